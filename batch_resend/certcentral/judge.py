@@ -1,0 +1,130 @@
+"""Reply or fault -> verdict: what an answer means, in one pure function.
+
+Statuses and codes are those of the CA's page "Errors" (dev.digicert.com). An answer that is no
+sentence of the CA's, such as a gateway's HTML, is judged by its status alone.
+"""
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from html import unescape
+
+from pydantic import ValidationError
+
+from batch_resend.certcentral.contract import ErrorBody
+from batch_resend.model import Fault, Reply, Ruling, Verdict
+
+MAX_MESSAGE = 500  # characters of what the CA says that are kept
+
+_PASSING = frozenset((408, 425))  # the server's own trouble, though numbered as the client's
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+
+
+def judge(result: Reply | Fault) -> Verdict:
+    """Return what an answer, or its absence, means for the order and for the run."""
+    if isinstance(result, Fault):
+        return _judge_fault(result)
+    code, message = _said(result)
+    verdict = Verdict(
+        _ruling(result, code),
+        result.status,
+        code,
+        message or f"HTTP {result.status}",
+        _retry_after_s(result),
+    )
+    if verdict.ruling is Ruling.ACCEPTED:
+        return Verdict(Ruling.ACCEPTED, result.status)
+    return verdict
+
+
+def _judge_fault(fault: Fault) -> Verdict:
+    ruling = Ruling.IN_DOUBT if fault.kind.may_have_arrived else Ruling.UNAVAILABLE
+    return Verdict(ruling, None, fault.kind, _bounded(fault.detail))
+
+
+def _ruling(reply: Reply, code: str | None) -> Ruling:
+    status = reply.status
+    if 200 <= status < 300:
+        return Ruling.ACCEPTED
+    if status == 429:
+        return Ruling.RATE_LIMITED
+    if status == 401 or 300 <= status < 400 or status == 405:
+        return Ruling.HOPELESS
+    if status == 404:
+        # Only `not_found|...` of anything but the route speaks of this order.
+        about_the_order = code is not None and code.startswith("not_found") and "route" not in code
+        return Ruling.REFUSED if about_the_order else Ruling.HOPELESS
+    if status >= 500 or status in _PASSING or status < 200:
+        return Ruling.UNAVAILABLE
+    return Ruling.REFUSED
+
+
+def remedy(verdict: Verdict, base_url: str) -> str:
+    """Return what a person can do about a hopeless verdict."""
+    said = f"HTTP {verdict.http_status}"
+    if verdict.error_code or verdict.error_message:
+        said += f", {verdict.error_code or verdict.error_message}"
+    if verdict.http_status == 401:
+        return (
+            f"the CA refused the API key ({said}). Check that it is whole, not revoked or expired, "
+            "and of the right region (--region us|eu)"
+        )
+    if verdict.http_status == 403:
+        return (
+            f"the API key may not resend ({said}); none of the first orders was allowed. Give the "
+            "key the permission in CertCentral, or take one of the orders' division"
+        )
+    if verdict.http_status is not None and 300 <= verdict.http_status < 400:
+        return (
+            f"{base_url} answers with a redirect ({said}), which is not followed so that the key "
+            "goes nowhere else. Check --base-url or --region"
+        )
+    if verdict.http_status is None:
+        return f"{base_url} cannot be reached ({verdict.error_message}). Check --base-url"
+    return f"{base_url} is not the CA's API ({said}). Check --base-url or --region"
+
+
+def _said(reply: Reply) -> tuple[str | None, str | None]:
+    """Return the code and the message of an error answer, in whichever form it came."""
+    if 300 <= reply.status < 400 and reply.location:
+        return "redirect", _bounded(f"to {reply.location}")
+    text = reply.body.decode("utf-8", "replace")
+    try:
+        errors = ErrorBody.model_validate_json(text).errors
+    except ValidationError:
+        return None, _bounded(_plain_text(text))
+    code = next((error.code for error in errors if error.code), None)
+    message = "; ".join(error.message for error in errors if error.message)
+    return (_bounded(code) if code else None), (_bounded(message) if message else None)
+
+
+def _plain_text(text: str) -> str:
+    if title := _TITLE.search(text):
+        text = title[1]
+    return unescape(_TAG.sub(" ", text))
+
+
+def _bounded(text: str) -> str:
+    """Return text on one line, without control characters, cut to a bound."""
+    line = _UNPRINTABLE.sub(" ", text).strip()
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
+
+
+def _retry_after_s(reply: Reply) -> float | None:
+    """Return the seconds that Retry-After asks for: given as such, or as an HTTP date (RFC 9110)."""
+    asked = (reply.retry_after or "").strip()
+    if not asked:
+        return None
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    try:
+        at = parsedate_to_datetime(asked)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, at.timestamp() - reply.received_at)
+
+

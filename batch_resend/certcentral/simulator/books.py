@@ -1,0 +1,91 @@
+"""What the simulator received: arrivals in every window, mails, answers, wrong requests."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any
+
+from batch_resend.windows import Window
+
+_WRONG_REQUESTS_KEPT = 100
+_PATH_KEPT = 200  # characters
+
+
+class WindowLog:
+    """The arrivals that one rolling window still holds."""
+
+    __slots__ = ("_arrivals", "peak", "refused", "window")
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.peak = 0  # most arrivals that any period held, refused ones included
+        self.refused = 0
+        self._arrivals: deque[float] = deque()
+
+    def arrive(self, now: float) -> bool:
+        """Record an arrival; return whether the window, the half-open (now - W, now], is kept."""
+        arrivals = self._arrivals
+        arrivals.append(now)
+        period_s = self.window.period_s
+        while arrivals[0] + period_s <= now:
+            arrivals.popleft()
+        self.peak = max(self.peak, len(arrivals))
+        kept = len(arrivals) <= self.window.limit
+        self.refused += not kept
+        return kept
+
+
+class Books:
+    """Everything received so far. Tests may read the fields; a report is `snapshot()`."""
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self.requests = 0  # to the API, whatever came of them
+        self.requests_per_order: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()  # a status, or the fault that gave no answer
+        self.mails = 0
+        self.mails_per_order: Counter[str] = Counter()
+        self.windows = [WindowLog(window) for window in windows]
+        self.wrong_requests: list[dict[str, str]] = []  # the first hundred
+        self.wrong_request_count = 0
+        self.bodies: dict[str, list[dict[str, Any]]] = {}  # an order's, if they are to be kept
+
+    def arrive(self, now: float, order_id: str | None) -> bool:
+        """Record a request at `now`, in seconds of any clock; return whether all windows are kept.
+
+        It counts in every window, refused or not: that is the CA's rule ("Rate limits").
+        """
+        self.requests += 1
+        if order_id is not None:
+            self.requests_per_order[order_id] += 1
+        kept = True
+        for log in self.windows:
+            kept = log.arrive(now) and kept
+        return kept
+
+    def mail(self, order_id: str) -> None:
+        """Record that the order's mails went out."""
+        self.mails += 1
+        self.mails_per_order[order_id] += 1
+
+    def wrong(self, method: str, path: str, reason: str) -> None:
+        """Record a request that a correct client does not make."""
+        self.wrong_request_count += 1
+        if len(self.wrong_requests) < _WRONG_REQUESTS_KEPT:
+            self.wrong_requests.append(
+                {"method": method, "path": path[:_PATH_KEPT], "reason": reason}
+            )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the books as plain data, fit for JSON: what `GET /` shows."""
+        return {
+            "requests": self.requests,
+            "answers": dict(sorted(self.answers.items())),
+            "mails": self.mails,
+            "orders_mailed": len(self.mails_per_order),
+            "mails_per_order": dict(self.mails_per_order),
+            "windows": [
+                {"limit": str(log.window), "peak": log.peak, "refused": log.refused}
+                for log in self.windows
+            ],
+            "wrong_request_count": self.wrong_request_count,
+            "wrong_requests": list(self.wrong_requests),
+        }

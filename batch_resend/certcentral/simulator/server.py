@@ -1,0 +1,251 @@
+"""The simulator: the documented contract ("Resend order DCV emails"), over HTTP on loopback."""
+
+import asyncio
+import re
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote
+
+from aiohttp import web
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from batch_resend.certcentral.contract import ErrorBody, ErrorItem, ResendBody
+from batch_resend.certcentral.simulator.behaviour import Fates, FaultName, SimulatorSettings
+from batch_resend.certcentral.simulator.books import Books
+
+_BASE_PATH = "/services/v2"
+_CALL = re.compile(rf"{_BASE_PATH}/order/certificate/([^/?#]+)/resend-emails")
+_MAX_BODY = 1024 * 1024  # bytes
+# What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
+_SHUTDOWN_TIMEOUT_S = 0.1
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes | None = None
+    content_type: str = "application/json"
+    retry_after: str | None = None
+
+
+def _error(status: int, code: str, message: str, retry_after: str | None = None) -> _Answer:
+    body = ErrorBody(errors=(ErrorItem(code=code, message=message),))
+    return _Answer(status, body.model_dump_json().encode(), retry_after=retry_after)
+
+
+_DONE = _Answer(204)
+_RATE_LIMITED = _error(
+    429, "request_limit_exceeded", "Service unavailable, please limit request volume"
+)
+_WRONG_KEY = _error(401, "invalid_api_key", "The API key is missing or not valid.")
+_NO_SUCH_ORDER = _error(404, "not_found|order", "There is no such order in this account.")
+_NO_SUCH_ROUTE = _error(404, "not_found|route", "There is nothing at this address.")
+_BAD_REQUEST = "bad_request_format"
+_ANSWERED_FAULTS = {
+    FaultName.SERVER_ERROR: _error(500, "internal_server_error", "Something went wrong."),
+    FaultName.BAD_GATEWAY: _Answer(
+        502, b"<html><body><h1>502 Bad Gateway</h1></body></html>\n", "text/html"
+    ),
+    FaultName.MAINTENANCE: _error(503, "service_unavailable", "Down for maintenance.", "1"),
+    FaultName.RATE_LIMITED: _RATE_LIMITED,
+    FaultName.BAD_REQUEST: _error(400, _BAD_REQUEST, "This order's mails cannot be sent."),
+    FaultName.NO_SUCH_ORDER: _NO_SUCH_ORDER,
+    FaultName.NO_PERMISSION: _error(
+        403, "access_denied|missing_permission", "The API key may not do this."
+    ),
+}
+
+
+class Simulator:
+    """A local CertCentral: `async with Simulator(settings) as simulator: simulator.base_url`.
+
+    What it was sent stands in `books`, and as JSON at `GET /` of its address; every request but
+    that one counts in the windows. Checks come in this order: windows (429), address (404), key
+    (401), form and body (400), order (404), fault, and else 204. The last three come after the
+    latency. Entering raises OSError where the port cannot be had.
+
+    `clock` gives the seconds by which windows roll; `sleep` waits out the latency.
+    """
+
+    def __init__(
+        self,
+        settings: SimulatorSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.settings = settings or SimulatorSettings()
+        self.books = Books(self.settings.windows)
+        self._fates = Fates(self.settings)
+        self._clock = clock
+        self._sleep = sleep
+        self._waiting: set[asyncio.Task[object]] = set()
+        self._runner: web.ServerRunner | None = None
+        self._origin = ""
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes as its base URL: `http://127.0.0.1:PORT/services/v2`."""
+        return self.books_url.removesuffix("/") + _BASE_PATH
+
+    @property
+    def books_url(self) -> str:
+        """Where the books can be read: `http://127.0.0.1:PORT/`."""
+        if not self._origin:
+            raise RuntimeError("the simulator has no address before it is entered")
+        return self._origin
+
+    async def __aenter__(self) -> Self:
+        # localhost may stand for two addresses, and port 0 for a port of each.
+        host = "127.0.0.1" if self.settings.host == "localhost" else self.settings.host
+        # A compressed body is not in the contract: undone, it would look as if it were.
+        server = web.Server(self._handle, access_log=None, auto_decompress=False)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, self.settings.port, backlog=_BACKLOG).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        name = f"[{host}]" if ":" in host else host
+        self._origin = f"http://{name}:{runner.addresses[0][1]}/"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # aiohttp does not cancel a handler whose client has gone, so this is ours to do.
+        for task in self._waiting:
+            task.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "GET" and request.raw_path == "/":
+            return web.json_response(self.books.snapshot())
+        order_id = _order_of(request)
+        if not self.books.arrive(self._clock(), order_id):
+            answer = _RATE_LIMITED
+        elif order_id is None:
+            self.books.wrong(request.method, request.raw_path, "no call of the contract")
+            answer = _NO_SUCH_ROUTE
+        elif not self._takes_key(request.headers.get("X-DC-DEVKEY", "")):
+            answer = _WRONG_KEY
+        elif (reason := await self._wrong_with(request, order_id)) is not None:
+            self.books.wrong(request.method, request.raw_path, reason)
+            answer = _error(400, _BAD_REQUEST, reason)
+        else:
+            return await self._act(request, order_id)
+        return self._send(answer)
+
+    def _takes_key(self, key: str) -> bool:
+        wanted = self.settings.api_key
+        return bool(key) if wanted is None else key == wanted
+
+    async def _wrong_with(self, request: web.BaseRequest, order_id: str) -> str | None:
+        """Return what is wrong with the request's form or body; None if nothing is."""
+        reason = _wrong_with_headers(request)
+        if reason is not None:
+            return reason
+        try:
+            # Before any waiting: once the client has gone, aiohttp withholds even what has come.
+            body = await request.read()
+            ResendBody.model_validate_json(body)
+        except OSError:
+            return "the connection broke within the body"
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            return f"body: {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
+        if self.settings.keep_bodies:
+            self.books.bodies.setdefault(order_id, []).append(from_json(body))
+        return None
+
+    async def _act(self, request: web.BaseRequest, order_id: str) -> web.StreamResponse:
+        """Do what the CA does with a well-formed request, after its latency.
+
+        Without cancellation by aiohttp (its default), a client that goes away changes nothing.
+        """
+        fate = self._fates.deal(order_id)
+        if fate.latency_s > 0:
+            await self._wait(self._sleep(fate.latency_s))
+        if order_id in self.settings.unknown_orders:
+            return self._send(_NO_SUCH_ORDER)
+        fault = fate.fault
+        if fault is None or fault.mails:
+            self.books.mail(order_id)
+        answer = _DONE if fault is None else _ANSWERED_FAULTS.get(fault)
+        if answer is not None:
+            return self._send(answer)
+        self.books.answers[str(fault)] += 1
+        if fault is FaultName.HANG:
+            await self._wait(asyncio.get_running_loop().create_future())
+        elif request.transport is not None:
+            _break_off(request.transport, fault)
+        return web.Response()  # aiohttp wants one, and finds the connection closed
+
+    async def _wait(self, until: Awaitable[object]) -> None:
+        """Wait, but not beyond the stop of the simulator."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine always runs in a task
+        self._waiting.add(task)
+        try:
+            await until
+        finally:
+            self._waiting.discard(task)
+
+    def _send(self, answer: _Answer) -> web.Response:
+        self.books.answers[str(answer.status)] += 1
+        if answer.body is None:
+            return web.Response(status=answer.status)
+        headers = {"Retry-After": answer.retry_after} if answer.retry_after else None
+        return web.Response(
+            status=answer.status,
+            body=answer.body,
+            content_type=answer.content_type,
+            headers=headers,
+        )
+
+
+def _order_of(request: web.BaseRequest) -> str | None:
+    """Return the order that a request is about; None if it is not the documented call."""
+    match = _CALL.fullmatch(request.raw_path) if request.method == "PUT" else None
+    return None if match is None else unquote(match[1])
+
+
+def _wrong_with_headers(request: web.BaseRequest) -> str | None:
+    headers = request.headers
+    if not headers.get("User-Agent"):
+        return "no User-Agent"
+    if "Transfer-Encoding" in headers:
+        return "a body in chunks instead of a Content-Length"
+    if "Content-Length" not in headers:
+        return "no Content-Length"
+    if request.content_type != "application/json":
+        return "Content-Type is not application/json"
+    if (request.content_length or 0) > _MAX_BODY:
+        return f"a body of more than {_MAX_BODY} bytes"
+    return None
+
+
+def _break_off(transport: asyncio.Transport, fault: FaultName | None) -> None:
+    if fault is FaultName.RESET:
+        # Lingering for 0 s makes the kernel send RST in place of FIN.
+        linger = struct.pack("ii", 1, 0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.abort()
+    elif fault is FaultName.GARBAGE:
+        transport.write(b"\x15\x03\x01 this is not HTTP\r\n\r\n")
+        transport.close()
+    else:
+        transport.abort()

@@ -1,0 +1,34 @@
+"""Lengths of time as people write them: `90`, `3m`, `1.5h`, `20h`, `2d`."""
+
+import re
+from datetime import UTC, datetime
+
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d|)")
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that `text` stands for; a bare number is seconds.
+
+    Raises ValueError.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a length of time: write 30s, 3m, 20h or 2d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def format_duration(seconds: float) -> str:
+    """Return `seconds` in the two largest units that matter: `1h 05m`, `3m 20s`, `4s`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+def timestamp(at: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,35 @@
+"""Everything this package raises on purpose.
+
+    BatchResendError
+    ├── SettingsError      a setting is missing or makes no sense
+    ├── InputError         a list cannot be read at all (a bad row is a RejectedRow, not an error)
+    └── JournalError       the journal cannot be opened, read or written
+        ├── JournalBusy    another run holds it
+        └── UnknownRun     no such run in it
+
+A request that fails is not an exception: it is an `Outcome`.
+"""
+
+
+class BatchResendError(Exception):
+    """Base of all errors a caller may expect. The text says what to do next."""
+
+
+class SettingsError(BatchResendError):
+    """A setting is missing or makes no sense."""
+
+
+class InputError(BatchResendError):
+    """A list cannot be read at all; the text names the file, the line and a remedy."""
+
+
+class JournalError(BatchResendError):
+    """The journal cannot be opened, read or written."""
+
+
+class JournalBusy(JournalError):
+    """Another run holds the journal."""
+
+
+class UnknownRun(JournalError):
+    """The journal has no run of that name."""

@@ -1,0 +1,155 @@
+"""The journal's file: its lock, its schema, and the two ways to open it.
+
+One connection writes and checkpoints; every other one is read-only (SQLite before 3.51.3 can
+corrupt a WAL that two connections write and checkpoint at once). `synchronous=FULL` makes a
+commit survive a power loss.
+"""
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, event, inspect, select
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from batch_resend.durations import timestamp
+from batch_resend.errors import JournalBusy, JournalError
+from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version
+
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
+
+
+@contextmanager
+def exclusive(path: Path, now: float) -> Iterator[None]:
+    """Hold the journal at `path` for one process. Raises JournalBusy.
+
+    The lock is the operating system's: it ends with the process that holds it, however it ends.
+    """
+    lock = FileLock(f"{path}.lock", timeout=0)
+    holder = Path(f"{path}.holder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire()
+    except Timeout:
+        raise JournalBusy(
+            f"{path}: another run holds the journal{_told_by(holder)}; wait for it, or give this "
+            "run a journal of its own with --journal (the two then know nothing of each other)"
+        ) from None
+    except OSError as error:
+        raise JournalError(
+            f"{path}: the journal cannot be locked: {error.strerror}; name another with --journal"
+        ) from error
+    try:
+        holder.write_text(f"process {os.getpid()}, since {timestamp(now)}\n")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _told_by(holder: Path) -> str:
+    try:
+        return f" ({holder.read_text().strip()})"
+    except OSError:
+        return ""
+
+
+@asynccontextmanager
+async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
+    """Open the one connection that writes; creates the file and its tables. Raises JournalError."""
+    _create_private(path)
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        connect_args={"isolation_level": None},
+    )
+    _begin_with(engine, "BEGIN IMMEDIATE")
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    async with _connected(engine, path) as connection:
+        async with connection.begin():
+            await connection.run_sync(_bring_up_to_date, path)
+        yield connection
+
+
+@asynccontextmanager
+async def reading_connection(path: Path) -> AsyncIterator[AsyncConnection]:
+    """Open a connection that cannot write. Raises JournalError."""
+    if not path.is_file():
+        raise JournalError(f"{path}: there is no journal here yet; `send` makes one")
+    engine = create_async_engine(
+        URL.create(
+            "sqlite+aiosqlite",
+            database=f"file:{quote(str(path.absolute()))}",
+            query={"mode": "ro", "uri": "true"},
+        ),
+        connect_args={"isolation_level": None},
+    )
+    _begin_with(engine, "BEGIN")
+    async with _connected(engine, path) as connection:
+        async with connection.begin():
+            await connection.run_sync(_check_version, path)
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine, path: Path) -> AsyncIterator[AsyncConnection]:
+    try:
+        with journal_errors(path):
+            connection = await engine.connect()
+        try:
+            yield connection
+        finally:
+            await connection.close()
+    finally:
+        await engine.dispose()
+
+
+@contextmanager
+def journal_errors(path: Path) -> Iterator[None]:
+    """Turn what the database says into a JournalError that names the file."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        told = error.orig if isinstance(error, DatabaseError) else error
+        raise JournalError(f"{path}: the journal cannot be used: {told}") from error
+
+
+def _begin_with(engine: AsyncEngine, statement: str) -> None:
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+
+def _create_private(path: Path) -> None:
+    """Create the file readable by its owner alone: it names domains and addresses."""
+    with journal_errors(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _bring_up_to_date(connection: Connection, path: Path) -> None:
+    with journal_errors(path):
+        if not inspect(connection).get_table_names():
+            metadata.create_all(connection)
+            connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+    _check_version(connection, path)
+
+
+def _check_version(connection: Connection, path: Path) -> None:
+    with journal_errors(path):
+        if not inspect(connection).has_table(schema_version.name):
+            raise JournalError(f"{path}: is not a journal of batch-resend; name another file")
+        version = connection.execute(select(schema_version.c.version)).scalar_one()
+    if version > SCHEMA_VERSION:
+        raise JournalError(
+            f"{path}: was written by a newer batch-resend (schema {version}, this one knows "
+            f"{SCHEMA_VERSION}); use that one, or another --journal"
+        )

@@ -1,0 +1,260 @@
+"""The journal: what is planned, what was attempted, what came of it. On disk before it counts.
+
+An attempt is written before its request leaves and its answer after; a request that the process
+did not live to see answered is therefore known, and in doubt.
+"""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import bindparam, delete, exists, func, insert, literal, null, select, update
+
+from batch_resend.durations import timestamp
+from batch_resend.journal.database import exclusive, reading_connection, writing_connection
+from batch_resend.journal.planning import Staging
+from batch_resend.journal.reading import HAS_OUTCOME, JournalReader
+from batch_resend.journal.recording import Recorder
+from batch_resend.journal.schema import attempts, inputs, outcomes, requests, rows, runs
+from batch_resend.journal.writer import Writer
+from batch_resend.model import OrderStatus, Ruling, Run, RunState
+from batch_resend.windows import Window
+
+Clock = Callable[[], float]  # seconds since the epoch
+
+CUT_OFF = "the program ended before an answer was recorded"
+
+# --- when the journal is opened -------------------------------------------------------------
+
+_LAST_SIGN_OF_LIFE = (
+    select(func.max(attempts.c.begun_at)).where(attempts.c.run == runs.c.number).scalar_subquery()
+)
+_END_CUT_OFF_RUNS = (
+    update(runs)
+    .where(runs.c.state == RunState.RUNNING)
+    .values(
+        state=RunState.INTERRUPTED,
+        stop_reason="the program was cut off (killed, or the power failed)",
+        finished_at=func.coalesce(_LAST_SIGN_OF_LIFE, runs.c.started_at),
+    )
+)
+_END_CUT_OFF_ATTEMPTS = (
+    update(attempts)
+    .where(attempts.c.ended_at.is_(None))
+    .values(ended_at=bindparam("now"), ruling=Ruling.IN_DOUBT, error_message=CUT_OFF)
+)
+_NEVER_STARTED = select(runs.c.number).where(
+    runs.c.state.in_((RunState.PLANNING, RunState.PLANNED))
+)
+
+# --- when a run starts, or goes on ----------------------------------------------------------
+
+_OF_RUN = requests.c.run == bindparam("of_run")
+_BY_ANOTHER_RUN_SINCE = (
+    attempts.c.digest == requests.c.digest,
+    attempts.c.run != requests.c.run,
+    attempts.c.ended_at >= bindparam("since"),
+)
+_OWN_DOUBT = exists().where(
+    attempts.c.run == requests.c.run,
+    attempts.c.request == requests.c.number,
+    attempts.c.ruling == Ruling.IN_DOUBT,
+)
+_OTHERS_DOUBT = exists().where(*_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.IN_DOUBT)
+_NOTE_OTHERS_DOUBTS = (
+    update(requests)
+    .where(_OF_RUN, requests.c.doubted_before != _OTHERS_DOUBT)
+    .values(doubted_before=_OTHERS_DOUBT)
+)
+_FORGET_SKIPS = delete(outcomes).where(
+    outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SKIPPED
+)
+# A key that was denied may have been given its permission since.
+_FORGET_DENIALS = delete(outcomes).where(
+    outcomes.c.run == bindparam("of_run"), outcomes.c.http_status == 403
+)
+_FORGET_DOUBTS = delete(outcomes).where(
+    outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.IN_DOUBT
+)
+_SKIP = insert(outcomes)
+_ACKNOWLEDGED_ELSEWHERE = (
+    select(requests.c.number, func.max(attempts.c.ended_at).label("sent_at"), runs.c.id)
+    .join(attempts, attempts.c.digest == requests.c.digest)
+    .join(runs, runs.c.number == attempts.c.run)
+    .where(_OF_RUN, *_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.ACCEPTED, ~HAS_OUTCOME)
+    .group_by(requests.c.number)
+)
+_HOLD_DOUBTS = insert(outcomes).from_select(
+    ["run", "request", "status", "error_message"],
+    select(
+        requests.c.run,
+        requests.c.number,
+        literal(OrderStatus.IN_DOUBT.value),
+        literal("an earlier attempt may have reached the CA; held for a person to decide"),
+    ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before | _OWN_DOUBT),
+)
+_START = (
+    update(runs)
+    .where(runs.c.number == bindparam("of_run"))
+    .values(
+        state=RunState.RUNNING,
+        stop_reason=null(),
+        finished_at=null(),
+        limits=bindparam("new_limits"),
+        started_at=func.coalesce(runs.c.started_at, bindparam("now")),
+    )
+)
+_SET_STATE = (
+    update(runs)
+    .where(runs.c.number == bindparam("of_run"))
+    .values(
+        state=bindparam("new_state"),
+        stop_reason=bindparam("new_stop_reason"),
+        finished_at=bindparam("new_finished_at"),
+    )
+)
+
+
+class Journal:
+    """The journal, open for writing by this process alone."""
+
+    def __init__(self, writer: Writer, reader: JournalReader, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self.reader = reader
+
+    async def new_run(self, base_url: str, windows: Sequence[Window]) -> tuple[Run, Staging]:
+        """Begin to plan a run: its rows go into the staging. Raises JournalError."""
+        now = self._clock()
+        run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
+        values = {
+            "id": run_id,
+            "base_url": base_url,
+            "state": RunState.PLANNING,
+            "limits": _limits_text(windows),
+            "created_at": now,
+        }
+        await self._writer.write((insert(runs), values))
+        run = await self.reader.run(run_id)
+        return run, Staging(self._writer, run.number)
+
+    async def finish_planning(self, run: Run, staging: Staging, take_up_since: float) -> Run:
+        """Group the rows into requests; return the run that is to make them.
+
+        That is an unfinished run of just the same requests, at work since `take_up_since`, which
+        then goes on with the rows of this plan; or else this run.
+        """
+        digest = await staging.group(self.reader.connection, run.base_url)
+        earlier = await self.reader.unfinished_of_plan(digest, take_up_since)
+        if earlier is None:
+            await self._set_state(run, RunState.PLANNED)
+            return await self.reader.run(run.id)
+        async with self._writer.transaction() as connection:
+            for table in (inputs, rows, requests):
+                await connection.execute(delete(table).where(table.c.run == earlier.number))
+                await connection.execute(
+                    update(table).where(table.c.run == run.number).values(run=earlier.number)
+                )
+            await connection.execute(delete(runs).where(runs.c.number == run.number))
+        return earlier
+
+    async def discard(self, run: Run) -> None:
+        """Forget a run that was never started; one that was is left as it is."""
+        if run.started_at is None:
+            await self._delete_plans([run.number])
+
+    async def start(
+        self, run: Run, windows: Sequence[Window], cooldown_s: float, *, hold_doubts: bool
+    ) -> Recorder:
+        """Begin to send, or go on: settle what other runs have settled, then record attempts.
+
+        What another run had acknowledged within the last `cooldown_s` seconds is skipped. With
+        `hold_doubts`, what may have reached the CA before is left for a person.
+        """
+        now = self._clock()
+        known = {"of_run": run.number}
+        recent = {**known, "since": now - cooldown_s}
+        async with self._writer.transaction() as connection:
+            await connection.execute(_FORGET_SKIPS, known)
+            await connection.execute(_FORGET_DENIALS, known)
+            await connection.execute(_FORGET_DOUBTS, known)
+            if cooldown_s > 0:
+                await connection.execute(_NOTE_OTHERS_DOUBTS, recent)
+                found = await connection.execute(_ACKNOWLEDGED_ELSEWHERE, recent)
+                while batch := found.fetchmany(5_000):
+                    skips = [
+                        {
+                            "run": run.number,
+                            "request": record.number,
+                            "status": OrderStatus.SKIPPED,
+                            "error_message": f"sent {timestamp(record.sent_at)} by run {record.id}",
+                        }
+                        for record in batch
+                    ]
+                    await connection.execute(_SKIP, skips)
+            if hold_doubts:
+                await connection.execute(_HOLD_DOUBTS, known)
+            new = {**known, "now": now, "new_limits": _limits_text(windows)}
+            await connection.execute(_START, new)
+        return Recorder(self._writer, run.number)
+
+    async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
+        """Write down how a run ended. Raises JournalError."""
+        await self._set_state(run, state, stop_reason, self._clock())
+
+    async def _set_state(
+        self,
+        run: Run,
+        state: RunState,
+        stop_reason: str | None = None,
+        finished_at: float | None = None,
+    ) -> None:
+        values = {
+            "of_run": run.number,
+            "new_state": state,
+            "new_stop_reason": stop_reason,
+            "new_finished_at": finished_at,
+        }
+        await self._writer.write((_SET_STATE, values))
+
+    async def _clean_up(self) -> None:
+        """Bring what a process that died left behind into a known state."""
+        async with self._writer.transaction() as connection:
+            await connection.execute(_END_CUT_OFF_RUNS)
+            await connection.execute(_END_CUT_OFF_ATTEMPTS, {"now": self._clock()})
+            never_started = (await connection.execute(_NEVER_STARTED)).scalars().all()
+        await self._delete_plans(never_started)
+
+    async def _delete_plans(self, numbers: Sequence[int]) -> None:
+        async with self._writer.transaction() as connection:
+            for number in numbers:
+                for table in (inputs, rows, requests):
+                    await connection.execute(delete(table).where(table.c.run == number))
+                await connection.execute(delete(runs).where(runs.c.number == number))
+
+
+@asynccontextmanager
+async def open_journal(path: Path, clock: Clock = time.time) -> AsyncIterator[Journal]:
+    """Open the journal for writing; one process at a time. Raises JournalError, JournalBusy."""
+    with exclusive(path, clock()):
+        async with (
+            writing_connection(path) as connection,
+            reading_connection(path) as reading,
+            Writer(connection, path) as writer,
+        ):
+            journal = Journal(writer, JournalReader(reading, path), clock)
+            await journal._clean_up()
+            yield journal
+
+
+@asynccontextmanager
+async def read_journal(path: Path) -> AsyncIterator[JournalReader]:
+    """Open the journal for reading, beside whoever writes it. Raises JournalError."""
+    async with reading_connection(path) as connection:
+        yield JournalReader(connection, path)
+
+
+def _limits_text(windows: Sequence[Window]) -> str:
+    return " ".join(map(str, windows))

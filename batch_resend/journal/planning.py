@@ -1,0 +1,232 @@
+"""Rows -> requests: all rows of an order travel together, wherever they stand in the lists.
+
+Rows are staged as they come. Grouping then reads them back in canonical order (order number,
+locale, place in the list), so that one order at a time is in memory.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import groupby
+
+from sqlalchemy import Executable, Row as Record, bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from batch_resend.journal.schema import inputs, requests, rows, runs
+from batch_resend.journal.writer import Values, Writer
+from batch_resend.model import Entry, Order, RejectedRow, Row, RowStatus, entry_list
+
+_BATCH = 5_000
+
+_STAGE_ROW = insert(rows)
+_ADD_INPUT = insert(inputs)
+_ADD_REQUEST = insert(requests)
+_ASSIGN_ROW = (
+    update(rows)
+    .where(rows.c.run == bindparam("of_run"), rows.c.seq == bindparam("of_seq"))
+    .values(
+        status=bindparam("new_status"),
+        request=bindparam("new_request"),
+        reason=bindparam("new_reason"),
+    )
+)
+_SET_PLAN_DIGEST = (
+    update(runs)
+    .where(runs.c.number == bindparam("of_run"))
+    .values(plan_digest=bindparam("new_digest"))
+)
+
+# Order-only rows come after the rows of their order that name domains, which rule them out.
+_IN_CANONICAL_ORDER = (
+    select(rows.c.seq, rows.c.input, rows.c.line, rows.c.order_id, rows.c.locale, rows.c.entries)
+    .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.ACCEPTED)
+    .order_by(rows.c.order_id, rows.c.entries == "", rows.c.locale, rows.c.seq)
+)
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def encode_entries(entries: Iterable[Entry]) -> str:
+    """Return entries as the journal stores them."""
+    listed = [entry_list(entry) for entry in entries]
+    return _to_json(listed) if listed else ""
+
+
+def decode_entries(text: str) -> tuple[Entry, ...]:
+    """Return entries as the journal stored them."""
+    return tuple(Entry(*listed) for listed in json.loads(text)) if text else ()
+
+
+@dataclass(slots=True)
+class Staging:
+    """Takes in the rows of one run, input by input, a batch at a time."""
+
+    writer: Writer
+    run: int
+    rows_read: int = 0
+    input_names: list[str] = field(default_factory=list)
+
+    async def add_rows(self, batch: Sequence[Row | RejectedRow]) -> None:
+        """Write the next rows of the input that is being read. Raises JournalError."""
+        if not batch:
+            return
+        ordinal = len(self.input_names)
+        values = [
+            _row_values(self.run, seq, ordinal, row)
+            for seq, row in enumerate(batch, start=self.rows_read + 1)
+        ]
+        async with self.writer.transaction() as connection:
+            await connection.execute(_STAGE_ROW, values)
+        self.rows_read += len(batch)
+
+    async def end_input(
+        self,
+        name: str,
+        sha256: str | None,
+        columns: Sequence[str],
+        fields: Mapping[str, str],
+        count: int,
+    ) -> None:
+        """Note the input whose rows were added last. Raises JournalError."""
+        values = {
+            "run": self.run,
+            "ordinal": len(self.input_names),
+            "name": name,
+            "sha256": sha256,
+            "columns": _to_json(list(columns)),
+            "fields": _to_json(dict(fields)),
+            "rows": count,
+        }
+        await self.writer.write((_ADD_INPUT, values))
+        self.input_names.append(name)
+
+    async def group(self, reader: AsyncConnection, base_url: str) -> bytes:
+        """Make the requests of all rows added; return the digest of the whole plan."""
+        plan_digest = blake2b(base_url.encode(), digest_size=16)
+        grouping = _Grouping(self.run, base_url, self.input_names)
+        batches: dict[Executable, list[Values]] = {_ADD_REQUEST: [], _ASSIGN_ROW: []}
+        async with reader.begin():
+            records = await reader.stream(
+                _IN_CANONICAL_ORDER, {"of_run": self.run}, execution_options={"yield_per": _BATCH}
+            )
+            async for order_rows in _by_order(records):
+                for statement, values in grouping.changes(order_rows):
+                    batches[statement].append(values)
+                    if statement is _ADD_REQUEST:
+                        plan_digest.update(values["digest"])  # type: ignore[arg-type]
+                if len(batches[_ASSIGN_ROW]) >= _BATCH:
+                    await self._flush(batches)
+        batches[_SET_PLAN_DIGEST] = [{"of_run": self.run, "new_digest": plan_digest.digest()}]
+        await self._flush(batches)
+        return plan_digest.digest()
+
+    async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
+        async with self.writer.transaction() as connection:
+            for statement, values in batches.items():
+                if values:
+                    await connection.execute(statement, values)
+                    values.clear()
+
+
+def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Values:
+    accepted = isinstance(row, Row)
+    return {
+        "run": run,
+        "seq": seq,
+        "input": ordinal,
+        "line": row.line,
+        "status": RowStatus.ACCEPTED if accepted else RowStatus.REJECTED,
+        "order_id": row.order_id if accepted else None,
+        "locale": row.locale if accepted else None,
+        "entries": encode_entries(row.entries) if accepted else None,
+        "reason": None if accepted else row.reason,
+        "raw": row.raw,
+    }
+
+
+async def _by_order(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
+    """Yield the records of one order after another."""
+    together: list[Record] = []
+    async for record in records:
+        if together and together[0].order_id != record.order_id:
+            yield together
+            together = []
+        together.append(record)
+    if together:
+        yield together
+
+
+@dataclass(slots=True)
+class _Grouping:
+    """Makes requests of the rows of one order after another, and numbers them."""
+
+    run: int
+    base_url: str
+    input_names: Sequence[str]
+    requests_made: int = 0
+
+    def changes(self, order_rows: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
+        """Yield what to write for all rows of one order, in canonical order."""
+        first = order_rows[0]
+        for locale, members in groupby(order_rows, key=lambda row: (row.entries == "", row.locale)):
+            if first.entries and locale[0]:
+                yield from (self._ambiguous(row, first) for row in members)
+            else:
+                yield from self._request(list(members))
+
+    def _request(self, members: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
+        self.requests_made += 1
+        number = self.requests_made
+        entries: set[Entry] = set()
+        for index, row in enumerate(members):
+            added = set(decode_entries(row.entries)) - entries
+            entries |= added
+            is_new = bool(added) or index == 0
+            reason = (
+                None
+                if is_new
+                else f"adds nothing to its order's rows before it, from {self._place(members[0])}"
+            )
+            yield self._assign(
+                row, RowStatus.ACCEPTED if is_new else RowStatus.DUPLICATE, number, reason
+            )
+        order = Order(members[0].order_id, members[0].locale, _canonical(entries))
+        yield (
+            _ADD_REQUEST,
+            {
+                "run": self.run,
+                "number": number,
+                "position": min(row.seq for row in members),
+                "order_id": order.order_id,
+                "locale": order.locale,
+                "entries": encode_entries(order.entries),
+                "digest": order.digest(self.base_url),
+                "doubted_before": False,
+            },
+        )
+
+    def _ambiguous(self, row: Record, named: Record) -> tuple[Executable, Values]:
+        reason = (
+            f"order {row.order_id} stands here without domains (mail all that wait) and on "
+            f"{self._place(named)} with some: keep one of the two"
+        )
+        return self._assign(row, RowStatus.REJECTED, None, reason)
+
+    def _assign(
+        self, row: Record, status: RowStatus, request: int | None, reason: str | None
+    ) -> tuple[Executable, Values]:
+        return _ASSIGN_ROW, {
+            "of_run": self.run,
+            "of_seq": row.seq,
+            "new_status": status,
+            "new_request": request,
+            "new_reason": reason,
+        }
+
+    def _place(self, row: Record) -> str:
+        return f"line {row.line} of {self.input_names[row.input]}"
+
+
+def _canonical(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(entries, key=lambda e: (e.domain, e.email, e.email_domain or "")))

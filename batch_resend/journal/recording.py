@@ -1,0 +1,80 @@
+"""The hot path: every attempt before it leaves, every answer after."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, insert, update
+
+from batch_resend.journal.schema import attempts, outcomes
+from batch_resend.journal.writer import Change, Writer
+from batch_resend.model import Attempt, Outcome, Verdict
+
+_BEGIN = insert(attempts)
+_END = (
+    update(attempts)
+    .where(
+        attempts.c.run == bindparam("of_run"),
+        attempts.c.request == bindparam("of_request"),
+        attempts.c.attempt == bindparam("of_attempt"),
+    )
+    .values(
+        ended_at=bindparam("new_ended_at"),
+        ruling=bindparam("new_ruling"),
+        http_status=bindparam("new_http_status"),
+        error_code=bindparam("new_error_code"),
+        error_message=bindparam("new_error_message"),
+    )
+)
+_SETTLE = insert(outcomes)
+
+
+class Recorder:
+    """Writes down what happens to the orders of one run. All methods are durable on return."""
+
+    def __init__(self, writer: Writer, run: int) -> None:
+        self._writer = writer
+        self._run = run
+
+    async def begin(self, attempt: Attempt) -> None:
+        """Write down that a request is about to leave. Raises JournalError: then it must not."""
+        values = {
+            "run": self._run,
+            "request": attempt.order.number,
+            "attempt": attempt.attempt,
+            "digest": attempt.order.digest,
+            "begun_at": attempt.begun_at,
+        }
+        await self._writer.write((_BEGIN, values))
+
+    async def end(
+        self, attempt: Attempt, ended_at: float, verdict: Verdict, outcome: Outcome | None
+    ) -> None:
+        """Write down what came of an attempt, and of its order where that is settled by it."""
+        ended = {
+            "of_run": self._run,
+            "of_request": attempt.order.number,
+            "of_attempt": attempt.attempt,
+            "new_ended_at": ended_at,
+            "new_ruling": verdict.ruling,
+            "new_http_status": verdict.http_status,
+            "new_error_code": verdict.error_code,
+            "new_error_message": verdict.error_message,
+        }
+        changes: list[Change] = [(_END, ended)]
+        if outcome is not None:
+            changes.append(self._settlement(outcome))
+        await self._writer.write(*changes)
+
+    async def settle(self, outcomes_to_add: Sequence[Outcome]) -> None:
+        """Write down what became of orders."""
+        if outcomes_to_add:
+            await self._writer.write(*map(self._settlement, outcomes_to_add))
+
+    def _settlement(self, outcome: Outcome) -> Change:
+        return _SETTLE, {
+            "run": self._run,
+            "request": outcome.order.number,
+            "status": outcome.status,
+            "http_status": outcome.http_status,
+            "error_code": outcome.error_code,
+            "error_message": outcome.error_message,
+        }

@@ -1,0 +1,123 @@
+"""The journal's tables.
+
+    runs 1-n inputs 1-n rows n-1 requests 1-n attempts
+                                 requests 1-1 outcomes
+
+A request's number is its place in canonical order (order number, locale), so the same requests
+have the same numbers in every run. Times are seconds since the epoch.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+schema_version = Table(
+    "batch_resend_schema",
+    metadata,
+    Column("version", Integer, primary_key=True),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("base_url", Text, nullable=False),
+    Column("state", Text, nullable=False),  # RunState
+    Column("stop_reason", Text),
+    Column("limits", Text, nullable=False),  # windows, separated by blanks
+    Column("plan_digest", LargeBinary),  # of all requests' digests, in canonical order
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("run", Integer, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("sha256", Text),
+    Column("columns", Text, nullable=False),  # the heading row as a JSON array; [] without one
+    Column("fields", Text, nullable=False),  # a JSON object: field -> heading, as --map had it
+    Column("rows", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+rows = Table(
+    "rows",
+    metadata,
+    Column("run", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),  # over all inputs, from 1
+    Column("input", Integer, nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),  # RowStatus
+    Column("order_id", Text),
+    Column("locale", Text),
+    Column("entries", Text),  # a JSON array of [domain, e-mail, e-mail domain]; "" for none
+    Column("request", BigInteger),
+    Column("reason", Text),
+    Column("raw", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("run", Integer, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("position", BigInteger, nullable=False),  # the seq of its first row
+    Column("order_id", Text, nullable=False),
+    Column("locale", Text),
+    Column("entries", Text, nullable=False),  # as in rows: sorted, each once
+    Column("digest", LargeBinary, nullable=False),
+    Column("doubted_before", Boolean, nullable=False, default=False),  # by another run
+    Index("requests_in_list_order", "run", "position"),
+    sqlite_with_rowid=False,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run", Integer, primary_key=True),
+    Column("request", BigInteger, primary_key=True),
+    Column("attempt", Integer, primary_key=True),  # from 1
+    Column("digest", LargeBinary, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("ruling", Text),  # Ruling; NULL with ended_at: no answer recorded yet
+    Column("http_status", Integer),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Index("attempts_of_digest", "digest", "ruling", "ended_at"),
+    Index("attempts_by_end", "ended_at"),
+    sqlite_with_rowid=False,
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("run", Integer, primary_key=True),
+    Column("request", BigInteger, primary_key=True),
+    Column("status", Text, nullable=False),  # OrderStatus, but for not_attempted
+    Column("http_status", Integer),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    sqlite_with_rowid=False,
+)
+
+OF_A_RUN = (inputs, rows, requests, attempts, outcomes)

@@ -1,0 +1,276 @@
+"""The nouns: what a row becomes on its way from a file to the report.
+
+    Row -> Order -> Attempt -> Reply | Fault -> Verdict -> Outcome
+
+All are immutable values without behaviour beyond their own data. Times are seconds since the
+Unix epoch (UTC), durations are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from json import dumps
+
+# --- what a list says ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One address to mail for one domain, as the CA's `domain_approval_emails` takes it."""
+
+    domain: str
+    email: str
+    email_domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a list, checked. No entries: the CA mails all domains that still wait."""
+
+    line: int
+    order_id: str
+    entries: tuple[Entry, ...]
+    locale: str | None
+    raw: str  # as it stood: CSV cells as a JSON array, or the JSON text itself
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """One row of a list that cannot be sent, and why."""
+
+    line: int
+    reason: str
+    raw: str
+
+
+class RowStatus(StrEnum):
+    """What planning made of a row."""
+
+    ACCEPTED = "accepted"  # part of a request
+    DUPLICATE = "duplicate"  # adds nothing to what other rows of its order ask for
+    REJECTED = "rejected"  # cannot be sent, the reason is beside it
+
+
+# --- what is asked of the CA --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One request to make: an order's mails in one language. `entries` are sorted, unique."""
+
+    order_id: str
+    locale: str | None
+    entries: tuple[Entry, ...]
+
+    def digest(self, base_url: str) -> bytes:
+        """Sixteen bytes that name what is asked of whom, whichever list or line it came from."""
+        asked = [base_url, self.order_id, self.locale, [entry_list(e) for e in self.entries]]
+        text = dumps(asked, ensure_ascii=True, separators=(",", ":"))
+        return blake2b(text.encode(), digest_size=16).digest()
+
+
+def entry_list(entry: Entry) -> list[str | None]:
+    """Return an entry as a plain list: domain, e-mail, e-mail domain."""
+    return [entry.domain, entry.email, entry.email_domain]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOrder:
+    """An order as it stands in a run's plan."""
+
+    number: int  # its place in canonical order: the same requests have the same numbers
+    position: int  # its place in the list: requests go out in this order
+    order: Order
+    digest: bytes
+    attempts: int = 0  # made by this run so far
+    doubts: int = 0  # attempts, of whichever run, that may have reached the CA unanswered
+
+
+# --- what came back -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, read to a bound."""
+
+    status: int
+    body: bytes
+    received_at: float
+    retry_after: str | None = None  # the header as it came
+    location: str | None = None
+
+
+class FaultKind(StrEnum):
+    """Why no answer came. The kind alone tells whether the request may have arrived."""
+
+    NO_SUCH_HOST = "no_such_host"  # the name does not resolve: never sent
+    NOT_CONNECTED = "not_connected"  # refused, unreachable, timed out connecting: never sent
+    TLS_REFUSED = "tls_refused"  # no trusted connection could be made: never sent
+    LOST = "lost"  # the connection broke once there was one: may have arrived
+    TIMED_OUT = "timed_out"  # no answer within the time allowed: may have arrived
+    GARBLED = "garbled"  # the answer was not HTTP: may have arrived
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether the CA may have acted on the request."""
+        return self in (FaultKind.LOST, FaultKind.TIMED_OUT, FaultKind.GARBLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """No answer, and why."""
+
+    kind: FaultKind
+    detail: str
+
+
+class Ruling(StrEnum):
+    """What an attempt's reply or fault means for its order and for the run."""
+
+    ACCEPTED = "accepted"  # the CA acknowledged it
+    REFUSED = "refused"  # the CA says no to this order, for good
+    UNAVAILABLE = "unavailable"  # surely not done: an error that may pass, or never sent
+    IN_DOUBT = "in_doubt"  # it may have reached the CA and no answer came
+    RATE_LIMITED = "rate_limited"  # too many requests: wait, all of us
+    HOPELESS = "hopeless"  # no request of this run will pass
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A ruling with what the CA said, in words that fit a report."""
+
+    ruling: Ruling
+    http_status: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request that is let go."""
+
+    order: PlannedOrder
+    attempt: int  # 1 for the order's first
+    begun_at: float
+
+
+# --- what became of it --------------------------------------------------------------------
+
+
+class OrderStatus(StrEnum):
+    """What became of a request to make."""
+
+    SENT = "sent"  # the CA acknowledged it
+    REFUSED = "refused"  # the CA said no, for good
+    FAILED = "failed"  # attempts or time used up, and no attempt can have been acted on
+    IN_DOUBT = "in_doubt"  # an attempt may have reached the CA, none was acknowledged
+    NOT_ATTEMPTED = "not_attempted"  # the run stopped before it was done
+    SKIPPED = "skipped"  # acknowledged recently enough; the message says when and by which run
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one order in one run."""
+
+    order: PlannedOrder
+    status: OrderStatus
+    http_status: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    PLANNING = "planning"  # rows are being read; nothing was sent
+    PLANNED = "planned"  # every row is in the journal; nothing was sent
+    RUNNING = "running"  # sending, or cut off while sending
+    COMPLETED = "completed"  # every order has its outcome
+    STOPPED = "stopped"  # going on was pointless; the reason is beside it
+    INTERRUPTED = "interrupted"  # a person or the system ended it
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as the journal has it."""
+
+    number: int  # its key in the journal
+    id: str  # its name for people
+    base_url: str
+    state: RunState
+    stop_reason: str | None
+    limits: tuple[str, ...]
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One request of a run with all that came of it, for reports."""
+
+    number: int
+    order_id: str
+    locale: str | None
+    entries: tuple[Entry, ...]
+    status: OrderStatus
+    http_status: int | None
+    error_code: str | None
+    error_message: str | None
+    attempts: int
+    possible_duplicates: int  # mails that may have gone out beyond the first
+    first_attempt_at: float | None
+    last_attempt_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """One input row with what came of it, for reports. No result: it is part of no request."""
+
+    input_ordinal: int
+    line: int
+    status: RowStatus
+    reason: str | None
+    raw: str
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputNote:
+    """One input of a run."""
+
+    name: str
+    sha256: str | None
+    columns: tuple[str, ...]  # its heading row; empty where it has none
+    fields: dict[str, str]  # field -> heading, where the user said so
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The counts of a run. The rows add up to the rows read, the orders to the orders planned."""
+
+    rows: dict[RowStatus, int]
+    orders: dict[OrderStatus, int]
+    attempts: int
+    retries: int  # attempts of an order beyond its first
+    rate_limited: int
+    possible_duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is about to do."""
+
+    run_id: str
+    taken_up: bool  # an earlier run that did not finish, going on
+    rows_read: int
+    rows_accepted: int
+    rows_duplicate: int
+    rows_rejected: int
+    orders: int
+    to_send: int  # orders without an outcome yet
+    duration_s: float  # what the windows dictate for them

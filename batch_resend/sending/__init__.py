@@ -1,0 +1,8 @@
+"""Pending order -> outcome: the workers, the windows, the retries, and when to wait."""
+
+from batch_resend.sending.gate import Flow, Gate
+from batch_resend.sending.limiter import WindowLimiter
+from batch_resend.sending.retry import RetryPolicy
+from batch_resend.sending.sender import Progress, Sender
+
+__all__ = ["Flow", "Gate", "Progress", "RetryPolicy", "Sender", "WindowLimiter"]

@@ -1,0 +1,142 @@
+"""Back-pressure is not failure: when the CA is in trouble, or in doubt, the whole run waits.
+
+A run opens with a single request; only an answer that shows key and URL to be right lets the
+others follow. When the CA asks for fewer requests (429), or fails for several orders in a row
+(the circuit breaker), nothing leaves for a while; then single requests probe, at growing
+intervals, until one gets through. Waiting costs the orders none of their attempts.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+import anyio
+
+from batch_resend.durations import format_duration
+from batch_resend.model import FaultKind, Ruling, Verdict
+
+FIRST_PAUSE_S = 5.0
+SHORTEST_PAUSE_S = 1.0  # when the CA itself names a time
+LONGEST_PAUSE_S = 60.0
+ORDERS_IN_TROUBLE = 5  # so many in a row, each another order: it is the CA, not an order
+DENIALS = 5  # so many 403 in a row, none accepted before: it is the key, not an order
+
+
+class Flow(Enum):
+    """How requests may leave."""
+
+    OPENING = "opening"  # one at a time, until one gets through
+    FLOWING = "flowing"  # as the windows allow
+    PAUSED = "paused"  # none until the pause is over, then one at a time
+
+
+class Advice(Enum):
+    """What to do after an answer."""
+
+    COUNT = "count"  # the order's own affair: its attempt counts
+    AGAIN = "again"  # the run's affair: the attempt costs the order nothing
+    STOP = "stop"  # nothing of this run will pass
+
+
+@dataclass(eq=False, slots=True)
+class Passage:
+    """One request's way through the gate."""
+
+    epoch: int
+
+
+class Gate:
+    """Lets requests leave while the CA takes them. Clock: the event loop's."""
+
+    def __init__(self, patience_s: float) -> None:
+        self.flow = Flow.OPENING
+        self.paused_until = 0.0  # of the event loop's clock; holds while PAUSED
+        self.reason: str | None = None  # why requests do not flow, or why to stop
+        self._patience_s = patience_s
+        self._probe = anyio.Lock(fast_acquire=True)  # held by the one request that may leave
+        self._epoch = 0  # counts pauses: answers to what left before one do not prolong it
+        self._pauses = 0  # in a row
+        self._trouble_since: float | None = None
+        self._in_trouble: set[int] = set()
+        self._accepted_any = False
+        self._denials = 0
+
+    @asynccontextmanager
+    async def passage(self) -> AsyncIterator[Passage]:
+        """Wait until a request may leave; while requests do not flow, it is the only one."""
+        if self.flow is not Flow.FLOWING:
+            async with self._probe:
+                await self._pause_to_end()
+                if self.flow is not Flow.FLOWING:
+                    yield Passage(self._epoch)
+                    return
+        yield Passage(self._epoch)
+
+    async def _pause_to_end(self) -> None:
+        while self.flow is Flow.PAUSED:
+            wait_s = self.paused_until - anyio.current_time()
+            if wait_s <= 0:
+                return
+            await anyio.sleep(wait_s)
+
+    def tell(self, passage: Passage, order: int, verdict: Verdict) -> Advice:
+        """Learn from an answer, before its passage ends; return what to do next.
+
+        `order` is the number of the order it was for.
+        """
+        if verdict.ruling is Ruling.HOPELESS or self._is_wrong_address(verdict):
+            return Advice.STOP
+        is_current = passage.epoch == self._epoch
+        if verdict.ruling in (Ruling.ACCEPTED, Ruling.REFUSED):
+            return self._answered(verdict, is_current=is_current)
+        if verdict.ruling is Ruling.RATE_LIMITED:
+            if is_current:
+                return self._pause("the CA asks for fewer requests", verdict)
+            return Advice.AGAIN
+        self._in_trouble.add(order)
+        if is_current and (
+            self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE
+        ):
+            return self._pause("the CA is in trouble", verdict)
+        return Advice.AGAIN if self.flow is Flow.PAUSED else Advice.COUNT
+
+    def _is_wrong_address(self, verdict: Verdict) -> bool:
+        return self.flow is Flow.OPENING and verdict.error_code in (
+            FaultKind.NO_SUCH_HOST,
+            FaultKind.TLS_REFUSED,
+        )
+
+    def _answered(self, verdict: Verdict, *, is_current: bool) -> Advice:
+        if verdict.http_status == 403 and not self._accepted_any:
+            self._denials += 1
+            return Advice.STOP if self._denials >= DENIALS else Advice.COUNT
+        self._accepted_any |= verdict.ruling is Ruling.ACCEPTED
+        self._in_trouble.clear()
+        if is_current and self.flow is not Flow.FLOWING:
+            self.flow, self.reason = Flow.FLOWING, None
+            self._pauses, self._trouble_since = 0, None
+        return Advice.COUNT
+
+    def _pause(self, trouble: str, verdict: Verdict) -> Advice:
+        """Let nothing leave for a while, or give up when that is beyond the user's patience."""
+        now = anyio.current_time()
+        if self._trouble_since is None:
+            self._trouble_since = now
+        if verdict.retry_after_s is not None:
+            pause_s = max(verdict.retry_after_s, SHORTEST_PAUSE_S)
+        else:
+            pause_s = min(FIRST_PAUSE_S * 2**self._pauses, LONGEST_PAUSE_S)
+        self.reason = f"{trouble} ({verdict.error_message or verdict.error_code})"
+        if now + pause_s > self._trouble_since + self._patience_s:
+            self.reason += (
+                f", for {format_duration(now - self._trouble_since)}; the next try would be in "
+                f"{format_duration(pause_s)}, beyond the patience of "
+                f"{format_duration(self._patience_s)}"
+            )
+            return Advice.STOP
+        self.flow = Flow.PAUSED
+        self.paused_until = now + pause_s
+        self._epoch += 1
+        self._pauses += 1
+        return Advice.AGAIN

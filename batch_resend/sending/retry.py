@@ -1,0 +1,71 @@
+"""When an order is tried again: tenacity, behind one door.
+
+An order's budget is bounded by attempts and by time. Between attempts it waits for a random
+share of an exponentially growing span (full jitter), or for what Retry-After says.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
+
+from batch_resend.model import Ruling, Verdict
+
+FIRST_SPAN_S = 1.0
+LONGEST_SPAN_S = 60.0
+
+_backoff = wait_random_exponential(multiplier=FIRST_SPAN_S, max=LONGEST_SPAN_S)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """An order's budget, and which verdicts are worth another attempt."""
+
+    max_attempts: int
+    max_elapsed_s: float
+    retry_in_doubt: bool
+
+    def wants_another(self, verdict: Verdict) -> bool:
+        """Whether another attempt could change what a verdict says."""
+        if verdict.ruling is Ruling.IN_DOUBT:
+            return self.retry_in_doubt
+        return verdict.ruling is Ruling.UNAVAILABLE
+
+    async def carry_on(
+        self, first: Verdict, began: float, attempt: Callable[[], Awaitable[Verdict]]
+    ) -> Verdict:
+        """Attempt again after a `first` verdict until one is final or the budget is used up.
+
+        `began` is when the first attempt was made, by the event loop's clock. Returns the last
+        verdict. Entered only once a first attempt has failed: it costs more than a request does.
+        """
+        known = [first]
+
+        async def next_verdict() -> Verdict:
+            return known.pop() if known else await attempt()
+
+        def used_up(state: RetryCallState) -> bool:
+            elapsed_s = anyio.current_time() - began + state.upcoming_sleep
+            return state.attempt_number >= self.max_attempts or elapsed_s >= self.max_elapsed_s
+
+        retrying = AsyncRetrying(
+            retry=retry_if_result(self.wants_another),
+            stop=used_up,
+            wait=_wait_s,
+            sleep=anyio.sleep,
+            retry_error_callback=_last_verdict,
+        )
+        verdict: Verdict = await retrying(next_verdict)
+        return verdict
+
+
+def _last_verdict(state: RetryCallState) -> Verdict:
+    assert state.outcome is not None
+    verdict: Verdict = state.outcome.result()
+    return verdict
+
+
+def _wait_s(state: RetryCallState) -> float:
+    """Return the seconds to wait before the next attempt."""
+    return max(_backoff(state), _last_verdict(state).retry_after_s or 0.0)

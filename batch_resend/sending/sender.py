@@ -1,0 +1,234 @@
+"""Pending orders -> outcomes: workers that carry each order to its end.
+
+    pending orders -> worker -> in flight? -> slot? -> gate? -> journal -> CA -> journal -> outcome
+
+What waits, waits on the left of the journal: it can be stopped at any moment. Once an attempt is
+in the journal nothing stops it but its own timeout, so that its answer is not lost.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from batch_resend.errors import JournalError
+from batch_resend.journal import Recorder
+from batch_resend.model import (
+    Attempt,
+    Fault,
+    Order,
+    OrderStatus,
+    Outcome,
+    PlannedOrder,
+    Reply,
+    Ruling,
+    RunState,
+    Verdict,
+)
+from batch_resend.sending.gate import Advice, Gate
+from batch_resend.sending.limiter import WindowLimiter
+from batch_resend.sending.retry import RetryPolicy
+
+MAX_BACKING_OFF = 1_000  # orders that wait for another attempt; beyond it workers wait too
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far sending has come, since it began or went on. For whoever shows it."""
+
+    total: int
+    outcomes: dict[OrderStatus, int] = field(
+        default_factory=lambda: dict.fromkeys(OrderStatus, 0)
+    )
+    attempts: int = 0
+    rate_limited: int = 0
+    in_flight: int = 0
+
+    @property
+    def done(self) -> int:
+        """Orders that have their outcome."""
+        return sum(self.outcomes.values())
+
+
+@dataclass(eq=False, slots=True)
+class _Tries:
+    """What is known of an order while it is carried."""
+
+    planned: PlannedOrder
+    attempts: int  # made so far, over all starts of the run
+    doubts: int  # of them, or of another run's
+    began: float = 0.0  # when the first of this start was made, by the loop's clock
+
+
+class Sender:
+    """Sends the pending orders of one run."""
+
+    def __init__(
+        self,
+        *,
+        resend: Callable[[Order], Awaitable[Reply | Fault]],
+        judge: Callable[[Reply | Fault], Verdict],
+        explain: Callable[[Verdict], str],
+        recorder: Recorder,
+        limiter: WindowLimiter,
+        gate: Gate,
+        policy: RetryPolicy,
+        concurrency: int,
+        progress: Progress,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Put the parts together. `explain` says what a person can do when nothing will pass."""
+        self._resend = resend
+        self._judge = judge
+        self._explain = explain
+        self._recorder = recorder
+        self._limiter = limiter
+        self._policy = policy
+        self._concurrency = concurrency
+        self._clock = clock
+        self._in_flight = anyio.CapacityLimiter(concurrency)
+        self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
+        self._scope = anyio.CancelScope()
+        self.gate = gate
+        self.progress = progress
+        self.state = RunState.COMPLETED  # how the run ends, unless something else is learned
+        self.stop_reason: str | None = None
+
+    def stop(self, state: RunState, reason: str) -> None:
+        """Let nothing more leave. What is in flight is waited for. The first call counts."""
+        if self.stop_reason is None:
+            self.state, self.stop_reason = state, reason
+            self._scope.cancel()
+
+    async def run(
+        self, pending: AsyncIterator[PlannedOrder], delivered: MemoryObjectSendStream[Outcome]
+    ) -> None:
+        """Carry the orders to their outcomes, which are sent on as they come, until the last.
+
+        Closes `delivered` at the end. How the run ended stands in `state` and `stop_reason`.
+        """
+        orders, taken = anyio.create_memory_object_stream[PlannedOrder](self._concurrency)
+        with delivered, self._scope:
+            try:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(self._concurrency):
+                        tasks.start_soon(self._work, taken.clone(), delivered, tasks)
+                    taken.close()
+                    async with orders:
+                        async for planned in pending:
+                            await orders.send(planned)
+            except* JournalError as errors:
+                # What cannot be written down must not be sent: the run ends here.
+                self.stop(RunState.STOPPED, str(_first(errors)))
+
+    async def _work(
+        self,
+        orders: MemoryObjectReceiveStream[PlannedOrder],
+        delivered: MemoryObjectSendStream[Outcome],
+        tasks: TaskGroup,
+    ) -> None:
+        with orders:
+            async for planned in orders:
+                tries = _Tries(planned, planned.attempts, planned.doubts)
+                verdict = await self._attempt(tries, delivered)
+                if self._policy.wants_another(verdict):
+                    await self._backing_off.acquire()
+                    tasks.start_soon(self._carry_on, tries, verdict, delivered)
+
+    async def _carry_on(
+        self, tries: _Tries, first: Verdict, delivered: MemoryObjectSendStream[Outcome]
+    ) -> None:
+        """Try an order again, beside the workers, until it has its outcome."""
+        try:
+            last = await self._policy.carry_on(
+                first, tries.began, lambda: self._attempt(tries, delivered)
+            )
+        finally:
+            self._backing_off.release()
+        if self._policy.wants_another(last):
+            with anyio.CancelScope(shield=True):
+                outcome = _used_up(tries, last)
+                await self._recorder.settle([outcome])
+                await self._deliver(outcome, delivered)
+
+    async def _attempt(
+        self, tries: _Tries, delivered: MemoryObjectSendStream[Outcome]
+    ) -> Verdict:
+        """Make attempts until one counts; settle the order if that one does."""
+        while True:
+            async with self._in_flight, self._limiter.slot(), self.gate.passage() as passage:
+                tries.began = tries.began or anyio.current_time()
+                with anyio.CancelScope(shield=True):
+                    verdict, outcome = await self._exchange(tries)
+                    advice = self.gate.tell(passage, tries.planned.number, verdict)
+                    if advice is Advice.STOP:
+                        self.stop(RunState.STOPPED, self._why_stop(verdict))
+                    if outcome is not None:
+                        await self._deliver(outcome, delivered)
+            if advice is not Advice.AGAIN or outcome is not None:
+                return verdict
+
+    async def _exchange(self, tries: _Tries) -> tuple[Verdict, Outcome | None]:
+        """Make one attempt, between its two lines in the journal."""
+        attempt = Attempt(tries.planned, tries.attempts + 1, self._clock())
+        await self._recorder.begin(attempt)
+        tries.attempts += 1
+        self.progress.attempts += 1
+        self.progress.in_flight += 1
+        try:
+            verdict = self._judge(await self._resend(tries.planned.order))
+        finally:
+            self.progress.in_flight -= 1
+        self.progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
+        tries.doubts += verdict.ruling is Ruling.IN_DOUBT
+        outcome = self._settled(tries, verdict)
+        await self._recorder.end(attempt, self._clock(), verdict, outcome)
+        return verdict, outcome
+
+    def _settled(self, tries: _Tries, verdict: Verdict) -> Outcome | None:
+        """Return the outcome that a verdict means by itself; None where the order goes on."""
+        status = {
+            Ruling.ACCEPTED: OrderStatus.SENT,
+            Ruling.REFUSED: OrderStatus.REFUSED,
+            Ruling.IN_DOUBT: None if self._policy.retry_in_doubt else OrderStatus.IN_DOUBT,
+        }.get(verdict.ruling)
+        return _outcome(tries, status, verdict) if status else None
+
+    async def _deliver(
+        self, outcome: Outcome, delivered: MemoryObjectSendStream[Outcome]
+    ) -> None:
+        self.progress.outcomes[outcome.status] += 1
+        try:
+            await delivered.send(outcome)
+        except anyio.BrokenResourceError:
+            return  # nobody listens any more; the journal has it
+
+    def _why_stop(self, verdict: Verdict) -> str:
+        if verdict.ruling in (Ruling.RATE_LIMITED, Ruling.IN_DOUBT) or (
+            verdict.ruling is Ruling.UNAVAILABLE and self.gate.reason
+        ):
+            return self.gate.reason or "the CA is in trouble"
+        return self._explain(verdict)
+
+
+def _first(errors: BaseExceptionGroup[JournalError]) -> JournalError:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, JournalError)
+    return error
+
+
+def _used_up(tries: _Tries, last: Verdict) -> Outcome:
+    """Return the outcome of an order whose budget is used up."""
+    status = OrderStatus.IN_DOUBT if tries.doubts else OrderStatus.FAILED
+    return _outcome(tries, status, last)
+
+
+def _outcome(tries: _Tries, status: OrderStatus, verdict: Verdict) -> Outcome:
+    return Outcome(
+        tries.planned, status, verdict.http_status, verdict.error_code, verdict.error_message
+    )

@@ -1,0 +1,123 @@
+"""Validated settings of a run, and the secret.
+
+The names are those of the command line's options; durations are seconds.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from platformdirs import user_state_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+
+from batch_resend.errors import SettingsError
+from batch_resend.windows import CA_WINDOWS, Window
+
+DEFAULT_COOLDOWN_S = 20 * 3600.0  # so that a daily run may
+_KEY = re.compile(r"[\x21-\x7e]+")
+
+
+class Region(StrEnum):
+    """Which of the CA's platforms."""
+
+    US = "us"
+    EU = "eu"
+
+    @property
+    def base_url(self) -> str:
+        """Where its API is (page "Get started", dev.digicert.com)."""
+        if self is Region.US:
+            return "https://www.digicert.com/services/v2"
+        return "https://certcentral.digicert.eu/services/v2"
+
+
+class InDoubt(StrEnum):
+    """What to do with a request that may have reached the CA without an answer."""
+
+    RETRY = "retry"  # send it again: a second mail is harmless, a missing one is not
+    HOLD = "hold"  # leave it for a person
+
+
+def default_journal() -> Path:
+    """Return where the journal is when nobody says: in the user's state folder."""
+    return user_state_path("batch-resend") / "journal.db"
+
+
+def checked_base_url(text: str) -> str:
+    """Return a base URL without a final slash. The key goes over TLS only, but for loopback."""
+    url = urlsplit(text.strip())
+    if url.scheme not in ("https", "http") or not url.hostname or url.query or url.fragment:
+        raise ValueError(f"{text!r} is not a base URL such as {Region.US.base_url}")
+    if url.username or url.password:
+        raise ValueError("a base URL holds no user name or password")
+    if url.scheme == "http" and not _is_loopback(url.hostname):
+        raise ValueError(f"{text!r}: the API key is sent over https only (http: to loopback only)")
+    return url.geturl().rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def checked_key(key: SecretStr) -> SecretStr:
+    """Return the key without surrounding blanks; it must fit an HTTP header."""
+    text = key.get_secret_value().strip()
+    if not text:
+        raise ValueError("the API key is empty")
+    if not _KEY.fullmatch(text):
+        raise ValueError("the API key holds blanks, line breaks or other characters no key has")
+    return SecretStr(text)
+
+
+class Settings(BaseModel):
+    """How to send. Every field but the key has a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    api_key: Annotated[SecretStr, AfterValidator(checked_key)]
+    base_url: Annotated[str, AfterValidator(checked_base_url)] = Region.US.base_url
+    windows: tuple[Window, ...] = CA_WINDOWS
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    max_attempts: Annotated[int, Field(ge=1)] = 6
+    max_elapsed_s: Annotated[float, Field(gt=0)] = 3600.0
+    patience_s: Annotated[float, Field(ge=0)] = 3600.0
+    in_doubt: InDoubt = InDoubt.RETRY
+    cooldown_s: Annotated[float, Field(ge=0)] = DEFAULT_COOLDOWN_S
+    journal: Path = Field(default_factory=default_journal)
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _windows_from_text(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(Window.parse(item) if isinstance(item, str) else item for item in value)
+        return value
+
+
+def make_settings(**values: object) -> Settings:
+    """Return settings. Raises SettingsError, a line for each value that makes no sense."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"{str(item['loc'][0]).replace('_s', '') if item['loc'] else 'settings'}: "
+            f"{item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
