@@ -12,10 +12,8 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -24,11 +22,252 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from batch_resend.certcentral import judge, open_certcentral, remedy
-from batch_resend.errors import JournalError
-from batch_resend.intake import RowSource
-from batch_resend.journal import Journal, open_journal
-from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState
+from batch_resend.errors import InputError, JournalError, UnknownRun
+from batch_resend.intake import ListSource, Source
+from batch_resend.journal import Journal, JournalReader, Staging, open_journal
+from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
 from batch_resend.report import Summary, write_report
-from batch_resend.sending import Flow, Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
-from batch_resend.windows import dictated_time
+from batch_resend.windows import Window, dictated_time
+
+_ROWS_A_BATCH = 5_000
+_OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
+LEFT_EARLY = "the program stopped listening"
+
+
+@asynccontextmanager
+async def open_batch(
+    settings: Settings, clock: Callable[[], float] = time.time
+) -> AsyncIterator["Batch"]:
+    """Open the journal, for this process alone. Raises JournalError, JournalBusy."""
+    async with open_journal(settings.journal, clock) as journal:
+        yield Batch(settings, journal, clock)
+
+
+class Batch:
+    """Plans, sends and reports runs, one at a time."""
+
+    def __init__(
+        self, settings: Settings, journal: Journal, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.settings = settings
+        self._journal = journal
+        self._clock = clock
+
+    async def plan(self, sources: Sequence[Source]) -> Plan:
+        """Read all rows into the journal and make requests of them. Nothing is sent.
+
+        The plan is that of a new run, or of an unfinished one of just the same requests.
+        Raises InputError where a list cannot be read or there is no row at all, JournalError.
+        """
+        run, staging = await self._journal.new_run(self.settings.base_url, self.settings.windows)
+        try:
+            await stage(sources, staging)
+            planned = await self._journal.finish_planning(run, staging, self._take_up_since())
+        except BaseException:
+            with anyio.CancelScope(shield=True), suppress(JournalError):
+                await self._journal.discard(run)
+            raise
+        return await self._plan_of(planned, taken_up=planned.number != run.number)
+
+    async def take_up(self, run_id: str | None = None) -> Plan:
+        """Plan to go on with a run that did not finish: the newest, unless named.
+
+        Raises UnknownRun where there is none, or it was completed, or is another CA's.
+        """
+        reader = self._journal.reader
+        run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
+        if run is None:
+            raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
+        if run.state is RunState.COMPLETED:
+            raise UnknownRun(f"run {run.id} is complete: there is nothing to go on with")
+        if run.base_url != self.settings.base_url:
+            raise UnknownRun(
+                f"run {run.id} is for {run.base_url}, not {self.settings.base_url}; "
+                f"give --base-url {run.base_url}"
+            )
+        return await self._plan_of(run, taken_up=True)
+
+    async def discard(self, plan: Plan) -> None:
+        """Forget a plan that is not to be sent; a run taken up stays as it is."""
+        await self._journal.discard(plan.run)
+
+    async def decline(self, plan: Plan, reason: str) -> None:
+        """Stop a run before anything of it is sent; a later run may take it up."""
+        await self._journal.finish(plan.run, RunState.STOPPED, reason)
+
+    @asynccontextmanager
+    async def send(self, plan: Plan) -> AsyncIterator["Sending"]:
+        """Send what is planned; iterate the outcomes as they come.
+
+        Leaving the block early lets nothing more leave, and waits for what is in flight.
+        """
+        settings = self.settings
+        reader = self._journal.reader
+        limiter = await self._limiter()
+        recorder = await self._journal.start(plan.run, settings.windows)
+        deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
+        async with open_certcentral(
+            settings.base_url, settings.api_key, settings.timeout_s, self._clock
+        ) as ca:
+            sender = Sender(
+                resend=ca.resend,
+                judge=judge,
+                explain=self._explain,
+                recorder=recorder,
+                limiter=limiter,
+                gate=Gate(settings.patience_s),
+                policy=RetryPolicy(
+                    settings.max_attempts,
+                    settings.max_elapsed_s,
+                    retry_in_doubt=settings.in_doubt is InDoubt.RETRY,
+                ),
+                concurrency=settings.concurrency,
+                progress=Progress(plan.to_send),
+                clock=self._clock,
+            )
+            work = asyncio.create_task(sender.run(reader.pending(plan.run), deliver))
+            try:
+                yield Sending(sender, outcomes, settings.windows)
+            finally:
+                outcomes.close()
+                with anyio.CancelScope(shield=True):
+                    if not work.done():
+                        sender.stop(RunState.INTERRUPTED, LEFT_EARLY)
+                    await asyncio.wait([work])
+                    await self._note_end(plan.run, sender)
+            work.result()
+
+    async def report(self, run: Run, folder: Path) -> Summary:
+        """Write the report of a run into `folder`. Raises ReportError, JournalError."""
+        reader = self._journal.reader
+        return await write_report(reader, await reader.run(run.id), folder)
+
+    @property
+    def reader(self) -> JournalReader:
+        """What the journal tells. Not to be used while sending: it reads for the sender then."""
+        return self._journal.reader
+
+    async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
+        settings = self.settings
+        hold_doubts = settings.in_doubt is InDoubt.HOLD
+        await self._journal.settle(run, settings.cooldown_s, hold_doubts=hold_doubts)
+        return await make_plan(self._journal.reader, run, settings.windows, taken_up=taken_up)
+
+    def _take_up_since(self) -> float:
+        """Return since when a run must have been at work to be gone on with.
+
+        What an older one had acknowledged may be sent again by now, so it would leave out too
+        much. `--again` says nothing of runs that did not finish.
+        """
+        return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
+
+    async def _limiter(self) -> WindowLimiter:
+        windows = self.settings.windows
+        if not windows:
+            return WindowLimiter(())
+        now = self._clock()
+        since = now - max(window.period_s for window in windows)
+        ends = await self._journal.reader.recent_ends(self.settings.base_url, since)
+        return WindowLimiter(windows, [now - end for end in ends])
+
+    def _explain(self, verdict: Verdict) -> str:
+        return remedy(verdict, self.settings.base_url)
+
+    async def _note_end(self, run: Run, sender: Sender) -> None:
+        try:
+            await self._journal.finish(run, sender.state, sender.stop_reason)
+        except JournalError as error:
+            # The next start finds the run cut off, and goes on with it.
+            sender.stop(RunState.STOPPED, str(error))
+
+
+class Sending:
+    """A run on its way: iterate it for the outcomes, as they come."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        outcomes: MemoryObjectReceiveStream[Outcome],
+        windows: Sequence[Window],
+    ) -> None:
+        self._sender = sender
+        self._outcomes = outcomes
+        self.windows = windows
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        return self._outcomes.__aiter__()
+
+    @property
+    def progress(self) -> Progress:
+        """Counts so far."""
+        return self._sender.progress
+
+    @property
+    def gate(self) -> Gate:
+        """Whether requests flow, and if not, why and until when."""
+        return self._sender.gate
+
+    @property
+    def state(self) -> RunState:
+        """How the run ends, as far as is known."""
+        return self._sender.state
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it ends before its end; None where it does not."""
+        return self._sender.stop_reason
+
+    def stop(self, reason: str) -> None:
+        """Let nothing more leave; the iteration ends once what is in flight is answered."""
+        self._sender.stop(RunState.INTERRUPTED, reason)
+
+
+async def stage(sources: Sequence[Source], staging: Staging) -> None:
+    """Read all rows of all sources into the staging, a batch at a time. Raises InputError."""
+    for source in sources:
+        before = staging.rows_read
+        async for batch in _batches(source):
+            await staging.add_rows(batch)
+        count = staging.rows_read - before
+        await staging.end_input(
+            source.name, source.sha256, source.columns, dict(source.fields.items()), count
+        )
+    if not staging.rows_read:
+        raise InputError("there are no rows to send")
+
+
+async def _batches(source: Source) -> AsyncIterator[list[Row | RejectedRow]]:
+    """Yield the rows of a source, many at a time. A file is read beside the event loop."""
+    if isinstance(source, ListSource):
+        rows = iter(source)
+        while batch := await anyio.to_thread.run_sync(
+            lambda: list(islice(rows, _ROWS_A_BATCH)), abandon_on_cancel=True
+        ):
+            yield batch
+    else:
+        batch = []
+        async for row in source:
+            batch.append(row)
+            if len(batch) >= _ROWS_A_BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+async def make_plan(
+    reader: JournalReader, run: Run, windows: Sequence[Window], *, taken_up: bool
+) -> Plan:
+    """Return the plan of a run as the journal has it now."""
+    to_send = await reader.count_pending(run)
+    return Plan(
+        run=run,
+        taken_up=taken_up,
+        rows=await reader.count_rows(run),
+        orders=await reader.count_orders(run),
+        settled=await reader.count_outcomes(run),
+        to_send=to_send,
+        duration_s=dictated_time(to_send, windows),
+    )

@@ -3,9 +3,10 @@
     BatchResendError
     ├── SettingsError      a setting is missing or makes no sense
     ├── InputError         a list cannot be read at all (a bad row is a RejectedRow, not an error)
-    └── JournalError       the journal cannot be opened, read or written
-        ├── JournalBusy    another run holds it
-        └── UnknownRun     no such run in it
+    ├── JournalError       the journal cannot be opened, read or written
+    │   ├── JournalBusy    another run holds it
+    │   └── UnknownRun     no such run in it
+    └── ReportError        a report file cannot be written
 
 A request that fails is not an exception: it is an `Outcome`.
 """
@@ -33,3 +34,7 @@ class JournalBusy(JournalError):
 
 class UnknownRun(JournalError):
     """The journal has no run of that name."""
+
+
+class ReportError(BatchResendError):
+    """A report file cannot be written. The run itself is safe in the journal."""

@@ -233,6 +233,9 @@ class RowResult:
     input_ordinal: int
     line: int
     status: RowStatus
+    order_id: str | None  # None where the row was rejected before it was understood
+    locale: str | None
+    entries: tuple[Entry, ...]
     reason: str | None
     raw: str
     result: Result | None
@@ -254,6 +257,7 @@ class Tally:
     """The counts of a run. The rows add up to the rows read, the orders to the orders planned."""
 
     rows: dict[RowStatus, int]
+    planned: int  # orders
     orders: dict[OrderStatus, int]
     attempts: int
     retries: int  # attempts of an order beyond its first
@@ -265,12 +269,10 @@ class Tally:
 class Plan:
     """What a run is about to do."""
 
-    run_id: str
+    run: Run
     taken_up: bool  # an earlier run that did not finish, going on
-    rows_read: int
-    rows_accepted: int
-    rows_duplicate: int
-    rows_rejected: int
+    rows: dict[RowStatus, int]
     orders: int
-    to_send: int  # orders without an outcome yet
-    duration_s: float  # what the windows dictate for them
+    settled: dict[OrderStatus, int]  # orders that have their outcome before sending begins
+    to_send: int
+    duration_s: float  # what the windows dictate for those to send

@@ -98,19 +98,23 @@ def classify(error: Exception, *, connected: bool) -> Fault:
     """
     detail = str(error) or type(error).__name__
     if connected:
-        if isinstance(error, TimeoutError):
-            return Fault(FaultKind.TIMED_OUT, "no answer in time")
-        if isinstance(error, aiohttp.ClientResponseError):
-            return Fault(FaultKind.GARBLED, f"the answer is not HTTP: {error.message}")
-        return Fault(FaultKind.LOST, f"the connection broke: {detail}")
+        return _broken_off(error, detail)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         unknown = getattr(error.os_error, "errno", None) == socket.EAI_NONAME
         return Fault(FaultKind.NO_SUCH_HOST if unknown else FaultKind.NOT_CONNECTED, detail)
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return Fault(FaultKind.TLS_REFUSED, detail)
+    timed_out = isinstance(error, TimeoutError)
+    return Fault(FaultKind.NOT_CONNECTED, "no connection in time" if timed_out else detail)
+
+
+def _broken_off(error: Exception, detail: str) -> Fault:
     if isinstance(error, TimeoutError):
-        return Fault(FaultKind.NOT_CONNECTED, "no connection in time")
-    return Fault(FaultKind.NOT_CONNECTED, detail)
+        return Fault(FaultKind.TIMED_OUT, "no answer in time")
+    if isinstance(error, aiohttp.ClientResponseError):
+        # Raised for bytes that are no HTTP answer; whatever status it claims, the CA sent none.
+        return Fault(FaultKind.GARBLED, f"the answer is not HTTP: {error.message}")
+    return Fault(FaultKind.LOST, f"the connection broke: {detail}")
 
 
 def request_body(order: Order) -> bytes:

@@ -113,7 +113,7 @@ def _bounded(text: str) -> str:
 
 
 def _retry_after_s(reply: Reply) -> float | None:
-    """Return the seconds that Retry-After asks for: given as such, or as an HTTP date (RFC 9110)."""
+    """Return the seconds that Retry-After asks for, given as such or as a date (RFC 9110)."""
     asked = (reply.retry_after or "").strip()
     if not asked:
         return None
@@ -126,5 +126,3 @@ def _retry_after_s(reply: Reply) -> float | None:
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return max(0.0, at.timestamp() - reply.received_at)
-
-

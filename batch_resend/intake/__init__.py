@@ -4,6 +4,6 @@ Rows are streamed: nothing here holds more than one of them.
 """
 
 from batch_resend.intake.headings import Field
-from batch_resend.intake.sources import ListSource, RecordSource, RowSource
+from batch_resend.intake.sources import ListSource, RecordSource, Source
 
-__all__ = ["Field", "ListSource", "RecordSource", "RowSource"]
+__all__ = ["Field", "ListSource", "RecordSource", "Source"]

@@ -14,7 +14,7 @@ KNOWN_LOCALES = frozenset(
     ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")
 )  # the languages the CA's own documentation is published in
 
-_GROUPED_DIGITS = re.compile(r"\d{1,3}(?:[ ,.'’\u00a0\u202f]\d{3})+")
+_GROUPED_DIGITS = re.compile(r"\d{1,3}(?:[ ,.'\u2019\u00a0\u202f]\d{3})+")
 _FLOAT_DIGITS = re.compile(r"(\d+)\.0+")
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE][+-]?\d+")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")

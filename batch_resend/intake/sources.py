@@ -1,9 +1,9 @@
 """Where rows come from: a list in a file or on standard input, or a program's own records."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Protocol
+from types import MappingProxyType
 
 from batch_resend.errors import InputError
 from batch_resend.intake.csv_rows import CsvRows
@@ -12,25 +12,6 @@ from batch_resend.intake.json_rows import JsonRows, json_record
 from batch_resend.intake.lines import Lines
 from batch_resend.intake.records import RawRecord, check_record
 from batch_resend.model import RejectedRow, Row
-
-
-class RowSource(Protocol):
-    """Rows to plan, read once. All but `name` is final only when they are all read."""
-
-    @property
-    def name(self) -> str:
-        """What messages and reports call it."""
-
-    @property
-    def sha256(self) -> str | None:
-        """The SHA-256 of its bytes in hexadecimal, where it has bytes."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Its heading row; empty where it has none."""
-
-    def __iter__(self) -> Iterator[Row | RejectedRow]:
-        """Yield its rows in order. Raises InputError."""
 
 
 class ListSource:
@@ -47,7 +28,7 @@ class ListSource:
         locale: str | None = None,
     ) -> None:
         self._lines = Lines(path)
-        self._mapping = mapping or {}
+        self.fields: Mapping[Field, str] = mapping or {}
         self._locale = locale
         self._records: CsvRows | JsonRows | None = None
 
@@ -93,23 +74,24 @@ class ListSource:
                     f"{self.name}: is a JSON array; write one object a line (JSONL) instead"
                 )
             if text.startswith("{"):
-                return JsonRows(everything, self._mapping)
-            return CsvRows(self.name, everything, self._mapping)
+                return JsonRows(everything, self.fields)
+            return CsvRows(self.name, everything, self.fields)
         raise InputError(f"{self.name}: is empty")
 
 
 class RecordSource:
     """A program's own rows: checked `Row`s, or mappings of the form that JSONL lists have.
 
-    A record's line is its place, counted from 1.
+    They may come from any iterable or async iterable. A record's line is its place, from 1.
     """
 
     sha256 = None
     columns: tuple[str, ...] = ()
+    fields: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
-        records: Iterable[Row | Mapping[str, object]],
+        records: Iterable[Row | Mapping[str, object]] | AsyncIterable[Row | Mapping[str, object]],
         name: str = "records",
         locale: str | None = None,
     ) -> None:
@@ -117,12 +99,21 @@ class RecordSource:
         self._records = records
         self._locale = locale
 
-    def __iter__(self) -> Iterator[Row | RejectedRow]:
+    async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows."""
-        for line, record in enumerate(self._records, start=1):
-            yield record if isinstance(record, Row) else self._checked(line, record)
+        line = 0
+        if isinstance(self._records, AsyncIterable):
+            async for record in self._records:
+                line += 1
+                yield self._checked(line, record)
+        else:
+            for record in self._records:
+                line += 1
+                yield self._checked(line, record)
 
-    def _checked(self, line: int, record: Mapping[str, object]) -> Row | RejectedRow:
+    def _checked(self, line: int, record: Row | Mapping[str, object]) -> Row | RejectedRow:
+        if isinstance(record, Row):
+            return record
         fields = dict(record)
         try:
             text = json.dumps(fields, ensure_ascii=False)
@@ -130,3 +121,6 @@ class RecordSource:
             return RejectedRow(line, f"not a JSON object: {error}", repr(fields))
         raw = json_record(line, fields, text, {})
         return check_record(raw, self._locale) if isinstance(raw, RawRecord) else raw
+
+
+Source = ListSource | RecordSource

@@ -10,14 +10,24 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import bindparam, delete, exists, func, insert, literal, null, select, update
+from sqlalchemy import (
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
 
 from batch_resend.durations import timestamp
 from batch_resend.journal.database import exclusive, reading_connection, writing_connection
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import HAS_OUTCOME, JournalReader
 from batch_resend.journal.recording import Recorder
-from batch_resend.journal.schema import attempts, inputs, outcomes, requests, rows, runs
+from batch_resend.journal.schema import Record, attempts, inputs, outcomes, requests, rows, runs
 from batch_resend.journal.writer import Writer
 from batch_resend.model import OrderStatus, Ruling, Run, RunState
 from batch_resend.windows import Window
@@ -165,39 +175,33 @@ class Journal:
         if run.started_at is None:
             await self._delete_plans([run.number])
 
-    async def start(
-        self, run: Run, windows: Sequence[Window], cooldown_s: float, *, hold_doubts: bool
-    ) -> Recorder:
-        """Begin to send, or go on: settle what other runs have settled, then record attempts.
+    async def settle(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
+        """Give their outcome to the orders that other runs, or an earlier start, have settled.
 
         What another run had acknowledged within the last `cooldown_s` seconds is skipped. With
         `hold_doubts`, what may have reached the CA before is left for a person.
         """
-        now = self._clock()
         known = {"of_run": run.number}
-        recent = {**known, "since": now - cooldown_s}
+        recent = {**known, "since": self._clock() - cooldown_s}
         async with self._writer.transaction() as connection:
-            await connection.execute(_FORGET_SKIPS, known)
-            await connection.execute(_FORGET_DENIALS, known)
-            await connection.execute(_FORGET_DOUBTS, known)
+            for forget in (_FORGET_SKIPS, _FORGET_DENIALS, _FORGET_DOUBTS):
+                await connection.execute(forget, known)
             if cooldown_s > 0:
                 await connection.execute(_NOTE_OTHERS_DOUBTS, recent)
                 found = await connection.execute(_ACKNOWLEDGED_ELSEWHERE, recent)
                 while batch := found.fetchmany(5_000):
-                    skips = [
-                        {
-                            "run": run.number,
-                            "request": record.number,
-                            "status": OrderStatus.SKIPPED,
-                            "error_message": f"sent {timestamp(record.sent_at)} by run {record.id}",
-                        }
-                        for record in batch
-                    ]
-                    await connection.execute(_SKIP, skips)
+                    await connection.execute(_SKIP, [_skip(run, record) for record in batch])
             if hold_doubts:
                 await connection.execute(_HOLD_DOUBTS, known)
-            new = {**known, "now": now, "new_limits": _limits_text(windows)}
-            await connection.execute(_START, new)
+
+    async def start(self, run: Run, windows: Sequence[Window]) -> Recorder:
+        """Begin to send, or go on: return what attempts are recorded with."""
+        values = {
+            "of_run": run.number,
+            "now": self._clock(),
+            "new_limits": _limits_text(windows),
+        }
+        await self._writer.write((_START, values))
         return Recorder(self._writer, run.number)
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
@@ -230,7 +234,7 @@ class Journal:
     async def _delete_plans(self, numbers: Sequence[int]) -> None:
         async with self._writer.transaction() as connection:
             for number in numbers:
-                for table in (inputs, rows, requests):
+                for table in (inputs, rows, requests, outcomes):
                     await connection.execute(delete(table).where(table.c.run == number))
                 await connection.execute(delete(runs).where(runs.c.number == number))
 
@@ -254,6 +258,15 @@ async def read_journal(path: Path) -> AsyncIterator[JournalReader]:
     """Open the journal for reading, beside whoever writes it. Raises JournalError."""
     async with reading_connection(path) as connection:
         yield JournalReader(connection, path)
+
+
+def _skip(run: Run, record: Record) -> dict[str, object]:
+    return {
+        "run": run.number,
+        "request": record.number,
+        "status": OrderStatus.SKIPPED,
+        "error_message": f"sent {timestamp(record.sent_at)} by run {record.id}",
+    }
 
 
 def _limits_text(windows: Sequence[Window]) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
 
-from sqlalchemy import Executable, Row as Record, bindparam, insert, select, update
+from sqlalchemy import Executable, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from batch_resend.journal.schema import inputs, requests, rows, runs
+from batch_resend.journal.schema import Record, inputs, requests, rows, runs
 from batch_resend.journal.writer import Values, Writer
 from batch_resend.model import Entry, Order, RejectedRow, Row, RowStatus, entry_list
 
@@ -44,6 +44,8 @@ _IN_CANONICAL_ORDER = (
     .order_by(rows.c.order_id, rows.c.entries == "", rows.c.locale, rows.c.seq)
 )
 
+_NOT_UNDERSTOOD: dict[str, object] = {"order_id": None, "locale": None, "entries": None}
+
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -53,7 +55,7 @@ def encode_entries(entries: Iterable[Entry]) -> str:
     return _to_json(listed) if listed else ""
 
 
-def decode_entries(text: str) -> tuple[Entry, ...]:
+def decode_entries(text: str | None) -> tuple[Entry, ...]:
     """Return entries as the journal stored them."""
     return tuple(Entry(*listed) for listed in json.loads(text)) if text else ()
 
@@ -130,18 +132,22 @@ class Staging:
 
 
 def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Values:
-    accepted = isinstance(row, Row)
-    return {
+    values: dict[str, object] = {
         "run": run,
         "seq": seq,
         "input": ordinal,
         "line": row.line,
-        "status": RowStatus.ACCEPTED if accepted else RowStatus.REJECTED,
-        "order_id": row.order_id if accepted else None,
-        "locale": row.locale if accepted else None,
-        "entries": encode_entries(row.entries) if accepted else None,
-        "reason": None if accepted else row.reason,
         "raw": row.raw,
+    }
+    if isinstance(row, RejectedRow):
+        understood = {"status": RowStatus.REJECTED, "reason": row.reason}
+        return values | _NOT_UNDERSTOOD | understood
+    return values | {
+        "status": RowStatus.ACCEPTED,
+        "order_id": row.order_id,
+        "locale": row.locale,
+        "entries": encode_entries(row.entries),
+        "reason": None,
     }
 
 

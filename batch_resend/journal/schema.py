@@ -7,6 +7,8 @@ A request's number is its place in canonical order (order number, locale), so th
 have the same numbers in every run. Times are seconds since the epoch.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -16,11 +18,14 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     Table,
     Text,
 )
 
 SCHEMA_VERSION = 1
+
+Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
 metadata = MetaData()
 
@@ -119,5 +124,3 @@ outcomes = Table(
     Column("error_message", Text),
     sqlite_with_rowid=False,
 )
-
-OF_A_RUN = (inputs, rows, requests, attempts, outcomes)

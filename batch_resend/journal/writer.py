@@ -39,8 +39,9 @@ class Writer:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Have the connection alone, for bulk work; durable at the end. Raises JournalError."""
+        # Cut off in the middle by a cancellation, the connection would be of no use any more.
         async with self._turn:
-            with journal_errors(self._path):
+            with anyio.CancelScope(shield=True), journal_errors(self._path):
                 async with self._connection.begin():
                     yield self._connection
 
@@ -89,10 +90,10 @@ class Writer:
                     ticket.done.set()
 
     async def _commit(self, tickets: list[_Ticket]) -> None:
-        values_of: dict[Executable, list[Values]] = {}
+        changes_of: dict[Executable, list[Values]] = {}
         for ticket in tickets:
             for statement, values in ticket.changes:
-                values_of.setdefault(statement, []).append(values)
+                changes_of.setdefault(statement, []).append(values)
         async with self.transaction() as connection:
-            for statement, values in values_of.items():
-                await connection.execute(statement, values)
+            for statement, many in changes_of.items():
+                await connection.execute(statement, many)

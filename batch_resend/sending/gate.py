@@ -65,13 +65,16 @@ class Gate:
     @asynccontextmanager
     async def passage(self) -> AsyncIterator[Passage]:
         """Wait until a request may leave; while requests do not flow, it is the only one."""
-        if self.flow is not Flow.FLOWING:
+        if not self._flows():
             async with self._probe:
                 await self._pause_to_end()
-                if self.flow is not Flow.FLOWING:
+                if not self._flows():
                     yield Passage(self._epoch)
                     return
         yield Passage(self._epoch)
+
+    def _flows(self) -> bool:
+        return self.flow is Flow.FLOWING
 
     async def _pause_to_end(self) -> None:
         while self.flow is Flow.PAUSED:
@@ -95,9 +98,7 @@ class Gate:
                 return self._pause("the CA asks for fewer requests", verdict)
             return Advice.AGAIN
         self._in_trouble.add(order)
-        if is_current and (
-            self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE
-        ):
+        if is_current and (self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE):
             return self._pause("the CA is in trouble", verdict)
         return Advice.AGAIN if self.flow is Flow.PAUSED else Advice.COUNT
 

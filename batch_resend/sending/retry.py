@@ -6,9 +6,10 @@ share of an exponentially growing span (full jitter), or for what Retry-After sa
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import cast
 
 import anyio
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
+from tenacity import AsyncRetrying, Future, RetryCallState, retry_if_result, wait_random_exponential
 
 from batch_resend.model import Ruling, Verdict
 
@@ -61,9 +62,8 @@ class RetryPolicy:
 
 
 def _last_verdict(state: RetryCallState) -> Verdict:
-    assert state.outcome is not None
-    verdict: Verdict = state.outcome.result()
-    return verdict
+    outcome = cast("Future", state.outcome)  # there is one whenever tenacity asks
+    return cast("Verdict", outcome.result())
 
 
 def _wait_s(state: RetryCallState) -> float:

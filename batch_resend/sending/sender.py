@@ -40,9 +40,7 @@ class Progress:
     """How far sending has come, since it began or went on. For whoever shows it."""
 
     total: int
-    outcomes: dict[OrderStatus, int] = field(
-        default_factory=lambda: dict.fromkeys(OrderStatus, 0)
-    )
+    outcomes: dict[OrderStatus, int] = field(default_factory=lambda: dict.fromkeys(OrderStatus, 0))
     attempts: int = 0
     rate_limited: int = 0
     in_flight: int = 0
@@ -63,39 +61,28 @@ class _Tries:
     began: float = 0.0  # when the first of this start was made, by the loop's clock
 
 
+@dataclass(eq=False, kw_only=True)
 class Sender:
     """Sends the pending orders of one run."""
 
-    def __init__(
-        self,
-        *,
-        resend: Callable[[Order], Awaitable[Reply | Fault]],
-        judge: Callable[[Reply | Fault], Verdict],
-        explain: Callable[[Verdict], str],
-        recorder: Recorder,
-        limiter: WindowLimiter,
-        gate: Gate,
-        policy: RetryPolicy,
-        concurrency: int,
-        progress: Progress,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Put the parts together. `explain` says what a person can do when nothing will pass."""
-        self._resend = resend
-        self._judge = judge
-        self._explain = explain
-        self._recorder = recorder
-        self._limiter = limiter
-        self._policy = policy
-        self._concurrency = concurrency
-        self._clock = clock
-        self._in_flight = anyio.CapacityLimiter(concurrency)
+    resend: Callable[[Order], Awaitable[Reply | Fault]]
+    judge: Callable[[Reply | Fault], Verdict]
+    explain: Callable[[Verdict], str]  # what a person can do when nothing will pass
+    recorder: Recorder
+    limiter: WindowLimiter
+    gate: Gate
+    policy: RetryPolicy
+    concurrency: int
+    progress: Progress
+    clock: Callable[[], float] = time.time
+
+    state: RunState = RunState.COMPLETED  # how the run ends, unless something else is learned
+    stop_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        self._in_flight = anyio.CapacityLimiter(self.concurrency)
         self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
         self._scope = anyio.CancelScope()
-        self.gate = gate
-        self.progress = progress
-        self.state = RunState.COMPLETED  # how the run ends, unless something else is learned
-        self.stop_reason: str | None = None
 
     def stop(self, state: RunState, reason: str) -> None:
         """Let nothing more leave. What is in flight is waited for. The first call counts."""
@@ -110,11 +97,11 @@ class Sender:
 
         Closes `delivered` at the end. How the run ended stands in `state` and `stop_reason`.
         """
-        orders, taken = anyio.create_memory_object_stream[PlannedOrder](self._concurrency)
+        orders, taken = anyio.create_memory_object_stream[PlannedOrder](self.concurrency)
         with delivered, self._scope:
             try:
                 async with anyio.create_task_group() as tasks:
-                    for _ in range(self._concurrency):
+                    for _ in range(self.concurrency):
                         tasks.start_soon(self._work, taken.clone(), delivered, tasks)
                     taken.close()
                     async with orders:
@@ -134,7 +121,7 @@ class Sender:
             async for planned in orders:
                 tries = _Tries(planned, planned.attempts, planned.doubts)
                 verdict = await self._attempt(tries, delivered)
-                if self._policy.wants_another(verdict):
+                if self.policy.wants_another(verdict):
                     await self._backing_off.acquire()
                     tasks.start_soon(self._carry_on, tries, verdict, delivered)
 
@@ -143,23 +130,21 @@ class Sender:
     ) -> None:
         """Try an order again, beside the workers, until it has its outcome."""
         try:
-            last = await self._policy.carry_on(
+            last = await self.policy.carry_on(
                 first, tries.began, lambda: self._attempt(tries, delivered)
             )
         finally:
             self._backing_off.release()
-        if self._policy.wants_another(last):
+        if self.policy.wants_another(last):
             with anyio.CancelScope(shield=True):
                 outcome = _used_up(tries, last)
-                await self._recorder.settle([outcome])
+                await self.recorder.settle([outcome])
                 await self._deliver(outcome, delivered)
 
-    async def _attempt(
-        self, tries: _Tries, delivered: MemoryObjectSendStream[Outcome]
-    ) -> Verdict:
+    async def _attempt(self, tries: _Tries, delivered: MemoryObjectSendStream[Outcome]) -> Verdict:
         """Make attempts until one counts; settle the order if that one does."""
         while True:
-            async with self._in_flight, self._limiter.slot(), self.gate.passage() as passage:
+            async with self._in_flight, self.limiter.slot(), self.gate.passage() as passage:
                 tries.began = tries.began or anyio.current_time()
                 with anyio.CancelScope(shield=True):
                     verdict, outcome = await self._exchange(tries)
@@ -173,19 +158,19 @@ class Sender:
 
     async def _exchange(self, tries: _Tries) -> tuple[Verdict, Outcome | None]:
         """Make one attempt, between its two lines in the journal."""
-        attempt = Attempt(tries.planned, tries.attempts + 1, self._clock())
-        await self._recorder.begin(attempt)
+        attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
+        await self.recorder.begin(attempt)
         tries.attempts += 1
         self.progress.attempts += 1
         self.progress.in_flight += 1
         try:
-            verdict = self._judge(await self._resend(tries.planned.order))
+            verdict = self.judge(await self.resend(tries.planned.order))
         finally:
             self.progress.in_flight -= 1
         self.progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
         tries.doubts += verdict.ruling is Ruling.IN_DOUBT
         outcome = self._settled(tries, verdict)
-        await self._recorder.end(attempt, self._clock(), verdict, outcome)
+        await self.recorder.end(attempt, self.clock(), verdict, outcome)
         return verdict, outcome
 
     def _settled(self, tries: _Tries, verdict: Verdict) -> Outcome | None:
@@ -193,13 +178,11 @@ class Sender:
         status = {
             Ruling.ACCEPTED: OrderStatus.SENT,
             Ruling.REFUSED: OrderStatus.REFUSED,
-            Ruling.IN_DOUBT: None if self._policy.retry_in_doubt else OrderStatus.IN_DOUBT,
+            Ruling.IN_DOUBT: None if self.policy.retry_in_doubt else OrderStatus.IN_DOUBT,
         }.get(verdict.ruling)
         return _outcome(tries, status, verdict) if status else None
 
-    async def _deliver(
-        self, outcome: Outcome, delivered: MemoryObjectSendStream[Outcome]
-    ) -> None:
+    async def _deliver(self, outcome: Outcome, delivered: MemoryObjectSendStream[Outcome]) -> None:
         self.progress.outcomes[outcome.status] += 1
         try:
             await delivered.send(outcome)
@@ -211,15 +194,12 @@ class Sender:
             verdict.ruling is Ruling.UNAVAILABLE and self.gate.reason
         ):
             return self.gate.reason or "the CA is in trouble"
-        return self._explain(verdict)
+        return self.explain(verdict)
 
 
 def _first(errors: BaseExceptionGroup[JournalError]) -> JournalError:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, JournalError)
-    return error
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _used_up(tries: _Tries, last: Verdict) -> Outcome:

@@ -1,0 +1,43 @@
+# make demo, make test: all that a fresh machine needs is python3 with venv, and make.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help:
+	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
+	@echo "make test   run every test, with coverage"
+	@echo "make check  format, lint, types, and the house's import rules"
+	@echo "make fix    format, and mend what the linter can"
+	@echo "make clean  remove the environment and everything made"
+
+# uv where it is there, for speed; pip otherwise.
+$(READY): pyproject.toml
+	python3 -m venv $(VENV)
+	@if command -v uv >/dev/null 2>&1; \
+	then uv pip install --quiet --python $(BIN)/python --editable '.[dev]'; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; fi
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/batch-resend simulate --latency 10-100ms --unknown 100200305 \
+		-- $(BIN)/batch-resend send samples/orders.csv || test $$? -eq 3
+
+test: $(READY)
+	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report term
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist reports .coverage* .hypothesis .*_cache *.egg-info

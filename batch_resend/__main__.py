@@ -1,0 +1,5 @@
+"""`python -m batch_resend`."""
+
+from batch_resend.cli import main
+
+main()

@@ -1,0 +1,68 @@
+"""The command `batch-resend`: its subcommands, and how errors end it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from platformdirs import user_config_path
+
+from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
+from batch_resend.cli.history import report, runs, show
+from batch_resend.cli.options import read_config
+from batch_resend.cli.send import check, resume, send
+from batch_resend.cli.simulate import simulate
+from batch_resend.errors import BatchResendError
+from batch_resend.version import __version__
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: batch-resend check orders.csv && batch-resend send orders.csv",
+)
+@click.version_option(__version__, prog_name="batch-resend")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="BATCH_RESEND_CONFIG",
+    help="TOML file with options; config.toml in your configuration folder, if it is there.",
+)
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    """Resend the approval (DCV) e-mails of many CertCentral orders.
+
+    Reads CSV or JSONL lists of order, domain and e-mail, sends one request an order within the
+    CA's limits, and reports what became of every row. The API key comes from --api-key-file or
+    the variable DIGICERT_API_KEY. Every option is also a variable, BATCH_RESEND_ and its name.
+    """
+    usual = user_config_path("batch-resend") / "config.toml"
+    path = config or (usual if usual.is_file() else None)
+    if path is not None:
+        context.default_map = read_config(path, cli.commands.values())
+
+
+for command in (send, check, simulate, resume, runs, show, report):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.WRONG_USAGE
+    except BatchResendError as error:
+        click.echo(f"batch-resend: {error}", err=True)
+        code = code_of_error(error)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("batch-resend: interrupted; nothing more was sent", err=True)
+        # A thread may still wait for standard input, which would hold up an orderly end.
+        sys.stdout.flush()
+        os._exit(SIGNAL_BASE + 2)
+    except BrokenPipeError:
+        # Whoever read our output has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = SIGNAL_BASE + 13
+    sys.exit(code)

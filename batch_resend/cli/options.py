@@ -1,0 +1,278 @@
+"""The options that several commands share, and how they become settings.
+
+Every option is also an environment variable, BATCH_RESEND_ and its name, and a line of the TOML
+file that --config names. Flags win over the environment, the environment over the file.
+"""
+
+import os
+import shlex
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from batch_resend.durations import parse_duration
+from batch_resend.errors import SettingsError
+from batch_resend.intake import Field
+from batch_resend.settings import (
+    DEFAULT_COOLDOWN_S,
+    InDoubt,
+    Region,
+    Settings,
+    default_journal,
+    make_settings,
+)
+from batch_resend.windows import CA_WINDOWS, Window, parse_windows
+
+KEY_VARIABLE = "DIGICERT_API_KEY"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class DurationType(click.ParamType[float]):
+    """A length of time, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class MappingType(click.ParamType[tuple[Field, str]]):
+    """A field and the heading of the column that holds it."""
+
+    name = "FIELD=COLUMN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the pair."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, column = value.partition("=")
+        if not equals or name not in [field.value for field in Field]:
+            fields = ", ".join(Field)
+            self.fail(f"{value!r}: write FIELD=COLUMN, where FIELD is one of {fields}", param, ctx)
+        return Field(name), column.strip()
+
+
+DURATION = DurationType()
+
+
+def option(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
+    """Return a click option that is also an environment variable."""
+    variable = "BATCH_RESEND_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(name, *more, envvar=variable, show_envvar=False, **how)
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return one decorator for several options, listed in this order."""
+
+    def decorate(command: Command) -> Command:
+        for add in reversed(options):
+            command = add(command)
+        return command
+
+    return decorate
+
+
+journal_option = option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=default_journal,
+    show_default="in your state folder",
+    help="The journal file.",
+)
+
+list_options = together(
+    option(
+        "--map",
+        "mapping",
+        type=MappingType(),
+        multiple=True,
+        help="Which column holds what; repeatable. Usual headings are known.",
+    ),
+    option("--locale", metavar="CODE", help="Language for rows that name none, such as en."),
+    option(
+        "--limit",
+        "limits",
+        metavar="N/W",
+        multiple=True,
+        default=tuple(str(window) for window in CA_WINDOWS),
+        show_default="1000/3m and 100/5s",
+        help="At most N requests in any W; repeatable, all are kept. none: no limit.",
+    ),
+)
+
+send_options = together(
+    option(
+        "--api-key-file",
+        type=click.Path(path_type=Path),
+        help=f"File with the API key; else the variable {KEY_VARIABLE}.",
+    ),
+    option(
+        "--region",
+        type=click.Choice([region.value for region in Region]),
+        default=Region.US.value,
+        show_default=True,
+        help="Which of the CA's platforms.",
+    ),
+    option("--base-url", metavar="URL", help="Where the API is, instead of --region."),
+    option(
+        "--concurrency",
+        type=int,
+        default=32,
+        show_default=True,
+        help="Requests in flight.",
+    ),
+    option(
+        "--timeout",
+        type=DURATION,
+        default="30s",
+        show_default=True,
+        help="For one request.",
+    ),
+    option("--max-attempts", type=int, default=6, show_default=True, help="For one order."),
+    option("--max-elapsed", type=DURATION, default="1h", show_default=True, help="For one order."),
+    option(
+        "--patience",
+        type=DURATION,
+        default="1h",
+        show_default=True,
+        help="How long to wait for a CA that is down, or asks for a pause.",
+    ),
+    option(
+        "--in-doubt",
+        type=click.Choice([policy.value for policy in InDoubt]),
+        default=InDoubt.RETRY.value,
+        show_default=True,
+        help="A request that may have arrived unanswered: send again, or leave for a person.",
+    ),
+    option(
+        "--cooldown",
+        type=DURATION,
+        default=DEFAULT_COOLDOWN_S,
+        show_default="20h",
+        help="How long an acknowledged request is not repeated.",
+    ),
+    option("--again", is_flag=True, help="Repeat acknowledged requests: a cooldown of 0."),
+    journal_option,
+    option(
+        "--report-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        show_default="reports/RUN_ID",
+        help="Where the report goes.",
+    ),
+    option("--yes", is_flag=True, help="Don't ask before sending (asked only on a terminal)."),
+)
+
+strict_option = option("--strict", is_flag=True, help="Send nothing if any row is rejected.")
+
+log_options = together(
+    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_RESEND_QUIET", help="Only errors."),
+    click.option("-v", "--verbose", is_flag=True, envvar="BATCH_RESEND_VERBOSE",
+                 help="Every attempt."),
+    option("--log-format", type=click.Choice(["text", "json"]), default="text",
+           show_default=True, help="How log lines look."),
+)  # fmt: skip
+
+
+def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
+    """Return the windows that --limit names. Raises SettingsError."""
+    try:
+        return parse_windows(limits)
+    except ValueError as error:
+        raise SettingsError(f"--limit: {error}") from None
+
+
+def settings_of(options: dict[str, Any], base_url: str | None = None) -> Settings:
+    """Return the settings that options name. Raises SettingsError.
+
+    `base_url` is for when neither the options nor their sources name a place.
+    """
+    return make_settings(
+        api_key=read_key(options["api_key_file"]),
+        base_url=options["base_url"] or base_url or Region(options["region"]).base_url,
+        windows=windows_of(options["limits"]),
+        concurrency=options["concurrency"],
+        timeout_s=options["timeout"],
+        max_attempts=options["max_attempts"],
+        max_elapsed_s=options["max_elapsed"],
+        patience_s=options["patience"],
+        in_doubt=options["in_doubt"],
+        cooldown_s=0.0 if options["again"] else options["cooldown"],
+        journal=options["journal"],
+    )
+
+
+def read_key(path: Path | None) -> str:
+    """Return the API key from its file or from the environment. Raises SettingsError."""
+    if path is None:
+        key = os.environ.get(KEY_VARIABLE)
+        if key is None:
+            raise SettingsError(
+                f"no API key: put it into a file and name that with --api-key-file, or into the "
+                f"variable {KEY_VARIABLE}"
+            )
+        return key
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not a text file"
+        raise SettingsError(f"--api-key-file {path}: {reason}") from None
+
+
+def read_config(path: Path, commands: Iterable[click.Command]) -> dict[str, dict[str, Any]]:
+    """Return what a TOML file sets, for each command by its name. Raises SettingsError.
+
+    A key is an option's name without the dashes in front.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"--config {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--config {path}: {error}") from None
+    unknown = {key.replace("_", "-") for key in values}
+    defaults: dict[str, dict[str, Any]] = {}
+    for command in commands:
+        of_command = defaults.setdefault(command.name or "", {})
+        for param in command.params:
+            names = {name.removeprefix("--") for name in param.opts}
+            unknown -= names
+            for key, value in values.items():
+                if key.replace("_", "-") in names and isinstance(param, click.Option):
+                    of_command[param.name or ""] = _as_words(value)
+    if unknown:
+        raise SettingsError(f"--config {path}: there is no option {', '.join(sorted(unknown))}")
+    return defaults
+
+
+def _as_words(value: Any) -> Any:
+    """Return a TOML table as `key=value` texts, anything else as it is."""
+    return [f"{key}={one}" for key, one in value.items()] if isinstance(value, dict) else value
+
+
+_CARRIED_ON = (
+    "journal", "base_url", "region", "api_key_file", "limits", "mapping", "locale", "in_doubt",
+)  # fmt: skip
+
+
+def same_options(context: click.Context) -> str:
+    """Return the flags of this command line that a next command needs as well."""
+    words: list[str] = []
+    for param in context.command.params:
+        given = context.get_parameter_source(param.name or "")
+        if param.name not in _CARRIED_ON or given is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[param.name]
+        for one in value if isinstance(value, tuple) else (value,):
+            text = "=".join(one) if isinstance(one, tuple) else str(one)
+            words += [param.opts[0], text]
+    return "".join(f" {shlex.quote(word)}" for word in words)

@@ -1,0 +1,196 @@
+"""`check`, `send` and `resume`: from a list to a plan, and from a plan to a report."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from batch_resend.batch import Batch, Sending, make_plan, open_batch, stage
+from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
+from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.options import (
+    list_options,
+    log_options,
+    same_options,
+    send_options,
+    settings_of,
+    strict_option,
+    windows_of,
+)
+from batch_resend.cli.plan import show_plan
+from batch_resend.cli.progress import follow
+from batch_resend.cli.summary import show_summary
+from batch_resend.errors import ReportError
+from batch_resend.intake import ListSource
+from batch_resend.journal import open_journal, read_journal
+from batch_resend.model import Plan, RowStatus, RunState
+
+inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is shown and reported."""
+
+    report_dir: Path | None
+    assume_yes: bool
+    quiet: bool
+    strict: bool
+    again: str  # the options that a next command needs as well
+
+
+@click.command(epilog="Example: batch-resend check orders.csv")
+@inputs_argument
+@list_options
+@strict_option
+@log_options
+def check(inputs: Sequence[str], **options: Any) -> int:
+    """Read lists and show the plan: rows, orders, rejects, time needed. Sends nothing.
+
+    INPUT is a CSV or JSONL file, or - for standard input.
+    """
+    _set_up_logs(options)
+    return anyio.run(_check, _sources(inputs, options), options["limits"])
+
+
+async def _check(sources: Sequence[ListSource], limits: Sequence[str]) -> int:
+    windows = windows_of(limits)
+    with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
+        async with open_journal(Path(folder) / "check.db") as journal:
+            run, staging = await journal.new_run("check", windows)
+            await stage(sources, staging)
+            run = await journal.finish_planning(run, staging, take_up_since=0.0)
+            plan = await make_plan(journal.reader, run, windows, taken_up=False)
+            await show_plan(plan, journal.reader, windows, sys.stdout)
+    return ExitCode.NOT_ALL_SENT if plan.rows[RowStatus.REJECTED] else ExitCode.ALL_WELL
+
+
+@click.command(
+    epilog="Example: batch-resend send --api-key-file key.txt --map order_id=Number export.csv"
+)
+@inputs_argument
+@list_options
+@send_options
+@strict_option
+@log_options
+@click.pass_context
+def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> int:
+    """Read lists, send every order's mails once, and report on every row.
+
+    INPUT is a CSV or JSONL file, or - for standard input. Orders that the CA acknowledged
+    within the cooldown are skipped; a run of the same requests that did not finish goes on.
+    """
+    _set_up_logs(options)
+    return anyio.run(_send, _sources(inputs, options), options, _manner(context, options))
+
+
+async def _send(sources: Sequence[ListSource], options: dict[str, Any], manner: Manner) -> int:
+    async with open_batch(settings_of(options)) as batch:
+        return await _carry_out(batch, await batch.plan(sources), manner)
+
+
+@click.command(epilog="Example: batch-resend resume 20261123-211952-753e")
+@click.argument("run_id", required=False, metavar="[RUN]")
+@list_options
+@send_options
+@log_options
+@click.pass_context
+def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
+    """Go on with a run that did not finish (the newest, unless named), from the journal alone."""
+    _set_up_logs(options)
+    return anyio.run(_resume, run_id, options, _manner(context, options))
+
+
+async def _resume(run_id: str | None, options: dict[str, Any], manner: Manner) -> int:
+    async with read_journal(options["journal"]) as reader:
+        run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
+    settings = settings_of(options, base_url=run.base_url if run else None)
+    async with open_batch(settings) as batch:
+        return await _carry_out(batch, await batch.take_up(run_id), manner)
+
+
+async def _carry_out(batch: Batch, plan: Plan, manner: Manner) -> int:
+    """Show the plan, ask, send, report; return the exit code."""
+    if not manner.quiet:
+        await show_plan(plan, batch.reader, batch.settings.windows, sys.stderr)
+    if manner.strict and plan.rows[RowStatus.REJECTED]:
+        reason = f"--strict: {plan.rows[RowStatus.REJECTED]} rows were rejected; nothing was sent"
+        await batch.decline(plan, reason)
+        return await _report(batch, plan, manner) or ExitCode.NOT_ALL_SENT
+    if plan.to_send and not manner.assume_yes and not _confirmed(plan):
+        await batch.discard(plan)
+        click.echo("Nothing was sent.", err=True)
+        return ExitCode.NOT_STARTED
+    caught: list[int] = []
+    async with batch.send(plan) as sending, anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, sending, caught)
+        await follow(sending, quiet=manner.quiet)
+        tasks.cancel_scope.cancel()
+    code = await _report(batch, plan, manner)
+    if caught:
+        return SIGNAL_BASE + caught[0]
+    return ExitCode.STOPPED if sending.state is RunState.STOPPED else code
+
+
+async def _report(batch: Batch, plan: Plan, manner: Manner) -> int:
+    """Write the report and say what came of the run; return the exit code they mean."""
+    folder = manner.report_dir or Path("reports") / plan.run.id
+    try:
+        summary = await batch.report(plan.run, folder)
+    except ReportError as error:
+        click.echo(
+            f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
+            f"  batch-resend report {plan.run.id} --report-dir DIR",
+            err=True,
+        )
+        return ExitCode.NOT_ALL_SENT
+    show_summary(summary, folder, manner.again)
+    return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+
+
+async def _stop_on_signal(sending: Sending, caught: list[int]) -> None:
+    """Let the first signal end the run in good order, and the second one end it at once."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for number in signals:
+            if caught:
+                # All that matters is in the journal: the next start goes on from there.
+                os._exit(SIGNAL_BASE + number)
+            caught.append(number)
+            sending.stop(f"interrupted by {signal.Signals(number).name}")
+            click.echo(
+                f"Stopping: waiting for {sending.progress.in_flight} requests in flight "
+                "(once more: quit at once)",
+                err=True,
+            )
+
+
+def _sources(inputs: Sequence[str], options: dict[str, Any]) -> list[ListSource]:
+    return [ListSource(path, dict(options["mapping"]), options["locale"]) for path in inputs]
+
+
+def _manner(context: click.Context, options: dict[str, Any]) -> Manner:
+    return Manner(
+        report_dir=options["report_dir"],
+        assume_yes=options["yes"],
+        quiet=options["quiet"],
+        strict=options.get("strict", False),
+        again=same_options(context),
+    )
+
+
+def _set_up_logs(options: dict[str, Any]) -> None:
+    set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
+
+
+def _confirmed(plan: Plan) -> bool:
+    """Ask a person whether to send; where there is none, the command line was the answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return click.confirm(f"Send {plan.to_send:,} requests now?", err=True)

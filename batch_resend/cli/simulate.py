@@ -1,0 +1,145 @@
+"""`simulate`: a local CertCentral to rehearse against."""
+
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+from anyio.abc import Process
+
+from batch_resend.certcentral.simulator import (
+    Simulator,
+    SimulatorSettings,
+    parse_fault,
+    parse_latency,
+)
+from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
+from batch_resend.cli.options import KEY_VARIABLE
+from batch_resend.errors import SettingsError
+from batch_resend.windows import CA_WINDOWS, parse_windows
+
+
+@click.command(
+    epilog="Example: batch-resend simulate --latency 10-300ms --fail 503=5% "
+    "-- batch-resend send orders.csv",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
+@click.option("--port", type=int, default=0, show_default="any free one")
+@click.option("--key", help="The only API key that is accepted; otherwise any is.")
+@click.option(
+    "--limit",
+    "limits",
+    metavar="N/W",
+    multiple=True,
+    default=tuple(str(window) for window in CA_WINDOWS),
+    show_default="1000/3m and 100/5s",
+    help="Rolling windows by arrival; repeatable. none: no limit.",
+)
+@click.option("--latency", default="0ms", show_default=True, help="Such as 50ms or 10-300ms.")
+@click.option(
+    "--fail",
+    "faults",
+    metavar="NAME=SHARE",
+    multiple=True,
+    help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable.",
+)
+@click.option("--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The same seed, the same luck."
+)
+@click.option(
+    "--books",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write the books to at the end, as GET / tells them.",
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+def simulate(command: Sequence[str], books: Path | None, **options: Any) -> int:
+    """Run a local CertCentral to rehearse against. It sends no mail anywhere.
+
+    With a COMMAND it runs just as long: in the command's environment the base URL and the key
+    are the simulator's, and the journal is one of its own, gone afterwards, unless you name one.
+    Without, it runs until Ctrl-C. GET / tells what it received.
+    """
+    return anyio.run(_simulate, _settings(options), command, books)
+
+
+def _settings(options: dict[str, Any]) -> SimulatorSettings:
+    try:
+        return SimulatorSettings(
+            host=options["host"],
+            port=options["port"],
+            windows=parse_windows(options["limits"]),
+            api_key=options["key"],
+            unknown_orders=frozenset(options["unknown"]),
+            latency_s=parse_latency(options["latency"]),
+            faults=dict(parse_fault(fault) for fault in options["faults"]),
+            seed=options["seed"],
+        )
+    except ValueError as error:
+        raise SettingsError(f"simulate: {error}") from None
+
+
+async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: Path | None) -> int:
+    simulator = Simulator(settings)
+    try:
+        async with simulator:
+            if command:
+                code = await _run(command, simulator, settings.api_key)
+            else:
+                code = await _until_interrupted(simulator)
+    except OSError as error:
+        raise SettingsError(
+            f"simulate: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        ) from None
+    finally:
+        if books:
+            books.write_text(json.dumps(simulator.books.snapshot(), indent=2) + "\n")
+    return code
+
+
+async def _until_interrupted(simulator: Simulator) -> int:
+    click.echo(
+        f"CertCentral simulator at {simulator.base_url}\n"
+        f"Books at {simulator.books_url} - rehearse with:\n"
+        f"  {KEY_VARIABLE}=rehearsal batch-resend send --base-url {simulator.base_url} LIST\n"
+        "Ctrl-C ends it."
+    )
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            return ExitCode.ALL_WELL
+    return ExitCode.ALL_WELL
+
+
+async def _run(command: Sequence[str], simulator: Simulator, key: str | None) -> int:
+    """Run a command against the simulator; return its exit code."""
+    with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
+        environment = {
+            "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
+            **os.environ,
+            "BATCH_RESEND_BASE_URL": simulator.base_url,
+            KEY_VARIABLE: key or "rehearsal",
+        }
+        try:
+            process = await anyio.open_process(
+                command, env=environment, stdin=None, stdout=None, stderr=None
+            )
+        except OSError as error:
+            raise SettingsError(f"simulate: {command[0]}: {error.strerror}") from None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_pass_on_signals, process)
+            code = await process.wait()
+            tasks.cancel_scope.cancel()
+    return code if code >= 0 else SIGNAL_BASE - code
+
+
+async def _pass_on_signals(process: Process) -> None:
+    """Leave it to the command how to end. Ctrl-C reaches it from the terminal as well as us."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            if number == signal.SIGTERM:
+                process.terminate()

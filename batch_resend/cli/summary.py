@@ -1,0 +1,59 @@
+"""What became of a run, and what to do next."""
+
+from pathlib import Path
+
+import click
+
+from batch_resend.durations import format_duration
+from batch_resend.model import OrderStatus
+from batch_resend.report import Summary
+
+
+def show_summary(summary: Summary, folder: Path, options: str) -> None:
+    """Print a run in a few lines, and the next command. `options`: flags it needs as well."""
+    orders, rows, requests = summary.orders, summary.rows, summary.requests
+    took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
+    click.echo(
+        f"Run {summary.run_id} {summary.state}{took}: "
+        f"{orders.sent:,} of {orders.total:,} requests sent."
+    )
+    if summary.stop_reason:
+        click.echo(f"  why       {summary.stop_reason}")
+    counts = [f"{getattr(orders, s):,} {s.value.replace('_', ' ')}" for s in OrderStatus]
+    click.echo(f"  orders    {' · '.join(counts)}")
+    click.echo(
+        f"  rows      {rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} "
+        f"duplicate, {rows.rejected:,} rejected"
+    )
+    click.echo(
+        f"  requests  {requests.attempts:,} made, {requests.retries:,} of them retries, "
+        f"{requests.rate_limited:,} answered with 429, "
+        f"{requests.possible_duplicates:,} possible duplicates"
+    )
+    click.echo(f"Report: {folder}")
+    for line in _next_steps(summary, folder, options):
+        click.echo(line)
+
+
+def _next_steps(summary: Summary, folder: Path, options: str) -> list[str]:
+    orders = summary.orders
+    steps: list[str] = []
+    if orders.skipped:
+        steps.append(
+            f"{orders.skipped:,} skipped: acknowledged within the cooldown, {folder}/results.csv "
+            "says when and by which run; --again sends them again."
+        )
+    if summary.state != "completed":
+        steps.append(f"To go on: batch-resend resume {summary.run_id}{options}")
+    elif orders.failed or orders.in_doubt or orders.not_attempted:
+        steps.append(f"To send what is left: batch-resend send {folder}/unsent.csv{options}")
+    if orders.refused:
+        steps.append(
+            f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
+        )
+    if summary.rows.rejected:
+        steps.append(
+            f"{summary.rows.rejected:,} rows rejected: mend them in {folder}/rejected.csv and "
+            "send that."
+        )
+    return steps

@@ -1,0 +1,263 @@
+"""What the journal tells of rows and orders: their results, for reports.
+
+Everything is streamed or counted by the database; nothing here holds a run in memory.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+from sqlalchemy import Executable, RowMapping, and_, bindparam, case, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from batch_resend.journal.database import journal_errors
+from batch_resend.journal.planning import decode_entries
+from batch_resend.journal.schema import Record, attempts, inputs, outcomes, requests, rows
+from batch_resend.model import (
+    InputNote,
+    OrderStatus,
+    Result,
+    RowResult,
+    RowStatus,
+    Ruling,
+    Run,
+    Tally,
+)
+
+_STREAMED = {"yield_per": 5_000}
+
+
+def _times(ruling: Ruling) -> Any:
+    return func.sum(case((attempts.c.ruling == ruling, 1), else_=0))
+
+
+_TRIES = (
+    select(
+        attempts.c.request,
+        func.count().label("attempts"),
+        _times(Ruling.IN_DOUBT).label("doubts"),
+        _times(Ruling.ACCEPTED).label("acknowledged"),
+        _times(Ruling.RATE_LIMITED).label("rate_limited"),
+        func.min(attempts.c.begun_at).label("first_at"),
+        func.max(attempts.c.begun_at).label("last_at"),
+    )
+    .where(attempts.c.run == bindparam("of_run"))
+    .group_by(attempts.c.request)
+    .subquery("tries")
+)
+_LAST = attempts.alias("last")
+_DOUBTS = func.coalesce(_TRIES.c.doubts, 0)
+_BEYOND_THE_FIRST = (
+    _DOUBTS
+    + func.coalesce(_TRIES.c.acknowledged, 0)
+    - case((requests.c.doubted_before, 0), else_=1)
+)
+_MAY_BE_DONE = case((requests.c.doubted_before, 1), else_=_DOUBTS) > 0
+_RESULTS = (
+    select(
+        requests.c.number,
+        requests.c.position,
+        requests.c.order_id,
+        requests.c.locale,
+        requests.c.entries,
+        func.coalesce(
+            outcomes.c.status,
+            case((_MAY_BE_DONE, OrderStatus.IN_DOUBT), else_=OrderStatus.NOT_ATTEMPTED),
+        ).label("status"),
+        func.coalesce(outcomes.c.http_status, _LAST.c.http_status).label("http_status"),
+        func.coalesce(outcomes.c.error_code, _LAST.c.error_code).label("error_code"),
+        func.coalesce(outcomes.c.error_message, _LAST.c.error_message).label("error_message"),
+        func.coalesce(_TRIES.c.attempts, 0).label("attempts"),
+        func.coalesce(_TRIES.c.rate_limited, 0).label("rate_limited"),
+        case((_BEYOND_THE_FIRST > 0, _BEYOND_THE_FIRST), else_=0).label("possible_duplicates"),
+        _TRIES.c.first_at,
+        _TRIES.c.last_at,
+    )
+    .select_from(requests)
+    .outerjoin(
+        outcomes,
+        and_(outcomes.c.run == requests.c.run, outcomes.c.request == requests.c.number),
+    )
+    .outerjoin(_TRIES, _TRIES.c.request == requests.c.number)
+    .outerjoin(
+        _LAST,
+        and_(
+            _LAST.c.run == requests.c.run,
+            _LAST.c.request == requests.c.number,
+            _LAST.c.attempt == _TRIES.c.attempts,
+        ),
+    )
+    .where(requests.c.run == bindparam("of_run"))
+    .subquery("results")
+)
+_INPUTS = select(inputs).where(inputs.c.run == bindparam("of_run")).order_by(inputs.c.ordinal)
+
+_COUNT_REQUESTS = (
+    select(func.count()).select_from(requests).where(requests.c.run == bindparam("of_run"))
+)
+_ROW_COLUMNS = (
+    rows.c.input,
+    rows.c.line,
+    rows.c.status.label("row_status"),
+    rows.c.order_id.label("row_order_id"),
+    rows.c.locale.label("row_locale"),
+    rows.c.entries.label("row_entries"),
+    rows.c.reason,
+    rows.c.raw,
+)
+_ROW_RESULTS = (
+    select(*_ROW_COLUMNS, _RESULTS)
+    .select_from(rows)
+    .outerjoin(_RESULTS, _RESULTS.c.number == rows.c.request)
+    .where(rows.c.run == bindparam("of_run"))
+)
+_ROWS_IN_LIST_ORDER = _ROW_RESULTS.order_by(rows.c.seq)
+_ROWS_BY_REQUEST = _ROW_RESULTS.where(rows.c.request.is_not(None)).order_by(
+    _RESULTS.c.position, rows.c.seq
+)
+_REJECTED_ROWS = (
+    select(*_ROW_COLUMNS)
+    .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.REJECTED)
+    .order_by(rows.c.seq)
+)
+_COUNT_ROWS = (
+    select(rows.c.status, func.count())
+    .where(rows.c.run == bindparam("of_run"))
+    .group_by(rows.c.status)
+)
+_COUNT_OUTCOMES = (
+    select(outcomes.c.status, func.count())
+    .where(outcomes.c.run == bindparam("of_run"))
+    .group_by(outcomes.c.status)
+)
+_COUNT_RESULTS = select(
+    _RESULTS.c.status,
+    func.count().label("orders"),
+    func.sum(_RESULTS.c.attempts).label("attempts"),
+    func.sum(case((_RESULTS.c.attempts > 1, _RESULTS.c.attempts - 1), else_=0)).label("retries"),
+    func.sum(_RESULTS.c.rate_limited).label("rate_limited"),
+    func.sum(_RESULTS.c.possible_duplicates).label("possible_duplicates"),
+).group_by(_RESULTS.c.status)
+
+
+class ResultReader:
+    """Reads results through a connection that cannot write. One task at a time."""
+
+    def __init__(self, connection: AsyncConnection, path: Path) -> None:
+        self.connection = connection
+        self._path = path
+
+    async def inputs(self, run: Run) -> list[InputNote]:
+        """Return the inputs of a run, in the order they were given."""
+        return [
+            InputNote(
+                record.name,
+                record.sha256,
+                tuple(json.loads(record.columns)),
+                json.loads(record.fields),
+                record.rows,
+            )
+            for record in await self._all(_INPUTS, of_run=run.number)
+        ]
+
+    async def count_orders(self, run: Run) -> int:
+        """Return how many orders a run has planned."""
+        return int((await self._all(_COUNT_REQUESTS, of_run=run.number))[0][0])
+
+    async def count_rows(self, run: Run) -> dict[RowStatus, int]:
+        """Return what planning made of the rows of a run."""
+        found = {RowStatus(s): n for s, n in await self._all(_COUNT_ROWS, of_run=run.number)}
+        return {status: found.get(status, 0) for status in RowStatus}
+
+    async def count_outcomes(self, run: Run) -> dict[OrderStatus, int]:
+        """Return how many orders of a run have which outcome already."""
+        found = await self._all(_COUNT_OUTCOMES, of_run=run.number)
+        return {OrderStatus(status): n for status, n in found}
+
+    async def tally(self, run: Run) -> Tally:
+        """Count a run."""
+        by_status = await self._all(_COUNT_RESULTS, of_run=run.number)
+        orders = {OrderStatus(record.status): record.orders for record in by_status}
+
+        def total(name: str) -> int:
+            return sum(getattr(record, name) for record in by_status)
+
+        return Tally(
+            rows=await self.count_rows(run),
+            planned=await self.count_orders(run),
+            orders={status: orders.get(status, 0) for status in OrderStatus},
+            attempts=total("attempts"),
+            retries=total("retries"),
+            rate_limited=total("rate_limited"),
+            possible_duplicates=total("possible_duplicates"),
+        )
+
+    def rows_in_list_order(self, run: Run) -> AsyncIterator[RowResult]:
+        """Yield every row of a run, as the lists had them."""
+        return self._stream(_ROWS_IN_LIST_ORDER, _row_result, of_run=run.number)
+
+    def rows_by_request(self, run: Run) -> AsyncIterator[RowResult]:
+        """Yield the rows that are part of a request, those of one request together."""
+        return self._stream(_ROWS_BY_REQUEST, _row_result, of_run=run.number)
+
+    def rejected_rows(self, run: Run) -> AsyncIterator[RowResult]:
+        """Yield the rejected rows of a run, as the lists had them."""
+        return self._stream(_REJECTED_ROWS, _row_result, of_run=run.number)
+
+    async def first_rejected(self, run: Run, count: int) -> list[RowResult]:
+        """Return the first rejected rows of a run, as the lists had them."""
+        found = await self._all(_REJECTED_ROWS.limit(count), of_run=run.number)
+        return [_row_result(record) for record in found]
+
+    async def _all(self, statement: Executable, **values: object) -> list[Record]:
+        found: list[Record] = []
+        # A query cut off by a cancellation would leave the connection unusable for the report.
+        with journal_errors(self._path), anyio.CancelScope(shield=True):
+            async with self.connection.begin():
+                found.extend((await self.connection.execute(statement, values)).all())
+        return found
+
+    async def _stream(
+        self, statement: Executable, make: Callable[[Record], RowResult], **values: object
+    ) -> AsyncIterator[RowResult]:
+        with journal_errors(self._path):
+            async with self.connection.begin():
+                records = await self.connection.stream(
+                    statement, values, execution_options=_STREAMED
+                )
+                async for record in records:
+                    yield make(record)
+
+
+def _row_result(record: Record) -> RowResult:
+    fields: RowMapping = record._mapping
+    return RowResult(
+        input_ordinal=fields["input"],
+        line=fields["line"],
+        status=RowStatus(fields["row_status"]),
+        order_id=fields["row_order_id"],
+        locale=fields["row_locale"],
+        entries=decode_entries(fields["row_entries"]),
+        reason=fields["reason"],
+        raw=fields["raw"],
+        result=_result(fields) if fields.get("number") is not None else None,
+    )
+
+
+def _result(fields: RowMapping) -> Result:
+    return Result(
+        number=fields["number"],
+        order_id=fields["order_id"],
+        locale=fields["locale"],
+        entries=decode_entries(fields["entries"]),
+        status=OrderStatus(fields["status"]),
+        http_status=fields["http_status"],
+        error_code=fields["error_code"],
+        error_message=fields["error_message"],
+        attempts=fields["attempts"],
+        possible_duplicates=fields["possible_duplicates"],
+        first_attempt_at=fields["first_at"],
+        last_attempt_at=fields["last_at"],
+    )

@@ -1,0 +1,44 @@
+"""A run's report: a folder of files, made from the journal alone."""
+
+from pathlib import Path
+
+from batch_resend.errors import ReportError
+from batch_resend.journal import JournalReader
+from batch_resend.model import Run
+from batch_resend.report.files import whole_file
+from batch_resend.report.summary import Summary, summarize
+from batch_resend.report.tables import (
+    write_rejected,
+    write_results_csv,
+    write_results_jsonl,
+    write_unsent,
+)
+
+
+async def write_report(reader: JournalReader, run: Run, folder: Path) -> Summary:
+    """Write all files of a run's report into `folder`; return its summary. Raises ReportError.
+
+    summary.json comes last: where it stands, the report is complete.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ReportError(f"{folder}: cannot be made: {error.strerror}") from error
+    inputs = await reader.inputs(run)
+    summary = await make_summary(reader, run)
+    with whole_file(folder / "results.csv") as file:
+        await write_results_csv(reader.rows_in_list_order(run), inputs, file)
+    with whole_file(folder / "results.jsonl") as file:
+        await write_results_jsonl(reader.rows_by_request(run), inputs, file)
+    with whole_file(folder / "unsent.csv") as file:
+        await write_unsent(reader.rows_in_list_order(run), inputs, file)
+    with whole_file(folder / "rejected.csv") as file:
+        await write_rejected(reader.rejected_rows(run), inputs, file)
+    with whole_file(folder / "summary.json") as file:
+        file.write(summary.model_dump_json(indent=2) + "\n")
+    return summary
+
+
+async def make_summary(reader: JournalReader, run: Run) -> Summary:
+    """Return a run in numbers."""
+    return summarize(run, await reader.inputs(run), await reader.tally(run))

@@ -1,0 +1,117 @@
+"""summary.json: a run in numbers."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from batch_resend.durations import timestamp
+from batch_resend.model import InputNote, OrderStatus, RowStatus, Run, RunState, Tally
+
+EndState = Literal["completed", "stopped", "interrupted"]
+
+_ENDED: dict[RunState, EndState] = {
+    RunState.COMPLETED: "completed",
+    RunState.STOPPED: "stopped",
+}  # anything else was cut off
+
+
+class InputSummary(BaseModel):
+    """One input: its path, the SHA-256 of its bytes, its rows."""
+
+    path: str
+    sha256: str | None
+    rows: int
+
+
+class RowCounts(BaseModel):
+    """What became of the rows: `read` is the sum of the others."""
+
+    read: int
+    accepted: int
+    duplicate: int
+    rejected: int
+
+
+class OrderCounts(BaseModel):
+    """What became of the requests to make: `total` is the sum of the others."""
+
+    total: int
+    sent: int
+    refused: int
+    failed: int
+    in_doubt: int
+    not_attempted: int
+    skipped: int
+
+
+class RequestCounts(BaseModel):
+    """The requests that were made."""
+
+    attempts: int
+    retries: int
+    rate_limited: int
+    possible_duplicates: int
+
+
+class Summary(BaseModel):
+    """A run in numbers. Times are RFC 3339 in UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    state: EndState
+    stop_reason: str | None
+    started_at: str | None
+    finished_at: str | None
+    elapsed_s: float | None
+    base_url: str
+    limits: list[str]
+    inputs: list[InputSummary]
+    rows: RowCounts
+    orders: OrderCounts
+    requests: RequestCounts
+
+    @model_validator(mode="after")
+    def _accounts_for_everything(self) -> Self:
+        rows, orders = self.rows, self.orders
+        if rows.read != rows.accepted + rows.duplicate + rows.rejected:
+            raise ValueError(f"the rows do not add up: {rows}")
+        if orders.total != sum(getattr(orders, status) for status in OrderStatus):
+            raise ValueError(f"the orders do not add up: {orders}")
+        return self
+
+    @property
+    def all_well(self) -> bool:
+        """Whether every row was good, and every order accepted or rightly skipped."""
+        return self.rows.rejected == 0 and (
+            self.orders.sent + self.orders.skipped == self.orders.total
+        )
+
+
+def summarize(run: Run, inputs: list[InputNote], tally: Tally) -> Summary:
+    """Return the summary of a run that has ended, or was cut off."""
+    started, finished = run.started_at, run.finished_at
+    return Summary(
+        run_id=run.id,
+        state=_ENDED.get(run.state, "interrupted"),
+        stop_reason=run.stop_reason,
+        started_at=timestamp(started) if started is not None else None,
+        finished_at=timestamp(finished) if finished is not None else None,
+        elapsed_s=round(finished - started, 3) if started and finished else None,
+        base_url=run.base_url,
+        limits=list(run.limits),
+        inputs=[InputSummary(path=i.name, sha256=i.sha256, rows=i.rows) for i in inputs],
+        rows=RowCounts(
+            read=sum(note.rows for note in inputs),
+            accepted=tally.rows[RowStatus.ACCEPTED],
+            duplicate=tally.rows[RowStatus.DUPLICATE],
+            rejected=tally.rows[RowStatus.REJECTED],
+        ),
+        orders=OrderCounts(total=tally.planned, **{s.value: n for s, n in tally.orders.items()}),
+        requests=RequestCounts(
+            attempts=tally.attempts,
+            retries=tally.retries,
+            rate_limited=tally.rate_limited,
+            possible_duplicates=tally.possible_duplicates,
+        ),
+    )
