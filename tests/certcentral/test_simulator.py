@@ -1,5 +1,5 @@
 """The simulator against real clients: aiohttp sessions and, where the bytes matter, raw streams."""
-# ruff: noqa: D103 - a test's name is its sentence
+
 
 import asyncio
 import io
