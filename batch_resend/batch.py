@@ -133,8 +133,7 @@ class Batch:
             finally:
                 outcomes.close()
                 with anyio.CancelScope(shield=True):
-                    if not work.done():
-                        sender.stop(RunState.INTERRUPTED, LEFT_EARLY)
+                    sender.stop(RunState.INTERRUPTED, LEFT_EARLY)
                     await asyncio.wait([work])
                     await self._note_end(plan.run, sender)
             work.result()
@@ -176,11 +175,14 @@ class Batch:
         return remedy(verdict, self.settings.base_url)
 
     async def _note_end(self, run: Run, sender: Sender) -> None:
+        state, reason = sender.state, sender.stop_reason
+        if not sender.finished and reason is None:
+            state, reason = RunState.STOPPED, "an error in batch-resend itself"
         try:
-            await self._journal.finish(run, sender.state, sender.stop_reason)
+            await self._journal.finish(run, state, reason)
         except JournalError as error:
             # The next start finds the run cut off, and goes on with it.
-            sender.stop(RunState.STOPPED, str(error))
+            sender.state, sender.stop_reason = RunState.STOPPED, str(error)
 
 
 class Sending:

@@ -26,7 +26,8 @@ class CsvRows:
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield a record a row; rows of nothing but blanks are none. Raises InputError."""
         csv.field_size_limit(MAX_LINE_BYTES)
-        reader = csv.reader(self._lines)
+        # Lenient, it would take all after a quotation mark that never ends for one cell.
+        reader = csv.reader(self._lines, strict=True)
         columns: Columns = {}
         last_line = 0
         try:

@@ -33,11 +33,13 @@ def _times(ruling: Ruling) -> Any:
     return func.sum(case((attempts.c.ruling == ruling, 1), else_=0))
 
 
+# Under way, or cut off: as long as no answer is recorded, it is in doubt.
+_UNANSWERED = func.sum(case((attempts.c.ruling.is_(None), 1), else_=0))
 _TRIES = (
     select(
         attempts.c.request,
         func.count().label("attempts"),
-        _times(Ruling.IN_DOUBT).label("doubts"),
+        (_times(Ruling.IN_DOUBT) + _UNANSWERED).label("doubts"),
         _times(Ruling.ACCEPTED).label("acknowledged"),
         _times(Ruling.RATE_LIMITED).label("rate_limited"),
         func.min(attempts.c.begun_at).label("first_at"),

@@ -6,6 +6,7 @@ others follow. When the CA asks for fewer requests (429), or fails for several o
 intervals, until one gets through. Waiting costs the orders none of their attempts.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ SHORTEST_PAUSE_S = 1.0  # when the CA itself names a time
 LONGEST_PAUSE_S = 60.0
 ORDERS_IN_TROUBLE = 5  # so many in a row, each another order: it is the CA, not an order
 DENIALS = 5  # so many 403 in a row, none accepted before: it is the key, not an order
+
+
+log = logging.getLogger(__name__)
 
 
 class Flow(Enum):
@@ -44,6 +48,7 @@ class Passage:
     """One request's way through the gate."""
 
     epoch: int
+    left_at: float
 
 
 class Gate:
@@ -58,7 +63,8 @@ class Gate:
         self._epoch = 0  # counts pauses: answers to what left before one do not prolong it
         self._pauses = 0  # in a row
         self._trouble_since: float | None = None
-        self._in_trouble: set[int] = set()
+        self._in_trouble: set[int] = set()  # orders, since the last good answer
+        self._first_failed_at = 0.0  # of those
         self._accepted_any = False
         self._denials = 0
 
@@ -69,9 +75,12 @@ class Gate:
             async with self._probe:
                 await self._pause_to_end()
                 if not self._flows():
-                    yield Passage(self._epoch)
+                    yield self._pass()
                     return
-        yield Passage(self._epoch)
+        yield self._pass()
+
+    def _pass(self) -> Passage:
+        return Passage(self._epoch, anyio.current_time())
 
     def _flows(self) -> bool:
         return self.flow is Flow.FLOWING
@@ -96,11 +105,25 @@ class Gate:
         if verdict.ruling is Ruling.RATE_LIMITED:
             if is_current:
                 return self._pause("the CA asks for fewer requests", verdict)
+            asked_until = anyio.current_time() + (verdict.retry_after_s or 0.0)
+            self.paused_until = max(self.paused_until, asked_until)
             return Advice.AGAIN
-        self._in_trouble.add(order)
+        self._note_trouble(passage, order)
         if is_current and (self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE):
             return self._pause("the CA is in trouble", verdict)
         return Advice.AGAIN if self.flow is Flow.PAUSED else Advice.COUNT
+
+    def _note_trouble(self, passage: Passage, order: int) -> None:
+        """Count an order in trouble.
+
+        What had left before the first one failed says no more than that one: a hiccup takes all
+        requests with it that are in flight.
+        """
+        if not self._in_trouble:
+            self._first_failed_at = anyio.current_time()
+        elif passage.left_at < self._first_failed_at:
+            return
+        self._in_trouble.add(order)
 
     def _is_wrong_address(self, verdict: Verdict) -> bool:
         return self.flow is Flow.OPENING and verdict.error_code in (
@@ -115,6 +138,8 @@ class Gate:
         self._accepted_any |= verdict.ruling is Ruling.ACCEPTED
         self._in_trouble.clear()
         if is_current and self.flow is not Flow.FLOWING:
+            if self.flow is Flow.PAUSED:
+                log.info("the CA takes requests again: going on")
             self.flow, self.reason = Flow.FLOWING, None
             self._pauses, self._trouble_since = 0, None
         return Advice.COUNT
@@ -138,6 +163,7 @@ class Gate:
             return Advice.STOP
         self.flow = Flow.PAUSED
         self.paused_until = now + pause_s
+        log.warning("paused: %s; next try in %s", self.reason, format_duration(pause_s))
         self._epoch += 1
         self._pauses += 1
         return Advice.AGAIN

@@ -23,6 +23,21 @@ import anyio
 from batch_resend.windows import Window
 
 
+class Slot:
+    """Leave for one request."""
+
+    __slots__ = ("_limiter",)
+
+    def __init__(self, limiter: "WindowLimiter") -> None:
+        self._limiter: WindowLimiter | None = limiter
+
+    def answered(self) -> None:
+        """Note that the answer, or the failure, has come now. The first call counts."""
+        if self._limiter is not None:
+            self._limiter._end()
+            self._limiter = None
+
+
 class WindowLimiter:
     """Grants slots in the order they are asked for, within all windows at once."""
 
@@ -39,8 +54,11 @@ class WindowLimiter:
         self._answered = anyio.Event()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Hold a slot: from when every window has one, until W seconds after this block ends."""
+    async def slot(self) -> AsyncIterator["Slot"]:
+        """Hold a slot from when every window has one; it comes free W seconds after its answer.
+
+        Without a word of an answer, the end of the block counts as one.
+        """
         async with self._turn:
             while (wait_s := self._wait_s(anyio.current_time())) > 0:
                 if wait_s == inf:
@@ -49,12 +67,16 @@ class WindowLimiter:
                 else:
                     await anyio.sleep(wait_s)
             self._out += 1
+        slot = Slot(self)
         try:
-            yield
+            yield slot
         finally:
-            self._out -= 1
-            self._give_back(anyio.current_time())
-            self._answered.set()
+            slot.answered()
+
+    def _end(self) -> None:
+        self._out -= 1
+        self._give_back(anyio.current_time())
+        self._answered.set()
 
     def _give_back(self, ended_at: float) -> None:
         for window, free_at in zip(self._windows, self._free_at, strict=True):

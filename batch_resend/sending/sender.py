@@ -6,6 +6,7 @@ What waits, waits on the left of the journal: it can be stopped at any moment. O
 in the journal nothing stops it but its own timeout, so that its answer is not lost.
 """
 
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -28,9 +29,11 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending.gate import Advice, Gate
-from batch_resend.sending.limiter import WindowLimiter
+from batch_resend.sending.gate import Advice, Gate, Passage
+from batch_resend.sending.limiter import Slot, WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
+
+log = logging.getLogger(__name__)
 
 MAX_BACKING_OFF = 1_000  # orders that wait for another attempt; beyond it workers wait too
 
@@ -78,6 +81,7 @@ class Sender:
 
     state: RunState = RunState.COMPLETED  # how the run ends, unless something else is learned
     stop_reason: str | None = None
+    finished: bool = False
 
     def __post_init__(self) -> None:
         self._in_flight = anyio.CapacityLimiter(self.concurrency)
@@ -86,7 +90,7 @@ class Sender:
 
     def stop(self, state: RunState, reason: str) -> None:
         """Let nothing more leave. What is in flight is waited for. The first call counts."""
-        if self.stop_reason is None:
+        if self.stop_reason is None and not self.finished:
             self.state, self.stop_reason = state, reason
             self._scope.cancel()
 
@@ -110,6 +114,7 @@ class Sender:
             except* JournalError as errors:
                 # What cannot be written down must not be sent: the run ends here.
                 self.stop(RunState.STOPPED, str(_first(errors)))
+            self.finished = True
 
     async def _work(
         self,
@@ -144,34 +149,47 @@ class Sender:
     async def _attempt(self, tries: _Tries, delivered: MemoryObjectSendStream[Outcome]) -> Verdict:
         """Make attempts until one counts; settle the order if that one does."""
         while True:
-            async with self._in_flight, self.limiter.slot(), self.gate.passage() as passage:
+            async with self._in_flight, self.limiter.slot() as slot, self.gate.passage() as passage:
                 tries.began = tries.began or anyio.current_time()
                 with anyio.CancelScope(shield=True):
-                    verdict, outcome = await self._exchange(tries)
-                    advice = self.gate.tell(passage, tries.planned.number, verdict)
-                    if advice is Advice.STOP:
-                        self.stop(RunState.STOPPED, self._why_stop(verdict))
+                    attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
+                    await self.recorder.begin(attempt)
+                    verdict = await self._request(tries, slot)
+                    advice = self._learn(passage, attempt, verdict)
+                    outcome = self._settled(tries, verdict)
+                    await self.recorder.end(attempt, self.clock(), verdict, outcome)
                     if outcome is not None:
                         await self._deliver(outcome, delivered)
             if advice is not Advice.AGAIN or outcome is not None:
                 return verdict
 
-    async def _exchange(self, tries: _Tries) -> tuple[Verdict, Outcome | None]:
-        """Make one attempt, between its two lines in the journal."""
-        attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
-        await self.recorder.begin(attempt)
+    async def _request(self, tries: _Tries, slot: Slot) -> Verdict:
+        """Make one request, and count it."""
         tries.attempts += 1
         self.progress.attempts += 1
         self.progress.in_flight += 1
         try:
             verdict = self.judge(await self.resend(tries.planned.order))
         finally:
+            slot.answered()
             self.progress.in_flight -= 1
         self.progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
         tries.doubts += verdict.ruling is Ruling.IN_DOUBT
-        outcome = self._settled(tries, verdict)
-        await self.recorder.end(attempt, self.clock(), verdict, outcome)
-        return verdict, outcome
+        return verdict
+
+    def _learn(self, passage: Passage, attempt: Attempt, verdict: Verdict) -> Advice:
+        """Let all others know what an answer says of the CA, before it is even written down."""
+        log.debug(
+            "order %s, attempt %d: %s (%s)",
+            attempt.order.order.order_id,
+            attempt.attempt,
+            verdict.ruling,
+            verdict.error_message or f"HTTP {verdict.http_status}",
+        )
+        advice = self.gate.tell(passage, attempt.order.number, verdict)
+        if advice is Advice.STOP:
+            self.stop(RunState.STOPPED, self._why_stop(verdict))
+        return advice
 
     def _settled(self, tries: _Tries, verdict: Verdict) -> Outcome | None:
         """Return the outcome that a verdict means by itself; None where the order goes on."""

@@ -1,0 +1,151 @@
+"""The command line as a user runs it: a process of its own, against a server on loopback."""
+
+import asyncio
+import json
+import os
+import random
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+
+KEY = "s3cr3t-key-of-a-test-0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(eq=False, slots=True)
+class Desk:
+    """A folder to work in, with a journal and a key, and no other setting of the machine's."""
+
+    folder: Path
+    base_url: str = "http://127.0.0.1:9/services/v2"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        coverage = {k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")}
+        self.environment = kept | coverage | {
+            "HOME": str(self.folder),
+            "BATCH_RESEND_JOURNAL": str(self.folder / "journal.db"),
+            "BATCH_RESEND_BASE_URL": self.base_url,
+            "DIGICERT_API_KEY": KEY,
+        }  # fmt: skip
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the words of a command line."""
+        return [sys.executable, "-m", "batch_resend", *arguments]
+
+    async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        """Start `batch-resend`."""
+        return await asyncio.create_subprocess_exec(
+            *self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def run(self, *arguments: str, stdin: bytes = b"", **environment: str) -> Ended:
+        """Run `batch-resend` to its end."""
+        return await ended(await self.start(*arguments, **environment), stdin)
+
+    def write_list(self, orders: int, name: str = "orders.csv", seed: int = 1) -> list[str]:
+        """Write a list of 1 to 3 rows an order, shuffled; return the order numbers."""
+        chance = random.Random(seed)
+        numbers = [str(700_000 + index) for index in range(orders)]
+        rows = [
+            f"{number},d{k}.o{number}.example.com,admin@o{number}.example.com"
+            for number in numbers
+            for k in range(chance.randint(1, 3))
+        ]
+        chance.shuffle(rows)
+        self.write(name, "order_id,domain,email\n" + "\n".join(rows) + "\n")
+        return numbers
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def report(self) -> Path:
+        """Return the folder of the one report that was written."""
+        (folder,) = (self.folder / "reports").iterdir()
+        return folder
+
+    def summary(self) -> dict[str, Any]:
+        """Return the summary of the one report that was written."""
+        return read_summary(self.report())
+
+
+def read_summary(report: Path) -> dict[str, Any]:
+    """Return the summary of a report."""
+    summary: dict[str, Any] = json.loads((report / "summary.json").read_text())
+    return summary
+
+
+def results(report: Path) -> list[dict[str, Any]]:
+    """Return the lines of a report's results.jsonl."""
+    lines = (report / "results.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+async def ended(process: asyncio.subprocess.Process, stdin: bytes = b"") -> Ended:
+    """Wait for a command to end."""
+    out, err = await asyncio.wait_for(process.communicate(stdin), timeout=60)
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that another process brings about; its end is what is waited for."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - it comes from another process, not an event
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Return a folder to work in, where no CA is."""
+    return Desk(tmp_path)
+
+
+@asynccontextmanager
+async def desk_with_ca(folder: Path, **settings: Any) -> AsyncIterator[tuple[Desk, Simulator]]:
+    """Open a folder to work in, and a simulated CA that the command line finds by itself.
+
+    The windows are the simulator's; none, unless given.
+    """
+    settings.setdefault("windows", ())
+    async with Simulator(SimulatorSettings(**settings)) as simulator:
+        desk = Desk(folder, simulator.base_url)
+        desk.environment["BATCH_RESEND_LIMIT"] = " ".join(map(str, settings["windows"])) or "none"
+        yield desk, simulator
+
+
+def assert_adds_up(summary: dict[str, Any]) -> None:
+    """Check that every row and every order of a summary is accounted for."""
+    rows, orders = summary["rows"], summary["orders"]
+    assert rows["read"] == rows["accepted"] + rows["duplicate"] + rows["rejected"]
+    assert rows["read"] == sum(source["rows"] for source in summary["inputs"])
+    assert orders["total"] == sum(orders[name] for name in ORDER_STATES)
+
+
+ORDER_STATES: Sequence[str] = (
+    "sent", "refused", "failed", "in_doubt", "not_attempted", "skipped",
+)  # fmt: skip

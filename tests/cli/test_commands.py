@@ -1,0 +1,209 @@
+"""The other commands, the options' sources, and what is printed where."""
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from batch_resend.version import __version__
+from tests.cli.conftest import Desk, desk_with_ca, read_summary
+
+pytestmark = pytest.mark.asyncio
+
+COMMANDS = ("send", "check", "simulate", "resume", "runs", "show", "report")
+
+
+async def test_help_lists_every_command_and_shows_an_example(desk: Desk) -> None:
+    helped = await desk.run("--help")
+    assert helped.code == 0
+    assert all(f"\n  {name} " in helped.out for name in COMMANDS)
+    assert "Example: batch-resend check orders.csv" in helped.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_every_command_has_help_of_its_own(desk: Desk, command: str) -> None:
+    helped = await desk.run(command, "--help")
+    assert helped.code == 0
+    assert f"batch_resend {command}" in helped.out
+
+
+async def test_send_has_every_option_of_the_design(desk: Desk) -> None:
+    helped = await desk.run("send", "--help")
+    for option in (
+        "--api-key-file", "--region", "--base-url", "--limit", "--concurrency", "--timeout",
+        "--max-attempts", "--max-elapsed", "--in-doubt", "--locale", "--map", "--strict",
+        "--cooldown", "--again", "--journal", "--report-dir", "--yes", "-q", "-v", "--log-format",
+    ):  # fmt: skip
+        assert f"{option} " in helped.out or f"{option}," in helped.out
+
+
+async def test_version_says_which(desk: Desk) -> None:
+    assert (await desk.run("--version")).out == f"batch-resend, version {__version__}\n"
+
+
+async def test_check_shows_the_plan_and_touches_neither_network_nor_journal(desk: Desk) -> None:
+    desk.write_list(2_000)
+    del desk.environment["DIGICERT_API_KEY"]
+    checked = await desk.run("check", "orders.csv")
+    assert checked.code == 0, checked.err
+    assert "2,000 (an order, in one language), 2,000 to send" in checked.out
+    assert "3m 20s at the least, within 1000/3m and 100/5s" not in checked.out
+    assert "within 1000/3m and 100/5s" in checked.out
+    assert not (desk.folder / "journal.db").exists()
+
+
+async def test_check_names_rejected_rows_with_line_and_reason(desk: Desk) -> None:
+    desk.write("list.csv", "order_id\n" + "\n".join("abcdefg"))
+    checked = await desk.run("check", "list.csv")
+    assert checked.code == 3
+    assert "list.csv, line 2: the order number is 'a': digits are expected" in checked.out
+    assert "and 2 more, all in rejected.csv" in checked.out
+
+
+async def test_runs_show_and_report_tell_of_earlier_runs_from_the_journal_alone(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(4)
+        await desk.run("send", "orders.csv")
+        summary = desk.summary()
+    run_id = summary["run_id"]
+
+    listed = await desk.run("runs")
+    assert run_id in listed.out
+    assert "completed" in listed.out
+    assert "orders.csv" in listed.out
+
+    shown = await desk.run("show", run_id)
+    assert f"run       {run_id}, completed" in shown.out
+    assert "total 4, sent 4, refused 0" in shown.out
+    assert json.loads((await desk.run("show", run_id, "--json")).out) == summary
+
+    written = await desk.run("report", run_id, "--report-dir", "once more")
+    assert written.code == 0
+    for name in ("results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "summary.json"):
+        assert (tmp_path / "once more" / name).read_text() == (desk.report() / name).read_text()
+
+
+async def test_an_unknown_run_is_named(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        await desk.run("send", "orders.csv")
+        for command in ("show", "report", "resume"):
+            refused = await desk.run(command, "20200101-000000-beef")
+            assert refused.code == 1
+            assert "no run '20200101-000000-beef'; `batch-resend runs` lists them" in refused.err
+
+
+async def test_with_nothing_unfinished_resume_says_so(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        nowhere = await desk.run("resume")
+        assert nowhere.code == 1
+        assert "there is no journal here yet" in nowhere.err
+        desk.write_list(1)
+        await desk.run("send", "orders.csv")
+        refused = await desk.run("resume")
+        assert refused.code == 1
+        assert "no run is unfinished" in refused.err
+        completed = desk.summary()["run_id"]
+        assert "is complete" in (await desk.run("resume", completed)).err
+        assert ca.books.requests == 1
+
+
+async def test_flags_win_over_the_environment_and_the_environment_over_the_file(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        del desk.environment["BATCH_RESEND_LIMIT"]
+        desk.write("orders.csv", "Nummer\n1\n")
+        desk.write(
+            "settings.toml",
+            'limit = ["7/1m"]\nmap = { order_id = "Nummer" }\nreport-dir = "from file"\n',
+        )
+        send = ("--config", "settings.toml", "send", "orders.csv", "--again")
+        assert (await desk.run(*send)).code == 0
+        assert read_summary(tmp_path / "from file")["limits"] == ["7/1m"]
+
+        await desk.run(*send, BATCH_RESEND_LIMIT="8/1m 9/1h")
+        assert read_summary(tmp_path / "from file")["limits"] == ["8/1m", "9/1h"]
+
+        await desk.run(*send, "--limit", "10/1m", BATCH_RESEND_LIMIT="8/1m 9/1h")
+        assert read_summary(tmp_path / "from file")["limits"] == ["10/1m"]
+
+
+async def test_a_mistyped_option_in_the_file_is_named(desk: Desk) -> None:
+    desk.write("settings.toml", "concurency = 3\n")
+    desk.write_list(1)
+    refused = await desk.run("--config", "settings.toml", "send", "orders.csv")
+    assert refused.code == 1
+    assert "--config settings.toml: there is no option concurency" in refused.err
+
+
+async def test_logs_are_one_json_object_a_line_when_asked(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, faults={"503": 0.3}) as (desk, _):
+        desk.write_list(20)
+        sent = await desk.run("send", "orders.csv", "-v", "--log-format", "json")
+    events = [json.loads(line) for line in sent.err.splitlines() if line.startswith("{")]
+    assert len(events) >= 20
+    assert {"event", "level", "timestamp"} <= set(events[0])
+    assert any("unavailable (Down for maintenance.)" in event["event"] for event in events)
+
+
+async def test_quiet_prints_nothing_but_the_summary(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        sent = await desk.run("send", "orders.csv", "-q")
+    assert sent.err == ""
+    assert "3 of 3 requests sent" in sent.out
+
+
+async def test_the_summary_names_the_next_command_with_the_options_it_needs(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
+        desk.write("orders.csv", "My Number\n1\n")
+        failed = await desk.run(
+            "send", "orders.csv", "--map", "order_id=My Number", "--max-attempts", "1"
+        )
+        assert failed.code == 3
+        (line,) = [line for line in failed.out.splitlines() if "To send what is left" in line]
+        command = line.split(": batch-resend ")[1]
+        assert command.endswith("/unsent.csv --map 'order_id=My Number'")
+        again = await desk.run(*shlex.split(command), "--max-attempts", "1")
+        assert again.code == 3
+        assert ca.books.requests_per_order == {"1": 2}
+
+
+async def test_a_reader_that_leaves_early_is_no_error(desk: Desk) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        *desk.command("--help"),
+        env=desk.environment,
+        stdout=writing,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writing)
+    _, told = await process.communicate()
+    assert told == b""
+
+
+async def test_a_rehearsal_runs_a_command_against_a_simulator_of_its_own(desk: Desk) -> None:
+    desk.write_list(30)
+    rehearsed = await desk.run(
+        "simulate", "--limit", "none", "--books", "books.json", "--",
+        *desk.command("send", "orders.csv", "--limit", "none"),
+    )  # fmt: skip
+    assert rehearsed.code == 0, rehearsed.err
+    assert "30 of 30 requests sent" in rehearsed.out
+    books = json.loads((desk.folder / "books.json").read_text())
+    assert books["mails"] == books["orders_mailed"] == 30
+
+
+async def test_a_rehearsal_ends_with_the_command_s_exit_code(desk: Desk) -> None:
+    ended = await desk.run("simulate", "--", sys.executable, "-c", "raise SystemExit(7)")
+    assert ended.code == 7

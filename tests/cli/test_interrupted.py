@@ -1,0 +1,157 @@
+"""Killed, interrupted, cut off: the next start knows what was sent, and goes on."""
+
+import asyncio
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator
+from batch_resend.windows import Window
+from tests.cli.conftest import (
+    Desk,
+    Ended,
+    assert_adds_up,
+    desk_with_ca,
+    ended,
+    read_summary,
+    results,
+    until,
+)
+
+pytestmark = pytest.mark.asyncio
+
+SLOW = {"latency_s": (0.02, 0.2)}
+
+
+async def send_until(
+    desk: Desk, ca: Simulator, requests: int, *arguments: str, by: signal.Signals
+) -> Ended:
+    """Start to send, and signal the process once the CA has seen so many more requests."""
+    enough = ca.books.requests + requests
+    process = await desk.start("send", "orders.csv", *arguments)
+    await until(lambda: ca.books.requests >= enough)
+    process.send_signal(by)
+    return await ended(process)
+
+
+@pytest.mark.parametrize("policy", ["retry", "hold"])
+async def test_after_a_kill_the_run_goes_on_under_its_id_and_repeats_nothing_acknowledged(
+    tmp_path: Path, policy: str
+) -> None:
+    async with desk_with_ca(tmp_path, **SLOW) as (desk, ca):
+        numbers = desk.write_list(300)
+        killed = await send_until(
+            desk, ca, 100, "--in-doubt", policy, "--concurrency", "16", by=signal.SIGKILL
+        )
+        assert killed.code == -signal.SIGKILL
+        await asyncio.sleep(0.3)  # the CA acts on what it has, though nobody listens any more
+        mailed_before = Counter(ca.books.mails_per_order)
+
+        ended = await desk.run("send", "orders.csv", "--in-doubt", policy)
+
+        assert "did not finish and goes on" in ended.err
+        summary = desk.summary()  # there is just one report: that of the run, under its id
+        assert_adds_up(summary)
+        found = results(desk.report())
+        in_doubt = {r["order_id"] for r in found if r["status"] == "in_doubt"}
+        repeated = {n for n, count in ca.books.mails_per_order.items() if count > 1}
+        assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
+        if policy == "hold":
+            assert repeated == set()
+            assert 0 < len(in_doubt) <= 16
+            assert ended.code == 3
+        else:
+            assert in_doubt == set()
+            assert ended.code == 0, ended.err
+            marked = {r["order_id"] for r in found if r["possible_duplicate"]}
+            assert repeated <= marked
+            assert 0 < len(marked) <= 16
+            assert summary["requests"]["possible_duplicates"] == len(marked)
+        assert all(count <= 2 for count in ca.books.mails_per_order.values())
+        assert mailed_before.total() >= 84
+
+
+async def test_resume_goes_on_without_the_list(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, **SLOW) as (desk, ca):
+        numbers = desk.write_list(120)
+        await send_until(desk, ca, 40, by=signal.SIGKILL)
+        (tmp_path / "orders.csv").unlink()
+        del desk.environment["BATCH_RESEND_BASE_URL"]  # the journal knows where the run was sent
+
+        ended = await desk.run("resume")
+
+        assert ended.code == 0, ended.err
+        assert set(ca.books.mails_per_order) == set(numbers)
+        assert desk.summary()["orders"]["sent"] == 120
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_lets_requests_in_flight_finish_and_the_report_be_written(
+    tmp_path: Path, by: signal.Signals
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.2, 0.4)) as (desk, ca):
+        numbers = desk.write_list(300)
+        stopped = await send_until(desk, ca, 60, by=by)
+
+        assert stopped.code == 128 + by
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["state"] == "interrupted"
+        assert summary["stop_reason"] == f"interrupted by {by.name}"
+        assert summary["orders"]["sent"] == ca.books.requests == ca.books.mails
+        assert summary["orders"]["in_doubt"] == 0
+        assert summary["orders"]["not_attempted"] == 300 - ca.books.requests
+        assert f"To go on: batch-resend resume {summary['run_id']}" in stopped.out
+
+        again = await desk.run("resume", "--report-dir", "again")
+        assert again.code == 0, again.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert read_summary(tmp_path / "again")["run_id"] == summary["run_id"]
+
+
+async def test_unsent_csv_of_an_interrupted_run_sends_just_the_rest(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, **SLOW) as (desk, ca):
+        numbers = desk.write_list(200)
+        await send_until(desk, ca, 60, by=signal.SIGINT)
+        unsent = desk.report() / "unsent.csv"
+
+        again = await desk.run("send", str(unsent), "--report-dir", "again")
+
+        assert again.code == 0, again.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+
+
+async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(60.0, 60.0)) as (desk, ca):
+        desk.write_list(10)
+        process = await desk.start("send", "orders.csv")
+        await until(lambda: ca.books.requests == 1)  # the one that opens the run
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        async with asyncio.timeout(10):
+            while b"Stopping" not in await process.stderr.readline():
+                pass
+        process.send_signal(signal.SIGINT)
+        quit_at_once = await ended(process)
+
+        assert quit_at_once.code == 130
+        assert not (tmp_path / "reports").exists()
+
+        shown = await desk.run("runs")
+        run_id = shown.out.split()[0]
+        await desk.run("report", run_id)
+        assert desk.summary()["orders"]["in_doubt"] == 1
+        assert desk.summary()["orders"]["not_attempted"] == 9
+
+
+async def test_the_windows_hold_across_a_kill(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, windows=(Window(40, 3.0),)) as (desk, ca):
+        numbers = desk.write_list(70)
+        await send_until(desk, ca, 35, by=signal.SIGKILL)
+        ended = await desk.run("send", "orders.csv", "--in-doubt", "hold")
+        assert ended.code in (0, 3)
+        assert ca.books.windows[0].refused == 0
+        assert ca.books.windows[0].peak <= 40
+        assert len(ca.books.mails_per_order) >= len(numbers) - 32

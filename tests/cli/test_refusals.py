@@ -1,0 +1,249 @@
+"""What ends a run before its end: one clear line, the right exit code, and nothing sent."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from tests.cli.conftest import KEY, Desk, assert_adds_up, desk_with_ca, ended, until
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_wrong_key_costs_one_request(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, api_key="another") as (desk, ca):
+        numbers = desk.write_list(50)
+        stopped = await desk.run("send", "orders.csv")
+
+        assert stopped.code == 4
+        assert ca.books.requests == 1
+        assert "the CA refused the API key (HTTP 401" in stopped.out
+        assert "--region us|eu" in stopped.out
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["state"] == "stopped"
+        assert summary["orders"]["not_attempted"] == 50
+
+        mended = await desk.run(
+            "send", "orders.csv", "--report-dir", "mended", DIGICERT_API_KEY="another"
+        )
+        assert mended.code == 0, mended.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/services/v1", "is not the CA's API (HTTP 404, not_found|route)"),
+        ("", "is not the CA's API (HTTP 404, not_found|route)"),
+    ],
+)
+async def test_a_wrong_path_costs_one_request(tmp_path: Path, path: str, said: str) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(50)
+        base_url = ca.base_url.replace("/services/v2", path)
+        stopped = await desk.run("send", "orders.csv", "--base-url", base_url)
+        assert stopped.code == 4
+        assert ca.books.requests == 1
+        assert said in stopped.out
+        assert "Check --base-url" in stopped.out
+
+
+async def test_a_host_that_does_not_exist_stops_the_run_before_a_request(desk: Desk) -> None:
+    desk.write_list(50)
+    stopped = await desk.run(
+        "send", "orders.csv", "--base-url", "https://nosuch.invalid/services/v2"
+    )
+    assert stopped.code == 4
+    assert "https://nosuch.invalid/services/v2 cannot be reached" in stopped.out
+    assert desk.summary()["orders"]["not_attempted"] == 50
+
+
+async def test_a_ca_that_is_gone_for_longer_than_the_patience_stops_the_run(desk: Desk) -> None:
+    desk.write_list(50)
+    stopped = await desk.run("send", "orders.csv", "--patience", "1s")
+    assert stopped.code == 4
+    assert "the CA is in trouble" in stopped.out
+    assert "beyond the patience of 1s" in stopped.out
+    assert desk.summary()["orders"]["not_attempted"] == 50
+
+
+LISTS = {
+    "good.csv": "order_id\n1\n",
+    "empty.csv": "",
+    "blank.csv": "\n\n  \n",
+    "heading.csv": "order_id,domain,email\n",
+    "foreign.csv": "Bestellung,Wohin\n1,a\n",
+    "half.csv": "order_id,domain\n1,example.com\n",
+    "twice.csv": "order_id,Order Number\n1,2\n",
+    "quote.csv": 'order_id\n"1\n2\n',
+    "array.json": "[1, 2]",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["gone.csv"], 1, "gone.csv: cannot be read: No such file or directory"),
+        (["."], 1, ".: cannot be read: Is a directory"),
+        (["empty.csv"], 1, "empty.csv: is empty"),
+        (["blank.csv"], 1, "blank.csv: is empty"),
+        (["heading.csv"], 1, "heading.csv: has a heading, but no rows"),
+        (["good.csv", "gone.csv"], 1, "gone.csv: cannot be read"),
+        (["foreign.csv"], 1, "foreign.csv, line 1: no column holds the order number; the columns "
+                             "are 'Bestellung', 'Wohin'. Say which it is: --map order_id="),
+        (["good.csv", "--map", "order_id=Auftrag"], 1, "good.csv, line 1: --map order_id='Auftrag' "
+                                                       "names a column that is not there"),
+        (["half.csv"], 1, "a column for the domain, but none for the email"),
+        (["twice.csv"], 1, "the columns 'order_id' and 'Order Number' could both hold"),
+        (["quote.csv"], 1, "quote.csv, line 2: not CSV"),
+        (["array.json"], 1, "array.json: is a JSON array; write one object a line"),
+        (["good.csv", "--api-key-file", "no.txt"], 1, "--api-key-file no.txt: No such file"),
+        (["good.csv", "--limit", "fast"], 1, "--limit: 'fast' is not a limit: write 1000/3m"),
+        (["good.csv", "--base-url", "http://example.com"], 1, "API key is sent over https only"),
+        (["good.csv", "--concurrency", "0"], 1, "concurrency"),
+        (["good.csv", "--journal", "good.csv"], 1, "good.csv: the journal cannot be used"),
+        (["good.csv", "--config", "gone.toml"], 2, "No such option"),
+        ([], 2, "Missing argument 'INPUT...'"),
+        (["good.csv", "--cooldown", "soon"], 2, "'soon' is not a length of time"),
+        (["good.csv", "--map", "colour=Farbe"], 2, "FIELD is one of order_id, domain"),
+        (["good.csv", "--in-doubt", "maybe"], 2, "'maybe' is not one of 'retry', 'hold'"),
+    ],
+)  # fmt: skip
+async def test_a_run_that_cannot_start_says_why_and_sends_nothing(
+    tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        for name, text in LISTS.items():
+            desk.write(name, text)
+        refused = await desk.run("send", *arguments)
+        assert said in refused.err
+        assert refused.code == code
+        assert "Traceback" not in refused.err
+        assert ca.books.requests == 0
+        assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (None, "no API key: put it into a file and name that with --api-key-file"),
+        ("", "the API key is empty"),
+        ("two words", "the API key holds blanks"),
+        ("a\nb", "the API key holds blanks, line breaks"),
+    ],
+)
+async def test_without_a_usable_key_nothing_starts(
+    tmp_path: Path, key: str | None, said: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("good.csv", LISTS["good.csv"])
+        if key is None:
+            del desk.environment["DIGICERT_API_KEY"]
+        else:
+            desk.environment["DIGICERT_API_KEY"] = key
+        refused = await desk.run("send", "good.csv")
+        assert refused.code == 1
+        assert said in refused.err
+        assert ca.books.requests == 0
+
+
+async def test_a_key_file_wins_over_the_variable(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, api_key=KEY) as (desk, ca):
+        desk.write("good.csv", LISTS["good.csv"])
+        desk.write("key.txt", KEY + "\n")
+        sent = await desk.run(
+            "send", "good.csv", "--api-key-file", "key.txt", DIGICERT_API_KEY="another"
+        )
+        assert sent.code == 0, sent.err
+        assert ca.books.mails == 1
+
+
+async def test_two_runs_do_not_share_a_journal_at_once(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(30.0, 30.0)) as (desk, ca):
+        desk.write_list(3)
+        first = await desk.start("send", "orders.csv")
+        await until(lambda: ca.books.requests == 1)
+
+        second = await desk.run("send", "orders.csv")
+
+        assert second.code == 5
+        assert f"another run holds the journal (process {first.pid}, since 20" in second.err
+        assert ca.books.requests == 1
+        first.send_signal(signal.SIGKILL)
+        await ended(first)
+
+        third = await desk.run("runs")
+        assert third.code == 0
+
+
+async def test_a_report_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(5)
+        desk.write("taken", "a file, where the report wants a folder")
+        sent = await desk.run("send", "orders.csv", "--report-dir", "taken/report")
+        assert sent.code == 3
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert "taken/report: cannot be made: Not a directory" in sent.err
+        assert "The run is safe in the journal" in sent.err
+        run_id = sent.err.split("batch-resend report ")[1].split()[0]
+        assert (await desk.run("report", run_id)).code == 0
+        assert desk.summary()["orders"]["sent"] == 5
+
+
+async def test_a_ca_that_answers_with_a_redirect_is_not_followed(tmp_path: Path) -> None:
+    seen: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(
+            b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/x\r\n"
+            b"Content-Length: 0\r\n\r\n"
+        )
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        desk = Desk(tmp_path, f"http://127.0.0.1:{port}/services/v2")
+        desk.write_list(20)
+        stopped = await desk.run("send", "orders.csv")
+    assert stopped.code == 4
+    assert len(seen) == 1
+    assert "answers with a redirect" in stopped.out
+
+
+async def test_a_declined_question_sends_nothing_and_leaves_no_run(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        ours, theirs = os.openpty()
+        process = await asyncio.create_subprocess_exec(
+            *desk.command("send", "orders.csv"),
+            cwd=tmp_path,
+            env=desk.environment | {"TERM": "dumb"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        os.write(ours, b"n\n")
+        assert await asyncio.wait_for(process.wait(), timeout=30) == 1
+        told = os.read(ours, 65536).decode()
+        os.close(ours)
+        assert "3 to send" in told
+        assert "Send 3 requests now? [y/N]" in told
+        assert "Nothing was sent." in told
+        assert ca.books.requests == 0
+        assert "No runs yet" in (await desk.run("runs")).out
+
+
+async def test_the_simulator_says_when_its_port_is_taken(desk: Desk) -> None:
+    async with Simulator(SimulatorSettings()) as ca:
+        port = ca.base_url.split(":")[2].split("/")[0]
+        refused = await desk.run("simulate", "--port", port)
+        assert refused.code == 1
+        assert f"cannot listen on 127.0.0.1:{port}" in refused.err
