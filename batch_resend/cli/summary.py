@@ -52,8 +52,9 @@ def _next_steps(summary: Summary, folder: Path, options: str) -> list[str]:
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
         )
     if summary.rows.rejected:
+        rows, them = ("row", "it") if summary.rows.rejected == 1 else ("rows", "them")
         steps.append(
-            f"{summary.rows.rejected:,} rows rejected: mend them in {folder}/rejected.csv and "
-            "send that."
+            f"{summary.rows.rejected:,} rejected {rows}: mend {them} in {folder}/rejected.csv "
+            "and send that."
         )
     return steps

@@ -49,10 +49,12 @@ class Desk:
         """Return the words of a command line."""
         return [sys.executable, "-m", "batch_resend", *arguments]
 
-    async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
-        """Start `batch-resend`."""
+    async def start(
+        self, *arguments: str, program: Sequence[str] = (), **environment: str
+    ) -> asyncio.subprocess.Process:
+        """Start `batch-resend`, or another program."""
         return await asyncio.create_subprocess_exec(
-            *self.command(*arguments),
+            *(program or self.command(*arguments)),
             cwd=self.folder,
             env=self.environment | environment,
             stdin=asyncio.subprocess.PIPE,

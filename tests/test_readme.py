@@ -1,0 +1,68 @@
+"""What the README says is what happens."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from tests.cli.conftest import Desk, desk_with_ca
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(mark: str) -> str:
+    """Return the code block after a comment in the README."""
+    found = re.search(rf"<!-- {mark} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def timeless(text: str) -> str:
+    """Return output without what differs from run to run: its id, how long it took."""
+    return re.sub(r"in \d+s:", "in 0s:", re.sub(r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN", text))
+
+
+def test_make_demo_runs_what_the_readme_shows(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    recipe = re.search(r"^demo: .*\n\t@(.*?)\|\|", (ROOT / "Makefile").read_text(), re.M | re.S)
+    assert recipe is not None
+    words = recipe[1].replace("\\\n", " ").replace("$(BIN)/batch-resend", "BATCH_RESEND").split()
+    command = [
+        part for word in words for part in (desk.command() if word == "BATCH_RESEND" else [word])
+    ]
+    (desk.folder / "samples").symlink_to(ROOT / "samples")
+    del desk.environment["BATCH_RESEND_JOURNAL"]
+    done = subprocess.run(
+        command, cwd=desk.folder, env=desk.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert timeless(done.stderr + done.stdout) == timeless(block("demo"))
+
+
+@pytest.mark.asyncio
+async def test_the_library_example_sends_what_it_says(tmp_path: Path) -> None:
+    async with Simulator(SimulatorSettings()) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        example = block("example").replace("https://www.digicert.com/services/v2", ca.base_url)
+        desk.write("example.py", example)
+        process = await desk.start(program=[sys.executable, "example.py"])
+        out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        assert out.decode() == "100200303 sent\n1 of 1\n"
+        assert ca.books.mails_per_order == {"100200303": 1}
+        assert (tmp_path / "report" / "summary.json").is_file()
+
+
+@pytest.mark.asyncio
+async def test_the_list_examples_are_taken_as_they_stand(tmp_path: Path) -> None:
+    csv_list, json_list = re.findall(r"```text\n((?:order_id|\{).*?)```", README, re.DOTALL)
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        desk.write("list.csv", csv_list)
+        desk.write("list.jsonl", json_list)
+        sent = await desk.run("send", "list.csv", "list.jsonl", "--again")
+        assert sent.code == 0, sent.err
+        assert set(ca.books.bodies) == {"100200301", "100200303", "100200304"}
