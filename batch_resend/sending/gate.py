@@ -105,9 +105,7 @@ class Gate:
         if verdict.ruling is Ruling.RATE_LIMITED:
             if is_current:
                 return self._pause("the CA asks for fewer requests", verdict)
-            asked_until = anyio.current_time() + (verdict.retry_after_s or 0.0)
-            self.paused_until = max(self.paused_until, asked_until)
-            return Advice.AGAIN
+            return self._prolong(verdict)
         self._note_trouble(passage, order)
         if is_current and (self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE):
             return self._pause("the CA is in trouble", verdict)
@@ -135,6 +133,7 @@ class Gate:
         if verdict.http_status == 403 and not self._accepted_any:
             self._denials += 1
             return Advice.STOP if self._denials >= DENIALS else Advice.COUNT
+        self._denials = 0
         self._accepted_any |= verdict.ruling is Ruling.ACCEPTED
         self._in_trouble.clear()
         if is_current and self.flow is not Flow.FLOWING:
@@ -146,24 +145,33 @@ class Gate:
 
     def _pause(self, trouble: str, verdict: Verdict) -> Advice:
         """Let nothing leave for a while, or give up when that is beyond the user's patience."""
-        now = anyio.current_time()
-        if self._trouble_since is None:
-            self._trouble_since = now
         if verdict.retry_after_s is not None:
             pause_s = max(verdict.retry_after_s, SHORTEST_PAUSE_S)
         else:
-            pause_s = min(FIRST_PAUSE_S * 2**self._pauses, LONGEST_PAUSE_S)
+            pause_s = min(FIRST_PAUSE_S * 2 ** min(self._pauses, 10), LONGEST_PAUSE_S)
         self.reason = f"{trouble} ({verdict.error_message or verdict.error_code})"
+        self.flow = Flow.PAUSED
+        self._epoch += 1
+        self._pauses += 1
+        return self._wait(pause_s)
+
+    def _prolong(self, verdict: Verdict) -> Advice:
+        """Take in what an answer to something that left before the pause asks for."""
+        asked_s = verdict.retry_after_s or 0.0
+        longer = anyio.current_time() + asked_s > self.paused_until
+        return self._wait(asked_s) if longer and self.flow is Flow.PAUSED else Advice.AGAIN
+
+    def _wait(self, pause_s: float) -> Advice:
+        now = anyio.current_time()
+        if self._trouble_since is None:
+            self._trouble_since = now
         if now + pause_s > self._trouble_since + self._patience_s:
-            self.reason += (
-                f", for {format_duration(now - self._trouble_since)}; the next try would be in "
-                f"{format_duration(pause_s)}, beyond the patience of "
+            self.reason = (
+                f"{self.reason}, for {format_duration(now - self._trouble_since)}; the next try "
+                f"would be in {format_duration(pause_s)}, beyond the patience of "
                 f"{format_duration(self._patience_s)}"
             )
             return Advice.STOP
-        self.flow = Flow.PAUSED
         self.paused_until = now + pause_s
         log.warning("paused: %s; next try in %s", self.reason, format_duration(pause_s))
-        self._epoch += 1
-        self._pauses += 1
         return Advice.AGAIN
