@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Executable, bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult
 
 from batch_resend.journal.schema import Record, inputs, requests, rows, runs
 from batch_resend.journal.writer import Values, Writer
@@ -151,14 +152,15 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
     }
 
 
-async def _by_order(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
+async def _by_order(records: AsyncResult[*tuple[Any, ...]]) -> AsyncIterator[list[Record]]:
     """Yield the records of one order after another."""
     together: list[Record] = []
-    async for record in records:
-        if together and together[0].order_id != record.order_id:
-            yield together
-            together = []
-        together.append(record)
+    async for page in records.partitions():
+        for record in page:
+            if together and together[0].order_id != record.order_id:
+                yield together
+                together = []
+            together.append(record)
     if together:
         yield together
 

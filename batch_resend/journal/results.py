@@ -229,8 +229,9 @@ class ResultReader:
                 records = await self.connection.stream(
                     statement, values, execution_options=_STREAMED
                 )
-                async for record in records:
-                    yield make(record)
+                async for page in records.partitions():
+                    for record in page:
+                        yield make(record)
 
 
 def _row_result(record: Record) -> RowResult:
