@@ -91,7 +91,8 @@ class Batch:
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""
-        await self._journal.discard(plan.run)
+        if not plan.taken_up:
+            await self._journal.discard(plan.run)
 
     async def decline(self, plan: Plan, reason: str) -> None:
         """Stop a run before anything of it is sent; a later run may take it up."""

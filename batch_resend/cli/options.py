@@ -99,15 +99,16 @@ list_options = together(
         help="Which column holds what; repeatable. Usual headings are known.",
     ),
     option("--locale", metavar="CODE", help="Language for rows that name none, such as en."),
-    option(
-        "--limit",
-        "limits",
-        metavar="N/W",
-        multiple=True,
-        default=tuple(str(window) for window in CA_WINDOWS),
-        show_default="1000/3m and 100/5s",
-        help="At most N requests in any W; repeatable, all are kept. none: no limit.",
-    ),
+)
+
+limit_option = option(
+    "--limit",
+    "limits",
+    metavar="N/W",
+    multiple=True,
+    default=tuple(str(window) for window in CA_WINDOWS),
+    show_default="1000/3m and 100/5s",
+    help="At most N requests in any W; repeatable, all are kept. none: no limit.",
 )
 
 send_options = together(

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 import anyio
@@ -35,7 +35,8 @@ async def follow(sending: Sending, *, quiet: bool) -> None:
 
 async def _show(sending: Sending, on_terminal: bool) -> None:
     began = monotonic()
-    with _bar(sending) if on_terminal else _lines(sending) as show:
+    # A terminal that is closed takes the bar with it, not the run.
+    with suppress(OSError), _bar(sending) if on_terminal else _lines(sending) as show:
         while True:
             show(monotonic() - began)
             await anyio.sleep(_BAR_EVERY_S if on_terminal else _LINE_EVERY_S)

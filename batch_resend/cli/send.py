@@ -5,6 +5,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from batch_resend.batch import Batch, Sending, make_plan, open_batch, stage
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
+    limit_option,
     list_options,
     log_options,
     same_options,
@@ -49,7 +51,7 @@ class Manner:
 @click.command(epilog="Example: batch-resend check orders.csv")
 @inputs_argument
 @list_options
-@strict_option
+@limit_option
 @log_options
 def check(inputs: Sequence[str], **options: Any) -> int:
     """Read lists and show the plan: rows, orders, rejects, time needed. Sends nothing.
@@ -77,8 +79,9 @@ async def _check(sources: Sequence[ListSource], limits: Sequence[str]) -> int:
 )
 @inputs_argument
 @list_options
-@send_options
 @strict_option
+@limit_option
+@send_options
 @log_options
 @click.pass_context
 def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> int:
@@ -98,7 +101,7 @@ async def _send(sources: Sequence[ListSource], options: dict[str, Any], manner: 
 
 @click.command(epilog="Example: batch-resend resume 20261123-211952-753e")
 @click.argument("run_id", required=False, metavar="[RUN]")
-@list_options
+@limit_option
 @send_options
 @log_options
 @click.pass_context
@@ -133,10 +136,13 @@ async def _carry_out(batch: Batch, plan: Plan, manner: Manner) -> int:
         tasks.start_soon(_stop_on_signal, sending, caught)
         await follow(sending, quiet=manner.quiet)
         tasks.cancel_scope.cancel()
+    if sending.state is RunState.STOPPED:
+        with suppress(OSError):
+            click.echo(f"batch-resend: stopped: {sending.stop_reason}", err=True)
     code = await _report(batch, plan, manner)
-    if caught:
+    if sending.state is RunState.INTERRUPTED and caught:
         return SIGNAL_BASE + caught[0]
-    return ExitCode.STOPPED if sending.state is RunState.STOPPED else code
+    return ExitCode.STOPPED if sending.state is not RunState.COMPLETED else code
 
 
 async def _report(batch: Batch, plan: Plan, manner: Manner) -> int:
@@ -151,7 +157,8 @@ async def _report(batch: Batch, plan: Plan, manner: Manner) -> int:
             err=True,
         )
         return ExitCode.NOT_ALL_SENT
-    show_summary(summary, folder, manner.again)
+    with suppress(OSError):
+        show_summary(summary, folder, manner.again)
     return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
 
 
@@ -164,11 +171,12 @@ async def _stop_on_signal(sending: Sending, caught: list[int]) -> None:
                 os._exit(SIGNAL_BASE + number)
             caught.append(number)
             sending.stop(f"interrupted by {signal.Signals(number).name}")
-            click.echo(
-                f"Stopping: waiting for {sending.progress.in_flight} requests in flight "
-                "(once more: quit at once)",
-                err=True,
-            )
+            with suppress(OSError):  # the terminal may be what has gone
+                click.echo(
+                    f"Stopping: waiting for {sending.progress.in_flight} requests in flight "
+                    "(once more: quit at once)",
+                    err=True,
+                )
 
 
 def _sources(inputs: Sequence[str], options: dict[str, Any]) -> list[ListSource]:

@@ -157,8 +157,8 @@ class Journal:
         then goes on with the rows of this plan; or else this run.
         """
         digest = await staging.group(self.reader.connection, run.base_url)
-        earlier = await self.reader.unfinished_of_plan(digest, take_up_since)
-        if earlier is None:
+        earlier = digest and await self.reader.unfinished_of_plan(digest, take_up_since)
+        if not earlier:
             await self._set_state(run, RunState.PLANNED)
             return await self.reader.run(run.id)
         async with self._writer.transaction() as connection:
@@ -171,9 +171,8 @@ class Journal:
         return earlier
 
     async def discard(self, run: Run) -> None:
-        """Forget a run that was never started; one that was is left as it is."""
-        if run.started_at is None:
-            await self._delete_plans([run.number])
+        """Forget a run of which nothing was sent."""
+        await self._delete_plans([run.number])
 
     async def settle(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
         """Give their outcome to the orders that other runs, or an earlier start, have settled.

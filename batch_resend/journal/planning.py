@@ -104,8 +104,11 @@ class Staging:
         await self.writer.write((_ADD_INPUT, values))
         self.input_names.append(name)
 
-    async def group(self, reader: AsyncConnection, base_url: str) -> bytes:
-        """Make the requests of all rows added; return the digest of the whole plan."""
+    async def group(self, reader: AsyncConnection, base_url: str) -> bytes | None:
+        """Make the requests of all rows added; return the digest of the whole plan.
+
+        None: there is no request in it.
+        """
         plan_digest = blake2b(base_url.encode(), digest_size=16)
         grouping = _Grouping(self.run, base_url, self.input_names)
         batches: dict[Executable, list[Values]] = {_ADD_REQUEST: [], _ASSIGN_ROW: []}
@@ -122,7 +125,7 @@ class Staging:
                     await self._flush(batches)
         batches[_SET_PLAN_DIGEST] = [{"of_run": self.run, "new_digest": plan_digest.digest()}]
         await self._flush(batches)
-        return plan_digest.digest()
+        return plan_digest.digest() if grouping.requests_made else None
 
     async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
         async with self.writer.transaction() as connection:
