@@ -27,6 +27,8 @@ from batch_resend.errors import SettingsError
 from batch_resend.windows import CA_WINDOWS, Window
 
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # so that a daily run may
+_PORTS = {"https": 443, "http": 80}
+_HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -59,13 +61,21 @@ def default_journal() -> Path:
 def checked_base_url(text: str) -> str:
     """Return a base URL without a final slash. The key goes over TLS only, but for loopback."""
     url = urlsplit(text.strip())
-    if url.scheme not in ("https", "http") or not url.hostname or url.query or url.fragment:
-        raise ValueError(f"{text!r} is not a base URL such as {Region.US.base_url}")
     if url.username or url.password:
         raise ValueError("a base URL holds no user name or password")
-    if url.scheme == "http" and not _is_loopback(url.hostname):
+    if (
+        url.scheme not in _PORTS
+        or not _HOST_AND_PORT.fullmatch(url.netloc)
+        or not 0 < (url.port or 1) < 65536
+        or url.query
+        or url.fragment
+    ):
+        raise ValueError(f"{text!r} is not a base URL such as {Region.US.base_url}")
+    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
         raise ValueError(f"{text!r}: the API key is sent over https only (http: to loopback only)")
-    return url.geturl().rstrip("/")
+    # One spelling for one CA: it is part of what a request is known by.
+    host = url.netloc.lower().removesuffix(f":{_PORTS[url.scheme]}")
+    return url._replace(netloc=host).geturl().rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:
@@ -116,7 +126,7 @@ def make_settings(**values: object) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         lines = [
-            f"{str(item['loc'][0]).replace('_s', '') if item['loc'] else 'settings'}: "
+            f"{str(item['loc'][0]).removesuffix('_s') if item['loc'] else 'settings'}: "
             f"{item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_url=False, include_input=False)
         ]

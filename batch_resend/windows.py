@@ -6,6 +6,7 @@ The CA's own are 1000 in 3 minutes and 100 in 5 seconds ("Rate limits", dev.digi
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from batch_resend.durations import parse_duration
 
@@ -17,22 +18,23 @@ class Window:
     limit: int
     period_s: float
 
+    def __post_init__(self) -> None:
+        if self.limit < 1 or not 0 < self.period_s < inf:
+            raise ValueError(f"{self.limit} in {self.period_s} s is no limit: write 1000/3m")
+
     @classmethod
     def parse(cls, text: str) -> "Window":
         """Read `N/W`, such as `1000/3m` or `100/5s`. Raises ValueError."""
         count, slash, period = text.strip().partition("/")
         if not (slash and count.isascii() and count.isdigit() and int(count) > 0):
             raise ValueError(f"{text!r} is not a limit: write 1000/3m, 100/5s or none")
-        period_s = parse_duration(period)
-        if period_s <= 0:
-            raise ValueError(f"{text!r}: a window needs a length")
-        return cls(int(count), period_s)
+        return cls(int(count), parse_duration(period))
 
     def __str__(self) -> str:
         for unit, seconds in (("h", 3600), ("m", 60)):
             if self.period_s % seconds == 0:
-                return f"{self.limit}/{self.period_s / seconds:g}{unit}"
-        return f"{self.limit}/{self.period_s:g}s"
+                return f"{self.limit}/{self.period_s / seconds:.15g}{unit}"
+        return f"{self.limit}/{self.period_s:.15g}s"
 
 
 CA_WINDOWS = (Window(1000, 180.0), Window(100, 5.0))
@@ -54,26 +56,36 @@ def dictated_time(requests: int, windows: Sequence[Window]) -> float:
     The answers are taken to come at once. Requests let go together are counted as one burst, so
     that the work grows with the number of bursts.
     """
-    if not windows:
-        return 0.0
-    bursts: deque[tuple[float, int]] = deque()  # let go at, how many; the longest window's worth
-    longest = max(window.period_s for window in windows)
     now, left = 0.0, requests
-    while True:
-        while bursts and bursts[0][0] + longest <= now:
-            bursts.popleft()
-        room = min(
-            window.limit - sum(n for at, n in bursts if at + window.period_s > now)
-            for window in windows
-        )
-        if left <= room:
-            return now
-        if room > 0:
-            bursts.append((now, room))
-            left -= room
-        now = min(
-            at + window.period_s
-            for at, _ in bursts
-            for window in windows
-            if at + window.period_s > now
-        )
+    full = [_Filling(window) for window in windows]
+    while left > (room := min((filling.room(now) for filling in full), default=left)):
+        left -= room
+        for filling in full:
+            filling.add(now, room)
+        now = max(filling.free_at(now) for filling in full)
+    return now
+
+
+class _Filling:
+    """How full one window is, burst by burst."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._bursts: deque[tuple[float, int]] = deque()  # leaves the window at, how many
+        self._inside = 0
+
+    def room(self, now: float) -> int:
+        """Return how many may be let go now."""
+        while self._bursts and self._bursts[0][0] <= now:
+            self._inside -= self._bursts.popleft()[1]
+        return self._window.limit - self._inside
+
+    def add(self, now: float, count: int) -> None:
+        """Let some go."""
+        if count:
+            self._bursts.append((now + self._window.period_s, count))
+            self._inside += count
+
+    def free_at(self, now: float) -> float:
+        """Return when at least one may be let go."""
+        return now if self._inside < self._window.limit else self._bursts[0][0]

@@ -17,6 +17,8 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from pydantic import SecretStr
 from yarl import URL
 
@@ -24,6 +26,7 @@ from batch_resend.model import Entry, Fault, FaultKind, Order, Reply
 from batch_resend.version import __version__
 
 USER_AGENT = f"batch-resend/{__version__}"
+KEY_SHOWN = "[API key]"
 MAX_BODY_BYTES = 16 * 1024  # of an answer; the CA's are empty or a few hundred bytes
 
 
@@ -43,8 +46,31 @@ async def _never_send_twice(
         return await handler(request)
     except aiohttp.ClientConnectorError:
         raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Broken(str(error) or type(error).__name__) from error
+    except aiohttp.ServerDisconnectedError as error:
+        # Its own text is the inside of a half-read answer.
+        raise _Broken("the server closed it") from error
+    except aiohttp.ClientOSError as error:
+        raise _Broken(error.strerror or type(error).__name__) from error
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Takes no connection on which something has come that nobody asked for.
+
+    aiohttp would take it for the answer to the next request.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+    ) -> Connection:
+        """Return a connection that is new, or has been silent since its last answer."""
+        connection = await super().connect(req, traces, timeout)
+        while connection.protocol is not None and connection.protocol.should_close:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +79,18 @@ class CertCentral:
 
     session: aiohttp.ClientSession
     base_url: str
+    api_key: SecretStr
     timeout_s: float
     clock: Callable[[], float]
 
     async def resend(self, order: Order) -> Reply | Fault:
-        """Ask the CA to mail an order again: one request, whatever happens to it."""
+        """Ask the CA to mail an order again: one request, whatever happens to it.
+
+        A server that repeats the API key does not bring it into what is returned.
+        """
+        return _without_key(await self._call(order), self.api_key.get_secret_value())
+
+    async def _call(self, order: Order) -> Reply | Fault:
         url = URL(
             f"{self.base_url}/order/certificate/{quote(order.order_id, safe='')}/resend-emails",
             encoded=True,
@@ -89,6 +122,17 @@ class _Exchange:
 
     connected: bool = False
     reply: Reply | None = None
+
+
+def _without_key(result: Reply | Fault, key: str) -> Reply | Fault:
+    if isinstance(result, Fault):
+        return replace(result, detail=result.detail.replace(key, KEY_SHOWN))
+    body = result.body.replace(key.encode(), KEY_SHOWN.encode())
+    for length in range(len(key) - 1, 0, -1):  # the bound may have cut one in two
+        body = body.removesuffix(key[:length].encode())
+    location = result.location and result.location.replace(key, KEY_SHOWN)
+    retry_after = result.retry_after and result.retry_after.replace(key, KEY_SHOWN)
+    return replace(result, body=body, location=location, retry_after=retry_after)
 
 
 def classify(error: Exception, *, connected: bool) -> Fault:
@@ -162,7 +206,7 @@ async def open_certcentral(
     tracing.on_connection_create_end.append(_note_connection)
     tracing.on_connection_reuseconn.append(_note_connection)
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=_Connector(limit=0),
         timeout=aiohttp.ClientTimeout(total=None),  # `resend` has a deadline around all of it
         headers={
             "X-DC-DEVKEY": api_key.get_secret_value(),
@@ -173,7 +217,7 @@ async def open_certcentral(
         trace_configs=[tracing],
         middlewares=(_never_send_twice,),
     ) as session:
-        yield CertCentral(session, base_url, timeout_s, clock)
+        yield CertCentral(session, base_url, api_key, timeout_s, clock)
 
 
 async def _note_connection(

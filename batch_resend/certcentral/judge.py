@@ -15,11 +15,14 @@ from batch_resend.certcentral.contract import ErrorBody
 from batch_resend.model import Fault, Reply, Ruling, Verdict
 
 MAX_MESSAGE = 500  # characters of what the CA says that are kept
+MAX_PAGE = 2_000  # characters of a page that are looked at: the patterns are not linear
+LONGEST_WAIT_S = 7 * 86_400.0  # that Retry-After may ask for
 
 _PASSING = frozenset((408, 425))  # the server's own trouble, though numbered as the client's
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+# Control characters, and those that turn the direction of writing or take no room.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\s]+")
 
 
 def judge(result: Reply | Fault) -> Verdict:
@@ -63,9 +66,7 @@ def _ruling(reply: Reply, code: str | None) -> Ruling:
 
 def remedy(verdict: Verdict, base_url: str) -> str:
     """Return what a person can do about a hopeless verdict."""
-    said = f"HTTP {verdict.http_status}"
-    if verdict.error_code or verdict.error_message:
-        said += f", {verdict.error_code or verdict.error_message}"
+    said = f"HTTP {verdict.http_status}, {verdict.error_code or verdict.error_message}"
     if verdict.http_status == 401:
         return (
             f"the CA refused the API key ({said}). Check that it is whole, not revoked or expired, "
@@ -78,8 +79,9 @@ def remedy(verdict: Verdict, base_url: str) -> str:
         )
     if verdict.http_status is not None and 300 <= verdict.http_status < 400:
         return (
-            f"{base_url} answers with a redirect ({said}), which is not followed so that the key "
-            "goes nowhere else. Check --base-url or --region"
+            f"{base_url} answers with a redirect (HTTP {verdict.http_status} "
+            f"{verdict.error_message}), which is not followed so that the key goes nowhere else. "
+            "Check --base-url or --region"
         )
     if verdict.http_status is None:
         return f"{base_url} cannot be reached ({verdict.error_message}). Check --base-url"
@@ -97,10 +99,11 @@ def _said(reply: Reply) -> tuple[str | None, str | None]:
         return None, _bounded(_plain_text(text))
     code = next((error.code for error in errors if error.code), None)
     message = "; ".join(error.message for error in errors if error.message)
-    return (_bounded(code) if code else None), (_bounded(message) if message else None)
+    return (_bounded(code or "") or None), (_bounded(message) or None)
 
 
 def _plain_text(text: str) -> str:
+    text = text[:MAX_PAGE]
     if title := _TITLE.search(text):
         text = title[1]
     return unescape(_TAG.sub(" ", text))
@@ -108,7 +111,8 @@ def _plain_text(text: str) -> str:
 
 def _bounded(text: str) -> str:
     """Return text on one line, without control characters, cut to a bound."""
-    line = _UNPRINTABLE.sub(" ", text).strip()
+    storable = text.encode("utf-8", "replace").decode()  # half a character is none
+    line = _UNPRINTABLE.sub(" ", storable).strip()
     return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
 
 
@@ -117,12 +121,13 @@ def _retry_after_s(reply: Reply) -> float | None:
     asked = (reply.retry_after or "").strip()
     if not asked:
         return None
-    if asked.isascii() and asked.isdigit():
-        return float(asked)
     try:
-        at = parsedate_to_datetime(asked)
-    except ValueError:
+        if asked.isascii() and asked.isdigit():
+            wait_s = float(asked)
+        else:
+            at = parsedate_to_datetime(asked)
+            at = at.replace(tzinfo=at.tzinfo or UTC)
+            wait_s = at.timestamp() - reply.received_at
+    except (ValueError, OverflowError):
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, at.timestamp() - reply.received_at)
+    return max(0.0, wait_s) if wait_s <= LONGEST_WAIT_S else None

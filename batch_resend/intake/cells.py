@@ -5,6 +5,7 @@ Each function takes a cell as a list has it, returns it as the CA shall get it, 
 """
 
 import re
+import unicodedata
 from functools import lru_cache
 
 import idna
@@ -14,12 +15,14 @@ KNOWN_LOCALES = frozenset(
     ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")
 )  # the languages the CA's own documentation is published in
 
-_GROUPED_DIGITS = re.compile(r"\d{1,3}(?:[ ,.'\u2019\u00a0\u202f]\d{3})+")
-_FLOAT_DIGITS = re.compile(r"(\d+)\.0+")
-_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE][+-]?\d+")
+_GROUPED_DIGITS = re.compile(r"[0-9]{1,3}([ ,.'\u2019\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*")
+_FLOAT_DIGITS = re.compile(r"([0-9]+)\.0+")
+_SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_VISIBLE = re.compile(r"[!-~]+")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[_-][A-Za-z]{2,8})?")
+_KNOWN_SPELLING = {code.lower(): code for code in KNOWN_LOCALES}
 
 
 class Malformed(ValueError):
@@ -32,7 +35,7 @@ def shown(text: str) -> str:
 
 
 def order_number(value: object) -> str:
-    """Return an order number as digits.
+    """Return an order number as digits, without zeros in front.
 
     Takes text or a JSON number; removes what spreadsheets add: blanks, an apostrophe in front,
     thousands marks, a decimal `.0`.
@@ -41,14 +44,17 @@ def order_number(value: object) -> str:
         raise Malformed("the order number is missing")
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
-    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
-    if text is None:
+    if isinstance(value, bool) or not isinstance(value, int | str):
         raise Malformed(f"the order number is {shown(str(value))}: digits are expected")
-    if not (text.isascii() and text.isdigit()):
-        text = _plain_digits(text)
-    if len(text) > 20:
-        raise Malformed(f"the order number {shown(text)} is too long: 20 digits at most")
-    return text
+    text = str(value)
+    digits = text if text.isascii() and text.isdigit() else _plain_digits(text)
+    if len(digits) > 20:
+        raise Malformed(f"the order number {shown(digits)} is too long: 20 digits at most")
+    return digits.lstrip("0") or _no_order(digits)
+
+
+def _no_order(digits: str) -> str:
+    raise Malformed(f"the order number is {shown(digits)}: no order has that")
 
 
 def _plain_digits(text: str) -> str:
@@ -60,22 +66,32 @@ def _plain_digits(text: str) -> str:
             f"the order number {shown(stripped)} has lost digits in a spreadsheet: "
             "format the column as text and export it again"
         )
-    if float_digits := _FLOAT_DIGITS.fullmatch(stripped):
-        return float_digits[1]
-    if _GROUPED_DIGITS.fullmatch(stripped):
-        return re.sub(r"\D", "", stripped)
+    whole, grouped = _FLOAT_DIGITS.fullmatch(stripped), _GROUPED_DIGITS.fullmatch(stripped)
+    if whole and grouped:
+        raise Malformed(
+            f"the order number {shown(stripped)} could be {whole[1]} or {whole[1]}000: "
+            "format the column as text and export it again"
+        )
+    if whole:
+        return whole[1]
+    if grouped:
+        return re.sub(r"[^0-9]", "", stripped)
     if not (stripped.isascii() and stripped.isdigit()):
         raise Malformed(f"the order number is {shown(stripped)}: digits are expected")
     return stripped
 
 
-@lru_cache(maxsize=65_536)
 def domain_name(text: str) -> str:
     """Return a domain in lower case, as A-labels (IDNA 2008, UTS 46), without a final dot.
 
     A wildcard label in front (`*.`) stays.
     """
-    name = text.strip().removesuffix(".").lower()
+    return _domain_name(text.strip())
+
+
+@lru_cache(maxsize=65_536)
+def _domain_name(text: str) -> str:
+    name = text.removesuffix(".").lower()
     wildcard, base = ("*.", name[2:]) if name.startswith("*.") else ("", name)
     if not base.isascii():
         try:
@@ -96,6 +112,8 @@ def email_address(text: str) -> str:
     local, at, domain = address.rpartition("@")
     if not at:
         raise Malformed(f"the e-mail address {shown(address)} has no @")
+    if len(address) > 254 or not (_VISIBLE.fullmatch(address) or _all_visible(address)):
+        raise Malformed(f"the e-mail address {shown(address)} is too long, or holds blanks")
     if len(local) <= 64 and _LOCAL_PART.fullmatch(local) and not domain.startswith("*"):
         try:
             domain_name(domain)
@@ -111,13 +129,18 @@ def email_address(text: str) -> str:
     return address
 
 
+def _all_visible(text: str) -> bool:
+    """Whether no character is a control, a separator or one that takes no room."""
+    return all(unicodedata.category(character)[0] not in "CZ" for character in text)
+
+
 @lru_cache(maxsize=1024)
 def locale_code(text: str) -> str:
-    """Return a locale code such as `en` or `zh_CN`.
+    """Return a locale code such as `en` or `zh_CN`, a known one in its usual spelling.
 
     Codes the CA's documentation does not name pass: a newer one must not be blocked.
     """
     code = text.strip()
     if not _LOCALE.fullmatch(code):
         raise Malformed(f"the locale {shown(code)} is not a code such as en or zh_CN")
-    return code
+    return _KNOWN_SPELLING.get(code.lower().replace("-", "_"), code)

@@ -52,6 +52,11 @@ def find_columns(headings: Sequence[str], mapping: Mapping[Field, str], where: s
                 f"{where}: --map {field}={wanted!r} names a column that is not there; "
                 f"the columns are {_listed(names)}"
             )
+        if names.count(wanted) > 1:
+            raise InputError(
+                f"{where}: two columns are called {wanted!r}; give the one that holds the {field} "
+                "a name of its own"
+            )
         columns[field] = names.index(wanted)
     for index, name in enumerate(names):
         known = _FIELD_OF_HEADING.get(_BETWEEN_WORDS.sub("", name.lower()))
@@ -60,7 +65,7 @@ def find_columns(headings: Sequence[str], mapping: Mapping[Field, str], where: s
         if known in columns:
             raise InputError(
                 f"{where}: the columns {names[columns[known]]!r} and {name!r} could both hold "
-                f"the {known}; say which: --map {known}={name!r}"
+                f"the {known}; say which: --map {known}={name!r} (rename one if they are alike)"
             )
         columns[known] = index
     if Field.ORDER_ID not in columns:

@@ -57,7 +57,7 @@ class JsonRows:
             if not text:
                 continue
             try:
-                value = json.loads(text)
+                value = json.loads(text, parse_float=str)  # digits as they stand
             except (ValueError, RecursionError) as error:
                 yield RejectedRow(number, f"not a JSON object: {error}", text)
                 continue
@@ -87,7 +87,9 @@ def _field_names(
 ) -> tuple[tuple[str, str], ...]:
     """Return (field, key) for every key that holds a field. Raises InputError."""
     flat = [key for key in keys if key != NESTED]
-    columns = find_columns(flat, dict(mapping), "record")
+    # A record may leave out what is optional.
+    present = {f: key for f, key in mapping if key in flat or f is Field.ORDER_ID}
+    columns = find_columns(flat, present, "record")
     names = [(field.value, flat[index]) for field, index in columns.items()]
     if NESTED in keys:
         names.append((NESTED, NESTED))

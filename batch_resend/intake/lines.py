@@ -50,6 +50,8 @@ class Lines:
 
     def _open(self) -> AbstractContextManager[BinaryIO]:
         if self._path == STANDARD_INPUT:
+            if sys.stdin is None:
+                raise InputError("standard input: is closed")
             return nullcontext(sys.stdin.buffer)
         return Path(self._path).open("rb")
 

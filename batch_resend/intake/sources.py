@@ -5,7 +5,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from itertools import chain
 from types import MappingProxyType
 
-from batch_resend.errors import InputError
+from batch_resend.errors import InputError, SettingsError
+from batch_resend.intake.cells import Malformed, locale_code
 from batch_resend.intake.csv_rows import CsvRows
 from batch_resend.intake.headings import Field
 from batch_resend.intake.json_rows import JsonRows, json_record
@@ -29,7 +30,7 @@ class ListSource:
     ) -> None:
         self._lines = Lines(path)
         self.fields: Mapping[Field, str] = mapping or {}
-        self._locale = locale
+        self._locale = _checked(locale)
         self._records: CsvRows | JsonRows | None = None
 
     @property
@@ -97,7 +98,7 @@ class RecordSource:
     ) -> None:
         self.name = name
         self._records = records
-        self._locale = locale
+        self._locale = _checked(locale)
 
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows."""
@@ -105,22 +106,30 @@ class RecordSource:
         if isinstance(self._records, AsyncIterable):
             async for record in self._records:
                 line += 1
-                yield self._checked(line, record)
+                yield self._row(line, record)
         else:
             for record in self._records:
                 line += 1
-                yield self._checked(line, record)
+                yield self._row(line, record)
 
-    def _checked(self, line: int, record: Row | Mapping[str, object]) -> Row | RejectedRow:
+    def _row(self, line: int, record: Row | Mapping[str, object]) -> Row | RejectedRow:
         if isinstance(record, Row):
             return record
         fields = dict(record)
         try:
-            text = json.dumps(fields, ensure_ascii=False)
-        except (TypeError, ValueError) as error:
-            return RejectedRow(line, f"not a JSON object: {error}", repr(fields))
+            text = json.dumps(fields)
+        except (TypeError, ValueError, RecursionError) as error:
+            return RejectedRow(line, f"not a JSON object: {error}", "{}")
         raw = json_record(line, fields, text, {})
         return check_record(raw, self._locale) if isinstance(raw, RawRecord) else raw
+
+
+def _checked(locale: str | None) -> str | None:
+    """Return the locale of rows that name none. Raises SettingsError."""
+    try:
+        return None if locale is None else locale_code(locale)
+    except Malformed as reason:
+        raise SettingsError(str(reason)) from None
 
 
 Source = ListSource | RecordSource

@@ -1,6 +1,5 @@
 """The simulator against real clients: aiohttp sessions and, where the bytes matter, raw streams."""
 
-
 import asyncio
 import io
 import json

@@ -1,0 +1,392 @@
+"""One call: what leaves, what comes back, and who must not hear of it."""
+
+import asyncio
+import dataclasses
+import gzip
+import logging
+import socket
+import time
+import traceback
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from aioresponses import aioresponses
+from pydantic import SecretStr
+from yarl import URL
+
+from batch_resend.certcentral import open_certcentral
+from batch_resend.certcentral.client import MAX_BODY_BYTES, USER_AGENT, request_body
+from batch_resend.certcentral.simulator import FaultName, Simulator, SimulatorSettings
+from batch_resend.model import Fault, FaultKind, Reply
+from batch_resend.version import __version__
+from tests.certcentral.conftest import KEY, LONG_S, ORDER, SHORT_S, ca_at, order
+from tests.certcentral.fault_server import (
+    NO_CONTENT,
+    FaultServer,
+    Visit,
+    answer,
+    closes_after_head,
+    drops,
+    hangs,
+    in_turn,
+    says,
+    says_and_closes,
+)
+
+BASE_URL = "https://ca.example/services/v2"
+CALL_URL = f"{BASE_URL}/order/certificate/1001/resend-emails"
+HEADERS = {"X-DC-DEVKEY": KEY, "Content-Type": "application/json", "User-Agent": USER_AGENT}
+
+
+# --- off the wire -----------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_call_is_one_put_of_the_orders_address_with_the_key_and_the_body(
+    answers: aioresponses,
+) -> None:
+    answers.put(CALL_URL, status=204)
+    async with ca_at(BASE_URL) as ca:
+        assert isinstance(await ca.resend(ORDER), Reply)
+    assert list(answers.requests) == [("PUT", URL(CALL_URL))]
+    (call,) = answers.requests["PUT", URL(CALL_URL)]
+    assert call.kwargs["data"] == request_body(ORDER)
+    assert dict(call.kwargs["headers"]) == HEADERS
+    assert __version__ in USER_AGENT
+
+
+@pytest.mark.asyncio
+async def test_a_reply_is_the_answer_as_it_came_with_the_moment_it_came(
+    answers: aioresponses,
+) -> None:
+    headers = {"Retry-After": "7", "Location": "/elsewhere"}
+    answers.put(CALL_URL, status=503, body=b"later", headers=headers)
+    async with open_certcentral(BASE_URL, SecretStr(KEY), LONG_S, clock=lambda: 12.5) as ca:
+        assert await ca.resend(ORDER) == Reply(503, b"later", 12.5, "7", "/elsewhere")
+
+
+@pytest.mark.asyncio
+async def test_an_answer_without_those_headers_has_none(answers: aioresponses) -> None:
+    answers.put(CALL_URL, status=204)
+    async with open_certcentral(BASE_URL, SecretStr(KEY), LONG_S, clock=lambda: 1.0) as ca:
+        assert await ca.resend(ORDER) == Reply(204, b"", 1.0, None, None)
+
+
+HOST = ConnectionKey("ca.example", 443, True, True, None, None, None)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        pytest.param(
+            aiohttp.ClientConnectorDNSError(HOST, socket.gaierror(socket.EAI_NONAME, "unknown")),
+            FaultKind.NO_SUCH_HOST,
+            id="a name that does not exist",
+        ),
+        pytest.param(
+            aiohttp.ClientConnectorDNSError(HOST, socket.gaierror(socket.EAI_AGAIN, "try again")),
+            FaultKind.NOT_CONNECTED,
+            id="a name server that is away may come back",
+        ),
+        pytest.param(
+            aiohttp.ClientConnectorError(HOST, OSError(101, "Network is unreachable")),
+            FaultKind.NOT_CONNECTED,
+            id="no network",
+        ),
+        pytest.param(aiohttp.InvalidURL(BASE_URL), FaultKind.NOT_CONNECTED, id="no address"),
+        pytest.param(TimeoutError(), FaultKind.NOT_CONNECTED, id="too late to connect"),
+    ],
+)
+async def test_without_a_connection_nothing_was_sent(
+    answers: aioresponses, error: Exception, kind: FaultKind
+) -> None:
+    answers.put(CALL_URL, exception=error)
+    async with ca_at(BASE_URL) as ca:
+        fault = await ca.resend(ORDER)
+    assert isinstance(fault, Fault)
+    assert fault.kind is kind
+    assert not fault.kind.may_have_arrived
+    assert fault.detail
+
+
+# --- against the simulator: what leaves is what the contract asks for -------------------------
+
+
+@pytest.mark.asyncio
+async def test_the_simulator_finds_nothing_wrong_with_any_form_of_the_request() -> None:
+    settings = SimulatorSettings(windows=(), api_key=KEY, keep_bodies=True)
+    orders = [ORDER, order("1002"), dataclasses.replace(ORDER, order_id="1003", locale=None)]
+    async with Simulator(settings) as simulator, ca_at(simulator.base_url) as ca:
+        replies = [await ca.resend(asked) for asked in orders]
+        assert [reply.status for reply in replies if isinstance(reply, Reply)] == [204] * 3
+        entries = [{"domain": "a.example", "email": "admin@a.example"}]
+        assert simulator.books.bodies == {
+            "1001": [{"domain_approval_emails": entries, "locale": "en"}],
+            "1002": [{}],
+            "1003": [{"domain_approval_emails": entries}],
+        }
+        assert simulator.books.wrong_request_count == 0
+        assert simulator.books.requests == 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "order_id",
+    ["1", "a/b?c", "a#b", "a%2Fb", "a b", "a&b=c;d", "jörg", "\U0001f4e7", "a\r\nX: 1", "//", "..",
+     "."],
+)  # fmt: skip
+async def test_an_order_number_stays_one_segment_of_the_path_whatever_it_holds(
+    order_id: str,
+) -> None:
+    async with Simulator(SimulatorSettings(windows=())) as simulator:
+        async with ca_at(simulator.base_url) as ca:
+            reply = await ca.resend(order(order_id))
+        assert isinstance(reply, Reply)
+        assert reply.status == 204
+        assert simulator.books.mails_per_order == {order_id: 1}
+        assert simulator.books.wrong_requests == []
+
+
+SIMULATED: dict[FaultName, int | FaultKind] = {
+    FaultName.SERVER_ERROR: 500,
+    FaultName.BAD_GATEWAY: 502,
+    FaultName.MAINTENANCE: 503,
+    FaultName.RATE_LIMITED: 429,
+    FaultName.BAD_REQUEST: 400,
+    FaultName.NO_SUCH_ORDER: 404,
+    FaultName.NO_PERMISSION: 403,
+    FaultName.RESET: FaultKind.LOST,
+    FaultName.DROP: FaultKind.LOST,
+    FaultName.HANG: FaultKind.TIMED_OUT,
+    FaultName.GARBAGE: FaultKind.GARBLED,
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", FaultName)
+async def test_every_fault_of_the_simulator_is_told_as_what_it_is_and_costs_one_request(
+    name: FaultName,
+) -> None:
+    settings = SimulatorSettings(windows=(), faults={name: 1.0})
+    timeout_s = SHORT_S if name is FaultName.HANG else LONG_S
+    async with Simulator(settings) as simulator, ca_at(simulator.base_url, timeout_s) as ca:
+        result = await ca.resend(ORDER)
+        told = result.status if isinstance(result, Reply) else result.kind
+        assert told == SIMULATED[name]
+        assert simulator.books.requests == 1
+        assert simulator.books.mails == name.mails
+        if isinstance(result, Fault):
+            assert result.kind.may_have_arrived
+
+
+# --- the bytes --------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_the_request_on_the_wire_has_its_length_its_key_and_nothing_that_is_not_needed() -> (
+    None
+):
+    async with FaultServer(says(NO_CONTENT)) as server, ca_at(server.base_url) as ca:
+        await ca.resend(ORDER)
+    line, *fields = server.heads[0].decode().rstrip("\r\n").split("\r\n")
+    sent = dict(field.split(": ", 1) for field in fields)
+    assert line == "PUT /services/v2/order/certificate/1001/resend-emails HTTP/1.1"
+    assert {name: sent[name] for name in HEADERS} == HEADERS
+    assert sent["Content-Length"] == str(len(request_body(ORDER)))
+    assert sent["Host"] == f"127.0.0.1:{server.port}"
+    assert set(sent) <= {*HEADERS, "Content-Length", "Host", "Accept", "Accept-Encoding"}
+    assert server.bodies == [request_body(ORDER)]
+
+
+@pytest.mark.asyncio
+async def test_a_connection_is_used_again_after_an_answer() -> None:
+    step = in_turn(says(NO_CONTENT), says(answer(400, b"{}")), says(NO_CONTENT))
+    async with FaultServer(step) as server, ca_at(server.base_url) as ca:
+        for _ in range(5):
+            assert isinstance(await ca.resend(ORDER), Reply)
+        assert (server.requests, server.connections) == (5, 1)
+
+
+@pytest.mark.asyncio
+async def test_cookies_are_not_kept() -> None:
+    baked = answer(400, b"", "Set-Cookie: session=1; Path=/")
+    async with (
+        FaultServer(says(baked)) as server,
+        # By its name: aiohttp keeps no cookies of a bare address anyway.
+        ca_at(server.base_url.replace("127.0.0.1", "localhost")) as ca,
+    ):
+        await ca.resend(ORDER)
+        await ca.resend(ORDER)
+    assert server.requests == 2
+    assert b"cookie" not in server.heads[1].lower()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        pytest.param(b"x" * (MAX_BODY_BYTES - 1), MAX_BODY_BYTES - 1, id="within the bound"),
+        pytest.param(b"x" * MAX_BODY_BYTES, MAX_BODY_BYTES, id="just the bound"),
+        pytest.param(b"x" * (MAX_BODY_BYTES + 1), MAX_BODY_BYTES, id="a byte beyond"),
+        pytest.param(b"x" * 3_000_000, MAX_BODY_BYTES, id="megabytes beyond"),
+    ],
+)
+async def test_a_body_is_read_to_its_bound_and_the_next_call_gets_its_own_answer(
+    body: bytes, kept: int
+) -> None:
+    step = in_turn(says(answer(400, body)), says(answer(422, b"next")))
+    async with FaultServer(step) as server, ca_at(server.base_url) as ca:
+        first, second = await ca.resend(ORDER), await ca.resend(ORDER)
+    assert isinstance(first, Reply)
+    assert isinstance(second, Reply)
+    assert (first.status, first.body) == (400, body[:kept])
+    assert (second.status, second.body) == (422, b"next")
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_is_small_only_while_compressed_is_read_to_its_bound() -> None:
+    bomb = answer(500, gzip.compress(bytes(20_000_000), 1), "Content-Encoding: gzip")
+    async with FaultServer(says(bomb)) as server, ca_at(server.base_url) as ca:
+        result = await ca.resend(ORDER)
+    assert isinstance(result, Reply)
+    assert (result.status, result.body) == (500, bytes(MAX_BODY_BYTES))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("early", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\n\r\n"])
+async def test_an_interim_answer_is_not_the_answer(early: bytes) -> None:
+    async with FaultServer(says(early + NO_CONTENT)) as server, ca_at(server.base_url) as ca:
+        result = await ca.resend(ORDER)
+    assert isinstance(result, Reply)
+    assert result.status == 204
+
+
+# --- time -------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_the_time_allowed_counts_from_the_calls_beginning_not_from_the_last_byte() -> None:
+    allowed_s = 0.5
+
+    async def step(visit: Visit) -> None:
+        await visit.mail()
+        await asyncio.sleep(0.8 * allowed_s)
+        await visit.send(b"HTTP/1.1 503 Said\r\nRetry-After: 9\r\nContent-Length: 9\r\n\r\n")
+        await visit.hang()
+
+    async with FaultServer(step) as server, ca_at(server.base_url, allowed_s) as ca:
+        begun = time.monotonic()
+        result = await ca.resend(ORDER)
+        took_s = time.monotonic() - begun
+    assert isinstance(result, Reply)
+    assert (result.status, result.retry_after) == (503, "9")
+    assert allowed_s <= took_s < 1.7 * allowed_s
+
+
+@pytest.mark.asyncio
+async def test_many_hanging_calls_all_end_when_their_time_is_up() -> None:
+    async with FaultServer(hangs) as server, ca_at(server.base_url, 2 * SHORT_S) as ca:
+        begun = time.monotonic()
+        results = await asyncio.gather(*(ca.resend(order(n)) for n in range(20)))
+        took_s = time.monotonic() - begun
+        assert {result.kind for result in results if isinstance(result, Fault)} == {
+            FaultKind.TIMED_OUT
+        }
+        assert len(results) == server.mails == 20
+    assert 2 * SHORT_S <= took_s < 4 * SHORT_S
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_is_cancelled_is_cancelled_and_no_fault() -> None:
+    async with FaultServer(hangs) as server, ca_at(server.base_url) as ca:
+        call = asyncio.create_task(ca.resend(ORDER))
+        async with asyncio.timeout(LONG_S):
+            while not server.mails:  # noqa: ASYNC110 - the server has no event to tell of it
+                await asyncio.sleep(0.001)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+@pytest.mark.asyncio
+async def test_two_hundred_calls_are_all_in_flight_at_once_and_one_request_each() -> None:
+    calls = 200
+    all_there = asyncio.Event()
+
+    async def step(visit: Visit) -> None:
+        await visit.mail()
+        if visit.server.mails == calls:
+            all_there.set()
+        await all_there.wait()  # no call ends before the last one has arrived
+        await visit.send(NO_CONTENT)
+
+    async with FaultServer(step) as server, ca_at(server.base_url) as ca:
+        results = await asyncio.gather(*(ca.resend(order(n)) for n in range(calls)))
+    assert [result.status for result in results if isinstance(result, Reply)] == [204] * calls
+    asked = sorted(int(head.split(b"/")[5]) for head in server.heads)
+    assert asked == list(range(calls))
+
+
+# --- the key ----------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_told_not_followed_so_its_target_sees_neither_call_nor_key(
+    status: int,
+) -> None:
+    async with FaultServer(says(NO_CONTENT)) as other:
+        target = f"{other.base_url}/elsewhere"
+        moved = says(answer(status, b"", f"Location: {target}"))
+        async with FaultServer(moved) as server, ca_at(server.base_url) as ca:
+            result = await ca.resend(ORDER)
+            assert isinstance(result, Reply)
+            assert (result.status, result.location) == (status, target)
+            assert (server.requests, other.connections) == (1, 0)
+
+
+@pytest.mark.asyncio
+async def test_without_that_care_aiohttp_would_take_the_key_to_the_target() -> None:
+    async with FaultServer(says(NO_CONTENT)) as other:
+        moved = says(answer(307, b"", f"Location: {other.base_url}"))
+        async with FaultServer(moved) as server, aiohttp.ClientSession(headers=HEADERS) as session:
+            async with session.put(server.base_url, data=b"{}"):
+                pass
+            assert KEY.encode() in other.heads[0]
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_of_the_environment_is_not_told_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with FaultServer(says(NO_CONTENT)) as proxy, FaultServer(says(NO_CONTENT)) as server:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        async with ca_at(server.base_url) as ca:
+            await ca.resend(ORDER)
+        assert (server.requests, proxy.connections) == (1, 0)
+
+
+@pytest.mark.asyncio
+async def test_the_key_is_in_no_log_and_in_no_repr(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    step = in_turn(
+        says(answer(400, b"no")), drops, closes_after_head, says_and_closes(b"what?\r\n")
+    )
+    async with FaultServer(step) as server, ca_at(server.base_url) as ca:
+        results = [await ca.resend(ORDER) for _ in range(4)]
+        texts = [repr(ca), str(ca), repr(ca.session), repr(results), caplog.text]
+    assert server.requests == 4
+    assert all(KEY.encode() in head for head in server.heads)
+    assert [text for text in texts if KEY in text] == []
+
+
+@pytest.mark.asyncio
+async def test_the_key_is_in_no_traceback() -> None:
+    async with ca_at(BASE_URL) as ca:
+        pass
+    with pytest.raises(RuntimeError, match="closed") as caught:
+        await ca.resend(ORDER)
+    assert KEY not in "".join(traceback.format_exception(caught.value))

@@ -1,0 +1,395 @@
+"""Whatever breaks under a call: one request, a truthful fault, and never a second request."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+
+import aiohttp
+import pytest
+
+from batch_resend.certcentral import judge
+from batch_resend.certcentral.client import MAX_BODY_BYTES
+from batch_resend.model import Entry, Fault, FaultKind, Order, Reply, Ruling
+from tests.certcentral.conftest import (
+    KEY,
+    LONG_S,
+    ORDER,
+    SHORT_S,
+    ca_at,
+    calls,
+    free_port,
+    order,
+    ours,
+    plain,
+)
+from tests.certcentral.fault_server import (
+    NO_CONTENT,
+    FaultServer,
+    Step,
+    Visit,
+    answer,
+    closes_after_head,
+    closes_at_once,
+    closes_within_body,
+    drips,
+    drops,
+    drops_every,
+    floods,
+    hangs,
+    hangs_after_head,
+    hangs_at_once,
+    hangs_within_body,
+    in_turn,
+    resets,
+    resets_after_head,
+    resets_at_once,
+    says,
+    says_and_closes,
+)
+
+LOST, TIMED_OUT, GARBLED = FaultKind.LOST, FaultKind.TIMED_OUT, FaultKind.GARBLED
+HEAD_503 = b"HTTP/1.1 503 Said\r\nRetry-After: 9\r\nContent-Length: 100\r\n\r\n"
+CHUNKED = b"HTTP/1.1 500 Said\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+# A sentence, what the server does, what the call gives, whether it waits its time out.
+BREAKS: list[tuple[str, Step, FaultKind | int, bool]] = [
+    ("stops after accept", hangs_at_once, TIMED_OUT, True),
+    ("closes after accept", closes_at_once, LOST, False),
+    ("resets after accept", resets_at_once, LOST, False),
+    ("stops after the headers", hangs_after_head, TIMED_OUT, True),
+    ("closes after the headers", closes_after_head, LOST, False),
+    ("resets after the headers", resets_after_head, LOST, False),
+    ("stops within the body", hangs_within_body, TIMED_OUT, True),
+    ("closes within the body", closes_within_body, LOST, False),
+    ("reads all and never answers", hangs, TIMED_OUT, True),
+    ("reads all and closes", drops, LOST, False),
+    ("reads all and resets", resets, LOST, False),
+    ("closes within the status line", says_and_closes(b"HTTP/1.1 20"), LOST, False),
+    ("closes after the status line", says_and_closes(b"HTTP/1.1 204 OK\r\n"), LOST, False),
+    ("closes within the headers", says_and_closes(b"HTTP/1.1 204 OK\r\nServ"), LOST, False),
+    ("closes within the answer's body", says_and_closes(HEAD_503 + b"half"), 503, False),
+    ("closes within a chunk", says_and_closes(CHUNKED + b"ff\r\nhalf"), 500, False),
+    # Together with its head; aiohttp then tells nothing of the head, and in doubt is safe.
+    ("garbles a chunk", says(CHUNKED + b"zz\r\nhalf"), GARBLED, False),
+    ("gives 204 a body all the same", says(answer(204, b"{}")), GARBLED, False),
+    ("answers what cannot be unzipped",
+     says(answer(500, b"no gzip", "Content-Encoding: gzip")), 500, False),
+    ("answers garbage", says_and_closes(b"\x15\x03\x01 this is not HTTP\r\n\r\n"), GARBLED, False),
+    ("answers garbage and stays", says(b"\xff\xfe\x00\x1b[31m what?"), GARBLED, False),
+    ("is of another protocol", says(b"SSH-2.0-OpenSSH_9.6\r\n"), GARBLED, False),
+    ("names a length that is none", says(b"HTTP/1.1 204 N\r\nContent-Length: x\r\n\r\n"),
+     GARBLED, False),
+    ("answers a huge header", says(b"HTTP/1.1 204 N\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"),
+     GARBLED, False),
+    ("answers headers without an end", floods(b"HTTP/1.1 204 N\r\n", b"X: y\r\n" * 50),
+     GARBLED, False),
+    ("answers a status line without an end", floods(b"HTTP/1.1 204 ", b"x" * 999), GARBLED, False),
+    ("answers interim answers without an end", floods(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+     TIMED_OUT, True),
+    ("answers a body without an end", floods(b"HTTP/1.1 500 Said\r\n\r\n", b"x" * 9999),
+     500, False),
+    ("answers chunks without an end", floods(CHUNKED, b"3e8\r\n" + b"x" * 1000 + b"\r\n"),
+     500, False),
+    ("drips its status line", drips(b"HTTP/1.1 204 ", b"x", 0.02), TIMED_OUT, True),
+    ("drips its headers", drips(b"HTTP/1.1 204 N\r\n", b"X: y\r\n", 0.02), TIMED_OUT, True),
+    ("drips its body", drips(HEAD_503, b"x", 0.02), 503, True),
+]  # fmt: skip
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("step", "expected", "waits"), [pytest.param(*row[1:], id=row[0]) for row in BREAKS]
+)
+async def test_one_request_leaves_and_a_fault_is_never_told_as_less_than_it_is(
+    step: Step, expected: FaultKind | int, waits: bool
+) -> None:
+    timeout_s = SHORT_S if waits else LONG_S
+    async with FaultServer(step) as server, ca_at(server.base_url, timeout_s) as ca:
+        begun = time.monotonic()
+        result = await ca.resend(ORDER)
+        took_s = time.monotonic() - begun
+        assert server.connections == 1
+        assert server.requests == (step not in (hangs_at_once, closes_at_once, resets_at_once))
+        if isinstance(result, Fault):
+            assert result.kind is expected
+            assert result.kind.may_have_arrived
+            assert judge(result).ruling is Ruling.IN_DOUBT
+            assert result.detail
+            assert KEY not in result.detail
+        else:
+            assert result.status == expected
+            assert len(result.body) <= MAX_BODY_BYTES
+    assert (SHORT_S <= took_s < 5 * SHORT_S) if waits else took_s < LONG_S / 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("step", [step for _, step, _, _ in BREAKS], ids=[r[0] for r in BREAKS])
+async def test_a_call_after_a_broken_one_has_a_connection_and_an_answer_of_its_own(
+    step: Step,
+) -> None:
+    async def once(visit: Visit) -> None:
+        if visit.server.connections == 1 and visit.turn == 1:
+            await step(visit)
+        else:
+            await says(answer(422, b"mine"))(visit)
+
+    async with FaultServer(once) as server, ca_at(server.base_url) as ca:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):  # cancelled from outside, where it hangs
+                await ca.resend(ORDER)
+        result = await ca.resend(ORDER)
+    assert isinstance(result, Reply)
+    assert (result.status, result.body) == (422, b"mine")
+
+
+# --- large requests ---------------------------------------------------------------------------
+
+LARGE = Order("7", None, tuple(Entry(f"{n}.example", f"admin@{n}.example") for n in range(15_000)))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        pytest.param(hangs_after_head, TIMED_OUT, id="stops reading"),
+        pytest.param(closes_after_head, LOST, id="closes"),
+        pytest.param(resets_after_head, LOST, id="resets"),
+    ],
+)
+async def test_a_request_that_could_not_be_written_whole_may_have_arrived(
+    step: Step, expected: FaultKind
+) -> None:
+    timeout_s = SHORT_S if expected is TIMED_OUT else LONG_S
+    async with FaultServer(step) as server, ca_at(server.base_url, timeout_s) as ca:
+        result = await ca.resend(LARGE)
+        assert isinstance(result, Fault)
+        assert result.kind is expected
+        assert server.requests == server.connections == 1
+
+
+# --- never twice ------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("workers", [1, 8, 30])
+async def test_of_calls_that_are_mailed_and_dropped_the_server_sees_one_request_each(
+    workers: int,
+) -> None:
+    async with FaultServer(drops_every(5)) as server, ours(server) as put:
+        answered = await calls(put, 150, workers)
+        assert server.requests == server.mails == 150
+        assert len({head.split(b" ")[1] for head in server.heads}) == 150
+        assert 150 * 4 // 5 <= answered < 150  # the dropped ones, and only they, are in doubt
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("workers", [1, 8])
+async def test_without_the_middleware_the_server_would_see_more_than_the_caller_is_told(
+    workers: int,
+) -> None:
+    async with FaultServer(drops_every(5)) as server, plain(server) as put:
+        answered = await calls(put, 150, workers)
+        assert server.mails > 150 >= answered
+
+
+@pytest.mark.asyncio
+async def test_a_kept_connection_closed_as_the_next_call_leaves_is_in_doubt_and_not_repeated() -> (
+    None
+):
+    async with FaultServer(says(NO_CONTENT)) as server, ca_at(server.base_url) as ca:
+        assert isinstance(await ca.resend(order(1)), Reply)
+        (kept,) = server.open
+        kept.close()  # the client cannot know yet: the loop has not turned
+        result = await ca.resend(order(2))
+        assert isinstance(result, Fault)
+        assert result.kind is LOST
+        assert server.requests == server.connections == 1
+        assert isinstance(await ca.resend(order(3)), Reply)
+
+
+@pytest.mark.asyncio
+async def test_without_the_middleware_that_call_would_be_repeated() -> None:
+    async with FaultServer(says(NO_CONTENT)) as server, plain(server) as put:
+        assert await put(1)
+        (kept,) = server.open
+        kept.close()
+        assert await put(2)
+        assert server.connections == 2
+
+
+@pytest.mark.asyncio
+async def test_a_kept_connection_known_to_be_closed_is_not_used_so_nothing_is_in_doubt() -> None:
+    async with FaultServer(says(NO_CONTENT)) as server, ca_at(server.base_url) as ca:
+        for number in range(3):
+            assert isinstance(await ca.resend(order(number)), Reply)
+            for kept in server.open:
+                kept.close()
+            async with asyncio.timeout(LONG_S):
+                while server.open:  # noqa: ASYNC110 - the server has no event to tell of it
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)  # the client's side of the loop learns of it
+        assert server.requests == server.connections == 3
+
+
+# --- an answer that nobody asked for ----------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_two_answers_in_one_breath_answer_one_call() -> None:
+    async with (
+        FaultServer(in_turn(says(NO_CONTENT + NO_CONTENT), drops)) as server,
+        ca_at(server.base_url) as ca,
+    ):
+        assert isinstance(await ca.resend(order(1)), Reply)
+        assert isinstance(await ca.resend(order(2)), Fault)
+
+
+@pytest.mark.asyncio
+async def test_an_answer_on_an_idle_connection_is_not_the_next_calls() -> None:
+    async def twice(visit: Visit) -> None:
+        await visit.mail()
+        await visit.send(NO_CONTENT)
+        await asyncio.sleep(0.02)
+        await visit.send(NO_CONTENT)
+
+    async with (
+        FaultServer(in_turn(twice, closes_after_head)) as server,
+        ca_at(server.base_url) as ca,
+    ):
+        assert isinstance(await ca.resend(order(1)), Reply)
+        await asyncio.sleep(0.1)
+        assert isinstance(await ca.resend(order(2)), Fault)  # nobody acted on it
+        assert server.mails == 1
+
+
+# --- never sent -------------------------------------------------------------------------------
+
+
+async def assert_never_sent(base_url: str, kinds: set[FaultKind], timeout_s: float) -> None:
+    async with ca_at(base_url, timeout_s) as ca:
+        result = await ca.resend(ORDER)
+    assert isinstance(result, Fault)
+    assert result.kind in kinds
+    assert not result.kind.may_have_arrived
+    assert judge(result).ruling is Ruling.UNAVAILABLE
+    assert result.detail
+    assert KEY not in result.detail
+
+
+@pytest.mark.asyncio
+async def test_a_refused_connection_was_never_sent_over() -> None:
+    base_url = f"http://127.0.0.1:{free_port()}"
+    await assert_never_sent(base_url, {FaultKind.NOT_CONNECTED}, LONG_S)
+
+
+@pytest.mark.asyncio
+async def test_to_a_name_that_does_not_resolve_nothing_was_sent() -> None:
+    # Where no name server answers, nobody can say that there is no such name.
+    kinds = {FaultKind.NO_SUCH_HOST, FaultKind.NOT_CONNECTED}
+    await assert_never_sent("https://nosuch.invalid/services/v2", kinds, 2.0)
+
+
+@pytest.mark.asyncio
+async def test_over_a_connection_that_does_not_come_about_in_time_nothing_was_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as held:
+        address = full.getsockname()
+        for _ in range(4):  # what does not fit the queue gets no answer at all
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        base_url = f"http://127.0.0.1:{address[1]}"
+        await assert_never_sent(base_url, {FaultKind.NOT_CONNECTED}, SHORT_S)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("step", "kinds", "timeout_s"),
+    [
+        pytest.param(
+            says_and_closes(b"HTTP/1.1 400 No TLS here\r\n\r\n"),
+            {FaultKind.NOT_CONNECTED, FaultKind.TLS_REFUSED}, SHORT_S, id="waits for a request",
+        ),
+        pytest.param(hangs_at_once, {FaultKind.NOT_CONNECTED}, SHORT_S, id="says nothing"),
+        pytest.param(
+            closes_at_once, {FaultKind.NOT_CONNECTED, FaultKind.TLS_REFUSED}, LONG_S, id="closes"
+        ),
+        pytest.param(
+            resets_at_once, {FaultKind.NOT_CONNECTED, FaultKind.TLS_REFUSED}, LONG_S, id="resets"
+        ),
+    ],
+)  # fmt: skip
+async def test_to_a_port_that_speaks_no_tls_nothing_was_sent(
+    step: Step, kinds: set[FaultKind], timeout_s: float
+) -> None:
+    async with FaultServer(step) as server:
+        base_url = server.base_url.replace("http:", "https:")
+        await assert_never_sent(base_url, kinds, timeout_s)
+        assert server.requests == 0
+
+
+@pytest.mark.asyncio
+async def test_a_port_that_answers_tls_in_plain_http_refuses_it_and_nothing_was_sent() -> None:
+    async def answers_anything(visit: Visit) -> None:
+        await visit.reader.read(1)
+        await visit.send(b"HTTP/1.1 400 No TLS here\r\n\r\n")
+        visit.close()
+
+    async with FaultServer(answers_anything) as server:
+        base_url = server.base_url.replace("http:", "https:")
+        await assert_never_sent(base_url, {FaultKind.TLS_REFUSED}, LONG_S)
+        assert server.requests == 0
+
+
+@pytest.mark.asyncio
+async def test_to_a_server_with_a_certificate_that_nobody_trusts_nothing_was_sent(
+    untrusted: ssl.SSLContext,
+) -> None:
+    async with FaultServer(says(NO_CONTENT), tls=untrusted) as server:
+        await assert_never_sent(server.base_url, {FaultKind.TLS_REFUSED}, LONG_S)
+        assert server.requests == 0
+        # The server itself is sound: a client that trusts everyone is answered.
+        async with (
+            aiohttp.ClientSession() as session,
+            session.put(server.base_url, data=b"{}", ssl=False) as response,
+        ):
+            assert response.status == 204
+        assert server.requests == 1
+
+
+# --- what a person reads of it ----------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_head_that_breaks_off_is_told_in_words_without_python_objects() -> None:
+    half = b"HTTP/1.1 204 No Content\r\nServ"
+    async with FaultServer(says_and_closes(half)) as server, ca_at(server.base_url) as ca:
+        result = await ca.resend(ORDER)
+    assert isinstance(result, Fault)
+    assert "RawResponseMessage" not in result.detail
+
+
+REPEATED: dict[str, bytes] = {
+    "an error that repeats the key": answer(
+        401, b'{"errors":[{"code":"invalid_api_key","message":"%s is no key"}]}' % KEY.encode()
+    ),
+    "an error code that repeats the key": answer(
+        400, b'{"errors":[{"code":"%s","message":"no"}]}' % KEY.encode()
+    ),
+    "a page that shows the request": answer(500, b"<pre>X-DC-DEVKEY: %s</pre>" % KEY.encode()),
+    "a redirect that repeats the key": answer(302, b"", f"Location: https://a.example/?key={KEY}"),
+    "garbage that begins with the key's header": b"X-DC-DEVKEY: %s\r\n\r\n" % KEY.encode(),
+    "a header that no parser takes": b"HTTP/1.1 204 N\r\nX: %s\x00\r\n\r\n" % KEY.encode(),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("said", REPEATED.values(), ids=REPEATED)
+async def test_a_server_that_repeats_the_key_does_not_bring_it_into_the_report(
+    said: bytes,
+) -> None:
+    async with FaultServer(says_and_closes(said)) as server, ca_at(server.base_url) as ca:
+        result = await ca.resend(ORDER)
+    assert KEY not in repr(judge(result))
+    assert isinstance(result, Reply) or KEY not in result.detail

@@ -1,0 +1,78 @@
+"""Lists as a user hands them over, and what becomes of their rows."""
+
+import io
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import settings
+
+from batch_resend.errors import InputError
+from batch_resend.intake import Field, ListSource
+from batch_resend.model import RejectedRow, Row
+
+unhurried = settings(deadline=None)  # the machine may be busy with other tests
+
+
+class EndlessList(io.RawIOBase):
+    """Standard input with no end in sight, a line a read, and no more than was asked for.
+
+    It does end after 10,000 lines, so that whoever waits for the end fails.
+    """
+
+    def __init__(self, first: bytes, line: bytes) -> None:
+        self.lines_handed_over = 0
+        self._first = first
+        self._line = line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        if self.lines_handed_over == 10_000:
+            return 0
+        line = self._line if self.lines_handed_over else self._first
+        self.lines_handed_over += 1
+        buffer[: len(line)] = line
+        return len(line)
+
+
+@contextmanager
+def standard_input(content: bytes | io.RawIOBase) -> Iterator[None]:
+    """Let `content` be standard input."""
+    raw = io.BytesIO(content) if isinstance(content, bytes) else io.BufferedReader(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(raw, encoding="utf-8"))
+        yield
+
+
+def read(
+    content: str | bytes, mapping: Mapping[Field, str] | None = None, locale: str | None = None
+) -> list[Row | RejectedRow]:
+    """Return what becomes of the rows of a list."""
+    with standard_input(content.encode() if isinstance(content, str) else content):
+        return list(ListSource("-", mapping, locale))
+
+
+def read_row(
+    content: str | bytes, mapping: Mapping[Field, str] | None = None, locale: str | None = None
+) -> Row:
+    """Return the only row of a list, which must be a good one."""
+    (row,) = read(content, mapping, locale)
+    assert isinstance(row, Row), row
+    return row
+
+
+def read_rejected(content: str | bytes, mapping: Mapping[Field, str] | None = None) -> RejectedRow:
+    """Return the only row of a list, which must be a rejected one."""
+    (row,) = read(content, mapping)
+    assert isinstance(row, RejectedRow), row
+    return row
+
+
+def refusal(content: str | bytes, mapping: Mapping[Field, str] | None = None) -> str:
+    """Return the words with which a whole list is refused."""
+    with pytest.raises(InputError) as caught:
+        read(content, mapping)
+    return str(caught.value)

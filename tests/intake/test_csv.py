@@ -1,0 +1,181 @@
+"""CSV with a heading row: each row ends in a Row or a RejectedRow."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.model import Entry, RejectedRow, Row
+from tests.intake.conftest import read, read_rejected, read_row, refusal, unhurried
+
+HEADING = "order_id,domain,email,email_domain,locale\n"
+
+
+def test_a_row_with_every_column_is_taken_whole() -> None:
+    row = read_row(HEADING + "7,sub.example.com,Admin@example.com,Example.com,zh_CN\n")
+    assert row == Row(
+        line=2,
+        order_id="7",
+        entries=(Entry("sub.example.com", "Admin@example.com", "example.com"),),
+        locale="zh_CN",
+        raw='["7","sub.example.com","Admin@example.com","Example.com","zh_CN"]',
+    )
+
+
+def test_a_list_of_order_numbers_alone_asks_for_all_domains_that_wait() -> None:
+    rows = read("order_id\n7\n8\n")
+    assert [(row.order_id, row.entries) for row in rows if isinstance(row, Row)] == [
+        ("7", ()),
+        ("8", ()),
+    ]
+
+
+def test_a_row_may_be_an_order_alone_in_a_list_that_has_domains() -> None:
+    assert read_row(HEADING + "7, ,,\t,\n").entries == ()
+
+
+def test_blanks_around_cells_go() -> None:
+    row = read_row(HEADING + " 7 , example.com , admin@example.com , , en \n")
+    assert (row.order_id, row.locale) == ("7", "en")
+    assert row.entries == (Entry("example.com", "admin@example.com"),)
+
+
+def test_the_locale_of_the_list_is_for_rows_that_name_none() -> None:
+    rows = read("order_id,locale\n1,de\n2,\n3, \n4\n", locale="fr")
+    assert [row.locale for row in rows if isinstance(row, Row)] == ["de", "fr", "fr", "fr"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        pytest.param(",example.com,a@example.com,,", "order number is missing", id="no order"),
+        pytest.param("x,example.com,a@example.com,,", "order number is 'x'", id="a bad order"),
+        pytest.param("1,example.com,,,", "without an e-mail address", id="a domain alone"),
+        pytest.param("1,,a@example.com,,", "without the domain", id="an address alone"),
+        pytest.param("1,,,example.com,", "without an e-mail", id="an e-mail domain alone"),
+        pytest.param("1,exam ple.com,a@example.com,,", "domain 'exam ple.com'", id="a bad domain"),
+        pytest.param("1,example.com,a at b,,", "address 'a at b'", id="a bad address"),
+        pytest.param("1,example.com,a@example.com,x y,", "domain 'x y'", id="a bad e-mail domain"),
+        pytest.param("1,,,,english please", "locale 'english please'", id="a bad locale"),
+        pytest.param("1,,,,,,,more", "8 cells, where the heading has 5", id="too many cells"),
+    ],
+)
+def test_a_bad_row_is_rejected_with_its_line_its_reason_and_as_it_stood(
+    cells: str, reason: str
+) -> None:
+    row = read_rejected(HEADING + cells + "\n")
+    assert row.line == 2
+    assert reason in row.reason
+    assert json.loads(row.raw) == cells.split(",")
+
+
+def test_a_bad_row_does_not_disturb_its_neighbours() -> None:
+    rows = read("order_id\n1\nx\n3\n")
+    assert [type(row) for row in rows] == [Row, RejectedRow, Row]
+
+
+def test_a_short_row_lacks_its_last_cells_and_empty_cells_beyond_the_heading_are_none() -> None:
+    rows = read(HEADING + "1\n2,example.com,a@example.com\n3,,,,,,\n4,,,,,, \n")
+    assert [row.order_id for row in rows if isinstance(row, Row)] == ["1", "2", "3", "4"]
+
+
+def test_rows_of_nothing_but_blanks_are_none_and_count_as_lines() -> None:
+    rows = read("\n \n,,\norder_id,note\n\n1,a\n,\n\t, \n2,b\n\n\n")
+    assert [(row.line, type(row)) for row in rows] == [(6, Row), (9, Row)]
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        pytest.param("order_id,n\n1,a\n2,b\n", [2, 3], id="plain"),
+        pytest.param("order_id,n\n1,a\n2,b", [2, 3], id="no line end at the end"),
+        pytest.param("order_id,n\r\n1,a\r\n2,b\r\n", [2, 3], id="CRLF"),
+        pytest.param("order_id,n\r\n1,a\n2,b\r\n", [2, 3], id="CRLF and LF mixed"),
+        pytest.param('order_id,n\n1,"a\nb\nc"\n2,b\n', [2, 5], id="a quoted line break"),
+        pytest.param('order_id,n\r\n1,"a\r\nb"\r\n2,b\r\n', [2, 4], id="a quoted CRLF"),
+        pytest.param('order_id,n\n1,"a\n\n\nb"\n\n2,"\n"\n3,\n', [2, 7, 9], id="blanks in quotes"),
+        pytest.param('order_id,"n\nm"\n1,a\nx,b\n', [3, 4], id="a line break in the heading"),
+        pytest.param("\ufefforder_id,n\n1,a\n", [2], id="a byte order mark"),
+        pytest.param("\ufeff\r\n\r\norder_id,n\r\n1,a\r\n", [4], id="BOM, then blank lines"),
+        pytest.param("order_id,n\n1,a\u2028b\n2,\x0b\x0c\x85\n", [2, 3], id="other line ends"),
+    ],
+)
+def test_a_line_number_is_what_an_editor_shows_for_the_rows_first_line(
+    content: str, lines: list[int]
+) -> None:
+    assert [row.line for row in read(content)] == lines
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_heading_even_quoted() -> None:
+    assert read_row('\ufeff"order_id",note\n7,x\n').order_id == "7"
+
+
+def test_a_byte_order_mark_anywhere_else_is_text() -> None:
+    assert "digits are expected" in read_rejected("order_id\n\ufeff7\n").reason
+
+
+def test_a_row_keeps_all_its_cells_as_they_stood() -> None:
+    row = read_row('order_id,note\n7,"say ""hi"",\n\tyou\u00e9"\n')
+    assert row.raw == '["7","say \\"hi\\",\\n\\tyou\u00e9"]'
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        pytest.param('order_id,n\n1,a\n2,"b\n3,c\n4,d\n', 3, id="to the end of the list"),
+        pytest.param('order_id,n\n1,a\n2,"b\n3,"c"\n4,d\n', 3, id="to the next one"),
+        pytest.param('order_id,n\n1,"' + "x\n" * 600_000, 2, id="for more than a mebibyte"),
+    ],
+)
+def test_a_quotation_mark_that_never_ends_is_named_and_swallows_no_rows(
+    content: str, line: int
+) -> None:
+    message = refusal(content)
+    assert message.startswith(f"standard input, line {line}: not CSV")
+    assert "quotation mark" in message
+
+
+def test_old_macintosh_line_ends_are_refused_not_taken_for_one_row() -> None:
+    assert "line 1: not CSV" in refusal("order_id\r1\r2\r")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_refused_not_misread(separator: str) -> None:
+    heading = separator.join(["order_id", "domain", "email"])
+    assert "no column holds the order number" in refusal(f"{heading}\n1{separator}a{separator}b\n")
+
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+_CELL = _TEXT | st.sampled_from(
+    ["", " ", "1", "100200301", "1,234", "example.com", "*.example.org", "a@example.com", "en",
+     '"', '""', ",", "\n", "\r\n", "\ufeff", "{", "[", "'", "x\ny"]
+)  # fmt: skip
+_ROWS = st.lists(st.lists(_CELL, min_size=1, max_size=7), min_size=1, max_size=8)
+
+
+@unhurried
+@given(_ROWS, st.booleans())
+def test_whatever_is_in_the_cells_each_row_written_is_one_row_read(
+    written: list[list[str]], crlf: bool
+) -> None:
+    file = io.StringIO()
+    plain = csv.writer(file) if crlf else csv.writer(
+        file, lineterminator="\n", quoting=csv.QUOTE_ALL
+    )  # fmt: skip
+    plain.writerow(["order_id", "domain", "email", "email_domain", "locale"])
+    expected = []
+    for cells in written:
+        line = file.getvalue().count("\n") + 1
+        plain.writerow(cells)
+        if any(map(str.strip, cells)):
+            expected.append((line, cells))
+    if not expected:
+        assert "no rows" in refusal(file.getvalue())
+        return
+    rows = read(file.getvalue())
+    assert [(row.line, json.loads(row.raw)) for row in rows] == expected
+    assert all(row.reason for row in rows if isinstance(row, RejectedRow))
+    assert all(row.order_id.isdigit() for row in rows if isinstance(row, Row))

@@ -1,0 +1,136 @@
+"""Which column holds what."""
+
+import pytest
+
+from batch_resend.intake import Field
+from tests.intake.conftest import read_row, refusal
+
+KNOWN = {
+    Field.ORDER_ID: ["order_id", "Order ID", "ORDER-ID", "orderid", "Order", "Order Number",
+                     "order.number", "Order #", "id", " order_id "],
+    Field.DOMAIN: ["domain", "Domain", "Common Name", "common_name", "COMMON-NAME", "FQDN",
+                   "dns_name", "DNS name"],
+    Field.EMAIL: ["email", "E-mail", "e mail", "EMAIL", "Approver Email", "approver e-mail",
+                  "dcv_email"],
+    Field.EMAIL_DOMAIN: ["email_domain", "Email Domain", "E-Mail-Domain", "emaildomain"],
+    Field.LOCALE: ["locale", "Locale", "LANGUAGE", "language"],
+}  # fmt: skip
+CELLS = {
+    Field.ORDER_ID: "1",
+    Field.DOMAIN: "example.com",
+    Field.EMAIL: "admin@example.com",
+    Field.EMAIL_DOMAIN: "example.org",
+    Field.LOCALE: "en",
+}
+
+
+def a_list(headings: dict[Field, str]) -> str:
+    """Return a CSV list of one row with every field."""
+    return ",".join(headings[field] for field in Field) + "\n" + ",".join(CELLS.values()) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "heading"), [(field, heading) for field in Field for heading in KNOWN[field]]
+)
+def test_a_usual_heading_is_known_in_any_case_and_spelling(field: Field, heading: str) -> None:
+    expected = read_row(a_list({each: each.value for each in Field}))
+    row = read_row(a_list({each: each.value for each in Field} | {field: heading}))
+    assert (row.order_id, row.locale, row.entries) == ("1", "en", expected.entries)
+    assert (row.entries[0].domain, row.entries[0].email) == ("example.com", "admin@example.com")
+    assert row.entries[0].email_domain == "example.org"
+
+
+def test_columns_may_stand_in_any_order_among_others() -> None:
+    row = read_row("note,email,amount,domain,order_id\nx,admin@example.com,9,example.com,7\n")
+    assert (row.order_id, row.locale) == ("7", None)
+    assert row.entries[0].domain == "example.com"
+    assert row.entries[0].email == "admin@example.com"
+
+
+def test_a_mapping_names_a_column_outright() -> None:
+    content = "Nummer,Name,Adresse,Sprache\n7,example.com,admin@example.com,de\n"
+    mapping = {
+        Field.ORDER_ID: "Nummer",
+        Field.DOMAIN: "Name",
+        Field.EMAIL: "Adresse",
+        Field.LOCALE: "Sprache",
+    }
+    row = read_row(content, mapping)
+    assert (row.order_id, row.locale) == ("7", "de")
+    assert (row.entries[0].domain, row.entries[0].email) == ("example.com", "admin@example.com")
+
+
+def test_a_mapping_rules_out_the_usual_heading_of_its_field() -> None:
+    assert read_row("order_id,Auftrag\n1,2\n", {Field.ORDER_ID: "Auftrag"}).order_id == "2"
+
+
+def test_a_mapped_column_is_not_taken_for_what_its_heading_says_as_well() -> None:
+    content = "id,order,email\n1,example.com,admin@example.com\n"
+    row = read_row(content, {Field.DOMAIN: "order"})
+    assert (row.order_id, row.entries[0].domain) == ("1", "example.com")
+
+
+def test_a_mapping_settles_which_of_two_usual_headings_is_meant() -> None:
+    content = "id,order_number\n1,2\n"
+    assert read_row(content, {Field.ORDER_ID: "order_number"}).order_id == "2"
+    assert read_row(content, {Field.ORDER_ID: "id"}).order_id == "1"
+
+
+def test_a_mapping_finds_its_heading_between_blanks() -> None:
+    assert read_row(" Auftrag ,note\n2,x\n", {Field.ORDER_ID: "Auftrag"}).order_id == "2"
+
+
+def test_a_mapping_of_a_column_that_is_not_there_is_refused_with_those_that_are() -> None:
+    message = refusal("order_id,Note\n1,x\n", {Field.EMAIL: "Adresse"})
+    assert message.startswith("standard input, line 1: --map email='Adresse'")
+    assert "'order_id', 'Note'" in message
+
+
+@pytest.mark.parametrize("pair", [("id", "order_id"), ("Order", "Order"), ("id", "Order Number")])
+def test_two_columns_for_one_field_are_refused_with_the_way_to_say_which(
+    pair: tuple[str, str],
+) -> None:
+    message = refusal(f"{pair[0]},note,{pair[1]}\n1,x,2\n")
+    assert message.startswith("standard input, line 1: ")
+    assert repr(pair[0]) in message
+    assert repr(pair[1]) in message
+    assert f"--map order_id={pair[1]!r}" in message
+
+
+def test_a_mapping_to_a_heading_that_stands_twice_is_refused() -> None:
+    content = "order_id,domain,email,email\n1,example.com,a@example.com,b@example.com\n"
+    assert "'email'" in refusal(content, {Field.EMAIL: "email"})
+
+
+def test_a_list_without_an_order_column_is_refused_with_its_columns_and_the_remedy() -> None:
+    message = refusal("\nName,Kunde\nx,y\n")
+    assert message.startswith("standard input, line 2: no column holds the order number")
+    assert "'Name', 'Kunde'" in message
+    assert '--map order_id="COLUMN"' in message
+
+
+def test_a_list_without_a_heading_row_is_refused_not_read_from_its_second_row() -> None:
+    assert "a list needs a heading row" in refusal("100200301\n100200302\n")
+
+
+def test_a_refusal_shows_the_first_twenty_of_very_many_columns() -> None:
+    message = refusal(",".join(f"c{n}" for n in range(5_000)) + "\n1\n")
+    assert "'c19' and 4980 more" in message
+    assert "'c20'" not in message
+
+
+@pytest.mark.parametrize(
+    ("headings", "there", "lacking"),
+    [
+        ("order_id,domain", "domain", "email"),
+        ("order_id,email", "email", "domain"),
+        ("order_id,domain,email_domain", "domain", "email"),
+        ("order_id,common name,contact", "domain", "email"),
+    ],
+)
+def test_a_domain_column_without_an_email_column_is_refused_and_the_other_way(
+    headings: str, there: str, lacking: str
+) -> None:
+    message = refusal(f"{headings}\n1,,\n")
+    assert f"a column for the {there}, but none for the {lacking}" in message
+    assert f"--map {lacking}=" in message

@@ -1,0 +1,209 @@
+"""JSONL, flat and nested: each line ends in a Row or a RejectedRow."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.intake import Field
+from batch_resend.model import Entry, RejectedRow, Row
+from tests.intake.conftest import read, read_rejected, read_row, refusal, unhurried
+
+
+def test_a_flat_record_is_taken_whole() -> None:
+    text = (
+        '{"order_id": 7, "domain": "sub.Example.com", "email": "Admin@example.com", '
+        '"email_domain": "example.com", "locale": "en", "note": [1, {}]}'
+    )
+    assert read_row(text + "\n") == Row(
+        line=1,
+        order_id="7",
+        entries=(Entry("sub.example.com", "Admin@example.com", "example.com"),),
+        locale="en",
+        raw=text,
+    )
+
+
+def test_a_nested_record_is_taken_with_all_its_entries_in_their_order() -> None:
+    row = read_row(
+        '{"order_id": "7", "locale": "de", "domain_approval_emails": ['
+        '{"domain": "b.example.com", "email": "x@b.example.com"}, '
+        '{"domain": "a.example.com", "email": "x@example.com", "email_domain": "example.com"}]}\n'
+    )
+    assert (row.order_id, row.locale) == ("7", "de")
+    assert row.entries == (
+        Entry("b.example.com", "x@b.example.com"),
+        Entry("a.example.com", "x@example.com", "example.com"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"order_id": 7}',
+        '{"order_id": "7", "domain": "", "email": " "}',
+        '{"order_id": 7, "domain": null, "email": null, "email_domain": null, "locale": null}',
+        '{"order_id": 7, "domain_approval_emails": null}',
+        '{"Order ID": 7.0}',
+    ],
+)
+def test_a_record_without_domains_asks_for_all_that_wait(text: str) -> None:
+    row = read_row(text)
+    assert (row.order_id, row.entries, row.locale) == ("7", (), None)
+
+
+def test_keys_are_known_in_the_spellings_that_headings_have() -> None:
+    row = read_row('{"Order Number": 7, "Common-Name": "example.com", "E-Mail": "a@example.com"}')
+    assert row.entries == (Entry("example.com", "a@example.com"),)
+
+
+def test_a_mapping_names_a_key() -> None:
+    mapping = {Field.ORDER_ID: "nr", Field.LOCALE: "lang"}
+    row = read_row('{"nr": 7, "lang": "de", "order_id": 8}', mapping)
+    assert (row.order_id, row.locale) == ("7", "de")
+
+
+def test_a_mapped_key_may_be_left_out_where_its_field_may_be_empty() -> None:
+    row = read_row('{"order_id": 7}', {Field.LOCALE: "lang"})
+    assert (row.order_id, row.locale) == ("7", None)
+
+
+def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
+    rows = read('{"id":1,"locale":"de"}\n{"id":2}\n{"id":3,"locale":""}\n', locale="fr")
+    assert [row.locale for row in rows if isinstance(row, Row)] == ["de", "fr", "fr"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param('{"order_id": 7', "not a JSON object", id="cut off"),
+        pytest.param('{"order_id": 7} x', "not a JSON object", id="more behind it"),
+        pytest.param("{'order_id': 7}", "not a JSON object", id="Python's quotes"),
+        pytest.param("[1]", "not a JSON object", id="an array"),
+        pytest.param("7", "not a JSON object", id="a number"),
+        pytest.param("null", "not a JSON object", id="null"),
+        pytest.param('"x"', "not a JSON object", id="text"),
+        pytest.param("order_id,email", "not a JSON object", id="CSV"),
+        pytest.param('{"a":' * 5_000, "not a JSON object", id="nested beyond measure"),
+        pytest.param('{"order_id": ' + "9" * 5_000 + "}", "", id="digits beyond measure"),
+        pytest.param("{}", "no column holds the order number", id="an empty object"),
+        pytest.param('{"name": 1}', "no column holds the order number", id="no order"),
+        pytest.param('{"id": 1, "order_id": 2}', "could both hold the order_id", id="two orders"),
+        pytest.param('{"order_id": null}', "order number is missing", id="a null order"),
+        pytest.param('{"order_id": true}', "digits are expected", id="a true order"),
+        pytest.param('{"order_id": {"id": 1}}', "digits are expected", id="an object as order"),
+        pytest.param('{"order_id": 1e400}', "lost digits", id="an infinite order"),
+        pytest.param('{"order_id": 1, "locale": 5}', "locale: ", id="a number as locale"),
+        pytest.param('{"order_id": 1, "locale": "\\ud800"}', "the locale", id="half a character"),
+        pytest.param('{"order_id": 1, "email": ["a@b.co"]}', "email: ", id="an array as e-mail"),
+        pytest.param('{"order_id": 1, "domain": "a.co"}', "without an e-mail", id="domain alone"),
+        pytest.param('{"order_id": 1, "email": "a@a.co"}', "without the domain", id="e-mail alone"),
+    ],
+)
+def test_a_bad_record_is_rejected_with_its_line_its_reason_and_as_it_stood(
+    text: str, reason: str
+) -> None:
+    good, bad = read('{"order_id": 1}\n' + text + "\n")
+    assert isinstance(good, Row)
+    assert isinstance(bad, RejectedRow)
+    assert reason in bad.reason
+    assert (bad.line, bad.raw) == (2, text)
+
+
+GOOD_ENTRY = '{"domain": "example.com", "email": "a@example.com"}'
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        pytest.param("[]", "is empty: leave it out", id="none: would be taken for all"),
+        pytest.param("{}", "domain_approval_emails: ", id="an object"),
+        pytest.param("[null]", "domain_approval_emails.0: ", id="a null entry"),
+        pytest.param(f"[{GOOD_ENTRY}, 7]", "domain_approval_emails.1: ", id="a number as entry"),
+        pytest.param('[{"domain": "a.co"}]', "domain_approval_emails.0.email: ", id="no e-mail"),
+        pytest.param('[{"email": "a@a.co"}]', "domain_approval_emails.0.domain: ", id="no domain"),
+        pytest.param('[{"domain": " ", "email": "a@a.co"}]', "lacks", id="a blank domain"),
+        pytest.param('[{"domain": "a.co", "email": ""}]', "lacks", id="an empty e-mail"),
+        pytest.param(
+            f'[{GOOD_ENTRY}, {{"domain": "a.co", "email": "x"}}]', "'x' has no @", id="a bad e-mail"
+        ),
+        pytest.param(
+            f'[{GOOD_ENTRY[:-1]}, "email_domain": "x y"}}]', "'x y'", id="a bad e-mail domain"
+        ),
+        pytest.param(f'[{GOOD_ENTRY}], "domain": "a.co"', "give one of them", id="both forms"),
+        pytest.param(f'[{GOOD_ENTRY}], "E-Mail": "a@a.co"', "give one of them", id="both, e-mail"),
+    ],
+)
+def test_a_nested_record_with_one_bad_entry_is_rejected_whole(entries: str, reason: str) -> None:
+    text = f'{{"order_id": 1, "domain_approval_emails": {entries}}}'
+    assert reason in read_rejected(text).reason
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"order_id": 1}]', '\n  [\n{"order_id": 1}\n]', "[]", "\ufeff["]
+)
+def test_a_json_array_is_refused_with_what_to_write_instead(text: str) -> None:
+    message = refusal(text)
+    assert message.startswith("standard input: is a JSON array")
+    assert "JSONL" in message
+
+
+def test_blank_lines_are_no_records_but_count() -> None:
+    rows = read('\ufeff\n \t\n{"order_id": 1}\r\n\r\n  {"order_id": 2}  \n\n')
+    assert [(row.line, row.raw) for row in rows] == [
+        (3, '{"order_id": 1}'),
+        (5, '{"order_id": 2}'),
+    ]
+
+
+def test_a_cut_off_list_keeps_all_but_its_last_record() -> None:
+    rows = read('{"order_id": 1}\n{"order_id": 2}\n{"order_')
+    assert [type(row) for row in rows] == [Row, Row, RejectedRow]
+
+
+@pytest.mark.parametrize("key", ["order_id", "locale", "domain_approval_emails", "note"])
+def test_at_no_depth_does_nesting_bring_the_list_down(key: str) -> None:
+    lines = [
+        f'{{"{key}": {"[" * depth}{"]" * depth}, "id": 1}}' for depth in (*range(900, 1_010), 9_999)
+    ]
+    assert len(read("\n".join(lines))) == len(lines)
+
+
+_SCALAR = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None))
+)
+_LIKELY = st.sampled_from([7, "7", "example.com", "a@example.com", "en", "", " ", "\ud800", [], {}])
+_ENTRY = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("domain", "email", "email_domain"), _LIKELY | _SCALAR)
+)
+_RECORD = st.fixed_dictionaries(
+    {},
+    optional={
+        **{field.value: _LIKELY | _SCALAR for field in Field},
+        "domain_approval_emails": st.lists(_ENTRY | _SCALAR, max_size=3) | _SCALAR,
+        "Order ID": _LIKELY,
+        "note": _SCALAR,
+    },
+)
+_VALUE = _RECORD | st.recursive(
+    _SCALAR, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+)
+
+
+@unhurried
+@given(st.lists(_VALUE, max_size=6), st.booleans())
+def test_whatever_the_values_each_line_written_is_one_row_read(
+    values: list[Any], compact: bool
+) -> None:
+    separators = (",", ":") if compact else None
+    lines = ['{"order_id": 1}', *(json.dumps(value, separators=separators) for value in values)]
+    rows = read("\n".join(lines))
+    assert [(row.line, row.raw) for row in rows] == list(enumerate(lines, start=1))
+    for row in rows:
+        if isinstance(row, RejectedRow):
+            assert row.reason.isprintable()
+        else:
+            assert all(entry.domain.isascii() for entry in row.entries)
+            assert "".join(entry.email for entry in row.entries).isprintable()

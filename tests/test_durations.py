@@ -1,0 +1,102 @@
+"""Lengths of time and moments, as people read and write them."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_resend.durations import format_duration, parse_duration, timestamp
+
+unhurried = settings(deadline=None)  # the machine may be busy with other tests
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90.0),
+        ("90s", 90.0),
+        ("250ms", 0.25),
+        ("3m", 180.0),
+        ("1.5h", 5400.0),
+        ("20h", 72000.0),
+        ("2d", 172800.0),
+        ("0", 0.0),
+        (" 20 h ", 72000.0),
+    ],
+)
+def test_a_length_of_time_is_a_number_with_a_unit_seconds_if_there_is_none(
+    text: str, seconds: float
+) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "h", "-1s", "+1s", "1e3", "1,5h", ".5h", "5.h", "1h30m", "3 weeks", "3M",
+             "inf", "nan", "1\n2"],
+)  # fmt: skip
+def test_what_is_no_length_of_time_is_refused_with_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a length of time: write 30s, 3m, 20h or 2d"):
+        parse_duration(text)
+
+
+def test_no_length_of_time_is_infinite() -> None:
+    with pytest.raises(ValueError, match="length of time"):
+        parse_duration("9" * 400 + "d")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (0.4, "0s"),
+        (4, "4s"),
+        (59.4, "59s"),
+        (59.6, "1m 00s"),
+        (200, "3m 20s"),
+        (3599.4, "59m 59s"),
+        (3599.6, "1h 00m"),
+        (3900, "1h 05m"),
+        (3959, "1h 05m"),
+        (90_000, "25h 00m"),
+        (-5, "0s"),
+    ],
+)
+def test_a_length_of_time_is_shown_in_the_two_largest_units_that_matter(
+    seconds: float, text: str
+) -> None:
+    assert format_duration(seconds) == text
+
+
+@unhurried
+@given(st.floats(0, 10**8))
+def test_what_is_shown_is_never_further_off_than_its_smallest_unit(seconds: float) -> None:
+    shown = sum(map(parse_duration, format_duration(seconds).split()))
+    allowed = 0.5 if round(seconds) < 3600 else 60.0
+    assert abs(shown - seconds) <= allowed
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_700_000_000.25, "2023-11-14T22:13:20.250Z"),
+        (1_764_000_000.9999, "2025-11-24T16:00:00.999Z"),
+    ],
+)
+def test_a_moment_is_written_in_utc_to_the_millisecond(at: float, text: str) -> None:
+    assert timestamp(at) == text
+
+
+@unhurried
+@given(st.floats(0, 4e9), st.floats(0, 4e9))
+def test_moments_sort_as_text_as_they_do_in_time_and_can_be_read_back(
+    one: float, other: float
+) -> None:
+    texts = sorted([timestamp(one), timestamp(other)])
+    assert texts == [timestamp(min(one, other)), timestamp(max(one, other))]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", timestamp(one))
+    back = datetime.fromisoformat(timestamp(one))
+    assert back.tzinfo == UTC
+    assert abs(back.timestamp() - one) <= 0.00101

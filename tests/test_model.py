@@ -1,0 +1,127 @@
+"""The nouns: what names a request, and what a fault tells."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from batch_resend.model import Entry, FaultKind, Order, PlannedOrder, RejectedRow, Row, entry_list
+
+unhurried = settings(deadline=None)  # the machine may be busy with other tests
+
+CA = "https://www.digicert.com/services/v2"
+ORDER = Order("100200301", "en", (Entry("example.com", "admin@example.com", "example.org"),))
+
+_FEW = st.sampled_from(["", "1", "2", "12", "a", '"', ",", "null", "None", "\\", "é", "\ud800"])
+_ENTRY = st.builds(Entry, _FEW, _FEW, st.none() | _FEW)
+_ORDER = st.builds(Order, _FEW, st.none() | _FEW, st.lists(_ENTRY, max_size=2).map(tuple))
+
+
+@unhurried
+@given(_FEW, _ORDER, _FEW, _ORDER)
+@example("", Order("1", None, ()), "", Order("1", "", ()))
+@example("", Order("1", None, ()), "", Order("1", "null", ()))
+@example("1", Order("2", None, ()), "12", Order("", None, ()))
+@example("", Order("1", "2", ()), "", Order("12", "", ()))
+@example(
+    "", Order("1", None, (Entry("a", "b", None),)), "", Order("1", None, (Entry("a", "b", ""),))
+)
+def test_two_requests_have_one_digest_only_if_they_ask_the_same_of_the_same_ca(
+    ca: str, order: Order, other_ca: str, other: Order
+) -> None:
+    same = (ca, order) == (other_ca, other)
+    assert (order.digest(ca) == other.digest(other_ca)) is same
+
+
+@unhurried
+@given(st.text(), st.text(), st.none() | st.text(), st.lists(st.tuples(st.text(), st.text())))
+def test_a_digest_is_made_of_ca_order_locale_and_entries_alone(
+    ca: str, order_id: str, locale: str | None, pairs: list[tuple[str, str]]
+) -> None:
+    def made() -> Order:
+        return Order(order_id, locale, tuple(Entry(*pair) for pair in pairs))
+
+    digests = {made().digest(ca) for _ in range(2)}
+    planned = [PlannedOrder(n, 9 - n, made(), made().digest(ca), attempts=n) for n in range(3)]
+    assert digests == {each.order.digest(ca) for each in planned}
+    assert {len(digest) for digest in digests} == {16}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(replace(ORDER, order_id="100200302"), id="another order"),
+        pytest.param(replace(ORDER, locale="de"), id="another language"),
+        pytest.param(replace(ORDER, locale=None), id="no language"),
+        pytest.param(replace(ORDER, entries=()), id="all domains"),
+        pytest.param(replace(ORDER, entries=ORDER.entries * 2), id="more entries"),
+        pytest.param(
+            replace(ORDER, entries=(Entry("example.net", "admin@example.com", "example.org"),)),
+            id="another domain",
+        ),
+        pytest.param(
+            replace(ORDER, entries=(Entry("example.com", "Admin@example.com", "example.org"),)),
+            id="another address",
+        ),
+        pytest.param(
+            replace(ORDER, entries=(Entry("example.com", "admin@example.com"),)),
+            id="no e-mail domain",
+        ),
+        pytest.param(
+            replace(ORDER, entries=(Entry("example.com", "admin@example.com", ""),)),
+            id="an empty e-mail domain",
+        ),
+    ],
+)
+def test_a_request_that_differs_in_one_thing_has_another_digest(other: Order) -> None:
+    assert other.digest(CA) != ORDER.digest(CA)
+
+
+def test_another_ca_is_another_request() -> None:
+    assert ORDER.digest(CA) != ORDER.digest("https://certcentral.digicert.eu/services/v2")
+
+
+def test_the_digest_stays_what_it_was_since_journals_hold_it() -> None:
+    assert ORDER.digest(CA).hex() == "78cc6131f83dfd440ad1cdc8c5deb935"
+
+
+def test_an_entry_as_a_list_makes_the_same_entry_again() -> None:
+    for entry in (Entry("a.example", "x@a.example"), *ORDER.entries):
+        assert Entry(*entry_list(entry)) == entry  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "may_have"),
+    [
+        (FaultKind.NO_SUCH_HOST, False),
+        (FaultKind.NOT_CONNECTED, False),
+        (FaultKind.TLS_REFUSED, False),
+        (FaultKind.LOST, True),
+        (FaultKind.TIMED_OUT, True),
+        (FaultKind.GARBLED, True),
+    ],
+)
+def test_a_request_may_have_arrived_unless_no_connection_was_made(
+    kind: FaultKind, may_have: bool
+) -> None:
+    assert kind.may_have_arrived is may_have
+
+
+def test_every_kind_of_fault_is_judged_above() -> None:
+    assert len(FaultKind) == 6
+
+
+@pytest.mark.parametrize(
+    ("noun", "field"),
+    [
+        (ORDER, "locale"),
+        (ORDER.entries[0], "email"),
+        (Row(1, "1", (), None, ""), "line"),
+        (RejectedRow(1, "", ""), "reason"),
+    ],
+)
+def test_the_nouns_cannot_be_changed_and_can_be_keys(noun: object, field: str) -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(noun, field, "x")
+    assert {noun: 1}[noun] == 1
