@@ -1,9 +1,10 @@
 """The command `batch-resend`: its subcommands, and how errors end it."""
 
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 from platformdirs import user_config_path
@@ -62,7 +63,15 @@ def main() -> NoReturn:
         sys.stdout.flush()
         os._exit(SIGNAL_BASE + 2)
     except BrokenPipeError:
-        # Whoever read our output has left; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = SIGNAL_BASE + 13
+        code = SIGNAL_BASE + signal.SIGPIPE
+    for stream in (sys.stdout, sys.stderr):
+        _finish(stream)
     sys.exit(code)
+
+
+def _finish(stream: TextIO) -> None:
+    """Write out what waits. Where whoever read it has left, there is nobody to tell."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

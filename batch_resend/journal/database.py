@@ -119,8 +119,9 @@ def journal_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        told = error.orig if isinstance(error, DatabaseError) else error
-        raise JournalError(f"{path}: the journal cannot be used: {told}") from error
+        told = str(error.orig if isinstance(error, DatabaseError) else error)
+        hint = "; is the disk full?" if "disk" in told else ""
+        raise JournalError(f"{path}: the journal cannot be used: {told}{hint}") from error
 
 
 def _begin_with(engine: AsyncEngine, statement: str) -> None:

@@ -1,6 +1,8 @@
 """Killed, interrupted, cut off: the next start knows what was sent, and goes on."""
 
 import asyncio
+import os
+import pty
 import signal
 from collections import Counter
 from pathlib import Path
@@ -109,6 +111,25 @@ async def test_a_signal_lets_requests_in_flight_finish_and_the_report_be_written
         assert again.code == 0, again.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         assert read_summary(tmp_path / "again")["run_id"] == summary["run_id"]
+
+
+async def test_a_terminal_that_closes_ends_the_run_in_good_order(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.2, 0.4)) as (desk, ca):
+        numbers = desk.write_list(300)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(tmp_path)
+            command = desk.command("send", "orders.csv", "--yes")
+            os.execve(command[0], command, desk.environment | {"TERM": "xterm"})
+        await until(lambda: ca.books.requests >= 60)
+        os.close(terminal)  # the kernel sends SIGHUP, and nothing can be written any more
+        _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+
+        assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+        assert desk.summary()["state"] == "interrupted"
+        assert (
+            desk.summary()["orders"]["sent"] == ca.books.requests == ca.books.mails < len(numbers)
+        )
 
 
 async def test_unsent_csv_of_an_interrupted_run_sends_just_the_rest(tmp_path: Path) -> None:
