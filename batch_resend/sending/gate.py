@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 
 import anyio
 
@@ -65,6 +66,7 @@ class Gate:
         self._trouble_since: float | None = None
         self._in_trouble: set[int] = set()  # orders, since the last good answer
         self._first_failed_at = 0.0  # of those
+        self._last_good_at = -inf
         self._accepted_any = False
         self._denials = 0
 
@@ -92,10 +94,17 @@ class Gate:
                 return
             await anyio.sleep(wait_s)
 
-    def tell(self, passage: Passage, order: int, verdict: Verdict) -> Advice:
+    def tell(
+        self,
+        passage: Passage,
+        order: int,
+        verdict: Verdict,
+        in_trouble_since: float | None = None,
+    ) -> Advice:
         """Learn from an answer, before its passage ends; return what to do next.
 
-        `order` is the number of the order it was for.
+        `order` is the number of the order it was for, `in_trouble_since` when that order failed
+        first, by the event loop's clock.
         """
         if verdict.ruling is Ruling.HOPELESS or self._is_wrong_address(verdict):
             return Advice.STOP
@@ -106,10 +115,17 @@ class Gate:
             if is_current:
                 return self._pause("the CA asks for fewer requests", verdict)
             return self._prolong(verdict)
-        self._note_trouble(passage, order)
-        if is_current and (self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE):
-            return self._pause("the CA is in trouble", verdict)
-        return Advice.AGAIN if self.flow is Flow.PAUSED else Advice.COUNT
+        # It failed before, others have passed since, it fails again: that is its own affair.
+        own_affair = in_trouble_since is not None and in_trouble_since < self._last_good_at
+        if not own_affair:
+            self._note_trouble(passage, order)
+        is_down = self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE
+        advice = Advice.AGAIN if is_down and not own_affair else Advice.COUNT
+        return (
+            self._pause("the CA is in trouble", verdict, advice)
+            if is_down and is_current
+            else advice
+        )
 
     def _note_trouble(self, passage: Passage, order: int) -> None:
         """Count an order in trouble.
@@ -136,6 +152,7 @@ class Gate:
         self._denials = 0
         self._accepted_any |= verdict.ruling is Ruling.ACCEPTED
         self._in_trouble.clear()
+        self._last_good_at = anyio.current_time()
         if is_current and self.flow is not Flow.FLOWING:
             if self.flow is Flow.PAUSED:
                 log.info("the CA takes requests again: going on")
@@ -143,7 +160,7 @@ class Gate:
             self._pauses, self._trouble_since = 0, None
         return Advice.COUNT
 
-    def _pause(self, trouble: str, verdict: Verdict) -> Advice:
+    def _pause(self, trouble: str, verdict: Verdict, advice: Advice = Advice.AGAIN) -> Advice:
         """Let nothing leave for a while, or give up when that is beyond the user's patience."""
         if verdict.retry_after_s is not None:
             pause_s = max(verdict.retry_after_s, SHORTEST_PAUSE_S)
@@ -153,15 +170,17 @@ class Gate:
         self.flow = Flow.PAUSED
         self._epoch += 1
         self._pauses += 1
-        return self._wait(pause_s)
+        return self._wait(pause_s, advice)
 
     def _prolong(self, verdict: Verdict) -> Advice:
         """Take in what an answer to something that left before the pause asks for."""
         asked_s = verdict.retry_after_s or 0.0
         longer = anyio.current_time() + asked_s > self.paused_until
-        return self._wait(asked_s) if longer and self.flow is Flow.PAUSED else Advice.AGAIN
+        if longer and self.flow is Flow.PAUSED:
+            return self._wait(asked_s, Advice.AGAIN)
+        return Advice.AGAIN
 
-    def _wait(self, pause_s: float) -> Advice:
+    def _wait(self, pause_s: float, advice: Advice) -> Advice:
         now = anyio.current_time()
         if self._trouble_since is None:
             self._trouble_since = now
@@ -174,4 +193,4 @@ class Gate:
             return Advice.STOP
         self.paused_until = now + pause_s
         log.warning("paused: %s; next try in %s", self.reason, format_duration(pause_s))
-        return Advice.AGAIN
+        return advice

@@ -34,14 +34,15 @@ class RetryPolicy:
         return verdict.ruling is Ruling.UNAVAILABLE
 
     async def carry_on(
-        self, first: Verdict, began: float, attempt: Callable[[], Awaitable[Verdict]]
+        self, first: Verdict | None, began: float, attempt: Callable[[], Awaitable[Verdict]]
     ) -> Verdict:
         """Attempt again after a `first` verdict until one is final or the budget is used up.
 
+        Without one, no attempt has counted yet.
         `began` is when the first attempt was made, by the event loop's clock. Returns the last
         verdict. Entered only once a first attempt has failed: it costs more than a request does.
         """
-        known = [first]
+        known = [first] if first else []
 
         async def next_verdict() -> Verdict:
             return known.pop() if known else await attempt()

@@ -9,6 +9,7 @@ in the journal nothing stops it but its own timeout, so that its answer is not l
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -35,6 +36,7 @@ from batch_resend.sending.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
 
+TROUBLE = frozenset((Ruling.UNAVAILABLE, Ruling.IN_DOUBT))
 MAX_BACKING_OFF = 1_000  # orders that wait for another attempt; beyond it workers wait too
 
 
@@ -61,7 +63,17 @@ class _Tries:
     planned: PlannedOrder
     attempts: int  # made so far, over all starts of the run
     doubts: int  # of them, or of another run's
-    began: float = 0.0  # when the first of this start was made, by the loop's clock
+    began: float | None = None  # when the first of this start was made, by the loop's clock
+    in_trouble_since: float | None = None  # when it failed first, by the same
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one attempt has brought."""
+
+    verdict: Verdict
+    counts: bool  # against the order's budget; an answer that concerns the whole run does not
+    is_last: bool
 
 
 @dataclass(eq=False, kw_only=True)
@@ -109,8 +121,9 @@ class Sender:
                         tasks.start_soon(self._work, taken.clone(), delivered, tasks)
                     taken.close()
                     async with orders:
-                        async for planned in pending:
-                            await orders.send(planned)
+                        with suppress(anyio.BrokenResourceError):  # the workers say why
+                            async for planned in pending:
+                                await orders.send(planned)
             except* JournalError as errors:
                 # What cannot be written down must not be sent: the run ends here.
                 self.stop(RunState.STOPPED, str(_first(errors)))
@@ -125,18 +138,25 @@ class Sender:
         with orders:
             async for planned in orders:
                 tries = _Tries(planned, planned.attempts, planned.doubts)
-                verdict = await self._attempt(tries, delivered)
-                if self.policy.wants_another(verdict):
+                step = await self._attempt(tries, delivered)
+                if not step.is_last:
+                    # The worker goes on with the next order: one in trouble keeps nobody from it.
                     await self._backing_off.acquire()
-                    tasks.start_soon(self._carry_on, tries, verdict, delivered)
+                    tasks.start_soon(self._carry_on, tries, step, delivered)
 
     async def _carry_on(
-        self, tries: _Tries, first: Verdict, delivered: MemoryObjectSendStream[Outcome]
+        self, tries: _Tries, first: _Step, delivered: MemoryObjectSendStream[Outcome]
     ) -> None:
         """Try an order again, beside the workers, until it has its outcome."""
+
+        async def attempt_that_counts() -> Verdict:
+            while not (step := await self._attempt(tries, delivered)).counts:
+                pass
+            return step.verdict
+
         try:
             last = await self.policy.carry_on(
-                first, tries.began, lambda: self._attempt(tries, delivered)
+                first.verdict if first.counts else None, tries.began or 0.0, attempt_that_counts
             )
         finally:
             self._backing_off.release()
@@ -146,22 +166,22 @@ class Sender:
                 await self.recorder.settle([outcome])
                 await self._deliver(outcome, delivered)
 
-    async def _attempt(self, tries: _Tries, delivered: MemoryObjectSendStream[Outcome]) -> Verdict:
-        """Make attempts until one counts; settle the order if that one does."""
-        while True:
-            async with self._in_flight, self.limiter.slot() as slot, self.gate.passage() as passage:
-                tries.began = tries.began or anyio.current_time()
-                with anyio.CancelScope(shield=True):
-                    attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
-                    await self.recorder.begin(attempt)
-                    verdict = await self._request(tries, slot)
-                    advice = self._learn(passage, attempt, verdict)
-                    outcome = self._settled(tries, verdict)
-                    await self.recorder.end(attempt, self.clock(), verdict, outcome)
-                    if outcome is not None:
-                        await self._deliver(outcome, delivered)
-            if advice is not Advice.AGAIN or outcome is not None:
-                return verdict
+    async def _attempt(self, tries: _Tries, delivered: MemoryObjectSendStream[Outcome]) -> _Step:
+        """Make one attempt; settle the order if that does it."""
+        async with self._in_flight, self.limiter.slot() as slot, self.gate.passage() as passage:
+            if tries.began is None:
+                tries.began = anyio.current_time()
+            with anyio.CancelScope(shield=True):
+                attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
+                await self.recorder.begin(attempt)
+                verdict = await self._request(tries, slot)
+                advice = self._learn(passage, tries, verdict)
+                outcome = self._settled(tries, verdict)
+                await self.recorder.end(attempt, self.clock(), verdict, outcome)
+                if outcome is not None:
+                    await self._deliver(outcome, delivered)
+        counts = advice is not Advice.AGAIN or outcome is not None
+        return _Step(verdict, counts, counts and not self.policy.wants_another(verdict))
 
     async def _request(self, tries: _Tries, slot: Slot) -> Verdict:
         """Make one request, and count it."""
@@ -177,16 +197,18 @@ class Sender:
         tries.doubts += verdict.ruling is Ruling.IN_DOUBT
         return verdict
 
-    def _learn(self, passage: Passage, attempt: Attempt, verdict: Verdict) -> Advice:
+    def _learn(self, passage: Passage, tries: _Tries, verdict: Verdict) -> Advice:
         """Let all others know what an answer says of the CA, before it is even written down."""
         log.debug(
             "order %s, attempt %d: %s (%s)",
-            attempt.order.order.order_id,
-            attempt.attempt,
+            tries.planned.order.order_id,
+            tries.attempts,
             verdict.ruling,
             verdict.error_message or f"HTTP {verdict.http_status}",
         )
-        advice = self.gate.tell(passage, attempt.order.number, verdict)
+        advice = self.gate.tell(passage, tries.planned.number, verdict, tries.in_trouble_since)
+        if tries.in_trouble_since is None and verdict.ruling in TROUBLE:
+            tries.in_trouble_since = anyio.current_time()
         if advice is Advice.STOP:
             self.stop(RunState.STOPPED, self._why_stop(verdict))
         return advice

@@ -1,0 +1,303 @@
+"""A CA that answers by a script, a journal that only remembers, and a sender between them.
+
+Times are those of the loop's virtual clock, which counts whole microseconds: latencies, windows
+and backoffs keep to sixty-fourths of a second, which both it and a float hold exactly.
+"""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import anyio
+import pytest
+
+from batch_resend.certcentral.judge import judge, remedy
+from batch_resend.errors import JournalError
+from batch_resend.journal import Recorder
+from batch_resend.model import (
+    Attempt,
+    Fault,
+    FaultKind,
+    Order,
+    OrderStatus,
+    Outcome,
+    PlannedOrder,
+    Reply,
+    Ruling,
+    RunState,
+    Verdict,
+)
+from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.windows import Window
+
+HOUR_S = 3600.0
+LONG_S = 1e9
+FOLLOWS = {"begin": (None, "end"), "call": ("begin",), "answer": ("call",), "end": ("answer",)}
+
+_FAULTS = {
+    "nohost": FaultKind.NO_SUCH_HOST,
+    "noconn": FaultKind.NOT_CONNECTED,
+    "tls": FaultKind.TLS_REFUSED,
+    "lost": FaultKind.LOST,
+    "timeout": FaultKind.TIMED_OUT,
+    "garbled": FaultKind.GARBLED,
+}
+_CODES = {
+    "400": "bad_request_format",
+    "401": "invalid_api_key",
+    "403": "access_denied|missing_permission",
+    "404": "not_found|order",
+    "route": "not_found|route",
+    "429": "request_limit_exceeded",
+}
+
+
+def answer(word: str) -> Reply | Fault:
+    """Return what `503`, `429/30` (Retry-After: 30), `route` or `timeout` stands for."""
+    said, _, retry_after = word.partition("/")
+    if said in _FAULTS:
+        return Fault(_FAULTS[said], f"scripted: {said}")
+    code = _CODES.get(said)
+    body = f'{{"errors":[{{"code":"{code}","message":"scripted: {said}"}}]}}' if code else ""
+    status = 404 if said == "route" else int(said)
+    return Reply(status, body.encode(), 0.0, retry_after or None)
+
+
+def verdict(word: str) -> Verdict:
+    """Return what the real judge makes of an answer."""
+    return judge(answer(word))
+
+
+def planned(number: int, *, attempts: int = 0, doubts: int = 0) -> PlannedOrder:
+    return PlannedOrder(
+        number, number, Order(str(number), None, ()), number.to_bytes(16), attempts, doubts
+    )
+
+
+def orders(first: int, last: int) -> list[PlannedOrder]:
+    return [planned(number) for number in range(first, last + 1)]
+
+
+class Line(NamedTuple):
+    """One line of the notebook, or one thing the CA saw."""
+
+    at: float
+    what: str  # begin, call, answer, end, outcome
+    order: int
+    said: Ruling | str | None = None  # what came of it
+    attempt: int = 0
+
+
+class Notebook(Recorder):
+    """The journal's words, kept in memory: its thread knows nothing of virtual time."""
+
+    def __init__(self, lines: list[Line], commit_s: float) -> None:
+        self._lines = lines
+        self._commit_s = commit_s
+        self.broken_from: tuple[str, int] | None = None  # the line that fails, and all after it
+        self.broken = False
+
+    async def begin(self, attempt: Attempt) -> None:
+        await self._write("begin", attempt.order.number, None, attempt.attempt)
+
+    async def end(
+        self, attempt: Attempt, ended_at: float, verdict: Verdict, outcome: Outcome | None
+    ) -> None:
+        assert ended_at >= attempt.begun_at
+        await self._write("end", attempt.order.number, verdict.ruling, attempt.attempt)
+        if outcome is not None:
+            self._note("outcome", outcome.order.number, outcome.status)
+
+    async def settle(self, outcomes_to_add: Sequence[Outcome]) -> None:
+        for outcome in outcomes_to_add:
+            await self._write("outcome", outcome.order.number, outcome.status)
+
+    def _check(self, what: str, order: int) -> None:
+        self.broken |= (what, order) == self.broken_from
+        if self.broken:
+            raise JournalError("the disk is full")
+
+    async def _write(self, what: str, order: int, said: str | None, attempt: int = 0) -> None:
+        await anyio.sleep(self._commit_s)
+        self._check(what, order)
+        self._note(what, order, said, attempt)
+
+    def _note(self, what: str, order: int, said: str | None, attempt: int = 0) -> None:
+        self._lines.append(Line(anyio.current_time(), what, order, said, attempt))
+
+
+@dataclass
+class ScriptedCA:
+    """Answers each order's requests by its words in turn; the last one stays.
+
+    A word may name its latency: `503@2` is a 503 after two seconds.
+    """
+
+    lines: list[Line]
+    script: Mapping[int, str]
+    latency_s: float = 0.0
+    otherwise: str = "204"
+    outages: Sequence[tuple[float, float, str]] = ()  # from, to (since the start), answer
+    in_flight: int = 0
+    most_in_flight: int = 0
+    asked: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._start = anyio.current_time()
+
+    async def resend(self, order: Order) -> Reply | Fault:
+        number = int(order.order_id)
+        word, _, latency = self._word(number).partition("@")
+        self.asked[number] += 1
+        self.lines.append(Line(anyio.current_time(), "call", number))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await anyio.sleep(float(latency) if latency else self.latency_s)
+        finally:
+            self.in_flight -= 1
+        self.lines.append(Line(anyio.current_time(), "answer", number, word))
+        return answer(word)
+
+    def _word(self, number: int) -> str:
+        now = anyio.current_time() - self._start
+        for since, until, word in self.outages:
+            if since <= now < until:
+                return word
+        words = self.script.get(number, self.otherwise).split()
+        return words[min(self.asked[number], len(words) - 1)]
+
+
+class Rig:
+    """A sender with all its parts, real but for the CA and the journal."""
+
+    def __init__(
+        self,
+        script: Mapping[int, str] | None = None,
+        *,
+        windows: Sequence[Window] = (),
+        concurrency: int = 8,
+        max_attempts: int = 6,
+        max_elapsed_s: float = LONG_S,
+        patience_s: float = HOUR_S,
+        retry_in_doubt: bool = True,
+        commit_s: float = 0.0,
+        latency_s: float = 0.0,
+        otherwise: str = "204",
+        outages: Sequence[tuple[float, float, str]] = (),
+    ) -> None:
+        self.start = anyio.current_time()
+        self.lines: list[Line] = []
+        self.ca = ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages)
+        self.notebook = Notebook(self.lines, commit_s)
+        self.progress = Progress(0)
+        self.heard: list[Outcome] = []
+        self.sender = Sender(
+            resend=self.ca.resend,
+            judge=judge,
+            explain=partial(remedy, base_url="https://ca.example"),
+            recorder=self.notebook,
+            limiter=WindowLimiter(windows),
+            gate=Gate(patience_s),
+            policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt),
+            concurrency=concurrency,
+            progress=self.progress,
+            clock=anyio.current_time,
+        )
+
+    async def carry(
+        self, pending: Sequence[PlannedOrder], *, hear_at_most: int | None = None
+    ) -> list[Outcome]:
+        """Run the sender to its end; return the outcomes heard. It must end by itself."""
+        self.progress.total = len(pending)
+        deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
+        with anyio.fail_after(100 * HOUR_S):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.sender.run, _one_by_one(pending), deliver)
+                async with outcomes:
+                    while hear_at_most is None or len(self.heard) < hear_at_most:
+                        try:
+                            self.heard.append(await outcomes.receive())
+                        except anyio.EndOfStream:
+                            break
+        return self.heard
+
+    async def stop_at(self, at_s: float, pending: Sequence[PlannedOrder]) -> None:
+        """Run the sender, and stop it so many seconds after the start."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.carry, pending)
+            await anyio.sleep(self.start + at_s - anyio.current_time())
+            self.sender.stop(RunState.INTERRUPTED, "a person said so")
+
+    def elapsed_s(self) -> float:
+        return anyio.current_time() - self.start
+
+    def noted(self, what: str, order: int | None = None) -> list[Line]:
+        """Return the lines of one kind, times since the start."""
+        return [
+            line._replace(at=line.at - self.start)
+            for line in self.lines
+            if line.what == what and order in (None, line.order)
+        ]
+
+    def order_of(self, what: str) -> list[int]:
+        return [line.order for line in self.noted(what)]
+
+    def statuses(self) -> dict[int, str]:
+        """Return what was heard of each order; none may be heard of twice."""
+        told = {outcome.order.number: outcome.status.value for outcome in self.heard}
+        assert len(told) == len(self.heard), "an order had two outcomes"
+        return told
+
+
+async def _one_by_one(pending: Sequence[PlannedOrder]) -> AsyncIterator[PlannedOrder]:
+    for order in pending:
+        yield order
+
+
+def crowded(moments: Sequence[float], window: Window) -> list[tuple[float, float]]:
+    """Return where more than a window's limit fall into its length: [t, t + W) each."""
+    at = sorted(moments)
+    return [
+        (first, last)
+        for first, last in zip(at, at[window.limit :], strict=False)
+        if last - first < window.period_s
+    ]
+
+
+def check_the_books(rig: Rig) -> None:
+    """Check what holds however a run ends."""
+    last: dict[int, str] = {}
+    numbers: Counter[int] = Counter()
+    for line in rig.lines:
+        if line.what in FOLLOWS:
+            assert last.get(line.order) in FOLLOWS[line.what], line
+            last[line.order] = line.what
+        if line.what == "begin":
+            numbers[line.order] += 1
+            assert line.attempt == numbers[line.order]
+    assert set(last.values()) <= {"end"}, "an attempt has no end"
+    settled = [(line.order, line.said) for line in rig.noted("outcome")]
+    assert dict(settled) == rig.statuses(), "what was told is not what was written down"
+    assert len(settled) == len(dict(settled)), "two outcomes"
+    progress = rig.progress
+    assert progress.outcomes == {s: Counter(rig.statuses().values())[s] for s in OrderStatus}
+    assert progress.done == len(settled)
+    assert (progress.attempts, progress.in_flight) == (len(rig.noted("call")), 0)
+    limited = [line for line in rig.noted("end") if line.said is Ruling.RATE_LIMITED]
+    assert progress.rate_limited == len(limited)
+    assert rig.ca.most_in_flight <= rig.sender.concurrency
+
+
+@pytest.fixture(autouse=True)
+def _jitter_on_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the backoffs from a known seed, in steps that virtual time can hold."""
+    source = random.Random(20261123)
+
+    def uniform(low: float, high: float) -> float:
+        return round(source.uniform(low, high) * 64) / 64
+
+    monkeypatch.setattr("random.uniform", uniform)

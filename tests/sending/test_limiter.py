@@ -1,0 +1,334 @@
+"""Never over the limit, never idle below it: checked against a model that shares no code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import anyio
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from batch_resend.sending import WindowLimiter
+from batch_resend.windows import CA_WINDOWS, Window, dictated_time
+from tests.sending.conftest import Rig, crowded, orders
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(idle_step=1, idle_timeout=9)]
+
+STEP_S = 0.125
+
+
+class LostAnswer(Exception):
+    """The connection broke."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """How one request is going to fare."""
+
+    asked_s: float  # since the start
+    arrives_s: float = 0.0  # since it was let go
+    answered_s: float = 0.0  # since it was let go; not before it arrives
+    lost: bool = False  # no answer but a failure
+    lingers_s: float = 0.0  # how long the slot is held on after the answer was told of
+
+
+@dataclass(frozen=True)
+class Course:
+    """How it fared, in the order of asking. Seconds since the start."""
+
+    asked: float
+    granted: float
+    arrived: float
+    ended: float
+
+
+async def play(
+    limiter: WindowLimiter, requests: Sequence[Request]
+) -> tuple[list[Course], list[int]]:
+    """Let all requests go through the limiter; return their courses, and who was granted when."""
+    start = anyio.current_time()
+    courses: dict[int, Course] = {}
+    granted_order: list[int] = []
+    asked_so_far = 0
+
+    async def fare(request: Request) -> None:
+        nonlocal asked_so_far
+        await anyio.sleep(request.asked_s)
+        place, asked_so_far = asked_so_far, asked_so_far + 1
+        asked = anyio.current_time() - start
+        try:
+            async with limiter.slot() as slot:
+                granted_order.append(place)
+                granted = anyio.current_time() - start
+                await anyio.sleep(request.answered_s)
+                ended = anyio.current_time() - start
+                courses[place] = Course(asked, granted, granted + request.arrives_s, ended)
+                if request.lost:
+                    raise LostAnswer
+                slot.answered()
+                await anyio.sleep(request.lingers_s)
+        except LostAnswer:
+            pass
+
+    async with anyio.create_task_group() as tasks:
+        for request in requests:
+            tasks.start_soon(fare, request)
+    return [courses[place] for place in sorted(courses)], granted_order
+
+
+def earliest(course: Course, earlier: Sequence[Course], windows: Sequence[Window]) -> float:
+    """Return when the rule of DESIGN lets a request go at the soonest: the model."""
+    after = max([course.asked, *(other.granted for other in earlier)])
+    comes_free = [other.ended + window.period_s for other in earlier for window in windows]
+    for moment in sorted({after, *(at for at in comes_free if at > after)}):
+        if all(
+            sum(other.ended + window.period_s > moment for other in earlier) < window.limit
+            for window in windows
+        ):
+            return moment
+    raise AssertionError("no slot ever comes free")
+
+
+steps = st.integers(0, 24).map(lambda n: n * STEP_S)
+windows_of = st.lists(
+    st.builds(Window, st.integers(1, 5), st.integers(1, 40).map(lambda n: n * STEP_S)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@st.composite
+def fates(draw: st.DrawFn) -> Request:
+    answered_s = draw(st.one_of(st.just(0.0), st.just(STEP_S), steps))
+    share = draw(st.sampled_from((0.0, 1.0, 0.5)))
+    return Request(
+        asked_s=draw(st.one_of(st.just(0.0), steps)),
+        arrives_s=answered_s * share,
+        answered_s=answered_s,
+        lost=draw(st.booleans()),
+        lingers_s=draw(st.sampled_from((0.0, 0.0, 2.5))),
+    )
+
+
+SLOW_ONES_ARRIVE_LATE = [Request(0, 5, 5)] * 3 + [Request(0, 0, 0)] * 9
+ALL_LOST = [Request(0, 2, 2, lost=True)] * 12
+
+
+@settings(deadline=None, max_examples=150)
+@given(windows_of, st.lists(fates(), max_size=30))
+@example([Window(3, 4.0)], SLOW_ONES_ARRIVE_LATE)
+@example([Window(3, 1.0), Window(5, 4.0)], SLOW_ONES_ARRIVE_LATE + ALL_LOST)
+async def test_no_window_ever_sees_more_arrivals_than_it_allows(
+    windows: list[Window], requests: list[Request]
+) -> None:
+    courses, _ = await play(WindowLimiter(windows), requests)
+    assert len(courses) == len(requests)
+    for window in windows:
+        assert crowded([course.arrived for course in courses], window) == []
+
+
+@settings(deadline=None, max_examples=150)
+@given(windows_of, st.lists(fates(), max_size=30))
+@example([Window(3, 4.0)], SLOW_ONES_ARRIVE_LATE)
+@example([Window(3, 1.0), Window(5, 4.0)], SLOW_ONES_ARRIVE_LATE + ALL_LOST)
+async def test_every_request_leaves_at_the_first_moment_the_rule_allows(
+    windows: list[Window], requests: list[Request]
+) -> None:
+    courses, _ = await play(WindowLimiter(windows), requests)
+    for place, course in enumerate(courses):
+        assert course.granted == earliest(course, courses[:place], windows), place
+
+
+@settings(deadline=None, max_examples=100)
+@given(windows_of, st.lists(fates(), max_size=30))
+async def test_slots_are_granted_in_the_order_they_are_asked_for(
+    windows: list[Window], requests: list[Request]
+) -> None:
+    _, granted_order = await play(WindowLimiter(windows), requests)
+    assert granted_order == list(range(len(requests)))
+
+
+@settings(deadline=None, max_examples=100)
+@given(windows_of, st.lists(steps, max_size=12), st.lists(fates(), max_size=15))
+async def test_attempts_of_earlier_processes_count_as_if_made_by_this_one(
+    windows: list[Window], ages_s: list[float], requests: list[Request]
+) -> None:
+    courses, _ = await play(WindowLimiter(windows, ages_s), requests)
+    # Each of them may have arrived as late as it ended.
+    earlier = [Course(-age, -age, -age, -age) for age in ages_s]
+    for place, course in enumerate(courses):
+        assert course.granted == earliest(course, [*earlier, *courses[:place]], windows), place
+    known = {-age for age in ages_s}
+    for window in windows:
+        moments = [*(-age for age in ages_s), *(course.arrived for course in courses)]
+        for first, last in crowded(moments, window):
+            assert {first, last} <= known, "a new request made it too many"
+
+
+@pytest.mark.parametrize(
+    ("requests", "windows"),
+    [
+        pytest.param(2500, CA_WINDOWS, id="the CA's own windows, 2500 orders"),
+        pytest.param(1000, (Window(1000, 180.0),), id="just one window's worth takes no time"),
+        pytest.param(1001, (Window(1000, 180.0),), id="one more waits for a whole window"),
+        pytest.param(7, (Window(1, 1.0),), id="one a second"),
+        pytest.param(600, (Window(7, 2.0), Window(31, 11.0), Window(90, 60.0)), id="three at once"),
+        pytest.param(50, (Window(5, 60.0), Window(5, 1.0)), id="one window within the other"),
+    ],
+)
+async def test_a_run_with_instant_answers_takes_just_the_time_the_windows_dictate(
+    requests: int, windows: tuple[Window, ...]
+) -> None:
+    courses, _ = await play(WindowLimiter(windows), [Request(0)] * requests)
+    assert max(course.granted for course in courses) == dictated_time(requests, windows)
+
+
+async def test_a_slot_comes_free_a_window_after_the_answer_not_after_the_leave() -> None:
+    requests = [Request(0, answered_s=3), Request(0), Request(0)]
+    courses, _ = await play(WindowLimiter([Window(1, 10.0)]), requests)
+    assert [course.granted for course in courses] == [0, 13, 23]
+
+
+async def test_fast_requests_do_not_catch_up_with_slow_ones_into_one_window() -> None:
+    courses, _ = await play(WindowLimiter([Window(3, 4.0)]), SLOW_ONES_ARRIVE_LATE[:6])
+    assert [course.arrived for course in courses] == [5, 5, 5, 9, 9, 9]
+
+
+async def test_what_happens_in_the_slot_after_the_answer_does_not_hold_it() -> None:
+    requests = [Request(0, lingers_s=60), Request(0)]
+    courses, _ = await play(WindowLimiter([Window(1, 10.0)]), requests)
+    assert courses[1].granted == 10
+
+
+async def test_only_the_first_word_of_an_answer_counts() -> None:
+    limiter = WindowLimiter([Window(2, 10.0)])
+    async with limiter.slot() as slot:
+        slot.answered()
+        await anyio.sleep(5)
+        slot.answered()
+    start = anyio.current_time()
+    courses, _ = await play(limiter, [Request(0)] * 3)
+    assert start == 5
+    assert [course.granted for course in courses] == [0, 5, 10]
+
+
+async def test_an_error_in_the_slot_gives_it_back_and_is_passed_on() -> None:
+    limiter = WindowLimiter([Window(1, 4.0)])
+    for expected in (0, 5, 10):
+        with pytest.raises(LostAnswer):
+            async with limiter.slot():
+                assert anyio.current_time() == expected
+                await anyio.sleep(1)
+                raise LostAnswer
+
+
+async def test_an_answer_that_never_comes_holds_its_slot_for_good_and_no_other() -> None:
+    limiter = WindowLimiter([Window(2, 4.0)])
+    async with limiter.slot():
+        courses, _ = await play(limiter, [Request(0)] * 5)
+    assert [course.granted for course in courses] == [0, 4, 8, 12, 16]
+
+
+async def leave(
+    limiter: WindowLimiter, waiters: Sequence[tuple[str, float]], held_s: float
+) -> dict[str, float]:
+    """Hold the slot for so long, while others wait for so long at most; return who got it when."""
+    start = anyio.current_time()
+    granted: dict[str, float] = {}
+
+    async def wait(name: str, at_most_s: float) -> None:
+        with anyio.move_on_after(at_most_s):
+            async with limiter.slot():
+                granted[name] = anyio.current_time() - start
+
+    async with anyio.create_task_group() as tasks, limiter.slot():
+        for name, at_most_s in waiters:
+            tasks.start_soon(wait, name, at_most_s)
+        await anyio.sleep(held_s)
+    return granted
+
+
+@pytest.mark.parametrize(
+    ("held_s", "first_at"),
+    [
+        pytest.param(0, 10, id="while a slot is to come free at a known time"),
+        pytest.param(5, 15, id="while none has been answered"),
+    ],
+)
+async def test_who_stops_waiting_takes_no_slot_and_blocks_nobody(
+    held_s: float, first_at: float
+) -> None:
+    waiters = [
+        ("gives up at the head of the queue", 3),
+        ("gives up behind it", 3),
+        ("patient", 99),
+        ("gives up in the middle", 3),
+        ("gives up at the head, later", first_at + 2),
+        ("patient too", 99),
+    ]
+    granted = await leave(WindowLimiter([Window(1, 10.0)]), waiters, held_s)
+    assert granted == {"patient": first_at, "patient too": first_at + 10}
+
+
+async def test_a_holder_that_is_cancelled_counts_as_answered_then() -> None:
+    limiter = WindowLimiter([Window(1, 10.0)])
+    with anyio.move_on_after(3):
+        async with limiter.slot():
+            await anyio.sleep_forever()
+    async with limiter.slot():
+        assert anyio.current_time() == 13
+
+
+async def test_without_windows_nobody_waits() -> None:
+    limiter = WindowLimiter((), [0.0] * 5)
+    courses, _ = await play(limiter, [Request(0, answered_s=60)] * 500)
+    assert {course.granted for course in courses} == {0}
+
+
+@pytest.mark.parametrize(
+    ("ages_s", "granted"),
+    [
+        pytest.param([12, 1, 4], [0, 6, 9, 10], id="those within the window count, in any order"),
+        pytest.param([10, 10, 10], [0, 0, 0, 10], id="one just a window ago counts no more"),
+        pytest.param([0, 0, 0], [10, 10, 10, 20], id="those that ended just now count in full"),
+        pytest.param([-50, 0, 0], [10, 10, 10, 20], id="a clock put back makes none count longer"),
+        pytest.param([5, 4, 3, 2, 1], [7, 8, 9, 17], id="more than the window now allows"),
+    ],
+)
+async def test_the_first_slots_after_a_restart(ages_s: list[float], granted: list[float]) -> None:
+    courses, _ = await play(WindowLimiter([Window(3, 10.0)], ages_s), [Request(0)] * 4)
+    assert [course.granted for course in courses] == granted
+
+
+async def test_grants_of_a_busy_run_are_steady_over_hours() -> None:
+    window = Window(10, 5.0)
+    courses, _ = await play(WindowLimiter([window]), [Request(0, 0.25, 0.5)] * 10_000)
+    bursts = sorted({course.granted for course in courses})
+    assert {later - sooner for sooner, later in pairwise(bursts)} == {5.5}
+
+
+# --- through the whole sender -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("windows", [(), (Window(50, 5.0),), (Window(9, 1.0), Window(50, 10.0))])
+async def test_a_run_takes_just_the_time_its_windows_dictate(windows: tuple[Window, ...]) -> None:
+    rig = Rig(windows=windows, concurrency=32)
+    await rig.carry(orders(1, 1000))
+    assert rig.elapsed_s() == dictated_time(1000, windows)
+
+
+async def test_the_time_the_journal_takes_after_an_answer_holds_no_slot() -> None:
+    rig = Rig(windows=[Window(5, 10.0)], commit_s=1)
+    await rig.carry(orders(1, 15))
+    opened_s, window_s = 1 + 1 + 1, 10 + 1  # three commits; the window and the one before leaving
+    assert max(line.at for line in rig.noted("call")) <= opened_s + 2 * window_s
+
+
+async def test_an_order_that_backs_off_holds_neither_a_slot_nor_a_place_in_flight() -> None:
+    rig = Rig({2: "503/30 204"}, windows=[Window(1, 1.0)], concurrency=1)
+    await rig.carry(orders(1, 10))
+    assert [(line.order, line.at) for line in rig.noted("call")] == [
+        *[(order, order - 1) for order in range(1, 11)],
+        (2, 31),
+    ]

@@ -1,0 +1,369 @@
+"""Pending orders -> outcomes: each order ends in just one, whatever the CA and the journal do."""
+
+from collections import Counter
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_resend.model import OrderStatus, Ruling, RunState
+from batch_resend.windows import Window
+from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books, crowded, orders, planned
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
+
+BY_THE_CA = "the CA refused the API key (HTTP 401, invalid_api_key). Check that it is whole"
+
+
+# --- whatever happens ---------------------------------------------------------------------
+
+harmless = ["204", "204", "404", "400", "503", "503/3", "429", "429/2", "timeout", "noconn"]
+scripts = st.dictionaries(
+    st.integers(1, 25),
+    st.lists(
+        st.tuples(st.sampled_from(harmless), st.sampled_from(["", "@0.5", "@2", "@30"])).map(
+            "".join
+        ),
+        max_size=4,
+    ).map(" ".join),
+    max_size=25,
+).map(lambda drawn: {order: f"{words} 204" for order, words in drawn.items()})
+windows_of = st.lists(
+    st.builds(Window, st.integers(1, 6), st.integers(1, 12).map(lambda n: n / 4)), max_size=2
+)
+
+
+@settings(deadline=None, max_examples=120)
+@given(scripts, windows_of, st.integers(1, 6), st.integers(1, 4), st.sampled_from([0, 0.25]))
+async def test_every_order_ends_in_just_one_outcome_within_the_windows(
+    script: dict[int, str],
+    windows: list[Window],
+    concurrency: int,
+    max_attempts: int,
+    commit_s: float,
+) -> None:
+    rig = Rig(
+        script,
+        windows=windows,
+        concurrency=concurrency,
+        max_attempts=max_attempts,
+        commit_s=commit_s,
+        latency_s=0.5,
+        patience_s=LONG_S,
+    )
+    await rig.carry(orders(1, 25))
+    check_the_books(rig)
+    assert set(rig.statuses()) == set(range(1, 26))
+    assert rig.sender.state is RunState.COMPLETED
+    soonest = [line.at for line in rig.noted("call")]
+    latest = [line.at for line in rig.noted("answer")]
+    for window in windows:
+        assert crowded(soonest, window) == []
+        assert crowded(latest, window) == []
+
+
+@settings(deadline=None, max_examples=80)
+@given(scripts, windows_of, st.integers(1, 6), st.integers(0, 400), st.sampled_from([0, 0.25]))
+async def test_a_run_that_is_stopped_at_any_moment_leaves_the_books_in_order(
+    script: dict[int, str],
+    windows: list[Window],
+    concurrency: int,
+    stop_at: int,
+    commit_s: float,
+) -> None:
+    rig = Rig(script, windows=windows, concurrency=concurrency, commit_s=commit_s, latency_s=0.5)
+    await rig.stop_at(stop_at / 16, orders(1, 25))
+    check_the_books(rig)
+    if rig.sender.state is RunState.COMPLETED:
+        assert len(rig.heard) == 25
+    else:
+        assert (rig.sender.state, rig.sender.stop_reason) == (
+            RunState.INTERRUPTED,
+            "a person said so",
+        )
+        assert all(line.at <= stop_at / 16 + commit_s for line in rig.noted("call"))
+
+
+@pytest.mark.parametrize("what", ["begin", "end", "outcome"])
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_a_journal_that_fails_ends_the_run_and_no_request_leaves_unwritten(
+    what: str, concurrency: int
+) -> None:
+    rig = Rig({7: "503", 8: "lost"}, concurrency=concurrency, commit_s=0.25, latency_s=0.5)
+    rig.notebook.broken_from = (what, 7)
+    await rig.carry(orders(1, 99))
+    assert (rig.sender.state, rig.sender.stop_reason) == (RunState.STOPPED, "the disk is full")
+    assert Counter(rig.order_of("call")) == Counter(rig.order_of("begin"))
+    assert sorted(rig.order_of("answer")) == sorted(rig.order_of("call")), (
+        "what is in flight comes home"
+    )
+    assert set(rig.statuses()) == set(rig.order_of("outcome")), "only what is written is told of"
+    assert (7 in rig.order_of("call")) is (what != "begin")
+
+
+async def test_a_journal_that_fails_for_all_workers_at_once_ends_the_run_with_its_reason() -> None:
+    rig = Rig(concurrency=8, commit_s=1, latency_s=1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.carry, orders(1, 99))
+        await anyio.sleep(3.5)
+        assert rig.order_of("outcome") == [1]
+        rig.notebook.broken = True
+    assert rig.order_of("call") == [1]
+    assert (rig.sender.state, rig.sender.stop_reason) == (RunState.STOPPED, "the disk is full")
+
+
+async def test_an_error_in_the_program_itself_is_raised_once_what_is_in_flight_is_home() -> None:
+    rig = Rig({6: "no answer at all@0.5"}, concurrency=4, latency_s=2)
+    with pytest.RaisesGroup(pytest.RaisesGroup(ValueError)):
+        await rig.carry(orders(1, 99))
+    assert len(rig.order_of("call")) <= 6 + 3, "nothing leaves any more"
+    assert set(rig.order_of("call")) - set(rig.order_of("end")) == {6}
+    assert 6 not in rig.order_of("outcome")
+    assert not rig.sender.finished
+
+
+# --- the walk -----------------------------------------------------------------------------
+
+
+async def test_a_request_leaves_only_once_it_is_written_down_and_is_told_of_only_then() -> None:
+    rig = Rig(commit_s=2, latency_s=3)
+    (outcome,) = await rig.carry([planned(1)])
+    walk = [(line.what, line.at) for line in rig.lines]
+    start = rig.start
+    assert walk == [
+        ("begin", start + 2),
+        ("call", start + 2),
+        ("answer", start + 5),
+        ("end", start + 7),
+        ("outcome", start + 7),
+    ]
+    assert outcome.status is OrderStatus.SENT
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 8, 32])
+@pytest.mark.parametrize("commit_s", [0, 0.25])
+async def test_no_order_leaves_sooner_than_one_before_it_in_the_list(
+    concurrency: int, commit_s: float
+) -> None:
+    rig = Rig(windows=[Window(10, 2.0)], concurrency=concurrency, commit_s=commit_s, latency_s=0.5)
+    await rig.carry(orders(1, 200))
+    left = sorted((line.at, line.order) for line in rig.noted("call"))
+    assert [order for _, order in left] == list(range(1, 201))
+
+
+async def test_never_more_are_in_flight_than_allowed_and_no_fewer_when_there_is_work() -> None:
+    rig = Rig(concurrency=7, latency_s=1)
+    await rig.carry(orders(1, 71))
+    assert rig.ca.most_in_flight == 7
+    assert rig.elapsed_s() == 11, "one opens, then seven a second"
+
+
+FORTY = [order for order in range(1, 141) if order % 7 in (2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "bad", "within_s"),
+    [
+        pytest.param(2, dict.fromkeys((5, 50, 51, 90), "503"), 60, id="four for good, two workers"),
+        pytest.param(32, dict.fromkeys((5, 50, 51, 90), "503"), 60, id="four for good"),
+        pytest.param(2, dict.fromkeys(FORTY, "503 503 204"), 60, id="forty twice, two workers"),
+        pytest.param(32, dict.fromkeys(FORTY, "503 503 204"), 60, id="forty twice"),
+        pytest.param(2, dict.fromkeys(FORTY, "503"), HOUR_S, id="forty for good, two"),
+        pytest.param(8, dict.fromkeys(FORTY, "503"), HOUR_S, id="forty for good, eight"),
+        pytest.param(32, dict.fromkeys(FORTY, "503"), HOUR_S, id="forty for good"),
+    ],
+)
+async def test_failing_orders_among_good_ones_do_not_keep_these_from_being_sent(
+    concurrency: int, bad: dict[int, str], within_s: float
+) -> None:
+    rig = Rig(bad, windows=[Window(20, 1.0)], concurrency=concurrency)
+    await rig.carry(orders(1, 140))
+    good = set(range(1, 141)) - set(bad)
+    sent_at = [line.at for line in rig.noted("outcome") if line.order in good]
+    assert len(sent_at) == len(good), "good orders were not sent"
+    assert max(sent_at) < within_s, "good orders waited for the failing ones"
+
+
+@pytest.mark.parametrize("bad", [4, 6])
+async def test_orders_that_fail_while_others_are_accepted_end_as_failed_and_the_run_completes(
+    bad: int,
+) -> None:
+    script = dict.fromkeys(range(1, 601, 600 // bad), "503")
+    rig = Rig(script, concurrency=32, latency_s=0.25)
+    await rig.carry(orders(1, 600))
+    assert Counter(rig.statuses().values()) == {"sent": 600 - bad, "failed": bad}
+    assert rig.sender.state is RunState.COMPLETED
+
+
+async def test_forty_failing_orders_at_the_head_of_the_list_do_not_keep_the_others_from_it() -> (
+    None
+):
+    rig = Rig(dict.fromkeys(range(1, 41), "503"), concurrency=32)
+    await rig.carry(orders(1, 140))
+    assert Counter(rig.statuses().values())["sent"] == 100
+
+
+async def test_a_failing_order_does_not_keep_the_only_worker_while_all_wait() -> None:
+    rig = Rig({1: "429 503"}, concurrency=1)
+    await rig.carry(orders(1, 9))
+    assert rig.statuses() == {1: "failed", **dict.fromkeys(range(2, 10), "sent")}
+
+
+# --- stopping -----------------------------------------------------------------------------
+
+
+async def test_a_stop_lets_nothing_more_leave_and_what_is_in_flight_come_home() -> None:
+    rig = Rig({1: "204@0.5"}, concurrency=4, latency_s=10, commit_s=0.25)
+    await rig.stop_at(5, orders(1, 50))
+    assert sorted(rig.order_of("call")) == [1, 2, 3, 4, 5]
+    assert rig.statuses() == dict.fromkeys(range(1, 6), "sent")
+    assert 11 <= rig.elapsed_s() <= 12
+    check_the_books(rig)
+
+
+@pytest.mark.parametrize(
+    ("waits", "script", "windows"),
+    [
+        pytest.param("for a slot", {}, [Window(1, 600.0)], id="for a slot"),
+        pytest.param("during a pause", {1: "429/600"}, [], id="during a pause"),
+        pytest.param("while it backs off", {1: "503/600 204"}, [], id="while it backs off"),
+        pytest.param("for the opening", {1: "204@5"}, [], id="for the opening"),
+    ],
+)
+async def test_a_stop_does_not_wait_for_who_waits(
+    waits: str, script: dict[int, str], windows: list[Window]
+) -> None:
+    rig = Rig(script, windows=windows, concurrency=3)
+    await rig.stop_at(3, orders(1, 3 if waits == "while it backs off" else 50))
+    assert rig.elapsed_s() <= 5
+    assert 1 <= len(rig.noted("call")) <= 3
+    assert rig.sender.state is RunState.INTERRUPTED
+    check_the_books(rig)
+
+
+async def test_a_stop_before_the_start_sends_nothing() -> None:
+    rig = Rig()
+    rig.sender.stop(RunState.INTERRUPTED, "too early")
+    assert await rig.carry(orders(1, 9)) == []
+    assert rig.lines == []
+    assert (rig.sender.state, rig.sender.stop_reason) == (RunState.INTERRUPTED, "too early")
+
+
+async def test_the_first_reason_to_stop_counts() -> None:
+    rig = Rig({1: "204", 2: "401@5"}, concurrency=2)
+    await rig.stop_at(3, orders(1, 9))
+    rig.sender.stop(RunState.STOPPED, "too late")
+    assert (rig.sender.state, rig.sender.stop_reason) == (
+        RunState.INTERRUPTED,
+        "a person said so",
+    )
+
+
+async def test_a_stop_after_the_end_changes_nothing() -> None:
+    rig = Rig()
+    await rig.carry(orders(1, 9))
+    rig.sender.stop(RunState.INTERRUPTED, "too late")
+    assert (rig.sender.state, rig.sender.stop_reason) == (RunState.COMPLETED, None)
+
+
+async def test_when_nobody_listens_any_more_the_run_goes_on_to_its_end() -> None:
+    rig = Rig({7: "503 204"}, concurrency=4, latency_s=1)
+    heard = await rig.carry(orders(1, 50), hear_at_most=3)
+    assert len(heard) == 3
+    assert sorted(rig.order_of("outcome")) == list(range(1, 51))
+    assert rig.progress.done == 50
+
+
+async def test_a_list_without_orders_is_done_at_once() -> None:
+    rig = Rig()
+    assert await rig.carry([]) == []
+    assert (rig.sender.state, rig.elapsed_s()) == (RunState.COMPLETED, 0)
+
+
+# --- trouble of the CA --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["503", "noconn", "lost", "429", "timeout@10"])
+async def test_an_outage_costs_no_order_its_mail(word: str) -> None:
+    rig = Rig(windows=[Window(10, 1.0)], concurrency=32, latency_s=0.25, outages=[(10, 40, word)])
+    await rig.carry(orders(1, 300))
+    assert Counter(rig.statuses().values()) == {"sent": 300}
+    check_the_books(rig)
+    during = [line for line in rig.noted("call") if 10 <= line.at < 40]
+    assert len(during) <= 32 + 32 + 5, "the run waits instead of knocking"
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("noconn", "the CA is in trouble (scripted: noconn), for"),
+        ("503", "the CA is in trouble (HTTP 503), for"),
+        ("timeout", "the CA is in trouble (scripted: timeout), for"),
+        ("429", "the CA asks for fewer requests (scripted: 429), for"),
+    ],
+)
+async def test_a_ca_that_is_gone_for_longer_than_the_patience_stops_the_run(
+    word: str, says: str
+) -> None:
+    rig = Rig(
+        concurrency=32, windows=[Window(10, 1.0)], outages=[(10, LONG_S, word)], patience_s=600
+    )
+    await rig.carry(orders(1, 300))
+    assert rig.sender.state is RunState.STOPPED
+    assert (rig.sender.stop_reason or "").startswith(says)
+    assert "beyond the patience of 10m 00s" in (rig.sender.stop_reason or "")
+    assert 10 + 600 - 60 <= rig.elapsed_s() <= 10 + 600 + 30
+    check_the_books(rig)
+    assert Counter(rig.statuses().values())["sent"] == 100
+    assert set(rig.statuses().values()) == {"sent"}, "an outage is no order's failure"
+
+
+async def test_a_429_makes_all_orders_wait_and_one_probe() -> None:
+    rig = Rig({20: "429/30 204"}, concurrency=8, latency_s=0.5)
+    await rig.carry(orders(1, 60))
+    told = next(line.at for line in rig.noted("answer") if line.said == "429/30")
+    after = [line.at for line in rig.noted("call") if line.at > told]
+    assert after[0] == told + 30
+    assert after[1] == told + 30.5, "the others wait for the probe's answer"
+    assert Counter(rig.statuses().values()) == {"sent": 60}
+
+
+async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do() -> None:
+    rig = Rig(otherwise="401@1", concurrency=32)
+    assert await rig.carry(orders(1, 500)) == []
+    assert rig.order_of("call") == [1]
+    assert [line.said for line in rig.noted("end")] == [Ruling.HOPELESS]
+    assert rig.sender.state is RunState.STOPPED
+    assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
+
+
+async def test_a_key_that_is_revoked_in_the_middle_stops_the_run() -> None:
+    rig = Rig({50: "401"}, concurrency=4, latency_s=1)
+    await rig.carry(orders(1, 500))
+    assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
+    assert len(rig.noted("call")) <= 50 + 4
+    check_the_books(rig)
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("nohost", "https://ca.example cannot be reached (scripted: nohost). Check --base-url"),
+        ("route", "https://ca.example is not the CA's API (HTTP 404, not_found|route)"),
+    ],
+)
+async def test_a_wrong_address_costs_one_request(word: str, says: str) -> None:
+    rig = Rig(otherwise=word)
+    await rig.carry(orders(1, 50))
+    assert len(rig.noted("call")) == 1
+    assert (rig.sender.stop_reason or "").startswith(says)
+
+
+async def test_a_key_without_the_permission_costs_five_requests() -> None:
+    rig = Rig(otherwise="403", concurrency=32)
+    await rig.carry(orders(1, 50))
+    assert len(rig.noted("call")) == 5
+    assert rig.sender.state is RunState.STOPPED
+    assert "the API key may not resend" in (rig.sender.stop_reason or "")
+    assert set(rig.statuses().values()) == {"refused"}
