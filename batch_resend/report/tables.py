@@ -107,7 +107,7 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     """Write the rejected rows: file, line, reason, and the row as it stood."""
     columns = _common_columns(inputs)
     table = csv.writer(file)
-    table.writerow(("file", "line", "reason", *(columns or ("row",))))
+    table.writerow(("file", "line", "reason", *map(_defused, columns or ("row",))))
     async for row in rows:
         cells = json.loads(row.raw) if columns else [_as_text(row, inputs)]
         place = (inputs[row.input_ordinal].name, row.line, row.reason)
