@@ -8,10 +8,11 @@ commit survive a power loss.
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, event, inspect, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
@@ -45,10 +46,12 @@ def exclusive(path: Path, now: float) -> Iterator[None]:
             f"{path}: the journal cannot be locked: {error.strerror}; name another with --journal"
         ) from error
     try:
-        holder.write_text(f"process {os.getpid()}, since {timestamp(now)}\n")
+        with journal_errors(path):
+            holder.write_text(f"process {os.getpid()}, since {timestamp(now)}\n")
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):
+            holder.unlink()
         lock.release()
 
 
@@ -63,6 +66,9 @@ def _told_by(holder: Path) -> str:
 async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
     """Open the one connection that writes; creates the file and its tables. Raises JournalError."""
     _create_private(path)
+    if path.stat().st_size:  # whose it is comes before the first pragma: that would change it
+        async with reading_connection(path, may_be_empty=True):
+            pass
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         connect_args={"isolation_level": None},
@@ -75,16 +81,19 @@ async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
             connection.execute(f"PRAGMA {pragma}")
 
     async with _connected(engine, path) as connection:
-        async with connection.begin():
-            await connection.run_sync(_bring_up_to_date, path)
+        with journal_errors(path):
+            async with connection.begin():
+                await connection.run_sync(_create_tables)
         yield connection
 
 
 @asynccontextmanager
-async def reading_connection(path: Path) -> AsyncIterator[AsyncConnection]:
+async def reading_connection(
+    path: Path, *, may_be_empty: bool = False
+) -> AsyncIterator[AsyncConnection]:
     """Open a connection that cannot write. Raises JournalError."""
     if not path.is_file():
-        raise JournalError(f"{path}: there is no journal here yet; `send` makes one")
+        raise _no_journal(path)
     engine = create_async_engine(
         URL.create(
             "sqlite+aiosqlite",
@@ -95,8 +104,11 @@ async def reading_connection(path: Path) -> AsyncIterator[AsyncConnection]:
     )
     _begin_with(engine, "BEGIN")
     async with _connected(engine, path) as connection:
-        async with connection.begin():
-            await connection.run_sync(_check_version, path)
+        with journal_errors(path):
+            async with connection.begin():
+                version = await connection.run_sync(_version, path)
+        if version is None and not may_be_empty:
+            raise _no_journal(path)
         yield connection
 
 
@@ -108,9 +120,12 @@ async def _connected(engine: AsyncEngine, path: Path) -> AsyncIterator[AsyncConn
         try:
             yield connection
         finally:
-            await connection.close()
+            # Left open by a cancellation, its thread would keep the program from ending.
+            with anyio.CancelScope(shield=True):
+                await connection.close()
     finally:
-        await engine.dispose()
+        with anyio.CancelScope(shield=True):
+            await engine.dispose()
 
 
 @contextmanager
@@ -118,7 +133,7 @@ def journal_errors(path: Path) -> Iterator[None]:
     """Turn what the database says into a JournalError that names the file."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
         told = str(error.orig if isinstance(error, DatabaseError) else error)
         hint = "; is the disk full?" if "disk" in told else ""
         raise JournalError(f"{path}: the journal cannot be used: {told}{hint}") from error
@@ -136,21 +151,27 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def _bring_up_to_date(connection: Connection, path: Path) -> None:
-    with journal_errors(path):
-        if not inspect(connection).get_table_names():
-            metadata.create_all(connection)
-            connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
-    _check_version(connection, path)
+def _no_journal(path: Path) -> JournalError:
+    return JournalError(f"{path}: there is no journal here yet; `send` makes one")
 
 
-def _check_version(connection: Connection, path: Path) -> None:
-    with journal_errors(path):
-        if not inspect(connection).has_table(schema_version.name):
-            raise JournalError(f"{path}: is not a journal of batch-resend; name another file")
-        version = connection.execute(select(schema_version.c.version)).scalar_one()
+def _create_tables(connection: Connection) -> None:
+    if not inspect(connection).has_table(schema_version.name):
+        metadata.create_all(connection)
+        connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+
+
+def _version(connection: Connection, path: Path) -> int | None:
+    """Return the schema's version; None in a database without tables. Raises JournalError."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if schema_version.name not in tables:
+        raise JournalError(f"{path}: is not a journal of batch-resend; name another file")
+    version = connection.execute(select(schema_version.c.version)).scalar_one()
     if version > SCHEMA_VERSION:
         raise JournalError(
             f"{path}: was written by a newer batch-resend (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); use that one, or another --journal"
         )
+    return int(version)

@@ -39,7 +39,9 @@ CUT_OFF = "the program ended before an answer was recorded"
 # --- when the journal is opened -------------------------------------------------------------
 
 _LAST_SIGN_OF_LIFE = (
-    select(func.max(attempts.c.begun_at)).where(attempts.c.run == runs.c.number).scalar_subquery()
+    select(func.max(func.coalesce(attempts.c.ended_at, attempts.c.begun_at)))
+    .where(attempts.c.run == runs.c.number)
+    .scalar_subquery()
 )
 _END_CUT_OFF_RUNS = (
     update(runs)
@@ -75,8 +77,22 @@ _OWN_DOUBT = exists().where(
 _OTHERS_DOUBT = exists().where(*_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.IN_DOUBT)
 _NOTE_OTHERS_DOUBTS = (
     update(requests)
-    .where(_OF_RUN, requests.c.doubted_before != _OTHERS_DOUBT)
+    .where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before != _OTHERS_DOUBT)
     .values(doubted_before=_OTHERS_DOUBT)
+)
+# The same requests have the same numbers in both runs; only their rows may stand elsewhere.
+_NEW_PLACE = requests.alias("new_place")
+_TAKE_POSITIONS = (
+    update(requests)
+    .where(_OF_RUN)
+    .values(
+        position=select(_NEW_PLACE.c.position)
+        .where(
+            _NEW_PLACE.c.run == bindparam("of_new_run"),
+            _NEW_PLACE.c.number == requests.c.number,
+        )
+        .scalar_subquery()
+    )
 )
 _FORGET_SKIPS = delete(outcomes).where(
     outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SKIPPED
@@ -162,11 +178,14 @@ class Journal:
             await self._set_state(run, RunState.PLANNED)
             return await self.reader.run(run.id)
         async with self._writer.transaction() as connection:
-            for table in (inputs, rows, requests):
+            for table in (inputs, rows):
                 await connection.execute(delete(table).where(table.c.run == earlier.number))
                 await connection.execute(
                     update(table).where(table.c.run == run.number).values(run=earlier.number)
                 )
+            both = {"of_run": earlier.number, "of_new_run": run.number}
+            await connection.execute(_TAKE_POSITIONS, both)
+            await connection.execute(delete(requests).where(requests.c.run == run.number))
             await connection.execute(delete(runs).where(runs.c.number == run.number))
         return earlier
 

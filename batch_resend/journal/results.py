@@ -4,7 +4,7 @@ Everything is streamed or counted by the database; nothing here holds a run in m
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -196,15 +196,15 @@ class ResultReader:
             possible_duplicates=total("possible_duplicates"),
         )
 
-    def rows_in_list_order(self, run: Run) -> AsyncIterator[RowResult]:
+    def rows_in_list_order(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield every row of a run, as the lists had them."""
         return self._stream(_ROWS_IN_LIST_ORDER, _row_result, of_run=run.number)
 
-    def rows_by_request(self, run: Run) -> AsyncIterator[RowResult]:
+    def rows_by_request(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rows that are part of a request, those of one request together."""
         return self._stream(_ROWS_BY_REQUEST, _row_result, of_run=run.number)
 
-    def rejected_rows(self, run: Run) -> AsyncIterator[RowResult]:
+    def rejected_rows(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rejected rows of a run, as the lists had them."""
         return self._stream(_REJECTED_ROWS, _row_result, of_run=run.number)
 
@@ -223,7 +223,7 @@ class ResultReader:
 
     async def _stream(
         self, statement: Executable, make: Callable[[Record], RowResult], **values: object
-    ) -> AsyncIterator[RowResult]:
+    ) -> AsyncGenerator[RowResult, None]:
         with journal_errors(self._path):
             async with self.connection.begin():
                 records = await self.connection.stream(

@@ -52,12 +52,13 @@ class Writer:
         journal does not know of may not happen.
         """
         if self._broken:
-            raise self._broken
+            raise JournalError(str(self._broken)) from self._broken
         ticket = _Ticket(changes)
         await self._send.send(ticket)
         await ticket.done.wait()
         if ticket.error:
-            raise ticket.error
+            # One of its own for each who waits: a shared one would gather all their tracebacks.
+            raise JournalError(str(ticket.error)) from ticket.error
 
     async def __aenter__(self) -> "Writer":
         self._task = asyncio.create_task(self._serve(), name="journal writer")

@@ -1,5 +1,6 @@
 """A run's report: a folder of files, made from the journal alone."""
 
+from contextlib import aclosing
 from pathlib import Path
 
 from batch_resend.errors import ReportError
@@ -26,14 +27,16 @@ async def write_report(reader: JournalReader, run: Run, folder: Path) -> Summary
         raise ReportError(f"{folder}: cannot be made: {error.strerror}") from error
     inputs = await reader.inputs(run)
     summary = await make_summary(reader, run)
-    with whole_file(folder / "results.csv") as file:
-        await write_results_csv(reader.rows_in_list_order(run), inputs, file)
-    with whole_file(folder / "results.jsonl") as file:
-        await write_results_jsonl(reader.rows_by_request(run), inputs, file)
-    with whole_file(folder / "unsent.csv") as file:
-        await write_unsent(reader.rows_in_list_order(run), inputs, file)
-    with whole_file(folder / "rejected.csv") as file:
-        await write_rejected(reader.rejected_rows(run), inputs, file)
+    for name, write, rows in (
+        ("results.csv", write_results_csv, reader.rows_in_list_order(run)),
+        ("results.jsonl", write_results_jsonl, reader.rows_by_request(run)),
+        ("unsent.csv", write_unsent, reader.rows_in_list_order(run)),
+        ("rejected.csv", write_rejected, reader.rejected_rows(run)),
+    ):
+        # Left open by an error, a stream of rows would hold the reader.
+        async with aclosing(rows):
+            with whole_file(folder / name) as file:
+                await write(rows, inputs, file)
     with whole_file(folder / "summary.json") as file:
         file.write(summary.model_dump_json(indent=2) + "\n")
     return summary

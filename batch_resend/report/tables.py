@@ -97,7 +97,10 @@ async def write_unsent(rows: Rows, inputs: Sequence[InputNote], file: TextIO) ->
     """
     form = _common_form(inputs)
     table = csv.writer(file)
-    table.writerow(form.columns)
+    # Unquoted, a first heading such as [Order] would pass for the beginning of JSON.
+    looks_like_json = form.columns[0].startswith(("{", "["))
+    heading = csv.writer(file, quoting=csv.QUOTE_ALL) if looks_like_json else table
+    heading.writerow(form.columns)
     async for row in rows:
         if row.status is RowStatus.ACCEPTED and row.result and row.result.status in UNSENT:
             table.writerows(form.lines(row))
