@@ -1,0 +1,269 @@
+"""The journal's file: who may open it, what it is, and what is said when it is something else."""
+
+import os
+import resource
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from batch_resend.errors import JournalBusy, JournalError
+from batch_resend.journal import open_journal, read_journal
+from batch_resend.journal.schema import SCHEMA_VERSION
+from tests.journal.conftest import Clock, opened, orders, pending_ids, plan, send
+
+pytestmark = pytest.mark.asyncio
+
+
+async def complaint(path: Path) -> str:
+    """Return with which words opening a journal fails, for writing and for reading."""
+    with pytest.raises(JournalError) as writing:
+        async with open_journal(path):
+            pass
+    with pytest.raises(JournalError) as reading:
+        async with read_journal(path):
+            pass
+    assert str(path) in str(writing.value)
+    assert str(path) in str(reading.value)
+    return str(writing.value)
+
+
+async def test_a_journal_is_made_with_its_folders(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "of" / "batch resend" / "journal.db"
+    async with opened(path, Clock()):
+        assert path.is_file()
+
+
+async def test_what_the_journal_holds_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "journal.db"
+    before = os.umask(0o022)
+    try:
+        async with opened(path, Clock()) as journal:
+            await plan(journal, orders(1))
+            modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+        assert modes[name] == 0o600
+
+
+NAMES = [
+    "with blanks.db", "ümläut-日本.db", "a#b.db", "a?mode=memory.db", "100%41.db", "a&b=c;d.db",
+    "'quoted\"\\.db", "file:x.db", ":memory:", "no-suffix", "+plus.db",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "relative"),
+    [(name, False) for name in NAMES] + [(name, True) for name in NAMES if name != ":memory:"],
+)
+async def test_any_file_name_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, relative: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "földer #1").mkdir()
+    path = Path(name) if relative else tmp_path / "földer #1" / name
+    clock = Clock()
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1, 2))
+        await send(journal, clock, run, {"1": "204"})
+    async with read_journal(path) as reader:
+        assert await pending_ids(reader, run) == ["2"]
+    left = {p.name for p in path.parent.iterdir() if p.is_file()}
+    assert left <= {name + end for end in ("", ".lock", "-wal", "-shm")}, "and nothing elsewhere"
+
+
+async def test_sqlites_name_for_memory_is_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be lost with the process, and mails sent twice."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(JournalError):
+        async with open_journal(Path(":memory:")):
+            pass
+
+
+async def test_reading_where_no_journal_is_says_so_and_makes_none(path: Path) -> None:
+    with pytest.raises(JournalError, match="no journal here yet"):
+        async with read_journal(path):
+            pass
+    assert not path.exists()
+
+
+async def test_a_reader_cannot_write(path: Path) -> None:
+    async with opened(path, Clock()) as journal:
+        await plan(journal, orders(1))
+        async with read_journal(path) as reader:
+            for connection in (reader.connection, journal.reader.connection):
+                with pytest.raises(Exception, match="readonly"):
+                    async with connection.begin():
+                        await connection.exec_driver_sql("DELETE FROM rows")
+
+
+async def test_a_second_opening_says_busy_and_who_holds_the_journal_since_when(path: Path) -> None:
+    clock = Clock()
+    async with opened(path, clock) as journal:
+        with pytest.raises(JournalBusy) as caught:
+            async with open_journal(path, clock):
+                pass
+        assert f"process {os.getpid()}, since 2027-01-15T08:00:00.000Z" in str(caught.value)
+        assert "--journal" in str(caught.value)
+        run = await plan(journal, orders(1))  # the first is none the worse
+        assert await pending_ids(journal.reader, run) == ["1"]
+    async with opened(path, clock):
+        pass
+
+
+async def test_journals_in_two_files_know_nothing_of_each_other(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path / "a.db", clock) as a, opened(tmp_path / "b.db", clock) as b:
+        await send(a, clock, await plan(a, orders(1)), {"1": "204"})
+        run = await plan(b, orders(1))
+        await b.settle(run, 3600.0, hold_doubts=True)
+        assert await pending_ids(b.reader, run) == ["1"]
+
+
+async def test_an_error_while_the_journal_is_open_frees_it(path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with opened(path, Clock()):
+            raise ZeroDivisionError
+    async with opened(path, Clock()):
+        assert path.with_name("journal.db.holder").exists()
+    assert not path.with_name("journal.db.holder").exists()
+
+
+async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    await complaint(tmp_path / "journal")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a list of things to do\n", b"order_id,domain\n" * 100, b"SQLite format 4\0" * 100],
+    ids=["short", "long", "nearly SQLite"],
+)
+async def test_another_kind_of_file_is_no_journal_and_stays_as_it_is(
+    path: Path, content: bytes
+) -> None:
+    path.write_bytes(content)
+    assert "not a database" in await complaint(path)
+    assert path.read_bytes() == content
+
+
+def make_foreign_database(path: Path) -> None:
+    """Make an SQLite database of some other program."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE runs (id TEXT)")
+        database.execute("INSERT INTO runs VALUES ('of another program')")
+        database.commit()
+
+
+async def test_another_programs_database_is_no_journal(path: Path) -> None:
+    make_foreign_database(path)
+    assert "not a journal of batch-resend" in await complaint(path)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT * FROM runs").fetchall() == [("of another program",)]
+        tables = database.execute("SELECT name FROM sqlite_master").fetchall()
+        assert tables == [("runs",)]
+
+
+async def test_another_programs_database_stays_as_it_is(path: Path) -> None:
+    make_foreign_database(path)
+    before = path.read_bytes()
+    await complaint(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_journal_of_a_newer_version_is_left_to_it(path: Path) -> None:
+    async with opened(path, Clock()):
+        pass
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE batch_resend_schema SET version = version + 1")
+        database.commit()
+    said = await complaint(path)
+    assert f"newer batch-resend (schema {SCHEMA_VERSION + 1}" in said
+
+
+async def test_a_journal_without_its_version_is_refused(path: Path) -> None:
+    async with opened(path, Clock()):
+        pass
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DELETE FROM batch_resend_schema")
+        database.commit()
+    await complaint(path)
+
+
+async def test_a_journal_whose_opening_failed_is_free_again(path: Path) -> None:
+    make_foreign_database(path)
+    for _ in range(2):
+        with pytest.raises(JournalError, match="not a journal"):  # not JournalBusy
+            async with open_journal(path):
+                pass
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up root's right to write everywhere, for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+async def test_a_folder_that_cannot_be_written_is_said_to_be_so(tmp_path: Path) -> None:
+    folder = tmp_path / "read-only"
+    folder.mkdir(mode=0o555)
+    path = folder / "journal.db"
+    with as_nobody(), pytest.raises(JournalError, match="Permission denied") as caught:
+        async with open_journal(path):
+            pass
+    assert str(path) in str(caught.value)
+
+
+async def test_a_folder_that_is_a_file_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    await complaint(tmp_path / "file" / "journal.db")
+
+
+@contextmanager
+def full_disk(room_bytes: int = 0) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "room_bytes",
+    [
+        pytest.param(0, id="no room for the holder's note"),
+        pytest.param(8_192, id="no room for the write-ahead log's index"),
+        pytest.param(40_000, id="no room for the tables"),
+    ],
+)
+async def test_a_disk_that_is_full_when_the_journal_is_made_is_a_journal_error(
+    path: Path, room_bytes: int
+) -> None:
+    with full_disk(room_bytes), pytest.raises(JournalError):
+        async with open_journal(path):
+            pass
+    async with opened(path, Clock()) as journal:  # with room again, all is well
+        assert await journal.reader.runs() == []
+
+
+async def test_a_stray_folder_where_the_holders_note_goes_is_a_journal_error(path: Path) -> None:
+    path.with_name("journal.db.holder").mkdir()
+    with pytest.raises(JournalError):
+        async with open_journal(path):
+            pass

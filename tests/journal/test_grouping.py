@@ -1,0 +1,225 @@
+"""One order, one request a locale: all its rows travel together, wherever they stand."""
+
+from pathlib import Path
+
+import pytest
+
+from batch_resend.journal import Journal
+from batch_resend.model import Entry, Order, PlannedOrder, RejectedRow, RowResult, RowStatus, Run
+from tests.journal.conftest import (
+    BASE_URL,
+    Clock,
+    Rows,
+    all_rows,
+    entries,
+    opened,
+    orders,
+    pending,
+    plan,
+    row,
+)
+
+pytestmark = pytest.mark.asyncio
+
+
+async def grouped(
+    path: Path, *inputs: Rows
+) -> tuple[list[PlannedOrder], list[RowResult], dict[RowStatus, int]]:
+    """Return the requests, the rows and the row counts of a plan."""
+    async with opened(path, Clock()) as journal:
+        run = await plan(journal, *inputs)
+        found = await pending(journal.reader, run), await all_rows(journal.reader, run)
+        return *found, await journal.reader.count_rows(run)
+
+
+async def test_all_rows_of_an_order_are_one_request_wherever_they_stand(path: Path) -> None:
+    requests, found, _ = await grouped(
+        path,
+        [
+            row(2, "7", "b.example admin@b.example"),
+            row(3, "5", "x.example admin@x.example"),
+            row(4, "7", "a.example admin@a.example"),
+        ],
+        [row(2, "7", "c.example admin@c.example")],
+    )
+    assert [(p.order.order_id, len(p.order.entries)) for p in requests] == [("7", 3), ("5", 1)]
+    assert {r.result.number for r in found if r.order_id == "7" and r.result} == {2}
+
+
+async def test_an_order_in_two_languages_is_two_requests(path: Path) -> None:
+    requests, _, counts = await grouped(
+        path,
+        [
+            row(2, "7", "a.example admin@a.example", locale="de"),
+            row(3, "7", "b.example admin@b.example", locale="en"),
+            row(4, "7", "c.example admin@c.example", locale="de"),
+            row(5, "7", "d.example admin@d.example"),
+        ],
+    )
+    assert {p.order.locale: [e.domain for e in p.order.entries] for p in requests} == {
+        "de": ["a.example", "c.example"],
+        "en": ["b.example"],
+        None: ["d.example"],
+    }
+    assert counts[RowStatus.ACCEPTED] == 4
+
+
+async def test_a_request_has_its_entries_sorted_and_each_once(path: Path) -> None:
+    (request,), _, _ = await grouped(
+        path,
+        [
+            row(2, "7", "b.example x@b.example", "a.example y@a.example"),
+            row(3, "7", "a.example y@a.example", "a.example x@a.example"),
+            row(4, "7", "a.example y@a.example up.example", "b.example x@b.example"),
+        ],
+    )
+    assert request.order == Order(
+        "7",
+        None,
+        (
+            Entry("a.example", "x@a.example"),
+            Entry("a.example", "y@a.example"),
+            Entry("a.example", "y@a.example", "up.example"),
+            Entry("b.example", "x@b.example"),
+        ),
+    )
+
+
+async def test_a_request_is_named_by_what_it_asks_for_alone(path: Path) -> None:
+    (request,), _, _ = await grouped(path, [row(9, "7", "a.example x@a.example", locale="de")])
+    order = Order("7", "de", entries("a.example x@a.example"))
+    assert request.order == order
+    assert request.digest == order.digest(BASE_URL)
+
+
+async def test_requests_stand_where_their_first_row_stands(path: Path) -> None:
+    requests, _, _ = await grouped(path, orders(30, 9, 30, 200), orders(9, 1))
+    assert [(p.order.order_id, p.position) for p in requests] == [
+        ("30", 1),
+        ("9", 2),
+        ("200", 4),
+        ("1", 6),
+    ]
+
+
+async def test_requests_are_numbered_in_canonical_order_whatever_the_list_order(
+    path: Path, tmp_path: Path
+) -> None:
+    first, _, _ = await grouped(path, orders(30, 9, 200))
+    second, _, _ = await grouped(tmp_path / "other.db", orders(200, 200, 30), orders(9))
+    assert {p.order.order_id: p.number for p in first} == {
+        p.order.order_id: p.number for p in second
+    }
+    assert sorted(p.number for p in first) == [1, 2, 3]
+
+
+async def test_many_requests_are_pending_in_list_order_over_all_pages(path: Path) -> None:
+    numbers = [(k * 7919) % 2503 for k in range(2503)]  # a permutation, longer than two pages
+    requests, _, _ = await grouped(path, orders(*numbers))
+    assert [int(p.order.order_id) for p in requests] == numbers
+    assert [p.position for p in requests] == list(range(1, 2504))
+
+
+async def test_a_row_that_adds_nothing_is_a_duplicate_and_names_where_its_order_stands(
+    path: Path,
+) -> None:
+    _, found, counts = await grouped(
+        path,
+        [
+            row(2, "7", "a.example x@a.example"),
+            row(3, "7", "b.example x@b.example", "a.example x@a.example"),
+        ],
+        [
+            row(5, "7", "a.example x@a.example", "b.example x@b.example"),
+            row(6, "8"),
+            row(7, "8"),
+        ],
+    )
+    assert [r.status.value for r in found] == [
+        "accepted", "accepted", "duplicate", "accepted", "duplicate",
+    ]  # fmt: skip
+    assert "line 2 of a.csv" in (found[2].reason or "")
+    assert "line 6 of b.csv" in (found[4].reason or "")
+    assert found[2].result is not None and found[0].result is not None
+    assert found[2].result.number == found[0].result.number
+    assert counts == {RowStatus.ACCEPTED: 3, RowStatus.DUPLICATE: 2, RowStatus.REJECTED: 0}
+
+
+@pytest.mark.parametrize("order_only_first", [True, False])
+@pytest.mark.parametrize("locale", [None, "de", "fr"])
+async def test_an_order_only_row_beside_rows_with_domains_is_rejected_naming_one_of_them(
+    path: Path, order_only_first: bool, locale: str | None
+) -> None:
+    named = row(10, "7", "a.example x@a.example", locale="de")
+    bare = row(20, "7", locale=locale)
+    requests, found, counts = await grouped(
+        path, [bare, named] if order_only_first else [named, bare], orders(8)
+    )
+    (rejected,) = (r for r in found if r.status is RowStatus.REJECTED)
+    assert (rejected.line, rejected.order_id, rejected.result) == (20, "7", None)
+    assert "line 10 of a.csv" in (rejected.reason or "")
+    assert {p.order.order_id: p.order.entries for p in requests} == {
+        "7": named.entries,
+        "8": (),
+    }
+    assert counts == {RowStatus.ACCEPTED: 2, RowStatus.DUPLICATE: 0, RowStatus.REJECTED: 1}
+
+
+async def test_an_order_only_row_in_another_list_is_rejected_naming_the_first_list(
+    path: Path,
+) -> None:
+    _, found, _ = await grouped(path, [row(4, "7", "a.example x@a.example")], orders(7))
+    assert "line 4 of a.csv" in (found[1].reason or "")
+    assert found[1].status is RowStatus.REJECTED
+
+
+async def test_rows_rejected_on_reading_keep_their_reason_and_their_text(path: Path) -> None:
+    bad = RejectedRow(3, "the order number is 'x': digits are expected", '["x","ü, \\"q\\""]')
+    requests, found, counts = await grouped(path, [*orders(7), bad])
+    assert (found[1].status, found[1].reason, found[1].raw) == (
+        RowStatus.REJECTED, bad.reason, bad.raw,
+    )  # fmt: skip
+    assert (found[1].order_id, found[1].entries, found[1].result) == (None, (), None)
+    assert len(requests) == 1
+    assert sum(counts.values()) == 2
+
+
+async def test_every_row_keeps_its_input_line_text_and_what_it_said(path: Path) -> None:
+    first = [row(2, "7", "a.example x@a.example up.example", locale="zh_CN"), row(9, "1")]
+    second = [row(2, "7", "ü.example 'x'@a.example")]
+    _, found, _ = await grouped(path, first, second)
+    told = [(r.input_ordinal, r.line, r.order_id, r.locale, r.entries, r.raw) for r in found]
+    assert told == [
+        (ordinal, r.line, r.order_id, r.locale, r.entries, r.raw)
+        for ordinal, rows in enumerate((first, second))
+        for r in rows
+    ]
+
+
+async def test_a_list_of_nothing_but_rejected_rows_plans_no_request(path: Path) -> None:
+    requests, found, counts = await grouped(path, [RejectedRow(2, "bad", "[]")])
+    assert requests == []
+    assert len(found) == counts[RowStatus.REJECTED] == 1
+
+
+async def test_rows_added_in_several_batches_are_one_list(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal:
+        run, staging = await journal.new_run(BASE_URL, ())
+        for batch in (orders(3, 1), [], [row(9, "3", locale="de")], orders(3)):
+            await staging.add_rows(batch)
+        assert staging.rows_read == 4
+        await staging.end_input("a.csv", None, (), {}, 4)
+        run = await journal.finish_planning(run, staging, 0.0)
+        assert [(p.order.order_id, p.order.locale) for p in await pending(journal.reader, run)] == [
+            ("3", None), ("1", None), ("3", "de"),
+        ]  # fmt: skip
+        assert [r.status.value for r in await all_rows(journal.reader, run)][-1] == "duplicate"
+
+
+async def test_the_same_request_of_another_ca_is_another_request(path: Path, clock: Clock) -> None:
+    async def digest(journal: Journal, base_url: str) -> bytes:
+        run: Run = await plan(journal, orders(1), base_url=base_url)
+        return (await pending(journal.reader, run))[0].digest
+
+    async with opened(path, clock) as journal:
+        assert await digest(journal, BASE_URL) != await digest(journal, "https://other.example")

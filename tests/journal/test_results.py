@@ -1,0 +1,133 @@
+"""What a run's attempts and outcomes add up to."""
+
+from pathlib import Path
+
+import pytest
+
+from batch_resend.model import OrderStatus, RunState
+from tests.journal.conftest import HOUR, NOON, Clock, opened, orders, plan, results, send
+
+pytestmark = pytest.mark.asyncio
+
+# What the order met in another run before, what it met in this one, its status, and the mails
+# that may have gone out beyond the first while this run was at it.
+FATES = [
+    ("never touched: nothing went out", "", "", "not_attempted", 0),
+    ("sent at once: one mail", "", "204", "sent", 0),
+    ("refused at once: no mail", "", "400", "refused", 0),
+    ("errors before it was sent are no mails", "", "503 429 503 204", "sent", 0),
+    ("one doubt alone is at most the first mail", "", "lost", "in_doubt", 0),
+    ("an unanswered attempt is a doubt", "", "cut", "in_doubt", 0),
+    ("a doubt, then sent: perhaps two", "", "lost 204", "sent", 1),
+    ("an unanswered attempt, then sent", "", "cut 204", "sent", 1),
+    ("two doubts: perhaps two", "", "lost lost", "in_doubt", 1),
+    ("three doubts given up: perhaps three", "", "lost lost lost in_doubt", "in_doubt", 2),
+    ("two doubts, then sent: perhaps three", "", "lost 503 lost 204", "sent", 2),
+    ("a doubt, then refused: at most the first", "", "lost 404", "refused", 0),
+    ("errors till given up: no mail", "", "503 503 failed", "failed", 0),
+    ("a doubt elsewhere, untouched here", "lost", "", "in_doubt", 0),
+    ("a doubt elsewhere, then sent: perhaps two", "lost", "204", "sent", 1),
+    ("a doubt elsewhere and one here: perhaps two", "lost", "lost", "in_doubt", 1),
+    ("a doubt elsewhere, one here, then sent", "lost", "lost 204", "sent", 2),
+    ("a doubt elsewhere, refused here", "lost", "400", "refused", 0),
+    ("a doubt elsewhere, errors here till given up", "lost", "503 in_doubt", "in_doubt", 0),
+    ("an unanswered attempt elsewhere, then sent", "cut", "204", "sent", 1),
+    ("an error elsewhere is no mail", "503 failed", "204", "sent", 0),
+    ("sent elsewhere: skipped here", "204", "", "skipped", 0),
+    ("a doubt and sent elsewhere: skipped here", "lost 204", "", "skipped", 0),
+]
+
+
+@pytest.mark.parametrize("fate", FATES, ids=[fate[0] for fate in FATES])
+async def test_possible_duplicates(
+    path: Path, clock: Clock, fate: tuple[str, str, str, str, int]
+) -> None:
+    _, before, now, status, duplicates = fate
+    async with opened(path, clock) as journal:
+        other = await plan(journal, orders(7))
+        await send(journal, clock, other, {"7": before})
+        await journal.finish(other, RunState.COMPLETED)
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(7, 8))
+        await send(journal, clock, run, {"7": now}, cooldown_s=20 * HOUR)
+        result = (await results(journal.reader, run))["7"]
+        assert (result.status.value, result.possible_duplicates) == (status, duplicates)
+        assert result.attempts == len([w for w in now.split() if w not in ("failed", "in_doubt")])
+        tally = await journal.reader.tally(run)
+        assert tally.possible_duplicates == duplicates
+        assert sum(tally.orders.values()) == tally.planned == 2
+
+
+@pytest.mark.parametrize("taken_up", [True, False], ids=["with the list", "from the journal"])
+async def test_a_possible_duplicate_stays_one_when_the_run_goes_on_later(
+    path: Path, clock: Clock, taken_up: bool
+) -> None:
+    async with opened(path, clock) as journal:
+        other = await plan(journal, orders(7))
+        await send(journal, clock, other, {"7": "lost in_doubt"})
+        await journal.finish(other, RunState.COMPLETED)
+        clock.now += 19 * HOUR
+        run = await plan(journal, orders(7, 8))
+        await send(journal, clock, run, {"7": "204"}, cooldown_s=20 * HOUR)
+        await journal.finish(run, RunState.INTERRUPTED)
+        assert (await journal.reader.tally(run)).possible_duplicates == 1
+        clock.now += 2 * HOUR
+        if taken_up:
+            assert (await plan(journal, orders(7, 8))).id == run.id
+        await send(journal, clock, run, {"8": "204"}, cooldown_s=20 * HOUR)
+        assert (await journal.reader.tally(run)).possible_duplicates == 1
+
+
+async def test_a_result_says_what_the_last_answer_said(path: Path, clock: Clock) -> None:
+    """Of a settled order its outcome; of one that is still open its last attempt."""
+    script = {"1": "503 404", "2": "lost 503", "3": "503 failed", "4": "lost in_doubt"}
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1, 2, 3, 4, 5))
+        await send(journal, clock, run, script)
+        found = await results(journal.reader, run)
+        told = {
+            n: (r.status.value, r.http_status, r.error_code, r.error_message)
+            for n, r in found.items()
+        }
+        assert told == {
+            "1": ("refused", 404, "not_found|order", "no such order"),
+            "2": ("in_doubt", 503, None, "maintenance"),
+            "3": ("failed", 503, None, "maintenance"),
+            "4": ("in_doubt", None, None, "the connection broke"),
+            "5": ("not_attempted", None, None, None),
+        }
+        assert (found["2"].first_attempt_at, found["2"].last_attempt_at) == (NOON + 2, NOON + 3)
+        assert (found["5"].first_attempt_at, found["5"].last_attempt_at) == (None, None)
+
+
+async def test_a_tally_counts_every_order_once_and_every_attempt(path: Path, clock: Clock) -> None:
+    script = {
+        "1": "204", "2": "429 429 204", "3": "400", "4": "503 503 failed", "5": "lost in_doubt",
+        "6": "lost 204", "7": "503",
+    }  # fmt: skip
+    async with opened(path, clock) as journal:
+        other = await plan(journal, orders(9))
+        await send(journal, clock, other, {"9": "204"})
+        run = await plan(journal, orders(1, 2, 3, 4, 5, 6, 7, 8, 9))
+        await send(journal, clock, run, script, cooldown_s=HOUR)
+        tally = await journal.reader.tally(run)
+        assert tally.orders == {
+            OrderStatus.SENT: 3,
+            OrderStatus.REFUSED: 1,
+            OrderStatus.FAILED: 1,
+            OrderStatus.IN_DOUBT: 1,
+            OrderStatus.NOT_ATTEMPTED: 2,
+            OrderStatus.SKIPPED: 1,
+        }
+        assert tally.planned == 9
+        assert (tally.attempts, tally.retries, tally.rate_limited) == (11, 4, 2)
+        assert tally.possible_duplicates == 1
+        assert await journal.reader.count_pending(run) == 2
+
+
+async def test_an_empty_run_counts_nothing(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal:
+        run = await plan(journal, [])
+        tally = await journal.reader.tally(run)
+        assert sum(tally.orders.values()) == sum(tally.rows.values()) == tally.planned == 0
+        assert (tally.attempts, tally.retries, tally.possible_duplicates) == (0, 0, 0)

@@ -1,0 +1,256 @@
+"""Before a run starts: what other runs, or an earlier start of it, have settled already."""
+
+from pathlib import Path
+
+import pytest
+
+from batch_resend.durations import timestamp
+from batch_resend.journal import Journal
+from batch_resend.model import OrderStatus, Run, RunState
+from tests.journal.conftest import (
+    BASE_URL,
+    HOUR,
+    NOON,
+    Clock,
+    opened,
+    orders,
+    pending,
+    pending_ids,
+    plan,
+    results,
+    row,
+    send,
+    statuses,
+)
+
+pytestmark = pytest.mark.asyncio
+
+DAY_S = 20 * HOUR
+
+
+async def ended_run(
+    journal: Journal, clock: Clock, script: dict[str, str], base_url: str = BASE_URL
+) -> Run:
+    """Carry a run of these orders to its end."""
+    run = await plan(journal, orders(*map(int, script)), base_url=base_url, take_up_since=1e12)
+    await send(journal, clock, run, script)
+    await journal.finish(run, RunState.COMPLETED)
+    return run
+
+
+async def settled(
+    journal: Journal, *numbers: int, cooldown_s: float = DAY_S, hold_doubts: bool = False
+) -> Run:
+    """Plan a new run of these orders, and settle it."""
+    run = await plan(journal, orders(*numbers), take_up_since=1e12)
+    await journal.settle(run, cooldown_s, hold_doubts=hold_doubts)
+    return run
+
+
+async def test_what_another_run_had_acknowledged_is_skipped_saying_when_and_by_which_run(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        first = await ended_run(journal, clock, {"1": "204", "2": "503 204"})
+        run = await settled(journal, 2, 3, 1)
+        assert await pending_ids(journal.reader, run) == ["3"]
+        found = await results(journal.reader, run)
+        assert {n: r.status.value for n, r in found.items()} == {
+            "1": "skipped", "2": "skipped", "3": "not_attempted",
+        }  # fmt: skip
+        assert found["1"].error_message == f"sent {timestamp(NOON + 1)} by run {first.id}"
+        assert found["2"].error_message == f"sent {timestamp(NOON + 3)} by run {first.id}"
+        assert (found["1"].attempts, found["1"].possible_duplicates) == (0, 0)
+        assert await journal.reader.count_outcomes(run) == {OrderStatus.SKIPPED: 2}
+
+
+async def test_the_newest_acknowledgement_is_the_one_that_is_named(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": "204"})
+        clock.now += HOUR
+        newest = await ended_run(journal, clock, {"1": "204"})
+        run = await settled(journal, 1)
+        message = (await results(journal.reader, run))["1"].error_message
+        assert message == f"sent {timestamp(NOON + HOUR + 2)} by run {newest.id}"
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "cooldown_s", "left"),
+    [
+        (0.0, DAY_S, []),
+        (DAY_S - 1, DAY_S, []),
+        (DAY_S, DAY_S, []),
+        (DAY_S + 1, DAY_S, ["1"]),
+        (30.0, 60.0, []),
+        (90.0, 60.0, ["1"]),
+        (0.0, 0.0, ["1"]),
+    ],
+)
+async def test_an_acknowledged_request_is_skipped_within_the_cooldown_and_not_after_it(
+    path: Path, clock: Clock, passed_s: float, cooldown_s: float, left: list[str]
+) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": "204"})
+        clock.now += passed_s
+        run = await settled(journal, 1, cooldown_s=cooldown_s)
+        assert await pending_ids(journal.reader, run) == left
+
+
+@pytest.mark.parametrize("script", ["400", "403", "404", "503 failed", "429"])
+async def test_what_another_run_did_not_have_acknowledged_is_sent(
+    path: Path, clock: Clock, script: str
+) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": script})
+        run = await settled(journal, 1, hold_doubts=True)
+        assert [(p.attempts, p.doubts) for p in await pending(journal.reader, run)] == [(0, 0)]
+
+
+async def test_the_same_order_asking_for_something_else_is_not_skipped(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": "204"})
+        await ended_run(journal, clock, {"2": "204"}, base_url="https://other.example")
+        run = await plan(
+            journal,
+            [row(2, "1", "a.example x@a.example"), row(3, "2"), row(4, "3", locale="de")],
+        )
+        await journal.settle(run, DAY_S, hold_doubts=True)
+        assert await pending_ids(journal.reader, run) == ["1", "2", "3"]
+
+
+async def test_an_acknowledgement_counts_whatever_list_or_line_brings_the_request_up(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        first = await plan(journal, [row(2, "1", "a.example x@a.example", "b.example y@b.example")])
+        await send(journal, clock, first, {"1": "204"})
+        run = await plan(
+            journal,
+            [row(8, "1", "b.example y@b.example"), row(9, "2")],
+            [row(5, "1", "a.example x@a.example")],
+        )
+        await journal.settle(run, DAY_S, hold_doubts=False)
+        assert await pending_ids(journal.reader, run) == ["2"]
+
+
+async def test_what_another_run_left_in_doubt_is_sent_again_and_known_to_be_in_doubt(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": "lost", "2": "204"})
+        run = await settled(journal, 1, 3)
+        left = await pending(journal.reader, run)
+        assert [(p.order.order_id, p.attempts, p.doubts) for p in left] == [
+            ("1", 0, 1),
+            ("3", 0, 0),
+        ]
+
+
+async def test_what_another_run_left_in_doubt_is_held_where_doubts_are_held(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": "lost", "2": "lost 204"})
+        run = await settled(journal, 1, 2, 3, hold_doubts=True)
+        assert await pending_ids(journal.reader, run) == ["3"]
+        found = await results(journal.reader, run)
+        assert (found["1"].status, found["2"].status) == (
+            OrderStatus.IN_DOUBT,
+            OrderStatus.SKIPPED,
+        )
+        assert "held for a person" in (found["1"].error_message or "")
+
+
+async def test_an_attempt_that_another_process_did_not_live_to_see_answered_is_a_doubt_too(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": "cut"})
+    async with opened(path, clock) as journal:
+        retried = await settled(journal, 1, 2)
+        assert [p.doubts for p in await pending(journal.reader, retried)] == [1, 0]
+        held = await settled(journal, 1, 3, hold_doubts=True)
+        assert await pending_ids(journal.reader, held) == ["3"]
+
+
+async def test_a_doubt_of_another_run_older_than_the_cooldown_is_no_longer_one(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": "lost"})
+        clock.now += DAY_S + 1
+        run = await settled(journal, 1, hold_doubts=True)
+        assert [p.doubts for p in await pending(journal.reader, run)] == [0]
+
+
+async def test_own_doubts_are_held_or_sent_again_as_each_start_says(
+    path: Path, clock: Clock
+) -> None:
+    """Held orders are pending again once doubts are retried; the other way round as well."""
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1, 2, 3))
+        await send(journal, clock, run, {"1": "lost in_doubt", "2": "cut"})
+    async with opened(path, clock) as journal:
+        for hold_doubts, left in ((True, ["3"]), (False, ["1", "2", "3"]), (True, ["3"])):
+            await journal.settle(run, DAY_S, hold_doubts=hold_doubts)
+            assert await pending_ids(journal.reader, run) == left
+            assert await statuses(journal.reader, run) == {
+                "1": "in_doubt", "2": "in_doubt", "3": "not_attempted",
+            }  # fmt: skip
+
+
+async def test_own_outcomes_stand_but_for_denials_doubts_and_skips(
+    path: Path, clock: Clock
+) -> None:
+    """A key that was denied may have been given its permission since."""
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"6": "204"})
+        run = await plan(journal, orders(1, 2, 3, 4, 5, 6))
+        script = {"1": "204", "2": "400", "3": "403", "4": "404", "5": "503 failed"}
+        await send(journal, clock, run, script, cooldown_s=DAY_S)
+        assert (await statuses(journal.reader, run))["6"] == "skipped"
+        clock.now += DAY_S + 60
+        await journal.settle(run, DAY_S, hold_doubts=False)
+        assert await pending_ids(journal.reader, run) == ["3", "6"]
+        assert await statuses(journal.reader, run) == {
+            "1": "sent", "2": "refused", "3": "not_attempted", "4": "refused", "5": "failed",
+            "6": "not_attempted",
+        }  # fmt: skip
+
+
+async def test_a_run_does_not_skip_what_it_sent_itself(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1, 2))
+        await send(journal, clock, run, {"1": "204"})
+        await journal.settle(run, DAY_S, hold_doubts=True)
+        assert await statuses(journal.reader, run) == {"1": "sent", "2": "not_attempted"}
+
+
+async def test_settling_twice_says_the_same(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal:
+        await ended_run(journal, clock, {"1": "204", "2": "lost"})
+        run = await settled(journal, 1, 2, 3, hold_doubts=True)
+        before = await results(journal.reader, run)
+        await journal.settle(run, DAY_S, hold_doubts=True)
+        assert await results(journal.reader, run) == before
+
+
+async def test_more_than_a_batch_of_acknowledged_requests_are_all_skipped(
+    path: Path, clock: Clock
+) -> None:
+    many = range(1, 5102)
+    async with opened(path, clock) as journal:
+        first = await plan(journal, orders(*many))
+        async with journal._writer.transaction() as connection:
+            await connection.exec_driver_sql(
+                "INSERT INTO attempts (run, request, attempt, digest, begun_at, ended_at, ruling)"
+                " SELECT run, number, 1, digest, ?, ?, 'accepted' FROM requests WHERE run = ?",
+                (NOON, NOON, first.number),
+            )
+        run = await settled(journal, *many, 9_999)
+        assert await pending_ids(journal.reader, run) == ["9999"]
+        assert await journal.reader.count_outcomes(run) == {OrderStatus.SKIPPED: len(many)}

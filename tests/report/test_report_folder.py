@@ -1,0 +1,175 @@
+"""The folder of a report: all its files, whole or not at all, for their owner alone."""
+
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from batch_resend.errors import JournalError, ReportError
+from batch_resend.intake import ListSource, RecordSource
+from batch_resend.journal import Journal, read_journal
+from batch_resend.report import write_report
+from tests.journal.conftest import send
+from tests.report.carried import (
+    FILES,
+    SCRIPT,
+    Report,
+    carried,
+    plan_lists,
+    reported,
+    two_lists,
+    write_list,
+)
+
+pytestmark = pytest.mark.asyncio
+
+
+@contextmanager
+def full_disk(room_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_report_is_all_its_files_and_nothing_else(tmp_path: Path) -> None:
+    found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    assert found.texts().keys() == FILES
+    assert found.texts()["summary.json"].endswith(b"}\n")
+
+
+async def test_a_report_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+            folder = tmp_path / "reports" / "of a run"
+            await write_report(journal.reader, run, folder)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+async def test_a_report_written_twice_says_the_same(tmp_path: Path) -> None:
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+        first = await write_report(journal.reader, run, tmp_path / "a")
+        assert await write_report(journal.reader, run, tmp_path / "b") == first
+        async with read_journal(tmp_path / "journal.db") as reader:
+            assert await write_report(reader, run, tmp_path / "c") == first
+    texts = Report(tmp_path / "a").texts()
+    assert Report(tmp_path / "b").texts() == Report(tmp_path / "c").texts() == texts
+
+
+async def test_a_report_of_one_run_says_nothing_of_another(tmp_path: Path) -> None:
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, first):
+        before = await write_report(journal.reader, first, tmp_path / "before")
+        other = write_list(tmp_path, "other.csv", "order_id", "11", "12", "99")
+        run = await plan_lists(journal, ListSource(other))
+        await send(journal, journal._clock, run, {"12": "lost", "99": "204"})  # type: ignore[arg-type]
+        assert await write_report(journal.reader, first, tmp_path / "after") == before
+        await write_report(journal.reader, run, tmp_path / "other")
+    assert Report(tmp_path / "before").texts() == Report(tmp_path / "after").texts()
+    assert [r["order_id"] for r in Report(tmp_path / "other").requests] == ["11", "12", "99"]
+
+
+def many_orders() -> RecordSource:
+    """Return orders whose results.csv takes some 150 kB, and results.jsonl a MB."""
+    return RecordSource([{"order_id": number} for number in range(1, 4001)])
+
+
+async def written_without_room(journal: Journal, folder: Path, room_bytes: int) -> str:
+    """Return with which words a report fails on a disk that is full."""
+    (run,) = await journal.reader.runs()
+    with pytest.raises(ReportError) as caught, full_disk(room_bytes):
+        await write_report(journal.reader, run, folder)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("room_bytes", "first_unwritten"),
+    [(10_000, "results.csv"), (500_000, "results.jsonl")],
+)
+async def test_on_a_full_disk_the_older_report_stays_whole_and_no_draft_is_left(
+    tmp_path: Path, room_bytes: int, first_unwritten: str
+) -> None:
+    async with carried(tmp_path, [many_orders()], {}) as (journal, _):
+        report = Report(tmp_path / "report")
+        report.folder.mkdir()
+        for name in FILES:
+            (report.folder / name).write_text(f"an older {name}")
+        said = await written_without_room(journal, report.folder, room_bytes)
+        assert said.startswith(str(report.folder / first_unwritten))
+        assert "too large" in said  # what the system says of it
+        texts = report.texts()
+        assert texts.keys() == FILES
+        older = {name for name in FILES if texts[name] == f"an older {name}".encode()}
+        assert first_unwritten in older
+        for name in FILES - older:
+            assert texts[name].count(b"\n") == 4001, "what is new is whole"
+        assert "summary.json" in older, "it comes last"
+
+
+async def test_on_a_full_disk_a_first_report_has_no_summary_and_no_half_a_file(
+    tmp_path: Path,
+) -> None:
+    async with carried(tmp_path, [many_orders()], {}) as (journal, _):
+        await written_without_room(journal, tmp_path / "report", 500_000)
+    assert Report(tmp_path / "report").texts().keys() == {"results.csv"}
+
+
+async def test_a_report_that_failed_can_be_written_elsewhere_at_once(tmp_path: Path) -> None:
+    async with carried(tmp_path, [many_orders()], {"1": "204"}) as (journal, run):
+        await written_without_room(journal, tmp_path / "report", 10_000)
+        summary = await write_report(journal.reader, run, tmp_path / "elsewhere")
+        assert summary.orders.total == 4000
+        assert len(Report(tmp_path / "elsewhere").requests) == 4000
+
+
+async def test_a_report_that_failed_can_be_written_elsewhere_while_its_error_is_handled(
+    tmp_path: Path,
+) -> None:
+    async with carried(tmp_path, [many_orders()], {"1": "204"}) as (journal, run):
+        try:
+            with full_disk(10_000):
+                await write_report(journal.reader, run, tmp_path / "report")
+        except ReportError:
+            summary = await write_report(journal.reader, run, tmp_path / "elsewhere")
+        assert summary.orders.total == 4000
+
+
+async def test_a_journal_that_fails_midway_leaves_the_older_file(tmp_path: Path) -> None:
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+        report = Report(tmp_path / "report")
+        await write_report(journal.reader, run, report.folder)
+        before = report.texts()
+        async with journal._writer.transaction() as connection:
+            await connection.exec_driver_sql("DROP TABLE outcomes")
+        with pytest.raises(JournalError):
+            await write_report(journal.reader, run, report.folder)
+        assert report.texts() == before
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+async def test_a_folder_where_a_file_should_go_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "report" / name).mkdir(parents=True)
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+        with pytest.raises(ReportError) as caught:
+            await write_report(journal.reader, run, tmp_path / "report")
+    assert str(caught.value).startswith(str(tmp_path / "report" / name))
+    assert {path.name for path in (tmp_path / "report").iterdir()} <= FILES, "no draft is left"
+
+
+async def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("")
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+        for folder in (tmp_path / "report", tmp_path / "report" / "deeper"):
+            with pytest.raises(ReportError, match="cannot be made") as caught:
+                await write_report(journal.reader, run, folder)
+            assert str(folder) in str(caught.value)

@@ -1,0 +1,309 @@
+"""results.csv, results.jsonl and rejected.csv: exactly what the design says of every row."""
+
+from pathlib import Path
+
+import pytest
+
+from batch_resend.durations import timestamp
+from batch_resend.intake import Field, ListSource, RecordSource
+from batch_resend.model import RunState
+from batch_resend.report import write_report
+from tests.journal.conftest import NOON, Clock
+from tests.report.carried import SCRIPT, Report, carried, reported, two_lists, write_list
+
+pytestmark = pytest.mark.asyncio
+
+RESULT_COLUMNS = [
+    "file", "line", "order_id", "domain", "email", "email_domain", "locale", "status", "reason",
+    "http_status", "error_code", "attempts", "possible_duplicate", "first_attempt_at",
+    "last_attempt_at",
+]  # fmt: skip
+REQUEST_KEYS = [
+    "order_id", "locale", "entries", "status", "http_status", "error_code", "error_message",
+    "attempts", "possible_duplicate", "first_attempt_at", "last_attempt_at", "source",
+]  # fmt: skip
+
+
+def at(seconds: float) -> str:
+    """Return so many seconds after noon, as reports have times."""
+    return timestamp(NOON + seconds)
+
+
+async def test_results_csv_has_a_line_a_row_in_the_order_of_the_lists(tmp_path: Path) -> None:
+    found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    first, second = str(tmp_path / "first.csv"), str(tmp_path / "second.csv")
+    assert found.table("results.csv")[0] == RESULT_COLUMNS
+    assert [(r["file"], r["line"], r["order_id"], r["status"])
+            for r in found.records("results.csv")] == [
+        (first, "2", "11", "sent"),
+        (first, "3", "12", "refused"),
+        (first, "4", "11", "sent"),
+        (first, "5", "", "rejected"),
+        (first, "6", "13", "failed"),
+        (first, "8", "11", "duplicate"),
+        (first, "9", "14", "in_doubt"),
+        (second, "2", "15", "not_attempted"),
+        (second, "3", "13", "failed"),
+        (second, "4", "14", "duplicate"),
+        (second, "5", "12", "rejected"),
+        (second, "6", "", "rejected"),
+    ]  # fmt: skip
+
+
+async def test_a_line_of_results_csv_says_all_of_its_row(tmp_path: Path) -> None:
+    found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    lines = {(r[0], r[1]): r[2:] for r in found.table("results.csv")}
+    first, second = str(tmp_path / "first.csv"), str(tmp_path / "second.csv")
+    assert lines[first, "2"] == [
+        "11", "b.example", "admin@b.example", "", "de", "sent", "", "204", "", "3", "yes",
+        at(0), at(2),
+    ]  # fmt: skip
+    assert lines[first, "3"] == [
+        "12", "a.example", "admin@a.example", "", "", "refused", "no such field", "400",
+        "bad_request_format", "1", "no", at(3), at(3),
+    ]  # fmt: skip
+    assert lines[first, "9"] == [
+        "14", "", "", "", "", "in_doubt", "the connection broke", "", "", "1", "no", at(6), at(6),
+    ]  # fmt: skip
+    assert lines[second, "2"] == [
+        "15", "a.example", "admin@a.example", "", "", "not_attempted", *[""] * 3, "0", "no", "", "",
+    ]  # fmt: skip
+    duplicate, ambiguous, malformed = lines[first, "8"], lines[second, "5"], lines[first, "5"]
+    assert duplicate[5] == "duplicate"
+    assert f"line 2 of {first}" in duplicate[6]
+    assert ambiguous[5] == "rejected"
+    assert f"line 3 of {first}" in ambiguous[6]
+    assert "spreadsheet" in malformed[6]
+    for row in (duplicate, ambiguous, malformed):
+        assert row[7:] == [""] * 6
+
+
+async def test_a_row_of_several_entries_is_one_line(tmp_path: Path) -> None:
+    record = {
+        "order_id": 1,
+        "domain_approval_emails": [
+            {"domain": "a.example", "email": "x@up.example", "email_domain": "up.example"},
+            {"domain": "b.example", "email": "y@b.example"},
+        ],
+    }
+    found, _ = await reported(tmp_path, [RecordSource([record])], {})
+    (line,) = found.records("results.csv")
+    assert (line["domain"], line["email"]) == ("a.example; b.example", "x@up.example; y@b.example")
+    assert line["email_domain"] == "up.example"
+
+
+async def test_results_jsonl_has_a_line_a_request_with_all_rows_it_came_from(
+    tmp_path: Path,
+) -> None:
+    found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    first, second = str(tmp_path / "first.csv"), str(tmp_path / "second.csv")
+    requests = found.requests
+    assert all(list(request) == REQUEST_KEYS for request in requests)
+    assert requests[0] == {
+        "order_id": "11",
+        "locale": "de",
+        "entries": [
+            {"domain": "a.example", "email": "admin@a.example"},
+            {"domain": "b.example", "email": "admin@b.example"},
+        ],
+        "status": "sent",
+        "http_status": 204,
+        "error_code": None,
+        "error_message": None,
+        "attempts": 3,
+        "possible_duplicate": True,
+        "first_attempt_at": at(0),
+        "last_attempt_at": at(2),
+        "source": [{"file": first, "line": line} for line in (2, 4, 8)],
+    }
+    assert requests[1] == {
+        "order_id": "12",
+        "locale": None,
+        "entries": [{"domain": "a.example", "email": "admin@a.example"}],
+        "status": "refused",
+        "http_status": 400,
+        "error_code": "bad_request_format",
+        "error_message": "no such field",
+        "attempts": 1,
+        "possible_duplicate": False,
+        "first_attempt_at": at(3),
+        "last_attempt_at": at(3),
+        "source": [{"file": first, "line": 3}],
+    }
+    assert [(r["order_id"], r["status"], r["attempts"]) for r in requests[2:]] == [
+        ("13", "failed", 2), ("14", "in_doubt", 1), ("15", "not_attempted", 0),
+    ]  # fmt: skip
+    assert requests[2]["source"] == [{"file": first, "line": 6}, {"file": second, "line": 3}]
+    assert (requests[4]["first_attempt_at"], requests[4]["http_status"]) == (None, None)
+
+
+async def test_an_entry_names_its_email_domain_only_where_it_has_one(tmp_path: Path) -> None:
+    source = RecordSource(
+        [
+            {"order_id": 1, "domain": "a.b.example", "email": "x@b.example"},
+            {"order_id": 1, "domain": "c.example", "email": "x@b.example", "email_domain": "b.cc"},
+        ]
+    )
+    found, _ = await reported(tmp_path, [source], {})
+    assert found.requests[0]["entries"] == [
+        {"domain": "a.b.example", "email": "x@b.example"},
+        {"domain": "c.example", "email": "x@b.example", "email_domain": "b.cc"},
+    ]
+
+
+async def test_a_skipped_request_says_when_and_by_which_run_it_was_sent(tmp_path: Path) -> None:
+    path = write_list(tmp_path, "a.csv", "order_id", "1", "2")
+    clock = Clock()
+    async with carried(tmp_path, [ListSource(path)], {"1": "204"}, clock=clock) as (_, first):
+        pass
+    async with carried(tmp_path, [ListSource(path)], {}, clock=clock) as (journal, run):
+        await write_report(journal.reader, run, tmp_path / "report")
+    skipped, other = Report(tmp_path / "report").requests
+    assert skipped["status"] == "skipped"
+    assert skipped["error_message"] == f"sent {at(1)} by run {first.id}"
+    assert (skipped["attempts"], skipped["first_attempt_at"]) == (0, None)
+    assert other["status"] == "not_attempted"
+
+
+async def test_requests_of_one_order_in_two_languages_are_two_lines(tmp_path: Path) -> None:
+    path = write_list(tmp_path, "a.csv", "order_id,locale", "1,en", "1,de", "1,en")
+    found, _ = await reported(tmp_path, [ListSource(path)], {})
+    assert [(r["locale"], [s["line"] for s in r["source"]]) for r in found.requests] == [
+        ("en", [2, 4]),
+        ("de", [3]),
+    ]
+
+
+async def test_rejected_csv_has_file_line_reason_and_the_row_as_it_stood(tmp_path: Path) -> None:
+    found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    first, second = str(tmp_path / "first.csv"), str(tmp_path / "second.csv")
+    heading, *lines = found.table("rejected.csv")
+    assert heading == ["file", "line", "reason", "Order ID", "Note", "Domain", "Email", "Locale"]
+    assert [line[:2] for line in lines] == [[first, "5"], [second, "5"], [second, "6"]]
+    assert [line[3:] for line in lines] == [
+        ["1e9", "'=1+1", "x.example", "admin@x.example", ""],
+        ["12", "ambiguous", "", "", ""],
+        ["", "no order", "", "", ""],
+    ]
+    assert all(line[2] for line in lines)
+
+
+async def test_rows_of_lists_with_different_headings_are_rejected_as_one_text(
+    tmp_path: Path,
+) -> None:
+    """A CSV row as a line of CSV, a JSON row as its text."""
+    sources = [
+        ListSource(write_list(tmp_path, "a.csv", "order_id,note", 'x,"a, ""b"""', "1,")),
+        ListSource(write_list(tmp_path, "b.jsonl", '{"order_id": "y",  "note": "ü"}', "[1]")),
+    ]
+    found, _ = await reported(tmp_path, sources, {})
+    heading, *lines = found.table("rejected.csv")
+    assert heading == ["file", "line", "reason", "row"]
+    assert [line[3] for line in lines] == [
+        'x,"a, ""b"""',
+        '{"order_id": "y",  "note": "ü"}',
+        "[1]",
+    ]
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0"]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+async def test_no_cell_of_rejected_csv_runs_as_a_formula(tmp_path: Path, formula: str) -> None:
+    quoted = '"' + formula.replace('"', '""') + '"'
+    path = write_list(tmp_path, "a.csv", "note,order_id", f"{quoted},x")
+    found, _ = await reported(tmp_path, [ListSource(path)], {})
+    assert found.table("rejected.csv")[1][3:] == [f"'{formula}", "x"]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+async def test_no_heading_of_rejected_csv_runs_as_a_formula(tmp_path: Path, formula: str) -> None:
+    path = write_list(tmp_path, "a.csv", f'order_id,"{formula}"', "x,")
+    found, _ = await reported(tmp_path, [ListSource(path)], {})
+    assert found.table("rejected.csv")[0][4] == f"'{formula}"
+
+
+async def test_no_cell_of_results_csv_runs_as_a_formula(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_list(
+        tmp_path,
+        "=list.csv",
+        "order_id,domain,email",
+        "1,a.example,=x+y@a.example",
+        "2,a.example,-x@a.example",
+        "x,,",
+    )
+    found, _ = await reported(tmp_path, [ListSource("=list.csv")], {})
+    lines = found.records("results.csv")
+    assert [line["email"] for line in lines] == ["'=x+y@a.example", "'-x@a.example", ""]
+    assert {line["file"] for line in lines} == {"'=list.csv"}
+    assert found.requests[0]["entries"][0]["email"] == "=x+y@a.example"
+    assert found.requests[0]["source"][0]["file"] == "=list.csv"
+
+
+async def test_unsent_csv_has_its_cells_as_they_were_formulas_or_not(tmp_path: Path) -> None:
+    """It goes back into `send`: an apostrophe in front would make it another request."""
+    rows = [
+        ["=1+1", "1", "a.example", "+x@a.example"],
+        ["@note", "2", "", ""],
+        ['q "x", ü\n2', "3", " ", ""],
+    ]
+    lines = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]
+    path = write_list(tmp_path, "a.csv", "-note,number,domain,email", *lines)
+    found, _ = await reported(tmp_path, [ListSource(path, {Field.ORDER_ID: "number"})], {})
+    assert found.table("unsent.csv") == [["-note", "number", "domain", "email"], *rows]
+
+
+async def test_unsent_csv_has_just_the_accepted_rows_of_what_a_next_run_should_take(
+    tmp_path: Path,
+) -> None:
+    """Failed, in doubt and not attempted; not sent, refused, duplicate or rejected."""
+    found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    assert found.table("unsent.csv") == [
+        ["Order ID", "Note", "Domain", "Email", "Locale"],
+        ["13", 'fails, "ü"\nfor good', "a.example", "+admin@a.example", ""],
+        ["14", "in doubt", "", "", ""],
+        ["15", "left over", "a.example", "admin@a.example", ""],
+        ["13", "more", "b.example", "admin@b.example", ""],
+    ]
+
+
+async def test_unsent_csv_of_lists_without_one_heading_is_a_line_an_entry(tmp_path: Path) -> None:
+    nested = (
+        '{"order_id": 7, "domain_approval_emails": [{"domain": "A.example", "email": "x@a.example"}'
+        ', {"domain": "b.example", "email": "x@up.example", "email_domain": "up.example"}]}'
+    )
+    sources = [
+        ListSource(write_list(tmp_path, "a.jsonl", nested)),
+        ListSource(write_list(tmp_path, "b.csv", "order,language", " 8 ,de")),
+    ]
+    found, _ = await reported(tmp_path, sources, {})
+    assert found.table("unsent.csv") == [
+        ["order_id", "domain", "email", "email_domain", "locale"],
+        ["7", "a.example", "x@a.example", "", ""],
+        ["7", "b.example", "x@up.example", "up.example", ""],
+        ["8", "", "", "", "de"],
+    ]
+
+
+async def test_unsent_csv_has_the_headings_that_the_mapping_names(tmp_path: Path) -> None:
+    """So that it is read back with the same --map."""
+    mapping = {Field.ORDER_ID: "Nummer", Field.EMAIL: "Adresse"}
+    record = '{"Nummer": 7, "domain": "a.example", "Adresse": "x@a.example"}'
+    path = write_list(tmp_path, "a.jsonl", record)
+    found, _ = await reported(tmp_path, [ListSource(path, mapping)], {})
+    assert found.table("unsent.csv") == [
+        ["Nummer", "domain", "Adresse", "email_domain", "locale"],
+        ["7", "a.example", "x@a.example", "", ""],
+    ]
+
+
+async def test_a_run_of_which_all_was_sent_leaves_headings_only(tmp_path: Path) -> None:
+    path = write_list(tmp_path, "a.csv", "order_id,note", "1,x")
+    found, _ = await reported(tmp_path, [ListSource(path)], {"1": "204"}, RunState.COMPLETED)
+    assert found.table("unsent.csv") == [["order_id", "note"]]
+    assert found.table("rejected.csv") == [["file", "line", "reason", "order_id", "note"]]
+    assert len(found.table("results.csv")) == 2
