@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.durations import timestamp
 from batch_resend.journal.database import exclusive, reading_connection, writing_connection
@@ -34,6 +35,7 @@ from batch_resend.windows import Window
 
 Clock = Callable[[], float]  # seconds since the epoch
 
+_BATCH = 5_000
 CUT_OFF = "the program ended before an answer was recorded"
 
 # --- when the journal is opened -------------------------------------------------------------
@@ -75,10 +77,11 @@ _OWN_DOUBT = exists().where(
     attempts.c.ruling == Ruling.IN_DOUBT,
 )
 _OTHERS_DOUBT = exists().where(*_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.IN_DOUBT)
+# Only ever noted, never taken back: what this run sends meanwhile is a possible duplicate for good.
 _NOTE_OTHERS_DOUBTS = (
     update(requests)
-    .where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before != _OTHERS_DOUBT)
-    .values(doubted_before=_OTHERS_DOUBT)
+    .where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before.is_(False), _OTHERS_DOUBT)
+    .values(doubted_before=True)
 )
 # The same requests have the same numbers in both runs; only their rows may stand elsewhere.
 _NEW_PLACE = requests.alias("new_place")
@@ -111,6 +114,8 @@ _ACKNOWLEDGED_ELSEWHERE = (
     .join(runs, runs.c.number == attempts.c.run)
     .where(_OF_RUN, *_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.ACCEPTED, ~HAS_OUTCOME)
     .group_by(requests.c.number)
+    .order_by(requests.c.number)
+    .limit(_BATCH)
 )
 _HOLD_DOUBTS = insert(outcomes).from_select(
     ["run", "request", "status", "error_message"],
@@ -190,8 +195,9 @@ class Journal:
         return earlier
 
     async def discard(self, run: Run) -> None:
-        """Forget a run of which nothing was sent."""
-        await self._delete_plans([run.number])
+        """Forget a run that was never started; one that was is left as it is."""
+        if (await self.reader.run(run.id)).started_at is None:
+            await self._delete_plans([run.number])
 
     async def settle(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
         """Give their outcome to the orders that other runs, or an earlier start, have settled.
@@ -206,9 +212,7 @@ class Journal:
                 await connection.execute(forget, known)
             if cooldown_s > 0:
                 await connection.execute(_NOTE_OTHERS_DOUBTS, recent)
-                found = await connection.execute(_ACKNOWLEDGED_ELSEWHERE, recent)
-                while batch := found.fetchmany(5_000):
-                    await connection.execute(_SKIP, [_skip(run, record) for record in batch])
+                await _skip_acknowledged(connection, run, recent)
             if hold_doubts:
                 await connection.execute(_HOLD_DOUBTS, known)
 
@@ -276,6 +280,17 @@ async def read_journal(path: Path) -> AsyncIterator[JournalReader]:
     """Open the journal for reading, beside whoever writes it. Raises JournalError."""
     async with reading_connection(path) as connection:
         yield JournalReader(connection, path)
+
+
+async def _skip_acknowledged(
+    connection: AsyncConnection, run: Run, recent: dict[str, float]
+) -> None:
+    after = 0
+    while batch := (
+        await connection.execute(_ACKNOWLEDGED_ELSEWHERE, {**recent, "after": after})
+    ).all():
+        await connection.execute(_SKIP, [_skip(run, record) for record in batch])
+        after = batch[-1].number
 
 
 def _skip(run: Run, record: Record) -> dict[str, object]:

@@ -98,7 +98,7 @@ async def write_unsent(rows: Rows, inputs: Sequence[InputNote], file: TextIO) ->
     form = _common_form(inputs)
     table = csv.writer(file)
     # Unquoted, a first heading such as [Order] would pass for the beginning of JSON.
-    looks_like_json = form.columns[0].startswith(("{", "["))
+    looks_like_json = form.columns[0].lstrip().startswith(("{", "["))
     heading = csv.writer(file, quoting=csv.QUOTE_ALL) if looks_like_json else table
     heading.writerow(form.columns)
     async for row in rows:

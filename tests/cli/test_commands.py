@@ -7,10 +7,11 @@ import shlex
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from batch_resend.version import __version__
-from tests.cli.conftest import Desk, desk_with_ca, read_summary
+from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
 
 pytestmark = pytest.mark.asyncio
 
@@ -207,3 +208,21 @@ async def test_a_rehearsal_runs_a_command_against_a_simulator_of_its_own(desk: D
 async def test_a_rehearsal_ends_with_the_command_s_exit_code(desk: Desk) -> None:
     ended = await desk.run("simulate", "--", sys.executable, "-c", "raise SystemExit(7)")
     assert ended.code == 7
+
+
+async def test_a_simulator_left_running_tells_its_books_until_it_is_ended(desk: Desk) -> None:
+    desk.write_list(12)
+    simulator = await desk.start("simulate", "--key", desk.environment["DIGICERT_API_KEY"])
+    assert simulator.stdout is not None
+    base_url = (await simulator.stdout.readline()).decode().split()[-1]
+    books_url = (await simulator.stdout.readline()).decode().split()[2]
+
+    sent = await desk.run("send", "orders.csv", "--base-url", base_url)
+    assert sent.code == 0, sent.err
+    async with aiohttp.ClientSession() as session, session.get(books_url) as answer:
+        books = await answer.json()
+    assert books["mails"] == books["requests"] == 12
+    assert books["windows"][1] == {"limit": "100/5s", "peak": 12, "refused": 0}
+
+    simulator.terminate()
+    assert (await ended(simulator)).code == 0

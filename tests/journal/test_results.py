@@ -78,6 +78,23 @@ async def test_a_possible_duplicate_stays_one_when_the_run_goes_on_later(
         assert (await journal.reader.tally(run)).possible_duplicates == 1
 
 
+async def test_a_doubt_elsewhere_still_counts_for_an_order_that_is_tried_again_later(
+    path: Path, clock: Clock
+) -> None:
+    """Three mails may have gone out: the other run's, and both of this one."""
+    async with opened(path, clock) as journal:
+        other = await plan(journal, orders(7))
+        await send(journal, clock, other, {"7": "lost in_doubt"})
+        await journal.finish(other, RunState.COMPLETED)
+        clock.now += 19 * HOUR
+        run = await plan(journal, orders(7))
+        await send(journal, clock, run, {"7": "lost"}, cooldown_s=20 * HOUR)
+        assert (await journal.reader.tally(run)).possible_duplicates == 1
+        clock.now += 2 * HOUR
+        await send(journal, clock, run, {"7": "204"}, cooldown_s=20 * HOUR)
+        assert (await journal.reader.tally(run)).possible_duplicates == 2
+
+
 async def test_a_result_says_what_the_last_answer_said(path: Path, clock: Clock) -> None:
     """Of a settled order its outcome; of one that is still open its last attempt."""
     script = {"1": "503 404", "2": "lost 503", "3": "503 failed", "4": "lost in_doubt"}

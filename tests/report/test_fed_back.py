@@ -171,7 +171,17 @@ async def test_rows_that_name_no_language_are_read_back_with_the_same_one(tmp_pa
     assert await assert_fed_back(tmp_path, sources, locale="fr") == {"3", "4", "5"}
 
 
-@pytest.mark.parametrize("heading", ["[Order ID]", "{order id}", "["])
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "[Order ID]",
+        "{order id}",
+        "[",
+        pytest.param(
+            " [Order ID]",
+        ),
+    ],
+)
 async def test_a_first_heading_that_looks_like_json(tmp_path: Path, heading: str) -> None:
     mapping = {Field.ORDER_ID: "number"}
     path = tmp_path / "a.csv"
