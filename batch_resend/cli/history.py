@@ -8,7 +8,8 @@ import click
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.options import journal_option, option
 from batch_resend.cli.summary import show_summary
-from batch_resend.journal import read_journal
+from batch_resend.journal import held_by, read_journal
+from batch_resend.model import Run, RunState
 from batch_resend.report import Summary, make_summary, write_report
 
 
@@ -17,21 +18,31 @@ from batch_resend.report import Summary, make_summary, write_report
 def runs(journal: Path) -> int:
     """List all runs, the newest first."""
 
-    async def summaries() -> list[Summary]:
+    async def states_and_summaries() -> list[tuple[str, Summary]]:
         async with read_journal(journal) as reader:
-            return [await make_summary(reader, run) for run in await reader.runs()]
+            return [
+                (_state(run, journal), await make_summary(reader, run))
+                for run in await reader.runs()
+            ]
 
-    found = anyio.run(summaries)
+    found = anyio.run(states_and_summaries)
     if not found:
         click.echo("No runs yet.")
-    for summary in found:
+    for state, summary in found:
         orders = summary.orders
         click.echo(
-            f"{summary.run_id}  {summary.state:<11}  "
-            f"{orders.sent + orders.skipped:>9,} of {orders.total:>9,} requests  "
-            f"{', '.join(note.path for note in summary.inputs)}"
+            f"{summary.run_id}  {state:<11}  {orders.total:>9,} requests: {orders.sent:,} sent, "
+            f"{orders.skipped:,} skipped  {', '.join(note.path for note in summary.inputs)}"
         )
     return ExitCode.ALL_WELL
+
+
+def _state(run: Run, journal: Path) -> str:
+    """Return where a run stands; one under way is told from one that was cut off."""
+    if run.state is not RunState.RUNNING:
+        return run.state.value
+    holder = held_by(journal)
+    return f"running ({holder})" if holder else RunState.INTERRUPTED.value
 
 
 @click.command()
@@ -41,22 +52,23 @@ def runs(journal: Path) -> int:
 def show(run_id: str, as_json: bool, journal: Path) -> int:
     """Show one run: its inputs, counts and reasons."""
 
-    async def summary() -> Summary:
+    async def state_and_summary() -> tuple[str, Summary]:
         async with read_journal(journal) as reader:
-            return await make_summary(reader, await reader.run(run_id))
+            run = await reader.run(run_id)
+            return _state(run, journal), await make_summary(reader, run)
 
-    found = anyio.run(summary)
-    click.echo(found.model_dump_json(indent=2) if as_json else _described(found))
+    state, found = anyio.run(state_and_summary)
+    click.echo(found.model_dump_json(indent=2) if as_json else _described(found, state))
     return ExitCode.ALL_WELL
 
 
-def _described(summary: Summary) -> str:
+def _described(summary: Summary, state: str) -> str:
     orders, rows, requests = (
         ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts)
         for counts in (summary.orders, summary.rows, summary.requests)
     )
     lines = [
-        f"run       {summary.run_id}, {summary.state}",
+        f"run       {summary.run_id}, {state}",
         f"why       {summary.stop_reason}" if summary.stop_reason else "",
         f"started   {summary.started_at or 'never'}",
         f"finished  {summary.finished_at or 'not yet'}",

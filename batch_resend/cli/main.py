@@ -64,8 +64,12 @@ def main() -> NoReturn:
         os._exit(SIGNAL_BASE + 2)
     except BrokenPipeError:
         code = SIGNAL_BASE + signal.SIGPIPE
+    except OSError as error:
+        click.echo(f"batch-resend: the output cannot be written: {error.strerror}", err=True)
+        code = ExitCode.NOT_STARTED
     for stream in (sys.stdout, sys.stderr):
-        _finish(stream)
+        if stream is not None:
+            _finish(stream)
     sys.exit(code)
 
 

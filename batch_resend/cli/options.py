@@ -176,7 +176,8 @@ send_options = together(
 strict_option = option("--strict", is_flag=True, help="Send nothing if any row is rejected.")
 
 log_options = together(
-    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_RESEND_QUIET", help="Only errors."),
+    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_RESEND_QUIET",
+                 help="Only the summary and errors."),
     click.option("-v", "--verbose", is_flag=True, envvar="BATCH_RESEND_VERBOSE",
                  help="Every attempt."),
     option("--log-format", type=click.Choice(["text", "json"]), default="text",
@@ -249,7 +250,9 @@ def read_config(path: Path, commands: Iterable[click.Command]) -> dict[str, dict
             unknown -= names
             for key, value in values.items():
                 if key.replace("_", "-") in names and isinstance(param, click.Option):
-                    of_command[param.name or ""] = _as_words(value)
+                    words = _as_words(value)
+                    alone = param.multiple and isinstance(words, str)
+                    of_command[param.name or ""] = [words] if alone else words
     if unknown:
         raise SettingsError(f"--config {path}: there is no option {', '.join(sorted(unknown))}")
     return defaults
@@ -261,7 +264,7 @@ def _as_words(value: Any) -> Any:
 
 
 _CARRIED_ON = (
-    "journal", "base_url", "region", "api_key_file", "limits", "mapping", "locale", "in_doubt",
+    "journal", "base_url", "region", "api_key_file", "limits", "mapping", "locale",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The plan, before anything is sent."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 import click
@@ -10,11 +11,26 @@ from batch_resend.journal import JournalReader
 from batch_resend.model import OrderStatus, Plan, RowStatus
 from batch_resend.windows import Window
 
-FIRST_REJECTS = 5
+
+@dataclass(frozen=True, slots=True)
+class Rejects:
+    """How many rejected rows a plan lists, and where the others are."""
+
+    shown: int
+    elsewhere: str
+
+
+BEFORE_SENDING = Rejects(5, "all are in rejected.csv of the report")
+WHEN_CHECKING = Rejects(10, "-v lists them")
+WHEN_CHECKING_CLOSELY = Rejects(100_000, "mend these first")
 
 
 async def show_plan(
-    plan: Plan, reader: JournalReader, windows: Sequence[Window], to: TextIO
+    plan: Plan,
+    reader: JournalReader,
+    windows: Sequence[Window],
+    to: TextIO,
+    rejects: Rejects,
 ) -> None:
     """Print what a run is about to do."""
     rows, settled = plan.rows, plan.settled
@@ -38,14 +54,14 @@ async def show_plan(
     limits = " and ".join(map(str, windows)) or "no limit"
     say("time", f"{format_duration(plan.duration_s)} at the least, within {limits}")
     if rows[RowStatus.REJECTED]:
-        await _show_rejects(plan, reader, to)
+        await _show_rejects(plan, reader, to, rejects)
 
 
-async def _show_rejects(plan: Plan, reader: JournalReader, to: TextIO) -> None:
+async def _show_rejects(plan: Plan, reader: JournalReader, to: TextIO, rejects: Rejects) -> None:
     inputs = await reader.inputs(plan.run)
     click.echo("Rejected", file=to)
-    for row in await reader.first_rejected(plan.run, FIRST_REJECTS):
+    for row in await reader.first_rejected(plan.run, rejects.shown):
         click.echo(f"  {inputs[row.input_ordinal].name}, line {row.line}: {row.reason}", file=to)
-    more = plan.rows[RowStatus.REJECTED] - FIRST_REJECTS
+    more = plan.rows[RowStatus.REJECTED] - rejects.shown
     if more > 0:
-        click.echo(f"  and {more:,} more, all in rejected.csv of the report", file=to)
+        click.echo(f"  and {more:,} more: {rejects.elsewhere}", file=to)

@@ -26,13 +26,20 @@ from batch_resend.cli.options import (
     strict_option,
     windows_of,
 )
-from batch_resend.cli.plan import show_plan
+from batch_resend.cli.plan import (
+    BEFORE_SENDING,
+    WHEN_CHECKING,
+    WHEN_CHECKING_CLOSELY,
+    show_plan,
+)
 from batch_resend.cli.progress import follow
 from batch_resend.cli.summary import show_summary
 from batch_resend.errors import ReportError
 from batch_resend.intake import ListSource
 from batch_resend.journal import open_journal, read_journal
 from batch_resend.model import Plan, RowStatus, RunState
+
+SAME_SIGNAL_S = 0.5
 
 inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 
@@ -59,10 +66,10 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     INPUT is a CSV or JSONL file, or - for standard input.
     """
     _set_up_logs(options)
-    return anyio.run(_check, _sources(inputs, options), options["limits"])
+    return anyio.run(_check, _sources(inputs, options), options["limits"], options["verbose"])
 
 
-async def _check(sources: Sequence[ListSource], limits: Sequence[str]) -> int:
+async def _check(sources: Sequence[ListSource], limits: Sequence[str], closely: bool) -> int:
     windows = windows_of(limits)
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
         async with open_journal(Path(folder) / "check.db") as journal:
@@ -70,7 +77,8 @@ async def _check(sources: Sequence[ListSource], limits: Sequence[str]) -> int:
             await stage(sources, staging)
             run = await journal.finish_planning(run, staging, take_up_since=0.0)
             plan = await make_plan(journal.reader, run, windows, taken_up=False)
-            await show_plan(plan, journal.reader, windows, sys.stdout)
+            rejects = WHEN_CHECKING_CLOSELY if closely else WHEN_CHECKING
+            await show_plan(plan, journal.reader, windows, sys.stdout, rejects)
     return ExitCode.NOT_ALL_SENT if plan.rows[RowStatus.REJECTED] else ExitCode.ALL_WELL
 
 
@@ -122,7 +130,7 @@ async def _resume(run_id: str | None, options: dict[str, Any], manner: Manner) -
 async def _carry_out(batch: Batch, plan: Plan, manner: Manner) -> int:
     """Show the plan, ask, send, report; return the exit code."""
     if not manner.quiet:
-        await show_plan(plan, batch.reader, batch.settings.windows, sys.stderr)
+        await show_plan(plan, batch.reader, batch.settings.windows, sys.stderr, BEFORE_SENDING)
     if manner.strict and plan.rows[RowStatus.REJECTED]:
         reason = f"--strict: {plan.rows[RowStatus.REJECTED]} rows were rejected; nothing was sent"
         await batch.decline(plan, reason)
@@ -164,12 +172,17 @@ async def _report(batch: Batch, plan: Plan, manner: Manner) -> int:
 
 async def _stop_on_signal(sending: Sending, caught: list[int]) -> None:
     """Let the first signal end the run in good order, and the second one end it at once."""
+    again_from = 0.0
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async for number in signals:
+            now = anyio.current_time()
+            if caught and now < again_from:
+                continue  # one request to stop may come twice: to the process and to its group
             if caught:
                 # All that matters is in the journal: the next start goes on from there.
                 os._exit(SIGNAL_BASE + number)
             caught.append(number)
+            again_from = now + SAME_SIGNAL_S
             sending.stop(f"interrupted by {signal.Signals(number).name}")
             with suppress(OSError):  # the terminal may be what has gone
                 click.echo(
@@ -199,6 +212,6 @@ def _set_up_logs(options: dict[str, Any]) -> None:
 
 def _confirmed(plan: Plan) -> bool:
     """Ask a person whether to send; where there is none, the command line was the answer."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         return True
     return click.confirm(f"Send {plan.to_send:,} requests now?", err=True)

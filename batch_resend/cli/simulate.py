@@ -29,7 +29,7 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
     "-- batch-resend send orders.csv",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
-@click.option("--port", type=int, default=0, show_default="any free one")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="any free one")
 @click.option("--key", help="The only API key that is accepted; otherwise any is.")
 @click.option(
     "--limit",
@@ -86,6 +86,11 @@ def _settings(options: dict[str, Any]) -> SimulatorSettings:
 
 async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: Path | None) -> int:
     simulator = Simulator(settings)
+    try:
+        if books:
+            books.touch()
+    except OSError as error:
+        raise SettingsError(f"simulate: --books {books}: {error.strerror}") from None
     try:
         async with simulator:
             if command:

@@ -28,7 +28,7 @@ def show_summary(summary: Summary, folder: Path, options: str) -> None:
     click.echo(
         f"  requests  {requests.attempts:,} made, {requests.retries:,} of them retries, "
         f"{requests.rate_limited:,} answered with 429, "
-        f"{requests.possible_duplicates:,} possible duplicates"
+        f"{requests.possible_duplicates:,} possible duplicate mails"
     )
     click.echo(f"Report: {folder}")
     for line in _next_steps(summary, folder, options):
@@ -43,18 +43,26 @@ def _next_steps(summary: Summary, folder: Path, options: str) -> list[str]:
             f"{orders.skipped:,} skipped: acknowledged within the cooldown, {folder}/results.csv "
             "says when and by which run; --again sends them again."
         )
-    if summary.state != "completed":
+    unsent = f"batch-resend send {folder}/unsent.csv{options}"
+    if summary.started_at is None:
+        steps.append("To send: mend the rejected rows, or leave out --strict.")
+    elif summary.state != "completed":
         steps.append(f"To go on: batch-resend resume {summary.run_id}{options}")
-    elif orders.failed or orders.in_doubt or orders.not_attempted:
-        steps.append(f"To send what is left: batch-resend send {folder}/unsent.csv{options}")
+    elif orders.failed or orders.not_attempted:
+        steps.append(f"To send what is left: {unsent}")
+    if summary.state == "completed" and orders.in_doubt:
+        steps.append(
+            f"{orders.in_doubt:,} in doubt: they may have been mailed. To mail them once more: "
+            f"{unsent} --in-doubt retry"
+        )
     if orders.refused:
         steps.append(
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
         )
-    if summary.rows.rejected:
-        rows, them = ("row", "it") if summary.rows.rejected == 1 else ("rows", "them")
+    if rejected := summary.rows.rejected:
+        rows, them = ("row", "it") if rejected == 1 else ("rows", "them")
         steps.append(
-            f"{summary.rows.rejected:,} rejected {rows}: mend {them} in {folder}/rejected.csv "
-            "and send that."
+            f"{rejected:,} rejected {rows}: {folder}/rejected.csv says why; mend {them} and send "
+            f"{them} again."
         )
     return steps

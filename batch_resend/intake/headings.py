@@ -33,6 +33,7 @@ _FIELD_OF_HEADING = {
     "locale": Field.LOCALE,
     "language": Field.LOCALE,
 }
+_OTHER_DELIMITERS = re.compile(r"[;\t|]")
 _BETWEEN_WORDS = re.compile(r"[\s_.\-#]+")
 
 Columns = Mapping[Field, int]
@@ -69,6 +70,10 @@ def find_columns(headings: Sequence[str], mapping: Mapping[Field, str], where: s
             )
         columns[known] = index
     if Field.ORDER_ID not in columns:
+        if len(names) == 1 and (found := _OTHER_DELIMITERS.search(names[0])):
+            raise InputError(
+                f"{where}: the columns seem to be separated by {found[0]!r}; a comma is expected"
+            )
         raise InputError(
             f"{where}: no column holds the order number; the columns are {_listed(names)}. "
             'Say which it is: --map order_id="COLUMN" (a list needs a heading row)'

@@ -57,11 +57,21 @@ class JsonRows:
             if not text:
                 continue
             try:
-                value = json.loads(text, parse_float=str)  # digits as they stand
+                # Numbers keep their digits as they stand.
+                value = json.loads(text, parse_float=str, object_pairs_hook=_each_key_once)
             except (ValueError, RecursionError) as error:
-                yield RejectedRow(number, f"not a JSON object: {error}", text)
+                yield RejectedRow(number, f"not a JSON object: {error}"[:300], text)
                 continue
             yield json_record(number, value, text, self._mapping)
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice")
+    return fields
 
 
 def json_record(

@@ -1,6 +1,7 @@
 """A file or standard input -> decoded lines, each with an end to its length."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -27,7 +28,9 @@ class Lines:
     """The lines of one list, read once. `sha256` is that of the bytes read so far."""
 
     def __init__(self, name: str) -> None:
-        self.name = "standard input" if name == STANDARD_INPUT else name
+        # A file's name may be bytes that are no text; what messages and reports say is.
+        shown = os.fsencode(name).decode("utf-8", "replace")
+        self.name = "standard input" if name == STANDARD_INPUT else shown
         self._path = name
         self._digest = hashlib.sha256()
 

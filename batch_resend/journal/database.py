@@ -55,6 +55,16 @@ def exclusive(path: Path, now: float) -> Iterator[None]:
         lock.release()
 
 
+def held_by(path: Path) -> str | None:
+    """Return which living process holds the journal, if one does."""
+    try:
+        told = Path(f"{path}.holder").read_text().strip()
+        os.kill(int(told.split()[1].rstrip(",")), 0)
+    except (OSError, ValueError, IndexError):
+        return None
+    return told
+
+
 def _told_by(holder: Path) -> str:
     try:
         return f" ({holder.read_text().strip()})"

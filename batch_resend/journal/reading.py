@@ -19,8 +19,9 @@ _STARTED = (*UNFINISHED, RunState.COMPLETED)
 
 _RUNS_NEWEST_FIRST = select(runs).where(runs.c.state.in_(_STARTED)).order_by(desc(runs.c.number))
 _RUN = select(runs).where(runs.c.id == bindparam("of_id"))
-_LATEST_UNFINISHED = _RUNS_NEWEST_FIRST.where(runs.c.state.in_(UNFINISHED)).limit(1)
-_UNFINISHED_OF_PLAN = _LATEST_UNFINISHED.where(
+_UNFINISHED_NEWEST = _RUNS_NEWEST_FIRST.where(runs.c.state.in_(UNFINISHED)).limit(1)
+_LATEST_UNFINISHED = _UNFINISHED_NEWEST.where(runs.c.started_at.is_not(None))
+_UNFINISHED_OF_PLAN = _UNFINISHED_NEWEST.where(
     runs.c.plan_digest == bindparam("of_digest"),
     func.coalesce(runs.c.finished_at, runs.c.started_at) >= bindparam("since"),
 )
@@ -76,7 +77,7 @@ class JournalReader(ResultReader):
         return [_run(record) for record in await self._all(_RUNS_NEWEST_FIRST)]
 
     async def latest_unfinished(self) -> Run | None:
-        """Return the newest run that did not complete."""
+        """Return the newest run that began to send and did not complete."""
         found = await self._all(_LATEST_UNFINISHED)
         return _run(found[0]) if found else None
 

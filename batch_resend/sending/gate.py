@@ -120,7 +120,10 @@ class Gate:
         if not own_affair:
             self._note_trouble(passage, order)
         is_down = self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE
-        advice = Advice.AGAIN if is_down and not own_affair else Advice.COUNT
+        # What may have been mailed counts, whatever the trouble: else it would be mailed on and on.
+        surely_not_done = verdict.ruling is Ruling.UNAVAILABLE
+        free = is_down and surely_not_done and not own_affair
+        advice = Advice.AGAIN if free else Advice.COUNT
         return (
             self._pause("the CA is in trouble", verdict, advice)
             if is_down and is_current

@@ -58,11 +58,13 @@ async def test_check_shows_the_plan_and_touches_neither_network_nor_journal(desk
 
 
 async def test_check_names_rejected_rows_with_line_and_reason(desk: Desk) -> None:
-    desk.write("list.csv", "order_id\n" + "\n".join("abcdefg"))
+    desk.write("list.csv", "order_id\n" + "\n".join("abcdefghijkl"))
     checked = await desk.run("check", "list.csv")
     assert checked.code == 3
     assert "list.csv, line 2: the order number is 'a': digits are expected" in checked.out
-    assert "and 2 more, all in rejected.csv" in checked.out
+    assert "and 2 more: -v lists them" in checked.out
+    closely = await desk.run("check", "-v", "list.csv")
+    assert "list.csv, line 13: the order number is 'l'" in closely.out
 
 
 async def test_runs_show_and_report_tell_of_earlier_runs_from_the_journal_alone(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk, results
+from tests.cli.conftest import Desk, desk_with_ca, results
 
 pytestmark = pytest.mark.asyncio
 
@@ -83,3 +83,16 @@ async def test_with_retry_all_are_sent_and_the_doubles_reported_are_the_doubles_
     assert summary["requests"]["possible_duplicates"] == ca.mails.total() - 500
     marked = {r["order_id"] for r in results(desk.report()) if r["possible_duplicate"]}
     assert marked == {number for number, count in ca.mails.items() if count > 1}
+
+
+async def test_an_outage_that_mails_and_never_answers_mails_no_order_beyond_its_attempts(
+    tmp_path: Path,
+) -> None:
+    faults = {"drop": 1.0}
+    async with desk_with_ca(tmp_path, faults=faults) as (desk, ca):
+        desk.write_list(12)
+        stopped = await desk.run("send", "orders.csv", "--max-attempts", "1", "--patience", "20s")
+        assert stopped.code in (3, 4)
+        assert max(ca.books.mails_per_order.values()) == 1
+        assert desk.summary()["requests"]["possible_duplicates"] == 0
+        assert desk.summary()["orders"]["in_doubt"] == len(ca.books.mails_per_order)
