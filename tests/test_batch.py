@@ -1,0 +1,148 @@
+"""The library: rows from anywhere, outcomes as they come, nothing of the process's touched."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from batch_resend import (
+    InputError,
+    JournalBusy,
+    OrderStatus,
+    RecordSource,
+    RunState,
+    Settings,
+    open_batch,
+)
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+
+pytestmark = pytest.mark.asyncio
+
+NO_WINDOWS = SimulatorSettings(windows=(), latency_s=(0.001, 0.02))
+
+
+def settings_for(ca: Simulator, folder: Path, **more: object) -> Settings:
+    """Return settings for a simulated CA."""
+    return Settings(
+        api_key=SecretStr("key"),
+        base_url=ca.base_url,
+        windows=(),
+        journal=folder / "journal.db",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def orders(*numbers: int) -> RecordSource:
+    """Return order-only rows."""
+    return RecordSource([{"order_id": number} for number in numbers])
+
+
+async def test_rows_may_come_from_an_async_iterable(tmp_path: Path) -> None:
+    async def rows() -> AsyncIterator[dict[str, object]]:
+        for number in range(1, 21):
+            yield {"order_id": number}
+
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        plan = await batch.plan([RecordSource(rows())])
+        async with batch.send(plan) as sending:
+            sent = [outcome async for outcome in sending]
+        assert {outcome.status for outcome in sent} == {OrderStatus.SENT}
+        assert len(sent) == plan.to_send == ca.books.mails == 20
+        assert sending.state is RunState.COMPLETED
+
+
+async def test_leaving_early_finishes_what_is_in_flight_and_the_run_can_be_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    async with Simulator(NO_WINDOWS) as ca:
+        async with open_batch(settings_for(ca, tmp_path, concurrency=4)) as batch:
+            plan = await batch.plan([orders(*range(1, 61))])
+            async with batch.send(plan) as sending:
+                async for _ in sending:
+                    break
+            assert sending.state is RunState.INTERRUPTED
+            summary = await batch.report(plan.run, tmp_path / "first")
+        assert summary.state == "interrupted"
+        assert summary.orders.sent == ca.books.mails < 60
+        assert summary.orders.in_doubt == 0
+
+        async with open_batch(settings_for(ca, tmp_path)) as batch:
+            rest = await batch.take_up()
+            assert rest.run.id == plan.run.id
+            async with batch.send(rest) as sending:
+                async for _ in sending:
+                    pass
+        assert ca.books.mails_per_order == {str(number): 1 for number in range(1, 61)}
+
+
+async def test_an_error_of_the_caller_comes_out_as_it_is_and_stops_the_run(
+    tmp_path: Path,
+) -> None:
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        plan = await batch.plan([orders(*range(1, 61))])
+        with pytest.raises(ZeroDivisionError):
+            async with batch.send(plan) as sending:
+                async for _ in sending:
+                    raise ZeroDivisionError
+        assert sending.state is RunState.INTERRUPTED
+        assert (await batch.report(plan.run, tmp_path)).orders.sent == ca.books.mails
+
+
+async def test_a_cancelled_caller_leaves_nothing_in_doubt(tmp_path: Path) -> None:
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        plan = await batch.plan([orders(*range(1, 61))])
+        with anyio.CancelScope() as scope:
+            async with batch.send(plan) as sending:
+                async for _ in sending:
+                    scope.cancel()
+        summary = await batch.report(plan.run, tmp_path)
+        assert summary.orders.sent == ca.books.mails == ca.books.requests
+        assert summary.orders.in_doubt == 0
+
+
+async def test_two_runs_in_one_process_do_not_disturb_each_other(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def run(folder: Path, ca: Simulator, *numbers: int) -> None:
+        folder.mkdir()
+        async with open_batch(settings_for(ca, folder)) as batch:
+            plan = await batch.plan([orders(*numbers)])
+            async with batch.send(plan) as sending:
+                async for _ in sending:
+                    pass
+
+    async with Simulator(NO_WINDOWS) as one, Simulator(NO_WINDOWS) as other:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run, tmp_path / "one", one, *range(1, 41))
+            tasks.start_soon(run, tmp_path / "other", other, *range(31, 71))
+        assert one.books.mails_per_order == {str(n): 1 for n in range(1, 41)}
+        assert other.books.mails_per_order == {str(n): 1 for n in range(31, 71)}
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_one_journal_serves_one_batch_at_a_time(tmp_path: Path) -> None:
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)):
+        with pytest.raises(JournalBusy, match="another run holds the journal"):
+            async with open_batch(settings_for(ca, tmp_path)):
+                pass
+
+
+async def test_a_plan_of_no_rows_is_an_error_and_leaves_no_run(tmp_path: Path) -> None:
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        with pytest.raises(InputError, match="there are no rows to send"):
+            await batch.plan([orders()])
+        assert await batch.reader.runs() == []
+
+
+async def test_an_error_in_the_callers_rows_leaves_no_run(tmp_path: Path) -> None:
+    async def rows() -> AsyncIterator[dict[str, object]]:
+        yield {"order_id": 1}
+        raise ZeroDivisionError
+
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        with pytest.raises(ZeroDivisionError):
+            await batch.plan([RecordSource(rows())])
+        plan = await batch.plan([orders(1)])
+        assert plan.orders == 1
