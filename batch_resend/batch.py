@@ -54,6 +54,7 @@ class Batch:
         self.settings = settings
         self._journal = journal
         self._clock = clock
+        self._has_sent = False
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -106,6 +107,9 @@ class Batch:
         """
         settings = self.settings
         reader = self._journal.reader
+        if self._has_sent:  # what was sent since this was planned is not sent again
+            plan = await self._plan_of(plan.run, taken_up=plan.taken_up)
+        self._has_sent = True
         limiter = await self._limiter()
         recorder = await self._journal.start(plan.run, settings.windows)
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)

@@ -122,6 +122,16 @@ async def test_two_runs_in_one_process_do_not_disturb_each_other(
     assert capfd.readouterr() == ("", "")
 
 
+async def test_two_plans_made_before_either_is_sent_mail_no_order_twice(tmp_path: Path) -> None:
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        for plan in (await batch.plan([orders(1, 2, 3)]), await batch.plan([orders(2, 3, 4)])):
+            async with batch.send(plan) as sending:
+                async for _ in sending:
+                    pass
+            assert sending.progress.done == sending.progress.total
+        assert ca.books.mails_per_order == {"1": 1, "2": 1, "3": 1, "4": 1}
+
+
 async def test_one_journal_serves_one_batch_at_a_time(tmp_path: Path) -> None:
     async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)):
         with pytest.raises(JournalBusy, match="another run holds the journal"):

@@ -109,7 +109,6 @@ class Staging:
 
         None: there is no request in it.
         """
-        plan_digest = blake2b(base_url.encode(), digest_size=16)
         grouping = _Grouping(self.run, base_url, self.input_names)
         batches: dict[Executable, list[Values]] = {_ADD_REQUEST: [], _ASSIGN_ROW: []}
         async with reader.begin():
@@ -119,13 +118,12 @@ class Staging:
             async for order_rows in _by_order(records):
                 for statement, values in grouping.changes(order_rows):
                     batches[statement].append(values)
-                    if statement is _ADD_REQUEST:
-                        plan_digest.update(values["digest"])  # type: ignore[arg-type]
                 if len(batches[_ASSIGN_ROW]) >= _BATCH:
                     await self._flush(batches)
-        batches[_SET_PLAN_DIGEST] = [{"of_run": self.run, "new_digest": plan_digest.digest()}]
+        digest = grouping.plan_digest.digest()
+        batches[_SET_PLAN_DIGEST] = [{"of_run": self.run, "new_digest": digest}]
         await self._flush(batches)
-        return plan_digest.digest() if grouping.requests_made else None
+        return digest if grouping.requests_made else None
 
     async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
         async with self.writer.transaction() as connection:
@@ -176,6 +174,7 @@ class _Grouping:
     base_url: str
     input_names: Sequence[str]
     requests_made: int = 0
+    plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
 
     def changes(self, order_rows: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
         """Yield what to write for all rows of one order, in canonical order."""
@@ -203,6 +202,8 @@ class _Grouping:
                 row, RowStatus.ACCEPTED if is_new else RowStatus.DUPLICATE, number, reason
             )
         order = Order(members[0].order_id, members[0].locale, _canonical(entries))
+        digest = order.digest(self.base_url)
+        self.plan_digest.update(digest)
         yield (
             _ADD_REQUEST,
             {
@@ -212,7 +213,7 @@ class _Grouping:
                 "order_id": order.order_id,
                 "locale": order.locale,
                 "entries": encode_entries(order.entries),
-                "digest": order.digest(self.base_url),
+                "digest": digest,
                 "doubted_before": False,
             },
         )
