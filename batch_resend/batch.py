@@ -134,11 +134,12 @@ class Batch:
             )
             work = asyncio.create_task(sender.run(reader.pending(plan.run), deliver))
             try:
-                yield Sending(sender, outcomes, settings.windows)
+                yield Sending(sender, outcomes, plan.duration_s)
             finally:
                 outcomes.close()
                 with anyio.CancelScope(shield=True):
-                    sender.stop(RunState.INTERRUPTED, LEFT_EARLY)
+                    if not work.done():
+                        sender.stop(RunState.INTERRUPTED, LEFT_EARLY)
                     await asyncio.wait([work])
                     await self._note_end(plan.run, sender)
             work.result()
@@ -197,11 +198,11 @@ class Sending:
         self,
         sender: Sender,
         outcomes: MemoryObjectReceiveStream[Outcome],
-        windows: Sequence[Window],
+        duration_s: float,
     ) -> None:
         self._sender = sender
         self._outcomes = outcomes
-        self.windows = windows
+        self.duration_s = duration_s  # what the windows dictate for all of it
 
     def __aiter__(self) -> AsyncIterator[Outcome]:
         return self._outcomes.__aiter__()

@@ -17,6 +17,7 @@ from batch_resend import (
     open_batch,
 )
 from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from batch_resend.model import Verdict
 
 pytestmark = pytest.mark.asyncio
 
@@ -156,3 +157,21 @@ async def test_an_error_in_the_callers_rows_leaves_no_run(tmp_path: Path) -> Non
             await batch.plan([RecordSource(rows())])
         plan = await batch.plan([orders(1)])
         assert plan.orders == 1
+
+
+async def test_an_error_in_batch_resend_itself_is_written_down_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_result: object) -> Verdict:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("batch_resend.batch.judge", broken)
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        plan = await batch.plan([orders(1, 2)])
+        with pytest.raises(ExceptionGroup):
+            async with batch.send(plan) as sending:
+                async for _ in sending:
+                    pass
+        (run,) = await batch.reader.runs()
+    assert run.state is RunState.STOPPED
+    assert run.stop_reason == "an error in batch-resend itself"

@@ -128,8 +128,9 @@ def _without_key(result: Reply | Fault, key: str) -> Reply | Fault:
     if isinstance(result, Fault):
         return replace(result, detail=result.detail.replace(key, KEY_SHOWN))
     body = result.body.replace(key.encode(), KEY_SHOWN.encode())
-    for length in range(len(key) - 1, 0, -1):  # the bound may have cut one in two
-        body = body.removesuffix(key[:length].encode())
+    if len(result.body) >= MAX_BODY_BYTES:  # the bound may have cut one in two
+        for length in range(len(key) - 1, 0, -1):
+            body = body.removesuffix(key[:length].encode())
     location = result.location and result.location.replace(key, KEY_SHOWN)
     retry_after = result.retry_after and result.retry_after.replace(key, KEY_SHOWN)
     return replace(result, body=body, location=location, retry_after=retry_after)

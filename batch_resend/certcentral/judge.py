@@ -18,6 +18,7 @@ MAX_MESSAGE = 500  # characters of what the CA says that are kept
 MAX_PAGE = 2_000  # characters of a page that are looked at: the patterns are not linear
 LONGEST_WAIT_S = 7 * 86_400.0  # that Retry-After may ask for
 
+_NO_API = frozenset((401, 405, 407, 501))  # of the key, or of something that is not the CA
 _PASSING = frozenset((408, 425))  # the server's own trouble, though numbered as the client's
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -53,7 +54,7 @@ def _ruling(reply: Reply, code: str | None) -> Ruling:
         return Ruling.ACCEPTED
     if status == 429:
         return Ruling.RATE_LIMITED
-    if status == 401 or 300 <= status < 400 or status == 405:
+    if status in _NO_API or 300 <= status < 400:
         return Ruling.HOPELESS
     if status == 404:
         # Only `not_found|...` of anything but the route speaks of this order.

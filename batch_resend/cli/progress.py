@@ -15,7 +15,6 @@ from batch_resend.batch import Sending
 from batch_resend.durations import format_duration
 from batch_resend.model import OrderStatus
 from batch_resend.sending import Flow
-from batch_resend.windows import dictated_time
 
 _BAR_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
@@ -92,5 +91,5 @@ def _pace(sending: Sending, elapsed_s: float) -> str:
         wait = format_duration(gate.paused_until - anyio.current_time())
         return f"paused: {gate.reason}; next try in {wait}"
     rate = progress.done / elapsed_s if elapsed_s > 0 else 0.0
-    left = format_duration(dictated_time(progress.total - progress.done, sending.windows))
-    return f"{rate:.1f}/s · {left} left"
+    share_left = 1 - progress.done / max(progress.total, 1)
+    return f"{rate:.1f}/s · {format_duration(sending.duration_s * share_left)} left"

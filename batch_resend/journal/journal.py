@@ -112,7 +112,13 @@ _ACKNOWLEDGED_ELSEWHERE = (
     select(requests.c.number, func.max(attempts.c.ended_at).label("sent_at"), runs.c.id)
     .join(attempts, attempts.c.digest == requests.c.digest)
     .join(runs, runs.c.number == attempts.c.run)
-    .where(_OF_RUN, *_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.ACCEPTED, ~HAS_OUTCOME)
+    .where(
+        _OF_RUN,
+        *_BY_ANOTHER_RUN_SINCE,
+        attempts.c.ruling == Ruling.ACCEPTED,
+        requests.c.number > bindparam("after"),
+        ~HAS_OUTCOME,
+    )
     .group_by(requests.c.number)
     .order_by(requests.c.number)
     .limit(_BATCH)

@@ -94,7 +94,7 @@ ANSWERS: list[tuple[str, int, bytes, Ruling, str | None, str | None]] = [
     ("500 may pass", 500, error("server_error", "Sorry."), UNAVAILABLE, "server_error", "Sorry."),
     ("500 is judged by its status even with a code of another one", 500,
      error("not_found|order", "?"), UNAVAILABLE, "not_found|order", "?"),
-    ("501 may pass", 501, b"", UNAVAILABLE, None, "HTTP 501"),
+    ("501: what knows no PUT is not the CA", 501, b"", HOPELESS, None, "HTTP 501"),
     ("502 in a gateway's HTML may pass", 502, HTML_502, UNAVAILABLE, None, "502 Bad Gateway"),
     ("503 may pass", 503, error("down", "Maintenance."), UNAVAILABLE, "down", "Maintenance."),
     ("504 may pass", 504, b"", UNAVAILABLE, None, "HTTP 504"),
