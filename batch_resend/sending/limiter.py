@@ -9,6 +9,9 @@ g' - W, and the last arrival a' >= g' >= a + W: they are not in one window of le
 latency, however it changes, brings more than N arrivals into a window, and a log of grants alone
 (which takes a for g) would not do.
 
+One case is outside of it: a request that timed out here and is still on its way (held up in a
+proxy, say) arrives after e. How long it may be held up nobody here can know.
+
 Of all the rules that know only g and e this one grants earliest: at any moment before e + W the
 request may have arrived just at e, and one more would be one too many.
 """
