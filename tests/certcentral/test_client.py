@@ -272,7 +272,7 @@ async def test_the_time_allowed_counts_from_the_calls_beginning_not_from_the_las
 
     async def step(visit: Visit) -> None:
         await visit.mail()
-        await asyncio.sleep(0.8 * allowed_s)
+        await asyncio.sleep(0.8 * allowed_s)  # a slow server, on a real socket
         await visit.send(b"HTTP/1.1 503 Said\r\nRetry-After: 9\r\nContent-Length: 9\r\n\r\n")
         await visit.hang()
 

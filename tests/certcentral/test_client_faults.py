@@ -251,7 +251,7 @@ async def test_an_answer_on_an_idle_connection_is_not_the_next_calls() -> None:
     async def twice(visit: Visit) -> None:
         await visit.mail()
         await visit.send(NO_CONTENT)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # a packet of its own, once the connection is idle
         await visit.send(NO_CONTENT)
 
     async with (
@@ -259,7 +259,7 @@ async def test_an_answer_on_an_idle_connection_is_not_the_next_calls() -> None:
         ca_at(server.base_url) as ca,
     ):
         assert isinstance(await ca.resend(order(1)), Reply)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # nothing tells a client that an idle connection has spoken
         assert isinstance(await ca.resend(order(2)), Fault)  # nobody acted on it
         assert server.mails == 1
 
