@@ -13,7 +13,7 @@ from batch_resend.errors import (
     SettingsError,
     UnknownRun,
 )
-from batch_resend.intake import Field, ListSource, RecordSource
+from batch_resend.intake import Field, ListSource, Reading, RecordSource
 from batch_resend.model import Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
 from batch_resend.report import Summary
 from batch_resend.settings import InDoubt, Region, Settings
@@ -34,6 +34,7 @@ __all__ = [
     "OrderStatus",
     "Outcome",
     "Plan",
+    "Reading",
     "RecordSource",
     "Region",
     "ReportError",

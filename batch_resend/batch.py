@@ -239,9 +239,7 @@ async def stage(sources: Sequence[Source], staging: Staging) -> None:
         async for batch in _batches(source):
             await staging.add_rows(batch)
         count = staging.rows_read - before
-        await staging.end_input(
-            source.name, source.sha256, source.columns, dict(source.fields.items()), count
-        )
+        await staging.end_input(source.name, source.sha256, source.form, count)
     if not staging.rows_read:
         raise InputError("there are no rows to send")
 

@@ -8,7 +8,8 @@ Unix epoch (UTC), durations are seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from json import dumps
@@ -24,6 +25,24 @@ class Entry:
     email: str
     email_domain: str | None = None
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it asks for: entries of one key are one mail, however the list spells them.
+
+        The part of an address after the @ is a domain name, and so the same in any case.
+        """
+        local, at, domain = self.email.rpartition("@")
+        return self.domain, f"{local}{at}{domain.lower()}", self.email_domain or ""
+
+
+class Note(StrEnum):
+    """Something about a row, or a whole order, that a person should know before it is sent."""
+
+    NOT_CONSTRUCTED = "not_constructed"  # an address that is none of the five usual ones
+    UNKNOWN_LOCALE = "unknown_locale"  # a code the CA's documentation does not name
+    SEVERAL_ADDRESSES = "several_addresses"  # for one domain; all are mailed
+    EMAIL_DOMAIN_FILLED_IN = "email_domain_filled_in"  # the address lives at a parent domain
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -34,6 +53,22 @@ class Row:
     entries: tuple[Entry, ...]
     locale: str | None
     raw: str  # as it stood: CSV cells as a JSON array, or the JSON text itself
+    skip: str | None = None  # why the list itself says that there is nothing to resend
+    notes: tuple[Note, ...] = ()
+
+
+class Problem(StrEnum):
+    """What is wrong with a rejected row."""
+
+    ORDER_ID = "order_id"  # no order number, or none that can be one
+    DOMAIN = "domain"  # a domain that is none
+    EMAIL = "email"  # an e-mail address that is none
+    EMAIL_DOMAIN = "email_domain"  # an e-mail domain that is none
+    LOCALE = "locale"  # not shaped like a locale code
+    PAIR = "pair"  # a domain without an address, the reverse, or several of both
+    STATUS = "status"  # an order status that the CA does not have
+    FORM = "form"  # cells beyond the heading, or no JSON record
+    AMBIGUOUS = "ambiguous"  # an order without domains beside rows of it with some
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +76,38 @@ class RejectedRow:
     """One row of a list that cannot be sent, and why."""
 
     line: int
+    problem: Problem
     reason: str
     raw: str
+    order_id: str | None = None  # where that much was understood
+
+
+class ListKind(StrEnum):
+    """What form a list has."""
+
+    CSV = "CSV"  # cells between delimiters
+    EXCEL = "Excel"  # the cells of a sheet
+    JSON = "JSON"  # objects: a line each, in an array, or as the CA's pages have them
+    RECORDS = "records"  # handed over by a program
+
+
+@dataclass(frozen=True, slots=True)
+class ListForm:
+    """How a list was read: enough to write what is left of it in the same form."""
+
+    kind: ListKind
+    columns: tuple[str, ...] = ()  # its heading row; empty where it has none
+    fields: Mapping[str, str] = field(
+        default_factory=dict
+    )  # field -> column, where the user said so
+    delimiter: str | None = None  # of a CSV list
+    encoding: str | None = None  # where it is not UTF-8
+    orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
+
+    @property
+    def is_table(self) -> bool:
+        """Whether its rows are rows of cells."""
+        return self.kind in (ListKind.CSV, ListKind.EXCEL)
 
 
 class RowStatus(StrEnum):
@@ -66,7 +131,8 @@ class Order:
 
     def digest(self, base_url: str) -> bytes:
         """Sixteen bytes that name what is asked of whom, whichever list or line it came from."""
-        asked = [base_url, self.order_id, self.locale, [entry_list(e) for e in self.entries]]
+        keys = [[*entry.key[:2], entry.email_domain] for entry in self.entries]
+        asked = [base_url, self.order_id, self.locale, keys]
         text = dumps(asked, ensure_ascii=True, separators=(",", ":"))
         return blake2b(text.encode(), digest_size=16).digest()
 
@@ -247,8 +313,7 @@ class InputNote:
 
     name: str
     sha256: str | None
-    columns: tuple[str, ...]  # its heading row; empty where it has none
-    fields: dict[str, str]  # field -> heading, where the user said so
+    form: ListForm
     rows: int
 
 

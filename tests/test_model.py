@@ -6,7 +6,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch_resend.model import Entry, FaultKind, Order, PlannedOrder, RejectedRow, Row, entry_list
+from batch_resend.model import (
+    Entry,
+    FaultKind,
+    Order,
+    PlannedOrder,
+    Problem,
+    RejectedRow,
+    Row,
+    entry_list,
+)
 
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
@@ -118,7 +127,7 @@ def test_every_kind_of_fault_is_judged_above() -> None:
         (ORDER, "locale"),
         (ORDER.entries[0], "email"),
         (Row(1, "1", (), None, ""), "line"),
-        (RejectedRow(1, "", ""), "reason"),
+        (RejectedRow(1, Problem.FORM, "", ""), "reason"),
     ],
 )
 def test_the_nouns_cannot_be_changed_and_can_be_keys(noun: object, field: str) -> None:

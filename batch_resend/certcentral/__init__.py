@@ -1,6 +1,11 @@
 """The CA: one call, what its answers mean, and a simulator to rehearse against."""
 
-from batch_resend.certcentral.client import CertCentral, open_certcentral
+from batch_resend.certcentral.client import (
+    CertCentral,
+    open_certcentral,
+    request_body,
+    request_path,
+)
 from batch_resend.certcentral.judge import judge, remedy
 
-__all__ = ["CertCentral", "judge", "open_certcentral", "remedy"]
+__all__ = ["CertCentral", "judge", "open_certcentral", "remedy", "request_body", "request_path"]

@@ -91,10 +91,7 @@ class CertCentral:
         return _without_key(await self._call(order), self.api_key.get_secret_value())
 
     async def _call(self, order: Order) -> Reply | Fault:
-        url = URL(
-            f"{self.base_url}/order/certificate/{quote(order.order_id, safe='')}/resend-emails",
-            encoded=True,
-        )
+        url = URL(self.base_url + request_path(order), encoded=True)
         exchange = _Exchange()
         try:
             async with (
@@ -160,6 +157,11 @@ def _broken_off(error: Exception, detail: str) -> Fault:
         # Raised for bytes that are no HTTP answer; whatever status it claims, the CA sent none.
         return Fault(FaultKind.GARBLED, f"the answer is not HTTP: {error.message}")
     return Fault(FaultKind.LOST, f"the connection broke: {detail}")
+
+
+def request_path(order: Order) -> str:
+    """Return where the call goes, below the base URL."""
+    return f"/order/certificate/{quote(order.order_id, safe='')}/resend-emails"
 
 
 def request_body(order: Order) -> bytes:

@@ -9,10 +9,11 @@ from typing import NoReturn, TextIO
 import click
 from platformdirs import user_config_path
 
+from batch_resend.cli.check import check
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.history import report, runs, show
 from batch_resend.cli.options import read_config
-from batch_resend.cli.send import check, resume, send
+from batch_resend.cli.send import resume, send
 from batch_resend.cli.simulate import simulate
 from batch_resend.errors import BatchResendError
 from batch_resend.version import __version__
@@ -33,8 +34,8 @@ from batch_resend.version import __version__
 def cli(context: click.Context, config: Path | None) -> None:
     """Resend the approval (DCV) e-mails of many CertCentral orders.
 
-    Reads CSV or JSONL lists of order, domain and e-mail, sends one request an order within the
-    CA's limits, and reports what became of every row. The API key comes from --api-key-file or
+    Reads lists of order, domain and e-mail (CSV, JSON, Excel), sends one request an order within
+    the CA's limits, and reports what became of every row. The API key comes from --api-key-file or
     the variable DIGICERT_API_KEY. Every option is also a variable, BATCH_RESEND_ and its name.
     """
     usual = user_config_path("batch-resend") / "config.toml"

@@ -5,9 +5,11 @@ file that --config names. Flags win over the environment, the environment over t
 """
 
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +17,7 @@ import click
 
 from batch_resend.durations import parse_duration
 from batch_resend.errors import SettingsError
-from batch_resend.intake import Field
+from batch_resend.intake import Field, Reading
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
     InDoubt,
@@ -27,6 +29,7 @@ from batch_resend.settings import (
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
 KEY_VARIABLE = "DIGICERT_API_KEY"
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +65,35 @@ class MappingType(click.ParamType[tuple[Field, str]]):
         return Field(name), column.strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A number of rows, or a part of all of them."""
+
+    text: str  # as a person writes it
+    number: float
+    is_percentage: bool
+
+    def is_exceeded(self, count: int, of: int) -> bool:
+        """Whether `count` of so many is more."""
+        return count * 100 > self.number * of if self.is_percentage else count > self.number
+
+
+class ShareType(click.ParamType[Share]):
+    """A number of rows, or a percentage."""
+
+    name = "N|N%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the share."""
+        if isinstance(value, Share):
+            return value
+        text = str(value).strip()
+        found = _SHARE.fullmatch(text)
+        if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
+            self.fail(f"{value!r}: write a number of rows, such as 50, or a percentage, 20%")
+        return Share(text, float(found[1]), bool(found[2]))
+
+
 DURATION = DurationType()
 
 
@@ -82,6 +114,8 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
+inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+
 journal_option = option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -99,6 +133,27 @@ list_options = together(
         help="Which column holds what; repeatable. Usual headings are known.",
     ),
     option("--locale", metavar="CODE", help="Language for rows that name none, such as en."),
+    option(
+        "--delimiter",
+        metavar="CHAR",
+        help="Between the cells of CSV lists: one character, or tab. Otherwise it is found.",
+    ),
+    option(
+        "--encoding",
+        metavar="NAME",
+        help="Of text that has no byte order mark and is not UTF-8, such as cp1252.",
+    ),
+    option(
+        "--no-header",
+        is_flag=True,
+        help="The lists have no heading row; --map counts columns, from 1.",
+    ),
+    option("--sheet", metavar="NAME", help="Of Excel files, where several have cells."),
+    option(
+        "--all-statuses",
+        is_flag=True,
+        help="Send whatever an export of the CA says of an order's status, validation, product.",
+    ),
 )
 
 limit_option = option(
@@ -173,7 +228,17 @@ send_options = together(
     option("--yes", is_flag=True, help="Don't ask before sending (asked only on a terminal)."),
 )
 
-strict_option = option("--strict", is_flag=True, help="Send nothing if any row is rejected.")
+hold_back_options = together(
+    option("--strict", is_flag=True, help="Send nothing if any row is rejected."),
+    option(
+        "--max-rejected",
+        type=ShareType(),
+        metavar="N|N%",
+        default="20%",
+        show_default=True,
+        help="Send nothing if more rows than that are rejected.",
+    ),
+)
 
 log_options = together(
     click.option("-q", "--quiet", is_flag=True, envvar="BATCH_RESEND_QUIET",
@@ -183,6 +248,23 @@ log_options = together(
     option("--log-format", type=click.Choice(["text", "json"]), default="text",
            show_default=True, help="How log lines look."),
 )  # fmt: skip
+
+
+def reading_of(options: dict[str, Any]) -> Reading:
+    """Return how lists are to be read. Raises SettingsError."""
+    delimiter = options["delimiter"]
+    try:
+        return Reading(
+            mapping=dict(options["mapping"]),
+            locale=options["locale"],
+            headed=not options["no_header"],
+            delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
+            encoding=options["encoding"],
+            sheet=options["sheet"],
+            all_statuses=options["all_statuses"],
+        )
+    except SettingsError as error:
+        raise SettingsError(f"--{error}") from None
 
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
@@ -264,7 +346,8 @@ def _as_words(value: Any) -> Any:
 
 
 _CARRIED_ON = (
-    "journal", "base_url", "region", "api_key_file", "limits", "mapping", "locale",
+    "journal", "base_url", "region", "api_key_file", "limits", "mapping", "locale", "delimiter",
+    "encoding", "no_header", "sheet", "all_statuses",
 )  # fmt: skip
 
 
@@ -276,6 +359,9 @@ def same_options(context: click.Context) -> str:
         if param.name not in _CARRIED_ON or given is not click.core.ParameterSource.COMMANDLINE:
             continue
         value = context.params[param.name]
+        if value is True:
+            words.append(param.opts[0])
+            continue
         for one in value if isinstance(value, tuple) else (value,):
             text = "=".join(one) if isinstance(one, tuple) else str(one)
             words += [param.opts[0], text]

@@ -7,61 +7,80 @@ from typing import TextIO
 import click
 
 from batch_resend.durations import format_duration
-from batch_resend.journal import JournalReader
-from batch_resend.model import OrderStatus, Plan, RowStatus
-from batch_resend.windows import Window
+from batch_resend.report import Kind, Preview
 
 
 @dataclass(frozen=True, slots=True)
-class Rejects:
-    """How many rejected rows a plan lists, and where the others are."""
+class Closeness:
+    """How closely a plan is shown."""
 
-    shown: int
-    elsewhere: str
-
-
-BEFORE_SENDING = Rejects(5, "all are in rejected.csv of the report")
-WHEN_CHECKING = Rejects(10, "-v lists them")
-WHEN_CHECKING_CLOSELY = Rejects(100_000, "mend these first")
+    first: int  # rows or orders of each kind, at most
+    other_rows: str  # where the others are
+    other_orders: str
 
 
-async def show_plan(
-    plan: Plan,
-    reader: JournalReader,
-    windows: Sequence[Window],
-    to: TextIO,
-    rejects: Rejects,
-) -> None:
+BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -v` lists them")
+WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
+WHEN_CHECKING_CLOSELY = Closeness(10_000, "mend these first", "see to these first")
+
+
+def show_plan(preview: Preview, to: TextIO, closeness: Closeness) -> None:
     """Print what a run is about to do."""
-    rows, settled = plan.rows, plan.settled
 
     def say(label: str, text: str) -> None:
         click.echo(f"  {label:<9} {text}", file=to)
 
-    if plan.taken_up:
-        click.echo(f"Run {plan.run.id} did not finish and goes on.", file=to)
+    rows = preview.rows
     click.echo("Plan", file=to)
+    for read in preview.inputs:
+        say("list", f"{read.path}: {read.form}, {read.rows:,} rows")
     say(
         "rows",
-        f"{sum(rows.values()):,} read: {rows[RowStatus.ACCEPTED]:,} accepted, "
-        f"{rows[RowStatus.DUPLICATE]:,} duplicate, {rows[RowStatus.REJECTED]:,} rejected",
+        f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
+        f"{rows.rejected:,} rejected",
     )
-    say("requests", f"{plan.orders:,} (an order, in one language), {plan.to_send:,} to send")
-    if skipped := settled.get(OrderStatus.SKIPPED):
-        say("skipped", f"{skipped:,} acknowledged within the cooldown; --again sends them again")
-    if held := settled.get(OrderStatus.IN_DOUBT):
-        say("in doubt", f"{held:,} may have been mailed before; --in-doubt retry sends them again")
-    limits = " and ".join(map(str, windows)) or "no limit"
-    say("time", f"{format_duration(plan.duration_s)} at the least, within {limits}")
-    if rows[RowStatus.REJECTED]:
-        await _show_rejects(plan, reader, to, rejects)
+    say(
+        "requests",
+        f"{preview.requests:,} for {preview.orders:,} orders (one an order and language), "
+        f"{preview.to_send:,} to send",
+    )
+    for skip in preview.skipped:
+        say("skipped", f"{skip.count:,}: {skip.text}")
+    if preview.skipped:
+        say("", "--all-statuses sends those too")
+    if preview.cooling_down:
+        say(
+            "skipped",
+            f"{preview.cooling_down:,} acknowledged within the cooldown; --again sends them again",
+        )
+    if preview.held:
+        say(
+            "in doubt",
+            f"{preview.held:,} may have been mailed before; --in-doubt retry sends them again",
+        )
+    if preview.recipients:
+        say("mails to", ", ".join(f"{one.text} {one.count:,}" for one in preview.recipients))
+    if preview.without_addresses:
+        say(
+            "",
+            f"{preview.without_addresses:,} without addresses: the CA mails all domains of the "
+            "order that wait",
+        )
+    limits = " and ".join(preview.limits) or "no limit"
+    say("time", f"{format_duration(preview.duration_s)} at the least, within {limits}")
+    _show_kinds("Rejected", "row", preview.rejected, to, closeness.other_rows)
+    _show_kinds("Worth a look", "order", preview.warnings, to, closeness.other_orders)
 
 
-async def _show_rejects(plan: Plan, reader: JournalReader, to: TextIO, rejects: Rejects) -> None:
-    inputs = await reader.inputs(plan.run)
-    click.echo("Rejected", file=to)
-    for row in await reader.first_rejected(plan.run, rejects.shown):
-        click.echo(f"  {inputs[row.input_ordinal].name}, line {row.line}: {row.reason}", file=to)
-    more = plan.rows[RowStatus.REJECTED] - rejects.shown
-    if more > 0:
-        click.echo(f"  and {more:,} more: {rejects.elsewhere}", file=to)
+def _show_kinds(title: str, of: str, kinds: Sequence[Kind], to: TextIO, elsewhere: str) -> None:
+    """Print what was found, by kind, with the first rows of each."""
+    if not kinds:
+        return
+    click.echo(title, file=to)
+    for kind in kinds:
+        some = f"{kind.count:,} {of}" + ("s" if kind.count > 1 else "")
+        click.echo(f"  {some}: {kind.text}", file=to)
+        for place in kind.first:
+            click.echo(f"    {place.file}, line {place.line}: {place.text}", file=to)
+        if (more := kind.count - len(kind.first)) > 0:
+            click.echo(f"    and {more:,} more: {elsewhere}", file=to)

@@ -1,9 +1,8 @@
-"""`check`, `send` and `resume`: from a list to a plan, and from a plan to a report."""
+"""`send` and `resume`: from a list to a plan, and from a plan to a report."""
 
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,35 +12,31 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.batch import Batch, Sending, make_plan, open_batch, stage
+from batch_resend.batch import Batch, Sending, open_batch
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
+    Share,
+    hold_back_options,
+    inputs_argument,
     limit_option,
     list_options,
     log_options,
+    reading_of,
     same_options,
     send_options,
     settings_of,
-    strict_option,
-    windows_of,
 )
-from batch_resend.cli.plan import (
-    BEFORE_SENDING,
-    WHEN_CHECKING,
-    WHEN_CHECKING_CLOSELY,
-    show_plan,
-)
+from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow
 from batch_resend.cli.summary import show_summary
 from batch_resend.errors import ReportError
 from batch_resend.intake import ListSource
-from batch_resend.journal import open_journal, read_journal
+from batch_resend.journal import read_journal
 from batch_resend.model import Plan, RowStatus, RunState
+from batch_resend.report import make_preview
 
 SAME_SIGNAL_S = 0.5
-
-inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +47,8 @@ class Manner:
     assume_yes: bool
     quiet: bool
     strict: bool
+    max_rejected: Share | None
     again: str  # the options that a next command needs as well
-
-
-@click.command(epilog="Example: batch-resend check orders.csv")
-@inputs_argument
-@list_options
-@limit_option
-@log_options
-def check(inputs: Sequence[str], **options: Any) -> int:
-    """Read lists and show the plan: rows, orders, rejects, time needed. Sends nothing.
-
-    INPUT is a CSV or JSONL file, or - for standard input.
-    """
-    _set_up_logs(options)
-    return anyio.run(_check, _sources(inputs, options), options["limits"], options["verbose"])
-
-
-async def _check(sources: Sequence[ListSource], limits: Sequence[str], closely: bool) -> int:
-    windows = windows_of(limits)
-    with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
-        async with open_journal(Path(folder) / "check.db") as journal:
-            run, staging = await journal.new_run("check", windows)
-            await stage(sources, staging)
-            run = await journal.finish_planning(run, staging, take_up_since=0.0)
-            plan = await make_plan(journal.reader, run, windows, taken_up=False)
-            rejects = WHEN_CHECKING_CLOSELY if closely else WHEN_CHECKING
-            await show_plan(plan, journal.reader, windows, sys.stdout, rejects)
-    return ExitCode.NOT_ALL_SENT if plan.rows[RowStatus.REJECTED] else ExitCode.ALL_WELL
 
 
 @click.command(
@@ -87,7 +56,7 @@ async def _check(sources: Sequence[ListSource], limits: Sequence[str], closely: 
 )
 @inputs_argument
 @list_options
-@strict_option
+@hold_back_options
 @limit_option
 @send_options
 @log_options
@@ -95,7 +64,7 @@ async def _check(sources: Sequence[ListSource], limits: Sequence[str], closely: 
 def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> int:
     """Read lists, send every order's mails once, and report on every row.
 
-    INPUT is a CSV or JSONL file, or - for standard input. Orders that the CA acknowledged
+    INPUT is a list of any form, or - for standard input. Orders that the CA acknowledged
     within the cooldown are skipped; a run of the same requests that did not finish goes on.
     """
     _set_up_logs(options)
@@ -130,9 +99,8 @@ async def _resume(run_id: str | None, options: dict[str, Any], manner: Manner) -
 async def _carry_out(batch: Batch, plan: Plan, manner: Manner) -> int:
     """Show the plan, ask, send, report; return the exit code."""
     if not manner.quiet:
-        await show_plan(plan, batch.reader, batch.settings.windows, sys.stderr, BEFORE_SENDING)
-    if manner.strict and plan.rows[RowStatus.REJECTED]:
-        reason = f"--strict: {plan.rows[RowStatus.REJECTED]} rows were rejected; nothing was sent"
+        await _show_plan(batch, plan)
+    if reason := _hold_back_reason(plan, manner):
         await batch.decline(plan, reason)
         return await _report(batch, plan, manner) or ExitCode.NOT_ALL_SENT
     if plan.to_send and not manner.assume_yes and not _confirmed(plan):
@@ -151,6 +119,28 @@ async def _carry_out(batch: Batch, plan: Plan, manner: Manner) -> int:
     if sending.state is RunState.INTERRUPTED and caught:
         return SIGNAL_BASE + caught[0]
     return ExitCode.STOPPED if sending.state is not RunState.COMPLETED else code
+
+
+async def _show_plan(batch: Batch, plan: Plan) -> None:
+    limits = [str(window) for window in batch.settings.windows]
+    preview = await make_preview(plan, batch.reader, limits, shown=BEFORE_SENDING.first)
+    if plan.taken_up:
+        click.echo(f"Run {plan.run.id} did not finish and goes on.", err=True)
+    show_plan(preview, sys.stderr, BEFORE_SENDING)
+
+
+def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
+    """Return why nothing is to be sent, so many rows being rejected."""
+    rejected, read = plan.rows[RowStatus.REJECTED], sum(plan.rows.values())
+    if manner.strict and rejected:
+        return f"--strict: {rejected:,} rows were rejected; nothing was sent"
+    limit = manner.max_rejected
+    if limit is not None and limit.is_exceeded(rejected, read):
+        return (
+            f"{rejected:,} of {read:,} rows were rejected, more than --max-rejected "
+            f"{limit.text}; nothing was sent"
+        )
+    return None
 
 
 async def _report(batch: Batch, plan: Plan, manner: Manner) -> int:
@@ -193,7 +183,8 @@ async def _stop_on_signal(sending: Sending, caught: list[int]) -> None:
 
 
 def _sources(inputs: Sequence[str], options: dict[str, Any]) -> list[ListSource]:
-    return [ListSource(path, dict(options["mapping"]), options["locale"]) for path in inputs]
+    reading = reading_of(options)
+    return [ListSource(path, reading) for path in inputs]
 
 
 def _manner(context: click.Context, options: dict[str, Any]) -> Manner:
@@ -202,6 +193,7 @@ def _manner(context: click.Context, options: dict[str, Any]) -> Manner:
         assume_yes=options["yes"],
         quiet=options["quiet"],
         strict=options.get("strict", False),
+        max_rejected=options.get("max_rejected"),
         again=same_options(context),
     )
 

@@ -40,12 +40,13 @@ def _next_steps(summary: Summary, folder: Path, options: str) -> list[str]:
     steps: list[str] = []
     if orders.skipped:
         steps.append(
-            f"{orders.skipped:,} skipped: acknowledged within the cooldown, {folder}/results.csv "
-            "says when and by which run; --again sends them again."
+            f"{orders.skipped:,} skipped: acknowledged within the cooldown (--again sends them "
+            "again), or not waiting for a mail, says their list (--all-statuses sends them). "
+            f"{folder}/results.csv says which, when and by which run."
         )
     unsent = f"batch-resend send {folder}/unsent.csv{options}"
     if summary.started_at is None:
-        steps.append("To send: mend the rejected rows, or leave out --strict.")
+        steps.append("To send: mend the rejected rows, or allow more (--max-rejected, --strict).")
     elif summary.state != "completed":
         steps.append(f"To go on: batch-resend resume {summary.run_id}{options}")
     elif orders.failed or orders.not_attempted:

@@ -20,6 +20,8 @@ _FLOAT_DIGITS = re.compile(r"([0-9]+)\.0+")
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
+_BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[_-][A-Za-z]{2,8})?")
 _KNOWN_SPELLING = {code.lower(): code for code in KNOWN_LOCALES}
@@ -32,6 +34,19 @@ class Malformed(ValueError):
 def shown(text: str) -> str:
     """Return a cell quoted and cut to a length that fits a message."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def trimmed(cell: str) -> str:
+    """Return a cell without blanks around it. Control characters stay, to be refused."""
+    return cell.strip(_BLANKS)
+
+
+def several(cell: str) -> list[str]:
+    """Return the texts of a cell, where `;`, `,` or blanks may stand between them."""
+    text = trimmed(cell)
+    if not _BETWEEN_TEXTS.search(text):
+        return [text] if text else []
+    return [one for one in _BETWEEN_TEXTS.split(text) if one]
 
 
 def order_number(value: object) -> str:
@@ -58,7 +73,7 @@ def _no_order(digits: str) -> str:
 
 
 def _plain_digits(text: str) -> str:
-    stripped = text.strip().removeprefix("'").strip()
+    stripped = trimmed(trimmed(text).removeprefix("'"))
     if not stripped:
         raise Malformed("the order number is missing")
     if _SCIENTIFIC.fullmatch(stripped):
@@ -86,7 +101,7 @@ def domain_name(text: str) -> str:
 
     A wildcard label in front (`*.`) stays.
     """
-    return _domain_name(text.strip())
+    return _domain_name(trimmed(text))
 
 
 @lru_cache(maxsize=65_536)
@@ -108,7 +123,7 @@ def _domain_name(text: str) -> str:
 
 def email_address(text: str) -> str:
     """Return an e-mail address, trimmed and otherwise as the list has it."""
-    address = text.strip()
+    address = trimmed(text)
     local, at, domain = address.rpartition("@")
     if not at:
         raise Malformed(f"the e-mail address {shown(address)} has no @")
@@ -140,7 +155,7 @@ def locale_code(text: str) -> str:
 
     Codes the CA's documentation does not name pass: a newer one must not be blocked.
     """
-    code = text.strip()
+    code = trimmed(text)
     if not _LOCALE.fullmatch(code):
         raise Malformed(f"the locale {shown(code)} is not a code such as en or zh_CN")
     return _KNOWN_SPELLING.get(code.lower().replace("-", "_"), code)

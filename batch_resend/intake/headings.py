@@ -1,7 +1,8 @@
 """Which column holds what."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from batch_resend.errors import InputError
@@ -15,80 +16,181 @@ class Field(StrEnum):
     EMAIL = "email"
     EMAIL_DOMAIN = "email_domain"
     LOCALE = "locale"
+    STATUS = "status"  # of the order, in exports of the CA
+    DCV_METHOD = "dcv_method"  # how its domains are validated, likewise
+    PRODUCT = "product"  # what was ordered, likewise; it may stand in several columns
 
 
+REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN, Field.LOCALE)
+
+ADDRESSES = frozenset((Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN))
+_OF_EXPORTS = (Field.STATUS, Field.DCV_METHOD, Field.PRODUCT)
 _FIELD_OF_HEADING = {
     "orderid": Field.ORDER_ID,
     "order": Field.ORDER_ID,
     "ordernumber": Field.ORDER_ID,
     "id": Field.ORDER_ID,
     "domain": Field.DOMAIN,
+    "domains": Field.DOMAIN,
     "commonname": Field.DOMAIN,
     "fqdn": Field.DOMAIN,
     "dnsname": Field.DOMAIN,
+    "dnsnames": Field.DOMAIN,
     "email": Field.EMAIL,
+    "emails": Field.EMAIL,
     "approveremail": Field.EMAIL,
     "dcvemail": Field.EMAIL,
     "emaildomain": Field.EMAIL_DOMAIN,
     "locale": Field.LOCALE,
     "language": Field.LOCALE,
+    "status": Field.STATUS,
+    "orderstatus": Field.STATUS,
+    "dcvmethod": Field.DCV_METHOD,
+    "product": Field.PRODUCT,
+    "productname": Field.PRODUCT,
+    "productnameid": Field.PRODUCT,
+    "producttype": Field.PRODUCT,
 }
-_OTHER_DELIMITERS = re.compile(r"[;\t|]")
+# The CA's order report. Its `email` is not an approver's (page "Order report").
+_ORDER_REPORT = frozenset(("orderid", "commonname", "dnsnames", "dcvmethod"))
 _BETWEEN_WORDS = re.compile(r"[\s_.\-#]+")
+_ORDER_NUMBER = re.compile(r"\s*[0-9]+(?:\.0+)?\s*")
+_DOMAIN = re.compile(r"\s*(?:\*\.)?[\w-]+(?:\.[\w-]+)+\s*")
 
-Columns = Mapping[Field, int]
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where a list holds what."""
+
+    places: Mapping[Field, tuple[int, ...]]  # columns, counted from 0
+    names: Mapping[Field, str]  # what messages call them
+    orders_only: bool  # an export of the CA: what domains and addresses it has are not for us
+
+
+def known_field(heading: str) -> Field | None:
+    """Return the field that a heading is known to stand for."""
+    return _FIELD_OF_HEADING.get(_plain(heading))
 
 
 def find_columns(headings: Sequence[str], mapping: Mapping[Field, str], where: str) -> Columns:
-    """Return which column, counted from 0, holds each field that the list has.
+    """Return which columns hold the fields that the list has.
 
     `mapping` says the heading of a field outright; the rest are known by their usual names.
     `where` (file and line) stands in front of messages. Raises InputError.
     """
     names = [heading.strip() for heading in headings]
-    columns: dict[Field, int] = {}
-    for field, wanted in mapping.items():
-        if wanted not in names:
-            raise InputError(
-                f"{where}: --map {field}={wanted!r} names a column that is not there; "
-                f"the columns are {_listed(names)}"
-            )
-        if names.count(wanted) > 1:
-            raise InputError(
-                f"{where}: two columns are called {wanted!r}; give the one that holds the {field} "
-                "a name of its own"
-            )
-        columns[field] = names.index(wanted)
+    places: dict[Field, tuple[int, ...]] = {
+        field: (_mapped(names, field, wanted, where),) for field, wanted in mapping.items()
+    }
+    taken = {index for indexes in places.values() for index in indexes}
+    known: dict[Field, list[int]] = {}
     for index, name in enumerate(names):
-        known = _FIELD_OF_HEADING.get(_BETWEEN_WORDS.sub("", name.lower()))
-        if known is None or known in mapping or index in columns.values():
+        field = known_field(name)
+        if field is not None and field not in mapping and index not in taken:
+            known.setdefault(field, []).append(index)
+    orders_only = mapping.keys().isdisjoint(ADDRESSES) and _is_export(names, known)
+    for field, indexes in known.items():
+        if orders_only and field in ADDRESSES:
             continue
-        if known in columns:
+        if len(indexes) > 1 and field is not Field.PRODUCT:
+            one, other = (names[index] for index in indexes[:2])
             raise InputError(
-                f"{where}: the columns {names[columns[known]]!r} and {name!r} could both hold "
-                f"the {known}; say which: --map {known}={name!r} (rename one if they are alike)"
+                f"{where}: the columns {one!r} and {other!r} could both hold the {field}; "
+                f"say which: --map {field}={other!r} (rename one if they are alike)"
             )
-        columns[known] = index
-    if Field.ORDER_ID not in columns:
-        if len(names) == 1 and (found := _OTHER_DELIMITERS.search(names[0])):
-            raise InputError(
-                f"{where}: the columns seem to be separated by {found[0]!r}; a comma is expected"
-            )
+        places[field] = tuple(indexes)
+    if Field.ORDER_ID not in places:
+        raise InputError(f"{where}: {_no_order_column(names)}")
+    shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
+    return Columns(places, shown, orders_only)
+
+
+def find_positions(mapping: Mapping[Field, str], where: str) -> Columns:
+    """Return the columns of a list without a heading row: `mapping` counts them from 1.
+
+    Raises InputError.
+    """
+    if Field.ORDER_ID not in mapping:
         raise InputError(
-            f"{where}: no column holds the order number; the columns are {_listed(names)}. "
-            'Say which it is: --map order_id="COLUMN" (a list needs a heading row)'
+            f"{where}: without a heading row, say which column is which by its position: "
+            "--no-header --map order_id=1 --map domain=2 --map email=3"
         )
-    return columns
+    for field, position in mapping.items():
+        if not (position.isascii() and position.isdigit() and int(position) > 0):
+            raise InputError(
+                f"{where}: --map {field}={position!r}: with --no-header it is the column's "
+                "position, from 1"
+            )
+    return Columns(
+        places={field: (int(position) - 1,) for field, position in mapping.items()},
+        names={field: f"column {position}" for field, position in mapping.items()},
+        orders_only=False,
+    )
 
 
 def require_pair(columns: Columns, headings: Sequence[str], where: str) -> None:
     """Raise InputError where there is a column for the domain or the e-mail, but not both."""
     for one, other in ((Field.DOMAIN, Field.EMAIL), (Field.EMAIL, Field.DOMAIN)):
-        if one in columns and other not in columns:
+        if one in columns.places and other not in columns.places:
             raise InputError(
                 f"{where}: there is a column for the {one}, but none for the {other}; the "
                 f'columns are {_listed(headings)}. Say which it is: --map {other}="COLUMN"'
             )
+
+
+def _plain(heading: str) -> str:
+    return _BETWEEN_WORDS.sub("", heading.lower())
+
+
+def _mapped(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
+    if wanted not in names:
+        by_position = "; positions are for lists without a heading row: --no-header"
+        raise InputError(
+            f"{where}: --map {field}={wanted!r} names a column that is not there; "
+            f"the columns are {_listed(names)}{by_position if wanted.isdigit() else ''}"
+        )
+    if names.count(wanted) > 1:
+        raise InputError(
+            f"{where}: two columns are called {wanted!r}; give the one that holds the {field} "
+            "a name of its own"
+        )
+    return names.index(wanted)
+
+
+def _is_export(names: Iterable[str], known: Mapping[Field, object]) -> bool:
+    """Whether a list is one that the CA makes: orders, without approvers' addresses."""
+    if {_plain(name) for name in names} >= _ORDER_REPORT:
+        return True
+    no_address = Field.DOMAIN in known and Field.EMAIL not in known
+    return no_address and any(field in known for field in _OF_EXPORTS)
+
+
+def _no_order_column(names: Sequence[str]) -> str:
+    guesses = _positions(names)
+    if Field.ORDER_ID in guesses:
+        shown = " ".join(f"--map {field}={position}" for field, position in guesses.items())
+        return (
+            "there is no heading row, but a row of data; say which column is which by its "
+            f"position: --no-header {shown}"
+        )
+    return (
+        f"no column holds the order number; the columns are {_listed(names)}. "
+        'Say which it is: --map order_id="COLUMN" (without a heading row: --no-header --map '
+        "order_id=1)"
+    )
+
+
+def _positions(cells: Sequence[str]) -> dict[Field, int]:
+    """Return where a row of data seems to hold what, counted from 1."""
+    found: dict[Field, int] = {}
+    for position, cell in enumerate(cells, start=1):
+        if _ORDER_NUMBER.fullmatch(cell):
+            found.setdefault(Field.ORDER_ID, position)
+        elif "@" in cell:
+            found.setdefault(Field.EMAIL, position)
+        elif _DOMAIN.fullmatch(cell):
+            found.setdefault(Field.DOMAIN, position)
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
-"""JSON records, flat or nested, a line each or handed over by a program -> raw records.
+"""JSON records, flat or nested -> raw records.
 
 {"order_id": 1, "domain": "example.com", "email": "admin@example.com"}
 {"order_id": 1, "domain_approval_emails": [{"domain": ..., "email": ...}], "locale": "en"}
+{"id": 1, "certificate": {...}, "status": "pending", "product": {...}}    as the CA lists orders
 """
 
 import json
@@ -11,11 +12,19 @@ from functools import lru_cache
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import Field, find_columns
+from batch_resend.intake.headings import ADDRESSES, Field, find_columns
 from batch_resend.intake.records import RawEntry, RawRecord
-from batch_resend.model import RejectedRow
+from batch_resend.model import Problem, RejectedRow
 
 NESTED = "domain_approval_emails"
+_OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
+_PRODUCT_KEYS = ("name", "name_id", "type")
+_IN_WORDS = {
+    "string_type": "a text is expected",
+    "list_type": "a list is expected",
+    "model_type": "an object is expected",
+    "missing": "is missing",
+}
 
 
 class JsonEntry(BaseModel):
@@ -29,7 +38,7 @@ class JsonEntry(BaseModel):
 
 
 class JsonRecord(BaseModel):
-    """A record of either form, its keys already brought to the fields' names."""
+    """A record of any form, its keys already brought to the fields' names."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -39,30 +48,13 @@ class JsonRecord(BaseModel):
     email_domain: str | None = None
     domain_approval_emails: list[JsonEntry] | None = None
     locale: str | None = None
+    status: str | None = None
+    dcv_method: str | None = None
 
 
-class JsonRows:
-    """The records of one JSONL list, blank lines left out."""
-
-    columns: tuple[str, ...] = ()  # a JSON list has no heading row
-
-    def __init__(self, lines: Iterator[str], mapping: Mapping[Field, str]) -> None:
-        self._lines = lines
-        self._mapping = mapping
-
-    def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
-        """Yield a record a line."""
-        for number, line in enumerate(self._lines, start=1):
-            text = line.strip()
-            if not text:
-                continue
-            try:
-                # Numbers keep their digits as they stand.
-                value = json.loads(text, parse_float=str, object_pairs_hook=_each_key_once)
-            except (ValueError, RecursionError) as error:
-                yield RejectedRow(number, f"not a JSON object: {error}"[:300], text)
-                continue
-            yield json_record(number, value, text, self._mapping)
+def decode(text: str) -> object:
+    """Return what a JSON text says. Raises ValueError, RecursionError."""
+    return DECODER.decode(text)
 
 
 def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -74,36 +66,71 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return fields
 
 
+# Numbers keep their digits as they stand.
+DECODER = json.JSONDecoder(parse_float=str, object_pairs_hook=_each_key_once)
+
+
+def records_of_lines(
+    lines: Iterable[str], mapping: Mapping[Field, str]
+) -> Iterator[RawRecord | RejectedRow]:
+    """Yield a record a line; blank lines are none."""
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text:
+            continue
+        try:
+            value = decode(text)
+        except (ValueError, RecursionError) as error:
+            yield RejectedRow(number, Problem.FORM, f"not a JSON object: {error}"[:300], text)
+            continue
+        yield json_record(number, value, text, mapping)
+
+
 def json_record(
     line: int, value: object, raw: str, mapping: Mapping[Field, str]
 ) -> RawRecord | RejectedRow:
     """Return the raw record that a decoded JSON value stands for."""
     if not isinstance(value, dict):
-        return RejectedRow(line, "not a JSON object", raw)
+        return RejectedRow(line, Problem.FORM, "not a JSON object", raw)
+    names: Mapping[Field, str] = {}
     try:
-        names = _field_names(tuple(value), tuple(mapping.items()))
-        named = {field: value[key] for field, key in names}
-        record = JsonRecord.model_validate(named)
-        return RawRecord(line, record.order_id, tuple(_entries(record)), record.locale or "", raw)
+        keys, names = _keys_of_fields(tuple(value), tuple(mapping.items()))
+        fields = {field.value: value[found[0]] for field, found in keys.items()}
+        if NESTED in value:
+            fields[NESTED] = value[NESTED]
+        record = JsonRecord.model_validate(fields)
+        return RawRecord(
+            line=line,
+            order_id=record.order_id,
+            entries=tuple(_entries(record)),
+            locale=record.locale or "",
+            raw=raw,
+            names=names,
+            status=record.status or "",
+            dcv_method=record.dcv_method or "",
+            product=", ".join(_product(value[key] for key in keys.get(Field.PRODUCT, ()))),
+        )
     except ValidationError as error:
-        return RejectedRow(line, _first_complaint(error), raw)
+        return RejectedRow(line, Problem.FORM, _first_complaint(error, names), raw)
     except (InputError, ValueError) as error:
-        return RejectedRow(line, str(error), raw)
+        return RejectedRow(line, Problem.FORM, str(error), raw)
 
 
 @lru_cache(maxsize=256)
-def _field_names(
+def _keys_of_fields(
     keys: tuple[str, ...], mapping: tuple[tuple[Field, str], ...]
-) -> tuple[tuple[str, str], ...]:
-    """Return (field, key) for every key that holds a field. Raises InputError."""
+) -> tuple[Mapping[Field, tuple[str, ...]], Mapping[Field, str]]:
+    """Return the keys that hold each field, and what messages call them. Raises InputError."""
     flat = [key for key in keys if key != NESTED]
     # A record may leave out what is optional.
     present = {f: key for f, key in mapping if key in flat or f is Field.ORDER_ID}
     columns = find_columns(flat, present, "record")
-    names = [(field.value, flat[index]) for field, index in columns.items()]
-    if NESTED in keys:
-        names.append((NESTED, NESTED))
-    return tuple(names)
+    found = {
+        field: tuple(flat[index] for index in indexes)
+        for field, indexes in columns.places.items()
+        if not (field in ADDRESSES and _OF_THE_CA in keys)
+    }
+    return found, {field: f"key {known[0]!r}" for field, known in found.items()}
 
 
 def _entries(record: JsonRecord) -> Iterable[RawEntry]:
@@ -120,7 +147,15 @@ def _entries(record: JsonRecord) -> Iterable[RawEntry]:
         yield RawEntry(entry.domain, entry.email, entry.email_domain or "")
 
 
-def _first_complaint(error: ValidationError) -> str:
+def _product(values: Iterable[object]) -> Iterator[str]:
+    """Yield what says which product it is: a text, or those of an object as the CA has it."""
+    for value in values:
+        parts = [value.get(key) for key in _PRODUCT_KEYS] if isinstance(value, dict) else [value]
+        yield from (part for part in parts if isinstance(part, str) and part)
+
+
+def _first_complaint(error: ValidationError, names: Mapping[Field, str]) -> str:
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    where = [names.get(part, part) for part in first["loc"]]  # type: ignore[call-overload]
+    shown = ", ".join(f"entry {p + 1}" if isinstance(p, int) else str(p) for p in where)
+    return f"{shown}: {_IN_WORDS.get(first['type'], first['msg'])}"

@@ -1,21 +1,41 @@
 """A raw record -> a Row, or a RejectedRow that says why not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+from batch_resend.intake.addresses import is_constructed, is_parent
 from batch_resend.intake.cells import (
+    KNOWN_LOCALES,
     Malformed,
     domain_name,
     email_address,
     locale_code,
     order_number,
+    several,
+    shown,
+    trimmed,
 )
-from batch_resend.model import Entry, RejectedRow, Row
+from batch_resend.intake.exports import skip_reason
+from batch_resend.intake.headings import Field
+from batch_resend.model import Entry, Note, Problem, RejectedRow, Row
+
+Cell = TypeVar("Cell")
+Value = TypeVar("Value")
+
+_PROBLEMS = {
+    Field.ORDER_ID: Problem.ORDER_ID,
+    Field.DOMAIN: Problem.DOMAIN,
+    Field.EMAIL: Problem.EMAIL,
+    Field.EMAIL_DOMAIN: Problem.EMAIL_DOMAIN,
+    Field.LOCALE: Problem.LOCALE,
+    Field.STATUS: Problem.STATUS,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RawEntry:
-    """The cells of one entry; an empty text is an empty cell."""
+    """The cells of one entry, each with one text or several; an empty text is an empty cell."""
 
     domain: str
     email: str
@@ -31,36 +51,120 @@ class RawRecord:
     entries: Sequence[RawEntry]
     locale: str
     raw: str
+    names: Mapping[Field, str]  # what messages call the cells
+    status: str = ""
+    dcv_method: str = ""
+    product: str = ""
 
 
-def check_record(record: RawRecord, default_locale: str | None) -> Row | RejectedRow:
+class _Unusable(Exception):
+    """The row cannot be sent; the text is the reason."""
+
+    def __init__(self, problem: Problem, reason: str) -> None:
+        super().__init__(reason)
+        self.problem = problem
+
+
+def check_record(
+    record: RawRecord, default_locale: str | None, *, all_statuses: bool
+) -> Row | RejectedRow:
     """Return the row that `record` stands for, or why it cannot be sent."""
+    order_id = None
     try:
-        return Row(
-            line=record.line,
-            order_id=order_number(record.order_id),
-            entries=tuple(e for raw in record.entries if (e := _entry(raw)) is not None),
-            locale=locale_code(record.locale) if record.locale.strip() else default_locale,
-            raw=record.raw,
-        )
+        order_id = _parsed(record, Field.ORDER_ID, order_number, record.order_id)
+        skip = None if all_statuses else _parsed(record, Field.STATUS, _skip_reason, record)
+        entries = tuple(entry for raw in record.entries for entry in _entries(record, raw))
+        locale = default_locale
+        if trimmed(record.locale):
+            locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
+    except _Unusable as unusable:
+        return RejectedRow(record.line, unusable.problem, str(unusable), record.raw, order_id)
+    notes = tuple(_notes(record.entries, entries, locale))
+    return Row(record.line, order_id, entries, locale, record.raw, skip, notes)
+
+
+def _parsed(record: RawRecord, field: Field, parse: Callable[[Cell], Value], cell: Cell) -> Value:
+    try:
+        return parse(cell)
     except Malformed as reason:
-        return RejectedRow(record.line, str(reason), record.raw)
+        name = record.names.get(field)
+        raise _Unusable(_PROBLEMS[field], f"{reason} ({name})" if name else str(reason)) from None
 
 
-def _entry(raw: RawEntry) -> Entry | None:
-    """Return the entry, or None where the row names neither domain nor address."""
-    has_domain, has_email = bool(raw.domain.strip()), bool(raw.email.strip())
-    if not has_domain and not has_email and not raw.email_domain.strip():
+def _skip_reason(record: RawRecord) -> str | None:
+    if not (record.status or record.dcv_method or record.product):
         return None
-    if not has_email:
-        raise Malformed(
+    return skip_reason(trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product))
+
+
+def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
+    """Yield the entries of one domain cell and one address cell; none where both are empty."""
+    domains, emails = several(raw.domain), several(raw.email)
+    named = trimmed(raw.email_domain)
+    if not domains and not emails and not named:
+        return
+    if not emails:
+        raise _Unusable(
+            Problem.PAIR,
             "a domain without an e-mail address: give both, or neither to have the CA mail "
-            "all domains of the order that still wait"
+            "all domains of the order that still wait",
         )
-    if not has_domain:
-        raise Malformed("an e-mail address without the domain it shall approve")
-    return Entry(
-        domain=domain_name(raw.domain),
-        email=email_address(raw.email),
-        email_domain=domain_name(raw.email_domain) if raw.email_domain.strip() else None,
-    )
+    if not domains:
+        raise _Unusable(Problem.PAIR, "an e-mail address without the domain it shall approve")
+    if len(domains) > 1 and len(emails) > 1:
+        raise _Unusable(
+            Problem.PAIR,
+            f"{len(domains)} domains and {len(emails)} e-mail addresses in one row: which belong "
+            "together? Give each domain a row of its own",
+        )
+    email_domain = _parsed(record, Field.EMAIL_DOMAIN, domain_name, named) if named else None
+    for domain_text in domains:
+        domain = _parsed(
+            record, Field.DOMAIN, _one_of(domain_name, domains, raw.domain), domain_text
+        )
+        for email_text in emails:
+            email = _parsed(
+                record, Field.EMAIL, _one_of(email_address, emails, raw.email), email_text
+            )
+            yield Entry(domain, email, email_domain or _parent_of_mail(domain, email))
+
+
+def _one_of(parse: Callable[[str], str], texts: Sequence[str], cell: str) -> Callable[[str], str]:
+    """Return `parse`, with a reason that shows the whole cell where it holds several texts."""
+    if len(texts) == 1:
+        return parse
+
+    def parse_one(text: str) -> str:
+        try:
+            return parse(text)
+        except Malformed as reason:
+            raise Malformed(f"{reason}, in {shown(cell)}") from None
+
+    return parse_one
+
+
+def _parent_of_mail(domain: str, email: str) -> str | None:
+    """Return the domain at which an address lives where that is a parent of `domain`."""
+    mail_domain = _mail_domain(email)
+    return mail_domain if is_parent(mail_domain, domain) else None
+
+
+def _mail_domain(email: str) -> str:
+    try:
+        return domain_name(email.rpartition("@")[2])
+    except Malformed:  # what follows the @ may be good for mail, but no domain of the CA's
+        return ""
+
+
+def _notes(raw: Sequence[RawEntry], entries: Sequence[Entry], locale: str | None) -> Iterator[Note]:
+    if locale is not None and locale not in KNOWN_LOCALES:
+        yield Note.UNKNOWN_LOCALE
+    if any(not _is_constructed(entry) for entry in entries):
+        yield Note.NOT_CONSTRUCTED
+    if any(entry.email_domain for entry in entries) and not all(one.email_domain for one in raw):
+        yield Note.EMAIL_DOMAIN_FILLED_IN
+
+
+def _is_constructed(entry: Entry) -> bool:
+    local_part = entry.email.rpartition("@")[0]
+    return is_constructed(local_part, _mail_domain(entry.email), entry.domain)

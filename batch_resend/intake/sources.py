@@ -2,82 +2,124 @@
 
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from itertools import chain
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from batch_resend.errors import InputError, SettingsError
+from batch_resend.intake import workbook
 from batch_resend.intake.cells import Malformed, locale_code
-from batch_resend.intake.csv_rows import CsvRows
+from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.headings import Field
-from batch_resend.intake.json_rows import JsonRows, json_record
-from batch_resend.intake.lines import Lines
+from batch_resend.intake.json_rows import json_record, records_of_lines
+from batch_resend.intake.json_stream import JsonStream, is_document
+from batch_resend.intake.packing import Bytes, ListFile
 from batch_resend.intake.records import RawRecord, check_record
-from batch_resend.model import RejectedRow, Row
+from batch_resend.intake.table_rows import TableRows
+from batch_resend.intake.text import Text, known_encoding
+from batch_resend.model import ListForm, ListKind, Problem, RejectedRow, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read lists, where they do not say it themselves. Raises SettingsError."""
+
+    mapping: Mapping[Field, str] = field(default_factory=dict)  # the column of a field
+    locale: str | None = None  # for rows that name none
+    headed: bool = True  # False: no heading row, and `mapping` counts columns from 1
+    delimiter: str | None = None  # of CSV lists
+    encoding: str | None = None  # of text without a byte order mark, if it is not UTF-8
+    sheet: str | None = None  # of Excel files
+    all_statuses: bool = False  # leave aside what the CA's exports say of an order
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before a list is opened."""
+        object.__setattr__(self, "mapping", MappingProxyType(dict(self.mapping)))
+        if self.locale is not None:
+            object.__setattr__(self, "locale", _checked_locale(self.locale))
+        if self.encoding is not None:
+            object.__setattr__(self, "encoding", known_encoding(self.encoding))
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise SettingsError(f"delimiter: {self.delimiter!r} is not a single character")
 
 
 class ListSource:
-    """A CSV or JSONL list, told apart by its first character.
+    """A list in a file, or `-` for standard input. Its form is found by its content.
 
-    `path` is a file or `-` for standard input; `mapping` says which column holds a field, where
-    the heading is not one of the usual; `locale` is for rows that name none.
+    CSV, JSONL, JSON arrays, the CA's own JSON, Excel; packed or not. See `Reading` for the rest.
     """
 
-    def __init__(
-        self,
-        path: str,
-        mapping: Mapping[Field, str] | None = None,
-        locale: str | None = None,
-    ) -> None:
-        self._lines = Lines(path)
-        self.fields: Mapping[Field, str] = mapping or {}
-        self._locale = _checked(locale)
-        self._records: CsvRows | JsonRows | None = None
+    def __init__(self, path: str, reading: Reading | None = None) -> None:
+        self._file = ListFile(path)
+        self._reading = reading or Reading()
+        self.form = ListForm(ListKind.CSV)
 
     @property
     def name(self) -> str:
         """The path as it was given."""
-        return self._lines.name
+        return self._file.name
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the bytes read so far, in hexadecimal."""
-        return self._lines.sha256
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The heading row of a CSV list; empty for JSONL."""
-        return self._records.columns if self._records else ()
+        """The SHA-256 of the bytes read so far, as they are on disk, in hexadecimal."""
+        return self._file.sha256
 
     def __iter__(self) -> Iterator[Row | RejectedRow]:
-        """Yield the rows. Raises InputError when the list cannot be read, or has no row."""
-        self._records = self._open()
-        empty = True
-        for record in self._records:
-            empty = False
-            if isinstance(record, RawRecord):
-                yield check_record(record, self._locale)
-            else:
-                yield record
-        if empty:
-            raise InputError(f"{self.name}: has a heading, but no rows")
+        """Yield the rows. Raises InputError when the list cannot be read, or has no row.
 
-    def _open(self) -> CsvRows | JsonRows:
-        lines = iter(self._lines)
-        blanks: list[str] = []
-        for line in lines:
-            text = line.strip()
-            if not text:
-                blanks.append(line)
-                continue
-            everything = chain(blanks, (line,), lines)
-            if text.startswith("["):
-                raise InputError(
-                    f"{self.name}: is a JSON array; write one object a line (JSONL) instead"
-                )
-            if text.startswith("{"):
-                return JsonRows(everything, self.fields)
-            return CsvRows(self.name, everything, self.fields)
-        raise InputError(f"{self.name}: is empty")
+        `form` says how it was read, once it has been.
+        """
+        reading = self._reading
+        empty = True
+        with self._file.open() as file:
+            for record in self._records(file):
+                empty = False
+                if isinstance(record, RawRecord):
+                    yield check_record(record, reading.locale, all_statuses=reading.all_statuses)
+                else:
+                    yield record
+        if empty:
+            headed = self.form.columns
+            raise InputError(
+                f"{self.name}: {'has a heading, but no rows' if headed else 'is empty'}"
+            )
+
+    def _records(self, file: Bytes) -> Iterator[RawRecord | RejectedRow]:
+        """Yield the raw records, and note the form they were found in."""
+        head = file.peek()
+        if head.startswith(workbook.OLD_EXCEL):
+            raise InputError(f"{self.name}: is an old Excel file; save it as .xlsx, or as CSV")
+        if head.startswith(workbook.ZIP):
+            rows = workbook.sheet_rows(self.name, file, self._reading.sheet)
+            yield from self._table(rows, ListForm(ListKind.EXCEL))
+            return
+        text = Text(self.name, file, self._reading.encoding)
+        begin = text.sample.lstrip()
+        form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
+        if begin.startswith(("{", "[")):
+            self.form = form
+            if is_document(begin):
+                yield from JsonStream(self.name, text, self._reading.mapping)
+            else:
+                yield from records_of_lines(text.lines(), self._reading.mapping)
+        elif begin or not text.sample_is_all:
+            delimiter = self._reading.delimiter or find_delimiter(
+                self.name, text, self._reading.mapping, headed=self._reading.headed
+            )
+            cells = CsvCells(self.name, text, delimiter)
+            yield from self._table(cells, replace(form, kind=ListKind.CSV, delimiter=delimiter))
+
+    def _table(
+        self, rows: Iterable[tuple[int, list[str]]], form: ListForm
+    ) -> Iterator[RawRecord | RejectedRow]:
+        table = TableRows(self.name, rows, self._reading.mapping, headed=self._reading.headed)
+        yield from table
+        self.form = replace(
+            form, columns=table.heading, fields=self._fields, orders_only=table.orders_only
+        )
+
+    @property
+    def _fields(self) -> Mapping[str, str]:
+        return {field.value: column for field, column in self._reading.mapping.items()}
 
 
 class RecordSource:
@@ -87,8 +129,7 @@ class RecordSource:
     """
 
     sha256 = None
-    columns: tuple[str, ...] = ()
-    fields: Mapping[str, str] = MappingProxyType({})
+    form = ListForm(ListKind.RECORDS)
 
     def __init__(
         self,
@@ -98,7 +139,7 @@ class RecordSource:
     ) -> None:
         self.name = name
         self._records = records
-        self._locale = _checked(locale)
+        self._locale = None if locale is None else _checked_locale(locale)
 
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows."""
@@ -119,17 +160,18 @@ class RecordSource:
         try:
             text = json.dumps(fields)
         except (TypeError, ValueError, RecursionError) as error:
-            return RejectedRow(line, f"not a JSON object: {error}", "{}")
+            return RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", "{}")
         raw = json_record(line, fields, text, {})
-        return check_record(raw, self._locale) if isinstance(raw, RawRecord) else raw
+        if isinstance(raw, RejectedRow):
+            return raw
+        return check_record(raw, self._locale, all_statuses=False)
 
 
-def _checked(locale: str | None) -> str | None:
-    """Return the locale of rows that name none. Raises SettingsError."""
+def _checked_locale(locale: str) -> str:
     try:
-        return None if locale is None else locale_code(locale)
+        return locale_code(locale)
     except Malformed as reason:
-        raise SettingsError(str(reason)) from None
+        raise SettingsError(f"locale: {reason}") from None
 
 
 Source = ListSource | RecordSource

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version
+from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES, metadata, schema_version
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
 
@@ -77,7 +77,7 @@ async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
     """Open the one connection that writes; creates the file and its tables. Raises JournalError."""
     _create_private(path)
     if path.stat().st_size:  # whose it is comes before the first pragma: that would change it
-        async with reading_connection(path, may_be_empty=True):
+        async with reading_connection(path, to_be_written=True):
             pass
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
@@ -99,7 +99,7 @@ async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
 
 @asynccontextmanager
 async def reading_connection(
-    path: Path, *, may_be_empty: bool = False
+    path: Path, *, to_be_written: bool = False
 ) -> AsyncIterator[AsyncConnection]:
     """Open a connection that cannot write. Raises JournalError."""
     if not path.is_file():
@@ -117,8 +117,13 @@ async def reading_connection(
         with journal_errors(path):
             async with connection.begin():
                 version = await connection.run_sync(_version, path)
-        if version is None and not may_be_empty:
+        if version is None and not to_be_written:
             raise _no_journal(path)
+        if version is not None and version < SCHEMA_VERSION and not to_be_written:
+            raise JournalError(
+                f"{path}: was written by an older batch-resend (schema {version}, this one reads "
+                f"{SCHEMA_VERSION}); the next `send` or `resume` brings it up to date"
+            )
         yield connection
 
 
@@ -166,9 +171,17 @@ def _no_journal(path: Path) -> JournalError:
 
 
 def _create_tables(connection: Connection) -> None:
+    """Create the tables, or bring those of an older version up to date."""
     if not inspect(connection).has_table(schema_version.name):
         metadata.create_all(connection)
         connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+        return
+    found = connection.execute(select(schema_version.c.version)).scalar_one()
+    for version in range(found, SCHEMA_VERSION):
+        for statement in UPGRADES[version]:
+            connection.exec_driver_sql(statement)
+    if found < SCHEMA_VERSION:
+        connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
 
 
 def _version(connection: Connection, path: Path) -> int | None:

@@ -9,8 +9,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
+    ScalarSelect,
     bindparam,
     delete,
     exists,
@@ -83,19 +85,19 @@ _NOTE_OTHERS_DOUBTS = (
     .where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before.is_(False), _OTHERS_DOUBT)
     .values(doubted_before=True)
 )
-# The same requests have the same numbers in both runs; only their rows may stand elsewhere.
-_NEW_PLACE = requests.alias("new_place")
-_TAKE_POSITIONS = (
+# The same requests have the same numbers in both runs; only what lists say of them may differ.
+_NEW = requests.alias("new")
+
+
+def _of_new_run(column: str) -> ScalarSelect[Any]:
+    same = (_NEW.c.run == bindparam("of_new_run"), _NEW.c.number == requests.c.number)
+    return select(_NEW.c[column]).where(*same).scalar_subquery()
+
+
+_TAKE_FROM_LISTS = (
     update(requests)
     .where(_OF_RUN)
-    .values(
-        position=select(_NEW_PLACE.c.position)
-        .where(
-            _NEW_PLACE.c.run == bindparam("of_new_run"),
-            _NEW_PLACE.c.number == requests.c.number,
-        )
-        .scalar_subquery()
-    )
+    .values({name: _of_new_run(name) for name in ("position", "skip", "notes")})
 )
 _FORGET_SKIPS = delete(outcomes).where(
     outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SKIPPED
@@ -108,6 +110,15 @@ _FORGET_DOUBTS = delete(outcomes).where(
     outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.IN_DOUBT
 )
 _SKIP = insert(outcomes)
+_SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
+    ["run", "request", "status", "error_message"],
+    select(
+        requests.c.run,
+        requests.c.number,
+        literal(OrderStatus.SKIPPED.value),
+        requests.c.skip,
+    ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.skip.is_not(None)),
+)
 _ACKNOWLEDGED_ELSEWHERE = (
     select(requests.c.number, func.max(attempts.c.ended_at).label("sent_at"), runs.c.id)
     .join(attempts, attempts.c.digest == requests.c.digest)
@@ -195,7 +206,7 @@ class Journal:
                     update(table).where(table.c.run == run.number).values(run=earlier.number)
                 )
             both = {"of_run": earlier.number, "of_new_run": run.number}
-            await connection.execute(_TAKE_POSITIONS, both)
+            await connection.execute(_TAKE_FROM_LISTS, both)
             await connection.execute(delete(requests).where(requests.c.run == run.number))
             await connection.execute(delete(runs).where(runs.c.number == run.number))
         return earlier
@@ -206,16 +217,18 @@ class Journal:
             await self._delete_plans([run.number])
 
     async def settle(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
-        """Give their outcome to the orders that other runs, or an earlier start, have settled.
+        """Give their outcome to the orders that are settled before anything is sent.
 
-        What another run had acknowledged within the last `cooldown_s` seconds is skipped. With
-        `hold_doubts`, what may have reached the CA before is left for a person.
+        Their lists say that there is nothing to resend; or another run had them acknowledged
+        within the last `cooldown_s` seconds: those are skipped. With `hold_doubts`, what may have
+        reached the CA before is left for a person.
         """
         known = {"of_run": run.number}
         recent = {**known, "since": self._clock() - cooldown_s}
         async with self._writer.transaction() as connection:
             for forget in (_FORGET_SKIPS, _FORGET_DENIALS, _FORGET_DOUBTS):
                 await connection.execute(forget, known)
+            await connection.execute(_SKIP_WHAT_LISTS_SAY, known)
             if cooldown_s > 0:
                 await connection.execute(_NOTE_OTHERS_DOUBTS, recent)
                 await _skip_acknowledged(connection, run, recent)

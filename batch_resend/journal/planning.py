@@ -5,7 +5,7 @@ locale, place in the list), so that one order at a time is in memory.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
@@ -14,11 +14,24 @@ from typing import Any
 from sqlalchemy import Executable, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult
 
+from batch_resend.errors import InputError
 from batch_resend.journal.schema import Record, inputs, requests, rows, runs
 from batch_resend.journal.writer import Values, Writer
-from batch_resend.model import Entry, Order, RejectedRow, Row, RowStatus, entry_list
+from batch_resend.model import (
+    Entry,
+    ListForm,
+    ListKind,
+    Note,
+    Order,
+    Problem,
+    RejectedRow,
+    Row,
+    RowStatus,
+    entry_list,
+)
 
 _BATCH = 5_000
+_MAX_ROWS_OF_ORDER = 100_000  # they are held in memory together; an order has some hundred domains
 
 _STAGE_ROW = insert(rows)
 _ADD_INPUT = insert(inputs)
@@ -29,6 +42,7 @@ _ASSIGN_ROW = (
     .values(
         status=bindparam("new_status"),
         request=bindparam("new_request"),
+        problem=bindparam("new_problem"),
         reason=bindparam("new_reason"),
     )
 )
@@ -40,12 +54,19 @@ _SET_PLAN_DIGEST = (
 
 # Order-only rows come after the rows of their order that name domains, which rule them out.
 _IN_CANONICAL_ORDER = (
-    select(rows.c.seq, rows.c.input, rows.c.line, rows.c.order_id, rows.c.locale, rows.c.entries)
+    select(
+        rows.c.seq,
+        rows.c.input,
+        rows.c.line,
+        rows.c.order_id,
+        rows.c.locale,
+        rows.c.entries,
+        rows.c.skip,
+        rows.c.notes,
+    )
     .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.ACCEPTED)
     .order_by(rows.c.order_id, rows.c.entries == "", rows.c.locale, rows.c.seq)
 )
-
-_NOT_UNDERSTOOD: dict[str, object] = {"order_id": None, "locale": None, "entries": None}
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -54,6 +75,26 @@ def encode_entries(entries: Iterable[Entry]) -> str:
     """Return entries as the journal stores them."""
     listed = [entry_list(entry) for entry in entries]
     return _to_json(listed) if listed else ""
+
+
+def encode_form(form: ListForm) -> str:
+    """Return how a list was read as the journal stores it."""
+    told = {
+        "kind": form.kind,
+        "columns": form.columns,
+        "fields": dict(form.fields),
+        "delimiter": form.delimiter,
+        "encoding": form.encoding,
+        "orders_only": form.orders_only,
+    }
+    return _to_json(told)
+
+
+def decode_form(text: str) -> ListForm:
+    """Return how a list was read as the journal stored it."""
+    told = json.loads(text)
+    columns = tuple(told.pop("columns"))
+    return ListForm(kind=ListKind(told.pop("kind")), columns=columns, **told)
 
 
 def decode_entries(text: str | None) -> tuple[Entry, ...]:
@@ -87,8 +128,7 @@ class Staging:
         self,
         name: str,
         sha256: str | None,
-        columns: Sequence[str],
-        fields: Mapping[str, str],
+        form: ListForm,
         count: int,
     ) -> None:
         """Note the input whose rows were added last. Raises JournalError."""
@@ -97,8 +137,7 @@ class Staging:
             "ordinal": len(self.input_names),
             "name": name,
             "sha256": sha256,
-            "columns": _to_json(list(columns)),
-            "fields": _to_json(dict(fields)),
+            "form": encode_form(form),
             "rows": count,
         }
         await self.writer.write((_ADD_INPUT, values))
@@ -139,16 +178,26 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
         "seq": seq,
         "input": ordinal,
         "line": row.line,
+        "order_id": row.order_id,
         "raw": row.raw,
     }
     if isinstance(row, RejectedRow):
-        understood = {"status": RowStatus.REJECTED, "reason": row.reason}
-        return values | _NOT_UNDERSTOOD | understood
+        return values | {
+            "status": RowStatus.REJECTED,
+            "locale": None,
+            "entries": None,
+            "skip": None,
+            "notes": "",
+            "problem": row.problem,
+            "reason": row.reason,
+        }
     return values | {
         "status": RowStatus.ACCEPTED,
-        "order_id": row.order_id,
         "locale": row.locale,
         "entries": encode_entries(row.entries),
+        "skip": row.skip,
+        "notes": " ".join(row.notes),
+        "problem": None,
         "reason": None,
     }
 
@@ -162,6 +211,11 @@ async def _by_order(records: AsyncResult[*tuple[Any, ...]]) -> AsyncIterator[lis
                 yield together
                 together = []
             together.append(record)
+            if len(together) > _MAX_ROWS_OF_ORDER:
+                raise InputError(
+                    f"order {record.order_id} stands on more than {_MAX_ROWS_OF_ORDER:,} rows; "
+                    "does its column really hold the order number? --map says which does"
+                )
     if together:
         yield together
 
@@ -179,29 +233,31 @@ class _Grouping:
     def changes(self, order_rows: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
         """Yield what to write for all rows of one order, in canonical order."""
         first = order_rows[0]
-        for locale, members in groupby(order_rows, key=lambda row: (row.entries == "", row.locale)):
-            if first.entries and locale[0]:
-                yield from (self._ambiguous(row, first) for row in members)
-            else:
-                yield from self._request(list(members))
+        for key, group in groupby(order_rows, key=lambda row: (row.entries == "", row.locale)):
+            members = list(group)
+            if first.entries and key[0]:  # what is to be skipped anyway asks for nothing
+                yield from (self._ambiguous(row, first) for row in members if not row.skip)
+                members = [row for row in members if row.skip]
+            if members:
+                yield from self._request(members)
 
     def _request(self, members: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
         self.requests_made += 1
         number = self.requests_made
-        entries: set[Entry] = set()
+        entries: dict[object, Entry] = {}
         for index, row in enumerate(members):
-            added = set(decode_entries(row.entries)) - entries
-            entries |= added
-            is_new = bool(added) or index == 0
-            reason = (
-                None
-                if is_new
-                else f"adds nothing to its order's rows before it, from {self._place(members[0])}"
-            )
-            yield self._assign(
-                row, RowStatus.ACCEPTED if is_new else RowStatus.DUPLICATE, number, reason
-            )
-        order = Order(members[0].order_id, members[0].locale, _canonical(entries))
+            known = len(entries)
+            for entry in decode_entries(row.entries):
+                # Of several spellings always the same one, whichever row comes first.
+                entries[entry.key] = min(entry, entries.get(entry.key, entry), key=_spelling)
+            if index == 0 or len(entries) > known:
+                yield self._assign(row, RowStatus.ACCEPTED, number)
+            else:
+                reason = (
+                    f"adds nothing to its order's rows before it, from {self._place(members[0])}"
+                )
+                yield self._assign(row, RowStatus.DUPLICATE, number, reason)
+        order = Order(members[0].order_id, members[0].locale, _canonical(entries.values()))
         digest = order.digest(self.base_url)
         self.plan_digest.update(digest)
         yield (
@@ -215,6 +271,8 @@ class _Grouping:
                 "entries": encode_entries(order.entries),
                 "digest": digest,
                 "doubted_before": False,
+                "skip": members[0].skip if all(row.skip for row in members) else None,
+                "notes": " ".join(_notes(members, order.entries)),
             },
         )
 
@@ -223,16 +281,22 @@ class _Grouping:
             f"order {row.order_id} stands here without domains (mail all that wait) and on "
             f"{self._place(named)} with some: keep one of the two"
         )
-        return self._assign(row, RowStatus.REJECTED, None, reason)
+        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
 
     def _assign(
-        self, row: Record, status: RowStatus, request: int | None, reason: str | None
+        self,
+        row: Record,
+        status: RowStatus,
+        request: int | None,
+        reason: str | None = None,
+        problem: Problem | None = None,
     ) -> tuple[Executable, Values]:
         return _ASSIGN_ROW, {
             "of_run": self.run,
             "of_seq": row.seq,
             "new_status": status,
             "new_request": request,
+            "new_problem": problem,
             "new_reason": reason,
         }
 
@@ -241,4 +305,16 @@ class _Grouping:
 
 
 def _canonical(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    return tuple(sorted(entries, key=lambda e: (e.domain, e.email, e.email_domain or "")))
+    return tuple(sorted(entries, key=lambda entry: entry.key))
+
+
+def _spelling(entry: Entry) -> tuple[str, str, str]:
+    return entry.domain, entry.email, entry.email_domain or ""
+
+
+def _notes(members: Sequence[Record], entries: Sequence[Entry]) -> Iterator[Note]:
+    """Yield what there is to say of an order: of its rows, and of all of them together."""
+    of_rows = {note for row in members for note in row.notes.split()}
+    if len({entry.domain for entry in entries}) < len(entries):
+        of_rows.add(Note.SEVERAL_ADDRESSES)
+    yield from (note for note in Note if note in of_rows)

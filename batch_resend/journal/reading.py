@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, desc, exists, func, select
 
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.planning import decode_entries
-from batch_resend.journal.results import ResultReader
+from batch_resend.journal.preview import PlanReader
 from batch_resend.journal.schema import Record, attempts, outcomes, requests, runs
 from batch_resend.model import Order, PlannedOrder, Ruling, Run, RunState
 
@@ -62,7 +62,7 @@ _RECENT_ENDS = (
 )
 
 
-class JournalReader(ResultReader):
+class JournalReader(PlanReader):
     """Reads a journal through a connection that cannot write. One task at a time."""
 
     async def run(self, run_id: str) -> Run:

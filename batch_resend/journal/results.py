@@ -3,7 +3,6 @@
 Everything is streamed or counted by the database; nothing here holds a run in memory.
 """
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from sqlalchemy import Executable, RowMapping, and_, bindparam, case, func, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.database import journal_errors
-from batch_resend.journal.planning import decode_entries
+from batch_resend.journal.planning import decode_entries, decode_form
 from batch_resend.journal.schema import Record, attempts, inputs, outcomes, requests, rows
 from batch_resend.model import (
     InputNote,
@@ -119,7 +118,7 @@ _ROWS_IN_LIST_ORDER = _ROW_RESULTS.order_by(rows.c.seq)
 _ROWS_BY_REQUEST = _ROW_RESULTS.where(rows.c.request.is_not(None)).order_by(
     _RESULTS.c.position, rows.c.seq
 )
-_REJECTED_ROWS = (
+REJECTED_ROWS = (
     select(*_ROW_COLUMNS)
     .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.REJECTED)
     .order_by(rows.c.seq)
@@ -157,8 +156,7 @@ class ResultReader:
             InputNote(
                 record.name,
                 record.sha256,
-                tuple(json.loads(record.columns)),
-                json.loads(record.fields),
+                decode_form(record.form),
                 record.rows,
             )
             for record in await self._all(_INPUTS, of_run=run.number)
@@ -198,20 +196,15 @@ class ResultReader:
 
     def rows_in_list_order(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield every row of a run, as the lists had them."""
-        return self._stream(_ROWS_IN_LIST_ORDER, _row_result, of_run=run.number)
+        return self._stream(_ROWS_IN_LIST_ORDER, row_result, of_run=run.number)
 
     def rows_by_request(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rows that are part of a request, those of one request together."""
-        return self._stream(_ROWS_BY_REQUEST, _row_result, of_run=run.number)
+        return self._stream(_ROWS_BY_REQUEST, row_result, of_run=run.number)
 
     def rejected_rows(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rejected rows of a run, as the lists had them."""
-        return self._stream(_REJECTED_ROWS, _row_result, of_run=run.number)
-
-    async def first_rejected(self, run: Run, count: int) -> list[RowResult]:
-        """Return the first rejected rows of a run, as the lists had them."""
-        found = await self._all(_REJECTED_ROWS.limit(count), of_run=run.number)
-        return [_row_result(record) for record in found]
+        return self._stream(REJECTED_ROWS, row_result, of_run=run.number)
 
     async def _all(self, statement: Executable, **values: object) -> list[Record]:
         found: list[Record] = []
@@ -234,7 +227,8 @@ class ResultReader:
                         yield make(record)
 
 
-def _row_result(record: Record) -> RowResult:
+def row_result(record: Record) -> RowResult:
+    """Return a row as a statement found it."""
     fields: RowMapping = record._mapping
     return RowResult(
         input_ordinal=fields["input"],

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -57,8 +57,7 @@ inputs = Table(
     Column("ordinal", Integer, primary_key=True),
     Column("name", Text, nullable=False),
     Column("sha256", Text),
-    Column("columns", Text, nullable=False),  # the heading row as a JSON array; [] without one
-    Column("fields", Text, nullable=False),  # a JSON object: field -> heading, as --map had it
+    Column("form", Text, nullable=False),  # how it was read: ListForm as a JSON object
     Column("rows", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -74,7 +73,10 @@ rows = Table(
     Column("order_id", Text),
     Column("locale", Text),
     Column("entries", Text),  # a JSON array of [domain, e-mail, e-mail domain]; "" for none
+    Column("skip", Text),  # why its list says there is nothing to resend
+    Column("notes", Text, nullable=False, server_default=""),  # Notes, separated by blanks
     Column("request", BigInteger),
+    Column("problem", Text),  # Problem, of a rejected row
     Column("reason", Text),
     Column("raw", Text, nullable=False),
     sqlite_with_rowid=False,
@@ -91,6 +93,8 @@ requests = Table(
     Column("entries", Text, nullable=False),  # as in rows: sorted, each once
     Column("digest", LargeBinary, nullable=False),
     Column("doubted_before", Boolean, nullable=False, default=False),  # by another run
+    Column("skip", Text),  # why its lists say there is nothing to resend
+    Column("notes", Text, nullable=False, server_default=""),  # Notes, separated by blanks
     Index("requests_in_list_order", "run", "position"),
     sqlite_with_rowid=False,
 )
@@ -124,3 +128,21 @@ outcomes = Table(
     Column("error_message", Text),
     sqlite_with_rowid=False,
 )
+
+# From each older version to the next.
+UPGRADES = {
+    1: (
+        "ALTER TABLE inputs ADD COLUMN form TEXT NOT NULL DEFAULT '{}'",
+        "UPDATE inputs SET form = json_object("
+        "'kind', CASE columns WHEN '[]' THEN 'JSON' ELSE 'CSV' END, "
+        "'columns', json(columns), 'fields', json(fields))",
+        "ALTER TABLE inputs DROP COLUMN columns",
+        "ALTER TABLE inputs DROP COLUMN fields",
+        "ALTER TABLE rows ADD COLUMN skip TEXT",
+        "ALTER TABLE rows ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE rows ADD COLUMN problem TEXT",
+        "UPDATE rows SET problem = 'form' WHERE status = 'rejected'",
+        "ALTER TABLE requests ADD COLUMN skip TEXT",
+        "ALTER TABLE requests ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
+    ),
+}

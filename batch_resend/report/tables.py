@@ -3,16 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 from batch_resend.durations import timestamp
-from batch_resend.intake import Field
+from batch_resend.intake import REQUEST_FIELDS
 from batch_resend.model import Entry, InputNote, OrderStatus, Result, RowResult, RowStatus
 
-FIELDS = tuple(Field)
 RESULT_COLUMNS = (
-    "file", "line", *FIELDS, "status", "reason", "http_status", "error_code", "attempts",
+    "file", "line", *REQUEST_FIELDS, "status", "reason", "http_status", "error_code", "attempts",
     "possible_duplicate", "first_attempt_at", "last_attempt_at",
 )  # fmt: skip
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
@@ -93,14 +93,23 @@ async def write_unsent(rows: Rows, inputs: Sequence[InputNote], file: TextIO) ->
     """Write all that a next run should take, in the inputs' own form.
 
     That is their heading row and their rows as they stood, where the inputs share one heading;
-    otherwise a line an entry, under the fields' own names, or the headings `--map` gave them.
+    otherwise a line an entry, under the fields' own names, or the columns `--map` gave them. The
+    same options read it: their delimiter stands here too, and a byte order mark tells that it is
+    UTF-8 where --encoding says that the inputs were not.
     """
     form = _common_form(inputs)
-    table = csv.writer(file)
-    # Unquoted, a first heading such as [Order] would pass for the beginning of JSON.
-    looks_like_json = form.columns[0].lstrip().startswith(("{", "["))
-    heading = csv.writer(file, quoting=csv.QUOTE_ALL) if looks_like_json else table
-    heading.writerow(form.columns)
+    if form.marked:
+        file.write("\ufeff")
+    table = csv.writer(file, delimiter=form.delimiter)
+    if form.heading:
+        # Unquoted, a first heading such as [Order] would pass for the beginning of JSON.
+        looks_like_json = form.heading[0].lstrip().startswith(("{", "["))
+        heading = (
+            csv.writer(file, delimiter=form.delimiter, quoting=csv.QUOTE_ALL)
+            if looks_like_json
+            else table
+        )
+        heading.writerow(form.heading)
     async for row in rows:
         if row.status is RowStatus.ACCEPTED and row.result and row.result.status in UNSENT:
             table.writerows(form.lines(row))
@@ -119,34 +128,62 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
 
 def _as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
     """Return a row as one text: a CSV row as a line of CSV."""
-    if not inputs[row.input_ordinal].columns:
+    if not inputs[row.input_ordinal].form.is_table:
         return row.raw
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(json.loads(row.raw))
     return line.getvalue()
 
 
+@dataclass(frozen=True, slots=True)
 class _Form:
     """How unsent rows are written."""
 
-    def __init__(
-        self, columns: Sequence[str], lines: Callable[[RowResult], Iterable[Sequence[object]]]
-    ) -> None:
-        self.columns = columns
-        self.lines = lines
+    delimiter: str
+    marked: bool  # with a byte order mark
+    heading: Sequence[str]
+    lines: Callable[[RowResult], Iterable[Sequence[object]]]
 
 
 def _common_form(inputs: Sequence[InputNote]) -> _Form:
+    delimiters = {note.form.delimiter for note in inputs} - {None}
+    delimiter = next(iter(delimiters)) if len(delimiters) == 1 else None
+    marked = any(note.form.encoding for note in inputs)
+    fields = inputs[0].form.fields if inputs else {}
     if columns := _common_columns(inputs):
-        return _Form(columns, lambda row: [json.loads(row.raw)])
-    named = inputs[0].fields if inputs else {}
-    return _Form([named.get(name, name) for name in FIELDS], _canonical_lines)
+        return _Form(delimiter or ",", marked, columns, _as_it_stood)
+    if fields and _by_position(inputs):
+        if all(note.form.is_table for note in inputs):
+            return _Form(delimiter or ",", marked, (), _as_it_stood)
+        places = {field: int(position) - 1 for field, position in fields.items()}
+        return _Form(delimiter or ",", marked, (), lambda row: _placed(row, places))
+    heading = [fields.get(name, name) for name in REQUEST_FIELDS]
+    return _Form(delimiter or ",", marked, heading, _canonical_lines)
 
 
 def _common_columns(inputs: Sequence[InputNote]) -> tuple[str, ...]:
     """Return the heading row that all inputs share; empty where they do not."""
-    headings = {note.columns for note in inputs}
+    headings = {note.form.columns for note in inputs}
     return headings.pop() if len(headings) == 1 else ()
+
+
+def _by_position(inputs: Sequence[InputNote]) -> bool:
+    """Whether --map counts columns, as it does in tables without a heading row."""
+    return any(note.form.is_table and not note.form.columns for note in inputs)
+
+
+def _as_it_stood(row: RowResult) -> Iterable[Sequence[object]]:
+    return (json.loads(row.raw),)
+
+
+def _placed(row: RowResult, places: Mapping[str, int]) -> Iterator[Sequence[object]]:
+    """Yield the lines of a row with every field where --map says."""
+    for cells in _canonical_lines(row):
+        line: list[object] = [None] * (max(places.values()) + 1)
+        for field, cell in zip(REQUEST_FIELDS, cells, strict=True):
+            if field in places:
+                line[places[field]] = cell
+        yield line
 
 
 def _canonical_lines(row: RowResult) -> Iterator[Sequence[object]]:

@@ -51,7 +51,7 @@ async def test_check_shows_the_plan_and_touches_neither_network_nor_journal(desk
     del desk.environment["DIGICERT_API_KEY"]
     checked = await desk.run("check", "orders.csv")
     assert checked.code == 0, checked.err
-    assert "2,000 (an order, in one language), 2,000 to send" in checked.out
+    assert "2,000 for 2,000 orders (one an order and language), 2,000 to send" in checked.out
     assert "3m 20s at the least, within 1000/3m and 100/5s" not in checked.out
     assert "within 1000/3m and 100/5s" in checked.out
     assert not (desk.folder / "journal.db").exists()
@@ -62,7 +62,7 @@ async def test_check_names_rejected_rows_with_line_and_reason(desk: Desk) -> Non
     checked = await desk.run("check", "list.csv")
     assert checked.code == 3
     assert "list.csv, line 2: the order number is 'a': digits are expected" in checked.out
-    assert "and 2 more: -v lists them" in checked.out
+    assert "and 7 more: -v lists them" in checked.out
     closely = await desk.run("check", "-v", "list.csv")
     assert "list.csv, line 13: the order number is 'l'" in closely.out
 

@@ -80,7 +80,7 @@ LISTS = {
     "half.csv": "order_id,domain\n1,example.com\n",
     "twice.csv": "order_id,Order Number\n1,2\n",
     "quote.csv": 'order_id\n"1\n2\n',
-    "array.json": "[1, 2]",
+    "array.json": "[1, 2",
 }
 
 
@@ -100,7 +100,7 @@ LISTS = {
         (["half.csv"], 1, "a column for the domain, but none for the email"),
         (["twice.csv"], 1, "the columns 'order_id' and 'Order Number' could both hold"),
         (["quote.csv"], 1, "quote.csv, line 2: not CSV"),
-        (["array.json"], 1, "array.json: is a JSON array; write one object a line"),
+        (["array.json"], 1, "array.json, line 1: not JSON: ',' is expected; was it copied"),
         (["good.csv", "--api-key-file", "no.txt"], 1, "--api-key-file no.txt: No such file"),
         (["good.csv", "--limit", "fast"], 1, "--limit: 'fast' is not a limit: write 1000/3m"),
         (["good.csv", "--base-url", "http://example.com"], 1, "API key is sent over https only"),

@@ -78,7 +78,11 @@ async def test_what_is_sent_is_what_the_list_says(tmp_path: Path) -> None:
                             "email": "Admin@example.com",
                             "email_domain": "example.com",
                         },
-                        {"domain": "www.example.com", "email": "admin@example.com"},
+                        {
+                            "domain": "www.example.com",
+                            "email": "admin@example.com",
+                            "email_domain": "example.com",
+                        },
                     ],
                     "locale": "en",
                 }
@@ -107,7 +111,7 @@ async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_c
             "2,a.example.com,nobody,=cmd\n"
             "3,a.example.com,admin@example.com,unknown\n",
         )
-        ended = await desk.run("send", "list.csv")
+        ended = await desk.run("send", "--max-rejected", "1", "list.csv")
         assert ended.code == 3
         assert ca.books.mails_per_order == {"1": 1}
         summary = desk.summary()
@@ -118,7 +122,10 @@ async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_c
             statuses = [row["status"] for row in csv.DictReader(file)]
         assert statuses == ["sent", "duplicate", "rejected", "refused"]
         rejected = (desk.report() / "rejected.csv").read_text()
-        assert "list.csv,4,the e-mail address 'nobody' has no @,2,a.example.com" in rejected
+        assert (
+            "list.csv,4,the e-mail address 'nobody' has no @ (column 'email'),2,a.example.com"
+            in rejected
+        )
         assert "list.csv, line 4: the e-mail address 'nobody' has no @" in ended.err
 
 

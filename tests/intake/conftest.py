@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from batch_resend.errors import InputError
-from batch_resend.intake import Field, ListSource
+from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import RejectedRow, Row
 
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
@@ -24,6 +24,7 @@ class EndlessList(io.RawIOBase):
     def __init__(self, first: bytes, line: bytes) -> None:
         self.lines_handed_over = 0
         self._first = first
+        self._rest = b""
         self._line = line
 
     def readable(self) -> bool:
@@ -32,10 +33,12 @@ class EndlessList(io.RawIOBase):
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         if self.lines_handed_over == 10_000:
             return 0
-        line = self._line if self.lines_handed_over else self._first
-        self.lines_handed_over += 1
-        buffer[: len(line)] = line
-        return len(line)
+        if not self._rest:
+            self._rest = self._line if self.lines_handed_over else self._first
+            self.lines_handed_over += 1
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
 
 
 @contextmanager
@@ -52,7 +55,7 @@ def read(
 ) -> list[Row | RejectedRow]:
     """Return what becomes of the rows of a list."""
     with standard_input(content.encode() if isinstance(content, str) else content):
-        return list(ListSource("-", mapping, locale))
+        return list(ListSource("-", Reading(mapping or {}, locale)))
 
 
 def read_row(

@@ -56,8 +56,10 @@ def test_the_locale_of_the_list_is_for_rows_that_name_none() -> None:
         pytest.param("1,example.com,,,", "without an e-mail address", id="a domain alone"),
         pytest.param("1,,a@example.com,,", "without the domain", id="an address alone"),
         pytest.param("1,,,example.com,", "without an e-mail", id="an e-mail domain alone"),
-        pytest.param("1,exam ple.com,a@example.com,,", "domain 'exam ple.com'", id="a bad domain"),
-        pytest.param("1,example.com,a at b,,", "address 'a at b'", id="a bad address"),
+        pytest.param("1,exam ple.com,a@example.com,,", "domain 'exam' is", id="a bad domain"),
+        pytest.param(
+            "1,example.com,a at b,,", "address 'a' has no @, in 'a at b'", id="a bad address"
+        ),
         pytest.param("1,example.com,a@example.com,x y,", "domain 'x y'", id="a bad e-mail domain"),
         pytest.param("1,,,,english please", "locale 'english please'", id="a bad locale"),
         pytest.param("1,,,,,,,more", "8 cells, where the heading has 5", id="too many cells"),
@@ -138,14 +140,15 @@ def test_a_quotation_mark_that_never_ends_is_named_and_swallows_no_rows(
     assert "quotation mark" in message
 
 
-def test_old_macintosh_line_ends_are_refused_not_taken_for_one_row() -> None:
-    assert "line 1: not CSV" in refusal("order_id\r1\r2\r")
+def test_old_macintosh_line_ends_are_line_ends() -> None:
+    assert [row.line for row in read("order_id\r1\r2\r")] == [2, 3]
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_another_separator_is_refused_not_misread(separator: str) -> None:
+def test_another_delimiter_is_found_by_the_heading(separator: str) -> None:
     heading = separator.join(["order_id", "domain", "email"])
-    assert "columns seem to be separated by" in refusal(f"{heading}\n1{separator}a{separator}b\n")
+    row = read_row(f"{heading}\n1{separator}a.example{separator}x@a.example\n")
+    assert row.entries == (Entry("a.example", "x@a.example"),)
 
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -168,7 +171,7 @@ def test_whatever_is_in_the_cells_each_row_written_is_one_row_read(
     plain.writerow(["order_id", "domain", "email", "email_domain", "locale"])
     expected = []
     for cells in written:
-        line = file.getvalue().count("\n") + 1
+        line = len(io.StringIO(file.getvalue(), newline="").readlines()) + 1
         plain.writerow(cells)
         if any(map(str.strip, cells)):
             expected.append((line, cells))

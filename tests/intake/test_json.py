@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batch_resend.intake import Field
 from batch_resend.model import Entry, RejectedRow, Row
-from tests.intake.conftest import read, read_rejected, read_row, refusal, unhurried
+from tests.intake.conftest import read, read_rejected, read_row, unhurried
 
 
 def test_a_flat_record_is_taken_whole() -> None:
@@ -95,9 +95,13 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
         pytest.param('{"order_id": true}', "digits are expected", id="a true order"),
         pytest.param('{"order_id": {"id": 1}}', "digits are expected", id="an object as order"),
         pytest.param('{"order_id": 1e400}', "lost digits", id="an infinite order"),
-        pytest.param('{"order_id": 1, "locale": 5}', "locale: ", id="a number as locale"),
+        pytest.param(
+            '{"order_id": 1, "locale": 5}', "key 'locale': a text", id="a number as locale"
+        ),
         pytest.param('{"order_id": 1, "locale": "\\ud800"}', "the locale", id="half a character"),
-        pytest.param('{"order_id": 1, "email": ["a@b.co"]}', "email: ", id="an array as e-mail"),
+        pytest.param(
+            '{"order_id": 1, "email": ["a@b.co"]}', "key 'email': a text", id="an array as e-mail"
+        ),
         pytest.param('{"order_id": 1, "domain": "a.co"}', "without an e-mail", id="domain alone"),
         pytest.param('{"order_id": 1, "email": "a@a.co"}', "without the domain", id="e-mail alone"),
     ],
@@ -120,10 +124,10 @@ GOOD_ENTRY = '{"domain": "example.com", "email": "a@example.com"}'
     [
         pytest.param("[]", "is empty: leave it out", id="none: would be taken for all"),
         pytest.param("{}", "domain_approval_emails: ", id="an object"),
-        pytest.param("[null]", "domain_approval_emails.0: ", id="a null entry"),
-        pytest.param(f"[{GOOD_ENTRY}, 7]", "domain_approval_emails.1: ", id="a number as entry"),
-        pytest.param('[{"domain": "a.co"}]', "domain_approval_emails.0.email: ", id="no e-mail"),
-        pytest.param('[{"email": "a@a.co"}]', "domain_approval_emails.0.domain: ", id="no domain"),
+        pytest.param("[null]", ", entry 1: an object", id="a null entry"),
+        pytest.param(f"[{GOOD_ENTRY}, 7]", ", entry 2: an object", id="a number as entry"),
+        pytest.param('[{"domain": "a.co"}]', "entry 1, email: is missing", id="no e-mail"),
+        pytest.param('[{"email": "a@a.co"}]', "entry 1, domain: is missing", id="no domain"),
         pytest.param('[{"domain": " ", "email": "a@a.co"}]', "lacks", id="a blank domain"),
         pytest.param('[{"domain": "a.co", "email": ""}]', "lacks", id="an empty e-mail"),
         pytest.param(
@@ -142,12 +146,16 @@ def test_a_nested_record_with_one_bad_entry_is_rejected_whole(entries: str, reas
 
 
 @pytest.mark.parametrize(
-    "text", ['[{"order_id": 1}]', '\n  [\n{"order_id": 1}\n]', "[]", "\ufeff["]
+    ("text", "line"),
+    [
+        ('[{"order_id": 1}]', 1),
+        ('\n  [\n{"order_id": 1}\n]', 3),
+        ('\ufeff[\n\n{"order_id": 1}]', 3),
+    ],
 )
-def test_a_json_array_is_refused_with_what_to_write_instead(text: str) -> None:
-    message = refusal(text)
-    assert message.startswith("standard input: is a JSON array")
-    assert "JSONL" in message
+def test_a_json_array_is_a_list_of_its_objects(text: str, line: int) -> None:
+    row = read_row(text)
+    assert (row.line, row.order_id, row.raw) == (line, "1", '{"order_id": 1}')
 
 
 def test_blank_lines_are_no_records_but_count() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.errors import BatchResendError
-from batch_resend.intake import Field, ListSource, RecordSource
-from batch_resend.model import Entry, RejectedRow, Row
+from batch_resend.intake import Field, ListSource, Reading, RecordSource
+from batch_resend.model import Entry, ListForm, ListKind, RejectedRow, Row
 from tests.intake.conftest import read, refusal, standard_input, unhurried
 
 CSV = "order_id,locale\n7,en\n"
@@ -41,26 +41,25 @@ def test_a_list_has_its_paths_name_and_standard_input_a_name_of_its_own(tmp_path
     assert ListSource("-").name == "standard input"
 
 
-def test_the_heading_row_is_known_once_reading_has_begun() -> None:
-    assert ListSource("-").columns == ()
+def test_the_heading_row_is_known_once_the_list_is_read() -> None:
     source = ListSource("-")
     with standard_input(b'\n Order ID ,"my\nnote"\n1,x\n'):
-        rows = iter(source)
-        next(rows)
-        assert source.columns == (" Order ID ", "my\nnote")
-        assert list(rows) == []
+        assert len(list(source)) == 1
+    assert source.form.columns == (" Order ID ", "my\nnote")
 
 
 def test_a_jsonl_list_has_no_heading_row() -> None:
     source = ListSource("-")
     with standard_input(JSONL.encode()):
         assert list(source)
-    assert source.columns == ()
+    assert (source.form.kind, source.form.columns) == (ListKind.JSON, ())
 
 
 def test_a_list_remembers_which_columns_the_user_named() -> None:
-    assert ListSource("-", {Field.EMAIL: "contact"}).fields == {Field.EMAIL: "contact"}
-    assert ListSource("-").fields == {}
+    source = ListSource("-", Reading({Field.ORDER_ID: "n"}))
+    with standard_input(b"n\n1\n"):
+        assert list(source)
+    assert dict(source.form.fields) == {"order_id": "n"}
 
 
 @pytest.mark.parametrize("content", ["", "\n", " \r\n\t\n", "\ufeff", "\ufeff\n"])
@@ -156,8 +155,8 @@ def test_records_are_taken_one_at_a_time() -> None:
 
 def test_a_source_of_records_has_a_name_and_nothing_that_only_a_file_has() -> None:
     source = RecordSource([], name="orders of the morning")
-    assert (source.name, source.sha256, source.columns) == ("orders of the morning", None, ())
-    assert dict(source.fields) == {}
+    assert (source.name, source.sha256) == ("orders of the morning", None)
+    assert source.form == ListForm(ListKind.RECORDS)
 
 
 def nested_beyond_measure() -> object:

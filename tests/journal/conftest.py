@@ -12,6 +12,8 @@ from batch_resend.journal import Journal, JournalReader, Recorder, open_journal
 from batch_resend.model import (
     Attempt,
     Entry,
+    ListForm,
+    ListKind,
     OrderStatus,
     Outcome,
     PlannedOrder,
@@ -29,6 +31,7 @@ from batch_resend.windows import Window
 BASE_URL = "https://ca.example/services/v2"
 NOON = 1_800_000_000.0
 HOUR = 3600.0
+FORM = ListForm(ListKind.CSV, ("order_id", "entry"))
 WINDOWS = (Window(1000, 180.0), Window(100, 5.0))
 
 Rows = Sequence[Row | RejectedRow]
@@ -86,7 +89,7 @@ async def plan(
     run, staging = await journal.new_run(base_url, WINDOWS)
     for name, rows in zip(names, inputs, strict=False):
         await staging.add_rows(rows)
-        await staging.end_input(name, f"sha256 of {name}", ("order_id", "entry"), {}, len(rows))
+        await staging.end_input(name, f"sha256 of {name}", FORM, len(rows))
     return await journal.finish_planning(run, staging, take_up_since)
 
 

@@ -5,9 +5,19 @@ from pathlib import Path
 import pytest
 
 from batch_resend.journal import Journal
-from batch_resend.model import Entry, Order, PlannedOrder, RejectedRow, RowResult, RowStatus, Run
+from batch_resend.model import (
+    Entry,
+    Order,
+    PlannedOrder,
+    Problem,
+    RejectedRow,
+    RowResult,
+    RowStatus,
+    Run,
+)
 from tests.journal.conftest import (
     BASE_URL,
+    FORM,
     Clock,
     Rows,
     all_rows,
@@ -174,7 +184,9 @@ async def test_an_order_only_row_in_another_list_is_rejected_naming_the_first_li
 
 
 async def test_rows_rejected_on_reading_keep_their_reason_and_their_text(path: Path) -> None:
-    bad = RejectedRow(3, "the order number is 'x': digits are expected", '["x","ü, \\"q\\""]')
+    bad = RejectedRow(
+        3, Problem.ORDER_ID, "the order number is 'x': digits are expected", '["x","ü, \\"q\\""]'
+    )
     requests, found, counts = await grouped(path, [*orders(7), bad])
     assert (found[1].status, found[1].reason, found[1].raw) == (
         RowStatus.REJECTED, bad.reason, bad.raw,
@@ -197,7 +209,7 @@ async def test_every_row_keeps_its_input_line_text_and_what_it_said(path: Path) 
 
 
 async def test_a_list_of_nothing_but_rejected_rows_plans_no_request(path: Path) -> None:
-    requests, found, counts = await grouped(path, [RejectedRow(2, "bad", "[]")])
+    requests, found, counts = await grouped(path, [RejectedRow(2, Problem.FORM, "bad", "[]")])
     assert requests == []
     assert len(found) == counts[RowStatus.REJECTED] == 1
 
@@ -208,7 +220,7 @@ async def test_rows_added_in_several_batches_are_one_list(path: Path, clock: Clo
         for batch in (orders(3, 1), [], [row(9, "3", locale="de")], orders(3)):
             await staging.add_rows(batch)
         assert staging.rows_read == 4
-        await staging.end_input("a.csv", None, (), {}, 4)
+        await staging.end_input("a.csv", None, FORM, 4)
         run = await journal.finish_planning(run, staging, 0.0)
         assert [(p.order.order_id, p.order.locale) for p in await pending(journal.reader, run)] == [
             ("3", None), ("1", None), ("3", "de"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.journal import Journal
-from batch_resend.model import RejectedRow, Row, RowStatus, Run, RunState
+from batch_resend.model import Problem, RejectedRow, Row, RowStatus, Run, RunState
 from tests.journal.conftest import (
     HOUR,
     NOON,
@@ -71,11 +71,15 @@ async def test_a_run_stopped_before_its_start_is_taken_up_too(path: Path, clock:
         assert (await plan(journal, OLD)).id == old.id
 
 
+def bad(line: int) -> RejectedRow:
+    return RejectedRow(line, Problem.FORM, "bad", "[]")
+
+
 NEW_LISTS = {
     "shuffled": ([OLD[3], OLD[4], OLD[2], OLD[1], OLD[0]],),
     "cut into two files": (OLD[2:], OLD[:2]),
     "with more duplicates": ([*OLD, *OLD],),
-    "with more rejected rows": ([RejectedRow(9, "bad", "[]"), *OLD, RejectedRow(11, "x", "[]")],),
+    "with more rejected rows": ([bad(9), *OLD, bad(11)],),
     "with an order-only row that is ambiguous": ([*OLD, row(9, "1", locale="fr")],),
     "on other lines": ([row(77, r.order_id, locale=r.locale) for r in OLD[3:]] + OLD[:3],),
 }

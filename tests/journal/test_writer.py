@@ -16,6 +16,7 @@ from batch_resend.errors import JournalError
 from batch_resend.journal import Journal, Recorder, read_journal
 from batch_resend.model import Attempt, OrderStatus, Outcome, PlannedOrder, Ruling, Run, Verdict
 from tests.journal.conftest import (
+    FORM,
     NOON,
     WINDOWS,
     Clock,
@@ -290,7 +291,7 @@ async def test_planning_may_be_cancelled_and_the_journal_goes_on(
 
         async def work() -> None:
             await staging.add_rows(orders(*range(200)))
-            await staging.end_input("a.csv", None, (), {}, 200)
+            await staging.end_input("a.csv", None, FORM, 200)
             await journal.finish_planning(run, staging, 0.0)
 
         async with anyio.create_task_group() as tasks:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.intake import Field, ListSource, Source
+from batch_resend.intake import Field, ListSource, Reading, Source
 from batch_resend.journal import Journal
 from batch_resend.model import Run
 from batch_resend.report import write_report
@@ -50,14 +50,15 @@ async def assert_fed_back(
     locale: str | None = None,
 ) -> set[str]:
     """Check that unsent.csv asks for what was not sent; return the numbers of those orders."""
+    reading = Reading(mapping or {}, locale)
     async with carried(folder, sources, SCRIPT, clock=Clock()) as (journal, run):
         await write_report(journal.reader, run, folder / "report")
         unsent = await unsent_of(journal, run)
-        again = [ListSource(source.name, mapping, locale) for source in sources]
+        again = [ListSource(source.name, reading) for source in sources]
         asked = await requests_of(journal, *again)
         expected = {digest for digest, number in asked.items() if number in unsent}
         if unsent:
-            fed_back = ListSource(str(folder / "report" / "unsent.csv"), mapping, locale)
+            fed_back = ListSource(str(folder / "report" / "unsent.csv"), reading)
             assert set(await requests_of(journal, fed_back)) == expected
     return unsent
 
@@ -146,12 +147,12 @@ async def test_two_lists_of_different_headings(
     one += [[domain, order, email, odd] for order, (domain, email, _), odd in first]
     two = [[number, "fqdn", "dcv email", "email_domain"]]
     two += [[order, *(pair or ("", "", ""))] for order, pair in second]
-    mapping = {Field.ORDER_ID: number} if mapped else None
+    mapping = {Field.ORDER_ID: number} if mapped else {}
     with tempfile.TemporaryDirectory() as name:
         sources = []
         for path, table in ((Path(name) / "1.csv", one), (Path(name) / "2.csv", two)):
             path.write_bytes(as_csv(table))
-            sources.append(ListSource(str(path), mapping))
+            sources.append(ListSource(str(path), Reading(mapping)))
         await assert_fed_back(Path(name), sources, mapping)
 
 
@@ -167,7 +168,7 @@ async def test_a_list_beside_a_list_of_another_kind(tmp_path: Path) -> None:
 
 async def test_rows_that_name_no_language_are_read_back_with_the_same_one(tmp_path: Path) -> None:
     path = write_list(tmp_path, "a.csv", "order_id,locale", "3,", "4,en", "5,")
-    sources = [ListSource(path, locale="fr")]
+    sources = [ListSource(path, Reading(locale="fr"))]
     assert await assert_fed_back(tmp_path, sources, locale="fr") == {"3", "4", "5"}
 
 
@@ -186,7 +187,7 @@ async def test_a_first_heading_that_looks_like_json(tmp_path: Path, heading: str
     mapping = {Field.ORDER_ID: "number"}
     path = tmp_path / "a.csv"
     path.write_bytes(as_csv([[heading, "number"], ["", "3"], ["x", "1"]]))
-    sources = [ListSource(str(path), mapping)]
+    sources = [ListSource(str(path), Reading(mapping))]
     assert await assert_fed_back(tmp_path, sources, mapping) == {"3"}
 
 

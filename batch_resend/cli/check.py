@@ -1,0 +1,120 @@
+"""`check`: everything up to the plan, without a key and without a network."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from batch_resend.batch import make_plan, stage
+from batch_resend.certcentral import request_body, request_path
+from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.options import (
+    inputs_argument,
+    limit_option,
+    list_options,
+    log_options,
+    option,
+    reading_of,
+    windows_of,
+)
+from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, show_plan
+from batch_resend.intake import ListSource
+from batch_resend.journal import JournalReader, open_journal
+from batch_resend.model import Order, Plan, RowStatus
+from batch_resend.report import make_preview, whole_file
+from batch_resend.windows import Window
+
+REQUESTS_SHOWN = 3
+
+
+@click.command(epilog="Example: batch-resend check --out plan.jsonl orders.csv")
+@inputs_argument
+@list_options
+@limit_option
+@option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write every request, as it would be sent, into this file: a JSON object a line.",
+)
+@log_options
+def check(inputs: Sequence[str], **options: Any) -> int:
+    """Read lists and show the plan: rows, orders, rejects, warnings, time needed. Sends nothing.
+
+    INPUT is a list of any form, or - for standard input.
+    """
+    set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
+    reading = reading_of(options)
+    sources = [ListSource(path, reading) for path in inputs]
+    return anyio.run(_check, sources, windows_of(options["limits"]), options)
+
+
+async def _check(
+    sources: Sequence[ListSource], windows: Sequence[Window], options: dict[str, Any]
+) -> int:
+    closeness = WHEN_CHECKING_CLOSELY if options["verbose"] else WHEN_CHECKING
+    with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
+        async with open_journal(Path(folder) / "check.db") as journal:
+            run, staging = await journal.new_run("check", windows)
+            await stage(sources, staging)
+            run = await journal.finish_planning(run, staging, take_up_since=0.0)
+            await journal.settle(run, 0.0, hold_doubts=False)
+            reader = journal.reader
+            plan = await make_plan(reader, run, windows, taken_up=False)
+            limits = [str(window) for window in windows]
+            preview = await make_preview(plan, reader, limits, shown=closeness.first)
+            first = [_request(order) for order in await _first_orders(reader, plan)]
+            if options["out"] is not None:
+                await _write_requests(reader, plan, options["out"])
+    if options["form"] == "json":
+        click.echo(json.dumps({**preview.model_dump(), "first_requests": first}, indent=2))
+    else:
+        show_plan(preview, sys.stdout, closeness)
+        _show_requests(first, plan.to_send)
+    return ExitCode.NOT_ALL_SENT if plan.rows[RowStatus.REJECTED] else ExitCode.ALL_WELL
+
+
+async def _first_orders(reader: JournalReader, plan: Plan) -> list[Order]:
+    found: list[Order] = []
+    async for planned in reader.pending(plan.run):
+        if len(found) == REQUESTS_SHOWN:
+            break
+        found.append(planned.order)
+    return found
+
+
+async def _write_requests(reader: JournalReader, plan: Plan, path: Path) -> None:
+    with whole_file(path) as file:
+        async for planned in reader.pending(plan.run):
+            file.write(json.dumps(_request(planned.order), ensure_ascii=False) + "\n")
+
+
+def _request(order: Order) -> dict[str, object]:
+    """Return a request as it would be sent. Its path goes below the base URL."""
+    return {
+        "order_id": order.order_id,
+        "method": "PUT",
+        "path": request_path(order),
+        "body": json.loads(request_body(order)),
+    }
+
+
+def _show_requests(requests: Sequence[dict[str, object]], of: int) -> None:
+    if requests:
+        click.echo(f"First requests, {len(requests)} of {of:,}")
+    for request in requests:
+        body = json.dumps(request["body"], ensure_ascii=False)
+        click.echo(f"  {request['method']} {request['path']}\n    {body}")

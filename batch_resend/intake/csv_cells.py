@@ -1,0 +1,130 @@
+"""The text of a CSV list -> rows of cells, with the line each begins on."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from batch_resend.errors import InputError
+from batch_resend.intake.headings import Field, known_field
+from batch_resend.intake.text import MAX_LINE_CHARS, Text
+
+DELIMITERS = (",", ";", "\t", "|")
+
+_SAMPLE_ROWS = 50
+_ROW_OF_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own way to say the delimiter
+
+Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
+
+
+class CsvCells:
+    """The rows of one CSV list; rows of nothing but blanks are none."""
+
+    def __init__(self, name: str, text: Text, delimiter: str) -> None:
+        self.delimiter = delimiter
+        self._name = name
+        self._text = text
+        self._row_begins = 1  # the line of the row that is being read
+        self._chars_of_row = 0
+
+    def __iter__(self) -> Iterator[Cells]:
+        """Yield each row. Raises InputError."""
+        # The limit is the process's own: raised where it is lower, never lowered.
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_CHARS))
+        # Lenient, it would take all after a quotation mark that never ends for one cell.
+        reader = csv.reader(self._bounded_lines(), delimiter=self.delimiter, strict=True)
+        try:
+            for cells in reader:
+                line, self._row_begins = self._row_begins, reader.line_num + 1
+                self._chars_of_row = 0
+                if any(map(str.strip, cells)) and not _says_delimiter(line, cells, self.delimiter):
+                    yield line, cells
+        except csv.Error as error:
+            raise InputError(
+                f"{self._name}, line {self._row_begins}: not CSV: {error}; "
+                "is a quotation mark missing?"
+            ) from error
+
+    def _bounded_lines(self) -> Iterator[str]:
+        """Yield the lines; a row that goes on for ever, line after line, has an end here."""
+        for line in self._text.lines():
+            self._chars_of_row += len(line)
+            if self._chars_of_row > MAX_LINE_CHARS:
+                raise InputError(
+                    f"{self._name}, line {self._row_begins}: not CSV: the row that begins here is "
+                    "longer than 1 MiB; is a quotation mark missing?"
+                )
+            yield line
+
+
+def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, headed: bool) -> str:
+    """Return what stands between the cells, by the heading and the first rows.
+
+    Raises InputError where two would do.
+    """
+    lines = io.StringIO(text.sample, newline="").readlines()
+    first = next((line for line in lines if line.strip()), "")
+    if said := _ROW_OF_SEP.fullmatch(first):
+        return said[1]
+    samples = {delimiter: _sample(text, delimiter) for delimiter in DELIMITERS}
+    splitting = [d for d, rows in samples.items() if rows and len(rows[0]) > 1]
+    if not splitting:  # a single column
+        return DELIMITERS[0]
+    scores = {d: _score(samples[d], mapping if headed else None) for d in splitting}
+    chosen, *others = (d for d in splitting if scores[d] == max(scores.values()))
+    if others:
+        fitting = " or ".join(map(repr, (chosen, *others)))
+        raise InputError(
+            f"{name}: the columns could be separated by {fitting}; say which: "
+            f"--delimiter {chosen!r}"
+        )
+    if headed:
+        _refuse_two_in_one(name, samples[chosen][0], chosen)
+    return chosen
+
+
+def _sample(text: Text, delimiter: str) -> list[list[str]]:
+    """Return the first rows, as this delimiter would have them."""
+    # The last line may be cut off.
+    lines = io.StringIO(text.sample, newline="").readlines()
+    whole = lines if text.sample_is_all or len(lines) < 2 else lines[:-1]
+    rows = (row for row in csv.reader(whole, delimiter=delimiter) if any(map(str.strip, row)))
+    try:
+        return list(islice(rows, _SAMPLE_ROWS))
+    except csv.Error:
+        return []
+
+
+def _score(rows: Sequence[Sequence[str]], mapping: Mapping[Field, str] | None) -> tuple[int, ...]:
+    """Return how well a delimiter fits: what is known of the heading, then the columns.
+
+    `mapping` is None where there is no heading row.
+    """
+    widths = {len(row) for row in rows}
+    columns = len(rows[0]) if len(widths) == 1 else 0
+    if mapping is None:
+        return (columns,)
+    names = [cell.strip() for cell in rows[0]]
+    mapped = {field for field, wanted in mapping.items() if wanted in names}
+    fields = mapped | {field for name in names if (field := known_field(name)) is not None}
+    return (Field.ORDER_ID in fields, len(fields), columns)
+
+
+def _refuse_two_in_one(name: str, heading: Sequence[str], chosen: str) -> None:
+    """Raise InputError where one heading is several known ones with another delimiter between."""
+    for cell in heading:
+        for other in DELIMITERS:
+            if (
+                other != chosen
+                and sum(known_field(part) is not None for part in cell.split(other)) > 1
+            ):
+                raise InputError(
+                    f"{name}: {cell!r} is one column where {chosen!r} separates them; the heading "
+                    f"mixes {chosen!r} and {other!r}: mend it, or say --delimiter"
+                )
+
+
+def _says_delimiter(line: int, cells: Sequence[str], delimiter: str) -> bool:
+    said = delimiter.join(cells)
+    return line == 1 and _ROW_OF_SEP.fullmatch(said) is not None

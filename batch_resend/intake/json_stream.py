@@ -1,0 +1,170 @@
+"""A JSON document -> raw records: an array of them, or the CA's pages, `{"orders": [...]}`.
+
+Several documents may stand one after another, as pages that were fetched one by one do. They are
+read a record at a time, so that a document of any length fits.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from batch_resend.errors import InputError
+from batch_resend.intake.headings import Field
+from batch_resend.intake.json_rows import DECODER, json_record
+from batch_resend.intake.records import RawRecord
+from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
+from batch_resend.model import Problem, RejectedRow
+
+PAGE = "orders"
+
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_PAGE_BEGINS = re.compile(r'\{[ \t\r\n]*"orders"[ \t\r\n]*:[ \t\r\n]*\[')
+_ANY_OBJECT = json.JSONDecoder(parse_float=str)
+
+
+def is_document(begin: str) -> bool:
+    """Whether a text is a JSON document and not JSONL, an object a line, by how it begins.
+
+    An object of many lines is one; so is one of the CA's pages. A line that is broken, with others
+    after it that begin an object, is broken JSONL.
+    """
+    if begin.startswith("[") or _PAGE_BEGINS.match(begin):
+        return True
+    first, _, rest = begin.partition("\n")
+    try:
+        value, _ = DECODER.raw_decode(first)
+    except (ValueError, RecursionError):
+        return bool(rest.strip()) and not rest.lstrip("\r\n").startswith("{")
+    return isinstance(value, dict) and isinstance(value.get(PAGE), list)
+
+
+class JsonStream:
+    """The records of JSON documents, each with the line on which it begins."""
+
+    def __init__(self, name: str, text: Text, mapping: Mapping[Field, str]) -> None:
+        self._name = name
+        self._chunks = text.chunks()
+        self._mapping = mapping
+        self._buffer = ""
+        self._at = 0  # in the buffer
+        self._line = 1  # of that place
+
+    def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
+        """Yield a record an object. Raises InputError where the text is not JSON."""
+        while (sign := self._next()) != "":
+            if sign == "[":
+                yield from self._array()
+            elif sign == "{":
+                yield from self._object()
+            else:
+                raise self._error("an object or an array is expected", self._at)
+
+    def _array(self) -> Iterator[RawRecord | RejectedRow]:
+        """Yield the records of an array, in which an object may be a page."""
+        self._take("[")
+        while self._next() != "]":
+            yield from self._object()
+            if self._next() != "]":
+                self._take(",")
+        self._take("]")
+
+    def _object(self) -> Iterator[RawRecord | RejectedRow]:
+        """Yield the one record that a value is, or those of a page."""
+        while len(self._buffer) - self._at < 1000 and self._read_more():
+            pass
+        if not _PAGE_BEGINS.match(self._buffer, self._at):
+            yield from self._records()
+            return
+        self._take("{")
+        self._value()
+        self._take(":")
+        yield from self._array()
+        while self._next() != "}":  # what else the page tells
+            self._take(",")
+            self._value()
+            self._take(":")
+            self._value()
+        self._take("}")
+
+    def _records(self) -> Iterator[RawRecord | RejectedRow]:
+        line = self._line
+        try:
+            value, raw = self._value()
+        except _KeyTwiceError as error:
+            yield RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", error.raw)
+            return
+        orders = value.get(PAGE) if isinstance(value, dict) else None
+        if isinstance(orders, list):  # a page with something else in front of its orders
+            for order in orders:
+                yield json_record(line, order, json.dumps(order), self._mapping)
+        else:
+            yield json_record(line, value, raw, self._mapping)
+
+    def _next(self) -> str:
+        """Return the next sign that is not blank, without taking it; nothing at the end."""
+        while True:
+            self._move(_BLANKS.match(self._buffer, self._at).end())  # type: ignore[union-attr]
+            if self._at < len(self._buffer):
+                return self._buffer[self._at]
+            if not self._read_more():
+                return ""
+
+    def _take(self, sign: str) -> None:
+        if self._next() != sign:
+            raise self._error(f"{sign!r} is expected", self._at)
+        self._move(self._at + 1)
+
+    def _value(self) -> tuple[object, str]:
+        """Return the value that begins here, and its text. Raises _KeyTwiceError, InputError."""
+        self._next()
+        while True:
+            try:
+                value, end = DECODER.raw_decode(self._buffer, self._at)
+            except json.JSONDecodeError as error:
+                # Cut off by the buffer's end, a text is wrong there, or where a string began.
+                cut_off = len(self._buffer) - error.pos < CHUNK_CHARS or "string" in error.msg
+                if cut_off and self._read_more():
+                    continue
+                raise self._error(error.msg, error.pos) from None
+            except RecursionError:
+                raise self._error("nested too deeply", self._at) from None
+            except ValueError as error:
+                _, end = _ANY_OBJECT.raw_decode(self._buffer, self._at)
+                raise _KeyTwiceError(str(error), self._passed(end)) from None
+            if end == len(self._buffer) and self._read_more():
+                continue  # a number may go on
+            return value, self._passed(end)
+
+    def _passed(self, end: int) -> str:
+        text = self._buffer[self._at : end]
+        self._move(end)
+        return text
+
+    def _move(self, to: int) -> None:
+        self._line += self._buffer.count("\n", self._at, to)
+        self._at = to
+
+    def _read_more(self) -> bool:
+        """Read on, keeping what is not taken yet; False at the end. Raises InputError."""
+        if len(self._buffer) - self._at > MAX_LINE_CHARS:
+            raise InputError(
+                f"{self._name}, line {self._line}: an object longer than 1 MiB; is this a list?"
+            )
+        chunk = next(self._chunks, "")
+        self._buffer, self._at = self._buffer[self._at :] + chunk, 0
+        return bool(chunk)
+
+    def _error(self, told: str, at: int) -> InputError:
+        line = self._line + self._buffer.count("\n", self._at, at)
+        return InputError(
+            f"{self._name}, line {line}: not JSON: {told[:1].lower()}{told[1:]}; "
+            "was it copied as a whole?"
+        )
+
+
+class _KeyTwiceError(ValueError):
+    """A key stands twice in an object: which value counts is not ours to guess."""
+
+    def __init__(self, told: str, raw: str) -> None:
+        super().__init__(told)
+        self.raw = raw

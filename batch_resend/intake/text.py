@@ -1,0 +1,108 @@
+"""Bytes -> text: by byte order mark, or as --encoding says, or as UTF-8. Never by guessing."""
+
+import codecs
+import io
+import re
+from collections.abc import Iterator
+
+from batch_resend.errors import InputError, SettingsError
+from batch_resend.intake.packing import SAMPLE_BYTES, Bytes
+
+MAX_LINE_CHARS = 1 << 20
+CHUNK_CHARS = 1 << 16
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # begins like the mark of UTF-16, so it is looked for first
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_LINE_END = re.compile("\r\n|\r|\n")
+_LOOKS_LIKE_UTF_16 = 0.2  # share of NUL bytes that no other text has
+
+
+def known_encoding(name: str) -> str:
+    """Return the name of an encoding as Python has it. Raises SettingsError."""
+    try:
+        codec = codecs.lookup(name)
+        "".encode(codec.name)  # some codecs are not for text
+    except (LookupError, ValueError):
+        raise SettingsError(
+            f"encoding: {name!r} is not one that is known; say for example cp1252, utf-16-le"
+        ) from None
+    return codec.name
+
+
+class Text:
+    """The text of one list, read once: by lines, or by chunks."""
+
+    def __init__(self, name: str, file: Bytes, encoding: str | None) -> None:
+        mark = next((mark for mark in _MARKS if file.peek().startswith(mark)), b"")
+        file.read(len(mark))
+        sample = file.peek()
+        self._name = name
+        self._codec = _MARKS.get(mark) or encoding or "utf-8"
+        self.encoding = None if self._codec == "utf-8" else self._codec
+        if self.encoding is None and sample.count(0) > _LOOKS_LIKE_UTF_16 * len(sample):
+            order = "le" if sample[1:2] == b"\0" else "be"
+            raise InputError(
+                f"{name}: holds NUL bytes; if it is UTF-16, say --encoding utf-16-{order}"
+            )
+        self.sample = codecs.getincrementaldecoder(self._codec)("replace").decode(sample)
+        self.sample_is_all = len(sample) < SAMPLE_BYTES - len(mark)
+        self._file = io.TextIOWrapper(file, self._codec, newline="")
+        self._lines_read = 0
+
+    def lines(self) -> Iterator[str]:
+        """Yield each line with its line end: LF, CR LF or CR. Raises InputError."""
+        try:
+            while line := self._file.readline(MAX_LINE_CHARS + 1):
+                self._lines_read += 1
+                if len(line) > MAX_LINE_CHARS:
+                    raise InputError(
+                        f"{self._name}, line {self._lines_read}: longer than 1 MiB; is this a list?"
+                    )
+                yield line
+        except UnicodeError as error:
+            raise self._not_text(error) from None
+
+    def chunks(self) -> Iterator[str]:
+        """Yield the text piece by piece. Raises InputError."""
+        try:
+            while chunk := self._file.read(CHUNK_CHARS):
+                self._lines_read += chunk.count("\n")
+                yield chunk
+        except UnicodeError as error:
+            raise self._not_text(error) from None
+
+    def _not_text(self, error: UnicodeError) -> InputError:
+        """Say where the text breaks off, and which encoding would fit."""
+        called = "UTF-8" if self.encoding is None else self.encoding
+        if not isinstance(error, UnicodeDecodeError):
+            return InputError(f"{self._name}: is not {called}: {error}")
+        # What was read ahead and not yet handed over has no line end in it.
+        before = error.object[: error.start].decode(self._codec, "replace")
+        line = self._lines_read + 1 + len(_LINE_END.findall(before))
+        byte = error.object[error.start]
+        return InputError(
+            f"{self._name}, line {line}: byte 0x{byte:02x} is not {called}; "
+            + _advice(error.object, error.start)
+        )
+
+
+def _advice(data: bytes, at: int) -> str:
+    """Return which encoding may be meant, with what the bad place would then read."""
+    from charset_normalizer import from_bytes  # noqa: PLC0415 (read only when something is wrong)
+
+    best = from_bytes(data).best()
+    if best is None:
+        return "save the list as UTF-8, or name its encoding with --encoding"
+    fitting = [best.encoding, *best.could_be_from_charset]
+    codec = "cp1252" if "cp1252" in fitting else best.encoding
+    around = data[max(at - 20, 0) : at + 20].decode(codec, "replace")
+    word = next((w for w in around.split() if not w.isascii()), around)
+    return (
+        f"it may be {codec}, and would then read {word!r}: "
+        f"if that is right, say --encoding {codec.replace('_', '-')}"
+    )

@@ -1,0 +1,223 @@
+"""An Excel workbook -> the rows of cells of one sheet.
+
+The one reader here that holds a whole list: a workbook cannot be read otherwise. So its size is
+bounded, by looking through its XML before it is taken apart.
+"""
+
+import io
+import posixpath
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+from batch_resend.errors import InputError
+from batch_resend.intake.packing import Bytes
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
+
+ZIP = b"PK\x03\x04"
+OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+
+_MAX_PACKED_BYTES = 128 << 20
+_MAX_UNPACKED_BYTES = 1 << 30
+_MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
+_EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError,
+    expat.ExpatError, ElementTree.ParseError,
+)  # fmt: skip
+_INSTALL = "to read Excel files, install the extra: pip install 'batch-resend[excel]'"
+
+
+def sheet_rows(name: str, file: Bytes, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a sheet as texts, with their numbers in it; empty rows are none.
+
+    `sheet` is its name; without one, the only visible sheet with cells is taken. Raises InputError.
+    """
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 (an extra)
+    except ImportError:
+        raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
+    data = file.read(_MAX_PACKED_BYTES + 1)
+    faulty = _look_through(name, data)
+    try:
+        with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
+            chosen = _chosen_sheet(name, book, sheet)
+            cells_of = book.get_sheet_by_name(chosen)
+            left = cells_of.start[1] if cells_of.start else 0
+            faults = faulty.get(chosen, {})
+            for number, cells in enumerate(cells_of.iter_rows(), start=1):
+                texts = [""] * left + [_text(cell) for cell in cells]
+                for column, fault in faults.get(number, {}).items():
+                    texts[column - 1] = fault
+                if any(map(str.strip, texts)):
+                    yield number, texts
+    except CalamineError as error:
+        raise InputError(f"{name}: cannot be read as an Excel file: {error}") from error
+
+
+def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> str:
+    if wanted is not None:
+        if wanted not in book.sheet_names:
+            raise InputError(f"{name}: has no sheet {wanted!r}; it has {_listed(book.sheet_names)}")
+        return wanted
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum  # noqa: PLC0415 (an extra)
+
+    visible = [
+        sheet.name
+        for sheet in book.sheets_metadata
+        if sheet.typ is SheetTypeEnum.WorkSheet and sheet.visible is SheetVisibleEnum.Visible
+    ]
+    filled = [one for one in visible if book.get_sheet_by_name(one).start is not None]
+    if len(filled) > 1:
+        raise InputError(
+            f"{name}: has {len(filled)} sheets with cells; say which: --sheet {filled[0]!r} "
+            f"(there are {_listed(filled)})"
+        )
+    if not filled:
+        raise InputError(f"{name}: has no visible sheet with cells; name one with --sheet")
+    return filled[0]
+
+
+def _text(cell: object) -> str:
+    """Return a cell's value as a list would have it."""
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float):
+        if abs(cell) >= _EXACT_BELOW:
+            return f"{cell:.5E}"  # its last digits are made up, and so it reads like one of those
+        return str(int(cell)) if cell.is_integer() else repr(cell)
+    return str(cell)
+
+
+# --- before it is taken apart ---------------------------------------------------------------
+
+Faults = dict[int, dict[int, str]]  # row -> column -> what stands there, both from 1
+
+
+def _look_through(name: str, data: bytes) -> dict[str, Faults]:
+    """Return, by sheet, the cells that Excel has no value for: errors, formulas never computed.
+
+    Read as empty, a failed lookup of an address would ask for all addresses of its order. Raises
+    InputError where the file is none of Excel's or unpacks to more than can be held.
+    """
+    if len(data) > _MAX_PACKED_BYTES:
+        raise _too_large(name)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as book:
+            if "xl/workbook.xml" not in book.namelist():
+                raise InputError(f"{name}: is a zip file, not an Excel workbook: unpack it first")
+            room = _MAX_UNPACKED_BYTES
+            faulty: dict[str, Faults] = {}
+            for member in book.infolist():
+                is_sheet = member.filename.startswith("xl/worksheets/")
+                look = _SheetLook()
+                # What the directory says of a member's size may be a lie.
+                member.file_size = room + 1
+                with book.open(member) as xml:
+                    while chunk := xml.read(1 << 16):
+                        room -= len(chunk)
+                        if is_sheet:
+                            look.feed(chunk)
+                        if room < 0 or look.area > _MAX_CELLS:
+                            raise _too_large(name)
+                if look.faults:
+                    faulty[member.filename] = look.faults
+            return {sheet: faulty[path] for sheet, path in _sheets(book) if path in faulty}
+    except _BROKEN as error:
+        raise InputError(
+            f"{name}: cannot be read as an Excel file: {error}; was it copied as a whole?"
+        ) from error
+
+
+def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
+    """Yield the name of each sheet and the member that holds its cells."""
+    targets = {
+        relation.get("Id"): relation.get("Target", "")
+        for relation in ElementTree.fromstring(book.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
+    }
+    for element in ElementTree.fromstring(book.read("xl/workbook.xml")).iter():  # noqa: S314
+        if element.tag.endswith("}sheet"):
+            relation = next((v for k, v in element.attrib.items() if k.endswith("}id")), "")
+            target = targets.get(relation, "")
+            yield element.get("name", ""), posixpath.join("xl", target).removeprefix("/")
+
+
+class _SheetLook:
+    """Looks at a sheet's cells as its XML goes by: how far they reach, and which are faulty."""
+
+    def __init__(self) -> None:
+        self.faults: Faults = {}
+        self._parser = expat.ParserCreate(namespace_separator="}")
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._characters
+        self._first_row = self._first_column = _MAX_CELLS
+        self._row = self._column = self._last_row = self._last_column = 0
+        self._is_error = self._has_formula = self._in_value = False
+        self._value = ""
+
+    @property
+    def area(self) -> int:
+        """How many cells the rectangle has that all of them stand in."""
+        height = self._last_row - self._first_row + 1
+        return max(height, 0) * max(self._last_column - self._first_column + 1, 0)
+
+    def feed(self, xml: bytes) -> None:
+        """Look at the next piece. Raises ExpatError."""
+        self._parser.Parse(xml, False)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        match tag.rpartition("}")[2]:
+            case "row":
+                self._row = int(attributes.get("r") or self._row + 1)
+                self._column = 0
+            case "c":
+                self._column = _column_of(attributes.get("r", "")) or self._column + 1
+                self._is_error = attributes.get("t") == "e"
+                self._has_formula, self._value = False, ""
+            case "f":
+                self._has_formula = True
+            case "v" | "is":
+                self._in_value = True
+
+    def _characters(self, text: str) -> None:
+        if self._in_value:
+            self._value = (self._value + text)[:20]
+
+    def _end(self, tag: str) -> None:
+        match tag.rpartition("}")[2]:
+            case "v" | "is":
+                self._in_value = False
+            case "c" if self._value or self._has_formula:
+                self._first_row = min(self._first_row, self._row)
+                self._first_column = min(self._first_column, self._column)
+                self._last_row = max(self._last_row, self._row)
+                self._last_column = max(self._last_column, self._column)
+                if self._is_error or not self._value:
+                    fault = self._value or "#NOT COMPUTED"
+                    self.faults.setdefault(self._row, {})[self._column] = fault
+
+
+def _column_of(reference: str) -> int:
+    """Return the column of a cell's reference such as AB12, from 1; 0 where it names none."""
+    column = 0
+    for letter in reference:
+        if not "A" <= letter <= "Z":
+            break
+        column = column * 26 + ord(letter) - ord("A") + 1
+    return column
+
+
+def _too_large(name: str) -> InputError:
+    return InputError(
+        f"{name}: is too large for an Excel file, or a bomb; save the sheet as CSV and read that"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:20]))

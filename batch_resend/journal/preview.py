@@ -1,0 +1,126 @@
+"""What the journal tells of a plan before it is sent: what is odd in it, and whom it mails."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, desc, distinct, func, select, true
+
+from batch_resend.journal.planning import decode_entries
+from batch_resend.journal.results import REJECTED_ROWS, ResultReader, row_result
+from batch_resend.journal.schema import outcomes, requests, rows
+from batch_resend.model import Note, Order, OrderStatus, Problem, RowResult, RowStatus, Run
+
+_OF_RUN = requests.c.run == bindparam("of_run")
+
+_COUNT_ORDER_NUMBERS = select(func.count(distinct(requests.c.order_id))).where(_OF_RUN)
+_COUNT_PROBLEMS = (
+    select(rows.c.problem, func.count())
+    .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.REJECTED)
+    .group_by(rows.c.problem)
+    .order_by(desc(func.count()), rows.c.problem)
+)
+_FIRST_OF_PROBLEM = REJECTED_ROWS.where(rows.c.problem == bindparam("of_problem"))
+_COUNT_NOTES = select(requests.c.notes, func.count()).where(_OF_RUN).group_by(requests.c.notes)
+_FIRST_NOTED = (
+    select(requests.c.order_id, requests.c.locale, requests.c.entries, rows.c.input, rows.c.line)
+    .join(rows, (rows.c.run == requests.c.run) & (rows.c.seq == requests.c.position))
+    .where(_OF_RUN, requests.c.notes.contains(bindparam("of_note")))
+    .order_by(requests.c.position)
+)
+_SKIPPED_BY_LIST = (
+    outcomes.c.run == bindparam("of_run"),
+    outcomes.c.status == OrderStatus.SKIPPED,
+    requests.c.skip == outcomes.c.error_message,
+)
+_WITH_ITS_REQUEST = outcomes.join(
+    requests, (requests.c.run == outcomes.c.run) & (requests.c.number == outcomes.c.request)
+)
+_COUNT_SKIPS = (
+    select(outcomes.c.error_message, func.count())
+    .select_from(_WITH_ITS_REQUEST)
+    .where(*_SKIPPED_BY_LIST)
+    .group_by(outcomes.c.error_message)
+    .order_by(desc(func.count()), outcomes.c.error_message)
+)
+_COUNT_SKIPPED_BY_LISTS = (
+    select(func.count()).select_from(_WITH_ITS_REQUEST).where(*_SKIPPED_BY_LIST)
+)
+_COUNT_WITHOUT_ADDRESSES = (
+    select(func.count())
+    .select_from(requests)
+    .where(_OF_RUN, requests.c.entries == "", requests.c.skip.is_(None))
+)
+_ENTRY = func.json_each(func.nullif(requests.c.entries, "")).table_valued("value", name="entry")
+_EMAIL = func.json_extract(_ENTRY.c.value, "$[1]")
+_MAIL_DOMAIN = func.lower(func.substr(_EMAIL, func.instr(_EMAIL, "@") + 1))
+_RECIPIENTS = (
+    select(_MAIL_DOMAIN, func.count())
+    .select_from(requests)
+    .join(_ENTRY, true())
+    .where(_OF_RUN, requests.c.skip.is_(None))
+    .group_by(_MAIL_DOMAIN)
+    .order_by(desc(func.count()), _MAIL_DOMAIN)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NotedOrder:
+    """An order that a note is about, and the first of its rows."""
+
+    order: Order
+    input_ordinal: int
+    line: int
+
+
+class PlanReader(ResultReader):
+    """Reads plans. What may be of any number comes with a `limit`."""
+
+    async def count_order_numbers(self, run: Run) -> int:
+        """Return how many orders a run is about; one in two languages is two requests."""
+        return int((await self._all(_COUNT_ORDER_NUMBERS, of_run=run.number))[0][0])
+
+    async def count_problems(self, run: Run) -> dict[Problem, int]:
+        """Return how many rows were rejected for what, the most frequent first."""
+        found = await self._all(_COUNT_PROBLEMS, of_run=run.number)
+        return {Problem(problem): count for problem, count in found}
+
+    async def first_rejected(self, run: Run, problem: Problem, limit: int) -> list[RowResult]:
+        """Return the first rows rejected for a problem, as the lists had them."""
+        statement = _FIRST_OF_PROBLEM.limit(limit)
+        found = await self._all(statement, of_run=run.number, of_problem=problem)
+        return [row_result(record) for record in found]
+
+    async def count_notes(self, run: Run) -> dict[Note, int]:
+        """Return how many orders there is something to say of."""
+        found = await self._all(_COUNT_NOTES, of_run=run.number)
+        counts = {note: sum(n for notes, n in found if note in notes.split()) for note in Note}
+        return {note: count for note, count in counts.items() if count}
+
+    async def first_noted(self, run: Run, note: Note, limit: int) -> list[NotedOrder]:
+        """Return the first orders that a note is about, as the lists had them."""
+        found = await self._all(_FIRST_NOTED.limit(limit), of_run=run.number, of_note=note)
+        return [
+            NotedOrder(
+                Order(record.order_id, record.locale, decode_entries(record.entries)),
+                record.input,
+                record.line,
+            )
+            for record in found
+        ]
+
+    async def count_skips(self, run: Run, limit: int) -> list[tuple[str, int]]:
+        """Return why, by their own lists, orders are skipped, and how many each."""
+        found = await self._all(_COUNT_SKIPS.limit(limit), of_run=run.number)
+        return [(reason, count) for reason, count in found]
+
+    async def count_skipped_by_lists(self, run: Run) -> int:
+        """Return how many orders are skipped because their lists say so."""
+        return int((await self._all(_COUNT_SKIPPED_BY_LISTS, of_run=run.number))[0][0])
+
+    async def count_without_addresses(self, run: Run) -> int:
+        """Return how many requests leave it to the CA whom to mail."""
+        return int((await self._all(_COUNT_WITHOUT_ADDRESSES, of_run=run.number))[0][0])
+
+    async def recipients(self, run: Run, limit: int) -> list[tuple[str, int]]:
+        """Return at which domains the addresses are, and how many mails each gets."""
+        found = await self._all(_RECIPIENTS.limit(limit), of_run=run.number)
+        return [(domain, count) for domain, count in found]

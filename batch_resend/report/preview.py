@@ -1,0 +1,185 @@
+"""A plan -> what a person, or a program, reads before it is sent."""
+
+from pydantic import BaseModel, ConfigDict
+
+from batch_resend.journal import JournalReader
+from batch_resend.model import (
+    InputNote,
+    Note,
+    Order,
+    OrderStatus,
+    Plan,
+    Problem,
+    RowResult,
+    RowStatus,
+)
+from batch_resend.report.summary import RowCounts
+
+KINDS_SHOWN = 10  # of reasons to skip, and of domains that are mailed
+
+_PROBLEM_IN_WORDS = {
+    Problem.ORDER_ID: "no valid order number",
+    Problem.DOMAIN: "no valid domain",
+    Problem.EMAIL: "no valid e-mail address",
+    Problem.EMAIL_DOMAIN: "no valid e-mail domain",
+    Problem.LOCALE: "no locale code",
+    Problem.PAIR: "domains and addresses that are no pairs",
+    Problem.STATUS: "a status that the CA does not have",
+    Problem.FORM: "not in the list's form",
+    Problem.AMBIGUOUS: "an order both with and without domains",
+}
+_NOTE_IN_WORDS = {
+    Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
+    "postmaster at the domain or a parent, which the CA may refuse",
+    Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not name",
+    Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
+    Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain, for which email_domain is "
+    "filled in",
+}
+
+
+class Place(BaseModel):
+    """A row of a list, and what is said of it."""
+
+    file: str
+    line: int
+    text: str
+
+
+class Kind(BaseModel):
+    """Rows or orders of which the same is said: how many, and the first of them."""
+
+    kind: str
+    text: str
+    count: int
+    first: list[Place]
+
+
+class Count(BaseModel):
+    """How many there are of something."""
+
+    text: str
+    count: int
+
+
+class InputPreview(BaseModel):
+    """One input, and how it was read."""
+
+    path: str
+    form: str
+    rows: int
+
+
+class Preview(BaseModel):
+    """What a run is about to do. Orders in two languages are two requests."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inputs: list[InputPreview]
+    rows: RowCounts
+    orders: int
+    requests: int
+    to_send: int
+    cooling_down: int  # acknowledged within the cooldown
+    held: int  # in doubt, and left for a person
+    skipped: list[Count]  # by why their lists say there is nothing to resend
+    rejected: list[Kind]
+    warnings: list[Kind]
+    recipients: list[Count]  # mails by the domain of the address, the most first
+    without_addresses: int  # requests that have the CA mail all domains that still wait
+    limits: list[str]
+    duration_s: float
+
+
+async def make_preview(
+    plan: Plan, reader: JournalReader, limits: list[str], *, shown: int
+) -> Preview:
+    """Return the preview of a plan, with the first `shown` rows or orders of each kind."""
+    run = plan.run
+    inputs = await reader.inputs(run)
+    rejected = [
+        Kind(
+            kind=problem,
+            text=_PROBLEM_IN_WORDS[problem],
+            count=count,
+            first=[
+                _place(inputs, row, row.reason or "")
+                for row in await reader.first_rejected(run, problem, shown)
+            ],
+        )
+        for problem, count in (await reader.count_problems(run)).items()
+    ]
+    warnings = [
+        Kind(
+            kind=note,
+            text=_NOTE_IN_WORDS[note],
+            count=count,
+            first=[
+                Place(
+                    file=inputs[noted.input_ordinal].name,
+                    line=noted.line,
+                    text=f"order {noted.order.order_id}: {_told_of(note, noted.order)}",
+                )
+                for noted in await reader.first_noted(run, note, shown)
+            ],
+        )
+        for note, count in (await reader.count_notes(run)).items()
+    ]
+    skips = await reader.count_skips(run, KINDS_SHOWN)
+    skipped = plan.settled.get(OrderStatus.SKIPPED, 0)
+    by_lists = await reader.count_skipped_by_lists(run)
+    return Preview(
+        inputs=[
+            InputPreview(path=note.name, form=_form_in_words(note), rows=note.rows)
+            for note in inputs
+        ],
+        rows=RowCounts(
+            read=sum(plan.rows.values()),
+            accepted=plan.rows[RowStatus.ACCEPTED],
+            duplicate=plan.rows[RowStatus.DUPLICATE],
+            rejected=plan.rows[RowStatus.REJECTED],
+        ),
+        orders=await reader.count_order_numbers(run),
+        requests=plan.orders,
+        to_send=plan.to_send,
+        cooling_down=skipped - by_lists,
+        held=plan.settled.get(OrderStatus.IN_DOUBT, 0),
+        skipped=[Count(text=reason, count=count) for reason, count in skips],
+        rejected=rejected,
+        warnings=warnings,
+        recipients=[
+            Count(text=domain, count=count)
+            for domain, count in await reader.recipients(run, KINDS_SHOWN)
+        ],
+        without_addresses=await reader.count_without_addresses(run),
+        limits=limits,
+        duration_s=round(plan.duration_s, 3),
+    )
+
+
+def _place(inputs: list[InputNote], row: RowResult, text: str) -> Place:
+    return Place(file=inputs[row.input_ordinal].name, line=row.line, text=text)
+
+
+def _told_of(note: Note, order: Order) -> str:
+    """Return what in an order a note is about."""
+    if note is Note.UNKNOWN_LOCALE:
+        return f"locale {order.locale}"
+    pairs = [f"{entry.email} for {entry.domain}" for entry in order.entries]
+    return ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+
+
+def _form_in_words(note: InputNote) -> str:
+    form = note.form
+    words = [form.kind.value]
+    if form.delimiter is not None:
+        words.append(
+            {"\t": "tab", ",": "comma", ";": "semicolon"}.get(form.delimiter, form.delimiter)
+        )
+    if form.encoding is not None:
+        words.append(form.encoding)
+    if form.is_table and not form.columns:
+        words.append("no heading row")
+    if form.orders_only:
+        words.append("an export of the CA: order numbers only")
+    return ", ".join(words)
