@@ -1,7 +1,7 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix clean
+.PHONY: help demo test bench fuzz check fix clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,8 @@ READY := $(VENV)/.ready
 help:
 	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
 	@echo "make test   run every test, with coverage"
+	@echo "make bench  measure what is promised of memory; takes minutes"
+	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make check  format, lint, types, and the house's import rules"
 	@echo "make fix    format, and mend what the linter can"
 	@echo "make clean  remove the environment and everything made"
@@ -28,6 +30,12 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report term
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench.memory
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz.readers --seconds 60
 
 check: $(READY)
 	$(BIN)/ruff format --check .

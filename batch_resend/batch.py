@@ -32,6 +32,7 @@ from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
 from batch_resend.windows import Window, dictated_time
 
 _ROWS_A_BATCH = 5_000
+_MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
 _OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
 LEFT_EARLY = "the program stopped listening"
 
@@ -234,10 +235,19 @@ class Sending:
 
 async def stage(sources: Sequence[Source], staging: Staging) -> None:
     """Read all rows of all sources into the staging, a batch at a time. Raises InputError."""
+    rejected = 0
     for source in sources:
         before = staging.rows_read
         async for batch in _batches(source):
             await staging.add_rows(batch)
+            bad = [row for row in batch if isinstance(row, RejectedRow)]
+            rejected += len(bad)
+            if rejected > _MAX_REJECTED:
+                raise InputError(
+                    f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are "
+                    f"rejected, this one because {bad[-1].reason}; is this the right list, and "
+                    "--map right?"
+                )
         count = staging.rows_read - before
         await staging.end_input(source.name, source.sha256, source.form, count)
     if not staging.rows_read:

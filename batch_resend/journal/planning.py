@@ -11,8 +11,20 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, insert, select, update
+import anyio
+from sqlalchemy import (
+    Column,
+    Executable,
+    Integer,
+    MetaData,
+    Table,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult
+from sqlalchemy.schema import CreateTable, DropTable
 
 from batch_resend.errors import InputError
 from batch_resend.journal.schema import Record, inputs, requests, rows, runs
@@ -52,21 +64,24 @@ _SET_PLAN_DIGEST = (
     .values(plan_digest=bindparam("new_digest"))
 )
 
-# Order-only rows come after the rows of their order that name domains, which rule them out.
-_IN_CANONICAL_ORDER = (
-    select(
-        rows.c.seq,
-        rows.c.input,
-        rows.c.line,
-        rows.c.order_id,
-        rows.c.locale,
-        rows.c.entries,
-        rows.c.skip,
-        rows.c.notes,
-    )
-    .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.ACCEPTED)
-    .order_by(rows.c.order_id, rows.c.entries == "", rows.c.locale, rows.c.seq)
+# The reader's own copy of the rows, sorted: read from the journal itself while that is written,
+# they would hold up its checkpoints, and its log would grow with every row.
+_SORTED_COLUMNS = ("seq", "input", "line", "order_id", "locale", "entries", "skip", "notes")
+_sorted_rows = Table(
+    "sorted_rows",
+    MetaData(),
+    Column("place", Integer, primary_key=True),
+    *(Column(name, rows.c[name].type) for name in _SORTED_COLUMNS),
+    prefixes=["TEMPORARY"],
 )
+# Order-only rows come after the rows of their order that name domains, which rule them out.
+_SORT_ROWS = insert(_sorted_rows).from_select(
+    _SORTED_COLUMNS,
+    select(*(rows.c[name] for name in _SORTED_COLUMNS))
+    .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.ACCEPTED)
+    .order_by(rows.c.order_id, rows.c.entries == "", rows.c.locale, rows.c.seq),
+)
+_IN_CANONICAL_ORDER = select(_sorted_rows).order_by(_sorted_rows.c.place)
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -151,18 +166,34 @@ class Staging:
         grouping = _Grouping(self.run, base_url, self.input_names)
         batches: dict[Executable, list[Values]] = {_ADD_REQUEST: [], _ASSIGN_ROW: []}
         async with reader.begin():
+            await reader.execute(CreateTable(_sorted_rows))
+            await reader.execute(_SORT_ROWS, {"of_run": self.run})
+        try:
+            await self._group_sorted(reader, grouping, batches)
+        finally:
+            with anyio.CancelScope(shield=True):
+                async with reader.begin():
+                    await reader.execute(DropTable(_sorted_rows))
+        digest = grouping.plan_digest.digest()
+        batches[_SET_PLAN_DIGEST] = [{"of_run": self.run, "new_digest": digest}]
+        await self._flush(batches)
+        return digest if grouping.requests_made else None
+
+    async def _group_sorted(
+        self,
+        reader: AsyncConnection,
+        grouping: "_Grouping",
+        batches: dict[Executable, list[Values]],
+    ) -> None:
+        async with reader.begin():
             records = await reader.stream(
-                _IN_CANONICAL_ORDER, {"of_run": self.run}, execution_options={"yield_per": _BATCH}
+                _IN_CANONICAL_ORDER, execution_options={"yield_per": _BATCH}
             )
             async for order_rows in _by_order(records):
                 for statement, values in grouping.changes(order_rows):
                     batches[statement].append(values)
                 if len(batches[_ASSIGN_ROW]) >= _BATCH:
                     await self._flush(batches)
-        digest = grouping.plan_digest.digest()
-        batches[_SET_PLAN_DIGEST] = [{"of_run": self.run, "new_digest": digest}]
-        await self._flush(batches)
-        return digest if grouping.requests_made else None
 
     async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
         async with self.writer.transaction() as connection:
