@@ -5,19 +5,17 @@ file that --config names. Flags win over the environment, the environment over t
 """
 
 import os
-import re
 import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from batch_resend.durations import parse_duration
+from batch_resend.cli.values import DURATION, MappingType, ShareType
 from batch_resend.errors import SettingsError
-from batch_resend.intake import Field, Reading
+from batch_resend.intake import Reading
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
     InDoubt,
@@ -29,72 +27,8 @@ from batch_resend.settings import (
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
 KEY_VARIABLE = "DIGICERT_API_KEY"
-_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class DurationType(click.ParamType[float]):
-    """A length of time, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class MappingType(click.ParamType[tuple[Field, str]]):
-    """A field and the heading of the column that holds it."""
-
-    name = "FIELD=COLUMN"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the pair."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, column = value.partition("=")
-        if not equals or name not in [field.value for field in Field]:
-            fields = ", ".join(Field)
-            self.fail(f"{value!r}: write FIELD=COLUMN, where FIELD is one of {fields}", param, ctx)
-        return Field(name), column.strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A number of rows, or a part of all of them."""
-
-    text: str  # as a person writes it
-    number: float
-    is_percentage: bool
-
-    def is_exceeded(self, count: int, of: int) -> bool:
-        """Whether `count` of so many is more."""
-        return count * 100 > self.number * of if self.is_percentage else count > self.number
-
-
-class ShareType(click.ParamType[Share]):
-    """A number of rows, or a percentage."""
-
-    name = "N|N%"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the share."""
-        if isinstance(value, Share):
-            return value
-        text = str(value).strip()
-        found = _SHARE.fullmatch(text)
-        if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
-            self.fail(f"{value!r}: write a number of rows, such as 50, or a percentage, 20%")
-        return Share(text, float(found[1]), bool(found[2]))
-
-
-DURATION = DurationType()
 
 
 def option(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:

@@ -16,7 +16,6 @@ from batch_resend.batch import Batch, Sending, open_batch
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
-    Share,
     hold_back_options,
     inputs_argument,
     limit_option,
@@ -30,6 +29,7 @@ from batch_resend.cli.options import (
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow
 from batch_resend.cli.summary import show_summary
+from batch_resend.cli.values import Share
 from batch_resend.errors import ReportError
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal

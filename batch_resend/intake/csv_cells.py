@@ -13,6 +13,7 @@ from batch_resend.intake.text import MAX_LINE_CHARS, Text
 DELIMITERS = (",", ";", "\t", "|")
 
 _SAMPLE_ROWS = 50
+_MAX_BLANK_ROWS = 1_000_000
 _ROW_OF_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own way to say the delimiter
 
 Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
@@ -34,11 +35,21 @@ class CsvCells:
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_CHARS))
         # Lenient, it would take all after a quotation mark that never ends for one cell.
         reader = csv.reader(self._bounded_lines(), delimiter=self.delimiter, strict=True)
+        blank_rows = 0
         try:
             for cells in reader:
                 line, self._row_begins = self._row_begins, reader.line_num + 1
                 self._chars_of_row = 0
-                if any(map(str.strip, cells)) and not _says_delimiter(line, cells, self.delimiter):
+                if not any(map(str.strip, cells)):
+                    blank_rows += 1
+                    if blank_rows > _MAX_BLANK_ROWS:
+                        raise InputError(
+                            f"{self._name}, line {line}: {_MAX_BLANK_ROWS:,} blank rows, one after "
+                            "another; is this a list?"
+                        )
+                    continue
+                blank_rows = 0
+                if not _says_delimiter(line, cells, self.delimiter):
                     yield line, cells
         except csv.Error as error:
             raise InputError(

@@ -22,9 +22,10 @@ else:
 STANDARD_INPUT = "-"
 SAMPLE_BYTES = 1 << 16
 
-# Lists of real orders unpack to some ten times their size; a bomb to a thousand times and more.
-_MAX_RATIO = 200
-_MAX_RATIO_FROM = 64 << 20
+# Lists of orders unpack to some ten or fifty times their size, a bomb to a thousand times and more.
+# A list that says the same in all its rows may do so too, and passes where it is not that long.
+_MAX_RATIO = 500
+_MAX_RATIO_FROM = 128 << 20
 
 Unpack = Callable[[Any], Any]  # a packed file -> a file
 Bytes: TypeAlias = "io.BufferedReader[Any]"  # a file that shows what comes, with `peek`
@@ -131,7 +132,6 @@ class _Unpacked(io.RawIOBase):
             count += len(data)
         self._count += count
         if self._count > max(_MAX_RATIO_FROM, _MAX_RATIO * self._counted.count):
-            raise OSError(
-                0, f"it unpacks to more than {_MAX_RATIO} times its size; is this a list?"
-            )
+            told = f"it unpacks to more than {_MAX_RATIO} times its size; is this a list?"
+            raise OSError(0, told)
         return count

@@ -27,6 +27,7 @@ def known_encoding(name: str) -> str:
     try:
         codec = codecs.lookup(name)
         "".encode(codec.name)  # some codecs are not for text
+        codecs.getincrementaldecoder(codec.name)("replace").decode(b"1")
     except (LookupError, ValueError):
         raise SettingsError(
             f"encoding: {name!r} is not one that is known; say for example cp1252, utf-16-le"
