@@ -73,13 +73,14 @@ def check_record(
     try:
         order_id = _parsed(record, Field.ORDER_ID, order_number, record.order_id)
         skip = None if all_statuses else _parsed(record, Field.STATUS, _skip_reason, record)
-        entries = tuple(entry for raw in record.entries for entry in _entries(record, raw))
+        pairs = [(raw, tuple(_entries(record, raw))) for raw in record.entries]
         locale = default_locale
         if trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
     except _Unusable as unusable:
         return RejectedRow(record.line, unusable.problem, str(unusable), record.raw, order_id)
-    notes = tuple(_notes(record.entries, entries, locale))
+    entries = tuple(entry for _, of_raw in pairs for entry in of_raw)
+    notes = tuple(_notes(pairs, locale))
     return Row(record.line, order_id, entries, locale, record.raw, skip, notes)
 
 
@@ -156,12 +157,12 @@ def _mail_domain(email: str) -> str:
         return ""
 
 
-def _notes(raw: Sequence[RawEntry], entries: Sequence[Entry], locale: str | None) -> Iterator[Note]:
+def _notes(pairs: Sequence[tuple[RawEntry, Sequence[Entry]]], locale: str | None) -> Iterator[Note]:
     if locale is not None and locale not in KNOWN_LOCALES:
         yield Note.UNKNOWN_LOCALE
-    if any(not _is_constructed(entry) for entry in entries):
+    if not all(_is_constructed(entry) for _, entries in pairs for entry in entries):
         yield Note.NOT_CONSTRUCTED
-    if any(entry.email_domain for entry in entries) and not all(one.email_domain for one in raw):
+    if any(e.email_domain and not trimmed(raw.email_domain) for raw, es in pairs for e in es):
         yield Note.EMAIL_DOMAIN_FILLED_IN
 
 
