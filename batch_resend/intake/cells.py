@@ -127,8 +127,10 @@ def email_address(text: str) -> str:
     local, at, domain = address.rpartition("@")
     if not at:
         raise Malformed(f"the e-mail address {shown(address)} has no @")
-    if len(address) > 254 or not (_VISIBLE.fullmatch(address) or _all_visible(address)):
-        raise Malformed(f"the e-mail address {shown(address)} is too long, or holds blanks")
+    if len(address) > 254:
+        raise Malformed(f"the e-mail address {shown(address)} is too long: 254 at most")
+    if not (_VISIBLE.fullmatch(address) or _all_visible(address)):
+        raise Malformed(f"the e-mail address {shown(address)} holds a blank or control character")
     if len(local) <= 64 and _LOCAL_PART.fullmatch(local) and not domain.startswith("*"):
         try:
             domain_name(domain)

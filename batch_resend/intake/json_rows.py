@@ -81,9 +81,15 @@ def records_of_lines(
         try:
             value = decode(text)
         except (ValueError, RecursionError) as error:
-            yield RejectedRow(number, Problem.FORM, f"not a JSON object: {error}"[:300], text)
+            yield RejectedRow(number, Problem.FORM, f"not a JSON object: {_told(error)}", text)
             continue
         yield json_record(number, value, text, mapping)
+
+
+def _told(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg[:1].lower()}{error.msg[1:]}, column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
 
 
 def json_record(

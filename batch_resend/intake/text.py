@@ -4,6 +4,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from batch_resend.errors import InputError, SettingsError
 from batch_resend.intake.packing import SAMPLE_BYTES, Bytes
@@ -18,6 +19,8 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+_USUAL = "cp1252"
+_WORDS = re.compile(r"[\s;,|\"]+")
 _LINE_END = re.compile("\r\n|\r|\n")
 _LOOKS_LIKE_UTF_16 = 0.2  # share of NUL bytes that no other text has
 
@@ -93,17 +96,19 @@ class Text:
 
 
 def _advice(data: bytes, at: int) -> str:
-    """Return which encoding may be meant, with what the bad place would then read."""
+    """Return which encodings may be meant, with what the bad place would read in each."""
     from charset_normalizer import from_bytes  # noqa: PLC0415 (read only when something is wrong)
 
-    best = from_bytes(data).best()
-    if best is None:
+    # What spreadsheets in the west write comes first; the rest is a guess, and shown as one.
+    codecs_in_question = [_USUAL, *(match.encoding.replace("_", "-") for match in from_bytes(data))]
+    readings: dict[str, str] = {}  # word -> encoding
+    for codec in codecs_in_question:
+        with suppress(UnicodeError):
+            around = data[max(at - 20, 0) : at + 20].decode(codec, "replace")
+            words = [word for word in _WORDS.split(around) if not word.isascii()]
+            if words and "\ufffd" not in words[0]:
+                readings.setdefault(words[0], codec)
+    if not readings:
         return "save the list as UTF-8, or name its encoding with --encoding"
-    fitting = [best.encoding, *best.could_be_from_charset]
-    codec = "cp1252" if "cp1252" in fitting else best.encoding
-    around = data[max(at - 20, 0) : at + 20].decode(codec, "replace")
-    word = next((w for w in around.split() if not w.isascii()), around)
-    return (
-        f"it may be {codec}, and would then read {word!r}: "
-        f"if that is right, say --encoding {codec.replace('_', '-')}"
-    )
+    shown = " or ".join(f"{codec} ({word!r})" for word, codec in list(readings.items())[:2])
+    return f"the word there may be {shown}: say which with --encoding, such as --encoding {_USUAL}"

@@ -199,7 +199,7 @@ class _SheetLook:
                 self._last_row = max(self._last_row, self._row)
                 self._last_column = max(self._last_column, self._column)
                 if self._is_error or not self._value:
-                    fault = self._value or "#NOT COMPUTED"
+                    fault = self._value or "#NOT-COMPUTED"
                     self.faults.setdefault(self._row, {})[self._column] = fault
 
 
