@@ -58,8 +58,15 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     """
     set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
     reading = reading_of(options)
+    out: Path | None = options["out"]
+    if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):
+        raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
     return anyio.run(_check, sources, windows_of(options["limits"]), options)
+
+
+def _is_same_file(out: Path, listed: str) -> bool:
+    return Path(listed).exists() and out.samefile(listed)
 
 
 async def _check(

@@ -119,7 +119,7 @@ class JsonStream:
         self._next()
         while True:
             try:
-                value, end = DECODER.raw_decode(self._buffer, self._at)
+                value, end = self._decoded()
             except json.JSONDecodeError as error:
                 # Cut off by the buffer's end, a text is wrong there, or where a string began.
                 cut_off = len(self._buffer) - error.pos < CHUNK_CHARS or "string" in error.msg
@@ -128,12 +128,26 @@ class JsonStream:
                 raise self._error(error.msg, error.pos) from None
             except RecursionError:
                 raise self._error("nested too deeply", self._at) from None
-            except ValueError as error:
-                _, end = _ANY_OBJECT.raw_decode(self._buffer, self._at)
-                raise _KeyTwiceError(str(error), self._passed(end)) from None
             if end == len(self._buffer) and self._read_more():
                 continue  # a number may go on
-            return value, self._passed(end)
+            raw = self._passed(end)
+            if isinstance(value, _KeyTwiceError):
+                value.raw = raw
+                raise value
+            return value, raw
+
+    def _decoded(self) -> tuple[object, int]:
+        """Return the value that begins here and where it ends; a _KeyTwiceError in its place.
+
+        Raises JSONDecodeError, RecursionError.
+        """
+        try:
+            return DECODER.raw_decode(self._buffer, self._at)
+        except json.JSONDecodeError:
+            raise
+        except ValueError as error:
+            _, end = _ANY_OBJECT.raw_decode(self._buffer, self._at)
+            return _KeyTwiceError(str(error)), end
 
     def _passed(self, end: int) -> str:
         text = self._buffer[self._at : end]
@@ -165,6 +179,4 @@ class JsonStream:
 class _KeyTwiceError(ValueError):
     """A key stands twice in an object: which value counts is not ours to guess."""
 
-    def __init__(self, told: str, raw: str) -> None:
-        super().__init__(told)
-        self.raw = raw
+    raw = ""  # the object's text

@@ -27,8 +27,8 @@ _MAX_UNPACKED_BYTES = 1 << 30
 _MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
 _EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
 _BROKEN = (
-    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError,
-    expat.ExpatError, ElementTree.ParseError,
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError,
+    ValueError, expat.ExpatError, ElementTree.ParseError,
 )  # fmt: skip
 _INSTALL = "to read Excel files, install the extra: pip install 'batch-resend[excel]'"
 

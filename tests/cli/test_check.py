@@ -124,9 +124,9 @@ async def test_the_first_three_bodies_are_shown_as_they_would_be_sent(offline: D
 @pytest.mark.parametrize(
     ("orders", "limits", "said"),
     [
-        (2_001, "1000/3m 100/5s", "6m at the least, within 1000/3m and 100/5s"),
+        (2_001, "1000/3m 100/5s", "6m 00s at the least, within 1000/3m and 100/5s"),
         (1, "1000/3m 100/5s", "0s at the least, within 1000/3m and 100/5s"),
-        (11, "5/1h", "2h at the least, within 5/1h"),
+        (11, "5/1h", "2h 00m at the least, within 5/1h"),
         (11, "none", "0s at the least, within no limit"),
     ],
 )
@@ -225,8 +225,8 @@ async def test_it_ends_with_1_where_a_list_cannot_be_read(offline: Desk) -> None
 async def test_neither_a_journal_nor_anything_else_is_left_behind(offline: Desk) -> None:
     before = sorted(offline.folder.iterdir())
     (offline.folder / "temporary").mkdir()
-    environment = {"TMPDIR": str(offline.folder / "temporary")}
-    await offline.run("check", "mixed.csv", **environment)
+    offline.environment["TMPDIR"] = str(offline.folder / "temporary")
+    await offline.run("check", "mixed.csv")
     assert list((offline.folder / "temporary").iterdir()) == []
     (offline.folder / "temporary").rmdir()
     assert sorted(offline.folder.iterdir()) == before

@@ -79,7 +79,6 @@ async def test_out_in_a_folder_that_is_not_there_is_named(desk: Desk) -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="the draft's removal fails too, and its error hides this")
 async def test_out_below_a_file_is_named(desk: Desk) -> None:
     desk.write_list(3)
     checked = await desk.run("check", "orders.csv", "--out", "orders.csv/plan.jsonl")
@@ -103,9 +102,6 @@ def _path(desk: Desk) -> str:
     return os.pathsep.join((str(desk.folder / "shim"), desk.environment.get("PYTHONPATH", "")))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the file takes the place of whatever is there: as root, of a device too"
-)
 async def test_out_never_takes_the_place_of_what_is_no_file(desk: Desk) -> None:
     desk.write_list(3)
     os.mkfifo(desk.folder / "pipe")
@@ -117,7 +113,6 @@ async def test_out_never_takes_the_place_of_what_is_no_file(desk: Desk) -> None:
     assert stat.S_ISFIFO((desk.folder / "pipe").stat().st_mode)
 
 
-@pytest.mark.xfail(strict=True, reason="a link is replaced, and what it points to stays as it was")
 async def test_out_through_a_link_writes_what_the_link_points_to(desk: Desk) -> None:
     desk.write_list(3)
     desk.write("real.jsonl", "")
@@ -126,7 +121,6 @@ async def test_out_through_a_link_writes_what_the_link_points_to(desk: Desk) -> 
     assert len(requests_in(desk.folder / "real.jsonl")) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="the list is overwritten by its own plan")
 async def test_out_never_overwrites_a_list_that_was_read(desk: Desk) -> None:
     desk.write_list(3)
     before = (desk.folder / "orders.csv").read_text()
@@ -138,7 +132,7 @@ async def test_out_never_overwrites_a_list_that_was_read(desk: Desk) -> None:
 async def test_standard_output_on_a_full_disk_is_said_in_a_line(desk: Desk, form: str) -> None:
     desk.write_list(3)
     command = desk.command("check", "orders.csv", "--format", form)
-    with Path("/dev/full").open("wb") as full:
+    with Path("/dev/full").open("wb") as full:  # noqa: ASYNC230 - nothing else runs meanwhile
         checked = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
             command, cwd=desk.folder, env=desk.environment, stdout=full, stderr=-1, check=False
         )

@@ -1,0 +1,43 @@
+"""What fuzzing found: each once ended in a traceback."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from batch_resend.errors import InputError
+from batch_resend.intake import ListSource
+
+LISTS = Path(__file__).parent / "lists"
+
+
+def refusal(path: Path, content: bytes) -> str:
+    """Return the words with which a list is refused."""
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        list(ListSource(str(path)))
+    return str(caught.value)
+
+
+def test_a_workbook_that_lost_bytes_in_its_middle_is_refused(tmp_path: Path) -> None:
+    content = (LISTS / "excel.xlsx").read_bytes()
+    for cut in range(1, 80):
+        assert "cannot be read as an Excel file" in refusal(
+            tmp_path / "list.xlsx", content[:50] + content[50 + cut :]
+        )
+
+
+def test_a_sheet_in_an_encoding_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    changed = io.BytesIO()
+    with zipfile.ZipFile(LISTS / "excel.xlsx") as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'"UTF-8"', b'"UTFFF-8"'))
+    message = refusal(tmp_path / "list.xlsx", changed.getvalue())
+    assert "cannot be read as an Excel file: unknown encoding" in message
+
+
+def test_an_object_with_a_key_twice_that_then_breaks_off_is_refused(tmp_path: Path) -> None:
+    content = b'[{"a": {"id": 1, "id": 2}, "b" "c"}, {"order_id": 1}]'
+    message = refusal(tmp_path / "list.json", content)
+    assert "line 1: not JSON: expecting ':' delimiter" in message
