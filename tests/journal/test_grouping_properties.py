@@ -25,7 +25,9 @@ _DOMAINS = ("a.example", "b.example", "*.c.example")
 _entries = st.builds(
     Entry,
     domain=st.sampled_from(_DOMAINS),
-    email=st.sampled_from(("admin@a.example", "ADMIN@a.example", "o'neill+ü@b.example")),
+    email=st.sampled_from(
+        ("admin@a.example", "ADMIN@a.example", "admin@A.Example", "o'neill+ü@b.example")
+    ),
     email_domain=st.sampled_from((None, "example")),
 )
 _rows = st.builds(

@@ -48,9 +48,10 @@ async def assert_fed_back(
     sources: Sequence[ListSource],
     mapping: Mapping[Field, str] | None = None,
     locale: str | None = None,
+    reading: Reading | None = None,
 ) -> set[str]:
     """Check that unsent.csv asks for what was not sent; return the numbers of those orders."""
-    reading = Reading(mapping or {}, locale)
+    reading = reading or Reading(mapping or {}, locale)
     async with carried(folder, sources, SCRIPT, clock=Clock()) as (journal, run):
         await write_report(journal.reader, run, folder / "report")
         unsent = await unsent_of(journal, run)

@@ -1,0 +1,98 @@
+"""Whatever stands in a list's cells, in whichever form: a row, or a reject."""
+
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_resend.intake import ListSource, Reading
+from batch_resend.intake.csv_cells import DELIMITERS
+from batch_resend.model import RejectedRow, Row
+from tests.intake.conftest import standard_input
+
+unhurried = settings(deadline=None, max_examples=150)
+
+_odd = st.sampled_from(
+    ("", " ", "1", "1'234", "1.23E+08", "a.example", "*.a.example.", "bücher.example",
+     "x@a.example", "x@a.example; y@a.example", "Name <x@a.example>", '"x y"@a.example', "a\r\nBcc: x@y.example",
+     "=1+1", "\x00", "\x1b[2J", "\u202e", "\ufeff", '"', "'", "\n", "\r", ",;|\t", "{", "[",
+     "sep=;", "@", "a" * 300, "xn--", "xn--a.example", "pending", "issued", "todo", "zh_CN", "en-")
+)  # fmt: skip
+_cell = _odd | st.text(st.characters(codec="utf-8"), max_size=20)
+_rows = st.lists(st.lists(_cell, min_size=1, max_size=8), min_size=1, max_size=6)
+HEADING = ("order_id", "domain", "email", "email_domain", "locale", "status", "product", "note")
+
+
+def assert_rows(content: bytes, count: int, reading: Reading | None = None) -> None:
+    """Check that a list has so many rows, good or bad, and each bad one a reason."""
+    with standard_input(content):
+        found = list(ListSource("-", reading)) if count else []
+    assert len(found) == count
+    assert all(isinstance(row, Row) or row.reason for row in found)
+
+
+@unhurried
+@given(_rows, st.sampled_from(DELIMITERS), st.booleans())
+def test_any_text_in_any_cell_of_csv_is_a_row_or_a_reject(
+    written: list[list[str]], delimiter: str, said: bool
+) -> None:
+    file = io.StringIO()
+    table = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+    table.writerows((HEADING, *written))
+    count = sum(any(map(str.strip, row)) for row in written)
+    reading = Reading(delimiter=delimiter if said else None)
+    assert_rows(file.getvalue().encode(), count, reading)
+
+
+_value = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _cell,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_cell, inner, max_size=3),
+    max_leaves=6,
+)
+_keys = st.sampled_from((*HEADING, "certificate", "domain_approval_emails", "id", "Order #"))
+_records = st.lists(st.dictionaries(_keys, _value, max_size=5), min_size=1, max_size=5)
+
+
+@unhurried
+@given(_records)
+def test_any_values_of_any_keys_of_json_lines_are_a_row_or_a_reject(
+    records: list[dict[str, object]],
+) -> None:
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    assert_rows(text.encode(), len(records))
+
+
+@unhurried
+@given(_records, st.none() | st.integers(0, 3), st.booleans())
+def test_any_values_of_any_keys_of_json_documents_are_a_row_or_a_reject(
+    records: list[dict[str, object]], indent: int | None, as_page: bool
+) -> None:
+    document = {"orders": records, "page": {"total": 1}} if as_page else records
+    assert_rows(json.dumps(document, indent=indent).encode(), len(records))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.lists(_odd | st.floats(allow_nan=False, allow_infinity=False), min_size=1,
+                         max_size=8), min_size=1, max_size=6))  # fmt: skip
+def test_any_text_or_number_in_any_cell_of_a_workbook_is_a_row_or_a_reject(
+    written: list[list[str | float]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list.xlsx"
+        book = xlsxwriter.Workbook(str(path), {"strings_to_formulas": False})
+        sheet = book.add_worksheet()
+        for number, row in enumerate((HEADING, ["1"], *written)):
+            for column, cell in enumerate(row):
+                if isinstance(cell, str):
+                    sheet.write_string(number, column, cell)
+                else:
+                    sheet.write_number(number, column, cell)
+        book.close()
+        found = list(ListSource(str(path)))
+    assert all(isinstance(row, Row) or row.reason for row in found)
+    assert any(isinstance(row, Row | RejectedRow) and row.line == 2 for row in found)
