@@ -19,7 +19,8 @@ unhurried = settings(deadline=None, max_examples=150)
 
 _odd = st.sampled_from(
     ("", " ", "1", "1'234", "1.23E+08", "a.example", "*.a.example.", "bücher.example",
-     "x@a.example", "x@a.example; y@a.example", "Name <x@a.example>", '"x y"@a.example', "a\r\nBcc: x@y.example",
+     "x@a.example", "x@a.example; y@a.example", "Name <x@a.example>", '"x y"@a.example',
+     "a\r\nBcc: x@y.example",
      "=1+1", "\x00", "\x1b[2J", "\u202e", "\ufeff", '"', "'", "\n", "\r", ",;|\t", "{", "[",
      "sep=;", "@", "a" * 300, "xn--", "xn--a.example", "pending", "issued", "todo", "zh_CN", "en-")
 )  # fmt: skip

@@ -1,0 +1,149 @@
+"""Lists of every form, sent from the command line: the CA gets what they say, and no more."""
+
+import csv
+import gzip
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+
+from batch_resend.certcentral.simulator import FaultName
+from tests.cli.conftest import assert_adds_up, desk_with_ca
+
+pytestmark = pytest.mark.asyncio
+
+LISTS = Path(__file__).parents[1] / "intake" / "lists"
+ADMIN_1 = {"domain_approval_emails": [{"domain": "a.example.com", "email": "admin@a.example.com"}]}
+
+
+def a_list(delimiter: str, *, headed: bool = True) -> str:
+    """Return a list of one row."""
+    rows = [["order_id", "domain", "email", "note"]] if headed else []
+    rows.append(["1", "a.example.com", "admin@a.example.com", "Müller"])
+    return "".join(delimiter.join(row) + "\n" for row in rows)
+
+
+def a_workbook(path: Path) -> None:
+    """Write the same as a workbook."""
+    book = xlsxwriter.Workbook(str(path))
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ["Order #", "Domain", "E-Mail"])
+    sheet.write_row(1, 0, [1.0, "a.example.com", "admin@a.example.com"])
+    book.close()
+
+
+@pytest.mark.parametrize("by_standard_input", [False, True])
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        pytest.param(a_list(";").encode(), "", id="semicolon"),
+        pytest.param(gzip.compress(a_list("|").encode()), "", id="packed"),
+        pytest.param(a_list("\t").encode("utf-16"), "", id="UTF-16"),
+        pytest.param(a_list(";").encode("cp1252"), "--encoding cp1252", id="Windows"),
+        pytest.param(
+            a_list(",", headed=False).encode(),
+            "--no-header --map order_id=1 --map domain=2 --map email=3",
+            id="no heading",
+        ),
+        pytest.param(json.dumps([{"id": 1, **ADMIN_1}], indent=2).encode(), "", id="a JSON array"),
+        pytest.param(None, "", id="Excel"),
+    ],
+)
+async def test_a_list_of_any_form_is_sent_as_it_says(
+    tmp_path: Path, content: bytes | None, options: str, by_standard_input: bool
+) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        if content is None:
+            a_workbook(desk.folder / "list")
+        else:
+            (desk.folder / "list").write_bytes(content)
+        given = (desk.folder / "list").read_bytes() if by_standard_input else b""
+        name = "-" if by_standard_input else "list"
+        sent = await desk.run("send", name, *shlex.split(options), stdin=given)
+        assert sent.code == 0, sent.err
+        assert ca.books.bodies == {"1": [ADMIN_1]}
+
+
+async def test_an_export_of_the_ca_sends_what_waits_and_says_why_the_rest_does_not(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        sent = await desk.run("send", str(LISTS / "order-list.json"))
+        assert sent.code == 0, sent.err
+        assert ca.books.bodies == {"11": [{}], "12": [{}]}
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["orders"] | {"sent": 2, "skipped": 3, "total": 5} == summary["orders"]
+        with (desk.report() / "results.csv").open(encoding="utf-8") as file:
+            reasons = {row["order_id"]: row["reason"] for row in csv.DictReader(file)}
+        assert reasons["13"] == "its status is issued, not pending"
+        assert "PUT /domain/{domain_id}/dcv/emails" in reasons["15"]
+        assert len((desk.report() / "unsent.csv").read_text().splitlines()) == 1
+        assert "--all-statuses sends those too" in sent.err
+        everything = await desk.run("send", str(LISTS / "order-list.json"), "--all-statuses")
+        assert everything.code == 0, everything.err
+        assert ca.books.mails_per_order == dict.fromkeys(("11", "12", "13", "14", "15"), 1)
+
+
+async def test_the_email_of_an_order_report_is_nobody_to_mail(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        sent = await desk.run("send", str(LISTS / "order-report.csv"))
+        assert sent.code == 0, sent.err
+        assert ca.books.bodies == {"31": [{}]}
+        assert "an export of the CA: order numbers only" in sent.err
+
+
+async def test_lists_of_several_forms_at_once_are_one_run(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        a_workbook(desk.folder / "a.xlsx")
+        desk.write("b.csv", "Order Number;FQDN;dcv email\n1;b.example.com;admin@b.example.com\n")
+        desk.write("c.json", '[{"order_id": 2}]')
+        sent = await desk.run("send", "a.xlsx", "b.csv", "c.json")
+        assert sent.code == 0, sent.err
+        (body,) = ca.books.bodies["1"]
+        assert [entry["domain"] for entry in body["domain_approval_emails"]] == [
+            "a.example.com", "b.example.com",
+        ]  # fmt: skip
+        assert ca.books.bodies["2"] == [{}]
+
+
+async def test_without_the_extra_an_excel_file_is_refused_with_what_to_install(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        a_workbook(desk.folder / "a.xlsx")
+        (desk.folder / "shim").mkdir()
+        desk.write("shim/python_calamine.py", "raise ImportError('not installed')\n")
+        desk.environment["PYTHONPATH"] = str(desk.folder / "shim")
+        refused = await desk.run("send", "a.xlsx")
+        assert refused.code == 1
+        assert "a.xlsx: is an Excel file; to read Excel files, install the extra" in refused.err
+        assert not ca.books.mails_per_order
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        pytest.param(a_list(";").encode(), "", id="semicolon"),
+        pytest.param(a_list(";").encode("cp1252"), "--encoding cp1252", id="Windows"),
+        pytest.param(
+            a_list(",", headed=False).encode(),
+            "--no-header --map order_id=1 --map domain=2 --map email=3",
+            id="no heading",
+        ),
+    ],
+)
+async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
+    tmp_path: Path, content: bytes, options: str
+) -> None:
+    async with desk_with_ca(tmp_path, faults={FaultName.SERVER_ERROR: 1.0}) as (desk, _):
+        (desk.folder / "list").write_bytes(content)
+        failed = await desk.run("send", "list", *shlex.split(options), "--max-attempts", "1")
+        assert failed.code == 3, failed.err
+    printed = failed.out.partition("To send what is left: batch-resend ")[2].splitlines()[0]
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        sent = await desk.run(*shlex.split(printed))
+        assert sent.code == 0, sent.err
+        assert ca.books.bodies == {"1": [ADMIN_1]}
