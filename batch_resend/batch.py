@@ -11,8 +11,7 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -21,14 +20,15 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from batch_resend.certcentral import judge, open_certcentral, remedy
+from batch_resend.certcentral import Route, open_certcentral, remedy
+from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import InputError, JournalError, UnknownRun
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Journal, JournalReader, Staging, open_journal
 from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
 from batch_resend.report import Summary, write_report
 from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
-from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
+from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings, proxy_of_environment
 from batch_resend.windows import Window, dictated_time
 
 _ROWS_A_BATCH = 5_000
@@ -38,10 +38,9 @@ LEFT_EARLY = "the program stopped listening"
 
 
 @asynccontextmanager
-async def open_batch(
-    settings: Settings, clock: Callable[[], float] = time.time
-) -> AsyncIterator["Batch"]:
+async def open_batch(settings: Settings, clock: Clock | None = None) -> AsyncIterator["Batch"]:
     """Open the journal, for this process alone. Raises JournalError, JournalBusy."""
+    clock = clock or SystemClock()
     async with open_journal(settings.journal, clock) as journal:
         yield Batch(settings, journal, clock)
 
@@ -49,9 +48,7 @@ async def open_batch(
 class Batch:
     """Plans, sends and reports runs, one at a time."""
 
-    def __init__(
-        self, settings: Settings, journal: Journal, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
         self.settings = settings
         self._journal = journal
         self._clock = clock
@@ -115,11 +112,11 @@ class Batch:
         recorder = await self._journal.start(plan.run, settings.windows)
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
         async with open_certcentral(
-            settings.base_url, settings.api_key, settings.timeout_s, self._clock
+            settings.base_url, settings.api_key, settings.timeout_s, self._clock, _route(settings)
         ) as ca:
             sender = Sender(
                 resend=ca.resend,
-                judge=judge,
+                judge=ca.judge,
                 explain=self._explain,
                 recorder=recorder,
                 limiter=limiter,
@@ -170,13 +167,17 @@ class Batch:
         return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
 
     async def _limiter(self) -> WindowLimiter:
-        windows = self.settings.windows
+        settings, windows = self.settings, self.settings.windows
         if not windows:
             return WindowLimiter(())
+        # A request that was given up is taken to arrive within its own timeout again, or never.
+        linger_s = settings.timeout_s
+        since = self._clock() - max(window.period_s for window in windows)
+        ends = await self._journal.reader.recent_ends(
+            settings.base_url, since, self._clock, linger_s
+        )
         now = self._clock()
-        since = now - max(window.period_s for window in windows)
-        ends = await self._journal.reader.recent_ends(self.settings.base_url, since)
-        return WindowLimiter(windows, [now - end for end in ends])
+        return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
 
     def _explain(self, verdict: Verdict) -> str:
         return remedy(verdict, self.settings.base_url)
@@ -219,6 +220,11 @@ class Sending:
         return self._sender.gate
 
     @property
+    def share(self) -> float:
+        """What part of the windows is taken: all, 1, unless there was a 429 a while ago."""
+        return self._sender.limiter.share
+
+    @property
     def state(self) -> RunState:
         """How the run ends, as far as is known."""
         return self._sender.state
@@ -231,6 +237,11 @@ class Sending:
     def stop(self, reason: str) -> None:
         """Let nothing more leave; the iteration ends once what is in flight is answered."""
         self._sender.stop(RunState.INTERRUPTED, reason)
+
+
+def _route(settings: Settings) -> Route:
+    proxy = proxy_of_environment(settings.base_url) if settings.trust_env else None
+    return Route(settings.ca_file, proxy)
 
 
 async def stage(sources: Sequence[Source], staging: Staging) -> None:

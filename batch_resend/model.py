@@ -173,6 +173,7 @@ class FaultKind(StrEnum):
 
     NO_SUCH_HOST = "no_such_host"  # the name does not resolve: never sent
     NOT_CONNECTED = "not_connected"  # refused, unreachable, timed out connecting: never sent
+    PROXY_REFUSED = "proxy_refused"  # the proxy opened no way to the CA: never sent
     TLS_REFUSED = "tls_refused"  # no trusted connection could be made: never sent
     LOST = "lost"  # the connection broke once there was one: may have arrived
     TIMED_OUT = "timed_out"  # no answer within the time allowed: may have arrived
@@ -246,6 +247,16 @@ class Outcome:
     http_status: int | None = None
     error_code: str | None = None
     error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A time in which requests did not flow, because of the CA."""
+
+    began_at: float
+    ended_at: float | None  # None: it lasts, or lasted as long as the run
+    reason: str
+    share: float  # of the windows, that is ours from then on: below 1 after a 429
 
 
 class RunState(StrEnum):
@@ -328,6 +339,9 @@ class Tally:
     retries: int  # attempts of an order beyond its first
     rate_limited: int
     possible_duplicates: int
+    pauses: int
+    paused_s: float
+    lowest_share: float  # of the windows; 1 where there was no 429
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 from platformdirs import user_state_path
 from pydantic import (
@@ -95,6 +97,38 @@ def checked_key(key: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def checked_ca_file(path: Path | None) -> Path | None:
+    """Return the path of a file of trusted certificates (PEM), which can be read as such."""
+    if path is not None:
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as error:
+            reason = "holds no certificates (PEM)" if isinstance(error, ssl.SSLError) else None
+            raise ValueError(f"{path}: {reason or error.strerror}") from None
+    return path
+
+
+def proxy_of_environment(base_url: str) -> str | None:
+    """Return the HTTP proxy that the environment names for a URL. Raises SettingsError.
+
+    `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as the standard library reads them. Loopback is
+    reached without one.
+    """
+    url = urlsplit(base_url)
+    host = url.hostname or ""
+    named = getproxies_environment()
+    proxy = named.get(url.scheme) or named.get("all")
+    if not proxy or _is_loopback(host) or proxy_bypass(host):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if urlsplit(proxy).scheme not in ("http", "https") or not urlsplit(proxy).hostname:
+        raise SettingsError(
+            "the proxy that the environment names is none that can be used: http://HOST:PORT is"
+        )
+    return proxy
+
+
 class Settings(BaseModel):
     """How to send. Every field but the key has a default."""
 
@@ -105,6 +139,10 @@ class Settings(BaseModel):
     windows: tuple[Window, ...] = CA_WINDOWS
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    ca_file: Annotated[Path | None, AfterValidator(checked_ca_file)] = (
+        None  # instead of the system's
+    )
+    trust_env: bool = False  # take the proxy that the environment names
     max_attempts: Annotated[int, Field(ge=1)] = 6
     max_elapsed_s: Annotated[float, Field(gt=0)] = 3600.0
     patience_s: Annotated[float, Field(ge=0)] = 3600.0

@@ -162,10 +162,10 @@ async def test_an_error_in_the_callers_rows_leaves_no_run(tmp_path: Path) -> Non
 async def test_an_error_in_batch_resend_itself_is_written_down_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_result: object) -> Verdict:
+    def broken(*_: object) -> Verdict:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("batch_resend.batch.judge", broken)
+    monkeypatch.setattr("batch_resend.certcentral.client.judge", broken)
     async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
         plan = await batch.plan([orders(1, 2)])
         with pytest.raises(ExceptionGroup):

@@ -105,6 +105,7 @@ def test_an_entry_as_a_list_makes_the_same_entry_again() -> None:
     [
         (FaultKind.NO_SUCH_HOST, False),
         (FaultKind.NOT_CONNECTED, False),
+        (FaultKind.PROXY_REFUSED, False),
         (FaultKind.TLS_REFUSED, False),
         (FaultKind.LOST, True),
         (FaultKind.TIMED_OUT, True),
@@ -118,7 +119,7 @@ def test_a_request_may_have_arrived_unless_no_connection_was_made(
 
 
 def test_every_kind_of_fault_is_judged_above() -> None:
-    assert len(FaultKind) == 6
+    assert len(FaultKind) == 7
 
 
 @pytest.mark.parametrize(

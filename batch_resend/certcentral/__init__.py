@@ -2,10 +2,19 @@
 
 from batch_resend.certcentral.client import (
     CertCentral,
+    Route,
     open_certcentral,
     request_body,
     request_path,
 )
 from batch_resend.certcentral.judge import judge, remedy
 
-__all__ = ["CertCentral", "judge", "open_certcentral", "remedy", "request_body", "request_path"]
+__all__ = [
+    "CertCentral",
+    "Route",
+    "judge",
+    "open_certcentral",
+    "remedy",
+    "request_body",
+    "request_path",
+]

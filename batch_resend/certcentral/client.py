@@ -7,70 +7,37 @@ A call that fails is a value, a `Fault`, not an exception.
 
 import asyncio
 import json
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
 import aiohttp
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
 from pydantic import SecretStr
 from yarl import URL
 
-from batch_resend.model import Entry, Fault, FaultKind, Order, Reply
+from batch_resend.certcentral.judge import judge
+from batch_resend.certcentral.wire import SilentConnector, classify, never_send_twice
+from batch_resend.model import Entry, Fault, Order, Reply, Verdict
 from batch_resend.version import __version__
 
 USER_AGENT = f"batch-resend/{__version__}"
-KEY_SHOWN = "[API key]"
 MAX_BODY_BYTES = 16 * 1024  # of an answer; the CA's are empty or a few hundred bytes
 
 
-class _Broken(aiohttp.ClientError):
-    """A connection broke. Not one of the errors on which aiohttp sends a PUT once more."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How the CA is reached."""
+
+    ca_file: Path | None = None  # trusted certificates (PEM), in place of the system's
+    proxy: str | None = None  # URL of an HTTP proxy, which is asked for a tunnel
 
 
-async def _never_send_twice(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Stop aiohttp from re-sending by itself.
-
-    It sends an idempotent request again when a connection breaks under it, and has no public
-    switch for that. Errors of connecting pass: those requests never left.
-    """
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except aiohttp.ServerDisconnectedError as error:
-        # Its own text is the inside of a half-read answer.
-        raise _Broken("the server closed it") from error
-    except aiohttp.ClientOSError as error:
-        raise _Broken(error.strerror or type(error).__name__) from error
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Takes no connection on which something has come that nobody asked for.
-
-    aiohttp would take it for the answer to the next request.
-    """
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
-    ) -> Connection:
-        """Return a connection that is new, or has been silent since its last answer."""
-        connection = await super().connect(req, traces, timeout)
-        while connection.protocol is not None and connection.protocol.should_close:
-            connection.close()
-            connection = await super().connect(req, traces, timeout)
-        return connection
+DIRECT = Route()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +50,12 @@ class CertCentral:
     timeout_s: float
     clock: Callable[[], float]
 
+    def judge(self, result: Reply | Fault) -> Verdict:
+        """Return what an answer means. The key is not in it, whatever the server repeats."""
+        return judge(result, self.api_key.get_secret_value())
+
     async def resend(self, order: Order) -> Reply | Fault:
-        """Ask the CA to mail an order again: one request, whatever happens to it.
-
-        A server that repeats the API key does not bring it into what is returned.
-        """
-        return _without_key(await self._call(order), self.api_key.get_secret_value())
-
-    async def _call(self, order: Order) -> Reply | Fault:
+        """Ask the CA to mail an order again: one request, whatever happens to it."""
         url = URL(self.base_url + request_path(order), encoded=True)
         exchange = _Exchange()
         try:
@@ -119,44 +84,6 @@ class _Exchange:
 
     connected: bool = False
     reply: Reply | None = None
-
-
-def _without_key(result: Reply | Fault, key: str) -> Reply | Fault:
-    if isinstance(result, Fault):
-        return replace(result, detail=result.detail.replace(key, KEY_SHOWN))
-    body = result.body.replace(key.encode(), KEY_SHOWN.encode())
-    if len(result.body) >= MAX_BODY_BYTES:  # the bound may have cut one in two
-        for length in range(len(key) - 1, 0, -1):
-            body = body.removesuffix(key[:length].encode())
-    location = result.location and result.location.replace(key, KEY_SHOWN)
-    retry_after = result.retry_after and result.retry_after.replace(key, KEY_SHOWN)
-    return replace(result, body=body, location=location, retry_after=retry_after)
-
-
-def classify(error: Exception, *, connected: bool) -> Fault:
-    """Return the fault that an exception of a call stands for.
-
-    Without a connection nothing was sent; with one, something may have been, and arrived.
-    """
-    detail = str(error) or type(error).__name__
-    if connected:
-        return _broken_off(error, detail)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        unknown = getattr(error.os_error, "errno", None) == socket.EAI_NONAME
-        return Fault(FaultKind.NO_SUCH_HOST if unknown else FaultKind.NOT_CONNECTED, detail)
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return Fault(FaultKind.TLS_REFUSED, detail)
-    timed_out = isinstance(error, TimeoutError)
-    return Fault(FaultKind.NOT_CONNECTED, "no connection in time" if timed_out else detail)
-
-
-def _broken_off(error: Exception, detail: str) -> Fault:
-    if isinstance(error, TimeoutError):
-        return Fault(FaultKind.TIMED_OUT, "no answer in time")
-    if isinstance(error, aiohttp.ClientResponseError):
-        # Raised for bytes that are no HTTP answer; whatever status it claims, the CA sent none.
-        return Fault(FaultKind.GARBLED, f"the answer is not HTTP: {error.message}")
-    return Fault(FaultKind.LOST, f"the connection broke: {detail}")
 
 
 def request_path(order: Order) -> str:
@@ -199,6 +126,7 @@ async def open_certcentral(
     api_key: SecretStr,
     timeout_s: float,
     clock: Callable[[], float] = time.time,
+    route: Route = DIRECT,
 ) -> AsyncIterator[CertCentral]:
     """Open a session with the CA. Certificates are verified, redirects are not followed.
 
@@ -208,8 +136,10 @@ async def open_certcentral(
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_end.append(_note_connection)
     tracing.on_connection_reuseconn.append(_note_connection)
+    trusted = ssl.create_default_context(cafile=route.ca_file) if route.ca_file else True
     async with aiohttp.ClientSession(
-        connector=_Connector(limit=0),
+        connector=SilentConnector(limit=0, ssl=trusted),
+        proxy=route.proxy,
         timeout=aiohttp.ClientTimeout(total=None),  # `resend` has a deadline around all of it
         headers={
             "X-DC-DEVKEY": api_key.get_secret_value(),
@@ -218,7 +148,7 @@ async def open_certcentral(
         },
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[tracing],
-        middlewares=(_never_send_twice,),
+        middlewares=(never_send_twice,),
     ) as session:
         yield CertCentral(session, base_url, api_key, timeout_s, clock)
 

@@ -20,17 +20,25 @@ LONGEST_WAIT_S = 7 * 86_400.0  # that Retry-After may ask for
 
 _NO_API = frozenset((401, 405, 407, 501))  # of the key, or of something that is not the CA
 _PASSING = frozenset((408, 425))  # the server's own trouble, though numbered as the client's
+# A gateway's word: what stands behind it gave no answer it could pass on, and may have acted all
+# the same (RFC 9110, 15.6.3 and 15.6.5).
+_GATEWAY = frozenset((502, 504))
+KEY_SHOWN = "[API key]"
+_SHORTEST_TRACE = 4  # characters of a key that begin other words as well
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 # Control characters, and those that turn the direction of writing or take no room.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\s]+")
 
 
-def judge(result: Reply | Fault) -> Verdict:
-    """Return what an answer, or its absence, means for the order and for the run."""
+def judge(result: Reply | Fault, key: str = "") -> Verdict:
+    """Return what an answer, or its absence, means for the order and for the run.
+
+    A server that repeats the API key, `key`, does not bring it into what is returned.
+    """
     if isinstance(result, Fault):
-        return _judge_fault(result)
-    code, message = _said(result)
+        return _judge_fault(result, key)
+    code, message = _said(result, key)
     verdict = Verdict(
         _ruling(result, code),
         result.status,
@@ -43,26 +51,30 @@ def judge(result: Reply | Fault) -> Verdict:
     return verdict
 
 
-def _judge_fault(fault: Fault) -> Verdict:
+def _judge_fault(fault: Fault, key: str) -> Verdict:
     ruling = Ruling.IN_DOUBT if fault.kind.may_have_arrived else Ruling.UNAVAILABLE
-    return Verdict(ruling, None, fault.kind, _bounded(fault.detail))
+    return Verdict(ruling, None, fault.kind, _bounded(fault.detail, key))
 
 
 def _ruling(reply: Reply, code: str | None) -> Ruling:
     status = reply.status
     if 200 <= status < 300:
-        return Ruling.ACCEPTED
+        # A page is no answer of the CA's: a portal, a wrong URL. It acknowledges nothing.
+        return Ruling.HOPELESS if reply.body.lstrip().startswith(b"<") else Ruling.ACCEPTED
     if status == 429:
         return Ruling.RATE_LIMITED
-    if status in _NO_API or 300 <= status < 400:
+    if status in _NO_API or 300 <= status < 400 or (status == 404 and not _of_an_order(code)):
         return Ruling.HOPELESS
-    if status == 404:
-        # Only `not_found|...` of anything but the route speaks of this order.
-        about_the_order = code is not None and code.startswith("not_found") and "route" not in code
-        return Ruling.REFUSED if about_the_order else Ruling.HOPELESS
+    if status in _GATEWAY:
+        return Ruling.IN_DOUBT
     if status >= 500 or status in _PASSING or status < 200:
         return Ruling.UNAVAILABLE
     return Ruling.REFUSED
+
+
+def _of_an_order(code: str | None) -> bool:
+    """Whether a 404 speaks of the order: only `not_found|...` of anything but the route does."""
+    return code is not None and code.startswith("not_found") and "route" not in code
 
 
 def remedy(verdict: Verdict, base_url: str) -> str:
@@ -89,18 +101,18 @@ def remedy(verdict: Verdict, base_url: str) -> str:
     return f"{base_url} is not the CA's API ({said}). Check --base-url or --region"
 
 
-def _said(reply: Reply) -> tuple[str | None, str | None]:
+def _said(reply: Reply, key: str) -> tuple[str | None, str | None]:
     """Return the code and the message of an error answer, in whichever form it came."""
     if 300 <= reply.status < 400 and reply.location:
-        return "redirect", _bounded(f"to {reply.location}")
+        return "redirect", _bounded(f"to {reply.location}", key)
     text = reply.body.decode("utf-8", "replace")
     try:
         errors = ErrorBody.model_validate_json(text).errors
     except ValidationError:
-        return None, _bounded(_plain_text(text))
+        return None, _bounded(_plain_text(text), key)
     code = next((error.code for error in errors if error.code), None)
     message = "; ".join(error.message for error in errors if error.message)
-    return (_bounded(code or "") or None), (_bounded(message) or None)
+    return (_bounded(code or "", key) or None), (_bounded(message, key) or None)
 
 
 def _plain_text(text: str) -> str:
@@ -110,11 +122,22 @@ def _plain_text(text: str) -> str:
     return unescape(_TAG.sub(" ", text))
 
 
-def _bounded(text: str) -> str:
-    """Return text on one line, without control characters, cut to a bound."""
+def _bounded(text: str, key: str) -> str:
+    """Return text on one line, without control characters and the key, cut to a bound."""
     storable = text.encode("utf-8", "replace").decode()  # half a character is none
     line = _UNPRINTABLE.sub(" ", storable).strip()
+    if key:
+        line = _without(key, line)
     return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
+
+
+def _without(key: str, line: str) -> str:
+    """Return a line without the key, nor the beginning of one where the line was cut off."""
+    line = line.replace(key, KEY_SHOWN)
+    for length in range(min(len(key) - 1, len(line)), _SHORTEST_TRACE, -1):
+        if line.endswith(key[:length]):
+            return line[:-length] + KEY_SHOWN
+    return line
 
 
 def _retry_after_s(reply: Reply) -> float | None:

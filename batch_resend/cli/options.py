@@ -115,6 +115,16 @@ send_options = together(
     ),
     option("--base-url", metavar="URL", help="Where the API is, instead of --region."),
     option(
+        "--ca-file",
+        type=click.Path(path_type=Path),
+        help="Trusted certificates (PEM), instead of the system's.",
+    ),
+    option(
+        "--trust-env",
+        is_flag=True,
+        help="Go through the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name.",
+    ),
+    option(
         "--concurrency",
         type=int,
         default=32,
@@ -220,6 +230,8 @@ def settings_of(options: dict[str, Any], base_url: str | None = None) -> Setting
         windows=windows_of(options["limits"]),
         concurrency=options["concurrency"],
         timeout_s=options["timeout"],
+        ca_file=options["ca_file"],
+        trust_env=options["trust_env"],
         max_attempts=options["max_attempts"],
         max_elapsed_s=options["max_elapsed"],
         patience_s=options["patience"],
@@ -280,8 +292,8 @@ def _as_words(value: Any) -> Any:
 
 
 _CARRIED_ON = (
-    "journal", "base_url", "region", "api_key_file", "limits", "mapping", "locale", "delimiter",
-    "encoding", "no_header", "sheet", "all_statuses",
+    "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "mapping",
+    "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
 )  # fmt: skip
 
 

@@ -92,4 +92,6 @@ def _pace(sending: Sending, elapsed_s: float) -> str:
         return f"paused: {gate.reason}; next try in {wait}"
     rate = progress.done / elapsed_s if elapsed_s > 0 else 0.0
     share_left = 1 - progress.done / max(progress.total, 1)
-    return f"{rate:.1f}/s · {format_duration(sending.duration_s * share_left)} left"
+    left_s = sending.duration_s * share_left / sending.share
+    taken = f" · {sending.share:.0%} of the windows" if sending.share < 1 else ""
+    return f"{rate:.1f}/s{taken} · {format_duration(left_s)} left"

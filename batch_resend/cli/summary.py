@@ -6,7 +6,7 @@ import click
 
 from batch_resend.durations import format_duration
 from batch_resend.model import OrderStatus
-from batch_resend.report import Summary
+from batch_resend.report import BackPressure, Summary
 
 
 def show_summary(summary: Summary, folder: Path, options: str) -> None:
@@ -30,9 +30,19 @@ def show_summary(summary: Summary, folder: Path, options: str) -> None:
         f"{requests.rate_limited:,} answered with 429, "
         f"{requests.possible_duplicates:,} possible duplicate mails"
     )
+    if summary.back_pressure.pauses:
+        click.echo(f"  pauses    {_held_up(summary.back_pressure)}")
     click.echo(f"Report: {folder}")
     for line in _next_steps(summary, folder, options):
         click.echo(line)
+
+
+def _held_up(by: BackPressure) -> str:
+    """Return how far the CA held a run up."""
+    told = f"{by.pauses:,} because of the CA, {format_duration(by.paused_s)} in all"
+    if by.lowest_share < 1:
+        told += f"; after a 429 no more than {by.lowest_share:.0%} of the windows was taken"
+    return told
 
 
 def _next_steps(summary: Summary, folder: Path, options: str) -> list[str]:

@@ -6,7 +6,7 @@ did not live to see answered is therefore known, and in doubt.
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,27 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from batch_resend.clock import Clock, SystemClock
 from batch_resend.durations import timestamp
 from batch_resend.journal.database import exclusive, reading_connection, writing_connection
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import HAS_OUTCOME, JournalReader
-from batch_resend.journal.recording import Recorder
-from batch_resend.journal.schema import Record, attempts, inputs, outcomes, requests, rows, runs
+from batch_resend.journal.recording import END_PAUSE, Recorder
+from batch_resend.journal.schema import (
+    SHIFT_S,
+    Record,
+    attempts,
+    inputs,
+    outcomes,
+    pauses,
+    requests,
+    rows,
+    runs,
+    starts,
+)
 from batch_resend.journal.writer import Writer
 from batch_resend.model import OrderStatus, Ruling, Run, RunState
 from batch_resend.windows import Window
-
-Clock = Callable[[], float]  # seconds since the epoch
 
 _BATCH = 5_000
 CUT_OFF = "the program ended before an answer was recorded"
@@ -56,10 +66,23 @@ _END_CUT_OFF_RUNS = (
         finished_at=func.coalesce(_LAST_SIGN_OF_LIFE, runs.c.started_at),
     )
 )
+# Now, as the clock of the process that began them would have said it.
+_SHIFT_OF_ITS_START = select(SHIFT_S).where(starts.c.number == attempts.c.start).scalar_subquery()
 _END_CUT_OFF_ATTEMPTS = (
     update(attempts)
     .where(attempts.c.ended_at.is_(None))
-    .values(ended_at=bindparam("now"), ruling=Ruling.IN_DOUBT, error_message=CUT_OFF)
+    .values(
+        ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_START, 0.0),
+        ruling=Ruling.IN_DOUBT,
+        error_message=CUT_OFF,
+    )
+)
+_END_CUT_OFF_PAUSES = (
+    update(pauses)
+    .where(pauses.c.ended_at.is_(None))
+    .values(
+        ended_at=select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
+    )
 )
 _NEVER_STARTED = select(runs.c.number).where(
     runs.c.state.in_((RunState.PLANNING, RunState.PLANNED))
@@ -71,7 +94,8 @@ _OF_RUN = requests.c.run == bindparam("of_run")
 _BY_ANOTHER_RUN_SINCE = (
     attempts.c.digest == requests.c.digest,
     attempts.c.run != requests.c.run,
-    attempts.c.ended_at >= bindparam("since"),
+    starts.c.number == attempts.c.start,
+    attempts.c.ended_at >= bindparam("since") - SHIFT_S,
 )
 _OWN_DOUBT = exists().where(
     attempts.c.run == requests.c.run,
@@ -122,6 +146,7 @@ _SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
 _ACKNOWLEDGED_ELSEWHERE = (
     select(requests.c.number, func.max(attempts.c.ended_at).label("sent_at"), runs.c.id)
     .join(attempts, attempts.c.digest == requests.c.digest)
+    .join(starts, starts.c.number == attempts.c.start)
     .join(runs, runs.c.number == attempts.c.run)
     .where(
         _OF_RUN,
@@ -154,6 +179,8 @@ _START = (
         started_at=func.coalesce(runs.c.started_at, bindparam("now")),
     )
 )
+_ADD_START = insert(starts).returning(starts.c.number)
+_COUNT_PAUSES = select(func.count()).where(pauses.c.run == bindparam("of_run"))
 _SET_STATE = (
     update(runs)
     .where(runs.c.number == bindparam("of_run"))
@@ -224,7 +251,7 @@ class Journal:
         reached the CA before is left for a person.
         """
         known = {"of_run": run.number}
-        recent = {**known, "since": self._clock() - cooldown_s}
+        recent = {**known, **self._our_clock(), "since": self._clock() - cooldown_s}
         async with self._writer.transaction() as connection:
             for forget in (_FORGET_SKIPS, _FORGET_DENIALS, _FORGET_DOUBTS):
                 await connection.execute(forget, known)
@@ -237,17 +264,25 @@ class Journal:
 
     async def start(self, run: Run, windows: Sequence[Window]) -> Recorder:
         """Begin to send, or go on: return what attempts are recorded with."""
-        values = {
-            "of_run": run.number,
-            "now": self._clock(),
-            "new_limits": _limits_text(windows),
+        now = self._clock()
+        started = {"of_run": run.number, "now": now, "new_limits": _limits_text(windows)}
+        start = {
+            "run": run.number,
+            "boot": self._clock.boot,
+            "offset_s": self._clock.offset_s,
+            "began_at": now,
         }
-        await self._writer.write((_START, values))
-        return Recorder(self._writer, run.number)
+        async with self._writer.transaction() as connection:
+            await connection.execute(_START, started)
+            number = (await connection.execute(_ADD_START, start)).scalar_one()
+            paused = (await connection.execute(_COUNT_PAUSES, started)).scalar_one()
+        return Recorder(self._writer, run.number, number, paused)
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
         """Write down how a run ended. Raises JournalError."""
-        await self._set_state(run, state, stop_reason, self._clock())
+        now = self._clock()
+        await self._writer.write((END_PAUSE, {"of_run": run.number, "new_ended_at": now}))
+        await self._set_state(run, state, stop_reason, now)
 
     async def _set_state(
         self,
@@ -264,25 +299,31 @@ class Journal:
         }
         await self._writer.write((_SET_STATE, values))
 
+    def _our_clock(self) -> dict[str, object]:
+        return {"our_boot": self._clock.boot, "our_offset_s": self._clock.offset_s}
+
     async def _clean_up(self) -> None:
         """Bring what a process that died left behind into a known state."""
         async with self._writer.transaction() as connection:
             await connection.execute(_END_CUT_OFF_RUNS)
-            await connection.execute(_END_CUT_OFF_ATTEMPTS, {"now": self._clock()})
+            await connection.execute(_END_CUT_OFF_PAUSES)
+            ours = {**self._our_clock(), "now": self._clock()}
+            await connection.execute(_END_CUT_OFF_ATTEMPTS, ours)
             never_started = (await connection.execute(_NEVER_STARTED)).scalars().all()
         await self._delete_plans(never_started)
 
     async def _delete_plans(self, numbers: Sequence[int]) -> None:
         async with self._writer.transaction() as connection:
             for number in numbers:
-                for table in (inputs, rows, requests, outcomes):
+                for table in (inputs, rows, requests, outcomes, pauses):
                     await connection.execute(delete(table).where(table.c.run == number))
                 await connection.execute(delete(runs).where(runs.c.number == number))
 
 
 @asynccontextmanager
-async def open_journal(path: Path, clock: Clock = time.time) -> AsyncIterator[Journal]:
+async def open_journal(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
     """Open the journal for writing; one process at a time. Raises JournalError, JournalBusy."""
+    clock = clock or SystemClock()
     with exclusive(path, clock()):
         async with (
             writing_connection(path) as connection,
@@ -302,7 +343,7 @@ async def read_journal(path: Path) -> AsyncIterator[JournalReader]:
 
 
 async def _skip_acknowledged(
-    connection: AsyncConnection, run: Run, recent: dict[str, float]
+    connection: AsyncConnection, run: Run, recent: dict[str, object]
 ) -> None:
     after = 0
     while batch := (

@@ -2,12 +2,21 @@
 
 from collections.abc import AsyncIterator
 
-from sqlalchemy import bindparam, desc, exists, func, select
+from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, select
 
+from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.planning import decode_entries
 from batch_resend.journal.preview import PlanReader
-from batch_resend.journal.schema import Record, attempts, outcomes, requests, runs
+from batch_resend.journal.schema import (
+    SHIFT_S,
+    Record,
+    attempts,
+    outcomes,
+    requests,
+    runs,
+    starts,
+)
 from batch_resend.model import Order, PlannedOrder, Ruling, Run, RunState
 
 _PAGE = 1_000
@@ -54,11 +63,21 @@ _COUNT_PENDING = (
     .select_from(requests)
     .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME)
 )
+_BY_OUR_CLOCK = attempts.c.ended_at + SHIFT_S
+_NOW: BindParameter[float] = bindparam("now")
+_NOT_AFTER_NOW = case((_BY_OUR_CLOCK < _NOW, _BY_OUR_CLOCK), else_=_NOW)
+_MAY_LINGER_S = case((attempts.c.ruling == Ruling.IN_DOUBT, bindparam("linger_s")), else_=0.0)
 _RECENT_ENDS = (
-    select(attempts.c.ended_at)
+    select((_NOT_AFTER_NOW + _MAY_LINGER_S).label("at"))
+    .select_from(starts)
+    .join(
+        attempts,
+        (attempts.c.start == starts.c.number)
+        & (attempts.c.ended_at > bindparam("since") - bindparam("linger_s") - SHIFT_S),
+    )
     .join(runs, runs.c.number == attempts.c.run)
-    .where(runs.c.base_url == bindparam("of_base_url"), attempts.c.ended_at > bindparam("since"))
-    .order_by(attempts.c.ended_at)
+    .where(runs.c.base_url == bindparam("of_base_url"))
+    .order_by("at")
 )
 
 
@@ -101,10 +120,25 @@ class JournalReader(PlanReader):
                 yield _planned_order(record)
             after = page[-1].position
 
-    async def recent_ends(self, base_url: str, since: float) -> list[float]:
-        """Return when attempts at this CA ended, over all runs, oldest first."""
-        found = await self._all(_RECENT_ENDS, of_base_url=base_url, since=since)
-        return [record.ended_at for record in found]
+    async def recent_ends(
+        self, base_url: str, since: float, clock: Clock, linger_s: float = 0.0
+    ) -> list[float]:
+        """Return when attempts at this CA since then ended, over all runs, oldest first.
+
+        Seconds since the epoch by `clock`; of a process whose clock said something else, the later
+        reading, but none after now. One in doubt may arrive up to `linger_s` seconds after it was
+        given up. A few from before `since` may be among them.
+        """
+        found = await self._all(
+            _RECENT_ENDS,
+            of_base_url=base_url,
+            since=since,
+            now=clock(),
+            our_boot=clock.boot,
+            our_offset_s=clock.offset_s,
+            linger_s=linger_s,
+        )
+        return [record.at for record in found]
 
 
 def _run(record: Record) -> Run:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, insert, update
 
-from batch_resend.journal.schema import attempts, outcomes
+from batch_resend.journal.schema import attempts, outcomes, pauses
 from batch_resend.journal.writer import Change, Writer
-from batch_resend.model import Attempt, Outcome, Verdict
+from batch_resend.model import Attempt, Outcome, Pause, Verdict
 
 _BEGIN = insert(attempts)
 _END = (
@@ -25,14 +25,22 @@ _END = (
     )
 )
 _SETTLE = insert(outcomes)
+_PAUSE = insert(pauses)
+END_PAUSE = (
+    update(pauses)
+    .where(pauses.c.run == bindparam("of_run"), pauses.c.ended_at.is_(None))
+    .values(ended_at=bindparam("new_ended_at"))
+)
 
 
 class Recorder:
     """Writes down what happens to the orders of one run. All methods are durable on return."""
 
-    def __init__(self, writer: Writer, run: int) -> None:
+    def __init__(self, writer: Writer, run: int, start: int, pauses_before: int = 0) -> None:
         self._writer = writer
         self._run = run
+        self._start = start
+        self._pauses = pauses_before
 
     async def begin(self, attempt: Attempt) -> None:
         """Write down that a request is about to leave. Raises JournalError: then it must not."""
@@ -40,6 +48,7 @@ class Recorder:
             "run": self._run,
             "request": attempt.order.number,
             "attempt": attempt.attempt,
+            "start": self._start,
             "digest": attempt.order.digest,
             "begun_at": attempt.begun_at,
         }
@@ -68,6 +77,23 @@ class Recorder:
         """Write down what became of orders."""
         if outcomes_to_add:
             await self._writer.write(*map(self._settlement, outcomes_to_add))
+
+    async def pause(self, pause: Pause) -> None:
+        """Write down that requests do not flow from now on."""
+        self._pauses += 1
+        values = {
+            "run": self._run,
+            "number": self._pauses,
+            "began_at": pause.began_at,
+            "ended_at": pause.ended_at,
+            "reason": pause.reason,
+            "share": pause.share,
+        }
+        await self._writer.write((_PAUSE, values))
+
+    async def flow_again(self, now: float) -> None:
+        """Write down that requests flow again."""
+        await self._writer.write((END_PAUSE, {"of_run": self._run, "new_ended_at": now}))
 
     def _settlement(self, outcome: Outcome) -> Change:
         return _SETTLE, {

@@ -13,7 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.database import journal_errors
 from batch_resend.journal.planning import decode_entries, decode_form
-from batch_resend.journal.schema import Record, attempts, inputs, outcomes, requests, rows
+from batch_resend.journal.schema import (
+    Record,
+    attempts,
+    inputs,
+    outcomes,
+    pauses,
+    requests,
+    rows,
+    runs,
+)
 from batch_resend.model import (
     InputNote,
     OrderStatus,
@@ -142,6 +151,17 @@ _COUNT_RESULTS = select(
     func.sum(_RESULTS.c.possible_duplicates).label("possible_duplicates"),
 ).group_by(_RESULTS.c.status)
 
+_PAUSED_UNTIL = func.coalesce(pauses.c.ended_at, runs.c.finished_at, pauses.c.began_at)
+_COUNT_PAUSES = (
+    select(
+        func.count().label("pauses"),
+        func.coalesce(func.sum(_PAUSED_UNTIL - pauses.c.began_at), 0.0).label("paused_s"),
+        func.coalesce(func.min(pauses.c.share), 1.0).label("lowest_share"),
+    )
+    .join(runs, runs.c.number == pauses.c.run)
+    .where(pauses.c.run == bindparam("of_run"))
+)
+
 
 class ResultReader:
     """Reads results through a connection that cannot write. One task at a time."""
@@ -184,6 +204,7 @@ class ResultReader:
         def total(name: str) -> int:
             return sum(getattr(record, name) for record in by_status)
 
+        (paused,) = await self._all(_COUNT_PAUSES, of_run=run.number)
         return Tally(
             rows=await self.count_rows(run),
             planned=await self.count_orders(run),
@@ -192,6 +213,9 @@ class ResultReader:
             retries=total("retries"),
             rate_limited=total("rate_limited"),
             possible_duplicates=total("possible_duplicates"),
+            pauses=paused.pauses,
+            paused_s=paused.paused_s,
+            lowest_share=paused.lowest_share,
         )
 
     def rows_in_list_order(self, run: Run) -> AsyncGenerator[RowResult, None]:

@@ -2,9 +2,13 @@
 
     runs 1-n inputs 1-n rows n-1 requests 1-n attempts
                                  requests 1-1 outcomes
+    runs 1-n starts 1-n attempts
+    runs 1-n pauses
 
 A request's number is its place in canonical order (order number, locale), so the same requests
-have the same numbers in every run. Times are seconds since the epoch.
+have the same numbers in every run. Times are seconds since the epoch, by the clock of the process
+that wrote them. That clock may have been wrong: `starts` has, of each process, the start of the
+machine and how far its clock was ahead of the steady time. `SHIFT_S` makes use of it.
 """
 
 from typing import Any
@@ -13,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     Index,
     Integer,
@@ -21,9 +26,11 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    bindparam,
+    case,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -99,12 +106,29 @@ requests = Table(
     sqlite_with_rowid=False,
 )
 
+starts = Table(  # a process that began to send a run, or went on with it
+    "starts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("boot", Text, nullable=False),  # names the start of the machine
+    Column("offset_s", Float, nullable=False),  # its clock, less the steady time of that machine
+    Column("began_at", Float, nullable=False),
+)
+
+# By how much later our clock would have said what the clock of a start said. Of two clocks that
+# disagree, the one is believed by which a thing is younger: the safer reading, for windows and
+# cooldown alike.
+_AHEAD_S: ColumnElement[float] = bindparam("our_offset_s") - starts.c.offset_s
+SHIFT_S = case(((starts.c.boot == bindparam("our_boot")) & (_AHEAD_S > 0), _AHEAD_S), else_=0.0)
+
 attempts = Table(
     "attempts",
     metadata,
     Column("run", Integer, primary_key=True),
     Column("request", BigInteger, primary_key=True),
     Column("attempt", Integer, primary_key=True),  # from 1
+    Column("start", Integer, nullable=False, server_default="0"),
     Column("digest", LargeBinary, nullable=False),
     Column("begun_at", Float, nullable=False),
     Column("ended_at", Float),
@@ -113,7 +137,19 @@ attempts = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Index("attempts_of_digest", "digest", "ruling", "ended_at"),
-    Index("attempts_by_end", "ended_at"),
+    Index("attempts_by_end", "start", "ended_at"),
+    sqlite_with_rowid=False,
+)
+
+pauses = Table(  # while requests did not flow, because of the CA
+    "pauses",
+    metadata,
+    Column("run", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1
+    Column("began_at", Float, nullable=False),
+    Column("ended_at", Float),  # NULL: until the run ended, or was cut off
+    Column("reason", Text, nullable=False),
+    Column("share", Float, nullable=False),  # of the windows, that was ours from then on
     sqlite_with_rowid=False,
 )
 
@@ -144,5 +180,16 @@ UPGRADES = {
         "UPDATE rows SET problem = 'form' WHERE status = 'rejected'",
         "ALTER TABLE requests ADD COLUMN skip TEXT",
         "ALTER TABLE requests ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
+    ),
+    2: (
+        "CREATE TABLE starts (number INTEGER PRIMARY KEY, run INTEGER NOT NULL, "
+        "boot TEXT NOT NULL, offset_s FLOAT NOT NULL, began_at FLOAT NOT NULL)",
+        "INSERT INTO starts VALUES (0, 0, '', 0.0, 0.0)",  # of all attempts until now
+        "ALTER TABLE attempts ADD COLUMN start INTEGER NOT NULL DEFAULT 0",
+        "DROP INDEX attempts_by_end",
+        "CREATE INDEX attempts_by_end ON attempts (start, ended_at)",
+        "CREATE TABLE pauses (run INTEGER NOT NULL, number INTEGER NOT NULL, "
+        "began_at FLOAT NOT NULL, ended_at FLOAT, reason TEXT NOT NULL, share FLOAT NOT NULL, "
+        "PRIMARY KEY (run, number)) WITHOUT ROWID",
     ),
 }

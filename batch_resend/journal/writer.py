@@ -41,6 +41,7 @@ class Writer:
         """Have the connection alone, for bulk work; durable at the end. Raises JournalError."""
         # Cut off in the middle by a cancellation, the connection would be of no use any more.
         async with self._turn:
+            self._check()
             with anyio.CancelScope(shield=True), journal_errors(self._path):
                 async with self._connection.begin():
                     yield self._connection
@@ -51,14 +52,17 @@ class Writer:
         Raises JournalError; from the first failure on nothing more is written, since what the
         journal does not know of may not happen.
         """
-        if self._broken:
-            raise JournalError(str(self._broken)) from self._broken
+        self._check()
         ticket = _Ticket(changes)
         await self._send.send(ticket)
         await ticket.done.wait()
         if ticket.error:
             # One of its own for each who waits: a shared one would gather all their tracebacks.
             raise JournalError(str(ticket.error)) from ticket.error
+
+    def _check(self) -> None:
+        if self._broken:
+            raise JournalError(str(self._broken)) from self._broken
 
     async def __aenter__(self) -> "Writer":
         self._task = asyncio.create_task(self._serve(), name="journal writer")

@@ -3,9 +3,10 @@
 from batch_resend.report.files import whole_file
 from batch_resend.report.preview import Kind, Preview, make_preview
 from batch_resend.report.report import make_summary, write_report
-from batch_resend.report.summary import Summary
+from batch_resend.report.summary import BackPressure, Summary
 
 __all__ = [
+    "BackPressure",
     "Kind",
     "Preview",
     "Summary",

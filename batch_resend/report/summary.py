@@ -53,6 +53,14 @@ class RequestCounts(BaseModel):
     possible_duplicates: int
 
 
+class BackPressure(BaseModel):
+    """What the CA held the run up with."""
+
+    pauses: int
+    paused_s: float
+    lowest_share: float  # of the windows that this run took: below 1 after a 429
+
+
 class Summary(BaseModel):
     """A run in numbers. Times are RFC 3339 in UTC."""
 
@@ -70,6 +78,7 @@ class Summary(BaseModel):
     rows: RowCounts
     orders: OrderCounts
     requests: RequestCounts
+    back_pressure: BackPressure
 
     @model_validator(mode="after")
     def _accounts_for_everything(self) -> Self:
@@ -113,5 +122,10 @@ def summarize(run: Run, inputs: list[InputNote], tally: Tally) -> Summary:
             retries=tally.retries,
             rate_limited=tally.rate_limited,
             possible_duplicates=tally.possible_duplicates,
+        ),
+        back_pressure=BackPressure(
+            pauses=tally.pauses,
+            paused_s=round(tally.paused_s, 3),
+            lowest_share=round(tally.lowest_share, 3),
         ),
     )

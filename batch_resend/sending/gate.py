@@ -1,9 +1,14 @@
 """Back-pressure is not failure: when the CA is in trouble, or in doubt, the whole run waits.
 
 A run opens with a single request; only an answer that shows key and URL to be right lets the
-others follow. When the CA asks for fewer requests (429), or fails for several orders in a row
-(the circuit breaker), nothing leaves for a while; then single requests probe, at growing
-intervals, until one gets through. Waiting costs the orders none of their attempts.
+others follow. When the CA asks for fewer requests (429), or fails several times in a row (the
+circuit breaker), nothing leaves for a while; then single requests probe, at growing intervals,
+until one gets through. Waiting costs the orders neither attempts nor time; only what may have been
+mailed counts, whatever the trouble: else it would be mailed on and on.
+
+Whether it is the CA that fails or an order is plain once others have passed since that order
+failed first: then it is the order. While the last few orders of a run fail and no other is left to
+tell, it is taken for the CA for some minutes, and for the orders from then on.
 """
 
 import logging
@@ -21,7 +26,9 @@ from batch_resend.model import FaultKind, Ruling, Verdict
 FIRST_PAUSE_S = 5.0
 SHORTEST_PAUSE_S = 1.0  # when the CA itself names a time
 LONGEST_PAUSE_S = 60.0
-ORDERS_IN_TROUBLE = 5  # so many in a row, each another order: it is the CA, not an order
+FAILURES_IN_A_ROW = 5  # so many attempts, and nothing passes: it is the CA, not an order
+FEW_ORDERS = 5  # fewer may fail by themselves for as long as they are tried
+FREE_FOR_FEW_S = 300.0  # how long they are given the benefit of the doubt
 DENIALS = 5  # so many 403 in a row, none accepted before: it is the key, not an order
 
 
@@ -64,11 +71,21 @@ class Gate:
         self._epoch = 0  # counts pauses: answers to what left before one do not prolong it
         self._pauses = 0  # in a row
         self._trouble_since: float | None = None
-        self._in_trouble: set[int] = set()  # orders, since the last good answer
+        self._failures = 0  # attempts, since the last good answer
+        self._in_trouble: set[int] = set()  # their orders
         self._first_failed_at = 0.0  # of those
+        self._paused_since: float | None = None
+        self._paused_before_s = 0.0
         self._last_good_at = -inf
         self._accepted_any = False
         self._denials = 0
+
+    @property
+    def paused_s(self) -> float:
+        """How long requests have not flowed because of the CA, in all, until now."""
+        if self._paused_since is None:
+            return self._paused_before_s
+        return self._paused_before_s + anyio.current_time() - self._paused_since
 
     @asynccontextmanager
     async def passage(self) -> AsyncIterator[Passage]:
@@ -119,10 +136,9 @@ class Gate:
         own_affair = in_trouble_since is not None and in_trouble_since < self._last_good_at
         if not own_affair:
             self._note_trouble(passage, order)
-        is_down = self.flow is Flow.PAUSED or len(self._in_trouble) >= ORDERS_IN_TROUBLE
-        # What may have been mailed counts, whatever the trouble: else it would be mailed on and on.
+        is_down = self.flow is Flow.PAUSED or self._failures >= FAILURES_IN_A_ROW
         surely_not_done = verdict.ruling is Ruling.UNAVAILABLE
-        free = is_down and surely_not_done and not own_affair
+        free = is_down and surely_not_done and not own_affair and self._is_the_ca()
         advice = Advice.AGAIN if free else Advice.COUNT
         return (
             self._pause("the CA is in trouble", verdict, advice)
@@ -130,16 +146,23 @@ class Gate:
             else advice
         )
 
+    def _is_the_ca(self) -> bool:
+        """Whether trouble is the CA's, as far as one can tell."""
+        if len(self._in_trouble) >= FEW_ORDERS or self._trouble_since is None:
+            return True
+        return anyio.current_time() - self._trouble_since < FREE_FOR_FEW_S
+
     def _note_trouble(self, passage: Passage, order: int) -> None:
-        """Count an order in trouble.
+        """Count an attempt that failed.
 
         What had left before the first one failed says no more than that one: a hiccup takes all
         requests with it that are in flight.
         """
-        if not self._in_trouble:
+        if not self._failures:
             self._first_failed_at = anyio.current_time()
         elif passage.left_at < self._first_failed_at:
             return
+        self._failures += 1
         self._in_trouble.add(order)
 
     def _is_wrong_address(self, verdict: Verdict) -> bool:
@@ -154,11 +177,13 @@ class Gate:
             return Advice.STOP if self._denials >= DENIALS else Advice.COUNT
         self._denials = 0
         self._accepted_any |= verdict.ruling is Ruling.ACCEPTED
+        self._failures = 0
         self._in_trouble.clear()
         self._last_good_at = anyio.current_time()
         if is_current and self.flow is not Flow.FLOWING:
             if self.flow is Flow.PAUSED:
                 log.info("the CA takes requests again: going on")
+            self._paused_before_s, self._paused_since = self.paused_s, None
             self.flow, self.reason = Flow.FLOWING, None
             self._pauses, self._trouble_since = 0, None
         return Advice.COUNT
@@ -170,7 +195,8 @@ class Gate:
         else:
             pause_s = min(FIRST_PAUSE_S * 2 ** min(self._pauses, 10), LONGEST_PAUSE_S)
         self.reason = f"{trouble} ({verdict.error_message or verdict.error_code})"
-        self.flow = Flow.PAUSED
+        if self.flow is not Flow.PAUSED:
+            self.flow, self._paused_since = Flow.PAUSED, anyio.current_time()
         self._epoch += 1
         self._pauses += 1
         return self._wait(pause_s, advice)

@@ -9,21 +9,29 @@ g' - W, and the last arrival a' >= g' >= a + W: they are not in one window of le
 latency, however it changes, brings more than N arrivals into a window, and a log of grants alone
 (which takes a for g) would not do.
 
-One case is outside of it: a request that timed out here and is still on its way (held up in a
-proxy, say) arrives after e. How long it may be held up nobody here can know.
+A request that was given up without an answer may still be on its way, held up in a proxy, say, and
+arrive after e. How long, nobody here can know; it is taken to arrive within L (`linger_s`) of its
+failure or never, so its slot is given back at e + L + W, and the argument holds with e + L for e.
 
 Of all the rules that know only g and e this one grants earliest: at any moment before e + W the
 request may have arrived just at e, and one more would be one too many.
+
+**Time** is the event loop's, which nobody sets. While the machine sleeps it may stand still: then
+slots come free later, never sooner. What earlier processes did comes in as ages; how those are
+read off clocks that disagree is said in `journal/schema.py`.
 """
 
-from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from heapq import heappop, heappush
 from math import inf
 
 import anyio
 
+from batch_resend.sending.share import Share
 from batch_resend.windows import Window
+
+_ROUNDING = 1e-9  # a share that is to make just n of N must not come out below n
 
 
 class Slot:
@@ -35,24 +43,40 @@ class Slot:
         self._limiter: WindowLimiter | None = limiter
 
     def answered(self) -> None:
-        """Note that the answer, or the failure, has come now. The first call counts."""
+        """Note that the answer has come now, or that surely nothing left. The first word counts."""
+        self._end(0.0)
+
+    def given_up(self) -> None:
+        """Note that no answer has come until now; the request may still arrive."""
         if self._limiter is not None:
-            self._limiter._end()
+            self._end(self._limiter.linger_s)
+
+    def _end(self, linger_s: float) -> None:
+        if self._limiter is not None:
+            self._limiter._end(linger_s)
             self._limiter = None
 
 
 class WindowLimiter:
     """Grants slots in the order they are asked for, within all windows at once."""
 
-    def __init__(self, windows: Sequence[Window], ages_s: Iterable[float] = ()) -> None:
-        """Begin with the attempts of earlier processes: how many seconds ago each one ended."""
+    def __init__(
+        self, windows: Sequence[Window], ages_s: Iterable[float] = (), *, linger_s: float = 0.0
+    ) -> None:
+        """Begin with the attempts of earlier processes: how many seconds ago each one ended.
+
+        A negative age is one that may still arrive, so many seconds from now. `linger_s`: how long
+        a request that was given up may still arrive.
+        """
         now = anyio.current_time()
+        self.linger_s = linger_s
         self._out = 0  # slots granted whose answer has not come
-        self._windows = windows
-        # When the slots that were answered come free, one queue a window, soonest first.
-        self._free_at: list[deque[float]] = [deque() for _ in windows]
-        for age_s in sorted(ages_s, reverse=True):
-            self._give_back(now - max(0.0, age_s))
+        self.windows = windows
+        self._share = Share(max((window.period_s for window in windows), default=1.0))
+        # When the slots that were answered come free, a heap for each window.
+        self._free_at: list[list[float]] = [[] for _ in windows]
+        for age_s in ages_s:
+            self._give_back(now - age_s)
         self._turn = anyio.Lock(fast_acquire=True)  # first come, first served
         self._answered = anyio.Event()
 
@@ -60,7 +84,7 @@ class WindowLimiter:
     async def slot(self) -> AsyncIterator["Slot"]:
         """Hold a slot from when every window has one; it comes free W seconds after its answer.
 
-        Without a word of an answer, the end of the block counts as one.
+        Without a word of an answer, the request counts as given up at the end of the block.
         """
         async with self._turn:
             while (wait_s := self._wait_s(anyio.current_time())) > 0:
@@ -74,23 +98,41 @@ class WindowLimiter:
         try:
             yield slot
         finally:
-            slot.answered()
+            slot.given_up()
 
-    def _end(self) -> None:
+    @property
+    def share(self) -> float:
+        """What part of the windows is ours now: 1, unless there was a 429 a while ago."""
+        return self._share.at(anyio.current_time())
+
+    def decrease(self) -> Sequence[Window]:
+        """Take a smaller part of the windows from now on; return what they come to."""
+        share = self._share.decrease(anyio.current_time())
+        return [Window(_part(window, share), window.period_s) for window in self.windows]
+
+    def _end(self, linger_s: float) -> None:
         self._out -= 1
-        self._give_back(anyio.current_time())
+        self._give_back(anyio.current_time() + linger_s)
         self._answered.set()
 
-    def _give_back(self, ended_at: float) -> None:
-        for window, free_at in zip(self._windows, self._free_at, strict=True):
-            free_at.append(ended_at + window.period_s)
+    def _give_back(self, arrived_by: float) -> None:
+        for window, free_at in zip(self.windows, self._free_at, strict=True):
+            heappush(free_at, arrived_by + window.period_s)
 
     def _wait_s(self, now: float) -> float:
         """Return the seconds until a slot may be free; infinite: not before an answer comes."""
+        share = self._share.at(now)
         wait_s = 0.0
-        for window, free_at in zip(self._windows, self._free_at, strict=True):
+        for window, free_at in zip(self.windows, self._free_at, strict=True):
             while free_at and free_at[0] <= now:
-                free_at.popleft()
-            if self._out + len(free_at) >= window.limit:
-                wait_s = max(wait_s, free_at[0] - now if free_at else inf)
+                heappop(free_at)
+            taken = self._out + len(free_at)
+            if taken >= _part(window, share):
+                comes_free = free_at[0] if free_at else inf
+                risen = self._share.time_of((taken + 1) / window.limit, now)
+                wait_s = max(wait_s, min(comes_free, risen) - now)
         return wait_s
+
+
+def _part(window: Window, share: float) -> int:
+    return max(1, int(window.limit * share + _ROUNDING))

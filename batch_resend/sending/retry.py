@@ -34,13 +34,16 @@ class RetryPolicy:
         return verdict.ruling is Ruling.UNAVAILABLE
 
     async def carry_on(
-        self, first: Verdict | None, began: float, attempt: Callable[[], Awaitable[Verdict]]
+        self,
+        first: Verdict | None,
+        elapsed_s: Callable[[], float],
+        attempt: Callable[[], Awaitable[Verdict]],
     ) -> Verdict:
         """Attempt again after a `first` verdict until one is final or the budget is used up.
 
         Without one, no attempt has counted yet.
-        `began` is when the first attempt was made, by the event loop's clock. Returns the last
-        verdict. Entered only once a first attempt has failed: it costs more than a request does.
+        `elapsed_s` tells how much of its time the order has had. Returns the last verdict. Entered
+        only once a first attempt has failed: it costs more than a request does.
         """
         known = [first] if first else []
 
@@ -48,8 +51,8 @@ class RetryPolicy:
             return known.pop() if known else await attempt()
 
         def used_up(state: RetryCallState) -> bool:
-            elapsed_s = anyio.current_time() - began + state.upcoming_sleep
-            return state.attempt_number >= self.max_attempts or elapsed_s >= self.max_elapsed_s
+            out_of_time = elapsed_s() + state.upcoming_sleep >= self.max_elapsed_s
+            return state.attempt_number >= self.max_attempts or out_of_time
 
         retrying = AsyncRetrying(
             retry=retry_if_result(self.wants_another),

@@ -24,13 +24,14 @@ from batch_resend.model import (
     Order,
     OrderStatus,
     Outcome,
+    Pause,
     PlannedOrder,
     Reply,
     Ruling,
     RunState,
     Verdict,
 )
-from batch_resend.sending.gate import Advice, Gate, Passage
+from batch_resend.sending.gate import Advice, Flow, Gate, Passage
 from batch_resend.sending.limiter import Slot, WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
 
@@ -63,7 +64,7 @@ class _Tries:
     planned: PlannedOrder
     attempts: int  # made so far, over all starts of the run
     doubts: int  # of them, or of another run's
-    began: float | None = None  # when the first of this start was made, by the loop's clock
+    began: float | None = None  # when the first of this start was made, by the running clock
     in_trouble_since: float | None = None  # when it failed first, by the same
 
 
@@ -156,7 +157,9 @@ class Sender:
 
         try:
             last = await self.policy.carry_on(
-                first.verdict if first.counts else None, tries.began or 0.0, attempt_that_counts
+                first.verdict if first.counts else None,
+                lambda: self._running_time() - (tries.began or 0.0),
+                attempt_that_counts,
             )
         finally:
             self._backing_off.release()
@@ -170,13 +173,15 @@ class Sender:
         """Make one attempt; settle the order if that does it."""
         async with self._in_flight, self.limiter.slot() as slot, self.gate.passage() as passage:
             if tries.began is None:
-                tries.began = anyio.current_time()
+                tries.began = self._running_time()
             with anyio.CancelScope(shield=True):
                 attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
                 await self.recorder.begin(attempt)
                 verdict = await self._request(tries, slot)
+                flowed = self.gate.flow
                 advice = self._learn(passage, tries, verdict)
                 outcome = self._settled(tries, verdict)
+                await self._note_flow(flowed, verdict)
                 await self.recorder.end(attempt, self.clock(), verdict, outcome)
                 if outcome is not None:
                     await self._deliver(outcome, delivered)
@@ -191,8 +196,11 @@ class Sender:
         try:
             verdict = self.judge(await self.resend(tries.planned.order))
         finally:
-            slot.answered()
             self.progress.in_flight -= 1
+        if verdict.ruling is Ruling.IN_DOUBT:
+            slot.given_up()
+        else:
+            slot.answered()
         self.progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
         tries.doubts += verdict.ruling is Ruling.IN_DOUBT
         return verdict
@@ -212,6 +220,26 @@ class Sender:
         if advice is Advice.STOP:
             self.stop(RunState.STOPPED, self._why_stop(verdict))
         return advice
+
+    async def _note_flow(self, before: Flow, verdict: Verdict) -> None:
+        """Write down that a pause has begun or ended; after a 429, leave a part to others."""
+        paused, pauses = before is Flow.PAUSED, self.gate.flow is Flow.PAUSED
+        if pauses and not paused:
+            if verdict.ruling is Ruling.RATE_LIMITED and self.limiter.windows:
+                windows = " and ".join(map(str, self.limiter.decrease()))
+                log.warning(
+                    "others use this key, or its limit is lower than told: from now on %s, and "
+                    "more again as time goes by",
+                    windows,
+                )
+            reason, share = self.gate.reason or "", self.limiter.share
+            await self.recorder.pause(Pause(self.clock(), None, reason, share))
+        elif paused and not pauses:
+            await self.recorder.flow_again(self.clock())
+
+    def _running_time(self) -> float:
+        """Return the loop's time, less the pauses: they cost no order any of its own."""
+        return anyio.current_time() - self.gate.paused_s
 
     def _settled(self, tries: _Tries, verdict: Verdict) -> Outcome | None:
         """Return the outcome that a verdict means by itself; None where the order goes on."""

@@ -20,6 +20,7 @@ HTML_404 = b"<html><head><title>404 Not Found</title></head><body><h1>nginx</h1>
 HTML_502 = b"<html>\r\n<body><center><h1>502 Bad Gateway</h1></center>\r\n</body></html>"
 
 ACCEPTED, REFUSED, UNAVAILABLE = Ruling.ACCEPTED, Ruling.REFUSED, Ruling.UNAVAILABLE
+IN_DOUBT = Ruling.IN_DOUBT
 RATE_LIMITED, HOPELESS = Ruling.RATE_LIMITED, Ruling.HOPELESS
 
 
@@ -58,7 +59,9 @@ ANSWERS: list[tuple[str, int, bytes, Ruling, str | None, str | None]] = [
     ("204 without a body is the documented success", 204, b"", ACCEPTED, None, None),
     ("any other 2xx is a success too", 200, b"", ACCEPTED, None, None),
     ("a success stays one whatever its body says", 202, error("x", "y"), ACCEPTED, None, None),
-    ("the last of the 2xx is a success", 299, b"<html>", ACCEPTED, None, None),
+    ("the last of the 2xx is a success", 299, b"done", ACCEPTED, None, None),
+    ("a page is no success, whatever its status: the URL is wrong", 200,
+     b" <!DOCTYPE html><title>Welcome</title>", HOPELESS, None, "Welcome"),
     ("a redirect that names no target cannot be the CA", 304, b"", HOPELESS, None, "HTTP 304"),
     ("400 will never pass", 400, error("bad_request_format", "No."), REFUSED,
      "bad_request_format", "No."),
@@ -95,9 +98,11 @@ ANSWERS: list[tuple[str, int, bytes, Ruling, str | None, str | None]] = [
     ("500 is judged by its status even with a code of another one", 500,
      error("not_found|order", "?"), UNAVAILABLE, "not_found|order", "?"),
     ("501: what knows no PUT is not the CA", 501, b"", HOPELESS, None, "HTTP 501"),
-    ("502 in a gateway's HTML may pass", 502, HTML_502, UNAVAILABLE, None, "502 Bad Gateway"),
+    ("502: a gateway had no good answer of the CA, which may have acted", 502, HTML_502, IN_DOUBT,
+     None, "502 Bad Gateway"),
     ("503 may pass", 503, error("down", "Maintenance."), UNAVAILABLE, "down", "Maintenance."),
-    ("504 may pass", 504, b"", UNAVAILABLE, None, "HTTP 504"),
+    ("504: a gateway had no answer of the CA, which may have acted", 504, b"", IN_DOUBT, None,
+     "HTTP 504"),
     ("599 may pass", 599, b"", UNAVAILABLE, None, "HTTP 599"),
     ("the old API's description is read as the message", 400,
      errors({"code": "old", "description": "As it was."}), REFUSED, "old", "As it was."),
@@ -222,8 +227,9 @@ def test_any_status_and_any_bytes_give_a_verdict_fit_for_a_report(
 ) -> None:
     verdict = judge(reply(status, body, retry_after=retry_after, location=location))
     assert verdict.http_status == status
-    assert (verdict.ruling is ACCEPTED) == (200 <= status <= 299)
-    assert verdict.ruling is not Ruling.IN_DOUBT  # there was an answer
+    is_page = body.lstrip().startswith(b"<")
+    assert (verdict.ruling is ACCEPTED) == (200 <= status <= 299 and not is_page)
+    assert (verdict.ruling is IN_DOUBT) == (status in (502, 504))  # else there was an answer
     assert verdict.ruling is ACCEPTED or verdict.error_message
     assert_fit_for_a_report(verdict)
 
@@ -292,6 +298,7 @@ def test_an_absurd_retry_after_is_no_exception_and_no_endless_wait(text: str) ->
 SILENCES = {
     FaultKind.NO_SUCH_HOST: UNAVAILABLE,  # never sent
     FaultKind.NOT_CONNECTED: UNAVAILABLE,  # never sent
+    FaultKind.PROXY_REFUSED: UNAVAILABLE,  # never sent
     FaultKind.TLS_REFUSED: UNAVAILABLE,  # never sent
     FaultKind.LOST: Ruling.IN_DOUBT,
     FaultKind.TIMED_OUT: Ruling.IN_DOUBT,

@@ -54,9 +54,11 @@ _GIVEN_UP = {"failed": OrderStatus.FAILED, "in_doubt": OrderStatus.IN_DOUBT}
 
 @dataclass
 class Clock:
-    """The wall clock, as a test sets it."""
+    """The clock of a process, as a test sets it."""
 
     now: float = NOON
+    boot: str = "the machine's one start"
+    offset_s: float = 0.0
 
     def __call__(self) -> float:
         return self.now

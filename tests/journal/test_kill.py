@@ -78,5 +78,5 @@ async def test_after_a_kill_the_journal_is_free_and_knows_what_was_sent(path: Pa
             ("2", 1, 1),
             ("3", 0, 0),
         ]
-        assert await journal.reader.recent_ends(run.base_url, NOON) == [NOON + 1, NOON + 600]
+        assert await journal.reader.recent_ends(run.base_url, NOON, clock) == [NOON + 1, NOON + 600]
         assert (await plan(journal, orders(3, 2, 1))).id == run.id

@@ -174,13 +174,13 @@ async def test_an_attempt_without_an_answer_is_in_doubt_from_this_opening_on(
     clock.now += 500
     reopened_at = clock.now
     async with opened(path, clock) as journal:
-        assert await journal.reader.recent_ends(BASE_URL, 0.0) == [NOON + 2, reopened_at]
+        assert await journal.reader.recent_ends(BASE_URL, 0.0, clock) == [NOON + 2, reopened_at]
         left = await pending(journal.reader, run)
         assert [(p.order.order_id, p.attempts, p.doubts) for p in left] == [("1", 1, 1)]
         assert (await results(journal.reader, run))["1"].error_message == CUT_OFF
     clock.now += 500
     async with opened(path, clock) as journal:
-        ends = await journal.reader.recent_ends(BASE_URL, 0.0)
+        ends = await journal.reader.recent_ends(BASE_URL, 0.0, clock)
         assert ends == [NOON + 2, reopened_at], "a second opening moves nothing"
 
 
@@ -206,8 +206,10 @@ async def test_recent_ends_are_those_of_one_ca_over_all_runs_oldest_first(
         await send(journal, clock, first, {"1": "429 503", "2": "lost"})
         second = await plan(journal, orders(3), take_up_since=clock.now + 1)
         await send(journal, clock, second, {"3": "204"})
-        assert await journal.reader.recent_ends(BASE_URL, 0.0) == [NOON + k for k in (2, 3, 4, 5)]
-        assert await journal.reader.recent_ends(BASE_URL, NOON + 3) == [NOON + 4, NOON + 5]
+        assert await journal.reader.recent_ends(BASE_URL, 0.0, clock) == [
+            NOON + k for k in (2, 3, 4, 5)
+        ]
+        assert await journal.reader.recent_ends(BASE_URL, NOON + 3, clock) == [NOON + 4, NOON + 5]
 
 
 async def test_runs_are_listed_newest_first_once_sending_was_begun(

@@ -17,7 +17,9 @@ from tests.report.carried import SCRIPT, carried, plan_lists, reported, two_list
 pytestmark = pytest.mark.asyncio
 
 
-async def test_a_summary_has_just_what_the_design_says_in_its_order(tmp_path: Path) -> None:
+async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_ca_held_it_up(
+    tmp_path: Path,
+) -> None:
     found, summary = await reported(tmp_path, two_lists(tmp_path), SCRIPT, RunState.STOPPED)
     expected = {
         "run_id": summary.run_id,

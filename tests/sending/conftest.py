@@ -24,6 +24,7 @@ from batch_resend.model import (
     Order,
     OrderStatus,
     Outcome,
+    Pause,
     PlannedOrder,
     Reply,
     Ruling,
@@ -110,6 +111,12 @@ class Notebook(Recorder):
         await self._write("end", attempt.order.number, verdict.ruling, attempt.attempt)
         if outcome is not None:
             self._note("outcome", outcome.order.number, outcome.status)
+
+    async def pause(self, pause: Pause) -> None:
+        await self._write("pause", 0, f"{pause.share:g} {pause.reason}")
+
+    async def flow_again(self, now: float) -> None:
+        await self._write("flow again", 0, None)
 
     async def settle(self, outcomes_to_add: Sequence[Outcome]) -> None:
         for outcome in outcomes_to_add:

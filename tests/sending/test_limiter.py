@@ -292,7 +292,7 @@ async def test_without_windows_nobody_waits() -> None:
         pytest.param([12, 1, 4], [0, 6, 9, 10], id="those within the window count, in any order"),
         pytest.param([10, 10, 10], [0, 0, 0, 10], id="one just a window ago counts no more"),
         pytest.param([0, 0, 0], [10, 10, 10, 20], id="those that ended just now count in full"),
-        pytest.param([-50, 0, 0], [10, 10, 10, 20], id="a clock put back makes none count longer"),
+        pytest.param([-5, 0, 0], [10, 10, 15, 20], id="one may still arrive, in five seconds"),
         pytest.param([5, 4, 3, 2, 1], [7, 8, 9, 17], id="more than the window now allows"),
     ],
 )

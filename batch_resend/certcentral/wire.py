@@ -1,0 +1,83 @@
+"""What aiohttp does unasked, undone; and what its errors say of a request's way."""
+
+import socket
+import ssl
+
+import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+from batch_resend.model import Fault, FaultKind
+
+
+class _Broken(aiohttp.ClientError):
+    """A connection broke. Not one of the errors on which aiohttp sends a PUT once more."""
+
+
+async def never_send_twice(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Stop aiohttp from re-sending by itself.
+
+    It sends an idempotent request again when a connection breaks under it, and has no public
+    switch for that. Errors of connecting pass: those requests never left.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except aiohttp.ServerDisconnectedError as error:
+        # Its own text is the inside of a half-read answer.
+        raise _Broken("the server closed it") from error
+    except aiohttp.ClientOSError as error:
+        raise _Broken(error.strerror or type(error).__name__) from error
+
+
+class SilentConnector(aiohttp.TCPConnector):
+    """Takes no connection on which something has come that nobody asked for.
+
+    aiohttp would take it for the answer to the next request.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+    ) -> Connection:
+        """Return a connection that is new, or has been silent since its last answer."""
+        connection = await super().connect(req, traces, timeout)
+        while connection.protocol is not None and connection.protocol.should_close:
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
+
+
+def classify(error: Exception, *, connected: bool) -> Fault:
+    """Return the fault that an exception of a call stands for.
+
+    Without a connection nothing was sent; with one, something may have been, and arrived.
+    """
+    detail = str(error) or type(error).__name__
+    if connected:
+        return _broken_off(error, detail)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Fault(FaultKind.PROXY_REFUSED, f"the proxy says {error.status} {error.message}")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Fault(FaultKind.PROXY_REFUSED, f"the proxy cannot be reached: {detail}")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        unknown = getattr(error.os_error, "errno", None) == socket.EAI_NONAME
+        return Fault(FaultKind.NO_SUCH_HOST if unknown else FaultKind.NOT_CONNECTED, detail)
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return Fault(FaultKind.TLS_REFUSED, detail)
+    timed_out = isinstance(error, TimeoutError)
+    return Fault(FaultKind.NOT_CONNECTED, "no connection in time" if timed_out else detail)
+
+
+def _broken_off(error: Exception, detail: str) -> Fault:
+    if isinstance(error, TimeoutError):
+        return Fault(FaultKind.TIMED_OUT, "no answer in time")
+    if isinstance(error, aiohttp.ClientResponseError):
+        # Raised for bytes that are no HTTP answer; whatever status it claims, the CA sent none.
+        return Fault(FaultKind.GARBLED, f"the answer is not HTTP: {error.message}")
+    return Fault(FaultKind.LOST, f"the connection broke: {detail}")
