@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -12,6 +13,7 @@ from platformdirs import user_config_path
 from batch_resend.cli.check import check
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.history import report, runs, show
+from batch_resend.cli.interruption import Interrupted
 from batch_resend.cli.options import read_config
 from batch_resend.cli.send import resume, send
 from batch_resend.cli.simulate import simulate
@@ -59,10 +61,9 @@ def main() -> NoReturn:
         click.echo(f"batch-resend: {error}", err=True)
         code = code_of_error(error)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("batch-resend: interrupted; nothing more was sent", err=True)
-        # A thread may still wait for standard input, which would hold up an orderly end.
-        sys.stdout.flush()
-        os._exit(SIGNAL_BASE + 2)
+        _leave_at_once(signal.SIGINT)
+    except Interrupted as error:
+        _leave_at_once(error.number)
     except BrokenPipeError:
         code = SIGNAL_BASE + signal.SIGPIPE
     except OSError as error:
@@ -72,6 +73,14 @@ def main() -> NoReturn:
         if stream is not None:
             _finish(stream)
     sys.exit(code)
+
+
+def _leave_at_once(number: int) -> NoReturn:
+    """End although a thread may still wait for standard input, which would hold up an exit."""
+    with suppress(OSError):
+        click.echo("batch-resend: interrupted; nothing more was sent", err=True)
+        sys.stdout.flush()
+    os._exit(SIGNAL_BASE + number)
 
 
 def _finish(stream: TextIO) -> None:

@@ -4,7 +4,6 @@ Every option is also an environment variable, BATCH_RESEND_ and its name, and a 
 file that --config names. Flags win over the environment, the environment over the file.
 """
 
-import os
 import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE, read_key
 from batch_resend.cli.values import DURATION, MappingType, ShareType
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
@@ -25,8 +25,6 @@ from batch_resend.settings import (
     make_settings,
 )
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
-
-KEY_VARIABLE = "DIGICERT_API_KEY"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -104,7 +102,8 @@ send_options = together(
     option(
         "--api-key-file",
         type=click.Path(path_type=Path),
-        help=f"File with the API key; else the variable {KEY_VARIABLE}.",
+        help=f"File with the API key; else the variable {KEY_VARIABLE}, or systemd's credential "
+        f"{CREDENTIAL}.",
     ),
     option(
         "--region",
@@ -239,23 +238,6 @@ def settings_of(options: dict[str, Any], base_url: str | None = None) -> Setting
         cooldown_s=0.0 if options["again"] else options["cooldown"],
         journal=options["journal"],
     )
-
-
-def read_key(path: Path | None) -> str:
-    """Return the API key from its file or from the environment. Raises SettingsError."""
-    if path is None:
-        key = os.environ.get(KEY_VARIABLE)
-        if key is None:
-            raise SettingsError(
-                f"no API key: put it into a file and name that with --api-key-file, or into the "
-                f"variable {KEY_VARIABLE}"
-            )
-        return key
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not a text file"
-        raise SettingsError(f"--api-key-file {path}: {reason}") from None
 
 
 def read_config(path: Path, commands: Iterable[click.Command]) -> dict[str, dict[str, Any]]:

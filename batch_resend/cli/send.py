@@ -1,7 +1,6 @@
 """`send` and `resume`: from a list to a plan, and from a plan to a report."""
 
-import os
-import signal
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
+import anyio.to_thread
 import click
 
 from batch_resend.batch import Batch, Sending, open_batch
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
+from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
     hold_back_options,
@@ -36,7 +36,7 @@ from batch_resend.journal import read_journal
 from batch_resend.model import Plan, RowStatus, RunState
 from batch_resend.report import make_preview
 
-SAME_SIGNAL_S = 0.5
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,13 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     within the cooldown are skipped; a run of the same requests that did not finish goes on.
     """
     _set_up_logs(options)
-    return anyio.run(_send, _sources(inputs, options), options, _manner(context, options))
+    sources, manner = _sources(inputs, options), _manner(context, options)
 
+    async def work(interruption: Interruption) -> int:
+        async with open_batch(settings_of(options)) as batch:
+            return await _carry_out(batch, await batch.plan(sources), manner, interruption)
 
-async def _send(sources: Sequence[ListSource], options: dict[str, Any], manner: Manner) -> int:
-    async with open_batch(settings_of(options)) as batch:
-        return await _carry_out(batch, await batch.plan(sources), manner)
+    return run_interruptibly(work)
 
 
 @click.command(epilog="Example: batch-resend resume 20261123-211952-753e")
@@ -85,40 +86,55 @@ async def _send(sources: Sequence[ListSource], options: dict[str, Any], manner: 
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
     """Go on with a run that did not finish (the newest, unless named), from the journal alone."""
     _set_up_logs(options)
-    return anyio.run(_resume, run_id, options, _manner(context, options))
+    manner = _manner(context, options)
+
+    async def work(interruption: Interruption) -> int:
+        async with read_journal(options["journal"]) as reader:
+            run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
+        settings = settings_of(options, base_url=run.base_url if run else None)
+        async with open_batch(settings) as batch:
+            return await _carry_out(batch, await batch.take_up(run_id), manner, interruption)
+
+    return run_interruptibly(work)
 
 
-async def _resume(run_id: str | None, options: dict[str, Any], manner: Manner) -> int:
-    async with read_journal(options["journal"]) as reader:
-        run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
-    settings = settings_of(options, base_url=run.base_url if run else None)
-    async with open_batch(settings) as batch:
-        return await _carry_out(batch, await batch.take_up(run_id), manner)
-
-
-async def _carry_out(batch: Batch, plan: Plan, manner: Manner) -> int:
+async def _carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> int:
     """Show the plan, ask, send, report; return the exit code."""
     if not manner.quiet:
         await _show_plan(batch, plan)
     if reason := _hold_back_reason(plan, manner):
         await batch.decline(plan, reason)
-        return await _report(batch, plan, manner) or ExitCode.NOT_ALL_SENT
-    if plan.to_send and not manner.assume_yes and not _confirmed(plan):
+        return await _report(batch, plan, manner, interruption) or ExitCode.NOT_ALL_SENT
+    if plan.to_send and not manner.assume_yes and not await _confirmed(plan):
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return ExitCode.NOT_STARTED
-    caught: list[int] = []
-    async with batch.send(plan) as sending, anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, sending, caught)
-        await follow(sending, quiet=manner.quiet)
-        tasks.cancel_scope.cancel()
+    state = await _send(batch, plan, manner, interruption)
+    code = await _report(batch, plan, manner, interruption)
+    if interruption.caught is not None:
+        return SIGNAL_BASE + interruption.caught
+    return code if state is RunState.COMPLETED else ExitCode.STOPPED
+
+
+async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> RunState:
+    """Send what is planned; return how that ended."""
+    try:
+        async with batch.send(plan) as sending:
+            with interruption.leads_to(lambda name: _stop(sending, name)):
+                await follow(sending, quiet=manner.quiet)
+    except Exception:
+        # An error of ours, not the user's: what was sent is in the journal, and so in the report.
+        log.exception("an error in batch-resend itself; please report it")
+        return RunState.STOPPED
     if sending.state is RunState.STOPPED:
         with suppress(OSError):
             click.echo(f"batch-resend: stopped: {sending.stop_reason}", err=True)
-    code = await _report(batch, plan, manner)
-    if sending.state is RunState.INTERRUPTED and caught:
-        return SIGNAL_BASE + caught[0]
-    return ExitCode.STOPPED if sending.state is not RunState.COMPLETED else code
+    return sending.state
+
+
+def _stop(sending: Sending, signal_name: str) -> str:
+    sending.stop(f"interrupted by {signal_name}")
+    return f"Stopping: waiting for {sending.progress.in_flight} requests in flight"
 
 
 async def _show_plan(batch: Batch, plan: Plan) -> None:
@@ -143,11 +159,12 @@ def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
     return None
 
 
-async def _report(batch: Batch, plan: Plan, manner: Manner) -> int:
+async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> int:
     """Write the report and say what came of the run; return the exit code they mean."""
     folder = manner.report_dir or Path("reports") / plan.run.id
     try:
-        summary = await batch.report(plan.run, folder)
+        with interruption.leads_to(lambda _: "Writing the report"):
+            summary = await batch.report(plan.run, folder)
     except ReportError as error:
         click.echo(
             f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
@@ -158,28 +175,6 @@ async def _report(batch: Batch, plan: Plan, manner: Manner) -> int:
     with suppress(OSError):
         show_summary(summary, folder, manner.again)
     return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-
-
-async def _stop_on_signal(sending: Sending, caught: list[int]) -> None:
-    """Let the first signal end the run in good order, and the second one end it at once."""
-    again_from = 0.0
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        async for number in signals:
-            now = anyio.current_time()
-            if caught and now < again_from:
-                continue  # one request to stop may come twice: to the process and to its group
-            if caught:
-                # All that matters is in the journal: the next start goes on from there.
-                os._exit(SIGNAL_BASE + number)
-            caught.append(number)
-            again_from = now + SAME_SIGNAL_S
-            sending.stop(f"interrupted by {signal.Signals(number).name}")
-            with suppress(OSError):  # the terminal may be what has gone
-                click.echo(
-                    f"Stopping: waiting for {sending.progress.in_flight} requests in flight "
-                    "(once more: quit at once)",
-                    err=True,
-                )
 
 
 def _sources(inputs: Sequence[str], options: dict[str, Any]) -> list[ListSource]:
@@ -202,8 +197,11 @@ def _set_up_logs(options: dict[str, Any]) -> None:
     set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
 
 
-def _confirmed(plan: Plan) -> bool:
+async def _confirmed(plan: Plan) -> bool:
     """Ask a person whether to send; where there is none, the command line was the answer."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         return True
-    return click.confirm(f"Send {plan.to_send:,} requests now?", err=True)
+    question = f"Send {plan.to_send:,} requests now?"
+    return await anyio.to_thread.run_sync(
+        lambda: click.confirm(question, err=True), abandon_on_cancel=True
+    )

@@ -19,7 +19,7 @@ from batch_resend.certcentral.simulator import (
     parse_latency,
 )
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
-from batch_resend.cli.options import KEY_VARIABLE
+from batch_resend.cli.key import KEY_VARIABLE
 from batch_resend.errors import SettingsError
 from batch_resend.windows import CA_WINDOWS, parse_windows
 

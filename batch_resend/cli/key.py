@@ -1,0 +1,46 @@
+"""Where the API key comes from: a file, the environment, systemd. Never the command line."""
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+from batch_resend.errors import SettingsError
+
+KEY_VARIABLE = "DIGICERT_API_KEY"
+CREDENTIAL = "digicert-api-key"  # LoadCredential=digicert-api-key:/path (systemd.exec(5))
+_LONGEST = 64 * 1024  # bytes: a file that is larger holds something else
+
+log = logging.getLogger(__name__)
+
+
+def read_key(path: Path | None) -> str:
+    """Return the API key from a file, or else from where there is one. Raises SettingsError."""
+    if path is not None:
+        return _read(path, f"--api-key-file {path}")
+    if (key := os.environ.get(KEY_VARIABLE)) is not None:
+        return key
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), CREDENTIAL)
+    if credential.is_absolute() and credential.exists():
+        return _read(credential, f"systemd's credential {CREDENTIAL}")
+    raise SettingsError(
+        "no API key: put it into a file and name that with --api-key-file, or into the variable "
+        f"{KEY_VARIABLE}"
+    )
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise SettingsError(f"{name}: is too large to be a key")
+        text = content.decode()
+    except OSError as error:
+        raise SettingsError(f"{name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}: is not a text file") from None
+    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
+        log.warning("%s can be read by others than its owner: chmod 600 %s", path, path)
+    return text
