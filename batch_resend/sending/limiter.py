@@ -31,6 +31,7 @@ import anyio
 from batch_resend.sending.share import Share
 from batch_resend.windows import Window
 
+_TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
 _ROUNDING = 1e-9  # a share that is to make just n of N must not come out below n
 
 
@@ -88,11 +89,10 @@ class WindowLimiter:
         """
         async with self._turn:
             while (wait_s := self._wait_s(anyio.current_time())) > 0:
-                if wait_s == inf:
-                    self._answered = anyio.Event()
+                # An answer meanwhile may make a slot come free before all that is known of now.
+                self._answered = anyio.Event()
+                with anyio.move_on_after(max(wait_s, _TICK_S)):
                     await self._answered.wait()
-                else:
-                    await anyio.sleep(wait_s)
             self._out += 1
         slot = Slot(self)
         try:

@@ -13,7 +13,19 @@ import pytest
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import open_journal, read_journal
 from batch_resend.journal.schema import SCHEMA_VERSION
-from tests.journal.conftest import Clock, opened, orders, pending_ids, plan, send
+from batch_resend.model import OrderStatus
+from tests.journal.conftest import (
+    BASE_URL,
+    HOUR,
+    NOON,
+    Clock,
+    opened,
+    orders,
+    pending_ids,
+    plan,
+    send,
+    statuses,
+)
 
 pytestmark = pytest.mark.asyncio
 
@@ -186,6 +198,29 @@ async def test_a_journal_of_a_newer_version_is_left_to_it(path: Path) -> None:
         database.commit()
     said = await complaint(path)
     assert f"newer batch-resend (schema {SCHEMA_VERSION + 1}" in said
+
+
+async def test_a_journal_of_the_version_before_is_brought_up_to_date_and_loses_nothing(
+    path: Path,
+) -> None:
+    clock = Clock()
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1, 2))
+        await send(journal, clock, run, {"1": "204", "2": "429"})
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            "DROP INDEX attempts_by_end; ALTER TABLE attempts DROP COLUMN start;"
+            "CREATE INDEX attempts_by_end ON attempts (ended_at);"
+            "DROP TABLE starts; DROP TABLE pauses; UPDATE batch_resend_schema SET version = 2"
+        )
+    async with opened(path, clock) as journal:
+        ends = await journal.reader.recent_ends(BASE_URL, NOON, clock)
+        assert ends == [NOON + 1, NOON + 2]
+        again = await plan(journal, orders(1, 3), take_up_since=1e12)
+        await journal.settle(again, HOUR, hold_doubts=False)
+        assert await statuses(journal.reader, again) == {"1": "skipped", "3": "not_attempted"}
+        await send(journal, clock, again, {"3": "204"})
+        assert (await journal.reader.tally(again)).orders[OrderStatus.SENT] == 1
 
 
 async def test_a_journal_without_its_version_is_refused(path: Path) -> None:

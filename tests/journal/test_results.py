@@ -4,8 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.model import OrderStatus, RunState
-from tests.journal.conftest import HOUR, NOON, Clock, opened, orders, plan, results, send
+from batch_resend.model import OrderStatus, Pause, RunState
+from tests.journal.conftest import (
+    HOUR,
+    NOON,
+    WINDOWS,
+    Clock,
+    carry,
+    opened,
+    orders,
+    pending,
+    plan,
+    results,
+    send,
+)
 
 pytestmark = pytest.mark.asyncio
 
@@ -148,3 +160,26 @@ async def test_an_empty_run_counts_nothing(path: Path, clock: Clock) -> None:
         tally = await journal.reader.tally(run)
         assert sum(tally.orders.values()) == sum(tally.rows.values()) == tally.planned == 0
         assert (tally.attempts, tally.retries, tally.possible_duplicates) == (0, 0, 0)
+
+
+async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the_latest(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1))
+        recorder = await journal.start(run, WINDOWS)
+        await recorder.pause(Pause(clock(), None, "the CA is in trouble", 1.0))
+        clock.now += 20
+        await recorder.flow_again(clock())
+        clock.now += 100
+        await recorder.pause(Pause(clock(), None, "the CA asks for fewer requests", 0.5))
+        clock.now += 7
+        await journal.finish(run, RunState.INTERRUPTED, "a person said so")
+        clock.now += 500
+        again = await journal.start(run, WINDOWS)
+        await again.pause(Pause(clock(), None, "the CA asks for fewer requests", 0.25))
+        await carry(again, clock, (await pending(journal.reader, run))[0], "204")
+    clock.now += 500
+    async with opened(path, clock) as journal:  # it was cut off a second into the last pause
+        tally = await journal.reader.tally(run)
+        assert (tally.pauses, tally.paused_s, tally.lowest_share) == (3, 20 + 7 + 1, 0.25)

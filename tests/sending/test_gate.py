@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.model import Ruling
-from batch_resend.sending.gate import Advice, Flow, Gate
+from batch_resend.sending.gate import FREE_FOR_FEW_S, Advice, Flow, Gate
 from tests.sending.conftest import HOUR_S, LONG_S, verdict
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(idle_step=1, idle_timeout=9)]
@@ -300,6 +300,44 @@ async def test_the_breaker_opens_while_the_run_has_not_yet_opened() -> None:
         Advice.COUNT,
     ]
     assert [at for at, _ in door.left] == [0, 0, 0, 0, 0, 5]
+
+
+async def test_a_lone_order_that_fails_on_is_the_cas_fault_for_some_minutes_and_then_its_own() -> (
+    None
+):
+    door = await flowing()
+    said: dict[float, Advice] = {}
+    for _ in range(15):
+        advice = await door.go(1, "503")
+        said[door.left[-1][0]] = advice
+    opened_at = 0.0
+    free = {at for at, advice in said.items() if advice is Advice.AGAIN}
+    assert min(free) == opened_at
+    assert max(free) < opened_at + FREE_FOR_FEW_S <= min(set(said) - free)
+    assert len(set(said) - free) > 2
+
+
+async def test_an_outage_that_meets_many_orders_is_the_cas_for_as_long_as_it_lasts() -> None:
+    door = await flowing()
+    advice = [await door.go(order, "503") for order in range(40)]
+    assert advice == [*[Advice.COUNT] * 4, *[Advice.AGAIN] * 36]
+    assert door.now() > 2 * FREE_FOR_FEW_S
+
+
+async def test_the_time_that_requests_did_not_flow_is_known() -> None:
+    door = await flowing()
+    assert door.gate.paused_s == 0
+    await door.go(1, "429")
+    await anyio.sleep(3)
+    assert door.gate.paused_s == 3
+    await door.go(2, "429", 1)  # left after 5 s, answered after 6 s
+    await door.go(3, "204", 2)  # left 10 s after that answer
+    assert door.gate.paused_s == 18
+    await anyio.sleep(60)
+    assert door.gate.paused_s == 18
+    await door.go(4, "429")
+    await anyio.sleep(2)
+    assert door.gate.paused_s == 20
 
 
 # --- patience -----------------------------------------------------------------------------

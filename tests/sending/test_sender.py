@@ -319,6 +319,30 @@ async def test_a_ca_that_is_gone_for_longer_than_the_patience_stops_the_run(
     assert set(rig.statuses().values()) == {"sent"}, "an outage is no order's failure"
 
 
+async def test_a_pause_costs_no_order_any_of_its_time() -> None:
+    """Half an hour out, with orders that may take ten minutes each."""
+    rig = Rig(max_elapsed_s=600, outages=[(2.0, 1800.0, "503")], latency_s=0.5)
+    await rig.carry(orders(1, 40))
+    assert set(rig.statuses().values()) == {"sent"}
+    assert rig.sender.state is RunState.COMPLETED
+
+
+async def test_a_short_outage_at_the_very_end_costs_the_last_order_nothing() -> None:
+    rig = Rig(outages=[(1.0, 31.0, "noconn")], latency_s=0.5, concurrency=1)
+    await rig.carry(orders(1, 3))
+    assert set(rig.statuses().values()) == {"sent"}
+
+
+async def test_each_pause_is_written_down_with_its_beginning_end_and_reason() -> None:
+    rig = Rig({3: "429/30 204", 4: "429/60 429/5 204"}, latency_s=1.0, concurrency=1)
+    await rig.carry(orders(1, 4))
+    began = [(line.at, line.said) for line in rig.noted("pause")]
+    ended = [line.at for line in rig.noted("flow again")]
+    because = "1 the CA asks for fewer requests (scripted: 429)"
+    assert began == [(3.0, because), (35.0, because)]
+    assert ended == [34.0, 35.0 + 60 + 1 + 5 + 1], "a probe that fails prolongs the same pause"
+
+
 async def test_a_429_makes_all_orders_wait_and_one_probe() -> None:
     rig = Rig({20: "429/30 204"}, concurrency=8, latency_s=0.5)
     await rig.carry(orders(1, 60))

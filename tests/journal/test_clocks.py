@@ -1,0 +1,178 @@
+"""Windows and cooldown across processes whose clocks disagree: the safer reading counts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_resend.clock import SystemClock, steady_time
+from batch_resend.journal import Journal
+from batch_resend.model import Run, RunState
+from tests.journal.conftest import (
+    BASE_URL,
+    HOUR,
+    NOON,
+    WINDOWS,
+    Clock,
+    carry,
+    opened,
+    orders,
+    pending,
+    pending_ids,
+    plan,
+    send,
+)
+
+pytestmark = pytest.mark.asyncio
+
+ONE_BOOT = "the machine's one start"
+ANOTHER_BOOT = "after a restart of the machine"
+
+
+@dataclass
+class Machine:
+    """A machine on which time passes, whose clock may be set, and may have started anew."""
+
+    steady: float = 1000.0
+    ahead_s: float = NOON  # what its clock says, less the steady time
+    boot: str = ONE_BOOT
+
+    def clock(self) -> Clock:
+        """Return the clock of a process that begins now."""
+        return Clock(self.steady + self.ahead_s, self.boot, self.ahead_s)
+
+
+async def attempted(journal: Journal, clock: Clock, script: str) -> Run:
+    """Make attempts for an order, each a second long, in a run of its own."""
+    run = await plan(journal, orders(1), take_up_since=1e12)
+    recorder = await journal.start(run, WINDOWS)
+    (planned,) = await pending(journal.reader, run)
+    await carry(recorder, clock, planned, script)
+    return run
+
+
+async def ages(journal: Journal, clock: Clock, linger_s: float = 0.0) -> list[float]:
+    """Return how long ago each attempt is taken to have ended."""
+    ends = await journal.reader.recent_ends(BASE_URL, clock() - 10 * HOUR, clock, linger_s)
+    return [clock() - end for end in ends]
+
+
+@pytest.mark.parametrize(
+    ("set_by_s", "boot", "age_s"),
+    [
+        pytest.param(0, ONE_BOOT, 60, id="nobody set the clock"),
+        pytest.param(3600, ONE_BOOT, 60, id="put forward an hour: it is still a minute"),
+        pytest.param(5, ONE_BOOT, 60, id="put forward by seconds, as NTP may"),
+        pytest.param(-20, ONE_BOOT, 40, id="put back a little: the younger reading"),
+        pytest.param(-3600, ONE_BOOT, 0, id="put back an hour: as if it were just now"),
+        pytest.param(0, ANOTHER_BOOT, 60, id="the machine started anew"),
+        pytest.param(-3600, ANOTHER_BOOT, 0, id="put back meanwhile: nothing is in the future"),
+    ],
+)
+async def test_of_two_clocks_the_one_counts_by_which_an_attempt_is_younger(
+    path: Path, set_by_s: float, boot: str, age_s: float
+) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    async with opened(path, clock) as journal:
+        await attempted(journal, clock, "204")
+    machine.steady += 61.0  # a second for the attempt, and a minute
+    machine.ahead_s += set_by_s
+    machine.boot = boot
+    clock = machine.clock()
+    async with opened(path, clock) as journal:
+        assert await ages(journal, clock) == [age_s]
+
+
+steps = st.tuples(
+    st.floats(0, 600).map(round),  # seconds that pass
+    st.sampled_from((0, 0, 5, -5, 90, -90, 3600, -3600)),  # how far the clock is set
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(steps, min_size=1, max_size=5))
+async def test_no_attempt_is_ever_taken_for_older_than_it_is(
+    tmp_path_factory: pytest.TempPathFactory, processes: list[tuple[int, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("clocks") / "journal.db"
+    machine = Machine()
+    ended_at: list[float] = []
+    for passed_s, set_by_s in processes:
+        clock = machine.clock()
+        async with opened(path, clock) as journal:
+            found = sorted(await ages(journal, clock), reverse=True)
+            true_ages = sorted((machine.steady - at for at in ended_at), reverse=True)
+            assert len(found) == len(true_ages)
+            assert all(said <= true + 1e-3 for said, true in zip(found, true_ages, strict=True)), (
+                found,
+                true_ages,
+            )
+            await attempted(journal, clock, "204")
+        machine.steady += 1.0
+        ended_at.append(machine.steady)
+        machine.steady += passed_s
+        machine.ahead_s += set_by_s
+
+
+async def test_an_attempt_in_doubt_may_arrive_so_much_later(path: Path) -> None:
+    clock = Machine().clock()
+    async with opened(path, clock) as journal:
+        await attempted(journal, clock, "lost 204")
+        assert sorted(await ages(journal, clock, linger_s=30.0)) == [1.0 - 30.0, 0.0]
+
+
+async def test_an_attempt_that_was_cut_off_may_have_arrived_up_to_now_by_whichever_clock(
+    path: Path,
+) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    async with opened(path, clock) as journal:
+        await attempted(journal, clock, "cut")
+    machine.steady += 500.0
+    machine.ahead_s += 3600.0
+    clock = machine.clock()
+    async with opened(path, clock) as journal:
+        assert await ages(journal, clock) == [0.0]
+    machine.steady += 100.0
+    clock = machine.clock()
+    async with opened(path, clock) as journal:
+        assert await ages(journal, clock) == [100.0]
+
+
+@pytest.mark.parametrize(
+    ("set_by_s", "skipped"),
+    [
+        pytest.param(0, True, id="nobody set the clock"),
+        pytest.param(5 * HOUR, True, id="put forward beyond the cooldown"),
+        pytest.param(-5 * HOUR, True, id="put back"),
+    ],
+)
+async def test_a_clock_that_is_set_ends_no_cooldown(
+    path: Path, set_by_s: float, skipped: bool
+) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1))
+        await send(journal, clock, run, {"1": "204"})
+        await journal.finish(run, RunState.COMPLETED)
+    machine.steady += 61.0
+    machine.ahead_s += set_by_s
+    async with opened(path, machine.clock()) as journal:
+        again = await plan(journal, orders(1), take_up_since=1e12)
+        await journal.settle(again, HOUR, hold_doubts=False)
+        assert (await pending_ids(journal.reader, again) == []) is skipped
+
+
+async def test_the_systems_clock_is_asked_once_and_counted_on_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SystemClock()
+    before = clock()
+    monkeypatch.setattr("time.time", lambda: 0.0)  # somebody sets it to 1970
+    assert before <= clock() <= before + 60
+    assert SystemClock().boot == clock.boot, "the same start of the machine"
+    assert clock() - clock.offset_s == pytest.approx(steady_time(), abs=60)

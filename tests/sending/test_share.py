@@ -1,0 +1,54 @@
+"""Sharing a key with others: half at once, and slowly more again."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.sending.share import LEAST, Share
+
+PERIOD_S = 180.0
+
+
+def test_without_a_429_the_whole_is_ours() -> None:
+    assert Share(PERIOD_S).at(0.0) == Share(PERIOD_S).at(1e9) == 1.0
+
+
+def test_a_429_halves_the_share_and_every_period_gives_back_a_twentieth_of_the_whole() -> None:
+    share = Share(PERIOD_S)
+    assert share.decrease(1000.0) == 0.5
+    assert [share.at(1000.0 + n * PERIOD_S) for n in (0, 1, 2, 10, 11)] == pytest.approx(
+        [0.5, 0.55, 0.6, 1.0, 1.0]
+    )
+
+
+def test_each_429_halves_what_there_is_but_leaves_something() -> None:
+    share = Share(PERIOD_S)
+    assert [share.decrease(float(second)) for second in range(8)] == pytest.approx(
+        [0.5, 0.25, 0.125, 0.0625, LEAST, LEAST, LEAST, LEAST], abs=0.002
+    )
+
+
+@given(
+    st.lists(st.floats(0, 1e4), max_size=5).map(sorted),
+    st.floats(0, 1e4),
+    st.floats(0.001, 1.0),
+    st.floats(0.1, 1e4),
+)
+def test_the_time_of_a_share_is_the_first_one_at_which_it_is_reached(
+    decreases: list[float], later_s: float, wanted: float, period_s: float
+) -> None:
+    share = Share(period_s)
+    for at in decreases:
+        share.decrease(at)
+    now = (decreases[-1] if decreases else 0.0) + later_s
+    then = share.time_of(wanted, now)
+    assert then >= now
+    assert share.at(then) == pytest.approx(max(wanted, share.at(now)), rel=1e-6)
+    if then > now:
+        assert share.at((now + then) / 2) < wanted
+
+
+def test_more_than_the_whole_is_never_ours() -> None:
+    share = Share(PERIOD_S)
+    share.decrease(0.0)
+    assert share.time_of(1.01, 0.0) == float("inf")
