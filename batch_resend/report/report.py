@@ -1,11 +1,12 @@
 """A run's report: a folder of files, made from the journal alone."""
 
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 from batch_resend.errors import ReportError
 from batch_resend.journal import JournalReader
-from batch_resend.model import Run
+from batch_resend.model import Run, RunState
 from batch_resend.report.files import whole_file
 from batch_resend.report.summary import Summary, summarize
 from batch_resend.report.tables import (
@@ -27,10 +28,12 @@ async def write_report(reader: JournalReader, run: Run, folder: Path) -> Summary
         raise ReportError(f"{folder}: cannot be made: {error.strerror}") from error
     inputs = await reader.inputs(run)
     summary = await make_summary(reader, run)
+    # A run that stopped may have stopped because of its key: others will have the permission.
+    unsent = partial(write_unsent, denied_too=run.state is RunState.STOPPED)
     for name, write, rows in (
         ("results.csv", write_results_csv, reader.rows_in_list_order(run)),
         ("results.jsonl", write_results_jsonl, reader.rows_by_request(run)),
-        ("unsent.csv", write_unsent, reader.rows_in_list_order(run)),
+        ("unsent.csv", unsent, reader.rows_in_list_order(run)),
         ("rejected.csv", write_rejected, reader.rejected_rows(run)),
     ):
         # Left open by an error, a stream of rows would hold the reader.

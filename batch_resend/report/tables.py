@@ -89,8 +89,10 @@ def _entry_object(entry: Entry) -> dict[str, str]:
     return described | ({"email_domain": entry.email_domain} if entry.email_domain else {})
 
 
-async def write_unsent(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
-    """Write all that a next run should take, in the inputs' own form.
+async def write_unsent(
+    rows: Rows, inputs: Sequence[InputNote], file: TextIO, *, denied_too: bool
+) -> None:
+    """Write all that a next run should take, in the inputs' own form; `denied_too`: after 403 too.
 
     That is their heading row and their rows as they stood, where the inputs share one heading;
     otherwise a line an entry, under the fields' own names, or the columns `--map` gave them. The
@@ -111,8 +113,13 @@ async def write_unsent(rows: Rows, inputs: Sequence[InputNote], file: TextIO) ->
         )
         heading.writerow(form.heading)
     async for row in rows:
-        if row.status is RowStatus.ACCEPTED and row.result and row.result.status in UNSENT:
+        if row.status is RowStatus.ACCEPTED and row.result and _is_unsent(row.result, denied_too):
             table.writerows(form.lines(row))
+
+
+def _is_unsent(result: Result, denied_too: bool) -> bool:
+    denied = result.status is OrderStatus.REFUSED and result.http_status == 403
+    return result.status in UNSENT or (denied and denied_too)
 
 
 async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:

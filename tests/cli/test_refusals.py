@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from batch_resend.certcentral.simulator import FaultName, Simulator, SimulatorSettings
 from tests.cli.conftest import KEY, Desk, assert_adds_up, desk_with_ca, ended, until
 
 pytestmark = pytest.mark.asyncio
@@ -247,3 +247,19 @@ async def test_the_simulator_says_when_its_port_is_taken(desk: Desk) -> None:
         refused = await desk.run("simulate", "--port", port)
         assert refused.code == 1
         assert f"cannot listen on 127.0.0.1:{port}" in refused.err
+
+
+async def test_what_a_key_without_permission_was_denied_is_left_for_a_next_run(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, faults={FaultName.NO_PERMISSION: 1.0}) as (desk, ca):
+        numbers = desk.write_list(20)
+        denied = await desk.run("send", "orders.csv")
+        assert denied.code == 4, denied.err
+        assert "the API key may not resend" in denied.err
+        assert ca.books.requests == 5
+        unsent = desk.report() / "unsent.csv"
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        again = await desk.run("send", str(unsent), "--report-dir", "again")
+        assert again.code == 0, again.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
