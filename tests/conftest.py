@@ -1,6 +1,10 @@
 """What several tests need."""
 
 import asyncio
+import ssl
+
+import pytest
+import trustme
 
 
 def pytest_configure() -> None:
@@ -9,3 +13,17 @@ def pytest_configure() -> None:
     Plugins ask for one around every test, and Python would make one that nobody closes.
     """
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Return a certificate authority that nobody trusts unless told to."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def untrusted(authority: trustme.CA) -> ssl.SSLContext:
+    """Return a TLS server's context with a certificate of the right names, of that authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
