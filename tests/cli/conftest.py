@@ -62,9 +62,11 @@ class Desk:
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async def run(self, *arguments: str, stdin: bytes = b"", **environment: str) -> Ended:
+    async def run(
+        self, *arguments: str, stdin: bytes = b"", timeout_s: float = 60.0, **environment: str
+    ) -> Ended:
         """Run `batch-resend` to its end."""
-        return await ended(await self.start(*arguments, **environment), stdin)
+        return await ended(await self.start(*arguments, **environment), stdin, timeout_s)
 
     def write_list(self, orders: int, name: str = "orders.csv", seed: int = 1) -> list[str]:
         """Write a list of 1 to 3 rows an order, shuffled; return the order numbers."""
@@ -107,9 +109,11 @@ def results(report: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-async def ended(process: asyncio.subprocess.Process, stdin: bytes = b"") -> Ended:
+async def ended(
+    process: asyncio.subprocess.Process, stdin: bytes = b"", timeout_s: float = 60.0
+) -> Ended:
     """Wait for a command to end."""
-    out, err = await asyncio.wait_for(process.communicate(stdin), timeout=60)
+    out, err = await asyncio.wait_for(process.communicate(stdin), timeout_s)
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
 

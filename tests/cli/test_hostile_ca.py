@@ -1,0 +1,118 @@
+"""A CA on its worst day: a twentieth of 400 orders for every way to fail, at once."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend.windows import Window
+from tests.cli.conftest import Desk, assert_adds_up, results
+from tests.cli.counting_server import (
+    Call,
+    CountingServer,
+    Fate,
+    accepts_and_closes_unannounced,
+    accepts_late,
+    mails_and_hangs,
+    mails_and_resets,
+    mails_and_says,
+    reads_all_and_resets,
+    says,
+)
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]
+
+ORDERS = 400
+# Wide enough that what is left of them after many a 429 still takes the run to its end.
+WINDOWS = (Window(800, 1.0), Window(3200, 5.0))
+NOT_FOUND = b'{"errors":[{"code":"not_found|order","message":"No such order."}]}'
+BAD = b'{"errors":[{"code":"bad_request_format","message":"No."}]}'
+FATES: dict[str, Fate] = {
+    "500": says(500),
+    "502": says(502, b"<html><title>502 Bad Gateway</title></html>"),
+    "503": says(503, b"", "Retry-After: 1"),
+    "429": says(429, b"", "Retry-After: 1"),
+    "400": says(400, BAD),
+    "404": says(404, NOT_FOUND),
+    "resets before": reads_all_and_resets,
+    "resets after": mails_and_resets,
+    "closes unannounced": accepts_and_closes_unannounced,
+    "garbage": mails_and_says(b"\x15\x03\x01 what?\r\n\r\n"),
+    "late": accepts_late(0.5),
+    "hangs": mails_and_hangs,
+}
+# What fails stands between what is answered: five failures in a row would open the breaker, and
+# probes that fail by chance, one after another, would let the run take minutes.
+KINDS = (
+    "500", "400", "502", "late", "503", "closes unannounced", "429", "404", "resets before", "good",
+    "resets after", "good", "garbage", "good", "hangs", *["good"] * 5,
+)  # fmt: skip
+IN_DOUBT = {"502", "resets before", "resets after", "garbage", "hangs"}
+REFUSED = {"400", "404"}
+
+
+def kind_of(order: str) -> str:
+    """Return how an order's first request fares: a twentieth of all orders each."""
+    return KINDS[int(order) % len(KINDS)]
+
+
+async def fate(call: Call) -> None:
+    """Let the first request of an order fare as its number says, and accept those that follow."""
+    await asyncio.sleep(0.002 * (int(call.order) % 25))
+    kind = kind_of(call.order)
+    if kind in FATES and (call.turn == 1 or kind in REFUSED):
+        await FATES[kind](call)
+    else:
+        await call.accept()
+
+
+async def sent_on_the_worst_day(
+    folder: Path, policy: str
+) -> tuple[CountingServer, dict[str, Any], dict[str, dict[str, Any]]]:
+    """Send 400 orders; return the server's books, the summary, and the results by order."""
+    async with CountingServer(fate) as ca:
+        desk = Desk(folder, ca.base_url)
+        desk.environment["BATCH_RESEND_LIMIT"] = " ".join(map(str, WINDOWS))
+        desk.write("orders.csv", "order_id\n" + "".join(f"{n}\n" for n in range(1, ORDERS + 1)))
+        # Half a minute or so; a chain of probes that all fail, by chance, takes minutes.
+        options = ("--timeout", "2s", "--in-doubt", policy)
+        ended = await desk.run("send", "orders.csv", *options, timeout_s=280)
+        assert ended.code == 3, ended.err
+        assert "others use this key" in ended.err
+    summary = desk.summary()
+    assert_adds_up(summary)
+    assert summary["requests"]["attempts"] == ca.requests
+    assert summary["back_pressure"]["pauses"] >= 1
+    assert summary["back_pressure"]["lowest_share"] <= 0.5
+    assert [ca.most_in(window) <= window.limit for window in WINDOWS] == [True, True]
+    assert ca.wrong == []
+    return ca, summary, {line["order_id"]: line for line in results(desk.report())}
+
+
+async def test_all_that_can_be_sent_is_sent_and_no_double_goes_unreported(tmp_path: Path) -> None:
+    ca, summary, found = await sent_on_the_worst_day(tmp_path, "retry")
+    expected = {n: "refused" if kind_of(n) in REFUSED else "sent" for n in found}
+    assert {number: line["status"] for number, line in found.items()} == expected
+    assert ca.acknowledged == {number for number, status in expected.items() if status == "sent"}
+    assert ca.repeated == set(), "an acknowledged order was asked for again"
+    doubled = {number for number, mails in ca.mails_of.items() if mails > 1}
+    assert doubled >= {n for n in found if kind_of(n) in ("resets after", "garbage", "hangs")}
+    assert doubled <= {number for number, line in found.items() if line["possible_duplicate"]}
+    assert summary["requests"]["possible_duplicates"] >= ca.doubles > 0
+
+
+async def test_with_hold_nothing_is_mailed_twice_and_every_doubt_is_told(tmp_path: Path) -> None:
+    ca, summary, found = await sent_on_the_worst_day(tmp_path, "hold")
+    assert ca.doubles == 0
+    assert ca.repeated == set()
+    in_doubt = {number for number, line in found.items() if line["status"] == "in_doubt"}
+    assert in_doubt >= {number for number in found if kind_of(number) in IN_DOUBT}
+    assert in_doubt.isdisjoint(ca.acknowledged)
+    # A connection that is closed just as a request leaves puts that one in doubt as well.
+    others = {kind_of(number) for number in in_doubt} - IN_DOUBT
+    assert others.isdisjoint(REFUSED)
+    sent = {number for number, line in found.items() if line["status"] == "sent"}
+    assert sent == ca.acknowledged
+    assert set(found) - sent - in_doubt == {n for n in found if kind_of(n) in REFUSED} - in_doubt
+    assert summary["requests"]["possible_duplicates"] == 0

@@ -1,0 +1,167 @@
+"""The whole CA is out in the middle of a run: it is waited for, and no order pays for it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.certcentral.fault_server import FaultServer
+from tests.cli.conftest import Desk, assert_adds_up, ended, results, until
+from tests.cli.counting_server import Call, CountingServer
+
+pytestmark = pytest.mark.asyncio
+
+ORDERS = 120
+BEFORE_IT = 40  # orders mailed before the outage
+OUTAGE_S = 12.0  # longer than the first pause, so that some probes fail
+
+
+class MovingCA:
+    """A CA that is out for a while, once it has mailed so many orders."""
+
+    def __init__(self, out: Callable[[Call], Awaitable[object]]) -> None:
+        self.server = CountingServer(self._fate)
+        self.probes: Counter[str] = Counter()  # requests during the outage
+        self._out = out
+        self._over: float | None = None
+
+    def is_out(self) -> bool:
+        """Tell whether it is out; it goes out by itself."""
+        now = asyncio.get_running_loop().time()
+        if self._over is None and len(self.server.acknowledged) >= BEFORE_IT:
+            self._over = now + OUTAGE_S
+        return self._over is not None and now < self._over
+
+    async def _fate(self, call: Call) -> None:
+        if self.is_out():
+            self.probes[call.order] += 1
+            await self._out(call)
+        else:
+            await asyncio.sleep(0.05)
+            await call.accept()
+
+
+async def says_503(call: Call) -> None:
+    """Answer that it is out."""
+    await call.refuse(503)
+
+
+async def says_502(call: Call) -> None:
+    """Answer as a gateway does before a CA that is out."""
+    await call.refuse(502, b"<html><title>502 Bad Gateway</title></html>")
+
+
+async def hangs(call: Call) -> None:
+    """Take the request and do nothing with it."""
+    await call.visit.read_all()
+    await call.visit.hang()
+
+
+def desk_at(folder: Path, base_url: str) -> Desk:
+    """Return a folder to work in, with a CA at an address."""
+    desk = Desk(folder, base_url)
+    desk.environment |= {"BATCH_RESEND_LIMIT": "none", "BATCH_RESEND_CONCURRENCY": "8"}
+    desk.write_list(ORDERS)
+    return desk
+
+
+@pytest.mark.parametrize("out", [says_503, says_502, hangs], ids=lambda out: out.__name__)
+async def test_an_outage_is_ridden_out_with_single_probes_and_no_order_fails(
+    tmp_path: Path, out: Callable[[Call], Awaitable[object]]
+) -> None:
+    ca = MovingCA(out)
+    async with ca.server as server:
+        desk = desk_at(tmp_path, server.base_url)
+        sent = await desk.run("send", "orders.csv", "--timeout", "1s")
+    assert sent.code == 0, sent.err
+    assert "paused: the CA is in trouble" in sent.err
+    assert "the CA takes requests again: going on" in sent.err
+    summary = desk.summary()
+    assert_adds_up(summary)
+    assert summary["orders"]["sent"] == ORDERS
+    assert summary["back_pressure"]["pauses"] == 1
+    assert summary["back_pressure"]["paused_s"] > 5
+    assert set(server.mails_of.values()) == {1}
+    assert len(server.mails_of) == ORDERS
+    # Eight in flight when it began and those that followed until it was plain; then single probes.
+    assert 5 <= ca.probes.total() <= 8 + 4 + 8 + 3
+    assert summary["requests"]["possible_duplicates"] == (
+        0 if out is says_503 else ca.probes.total()
+    )
+
+
+async def test_a_ca_whose_port_is_closed_is_waited_for_and_nothing_is_in_doubt(
+    tmp_path: Path,
+) -> None:
+    async with CountingServer(Call.accept) as first:
+        desk = desk_at(tmp_path, first.base_url)
+        desk.environment["BATCH_RESEND_CONCURRENCY"] = "1"
+        process = await desk.start("send", "orders.csv", "-v")
+        await until(lambda: len(first.acknowledged) >= BEFORE_IT)
+    # Its port is closed now, until another server takes it.
+    assert process.stderr is not None
+    heard = b""
+    async with asyncio.timeout(30):
+        while b"paused: the CA is in trouble" not in heard:
+            heard = await process.stderr.readline()
+    second = CountingServer(Call.accept)
+    async with open_at(second, first.port):
+        sent = await ended(process)
+    assert sent.code == 0, sent.err
+    in_doubt = [line for line in results(desk.report()) if line["possible_duplicate"]]
+    assert len(in_doubt) <= 1, "only what was on its way when the port was closed"
+    mails = first.mails_of + second.mails_of
+    assert len(mails) == ORDERS
+    assert first.acknowledged.isdisjoint(second.mails_of)
+
+
+class open_at:
+    """Open a server at a port of its own choice, which has just been another's."""
+
+    def __init__(self, server: FaultServer, port: int) -> None:
+        self._server = server
+        self._port = port
+
+    async def __aenter__(self) -> None:
+        server = self._server
+        server._server = await asyncio.start_server(server._accept, "127.0.0.1", self._port)
+        server.port = self._port
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._server.__aexit__(None, None, None)
+
+
+async def test_beyond_the_patience_the_run_stops_and_what_is_left_goes_on_later(
+    tmp_path: Path,
+) -> None:
+    is_out = False
+
+    async def fate(call: Call) -> None:
+        nonlocal is_out
+        is_out |= len(ca.acknowledged) >= BEFORE_IT
+        if is_out:
+            await call.refuse(503)
+        else:
+            await call.accept()
+
+    async with CountingServer(fate) as ca:
+        desk = desk_at(tmp_path, ca.base_url)
+        stopped = await desk.run("send", "orders.csv", "--patience", "6s")
+        assert stopped.code == 4
+        assert "beyond the patience of 6s" in stopped.err
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["state"] == "stopped"
+        assert summary["orders"]["failed"] == summary["orders"]["in_doubt"] == 0
+        assert summary["orders"]["not_attempted"] == ORDERS - len(ca.acknowledged)
+        unsent = (desk.report() / "unsent.csv").read_text().splitlines()[1:]
+        assert {line.partition(",")[0] for line in unsent}.isdisjoint(ca.acknowledged)
+        assert len({line.partition(",")[0] for line in unsent}) == ORDERS - len(ca.acknowledged)
+        ca.fate = Call.accept
+        resumed = await desk.run("resume")
+        assert resumed.code == 0, resumed.err
+    assert len(ca.mails_of) == ORDERS
+    assert set(ca.mails_of.values()) == {1}
+    assert desk.summary()["orders"]["sent"] == ORDERS
