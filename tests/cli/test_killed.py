@@ -1,0 +1,264 @@
+"""Killed again and again, at any moment: counted at the server, nothing is lost or repeated."""
+
+import asyncio
+import json
+import random
+import shutil
+import signal
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator
+from batch_resend.windows import Window
+from tests.cli.conftest import (
+    Desk,
+    Ended,
+    assert_adds_up,
+    desk_with_ca,
+    ended,
+    read_summary,
+    results,
+    until,
+)
+from tests.cli.meddling import (
+    LONG_LIST_ROWS,
+    draft_of,
+    everything_acted_on,
+    run_ids,
+    write_long_list,
+)
+
+pytestmark = pytest.mark.asyncio
+
+Moment = Callable[[asyncio.subprocess.Process], Awaitable[None]]
+
+
+async def killed(desk: Desk, moment: Moment, *arguments: str) -> Ended:
+    """Start to send, and kill the process when the moment has come, if it lives so long."""
+    process = await desk.start("send", "orders.csv", *arguments)
+    emptied = asyncio.create_task(ended(process))  # a full pipe would hold the process up
+    await moment(process)
+    if process.returncode is None:
+        process.send_signal(signal.SIGKILL)
+    return await emptied
+
+
+def at_request(ca: Simulator, number: int) -> Moment:
+    """Return the moment in which the CA has seen so many requests."""
+
+    async def moment(process: asyncio.subprocess.Process) -> None:
+        await until(lambda: ca.books.requests >= number or process.returncode is not None)
+
+    return moment
+
+
+def after_start(milliseconds: float) -> Moment:
+    """Return a moment of the program's own start: the interpreter, the settings, the list."""
+
+    async def moment(process: asyncio.subprocess.Process) -> None:
+        await asyncio.wait([asyncio.create_task(process.wait())], timeout=milliseconds / 1000)
+
+    return moment
+
+
+def after_opening(desk: Desk, milliseconds: float) -> Moment:
+    """Return a moment from the opening of the journal on: planning, and the first requests."""
+    holder = desk.folder / "journal.db.holder"
+
+    def is_open_by(pid: int) -> bool:
+        return holder.exists() and f"process {pid}," in holder.read_text()
+
+    async def moment(process: asyncio.subprocess.Process) -> None:
+        await until(lambda: is_open_by(process.pid) or process.returncode is not None)
+        await after_start(milliseconds)(process)
+
+    return moment
+
+
+def acknowledged(desk: Desk) -> set[str]:
+    """Return the orders that the journal has as sent; from a copy, so that it stays as it was."""
+    copies = desk.folder / "copies"
+    copies.mkdir(exist_ok=True)
+    for ending in ("", "-wal"):
+        path = desk.folder / f"journal.db{ending}"
+        (copies / path.name).unlink(missing_ok=True)
+        if path.exists():
+            shutil.copy(path, copies)
+    with closing(sqlite3.connect(copies / "journal.db")) as copy:
+        if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'outcomes'").fetchall():
+            return set()
+        found = copy.execute(
+            "SELECT order_id FROM requests JOIN outcomes ON (outcomes.run, outcomes.request) = "
+            "(requests.run, requests.number) WHERE outcomes.status = 'sent'"
+        )
+        return {order for (order,) in found}
+
+
+def orders_of(report: Path, status: str) -> set[str]:
+    return {r["order_id"] for r in results(report) if r["status"] == status}
+
+
+async def test_three_kills_in_a_long_run_lose_no_order_and_repeat_none(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.005, 0.03)) as (desk, ca):
+        numbers = desk.write_list(2_000)
+        known: list[str] = []
+        for requests in (300, 900, 1_500):
+            cut_off = await killed(desk, at_request(ca, requests), "--in-doubt", "hold")
+            assert cut_off.code == -signal.SIGKILL
+            known += await run_ids(desk)
+        assert 1_500 <= ca.books.requests < 2_000
+        await everything_acted_on(ca)
+
+        last = await desk.run("send", "orders.csv", "--in-doubt", "hold")
+
+        summary, report = desk.summary(), desk.report()
+        assert known == [summary["run_id"]] * 3
+        assert await run_ids(desk) == [summary["run_id"]]
+        assert summary["state"] == "completed"
+        assert_adds_up(summary)
+        sent, in_doubt = orders_of(report, "sent"), orders_of(report, "in_doubt")
+        assert sent | in_doubt == set(numbers)
+        assert sent <= set(ca.books.mails_per_order)
+        assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
+        assert set(ca.books.requests_per_order.values()) == {1}
+        assert set(ca.books.mails_per_order.values()) == {1}
+        assert len(in_doubt) == summary["orders"]["in_doubt"] <= 3 * 32
+        begun = {r["order_id"] for r in results(report) if r["attempts"] and r["first_attempt_at"]}
+        assert in_doubt <= begun
+        assert last.code == (3 if in_doubt else 0), last.err
+
+
+def many_moments(desk: Desk, ca: Simulator, seed: int) -> list[Callable[[], Moment]]:
+    """Return when to kill: some moments of every part of a run, in an order of chance."""
+    chance = random.Random(seed)
+    at_starts = [chance.uniform(0, 400) for _ in range(2)]
+    at_openings = [chance.uniform(0, 120) for _ in range(5)]
+    mid_way = [chance.randint(1, 4) for _ in range(6)]
+    moments: list[Callable[[], Moment]] = [
+        *(lambda ms=ms: after_start(ms) for ms in at_starts),
+        *(lambda ms=ms: after_opening(desk, ms) for ms in at_openings),
+        *(lambda n=n: at_request(ca, ca.books.requests + n) for n in mid_way),
+    ]
+    chance.shuffle(moments)
+    return moments
+
+
+@pytest.mark.parametrize("policy", ["hold", "retry"])
+async def test_however_often_it_is_killed_the_same_command_ends_with_every_order_accounted_for(
+    tmp_path: Path, policy: str
+) -> None:
+    command = ("--in-doubt", policy, "--concurrency", "2", "--report-dir", "report")
+    asked_when_acknowledged: dict[str, int] = {}
+    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.1)) as (desk, ca):
+        numbers = desk.write_list(80)
+        for moment in many_moments(desk, ca, seed=7):
+            cut_off = await killed(desk, moment(), *command)
+            assert cut_off.code == -signal.SIGKILL, cut_off.err
+            assert not (tmp_path / "report").exists()
+            for order in acknowledged(desk):
+                asked = ca.books.requests_per_order[order]
+                assert asked_when_acknowledged.setdefault(order, asked) == asked
+        await everything_acted_on(ca)
+        assert asked_when_acknowledged
+        assert len(ca.books.requests_per_order) < 80
+        (known,) = await run_ids(desk)
+
+        last = await desk.run("send", "orders.csv", *command)
+
+        report = tmp_path / "report"
+        summary = read_summary(report)
+        assert_adds_up(summary)
+        assert (summary["run_id"], summary["state"]) == (known, "completed")
+        assert summary["orders"]["not_attempted"] == 0
+        in_doubt = orders_of(report, "in_doubt")
+        assert orders_of(report, "sent") | in_doubt == set(numbers)
+        assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
+        assert_repeats_are_as_promised(ca, report, policy)
+        for order, asked in asked_when_acknowledged.items():
+            assert ca.books.requests_per_order[order] == asked
+        assert last.code == (3 if in_doubt else 0), last.err
+
+
+def assert_repeats_are_as_promised(ca: Simulator, report: Path, policy: str) -> None:
+    repeated = {n for n, count in ca.books.requests_per_order.items() if count > 1}
+    marked = {r["order_id"] for r in results(report) if r["possible_duplicate"]}
+    if policy == "hold":
+        assert repeated == marked == set()
+    else:
+        assert repeated <= marked
+        assert orders_of(report, "in_doubt") == set()
+        assert read_summary(report)["requests"]["possible_duplicates"] >= ca.books.mails - 80
+
+
+async def test_a_kill_while_the_report_is_written_leaves_the_older_one_whole_and_sends_nothing_anew(
+    tmp_path: Path,
+) -> None:
+    report = tmp_path / "report"
+    command = ("--report-dir", "report")
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = write_long_list(desk)
+        for name in ("results.jsonl", "results.csv", "unsent.csv"):
+            before = (report / "summary.json").read_bytes() if report.exists() else b""
+            cut_off = await killed(desk, while_written(report, name), *command)
+            assert cut_off.code == -signal.SIGKILL, cut_off.err
+            if not before:  # a summary says that all others are there
+                assert not (report / "summary.json").exists()
+                assert (await desk.run("send", "orders.csv", *command)).code == 0
+            else:
+                assert (report / "summary.json").read_bytes() == before
+                assert_whole(report)
+            assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+
+        last = await desk.run("send", "orders.csv", *command)
+
+        assert last.code == 0, last.err
+        assert_whole(report)
+        assert read_summary(report)["orders"]["skipped"] == 10
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+
+
+def while_written(report: Path, name: str) -> Moment:
+    """Return the moment in which a file of the report is begun."""
+
+    async def moment(process: asyncio.subprocess.Process) -> None:
+        mine = draft_of(report, name, process.pid)
+        async with asyncio.timeout(30):
+            # It is there for some milliseconds only: asked for without a rest in between.
+            while not mine.exists() and process.returncode is None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    return moment
+
+
+def assert_whole(report: Path) -> None:
+    """Check that every table has all its rows, of whichever run."""
+    assert_adds_up(read_summary(report))
+    assert len((report / "results.csv").read_text().splitlines()) == LONG_LIST_ROWS + 1
+    lines = [json.loads(line) for line in (report / "results.jsonl").read_text().splitlines()]
+    assert sum(len(line["source"]) for line in lines) == LONG_LIST_ROWS
+    assert len((report / "unsent.csv").read_text().splitlines()) == 1
+
+
+async def test_windows_are_kept_across_several_kills(tmp_path: Path) -> None:
+    command = ("--in-doubt", "hold", "--concurrency", "8", "--timeout", "1s")
+    async with desk_with_ca(
+        tmp_path, windows=(Window(40, 3.0),), latency_s=(0.005, 0.03)
+    ) as (desk, ca):  # fmt: skip
+        numbers = desk.write_list(100)
+        for requests in (15, 38, 60):
+            cut_off = await killed(desk, at_request(ca, requests), *command)
+            assert cut_off.code == -signal.SIGKILL
+
+        last = await desk.run("send", "orders.csv", *command)
+
+        await everything_acted_on(ca)
+        assert ca.books.windows[0].refused == 0
+        assert ca.books.windows[0].peak <= 40
+        in_doubt = orders_of(desk.report(), "in_doubt")
+        assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
+        assert set(ca.books.requests_per_order.values()) == {1}
+        assert last.code == (3 if in_doubt else 0), last.err
