@@ -23,10 +23,10 @@ async def run_ids(desk: Desk) -> list[str]:
     return [] if told == "No runs yet.\n" else [line.split()[0] for line in told.splitlines()]
 
 
-def write_long_list(desk: Desk) -> list[str]:
+def write_long_list(desk: Desk, rows: int = LONG_LIST_ROWS) -> list[str]:
     """Write a list of many rows that ask for ten requests: a report of it takes its time."""
     numbers = [str(number) for number in range(1, 11)]
-    desk.write("orders.csv", "order_id\n" + "\n".join(numbers * (LONG_LIST_ROWS // 10)) + "\n")
+    desk.write("orders.csv", "order_id\n" + "\n".join(numbers * (rows // 10)) + "\n")
     return numbers
 
 
