@@ -1,0 +1,103 @@
+"""A signal at each step of a run, given by the process to itself as it takes that step."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, read_summary
+from tests.cli.meddling import run_ids
+
+pytestmark = pytest.mark.asyncio
+
+SIGNALLED = """
+import functools, importlib, os, signal, sys
+
+def signalled(function):
+    given = []
+
+    @functools.wraps(function)
+    def step(*arguments, **options):
+        if not given:
+            given.append(os.kill(os.getpid(), signal.SIGTERM))
+        return function(*arguments, **options)
+
+    return step
+
+module, _, path = sys.argv.pop(1).partition(":")
+*owners, name = path.split(".")
+owner = functools.reduce(getattr, owners, importlib.import_module("batch_resend." + module))
+setattr(owner, name, signalled(getattr(owner, name)))
+
+from batch_resend.cli import main
+main()
+"""
+BEFORE_SENDING = [
+    "journal.database:_version",
+    "journal.journal:Journal._clean_up",
+    "journal.journal:Journal.new_run",
+    "journal.planning:Staging.add_rows",
+    "journal.planning:Staging.group",
+    "journal.journal:Journal.settle",
+    "batch:make_plan",
+    "cli.send:make_preview",
+]
+FROM_SENDING_ON = [
+    "batch:open_certcentral",
+    "journal.recording:Recorder.begin",
+    "certcentral.client:CertCentral.resend",
+    "journal.recording:Recorder.end",
+    "batch:write_report",
+    "report.report:write_results_csv",
+]
+
+
+async def signalled_at(desk: Desk, step: str) -> Ended:
+    """Send a list, with SIGTERM at a step; the process is killed if that does not end it."""
+    program = [sys.executable, "-c", SIGNALLED, step, "send", "orders.csv"]
+    process = await desk.start(program=program)
+    ending = asyncio.create_task(ended(process))
+    await asyncio.wait([ending], timeout=15)
+    in_time = ending.done()
+    if not in_time:
+        process.kill()
+    told = await ending
+    assert in_time, "SIGTERM did not end it"
+    assert "Traceback" not in told.err, told.err
+    assert told.code == 143, told.err
+    return told
+
+
+async def assert_the_rest_is_sent(desk: Desk, mails: dict[str, int], numbers: list[str]) -> None:
+    later = await desk.run("send", "orders.csv", "--report-dir", "later")
+    assert later.code == 0, later.err
+    assert mails == dict.fromkeys(numbers, 1)
+    assert_adds_up(read_summary(desk.folder / "later"))
+
+
+@pytest.mark.parametrize("step", BEFORE_SENDING)
+async def test_a_signal_at_any_step_before_sending_ends_it_with_no_run_and_nothing_sent(
+    tmp_path: Path, step: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(10)
+        told = await signalled_at(desk, step)
+        assert "nothing more was sent" in told.err
+        assert ca.books.requests == 0
+        assert await run_ids(desk) == []
+        await assert_the_rest_is_sent(desk, ca.books.mails_per_order, numbers)
+
+
+@pytest.mark.parametrize("step", FROM_SENDING_ON)
+async def test_a_signal_at_any_step_from_sending_on_ends_it_with_a_report(
+    tmp_path: Path, step: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(10)
+        await signalled_at(desk, step)
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["orders"]["sent"] == ca.books.mails == ca.books.requests
+        assert await run_ids(desk) == [summary["run_id"]]
+        await assert_the_rest_is_sent(desk, ca.books.mails_per_order, numbers)
