@@ -249,7 +249,7 @@ async def test_runs_show_and_report_tell_of_a_run_under_way_and_do_not_disturb_i
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.05, 0.1)) as (desk, ca):
-        numbers = desk.write_list(150)
+        desk.write_list(2_000)  # more than can be sent while others look on
         process = await desk.start("send", "orders.csv", "--concurrency", "4")
         await until(lambda: ca.books.requests >= 20)
         (run_id,) = await run_ids(desk)
@@ -262,22 +262,25 @@ async def test_runs_show_and_report_tell_of_a_run_under_way_and_do_not_disturb_i
         assert reported.code == 0, reported.err
         early = read_summary(tmp_path / "early")
         assert_adds_up(early)
-        assert (early["run_id"], early["orders"]["total"]) == (run_id, 150)
-        assert 0 < early["orders"]["sent"] < 150
+        assert (early["run_id"], early["orders"]["total"]) == (run_id, 2_000)
+        assert 0 < early["orders"]["sent"] <= ca.books.mails
 
+        seen = ca.books.requests
+        await until(lambda: ca.books.requests > seen + 4)  # it goes on
+        process.send_signal(signal.SIGINT)
         sent = await ended(process)
 
-        assert sent.code == 0, sent.err
-        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
-        assert set(ca.books.requests_per_order.values()) == {1}
-        assert desk.summary()["orders"]["sent"] == 150
+        assert sent.code == 130, sent.err
+        assert desk.summary()["stop_reason"] == "interrupted by SIGINT"
+        assert desk.summary()["orders"]["sent"] == ca.books.mails == ca.books.requests
+        assert set(ca.books.mails_per_order.values()) == {1}
 
 
 async def test_a_second_start_neither_sends_nor_disturbs_and_goes_on_once_the_first_was_killed(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
-        numbers = desk.write_list(60)
+        numbers = desk.write_list(300)
         first = await desk.start("send", "orders.csv", "--concurrency", "2")
         await until(lambda: ca.books.requests >= 3)
         for command in (("send", "orders.csv"), ("resume",)):
