@@ -35,19 +35,23 @@ main()
 """
 BEFORE_SENDING = [
     "journal.database:_version",
+    "journal.database:_create_tables",
     "journal.journal:Journal._clean_up",
     "journal.journal:Journal.new_run",
     "journal.planning:Staging.add_rows",
     "journal.planning:Staging.group",
+    "journal.planning:_Grouping.changes",
     "journal.journal:Journal.settle",
     "batch:make_plan",
     "cli.send:make_preview",
 ]
 FROM_SENDING_ON = [
+    "journal.journal:Journal.start",
     "batch:open_certcentral",
     "journal.recording:Recorder.begin",
     "certcentral.client:CertCentral.resend",
     "journal.recording:Recorder.end",
+    "journal.journal:Journal.finish",
     "batch:write_report",
     "report.report:write_results_csv",
 ]

@@ -1,5 +1,6 @@
 """The journal's file as a user meets it: what is wrong with it is said, and it is kept."""
 
+import os
 import signal
 import sqlite3
 import stat
@@ -300,3 +301,96 @@ async def test_a_second_start_neither_sends_nor_disturbs_and_goes_on_once_the_fi
         assert set(ca.books.requests_per_order.values()) == {1}
         assert len(ca.books.mails_per_order) >= len(numbers) - 2
         assert [path.name for path in (tmp_path / "reports").iterdir()] == await run_ids(desk)
+
+
+# --- what is not so yet -------------------------------------------------------------------------
+
+
+async def test_a_damaged_journal_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        journal = tmp_path / "journal.db"
+        desk.write_list(300)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        journal.write_bytes(overwrite_the_middle(journal.read_bytes()))
+        said = said_in_a_line(await desk.run("send", "orders.csv"), journal)
+        assert "is the disk full?" not in said
+        assert "--journal" in said
+
+
+async def test_what_is_said_of_a_file_that_is_no_database_names_a_remedy(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        journal = tmp_path / "theirs.db"
+        make_text(journal)
+        refused = await desk.run("send", "orders.csv", "--journal", str(journal))
+        assert "--journal" in said_in_a_line(refused, journal)
+
+
+async def test_what_is_said_of_a_read_only_journal_names_it_once_and_a_remedy(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        journal = tmp_path / "journal.db"
+        desk.write_list(3)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        journal.chmod(0o400)
+        refused = await run_bound_by_permissions(desk, "send", "orders.csv")
+        said = said_in_a_line(refused, journal)
+        assert said.count(str(journal)) == 1
+        assert "--journal" in said
+
+
+@pytest.mark.parametrize("command", ["runs", "resume"])
+async def test_a_journal_that_was_looked_at_while_read_only_can_be_written_once_that_is_lifted(
+    tmp_path: Path, command: str
+) -> None:
+    """What SQLite puts beside a database has the mode of the database, and stays."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        journal = tmp_path / "journal.db"
+        numbers = desk.write_list(3)
+        desk.write("one.csv", "order_id\n1\n")
+        assert (await desk.run("send", "one.csv", "--report-dir", "one")).code == 0
+        journal.chmod(0o400)
+        await run_bound_by_permissions(desk, command)
+        journal.chmod(0o600)
+        sent = await run_bound_by_permissions(desk, "send", "orders.csv")
+        assert sent.code == 0, sent.err
+        assert set(ca.books.mails_per_order) == {"1", *numbers}
+
+
+async def test_the_lock_and_the_holders_note_are_their_owners_alone_whatever_the_umask(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.2, 0.2)) as (desk, ca):
+        folder = tmp_path / "state" / "batch-resend"
+        desk.environment["BATCH_RESEND_JOURNAL"] = str(folder / "journal.db")
+        desk.write_list(40)
+        modes = await modes_under_way(desk, ca, folder)
+        assert modes["journal.db.lock"] == modes["journal.db.holder"] == "0o600"
+
+
+async def test_every_folder_made_for_the_journal_or_the_report_is_its_owners_alone(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.2, 0.2)) as (desk, ca):
+        folder = tmp_path / "state" / "batch-resend"
+        desk.environment["BATCH_RESEND_JOURNAL"] = str(folder / "journal.db")
+        desk.write_list(3)
+        await modes_under_way(desk, ca, folder)
+        assert {mode(path) for path in (folder.parent, tmp_path / "reports")} == {"0o700"}
+
+
+async def test_a_run_that_was_killed_is_not_running_though_its_number_is_another_process_now(
+    tmp_path: Path,
+) -> None:
+    """In a container that number is always 1, and the next command's own."""
+    async with desk_with_ca(tmp_path, latency_s=(0.1, 0.1)) as (desk, ca):
+        desk.write_list(20)
+        process = await desk.start("send", "orders.csv", "--concurrency", "2")
+        await until(lambda: ca.books.requests >= 3)
+        process.send_signal(signal.SIGKILL)
+        await ended(process)
+        holder = tmp_path / "journal.db.holder"
+        holder.write_text(holder.read_text().replace(f"{process.pid},", f"{os.getpid()},"))
+        (line,) = (await desk.run("runs")).out.splitlines()
+        assert line.split()[1] == "interrupted"

@@ -262,3 +262,14 @@ async def test_windows_are_kept_across_several_kills(tmp_path: Path) -> None:
         assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
         assert set(ca.books.requests_per_order.values()) == {1}
         assert last.code == (3 if in_doubt else 0), last.err
+
+
+async def test_what_a_kill_left_of_a_half_written_report_is_gone_after_the_next_report(
+    tmp_path: Path,
+) -> None:
+    report = tmp_path / "report"
+    async with desk_with_ca(tmp_path) as (desk, _):
+        write_long_list(desk)
+        await killed(desk, while_written(report, "results.csv"), "--report-dir", "report")
+        assert (await desk.run("send", "orders.csv", "--report-dir", "report")).code == 0
+        assert not list(report.glob(".*"))
