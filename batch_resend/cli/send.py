@@ -1,6 +1,7 @@
 """`send` and `resume`: from a list to a plan, and from a plan to a report."""
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -109,8 +110,10 @@ async def _carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Int
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return ExitCode.NOT_STARTED
-    state = await _send(batch, plan, manner, interruption)
-    code = await _report(batch, plan, manner, interruption)
+    # From here on there is something to report, whatever a signal finds being done.
+    with interruption.leads_to(lambda _: "Stopping"):
+        state = await _send(batch, plan, manner, interruption)
+        code = await _report(batch, plan, manner, interruption)
     if interruption.caught is not None:
         return SIGNAL_BASE + interruption.caught
     return code if state is RunState.COMPLETED else ExitCode.STOPPED
@@ -121,6 +124,8 @@ async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interrup
     try:
         async with batch.send(plan) as sending:
             with interruption.leads_to(lambda name: _stop(sending, name)):
+                if interruption.caught is not None:
+                    _stop(sending, signal.Signals(interruption.caught).name)
                 await follow(sending, quiet=manner.quiet)
     except Exception:
         # An error of ours, not the user's: what was sent is in the journal, and so in the report.

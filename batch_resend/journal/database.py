@@ -5,6 +5,7 @@ corrupt a WAL that two connections write and checkpoint at once). `synchronous=F
 commit survive a power loss.
 """
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -31,7 +32,8 @@ def exclusive(path: Path, now: float) -> Iterator[None]:
 
     The lock is the operating system's: it ends with the process that holds it, however it ends.
     """
-    lock = FileLock(f"{path}.lock", timeout=0)
+    # A moment's patience, for whoever looks whether it is held does so by holding it.
+    lock = FileLock(f"{path}.lock", timeout=0.2, mode=0o600)
     holder = Path(f"{path}.holder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -47,6 +49,8 @@ def exclusive(path: Path, now: float) -> Iterator[None]:
         ) from error
     try:
         with journal_errors(path):
+            holder.unlink(missing_ok=True)
+            _create_private(holder)
             holder.write_text(f"process {os.getpid()}, since {timestamp(now)}\n")
         yield
     finally:
@@ -56,13 +60,19 @@ def exclusive(path: Path, now: float) -> Iterator[None]:
 
 
 def held_by(path: Path) -> str | None:
-    """Return which living process holds the journal, if one does."""
+    """Return which living process holds the journal, if one does.
+
+    The lock tells, not the number: that may be another process by now, or one of a container's.
+    """
     try:
         told = Path(f"{path}.holder").read_text().strip()
-        os.kill(int(told.split()[1].rstrip(",")), 0)
-    except (OSError, ValueError, IndexError):
-        return None
-    return told
+        with Path(f"{path}.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return told
+    except (OSError, UnicodeError):
+        pass
+    return None
 
 
 def _told_by(holder: Path) -> str:
@@ -76,6 +86,9 @@ def _told_by(holder: Path) -> str:
 async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
     """Open the one connection that writes; creates the file and its tables. Raises JournalError."""
     _create_private(path)
+    for ending in ("-wal", "-shm"):  # as read-only as the journal was when they were made
+        with suppress(OSError):
+            Path(f"{path}{ending}").chmod(0o600)
     if path.stat().st_size:  # whose it is comes before the first pragma: that would change it
         async with reading_connection(path, to_be_written=True):
             pass
@@ -91,7 +104,7 @@ async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
             connection.execute(f"PRAGMA {pragma}")
 
     async with _connected(engine, path) as connection:
-        with journal_errors(path):
+        with journal_errors(path), anyio.CancelScope(shield=True):
             async with connection.begin():
                 await connection.run_sync(_create_tables)
         yield connection
@@ -114,7 +127,7 @@ async def reading_connection(
     )
     _begin_with(engine, "BEGIN")
     async with _connected(engine, path) as connection:
-        with journal_errors(path):
+        with journal_errors(path), anyio.CancelScope(shield=True):
             async with connection.begin():
                 version = await connection.run_sync(_version, path)
         if version is None and not to_be_written:
@@ -130,7 +143,8 @@ async def reading_connection(
 @asynccontextmanager
 async def _connected(engine: AsyncEngine, path: Path) -> AsyncIterator[AsyncConnection]:
     try:
-        with journal_errors(path):
+        # Cut off while it opens, aiosqlite's thread would leave a close waiting for ever.
+        with journal_errors(path), anyio.CancelScope(shield=True):
             connection = await engine.connect()
         try:
             yield connection
@@ -150,8 +164,18 @@ def journal_errors(path: Path) -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
         told = str(error.orig if isinstance(error, DatabaseError) else error)
-        hint = "; is the disk full?" if "disk" in told else ""
-        raise JournalError(f"{path}: the journal cannot be used: {told}{hint}") from error
+        if isinstance(error, OSError):
+            told = error.strerror or told
+        raise JournalError(f"{path}: the journal cannot be used: {told}{_hint(told)}") from error
+
+
+def _hint(told: str) -> str:
+    """Return what a person can do about an error of the database."""
+    if any(sign in told for sign in ("disk I/O", "disk is full", "No space left")):
+        return "; is the disk full?"
+    if "malformed" in told:
+        return "; put back a copy of it, or name another with --journal: that knows of no run"
+    return "; name another with --journal"
 
 
 def _begin_with(engine: AsyncEngine, statement: str) -> None:

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
-from typing import Any
 
 import anyio
+import anyio.lowlevel
 from sqlalchemy import (
     Column,
     Executable,
@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable, DropTable
 
 from batch_resend.errors import InputError
@@ -81,7 +81,12 @@ _SORT_ROWS = insert(_sorted_rows).from_select(
     .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.ACCEPTED)
     .order_by(rows.c.order_id, rows.c.entries == "", rows.c.locale, rows.c.seq),
 )
-_IN_CANONICAL_ORDER = select(_sorted_rows).order_by(_sorted_rows.c.place)
+_PAGE_IN_CANONICAL_ORDER = (
+    select(_sorted_rows)
+    .where(_sorted_rows.c.place > bindparam("after"))
+    .order_by(_sorted_rows.c.place)
+    .limit(_BATCH)
+)
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -165,9 +170,11 @@ class Staging:
         """
         grouping = _Grouping(self.run, base_url, self.input_names)
         batches: dict[Executable, list[Values]] = {_ADD_REQUEST: [], _ASSIGN_ROW: []}
-        async with reader.begin():
-            await reader.execute(CreateTable(_sorted_rows))
-            await reader.execute(_SORT_ROWS, {"of_run": self.run})
+        # Cut off within a statement, the connection would be thrown away, and the copy with it.
+        with anyio.CancelScope(shield=True):
+            async with reader.begin():
+                await reader.execute(CreateTable(_sorted_rows))
+                await reader.execute(_SORT_ROWS, {"of_run": self.run})
         try:
             await self._group_sorted(reader, grouping, batches)
         finally:
@@ -185,15 +192,11 @@ class Staging:
         grouping: "_Grouping",
         batches: dict[Executable, list[Values]],
     ) -> None:
-        async with reader.begin():
-            records = await reader.stream(
-                _IN_CANONICAL_ORDER, execution_options={"yield_per": _BATCH}
-            )
-            async for order_rows in _by_order(records):
-                for statement, values in grouping.changes(order_rows):
-                    batches[statement].append(values)
-                if len(batches[_ASSIGN_ROW]) >= _BATCH:
-                    await self._flush(batches)
+        async for order_rows in _by_order(_sorted_pages(reader)):
+            for statement, values in grouping.changes(order_rows):
+                batches[statement].append(values)
+            if len(batches[_ASSIGN_ROW]) >= _BATCH:
+                await self._flush(batches)
 
     async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
         async with self.writer.transaction() as connection:
@@ -233,10 +236,27 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
     }
 
 
-async def _by_order(records: AsyncResult[*tuple[Any, ...]]) -> AsyncIterator[list[Record]]:
+async def _sorted_pages(reader: AsyncConnection) -> AsyncIterator[Sequence[Record]]:
+    """Yield the sorted rows. What cancels this does so between two pages."""
+    after = 0
+    while page := await _sorted_page(reader, after):
+        yield page
+        after = page[-1].place
+
+
+async def _sorted_page(reader: AsyncConnection, after: int) -> Sequence[Record]:
+    page: Sequence[Record] = ()
+    await anyio.lowlevel.checkpoint()
+    with anyio.CancelScope(shield=True):
+        async with reader.begin():
+            page = (await reader.execute(_PAGE_IN_CANONICAL_ORDER, {"after": after})).all()
+    return page
+
+
+async def _by_order(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[list[Record]]:
     """Yield the records of one order after another."""
     together: list[Record] = []
-    async for page in records.partitions():
+    async for page in pages:
         for record in page:
             if together and together[0].order_id != record.order_id:
                 yield together
