@@ -41,6 +41,7 @@ class Note(StrEnum):
     NOT_CONSTRUCTED = "not_constructed"  # an address that is none of the five usual ones
     UNKNOWN_LOCALE = "unknown_locale"  # a code the CA's documentation does not name
     SEVERAL_ADDRESSES = "several_addresses"  # for one domain; all are mailed
+    ADDRESSES_ASIDE = "addresses_aside"  # in cells of no known heading; the CA mails whom it will
     EMAIL_DOMAIN_FILLED_IN = "email_domain_filled_in"  # the address lives at a parent domain
 
 

@@ -56,7 +56,9 @@ def _next_steps(summary: Summary, folder: Path, options: str) -> list[str]:
         )
     unsent = f"batch-resend send {folder}/unsent.csv{options}"
     if summary.started_at is None:
-        steps.append("To send: mend the rejected rows, or allow more (--max-rejected, --strict).")
+        steps.append(
+            "To send: mend the rejected rows, or allow more (--max-rejected; without --strict)."
+        )
     elif summary.state != "completed":
         steps.append(f"To go on: batch-resend resume {summary.run_id}{options}")
     elif orders.failed or orders.not_attempted:

@@ -49,6 +49,9 @@ def several(cell: str) -> list[str]:
     return [one for one in _BETWEEN_TEXTS.split(text) if one]
 
 
+_DEFUSED = ("'=", "'+", "'-", "'@")
+
+
 def order_number(value: object) -> str:
     """Return an order number as digits, without zeros in front.
 
@@ -73,7 +76,7 @@ def _no_order(digits: str) -> str:
 
 
 def _plain_digits(text: str) -> str:
-    stripped = trimmed(trimmed(text).removeprefix("'"))
+    stripped = trimmed(trimmed(text).strip("'\u2019"))
     if not stripped:
         raise Malformed("the order number is missing")
     if _SCIENTIFIC.fullmatch(stripped):
@@ -123,7 +126,7 @@ def _domain_name(text: str) -> str:
 
 def email_address(text: str) -> str:
     """Return an e-mail address, trimmed and otherwise as the list has it."""
-    address = trimmed(text)
+    address = _fused(trimmed(text))
     local, at, domain = address.rpartition("@")
     if not at:
         raise Malformed(f"the e-mail address {shown(address)} has no @")
@@ -144,6 +147,11 @@ def email_address(text: str) -> str:
     except EmailNotValidError as error:
         raise Malformed(f"the e-mail address {shown(address)} is not valid: {error}") from None
     return address
+
+
+def _fused(address: str) -> str:
+    """Return an address without the apostrophe that keeps spreadsheets from running a formula."""
+    return address[1:] if address.startswith(_DEFUSED) else address
 
 
 def _all_visible(text: str) -> bool:

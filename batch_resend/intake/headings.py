@@ -53,8 +53,9 @@ _FIELD_OF_HEADING = {
 }
 # The CA's order report. Its `email` is not an approver's (page "Order report").
 _ORDER_REPORT = frozenset(("orderid", "commonname", "dnsnames", "dcvmethod"))
-_BETWEEN_WORDS = re.compile(r"[\s_.\-#]+")
-_ORDER_NUMBER = re.compile(r"\s*[0-9]+(?:\.0+)?\s*")
+# Dashes of any kind, and signs that take no room.
+_BETWEEN_WORDS = re.compile("[\\s_.\\-#\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]+")
+_ORDER_NUMBER = re.compile(r"\s*'?[0-9][0-9 ]*(?:\.0+)?\s*")
 _DOMAIN = re.compile(r"\s*(?:\*\.)?[\w-]+(?:\.[\w-]+)+\s*")
 
 
@@ -126,6 +127,15 @@ def find_positions(mapping: Mapping[Field, str], where: str) -> Columns:
         names={field: f"column {position}" for field, position in mapping.items()},
         orders_only=False,
     )
+
+
+def require_width(columns: Columns, width: int, where: str) -> None:
+    """Raise InputError where --map counts beyond the columns that the first row has."""
+    for field, (place, *_) in columns.places.items():
+        if place >= width:
+            raise InputError(
+                f"{where}: --map {field}={place + 1}: there are only {width} columns here"
+            )
 
 
 def require_pair(columns: Columns, headings: Sequence[str], where: str) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import ADDRESSES, Field, find_columns
+from batch_resend.intake.headings import ADDRESSES, Field, find_columns, known_field
 from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.model import Problem, RejectedRow
 
@@ -66,8 +66,15 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return fields
 
 
+def whole_number(digits: str) -> int | str:
+    """Return a JSON integer; one that no order number is, and Python would not take, as text."""
+    return int(digits) if len(digits) < 1_000 else digits
+
+
 # Numbers keep their digits as they stand.
-DECODER = json.JSONDecoder(parse_float=str, object_pairs_hook=_each_key_once)
+DECODER = json.JSONDecoder(
+    parse_float=str, parse_int=whole_number, object_pairs_hook=_each_key_once
+)
 
 
 def records_of_lines(
@@ -99,6 +106,7 @@ def json_record(
     if not isinstance(value, dict):
         return RejectedRow(line, Problem.FORM, "not a JSON object", raw)
     names: Mapping[Field, str] = {}
+    value = _request_unwrapped(value)
     try:
         keys, names = _keys_of_fields(tuple(value), tuple(mapping.items()))
         fields = {field.value: value[found[0]] for field, found in keys.items()}
@@ -115,11 +123,20 @@ def json_record(
             status=record.status or "",
             dcv_method=record.dcv_method or "",
             product=", ".join(_product(value[key] for key in keys.get(Field.PRODUCT, ()))),
+            addresses_aside="@" in raw and _OF_THE_CA not in value and Field.EMAIL not in keys,
         )
     except ValidationError as error:
         return RejectedRow(line, Problem.FORM, _first_complaint(error, names), raw)
     except (InputError, ValueError) as error:
         return RejectedRow(line, Problem.FORM, str(error), raw)
+
+
+def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:
+    """Return what a line of `check --out` asks for, in the form of a list."""
+    body = value.get("body")
+    if isinstance(body, dict) and value.get("method") == "PUT" and "order_id" in value:
+        return {"order_id": value["order_id"], **body}
+    return value
 
 
 @lru_cache(maxsize=256)
@@ -130,6 +147,12 @@ def _keys_of_fields(
     flat = [key for key in keys if key != NESTED]
     # A record may leave out what is optional.
     present = {f: key for f, key in mapping if key in flat or f is Field.ORDER_ID}
+    if Field.ORDER_ID not in present and Field.ORDER_ID not in map(known_field, flat):
+        shown = ", ".join(map(repr, flat[:20])) or "none"
+        raise InputError(
+            f"no key holds the order number; the keys are {shown}. Say which it is: "
+            '--map order_id="KEY"'
+        )
     columns = find_columns(flat, present, "record")
     found = {
         field: tuple(flat[index] for index in indexes)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import Field
-from batch_resend.intake.json_rows import DECODER, json_record
+from batch_resend.intake.json_rows import DECODER, json_record, whole_number
 from batch_resend.intake.records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
 from batch_resend.model import Problem, RejectedRow
@@ -19,7 +19,7 @@ PAGE = "orders"
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _PAGE_BEGINS = re.compile(r'\{[ \t\r\n]*"orders"[ \t\r\n]*:[ \t\r\n]*\[')
-_ANY_OBJECT = json.JSONDecoder(parse_float=str)
+_ANY_OBJECT = json.JSONDecoder(parse_float=str, parse_int=whole_number)
 
 
 def is_document(begin: str) -> bool:
@@ -165,8 +165,10 @@ class JsonStream:
                 f"{self._name}, line {self._line}: an object longer than 1 MiB; is this a list?"
             )
         chunk = next(self._chunks, "")
+        if not chunk:
+            return False  # places in the buffer, such as an error's, stay what they are
         self._buffer, self._at = self._buffer[self._at :] + chunk, 0
-        return bool(chunk)
+        return True
 
     def _error(self, told: str, at: int) -> InputError:
         line = self._line + self._buffer.count("\n", self._at, at)

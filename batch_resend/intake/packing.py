@@ -29,11 +29,6 @@ _MAX_RATIO_FROM = 128 << 20
 
 Unpack = Callable[[Any], Any]  # a packed file -> a file
 Bytes: TypeAlias = "io.BufferedReader[Any]"  # a file that shows what comes, with `peek`
-_UNPACKERS: dict[bytes, Unpack] = {
-    b"\x1f\x8b\x08": lambda file: gzip.GzipFile(fileobj=file),
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-    b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
-}
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
@@ -84,6 +79,41 @@ class ListFile:
         if sys.stdin is None:
             raise InputError("standard input: is closed")
         return nullcontext(sys.stdin.buffer)
+
+
+class _XzFile:
+    """What the streams of an xz file hold. LZMAFile passes over what is no stream, silently."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+
+    def read(self, size: int) -> bytes:
+        """Return up to so many bytes; none at the end. Raises LZMAError, EOFError."""
+        rest = b""
+        while True:
+            if self._decoder.eof:
+                # Between streams, and after the last, there may be padding (xz format, 2.2).
+                rest = self._decoder.unused_data.lstrip(b"\0")
+                while not rest and (more := self._file.read(SAMPLE_BYTES)):
+                    rest = more.lstrip(b"\0")
+                if not rest:
+                    return b""
+                self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+            elif self._decoder.needs_input:
+                rest = self._file.read(SAMPLE_BYTES)
+                if not rest:
+                    raise EOFError("it ends within a stream")
+            if data := self._decoder.decompress(rest, size):
+                return data
+            rest = b""
+
+
+_UNPACKERS: dict[bytes, Unpack] = {
+    b"\x1f\x8b\x08": lambda file: gzip.GzipFile(fileobj=file),
+    b"\xfd7zXZ\x00": _XzFile,
+    b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
+}
 
 
 def _unpacker_of(file: Bytes) -> Unpack | None:

@@ -55,6 +55,7 @@ class RawRecord:
     status: str = ""
     dcv_method: str = ""
     product: str = ""
+    addresses_aside: bool = False  # none is taken from it, though it holds some
 
 
 class _Unusable(Exception):
@@ -81,6 +82,8 @@ def check_record(
         return RejectedRow(record.line, unusable.problem, str(unusable), record.raw, order_id)
     entries = tuple(entry for _, of_raw in pairs for entry in of_raw)
     notes = tuple(_notes(pairs, locale))
+    if record.addresses_aside and not entries:
+        notes = (*notes, Note.ADDRESSES_ASIDE)
     return Row(record.line, order_id, entries, locale, record.raw, skip, notes)
 
 

@@ -9,7 +9,7 @@ from batch_resend.errors import InputError, SettingsError
 from batch_resend.intake import workbook
 from batch_resend.intake.cells import Malformed, locale_code
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
-from batch_resend.intake.headings import Field
+from batch_resend.intake.headings import ADDRESSES, Field
 from batch_resend.intake.json_rows import json_record, records_of_lines
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.packing import Bytes, ListFile
@@ -97,16 +97,37 @@ class ListSource:
         form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
         if begin.startswith(("{", "[")):
             self.form = form
+            mapping = self._reading.mapping
             if is_document(begin):
-                yield from JsonStream(self.name, text, self._reading.mapping)
+                records = iter(JsonStream(self.name, text, mapping))
             else:
-                yield from records_of_lines(text.lines(), self._reading.mapping)
+                records = records_of_lines(text.lines(), mapping)
+            yield from self._with_all_mapped(records)
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
                 self.name, text, self._reading.mapping, headed=self._reading.headed
             )
             cells = CsvCells(self.name, text, delimiter)
             yield from self._table(cells, replace(form, kind=ListKind.CSV, delimiter=delimiter))
+
+    def _with_all_mapped(
+        self, records: Iterator[RawRecord | RejectedRow]
+    ) -> Iterator[RawRecord | RejectedRow]:
+        """Yield JSON records. Raises InputError where a key that --map names was in none of them.
+
+        Without its domains and addresses an order would be mailed as a whole.
+        """
+        reading = self._reading
+        missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
+        for record in records:
+            if missing and isinstance(record, RawRecord):
+                missing -= record.names.keys()
+            yield record
+        for which in missing:
+            raise InputError(
+                f"{self.name}: --map {which}={reading.mapping[which]!r} names a key that no record "
+                "has"
+            )
 
     def _table(
         self, rows: Iterable[tuple[int, list[str]]], form: ListForm

@@ -1,6 +1,7 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from json import JSONEncoder
 
 from batch_resend.intake.headings import (
@@ -9,6 +10,7 @@ from batch_resend.intake.headings import (
     find_columns,
     find_positions,
     require_pair,
+    require_width,
 )
 from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.model import Problem, RejectedRow
@@ -51,6 +53,11 @@ class TableRows:
             self.heading, self.orders_only = tuple(heading), columns.orders_only
         else:
             columns = find_positions(self._mapping, self._name)
+            found = next(rows, None)
+            if found is None:
+                return
+            require_width(columns, len(found[1]), f"{self._name}, line {found[0]}")
+            rows = chain([found], rows)
         for line, cells in rows:
             yield self._record(line, cells, columns)
 
@@ -75,4 +82,7 @@ class TableRows:
             status=cell(Field.STATUS),
             dcv_method=cell(Field.DCV_METHOD),
             product=cell(Field.PRODUCT),
+            addresses_aside=not columns.orders_only
+            and Field.EMAIL not in columns.places
+            and any("@" in text for text in cells),
         )

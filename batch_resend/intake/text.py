@@ -53,15 +53,22 @@ class Text:
             raise InputError(
                 f"{name}: holds NUL bytes; if it is UTF-16, say --encoding utf-16-{order}"
             )
-        self.sample = codecs.getincrementaldecoder(self._codec)("replace").decode(sample)
+        try:
+            self.sample = codecs.getincrementaldecoder(self._codec)("replace").decode(sample)
+        except UnicodeError as error:  # some codecs refuse whatever they are told to replace
+            raise InputError(
+                f"{name}: is not {self._codec}: {error}; name another --encoding, such as "
+                "utf-16-le, utf-16-be or cp1252"
+            ) from None
         self.sample_is_all = len(sample) < SAMPLE_BYTES - len(mark)
-        self._file = io.TextIOWrapper(file, self._codec, newline="")
+        self._file = file
         self._lines_read = 0
 
     def lines(self) -> Iterator[str]:
         """Yield each line with its line end: LF, CR LF or CR. Raises InputError."""
+        text = io.TextIOWrapper(self._file, self._codec, newline="")
         try:
-            while line := self._file.readline(MAX_LINE_CHARS + 1):
+            while line := text.readline(MAX_LINE_CHARS + 1):
                 self._lines_read += 1
                 if len(line) > MAX_LINE_CHARS:
                     raise InputError(
@@ -73,9 +80,13 @@ class Text:
 
     def chunks(self) -> Iterator[str]:
         """Yield the text piece by piece. Raises InputError."""
+        decoder = codecs.getincrementaldecoder(self._codec)()
         try:
-            while chunk := self._file.read(CHUNK_CHARS):
-                self._lines_read += chunk.count("\n")
+            while data := self._file.read(CHUNK_CHARS):
+                if chunk := decoder.decode(data):
+                    yield chunk
+                    self._lines_read += chunk.count("\n")
+            if chunk := decoder.decode(b"", final=True):
                 yield chunk
         except UnicodeError as error:
             raise self._not_text(error) from None
@@ -100,6 +111,11 @@ def _advice(data: bytes, at: int) -> str:
     from charset_normalizer import from_bytes  # noqa: PLC0415 (read only when something is wrong)
 
     # What spreadsheets in the west write comes first; the rest is a guess, and shown as one.
+    if not _is_ascii_or_broken(data[:at]):
+        return (
+            "the text before it is UTF-8: mend that place, or was it cut off there? (--encoding is "
+            "for lists that are all of one other encoding)"
+        )
     codecs_in_question = [_USUAL, *(match.encoding.replace("_", "-") for match in from_bytes(data))]
     readings: dict[str, str] = {}  # word -> encoding
     for codec in codecs_in_question:
@@ -111,4 +127,13 @@ def _advice(data: bytes, at: int) -> str:
     if not readings:
         return "save the list as UTF-8, or name its encoding with --encoding"
     shown = " or ".join(f"{codec} ({word!r})" for word, codec in list(readings.items())[:2])
-    return f"the word there may be {shown}: say which with --encoding, such as --encoding {_USUAL}"
+    first = next(iter(readings.values()))
+    return f"the word there may be {shown}: say which with --encoding, such as --encoding {first}"
+
+
+def _is_ascii_or_broken(data: bytes) -> bool:
+    """Whether nothing says that a text is UTF-8."""
+    try:
+        return data.decode("utf-8").isascii()
+    except UnicodeDecodeError:
+        return True

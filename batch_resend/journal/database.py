@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalBusy, JournalError
+from batch_resend.folders import make_private
 from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES, metadata, schema_version
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
@@ -36,7 +37,7 @@ def exclusive(path: Path, now: float) -> Iterator[None]:
     lock = FileLock(f"{path}.lock", timeout=0.2, mode=0o600)
     holder = Path(f"{path}.holder")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         lock.acquire()
     except Timeout:
         raise JournalBusy(

@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     bindparam,
+    case,
     insert,
     select,
     update,
@@ -74,12 +75,17 @@ _sorted_rows = Table(
     *(Column(name, rows.c[name].type) for name in _SORTED_COLUMNS),
     prefixes=["TEMPORARY"],
 )
-# Order-only rows come after the rows of their order that name domains, which rule them out.
+# Order-only rows come after the rows of their order that name domains, which rule them out; so do
+# those that name them badly: a typing error must not widen a mail to all domains of its order.
+_NAMED_BADLY = rows.c.order_id.is_not(None) & rows.c.problem.in_(
+    (Problem.DOMAIN, Problem.EMAIL, Problem.EMAIL_DOMAIN, Problem.PAIR)
+)
+_PLACE_IN_ORDER = case((rows.c.entries == "", 2), (rows.c.entries.is_not(None), 1), else_=0)
 _SORT_ROWS = insert(_sorted_rows).from_select(
     _SORTED_COLUMNS,
     select(*(rows.c[name] for name in _SORTED_COLUMNS))
-    .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.ACCEPTED)
-    .order_by(rows.c.order_id, rows.c.entries == "", rows.c.locale, rows.c.seq),
+    .where(rows.c.run == bindparam("of_run"), (rows.c.status == RowStatus.ACCEPTED) | _NAMED_BADLY)
+    .order_by(rows.c.order_id, _PLACE_IN_ORDER, rows.c.locale, rows.c.seq),
 )
 _PAGE_IN_CANONICAL_ORDER = (
     select(_sorted_rows)
@@ -284,9 +290,11 @@ class _Grouping:
     def changes(self, order_rows: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
         """Yield what to write for all rows of one order, in canonical order."""
         first = order_rows[0]
-        for key, group in groupby(order_rows, key=lambda row: (row.entries == "", row.locale)):
+        names_domains = first.entries != ""
+        good = (row for row in order_rows if row.entries is not None)
+        for key, group in groupby(good, key=lambda row: (row.entries == "", row.locale)):
             members = list(group)
-            if first.entries and key[0]:  # what is to be skipped anyway asks for nothing
+            if names_domains and key[0]:  # what is to be skipped anyway asks for nothing
                 yield from (self._ambiguous(row, first) for row in members if not row.skip)
                 members = [row for row in members if row.skip]
             if members:

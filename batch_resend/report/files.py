@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, readable by their owner alone."""
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,8 +27,28 @@ def whole_file(path: Path) -> Iterator[TextIO]:
             file.flush()
             os.fsync(descriptor)
         draft.replace(place)
+        _forget_drafts(place)
     except OSError as error:
         raise ReportError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def _forget_drafts(place: Path) -> None:
+    """Remove what processes that were killed have left half written."""
+    for draft in place.parent.glob(f".{glob.escape(place.name)}.*"):
+        number = draft.suffix[1:]
+        if number.isdigit() and not _is_alive(int(number)):
+            with suppress(OSError):
+                draft.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True

@@ -31,6 +31,8 @@ _PROBLEM_IN_WORDS = {
 _NOTE_IN_WORDS = {
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse",
+    Note.ADDRESSES_ASIDE: "addresses under a heading that is not known, and so not mailed: the CA "
+    'mails all domains that wait. If they are to be mailed, say --map email="COLUMN"',
     Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not name",
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
     Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain, for which email_domain is "
@@ -165,6 +167,8 @@ def _told_of(note: Note, order: Order) -> str:
     """Return what in an order a note is about."""
     if note is Note.UNKNOWN_LOCALE:
         return f"locale {order.locale}"
+    if note is Note.ADDRESSES_ASIDE:
+        return "asks for mails to all domains that wait"
     pairs = [f"{entry.email} for {entry.domain}" for entry in order.entries]
     return ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
 

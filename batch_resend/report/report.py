@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from batch_resend.errors import ReportError
+from batch_resend.folders import make_private
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
 from batch_resend.report.files import whole_file
@@ -23,7 +24,7 @@ async def write_report(reader: JournalReader, run: Run, folder: Path) -> Summary
     summary.json comes last: where it stands, the report is complete.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
     except OSError as error:
         raise ReportError(f"{folder}: cannot be made: {error.strerror}") from error
     inputs = await reader.inputs(run)

@@ -149,6 +149,12 @@ def test_what_is_no_text_is_told_by_its_content_with_the_remedy(
         pytest.param(b'{"order_id": 1}\n{"order_id": "\xe9"}\n', 2, "0xe9", id="JSONL"),
         pytest.param(b'[{"order_id": 1},\n{"order_id": "\xe9"}]', 2, "0xe9", id="JSON"),
         pytest.param(b"order_id\n" + b"1\n" * 99_999 + b"\xe9", 100_001, "0xe9", id="far down"),
+        pytest.param(
+            b"[\n" + b'{"order_id": 1,\n"n": "\xc3\xa4"},\n' * 3_000 + b"\xfc",
+            6_002,
+            "0xfc",
+            id="far down in JSON",
+        ),
     ],
 )
 def test_what_is_not_utf_8_is_refused_by_line_and_byte(

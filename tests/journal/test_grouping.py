@@ -11,6 +11,7 @@ from batch_resend.model import (
     PlannedOrder,
     Problem,
     RejectedRow,
+    Row,
     RowResult,
     RowStatus,
     Run,
@@ -25,6 +26,7 @@ from tests.journal.conftest import (
     opened,
     orders,
     pending,
+    pending_ids,
     plan,
     row,
 )
@@ -235,3 +237,33 @@ async def test_the_same_request_of_another_ca_is_another_request(path: Path, clo
 
     async with opened(path, clock) as journal:
         assert await digest(journal, BASE_URL) != await digest(journal, "https://other.example")
+
+
+@pytest.mark.parametrize("bad_first", [True, False])
+async def test_an_order_only_row_does_not_stand_in_for_a_row_whose_address_is_wrong(
+    path: Path, clock: Clock, bad_first: bool
+) -> None:
+    """A typing error in an address would else have the CA mail all domains of the order."""
+    bad = RejectedRow(2, Problem.EMAIL, "no @", "[]", "7")
+    alone = row(3, "7")
+    other = row(4, "7", "a.example admin@a.example", locale="de")
+    async with opened(path, clock) as journal:
+        rows: list[Row | RejectedRow] = [bad, alone] if bad_first else [alone, bad]
+        run = await plan(journal, [*rows, row(5, "8")])
+        assert await pending_ids(journal.reader, run) == ["8"]
+        found = {r.line: r for r in await all_rows(journal.reader, run)}
+        assert (found[2].status, found[3].status) == (RowStatus.REJECTED, RowStatus.REJECTED)
+        assert found[2].reason == "no @"
+        assert "order 7 stands here without domains" in (found[3].reason or "")
+        assert "line 2 of a.csv" in (found[3].reason or "")
+        again = await plan(journal, [*rows, other], take_up_since=1e12)
+        assert await pending_ids(journal.reader, again) == ["7"], "good rows of it still go"
+
+
+async def test_an_order_only_row_beside_one_that_is_rejected_for_something_else_is_sent(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        bad = RejectedRow(2, Problem.LOCALE, "no locale", "[]", "7")
+        run = await plan(journal, [bad, row(3, "7")])
+        assert await pending_ids(journal.reader, run) == ["7"]
