@@ -127,7 +127,7 @@ class Sender:
                                 await orders.send(planned)
             except* JournalError as errors:
                 # What cannot be written down must not be sent: the run ends here.
-                self.stop(RunState.STOPPED, str(_first(errors)))
+                self.stop(RunState.STOPPED, str(errors.exceptions[0]))
             self.finished = True
 
     async def _work(
@@ -263,11 +263,6 @@ class Sender:
         ):
             return self.gate.reason or "the CA is in trouble"
         return self.explain(verdict)
-
-
-def _first(errors: BaseExceptionGroup[JournalError]) -> JournalError:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _used_up(tries: _Tries, last: Verdict) -> Outcome:

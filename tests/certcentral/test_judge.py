@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.certcentral import judge, remedy
-from batch_resend.certcentral.judge import MAX_MESSAGE
+from batch_resend.certcentral.judge import MAX_MESSAGE, MAX_PAGE
 from batch_resend.model import Fault, FaultKind, Reply, Ruling, Verdict
 
 BASE_URL = "https://ca.example/services/v2"
@@ -62,6 +62,7 @@ ANSWERS: list[tuple[str, int, bytes, Ruling, str | None, str | None]] = [
     ("the last of the 2xx is a success", 299, b"done", ACCEPTED, None, None),
     ("a page is no success, whatever its status: the URL is wrong", 200,
      b" <!DOCTYPE html><title>Welcome</title>", HOPELESS, None, "Welcome"),
+    ("300 is no success", 300, b"", HOPELESS, None, "HTTP 300"),
     ("a redirect that names no target cannot be the CA", 304, b"", HOPELESS, None, "HTTP 304"),
     ("400 will never pass", 400, error("bad_request_format", "No."), REFUSED,
      "bad_request_format", "No."),
@@ -377,3 +378,27 @@ def test_a_hostile_answer_makes_no_hostile_remedy(status: int) -> None:
     text = remedy(judge(reply(status, hostile, location="/\x1b[2J\r\n" * 500)), BASE_URL)
     assert not [char for char in text if unicodedata.category(char) == "Cc"]
     assert len(text) < MAX_MESSAGE + 300
+
+
+SECRET = "A1B2C3D4E5F6G7H8"
+REPEATS: dict[str, Reply | Fault] = {
+    "code": reply(400, error(f"bad {SECRET}", "No.")),
+    "message": reply(400, error("bad", f"{SECRET} is no key, {SECRET}!")),
+    "page": reply(500, f"<h1>{SECRET}</h1>".encode()),
+    "page that is cut off": reply(500, (" " * (MAX_PAGE - 8) + SECRET).encode()),
+    "redirect": reply(302, b"", location=f"https://a.example/?k={SECRET}"),
+    "fault": Fault(FaultKind.GARBLED, f"header {SECRET}"),
+}
+
+
+@pytest.mark.parametrize("result", REPEATS.values(), ids=REPEATS)
+def test_a_key_that_an_answer_repeats_is_not_in_the_verdict(result: Reply | Fault) -> None:
+    said = repr(judge(result, SECRET))
+    assert SECRET[:8] not in said
+    assert "[API key]" in said
+    assert judge(result, "another-key") == judge(result)
+
+
+def test_what_only_looks_like_the_beginning_of_a_key_stays() -> None:
+    answer = reply(400, error("bad", "the code was A1B2"))
+    assert judge(answer, SECRET).error_message == "the code was A1B2"

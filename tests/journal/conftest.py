@@ -1,8 +1,9 @@
 """A journal on disk, a clock that a test sets, and runs whose orders fare as a script says."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,6 +174,12 @@ def assert_every_row_counted(rows: Mapping[RowStatus, int], read: int) -> None:
     """Check that the rows of a run add up to the rows read."""
     assert sum(rows[status] for status in RowStatus) == read
     assert len(rows) == len(RowStatus)
+
+
+def on_disk(path: Path, query: str) -> list[tuple[object, ...]]:
+    """Return what a connection of its own finds in the journal."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return database.execute(query).fetchall()
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ async def test_the_newest_acknowledgement_is_the_one_that_is_named(
         (DAY_S, DAY_S, []),
         (DAY_S + 1, DAY_S, ["1"]),
         (30.0, 60.0, []),
+        (0.25, 0.5, []),
         (90.0, 60.0, ["1"]),
         (0.0, 0.0, ["1"]),
     ],

@@ -12,6 +12,7 @@ from tests.journal.conftest import (
     Clock,
     Rows,
     all_rows,
+    on_disk,
     opened,
     orders,
     pending,
@@ -193,3 +194,16 @@ async def test_of_several_unfinished_runs_the_newest_is_taken_up(path: Path, clo
         await send(journal, clock, newer, {"4": "204"})
         await journal.finish(newer, RunState.STOPPED, "the CA is gone")
         assert (await plan(journal, OLD)).id == newer.id
+
+
+async def test_of_a_plan_that_is_taken_up_elsewhere_nothing_else_stays(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        first = await unfinished(journal, clock)
+        again = await plan(journal, OLD)
+        assert again.id == first.id
+        for table in ("runs", "inputs", "rows", "requests"):
+            number = "number" if table == "runs" else "run"
+            (found,) = on_disk(path, f"SELECT count(DISTINCT {number}) FROM {table}")
+            assert found == (1,), table

@@ -1,11 +1,10 @@
 """Group commit: durable on return, few commits for many writes, and no writing after a failure."""
 
 import asyncio
-import sqlite3
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -20,6 +19,7 @@ from tests.journal.conftest import (
     NOON,
     WINDOWS,
     Clock,
+    on_disk,
     opened,
     orders,
     pending,
@@ -73,12 +73,6 @@ async def begun_at_once(
     """Begin an attempt of each order, all at once; return what became of each."""
     begins = (recorder.begin(Attempt(order, 1, NOON)) for order in planned)
     return await asyncio.gather(*begins, return_exceptions=True)
-
-
-def on_disk(path: Path, query: str) -> list[tuple[object, ...]]:
-    """Return what a connection of its own finds in the journal."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        return database.execute(query).fetchall()
 
 
 async def test_an_attempt_is_on_disk_when_begin_returns(path: Path) -> None:

@@ -113,9 +113,11 @@ class Notebook(Recorder):
             self._note("outcome", outcome.order.number, outcome.status)
 
     async def pause(self, pause: Pause) -> None:
+        assert pause.began_at == anyio.current_time()
         await self._write("pause", 0, f"{pause.share:g} {pause.reason}")
 
     async def flow_again(self, now: float) -> None:
+        assert now == anyio.current_time()
         await self._write("flow again", 0, None)
 
     async def settle(self, outcomes_to_add: Sequence[Outcome]) -> None:
@@ -186,6 +188,7 @@ class Rig:
         script: Mapping[int, str] | None = None,
         *,
         windows: Sequence[Window] = (),
+        linger_s: float = 0.0,
         concurrency: int = 8,
         max_attempts: int = 6,
         max_elapsed_s: float = LONG_S,
@@ -207,7 +210,7 @@ class Rig:
             judge=judge,
             explain=partial(remedy, base_url="https://ca.example"),
             recorder=self.notebook,
-            limiter=WindowLimiter(windows),
+            limiter=WindowLimiter(windows, linger_s=linger_s),
             gate=Gate(patience_s),
             policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt),
             concurrency=concurrency,

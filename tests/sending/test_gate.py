@@ -135,6 +135,7 @@ async def told(door: Door, words: str) -> list[Advice]:
             None,
             id="not in a row: the key is good for something",
         ),
+        pytest.param("404 403 403 403 403", None, id="four in a row are too few"),
     ],
 )
 async def test_denials_stop_the_run_when_they_are_the_keys(
@@ -205,6 +206,14 @@ async def test_late_answers_from_before_a_pause_neither_prolong_nor_end_it(word:
     await door.go(20, "429")
     await door.go(21, "204")
     assert door.left[-2:] == [(6, 20), (16, 21)]
+
+
+async def test_late_answers_from_between_two_pauses_do_not_end_the_second_one() -> None:
+    door = await flowing()
+    await told(door, "429 204")
+    advice = await door.all_go([(3, "429", 1), (4, "204", 2)])
+    assert advice == {3: Advice.AGAIN, 4: Advice.COUNT}
+    assert door.gate.flow is Flow.PAUSED
 
 
 async def test_a_time_that_a_late_429_names_is_kept_too() -> None:
@@ -345,8 +354,9 @@ async def test_the_time_that_requests_did_not_flow_is_known() -> None:
 
 async def test_patience_ends_before_a_wait_that_would_go_beyond_it_and_says_so() -> None:
     door = await flowing(patience_s=100)
+    await anyio.sleep(7)
     assert await told(door, "429 429 429 429 429") == [*[Advice.AGAIN] * 4, Advice.STOP]
-    assert [at for at, _ in door.left] == [0, 5, 15, 35, 75]
+    assert [at for at, _ in door.left] == [7, 12, 22, 42, 82]
     assert door.gate.reason == (
         "the CA asks for fewer requests (scripted: 429), for 1m 15s; "
         "the next try would be in 1m 00s, beyond the patience of 1m 40s"

@@ -203,3 +203,9 @@ async def test_without_windows_a_429_only_pauses() -> None:
     (pause,) = rig.noted("pause")
     assert str(pause.said).startswith("1 ")
     assert set(rig.statuses().values()) == {"sent"}
+
+
+async def test_only_a_request_in_doubt_holds_its_slot_beyond_the_window() -> None:
+    rig = Rig({2: "timeout"}, windows=[Window(1, 10.0)], linger_s=30, retry_in_doubt=False)
+    await rig.carry(orders(1, 4))
+    assert [line.at for line in rig.noted("call")] == [0, 10, 10 + 30 + 10, 60]

@@ -312,6 +312,24 @@ async def test_attempts_and_doubts_of_an_earlier_start_are_remembered() -> None:
     assert sorted(numbers) == [(1, 4), (1, 5), (2, 2)]
 
 
+async def test_a_doubt_of_before_is_not_taken_back_by_another_one() -> None:
+    rig = Rig({1: "timeout 503"}, max_attempts=2)
+    await rig.carry([planned(1, attempts=1, doubts=1)])
+    assert rig.statuses() == {1: "in_doubt"}
+
+
+async def test_the_time_of_a_pause_is_not_an_order_s_own() -> None:
+    rig = Rig({1: "429/600 503 204"}, max_elapsed_s=120)
+    await rig.carry([planned(1)])
+    assert rig.statuses() == {1: "sent"}
+
+
+async def test_a_stop_while_an_order_is_given_up_leaves_it_given_up() -> None:
+    rig = Rig({1: "503"}, max_attempts=1, commit_s=1)
+    await rig.stop_at(2.5, [planned(1)])  # begun by 1, ended by 2, given up by 3
+    assert rig.statuses() == {1: "failed"}
+
+
 async def test_an_outcome_says_what_the_last_answer_said() -> None:
     rig = Rig({1: "503 404"})
     (outcome,) = await rig.carry([planned(1)])

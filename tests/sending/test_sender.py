@@ -327,6 +327,13 @@ async def test_a_pause_costs_no_order_any_of_its_time() -> None:
     assert rig.sender.state is RunState.COMPLETED
 
 
+async def test_an_outage_of_hours_that_meets_five_orders_is_the_cas_all_the_time() -> None:
+    outage = (0.5, 3 * HOUR_S, "503")
+    rig = Rig(outages=[outage], latency_s=0.5, patience_s=LONG_S, concurrency=6)
+    await rig.carry(orders(1, 6))
+    assert set(rig.statuses().values()) == {"sent"}
+
+
 async def test_a_short_outage_at_the_very_end_costs_the_last_order_nothing() -> None:
     rig = Rig(outages=[(1.0, 31.0, "noconn")], latency_s=0.5, concurrency=1)
     await rig.carry(orders(1, 3))
