@@ -1,7 +1,7 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz check fix clean
+.PHONY: help demo test bench fuzz mutants check fix clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,7 @@ help:
 	@echo "make test   run every test, with coverage"
 	@echo "make bench  measure what is promised of memory; takes minutes"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
+	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make check  format, lint, types, and the house's import rules"
 	@echo "make fix    format, and mend what the linter can"
 	@echo "make clean  remove the environment and everything made"
@@ -37,6 +38,11 @@ bench: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.readers --seconds 60
 
+# Results stay in mutants/: `.venv/bin/mutmut results`, `.venv/bin/mutmut show NAME`.
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
+	$(BIN)/mutmut run
+
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -48,4 +54,4 @@ fix: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist reports .coverage* .hypothesis .*_cache *.egg-info
+	rm -rf $(VENV) build dist mutants reports .coverage* .hypothesis .*_cache *.egg-info
