@@ -58,7 +58,7 @@ def classify(error: Exception, *, connected: bool) -> Fault:
 
     Without a connection nothing was sent; with one, something may have been, and arrived.
     """
-    detail = str(error) or type(error).__name__
+    detail = _told(error)
     if connected:
         return _broken_off(error, detail)
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -72,6 +72,13 @@ def classify(error: Exception, *, connected: bool) -> Fault:
         return Fault(FaultKind.TLS_REFUSED, detail)
     timed_out = isinstance(error, TimeoutError)
     return Fault(FaultKind.NOT_CONNECTED, "no connection in time" if timed_out else detail)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.strerror is None:
+        # Closed within the TLS handshake; its own text says "None".
+        return f"Cannot connect to host {error.host}:{error.port} [it closed the connection]"
+    return str(error) or type(error).__name__
 
 
 def _broken_off(error: Exception, detail: str) -> Fault:
