@@ -12,7 +12,7 @@ from html import unescape
 from pydantic import ValidationError
 
 from batch_resend.certcentral.contract import ErrorBody
-from batch_resend.model import Fault, Reply, Ruling, Verdict
+from batch_resend.model import Fault, FaultKind, Reply, Ruling, Verdict
 
 MAX_MESSAGE = 500  # characters of what the CA says that are kept
 MAX_PAGE = 2_000  # characters of a page that are looked at: the patterns are not linear
@@ -97,7 +97,11 @@ def remedy(verdict: Verdict, base_url: str) -> str:
             "Check --base-url or --region"
         )
     if verdict.http_status is None:
-        return f"{base_url} cannot be reached ({verdict.error_message}). Check --base-url"
+        own = ", or name the authority that vouches for it: --ca-file"
+        return (
+            f"{base_url} cannot be reached ({verdict.error_message}). Check --base-url"
+            f"{own if verdict.error_code == FaultKind.TLS_REFUSED else ''}"
+        )
     return f"{base_url} is not the CA's API ({said}). Check --base-url or --region"
 
 
