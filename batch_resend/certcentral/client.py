@@ -62,7 +62,15 @@ class CertCentral:
             async with (
                 asyncio.timeout(self.timeout_s),
                 self.session.put(
-                    url, data=request_body(order), allow_redirects=False, trace_request_ctx=exchange
+                    url,
+                    data=request_body(order),
+                    # Here and not the session's own, which aiohttp tells a proxy as well.
+                    headers={
+                        "X-DC-DEVKEY": self.api_key.get_secret_value(),
+                        "Content-Type": "application/json",
+                    },
+                    allow_redirects=False,
+                    trace_request_ctx=exchange,
                 ) as response,
             ):
                 exchange.reply = Reply(
@@ -141,11 +149,7 @@ async def open_certcentral(
         connector=SilentConnector(limit=0, ssl=trusted),
         proxy=route.proxy,
         timeout=aiohttp.ClientTimeout(total=None),  # `resend` has a deadline around all of it
-        headers={
-            "X-DC-DEVKEY": api_key.get_secret_value(),
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-        },
+        headers={"User-Agent": USER_AGENT},
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[tracing],
         middlewares=(never_send_twice,),
