@@ -25,7 +25,14 @@ def set_up_logs(verbosity: int, log_format: str) -> None:
     rendering: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                pad_event_to=0,
+                # The usual one shows the variables of every frame: the key is one.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     )
     handler = _StandardError()
     handler.setFormatter(
