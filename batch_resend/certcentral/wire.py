@@ -61,10 +61,10 @@ def classify(error: Exception, *, connected: bool) -> Fault:
     detail = _told(error)
     if connected:
         return _broken_off(error, detail)
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Fault(FaultKind.PROXY_REFUSED, f"the proxy says {error.status} {error.message}")
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return Fault(FaultKind.PROXY_REFUSED, f"the proxy cannot be reached: {detail}")
+    if isinstance(
+        error, aiohttp.ClientProxyConnectionError | aiohttp.ClientResponseError | _Broken
+    ):
+        return Fault(FaultKind.PROXY_REFUSED, _said_of_proxy(error, detail))
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         unknown = getattr(error.os_error, "errno", None) == socket.EAI_NONAME
         return Fault(FaultKind.NO_SUCH_HOST if unknown else FaultKind.NOT_CONNECTED, detail)
@@ -72,6 +72,19 @@ def classify(error: Exception, *, connected: bool) -> Fault:
         return Fault(FaultKind.TLS_REFUSED, detail)
     timed_out = isinstance(error, TimeoutError)
     return Fault(FaultKind.NOT_CONNECTED, "no connection in time" if timed_out else detail)
+
+
+def _said_of_proxy(error: Exception, detail: str) -> str:
+    """Return what a proxy did: without a connection to the CA only it can answer, or break off.
+
+    Not the whole text of a bad answer, which has the proxy's URL and so the password in it.
+    """
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy says {error.status} {error.message}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"the proxy's answer is not HTTP: {error.message}"
+    reached = not isinstance(error, aiohttp.ClientProxyConnectionError)
+    return f"the proxy {'broke off' if reached else 'cannot be reached'}: {detail}"
 
 
 def _told(error: Exception) -> str:
