@@ -39,19 +39,24 @@ LEFT_EARLY = "the program stopped listening"
 
 @asynccontextmanager
 async def open_batch(settings: Settings, clock: Clock | None = None) -> AsyncIterator["Batch"]:
-    """Open the journal, for this process alone. Raises JournalError, JournalBusy."""
+    """Open the journal, for this process alone. Raises JournalError, JournalBusy.
+
+    Raises SettingsError where the environment names a proxy that cannot be used.
+    """
     clock = clock or SystemClock()
+    route = _route(settings)
     async with open_journal(settings.journal, clock) as journal:
-        yield Batch(settings, journal, clock)
+        yield Batch(settings, journal, clock, route)
 
 
 class Batch:
     """Plans, sends and reports runs, one at a time."""
 
-    def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
+    def __init__(self, settings: Settings, journal: Journal, clock: Clock, route: Route) -> None:
         self.settings = settings
         self._journal = journal
         self._clock = clock
+        self._route = route
         self._has_sent = False
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
@@ -112,7 +117,7 @@ class Batch:
         recorder = await self._journal.start(plan.run, settings.windows)
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
         async with open_certcentral(
-            settings.base_url, settings.api_key, settings.timeout_s, self._clock, _route(settings)
+            settings.base_url, settings.api_key, settings.timeout_s, self._clock, self._route
         ) as ca:
             sender = Sender(
                 resend=ca.resend,

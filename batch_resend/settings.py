@@ -31,6 +31,7 @@ from batch_resend.windows import CA_WINDOWS, Window
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # so that a daily run may
 _PORTS = {"https": 443, "http": 80}
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_PROXY = re.compile(rf"https?://([^/?#\s]*@)?{_HOST_AND_PORT.pattern}/?", re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -122,11 +123,19 @@ def proxy_of_environment(base_url: str) -> str | None:
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    if urlsplit(proxy).scheme not in ("http", "https") or not urlsplit(proxy).hostname:
+    if not _is_proxy(proxy):
         raise SettingsError(
-            "the proxy that the environment names is none that can be used: http://HOST:PORT is"
+            "the proxy that the environment names is none that can be used: http://HOST:PORT is, "
+            "with user and password http://USER:PASSWORD@HOST:PORT, special characters as %XX"
         )
     return proxy
+
+
+def _is_proxy(text: str) -> bool:
+    try:
+        return _PROXY.fullmatch(text) is not None and urlsplit(text).port != 0
+    except ValueError:  # a port beyond the last there is, brackets around no address
+        return False
 
 
 class Settings(BaseModel):
