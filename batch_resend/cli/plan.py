@@ -46,6 +46,8 @@ def show_plan(preview: Preview, to: TextIO, closeness: Closeness) -> None:
     )
     for skip in preview.skipped:
         say("skipped", f"{skip.count:,}: {skip.text}")
+    if preview.skipped_otherwise:
+        say("skipped", f"{preview.skipped_otherwise:,}: for other reasons")
     if preview.skipped:
         say("", "--all-statuses sends those too")
     if preview.cooling_down:
@@ -59,7 +61,9 @@ def show_plan(preview: Preview, to: TextIO, closeness: Closeness) -> None:
             f"{preview.held:,} may have been mailed before; --in-doubt retry sends them again",
         )
     if preview.recipients:
-        say("mails to", ", ".join(f"{one.text} {one.count:,}" for one in preview.recipients))
+        shown = ", ".join(f"{one.text} {one.count:,}" for one in preview.recipients)
+        others = preview.other_recipients
+        say("mails to", shown + (f", {others.text} {others.count:,}" if others.count else ""))
     if preview.without_addresses:
         say(
             "",

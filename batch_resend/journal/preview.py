@@ -52,14 +52,20 @@ _COUNT_WITHOUT_ADDRESSES = (
 _ENTRY = func.json_each(func.nullif(requests.c.entries, "")).table_valued("value", name="entry")
 _EMAIL = func.json_extract(_ENTRY.c.value, "$[1]")
 _MAIL_DOMAIN = func.lower(func.substr(_EMAIL, func.instr(_EMAIL, "@") + 1))
-_RECIPIENTS = (
-    select(_MAIL_DOMAIN, func.count())
+_BY_MAIL_DOMAIN = (
+    select(_MAIL_DOMAIN.label("domain"), func.count().label("mails"))
     .select_from(requests)
     .join(_ENTRY, true())
     .where(_OF_RUN, requests.c.skip.is_(None))
     .group_by(_MAIL_DOMAIN)
-    .order_by(desc(func.count()), _MAIL_DOMAIN)
+    .subquery("by_mail_domain")
 )
+_RECIPIENTS = select(_BY_MAIL_DOMAIN).order_by(
+    desc(_BY_MAIL_DOMAIN.c.mails), _BY_MAIL_DOMAIN.c.domain
+)
+_COUNT_RECIPIENTS = select(
+    func.count(), func.coalesce(func.sum(_BY_MAIL_DOMAIN.c.mails), 0)
+).select_from(_BY_MAIL_DOMAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +130,8 @@ class PlanReader(ResultReader):
         """Return at which domains the addresses are, and how many mails each gets."""
         found = await self._all(_RECIPIENTS.limit(limit), of_run=run.number)
         return [(domain, count) for domain, count in found]
+
+    async def count_recipients(self, run: Run) -> tuple[int, int]:
+        """Return at how many domains the addresses are, and how many mails there are in all."""
+        ((domains, mails),) = await self._all(_COUNT_RECIPIENTS, of_run=run.number)
+        return domains, mails

@@ -84,10 +84,12 @@ class Preview(BaseModel):
     to_send: int
     cooling_down: int  # acknowledged within the cooldown
     held: int  # in doubt, and left for a person
-    skipped: list[Count]  # by why their lists say there is nothing to resend
+    skipped: list[Count]  # by why their lists say there is nothing to resend, the most first
+    skipped_otherwise: int  # for reasons that are not among these
     rejected: list[Kind]
     warnings: list[Kind]
     recipients: list[Count]  # mails by the domain of the address, the most first
+    other_recipients: Count  # how many domains, as text, and mails are not among these
     without_addresses: int  # requests that have the CA mail all domains that still wait
     limits: list[str]
     duration_s: float
@@ -130,6 +132,8 @@ async def make_preview(
     skips = await reader.count_skips(run, KINDS_SHOWN)
     skipped = plan.settled.get(OrderStatus.SKIPPED, 0)
     by_lists = await reader.count_skipped_by_lists(run)
+    recipients = await reader.recipients(run, KINDS_SHOWN)
+    domains, mails = await reader.count_recipients(run)
     return Preview(
         inputs=[
             InputPreview(path=note.name, form=_form_in_words(note), rows=note.rows)
@@ -147,12 +151,14 @@ async def make_preview(
         cooling_down=skipped - by_lists,
         held=plan.settled.get(OrderStatus.IN_DOUBT, 0),
         skipped=[Count(text=reason, count=count) for reason, count in skips],
+        skipped_otherwise=by_lists - sum(count for _, count in skips),
         rejected=rejected,
         warnings=warnings,
-        recipients=[
-            Count(text=domain, count=count)
-            for domain, count in await reader.recipients(run, KINDS_SHOWN)
-        ],
+        recipients=[Count(text=domain, count=count) for domain, count in recipients],
+        other_recipients=Count(
+            text=f"{domains - len(recipients):,} other domains",
+            count=mails - sum(count for _, count in recipients),
+        ),
         without_addresses=await reader.count_without_addresses(run),
         limits=limits,
         duration_s=round(plan.duration_s, 3),

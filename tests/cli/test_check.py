@@ -242,3 +242,15 @@ async def test_the_journal_and_the_ca_are_not_asked(tmp_path: Path) -> None:
         assert "20 to send" in checked.out, "what was sent is not known here"
         assert ca.books.requests == requests
     assert (tmp_path / "journal.db").read_bytes() == journal
+
+
+async def test_the_plan_says_how_many_it_does_not_show(desk: Desk) -> None:
+    rows = [f"{n},shop.d{n}.example.com,admin@d{n}.example.com" for n in range(1, 14)]
+    desk.write("list.csv", "order_id,domain,email\n" + "\n".join(rows) + "\n")
+    plan = json.loads((await desk.run("check", "list.csv", "--format", "json")).out)
+    assert len(plan["recipients"]) == 10
+    assert plan["other_recipients"] == {"text": "3 other domains", "count": 3}
+    assert ", 3 other domains 3\n" in (await desk.run("check", "list.csv")).out
+    products = "".join(f"{n},pending,EV {n}\n" for n in range(1, 13))
+    desk.write("skipped.csv", f"id,status,product\n{products}")
+    assert "2: for other reasons" in (await desk.run("check", "skipped.csv")).out
