@@ -17,7 +17,8 @@ RESULT_COLUMNS = (
 )  # fmt: skip
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The last four are the first four in full width, which some spreadsheets take for them.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 Rows = AsyncIterator[RowResult]
 
