@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 from collections import defaultdict
@@ -145,7 +146,7 @@ async def test_standard_output_on_a_full_disk_is_said_in_a_line(desk: Desk, form
 @pytest.mark.parametrize("form", ["text", "json"])
 async def test_a_closed_standard_output_is_no_traceback(desk: Desk, form: str) -> None:
     desk.write_list(3)
-    command = " ".join(desk.command("check", "orders.csv", "--format", form))
+    command = shlex.join(desk.command("check", "orders.csv", "--format", form))
     process = await desk.start(program=("sh", "-c", f"{command} >&-"))
     _, err = await process.communicate()
     assert err == b""
@@ -154,7 +155,7 @@ async def test_a_closed_standard_output_is_no_traceback(desk: Desk, form: str) -
 
 async def test_a_reader_that_leaves_early_ends_it_quietly(desk: Desk) -> None:
     desk.write("list.csv", "order_id\n" + "\n".join(f"x{n}" for n in range(9_000)))
-    command = " ".join(desk.command("check", "-v", "list.csv"))
+    command = shlex.join(desk.command("check", "-v", "list.csv"))
     process = await desk.start(program=("sh", "-c", f"{command} | head -1"))
     out, err = await process.communicate()
     assert (out, err) == (b"Plan\n", b"")
