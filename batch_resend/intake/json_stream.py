@@ -7,6 +7,7 @@ read a record at a time, so that a document of any length fits.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import Field
@@ -76,15 +77,20 @@ class JsonStream:
             yield from self._records()
             return
         self._take("{")
-        self._value()
+        self._pass_over()
         self._take(":")
         yield from self._array()
         while self._next() != "}":  # what else the page tells
             self._take(",")
-            self._value()
+            self._pass_over()
             self._take(":")
-            self._value()
+            self._pass_over()
         self._take("}")
+
+    def _pass_over(self) -> None:
+        """Take a value that nobody asks for: a key that stands twice in it does no harm."""
+        with suppress(_KeyTwiceError):
+            self._value()
 
     def _records(self) -> Iterator[RawRecord | RejectedRow]:
         line = self._line
