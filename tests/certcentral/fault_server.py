@@ -107,11 +107,27 @@ class FaultServer:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/services/v2"
 
     async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def listen(self) -> None:
+        """Take connections: at a free port, or again at the one that it had."""
         self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, ssl=self._tls, backlog=1024
+            self._accept, "127.0.0.1", self.port, ssl=self._tls, backlog=1024
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        return self
+
+    def close_port(self) -> None:
+        """Take no more connections; those that are open stay."""
+        assert self._server is not None
+        self._server.close()
+
+    async def crash(self) -> None:
+        """Take no more connections, and break those that are open, whatever they are about."""
+        self.close_port()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def __aexit__(
         self,
@@ -119,11 +135,8 @@ class FaultServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.crash()
         assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -166,6 +166,24 @@ async def closes_within_body(call: Call) -> None:
     call.visit.close()
 
 
+async def stops_within_body(call: Call) -> None:
+    """Read a part of the body, and say nothing."""
+    await call.visit.reader.readexactly(1)
+    await call.visit.hang()
+
+
+async def reads_all_and_closes(call: Call) -> None:
+    """Read all and close, without having done anything."""
+    await call.visit.read_all()
+    call.visit.close()
+
+
+async def reads_all_and_hangs(call: Call) -> None:
+    """Read all and never answer, without having done anything."""
+    await call.visit.read_all()
+    await call.visit.hang()
+
+
 async def reads_all_and_resets(call: Call) -> None:
     """Read all and reset, without having done anything."""
     await call.visit.read_all()
@@ -193,6 +211,14 @@ async def mails_and_hangs(call: Call) -> None:
 async def accepts_and_closes_unannounced(call: Call) -> None:
     """Acknowledge, then close a connection that the client means to use again."""
     await call.accept()
+    call.visit.close()
+
+
+async def accepts_and_closes(call: Call) -> None:
+    """Acknowledge, and say that the connection is closed: the next request makes one."""
+    await call.mail()
+    call.server.acknowledged.add(call.order)
+    await call.say(answer(204, b"", "Connection: close"))
     call.visit.close()
 
 
