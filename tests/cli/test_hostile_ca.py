@@ -1,6 +1,12 @@
-"""A CA on its worst day: a twentieth of 400 orders for every way to fail, at once."""
+"""A CA on its worst day: a twentieth of 400 orders for every way to fail, at once.
+
+Only the 429s are fewer, and come late: each of them halves the windows, which then rise by a
+twentieth in every five seconds, and a run of many would take minutes. Until they come the windows
+are what holds the run up, so that it is seen to keep them.
+"""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +30,8 @@ from tests.cli.counting_server import (
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]
 
 ORDERS = 400
-# Wide enough that what is left of them after many a 429 still takes the run to its end.
-WINDOWS = (Window(800, 1.0), Window(3200, 5.0))
+WINDOWS = (Window(100, 1.0), Window(400, 5.0))
+FIRST_429 = 340  # the order; three have one
 NOT_FOUND = b'{"errors":[{"code":"not_found|order","message":"No such order."}]}'
 BAD = b'{"errors":[{"code":"bad_request_format","message":"No."}]}'
 FATES: dict[str, Fate] = {
@@ -54,14 +60,22 @@ REFUSED = {"400", "404"}
 
 def kind_of(order: str) -> str:
     """Return how an order's first request fares: a twentieth of all orders each."""
-    return KINDS[int(order) % len(KINDS)]
+    number = int(order)
+    kind = KINDS[number % len(KINDS)]
+    return "good" if kind == "429" and number < FIRST_429 else kind
+
+
+def times_of(order: str) -> int:
+    """Return how many of an order's requests fare so."""
+    twice = int(order) // len(KINDS) % 2 and kind_of(order) != "429"
+    return 2 if twice else 1
 
 
 async def fate(call: Call) -> None:
-    """Let the first request of an order fare as its number says, and accept those that follow."""
+    """Let an order's first request or two fare as its number says; accept those that follow."""
     await asyncio.sleep(0.002 * (int(call.order) % 25))
     kind = kind_of(call.order)
-    if kind in FATES and (call.turn == 1 or kind in REFUSED):
+    if kind in FATES and (call.turn <= times_of(call.order) or kind in REFUSED):
         await FATES[kind](call)
     else:
         await call.accept()
@@ -75,19 +89,34 @@ async def sent_on_the_worst_day(
         desk = Desk(folder, ca.base_url)
         desk.environment["BATCH_RESEND_LIMIT"] = " ".join(map(str, WINDOWS))
         desk.write("orders.csv", "order_id\n" + "".join(f"{n}\n" for n in range(1, ORDERS + 1)))
-        # Half a minute or so; a chain of probes that all fail, by chance, takes minutes.
+        # A chain of probes that all fail, by chance, takes minutes.
         options = ("--timeout", "2s", "--in-doubt", policy)
         ended = await desk.run("send", "orders.csv", *options, timeout_s=280)
         assert ended.code == 3, ended.err
         assert "others use this key" in ended.err
     summary = desk.summary()
     assert_adds_up(summary)
-    assert summary["requests"]["attempts"] == ca.requests
+    assert summary["requests"]["rate_limited"] == 3
     assert summary["back_pressure"]["pauses"] >= 1
     assert summary["back_pressure"]["lowest_share"] <= 0.5
-    assert [ca.most_in(window) <= window.limit for window in WINDOWS] == [True, True]
+    for window in WINDOWS:
+        assert window.limit / 2 < ca.most_in(window) <= window.limit
     assert ca.wrong == []
-    return ca, summary, {line["order_id"]: line for line in results(desk.report())}
+    assert ca.repeated == set(), "an acknowledged order was asked for again"
+    found = {line["order_id"]: line for line in results(desk.report())}
+    assert summary["requests"]["attempts"] == sum(line["attempts"] for line in found.values())
+    return ca, summary, found
+
+
+def unseen(ca: CountingServer, found: dict[str, dict[str, Any]]) -> Counter[str]:
+    """Return the attempts, by order, that the server did not see, and check that they can be.
+
+    A request that leaves just as the server closes its connection is never read.
+    """
+    missed = Counter({n: line["attempts"] - ca.requests_of[n] for n, line in found.items()})
+    assert min(missed.values()) == 0, "the server saw more than the report tells"
+    assert missed.total() <= sum(kind_of(n) == "closes unannounced" for n in found)
+    return +missed
 
 
 async def test_all_that_can_be_sent_is_sent_and_no_double_goes_unreported(tmp_path: Path) -> None:
@@ -95,24 +124,21 @@ async def test_all_that_can_be_sent_is_sent_and_no_double_goes_unreported(tmp_pa
     expected = {n: "refused" if kind_of(n) in REFUSED else "sent" for n in found}
     assert {number: line["status"] for number, line in found.items()} == expected
     assert ca.acknowledged == {number for number, status in expected.items() if status == "sent"}
-    assert ca.repeated == set(), "an acknowledged order was asked for again"
     doubled = {number for number, mails in ca.mails_of.items() if mails > 1}
     assert doubled >= {n for n in found if kind_of(n) in ("resets after", "garbage", "hangs")}
-    assert doubled <= {number for number, line in found.items() if line["possible_duplicate"]}
+    marked = {number for number, line in found.items() if line["possible_duplicate"]}
+    doubts = {number for number in found if kind_of(number) in IN_DOUBT}
+    assert doubled <= doubts <= marked <= doubts | set(unseen(ca, found))
     assert summary["requests"]["possible_duplicates"] >= ca.doubles > 0
 
 
 async def test_with_hold_nothing_is_mailed_twice_and_every_doubt_is_told(tmp_path: Path) -> None:
     ca, summary, found = await sent_on_the_worst_day(tmp_path, "hold")
     assert ca.doubles == 0
-    assert ca.repeated == set()
-    in_doubt = {number for number, line in found.items() if line["status"] == "in_doubt"}
-    assert in_doubt >= {number for number in found if kind_of(number) in IN_DOUBT}
-    assert in_doubt.isdisjoint(ca.acknowledged)
-    # A connection that is closed just as a request leaves puts that one in doubt as well.
-    others = {kind_of(number) for number in in_doubt} - IN_DOUBT
-    assert others.isdisjoint(REFUSED)
-    sent = {number for number, line in found.items() if line["status"] == "sent"}
-    assert sent == ca.acknowledged
-    assert set(found) - sent - in_doubt == {n for n in found if kind_of(n) in REFUSED} - in_doubt
+    in_doubt = {n for n in found if kind_of(n) in IN_DOUBT} | set(unseen(ca, found))
+    refused = {n for n in found if kind_of(n) in REFUSED} - in_doubt
+    assert {number: line["status"] for number, line in found.items()} == {
+        n: "in_doubt" if n in in_doubt else "refused" if n in refused else "sent" for n in found
+    }
+    assert ca.acknowledged == set(found) - in_doubt - refused
     assert summary["requests"]["possible_duplicates"] == 0
