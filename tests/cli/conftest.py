@@ -125,6 +125,14 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def until_told(process: asyncio.subprocess.Process, words: bytes) -> None:
+    """Wait for a line with these words on a command's standard error; the lines are read away."""
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        while words not in (line := await process.stderr.readline()):
+            assert line, f"ended without a word of {words!r}"
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """Return a folder to work in, where no CA is."""

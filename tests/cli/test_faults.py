@@ -17,7 +17,7 @@ import trustme
 
 from tests.certcentral.conftest import free_port
 from tests.certcentral.fault_server import Visit, answer
-from tests.cli.conftest import Desk, Ended, assert_adds_up, ended, results
+from tests.cli.conftest import Desk, Ended, assert_adds_up, ended, results, until_told
 from tests.cli.connect_proxy import ConnectProxy, refuses, tunnels_to
 from tests.cli.counting_server import (
     Call,
@@ -283,10 +283,7 @@ async def test_a_connection_that_is_refused_later_on_is_made_again_and_nothing_i
     async with CountingServer(in_turn_per_order({"1": [closes_the_port]})) as ca:
         desk = desk_at(tmp_path, ca.base_url)
         process = await start_with_a_connection_an_order(desk, policy)
-        assert process.stderr is not None
-        async with asyncio.timeout(30):
-            while b"order 2, attempt 1: unavailable" not in await process.stderr.readline():
-                pass
+        await until_told(process, b"order 2, attempt 1: unavailable")
         await ca.listen()
         assert_sent_again(desk, ca, await ended(process))
 

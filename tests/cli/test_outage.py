@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk, assert_adds_up, ended, read_summary, until
+from tests.cli.conftest import Desk, assert_adds_up, ended, read_summary, until, until_told
 from tests.cli.counting_server import Call, CountingServer
 
 pytestmark = pytest.mark.asyncio
@@ -103,10 +103,7 @@ async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flig
         process = await desk.start("send", "orders.csv")
         await until(lambda: len(ca.acknowledged) >= BEFORE_IT)
         await ca.crash()
-        assert process.stderr is not None
-        async with asyncio.timeout(30):  # the first pause is over, and a probe has failed
-            while b"next try in 10s" not in await process.stderr.readline():
-                pass
+        await until_told(process, b"next try in 10s")  # a first pause is over, a probe has failed
         assert len(ca.acknowledged) < ORDERS
         await ca.listen()
         sent = await ended(process)
