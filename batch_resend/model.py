@@ -167,6 +167,7 @@ class Reply:
     received_at: float
     retry_after: str | None = None  # the header as it came
     location: str | None = None
+    content_type: str | None = None  # without its parameters, in lower case
 
 
 class FaultKind(StrEnum):

@@ -79,6 +79,7 @@ class CertCentral:
                     received_at=self.clock(),
                     retry_after=response.headers.get("Retry-After"),
                     location=response.headers.get("Location"),
+                    content_type=_content_type(response),
                 )
                 return replace(exchange.reply, body=await _bounded_body(response))
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -126,6 +127,11 @@ async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
         body += part
     response.close()
     return body
+
+
+def _content_type(response: aiohttp.ClientResponse) -> str | None:
+    named = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return named or None
 
 
 @asynccontextmanager

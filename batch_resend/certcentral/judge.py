@@ -24,6 +24,8 @@ _PASSING = frozenset((408, 425))  # the server's own trouble, though numbered as
 # the same (RFC 9110, 15.6.3 and 15.6.5).
 _GATEWAY = frozenset((502, 504))
 KEY_SHOWN = "[API key]"
+_PAGES = frozenset(("text/html", "application/xhtml+xml"))
+_BEFORE_A_PAGE = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # blanks, NUL bytes, byte order marks
 _SHORTEST_TRACE = 4  # characters of a key that begin other words as well
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -63,7 +65,7 @@ def _ruling(reply: Reply, code: str | None) -> Ruling:
     status = reply.status
     if 200 <= status < 300:
         # A page is no answer of the CA's: a portal, a wrong URL. It acknowledges nothing.
-        return Ruling.HOPELESS if reply.body.lstrip().startswith(b"<") else Ruling.ACCEPTED
+        return Ruling.HOPELESS if _is_page(reply) else Ruling.ACCEPTED
     if status == 429:
         return Ruling.RATE_LIMITED
     if status in _NO_API or 300 <= status < 400 or (status == 404 and not _of_an_order(code)):
@@ -73,6 +75,14 @@ def _ruling(reply: Reply, code: str | None) -> Ruling:
     if status >= 500 or status in _PASSING or status < 200:
         return Ruling.UNAVAILABLE
     return Ruling.REFUSED
+
+
+def _is_page(reply: Reply) -> bool:
+    """Whether an answer is a page, by its type or by how it begins.
+
+    The type comes first: a page may be of any encoding, or break off before it begins.
+    """
+    return reply.content_type in _PAGES or reply.body.lstrip(_BEFORE_A_PAGE).startswith(b"<")
 
 
 def _of_an_order(code: str | None) -> bool:

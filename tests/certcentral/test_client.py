@@ -63,14 +63,16 @@ async def test_a_reply_is_the_answer_as_it_came_with_the_moment_it_came(
     headers = {"Retry-After": "7", "Location": "/elsewhere"}
     answers.put(CALL_URL, status=503, body=b"later", headers=headers)
     async with open_certcentral(BASE_URL, SecretStr(KEY), LONG_S, clock=lambda: 12.5) as ca:
-        assert await ca.resend(ORDER) == Reply(503, b"later", 12.5, "7", "/elsewhere")
+        assert await ca.resend(ORDER) == Reply(
+            503, b"later", 12.5, "7", "/elsewhere", "application/json"
+        )
 
 
 @pytest.mark.asyncio
 async def test_an_answer_without_those_headers_has_none(answers: aioresponses) -> None:
     answers.put(CALL_URL, status=204)
     async with open_certcentral(BASE_URL, SecretStr(KEY), LONG_S, clock=lambda: 1.0) as ca:
-        assert await ca.resend(ORDER) == Reply(204, b"", 1.0, None, None)
+        assert await ca.resend(ORDER) == Reply(204, b"", 1.0, None, None, "application/json")
 
 
 HOST = ConnectionKey("ca.example", 443, True, True, None, None, None)

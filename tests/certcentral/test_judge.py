@@ -402,3 +402,20 @@ def test_a_key_that_an_answer_repeats_is_not_in_the_verdict(result: Reply | Faul
 def test_what_only_looks_like_the_beginning_of_a_key_stays() -> None:
     answer = reply(400, error("bad", "the code was A1B2"))
     assert judge(answer, SECRET).error_message == "the code was A1B2"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "ruling"),
+    [
+        pytest.param(b"", "text/html", HOPELESS, id="a page that broke off"),
+        pytest.param(b"Please log in", "text/html", HOPELESS, id="a page of plain words"),
+        pytest.param("<p>".encode("utf-16"), None, HOPELESS, id="a page in UTF-16 without a type"),
+        pytest.param(b"\xef\xbb\xbf\n<p>", "application/json", HOPELESS, id="a page of any type"),
+        pytest.param(b"", "application/json", ACCEPTED, id="the CA's type and nothing in it"),
+        pytest.param(b"{}", None, ACCEPTED, id="no type"),
+    ],
+)
+def test_a_page_is_no_acknowledgement_whatever_it_is_written_in(
+    body: bytes, content_type: str | None, ruling: Ruling
+) -> None:
+    assert judge(Reply(200, body, NOW, content_type=content_type)).ruling is ruling

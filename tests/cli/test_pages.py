@@ -18,13 +18,12 @@ def page(body: bytes, charset: str = "utf-8", length: int = 0) -> bytes:
     return HEAD.format(charset, length or len(body)).encode() + body
 
 
-# product bug? All but the first are taken for an acknowledgement: `_ruling` in judge.py looks for a
-# body that begins with "<", byte for byte, and not at the Content-Type. `send` then ends with 0 and
-# tells three orders as sent, of which none was mailed.
 PAGES = {
     "as it stands": page(PAGE.encode()),
     "behind a byte order mark": page(PAGE.encode("utf-8-sig")),
     "in UTF-16": page(PAGE.encode("utf-16"), "utf-16"),
+    "behind a NUL byte": page(b"\0" + PAGE.encode()),
+    "in words without a tag": page(b"Please log in"),
     "broken off before its first byte": page(b"", length=500),
 }
 
