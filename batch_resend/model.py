@@ -256,7 +256,6 @@ class Pause:
     """A time in which requests did not flow, because of the CA."""
 
     began_at: float
-    ended_at: float | None  # None: it lasts, or lasted as long as the run
     reason: str
     share: float  # of the windows, that is ours from then on: below 1 after a 429
 

@@ -31,7 +31,7 @@ from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow
 from batch_resend.cli.summary import show_summary
 from batch_resend.cli.values import Share
-from batch_resend.errors import ReportError
+from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Plan, RowStatus, RunState
@@ -127,6 +127,8 @@ async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interrup
                 if interruption.caught is not None:
                     _stop(sending, signal.Signals(interruption.caught).name)
                 await follow(sending, quiet=manner.quiet)
+    except BatchResendError:
+        raise  # such as a journal that cannot be written when sending is to begin: no error of ours
     except Exception:
         # An error of ours, not the user's: what was sent is in the journal, and so in the report.
         log.exception("an error in batch-resend itself; please report it")

@@ -43,7 +43,7 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
-from batch_resend.journal.writer import Writer
+from batch_resend.journal.writer import Change, Writer
 from batch_resend.model import OrderStatus, Ruling, Run, RunState
 from batch_resend.windows import Window
 
@@ -146,7 +146,6 @@ _SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
 _ACKNOWLEDGED_ELSEWHERE = (
     select(requests.c.number, func.max(attempts.c.ended_at).label("sent_at"), runs.c.id)
     .join(attempts, attempts.c.digest == requests.c.digest)
-    .join(starts, starts.c.number == attempts.c.start)
     .join(runs, runs.c.number == attempts.c.run)
     .where(
         _OF_RUN,
@@ -224,7 +223,7 @@ class Journal:
         digest = await staging.group(self.reader.connection, run.base_url)
         earlier = digest and await self.reader.unfinished_of_plan(digest, take_up_since)
         if not earlier:
-            await self._set_state(run, RunState.PLANNED)
+            await self._writer.write(_state_change(run, RunState.PLANNED))
             return await self.reader.run(run.id)
         async with self._writer.transaction() as connection:
             for table in (inputs, rows):
@@ -281,23 +280,10 @@ class Journal:
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
         """Write down how a run ended. Raises JournalError."""
         now = self._clock()
-        await self._writer.write((END_PAUSE, {"of_run": run.number, "new_ended_at": now}))
-        await self._set_state(run, state, stop_reason, now)
-
-    async def _set_state(
-        self,
-        run: Run,
-        state: RunState,
-        stop_reason: str | None = None,
-        finished_at: float | None = None,
-    ) -> None:
-        values = {
-            "of_run": run.number,
-            "new_state": state,
-            "new_stop_reason": stop_reason,
-            "new_finished_at": finished_at,
-        }
-        await self._writer.write((_SET_STATE, values))
+        await self._writer.write(
+            (END_PAUSE, {"of_run": run.number, "new_ended_at": now}),
+            _state_change(run, state, stop_reason, now),
+        )
 
     def _our_clock(self) -> dict[str, object]:
         return {"our_boot": self._clock.boot, "our_offset_s": self._clock.offset_s}
@@ -359,6 +345,17 @@ def _skip(run: Run, record: Record) -> dict[str, object]:
         "request": record.number,
         "status": OrderStatus.SKIPPED,
         "error_message": f"sent {timestamp(record.sent_at)} by run {record.id}",
+    }
+
+
+def _state_change(
+    run: Run, state: RunState, stop_reason: str | None = None, finished_at: float | None = None
+) -> Change:
+    return _SET_STATE, {
+        "of_run": run.number,
+        "new_state": state,
+        "new_stop_reason": stop_reason,
+        "new_finished_at": finished_at,
     }
 
 

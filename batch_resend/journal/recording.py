@@ -85,7 +85,6 @@ class Recorder:
             "run": self._run,
             "number": self._pauses,
             "began_at": pause.began_at,
-            "ended_at": pause.ended_at,
             "reason": pause.reason,
             "share": pause.share,
         }

@@ -45,16 +45,15 @@ class Slot:
 
     def answered(self) -> None:
         """Note that the answer has come now, or that surely nothing left. The first word counts."""
-        self._end(0.0)
+        self._end(may_arrive=False)
 
     def given_up(self) -> None:
         """Note that no answer has come until now; the request may still arrive."""
-        if self._limiter is not None:
-            self._end(self._limiter.linger_s)
+        self._end(may_arrive=True)
 
-    def _end(self, linger_s: float) -> None:
+    def _end(self, *, may_arrive: bool) -> None:
         if self._limiter is not None:
-            self._limiter._end(linger_s)
+            self._limiter._end(self._limiter.linger_s if may_arrive else 0.0)
             self._limiter = None
 
 
@@ -72,7 +71,7 @@ class WindowLimiter:
         now = anyio.current_time()
         self.linger_s = linger_s
         self._out = 0  # slots granted whose answer has not come
-        self.windows = windows
+        self._windows = windows
         self._share = Share(max((window.period_s for window in windows), default=1.0))
         # When the slots that were answered come free, a heap for each window.
         self._free_at: list[list[float]] = [[] for _ in windows]
@@ -106,9 +105,11 @@ class WindowLimiter:
         return self._share.at(anyio.current_time())
 
     def decrease(self) -> Sequence[Window]:
-        """Take a smaller part of the windows from now on; return what they come to."""
+        """Take a smaller part of the windows, if there are any; return what they come to now."""
+        if not self._windows:
+            return ()
         share = self._share.decrease(anyio.current_time())
-        return [Window(_part(window, share), window.period_s) for window in self.windows]
+        return [Window(_part(window, share), window.period_s) for window in self._windows]
 
     def _end(self, linger_s: float) -> None:
         self._out -= 1
@@ -116,14 +117,14 @@ class WindowLimiter:
         self._answered.set()
 
     def _give_back(self, arrived_by: float) -> None:
-        for window, free_at in zip(self.windows, self._free_at, strict=True):
+        for window, free_at in zip(self._windows, self._free_at, strict=True):
             heappush(free_at, arrived_by + window.period_s)
 
     def _wait_s(self, now: float) -> float:
         """Return the seconds until a slot may be free; infinite: not before an answer comes."""
         share = self._share.at(now)
         wait_s = 0.0
-        for window, free_at in zip(self.windows, self._free_at, strict=True):
+        for window, free_at in zip(self._windows, self._free_at, strict=True):
             while free_at and free_at[0] <= now:
                 heappop(free_at)
             taken = self._out + len(free_at)

@@ -181,8 +181,13 @@ class Sender:
                 flowed = self.gate.flow
                 advice = self._learn(passage, tries, verdict)
                 outcome = self._settled(tries, verdict)
-                await self._note_flow(flowed, verdict)
+                pause = self._pause_begun(flowed, verdict)
+                flows_again = flowed is Flow.PAUSED and self.gate.flow is Flow.FLOWING
                 await self.recorder.end(attempt, self.clock(), verdict, outcome)
+                if pause is not None:
+                    await self.recorder.pause(pause)
+                if flows_again:
+                    await self.recorder.flow_again(self.clock())
                 if outcome is not None:
                     await self._deliver(outcome, delivered)
         counts = advice is not Advice.AGAIN or outcome is not None
@@ -221,21 +226,17 @@ class Sender:
             self.stop(RunState.STOPPED, self._why_stop(verdict))
         return advice
 
-    async def _note_flow(self, before: Flow, verdict: Verdict) -> None:
-        """Write down that a pause has begun or ended; after a 429, leave a part to others."""
-        paused, pauses = before is Flow.PAUSED, self.gate.flow is Flow.PAUSED
-        if pauses and not paused:
-            if verdict.ruling is Ruling.RATE_LIMITED and self.limiter.windows:
-                windows = " and ".join(map(str, self.limiter.decrease()))
-                log.warning(
-                    "others use this key, or its limit is lower than told: from now on %s, and "
-                    "more again as time goes by",
-                    windows,
-                )
-            reason, share = self.gate.reason or "", self.limiter.share
-            await self.recorder.pause(Pause(self.clock(), None, reason, share))
-        elif paused and not pauses:
-            await self.recorder.flow_again(self.clock())
+    def _pause_begun(self, before: Flow, verdict: Verdict) -> Pause | None:
+        """Return the pause that an answer begins, if any. After a 429, leave a part to others."""
+        if before is Flow.PAUSED or self.gate.flow is not Flow.PAUSED:
+            return None
+        if verdict.ruling is Ruling.RATE_LIMITED and (windows := self.limiter.decrease()):
+            log.warning(
+                "others use this key, or its limit is lower than told: from now on %s, and "
+                "more again as time goes by",
+                " and ".join(map(str, windows)),
+            )
+        return Pause(self.clock(), self.gate.reason or "", self.limiter.share)
 
     def _running_time(self) -> float:
         """Return the loop's time, less the pauses: they cost no order any of its own."""

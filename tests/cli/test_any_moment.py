@@ -105,3 +105,30 @@ async def test_a_signal_at_any_step_from_sending_on_ends_it_with_a_report(
         assert summary["orders"]["sent"] == ca.books.mails == ca.books.requests
         assert await run_ids(desk) == [summary["run_id"]]
         await assert_the_rest_is_sent(desk, ca.books.mails_per_order, numbers)
+
+
+FAILING = """
+from batch_resend.cli import main
+from batch_resend.errors import JournalError
+from batch_resend.journal import Journal
+
+async def start(*_):
+    raise JournalError("journal.db: the journal cannot be used: database or disk is full")
+
+Journal.start = start
+main()
+"""
+
+
+async def test_a_journal_that_fails_when_sending_is_to_begin_is_told_in_a_line(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        program = [sys.executable, "-c", FAILING, "send", "orders.csv", "--quiet"]
+        failed = await ended(await desk.start(program=program))
+        assert failed.code == 1
+        assert failed.err == (
+            "batch-resend: journal.db: the journal cannot be used: database or disk is full\n"
+        )
+        assert ca.books.requests == 0

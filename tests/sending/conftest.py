@@ -113,7 +113,7 @@ class Notebook(Recorder):
             self._note("outcome", outcome.order.number, outcome.status)
 
     async def pause(self, pause: Pause) -> None:
-        assert pause.began_at == anyio.current_time()
+        assert pause.began_at == anyio.current_time() - self._commit_s, "that of its answer"
         await self._write("pause", 0, f"{pause.share:g} {pause.reason}")
 
     async def flow_again(self, now: float) -> None:

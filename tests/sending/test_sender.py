@@ -340,6 +340,15 @@ async def test_a_short_outage_at_the_very_end_costs_the_last_order_nothing() -> 
     assert set(rig.statuses().values()) == {"sent"}
 
 
+async def test_an_answer_is_written_down_before_the_pause_that_it_begins() -> None:
+    """Cut off in between, the attempt would be in doubt, though its answer had come."""
+    rig = Rig({1: "429/5 204"}, commit_s=1)
+    await rig.carry(orders(1, 1))
+    assert [line.what for line in rig.lines if line.what in ("end", "pause", "flow again")] == [
+        "end", "pause", "end", "flow again",
+    ]  # fmt: skip
+
+
 async def test_each_pause_is_written_down_with_its_beginning_end_and_reason() -> None:
     rig = Rig({3: "429/30 204", 4: "429/60 429/5 204"}, latency_s=1.0, concurrency=1)
     await rig.carry(orders(1, 4))
