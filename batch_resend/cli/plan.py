@@ -61,9 +61,11 @@ def show_plan(preview: Preview, to: TextIO, closeness: Closeness) -> None:
             f"{preview.held:,} may have been mailed before; --in-doubt retry sends them again",
         )
     if preview.recipients:
-        shown = ", ".join(f"{one.text} {one.count:,}" for one in preview.recipients)
-        others = preview.other_recipients
-        say("mails to", shown + (f", {others.text} {others.count:,}" if others.count else ""))
+        shown = [f"{one.text} {one.count:,}" for one in preview.recipients]
+        if others := preview.recipient_domains - len(shown):
+            mails = preview.mails - sum(one.count for one in preview.recipients)
+            shown.append(f"{others:,} other domains {mails:,}")
+        say("mails to", ", ".join(shown))
     if preview.without_addresses:
         say(
             "",

@@ -24,6 +24,8 @@ _BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[_-][A-Za-z]{2,8})?")
+# With which a spreadsheet takes a cell for a formula; OWASP, "CSV Injection".
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _KNOWN_SPELLING = {code.lower(): code for code in KNOWN_LOCALES}
 
 
@@ -47,9 +49,6 @@ def several(cell: str) -> list[str]:
     if not _BETWEEN_TEXTS.search(text):
         return [text] if text else []
     return [one for one in _BETWEEN_TEXTS.split(text) if one]
-
-
-_DEFUSED = ("'=", "'+", "'-", "'@")
 
 
 def order_number(value: object) -> str:
@@ -151,7 +150,7 @@ def email_address(text: str) -> str:
 
 def _fused(address: str) -> str:
     """Return an address without the apostrophe that keeps spreadsheets from running a formula."""
-    return address[1:] if address.startswith(_DEFUSED) else address
+    return address[1:] if address[:1] == "'" and address[1:].startswith(FORMULA_SIGNS) else address
 
 
 def _all_visible(text: str) -> bool:

@@ -129,12 +129,12 @@ def find_positions(mapping: Mapping[Field, str], where: str) -> Columns:
     )
 
 
-def require_width(columns: Columns, width: int, where: str) -> None:
-    """Raise InputError where --map counts beyond the columns that the first row has."""
+def require_width(columns: Columns, widest: int, where: str) -> None:
+    """Raise InputError where --map counts beyond the columns of the widest row."""
     for field, (place, *_) in columns.places.items():
-        if place >= width:
+        if place >= widest:
             raise InputError(
-                f"{where}: --map {field}={place + 1}: there are only {width} columns here"
+                f"{where}: --map {field}={place + 1}: no row has more than {widest} columns"
             )
 
 

@@ -185,6 +185,7 @@ def _product(values: Iterable[object]) -> Iterator[str]:
 
 def _first_complaint(error: ValidationError, names: Mapping[Field, str]) -> str:
     first = error.errors(include_url=False)[0]
-    where = [names.get(part, part) for part in first["loc"]]  # type: ignore[call-overload]
+    known: Mapping[object, str] = {field.value: name for field, name in names.items()}
+    where = [known.get(part, part) for part in first["loc"]]
     shown = ", ".join(f"entry {p + 1}" if isinstance(p, int) else str(p) for p in where)
     return f"{shown}: {_IN_WORDS.get(first['type'], first['msg'])}"

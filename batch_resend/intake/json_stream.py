@@ -18,7 +18,7 @@ from batch_resend.model import Problem, RejectedRow
 
 PAGE = "orders"
 
-_BLANKS = re.compile(r"[ \t\r\n]*")
+_NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _PAGE_BEGINS = re.compile(r'\{[ \t\r\n]*"orders"[ \t\r\n]*:[ \t\r\n]*\[')
 _ANY_OBJECT = json.JSONDecoder(parse_float=str, parse_int=whole_number)
 
@@ -109,7 +109,8 @@ class JsonStream:
     def _next(self) -> str:
         """Return the next sign that is not blank, without taking it; nothing at the end."""
         while True:
-            self._move(_BLANKS.match(self._buffer, self._at).end())  # type: ignore[union-attr]
+            found = _NOT_BLANK.search(self._buffer, self._at)
+            self._move(found.start() if found else len(self._buffer))
             if self._at < len(self._buffer):
                 return self._buffer[self._at]
             if not self._read_more():

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, cast
 
 from batch_resend.errors import InputError
 
@@ -73,12 +73,13 @@ class ListFile:
         except OSError as error:
             raise InputError(f"{self.name}: cannot be read: {error.strerror or error}") from error
 
-    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+    def _opened(self) -> AbstractContextManager[io.BufferedIOBase]:
         if self._path != STANDARD_INPUT:
             return Path(self._path).open("rb")
         if sys.stdin is None:
             raise InputError("standard input: is closed")
-        return nullcontext(sys.stdin.buffer)
+        # That is what it is, though it is declared as less.
+        return nullcontext(cast("io.BufferedIOBase", sys.stdin.buffer))
 
 
 class _XzFile:
@@ -124,7 +125,7 @@ def _unpacker_of(file: Bytes) -> Unpack | None:
 class _Counted(io.RawIOBase):
     """A file whose bytes are counted, and shown to `look`, as they are read."""
 
-    def __init__(self, file: IO[bytes], look: Callable[[memoryview], None]) -> None:
+    def __init__(self, file: io.BufferedIOBase, look: Callable[[memoryview], None]) -> None:
         self._file = file
         self._look = look
         self.count = 0
@@ -136,7 +137,7 @@ class _Counted(io.RawIOBase):
         view = memoryview(buffer)
         # Filled as far as there is something to come, so that a pipe's first bytes are a sample.
         count = 0
-        while count < len(view) and (more := self._file.readinto(view[count:])):  # type: ignore[attr-defined]
+        while count < len(view) and (more := self._file.readinto(view[count:])):
             count += more
         self._look(view[:count])
         self.count += count

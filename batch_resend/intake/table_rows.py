@@ -1,7 +1,6 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from json import JSONEncoder
 
 from batch_resend.intake.headings import (
@@ -53,13 +52,12 @@ class TableRows:
             self.heading, self.orders_only = tuple(heading), columns.orders_only
         else:
             columns = find_positions(self._mapping, self._name)
-            found = next(rows, None)
-            if found is None:
-                return
-            require_width(columns, len(found[1]), f"{self._name}, line {found[0]}")
-            rows = chain([found], rows)
+        widest = 0
         for line, cells in rows:
+            widest = max(widest, len(cells))
             yield self._record(line, cells, columns)
+        if widest and not self._headed:
+            require_width(columns, widest, self._name)
 
     def _record(self, line: int, cells: Sequence[str], columns: Columns) -> RawRecord | RejectedRow:
         raw = _as_json(cells)

@@ -107,17 +107,17 @@ class Text:
 
 
 def _advice(data: bytes, at: int) -> str:
-    """Return which encodings may be meant, with what the bad place would read in each."""
-    from charset_normalizer import from_bytes  # noqa: PLC0415 (read only when something is wrong)
-
-    # What spreadsheets in the west write comes first; the rest is a guess, and shown as one.
-    if not _is_ascii_or_broken(data[:at]):
+    """Return what to do about a byte that is none of the encoding's, at a place."""
+    if _is_utf_8(data[:at]):
         return (
             "the text before it is UTF-8: mend that place, or was it cut off there? (--encoding is "
             "for lists that are all of one other encoding)"
         )
+    from charset_normalizer import from_bytes  # noqa: PLC0415 (slow to load, and seldom needed)
+
+    # What spreadsheets in the west write comes first; the rest is a guess, and shown as one.
     codecs_in_question = [_USUAL, *(match.encoding.replace("_", "-") for match in from_bytes(data))]
-    readings: dict[str, str] = {}  # word -> encoding
+    readings: dict[str, str] = {}  # word at the bad place -> encoding
     for codec in codecs_in_question:
         with suppress(UnicodeError):
             around = data[max(at - 20, 0) : at + 20].decode(codec, "replace")
@@ -131,9 +131,9 @@ def _advice(data: bytes, at: int) -> str:
     return f"the word there may be {shown}: say which with --encoding, such as --encoding {first}"
 
 
-def _is_ascii_or_broken(data: bytes) -> bool:
-    """Whether nothing says that a text is UTF-8."""
+def _is_utf_8(data: bytes) -> bool:
+    """Whether a text is UTF-8 and not ASCII alone, which any encoding could be."""
     try:
-        return data.decode("utf-8").isascii()
+        return not data.decode("utf-8").isascii()
     except UnicodeDecodeError:
-        return True
+        return False

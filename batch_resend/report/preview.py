@@ -89,7 +89,8 @@ class Preview(BaseModel):
     rejected: list[Kind]
     warnings: list[Kind]
     recipients: list[Count]  # mails by the domain of the address, the most first
-    other_recipients: Count  # how many domains, as text, and mails are not among these
+    recipient_domains: int  # all of them
+    mails: int  # to addresses, at all of them
     without_addresses: int  # requests that have the CA mail all domains that still wait
     limits: list[str]
     duration_s: float
@@ -155,10 +156,8 @@ async def make_preview(
         rejected=rejected,
         warnings=warnings,
         recipients=[Count(text=domain, count=count) for domain, count in recipients],
-        other_recipients=Count(
-            text=f"{domains - len(recipients):,} other domains",
-            count=mails - sum(count for _, count in recipients),
-        ),
+        recipient_domains=domains,
+        mails=mails,
         without_addresses=await reader.count_without_addresses(run),
         limits=limits,
         duration_s=round(plan.duration_s, 3),

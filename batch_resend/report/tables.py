@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from batch_resend.durations import timestamp
-from batch_resend.intake import REQUEST_FIELDS
+from batch_resend.intake import FORMULA_SIGNS, REQUEST_FIELDS
 from batch_resend.model import Entry, InputNote, OrderStatus, Result, RowResult, RowStatus
 
 RESULT_COLUMNS = (
@@ -18,8 +18,6 @@ RESULT_COLUMNS = (
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
 
 # The last four are the first four in full width, which some spreadsheets take for them.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-
 Rows = AsyncIterator[RowResult]
 
 
@@ -203,7 +201,7 @@ def _canonical_lines(row: RowResult) -> Iterator[Sequence[object]]:
 
 def _defused(cell: object) -> object:
     """Return a cell that no spreadsheet runs as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_SIGNS) else cell
 
 
 def _yes_no(value: bool) -> str:

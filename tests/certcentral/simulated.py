@@ -123,7 +123,7 @@ async def until(holds: Callable[[], object]) -> None:
     """Let the server work until something holds."""
     async with asyncio.timeout(5):
         while not holds():  # noqa: ASYNC110 - the server has no event to tell of it
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # a turn of the loop, in which the server works
 
 
 def code_of(body: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,17 @@ def test_a_key_twice_in_what_else_a_page_tells_does_no_harm(tmp_path: Path) -> N
     path.write_bytes(b'{"orders": [{"id": 1}], "page": {"total": 1, "total": 2}}')
     (row,) = ListSource(str(path))
     assert row.order_id == "1"
+
+
+@pytest.mark.parametrize("member", ["xl/workbook.xml", "xl/worksheets/sheet1.xml"])
+def test_an_entity_that_grows_without_bound_is_refused(tmp_path: Path, member: str) -> None:
+    names = "abcdefghij"
+    entities = "".join(
+        f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in pairwise(names)
+    )
+    bomb = f'<!DOCTYPE x [<!ENTITY a "{"a" * 100}">{entities}]><x>&j;</x>'.encode()
+    changed = io.BytesIO()
+    with zipfile.ZipFile(LISTS / "excel.xlsx") as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, bomb if name == member else old.read(name))
+    assert "cannot be read as an Excel file" in refusal(tmp_path / "list.xlsx", changed.getvalue())
