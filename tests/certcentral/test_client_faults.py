@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import socket
-import ssl
 import time
 
-import aiohttp
 import pytest
 
 from batch_resend.certcentral import judge
@@ -19,7 +16,6 @@ from tests.certcentral.conftest import (
     SHORT_S,
     ca_at,
     calls,
-    free_port,
     order,
     ours,
     plain,
@@ -262,100 +258,6 @@ async def test_an_answer_on_an_idle_connection_is_not_the_next_calls() -> None:
         await asyncio.sleep(0.1)  # nothing tells a client that an idle connection has spoken
         assert isinstance(await ca.resend(order(2)), Fault)  # nobody acted on it
         assert server.mails == 1
-
-
-# --- never sent -------------------------------------------------------------------------------
-
-
-async def assert_never_sent(base_url: str, kinds: set[FaultKind], timeout_s: float) -> None:
-    async with ca_at(base_url, timeout_s) as ca:
-        result = await ca.resend(ORDER)
-    assert isinstance(result, Fault)
-    assert result.kind in kinds
-    assert not result.kind.may_have_arrived
-    assert judge(result).ruling is Ruling.UNAVAILABLE
-    assert result.detail
-    assert KEY not in result.detail
-
-
-@pytest.mark.asyncio
-async def test_a_refused_connection_was_never_sent_over() -> None:
-    base_url = f"http://127.0.0.1:{free_port()}"
-    await assert_never_sent(base_url, {FaultKind.NOT_CONNECTED}, LONG_S)
-
-
-@pytest.mark.asyncio
-async def test_to_a_name_that_does_not_resolve_nothing_was_sent() -> None:
-    # Where no name server answers, nobody can say that there is no such name.
-    kinds = {FaultKind.NO_SUCH_HOST, FaultKind.NOT_CONNECTED}
-    await assert_never_sent("https://nosuch.invalid/services/v2", kinds, 2.0)
-
-
-@pytest.mark.asyncio
-async def test_over_a_connection_that_does_not_come_about_in_time_nothing_was_sent() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as held:
-        address = full.getsockname()
-        for _ in range(4):  # what does not fit the queue gets no answer at all
-            waiting = held.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(address)
-        base_url = f"http://127.0.0.1:{address[1]}"
-        await assert_never_sent(base_url, {FaultKind.NOT_CONNECTED}, SHORT_S)
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("step", "kinds", "timeout_s"),
-    [
-        pytest.param(
-            says_and_closes(b"HTTP/1.1 400 No TLS here\r\n\r\n"),
-            {FaultKind.NOT_CONNECTED, FaultKind.TLS_REFUSED}, SHORT_S, id="waits for a request",
-        ),
-        pytest.param(hangs_at_once, {FaultKind.NOT_CONNECTED}, SHORT_S, id="says nothing"),
-        pytest.param(
-            closes_at_once, {FaultKind.NOT_CONNECTED, FaultKind.TLS_REFUSED}, LONG_S, id="closes"
-        ),
-        pytest.param(
-            resets_at_once, {FaultKind.NOT_CONNECTED, FaultKind.TLS_REFUSED}, LONG_S, id="resets"
-        ),
-    ],
-)  # fmt: skip
-async def test_to_a_port_that_speaks_no_tls_nothing_was_sent(
-    step: Step, kinds: set[FaultKind], timeout_s: float
-) -> None:
-    async with FaultServer(step) as server:
-        base_url = server.base_url.replace("http:", "https:")
-        await assert_never_sent(base_url, kinds, timeout_s)
-        assert server.requests == 0
-
-
-@pytest.mark.asyncio
-async def test_a_port_that_answers_tls_in_plain_http_refuses_it_and_nothing_was_sent() -> None:
-    async def answers_anything(visit: Visit) -> None:
-        await visit.reader.read(1)
-        await visit.send(b"HTTP/1.1 400 No TLS here\r\n\r\n")
-        visit.close()
-
-    async with FaultServer(answers_anything) as server:
-        base_url = server.base_url.replace("http:", "https:")
-        await assert_never_sent(base_url, {FaultKind.TLS_REFUSED}, LONG_S)
-        assert server.requests == 0
-
-
-@pytest.mark.asyncio
-async def test_to_a_server_with_a_certificate_that_nobody_trusts_nothing_was_sent(
-    untrusted: ssl.SSLContext,
-) -> None:
-    async with FaultServer(says(NO_CONTENT), tls=untrusted) as server:
-        await assert_never_sent(server.base_url, {FaultKind.TLS_REFUSED}, LONG_S)
-        assert server.requests == 0
-        # The server itself is sound: a client that trusts everyone is answered.
-        async with (
-            aiohttp.ClientSession() as session,
-            session.put(server.base_url, data=b"{}", ssl=False) as response,
-        ):
-            assert response.status == 204
-        assert server.requests == 1
 
 
 # --- what a person reads of it ----------------------------------------------------------------
