@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator
 from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, read_summary, until
 from tests.cli.meddling import run_ids, without_the_right_to_write_everywhere
 
@@ -178,30 +177,26 @@ def mode(path: Path) -> str:
     return oct(stat.S_IMODE(path.stat().st_mode))
 
 
-async def modes_under_way(desk: Desk, ca: Simulator, folder: Path) -> dict[str, str]:
-    """Return the modes of the journal's files while a run is under way, under umask 000."""
-    program = ["sh", "-c", 'umask 000; exec "$@"', "sh", *desk.command("send", "orders.csv")]
-    process = await desk.start(program=program)
-    await until(lambda: ca.books.requests)
-    modes = {path.name: mode(path) for path in folder.iterdir()}
-    assert (await ended(process)).code == 0
-    return modes
-
-
-async def test_what_a_journal_and_a_report_hold_is_its_owners_alone_whatever_the_umask(
+async def test_all_that_is_made_for_journal_and_report_is_its_owners_alone_whatever_the_umask(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.2, 0.2)) as (desk, ca):
         folder = tmp_path / "state" / "batch-resend"
         desk.environment["BATCH_RESEND_JOURNAL"] = str(folder / "journal.db")
         desk.write_list(40)
-        modes = await modes_under_way(desk, ca, folder)
-        assert mode(folder) == "0o700"
-        for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
-            assert modes[name] == "0o600"
-        assert mode(desk.report()) == "0o700"
-        assert {mode(path) for path in desk.report().iterdir()} == {"0o600"}
-        assert len(list(desk.report().iterdir())) == 5
+        program = ["sh", "-c", 'umask 000; exec "$@"', "sh", *desk.command("send", "orders.csv")]
+        process = await desk.start(program=program)
+        await until(lambda: ca.books.requests)
+        modes = {path.name: mode(path) for path in folder.iterdir()}
+        assert (await ended(process)).code == 0
+        report = desk.report()
+        assert modes == dict.fromkeys(
+            [f"journal.db{ending}" for ending in ("", "-wal", "-shm", ".lock", ".holder")], "0o600"
+        )
+        assert {mode(path) for path in report.iterdir()} == {"0o600"}
+        assert len(list(report.iterdir())) == 5
+        folders = (folder, folder.parent, report, report.parent)
+        assert {mode(path) for path in folders} == {"0o700"}
 
 
 # --- beside a run, and after one that died ------------------------------------------------------
@@ -356,28 +351,6 @@ async def test_a_journal_that_was_looked_at_while_read_only_can_be_written_once_
         sent = await run_bound_by_permissions(desk, "send", "orders.csv")
         assert sent.code == 0, sent.err
         assert set(ca.books.mails_per_order) == {"1", *numbers}
-
-
-async def test_the_lock_and_the_holders_note_are_their_owners_alone_whatever_the_umask(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.2, 0.2)) as (desk, ca):
-        folder = tmp_path / "state" / "batch-resend"
-        desk.environment["BATCH_RESEND_JOURNAL"] = str(folder / "journal.db")
-        desk.write_list(40)
-        modes = await modes_under_way(desk, ca, folder)
-        assert modes["journal.db.lock"] == modes["journal.db.holder"] == "0o600"
-
-
-async def test_every_folder_made_for_the_journal_or_the_report_is_its_owners_alone(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.2, 0.2)) as (desk, ca):
-        folder = tmp_path / "state" / "batch-resend"
-        desk.environment["BATCH_RESEND_JOURNAL"] = str(folder / "journal.db")
-        desk.write_list(3)
-        await modes_under_way(desk, ca, folder)
-        assert {mode(path) for path in (folder.parent, tmp_path / "reports")} == {"0o700"}
 
 
 async def test_a_run_that_was_killed_is_not_running_though_its_number_is_another_process_now(

@@ -1,7 +1,6 @@
 """What ends a run before its end: one clear line, the right exit code, and nothing sent."""
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from batch_resend.certcentral.simulator import FaultName, Simulator, SimulatorSettings
 from tests.cli.conftest import KEY, Desk, assert_adds_up, desk_with_ca, ended, until
+from tests.cli.terminal import answered_on_terminal
 
 pytestmark = pytest.mark.asyncio
 
@@ -220,22 +220,9 @@ async def test_a_ca_that_answers_with_a_redirect_is_not_followed(tmp_path: Path)
 async def test_a_declined_question_sends_nothing_and_leaves_no_run(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
-        ours, theirs = os.openpty()
-        process = await asyncio.create_subprocess_exec(
-            *desk.command("send", "orders.csv"),
-            cwd=tmp_path,
-            env=desk.environment | {"TERM": "dumb"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
-        os.write(ours, b"n\n")
-        assert await asyncio.wait_for(process.wait(), timeout=30) == 1
-        told = os.read(ours, 65536).decode()
-        os.close(ours)
+        code, told = await answered_on_terminal(desk, b"Send 3 requests now? [y/N]", b"n\n")
+        assert code == 1
         assert "3 to send" in told
-        assert "Send 3 requests now? [y/N]" in told
         assert "Nothing was sent." in told
         assert ca.books.requests == 0
         assert "No runs yet" in (await desk.run("runs")).out

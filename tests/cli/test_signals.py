@@ -1,13 +1,11 @@
 """Signals to a run, in whatever part of it, as a process of its own and as a container's first."""
 
 import asyncio
-import fcntl
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
-import termios
 import time
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +24,7 @@ from tests.cli.conftest import (
     until,
 )
 from tests.cli.meddling import draft_of, everything_acted_on, run_ids, write_long_list
+from tests.cli.terminal import answered_on_terminal
 
 pytestmark = pytest.mark.asyncio
 
@@ -97,27 +96,9 @@ async def test_ctrl_c_at_the_question_whether_to_send_ends_with_130_and_sends_no
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
-        ours, theirs = os.openpty()
-        process = await asyncio.create_subprocess_exec(
-            *desk.command("send", "orders.csv"),
-            cwd=tmp_path,
-            env=desk.environment | {"TERM": "dumb"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            # Only the terminal that controls a process makes a signal of a key.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(theirs)
-        told = b""
-        async with asyncio.timeout(30):
-            while b"Send 3 requests now? [y/N]" not in told:
-                told += await asyncio.to_thread(os.read, ours, 65_536)
-        os.write(ours, b"\x03")
-        assert await asyncio.wait_for(process.wait(), timeout=30) == 130
-        assert b"nothing more was sent" in await asyncio.to_thread(os.read, ours, 65_536)
-        os.close(ours)
+        code, told = await answered_on_terminal(desk, b"Send 3 requests now? [y/N]", b"\x03")
+        assert code == 130
+        assert "nothing more was sent" in told
         assert ca.books.requests == 0
         assert await run_ids(desk) == []
         assert not (tmp_path / "reports").exists()
