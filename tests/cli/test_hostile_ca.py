@@ -1,8 +1,8 @@
 """A CA on its worst day: a twentieth of 400 orders for every way to fail, at once.
 
-Only the 429s are fewer, and come late: each of them halves the windows, which then rise by a
-twentieth in every five seconds, and a run of many would take minutes. Until they come the windows
-are what holds the run up, so that it is seen to keep them.
+The 429s come late and together: each pause that one begins halves the windows, which then rise by a
+twentieth in every five seconds. Until they come the windows are what holds the run up, so that it
+is seen to keep them.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]
 
 ORDERS = 400
 WINDOWS = (Window(100, 1.0), Window(400, 5.0))
-FIRST_429 = 340  # the order; three have one
+LIMITED = range(341, 361)  # orders
 NOT_FOUND = b'{"errors":[{"code":"not_found|order","message":"No such order."}]}'
 BAD = b'{"errors":[{"code":"bad_request_format","message":"No."}]}'
 FATES: dict[str, Fate] = {
@@ -51,23 +51,27 @@ FATES: dict[str, Fate] = {
 # What fails stands between what is answered: five failures in a row would open the breaker, and
 # probes that fail by chance, one after another, would let the run take minutes.
 KINDS = (
-    "500", "400", "502", "late", "503", "closes unannounced", "429", "404", "resets before", "good",
-    "resets after", "good", "garbage", "good", "hangs", *["good"] * 5,
+    "500", "400", "502", "late", "503", "closes unannounced", "resets before", "404",
+    "resets after", "good", "garbage", "good", "hangs", *["good"] * 6,
 )  # fmt: skip
 IN_DOUBT = {"502", "resets before", "resets after", "garbage", "hangs"}
 REFUSED = {"400", "404"}
 
 
+def place_of(order: str) -> int:
+    """Return an order's place among those that meet no 429."""
+    number = int(order)
+    return number if number < LIMITED.start else number - len(LIMITED)
+
+
 def kind_of(order: str) -> str:
     """Return how an order's first request fares: a twentieth of all orders each."""
-    number = int(order)
-    kind = KINDS[number % len(KINDS)]
-    return "good" if kind == "429" and number < FIRST_429 else kind
+    return "429" if int(order) in LIMITED else KINDS[place_of(order) % len(KINDS)]
 
 
 def times_of(order: str) -> int:
     """Return how many of an order's requests fare so."""
-    twice = int(order) // len(KINDS) % 2 and kind_of(order) != "429"
+    twice = place_of(order) // len(KINDS) % 2 and kind_of(order) != "429"
     return 2 if twice else 1
 
 
@@ -96,7 +100,7 @@ async def sent_on_the_worst_day(
         assert "others use this key" in ended.err
     summary = desk.summary()
     assert_adds_up(summary)
-    assert summary["requests"]["rate_limited"] == 3
+    assert summary["requests"]["rate_limited"] == len(LIMITED)
     assert summary["back_pressure"]["pauses"] >= 1
     assert summary["back_pressure"]["lowest_share"] <= 0.5
     for window in WINDOWS:
@@ -104,6 +108,8 @@ async def sent_on_the_worst_day(
     assert ca.wrong == []
     assert ca.repeated == set(), "an acknowledged order was asked for again"
     found = {line["order_id"]: line for line in results(desk.report())}
+    kinds = Counter(map(kind_of, found))
+    assert [kinds[kind] for kind in FATES] == [ORDERS // 20] * len(FATES)
     assert summary["requests"]["attempts"] == sum(line["attempts"] for line in found.values())
     return ca, summary, found
 
