@@ -12,7 +12,8 @@ from html import unescape
 from pydantic import ValidationError
 
 from batch_resend.certcentral.contract import ErrorBody
-from batch_resend.model import Fault, FaultKind, Reply, Ruling, Verdict
+from batch_resend.explanations import explain
+from batch_resend.model import Fault, Reply, Ruling, Verdict
 
 MAX_MESSAGE = 500  # characters of what the CA says that are kept
 MAX_PAGE = 2_000  # characters of a page that are looked at: the patterns are not linear
@@ -93,29 +94,24 @@ def _of_an_order(code: str | None) -> bool:
 def remedy(verdict: Verdict, base_url: str) -> str:
     """Return what a person can do about a hopeless verdict."""
     said = f"HTTP {verdict.http_status}, {verdict.error_code or verdict.error_message}"
+    known = explain(verdict.http_status, verdict.error_code)
+    what_to_do = known.remedy if known else "Check --base-url or --region."
     if verdict.http_status == 401:
-        return (
-            f"the CA refused the API key ({said}). Check that it is whole, not revoked or expired, "
-            "and of the right region (--region us|eu)"
-        )
+        return f"the CA refused the API key ({said}). {what_to_do}"
     if verdict.http_status == 403:
         return (
-            f"the API key may not resend ({said}); none of the first orders was allowed. Give the "
-            "key the permission in CertCentral, or take one of the orders' division"
+            f"the API key may not resend ({said}); none of the first orders was allowed. "
+            f"{what_to_do}"
         )
     if verdict.http_status is not None and 300 <= verdict.http_status < 400:
         return (
             f"{base_url} answers with a redirect (HTTP {verdict.http_status} "
             f"{verdict.error_message}), which is not followed so that the key goes nowhere else. "
-            "Check --base-url or --region"
+            f"{what_to_do}"
         )
     if verdict.http_status is None:
-        own = ", or name the authority that vouches for it: --ca-file"
-        return (
-            f"{base_url} cannot be reached ({verdict.error_message}). Check --base-url"
-            f"{own if verdict.error_code == FaultKind.TLS_REFUSED else ''}"
-        )
-    return f"{base_url} is not the CA's API ({said}). Check --base-url or --region"
+        return f"{base_url} cannot be reached ({verdict.error_message}). {what_to_do}"
+    return f"{base_url} is not the CA's API ({said}). {what_to_do}"
 
 
 def _said(reply: Reply, key: str) -> tuple[str | None, str | None]:
