@@ -26,7 +26,7 @@ from batch_resend.errors import InputError, JournalError, UnknownRun
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Journal, JournalReader, Staging, open_journal
 from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
-from batch_resend.report import Summary, write_report
+from batch_resend.report import Presentation, Summary, write_report
 from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings, proxy_of_environment
 from batch_resend.windows import Window, dictated_time
@@ -114,7 +114,7 @@ class Batch:
             plan = await self._plan_of(plan.run, taken_up=plan.taken_up)
         self._has_sent = True
         limiter = await self._limiter()
-        recorder = await self._journal.start(plan.run, settings.windows)
+        recorder = await self._journal.start(plan.run, settings.windows, settings.told())
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
         async with open_certcentral(
             settings.base_url, settings.api_key, settings.timeout_s, self._clock, self._route
@@ -147,10 +147,14 @@ class Batch:
                     await self._note_end(plan.run, sender)
             work.result()
 
-    async def report(self, run: Run, folder: Path) -> Summary:
+    async def report(
+        self, run: Run, folder: Path, presentation: Presentation | None = None
+    ) -> Summary:
         """Write the report of a run into `folder`. Raises ReportError, JournalError."""
         reader = self._journal.reader
-        return await write_report(reader, await reader.run(run.id), folder)
+        return await write_report(
+            reader, await reader.run(run.id), folder, presentation or Presentation()
+        )
 
     @property
     def reader(self) -> JournalReader:

@@ -256,6 +256,7 @@ class Pause:
     """A time in which requests did not flow, because of the CA."""
 
     began_at: float
+    until_at: float  # when the next request is to leave
     reason: str
     share: float  # of the windows, that is ours from then on: below 1 after a 429
 
@@ -284,6 +285,7 @@ class Run:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    settings: Mapping[str, object] = field(default_factory=dict)  # of its last start; no secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,10 @@ class Settings(BaseModel):
     cooldown_s: Annotated[float, Field(ge=0)] = DEFAULT_COOLDOWN_S
     journal: Path = Field(default_factory=default_journal)
 
+    def told(self) -> dict[str, object]:
+        """Return what may be told of these settings: all but the key, as JSON has it."""
+        return self.model_dump(mode="json", exclude={"api_key", "windows", "base_url"})
+
     @field_validator("windows", mode="before")
     @classmethod
     def _windows_from_text(cls, value: Any) -> Any:

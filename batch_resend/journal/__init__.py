@@ -1,16 +1,25 @@
 """The run on disk: planned, attempted, finished."""
 
 from batch_resend.journal.database import held_by
+from batch_resend.journal.history import Event
 from batch_resend.journal.journal import Journal, open_journal, read_journal
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import Recorder
+from batch_resend.journal.standing import RATE_OVER_S, Standing
+from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason
 
 __all__ = [
+    "RATE_OVER_S",
+    "AnswerTimes",
+    "Event",
     "Journal",
     "JournalReader",
+    "PauseNote",
+    "Reason",
     "Recorder",
     "Staging",
+    "Standing",
     "held_by",
     "open_journal",
     "read_journal",

@@ -4,9 +4,10 @@ An attempt is written before its request leaves and its answer after; a request 
 did not live to see answered is therefore known, and in doubt.
 """
 
+import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,7 @@ _START = (
         stop_reason=null(),
         finished_at=null(),
         limits=bindparam("new_limits"),
+        settings=bindparam("new_settings"),
         started_at=func.coalesce(runs.c.started_at, bindparam("now")),
     )
 )
@@ -261,10 +263,20 @@ class Journal:
             if hold_doubts:
                 await connection.execute(_HOLD_DOUBTS, known)
 
-    async def start(self, run: Run, windows: Sequence[Window]) -> Recorder:
-        """Begin to send, or go on: return what attempts are recorded with."""
+    async def start(
+        self, run: Run, windows: Sequence[Window], settings: Mapping[str, object] | None = None
+    ) -> Recorder:
+        """Begin to send, or go on: return what attempts are recorded with.
+
+        `settings` are kept for whoever reads of the run later: no secret may be among them.
+        """
         now = self._clock()
-        started = {"of_run": run.number, "now": now, "new_limits": _limits_text(windows)}
+        started = {
+            "of_run": run.number,
+            "now": now,
+            "new_limits": _limits_text(windows),
+            "new_settings": json.dumps(settings or {}),
+        }
         start = {
             "run": run.number,
             "boot": self._clock.boot,

@@ -1,11 +1,13 @@
 """What the journal tells of runs, and what of them is left to send."""
 
+import json
 from collections.abc import AsyncIterator
 
 from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, select
 
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
+from batch_resend.journal.history import HistoryReader
 from batch_resend.journal.planning import decode_entries
 from batch_resend.journal.preview import PlanReader
 from batch_resend.journal.schema import (
@@ -17,6 +19,8 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
+from batch_resend.journal.standing import StandingReader
+from batch_resend.journal.statistics import StatisticsReader
 from batch_resend.model import Order, PlannedOrder, Ruling, Run, RunState
 
 _PAGE = 1_000
@@ -81,7 +85,7 @@ _RECENT_ENDS = (
 )
 
 
-class JournalReader(PlanReader):
+class JournalReader(PlanReader, StatisticsReader, StandingReader, HistoryReader):
     """Reads a journal through a connection that cannot write. One task at a time."""
 
     async def run(self, run_id: str) -> Run:
@@ -152,6 +156,7 @@ def _run(record: Record) -> Run:
         created_at=record.created_at,
         started_at=record.started_at,
         finished_at=record.finished_at,
+        settings=json.loads(record.settings),
     )
 
 

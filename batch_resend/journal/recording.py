@@ -33,6 +33,13 @@ END_PAUSE = (
 )
 
 
+_PROLONG = (
+    update(pauses)
+    .where(pauses.c.run == bindparam("of_run"), pauses.c.number == bindparam("of_number"))
+    .values(until_at=bindparam("new_until_at"))
+)
+
+
 class Recorder:
     """Writes down what happens to the orders of one run. All methods are durable on return."""
 
@@ -85,10 +92,16 @@ class Recorder:
             "run": self._run,
             "number": self._pauses,
             "began_at": pause.began_at,
+            "until_at": pause.until_at,
             "reason": pause.reason,
             "share": pause.share,
         }
         await self._writer.write((_PAUSE, values))
+
+    async def prolong_pause(self, until_at: float) -> None:
+        """Write down when the next request is to leave, the pause having gone on."""
+        values = {"of_run": self._run, "of_number": self._pauses, "new_until_at": until_at}
+        await self._writer.write((_PROLONG, values))
 
     async def flow_again(self, now: float) -> None:
         """Write down that requests flow again."""

@@ -5,7 +5,7 @@ Everything is streamed or counted by the database; nothing here holds a run in m
 
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from sqlalchemy import Executable, RowMapping, and_, bindparam, case, func, select
@@ -36,6 +36,8 @@ from batch_resend.model import (
 
 _STREAMED = {"yield_per": 5_000}
 
+Found = TypeVar("Found")
+
 
 def _times(ruling: Ruling) -> Any:
     return func.sum(case((attempts.c.ruling == ruling, 1), else_=0))
@@ -65,7 +67,7 @@ _BEYOND_THE_FIRST = (
     - case((requests.c.doubted_before, 0), else_=1)
 )
 _MAY_BE_DONE = case((requests.c.doubted_before, 1), else_=_DOUBTS) > 0
-_RESULTS = (
+RESULTS = (
     select(
         requests.c.number,
         requests.c.position,
@@ -118,14 +120,14 @@ _ROW_COLUMNS = (
     rows.c.raw,
 )
 _ROW_RESULTS = (
-    select(*_ROW_COLUMNS, _RESULTS)
+    select(*_ROW_COLUMNS, RESULTS)
     .select_from(rows)
-    .outerjoin(_RESULTS, _RESULTS.c.number == rows.c.request)
+    .outerjoin(RESULTS, RESULTS.c.number == rows.c.request)
     .where(rows.c.run == bindparam("of_run"))
 )
 _ROWS_IN_LIST_ORDER = _ROW_RESULTS.order_by(rows.c.seq)
-_ROWS_BY_REQUEST = _ROW_RESULTS.where(rows.c.request.is_not(None)).order_by(
-    _RESULTS.c.position, rows.c.seq
+ROWS_BY_REQUEST = _ROW_RESULTS.where(rows.c.request.is_not(None)).order_by(
+    RESULTS.c.position, rows.c.seq
 )
 REJECTED_ROWS = (
     select(*_ROW_COLUMNS)
@@ -143,13 +145,13 @@ _COUNT_OUTCOMES = (
     .group_by(outcomes.c.status)
 )
 _COUNT_RESULTS = select(
-    _RESULTS.c.status,
+    RESULTS.c.status,
     func.count().label("orders"),
-    func.sum(_RESULTS.c.attempts).label("attempts"),
-    func.sum(case((_RESULTS.c.attempts > 1, _RESULTS.c.attempts - 1), else_=0)).label("retries"),
-    func.sum(_RESULTS.c.rate_limited).label("rate_limited"),
-    func.sum(_RESULTS.c.possible_duplicates).label("possible_duplicates"),
-).group_by(_RESULTS.c.status)
+    func.sum(RESULTS.c.attempts).label("attempts"),
+    func.sum(case((RESULTS.c.attempts > 1, RESULTS.c.attempts - 1), else_=0)).label("retries"),
+    func.sum(RESULTS.c.rate_limited).label("rate_limited"),
+    func.sum(RESULTS.c.possible_duplicates).label("possible_duplicates"),
+).group_by(RESULTS.c.status)
 
 _PAUSED_UNTIL = func.coalesce(pauses.c.ended_at, runs.c.finished_at, pauses.c.began_at)
 _COUNT_PAUSES = (
@@ -224,7 +226,7 @@ class ResultReader:
 
     def rows_by_request(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rows that are part of a request, those of one request together."""
-        return self._stream(_ROWS_BY_REQUEST, row_result, of_run=run.number)
+        return self._stream(ROWS_BY_REQUEST, row_result, of_run=run.number)
 
     def rejected_rows(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rejected rows of a run, as the lists had them."""
@@ -239,8 +241,8 @@ class ResultReader:
         return found
 
     async def _stream(
-        self, statement: Executable, make: Callable[[Record], RowResult], **values: object
-    ) -> AsyncGenerator[RowResult, None]:
+        self, statement: Executable, make: Callable[[Record], Found], **values: object
+    ) -> AsyncGenerator[Found, None]:
         with journal_errors(self._path):
             async with self.connection.begin():
                 records = await self.connection.stream(

@@ -30,7 +30,7 @@ from sqlalchemy import (
     case,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -52,6 +52,7 @@ runs = Table(
     Column("stop_reason", Text),
     Column("limits", Text, nullable=False),  # windows, separated by blanks
     Column("plan_digest", LargeBinary),  # of all requests' digests, in canonical order
+    Column("settings", Text, nullable=False, server_default="{}"),  # of its last start, as JSON
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
@@ -148,6 +149,7 @@ pauses = Table(  # while requests did not flow, because of the CA
     Column("number", Integer, primary_key=True),  # from 1
     Column("began_at", Float, nullable=False),
     Column("ended_at", Float),  # NULL: until the run ended, or was cut off
+    Column("until_at", Float),  # when the next request is to leave
     Column("reason", Text, nullable=False),
     Column("share", Float, nullable=False),  # of the windows, that was ours from then on
     sqlite_with_rowid=False,
@@ -191,5 +193,9 @@ UPGRADES = {
         "CREATE TABLE pauses (run INTEGER NOT NULL, number INTEGER NOT NULL, "
         "began_at FLOAT NOT NULL, ended_at FLOAT, reason TEXT NOT NULL, share FLOAT NOT NULL, "
         "PRIMARY KEY (run, number)) WITHOUT ROWID",
+    ),
+    3: (
+        "ALTER TABLE runs ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE pauses ADD COLUMN until_at FLOAT",
     ),
 }

@@ -1,17 +1,26 @@
 """Outcomes -> what a person reads. Knows the journal, and nothing of sending."""
 
+from batch_resend.report.conclusion import NextStep, headline, in_words, next_steps
 from batch_resend.report.files import whole_file
+from batch_resend.report.page import Presentation
 from batch_resend.report.preview import Kind, Preview, make_preview
+from batch_resend.report.redaction import redacted
 from batch_resend.report.report import make_summary, write_report
 from batch_resend.report.summary import BackPressure, Summary
 
 __all__ = [
     "BackPressure",
     "Kind",
+    "NextStep",
+    "Presentation",
     "Preview",
     "Summary",
+    "headline",
+    "in_words",
     "make_preview",
     "make_summary",
+    "next_steps",
+    "redacted",
     "whole_file",
     "write_report",
 ]

@@ -9,6 +9,7 @@ from batch_resend.folders import make_private
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
 from batch_resend.report.files import whole_file
+from batch_resend.report.page import PLAIN, Presentation, make_page
 from batch_resend.report.summary import Summary, summarize
 from batch_resend.report.tables import (
     write_rejected,
@@ -18,7 +19,9 @@ from batch_resend.report.tables import (
 )
 
 
-async def write_report(reader: JournalReader, run: Run, folder: Path) -> Summary:
+async def write_report(
+    reader: JournalReader, run: Run, folder: Path, presentation: Presentation = PLAIN
+) -> Summary:
     """Write all files of a run's report into `folder`; return its summary. Raises ReportError.
 
     summary.json comes last: where it stands, the report is complete.
@@ -41,6 +44,9 @@ async def write_report(reader: JournalReader, run: Run, folder: Path) -> Summary
         async with aclosing(rows):
             with whole_file(folder / name) as file:
                 await write(rows, inputs, file)
+    page = await make_page(reader, run, summary, folder, presentation)
+    with whole_file(folder / "report.html") as file:
+        file.write(page)
     with whole_file(folder / "summary.json") as file:
         file.write(summary.model_dump_json(indent=2) + "\n")
     return summary

@@ -178,7 +178,7 @@ class Sender:
                 attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
                 await self.recorder.begin(attempt)
                 verdict = await self._request(tries, slot)
-                flowed = self.gate.flow
+                flowed, waited_until = self.gate.flow, self.gate.paused_until
                 advice = self._learn(passage, tries, verdict)
                 outcome = self._settled(tries, verdict)
                 pause = self._pause_begun(flowed, verdict)
@@ -186,6 +186,8 @@ class Sender:
                 await self.recorder.end(attempt, self.clock(), verdict, outcome)
                 if pause is not None:
                     await self.recorder.pause(pause)
+                elif self.gate.paused_until > waited_until:
+                    await self.recorder.prolong_pause(self._next_try_at())
                 if flows_again:
                     await self.recorder.flow_again(self.clock())
                 if outcome is not None:
@@ -236,7 +238,11 @@ class Sender:
                 "more again as time goes by",
                 " and ".join(map(str, windows)),
             )
-        return Pause(self.clock(), self.gate.reason or "", self.limiter.share)
+        return Pause(self.clock(), self._next_try_at(), self.gate.reason or "", self.limiter.share)
+
+    def _next_try_at(self) -> float:
+        """Return when a pause is over, by the time of day."""
+        return self.clock() + self.gate.paused_until - anyio.current_time()
 
     def _running_time(self) -> float:
         """Return the loop's time, less the pauses: they cost no order any of its own."""

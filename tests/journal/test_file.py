@@ -200,7 +200,7 @@ async def test_a_journal_of_a_newer_version_is_left_to_it(path: Path) -> None:
     assert f"newer batch-resend (schema {SCHEMA_VERSION + 1}" in said
 
 
-async def test_a_journal_of_the_version_before_is_brought_up_to_date_and_loses_nothing(
+async def test_a_journal_of_an_older_version_is_brought_up_to_date_and_loses_nothing(
     path: Path,
 ) -> None:
     clock = Clock()
@@ -211,7 +211,8 @@ async def test_a_journal_of_the_version_before_is_brought_up_to_date_and_loses_n
         database.executescript(
             "DROP INDEX attempts_by_end; ALTER TABLE attempts DROP COLUMN start;"
             "CREATE INDEX attempts_by_end ON attempts (ended_at);"
-            "DROP TABLE starts; DROP TABLE pauses; UPDATE batch_resend_schema SET version = 2"
+            "DROP TABLE starts; DROP TABLE pauses; ALTER TABLE runs DROP COLUMN settings;"
+            "UPDATE batch_resend_schema SET version = 2"
         )
     async with opened(path, clock) as journal:
         ends = await journal.reader.recent_ends(BASE_URL, NOON, clock)

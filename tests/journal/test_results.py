@@ -168,16 +168,16 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
     async with opened(path, clock) as journal:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, WINDOWS)
-        await recorder.pause(Pause(clock(), "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
         clock.now += 20
         await recorder.flow_again(clock())
         clock.now += 100
-        await recorder.pause(Pause(clock(), "the CA asks for fewer requests", 0.5))
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.5))
         clock.now += 7
         await journal.finish(run, RunState.INTERRUPTED, "a person said so")
         clock.now += 500
         again = await journal.start(run, WINDOWS)
-        await again.pause(Pause(clock(), "the CA asks for fewer requests", 0.25))
+        await again.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.25))
         await carry(again, clock, (await pending(journal.reader, run))[0], "204")
     clock.now += 500
     async with opened(path, clock) as journal:  # it was cut off a second into the last pause

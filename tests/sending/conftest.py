@@ -116,6 +116,9 @@ class Notebook(Recorder):
         assert pause.began_at == anyio.current_time() - self._commit_s, "that of its answer"
         await self._write("pause", 0, f"{pause.share:g} {pause.reason}")
 
+    async def prolong_pause(self, until_at: float) -> None:
+        assert until_at > anyio.current_time()
+
     async def flow_again(self, now: float) -> None:
         assert now == anyio.current_time()
         await self._write("flow again", 0, None)

@@ -13,7 +13,7 @@ from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books, crowded
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 
-BY_THE_CA = "the CA refused the API key (HTTP 401, invalid_api_key). Check that it is whole"
+BY_THE_CA = "the CA refused the API key (HTTP 401, invalid_api_key). Check that the key is whole"
 
 
 # --- whatever happens ---------------------------------------------------------------------

@@ -1,0 +1,86 @@
+"""What the journal tells of one order, over all runs."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from sqlalchemy import and_, bindparam, func, select
+
+from batch_resend.journal.planning import decode_entries
+from batch_resend.journal.results import ResultReader
+from batch_resend.journal.schema import Record, attempts, outcomes, requests, runs
+from batch_resend.model import Entry, OrderStatus, Ruling, RunState
+
+_HISTORY = (
+    select(
+        runs.c.id.label("run_id"),
+        runs.c.base_url,
+        requests.c.locale,
+        requests.c.entries,
+        attempts.c.attempt,
+        attempts.c.begun_at,
+        attempts.c.ended_at,
+        attempts.c.ruling,
+        func.coalesce(attempts.c.http_status, outcomes.c.http_status).label("http_status"),
+        func.coalesce(attempts.c.error_code, outcomes.c.error_code).label("error_code"),
+        func.coalesce(attempts.c.error_message, outcomes.c.error_message).label("message"),
+        outcomes.c.status,
+    )
+    .select_from(requests)
+    .join(runs, runs.c.number == requests.c.run)
+    .outerjoin(
+        attempts,
+        and_(attempts.c.run == requests.c.run, attempts.c.request == requests.c.number),
+    )
+    .outerjoin(
+        outcomes,
+        and_(outcomes.c.run == requests.c.run, outcomes.c.request == requests.c.number),
+    )
+    .where(
+        requests.c.order_id == bindparam("of_order"),
+        runs.c.state.not_in((RunState.PLANNING, RunState.PLANNED)),
+    )
+    .order_by(requests.c.run, requests.c.number, attempts.c.attempt)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One attempt for an order; or a run that made none for it, and why."""
+
+    run_id: str
+    base_url: str
+    locale: str | None
+    entries: tuple[Entry, ...]
+    attempt: int | None  # None: the run made none
+    begun_at: float | None
+    ended_at: float | None
+    ruling: Ruling | None  # None: no answer is recorded yet
+    http_status: int | None
+    error_code: str | None
+    message: str | None
+    outcome: OrderStatus | None  # of the order in that run; None: it has none yet
+
+
+class HistoryReader(ResultReader):
+    """Reads what was ever done for an order."""
+
+    def history(self, order_id: str) -> AsyncGenerator[Event, None]:
+        """Yield every attempt ever made for an order, over all runs, the oldest first."""
+        return self._stream(_HISTORY, _event, of_order=order_id)
+
+
+def _event(record: Record) -> Event:
+    return Event(
+        run_id=record.run_id,
+        base_url=record.base_url,
+        locale=record.locale,
+        entries=decode_entries(record.entries),
+        attempt=record.attempt,
+        begun_at=record.begun_at,
+        ended_at=record.ended_at,
+        ruling=Ruling(record.ruling) if record.ruling else None,
+        http_status=record.http_status,
+        error_code=record.error_code,
+        message=record.message,
+        outcome=OrderStatus(record.status) if record.status else None,
+    )

@@ -1,0 +1,162 @@
+"""What the journal tells of a run as a whole: its pace, its answers, what came of it, for charts.
+
+Everything is counted by the database; what may be of any number comes with a bound.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from sqlalchemy import Float, Integer, bindparam, case, cast, desc, func, select
+
+from batch_resend.journal.results import (
+    RESULTS,
+    ROWS_BY_REQUEST,
+    ResultReader,
+    row_result,
+)
+from batch_resend.journal.schema import attempts, pauses
+from batch_resend.model import OrderStatus, RowResult, Run
+
+SETTLED_WELL = (OrderStatus.SENT, OrderStatus.SKIPPED)
+
+_OF_RUN = attempts.c.run == bindparam("of_run")
+_SPAN = select(
+    func.min(attempts.c.begun_at).label("first_at"),
+    func.max(func.coalesce(attempts.c.ended_at, attempts.c.begun_at)).label("last_at"),
+).where(_OF_RUN)
+_STEP = cast(
+    (attempts.c.begun_at - bindparam("from_at", type_=Float)) / bindparam("step_s", type_=Float),
+    Integer,
+)
+_COUNT_BY_STEP = (
+    select(_STEP.label("step"), func.count().label("made"))
+    .where(_OF_RUN)
+    .group_by("step")
+    .order_by("step")
+)
+_ANSWERED = (_OF_RUN, attempts.c.http_status.is_not(None))
+_TOOK_S = attempts.c.ended_at - attempts.c.begun_at
+_COUNT_ANSWERS = select(func.count()).where(*_ANSWERED)
+_NTH_ANSWER = select(_TOOK_S).where(*_ANSWERED).order_by(_TOOK_S).limit(1)
+_PAUSES = select(pauses).where(pauses.c.run == bindparam("of_run")).order_by(pauses.c.number)
+_NOT_SENT = RESULTS.c.status.not_in(SETTLED_WELL)
+_REASONS = (
+    select(
+        RESULTS.c.status,
+        RESULTS.c.http_status,
+        RESULTS.c.error_code,
+        func.min(RESULTS.c.error_message).label("message"),
+        func.count().label("orders"),
+    )
+    .where(_NOT_SENT)
+    .group_by(RESULTS.c.status, RESULTS.c.http_status, RESULTS.c.error_code)
+    .order_by(desc("orders"), RESULTS.c.status, RESULTS.c.http_status, RESULTS.c.error_code)
+)
+_ROWS_NOT_SENT = ROWS_BY_REQUEST.where(_NOT_SENT)
+_ROWS_SKIPPED = ROWS_BY_REQUEST.where(RESULTS.c.status == OrderStatus.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTimes:
+    """How long answers took, in seconds, from when their attempts were written down."""
+
+    answers: int
+    median_s: float
+    p95_s: float
+    longest_s: float
+    counts: tuple[int, ...]  # up to each bound, the last one beyond all
+
+
+@dataclass(frozen=True, slots=True)
+class PauseNote:
+    """A pause of a run. Its end is that of the run where nothing else is known."""
+
+    began_at: float
+    ended_at: float | None
+    until_at: float | None
+    reason: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why orders were not sent: status, the last answer, and one of its messages."""
+
+    status: OrderStatus
+    http_status: int | None
+    error_code: str | None
+    message: str | None
+    orders: int
+
+
+class StatisticsReader(ResultReader):
+    """Reads what is told of a whole run."""
+
+    async def span(self, run: Run) -> tuple[float, float] | None:
+        """Return when the first attempt began and the last one ended; None without attempts."""
+        (found,) = await self._all(_SPAN, of_run=run.number)
+        return None if found.first_at is None else (found.first_at, found.last_at)
+
+    async def pace(self, run: Run, from_at: float, step_s: float) -> list[tuple[int, int]]:
+        """Return how many attempts began in which step of time, those with none left out."""
+        found = await self._all(_COUNT_BY_STEP, of_run=run.number, from_at=from_at, step_s=step_s)
+        return [(record.step, record.made) for record in found]
+
+    async def answer_times(self, run: Run, bounds_s: Sequence[float]) -> AnswerTimes | None:
+        """Return how long answers took, counted between ascending bounds; None without answers."""
+        answers = int((await self._all(_COUNT_ANSWERS, of_run=run.number))[0][0])
+        if not answers:
+            return None
+        between = case(
+            *((bound >= _TOOK_S, place) for place, bound in enumerate(bounds_s)),
+            else_=len(bounds_s),
+        ).label("place")
+        counted = select(between, func.count()).where(*_ANSWERED).group_by("place")
+        found = {record[0]: record[1] for record in await self._all(counted, of_run=run.number)}
+        return AnswerTimes(
+            answers,
+            await self._nth_answer_s(run, ceil(answers * 0.5)),
+            await self._nth_answer_s(run, ceil(answers * 0.95)),
+            await self._nth_answer_s(run, answers),
+            tuple(found.get(place, 0) for place in range(len(bounds_s) + 1)),
+        )
+
+    async def _nth_answer_s(self, run: Run, nth: int) -> float:
+        """Return how long the nth answer took, the quickest being the first."""
+        ((took_s,),) = await self._all(_NTH_ANSWER.offset(nth - 1), of_run=run.number)
+        return float(took_s)
+
+    async def pauses(self, run: Run, limit: int) -> list[PauseNote]:
+        """Return the pauses of a run, the first ones first."""
+        return [
+            PauseNote(
+                record.began_at,
+                record.ended_at or run.finished_at,
+                record.until_at,
+                record.reason,
+                record.share,
+            )
+            for record in await self._all(_PAUSES.limit(limit), of_run=run.number)
+        ]
+
+    async def reasons(self, run: Run, limit: int) -> list[Reason]:
+        """Return why orders were not sent, the most frequent first."""
+        return [
+            Reason(
+                OrderStatus(record.status),
+                record.http_status,
+                record.error_code,
+                record.message,
+                record.orders,
+            )
+            for record in await self._all(_REASONS.limit(limit), of_run=run.number)
+        ]
+
+    def rows_not_sent(self, run: Run) -> AsyncGenerator[RowResult, None]:
+        """Yield the rows of requests neither sent nor skipped, those of one request together."""
+        return self._stream(_ROWS_NOT_SENT, row_result, of_run=run.number)
+
+    def rows_skipped(self, run: Run) -> AsyncGenerator[RowResult, None]:
+        """Yield the rows of skipped requests, those of one request together."""
+        return self._stream(_ROWS_SKIPPED, row_result, of_run=run.number)

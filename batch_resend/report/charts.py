@@ -1,0 +1,116 @@
+"""The charts of the report, as SVG without style or script: the page's style sheet dresses them.
+
+pygal draws; it stands only here. Every chart has a table beside it on the page, so it is a picture
+to a screen reader, which is told the picture's text.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pygal
+from markupsafe import Markup
+from pygal.etree import etree
+
+from batch_resend.durations import format_duration
+from batch_resend.report.pace import Step
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_WIDTH = 760
+_COMMON: dict[str, Any] = {
+    "js": (),
+    "no_prefix": True,
+    "disable_xml_declaration": True,
+    "explicit_size": False,
+    "show_legend": False,
+    "margin": 4,
+    "width": _WIDTH,
+}
+_MANY_S = 600.0  # beyond it, a time axis counts minutes
+
+
+def outcome_chart(counts: Sequence[int], text: str) -> Markup:
+    """Return one bar of as many parts as there are counts, side by side in their order."""
+    chart = pygal.HorizontalStackedBar(
+        **_COMMON,
+        height=56,
+        spacing=0,
+        show_x_labels=False,
+        show_y_labels=False,
+        show_y_guides=False,
+        range=(0, sum(counts) or 1),
+    )
+    for place, count in enumerate(counts):
+        chart.add(str(place), count)
+    return _drawn(chart, "outcomes", text)
+
+
+def pace_chart(
+    steps: Sequence[Step], most: float | None, pauses: Sequence[tuple[float, float]], text: str
+) -> Markup:
+    """Return requests a minute over time, the most that the windows allow, and the pauses.
+
+    `pauses`: from when to when, in seconds since the first request.
+    """
+    lasted_s = max(steps[-1].to_s, *(end for _, end in pauses), 1.0) if steps else 1.0
+    unit_s = 60.0 if lasted_s > _MANY_S else 1.0
+    chart = pygal.XY(
+        **_COMMON,
+        height=260,
+        show_dots=False,
+        x_title="minutes" if unit_s > 1 else "seconds",
+        y_title="requests a minute",
+        include_x_axis=True,
+        xrange=(0, lasted_s / unit_s),
+    )
+    outline: list[tuple[float, float]] = []
+    for step in steps:
+        height = step.per_minute
+        outline += [(step.from_s / unit_s, height), (step.to_s / unit_s, height)]
+    ends = (outline[0][0], outline[-1][0]) if outline else (0.0, 0.0)
+    chart.add("made", [(ends[0], 0.0), *outline, (ends[1], 0.0)], fill=True)
+    chart.add("most", [(0, most), (lasted_s / unit_s, most)] if most is not None else [])
+    marks: list[tuple[float, float] | None] = []
+    for begin, end in pauses:
+        marks += [(begin / unit_s, 0.0), (end / unit_s, 0.0), None]
+    chart.add("pauses", marks)
+    return _drawn(chart, "pace", text)
+
+
+def answer_chart(counts: Sequence[tuple[str, int]], text: str) -> Markup:
+    """Return bars, one for a range of answer times."""
+    chart = pygal.Bar(**_COMMON, height=220, spacing=2, y_title="answers", x_label_rotation=30)
+    chart.x_labels = [label for label, _ in counts]
+    chart.add("answers", [count for _, count in counts])
+    return _drawn(chart, "answers", text)
+
+
+def answer_ranges(bounds_s: Sequence[float]) -> list[str]:
+    """Return the labels of the ranges that bounds make, the one beyond the last included."""
+    told = [f"{b * 1000:g} ms" if b < 1 else format_duration(b) for b in bounds_s]
+    return [*(f"up to {label}" for label in told), f"over {told[-1]}"]
+
+
+def _drawn(chart: Any, kind: str, text: str) -> Markup:
+    """Return a chart as an element of an HTML page."""
+    svg: Element = chart.render_tree()
+    svg.attrib.pop("id", None)
+    svg.set("class", f"chart {kind}")
+    svg.set("role", "img")
+    svg.set("aria-label", text)
+    for parent in list(svg.iter()):
+        for child in list(parent):
+            if _is_left_out(child):
+                parent.remove(child)
+    return Markup(etree.tostring(svg, encoding="unicode"))  # noqa: S704 # escaped by its writer
+
+
+def _is_left_out(element: Element) -> bool:
+    """Whether an element is none of the picture: scripts, styles, what a mouse would show."""
+    tag = element.tag if isinstance(element.tag, str) else ""
+    classes: Iterable[str] = element.get("class", "").split()
+    return (
+        not tag
+        or tag.removeprefix(_SVG) in ("defs", "title", "desc", "script", "style")
+        or bool({"tooltip-overlay", "text-overlay"} & set(classes))
+    )

@@ -1,0 +1,117 @@
+"""What a page lists of a run in full: orders not sent and rejected rows, to a bound."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from html import escape
+from typing import TypeVar
+
+from batch_resend.journal import JournalReader
+from batch_resend.model import InputNote, OrderStatus, Result, Run
+
+MOST_ORDERS = 5_000  # listed; the others are counted
+MOST_REJECTED = 1_000
+MOST_TEXT = 1_500_000  # characters of what is listed, as HTML, in each of both tables
+MOST_ENTRIES = 20  # of an order, and of its source lines
+MOST_OF_A_ROW = 1_000  # characters
+
+Listed = TypeVar("Listed")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """An order that was not sent."""
+
+    order_id: str
+    locale: str | None
+    status: OrderStatus
+    answer: str
+    message: str
+    entries: tuple[str, ...]  # address for domain
+    sources: tuple[str, ...]  # file, line
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRow:
+    """A rejected row."""
+
+    file: str
+    line: int
+    reason: str
+    raw: str
+
+
+async def list_orders(
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
+) -> list[ListedOrder]:
+    """Return the orders that were not sent, to a bound; those rightly skipped come last."""
+    return await _bounded(_orders(reader, run, inputs), MOST_ORDERS)
+
+
+async def list_rejected(
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
+) -> list[ListedRow]:
+    """Return the rejected rows, to a bound, as the lists had them."""
+    return await _bounded(_rejected(reader, run, inputs), MOST_REJECTED)
+
+
+async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[Listed]:
+    """Return the first of many, as many as fit the page."""
+    fitting: list[Listed] = []
+    room = MOST_TEXT
+    async with aclosing(listed):
+        async for one in listed:
+            room -= len(escape(str(one)))  # about what its HTML takes
+            if len(fitting) == most or room < 0:
+                break
+            fitting.append(one)
+    return fitting
+
+
+async def _orders(
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
+) -> AsyncGenerator[ListedOrder, None]:
+    """Yield an order for all its rows, which come together."""
+    for rows in (reader.rows_not_sent(run), reader.rows_skipped(run)):
+        result: Result | None = None
+        sources: list[str] = []
+        async with aclosing(rows):
+            async for row in rows:
+                if row.result is None:
+                    continue
+                if result is not None and row.result.number != result.number:
+                    yield _listed_order(result, sources)
+                    sources = []
+                result = row.result
+                sources.append(f"{inputs[row.input_ordinal].name}, line {row.line}")
+        if result is not None:
+            yield _listed_order(result, sources)
+
+
+async def _rejected(
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
+) -> AsyncGenerator[ListedRow, None]:
+    rows = reader.rejected_rows(run)
+    async with aclosing(rows):
+        async for row in rows:
+            raw = row.raw[:MOST_OF_A_ROW] + ("..." if len(row.raw) > MOST_OF_A_ROW else "")
+            yield ListedRow(inputs[row.input_ordinal].name, row.line, row.reason or "", raw)
+
+
+def _listed_order(result: Result, sources: Sequence[str]) -> ListedOrder:
+    answer = " ".join(str(word) for word in (result.http_status, result.error_code) if word)
+    return ListedOrder(
+        order_id=result.order_id,
+        locale=result.locale,
+        status=result.status,
+        answer=answer,
+        message=result.error_message or "",
+        entries=_cut([f"{entry.domain}: {entry.email}" for entry in result.entries]),
+        sources=_cut(sources),
+    )
+
+
+def _cut(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the first of many texts, and how many more there are."""
+    more = len(texts) - MOST_ENTRIES
+    return (*texts[:MOST_ENTRIES], *((f"and {more:,} more",) if more > 0 else ()))

@@ -1,0 +1,47 @@
+"use strict";
+// Sorting and filtering, for those who have JavaScript; without it the tables are all there.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0];
+  const rows = [...body.rows];
+  const order = new Intl.Collator("en", { numeric: true });
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const text = new Map(rows.map((row) => [row, row.cells[column].textContent]));
+      rows.sort((a, b) => (down ? -1 : 1) * order.compare(text.get(a), text.get(b)));
+      body.append(...rows);
+    });
+  });
+}
+for (const table of document.querySelectorAll("table.filterable")) {
+  const rows = [...table.tBodies[0].rows];
+  const label = document.createElement("label");
+  label.textContent = `Filter ${table.dataset.of} `;
+  const input = document.createElement("input");
+  input.type = "search";
+  input.placeholder = "order, domain, reason …";
+  label.append(input);
+  const told = document.createElement("output");
+  const controls = document.createElement("div");
+  controls.className = "controls";
+  controls.append(label, told);
+  table.closest(".wide").before(controls);
+  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const show = () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    rows.forEach((row, place) => {
+      row.hidden = !words.every((word) => texts[place].includes(word));
+      shown += !row.hidden;
+    });
+    told.textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+  };
+  input.addEventListener("input", show);
+  show();
+}

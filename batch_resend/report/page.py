@@ -1,0 +1,203 @@
+"""report.html: the run for whoever decides what to do next, or was not there.
+
+One file that asks nothing of anybody: styles, script and charts are in it, and its content
+security policy lets nothing else run or load. Whatever a list or a CA says is text.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from batch_resend.durations import format_duration, timestamp
+from batch_resend.explanations import Explanation, explain
+from batch_resend.journal import AnswerTimes, JournalReader, PauseNote, Reason
+from batch_resend.model import OrderStatus, Run
+from batch_resend.report.charts import answer_chart, answer_ranges, outcome_chart, pace_chart
+from batch_resend.report.conclusion import STATUS_MEANINGS, headline, in_words, next_steps
+from batch_resend.report.listing import list_orders, list_rejected
+from batch_resend.report.pace import Step, most_per_minute, step_length_s, steps_of
+from batch_resend.report.redaction import redacted
+from batch_resend.report.summary import Summary
+from batch_resend.version import __version__
+from batch_resend.windows import parse_windows
+
+MOST_REASONS = 50
+MOST_PAUSES = 200
+ANSWER_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How a report speaks to whom."""
+
+    flags: str = ""  # of the run's command line, that a next command needs as well
+    redact: bool = False  # mask e-mail addresses
+
+
+PLAIN = Presentation()
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why orders were not sent, and what is known of that."""
+
+    reason: Reason
+    known: Explanation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Requests over time."""
+
+    steps: Sequence[Step]
+    most: float | None  # a minute, that the windows allow over a step
+    from_at: float
+    chart: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How long answers took."""
+
+    times: AnswerTimes
+    ranges: Sequence[tuple[str, int]]
+    chart: Markup
+
+
+async def make_page(
+    reader: JournalReader, run: Run, summary: Summary, folder: Path, presentation: Presentation
+) -> str:
+    """Return the page of a run, all of it, in less than 5 MB."""
+    inputs = await reader.inputs(run)
+    pauses = await reader.pauses(run, MOST_PAUSES)
+    counts = [
+        (status, getattr(summary.orders, status), STATUS_MEANINGS[status]) for status in OrderStatus
+    ]
+    told = ", ".join(f"{in_words(status)} {count:,}" for status, count, _ in counts if count)
+    return (
+        _environment(presentation.redact)
+        .get_template("page.html")
+        .render(
+            run=run,
+            summary=summary,
+            headline=headline(summary),
+            next_steps=next_steps(summary, folder, presentation.flags),
+            counts=counts,
+            outcome_chart=outcome_chart([count for _, count, _ in counts], f"Outcomes: {told}"),
+            pace=await _pace(reader, run, pauses),
+            pauses=pauses,
+            answers=await _answers(reader, run),
+            reasons=[
+                Explained(reason, explain(reason.http_status, reason.error_code))
+                for reason in await reader.reasons(run, MOST_REASONS)
+            ],
+            orders=await list_orders(reader, run, inputs),
+            not_sent=summary.orders.total - summary.orders.sent,
+            rejected=await list_rejected(reader, run, inputs),
+            settings=_settings(run),
+            folder=folder,
+            version=__version__,
+            css=Markup(_asset("page.css")),  # noqa: S704 # ours
+            script=Markup(_asset("page.js")),  # noqa: S704 # ours
+            script_digest=b64encode(sha256(_asset("page.js").encode()).digest()).decode(),
+        )
+    )
+
+
+async def _pace(reader: JournalReader, run: Run, pauses: Sequence[PauseNote]) -> Pace | None:
+    span = await reader.span(run)
+    if span is None:
+        return None
+    from_at, lasted_s = span[0], span[1] - span[0]
+    windows = parse_windows(run.limits)
+    step_s = step_length_s(lasted_s, windows)
+    steps = steps_of(await reader.pace(run, from_at, step_s), step_s, lasted_s)
+    most = most_per_minute(step_s, windows)
+    highest = max(step.per_minute for step in steps)
+    allowed = f"the windows allow {most:,.0f}" if most is not None else "there is no limit"
+    text = (
+        f"Requests a minute over {format_duration(lasted_s)}: {highest:,.0f} at the most; "
+        f"{allowed}; {len(pauses)} pauses"
+    )
+    marks = [
+        (pause.began_at - from_at, (pause.ended_at or pause.began_at) - from_at) for pause in pauses
+    ]
+    return Pace(steps, most, from_at, pace_chart(steps, most, marks, text))
+
+
+async def _answers(reader: JournalReader, run: Run) -> Answers | None:
+    times = await reader.answer_times(run, ANSWER_BOUNDS_S)
+    if times is None:
+        return None
+    ranges = list(zip(answer_ranges(ANSWER_BOUNDS_S), times.counts, strict=True))
+    while len(ranges) > 1 and not ranges[0][1]:
+        ranges.pop(0)
+    while len(ranges) > 1 and not ranges[-1][1]:
+        ranges.pop()
+    text = f"{times.answers:,} answers; " + ", ".join(f"{label} {n:,}" for label, n in ranges)
+    return Answers(times, ranges, answer_chart(ranges, text))
+
+
+def _settings(run: Run) -> list[tuple[str, str]]:
+    """Return the settings of a run, by their options' names."""
+    told = [("base URL", run.base_url), ("limits", " and ".join(run.limits) or "none")]
+    told += [
+        (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
+        for name, value in run.settings.items()
+        if value is not None
+    ]
+    return told
+
+
+def _setting(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("_s") and isinstance(value, int | float):
+        return format_duration(value)
+    return str(value)
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("batch_resend.report") / name).read_text(encoding="utf-8")
+
+
+def visible(text: str) -> str:
+    """Return text in which what cannot be seen, or turns the direction of writing, is spelled."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@cache
+def _environment(redact: bool) -> Environment:
+    def shown(value: object) -> object:
+        """Return a value as the page shows it; what is markup, is ours."""
+        if isinstance(value, Markup) or not isinstance(value, str | Path):
+            return value
+        text = visible(str(value))
+        return redacted(text) if redact else text
+
+    environment = Environment(
+        loader=PackageLoader("batch_resend.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": lambda count: f"{count:,}",
+        "duration": format_duration,
+        "seconds": lambda s: f"{s * 1000:,.0f} ms" if s < 1 else f"{s:,.1f} s",
+        "time": lambda at: timestamp(at)[:19].replace("T", " ") + " UTC",
+        "words": in_words,
+    }
+    return environment
