@@ -137,7 +137,7 @@ class Batch:
             )
             work = asyncio.create_task(sender.run(reader.pending(plan.run), deliver))
             try:
-                yield Sending(sender, outcomes, plan.duration_s)
+                yield Sending(sender, outcomes, settings.windows)
             finally:
                 outcomes.close()
                 with anyio.CancelScope(shield=True):
@@ -209,11 +209,11 @@ class Sending:
         self,
         sender: Sender,
         outcomes: MemoryObjectReceiveStream[Outcome],
-        duration_s: float,
+        windows: Sequence[Window],
     ) -> None:
         self._sender = sender
         self._outcomes = outcomes
-        self.duration_s = duration_s  # what the windows dictate for all of it
+        self.windows = windows
 
     def __aiter__(self) -> AsyncIterator[Outcome]:
         return self._outcomes.__aiter__()
@@ -232,6 +232,11 @@ class Sending:
     def share(self) -> float:
         """What part of the windows is taken: all, 1, unless there was a 429 a while ago."""
         return self._sender.limiter.share
+
+    @property
+    def windows_full_for_s(self) -> float:
+        """How many seconds the windows let nothing leave; infinite: not before an answer comes."""
+        return self._sender.limiter.full_for_s
 
     @property
     def state(self) -> RunState:

@@ -3,6 +3,7 @@
 The CA's own are 1000 in 3 minutes and 100 in 5 seconds ("Rate limits", dev.digicert.com).
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,20 +51,55 @@ def parse_windows(texts: Sequence[str]) -> tuple[Window, ...]:
     return tuple(dict.fromkeys(Window.parse(word) for word in words))
 
 
+class Schedule:
+    """When each of many requests may leave at the earliest, and their answers come at once.
+
+    Requests let go together are one burst, so that the work grows with the number of bursts. It is
+    reckoned no further than anybody asked.
+    """
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self._full = [_Filling(window) for window in windows]
+        self._at: list[float] = []  # when a burst leaves
+        self._made: list[int] = []  # requests up to and including it
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether anything is dictated."""
+        return bool(self._full)
+
+    def time_of(self, request: int) -> float:
+        """Return the seconds from the first request to this one; the first is number 1."""
+        if request < 1 or not self._full:
+            return 0.0
+        while not self._made or self._made[-1] < request:
+            self._add_burst()
+        return self._at[bisect_left(self._made, request)]
+
+    def left_s(self, made: int, to_make: int, since_last_s: float) -> float:
+        """Return the seconds until the last of `to_make` requests may leave, `made` having left.
+
+        The last of those left `since_last_s` seconds ago; the schedule is gone on with from there.
+        """
+        ahead = self.time_of(made + to_make) - self.time_of(made)
+        return max(0.0, ahead - since_last_s)
+
+    def _add_burst(self) -> None:
+        now = self._at[-1] if self._at else 0.0
+        now = max(filling.free_at(now) for filling in self._full)
+        room = min(filling.room(now) for filling in self._full)
+        for filling in self._full:
+            filling.add(now, room)
+        self._at.append(now)
+        self._made.append((self._made[-1] if self._made else 0) + room)
+
+
 def dictated_time(requests: int, windows: Sequence[Window]) -> float:
     """Return the seconds from the first to the last of `requests`, each let go as soon as allowed.
 
-    The answers are taken to come at once. Requests let go together are counted as one burst, so
-    that the work grows with the number of bursts.
+    The answers are taken to come at once.
     """
-    now, left = 0.0, requests
-    full = [_Filling(window) for window in windows]
-    while left > (room := min((filling.room(now) for filling in full), default=left)):
-        left -= room
-        for filling in full:
-            filling.add(now, room)
-        now = max(filling.free_at(now) for filling in full)
-    return now
+    return Schedule(windows).time_of(requests)
 
 
 class _Filling:

@@ -14,6 +14,7 @@ from batch_resend.batch import make_plan, stage
 from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
     inputs_argument,
     limit_option,
@@ -33,7 +34,17 @@ from batch_resend.windows import Window
 REQUESTS_SHOWN = 3
 
 
-@click.command(epilog="Example: batch-resend check --out plan.jsonl orders.csv")
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "See what a list would send": "batch-resend check orders.csv",
+        "Write every request, as it would be sent": "batch-resend check --out plan.jsonl "
+        "orders.csv",
+        "For a program": "batch-resend check --format json orders.csv",
+    },
+    exit_codes=(ExitCode.NOT_ALL_SENT,),
+    see_also=("send", "simulate"),
+)
 @inputs_argument
 @list_options
 @limit_option

@@ -8,15 +8,26 @@ from batch_resend.errors import BatchResendError, JournalBusy
 class ExitCode(IntEnum):
     """How a command ended. An interrupted one ends with 128 and the signal's number."""
 
-    ALL_WELL = 0  # every order accepted, or rightly skipped
-    NOT_STARTED = 1  # unreadable input, no key, bad settings
-    WRONG_USAGE = 2  # the command line itself
-    NOT_ALL_SENT = 3  # finished, but a row was rejected or an order was not accepted
-    STOPPED = 4  # stopped early: key refused, CA gone for too long
-    JOURNAL_BUSY = 5  # another run holds the journal
+    ALL_WELL = 0
+    NOT_STARTED = 1
+    WRONG_USAGE = 2
+    NOT_ALL_SENT = 3
+    STOPPED = 4
+    JOURNAL_BUSY = 5
 
 
 SIGNAL_BASE = 128
+
+MEANINGS = {
+    ExitCode.ALL_WELL: "every order accepted, or rightly skipped",
+    ExitCode.NOT_STARTED: "could not start: unreadable input, no key, bad settings",
+    ExitCode.WRONG_USAGE: "wrong usage",
+    ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted",
+    ExitCode.STOPPED: "stopped early: key refused, wrong URL, CA gone for too long, journal not "
+    "writable",
+    ExitCode.JOURNAL_BUSY: "another run holds the journal",
+}
+SIGNALLED = ("129, 130, 143", "interrupted by SIGHUP, SIGINT, SIGTERM")
 
 
 def code_of_error(error: BatchResendError) -> ExitCode:

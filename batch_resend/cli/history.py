@@ -1,40 +1,103 @@
-"""`runs`, `show` and `report`: what the journal knows of earlier runs."""
+"""`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
 
+from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
 
 from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.options import journal_option, option
+from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.options import (
+    journal_option,
+    redact_option,
+    report_dir_option,
+    run_argument,
+)
 from batch_resend.cli.summary import show_summary
-from batch_resend.journal import held_by, read_journal
-from batch_resend.model import Run, RunState
-from batch_resend.report import Summary, make_summary, write_report
+from batch_resend.cli.tables import Record, format_option, show_records
+from batch_resend.durations import format_duration, timestamp
+from batch_resend.intake import order_number
+from batch_resend.journal import Event, held_by, read_journal
+from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.report import (
+    Presentation,
+    Summary,
+    in_words,
+    make_summary,
+    write_report,
+)
+
+_COUNTS = ("total", *OrderStatus)
+_RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
+_EVENT_COLUMNS = (
+    "run", "locale", "attempt", "begun_at", "took_s", "answer", "http_status", "error_code",
+    "error_message", "outcome", "entries", "base_url",
+)  # fmt: skip
 
 
-@click.command()
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "All runs, for people": "batch-resend runs",
+        "For a spreadsheet": "batch-resend runs --format csv",
+    },
+    see_also=("show", "watch"),
+)
+@format_option
 @journal_option
-def runs(journal: Path) -> int:
+def runs(journal: Path, form: str) -> int:
     """List all runs, the newest first."""
 
-    async def states_and_summaries() -> list[tuple[str, Summary]]:
+    async def found() -> list[Record]:
         async with read_journal(journal) as reader:
             return [
-                (_state(run, journal), await make_summary(reader, run))
+                _run_record(await make_summary(reader, run), _state(run, journal))
                 for run in await reader.runs()
             ]
 
-    found = anyio.run(states_and_summaries)
-    if not found:
+    records = anyio.run(found)
+    if not records and form == "table":
         click.echo("No runs yet.")
-    for state, summary in found:
-        orders = summary.orders
-        click.echo(
-            f"{summary.run_id}  {state:<11}  {orders.total:>9,} requests: {orders.sent:,} sent, "
-            f"{orders.skipped:,} skipped  {', '.join(note.path for note in summary.inputs)}"
-        )
+        return ExitCode.ALL_WELL
+    show_records(records, _RUN_COLUMNS, form, _RUN_TABLE)
     return ExitCode.ALL_WELL
+
+
+def _run_record(summary: Summary, state: str) -> Record:
+    return {
+        "run": summary.run_id,
+        "state": state,
+        "started_at": summary.started_at,
+        "elapsed_s": summary.elapsed_s,
+        **{name: getattr(summary.orders, name) for name in _COUNTS},
+        "attempts": summary.requests.attempts,
+        "inputs": [note.path for note in summary.inputs],
+    }
+
+
+def _others(record: Record) -> str:
+    """Return what became of the orders of a run that were not sent."""
+    counts = [(s, record[s]) for s in OrderStatus if s is not OrderStatus.SENT]
+    return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
+
+
+_RUN_TABLE: dict[str, Callable[[Any], str]] = {
+    "run": lambda run: run["run"],
+    "state": lambda run: run["state"],
+    "started (UTC)": lambda run: _minute(run["started_at"]) or "never",
+    "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
+    "orders": lambda run: f"{run['total']:,}",
+    "sent": lambda run: f"{run[OrderStatus.SENT]:,}",
+    "not sent": _others,
+    "lists": lambda run: ", ".join(run["inputs"]),
+}
+
+
+def _minute(time: str | None) -> str:
+    return (time or "")[:16].replace("T", " ")
 
 
 def _state(run: Run, journal: Path) -> str:
@@ -45,12 +108,20 @@ def _state(run: Run, journal: Path) -> str:
     return f"running ({holder})" if holder else RunState.INTERRUPTED.value
 
 
-@click.command()
-@click.argument("run_id", metavar="RUN")
-@click.option("--json", "as_json", is_flag=True, help="As summary.json has it.")
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "A run in numbers": "batch-resend show 20261123-211952-753e",
+        "For a program, as summary.json has it": "batch-resend show --format json "
+        "20261123-211952-753e",
+    },
+    see_also=("runs", "report"),
+)
+@run_argument(required=True)
+@format_option
 @journal_option
-def show(run_id: str, as_json: bool, journal: Path) -> int:
-    """Show one run: its inputs, counts and reasons."""
+def show(run_id: str, form: str, journal: Path) -> int:
+    """Show one run: its inputs, counts and reasons. As JSON it is as summary.json has it."""
 
     async def state_and_summary() -> tuple[str, Summary]:
         async with read_journal(journal) as reader:
@@ -58,46 +129,129 @@ def show(run_id: str, as_json: bool, journal: Path) -> int:
             return _state(run, journal), await make_summary(reader, run)
 
     state, found = anyio.run(state_and_summary)
-    click.echo(found.model_dump_json(indent=2) if as_json else _described(found, state))
+    if form == "json":
+        click.echo(found.model_dump_json(indent=2))
+    else:
+        show_records(_facts(found, state), ("fact", "value"), form, _FACT_TABLE)
     return ExitCode.ALL_WELL
 
 
-def _described(summary: Summary, state: str) -> str:
-    orders, rows, requests = (
-        ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts)
-        for counts in (summary.orders, summary.rows, summary.requests)
-    )
-    lines = [
-        f"run       {summary.run_id}, {state}",
-        f"why       {summary.stop_reason}" if summary.stop_reason else "",
-        f"started   {summary.started_at or 'never'}",
-        f"finished  {summary.finished_at or 'not yet'}",
-        f"CA        {summary.base_url}",
-        f"limits    {' and '.join(summary.limits) or 'none'}",
-        *(f"input     {note.path}: {note.rows:,} rows" for note in summary.inputs),
-        f"rows      {rows}",
-        f"orders    {orders}",
-        f"requests  {requests}",
+_FACT_TABLE: dict[str, Callable[[Any], str]] = {
+    "fact": lambda fact: fact["fact"],
+    "value": lambda fact: str(fact["value"]),
+}
+
+
+def _facts(summary: Summary, state: str) -> list[Record]:
+    """Return a run as facts and their values."""
+    facts: list[tuple[str, object]] = [
+        ("run", summary.run_id),
+        ("state", state),
+        ("why", summary.stop_reason or ""),
+        ("started", summary.started_at or "never"),
+        ("finished", summary.finished_at or "not yet"),
+        ("CA", summary.base_url),
+        ("limits", " and ".join(summary.limits) or "none"),
+        *(("input", f"{note.path}: {note.rows:,} rows") for note in summary.inputs),
     ]
-    return "\n".join(line for line in lines if line)
+    for group in ("rows", "orders", "requests", "back_pressure"):
+        counts = getattr(summary, group)
+        facts += [(f"{in_words(group)}, {in_words(name)}", count) for name, count in counts]
+    return [{"fact": name, "value": value} for name, value in facts if value != ""]
 
 
-@click.command()
-@click.argument("run_id", metavar="RUN")
-@journal_option
-@option(
-    "--report-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    show_default="reports/RUN_ID",
-    help="Where the report goes.",
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "What was ever done for an order": "batch-resend history 100200301",
+    },
+    see_also=("runs",),
 )
-def report(run_id: str, journal: Path, report_dir: Path | None) -> int:
+@click.argument("order_id", metavar="ORDER_ID")
+@format_option
+@journal_option
+def history(order_id: str, form: str, journal: Path) -> int:
+    """Show every attempt ever made for an order, over all runs.
+
+    A run that made none has one line, which says why.
+    """
+    try:
+        order_id = order_number(order_id)
+    except ValueError as error:
+        raise click.UsageError(f"ORDER_ID: {error}") from None
+
+    async def found() -> list[Record]:
+        async with read_journal(journal) as reader, aclosing(reader.history(order_id)) as events:
+            return [_event_record(event) async for event in events]
+
+    records = anyio.run(found)
+    if not records and form == "table":
+        click.echo(f"The journal knows nothing of order {order_id}.")
+        return ExitCode.ALL_WELL
+    show_records(records, _EVENT_COLUMNS, form, _EVENT_TABLE)
+    return ExitCode.ALL_WELL
+
+
+def _event_record(event: Event) -> Record:
+    """Return an event as programs read it."""
+    took_s = None
+    if event.begun_at is not None and event.ended_at is not None:
+        took_s = round(event.ended_at - event.begun_at, 3)
+    answer = None
+    if event.attempt is not None:
+        answer = event.ruling or "none yet"
+    return {
+        "run": event.run_id,
+        "locale": event.locale,
+        "attempt": event.attempt,
+        "begun_at": None if event.begun_at is None else timestamp(event.begun_at),
+        "took_s": took_s,
+        "answer": answer,
+        "http_status": event.http_status,
+        "error_code": event.error_code,
+        "error_message": event.message,
+        "outcome": event.outcome or OrderStatus.NOT_ATTEMPTED,
+        "entries": [f"{entry.domain}: {entry.email}" for entry in event.entries],
+        "base_url": event.base_url,
+    }
+
+
+_EVENT_TABLE: dict[str, Callable[[Any], str]] = {
+    "run": lambda event: event["run"],
+    "attempt": lambda event: "none" if event["attempt"] is None else str(event["attempt"]),
+    "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
+    "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",
+    "answer": lambda event: " ".join(
+        str(word)
+        for word in (in_words(event["answer"] or ""), event["http_status"], event["error_code"])
+        if word
+    ),
+    "said": lambda event: event["error_message"] or "",
+    "outcome": lambda event: in_words(event["outcome"]),
+    "mails": lambda event: ", ".join(event["entries"]) or "all domains that wait",
+}
+
+
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "For others, without addresses": "batch-resend report --redact --report-dir for-the-boss "
+        "20261123-211952-753e",
+    },
+    see_also=("show",),
+)
+@run_argument(required=True)
+@journal_option
+@report_dir_option
+@redact_option
+def report(run_id: str, journal: Path, report_dir: Path | None, redact: bool) -> int:
     """Write a run's report again, from the journal alone."""
     folder = report_dir or Path("reports") / run_id
 
     async def written() -> Summary:
         async with read_journal(journal) as reader:
-            return await write_report(reader, await reader.run(run_id), folder)
+            run = await reader.run(run_id)
+            return await write_report(reader, run, folder, Presentation(redact=redact))
 
     show_summary(anyio.run(written), folder, "")
     return ExitCode.ALL_WELL

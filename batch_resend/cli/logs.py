@@ -1,16 +1,28 @@
-"""Logs, on standard error: for a person or as JSON, one event a line."""
+"""Logs, on standard error and in a file: for a person or as JSON, one event a line.
+
+An event has a short text and its particulars beside it (order, attempt, what the CA said); the run
+that it is part of is added here.
+"""
 
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from batch_resend.errors import SettingsError
+from batch_resend.report import redacted
 
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is at the moment: a progress bar puts itself in its place."""
+    """Writes to what sys.stderr is at the moment: a live view puts itself in its place."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -20,35 +32,83 @@ class _StandardError(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-def set_up_logs(verbosity: int, log_format: str) -> None:
-    """Send this package's logs to standard error: -1 only errors, 0 the usual, 1 every attempt."""
-    rendering: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+class _LogFile(logging.StreamHandler[TextIO]):
+    """Appends to a file that only its owner may read. One that fails ends no run."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise SettingsError(f"--log-file {path}: {error.strerror}") from None
+        super().__init__(os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace"))
+        self._path = path
+        self._has_failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say once that lines are missing; the journal has what matters."""
+        if not self._has_failed:
+            self._has_failed = True
+            error = sys.exc_info()[1]
+            logging.getLogger(__name__).warning("--log-file %s: %s", self._path, error)
+
+
+def set_up_logs(
+    verbosity: int, log_format: str, file: Path | None = None, *, redact: bool = False
+) -> None:
+    """Send this package's logs to standard error: -1 only errors, 0 the usual, 1 every attempt.
+
+    A file takes all of them. Raises SettingsError where it cannot be opened.
+    """
+    handlers: list[logging.Handler] = [_StandardError()]
+    handlers[0].setLevel(LEVELS[max(-1, min(verbosity, 1))])
+    handlers[0].setFormatter(_formatter(log_format, redact, colors=sys.stderr.isatty()))
+    if file is not None:
+        handlers.append(_LogFile(file))
+        handlers[1].setFormatter(_formatter(log_format, redact, colors=False))
+    logger = logging.getLogger("batch_resend")
+    logger.handlers = handlers
+    logger.setLevel(logging.DEBUG if file else handlers[0].level)
+    logger.propagate = False
+
+
+@contextmanager
+def told_of_run(run_id: str) -> Iterator[None]:
+    """Have all events in a block, and in tasks begun there, name the run they are part of."""
+    with structlog.contextvars.bound_contextvars(run_id=run_id):
+        yield
+
+
+def _formatter(log_format: str, redact: bool, *, colors: bool) -> logging.Formatter:
+    rendering: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
         if log_format == "json"
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
-                pad_event_to=0,
-                # The usual one shows the variables of every frame: the key is one.
-                exception_formatter=structlog.dev.plain_traceback,
-            )
-        ]
-    )
-    handler = _StandardError()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[
-                structlog.stdlib.add_log_level,
-                structlog.stdlib.ExtraAdder(),
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-            ],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *rendering,
-            ],
+        # NO_COLOR: any value but none asks for it (no-color.org)
+        else structlog.dev.ConsoleRenderer(
+            colors=colors and not os.environ.get("NO_COLOR"), pad_event_to=0, sort_keys=False
         )
     )
-    logger = logging.getLogger("batch_resend")
-    logger.handlers = [handler]
-    logger.setLevel(LEVELS[max(-1, min(verbosity, 1))])
-    logger.propagate = False
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            # As plain text: a console's own would show the variables of every frame, the key too.
+            structlog.processors.format_exc_info,
+            _without_nothing,
+            *([_redacted] if redact else []),
+            rendering,
+        ],
+    )
+
+
+def _without_nothing(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Leave out what there is nothing to say of."""
+    return {name: value for name, value in event.items() if value is not None}
+
+
+def _redacted(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    return {n: redacted(value) if isinstance(value, str) else value for n, value in event.items()}

@@ -11,19 +11,28 @@ import click
 from platformdirs import user_config_path
 
 from batch_resend.cli.check import check
+from batch_resend.cli.completion import completion
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
-from batch_resend.cli.history import report, runs, show
+from batch_resend.cli.history import history, report, runs, show
 from batch_resend.cli.interruption import Interrupted
+from batch_resend.cli.manual import ManualGroup
 from batch_resend.cli.options import read_config
 from batch_resend.cli.send import resume, send
 from batch_resend.cli.simulate import simulate
+from batch_resend.cli.watch import watch
 from batch_resend.errors import BatchResendError
 from batch_resend.version import __version__
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: batch-resend check orders.csv && batch-resend send orders.csv",
+    cls=ManualGroup,
+    examples={
+        "See what a list would send": "batch-resend check orders.csv",
+        "Rehearse it; this mails nobody": "batch-resend simulate -- batch-resend send orders.csv",
+        "Send it": "batch-resend send --api-key-file key.txt orders.csv",
+    },
+    exit_codes=(ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY),
 )
 @click.version_option(__version__, prog_name="batch-resend")
 @click.option(
@@ -46,7 +55,7 @@ def cli(context: click.Context, config: Path | None) -> None:
         context.default_map = read_config(path, cli.commands.values())
 
 
-for command in (send, check, simulate, resume, runs, show, report):
+for command in (send, check, simulate, resume, watch, runs, show, history, report, completion):
     cli.add_command(command)
 
 

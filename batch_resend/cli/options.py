@@ -12,7 +12,10 @@ from typing import Any, TypeVar
 
 import click
 
+from batch_resend.alarm import Alarm, checked_url
+from batch_resend.cli.completion import complete_run
 from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE, read_key
+from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.values import DURATION, MappingType, ShareType
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
@@ -32,21 +35,35 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def option(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
     """Return a click option that is also an environment variable."""
     variable = "BATCH_RESEND_" + name.removeprefix("--").replace("-", "_").upper()
-    return click.option(name, *more, envvar=variable, show_envvar=False, **how)
+    return click.option(name, *more, cls=ManualOption, envvar=variable, show_envvar=False, **how)
 
 
-def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """Return one decorator for several options, listed in this order."""
+def together(section: str, *options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return one decorator for several options, listed in this order under this heading."""
 
     def decorate(command: Command) -> Command:
+        before = len(getattr(command, "__click_params__", ()))
         for add in reversed(options):
             command = add(command)
+        for param in getattr(command, "__click_params__", ())[before:]:
+            param.section = section
         return command
 
     return decorate
 
 
 inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+
+
+def run_argument(*, required: bool) -> Callable[[Command], Command]:
+    """Return the argument that names a run, which a shell completes from the journal."""
+    return click.argument(
+        "run_id",
+        metavar="RUN" if required else "[RUN]",
+        required=required,
+        shell_complete=complete_run,
+    )
+
 
 journal_option = option(
     "--journal",
@@ -56,7 +73,21 @@ journal_option = option(
     help="The journal file.",
 )
 
+report_dir_option = option(
+    "--report-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="reports/RUN_ID",
+    help="Where the report goes.",
+)
+
+redact_option = option(
+    "--redact",
+    is_flag=True,
+    help="Mask e-mail addresses in logs and in report.html.",
+)
+
 list_options = together(
+    "How lists are read",
     option(
         "--map",
         "mapping",
@@ -88,17 +119,21 @@ list_options = together(
     ),
 )
 
-limit_option = option(
-    "--limit",
-    "limits",
-    metavar="N/W",
-    multiple=True,
-    default=tuple(str(window) for window in CA_WINDOWS),
-    show_default="1000/3m and 100/5s",
-    help="At most N requests in any W; repeatable, all are kept. none: no limit.",
+limit_option = together(
+    "The CA's limits",
+    option(
+        "--limit",
+        "limits",
+        metavar="N/W",
+        multiple=True,
+        default=tuple(str(window) for window in CA_WINDOWS),
+        show_default="1000/3m and 100/5s",
+        help="At most N requests in any W; repeatable, all are kept. none: no limit.",
+    ),
 )
 
-send_options = together(
+ca_options = together(
+    "The CA",
     option(
         "--api-key-file",
         type=click.Path(path_type=Path),
@@ -137,6 +172,10 @@ send_options = together(
         show_default=True,
         help="For one request.",
     ),
+)
+
+retry_options = together(
+    "Trying again",
     option("--max-attempts", type=int, default=6, show_default=True, help="For one order."),
     option("--max-elapsed", type=DURATION, default="1h", show_default=True, help="For one order."),
     option(
@@ -161,17 +200,41 @@ send_options = together(
         help="How long an acknowledged request is not repeated.",
     ),
     option("--again", is_flag=True, help="Repeat acknowledged requests: a cooldown of 0."),
+)
+
+report_options = together(
+    "Journal and report",
     journal_option,
-    option(
-        "--report-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        show_default="reports/RUN_ID",
-        help="Where the report goes.",
-    ),
+    report_dir_option,
+    redact_option,
+)
+
+asking_options = together(
+    "When not to send",
     option("--yes", is_flag=True, help="Don't ask before sending (asked only on a terminal)."),
 )
 
+alarm_options = together(
+    "Whom to tell",
+    option(
+        "--notify-url",
+        metavar="URL",
+        help="Where the summary is posted as JSON at the end, such as a Slack webhook.",
+    ),
+    option(
+        "--ping-url",
+        metavar="URL",
+        help="A watchdog's, as healthchecks.io has them: URL/start, then URL or URL/fail.",
+    ),
+    option(
+        "--metrics-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Metrics of the run for Prometheus' textfile collector: NAME.prom.",
+    ),
+)
+
 hold_back_options = together(
+    "When not to send",
     option("--strict", is_flag=True, help="Send nothing if any row is rejected."),
     option(
         "--max-rejected",
@@ -184,13 +247,24 @@ hold_back_options = together(
 )
 
 log_options = together(
-    click.option("-q", "--quiet", is_flag=True, envvar="BATCH_RESEND_QUIET",
-                 help="Only the summary and errors."),
-    click.option("-v", "--verbose", is_flag=True, envvar="BATCH_RESEND_VERBOSE",
-                 help="Every attempt."),
+    "What is shown",
+    option("--quiet", "-q", is_flag=True, help="Only the summary and errors."),
+    option("--verbose", "-v", is_flag=True, help="Every attempt."),
     option("--log-format", type=click.Choice(["text", "json"]), default="text",
            show_default=True, help="How log lines look."),
+    option("--log-file", type=click.Path(dir_okay=False, path_type=Path),
+           help="Append all of the log here, every attempt too, whatever -q and -v say."),
 )  # fmt: skip
+
+
+def send_options(command: Command) -> Command:
+    """Add what all commands that send have in common."""
+    for add in (
+        log_options, alarm_options, report_options, retry_options, ca_options, limit_option,
+        asking_options,
+    ):  # fmt: skip
+        command = add(command)
+    return command
 
 
 def reading_of(options: dict[str, Any]) -> Reading:
@@ -208,6 +282,17 @@ def reading_of(options: dict[str, Any]) -> Reading:
         )
     except SettingsError as error:
         raise SettingsError(f"--{error}") from None
+
+
+def alarm_of(options: dict[str, Any]) -> Alarm:
+    """Return who is told how a command ends. Raises SettingsError."""
+    notify_url, ping_url = options["notify_url"], options["ping_url"]
+    return Alarm(
+        notify_url=checked_url("--notify-url", notify_url) if notify_url else None,
+        ping_url=checked_url("--ping-url", ping_url) if ping_url else None,
+        metrics_file=options["metrics_file"],
+        trust_env=options["trust_env"],
+    )
 
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:

@@ -1,11 +1,12 @@
 """The plan, before anything is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 import click
 
+from batch_resend.cli.terminal import show_pairs
 from batch_resend.durations import format_duration
 from batch_resend.report import Kind, Preview
 
@@ -26,37 +27,28 @@ WHEN_CHECKING_CLOSELY = Closeness(10_000, "mend these first", "see to these firs
 
 def show_plan(preview: Preview, to: TextIO, closeness: Closeness) -> None:
     """Print what a run is about to do."""
+    show_pairs("Plan", list(_pairs(preview)), to)
+    _show_kinds("Rejected", "row", preview.rejected, to, closeness.other_rows)
+    _show_kinds("Worth a look", "order", preview.warnings, to, closeness.other_orders)
 
-    def say(label: str, text: str) -> None:
-        click.echo(f"  {label:<9} {text}", file=to)
 
+def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     rows = preview.rows
-    click.echo("Plan", file=to)
     for read in preview.inputs:
-        say("list", f"{read.path}: {read.form}, {read.rows:,} rows")
-    say(
+        yield "list", f"{read.path}: {read.form}, {read.rows:,} rows"
+    yield (
         "rows",
         f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
         f"{rows.rejected:,} rejected",
     )
-    say(
+    yield (
         "requests",
         f"{preview.requests:,} for {preview.orders:,} orders (one an order and language), "
         f"{preview.to_send:,} to send",
     )
-    for skip in preview.skipped:
-        say("skipped", f"{skip.count:,}: {skip.text}")
-    if preview.skipped_otherwise:
-        say("skipped", f"{preview.skipped_otherwise:,}: for other reasons")
-    if preview.skipped:
-        say("", "--all-statuses sends those too")
-    if preview.cooling_down:
-        say(
-            "skipped",
-            f"{preview.cooling_down:,} acknowledged within the cooldown; --again sends them again",
-        )
+    yield from _skipped(preview)
     if preview.held:
-        say(
+        yield (
             "in doubt",
             f"{preview.held:,} may have been mailed before; --in-doubt retry sends them again",
         )
@@ -65,17 +57,29 @@ def show_plan(preview: Preview, to: TextIO, closeness: Closeness) -> None:
         if others := preview.recipient_domains - len(shown):
             mails = preview.mails - sum(one.count for one in preview.recipients)
             shown.append(f"{others:,} other domains {mails:,}")
-        say("mails to", ", ".join(shown))
+        yield "mails to", ", ".join(shown)
     if preview.without_addresses:
-        say(
+        yield (
             "",
             f"{preview.without_addresses:,} without addresses: the CA mails all domains of the "
             "order that wait",
         )
     limits = " and ".join(preview.limits) or "no limit"
-    say("time", f"{format_duration(preview.duration_s)} at the least, within {limits}")
-    _show_kinds("Rejected", "row", preview.rejected, to, closeness.other_rows)
-    _show_kinds("Worth a look", "order", preview.warnings, to, closeness.other_orders)
+    yield "time", f"{format_duration(preview.duration_s)} at the least, within {limits}"
+
+
+def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
+    for skip in preview.skipped:
+        yield "skipped", f"{skip.count:,}: {skip.text}"
+    if preview.skipped_otherwise:
+        yield "skipped", f"{preview.skipped_otherwise:,}: for other reasons"
+    if preview.skipped:
+        yield "", "--all-statuses sends those too"
+    if preview.cooling_down:
+        yield (
+            "skipped",
+            f"{preview.cooling_down:,} acknowledged within the cooldown; --again sends them again",
+        )
 
 
 def _show_kinds(title: str, of: str, kinds: Sequence[Kind], to: TextIO, elsewhere: str) -> None:

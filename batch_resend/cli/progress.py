@@ -1,23 +1,24 @@
-"""What is seen while a run sends: a bar on a terminal, a log line now and then elsewhere."""
+"""What is seen while a run sends: a live view on a terminal, a log line now and then elsewhere."""
 
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from time import monotonic
 
 import anyio
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
+from rich.live import Live
 
 from batch_resend.batch import Sending
-from batch_resend.durations import format_duration
-from batch_resend.model import OrderStatus
+from batch_resend.cli.live import View, live_lines, plain_line
+from batch_resend.cli.terminal import console_of, is_screen
+from batch_resend.journal import RATE_OVER_S
 from batch_resend.sending import Flow
+from batch_resend.windows import Schedule
 
-_BAR_EVERY_S = 0.2
+_SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
+_WORTH_TELLING_S = 2.0  # of waiting for the windows
 
 log = logging.getLogger(__name__)
 
@@ -26,72 +27,108 @@ async def follow(sending: Sending, *, quiet: bool) -> None:
     """Take in the outcomes of a run to its end, showing how far it is."""
     async with anyio.create_task_group() as tasks:
         if not quiet:
-            tasks.start_soon(_show, sending, sys.stderr.isatty())
+            tasks.start_soon(show_views, Watched(sending).view)
         async for _ in sending:
             pass
         tasks.cancel_scope.cancel()
 
 
-async def _show(sending: Sending, on_terminal: bool) -> None:
-    began = monotonic()
-    # A terminal that is closed takes the bar with it, not the run.
-    with suppress(OSError), _bar(sending) if on_terminal else _lines(sending) as show:
+async def show_views(view: Callable[[], View]) -> None:
+    """Show how a run goes until cancelled. A terminal that is closed ends the show, not the run."""
+    with suppress(OSError):
+        if is_screen(sys.stderr):
+            with _screen() as show:
+                while True:
+                    show(view())
+                    await anyio.sleep(_SCREEN_EVERY_S)
         while True:
-            show(monotonic() - began)
-            await anyio.sleep(_BAR_EVERY_S if on_terminal else _LINE_EVERY_S)
+            await anyio.sleep(_LINE_EVERY_S)
+            log.info(plain_line(view()))
 
 
 @contextmanager
-def _bar(sending: Sending) -> Iterator[Callable[[float], None]]:
-    with Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}"),
-        console=Console(stderr=True),
+def _screen() -> Iterator[Callable[[View], None]]:
+    with Live(
+        console=console_of(sys.stderr),
+        auto_refresh=False,
+        transient=True,  # the summary says it all, for good
         redirect_stdout=False,
-    ) as bar:
-        task = bar.add_task("sending", total=sending.progress.total, told="")
-
-        def show(elapsed_s: float) -> None:
-            told = f"{_counts(sending)} · {_pace(sending, elapsed_s)}"
-            bar.update(task, completed=sending.progress.done, told=told)
-
-        try:
-            yield show
-        finally:
-            bar.update(task, completed=sending.progress.done, told=_counts(sending))
+    ) as live:
+        yield lambda view: live.update(live_lines(view), refresh=True)
 
 
-@contextmanager
-def _lines(sending: Sending) -> Iterator[Callable[[float], None]]:
-    def show(elapsed_s: float) -> None:
-        if elapsed_s >= _LINE_EVERY_S / 2:
-            done, total = sending.progress.done, sending.progress.total
-            log.info(
-                "%s of %s orders; %s; %s",
-                f"{done:,}", f"{total:,}", _counts(sending), _pace(sending, elapsed_s),
-            )  # fmt: skip
+class Watched:
+    """A run of this process, watched from its beginning."""
 
-    yield show
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._schedule = Schedule(sending.windows)
+        self._began = anyio.current_time()
+        self._attempts = 0
+        self._last_left = self._began
+        self._seen: deque[tuple[float, int]] = deque([(self._began, 0)])  # when, how many ended
+
+    def view(self) -> View:
+        """Return how the run goes now."""
+        sending, now = self._sending, anyio.current_time()
+        progress, gate = sending.progress, sending.gate
+        if progress.attempts > self._attempts:
+            self._attempts, self._last_left = progress.attempts, now
+        held_up_by: str | None = None
+        held_up_s: float | None = None
+        if gate.flow is Flow.PAUSED:
+            held_up_by, held_up_s = f"paused: {gate.reason}", max(0.0, gate.paused_until - now)
+        elif not progress.in_flight and (wait_s := sending.windows_full_for_s) > _WORTH_TELLING_S:
+            held_up_by, held_up_s = "waiting: the windows are full", wait_s
+        return View(
+            total=progress.total,
+            outcomes=progress.outcomes,
+            in_flight=progress.in_flight,
+            rate_per_s=self._rate_per_s(now),
+            limits=tuple(str(window) for window in sending.windows),
+            share=sending.share,
+            held_up_by=held_up_by,
+            held_up_s=held_up_s,
+            left_s=time_left_s(
+                self._schedule,
+                made=progress.attempts,
+                done=progress.done,
+                to_make=progress.total - progress.done,
+                since_last_s=now - self._last_left,
+                flowed_s=now - self._began - gate.paused_s,
+                paused_s=(held_up_s or 0.0) if gate.flow is Flow.PAUSED else 0.0,
+                share=sending.share,
+            ),
+        )
+
+    def _rate_per_s(self, now: float) -> float:
+        ended = self._sending.progress.attempts - self._sending.progress.in_flight
+        self._seen.append((now, ended))
+        while len(self._seen) > 1 and self._seen[1][0] <= now - RATE_OVER_S:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (ended - before) / max(now - since, 1.0)
 
 
-def _counts(sending: Sending) -> str:
-    outcomes = sending.progress.outcomes
-    told = [f"{outcomes[OrderStatus.SENT]:,} sent"]
-    for status in (OrderStatus.REFUSED, OrderStatus.FAILED, OrderStatus.IN_DOUBT):
-        if outcomes[status]:
-            told.append(f"{outcomes[status]:,} {status.value.replace('_', ' ')}")
-    return " · ".join(told)
+def time_left_s(  # noqa: PLR0913 - what is known of a run, by name
+    schedule: Schedule,
+    *,
+    made: int,
+    done: int,
+    to_make: int,
+    since_last_s: float,
+    flowed_s: float,
+    paused_s: float,
+    share: float,
+) -> float | None:
+    """Return about how long a run still takes, in seconds; None while nothing is known.
 
-
-def _pace(sending: Sending, elapsed_s: float) -> str:
-    gate, progress = sending.gate, sending.progress
-    if gate.flow is Flow.PAUSED:
-        wait = format_duration(gate.paused_until - anyio.current_time())
-        return f"paused: {gate.reason}; next try in {wait}"
-    rate = progress.done / elapsed_s if elapsed_s > 0 else 0.0
-    share_left = 1 - progress.done / max(progress.total, 1)
-    left_s = sending.duration_s * share_left / sending.share
-    taken = f" · {sending.share:.0%} of the windows" if sending.share < 1 else ""
-    return f"{rate:.1f}/s{taken} · {format_duration(left_s)} left"
+    That is what the windows dictate for what is left, or more where the CA's answers have been the
+    slower of the two, on the average of all the time that requests flowed.
+    """
+    if not to_make:
+        return 0.0
+    by_windows_s = schedule.left_s(made, to_make, since_last_s) / share
+    if not done:
+        return by_windows_s + paused_s if schedule.has_windows else None
+    return max(by_windows_s, to_make * flowed_s / done) + paused_s

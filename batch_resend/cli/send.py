@@ -5,24 +5,27 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 import click
 
+from batch_resend.alarm import Ending
 from batch_resend.batch import Batch, Sending, open_batch
+from batch_resend.cli.alarmed import run_with_alarm
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
-from batch_resend.cli.interruption import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.interruption import Interruption
+from batch_resend.cli.logs import set_up_logs, told_of_run
+from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
+    alarm_of,
     hold_back_options,
     inputs_argument,
-    limit_option,
     list_options,
-    log_options,
     reading_of,
+    run_argument,
     same_options,
     send_options,
     settings_of,
@@ -35,7 +38,7 @@ from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Plan, RowStatus, RunState
-from batch_resend.report import make_preview
+from batch_resend.report import Presentation, make_preview, make_summary
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +52,31 @@ class Manner:
     quiet: bool
     strict: bool
     max_rejected: Share | None
-    again: str  # the options that a next command needs as well
+    presentation: Presentation
+
+
+_ENDINGS = (ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY)
 
 
 @click.command(
-    epilog="Example: batch-resend send --api-key-file key.txt --map order_id=Number export.csv"
+    cls=ManualCommand,
+    examples={
+        "Send a list, the key being in a file": "batch-resend send --api-key-file key.txt "
+        "orders.csv",
+        "Send an export whose headings are its own": "batch-resend send --map order_id=Number "
+        '--map email="Approver address" export.csv',
+        "Send what an earlier run has left": "batch-resend send reports/RUN_ID/unsent.csv",
+        "In a nightly job": "batch-resend send --yes -q --log-file resend.log "
+        "--ping-url https://hc-ping.com/UUID orders.csv",
+        "From another program": "export-orders | batch-resend send --in-doubt hold -",
+    },
+    exit_codes=_ENDINGS,
+    see_also=("check", "simulate", "watch", "resume"),
 )
 @inputs_argument
 @list_options
 @hold_back_options
-@limit_option
 @send_options
-@log_options
 @click.pass_context
 def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> int:
     """Read lists, send every order's mails once, and report on every row.
@@ -69,58 +85,70 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     within the cooldown are skipped; a run of the same requests that did not finish goes on.
     """
     _set_up_logs(options)
-    sources, manner = _sources(inputs, options), _manner(context, options)
+    manner = _manner(context, options)
 
-    async def work(interruption: Interruption) -> int:
+    async def work(interruption: Interruption) -> Ending:
+        sources = _sources(inputs, options)
         async with open_batch(settings_of(options)) as batch:
             return await _carry_out(batch, await batch.plan(sources), manner, interruption)
 
-    return run_interruptibly(work)
+    return run_with_alarm(work, alarm_of(options))
 
 
-@click.command(epilog="Example: batch-resend resume 20261123-211952-753e")
-@click.argument("run_id", required=False, metavar="[RUN]")
-@limit_option
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "Go on with the newest run that did not finish": "batch-resend resume",
+        "Go on with one of them, leaving what is in doubt": "batch-resend resume "
+        "20261123-211952-753e --in-doubt hold",
+    },
+    exit_codes=_ENDINGS,
+    see_also=("runs", "show"),
+)
+@run_argument(required=False)
 @send_options
-@log_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
     """Go on with a run that did not finish (the newest, unless named), from the journal alone."""
     _set_up_logs(options)
     manner = _manner(context, options)
 
-    async def work(interruption: Interruption) -> int:
+    async def work(interruption: Interruption) -> Ending:
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
         settings = settings_of(options, base_url=run.base_url if run else None)
         async with open_batch(settings) as batch:
             return await _carry_out(batch, await batch.take_up(run_id), manner, interruption)
 
-    return run_interruptibly(work)
+    return run_with_alarm(work, alarm_of(options))
 
 
-async def _carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> int:
-    """Show the plan, ask, send, report; return the exit code."""
+async def _carry_out(
+    batch: Batch, plan: Plan, manner: Manner, interruption: Interruption
+) -> Ending:
+    """Show the plan, ask, send, report; return how that ended."""
     if not manner.quiet:
         await _show_plan(batch, plan)
     if reason := _hold_back_reason(plan, manner):
         await batch.decline(plan, reason)
-        return await _report(batch, plan, manner, interruption) or ExitCode.NOT_ALL_SENT
+        ending = await _report(batch, plan, manner, interruption)
+        return replace(ending, code=ending.code or ExitCode.NOT_ALL_SENT)
     if plan.to_send and not manner.assume_yes and not await _confirmed(plan):
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
-        return ExitCode.NOT_STARTED
+        return Ending(ExitCode.NOT_STARTED, error="a person said no")
     # From here on there is something to report, whatever a signal finds being done.
-    with interruption.leads_to(lambda _: "Stopping"):
+    with interruption.leads_to(lambda _: "Stopping"), told_of_run(plan.run.id):
         state = await _send(batch, plan, manner, interruption)
-        code = await _report(batch, plan, manner, interruption)
+        ending = await _report(batch, plan, manner, interruption)
     if interruption.caught is not None:
-        return SIGNAL_BASE + interruption.caught
-    return code if state is RunState.COMPLETED else ExitCode.STOPPED
+        return replace(ending, code=SIGNAL_BASE + interruption.caught)
+    return ending if state is RunState.COMPLETED else replace(ending, code=ExitCode.STOPPED)
 
 
 async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> RunState:
     """Send what is planned; return how that ended."""
+    log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
     try:
         async with batch.send(plan) as sending:
             with interruption.leads_to(lambda name: _stop(sending, name)):
@@ -133,6 +161,7 @@ async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interrup
         # An error of ours, not the user's: what was sent is in the journal, and so in the report.
         log.exception("an error in batch-resend itself; please report it")
         return RunState.STOPPED
+    log.debug("run ended: %s", sending.state, extra={"why": sending.stop_reason})
     if sending.state is RunState.STOPPED:
         with suppress(OSError):
             click.echo(f"batch-resend: stopped: {sending.stop_reason}", err=True)
@@ -166,22 +195,24 @@ def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
     return None
 
 
-async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> int:
-    """Write the report and say what came of the run; return the exit code they mean."""
+async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
+    """Write the report and say what came of the run; return how a command ends by that."""
     folder = manner.report_dir or Path("reports") / plan.run.id
     try:
         with interruption.leads_to(lambda _: "Writing the report"):
-            summary = await batch.report(plan.run, folder)
+            summary = await batch.report(plan.run, folder, manner.presentation)
     except ReportError as error:
         click.echo(
             f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
             f"  batch-resend report {plan.run.id} --report-dir DIR",
             err=True,
         )
-        return ExitCode.NOT_ALL_SENT
+        summary = await make_summary(batch.reader, await batch.reader.run(plan.run.id))
+        return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
     with suppress(OSError):
-        show_summary(summary, folder, manner.again)
-    return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+        show_summary(summary, folder, manner.presentation.flags)
+    code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+    return Ending(code, summary, folder)
 
 
 def _sources(inputs: Sequence[str], options: dict[str, Any]) -> list[ListSource]:
@@ -196,12 +227,17 @@ def _manner(context: click.Context, options: dict[str, Any]) -> Manner:
         quiet=options["quiet"],
         strict=options.get("strict", False),
         max_rejected=options.get("max_rejected"),
-        again=same_options(context),
+        presentation=Presentation(same_options(context), redact=options["redact"]),
     )
 
 
 def _set_up_logs(options: dict[str, Any]) -> None:
-    set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
+    set_up_logs(
+        int(options["verbose"]) - int(options["quiet"]),
+        options["log_format"],
+        options["log_file"],
+        redact=options["redact"],
+    )
 
 
 async def _confirmed(plan: Plan) -> bool:

@@ -20,13 +20,19 @@ from batch_resend.certcentral.simulator import (
 )
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.key import KEY_VARIABLE
+from batch_resend.cli.manual import ManualCommand
 from batch_resend.errors import SettingsError
 from batch_resend.windows import CA_WINDOWS, parse_windows
 
 
 @click.command(
-    epilog="Example: batch-resend simulate --latency 10-300ms --fail 503=5% "
-    "-- batch-resend send orders.csv",
+    cls=ManualCommand,
+    examples={
+        "Rehearse a run, with a CA that is slow and sometimes down": "batch-resend simulate "
+        "--latency 10-300ms --fail 503=5% -- batch-resend send orders.csv",
+        "Run one to try things against": "batch-resend simulate --port 8080",
+    },
+    see_also=("send",),
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="any free one")

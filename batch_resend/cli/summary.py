@@ -1,40 +1,50 @@
 """What became of a run, and what to do next."""
 
+import sys
 from pathlib import Path
 
 import click
 
+from batch_resend.cli.terminal import show_pairs
 from batch_resend.durations import format_duration
 from batch_resend.model import OrderStatus
-from batch_resend.report import BackPressure, Summary
+from batch_resend.report import BackPressure, Summary, headline, in_words, next_steps
 
 
-def show_summary(summary: Summary, folder: Path, options: str) -> None:
-    """Print a run in a few lines, and the next command. `options`: flags it needs as well."""
+def show_summary(summary: Summary, folder: Path, flags: str) -> None:
+    """Print a run in a few lines, and the next command. `flags`: those it needs as well."""
+    show_counts(summary)
+    click.echo(f"Report: {folder}/report.html")
+    for step in next_steps(summary, folder, flags):
+        click.echo(step.text)
+        if step.command:
+            click.echo(f"  {step.command}")
+
+
+def show_counts(summary: Summary) -> None:
+    """Print a run in numbers."""
     orders, rows, requests = summary.orders, summary.rows, summary.requests
-    took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
-    click.echo(
-        f"Run {summary.run_id} {summary.state}{took}: "
-        f"{orders.sent:,} of {orders.total:,} requests sent."
-    )
-    if summary.stop_reason:
-        click.echo(f"  why       {summary.stop_reason}")
-    counts = [f"{getattr(orders, s):,} {s.value.replace('_', ' ')}" for s in OrderStatus]
-    click.echo(f"  orders    {' · '.join(counts)}")
-    click.echo(
-        f"  rows      {rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} "
-        f"duplicate, {rows.rejected:,} rejected"
-    )
-    click.echo(
-        f"  requests  {requests.attempts:,} made, {requests.retries:,} of them retries, "
-        f"{requests.rate_limited:,} answered with 429, "
-        f"{requests.possible_duplicates:,} possible duplicate mails"
-    )
+    pairs = []
+    if summary.stop_reason and summary.started_at is not None:
+        pairs.append(("why", summary.stop_reason))
+    counts = [f"{getattr(orders, s):,} {in_words(s)}" for s in OrderStatus]
+    pairs += [
+        ("orders", " · ".join(counts)),
+        (
+            "rows",
+            f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
+            f"{rows.rejected:,} rejected",
+        ),
+        (
+            "requests",
+            f"{requests.attempts:,} made, {requests.retries:,} of them retries, "
+            f"{requests.rate_limited:,} answered with 429, "
+            f"{requests.possible_duplicates:,} possible duplicate mails",
+        ),
+    ]
     if summary.back_pressure.pauses:
-        click.echo(f"  pauses    {_held_up(summary.back_pressure)}")
-    click.echo(f"Report: {folder}")
-    for line in _next_steps(summary, folder, options):
-        click.echo(line)
+        pairs.append(("pauses", _held_up(summary.back_pressure)))
+    show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, sys.stdout)
 
 
 def _held_up(by: BackPressure) -> str:
@@ -43,39 +53,3 @@ def _held_up(by: BackPressure) -> str:
     if by.lowest_share < 1:
         told += f"; after a 429 no more than {by.lowest_share:.0%} of the windows was taken"
     return told
-
-
-def _next_steps(summary: Summary, folder: Path, options: str) -> list[str]:
-    orders = summary.orders
-    steps: list[str] = []
-    if orders.skipped:
-        steps.append(
-            f"{orders.skipped:,} skipped: acknowledged within the cooldown (--again sends them "
-            "again), or not waiting for a mail, says their list (--all-statuses sends them). "
-            f"{folder}/results.csv says which, when and by which run."
-        )
-    unsent = f"batch-resend send {folder}/unsent.csv{options}"
-    if summary.started_at is None:
-        steps.append(
-            "To send: mend the rejected rows, or allow more (--max-rejected; without --strict)."
-        )
-    elif summary.state != "completed":
-        steps.append(f"To go on: batch-resend resume {summary.run_id}{options}")
-    elif orders.failed or orders.not_attempted:
-        steps.append(f"To send what is left: {unsent}")
-    if summary.state == "completed" and orders.in_doubt:
-        steps.append(
-            f"{orders.in_doubt:,} in doubt: they may have been mailed. To mail them once more: "
-            f"{unsent} --in-doubt retry"
-        )
-    if orders.refused:
-        steps.append(
-            f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
-        )
-    if rejected := summary.rows.rejected:
-        rows, them = ("row", "it") if rejected == 1 else ("rows", "them")
-        steps.append(
-            f"{rejected:,} rejected {rows}: {folder}/rejected.csv says why; mend {them} and send "
-            f"{them} again."
-        )
-    return steps

@@ -3,7 +3,7 @@
 Rows are streamed: nothing here holds more than one of them, but for a sheet of Excel.
 """
 
-from batch_resend.intake.cells import FORMULA_SIGNS
+from batch_resend.intake.cells import FORMULA_SIGNS, order_number
 from batch_resend.intake.headings import REQUEST_FIELDS, Field
 from batch_resend.intake.sources import ListSource, Reading, RecordSource, Source
 
@@ -15,4 +15,5 @@ __all__ = [
     "Reading",
     "RecordSource",
     "Source",
+    "order_number",
 ]

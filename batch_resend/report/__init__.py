@@ -1,12 +1,18 @@
 """Outcomes -> what a person reads. Knows the journal, and nothing of sending."""
 
-from batch_resend.report.conclusion import NextStep, headline, in_words, next_steps
+from batch_resend.report.conclusion import (
+    NextStep,
+    Presentation,
+    headline,
+    in_words,
+    next_steps,
+)
 from batch_resend.report.files import whole_file
-from batch_resend.report.page import Presentation
 from batch_resend.report.preview import Kind, Preview, make_preview
 from batch_resend.report.redaction import redacted
 from batch_resend.report.report import make_summary, write_report
 from batch_resend.report.summary import BackPressure, Summary
+from batch_resend.report.tables import defused
 
 __all__ = [
     "BackPressure",
@@ -15,6 +21,7 @@ __all__ = [
     "Presentation",
     "Preview",
     "Summary",
+    "defused",
     "headline",
     "in_words",
     "make_preview",

@@ -4,6 +4,7 @@ pygal draws; it stands only here. Every chart has a table beside it on the page,
 to a screen reader, which is told the picture's text.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -14,6 +15,9 @@ from pygal.etree import etree
 
 from batch_resend.durations import format_duration
 from batch_resend.report.pace import Step
+
+# pygal leaves a finder of the old kind behind, of which Python 3.11 warns at every import after it.
+sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith("pygal")]
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _WIDTH = 760
@@ -70,16 +74,14 @@ def pace_chart(
     ends = (outline[0][0], outline[-1][0]) if outline else (0.0, 0.0)
     chart.add("made", [(ends[0], 0.0), *outline, (ends[1], 0.0)], fill=True)
     chart.add("most", [(0, most), (lasted_s / unit_s, most)] if most is not None else [])
-    marks: list[tuple[float, float] | None] = []
     for begin, end in pauses:
-        marks += [(begin / unit_s, 0.0), (end / unit_s, 0.0), None]
-    chart.add("pauses", marks)
+        chart.add("paused", [(begin / unit_s, 0.0), (end / unit_s, 0.0)])
     return _drawn(chart, "pace", text)
 
 
 def answer_chart(counts: Sequence[tuple[str, int]], text: str) -> Markup:
     """Return bars, one for a range of answer times."""
-    chart = pygal.Bar(**_COMMON, height=220, spacing=2, y_title="answers", x_label_rotation=30)
+    chart = pygal.Bar(**_COMMON, height=220, spacing=2, truncate_label=-1)
     chart.x_labels = [label for label, _ in counts]
     chart.add("answers", [count for _, count in counts])
     return _drawn(chart, "answers", text)
@@ -88,7 +90,7 @@ def answer_chart(counts: Sequence[tuple[str, int]], text: str) -> Markup:
 def answer_ranges(bounds_s: Sequence[float]) -> list[str]:
     """Return the labels of the ranges that bounds make, the one beyond the last included."""
     told = [f"{b * 1000:g} ms" if b < 1 else format_duration(b) for b in bounds_s]
-    return [*(f"up to {label}" for label in told), f"over {told[-1]}"]
+    return [*(f"to {label}" for label in told), f"over {told[-1]}"]
 
 
 def _drawn(chart: Any, kind: str, text: str) -> Markup:

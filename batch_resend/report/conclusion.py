@@ -19,6 +19,17 @@ STATUS_MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Presentation:
+    """How a report speaks to whom."""
+
+    flags: str = ""  # of the run's command line, that a next command needs as well
+    redact: bool = False  # mask e-mail addresses
+
+
+PLAIN = Presentation()
+
+
+@dataclass(frozen=True, slots=True)
 class NextStep:
     """Something to do after a run, and the command that does it, where one does."""
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, readable by their owner alone."""
+"""Files that appear whole or not at all, readable by their owner alone unless said otherwise."""
 
 import glob
 import os
@@ -11,7 +11,7 @@ from batch_resend.errors import ReportError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
+def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
     """Write a UTF-8 text file that takes its place only when it is complete and on disk.
 
     Raises ReportError; an older file of that name is then left as it was.
@@ -21,7 +21,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     try:
         if path.exists() and not path.is_file():
             raise ReportError(f"{path}: is there, and is not a file")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
             file.flush()

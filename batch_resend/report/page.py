@@ -20,7 +20,13 @@ from batch_resend.explanations import Explanation, explain
 from batch_resend.journal import AnswerTimes, JournalReader, PauseNote, Reason
 from batch_resend.model import OrderStatus, Run
 from batch_resend.report.charts import answer_chart, answer_ranges, outcome_chart, pace_chart
-from batch_resend.report.conclusion import STATUS_MEANINGS, headline, in_words, next_steps
+from batch_resend.report.conclusion import (
+    STATUS_MEANINGS,
+    Presentation,
+    headline,
+    in_words,
+    next_steps,
+)
 from batch_resend.report.listing import list_orders, list_rejected
 from batch_resend.report.pace import Step, most_per_minute, step_length_s, steps_of
 from batch_resend.report.redaction import redacted
@@ -31,17 +37,6 @@ from batch_resend.windows import parse_windows
 MOST_REASONS = 50
 MOST_PAUSES = 200
 ANSWER_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Presentation:
-    """How a report speaks to whom."""
-
-    flags: str = ""  # of the run's command line, that a next command needs as well
-    redact: bool = False  # mask e-mail addresses
-
-
-PLAIN = Presentation()
 
 
 @dataclass(frozen=True, slots=True)

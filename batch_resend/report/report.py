@@ -8,8 +8,8 @@ from batch_resend.errors import ReportError
 from batch_resend.folders import make_private
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
+from batch_resend.report.conclusion import PLAIN, Presentation
 from batch_resend.report.files import whole_file
-from batch_resend.report.page import PLAIN, Presentation, make_page
 from batch_resend.report.summary import Summary, summarize
 from batch_resend.report.tables import (
     write_rejected,
@@ -26,6 +26,9 @@ async def write_report(
 
     summary.json comes last: where it stands, the report is complete.
     """
+    # What draws and fills the page takes longer to import than most commands take to run.
+    from batch_resend.report.page import make_page  # noqa: PLC0415
+
     try:
         make_private(folder)
     except OSError as error:

@@ -17,7 +17,6 @@ RESULT_COLUMNS = (
 )  # fmt: skip
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
 
-# The last four are the first four in full width, which some spreadsheets take for them.
 Rows = AsyncIterator[RowResult]
 
 
@@ -26,7 +25,7 @@ async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextI
     table = csv.writer(file)
     table.writerow(RESULT_COLUMNS)
     async for row in rows:
-        table.writerow(map(_defused, _result_cells(row, inputs)))
+        table.writerow(map(defused, _result_cells(row, inputs)))
 
 
 def _result_cells(row: RowResult, inputs: Sequence[InputNote]) -> Iterator[object]:
@@ -125,11 +124,11 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     """Write the rejected rows: file, line, reason, and the row as it stood."""
     columns = _common_columns(inputs)
     table = csv.writer(file)
-    table.writerow(("file", "line", "reason", *map(_defused, columns or ("row",))))
+    table.writerow(("file", "line", "reason", *map(defused, columns or ("row",))))
     async for row in rows:
         cells = json.loads(row.raw) if columns else [_as_text(row, inputs)]
         place = (inputs[row.input_ordinal].name, row.line, row.reason)
-        table.writerow(map(_defused, (*place, *cells)))
+        table.writerow(map(defused, (*place, *cells)))
 
 
 def _as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
@@ -199,7 +198,7 @@ def _canonical_lines(row: RowResult) -> Iterator[Sequence[object]]:
         yield (row.order_id, entry.domain, entry.email, entry.email_domain, row.locale)
 
 
-def _defused(cell: object) -> object:
+def defused(cell: object) -> object:
     """Return a cell that no spreadsheet runs as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_SIGNS) else cell
 

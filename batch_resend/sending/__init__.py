@@ -4,5 +4,6 @@ from batch_resend.sending.gate import Flow, Gate
 from batch_resend.sending.limiter import WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
 from batch_resend.sending.sender import Progress, Sender
+from batch_resend.sending.share import Share
 
-__all__ = ["Flow", "Gate", "Progress", "RetryPolicy", "Sender", "WindowLimiter"]
+__all__ = ["Flow", "Gate", "Progress", "RetryPolicy", "Sender", "Share", "WindowLimiter"]

@@ -104,6 +104,11 @@ class WindowLimiter:
         """What part of the windows is ours now: 1, unless there was a 429 a while ago."""
         return self._share.at(anyio.current_time())
 
+    @property
+    def full_for_s(self) -> float:
+        """How many seconds no slot comes free; infinite: not before an answer comes."""
+        return self._wait_s(anyio.current_time())
+
     def decrease(self) -> Sequence[Window]:
         """Take a smaller part of the windows, if there are any; return what they come to now."""
         if not self._windows:

@@ -38,12 +38,14 @@ class RetryPolicy:
         first: Verdict | None,
         elapsed_s: Callable[[], float],
         attempt: Callable[[], Awaitable[Verdict]],
+        announce: Callable[[Verdict, float], None] | None = None,
     ) -> Verdict:
         """Attempt again after a `first` verdict until one is final or the budget is used up.
 
         Without one, no attempt has counted yet.
-        `elapsed_s` tells how much of its time the order has had. Returns the last verdict. Entered
-        only once a first attempt has failed: it costs more than a request does.
+        `elapsed_s` tells how much of its time the order has had; `announce` is told of each verdict
+        that is not the last, and of the seconds until the next attempt. Returns the last verdict.
+        Entered only once a first attempt has failed: it costs more than a request does.
         """
         known = [first] if first else []
 
@@ -54,11 +56,16 @@ class RetryPolicy:
             out_of_time = elapsed_s() + state.upcoming_sleep >= self.max_elapsed_s
             return state.attempt_number >= self.max_attempts or out_of_time
 
+        def tell(state: RetryCallState) -> None:
+            if announce is not None:
+                announce(_last_verdict(state), state.upcoming_sleep)
+
         retrying = AsyncRetrying(
             retry=retry_if_result(self.wants_another),
             stop=used_up,
             wait=_wait_s,
             sleep=anyio.sleep,
+            before_sleep=tell,
             retry_error_callback=_last_verdict,
         )
         verdict: Verdict = await retrying(next_verdict)

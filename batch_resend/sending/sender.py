@@ -155,17 +155,23 @@ class Sender:
                 pass
             return step.verdict
 
+        def announce(verdict: Verdict, wait_s: float) -> None:
+            waits = {"wait_s": round(wait_s, 3)}
+            log.debug("to be tried again", extra=_particulars(tries, verdict) | waits)
+
         try:
             last = await self.policy.carry_on(
                 first.verdict if first.counts else None,
                 lambda: self._running_time() - (tries.began or 0.0),
                 attempt_that_counts,
+                announce,
             )
         finally:
             self._backing_off.release()
         if self.policy.wants_another(last):
             with anyio.CancelScope(shield=True):
                 outcome = _used_up(tries, last)
+                log.debug("given up: attempts or time used up", extra=_particulars(tries, last))
                 await self.recorder.settle([outcome])
                 await self._deliver(outcome, delivered)
 
@@ -215,11 +221,9 @@ class Sender:
     def _learn(self, passage: Passage, tries: _Tries, verdict: Verdict) -> Advice:
         """Let all others know what an answer says of the CA, before it is even written down."""
         log.debug(
-            "order %s, attempt %d: %s (%s)",
-            tries.planned.order.order_id,
-            tries.attempts,
-            verdict.ruling,
-            verdict.error_message or f"HTTP {verdict.http_status}",
+            "attempt %s",
+            verdict.ruling.value.replace("_", " "),
+            extra=_particulars(tries, verdict),
         )
         advice = self.gate.tell(passage, tries.planned.number, verdict, tries.in_trouble_since)
         if tries.in_trouble_since is None and verdict.ruling in TROUBLE:
@@ -270,6 +274,18 @@ class Sender:
         ):
             return self.gate.reason or "the CA is in trouble"
         return self.explain(verdict)
+
+
+def _particulars(tries: _Tries, verdict: Verdict) -> dict[str, object]:
+    """Return what a log line says of an attempt, beside its text."""
+    return {
+        "order_id": tries.planned.order.order_id,
+        "locale": tries.planned.order.locale,
+        "attempt": tries.attempts,
+        "http_status": verdict.http_status,
+        "error_code": verdict.error_code,
+        "said": verdict.error_message,
+    }
 
 
 def _used_up(tries: _Tries, last: Verdict) -> Outcome:

@@ -16,10 +16,11 @@ LEAST = 0.05
 class Share:
     """A share of the whole, as a pure function of time. Seconds of any one clock."""
 
-    def __init__(self, period_s: float) -> None:
+    def __init__(self, period_s: float, then: float = 1.0, at_s: float = -inf) -> None:
+        """Begin with all, or with what it was `then`. `period_s`: of the longest window."""
         self._period_s = period_s
-        self._at_s = -inf
-        self._then = 1.0
+        self._at_s = at_s
+        self._then = then
 
     def at(self, now: float) -> float:
         """Return the share at a time: above 0, at most 1."""

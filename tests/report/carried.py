@@ -15,7 +15,14 @@ from batch_resend.model import Run, RunState
 from batch_resend.report import Summary, write_report
 from tests.journal.conftest import BASE_URL, WINDOWS, Clock, opened, send
 
-FILES = {"results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "summary.json"}
+FILES = {
+    "results.csv",
+    "results.jsonl",
+    "unsent.csv",
+    "rejected.csv",
+    "report.html",
+    "summary.json",
+}
 
 
 @dataclass(frozen=True, slots=True)

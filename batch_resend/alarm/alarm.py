@@ -1,0 +1,108 @@
+"""Who is told that a command has begun and how it ended: a webhook, a watchdog, a metrics file."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import anyio
+
+from batch_resend.alarm.post import Post, post
+from batch_resend.errors import ReportError, SettingsError
+from batch_resend.report import Summary, headline
+
+LONGEST_S = 30.0  # that telling may take, in all
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ended."""
+
+    code: int  # its exit code
+    summary: Summary | None = None  # of its run, where there is one
+    folder: Path | None = None  # of the run's report
+    error: str | None = None  # why it could not begin, or be reported
+
+    @property
+    def text(self) -> str:
+        """The whole in one sentence."""
+        if self.summary is None:
+            return f"batch-resend could not start: {self.error}"
+        told = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
+        if self.summary.stop_reason and self.summary.started_at:
+            told += f" ({self.summary.stop_reason})"
+        return told
+
+    def as_json(self) -> str:
+        """Return it as JSON: the keys of summary.json, and `text`, as Slack's webhooks take it."""
+        summary = self.summary.model_dump(mode="json") if self.summary else {}
+        told = {
+            "text": self.text,
+            "exit_code": self.code,
+            "error": self.error,
+            "report": str(self.folder) if self.folder else None,
+        }
+        return json.dumps(told | summary, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Tells of a command's beginning and end. URLs are secrets: they are not repeated anywhere."""
+
+    notify_url: str | None = None  # is sent a POST with the ending
+    ping_url: str | None = None  # healthchecks.io's: URL/start, then URL or URL/fail
+    metrics_file: Path | None = None  # for Prometheus' textfile collector
+    trust_env: bool = False  # go through the environment's proxy
+    clock: Callable[[], float] = time.time
+
+    async def started(self) -> None:
+        """Tell that a command has begun."""
+        if self.ping_url:
+            await self._post("--ping-url", _below(self.ping_url, "start"), "")
+
+    async def ended(self, ending: Ending) -> None:
+        """Tell how a command ended."""
+        if self.metrics_file:
+            from batch_resend.alarm.metrics import write_metrics  # noqa: PLC0415 - seldom wanted
+
+            try:
+                write_metrics(self.metrics_file, ending.code, ending.summary, self.clock())
+            except ReportError as error:
+                log.warning("--metrics-file %s", error)
+        async with anyio.create_task_group() as tasks:
+            if self.ping_url:
+                url = self.ping_url if ending.code == 0 else _below(self.ping_url, "fail")
+                tasks.start_soon(self._post, "--ping-url", url, ending.as_json())
+            if self.notify_url:
+                tasks.start_soon(self._post, "--notify-url", self.notify_url, ending.as_json())
+
+    async def _post(self, option: str, url: str, body: str) -> None:
+        with anyio.move_on_after(LONGEST_S) as scope:
+            problem = await post(Post(url, body, trust_env=self.trust_env))
+        if scope.cancelled_caught:
+            problem = f"no answer within {LONGEST_S:.0f} s"
+        if problem is not None:
+            log.warning("%s: %s: %s", option, urlsplit(url).hostname, problem)
+
+
+def checked_url(option: str, url: str) -> str:
+    """Return a URL that can be posted to. Raises SettingsError, without the URL: it is a secret."""
+    try:
+        parts = urlsplit(url.strip())
+        is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port beyond the last there is, brackets around no address
+        is_one = False
+    if not is_one:
+        raise SettingsError(f"{option}: is not a URL such as https://host/path")
+    return url.strip()
+
+
+def _below(url: str, name: str) -> str:
+    """Return the URL of something below another URL, whose query stays."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))

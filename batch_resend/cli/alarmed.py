@@ -1,0 +1,51 @@
+"""A command of which somebody is told: that it has begun, and how it ended, whatever ends it."""
+
+import signal
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from batch_resend.alarm import Alarm, Ending
+from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
+from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.errors import BatchResendError
+
+
+def run_with_alarm(work: Callable[[Interruption], Awaitable[Ending]], alarm: Alarm) -> int:
+    """Run a command to its end and tell of it; return its exit code."""
+
+    async def told(interruption: Interruption) -> int:
+        endings: list[Ending] = []
+        errors: list[Exception] = []  # passed on below: from the tasks they would come in a group
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(alarm.started)  # whoever is slow to take it holds up nothing
+                try:
+                    endings.append(await work(interruption))
+                except Exception as error:
+                    errors.append(error)
+                    endings.append(_failed(error))
+        finally:
+            ending = endings[0] if endings else _cut_short(interruption)
+            with anyio.CancelScope(shield=True), interruption.leads_to(lambda _: "Telling of it"):
+                await alarm.ended(ending)
+        if errors:
+            raise errors[0]
+        return ending.code
+
+    return run_interruptibly(told)
+
+
+def _failed(error: Exception) -> Ending:
+    """Return how a command ends that an error has ended."""
+    if isinstance(error, BatchResendError):
+        return Ending(code_of_error(error), error=str(error))
+    return Ending(ExitCode.NOT_STARTED, error=f"{type(error).__name__}: {error}")
+
+
+def _cut_short(interruption: Interruption) -> Ending:
+    """Return how a command ends that a signal has cut short before it had begun to send."""
+    return Ending(
+        SIGNAL_BASE + (interruption.caught or signal.SIGINT),
+        error="interrupted; nothing more was sent",
+    )

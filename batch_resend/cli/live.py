@@ -1,0 +1,97 @@
+"""A run on its way, as a person sees it: how far, how fast, what holds it up, how long still."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from batch_resend.durations import format_duration
+from batch_resend.model import OrderStatus
+from batch_resend.report import in_words
+
+_STYLES = {
+    OrderStatus.SENT: "green",
+    OrderStatus.REFUSED: "red",
+    OrderStatus.FAILED: "yellow",
+    OrderStatus.IN_DOUBT: "magenta",
+}
+_ALWAYS_SHOWN = (OrderStatus.SENT, OrderStatus.REFUSED, OrderStatus.IN_DOUBT, OrderStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A run on its way at one moment."""
+
+    total: int  # orders that are to be sent
+    outcomes: Mapping[OrderStatus, int]  # of these
+    in_flight: int
+    rate_per_s: float  # attempts that ended lately
+    limits: tuple[str, ...]
+    share: float  # of the limits, that is taken: below 1 after a 429
+    held_up_by: str | None  # why nothing leaves
+    held_up_s: float | None  # and for how long still, as far as is known
+    left_s: float | None  # until the last request may leave
+
+    @property
+    def done(self) -> int:
+        """Orders that have their outcome."""
+        return sum(self.outcomes.values())
+
+
+def live_lines(view: View) -> RenderableType:
+    """Return a view as a few lines of a terminal, of any width."""
+    bar = Table.grid(padding=(0, 1), expand=True)
+    bar.add_column(no_wrap=True)
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True)
+    bar.add_row(
+        Text("sending", "bold"),
+        ProgressBar(total=max(view.total, 1), completed=view.done),
+        Text(_how_far(view)),
+    )
+    counts = Text("  ")
+    for place, status in enumerate(_ALWAYS_SHOWN):
+        counts.append(" · " if place else "")
+        count = view.outcomes.get(status, 0)
+        counts.append(f"{count:,} {in_words(status)}", _STYLES[status] if count else "dim")
+    lines: list[RenderableType] = [bar, counts, Text(f"  {_speed(view)}")]
+    if told := held_up(view):
+        lines.append(Text(f"  {told}", "bold yellow"))
+    return Group(*lines)
+
+
+def plain_line(view: View) -> str:
+    """Return a view as one line of a log."""
+    counts = [
+        f"{count:,} {in_words(status)}"
+        for status in _ALWAYS_SHOWN
+        if (count := view.outcomes.get(status, 0)) or status is OrderStatus.SENT
+    ]
+    return f"{_how_far(view)}; {', '.join(counts)}; {held_up(view) or _speed(view)}"
+
+
+def held_up(view: View) -> str | None:
+    """Return why nothing leaves, and for how long still; None while requests flow."""
+    if view.held_up_by is None:
+        return None
+    left = "" if view.held_up_s is None else f", {format_duration(view.held_up_s)} left"
+    return f"{view.held_up_by}{left}"
+
+
+def _how_far(view: View) -> str:
+    share = int(100 * view.done / view.total) if view.total else 100
+    return f"{view.done:,} of {view.total:,} orders, {share} %"
+
+
+def _speed(view: View) -> str:
+    parts = [f"{view.rate_per_s:.1f}/s now, {' and '.join(view.limits) or 'no limit'}"]
+    parts[0] += " allowed" if view.limits else ""
+    if view.share < 1:
+        parts.append(f"{view.share:.0%} of that taken, after a 429")
+    parts.append(f"{view.in_flight:,} in flight")
+    if view.left_s is not None:
+        parts.append(f"{format_duration(view.left_s)} left")
+    return " · ".join(parts)

@@ -1,0 +1,136 @@
+"""`watch`: a run that another process sends, as that process shows it."""
+
+from pathlib import Path
+
+import anyio
+import click
+
+from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
+from batch_resend.cli.live import View
+from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.options import journal_option, run_argument
+from batch_resend.cli.progress import show_views, time_left_s
+from batch_resend.cli.summary import show_counts
+from batch_resend.clock import SystemClock
+from batch_resend.errors import UnknownRun
+from batch_resend.journal import RATE_OVER_S, JournalReader, Standing, held_by, read_journal
+from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.report import Summary, make_summary
+from batch_resend.sending import Share
+from batch_resend.windows import Schedule, parse_windows
+
+_LOOK_EVERY_S = 1.0
+_WORK_SHARE = 0.05  # of the time, at most, that looking takes
+
+
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "Watch the run that another terminal, or a timer, has begun": "batch-resend watch",
+    },
+    exit_codes=(ExitCode.NOT_ALL_SENT, ExitCode.STOPPED),
+    see_also=("runs", "show"),
+)
+@run_argument(required=False)
+@journal_option
+def watch(run_id: str | None, journal: Path) -> int:
+    """Watch a run that another process sends (the newest, unless named), without disturbing it.
+
+    Ctrl-C ends the watching, not the run. Ends with the run, and with its exit code: 0 if every
+    order was accepted, 3 if not, 4 if it ended early.
+    """
+    set_up_logs(0, "text")
+    try:
+        summary = anyio.run(_watch, run_id, journal)
+    except KeyboardInterrupt:
+        click.echo("No longer watching; the run goes on.", err=True)
+        return SIGNAL_BASE + 2
+    show_counts(summary)
+    if summary.state != "completed":
+        return ExitCode.STOPPED
+    return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+
+
+async def _watch(run_id: str | None, journal: Path) -> Summary:
+    async with read_journal(journal) as reader:
+        run = await _run_under_way(reader, run_id, journal)
+        watcher = Watcher(reader, run, journal)
+        if await watcher.look():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(show_views, watcher.view)
+                while await watcher.look():  # noqa: ASYNC110 - it comes from another process
+                    await anyio.sleep(watcher.rest_s)
+                tasks.cancel_scope.cancel()
+        return await make_summary(reader, await reader.run(run.id))
+
+
+async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Path) -> Run:
+    if run_id is not None:
+        return await reader.run(run_id)
+    newest = next(iter(await reader.runs()), None)
+    if newest is None or not _is_under_way(newest, journal):
+        raise UnknownRun(f"{journal}: no run is under way; `batch-resend runs` lists all")
+    return newest
+
+
+def _is_under_way(run: Run, journal: Path) -> bool:
+    return run.state is RunState.RUNNING and held_by(journal) is not None
+
+
+class Watcher:
+    """Looks at a run now and then, through the journal."""
+
+    def __init__(self, reader: JournalReader, run: Run, journal: Path) -> None:
+        self.rest_s = _LOOK_EVERY_S
+        self._reader = reader
+        self._run = run
+        self._journal = journal
+        self._clock = SystemClock()
+        self._windows = parse_windows(run.limits)
+        self._schedule = Schedule(self._windows)
+        self._standing: Standing | None = None
+        self._looked_at = 0.0
+
+    async def look(self) -> bool:
+        """Look where the run stands; return whether it is still under way."""
+        began = anyio.current_time()
+        self._run = await self._reader.run(self._run.id)
+        self._standing = await self._reader.standing(self._run, self._clock)
+        self._looked_at = anyio.current_time()
+        self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
+        return _is_under_way(self._run, self._journal)
+
+    def view(self) -> View:
+        """Return how the run goes, as it was when last looked at."""
+        standing = self._standing
+        assert standing is not None, "shown only once there is something to see"  # noqa: S101
+        since_look_s = anyio.current_time() - self._looked_at
+        outcomes = dict(standing.outcomes)
+        total = standing.planned - outcomes.pop(OrderStatus.SKIPPED, 0)
+        pausing = standing.pausing
+        held_up_s = None
+        if pausing is not None and pausing.left_s is not None:
+            held_up_s = max(0.0, pausing.left_s - since_look_s)
+        period_s = max((window.period_s for window in self._windows), default=1.0)
+        share = Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
+        return View(
+            total=total,
+            outcomes=outcomes,
+            in_flight=standing.in_flight,
+            rate_per_s=standing.ended_lately / RATE_OVER_S,
+            limits=self._run.limits,
+            share=share,
+            held_up_by=f"paused: {pausing.reason}" if pausing else None,
+            held_up_s=held_up_s,
+            left_s=time_left_s(
+                self._schedule,
+                made=standing.made,
+                done=standing.made,
+                to_make=total - sum(outcomes.values()),
+                since_last_s=(standing.since_last_s or 0.0) + since_look_s,
+                flowed_s=standing.since_start_s,
+                paused_s=held_up_s or 0.0,
+                share=share,
+            ),
+        )
