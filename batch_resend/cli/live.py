@@ -83,7 +83,7 @@ def held_up(view: View) -> str | None:
 
 def _how_far(view: View) -> str:
     share = int(100 * view.done / view.total) if view.total else 100
-    return f"{view.done:,} of {view.total:,} orders, {share} %"
+    return f"{view.done:,} of {view.total:,} orders, {share}%"
 
 
 def _speed(view: View) -> str:

@@ -61,10 +61,10 @@ def set_up_logs(
     """
     handlers: list[logging.Handler] = [_StandardError()]
     handlers[0].setLevel(LEVELS[max(-1, min(verbosity, 1))])
-    handlers[0].setFormatter(_formatter(log_format, redact, colors=sys.stderr.isatty()))
+    handlers[0].setFormatter(_formatter(log_format, redact, on_terminal=sys.stderr.isatty()))
     if file is not None:
         handlers.append(_LogFile(file))
-        handlers[1].setFormatter(_formatter(log_format, redact, colors=False))
+        handlers[1].setFormatter(_formatter(log_format, redact, on_terminal=False))
     logger = logging.getLogger("batch_resend")
     logger.handlers = handlers
     logger.setLevel(logging.DEBUG if file else handlers[0].level)
@@ -78,27 +78,29 @@ def told_of_run(run_id: str) -> Iterator[None]:
         yield
 
 
-def _formatter(log_format: str, redact: bool, *, colors: bool) -> logging.Formatter:
+def _formatter(log_format: str, redact: bool, *, on_terminal: bool) -> logging.Formatter:
     rendering: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if log_format == "json"
         # NO_COLOR: any value but none asks for it (no-color.org)
         else structlog.dev.ConsoleRenderer(
-            colors=colors and not os.environ.get("NO_COLOR"), pad_event_to=0, sort_keys=False
+            colors=on_terminal and not os.environ.get("NO_COLOR"), pad_event_to=0, sort_keys=False
         )
     )
+    brief = on_terminal and log_format == "text"  # it shows one run, of today
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
             structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if brief else "iso", utc=not brief),
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             # As plain text: a console's own would show the variables of every frame, the key too.
             structlog.processors.format_exc_info,
             _without_nothing,
+            *([_without_run] if brief else []),
             *([_redacted] if redact else []),
             rendering,
         ],
@@ -108,6 +110,11 @@ def _formatter(log_format: str, redact: bool, *, colors: bool) -> logging.Format
 def _without_nothing(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     """Leave out what there is nothing to say of."""
     return {name: value for name, value in event.items() if value is not None}
+
+
+def _without_run(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    event.pop("run_id", None)
+    return event
 
 
 def _redacted(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

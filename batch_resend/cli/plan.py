@@ -4,9 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-import click
-
-from batch_resend.cli.terminal import show_pairs
+from batch_resend.cli.terminal import show_lines, show_pairs
 from batch_resend.durations import format_duration
 from batch_resend.report import Kind, Preview
 
@@ -28,8 +26,9 @@ WHEN_CHECKING_CLOSELY = Closeness(10_000, "mend these first", "see to these firs
 def show_plan(preview: Preview, to: TextIO, closeness: Closeness) -> None:
     """Print what a run is about to do."""
     show_pairs("Plan", list(_pairs(preview)), to)
-    _show_kinds("Rejected", "row", preview.rejected, to, closeness.other_rows)
-    _show_kinds("Worth a look", "order", preview.warnings, to, closeness.other_orders)
+    rejected = _kinds("Rejected", "row", preview.rejected, closeness.other_rows)
+    warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders)
+    show_lines([*rejected, *warnings], to)
 
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
@@ -82,15 +81,14 @@ def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
         )
 
 
-def _show_kinds(title: str, of: str, kinds: Sequence[Kind], to: TextIO, elsewhere: str) -> None:
-    """Print what was found, by kind, with the first rows of each."""
-    if not kinds:
-        return
-    click.echo(title, file=to)
+def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterator[tuple[int, str]]:
+    """Yield what was found, by kind, with the first rows of each: lines and their indents."""
+    if kinds:
+        yield 0, title
     for kind in kinds:
         some = f"{kind.count:,} {of}" + ("s" if kind.count > 1 else "")
-        click.echo(f"  {some}: {kind.text}", file=to)
+        yield 2, f"{some}: {kind.text}"
         for place in kind.first:
-            click.echo(f"    {place.file}, line {place.line}: {place.text}", file=to)
+            yield 4, f"{place.file}, line {place.line}: {place.text}"
         if (more := kind.count - len(kind.first)) > 0:
-            click.echo(f"    and {more:,} more: {elsewhere}", file=to)
+            yield 4, f"and {more:,} more: {elsewhere}"

@@ -33,8 +33,11 @@ async def follow(sending: Sending, *, quiet: bool) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def show_views(view: Callable[[], View]) -> None:
-    """Show how a run goes until cancelled. A terminal that is closed ends the show, not the run."""
+async def show_views(view: Callable[[], View], *, at_once: bool = False) -> None:
+    """Show how a run goes until cancelled. A terminal that is closed ends the show, not the run.
+
+    A log has its first line after some seconds, unless `at_once`.
+    """
     with suppress(OSError):
         if is_screen(sys.stderr):
             with _screen() as show:
@@ -42,7 +45,9 @@ async def show_views(view: Callable[[], View]) -> None:
                     show(view())
                     await anyio.sleep(_SCREEN_EVERY_S)
         while True:
-            await anyio.sleep(_LINE_EVERY_S)
+            if not at_once:
+                await anyio.sleep(_LINE_EVERY_S)
+            at_once = False
             log.info(plain_line(view()))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from batch_resend.cli.terminal import show_pairs
+from batch_resend.cli.terminal import show_lines, show_pairs
 from batch_resend.durations import format_duration
 from batch_resend.model import OrderStatus
 from batch_resend.report import BackPressure, Summary, headline, in_words, next_steps
@@ -14,11 +14,11 @@ from batch_resend.report import BackPressure, Summary, headline, in_words, next_
 def show_summary(summary: Summary, folder: Path, flags: str) -> None:
     """Print a run in a few lines, and the next command. `flags`: those it needs as well."""
     show_counts(summary)
-    click.echo(f"Report: {folder}/report.html")
+    show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
     for step in next_steps(summary, folder, flags):
-        click.echo(step.text)
+        show_lines([(0, step.text)], sys.stdout)
         if step.command:
-            click.echo(f"  {step.command}")
+            click.echo(f"  {step.command}")  # never wrapped: it is to be copied
 
 
 def show_counts(summary: Summary) -> None:

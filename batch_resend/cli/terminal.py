@@ -9,6 +9,7 @@ from typing import Literal, TextIO
 import click
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -40,6 +41,16 @@ def show_pairs(title: str, pairs: Pairs, to: TextIO) -> None:
     for label, text in pairs:
         table.add_row(Text(label), Text(text))
     console_of(to).print(table)
+
+
+def show_lines(lines: Sequence[tuple[int, str]], to: TextIO) -> None:
+    """Show lines, each so far indented; on a terminal they are wrapped between words."""
+    screen = is_screen(to)
+    for indent, text in lines:
+        if screen:
+            console_of(to).print(Padding(Text(text, overflow="fold"), (0, 0, 0, indent)))
+        else:
+            click.echo(" " * indent + text, file=to)
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], to: TextIO) -> None:

@@ -1,5 +1,6 @@
 """`watch`: a run that another process sends, as that process shows it."""
 
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -58,7 +59,7 @@ async def _watch(run_id: str | None, journal: Path) -> Summary:
         watcher = Watcher(reader, run, journal)
         if await watcher.look():
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(show_views, watcher.view)
+                tasks.start_soon(partial(show_views, watcher.view, at_once=True))
                 while await watcher.look():  # noqa: ASYNC110 - it comes from another process
                     await anyio.sleep(watcher.rest_s)
                 tasks.cancel_scope.cancel()

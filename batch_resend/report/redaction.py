@@ -3,7 +3,10 @@
 import re
 
 # What stands before the @, as RFC 5322 lets it, bare or quoted; generous, for it is to be hidden.
-_ADDRESS = re.compile(r"""(?:"[^"\n]{1,64}"|[^\s@<>()\[\],;:"'|]{1,64})@(?=[^\s@])""")
+_ADDRESS = re.compile(
+    r"""(?: "[^"\n]{1,64}" | [^\s@<>()\[\],;:"'|] [^\s@<>()\[\],;:"|]{0,63} ) @ (?=[^\s@])""",
+    re.VERBOSE,
+)
 MASK = "***@"
 
 

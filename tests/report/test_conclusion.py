@@ -1,0 +1,119 @@
+"""What came of a run is told in one sentence, and with it what to do next."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend.report import Summary, headline, next_steps
+
+FOLDER = Path("reports/RUN")
+
+
+def summary(*, rejected: int = 0, **changes: Any) -> Summary:
+    """Return a summary of a run; orders by status, anything else by its name."""
+    statuses = ("sent", "refused", "failed", "in_doubt", "not_attempted", "skipped")
+    orders = {name: changes.pop(name, 0) for name in statuses}
+    accepted = sum(orders.values())
+    values: dict[str, Any] = {
+        "run_id": "RUN",
+        "state": "completed",
+        "stop_reason": None,
+        "started_at": "2026-11-24T03:00:00.000Z",
+        "finished_at": "2026-11-24T03:31:02.000Z",
+        "elapsed_s": 1862.0,
+        "base_url": "https://ca.example/services/v2",
+        "limits": ["1000/3m", "100/5s"],
+        "inputs": [],
+        "rows": {
+            "read": accepted + rejected,
+            "accepted": accepted,
+            "duplicate": 0,
+            "rejected": rejected,
+        },
+        "orders": {"total": accepted, **orders},
+        "requests": {"attempts": 0, "retries": 0, "rate_limited": 0, "possible_duplicates": 0},
+        "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
+    }
+    return Summary.model_validate(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("run", "sentence"),
+    [
+        (
+            summary(sent=9941, refused=42, in_doubt=17),
+            "9,941 of 10,000 orders sent in 31m 02s; 42 refused, 17 in doubt",
+        ),
+        (summary(sent=3, elapsed_s=None), "3 of 3 orders sent"),
+        (summary(sent=3, rejected=1), "3 of 3 orders sent in 31m 02s; 1 row rejected"),
+        (
+            summary(skipped=2, rejected=2),
+            "0 of 2 orders sent in 31m 02s; 2 skipped, 2 rows rejected",
+        ),
+        (
+            summary(state="stopped", sent=1, not_attempted=8, failed=1),
+            "Stopped early: 1 of 10 orders sent in 31m 02s; 1 failed, 8 not attempted",
+        ),
+        (
+            summary(state="interrupted", sent=1, not_attempted=1),
+            "Interrupted: 1 of 2 orders sent in 31m 02s; 1 not attempted",
+        ),
+        (
+            summary(
+                state="stopped", started_at=None, stop_reason="--strict: 1 row", not_attempted=1
+            ),
+            "Nothing was sent: --strict: 1 row",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_headline_says_how_many_were_sent_and_what_became_of_the_others(
+    run: Summary, sentence: str
+) -> None:
+    assert headline(run) == sentence
+
+
+SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
+
+
+@pytest.mark.parametrize(
+    ("run", "commands"),
+    [
+        pytest.param(summary(sent=3), [], id="all was sent: nothing"),
+        pytest.param(summary(sent=3, failed=1), [SEND], id="some failed: send what is left"),
+        pytest.param(
+            summary(in_doubt=1), [f"{SEND} --in-doubt retry"], id="in doubt: mail them once more"
+        ),
+        pytest.param(
+            summary(state="stopped", sent=1, not_attempted=4),
+            ["batch-resend resume RUN --region eu"],
+            id="stopped: resume",
+        ),
+        pytest.param(
+            summary(state="interrupted", in_doubt=4),
+            ["batch-resend resume RUN --region eu"],
+            id="interrupted, with doubts: resume decides of them too",
+        ),
+        pytest.param(summary(refused=1), [], id="refused: no command mends it"),
+        pytest.param(summary(rejected=1), [], id="rejected: no command mends it"),
+        pytest.param(summary(skipped=1), [], id="skipped: nothing needs doing"),
+    ],
+)
+def test_the_next_command_is_the_one_that_is_left_to_do(run: Summary, commands: list[str]) -> None:
+    steps = next_steps(run, FOLDER, " --region eu")
+    assert [step.command for step in steps if step.command] == commands
+
+
+def test_whatever_is_not_well_has_a_step_that_counts_it() -> None:
+    told = "\n".join(
+        step.text for step in next_steps(summary(refused=5, skipped=7, rejected=3), FOLDER)
+    )
+    assert "5 refused" in told
+    assert "7 skipped" in told
+    assert "3 rejected rows" in told
+
+
+def test_a_folder_with_a_blank_is_quoted_in_the_command() -> None:
+    (step,) = next_steps(summary(failed=1), Path("last night"))
+    assert step.command == "batch-resend send 'last night/unsent.csv'"

@@ -1,0 +1,34 @@
+"""Masked addresses keep their domain, and nothing of whose they are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_resend.report import redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("admin@example.com", "***@example.com"),
+        ("shop.example.com: jane.doe+dcv@example.com", "shop.example.com: ***@example.com"),
+        ("a@x.example, b@y.example", "***@x.example, ***@y.example"),
+        ("'o'brien@example.com'", "'***@example.com'"),
+        ('"jane doe"@example.com said', "***@example.com said"),
+        ("<admin@example.com>", "<***@example.com>"),
+        ('["1","a@b.example"]', '["1","***@b.example"]'),
+        ("jürgen@müller.example", "***@müller.example"),
+        ("no address here", "no address here"),
+        ("an @ alone", "an @ alone"),
+    ],
+)
+def test_an_address_keeps_its_domain_only(text: str, masked: str) -> None:
+    assert redacted(text) == masked
+
+
+@given(st.text(), st.from_regex(r"[a-z0-9.+_-]{1,20}", fullmatch=True), st.text())
+def test_no_local_part_survives_whatever_stands_around_it(
+    before: str, local: str, after: str
+) -> None:
+    text = f"{before} {local}@example.com {after}"
+    assert f"{local}@example.com" not in redacted(text)
