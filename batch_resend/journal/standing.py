@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, desc, func, select
 
-from batch_resend.clock import Clock, steady_time
+from batch_resend.clock import Clock
 from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import attempts, pauses, starts
 from batch_resend.model import OrderStatus, Run
@@ -62,7 +62,8 @@ class StandingReader(ResultReader):
             return None
         start = found[0]
         # As the clock of the process that sends says it, where both count from one boot.
-        now = steady_time() + start.offset_s if start.boot == clock.boot else clock()
+        same_boot = start.boot == clock.boot
+        now = clock() + (start.offset_s - clock.offset_s if same_boot else 0.0)
         of_start = {"of_start": start.number}
         (made,) = await self._all(_OF_START, **of_start)
         (in_flight,) = await self._all(_IN_FLIGHT, **of_start)

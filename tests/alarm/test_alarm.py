@@ -1,0 +1,235 @@
+"""Whoever is to be woken is told, once, what happened; whoever cannot be told changes nothing."""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families
+
+from batch_resend.alarm import Alarm, Ending, checked_url
+from batch_resend.alarm import post as posting
+from batch_resend.errors import SettingsError
+from tests.report.test_conclusion import summary
+
+SECRET = "T0P/S3CR3T"
+WELL = Ending(0, summary(sent=3), Path("reports/RUN"))
+NOT_WELL = Ending(3, summary(sent=3, refused=1), Path("reports/RUN"))
+NOT_BEGUN = Ending(1, error="no API key: put it into a file")
+
+
+class Listener:
+    """A server that writes down what is posted to it, and answers as it is told."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.posts: list[tuple[str, str]] = []  # path with query, body
+        self.statuses: list[int] = []  # of the next answers; then 200
+        self.hangs = False
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.posts.append((request.path_qs, await request.text()))
+        if self.hangs:
+            await anyio.sleep_forever()
+        status = self.statuses.pop(0) if self.statuses else 200
+        headers = {"Location": "/elsewhere"} if status == 302 else {}
+        return web.Response(status=status, headers=headers)
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Listener]:
+    listener = Listener()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", listener.take)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    listener.url = f"http://{host}:{port}/{SECRET}"
+    try:
+        yield listener
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no try wait for the one before, and none for long."""
+    monkeypatch.setattr(posting, "TRIES_AFTER_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(posting, "TIMEOUT_S", 0.2)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("ending", "paths"),
+    [
+        pytest.param(WELL, [f"/{SECRET}/start", f"/{SECRET}"], id="all well"),
+        pytest.param(NOT_WELL, [f"/{SECRET}/start", f"/{SECRET}/fail"], id="not all sent"),
+        pytest.param(NOT_BEGUN, [f"/{SECRET}/start", f"/{SECRET}/fail"], id="not begun"),
+    ],
+)
+async def test_a_watchdog_is_pinged_at_the_start_and_once_at_the_end(
+    ending: Ending, paths: list[str]
+) -> None:
+    async with listening() as listener:
+        alarm = Alarm(ping_url=listener.url)
+        await alarm.started()
+        await alarm.ended(ending)
+        assert [path for path, _ in listener.posts] == paths
+        assert json.loads(listener.posts[-1][1])["exit_code"] == ending.code
+
+
+@pytest.mark.asyncio
+async def test_a_ping_url_keeps_its_query_behind_what_is_added_to_its_path() -> None:
+    async with listening() as listener:
+        await Alarm(ping_url=f"{listener.url}/?rid=1").started()
+        assert listener.posts == [(f"/{SECRET}/start?rid=1", "")]
+
+
+@pytest.mark.asyncio
+async def test_a_webhook_gets_the_summary_with_a_text_that_slack_shows() -> None:
+    async with listening() as listener:
+        await Alarm(notify_url=listener.url).ended(NOT_WELL)
+        ((path, body),) = listener.posts
+        told: dict[str, Any] = json.loads(body)
+        assert path == f"/{SECRET}"
+        assert told["text"] == "batch-resend RUN: 3 of 4 orders sent in 31m 02s; 1 refused"
+        assert told["orders"] == {
+            "total": 4, "sent": 3, "refused": 1, "failed": 0, "in_doubt": 0, "not_attempted": 0,
+            "skipped": 0,
+        }  # fmt: skip
+        assert (told["exit_code"], told["error"], told["report"]) == (3, None, "reports/RUN")
+
+
+@pytest.mark.asyncio
+async def test_a_command_that_could_not_start_says_why() -> None:
+    async with listening() as listener:
+        await Alarm(notify_url=listener.url).ended(NOT_BEGUN)
+        told = json.loads(listener.posts[0][1])
+        assert told["text"] == ("batch-resend could not start: no API key: put it into a file")
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("unhurried")
+async def test_a_listener_that_fails_twice_is_told_a_third_time_and_no_fourth(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with listening() as listener:
+        listener.statuses = [500, 502]
+        await Alarm(notify_url=listener.url).ended(WELL)
+        assert len(listener.posts) == 3
+        assert not caplog.records
+        listener.statuses = [500, 500, 503, 500]
+        await Alarm(notify_url=listener.url).ended(WELL)
+        assert len(listener.posts) == 6
+        assert "--notify-url: 127.0.0.1: HTTP 503" in caplog.text
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize("trouble", ["hangs", "redirect", "closed", "no such host"])
+async def test_trouble_with_a_listener_is_a_warning_that_does_not_repeat_the_url(
+    trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with listening() as listener:
+        listener.hangs = trouble == "hangs"
+        listener.statuses = [302] * 3 if trouble == "redirect" else []
+        url = {
+            "closed": f"http://127.0.0.1:9/{SECRET}",
+            "no such host": f"http://nowhere.invalid/{SECRET}",
+        }.get(trouble, listener.url)
+        with anyio.fail_after(10):
+            await Alarm(ping_url=url).ended(WELL)
+        assert not [path for path, _ in listener.posts if "elsewhere" in path]
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("--ping-url: ")
+    assert "S3CR3T" not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(posting, "TRIES_AFTER_S", (0.0,))
+    monkeypatch.setattr(posting, "TIMEOUT_S", 0.5)
+    async with listening() as slow, listening() as quick:
+        slow.hangs = True
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Alarm(ping_url=slow.url, notify_url=quick.url).ended, WELL)
+            with anyio.fail_after(0.4):
+                while not quick.posts:  # noqa: ASYNC110 - what comes over a socket is no event
+                    await anyio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "hooks.example/x", "ftp://hooks.example/x", "https:///x", "http://[x/", "http://h:0/"],
+)
+def test_what_is_no_url_is_refused_before_anything_is_sent_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        checked_url("--notify-url", url)
+    assert str(caught.value).startswith("--notify-url: ")
+    assert not url or url not in str(caught.value)
+
+
+# --- metrics ------------------------------------------------------------------------------------
+
+
+def samples(path: Path) -> Mapping[str, float]:
+    """Return what Prometheus reads: a value by name and outcome."""
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+    }
+
+
+@pytest.mark.asyncio
+async def test_metrics_are_those_of_the_summary(tmp_path: Path) -> None:
+    path = tmp_path / "resend.prom"
+    await Alarm(metrics_file=path, clock=lambda: 1000.0).ended(NOT_WELL)
+    found = samples(path)
+    assert found["batch_resend_orders sent"] == 3
+    assert found["batch_resend_orders refused"] == 1
+    assert found["batch_resend_orders not_attempted"] == 0
+    assert found["batch_resend_duration_seconds"] == 1862
+    assert found["batch_resend_exit_code"] == 3
+    assert found["batch_resend_last_run_timestamp_seconds"] == 1000
+    assert path.stat().st_mode & 0o777 == 0o644, "the collector is another user"
+
+
+@pytest.mark.asyncio
+async def test_the_time_of_the_last_success_outlives_runs_without_one(tmp_path: Path) -> None:
+    path = tmp_path / "resend.prom"
+    name = "batch_resend_last_success_timestamp_seconds"
+    for at, ending, last in (
+        (1.0, NOT_WELL, None), (2.0, WELL, 2.0), (3.0, NOT_WELL, 2.0), (4.0, NOT_BEGUN, 2.0),
+        (5.0, WELL, 5.0),
+    ):  # fmt: skip
+        await Alarm(metrics_file=path, clock=lambda at=at: at).ended(ending)  # type: ignore[misc]
+        assert samples(path).get(name) == last
+        assert samples(path)["batch_resend_last_run_timestamp_seconds"] == at
+
+
+@pytest.mark.asyncio
+async def test_a_metrics_file_that_is_none_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "resend.prom"
+    path.write_bytes(b"{ not metrics \xff")
+    await Alarm(metrics_file=path).ended(WELL)
+    assert samples(path)["batch_resend_orders sent"] == 3
+
+
+@pytest.mark.asyncio
+async def test_metrics_that_cannot_be_written_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await Alarm(metrics_file=tmp_path / "no such folder" / "x.prom").ended(WELL)
+    assert "--metrics-file" in caplog.text

@@ -1,0 +1,121 @@
+"""Where a run stands, for whoever watches it through the journal while another process sends."""
+
+from pathlib import Path
+
+import pytest
+
+from batch_resend.journal import RATE_OVER_S, read_journal
+from batch_resend.model import Attempt, OrderStatus, Pause, Run, RunState
+from tests.journal.conftest import WINDOWS, Clock, carry, opened, orders, pending, plan
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_run_that_is_only_planned_stands_nowhere_yet(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1))
+        async with read_journal(path) as outside:
+            assert await outside.standing(run, clock) is None
+
+
+async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_they_come(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal, read_journal(path) as outside:
+        run = await plan(journal, orders(1, 2, 3))
+        recorder = await journal.start(run, WINDOWS)
+        first, second, _ = await pending(journal.reader, run)
+        await carry(recorder, clock, first, "503 204")
+        await recorder.begin(Attempt(second, 1, clock()))
+        clock.now += 0.25
+        stands = await outside.standing(run, clock)
+        assert stands is not None
+        assert stands.outcomes == {OrderStatus.SENT: 1}
+        assert (stands.planned, stands.made, stands.in_flight) == (3, 3, 1)
+        assert stands.ended_lately == 2
+        assert stands.since_last_s == 0.25
+        assert (stands.pausing, stands.share) == (None, 1.0)
+
+
+async def test_the_rate_of_now_forgets_what_ended_long_ago(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal, read_journal(path) as outside:
+        run = await plan(journal, orders(1, 2))
+        recorder = await journal.start(run, WINDOWS)
+        first, second = await pending(journal.reader, run)
+        await carry(recorder, clock, first, "204")
+        clock.now += RATE_OVER_S
+        await carry(recorder, clock, second, "204")
+        stands = await outside.standing(run, clock)
+        assert stands is not None
+        assert (stands.made, stands.ended_lately) == (2, 1)
+
+
+async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal, read_journal(path) as outside:
+        run = await plan(journal, orders(1))
+        recorder = await journal.start(run, WINDOWS)
+        await recorder.pause(Pause(clock(), clock() + 42, "the CA asks for fewer requests", 0.5))
+        stands = await outside.standing(run, clock)
+        assert stands is not None
+        assert stands.pausing is not None
+        assert stands.pausing.reason == "the CA asks for fewer requests"
+        assert stands.pausing.left_s == 42
+        assert stands.share == 0.5
+        await recorder.prolong_pause(clock() + 90)
+        stands = await outside.standing(run, clock)
+        assert stands is not None
+        assert stands.pausing is not None
+        assert stands.pausing.left_s == 90
+        await recorder.flow_again(clock())
+        stands = await outside.standing(run, clock)
+        assert stands is not None
+        assert (stands.pausing, stands.share) == (None, 0.5)
+
+
+async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_left(
+    path: Path, clock: Clock
+) -> None:
+    theirs = Clock(now=clock.now + 7200, offset_s=7200)  # put back two hours since they began
+    async with opened(path, theirs) as journal, read_journal(path) as outside:
+        run = await plan(journal, orders(1))
+        recorder = await journal.start(run, WINDOWS)
+        await recorder.pause(Pause(theirs(), theirs() + 42, "the CA is in trouble", 1.0))
+        stands = await outside.standing(run, clock)
+        assert stands is not None
+        assert stands.pausing is not None
+        assert stands.pausing.left_s == 42
+
+
+async def test_a_run_gone_on_with_is_counted_whole_but_its_pace_is_that_of_its_last_start(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal, read_journal(path) as outside:
+        run = await plan(journal, orders(1, 2, 3))
+        recorder = await journal.start(run, WINDOWS)
+        first, *_ = await pending(journal.reader, run)
+        await carry(recorder, clock, first, "204")
+        await journal.finish(run, RunState.INTERRUPTED, "a person said so")
+        again = await journal.start(run, WINDOWS)
+        second, *_ = await pending(journal.reader, run)
+        await carry(again, clock, second, "404")
+        stands = await outside.standing(run, clock)
+        assert stands is not None
+        assert stands.outcomes == {OrderStatus.SENT: 1, OrderStatus.REFUSED: 1}
+        assert stands.made == 1
+
+
+async def test_watching_writes_nothing(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1))
+        await journal.start(run, WINDOWS)
+        before = await state(path, run)
+        async with read_journal(path) as outside:
+            await outside.standing(run, clock)
+        assert await state(path, run) == before
+
+
+async def state(path: Path, run: Run) -> Run:
+    async with read_journal(path) as outside:
+        return await outside.run(run.id)

@@ -1,0 +1,156 @@
+"""What is told of a run as a whole: pace, answers, pauses, and why orders were not sent."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from batch_resend.journal import Journal, JournalReader, Recorder
+from batch_resend.model import Attempt, OrderStatus, Pause, Ruling, Run, RunState, Verdict
+from tests.journal.conftest import (
+    NOON,
+    WINDOWS,
+    Clock,
+    carry,
+    opened,
+    orders,
+    pending,
+    plan,
+    send,
+)
+
+pytestmark = pytest.mark.asyncio
+
+ANSWERED = Verdict(Ruling.UNAVAILABLE, 503, None, "maintenance")
+LOST = Verdict(Ruling.IN_DOUBT, None, "lost", "the connection broke")
+
+
+@asynccontextmanager
+async def begun(
+    path: Path, clock: Clock, count: int
+) -> AsyncIterator[tuple[Journal, Run, Recorder]]:
+    """Begin to send a run of so many orders."""
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(*range(1, count + 1)))
+        yield journal, run, await journal.start(run, WINDOWS)
+
+
+async def answer(
+    reader: JournalReader,
+    run: Run,
+    recorder: Recorder,
+    *,
+    begun_at: float = NOON,
+    took_s: float = 0.5,
+    verdict: Verdict = ANSWERED,
+) -> None:
+    """Have the first pending order attempted once more, settled by nothing."""
+    (planned, *_) = await pending(reader, run)
+    attempt = Attempt(planned, planned.attempts + 1, begun_at)
+    await recorder.begin(attempt)
+    await recorder.end(attempt, begun_at + took_s, verdict, None)
+
+
+async def test_a_run_without_attempts_has_neither_span_nor_answers(
+    path: Path, clock: Clock
+) -> None:
+    async with begun(path, clock, 1) as (journal, run, _):
+        assert await journal.reader.span(run) is None
+        assert await journal.reader.answer_times(run, (1.0,)) is None
+        assert await journal.reader.pace(run, NOON, 60.0) == []
+        assert await journal.reader.pauses(run, 10) == []
+        assert [r.orders for r in await journal.reader.reasons(run, 10)] == [1], "not attempted"
+
+
+async def test_the_pace_counts_every_attempt_in_the_step_in_which_it_began(
+    path: Path, clock: Clock
+) -> None:
+    async with begun(path, clock, 1) as (journal, run, recorder):
+        for begun_at in (NOON, NOON + 9.9, NOON + 10.0, NOON + 35.0):
+            await answer(journal.reader, run, recorder, begun_at=begun_at)
+        assert await journal.reader.pace(run, NOON, 10.0) == [(0, 2), (1, 1), (3, 1)]
+        assert await journal.reader.span(run) == (NOON, NOON + 35.5)
+
+
+async def test_answer_times_are_those_of_answers_their_median_and_p95_are_times_that_were_taken(
+    path: Path, clock: Clock
+) -> None:
+    async with begun(path, clock, 1) as (journal, run, recorder):
+        for number in range(1, 101):  # 0.01 s to 1 s, in no order
+            took_s = (number * 37 % 101) / 100
+            await answer(journal.reader, run, recorder, took_s=took_s)
+        await answer(journal.reader, run, recorder, took_s=30.0, verdict=LOST)  # is no answer
+        times = await journal.reader.answer_times(run, (0.1, 0.5))
+        assert times is not None
+        assert times.answers == sum(times.counts) == 100
+        assert (times.median_s, times.p95_s, times.longest_s) == pytest.approx((0.5, 0.95, 1.0))
+        assert times.counts == (10, 40, 50)
+
+
+async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_most_first(
+    path: Path, clock: Clock
+) -> None:
+    script = {
+        "1": "204",
+        "2": "404",
+        "3": "404",
+        "4": "503 failed",
+        "5": "lost in_doubt",
+        "6": "403",
+    }
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(*range(1, 9)))
+        await send(journal, clock, run, script)
+        reasons = await journal.reader.reasons(run, 10)
+        assert [(r.status, r.http_status, r.orders) for r in reasons[:2]] == [
+            (OrderStatus.NOT_ATTEMPTED, None, 2),
+            (OrderStatus.REFUSED, 404, 2),
+        ]
+        tally = await journal.reader.tally(run)
+        assert sum(r.orders for r in reasons) == tally.planned - tally.orders[OrderStatus.SENT]
+        assert {r.error_code for r in reasons if r.http_status == 403} == {
+            "access_denied|missing_permission"
+        }
+        assert len(await journal.reader.reasons(run, 2)) == 2
+
+
+async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
+    path: Path, clock: Clock
+) -> None:
+    async with opened(path, clock) as journal:
+        first = await plan(journal, orders(1))
+        await send(journal, clock, first, {"1": "204"})
+        run = await plan(journal, orders(1, 2, 3, 4))
+        await send(journal, clock, run, {"2": "204", "3": "404"}, cooldown_s=3600)
+        reader = journal.reader
+        assert [row.order_id async for row in reader.rows_not_sent(run)] == ["3", "4"]
+        assert [row.order_id async for row in reader.rows_skipped(run)] == ["1"]
+
+
+async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_with_its_run(
+    path: Path, clock: Clock
+) -> None:
+    async with begun(path, clock, 1) as (journal, run, recorder):
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
+        await recorder.prolong_pause(clock() + 15)
+        clock.now += 20
+        await recorder.flow_again(clock())
+        clock.now += 100
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.5))
+        await carry(recorder, clock, (await pending(journal.reader, run))[0], "204")
+        await journal.finish(run, RunState.COMPLETED)
+        ended = await journal.reader.run(run.id)
+        first, second = await journal.reader.pauses(ended, 10)
+        assert (first.began_at, first.until_at, first.ended_at) == (NOON, NOON + 15, NOON + 20)
+        assert (second.reason, second.share) == ("the CA asks for fewer requests", 0.5)
+        assert second.ended_at == ended.finished_at == NOON + 121
+        assert len(await journal.reader.pauses(run, 1)) == 1
+
+
+async def test_the_settings_of_a_run_are_those_of_its_last_start(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(1))
+        await journal.start(run, WINDOWS, {"concurrency": 32})
+        await journal.start(run, WINDOWS, {"concurrency": 8, "ca_file": None})
+        assert (await journal.reader.run(run.id)).settings == {"concurrency": 8, "ca_file": None}
