@@ -1,0 +1,140 @@
+"""report.html in a real browser: it stands alone, tells the truth, and stays text."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from batch_resend.model import OrderStatus
+from tests.browser.conftest import AXE, HOSTILE, Made, shown
+
+WIDTHS = {"desk": 1200, "phone": 375}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_the_page_loads_from_disk_and_asks_for_nothing_and_complains_of_nothing(
+    chromium: Browser, made: Made, width: int, dark: bool
+) -> None:
+    with shown(chromium, made.report, width=width, dark=dark) as seen:
+        assert seen.page.locator("svg.chart").count() == 3
+        assert seen.requests == [(made.report.folder / "report.html").as_uri()]
+        assert seen.complaints == []
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, "no sideways"
+
+
+def test_the_figures_on_the_page_are_those_of_summary_json(chromium: Browser, made: Made) -> None:
+    summary = made.report.summary
+    with shown(chromium, made.report) as seen:
+        page = seen.page
+        for status in OrderStatus:
+            cell = page.locator(f'#counts tr[data-status="{status.value}"] td.n')
+            assert cell.inner_text() == f"{summary['orders'][status.value]:,}"
+        assert page.locator("#counts tfoot td.n").inner_text() == f"{summary['orders']['total']:,}"
+        told = page.locator("body").inner_text()
+        rows, requests = summary["rows"], summary["requests"]
+        assert (
+            f"{rows['read']}: {rows['accepted']} accepted, {rows['duplicate']} duplicate, "
+            f"{rows['rejected']} rejected"
+        ) in told
+        assert f"{requests['attempts']}, {requests['retries']} of them retries" in told
+        not_sent = summary["orders"]["total"] - summary["orders"]["sent"]
+        assert page.locator("#not-sent tbody tr").count() == not_sent
+        assert page.locator("#rejected-rows tbody tr").count() == rows["rejected"]
+        assert summary["run_id"] in told
+
+
+def test_the_page_names_the_next_command_with_the_flags_it_needs(
+    chromium: Browser, made: Made
+) -> None:
+    with shown(chromium, made.report) as seen:
+        command = seen.page.locator(".steps pre").first.inner_text()
+        assert command == f"batch-resend resume {made.summary.run_id} --region eu"
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with script", "without"])
+def test_whatever_a_ca_or_a_list_says_stays_text(
+    chromium: Browser, made: Made, javascript: bool
+) -> None:
+    with shown(chromium, made.report, javascript=javascript) as seen:
+        page = seen.page
+        assert page.title().startswith("Stopped early: ")
+        assert page.locator("img").count() == 0
+        visible = HOSTILE.replace("\u202e", "\\u202e")
+        refused = page.locator("#not-sent tr", has_text="refused").first
+        assert visible in refused.inner_text(), "as it was said, its direction marks spelled out"
+        assert visible in page.locator("#rejected-rows").inner_text()
+        assert "\u202e" not in page.content()
+        assert seen.complaints == []
+
+
+def cells(page: Page, column: int) -> list[str]:
+    """Return a column of the orders not sent, of those rows that are shown."""
+    return page.locator(f"#not-sent tbody tr:visible td:nth-child({column})").all_inner_texts()
+
+
+def test_a_click_on_a_heading_sorts_by_it_and_another_one_the_other_way(
+    chromium: Browser, made: Made
+) -> None:
+    with shown(chromium, made.report) as seen:
+        heading = seen.page.locator("#not-sent th").first
+        as_numbers = sorted(cells(seen.page, 1), key=int)
+        heading.get_by_role("button").click()
+        assert cells(seen.page, 1) == as_numbers
+        assert heading.get_attribute("aria-sort") == "ascending"
+        heading.get_by_role("button").click()
+        assert cells(seen.page, 1) == as_numbers[::-1]
+        assert heading.get_attribute("aria-sort") == "descending"
+        assert seen.complaints == []
+
+
+def test_words_in_the_filter_leave_the_rows_that_have_them_all(
+    chromium: Browser, made: Made
+) -> None:
+    with shown(chromium, made.report) as seen:
+        page, total = seen.page, len(cells(seen.page, 1))
+        box = page.get_by_label("Filter orders")
+        box.fill("IN DOUBT shop")
+        in_doubt = made.summary.orders.in_doubt
+        assert cells(page, 2) == ["in doubt"] * in_doubt
+        assert page.locator("output").first.inner_text() == f"{in_doubt} of {total} shown"
+        box.fill("no such words anywhere")
+        assert cells(page, 2) == []
+        box.fill("")
+        assert len(cells(page, 2)) == total
+
+
+def test_without_javascript_everything_is_there_but_sorting_and_filtering(
+    chromium: Browser, made: Made
+) -> None:
+    with shown(chromium, made.report, javascript=False) as seen:
+        not_sent = made.summary.orders.total - made.summary.orders.sent
+        assert len(cells(seen.page, 1)) == not_sent
+        assert seen.page.locator("button, input").count() == 0
+        assert seen.page.locator("details").first.is_visible()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_axe_finds_no_violation(chromium: Browser, made: Made, width: int, dark: bool) -> None:
+    if not AXE.is_file():
+        pytest.skip("no axe-core (npm ci --prefix tests/browser)")
+    with shown(chromium, made.report, width=width, dark=dark) as seen:
+        # Through the debugger: the page's own policy lets no other script run.
+        seen.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found: dict[str, Any] = seen.page.evaluate("axe.run()")
+        told = [
+            f"{one['impact']}: {one['id']}: {[node['html'][:200] for node in one['nodes']]}"
+            for one in found["violations"]
+        ]
+        assert not told, json.dumps(told, indent=1)
+        assert len(found["passes"]) > 20, "it has looked"
+
+
+def test_printed_the_page_shows_no_controls(chromium: Browser, made: Made) -> None:
+    with shown(chromium, made.report) as seen:
+        seen.page.emulate_media(media="print")
+        assert not seen.page.locator(".controls").first.is_visible()
+        assert seen.page.locator("h1").is_visible()
+        assert len(seen.page.pdf()) > 10_000
