@@ -26,7 +26,7 @@ from batch_resend.errors import InputError, JournalError, UnknownRun
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Journal, JournalReader, Staging, open_journal
 from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
-from batch_resend.report import Presentation, Summary, write_report
+from batch_resend.report import Presentation, Summary, prepare_report, write_report
 from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings, proxy_of_environment
 from batch_resend.windows import Window, dictated_time
@@ -136,6 +136,8 @@ class Batch:
                 clock=self._clock,
             )
             work = asyncio.create_task(sender.run(reader.pending(plan.run), deliver))
+            # Beside the first request: at the end of a long run the program's files may be others.
+            prepared = asyncio.create_task(asyncio.to_thread(prepare_report))
             try:
                 yield Sending(sender, outcomes, settings.windows)
             finally:
@@ -143,7 +145,7 @@ class Batch:
                 with anyio.CancelScope(shield=True):
                     if not work.done():
                         sender.stop(RunState.INTERRUPTED, LEFT_EARLY)
-                    await asyncio.wait([work])
+                    await asyncio.wait([work, prepared])
                     await self._note_end(plan.run, sender)
             work.result()
 

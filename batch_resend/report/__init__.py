@@ -10,7 +10,7 @@ from batch_resend.report.conclusion import (
 from batch_resend.report.files import whole_file
 from batch_resend.report.preview import Kind, Preview, make_preview
 from batch_resend.report.redaction import redacted
-from batch_resend.report.report import make_summary, write_report
+from batch_resend.report.report import make_summary, prepare_report, write_report
 from batch_resend.report.summary import BackPressure, Summary
 from batch_resend.report.tables import defused
 
@@ -27,6 +27,7 @@ __all__ = [
     "make_preview",
     "make_summary",
     "next_steps",
+    "prepare_report",
     "redacted",
     "whole_file",
     "write_report",

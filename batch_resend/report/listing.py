@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from batch_resend.journal import JournalReader
 from batch_resend.model import InputNote, OrderStatus, Result, Run
+from batch_resend.report.tables import as_text
 
 MOST_ORDERS = 5_000  # listed; the others are counted
 MOST_REJECTED = 1_000
@@ -94,8 +95,10 @@ async def _rejected(
     rows = reader.rejected_rows(run)
     async with aclosing(rows):
         async for row in rows:
-            raw = row.raw[:MOST_OF_A_ROW] + ("..." if len(row.raw) > MOST_OF_A_ROW else "")
-            yield ListedRow(inputs[row.input_ordinal].name, row.line, row.reason or "", raw)
+            text = as_text(row, inputs)
+            if len(text) > MOST_OF_A_ROW:
+                text = f"{text[:MOST_OF_A_ROW]}..."
+            yield ListedRow(inputs[row.input_ordinal].name, row.line, row.reason or "", text)
 
 
 def _listed_order(result: Result, sources: Sequence[str]) -> ListedOrder:

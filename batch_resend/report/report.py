@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from batch_resend.errors import ReportError
@@ -26,8 +27,7 @@ async def write_report(
 
     summary.json comes last: where it stands, the report is complete.
     """
-    # What draws and fills the page takes longer to import than most commands take to run.
-    from batch_resend.report.page import make_page  # noqa: PLC0415
+    from batch_resend.report.page import make_page  # noqa: PLC0415 - see prepare_report
 
     try:
         make_private(folder)
@@ -53,6 +53,11 @@ async def write_report(
     with whole_file(folder / "summary.json") as file:
         file.write(summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+def prepare_report() -> None:
+    """Import what draws and fills the page: it takes longer than most commands take to run."""
+    import_module("batch_resend.report.page")
 
 
 async def make_summary(reader: JournalReader, run: Run) -> Summary:

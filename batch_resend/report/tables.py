@@ -126,12 +126,12 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     table = csv.writer(file)
     table.writerow(("file", "line", "reason", *map(defused, columns or ("row",))))
     async for row in rows:
-        cells = json.loads(row.raw) if columns else [_as_text(row, inputs)]
+        cells = json.loads(row.raw) if columns else [as_text(row, inputs)]
         place = (inputs[row.input_ordinal].name, row.line, row.reason)
         table.writerow(map(defused, (*place, *cells)))
 
 
-def _as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
+def as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
     """Return a row as one text: a CSV row as a line of CSV."""
     if not inputs[row.input_ordinal].form.is_table:
         return row.raw

@@ -1,5 +1,6 @@
 """What the tests of crashes, full disks and signals share."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -19,8 +20,8 @@ async def everything_acted_on(ca: Simulator) -> None:
 
 async def run_ids(desk: Desk) -> list[str]:
     """Return the names of the runs that the journal knows."""
-    told = (await desk.run("runs")).out
-    return [] if told == "No runs yet.\n" else [line.split()[0] for line in told.splitlines()]
+    told = (await desk.run("runs", "--format", "json")).out
+    return [run["run"] for run in json.loads(told)]
 
 
 def write_long_list(desk: Desk, rows: int = LONG_LIST_ROWS) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -15,14 +16,17 @@ from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
 
 pytestmark = pytest.mark.asyncio
 
-COMMANDS = ("send", "check", "simulate", "resume", "runs", "show", "report")
+COMMANDS = (
+    "send", "check", "simulate", "resume", "watch", "runs", "show", "history", "report",
+    "completion",
+)  # fmt: skip
 
 
 async def test_help_lists_every_command_and_shows_an_example(desk: Desk) -> None:
     helped = await desk.run("--help")
     assert helped.code == 0
     assert all(f"\n  {name} " in helped.out for name in COMMANDS)
-    assert "Example: batch-resend check orders.csv" in helped.out
+    assert "$ batch-resend check orders.csv" in helped.out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -82,14 +86,16 @@ async def test_runs_show_and_report_tell_of_earlier_runs_from_the_journal_alone(
     assert "orders.csv" in listed.out
 
     shown = await desk.run("show", run_id)
-    assert f"run       {run_id}, completed" in shown.out
+    assert re.search(rf"^run +{run_id}$", shown.out, re.M)
+    assert re.search(r"^state +completed$", shown.out, re.M)
     assert "total 4, sent 4, refused 0" in shown.out
-    assert json.loads((await desk.run("show", run_id, "--json")).out) == summary
+    assert json.loads((await desk.run("show", run_id, "--format", "json")).out) == summary
 
     written = await desk.run("report", run_id, "--report-dir", "once more")
     assert written.code == 0
     for name in ("results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "summary.json"):
         assert (tmp_path / "once more" / name).read_text() == (desk.report() / name).read_text()
+    assert (tmp_path / "once more" / "report.html").is_file()
 
 
 async def test_an_unknown_run_is_named(tmp_path: Path) -> None:
@@ -153,7 +159,12 @@ async def test_logs_are_one_json_object_a_line_when_asked(tmp_path: Path) -> Non
     events = [json.loads(line) for line in sent.err.splitlines() if line.startswith("{")]
     assert len(events) >= 20
     assert {"event", "level", "timestamp"} <= set(events[0])
-    assert any("unavailable (Down for maintenance.)" in event["event"] for event in events)
+    failed = [event for event in events if event["event"] == "attempt unavailable"]
+    assert failed
+    for event in failed:
+        assert event["said"] == "Down for maintenance."
+        assert event["run_id"] == desk.summary()["run_id"]
+        assert event["order_id"].startswith("7000")
 
 
 async def test_quiet_prints_nothing_but_the_summary(tmp_path: Path) -> None:
@@ -161,7 +172,7 @@ async def test_quiet_prints_nothing_but_the_summary(tmp_path: Path) -> None:
         desk.write_list(3)
         sent = await desk.run("send", "orders.csv", "-q")
     assert sent.err == ""
-    assert "3 of 3 requests sent" in sent.out
+    assert "3 of 3 orders sent" in sent.out
 
 
 async def test_the_summary_names_the_next_command_with_the_options_it_needs(
@@ -173,8 +184,8 @@ async def test_the_summary_names_the_next_command_with_the_options_it_needs(
             "send", "orders.csv", "--map", "order_id=My Number", "--max-attempts", "1"
         )
         assert failed.code == 3
-        (line,) = [line for line in failed.out.splitlines() if "To send what is left" in line]
-        command = line.split(": batch-resend ")[1]
+        _, told = failed.out.split("To send what is left:\n  batch-resend ")
+        command = told.splitlines()[0]
         assert command.endswith("/unsent.csv --map 'order_id=My Number'")
         again = await desk.run(*shlex.split(command), "--max-attempts", "1")
         assert again.code == 3
@@ -202,7 +213,7 @@ async def test_a_rehearsal_runs_a_command_against_a_simulator_of_its_own(desk: D
         *desk.command("send", "orders.csv", "--limit", "none"),
     )  # fmt: skip
     assert rehearsed.code == 0, rehearsed.err
-    assert "30 of 30 requests sent" in rehearsed.out
+    assert "30 of 30 orders sent" in rehearsed.out
     books = json.loads((desk.folder / "books.json").read_text())
     assert books["mails"] == books["orders_mailed"] == 30
 

@@ -35,7 +35,9 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"),
 ]
 
-TABLES = {"results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "summary.json"}
+FILES = {
+    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "report.html", "summary.json",
+}  # fmt: skip
 HOLD = ("--in-doubt", "hold")
 
 
@@ -211,7 +213,7 @@ async def assert_can_be_written_later(desk: Desk, told: Ended, sent: int) -> Non
     assert "Traceback" not in told.err
     later = await desk.run(*report_command(told.err), "later")
     assert later.code == 0, later.err
-    assert {path.name for path in (desk.folder / "later").iterdir()} == TABLES
+    assert {path.name for path in (desk.folder / "later").iterdir()} == FILES
     assert_adds_up(read_summary(desk.folder / "later"))
     assert read_summary(desk.folder / "later")["orders"]["sent"] == sent
     assert len(results(desk.folder / "later")) == sent

@@ -102,7 +102,9 @@ async def test_control_codes_in_a_message_reach_neither_terminal_nor_report(
     assert [line["status"] for line in results(desk.report())] == ["refused"] * len(fates)
     for line in results(desk.report()):
         assert {"A", "Z"} <= set(line["error_message"])
-    attempts = [line for line in sent.err.splitlines() if ", attempt 1: " in line]
+    attempts = [
+        line for line in sent.err.splitlines() if "attempt=1" in line or '"attempt": 1' in line
+    ]
     assert len(attempts) == len(fates)  # however many lines the message has
 
 
@@ -127,7 +129,7 @@ async def test_nor_do_those_in_the_reason_for_which_a_run_stops(
     desk, sent = await answered(tmp_path, [fate], "-v", "--patience", "1s")
     assert sent.code == 4
     run = desk.report().name
-    for words in (("show", run), ("show", run, "--json")):
+    for words in (("show", run), ("show", run, "--format", "json"), ("history", "1")):
         shown = await desk.run(*words)
         assert_harmless(shown.out + shown.err)
 
@@ -194,7 +196,7 @@ async def test_a_message_with_line_breaks_stays_one_line_and_a_cell(tmp_path: Pa
     assert {line["reason"] for line in table(desk)} == {'one two 3,4;5 "six" seven eight nine'}
     assert len((desk.report() / "results.csv").read_bytes().split(b"\n")) == 1 + 3 + 1
     assert len((desk.report() / "results.jsonl").read_text().splitlines()) == 3
-    assert sent.err.count("one two 3,4;5") == sent.err.count("attempt 1") == 3
+    assert sent.err.count("one two 3,4;5") == sent.err.count("attempt=1") == 3
 
 
 async def test_a_long_message_is_cut_to_a_bound(tmp_path: Path) -> None:

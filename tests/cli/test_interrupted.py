@@ -21,6 +21,7 @@ from tests.cli.conftest import (
     results,
     until,
 )
+from tests.cli.meddling import run_ids
 
 pytestmark = pytest.mark.asyncio
 
@@ -163,8 +164,7 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) ->
         assert quit_at_once.code == 130
         assert not (tmp_path / "reports").exists()
 
-        shown = await desk.run("runs")
-        run_id = shown.out.split()[0]
+        (run_id,) = await run_ids(desk)
         await desk.run("report", run_id)
         assert desk.summary()["orders"]["in_doubt"] == 1
         assert desk.summary()["orders"]["not_attempted"] == 9

@@ -1,5 +1,6 @@
 """The journal's file as a user meets it: what is wrong with it is said, and it is kept."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -216,8 +217,8 @@ async def test_what_a_killed_process_leaves_behind_never_keeps_the_next_from_sta
             pids.add(process.pid)
             assert (tmp_path / "journal.db.lock").exists()
             assert f"process {process.pid}," in (tmp_path / "journal.db.holder").read_text()
-            (line,) = (await desk.run("runs")).out.splitlines()
-            assert line.split()[1] == "interrupted"
+            (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+            assert run["state"] == "interrupted"
 
         last = await desk.run("send", "orders.csv")
 
@@ -254,7 +255,7 @@ async def test_runs_show_and_report_tell_of_a_run_under_way_and_do_not_disturb_i
         reported = await desk.run("report", run_id, "--report-dir", "early")
         assert process.returncode is None
         assert f"running (process {process.pid}, since 20" in told.out
-        assert f"{run_id}, running (process {process.pid}" in shown.out
+        assert f"running (process {process.pid}" in shown.out
         assert reported.code == 0, reported.err
         early = read_summary(tmp_path / "early")
         assert_adds_up(early)
@@ -365,5 +366,5 @@ async def test_a_run_that_was_killed_is_not_running_though_its_number_is_another
         await ended(process)
         holder = tmp_path / "journal.db.holder"
         holder.write_text(holder.read_text().replace(f"{process.pid},", f"{os.getpid()},"))
-        (line,) = (await desk.run("runs")).out.splitlines()
-        assert line.split()[1] == "interrupted"
+        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        assert run["state"] == "interrupted"

@@ -1,5 +1,6 @@
 """The API key comes out nowhere: not on a terminal, not in logs, reports or the journal."""
 
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -148,12 +149,18 @@ async def send_every_way(session: Session) -> None:
 
 
 async def look_back(session: Session) -> None:
-    for words in (("check", "1.csv"), ("check", "1.csv", "--format", "json"), ("runs",)):
+    for words in (
+        ("check", "1.csv"),
+        ("check", "1.csv", "--format", "json"),
+        ("runs",),
+        ("runs", "--format", "json"),
+        ("history", "100200300"),
+    ):
         assert (await session.run(*words)).code == 0
-    runs = [line.split()[0] for line in session.printed[-2].splitlines()]
+    runs = [run["run"] for run in json.loads(session.printed[-4])]
     assert len(runs) == session.runs
     for run in runs:
         assert (await session.run("show", run)).code == 0
-    assert (await session.run("show", runs[0], "--json")).code == 0
+    assert (await session.run("show", runs[0], "--format", "json")).code == 0
     assert (await session.run("report", runs[0], "--report-dir", "again")).code == 0
     session.assert_told_nowhere(KEY, KEY[:12])

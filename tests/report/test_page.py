@@ -1,0 +1,171 @@
+"""report.html: what it says of a run, to whom, and how large it gets."""
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+from batch_resend.intake import ListSource
+from batch_resend.journal import Journal
+from batch_resend.model import (
+    Attempt,
+    Entry,
+    OrderStatus,
+    Outcome,
+    Row,
+    Ruling,
+    Run,
+    RunState,
+    Verdict,
+)
+from batch_resend.report import Presentation, make_summary, write_report
+from batch_resend.report.listing import MOST_ENTRIES, MOST_ORDERS
+from batch_resend.report.page import make_page, visible
+from tests.journal.conftest import WINDOWS, Clock, opened, pending, plan
+from tests.report.carried import SCRIPT, carried, two_lists, write_list
+
+pytestmark = pytest.mark.asyncio
+MOST_BYTES = 5_000_000
+
+
+def text_of(page: str) -> str:
+    """Return what a page says, without its markup, styles and script."""
+    body = page[page.index("<body>") : page.index("<script>")]
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", body)))
+
+
+async def page_of(journal: Journal, run: Run, presentation: Presentation | None = None) -> str:
+    summary = await make_summary(journal.reader, run)
+    folder = Path("reports/RUN")
+    return await make_page(journal.reader, run, summary, folder, presentation or Presentation())
+
+
+async def test_every_order_not_sent_is_told_with_domains_addresses_reason_and_source_lines(
+    tmp_path: Path,
+) -> None:
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+        page = await page_of(journal, run)
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index('id="not-sent"') :], re.DOTALL)
+    told = {row.split()[0]: row for row in map(text_of_row, rows[1:]) if row}
+    assert told.keys() >= {"12", "13", "14", "15"}
+    assert "11" not in told, "it was sent"
+    for part in (
+        "refused",
+        "400",
+        "bad_request_format",
+        "no such field",
+        "a.example: admin@a.example",
+    ):
+        assert part in told["12"]
+    assert "b.example: admin@b.example" in told["13"], "rows of both lists travel together"
+    assert "first.csv, line 6" in told["13"]
+    assert "second.csv, line 3" in told["13"]
+    assert "all that wait" in told["14"]
+    assert "not attempted" in told["15"]
+
+
+def text_of_row(row: str) -> str:
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", row))).strip()
+
+
+async def test_rejected_rows_are_told_with_line_reason_and_as_they_stood(tmp_path: Path) -> None:
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+        told = text_of(await page_of(journal, run))
+    assert "first.csv 5 the order number" in told
+    assert "1e9,=1+1,x.example,admin@x.example," in told
+
+
+async def test_refusals_are_told_by_code_with_the_cas_message_and_a_plain_explanation(
+    tmp_path: Path,
+) -> None:
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+        told = text_of(await page_of(journal, run))
+    assert "refused 1 400 bad_request_format no such field The CA could not read" in told
+    assert "failed 1 503 maintenance The CA is not available" in told
+
+
+async def test_a_page_names_its_settings_and_no_key(tmp_path: Path) -> None:
+    async with opened(tmp_path / "journal.db", Clock()) as journal:
+        run = await plan(journal, [Row(2, "1", (), None, "[]")])
+        settings = {"concurrency": 8, "timeout_s": 90.0, "trust_env": False, "ca_file": None}
+        await journal.start(run, WINDOWS, settings)
+        told = text_of(await page_of(journal, await journal.reader.run(run.id)))
+    assert "limits 1000/3m and 100/5s" in told
+    assert "concurrency 8" in told
+    assert "timeout 1m 30s" in told
+    assert "trust-env no" in told
+    assert "ca-file" not in told
+
+
+async def test_redacted_a_page_has_no_address_and_its_other_files_have_them(tmp_path: Path) -> None:
+    name = write_list(
+        tmp_path,
+        "list.csv",
+        "order_id,domain,email",
+        "1,a.example,jane.doe@a.example",
+        "none,a.example,john.roe@a.example",
+    )
+    async with carried(tmp_path, [ListSource(name)], {"1": "404"}) as (journal, run):
+        await write_report(journal.reader, run, tmp_path / "report", Presentation(redact=True))
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "jane" not in page
+    assert "john" not in page
+    assert "***@a.example" in page
+    assert "jane.doe@a.example" in (tmp_path / "report" / "results.csv").read_text()
+
+
+async def test_nothing_that_a_ca_says_is_markup(tmp_path: Path) -> None:
+    said = "</td><script>alert(1)</script>&amp;{{ 7 * 7 }}"
+    async with opened(tmp_path / "journal.db", Clock()) as journal:
+        run = await refused(journal, Clock(), 1, said)
+        page = await page_of(journal, run)
+    assert page.count("<script>") == 1, "ours"
+    assert said in text_of_row(page)
+
+
+async def refused(journal: Journal, clock: Clock, count: int, said: str, entries: int = 1) -> Run:
+    """Have so many orders refused, the CA saying something each time."""
+    mails = tuple(Entry(f"d{k}.example", f"admin@d{k}.example") for k in range(entries))
+    run = await plan(journal, [Row(n + 2, str(n), mails, None, "[]") for n in range(1, count + 1)])
+    recorder = await journal.start(run, WINDOWS)
+    verdict = Verdict(Ruling.REFUSED, 400, "bad_request_format", said)
+    outcomes = []
+    for planned in await pending(journal.reader, run):
+        if planned.number == 1:
+            await recorder.begin(Attempt(planned, 1, clock()))
+            await recorder.end(Attempt(planned, 1, clock()), clock() + 1, verdict, None)
+        outcomes.append(Outcome(planned, OrderStatus.REFUSED, 400, verdict.error_code, said))
+    await recorder.settle(outcomes)
+    await journal.finish(run, RunState.COMPLETED)
+    return await journal.reader.run(run.id)
+
+
+async def test_a_hundred_thousand_orders_not_sent_fit_a_page_of_five_megabytes(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "journal.db", Clock()) as journal:
+        run = await plan(journal, [Row(n, str(n), (), None, "[]") for n in range(1, 100_001)])
+        await journal.start(run, WINDOWS)
+        await journal.finish(run, RunState.STOPPED, "the CA refused the API key")
+        page = await page_of(journal, await journal.reader.run(run.id))
+    assert len(page.encode()) < MOST_BYTES
+    assert f"The first {MOST_ORDERS:,} of 100,000; results.csv beside this page" in text_of(page)
+    assert page.count("<td>not attempted</td>") == MOST_ORDERS + 1, "and once among the reasons"
+
+
+async def test_the_longest_and_most_hostile_answers_fit_it_too(tmp_path: Path) -> None:
+    async with opened(tmp_path / "journal.db", Clock()) as journal:
+        run = await refused(journal, Clock(), 6_000, '"' * 500, entries=2 * MOST_ENTRIES)
+        page = await page_of(journal, run)
+    assert len(page.encode()) < MOST_BYTES
+    listed = re.search(r"The first ([\d,]+) of 6,000", text_of(page))
+    assert listed is not None
+    assert int(listed[1].replace(",", "")) > 300
+    assert f"and {MOST_ENTRIES} more" in text_of(page)
+
+
+async def test_what_turns_the_direction_of_writing_is_spelled_out() -> None:
+    assert visible("a\u202eb\u200bc\nd\x1b[31m é 漢 \U0001f600") == (
+        "a\\u202eb\\u200bc\\nd\\x1b[31m é 漢 \U0001f600"
+    )
