@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch_resend.windows import CA_WINDOWS, Window, dictated_time, parse_windows
+from batch_resend.windows import CA_WINDOWS, Schedule, Window, dictated_time, parse_windows
 
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
@@ -150,3 +150,28 @@ def test_what_the_windows_of_the_ca_dictate(
     requests: int, windows: tuple[Window, ...], seconds: float
 ) -> None:
     assert dictated_time(requests, windows) == seconds
+
+
+@unhurried
+@given(st.integers(1, 60), st.integers(0, 60), st.lists(_WINDOW, min_size=1, max_size=3))
+def test_a_schedule_tells_of_every_request_what_the_time_up_to_it_alone_would_be(
+    made: int, to_make: int, windows: list[Window]
+) -> None:
+    schedule = Schedule(windows)
+    assert schedule.time_of(made + to_make) == dictated_time(made + to_make, windows)
+    assert schedule.time_of(made) == dictated_time(made, windows), "asked in any order"
+    ahead = dictated_time(made + to_make, windows) - dictated_time(made, windows)
+    assert schedule.left_s(made, to_make, 0.0) == ahead
+    assert schedule.left_s(made, to_make, ahead + 1.0) == 0.0, "late is not negative"
+
+
+def test_the_time_left_goes_on_from_where_the_run_is_and_not_from_the_last_second() -> None:
+    schedule = Schedule(CA_WINDOWS)
+    assert schedule.left_s(0, 2000, 0.0) == 225.0
+    assert schedule.left_s(1000, 1000, 0.0) == 225.0 - 45.0, "the burst is over, the wait is not"
+    assert schedule.left_s(1000, 1000, 135.0) == 45.0
+
+
+def test_without_windows_nothing_is_dictated() -> None:
+    assert not Schedule(()).has_windows
+    assert Schedule(()).left_s(5, 1000, 0.0) == 0.0

@@ -1,0 +1,129 @@
+"""What is seen of a run on its way: told truly, at any width, with and without colour."""
+
+import re
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from batch_resend.cli.live import View, live_lines, plain_line
+from batch_resend.cli.progress import time_left_s
+from batch_resend.model import OrderStatus
+from batch_resend.windows import CA_WINDOWS, Schedule
+
+RUNNING = View(
+    total=10_000,
+    outcomes={
+        OrderStatus.SENT: 4_190,
+        OrderStatus.REFUSED: 12,
+        OrderStatus.IN_DOUBT: 5,
+        OrderStatus.FAILED: 3,
+    },
+    in_flight=32,
+    rate_per_s=19.96,
+    limits=("1000/3m", "100/5s"),
+    share=1.0,
+    held_up_by=None,
+    held_up_s=None,
+    left_s=1040.0,
+)
+PAUSED = replace(
+    RUNNING,
+    share=0.5,
+    in_flight=0,
+    held_up_by="paused: the CA asks for fewer requests (Service unavailable)",
+    held_up_s=42.0,
+)
+
+
+def screen(view: View, width: int, *, color: bool = False) -> str:
+    """Return what a terminal of some width shows."""
+    out = StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=True, color_system="standard" if color else None
+    )
+    console.print(live_lines(view))
+    return out.getvalue()
+
+
+def words(text: str) -> str:
+    """Return a screen as one line."""
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_screen_of_any_width_has_the_counts_the_speed_and_the_time_left(width: int) -> None:
+    shown = screen(RUNNING, width)
+    assert max(map(len, shown.splitlines())) <= width
+    told = words(shown)
+    assert "4,210 of 10,000 orders, 42%" in told
+    assert "4,190 sent · 12 refused · 5 in doubt · 3 failed" in told
+    assert "20.0/s now, 1000/3m and 100/5s allowed · 32 in flight · 17m 20s left" in told
+    assert "paused" not in told
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_pause_says_why_and_for_how_long_still(width: int) -> None:
+    told = words(screen(PAUSED, width))
+    assert "paused: the CA asks for fewer requests (Service unavailable), 42s left" in told
+    assert "50% of that taken, after a 429" in told
+
+
+def test_counts_are_words_colour_is_only_beside_them() -> None:
+    coloured = screen(RUNNING, 120, color=True)
+    assert "\x1b[" in coloured
+    without = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    bar = "[━╸╺]"
+    assert words(re.sub(bar, "", without)) == words(re.sub(bar, "", screen(RUNNING, 120)))
+
+
+def test_a_message_of_the_ca_is_not_taken_for_markup() -> None:
+    told = screen(replace(PAUSED, held_up_by="paused: [red]no[/red] [link=x]"), 120)
+    assert "[red]no[/red] [link=x]" in told
+
+
+def test_a_plain_line_says_the_same_in_one_line() -> None:
+    assert plain_line(RUNNING) == (
+        "4,210 of 10,000 orders, 42%; 4,190 sent, 12 refused, 5 in doubt, 3 failed; "
+        "20.0/s now, 1000/3m and 100/5s allowed · 32 in flight · 17m 20s left"
+    )
+    assert plain_line(PAUSED).endswith("paused: the CA asks for fewer requests (Service "
+                                       "unavailable), 42s left")  # fmt: skip
+
+
+def test_a_run_without_a_limit_or_without_orders_has_a_line_too() -> None:
+    empty = replace(RUNNING, total=0, outcomes={}, limits=(), left_s=None)
+    assert plain_line(empty) == "0 of 0 orders, 100%; 0 sent; 20.0/s now, no limit · 32 in flight"
+
+
+# --- how long still -------------------------------------------------------------------------------
+
+
+def left_s(schedule: Schedule | None = None, **known: float) -> float | None:
+    """Return the time left of a run half done in the time that the windows dictate."""
+    usual = {
+        "made": 1000, "done": 1000, "to_make": 1000, "since_last_s": 0.0, "flowed_s": 45.0,
+        "paused_s": 0.0, "share": 1.0,
+    }  # fmt: skip
+    return time_left_s(schedule or Schedule(CA_WINDOWS), **(usual | known))  # type: ignore[arg-type]
+
+
+def test_the_time_left_is_what_the_windows_dictate_whatever_the_last_second_was_like() -> None:
+    assert left_s() == 180.0
+    assert left_s(since_last_s=100.0, flowed_s=145.0) == 145.0, "or more, by the average so far"
+
+
+def test_a_ca_that_answers_slowly_makes_it_longer() -> None:
+    assert left_s(done=100, made=100, to_make=900, flowed_s=100.0) == 900.0
+
+
+def test_a_pause_is_added_and_a_smaller_share_stretches_it() -> None:
+    assert left_s(paused_s=60.0) == 240.0
+    assert left_s(share=0.5) == 360.0
+
+
+def test_nothing_left_takes_no_time_and_before_the_first_answer_only_windows_tell() -> None:
+    assert left_s(to_make=0) == 0.0
+    assert left_s(made=0, done=0, to_make=2000, flowed_s=0.0) == 225.0
+    assert left_s(Schedule(()), done=0) is None
