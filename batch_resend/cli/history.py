@@ -87,17 +87,11 @@ def _others(record: Record) -> str:
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     "run": lambda run: run["run"],
     "state": lambda run: run["state"],
-    "started (UTC)": lambda run: _minute(run["started_at"]) or "never",
     "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
-    "orders": lambda run: f"{run['total']:,}",
-    "sent": lambda run: f"{run[OrderStatus.SENT]:,}",
+    "sent": lambda run: f"{run[OrderStatus.SENT]:,} of {run['total']:,}",
     "not sent": _others,
     "lists": lambda run: ", ".join(run["inputs"]),
 }
-
-
-def _minute(time: str | None) -> str:
-    return (time or "")[:16].replace("T", " ")
 
 
 def _state(run: Run, journal: Path) -> str:

@@ -35,7 +35,13 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
     see_also=("send",),
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="any free one")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default="any free one",
+    help="Where it listens.",
+)
 @click.option("--key", help="The only API key that is accepted; otherwise any is.")
 @click.option(
     "--limit",

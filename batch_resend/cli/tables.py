@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from batch_resend.cli.options import option
-from batch_resend.cli.terminal import table_lines
+from batch_resend.cli.terminal import show_table
 from batch_resend.report import defused
 
 Record = Mapping[str, object]  # a row by its columns; numbers are numbers
@@ -39,7 +39,7 @@ def show_records(
         table.writerows([_cell(record[column]) for column in columns] for record in records)
     else:
         rows = [[cell(record) for cell in in_table.values()] for record in records]
-        table_lines(list(in_table), rows, sys.stdout)
+        show_table(list(in_table), rows, sys.stdout)
 
 
 def _cell(value: Any) -> object:

@@ -3,7 +3,7 @@
 Whatever is shown is text: nothing in it is taken for markup.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, TextIO
 
 import click
@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+_GAP = 2  # blanks between columns
 Pairs = Sequence[tuple[str, str]]  # a label, and what is said under it
 
 
@@ -53,22 +54,50 @@ def show_lines(lines: Sequence[tuple[int, str]], to: TextIO) -> None:
             click.echo(" " * indent + text, file=to)
 
 
-def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], to: TextIO) -> None:
-    """Show a table: within the width of a terminal, and of any width elsewhere."""
-    screen = is_screen(to)
-    table = Table(box=box.SIMPLE_HEAD if screen else None, pad_edge=False)
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], to: TextIO) -> None:
+    """Show a table: within the width of a terminal, and of any width elsewhere.
+
+    A terminal too narrow for its words gets a few lines for each row instead.
+    """
+    if not is_screen(to):
+        for line in _plain(columns, rows):
+            click.echo(line, file=to)
+        return
+    console = console_of(to)
+    widest_words = (
+        max(len(word) for cell in (column, *cells) for word in cell.split() or [""])
+        for column, cells in zip(columns, zip(*rows, strict=True), strict=True)
+    )
+    if rows and sum(width + _GAP for width in widest_words) > console.width:
+        for row in rows:
+            block = Table.grid(padding=(0, _GAP))
+            for column, cell in zip(columns, row, strict=True):
+                if not cell:
+                    continue
+                block.add_row(Text(column, "bold"), Text(cell, overflow="fold"))
+            console.print(block, "")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP, 0, 0))
     for place, column in enumerate(columns):
-        table.add_column(Text(column), overflow="fold", justify=_justify(rows, place))
+        # What names a row is to be copied, and so never wrapped.
+        justify, named = _justify(rows, place), place == 0
+        table.add_column(Text(column), overflow="fold", justify=justify, no_wrap=named)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    if screen:
-        console_of(to).print(table)
-        return
-    console = Console(file=to, width=100_000, highlight=False, markup=False, emoji=False)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip(), file=to)
+    console.print(table)
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table whose columns are as wide as they need."""
+    cells = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [_justify(rows, place) == "right" for place in range(len(columns))]
+    for row in cells:
+        aligned = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        )
+        yield (" " * _GAP).join(aligned).rstrip()
 
 
 def _justify(rows: Sequence[Sequence[str]], place: int) -> Literal["left", "right"]:

@@ -2,60 +2,23 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch_resend.alarm import Alarm, Ending, checked_url
 from batch_resend.alarm import post as posting
 from batch_resend.errors import SettingsError
+from tests.alarm.listener import SECRET, listening
 from tests.report.test_conclusion import summary
 
-SECRET = "T0P/S3CR3T"
 WELL = Ending(0, summary(sent=3), Path("reports/RUN"))
 NOT_WELL = Ending(3, summary(sent=3, refused=1), Path("reports/RUN"))
 NOT_BEGUN = Ending(1, error="no API key: put it into a file")
-
-
-class Listener:
-    """A server that writes down what is posted to it, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.posts: list[tuple[str, str]] = []  # path with query, body
-        self.statuses: list[int] = []  # of the next answers; then 200
-        self.hangs = False
-
-    async def take(self, request: web.Request) -> web.Response:
-        self.posts.append((request.path_qs, await request.text()))
-        if self.hangs:
-            await anyio.sleep_forever()
-        status = self.statuses.pop(0) if self.statuses else 200
-        headers = {"Location": "/elsewhere"} if status == 302 else {}
-        return web.Response(status=status, headers=headers)
-
-
-@asynccontextmanager
-async def listening() -> AsyncIterator[Listener]:
-    listener = Listener()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", listener.take)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    listener.url = f"http://{host}:{port}/{SECRET}"
-    try:
-        yield listener
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ async def test_a_signal_lets_requests_in_flight_finish_and_the_report_be_written
         assert summary["orders"]["sent"] == ca.books.requests == ca.books.mails
         assert summary["orders"]["in_doubt"] == 0
         assert summary["orders"]["not_attempted"] == 300 - ca.books.requests
-        assert f"To go on: batch-resend resume {summary['run_id']}" in stopped.out
+        assert f"To go on:\n  batch-resend resume {summary['run_id']}" in stopped.out
 
         again = await desk.run("resume", "--report-dir", "again")
         assert again.code == 0, again.err

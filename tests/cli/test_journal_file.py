@@ -195,7 +195,7 @@ async def test_all_that_is_made_for_journal_and_report_is_its_owners_alone_whate
             [f"journal.db{ending}" for ending in ("", "-wal", "-shm", ".lock", ".holder")], "0o600"
         )
         assert {mode(path) for path in report.iterdir()} == {"0o600"}
-        assert len(list(report.iterdir())) == 5
+        assert len(list(report.iterdir())) == 6
         folders = (folder, folder.parent, report, report.parent)
         assert {mode(path) for path in folders} == {"0o700"}
 

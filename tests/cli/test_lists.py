@@ -142,7 +142,7 @@ async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
         (desk.folder / "list").write_bytes(content)
         failed = await desk.run("send", "list", *shlex.split(options), "--max-attempts", "1")
         assert failed.code == 3, failed.err
-    printed = failed.out.partition("To send what is left: batch-resend ")[2].splitlines()[0]
+    printed = failed.out.partition("To send what is left:\n  batch-resend ")[2].splitlines()[0]
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         sent = await desk.run(*shlex.split(printed))
         assert sent.code == 0, sent.err

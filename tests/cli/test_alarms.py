@@ -1,0 +1,164 @@
+"""Somebody is told how a command ended, whatever ended it; and nothing comes of it for the run."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.alarm.listener import SECRET, Listener, listening
+from tests.alarm.test_alarm import samples
+from tests.cli.conftest import Desk, desk_with_ca, ended, until, until_told
+
+pytestmark = pytest.mark.asyncio
+
+
+def told(listener: Listener) -> list[tuple[str, dict[str, Any] | None]]:
+    """Return what a listener was told: where, and the JSON that came with it."""
+    return [(path, json.loads(body) if body else None) for path, body in listener.posts]
+
+
+async def test_a_quiet_nightly_run_pings_start_and_success_with_the_summary(tmp_path: Path) -> None:
+    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        sent = await desk.run("send", "orders.csv", "-q", "--ping-url", watchdog.url)
+        assert (sent.code, sent.err) == (0, "")
+        (start, nothing), (success, summary) = told(watchdog)
+        assert (start, nothing, success) == (f"/{SECRET}/start", None, f"/{SECRET}")
+        assert summary is not None
+        assert summary["orders"] == desk.summary()["orders"]
+        assert summary["run_id"] == desk.summary()["run_id"]
+
+
+async def test_orders_not_sent_are_a_failure_and_the_webhook_says_how_many(tmp_path: Path) -> None:
+    async with (
+        listening() as watchdog,
+        listening() as hook,
+        desk_with_ca(tmp_path, unknown_orders=frozenset({"700001"})) as (desk, _),
+    ):
+        desk.write_list(3)
+        sent = await desk.run(
+            "send", "orders.csv", "--ping-url", watchdog.url, "--notify-url", hook.url,
+            "--metrics-file", "resend.prom",
+        )  # fmt: skip
+        assert sent.code == 3
+        assert [path for path, _ in told(watchdog)] == [f"/{SECRET}/start", f"/{SECRET}/fail"]
+        ((_, told_hook),) = told(hook)
+        assert told_hook is not None
+        assert "2 of 3 orders sent" in told_hook["text"]
+        assert told_hook["report"] == f"reports/{desk.summary()['run_id']}"
+        assert samples(tmp_path / "resend.prom")["batch_resend_orders refused"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "why"),
+    [
+        pytest.param(
+            ("orders.csv",), {"DIGICERT_API_KEY": ""}, 1, "the API key is empty", id="key"
+        ),
+        pytest.param(("none.csv",), {}, 1, "none.csv", id="list"),
+        pytest.param(("orders.csv", "--limit", "no"), {}, 1, "--limit", id="setting"),
+    ],
+)
+async def test_a_command_that_cannot_start_is_a_failure_with_its_reason(
+    tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], code: int, why: str
+) -> None:
+    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        desk.environment |= environment
+        refused = await desk.run("send", *words, "--ping-url", watchdog.url)
+        assert refused.code == code
+        path, ending = told(watchdog)[-1]
+        assert path == f"/{SECRET}/fail"
+        assert ending is not None
+        assert why in ending["error"]
+        assert ca.books.requests == 0
+
+
+async def test_a_journal_that_is_held_by_another_run_is_a_failure(tmp_path: Path) -> None:
+    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(40)
+        first = await desk.start("send", "orders.csv", "--limit", "10/1s")
+        await until(lambda: ca.books.requests)
+        second = await desk.run("send", "orders.csv", "--ping-url", watchdog.url)
+        assert second.code == 5
+        path, ending = told(watchdog)[-1]
+        assert path == f"/{SECRET}/fail"
+        assert ending is not None
+        assert (ending["exit_code"], "another" in ending["error"]) == (5, True)
+        assert (await ended(first)).code == 0
+
+
+async def test_an_interrupted_run_is_told_of_with_its_summary(tmp_path: Path) -> None:
+    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(100)
+        process = await desk.start(
+            "send", "orders.csv", "--limit", "10/1s", "--ping-url", watchdog.url
+        )
+        await until(lambda: ca.books.requests >= 10)
+        process.send_signal(signal.SIGTERM)
+        assert (await ended(process)).code == 143
+        path, ending = told(watchdog)[-1]
+        assert path == f"/{SECRET}/fail"
+        assert ending is not None
+        assert ending["state"] == "interrupted"
+        assert ending["orders"]["not_attempted"] == desk.summary()["orders"]["not_attempted"] > 0
+
+
+async def test_resume_tells_too(tmp_path: Path) -> None:
+    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(40)
+        process = await desk.start("send", "orders.csv", "--limit", "10/1s")
+        await until(lambda: ca.books.requests >= 10)
+        process.send_signal(signal.SIGINT)
+        await ended(process)
+        resumed = await desk.run("resume", "--ping-url", watchdog.url, "--limit", "none",
+                                 "--report-dir", "again")  # fmt: skip
+        assert resumed.code == 0
+        assert [path for path, _ in told(watchdog)] == [f"/{SECRET}/start", f"/{SECRET}"]
+
+
+async def test_listeners_that_fail_or_hang_change_neither_exit_code_nor_mails_nor_the_start(
+    tmp_path: Path,
+) -> None:
+    async with listening() as watchdog, listening() as hook, desk_with_ca(tmp_path) as (desk, ca):
+        watchdog.hangs = True
+        hook.statuses = [500] * 9
+        desk.write_list(3)
+        process = await desk.start(
+            "send", "orders.csv", "--ping-url", watchdog.url, "--notify-url", hook.url,
+            "--metrics-file", "/proc/no/such.prom",
+        )  # fmt: skip
+        with anyio.fail_after(20):
+            await until(lambda: ca.books.mails == 3)
+        assert len(watchdog.posts) <= 1, "it hangs since the start, and holds nothing up"
+        watchdog.let_go()
+        sent = await ended(process)
+        assert sent.code == 0, sent.err
+        assert "--notify-url: 127.0.0.1: HTTP 500" in sent.err
+        assert "--metrics-file /proc/no/such.prom" in sent.err
+        assert SECRET not in sent.err + sent.out
+
+
+async def test_a_second_signal_while_it_is_told_of_quits_at_once(tmp_path: Path) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path) as (desk, _):
+        hook.hangs = True
+        desk.write_list(1)
+        process = await desk.start("send", "orders.csv", "--notify-url", hook.url)
+        await until(lambda: hook.posts)
+        process.send_signal(signal.SIGINT)
+        await until_told(process, b"Telling of it")
+        await anyio.sleep(0.6)  # what comes sooner counts as the same signal twice
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(5):
+            assert (await ended(process)).code == 130
+        assert desk.summary()["orders"]["sent"] == 1
+
+
+async def test_an_url_that_is_none_ends_it_before_anything_is_sent(desk: Desk) -> None:
+    desk.write_list(1)
+    refused = await desk.run("send", "orders.csv", "--notify-url", "hooks.example/secret")
+    assert refused.code == 1
+    assert refused.err == ("batch-resend: --notify-url: is not a URL such as https://host/path\n")

@@ -1,0 +1,122 @@
+"""The log: every attempt, retry, pause and stop, a line each, with its run and order."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import desk_with_ca
+
+pytestmark = pytest.mark.asyncio
+
+
+def events(path: Path) -> list[dict[str, Any]]:
+    """Return the events of a JSON log."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+TO_FILE = ("send", "orders.csv", "--log-file", "resend.log", "--log-format", "json")
+
+
+async def test_a_log_file_has_every_attempt_with_run_and_order_whatever_is_shown(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700001"})) as (desk, ca):
+        desk.write_list(5)
+        sent = await desk.run(*TO_FILE, "-q")
+        assert sent.err == ""
+    log = events(tmp_path / "resend.log")
+    attempts = [event for event in log if event["event"].startswith("attempt ")]
+    assert len(attempts) == ca.books.requests == 5
+    assert {event["order_id"] for event in attempts} == {str(700_000 + n) for n in range(5)}
+    assert {event["run_id"] for event in log} == {desk.summary()["run_id"]}
+    (refused,) = [event for event in attempts if event["event"] == "attempt refused"]
+    assert (refused["http_status"], refused["error_code"]) == (404, "not_found|order")
+    assert log[0]["event"] == "run begins"
+    assert log[-1]["event"] == "run ended: completed"
+
+
+async def test_every_retry_and_pause_and_the_stop_is_explained(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, _):
+        desk.write_list(8)
+        stopped = await desk.run(*TO_FILE, "--patience", "3s")
+        assert stopped.code == 4
+    log = events(tmp_path / "resend.log")
+    retries = [event for event in log if event["event"] == "to be tried again"]
+    assert retries
+    assert all(event["wait_s"] >= 0 and event["order_id"] and event["said"] for event in retries)
+    assert "beyond the patience of 3s" in log[-1]["why"]
+    assert log[-1]["event"] == "run ended: stopped"
+
+
+async def test_a_pause_is_a_warning_with_its_reason_and_its_end_is_told(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, faults={"429": 0.2}, seed=3) as (desk, _):
+        desk.write_list(10)
+        await desk.run(*TO_FILE)
+    log = events(tmp_path / "resend.log")
+    pauses = [event for event in log if event["event"].startswith("paused: the CA asks for")]
+    assert pauses
+    assert {event["level"] for event in pauses} == {"warning"}
+    assert "the CA takes requests again: going on" in {event["event"] for event in log}
+
+
+async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(2)
+        await desk.run(*TO_FILE)
+        first = (tmp_path / "resend.log").read_text()
+        await desk.run(*TO_FILE, "--again")
+    assert (tmp_path / "resend.log").read_text().startswith(first)
+    assert len({event["run_id"] for event in events(tmp_path / "resend.log")}) == 2
+    assert (tmp_path / "resend.log").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_log_file_that_cannot_be_opened_ends_it_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(2)
+        refused = await desk.run("send", "orders.csv", "--log-file", "no/such/folder.log")
+        assert refused.code == 1
+        assert refused.err == (
+            "batch-resend: --log-file no/such/folder.log: No such file or directory\n"
+        )
+        assert ca.books.requests == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, of Linux")
+async def test_a_log_file_that_fails_is_told_once_and_every_order_is_sent(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(20)
+        sent = await desk.run("send", "orders.csv", "--log-file", "/dev/full")
+        assert sent.code == 0
+        assert ca.books.mails == 20
+        assert sent.err.count("/dev/full") == 1
+        assert "No space left on device" in sent.err
+        assert "Traceback" not in sent.err
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_redacted_neither_log_nor_page_has_an_address(
+    tmp_path: Path, log_format: str
+) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
+        desk.write(
+            "orders.csv",
+            "order_id,domain,email\n1,a.example,jane.doe@a.example\n"
+            "x,a.example,john.roe@a.example\n2,a.example,jane.doe@a.example\n",
+        )
+        sent = await desk.run(
+            "send", "orders.csv", "--redact", "-v", "--log-file", "resend.log",
+            "--log-format", log_format, "--max-rejected", "50%",
+        )  # fmt: skip
+        assert sent.code == 3
+        assert ca.books.mails == 1
+    log = (tmp_path / "resend.log").read_text()
+    page = (desk.report() / "report.html").read_text()
+    for text in (log, page):
+        assert "jane" not in text
+        assert "john" not in text
+    assert "***@a.example" in page
+    assert "jane.doe@a.example" in (desk.report() / "results.csv").read_text()

@@ -1,0 +1,155 @@
+"""Help as a manual, completion, and what is said of a slip of the keyboard."""
+
+import asyncio
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+
+from batch_resend.cli.exits import MEANINGS, ExitCode
+from batch_resend.cli.main import cli
+from batch_resend.cli.manual import OTHER, Manual
+from tests.cli.conftest import Desk, desk_with_ca
+
+ROOT = Path(__file__).parent.parent.parent
+COMMANDS = sorted(cli.commands)
+
+
+def command_lines() -> list[str]:
+    """Return every example of every command."""
+    manuals = [cli, *cli.commands.values()]
+    return [
+        line
+        for manual in manuals
+        if isinstance(manual, Manual)
+        for line in manual.examples.values()
+    ]
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_every_example_is_a_command_line_that_is_understood(line: str) -> None:
+    words = shlex.split(line.rsplit("| ", maxsplit=1)[-1].partition(" > ")[0])
+    if words[0] == "eval":
+        words = shlex.split(re.sub(r"^\$\((.*)\)$", r"\1", words[1]))
+    assert words[0] == "batch-resend"
+    name = words[1]
+    context = click.Context(cli, info_name="batch-resend")
+    # Parsed wholly, types and all, and not carried out.
+    cli.commands[name].make_context(name, words[2:], parent=context)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_manual_with_examples_and_exit_codes(name: str) -> None:
+    command = cli.commands[name]
+    text = command.get_help(click.Context(command, info_name=name))
+    assert "\nExamples:\n" in text
+    assert "\nExit codes:\n  0 " in text
+    for param in command.params:
+        if isinstance(param, click.Option):
+            assert param.opts[0] in text
+            assert param.help, f"{param.opts[0]} says nothing of itself"
+
+
+def test_the_many_options_of_send_are_listed_by_what_they_are_about() -> None:
+    loose = [p for p in cli.commands["send"].params if getattr(p, "section", None) == OTHER]
+    assert loose == []
+
+
+def test_exit_codes_mean_in_the_manual_what_the_readme_says() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for code in ExitCode:
+        assert f"| {int(code)} | {MEANINGS[code]} |" in readme
+
+
+def test_the_readme_names_every_option_of_send() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    options = [o for p in cli.commands["send"].params for o in p.opts if o.startswith("--")]
+    short = {"--quiet": "`-q`", "--verbose": "`-v`"}
+    for option in options:
+        assert (
+            re.search(rf"{short.get(option, option)}\b", readme) or short.get(option, "") in readme
+        )
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("words", "suggestion"),
+    [
+        (("sned", "orders.csv"), "send"),
+        (("histroy", "1"), "history"),
+        (("send", "--dry-rum"), None),
+        (("send", "--concurency", "3", "orders.csv"), "--concurrency"),
+        (("send", "--api-key", "x", "orders.csv"), "--api-key-file"),
+    ],
+)
+async def test_a_mistyped_command_or_option_brings_up_the_one_that_was_meant(
+    desk: Desk, words: tuple[str, ...], suggestion: str | None
+) -> None:
+    refused = await desk.run(*words)
+    assert refused.code == 2
+    assert "Traceback" not in refused.err
+    if suggestion:
+        assert re.search(rf"Did you mean .*{suggestion}", refused.err)
+
+
+# --- completion ---------------------------------------------------------------------------------
+
+ASK_BASH = """
+eval "$(batch-resend completion bash)"
+COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_batch_resend_completion batch-resend
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+async def completed(desk: Desk, *words: str) -> list[str]:
+    """Return what bash offers for the last word of a command line."""
+    folder = desk.folder / "bin"
+    folder.mkdir(exist_ok=True)
+    program = folder / "batch-resend"
+    program.write_text(f"#!/bin/sh\nexec {shlex.join(desk.command())} \"$@\"\n".replace(
+        "-m batch_resend", f"-c {shlex.quote(AS_INSTALLED)}"))  # fmt: skip
+    program.chmod(0o755)
+    script = ASK_BASH.format(words=" ".join(map(shlex.quote, ("batch-resend", *words))))
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", script,
+        env=desk.environment | {"PATH": f"{folder}:{desk.environment['PATH']}"},
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return out.decode().split()
+
+
+AS_INSTALLED = "import sys; sys.argv[0] = 'batch-resend'; from batch_resend.cli import main; main()"
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+async def test_bash_completes_commands_options_values_and_the_names_of_runs(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        await desk.run("send", "orders.csv")
+        run = desk.summary()["run_id"]
+    assert await completed(desk, "se") == ["send"]
+    assert await completed(desk, "send", "--in-d") == ["--in-doubt"]
+    assert await completed(desk, "send", "--in-doubt", "h") == ["hold"]
+    assert await completed(desk, "show", run[:4]) == [run]
+    assert await completed(desk, "show", "nothing of that name") == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_each_shell_gets_a_script_of_its_own(desk: Desk, shell: str) -> None:
+    told = await desk.run("completion", shell)
+    assert told.code == 0
+    assert f"_BATCH_RESEND_COMPLETE={shell}_complete" in told.out
+
+
+@pytest.mark.asyncio
+async def test_an_unknown_shell_is_refused_with_those_that_are_known(desk: Desk) -> None:
+    refused = await desk.run("completion", "csh")
+    assert refused.code == 2
+    assert "'bash', 'zsh', 'fish'" in refused.err

@@ -1,0 +1,107 @@
+"""`runs`, `show` and `history`: for people, for programs, for spreadsheets."""
+
+import csv
+import json
+from collections.abc import AsyncIterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.cli.conftest import Desk, desk_with_ca, read_summary
+from tests.cli.screen import on_screen
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def twice(tmp_path: Path) -> AsyncIterator[tuple[Desk, list[dict[str, Any]]]]:
+    """Return a desk at which a list was sent twice, and the summaries of both runs."""
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"2"})) as (desk, _):
+        desk.write("orders.csv", "order_id,domain,email\n1,a.example,admin@a.example\n2,,\n")
+        for name in ("first", "second"):
+            assert (await desk.run("send", "orders.csv", "--report-dir", name)).code == 3
+    yield desk, [read_summary(tmp_path / name) for name in ("first", "second")]
+
+
+async def as_json(desk: Desk, *words: str) -> Any:
+    return json.loads((await desk.run(*words, "--format", "json")).out)
+
+
+async def as_csv(desk: Desk, *words: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO((await desk.run(*words, "--format", "csv")).out)))
+
+
+Twice = tuple[Desk, list[dict[str, Any]]]
+
+
+async def test_runs_are_listed_the_newest_first_in_every_format_alike(twice: Twice) -> None:
+    desk, (first, second) = twice
+    found = await as_json(desk, "runs")
+    assert [run["run"] for run in found] == [second["run_id"], first["run_id"]]
+    for run, summary in zip(found, (second, first), strict=True):
+        for name in ("total", "sent", "refused", "skipped"):
+            assert run[name] == summary["orders"][name]
+        assert run["attempts"] == summary["requests"]["attempts"]
+        assert run["inputs"] == ["orders.csv"]
+    lines = await as_csv(desk, "runs")
+    assert [line["run"] for line in lines] == [run["run"] for run in found]
+    assert [line["sent"] for line in lines] == ["0", "1"]
+    table = (await desk.run("runs")).out.splitlines()
+    assert table[0].split() == ["run", "state", "took", "sent", "not", "sent", "lists"]
+    assert table[1].startswith(second["run_id"])
+    assert "1 refused, 1 skipped" in table[1]
+
+
+async def test_a_run_shown_as_json_is_its_summary_and_as_csv_its_facts(twice: Twice) -> None:
+    desk, (first, _) = twice
+    assert await as_json(desk, "show", first["run_id"]) == first
+    facts = {line["fact"]: line["value"] for line in await as_csv(desk, "show", first["run_id"])}
+    assert facts["run"] == first["run_id"]
+    assert facts["orders, refused"] == "1"
+    assert facts["limits"] == "none"
+
+
+async def test_the_history_of_an_order_has_every_attempt_and_why_there_was_none(
+    twice: Twice,
+) -> None:
+    desk, (first, second) = twice
+    sent, skipped = await as_json(desk, "history", "1")
+    assert (sent["run"], sent["attempt"], sent["answer"]) == (first["run_id"], 1, "accepted")
+    assert (sent["http_status"], sent["outcome"]) == (204, "sent")
+    assert sent["entries"] == ["a.example: admin@a.example"]
+    assert sent["took_s"] > 0
+    assert (skipped["run"], skipped["attempt"]) == (second["run_id"], None)
+    assert (skipped["outcome"], skipped["answer"]) == ("skipped", None)
+    assert f"by run {first['run_id']}" in skipped["error_message"]
+    lines = await as_csv(desk, "history", "2")
+    assert [line["error_code"] for line in lines] == ["not_found|order"] * 2
+    table = (await desk.run("history", "2")).out.splitlines()
+    assert len(table) == 3
+    assert "refused 404 not_found|order" in table[1]
+    assert "all domains that wait" in table[1]
+
+
+async def test_an_order_is_found_as_a_list_would_write_it_and_none_is_said_to_be_none(
+    twice: Twice,
+) -> None:
+    desk, _ = twice
+    assert len(await as_json(desk, "history", " 1 ")) == 2
+    nothing = await desk.run("history", "12")
+    assert (nothing.code, nothing.out) == (0, "The journal knows nothing of order 12.\n")
+    assert await as_json(desk, "history", "12") == []
+    refused = await desk.run("history", "1.2E+08")
+    assert refused.code == 2
+    assert "ORDER_ID: " in refused.err
+
+
+async def test_on_a_terminal_a_table_keeps_within_its_width(twice: Twice) -> None:
+    desk, (first, _) = twice
+    for words in (("runs",), ("show", first["run_id"]), ("history", "1")):
+        async with on_screen(desk, *words, columns=80) as screen:
+            assert await screen.ended() == 0
+        told = screen.text.replace("\n", "").replace(" ", "")
+        assert first["run_id"] in told
+        assert ("─" in told) == (words[0] != "history"), "what is too wide is told in lines"
