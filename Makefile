@@ -1,7 +1,7 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz mutants check fix clean
+.PHONY: help demo test bench fuzz mutants pictures check fix clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,7 @@ help:
 	@echo "make bench  measure what is promised of memory; takes minutes"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
+	@echo "make pictures  the README's screens and picture of a report, from a real run"
 	@echo "make check  format, lint, types, and the house's import rules"
 	@echo "make fix    format, and mend what the linter can"
 	@echo "make clean  remove the environment and everything made"
@@ -37,6 +38,10 @@ bench: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.readers --seconds 60
+
+# Needs tmux and chromium.
+pictures: $(READY)
+	$(BIN)/python -m tests.pictures
 
 # Results stay in mutants/: `.venv/bin/mutmut results`, `.venv/bin/mutmut show NAME`.
 mutants: $(READY)

@@ -57,7 +57,12 @@ def live_lines(view: View) -> RenderableType:
         counts.append(" · " if place else "")
         count = view.outcomes.get(status, 0)
         counts.append(f"{count:,} {in_words(status)}", _STYLES[status] if count else "dim")
-    lines: list[RenderableType] = [bar, counts, Text(f"  {_speed(view)}")]
+    lines: list[RenderableType] = [
+        bar,
+        counts,
+        Text(f"  {_speed(view)}"),
+        Text(f"  {_allowed(view)}"),
+    ]
     if told := held_up(view):
         lines.append(Text(f"  {told}", "bold yellow"))
     return Group(*lines)
@@ -70,7 +75,8 @@ def plain_line(view: View) -> str:
         for status in _ALWAYS_SHOWN
         if (count := view.outcomes.get(status, 0)) or status is OrderStatus.SENT
     ]
-    return f"{_how_far(view)}; {', '.join(counts)}; {held_up(view) or _speed(view)}"
+    speed = held_up(view) or f"{_speed(view)}; {_allowed(view)}"
+    return f"{_how_far(view)}; {', '.join(counts)}; {speed}"
 
 
 def held_up(view: View) -> str | None:
@@ -87,11 +93,14 @@ def _how_far(view: View) -> str:
 
 
 def _speed(view: View) -> str:
-    parts = [f"{view.rate_per_s:.1f}/s now, {' and '.join(view.limits) or 'no limit'}"]
-    parts[0] += " allowed" if view.limits else ""
-    if view.share < 1:
-        parts.append(f"{view.share:.0%} of that taken, after a 429")
-    parts.append(f"{view.in_flight:,} in flight")
+    parts = [f"{view.rate_per_s:.1f}/s now", f"{view.in_flight:,} in flight"]
     if view.left_s is not None:
         parts.append(f"{format_duration(view.left_s)} left")
     return " · ".join(parts)
+
+
+def _allowed(view: View) -> str:
+    if not view.limits:
+        return "allowed: no limit"
+    taken = f"; {view.share:.0%} of it taken, after a 429" if view.share < 1 else ""
+    return f"allowed: {' and '.join(view.limits)}{taken}"

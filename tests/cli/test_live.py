@@ -59,7 +59,7 @@ def test_a_screen_of_any_width_has_the_counts_the_speed_and_the_time_left(width:
     told = words(shown)
     assert "4,210 of 10,000 orders, 42%" in told
     assert "4,190 sent · 12 refused · 5 in doubt · 3 failed" in told
-    assert "20.0/s now, 1000/3m and 100/5s allowed · 32 in flight · 17m 20s left" in told
+    assert "20.0/s now · 32 in flight · 17m 20s left allowed: 1000/3m and 100/5s" in told
     assert "paused" not in told
 
 
@@ -67,7 +67,7 @@ def test_a_screen_of_any_width_has_the_counts_the_speed_and_the_time_left(width:
 def test_a_pause_says_why_and_for_how_long_still(width: int) -> None:
     told = words(screen(PAUSED, width))
     assert "paused: the CA asks for fewer requests (Service unavailable), 42s left" in told
-    assert "50% of that taken, after a 429" in told
+    assert "allowed: 1000/3m and 100/5s; 50% of it taken, after a 429" in told
 
 
 def test_counts_are_words_colour_is_only_beside_them() -> None:
@@ -86,7 +86,7 @@ def test_a_message_of_the_ca_is_not_taken_for_markup() -> None:
 def test_a_plain_line_says_the_same_in_one_line() -> None:
     assert plain_line(RUNNING) == (
         "4,210 of 10,000 orders, 42%; 4,190 sent, 12 refused, 5 in doubt, 3 failed; "
-        "20.0/s now, 1000/3m and 100/5s allowed · 32 in flight · 17m 20s left"
+        "20.0/s now · 32 in flight · 17m 20s left; allowed: 1000/3m and 100/5s"
     )
     assert plain_line(PAUSED).endswith("paused: the CA asks for fewer requests (Service "
                                        "unavailable), 42s left")  # fmt: skip
@@ -94,7 +94,9 @@ def test_a_plain_line_says_the_same_in_one_line() -> None:
 
 def test_a_run_without_a_limit_or_without_orders_has_a_line_too() -> None:
     empty = replace(RUNNING, total=0, outcomes={}, limits=(), left_s=None)
-    assert plain_line(empty) == "0 of 0 orders, 100%; 0 sent; 20.0/s now, no limit · 32 in flight"
+    assert plain_line(empty) == (
+        "0 of 0 orders, 100%; 0 sent; 20.0/s now · 32 in flight; allowed: no limit"
+    )
 
 
 # --- how long still -------------------------------------------------------------------------------
