@@ -16,11 +16,11 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.summary import show_summary
+from batch_resend.cli.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.tables import Record, format_option, show_records
 from batch_resend.durations import format_duration, timestamp
 from batch_resend.intake import order_number
-from batch_resend.journal import Event, held_by, read_journal
+from batch_resend.journal import Event, Reason, held_by, read_journal
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.report import (
     Presentation,
@@ -242,10 +242,12 @@ def report(run_id: str, journal: Path, report_dir: Path | None, redact: bool) ->
     """Write a run's report again, from the journal alone."""
     folder = report_dir or Path("reports") / run_id
 
-    async def written() -> Summary:
+    async def written() -> tuple[Summary, list[Reason]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            return await write_report(reader, run, folder, Presentation(redact=redact))
+            summary = await write_report(reader, run, folder, Presentation(redact=redact))
+            return summary, await reader.reasons(run, REASONS_SHOWN + 2)
 
-    show_summary(anyio.run(written), folder, "")
+    summary, reasons = anyio.run(written)
+    show_summary(summary, reasons, folder, "")
     return ExitCode.ALL_WELL

@@ -32,7 +32,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow
-from batch_resend.cli.summary import show_summary
+from batch_resend.cli.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.values import Share
 from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.intake import ListSource
@@ -210,7 +210,8 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
         summary = await make_summary(batch.reader, await batch.reader.run(plan.run.id))
         return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
     with suppress(OSError):
-        show_summary(summary, folder, manner.presentation.flags)
+        reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2)
+        show_summary(summary, reasons, folder, manner.presentation.flags)
     code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
     return Ending(code, summary, folder)
 

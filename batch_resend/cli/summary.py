@@ -1,19 +1,25 @@
 """What became of a run, and what to do next."""
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from batch_resend.cli.terminal import show_lines, show_pairs
 from batch_resend.durations import format_duration
+from batch_resend.explanations import explain
+from batch_resend.journal import Reason
 from batch_resend.model import OrderStatus
 from batch_resend.report import BackPressure, Summary, headline, in_words, next_steps
 
+REASONS_SHOWN = 5  # for which orders were not sent
 
-def show_summary(summary: Summary, folder: Path, flags: str) -> None:
+
+def show_summary(summary: Summary, reasons: Sequence[Reason], folder: Path, flags: str) -> None:
     """Print a run in a few lines, and the next command. `flags`: those it needs as well."""
     show_counts(summary)
+    show_lines(list(_why_not_sent(reasons)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
     for step in next_steps(summary, folder, flags):
         show_lines([(0, step.text)], sys.stdout)
@@ -45,6 +51,21 @@ def show_counts(summary: Summary) -> None:
     if summary.back_pressure.pauses:
         pairs.append(("pauses", _held_up(summary.back_pressure)))
     show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, sys.stdout)
+
+
+def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
+    """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
+    told = [reason for reason in reasons if reason.status is not OrderStatus.NOT_ATTEMPTED]
+    if told:
+        yield 0, "Not sent, and why"
+    for reason in told[:REASONS_SHOWN]:
+        answer = " ".join(str(word) for word in (reason.http_status, reason.error_code) if word)
+        said = ", ".join(text for text in (answer, reason.message) if text)
+        yield 2, f"{reason.orders:,} {in_words(reason.status)}: {said or 'no answer'}"
+        if known := explain(reason.http_status, reason.error_code):
+            yield 4, f"{known.meaning} {known.remedy}"
+    if len(told) > REASONS_SHOWN:
+        yield 2, "and other reasons: report.html has them all"
 
 
 def _held_up(by: BackPressure) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from batch_resend.explanations import explain
 from batch_resend.version import __version__
 from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
 
@@ -239,3 +240,20 @@ async def test_a_simulator_left_running_tells_its_books_until_it_is_ended(desk: 
 
     simulator.terminate()
     assert (await ended(simulator)).code == 0
+
+
+async def test_the_summary_says_why_orders_were_not_sent_in_the_words_of_the_one_table(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700000", "700002"})) as (desk, _):
+        desk.write_list(3)
+        told = (await desk.run("send", "orders.csv")).out
+        again = (await desk.run("report", desk.summary()["run_id"])).out
+    known = explain(404, "not_found|order")
+    assert known is not None
+    for text in (told, again):
+        assert (
+            "Not sent, and why\n"
+            "  2 refused: 404 not_found|order, There is no such order in this account.\n"
+            f"    {known.meaning} {known.remedy}\n"
+        ) in text
