@@ -15,7 +15,7 @@ from batch_resend.errors import (
 )
 from batch_resend.intake import Field, ListSource, Reading, RecordSource
 from batch_resend.model import Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
-from batch_resend.report import Summary
+from batch_resend.report import Presentation, Summary
 from batch_resend.settings import InDoubt, Region, Settings
 from batch_resend.version import __version__
 from batch_resend.windows import Window
@@ -34,6 +34,7 @@ __all__ = [
     "OrderStatus",
     "Outcome",
     "Plan",
+    "Presentation",
     "Reading",
     "RecordSource",
     "Region",

@@ -12,11 +12,11 @@ from platformdirs import user_config_path
 
 from batch_resend.cli.check import check
 from batch_resend.cli.completion import completion
+from batch_resend.cli.config import read_config
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.history import history, report, runs, show
 from batch_resend.cli.interruption import Interrupted
 from batch_resend.cli.manual import ManualGroup
-from batch_resend.cli.options import read_config
 from batch_resend.cli.send import resume, send
 from batch_resend.cli.simulate import simulate
 from batch_resend.cli.watch import watch

@@ -99,3 +99,11 @@ async def on_screen(
             process.kill()
             await process.wait()
         os.close(ours)
+
+
+async def answered_on_terminal(desk: Desk, question: str, answer: bytes) -> tuple[int, str]:
+    """Run `send`, type an answer once it asks; return its exit code and all it has shown."""
+    async with on_screen(desk, "send", "orders.csv", environment={"TERM": "dumb"}) as screen:
+        await screen.shows(lambda shown: question in shown.text)
+        screen.type(answer)
+        return await screen.ended(), screen.text
