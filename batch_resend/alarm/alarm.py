@@ -12,7 +12,7 @@ import anyio
 
 from batch_resend.alarm.post import Post, post
 from batch_resend.errors import ReportError, SettingsError
-from batch_resend.report import Summary, headline
+from batch_resend.report import Summary, headline, redacted
 
 LONGEST_S = 30.0  # that telling may take, in all
 
@@ -58,6 +58,7 @@ class Alarm:
     ping_url: str | None = None  # healthchecks.io's: URL/start, then URL or URL/fail
     metrics_file: Path | None = None  # for Prometheus' textfile collector
     trust_env: bool = False  # go through the environment's proxy
+    redact: bool = False  # mask e-mail addresses
     clock: Callable[[], float] = time.time
 
     async def started(self) -> None:
@@ -74,12 +75,13 @@ class Alarm:
                 write_metrics(self.metrics_file, ending.code, ending.summary, self.clock())
             except ReportError as error:
                 log.warning("--metrics-file %s", error)
+        told = redacted(ending.as_json()) if self.redact else ending.as_json()
         async with anyio.create_task_group() as tasks:
             if self.ping_url:
                 url = self.ping_url if ending.code == 0 else _below(self.ping_url, "fail")
-                tasks.start_soon(self._post, "--ping-url", url, ending.as_json())
+                tasks.start_soon(self._post, "--ping-url", url, told)
             if self.notify_url:
-                tasks.start_soon(self._post, "--notify-url", self.notify_url, ending.as_json())
+                tasks.start_soon(self._post, "--notify-url", self.notify_url, told)
 
     async def _post(self, option: str, url: str, body: str) -> None:
         with anyio.move_on_after(LONGEST_S) as scope:

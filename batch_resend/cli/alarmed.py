@@ -1,5 +1,6 @@
 """A command of which somebody is told: that it has begun, and how it ended, whatever ends it."""
 
+import logging
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -10,6 +11,8 @@ from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.errors import BatchResendError
 
+log = logging.getLogger(__name__)
+
 
 def run_with_alarm(work: Callable[[Interruption], Awaitable[Ending]], alarm: Alarm) -> int:
     """Run a command to its end and tell of it; return its exit code."""
@@ -19,7 +22,7 @@ def run_with_alarm(work: Callable[[Interruption], Awaitable[Ending]], alarm: Ala
         errors: list[Exception] = []  # passed on below: from the tasks they would come in a group
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(alarm.started)  # whoever is slow to take it holds up nothing
+                tasks.start_soon(_tell, alarm.started)  # whoever is slow holds up nothing
                 try:
                     endings.append(await work(interruption))
                 except Exception as error:
@@ -28,12 +31,20 @@ def run_with_alarm(work: Callable[[Interruption], Awaitable[Ending]], alarm: Ala
         finally:
             ending = endings[0] if endings else _cut_short(interruption)
             with anyio.CancelScope(shield=True), interruption.leads_to(lambda _: "Telling of it"):
-                await alarm.ended(ending)
+                await _tell(lambda: alarm.ended(ending))
         if errors:
             raise errors[0]
         return ending.code
 
     return run_interruptibly(told)
+
+
+async def _tell(tell: Callable[[], Awaitable[None]]) -> None:
+    """Tell somebody. Whatever comes of it, nothing comes of it for the command."""
+    try:
+        await tell()
+    except Exception as error:
+        log.warning("nobody could be told: %s", type(error).__name__)  # its text may have a URL
 
 
 def _failed(error: Exception) -> Ending:

@@ -82,7 +82,7 @@ report_dir_option = option(
 redact_option = option(
     "--redact",
     is_flag=True,
-    help="Mask e-mail addresses in logs and in report.html.",
+    help="Mask e-mail addresses in logs, in report.html, and in what is told to others.",
 )
 
 list_options = together(
@@ -291,6 +291,7 @@ def alarm_of(options: dict[str, Any]) -> Alarm:
         ping_url=checked_url("--ping-url", ping_url) if ping_url else None,
         metrics_file=options["metrics_file"],
         trust_env=options["trust_env"],
+        redact=options["redact"],
     )
 
 

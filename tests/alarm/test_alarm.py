@@ -196,3 +196,13 @@ async def test_metrics_that_cannot_be_written_are_a_warning(
 ) -> None:
     await Alarm(metrics_file=tmp_path / "no such folder" / "x.prom").ended(WELL)
     assert "--metrics-file" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_redacted_whoever_is_told_learns_no_address() -> None:
+    ending = Ending(1, error="list.csv, line 3: jane.doe@a.example is no address")
+    async with listening() as listener:
+        await Alarm(notify_url=listener.url, redact=True).ended(ending)
+        told = json.loads(listener.posts[0][1])
+    assert told["error"] == "list.csv, line 3: ***@a.example is no address"
+    assert "jane" not in json.dumps(told)
