@@ -48,6 +48,11 @@ def watch(run_id: str | None, journal: Path) -> int:
         click.echo("No longer watching; the run goes on.", err=True)
         return SIGNAL_BASE + 2
     show_counts(summary)
+    if summary.finished_at is None:
+        click.echo(
+            "The process that sent it is gone (killed, or the power failed). To go on:\n"
+            f"  batch-resend resume {summary.run_id}"
+        )
     if summary.state != "completed":
         return ExitCode.STOPPED
     return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT

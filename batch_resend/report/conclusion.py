@@ -48,8 +48,11 @@ def headline(summary: Summary) -> str:
     if summary.started_at is None:
         return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
     beginning = {"completed": "", "stopped": "Stopped early: ", "interrupted": "Interrupted: "}
+    how = beginning[summary.state]
+    if summary.finished_at is None:
+        how = "So far (it is under way, or was cut off): "
     took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
-    told = f"{beginning[summary.state]}{orders.sent:,} of {orders.total:,} orders sent{took}"
+    told = f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
     others = [
         f"{count:,} {in_words(status)}"
         for status in OrderStatus

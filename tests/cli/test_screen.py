@@ -169,5 +169,6 @@ async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> No
             await screen.shows(has("sending"))
             sending.kill()
             assert await screen.ended() == 4
-            assert "Interrupted: 20 of 60 orders sent" in screen.text
+            assert "was cut off): 20 of 60 orders sent" in screen.text.replace("\n", " ")
+            assert "To go on:\n  batch-resend resume 2" in screen.text
         await ended(sending)

@@ -56,6 +56,10 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "Stopped early: 1 of 10 orders sent in 31m 02s; 1 failed, 8 not attempted",
         ),
         (
+            summary(state="interrupted", finished_at=None, elapsed_s=None, sent=1, not_attempted=1),
+            "So far (it is under way, or was cut off): 1 of 2 orders sent; 1 not attempted",
+        ),
+        (
             summary(state="interrupted", sent=1, not_attempted=1),
             "Interrupted: 1 of 2 orders sent in 31m 02s; 1 not attempted",
         ),
