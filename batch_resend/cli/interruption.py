@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import anyio
-import click
 from anyio.abc import TaskStatus
 
 from batch_resend.cli.exits import SIGNAL_BASE
+from batch_resend.cli.terminal import say
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_SIGNAL_S = 0.5
@@ -64,7 +64,7 @@ class Interruption:
                 self.caught, again_from = number, now + SAME_SIGNAL_S
                 told = self._act(signal.Signals(number).name)
                 with suppress(OSError):  # the terminal may be what has gone
-                    click.echo(f"{told} (once more: quit at once)", err=True)
+                    say(f"{told} (once more: quit at once)")
 
     def _leave(self, _name: str) -> str:
         self.scope.cancel()

@@ -3,6 +3,7 @@
 Whatever is shown is text: nothing in it is taken for markup.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Literal, TextIO
 
@@ -25,6 +26,16 @@ def console_of(stream: TextIO) -> Console:
 def is_screen(stream: TextIO | None) -> bool:
     """Whether a stream is a terminal on which things can be drawn."""
     return stream is not None and stream.isatty() and not console_of(stream).is_dumb_terminal
+
+
+def say(text: str) -> None:
+    """Say something on standard error, above a live view where there is one.
+
+    click.echo would write past the view, to the stream beneath it.
+    """
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def show_pairs(title: str, pairs: Pairs, to: TextIO) -> None:
