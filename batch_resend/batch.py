@@ -12,7 +12,7 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -20,14 +20,22 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from batch_resend.certcentral import Route, open_certcentral, remedy
+from batch_resend.certcentral import (
+    CertCentral,
+    Route,
+    every_order,
+    list_path,
+    open_certcentral,
+    read_page,
+    remedy,
+)
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import InputError, JournalError, UnknownRun
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Journal, JournalReader, Staging, open_journal
-from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
+from batch_resend.model import ListedOrder, Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.sending import Fetcher, Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings, proxy_of_environment
 from batch_resend.windows import Window, dictated_time
 
@@ -116,9 +124,7 @@ class Batch:
         limiter = await self._limiter()
         recorder = await self._journal.start(plan.run, settings.windows, settings.told())
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
-        async with open_certcentral(
-            settings.base_url, settings.api_key, settings.timeout_s, self._clock, self._route
-        ) as ca:
+        async with self._certcentral() as ca:
             sender = Sender(
                 resend=ca.resend,
                 judge=ca.judge,
@@ -126,11 +132,7 @@ class Batch:
                 recorder=recorder,
                 limiter=limiter,
                 gate=Gate(settings.patience_s),
-                policy=RetryPolicy(
-                    settings.max_attempts,
-                    settings.max_elapsed_s,
-                    retry_in_doubt=settings.in_doubt is InDoubt.RETRY,
-                ),
+                policy=self._policy(retry_in_doubt=settings.in_doubt is InDoubt.RETRY),
                 concurrency=settings.concurrency,
                 progress=Progress(plan.to_send),
                 clock=self._clock,
@@ -148,6 +150,54 @@ class Batch:
                     await asyncio.wait([work, prepared])
                     await self._note_end(plan.run, sender)
             work.result()
+
+    async def orders(
+        self, statuses: Sequence[str], filters: Sequence[tuple[str, str]] = ()
+    ) -> AsyncIterator[ListedOrder]:
+        """Yield the orders that the CA has in these statuses, each once, as its list has them.
+
+        `filters` are further ones of the call "List orders". What is read counts in the windows.
+        Raises CallError where the list cannot be had, JournalError.
+        """
+        settings = self.settings
+        recorder = await self._journal.start_reading(settings.base_url)
+        limiter = await self._limiter()
+        async with self._certcentral() as ca:
+            fetcher = Fetcher(
+                get=ca.get,
+                judge=ca.judge,
+                explain=self._explain,
+                recorder=recorder,
+                limiter=limiter,
+                gate=Gate(settings.patience_s),
+                policy=self._policy(retry_in_doubt=True),
+                clock=self._clock,
+            )
+            told: set[int] = set()
+            for status in statuses:
+                narrowed = [("status", status), *filters]
+
+                async def page(
+                    offset: int, limit: int, narrowed: Sequence[tuple[str, str]] = narrowed
+                ) -> list[ListedOrder]:
+                    return read_page(await fetcher.fetch(list_path(narrowed, offset, limit)))
+
+                async for order in every_order(page):
+                    if int(order.order_id) not in told:
+                        told.add(int(order.order_id))
+                        yield order
+
+    def _certcentral(self) -> AbstractAsyncContextManager[CertCentral]:
+        settings = self.settings
+        return open_certcentral(
+            settings.base_url, settings.api_key, settings.timeout_s, self._clock, self._route
+        )
+
+    def _policy(self, *, retry_in_doubt: bool) -> RetryPolicy:
+        settings = self.settings
+        return RetryPolicy(
+            settings.max_attempts, settings.max_elapsed_s, retry_in_doubt=retry_in_doubt
+        )
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None

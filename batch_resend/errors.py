@@ -6,7 +6,8 @@
     ├── JournalError       the journal cannot be opened, read or written
     │   ├── JournalBusy    another run holds it
     │   └── UnknownRun     no such run in it
-    └── ReportError        a report file cannot be written
+    ├── ReportError        a report file cannot be written
+    └── CallError          the CA cannot be read: refused, gone, or none that answers so
 
 A request that fails is not an exception: it is an `Outcome`.
 """
@@ -34,6 +35,10 @@ class JournalBusy(JournalError):
 
 class UnknownRun(JournalError):
     """The journal has no run of that name."""
+
+
+class CallError(BatchResendError):
+    """What is to be read of the CA cannot be had."""
 
 
 class ReportError(BatchResendError):

@@ -155,6 +155,22 @@ class PlannedOrder:
     doubts: int = 0  # attempts, of whichever run, that may have reached the CA unanswered
 
 
+# --- what the CA has ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """An order as the CA's list has it. None and empty: the list does not say."""
+
+    order_id: str
+    status: str | None = None
+    product: str | None = None
+    created_at: float | None = None
+    container: str | None = None
+    dcv_method: str | None = None
+    domains: tuple[str, ...] = ()
+
+
 # --- what came back -----------------------------------------------------------------------
 
 

@@ -8,12 +8,16 @@ from batch_resend.certcentral.client import (
     request_path,
 )
 from batch_resend.certcentral.judge import judge, remedy
+from batch_resend.certcentral.orders import every_order, list_path, read_page
 
 __all__ = [
     "CertCentral",
     "Route",
+    "every_order",
     "judge",
+    "list_path",
     "open_certcentral",
+    "read_page",
     "remedy",
     "request_body",
     "request_path",

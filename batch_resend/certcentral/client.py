@@ -27,6 +27,7 @@ from batch_resend.version import __version__
 
 USER_AGENT = f"batch-resend/{__version__}"
 MAX_BODY_BYTES = 16 * 1024  # of an answer; the CA's are empty or a few hundred bytes
+MAX_READ_BYTES = 32 * 1024 * 1024  # of a page of orders: a thousand, each with 250 domains
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +57,29 @@ class CertCentral:
 
     async def resend(self, order: Order) -> Reply | Fault:
         """Ask the CA to mail an order again: one request, whatever happens to it."""
-        url = URL(self.base_url + request_path(order), encoded=True)
+        return await self._call("PUT", request_path(order), request_body(order), MAX_BODY_BYTES)
+
+    async def get(self, path: str) -> Reply | Fault:
+        """Read something of the CA's. `path` is below the base URL, quoted, with its query."""
+        return await self._call("GET", path, None, MAX_READ_BYTES)
+
+    async def _call(
+        self, method: str, path: str, body: bytes | None, max_body: int
+    ) -> Reply | Fault:
+        """Make one request, and read its answer to a bound."""
         exchange = _Exchange()
+        # Here and not the session's own, which aiohttp tells a proxy as well.
+        headers = {"X-DC-DEVKEY": self.api_key.get_secret_value()}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             async with (
                 asyncio.timeout(self.timeout_s),
-                self.session.put(
-                    url,
-                    data=request_body(order),
-                    # Here and not the session's own, which aiohttp tells a proxy as well.
-                    headers={
-                        "X-DC-DEVKEY": self.api_key.get_secret_value(),
-                        "Content-Type": "application/json",
-                    },
+                self.session.request(
+                    method,
+                    URL(self.base_url + path, encoded=True),
+                    data=body,
+                    headers=headers,
                     allow_redirects=False,
                     trace_request_ctx=exchange,
                 ) as response,
@@ -81,7 +92,7 @@ class CertCentral:
                     location=response.headers.get("Location"),
                     content_type=_content_type(response),
                 )
-                return replace(exchange.reply, body=await _bounded_body(response))
+                return replace(exchange.reply, body=await _bounded_body(response, max_body))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # A body that breaks off takes nothing away from the status that has come.
             return exchange.reply or classify(error, connected=exchange.connected)
@@ -117,16 +128,16 @@ def _entry_object(entry: Entry) -> dict[str, str]:
     return described
 
 
-async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded_body(response: aiohttp.ClientResponse, most: int) -> bytes:
     """Read an answer's body to its bound; a connection with more to say is not used again."""
-    body = b""
-    while len(body) < MAX_BODY_BYTES:
-        part = await response.content.read(MAX_BODY_BYTES - len(body))
+    body = bytearray()
+    while len(body) < most:
+        part = await response.content.read(most - len(body))
         if not part:
-            return body
+            return bytes(body)
         body += part
     response.close()
-    return body
+    return bytes(body)
 
 
 def _content_type(response: aiohttp.ClientResponse) -> str | None:

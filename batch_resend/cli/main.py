@@ -14,6 +14,7 @@ from batch_resend.cli.check import check
 from batch_resend.cli.completion import completion
 from batch_resend.cli.config import read_config
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
+from batch_resend.cli.export import export
 from batch_resend.cli.history import history, report, runs, show
 from batch_resend.cli.interruption import Interrupted
 from batch_resend.cli.manual import ManualGroup
@@ -55,7 +56,19 @@ def cli(context: click.Context, config: Path | None) -> None:
         context.default_map = read_config(path, cli.commands.values())
 
 
-for command in (send, check, simulate, resume, watch, runs, show, history, report, completion):
+for command in (
+    send,
+    export,
+    check,
+    simulate,
+    resume,
+    watch,
+    runs,
+    show,
+    history,
+    report,
+    completion,
+):
     cli.add_command(command)
 
 

@@ -184,6 +184,10 @@ retry_options = together(
         show_default=True,
         help="How long to wait for a CA that is down, or asks for a pause.",
     ),
+)
+
+again_options = together(
+    "Trying again",
     option(
         "--in-doubt",
         type=click.Choice([policy.value for policy in InDoubt]),
@@ -259,9 +263,17 @@ log_options = together(
 def send_options(command: Command) -> Command:
     """Add what all commands that send have in common."""
     for add in (
-        log_options, alarm_options, report_options, retry_options, ca_options, limit_option,
-        asking_options,
+        log_options, alarm_options, report_options, again_options, retry_options, ca_options,
+        limit_option, asking_options,
     ):  # fmt: skip
+        command = add(command)
+    return command
+
+
+def export_options(command: Command) -> Command:
+    """Add what a command needs that only reads of the CA."""
+    for add in (log_options, together("Journal", journal_option), retry_options, ca_options,
+                limit_option):  # fmt: skip
         command = add(command)
     return command
 
@@ -319,8 +331,9 @@ def settings_of(options: dict[str, Any], base_url: str | None = None) -> Setting
         max_attempts=options["max_attempts"],
         max_elapsed_s=options["max_elapsed"],
         patience_s=options["patience"],
-        in_doubt=options["in_doubt"],
-        cooldown_s=0.0 if options["again"] else options["cooldown"],
+        # What a command that only reads has no option for stays as it is usually.
+        in_doubt=options.get("in_doubt", InDoubt.RETRY),
+        cooldown_s=0.0 if options.get("again") else options.get("cooldown", DEFAULT_COOLDOWN_S),
         journal=options["journal"],
     )
 

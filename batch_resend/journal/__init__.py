@@ -5,7 +5,7 @@ from batch_resend.journal.history import Event
 from batch_resend.journal.journal import Journal, open_journal, read_journal
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import JournalReader
-from batch_resend.journal.recording import Recorder
+from batch_resend.journal.recording import ReadRecorder, Recorder
 from batch_resend.journal.standing import RATE_OVER_S, Standing
 from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason
 
@@ -16,6 +16,7 @@ __all__ = [
     "Journal",
     "JournalReader",
     "PauseNote",
+    "ReadRecorder",
     "Reason",
     "Recorder",
     "Staging",

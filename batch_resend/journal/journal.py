@@ -31,7 +31,7 @@ from batch_resend.durations import timestamp
 from batch_resend.journal.database import exclusive, reading_connection, writing_connection
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import HAS_OUTCOME, JournalReader
-from batch_resend.journal.recording import END_PAUSE, Recorder
+from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
 from batch_resend.journal.schema import (
     SHIFT_S,
     Record,
@@ -39,6 +39,7 @@ from batch_resend.journal.schema import (
     inputs,
     outcomes,
     pauses,
+    reads,
     requests,
     rows,
     runs,
@@ -77,6 +78,12 @@ _END_CUT_OFF_ATTEMPTS = (
         ruling=Ruling.IN_DOUBT,
         error_message=CUT_OFF,
     )
+)
+_SHIFT_OF_ITS_READING = select(SHIFT_S).where(starts.c.number == reads.c.start).scalar_subquery()
+_END_CUT_OFF_READS = (
+    update(reads)
+    .where(reads.c.ended_at.is_(None))
+    .values(ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_READING, 0.0))
 )
 _END_CUT_OFF_PAUSES = (
     update(pauses)
@@ -277,17 +284,26 @@ class Journal:
             "new_limits": _limits_text(windows),
             "new_settings": json.dumps(settings or {}),
         }
-        start = {
-            "run": run.number,
-            "boot": self._clock.boot,
-            "offset_s": self._clock.offset_s,
-            "began_at": now,
-        }
+        start = self._new_start(run.number)
         async with self._writer.transaction() as connection:
             await connection.execute(_START, started)
             number = (await connection.execute(_ADD_START, start)).scalar_one()
             paused = (await connection.execute(_COUNT_PAUSES, started)).scalar_one()
         return Recorder(self._writer, run.number, number, paused)
+
+    async def start_reading(self, base_url: str) -> ReadRecorder:
+        """Begin to read of a CA: return what its requests are recorded with."""
+        async with self._writer.transaction() as connection:
+            found = await connection.execute(_ADD_START, self._new_start(0))
+            return ReadRecorder(self._writer, found.scalar_one(), base_url)
+
+    def _new_start(self, run: int) -> dict[str, object]:
+        return {
+            "run": run,
+            "boot": self._clock.boot,
+            "offset_s": self._clock.offset_s,
+            "began_at": self._clock(),
+        }
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
         """Write down how a run ended. Raises JournalError."""
@@ -307,6 +323,7 @@ class Journal:
             await connection.execute(_END_CUT_OFF_PAUSES)
             ours = {**self._our_clock(), "now": self._clock()}
             await connection.execute(_END_CUT_OFF_ATTEMPTS, ours)
+            await connection.execute(_END_CUT_OFF_READS, ours)
             never_started = (await connection.execute(_NEVER_STARTED)).scalars().all()
         await self._delete_plans(never_started)
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 
-from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, select
+from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, select, union_all
 
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
@@ -15,6 +15,7 @@ from batch_resend.journal.schema import (
     Record,
     attempts,
     outcomes,
+    reads,
     requests,
     runs,
     starts,
@@ -71,7 +72,18 @@ _BY_OUR_CLOCK = attempts.c.ended_at + SHIFT_S
 _NOW: BindParameter[float] = bindparam("now")
 _NOT_AFTER_NOW = case((_BY_OUR_CLOCK < _NOW, _BY_OUR_CLOCK), else_=_NOW)
 _MAY_LINGER_S = case((attempts.c.ruling == Ruling.IN_DOUBT, bindparam("linger_s")), else_=0.0)
-_RECENT_ENDS = (
+_READS_BY_OUR_CLOCK = reads.c.ended_at + SHIFT_S
+_RECENT_READS = (
+    select(case((_READS_BY_OUR_CLOCK < _NOW, _READS_BY_OUR_CLOCK), else_=_NOW).label("at"))
+    .select_from(starts)
+    .join(
+        reads,
+        (reads.c.start == starts.c.number)
+        & (reads.c.ended_at > bindparam("since") - bindparam("linger_s") - SHIFT_S),
+    )
+    .where(reads.c.base_url == bindparam("of_base_url"))
+)
+_RECENT_ATTEMPTS = (
     select((_NOT_AFTER_NOW + _MAY_LINGER_S).label("at"))
     .select_from(starts)
     .join(
@@ -81,8 +93,8 @@ _RECENT_ENDS = (
     )
     .join(runs, runs.c.number == attempts.c.run)
     .where(runs.c.base_url == bindparam("of_base_url"))
-    .order_by("at")
 )
+_RECENT_ENDS = union_all(_RECENT_ATTEMPTS, _RECENT_READS).order_by("at")
 
 
 class JournalReader(PlanReader, StatisticsReader, StandingReader, HistoryReader):

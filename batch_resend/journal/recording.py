@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, insert, update
 
-from batch_resend.journal.schema import attempts, outcomes, pauses
+from batch_resend.journal.schema import attempts, outcomes, pauses, reads
 from batch_resend.journal.writer import Change, Writer
 from batch_resend.model import Attempt, Outcome, Pause, Verdict
 
@@ -33,6 +33,12 @@ END_PAUSE = (
 )
 
 
+_BEGIN_READ = insert(reads)
+_END_READ = (
+    update(reads)
+    .where(reads.c.start == bindparam("of_start"), reads.c.number == bindparam("of_number"))
+    .values(ended_at=bindparam("new_ended_at"))
+)
 _PROLONG = (
     update(pauses)
     .where(pauses.c.run == bindparam("of_run"), pauses.c.number == bindparam("of_number"))
@@ -116,3 +122,30 @@ class Recorder:
             "error_code": outcome.error_code,
             "error_message": outcome.error_message,
         }
+
+
+class ReadRecorder:
+    """Writes down what is read of the CA, which counts in its windows. Durable on return."""
+
+    def __init__(self, writer: Writer, start: int, base_url: str) -> None:
+        self._writer = writer
+        self._start = start
+        self._base_url = base_url
+        self._reads = 0
+
+    async def begin(self, begun_at: float) -> int:
+        """Write down that a request is about to leave; return its number."""
+        self._reads += 1
+        values = {
+            "start": self._start,
+            "number": self._reads,
+            "base_url": self._base_url,
+            "begun_at": begun_at,
+        }
+        await self._writer.write((_BEGIN_READ, values))
+        return self._reads
+
+    async def end(self, number: int, ended_at: float) -> None:
+        """Write down that its answer came, or surely none will."""
+        values = {"of_start": self._start, "of_number": number, "new_ended_at": ended_at}
+        await self._writer.write((_END_READ, values))

@@ -4,6 +4,7 @@
                                  requests 1-1 outcomes
     runs 1-n starts 1-n attempts
     runs 1-n pauses
+    starts 1-n reads
 
 A request's number is its place in canonical order (order number, locale), so the same requests
 have the same numbers in every run. Times are seconds since the epoch, by the clock of the process
@@ -30,7 +31,7 @@ from sqlalchemy import (
     case,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -107,7 +108,7 @@ requests = Table(
     sqlite_with_rowid=False,
 )
 
-starts = Table(  # a process that began to send a run, or went on with it
+starts = Table(  # a process that began to send a run, or went on with it; or to read (run 0)
     "starts",
     metadata,
     Column("number", Integer, primary_key=True),
@@ -139,6 +140,18 @@ attempts = Table(
     Column("error_message", Text),
     Index("attempts_of_digest", "digest", "ruling", "ended_at"),
     Index("attempts_by_end", "start", "ended_at"),
+    sqlite_with_rowid=False,
+)
+
+reads = Table(  # requests that read something of the CA: they count in its windows too
+    "reads",
+    metadata,
+    Column("start", Integer, primary_key=True),
+    Column("number", BigInteger, primary_key=True),  # from 1
+    Column("base_url", Text, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Index("reads_by_end", "start", "ended_at"),
     sqlite_with_rowid=False,
 )
 
@@ -197,5 +210,11 @@ UPGRADES = {
     3: (
         "ALTER TABLE runs ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'",
         "ALTER TABLE pauses ADD COLUMN until_at FLOAT",
+    ),
+    4: (
+        "CREATE TABLE reads (start INTEGER NOT NULL, number BIGINT NOT NULL, "
+        "base_url TEXT NOT NULL, begun_at FLOAT NOT NULL, ended_at FLOAT, "
+        "PRIMARY KEY (start, number)) WITHOUT ROWID",
+        "CREATE INDEX reads_by_end ON reads (start, ended_at)",
     ),
 }

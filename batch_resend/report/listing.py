@@ -20,7 +20,7 @@ Listed = TypeVar("Listed")
 
 
 @dataclass(frozen=True, slots=True)
-class ListedOrder:
+class OrderNotSent:
     """An order that was not sent."""
 
     order_id: str
@@ -44,7 +44,7 @@ class ListedRow:
 
 async def list_orders(
     reader: JournalReader, run: Run, inputs: Sequence[InputNote]
-) -> list[ListedOrder]:
+) -> list[OrderNotSent]:
     """Return the orders that were not sent, to a bound; those rightly skipped come last."""
     return await _bounded(_orders(reader, run, inputs), MOST_ORDERS)
 
@@ -71,7 +71,7 @@ async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[List
 
 async def _orders(
     reader: JournalReader, run: Run, inputs: Sequence[InputNote]
-) -> AsyncGenerator[ListedOrder, None]:
+) -> AsyncGenerator[OrderNotSent, None]:
     """Yield an order for all its rows, which come together."""
     for rows in (reader.rows_not_sent(run), reader.rows_skipped(run)):
         result: Result | None = None
@@ -81,12 +81,12 @@ async def _orders(
                 if row.result is None:
                     continue
                 if result is not None and row.result.number != result.number:
-                    yield _listed_order(result, sources)
+                    yield _order_not_sent(result, sources)
                     sources = []
                 result = row.result
                 sources.append(f"{inputs[row.input_ordinal].name}, line {row.line}")
         if result is not None:
-            yield _listed_order(result, sources)
+            yield _order_not_sent(result, sources)
 
 
 async def _rejected(
@@ -101,9 +101,9 @@ async def _rejected(
             yield ListedRow(inputs[row.input_ordinal].name, row.line, row.reason or "", text)
 
 
-def _listed_order(result: Result, sources: Sequence[str]) -> ListedOrder:
+def _order_not_sent(result: Result, sources: Sequence[str]) -> OrderNotSent:
     answer = " ".join(str(word) for word in (result.http_status, result.error_code) if word)
-    return ListedOrder(
+    return OrderNotSent(
         order_id=result.order_id,
         locale=result.locale,
         status=result.status,

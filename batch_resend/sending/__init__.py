@@ -1,9 +1,10 @@
 """Pending order -> outcome: the workers, the windows, the retries, and when to wait."""
 
+from batch_resend.sending.fetcher import Fetcher
 from batch_resend.sending.gate import Flow, Gate
 from batch_resend.sending.limiter import WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
 from batch_resend.sending.sender import Progress, Sender
 from batch_resend.sending.share import Share
 
-__all__ = ["Flow", "Gate", "Progress", "RetryPolicy", "Sender", "Share", "WindowLimiter"]
+__all__ = ["Fetcher", "Flow", "Gate", "Progress", "RetryPolicy", "Sender", "Share", "WindowLimiter"]

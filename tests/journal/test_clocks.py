@@ -176,3 +176,17 @@ async def test_the_systems_clock_is_asked_once_and_counted_on_from_there(
     assert before <= clock() <= before + 60
     assert SystemClock().boot == clock.boot, "the same start of the machine"
     assert clock() - clock.offset_s == pytest.approx(steady_time(), abs=60)
+
+
+async def test_what_was_read_of_the_ca_counts_in_its_windows_too(path: Path, clock: Clock) -> None:
+    async with opened(path, clock) as journal:
+        reads = await journal.start_reading(BASE_URL)
+        await reads.end(await reads.begin(clock()), clock() + 2)
+        other = await journal.start_reading("https://other.example")
+        await other.end(await other.begin(clock()), clock())
+        await reads.begin(clock())  # and then it is killed
+        clock.now += 10
+    async with opened(path, clock) as journal:
+        ends = await journal.reader.recent_ends(BASE_URL, NOON, clock)
+        assert ends == [NOON + 2, clock()], "the one without an answer ended now, for all one knows"
+        assert await journal.reader.runs() == []

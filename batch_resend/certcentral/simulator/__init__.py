@@ -8,12 +8,15 @@ from batch_resend.certcentral.simulator.behaviour import (
 )
 from batch_resend.certcentral.simulator.books import Books
 from batch_resend.certcentral.simulator.server import Simulator
+from batch_resend.certcentral.simulator.world import World, WorldOrder
 
 __all__ = [
     "Books",
     "FaultName",
     "Simulator",
     "SimulatorSettings",
+    "World",
+    "WorldOrder",
     "parse_fault",
     "parse_latency",
 ]

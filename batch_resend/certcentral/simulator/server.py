@@ -13,14 +13,16 @@ from urllib.parse import unquote
 
 from aiohttp import web
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from batch_resend.certcentral.contract import ErrorBody, ErrorItem, ResendBody
 from batch_resend.certcentral.simulator.behaviour import Fates, FaultName, SimulatorSettings
 from batch_resend.certcentral.simulator.books import Books
+from batch_resend.certcentral.simulator.world import World
 
 _BASE_PATH = "/services/v2"
 _CALL = re.compile(rf"{_BASE_PATH}/order/certificate/([^/?#]+)/resend-emails")
+_LIST_PATH = f"{_BASE_PATH}/order/certificate"
 _MAX_BODY = 1024 * 1024  # bytes
 # What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
 _SHUTDOWN_TIMEOUT_S = 0.1
@@ -83,6 +85,7 @@ class Simulator:
     ) -> None:
         self.settings = settings or SimulatorSettings()
         self.books = Books(self.settings.windows)
+        self.world = World()
         self._fates = Fates(self.settings)
         self._clock = clock
         self._sleep = sleep
@@ -135,6 +138,8 @@ class Simulator:
         if request.method == "GET" and request.raw_path == "/":
             return web.json_response(self.books.snapshot())
         order_id = _order_of(request)
+        if request.method == "GET" and request.path == _LIST_PATH:
+            return await self._list(request)
         if not self.books.arrive(self._clock(), order_id):
             answer = _RATE_LIMITED
         elif order_id is None:
@@ -148,6 +153,28 @@ class Simulator:
         else:
             return await self._act(request, order_id)
         return self._send(answer)
+
+    async def _list(self, request: web.BaseRequest) -> web.Response:
+        """Answer the call "List orders", from the simulator's world."""
+        self.books.lists += 1
+        if not self.books.arrive(self._clock(), None):
+            return self._send(_RATE_LIMITED)
+        if not self._takes_key(request.headers.get("X-DC-DEVKEY", "")):
+            return self._send(_WRONG_KEY)
+        fate = self._fates.deal(request.raw_path)
+        if fate.latency_s > 0:
+            await self._wait(self._sleep(fate.latency_s))
+        if fate.fault is not None and (answer := _ANSWERED_FAULTS.get(fate.fault)) is not None:
+            return self._send(answer)
+        if fate.fault is not None and request.transport is not None:
+            self.books.answers[str(fate.fault)] += 1
+            _break_off(request.transport, FaultName.RESET)
+            return web.Response()
+        try:
+            page = self.world.page(dict(request.query))
+        except ValueError as error:
+            return self._send(_error(400, _BAD_REQUEST, str(error)))
+        return self._send(_Answer(200, to_json(page)))
 
     def _takes_key(self, key: str) -> bool:
         wanted = self.settings.api_key

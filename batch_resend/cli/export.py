@@ -1,0 +1,159 @@
+"""`export`: which orders wait, asked of the CA, as a list that `send` reads."""
+
+import csv
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from batch_resend.batch import Batch, open_batch
+from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.options import (
+    export_options,
+    option,
+    settings_of,
+)
+from batch_resend.cli.terminal import say
+from batch_resend.cli.values import DURATION
+from batch_resend.durations import timestamp
+from batch_resend.model import ListedOrder
+from batch_resend.report import defused, whole_file
+
+COLUMNS = (
+    "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
+)  # fmt: skip
+WAITING = ("pending", "reissue_pending")
+_DAY_S = 86_400.0
+
+
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "All orders that wait, into a list": "batch-resend export --out pending.csv",
+        "Those that have waited for two days": "batch-resend export --older-than 2d --out old.csv",
+        "And send their mails again": "batch-resend export --older-than 2d | batch-resend send -",
+    },
+    exit_codes=(ExitCode.JOURNAL_BUSY,),
+    see_also=("send", "check"),
+)
+@option("--product", metavar="NAME", multiple=True, help="Only of this product; repeatable.")
+@option("--older-than", type=DURATION, help="Only orders that are older than this, such as 1d.")
+@option("--container", metavar="NAME", help="Only of this container (division).")
+@option(
+    "--filter",
+    "filters",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A filter of the CA's own, as its call List orders has them; repeatable.",
+)
+@option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "jsonl"]),
+    default="csv",
+    show_default=True,
+    help="How the list is written.",
+)
+@option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write, whole or not at all; else standard output.",
+)
+@export_options
+def export(**options: Any) -> int:
+    """Ask the CA which orders wait, and write them as a list that `send` reads.
+
+    These are its orders with the status pending or reissue_pending. Domains are told for people:
+    `send` has the CA mail all domains of an order that still wait. What is read counts in the
+    windows, as what is sent does.
+    """
+    set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
+    filters = [_filter(text) for text in options["filters"]]
+
+    async def work(_: Interruption) -> int:
+        async with open_batch(settings_of(options)) as batch:
+            return await _export(batch, filters, options)
+
+    return run_interruptibly(work)
+
+
+async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[str, Any]) -> int:
+    now = time.time()
+    told = 0
+    with _written(options["out"]) as file:
+        write = _writer(file, options["form"], now)
+        async for order in _chosen(batch.orders(WAITING, filters), now, options):
+            write(order)
+            told += 1
+    if not options["quiet"]:
+        say(f"{told:,} orders wait.")
+    return ExitCode.ALL_WELL
+
+
+async def _chosen(
+    orders: AsyncIterator[ListedOrder], now: float, options: dict[str, Any]
+) -> AsyncIterator[ListedOrder]:
+    """Yield the orders that the options ask for. One whose age is not known counts as old."""
+    products = {name.lower() for name in options["product"]}
+    container, older_than = options["container"], options["older_than"]
+    async for order in orders:
+        if products and (order.product or "").lower() not in products:
+            continue
+        if container and (order.container or "").lower() != container.lower():
+            continue
+        if older_than and order.created_at is not None and now - order.created_at < older_than:
+            continue
+        yield order
+
+
+def _writer(file: TextIO, form: str, now: float) -> Callable[[ListedOrder], None]:
+    """Return what writes one order."""
+    if form == "jsonl":
+        return lambda order: print(json.dumps(_record(order, now), ensure_ascii=False), file=file)
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(COLUMNS)
+
+    def write(order: ListedOrder) -> None:
+        record = _record(order, now)
+        record["domains"] = "; ".join(order.domains)
+        table.writerow([defused(record[column]) for column in COLUMNS])
+
+    return write
+
+
+def _record(order: ListedOrder, now: float) -> dict[str, object]:
+    age_s = None if order.created_at is None else now - order.created_at
+    return {
+        "order_id": order.order_id,
+        "status": order.status,
+        "product": order.product,
+        "dcv_method": order.dcv_method,
+        "created_at": None if order.created_at is None else timestamp(order.created_at),
+        "age_days": None if age_s is None else int(age_s // _DAY_S),
+        "container": order.container,
+        "domains": list(order.domains),
+    }
+
+
+def _filter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise click.UsageError(f"--filter {text!r}: write KEY=VALUE, such as container_id=5")
+    return name.strip(), value.strip()
+
+
+@contextmanager
+def _written(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    with whole_file(path) as file:
+        yield file

@@ -1,0 +1,102 @@
+"""Reads of the CA, one at a time, under the same windows and the same patience as what is sent.
+
+A read changes nothing at the CA, so one without an answer is simply made again.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+
+from batch_resend.errors import CallError
+from batch_resend.journal import ReadRecorder
+from batch_resend.model import Fault, Reply, Ruling, Verdict
+from batch_resend.sending.gate import Advice, Gate
+from batch_resend.sending.limiter import WindowLimiter
+from batch_resend.sending.retry import RetryPolicy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, kw_only=True)
+class Fetcher:
+    """Reads what a CA has."""
+
+    get: Callable[[str], Awaitable[Reply | Fault]]
+    judge: Callable[[Reply | Fault], Verdict]
+    explain: Callable[[Verdict], str]  # what a person can do when nothing will pass
+    recorder: ReadRecorder
+    limiter: WindowLimiter
+    gate: Gate
+    policy: RetryPolicy
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._number = 0
+
+    async def fetch(self, path: str) -> Reply:
+        """Return what the CA has at a path below the base URL. Raises CallError, JournalError."""
+        began = anyio.current_time()
+        paused_before_s = self.gate.paused_s
+        replies: list[Reply] = []
+
+        async def attempt() -> Verdict:
+            while True:
+                verdict, advice = await self._attempt(path, replies)
+                if advice is Advice.STOP:
+                    why = None if verdict.ruling is Ruling.HOPELESS else self.gate.reason
+                    raise CallError(why or self.explain(verdict))
+                if advice is Advice.COUNT:
+                    return verdict
+
+        verdict = await self.policy.carry_on(
+            None,
+            lambda: anyio.current_time() - began - (self.gate.paused_s - paused_before_s),
+            attempt,
+        )
+        if verdict.ruling is Ruling.ACCEPTED:
+            return replies[-1]
+        raise CallError(
+            f"{path.partition('?')[0]} cannot be read: {_said(verdict)}"
+            if verdict.ruling is not Ruling.REFUSED
+            else f"the CA refuses {path.partition('?')[0]}: {_said(verdict)}"
+        )
+
+    async def _attempt(self, path: str, replies: list[Reply]) -> tuple[Verdict, Advice]:
+        """Make one request; what it brings goes into `replies`."""
+        self._number += 1
+        async with self.limiter.slot() as slot, self.gate.passage() as passage:
+            with anyio.CancelScope(shield=True):
+                number = await self.recorder.begin(self.clock())
+                result = await self.get(path)
+                verdict = self.judge(result)
+                if verdict.ruling is Ruling.IN_DOUBT:
+                    slot.given_up()
+                else:
+                    slot.answered()
+                advice = self.gate.tell(passage, self._number, _as_read(verdict))
+                await self.recorder.end(number, self.clock())
+        if isinstance(result, Reply):
+            replies.append(result)
+        log.debug("read %s", path, extra={"http_status": verdict.http_status})
+        return verdict, advice
+
+
+def _as_read(verdict: Verdict) -> Verdict:
+    """Return what a verdict means for a read: what is in doubt was surely not read."""
+    if verdict.ruling is not Ruling.IN_DOUBT:
+        return verdict
+    return Verdict(
+        Ruling.UNAVAILABLE,
+        verdict.http_status,
+        verdict.error_code,
+        verdict.error_message,
+        verdict.retry_after_s,
+    )
+
+
+def _said(verdict: Verdict) -> str:
+    words = (verdict.http_status, verdict.error_code, verdict.error_message)
+    return ", ".join(str(word) for word in words if word)

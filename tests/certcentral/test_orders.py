@@ -1,0 +1,148 @@
+"""Reading the CA's list of orders: the documented call, and pages of a list that never rests."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_resend.certcentral import every_order, list_path, read_page
+from batch_resend.certcentral.orders import MOST_FRUITLESS
+from batch_resend.errors import CallError
+from batch_resend.model import ListedOrder
+from tests.certcentral.answers import reply
+
+# The example of the page "List orders", cut to what is read here and one thing that is not.
+EXAMPLE = {
+    "orders": [
+        {
+            "id": 100200301,
+            "certificate": {
+                "common_name": "shop.example.com",
+                "dns_names": ["shop.example.com", "www.example.com"],
+                "valid_till": None,
+            },
+            "status": "pending",
+            "date_created": "2026-11-20T10:00:00+00:00",
+            "container": {"id": 5, "name": "Web"},
+            "product": {"name_id": "ssl_dv_geotrust_flex", "name": "GeoTrust DV", "type": "dv"},
+        }
+    ],
+    "page": {"total": 1, "limit": 1000, "offset": 0},
+}
+
+
+def test_the_call_is_the_documented_one_its_filters_quoted() -> None:
+    assert list_path([("status", "pending"), ("search", "a&b c")], 950, 1000) == (
+        "/order/certificate?filters%5Bstatus%5D=pending&filters%5Bsearch%5D=a%26b%20c"
+        "&limit=1000&offset=950"
+    )
+
+
+def test_a_page_is_read_as_the_documentation_has_it() -> None:
+    (order,) = read_page(reply(200, json.dumps(EXAMPLE).encode()))
+    assert order == ListedOrder(
+        order_id="100200301",
+        status="pending",
+        product="ssl_dv_geotrust_flex",
+        created_at=1_795_168_800.0,
+        container="Web",
+        dcv_method=None,
+        domains=("shop.example.com", "www.example.com"),
+    )
+
+
+def test_what_a_page_leaves_out_is_not_known_and_what_it_adds_is_left_aside() -> None:
+    (order,) = read_page(reply(200, b'{"orders": [{"id": "7", "new": {}}], "more": 1}'))
+    assert order == ListedOrder("7")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"<html>", b'{"orders": 1}', b'{"orders": [{"id": "x"}]}', b'{"orders": [{}]}'],
+)
+def test_what_is_no_page_is_said_to_be_none(body: bytes) -> None:
+    with pytest.raises(CallError, match="the CA's list of orders cannot be read: "):
+        read_page(reply(200, body))
+
+
+# --- pages of a list that changes ---------------------------------------------------------------
+
+
+def listed(
+    orders: list[int], page_size: int, changes: Callable[[list[int]], None] = lambda _: None
+) -> list[int]:
+    """Return what is read of a list that changes before every page but the first."""
+    asked: list[int] = []
+
+    async def fetch(offset: int, limit: int) -> Sequence[ListedOrder]:
+        if asked:
+            changes(orders)
+        asked.append(offset)
+        return [ListedOrder(str(number)) for number in orders[offset : offset + limit]]
+
+    async def read() -> list[int]:
+        return [int(order.order_id) async for order in every_order(fetch, page_size)]
+
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 12, 100])
+def test_a_list_that_rests_is_read_whole_in_its_order(count: int) -> None:
+    assert listed(list(range(count)), 6) == list(range(count))
+
+
+_CHANGES = st.lists(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 10**6)), max_size=8), max_size=40
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 120), st.integers(2, 12), _CHANGES, st.booleans())
+def test_of_a_list_that_changes_none_that_stays_is_missed_and_none_is_told_twice(
+    count: int, page_size: int, changes: list[list[tuple[bool, int]]], newest_first: bool
+) -> None:
+    sign = -1 if newest_first else 1
+    orders = sorted((number * 1000 for number in range(1, count + 1)), key=lambda n: sign * n)
+    stay = set(orders)
+    script = iter(changes)
+
+    def change(now: list[int]) -> None:
+        for leaves, chance in next(script, ()):
+            if leaves and now:
+                stay.discard(now.pop(chance % len(now)))
+            elif (number := chance + 1) not in now:
+                now.append(number)
+                now.sort(key=lambda n: sign * n)
+
+    told = listed(orders, page_size, change)
+    assert len(told) == len(set(told))
+    assert stay <= set(told)
+
+
+def test_when_all_that_was_seen_has_left_the_page_before_is_read_again() -> None:
+    orders = list(range(100))
+    left = iter([20])
+
+    def change(now: list[int]) -> None:
+        del now[: next(left, 0)]
+
+    assert listed(orders, 10, change) == [*range(10), *range(20, 100)]
+
+
+def test_a_ca_that_gives_the_same_page_for_ever_is_left() -> None:
+    asked: list[int] = []
+
+    async def fetch(offset: int, limit: int) -> Sequence[ListedOrder]:
+        asked.append(offset)
+        return [ListedOrder(str(number)) for number in range(limit)]
+
+    async def read() -> None:
+        async for _ in every_order(fetch, 10):
+            pass
+
+    with pytest.raises(CallError, match="has no end"):
+        asyncio.run(read())
+    assert len(asked) <= MOST_FRUITLESS + 1

@@ -1,0 +1,139 @@
+"""`export`: which orders wait, asked of the CA, as a list that `send` reads."""
+
+import csv
+import json
+import time
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator, WorldOrder
+from batch_resend.windows import Window
+from tests.cli.conftest import Ended, desk_with_ca, ended, until
+
+pytestmark = pytest.mark.asyncio
+
+DAY_S = 86_400.0
+
+
+def fill(ca: Simulator, count: int, **how: Any) -> None:
+    """Let so many orders wait, each a day older than the one before it."""
+    for number in range(1, count + 1):
+        created_at = time.time() - number * DAY_S - 60
+        ca.world.add(WorldOrder(number, created_at=created_at, **how))
+
+
+def records(exported: Ended) -> list[dict[str, str]]:
+    assert exported.code == 0, exported.err
+    return list(csv.DictReader(StringIO(exported.out)))
+
+
+async def test_the_orders_that_wait_are_written_with_what_the_ca_tells_of_them(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(ca, 1, domains=("shop.example.com", "www.example.com"), container="Web")
+        ca.world.add(WorldOrder(2, status="reissue_pending", created_at=time.time() - 60))
+        ca.world.add(WorldOrder(3, status="issued"))
+        first, second = records(await desk.run("export"))
+        told = (await desk.run("export")).err
+    assert first == {
+        "order_id": "1",
+        "status": "pending",
+        "product": "ssl_dv_geotrust_flex",
+        "dcv_method": "",
+        "created_at": first["created_at"],
+        "age_days": "1",
+        "container": "Web",
+        "domains": "shop.example.com; www.example.com",
+    }
+    assert (second["order_id"], second["status"]) == ("2", "reissue_pending")
+    assert told == "2 orders wait.\n"
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+async def test_send_reads_the_export_and_has_every_order_mailed(tmp_path: Path, form: str) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        fill(ca, 5, dcv_method="email")
+        ca.world.add(WorldOrder(6, dcv_method="dns-txt-token"))
+        await desk.run("export", "--format", form, "--out", "pending.list")
+        sent = await desk.run("send", "pending.list")
+        assert sent.code == 0, sent.err
+        assert ca.books.mails_per_order == {str(n): 1 for n in range(1, 6)}
+        assert all(bodies == [{}] for bodies in ca.books.bodies.values()), "all that wait"
+        assert desk.summary()["orders"]["skipped"] == 1, "it is not validated by e-mail"
+        export = await desk.run("export", "--format", form)
+        piped = await desk.run("send", "-", stdin=export.out.encode())
+        assert piped.code == 0
+        assert ca.books.mails == 5, "acknowledged within the cooldown"
+
+
+async def test_options_choose_by_product_age_container_and_the_cas_own_filters(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(ca, 4)
+        ca.world.add(WorldOrder(7, product="ssl_dv_rapidssl", container="Shop", created_at=0.0))
+
+        async def chosen(*options: str) -> list[str]:
+            return [r["order_id"] for r in records(await desk.run("export", *options))]
+
+        assert await chosen("--older-than", "3d") == ["7", "4", "3"]
+        assert await chosen("--product", "ssl_dv_rapidssl") == ["7"]
+        assert await chosen("--container", "shop") == ["7"]
+        assert await chosen("--filter", "product_name_id=ssl_dv_rapidssl") == ["7"]
+        refused = await desk.run("export", "--filter", "no_such=1")
+        assert refused.code == 1
+        assert "the CA refuses /order/certificate: 400, bad_request_format" in refused.err
+        assert (await desk.run("export", "--filter", "nothing")).code == 2
+
+
+async def test_pages_are_read_to_the_end_and_count_in_the_windows_with_what_is_sent(
+    tmp_path: Path,
+) -> None:
+    windows = (Window(4, 2.0),)
+    async with desk_with_ca(tmp_path, windows=windows) as (desk, ca):
+        fill(ca, 2_500)
+        exported = await desk.run("export", "--out", "pending.csv")
+        assert exported.code == 0, exported.err
+        assert ca.books.lists == 4, "three pages of those pending, and one of reissue_pending"
+        with (tmp_path / "pending.csv").open() as file:
+            assert len({line["order_id"] for line in csv.DictReader(file)}) == 2_500
+        desk.write("few.csv", "order_id\n1\n2\n")
+        assert (await desk.run("send", "few.csv")).code == 0
+        assert all(log.refused == 0 and log.peak <= 4 for log in ca.books.windows)
+
+
+async def test_a_ca_in_trouble_is_read_again_until_it_answers(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 0.3, "drop": 0.3}, seed=1) as (desk, ca):
+        fill(ca, 50)
+        assert len(records(await desk.run("export"))) == 50
+        assert ca.books.lists > 2
+
+
+async def test_a_wrong_key_costs_one_request_and_says_what_to_do(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, api_key="the right one") as (desk, ca):
+        fill(ca, 5)
+        refused = await desk.run("export", "--out", "pending.csv")
+        assert refused.code == 1
+        assert "the CA refused the API key" in refused.err
+        assert ca.books.requests == 1
+        assert not (tmp_path / "pending.csv").exists()
+
+
+async def test_while_a_run_sends_the_journal_and_so_the_windows_are_its_own(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(40)
+        sending = await desk.start("send", "orders.csv", "--limit", "10/1s")
+        await until(lambda: ca.books.requests)
+        assert (await desk.run("export")).code == 5
+        assert (await ended(sending)).code == 0
+
+
+async def test_reading_makes_no_run(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(ca, 1)
+        await desk.run("export")
+        assert json.loads((await desk.run("runs", "--format", "json")).out) == []
