@@ -20,20 +20,13 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from batch_resend.certcentral import (
-    CertCentral,
-    Route,
-    every_order,
-    list_path,
-    open_certcentral,
-    read_page,
-    remedy,
-)
+from batch_resend.census import Census
+from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import InputError, JournalError, UnknownRun
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Journal, JournalReader, Staging, open_journal
-from batch_resend.model import ListedOrder, Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
+from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
 from batch_resend.sending import Fetcher, Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings, proxy_of_environment
@@ -151,41 +144,25 @@ class Batch:
                     await self._note_end(plan.run, sender)
             work.result()
 
-    async def orders(
-        self, statuses: Sequence[str], filters: Sequence[tuple[str, str]] = ()
-    ) -> AsyncIterator[ListedOrder]:
-        """Yield the orders that the CA has in these statuses, each once, as its list has them.
-
-        `filters` are further ones of the call "List orders". What is read counts in the windows.
-        Raises CallError where the list cannot be had, JournalError.
-        """
+    @asynccontextmanager
+    async def census(self) -> AsyncIterator[Census]:
+        """Open a way to read which orders the CA has. Raises JournalError."""
         settings = self.settings
         recorder = await self._journal.start_reading(settings.base_url)
         limiter = await self._limiter()
         async with self._certcentral() as ca:
-            fetcher = Fetcher(
-                get=ca.get,
-                judge=ca.judge,
-                explain=self._explain,
-                recorder=recorder,
-                limiter=limiter,
-                gate=Gate(settings.patience_s),
-                policy=self._policy(retry_in_doubt=True),
-                clock=self._clock,
+            yield Census(
+                Fetcher(
+                    get=ca.get,
+                    judge=ca.judge,
+                    explain=self._explain,
+                    recorder=recorder,
+                    limiter=limiter,
+                    gate=Gate(settings.patience_s),
+                    policy=self._policy(retry_in_doubt=True),
+                    clock=self._clock,
+                )
             )
-            told: set[int] = set()
-            for status in statuses:
-                narrowed = [("status", status), *filters]
-
-                async def page(
-                    offset: int, limit: int, narrowed: Sequence[tuple[str, str]] = narrowed
-                ) -> list[ListedOrder]:
-                    return read_page(await fetcher.fetch(list_path(narrowed, offset, limit)))
-
-                async for order in every_order(page):
-                    if int(order.order_id) not in told:
-                        told.add(int(order.order_id))
-                        yield order
 
     def _certcentral(self) -> AbstractAsyncContextManager[CertCentral]:
         settings = self.settings

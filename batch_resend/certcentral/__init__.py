@@ -8,15 +8,23 @@ from batch_resend.certcentral.client import (
     request_path,
 )
 from batch_resend.certcentral.judge import judge, remedy
-from batch_resend.certcentral.orders import every_order, list_path, read_page
+from batch_resend.certcentral.orders import (
+    every_order,
+    info_path,
+    list_path,
+    read_info,
+    read_page,
+)
 
 __all__ = [
     "CertCentral",
     "Route",
     "every_order",
+    "info_path",
     "judge",
     "list_path",
     "open_certcentral",
+    "read_info",
     "read_page",
     "remedy",
     "request_body",

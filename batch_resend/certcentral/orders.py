@@ -1,6 +1,7 @@
-"""Reading orders: the CA's call "List orders" (dev.digicert.com), page by page.
+"""Reading orders: the CA's calls "List orders" and "Order info" (dev.digicert.com).
 
     GET {base}/order/certificate?filters[status]=pending&limit=..&offset=..
+    GET {base}/order/certificate/{order_id}
 
 **Paging while orders come and go.** Pages are slices of a list that has an order of its own.
 Between two pages orders may leave it, and those behind them move up, past the next page's
@@ -65,12 +66,21 @@ def read_page(reply: Reply) -> list[ListedOrder]:
     try:
         page = _Page.model_validate_json(reply.body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "as a whole"
-        raise CallError(
-            f"the CA's list of orders cannot be read: {place}: {first['msg']}"
-        ) from None
+        raise _unreadable("list of orders", error) from None
     return [_listed(item) for item in page.orders]
+
+
+def info_path(order_id: str) -> str:
+    """Return where all that the CA tells of an order is, below the base URL."""
+    return f"/order/certificate/{quote(order_id, safe='')}"
+
+
+def read_info(reply: Reply) -> ListedOrder:
+    """Return an order. Raises CallError where the answer is none."""
+    try:
+        return _listed(_Item.model_validate_json(reply.body))
+    except ValidationError as error:
+        raise _unreadable("order", error) from None
 
 
 async def every_order(fetch: FetchPage, page_size: int = PAGE_SIZE) -> AsyncIterator[ListedOrder]:
@@ -95,6 +105,12 @@ async def every_order(fetch: FetchPage, page_size: int = PAGE_SIZE) -> AsyncIter
     raise CallError(
         f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
     )
+
+
+def _unreadable(what: str, error: ValidationError) -> CallError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"])) or "as a whole"
+    return CallError(f"the CA's {what} cannot be read: {place}: {first['msg']}")
 
 
 def _listed(item: _Item) -> ListedOrder:

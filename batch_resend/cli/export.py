@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from batch_resend.batch import Batch, open_batch
+from batch_resend.census import Census
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
@@ -30,7 +32,6 @@ from batch_resend.report import defused, whole_file
 COLUMNS = (
     "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
 )  # fmt: skip
-WAITING = ("pending", "reissue_pending")
 _DAY_S = 86_400.0
 
 
@@ -53,6 +54,11 @@ _DAY_S = 86_400.0
     metavar="KEY=VALUE",
     multiple=True,
     help="A filter of the CA's own, as its call List orders has them; repeatable.",
+)
+@option(
+    "--details",
+    is_flag=True,
+    help="Ask for each order's details where the list lacks how it is validated: one request each.",
 )
 @option(
     "--format",
@@ -90,28 +96,43 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
     told = 0
     with _written(options["out"]) as file:
         write = _writer(file, options["form"], now)
-        async for order in _chosen(batch.orders(WAITING, filters), now, options):
-            write(order)
-            told += 1
+        async with batch.census() as census:
+            async for order in _chosen(census, filters, now, options):
+                write(order)
+                told += 1
     if not options["quiet"]:
         say(f"{told:,} orders wait.")
     return ExitCode.ALL_WELL
 
 
 async def _chosen(
-    orders: AsyncIterator[ListedOrder], now: float, options: dict[str, Any]
+    census: Census, filters: list[tuple[str, str]], now: float, options: dict[str, Any]
 ) -> AsyncIterator[ListedOrder]:
     """Yield the orders that the options ask for. One whose age is not known counts as old."""
     products = {name.lower() for name in options["product"]}
     container, older_than = options["container"], options["older_than"]
-    async for order in orders:
+    async for order in census.orders(filters=filters):
         if products and (order.product or "").lower() not in products:
             continue
         if container and (order.container or "").lower() != container.lower():
             continue
         if older_than and order.created_at is not None and now - order.created_at < older_than:
             continue
-        yield order
+        if options["details"] and (order.dcv_method is None or not order.domains):
+            yield _completed(order, await census.order(order.order_id))
+        else:
+            yield order
+
+
+def _completed(listed: ListedOrder, told: ListedOrder) -> ListedOrder:
+    """Return an order with what the list lacks taken from what else the CA tells of it."""
+    return replace(
+        listed,
+        # It may have been issued since it was listed.
+        status=told.status or listed.status,
+        dcv_method=listed.dcv_method or told.dcv_method,
+        domains=listed.domains or told.domains,
+    )
 
 
 def _writer(file: TextIO, form: str, now: float) -> Callable[[ListedOrder], None]:

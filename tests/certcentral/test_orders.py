@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.certcentral import every_order, list_path, read_page
+from batch_resend.certcentral import every_order, info_path, list_path, read_info, read_page
 from batch_resend.certcentral.orders import MOST_FRUITLESS
 from batch_resend.errors import CallError
 from batch_resend.model import ListedOrder
@@ -66,6 +66,15 @@ def test_what_a_page_leaves_out_is_not_known_and_what_it_adds_is_left_aside() ->
 def test_what_is_no_page_is_said_to_be_none(body: bytes) -> None:
     with pytest.raises(CallError, match="the CA's list of orders cannot be read: "):
         read_page(reply(200, body))
+
+
+def test_an_order_is_read_as_order_info_has_it() -> None:
+    info = EXAMPLE["orders"][0] | {"dcv_method": "email"}  # type: ignore[index]
+    order = read_info(reply(200, json.dumps(info).encode()))
+    assert (order.order_id, order.dcv_method) == ("100200301", "email")
+    assert info_path("100 200") == "/order/certificate/100%20200"
+    with pytest.raises(CallError, match="the CA's order cannot be read: id: "):
+        read_info(reply(200, b"{}"))
 
 
 # --- pages of a list that changes ---------------------------------------------------------------

@@ -56,8 +56,8 @@ async def test_the_orders_that_wait_are_written_with_what_the_ca_tells_of_them(
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 async def test_send_reads_the_export_and_has_every_order_mailed(tmp_path: Path, form: str) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        fill(ca, 5, dcv_method="email")
-        ca.world.add(WorldOrder(6, dcv_method="dns-txt-token"))
+        fill(ca, 5, is_told=True)
+        ca.world.add(WorldOrder(6, dcv_method="dns-txt-token", is_told=True))
         await desk.run("export", "--format", form, "--out", "pending.list")
         sent = await desk.run("send", "pending.list")
         assert sent.code == 0, sent.err
@@ -98,7 +98,7 @@ async def test_pages_are_read_to_the_end_and_count_in_the_windows_with_what_is_s
         fill(ca, 2_500)
         exported = await desk.run("export", "--out", "pending.csv")
         assert exported.code == 0, exported.err
-        assert ca.books.lists == 4, "three pages of those pending, and one of reissue_pending"
+        assert ca.books.reads == 4, "three pages of those pending, and one of reissue_pending"
         with (tmp_path / "pending.csv").open() as file:
             assert len({line["order_id"] for line in csv.DictReader(file)}) == 2_500
         desk.write("few.csv", "order_id\n1\n2\n")
@@ -110,7 +110,7 @@ async def test_a_ca_in_trouble_is_read_again_until_it_answers(tmp_path: Path) ->
     async with desk_with_ca(tmp_path, faults={"500": 0.3, "drop": 0.3}, seed=1) as (desk, ca):
         fill(ca, 50)
         assert len(records(await desk.run("export"))) == 50
-        assert ca.books.lists > 2
+        assert ca.books.reads > 2
 
 
 async def test_a_wrong_key_costs_one_request_and_says_what_to_do(tmp_path: Path) -> None:
@@ -137,3 +137,22 @@ async def test_reading_makes_no_run(tmp_path: Path) -> None:
         fill(ca, 1)
         await desk.run("export")
         assert json.loads((await desk.run("runs", "--format", "json")).out) == []
+
+
+async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_them(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(ca, 3)
+        ca.world.add(WorldOrder(4, dcv_method="dns-txt-token"))
+        ca.world.add(WorldOrder(5, is_told=True))
+        exported = await desk.run("export", "--details")
+        found = records(exported)
+        assert {r["order_id"]: r["dcv_method"] for r in found} == {
+            "1": "email", "2": "email", "3": "email", "4": "dns-txt-token", "5": "email",
+        }  # fmt: skip
+        assert ca.books.reads == 2 + 4, "both lists, and each order that they say too little of"
+        desk.write("pending.csv", exported.out)
+        sent = await desk.run("send", "pending.csv")
+        assert sent.code == 0
+        assert set(ca.books.mails_per_order) == {"1", "2", "3", "5"}

@@ -38,7 +38,7 @@ class Books:
     """Everything received so far. Tests may read the fields; a report is `snapshot()`."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
-        self.lists = 0  # pages of orders asked for
+        self.reads = 0  # of orders: pages of the list, and single ones
         self.requests = 0  # to the API, whatever came of them
         self.requests_per_order: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()  # a status, or the fault that gave no answer

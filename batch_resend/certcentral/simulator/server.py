@@ -5,7 +5,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -22,7 +22,7 @@ from batch_resend.certcentral.simulator.world import World
 
 _BASE_PATH = "/services/v2"
 _CALL = re.compile(rf"{_BASE_PATH}/order/certificate/([^/?#]+)/resend-emails")
-_LIST_PATH = f"{_BASE_PATH}/order/certificate"
+_READ = re.compile(rf"{_BASE_PATH}/order/certificate(?:/([^/]+))?")
 _MAX_BODY = 1024 * 1024  # bytes
 # What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
 _SHUTDOWN_TIMEOUT_S = 0.1
@@ -138,8 +138,8 @@ class Simulator:
         if request.method == "GET" and request.raw_path == "/":
             return web.json_response(self.books.snapshot())
         order_id = _order_of(request)
-        if request.method == "GET" and request.path == _LIST_PATH:
-            return await self._list(request)
+        if request.method == "GET" and (read := _READ.fullmatch(request.path)):
+            return await self._read(request, read[1])
         if not self.books.arrive(self._clock(), order_id):
             answer = _RATE_LIMITED
         elif order_id is None:
@@ -154,9 +154,9 @@ class Simulator:
             return await self._act(request, order_id)
         return self._send(answer)
 
-    async def _list(self, request: web.BaseRequest) -> web.Response:
-        """Answer the call "List orders", from the simulator's world."""
-        self.books.lists += 1
+    async def _read(self, request: web.BaseRequest, order_id: str | None) -> web.Response:
+        """Answer the calls "List orders" and "Order info", from the simulator's world."""
+        self.books.reads += 1
         if not self.books.arrive(self._clock(), None):
             return self._send(_RATE_LIMITED)
         if not self._takes_key(request.headers.get("X-DC-DEVKEY", "")):
@@ -170,11 +170,16 @@ class Simulator:
             self.books.answers[str(fate.fault)] += 1
             _break_off(request.transport, FaultName.RESET)
             return web.Response()
+        return self._send(self._told_of_world(order_id, request.query))
+
+    def _told_of_world(self, order_id: str | None, query: Mapping[str, str]) -> _Answer:
+        if order_id is not None:
+            info = self.world.info(order_id)
+            return _NO_SUCH_ORDER if info is None else _Answer(200, to_json(info))
         try:
-            page = self.world.page(dict(request.query))
+            return _Answer(200, to_json(self.world.page(query)))
         except ValueError as error:
-            return self._send(_error(400, _BAD_REQUEST, str(error)))
-        return self._send(_Answer(200, to_json(page)))
+            return _error(400, _BAD_REQUEST, str(error))
 
     def _takes_key(self, key: str) -> bool:
         wanted = self.settings.api_key

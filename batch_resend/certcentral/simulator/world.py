@@ -19,7 +19,8 @@ class WorldOrder:
     domains: tuple[str, ...] = ("example.com",)
     created_at: float = 0.0
     container: str = "Main"
-    dcv_method: str | None = None  # None: the list does not say
+    dcv_method: str = "email"
+    is_told: bool = False  # whether the list tells how it is validated; else only Order info
 
 
 class World:
@@ -31,6 +32,11 @@ class World:
     def add(self, order: WorldOrder) -> None:
         """Let an order come into the world."""
         self.orders[order.order_id] = order
+
+    def info(self, order_id: str) -> dict[str, Any] | None:
+        """Return all that is told of an order; None where there is none of that number."""
+        order = self.orders.get(int(order_id)) if order_id.isdigit() else None
+        return None if order is None else {**_shown(order), "dcv_method": order.dcv_method}
 
     def page(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Return a page of the list, the newest orders first. Raises ValueError."""
@@ -67,4 +73,4 @@ def _shown(order: WorldOrder) -> dict[str, Any]:
         "container": {"id": 1, "name": order.container},
         "product": {"name_id": order.product, "name": order.product, "type": "dv_ssl_certificate"},
     }
-    return shown | ({"dcv_method": order.dcv_method} if order.dcv_method else {})
+    return shown | ({"dcv_method": order.dcv_method} if order.is_told else {})

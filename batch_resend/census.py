@@ -1,0 +1,45 @@
+"""Which orders the CA has: read under the windows, each told once."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from batch_resend.certcentral import every_order, info_path, list_path, read_info, read_page
+from batch_resend.model import ListedOrder
+from batch_resend.sending import Fetcher
+
+WAITING = ("pending", "reissue_pending")  # the statuses of orders that wait for an approval
+
+
+class Census:
+    """Reads a CA's orders, one request at a time. What is read counts in the windows."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+
+    async def orders(
+        self, statuses: Sequence[str] = WAITING, filters: Sequence[tuple[str, str]] = ()
+    ) -> AsyncIterator[ListedOrder]:
+        """Yield the orders in these statuses, each once, as the CA's list has them.
+
+        `filters` are further ones of the call "List orders". Raises CallError, JournalError.
+        """
+        told: set[int] = set()
+        for status in statuses:
+            async for order in every_order(_Pages(self._fetcher, [("status", status), *filters])):
+                if int(order.order_id) not in told:
+                    told.add(int(order.order_id))
+                    yield order
+
+    async def order(self, order_id: str) -> ListedOrder:
+        """Return an order, as the call "Order info" tells of it. Raises CallError, JournalError."""
+        return read_info(await self._fetcher.fetch(info_path(order_id)))
+
+
+class _Pages:
+    """The pages of one list."""
+
+    def __init__(self, fetcher: Fetcher, filters: Sequence[tuple[str, str]]) -> None:
+        self._fetcher = fetcher
+        self._filters = filters
+
+    async def __call__(self, offset: int, limit: int) -> list[ListedOrder]:
+        return read_page(await self._fetcher.fetch(list_path(self._filters, offset, limit)))
