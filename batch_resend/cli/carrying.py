@@ -1,0 +1,163 @@
+"""A plan, carried out as a person or a timer sees it: shown, asked about, sent, reported."""
+
+import logging
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import click
+
+from batch_resend.alarm import Ending
+from batch_resend.batch import Batch, Sending
+from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
+from batch_resend.cli.interruption import Interruption
+from batch_resend.cli.logs import set_up_logs, told_of_run
+from batch_resend.cli.options import same_options
+from batch_resend.cli.plan import BEFORE_SENDING, show_plan
+from batch_resend.cli.progress import follow
+from batch_resend.cli.summary import REASONS_SHOWN, show_summary
+from batch_resend.cli.values import Share
+from batch_resend.errors import BatchResendError, ReportError
+from batch_resend.model import Plan, RowStatus, RunState
+from batch_resend.report import Presentation, make_preview, make_summary
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is shown and reported."""
+
+    report_dir: Path | None
+    assume_yes: bool
+    quiet: bool
+    strict: bool
+    max_rejected: Share | None
+    presentation: Presentation
+
+
+def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
+    """Return how a command's options want a run shown and reported."""
+    return Manner(
+        report_dir=options["report_dir"],
+        assume_yes=options["yes"],
+        quiet=options["quiet"],
+        strict=options.get("strict", False),
+        max_rejected=options.get("max_rejected"),
+        presentation=Presentation(same_options(context), redact=options["redact"]),
+    )
+
+
+def set_up_logs_of(options: dict[str, Any]) -> None:
+    """Send the logs where a command's options say. Raises SettingsError."""
+    set_up_logs(
+        int(options["verbose"]) - int(options["quiet"]),
+        options["log_format"],
+        options["log_file"],
+        redact=options["redact"],
+    )
+
+
+async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
+    """Show the plan, ask, send, report; return how that ended."""
+    if not manner.quiet:
+        await _show_plan(batch, plan)
+    if reason := _hold_back_reason(plan, manner):
+        await batch.decline(plan, reason)
+        ending = await _report(batch, plan, manner, interruption)
+        return replace(ending, code=ending.code or ExitCode.NOT_ALL_SENT)
+    if plan.to_send and not manner.assume_yes and not await _confirmed(plan):
+        await batch.discard(plan)
+        click.echo("Nothing was sent.", err=True)
+        return Ending(ExitCode.NOT_STARTED, error="a person said no")
+    # From here on there is something to report, whatever a signal finds being done.
+    with interruption.leads_to(lambda _: "Stopping"), told_of_run(plan.run.id):
+        state = await _send(batch, plan, manner, interruption)
+        ending = await _report(batch, plan, manner, interruption)
+    if interruption.caught is not None:
+        return replace(ending, code=SIGNAL_BASE + interruption.caught)
+    return ending if state is RunState.COMPLETED else replace(ending, code=ExitCode.STOPPED)
+
+
+async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> RunState:
+    """Send what is planned; return how that ended."""
+    log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
+    try:
+        async with batch.send(plan) as sending:
+            with interruption.leads_to(lambda name: _stop(sending, name)):
+                if interruption.caught is not None:
+                    _stop(sending, signal.Signals(interruption.caught).name)
+                await follow(sending, quiet=manner.quiet)
+    except BatchResendError:
+        raise  # such as a journal that cannot be written when sending is to begin: no error of ours
+    except Exception:
+        # An error of ours, not the user's: what was sent is in the journal, and so in the report.
+        log.exception("an error in batch-resend itself; please report it")
+        return RunState.STOPPED
+    log.debug("run ended: %s", sending.state, extra={"why": sending.stop_reason})
+    if sending.state is RunState.STOPPED:
+        with suppress(OSError):
+            click.echo(f"batch-resend: stopped: {sending.stop_reason}", err=True)
+    return sending.state
+
+
+def _stop(sending: Sending, signal_name: str) -> str:
+    sending.stop(f"interrupted by {signal_name}")
+    return f"Stopping: waiting for {sending.progress.in_flight} requests in flight"
+
+
+async def _show_plan(batch: Batch, plan: Plan) -> None:
+    limits = [str(window) for window in batch.settings.windows]
+    preview = await make_preview(plan, batch.reader, limits, shown=BEFORE_SENDING.first)
+    if plan.taken_up:
+        click.echo(f"Run {plan.run.id} did not finish and goes on.", err=True)
+    show_plan(preview, sys.stderr, BEFORE_SENDING)
+
+
+def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
+    """Return why nothing is to be sent, so many rows being rejected."""
+    rejected, read = plan.rows[RowStatus.REJECTED], sum(plan.rows.values())
+    if manner.strict and rejected:
+        return f"--strict: {rejected:,} rows were rejected; nothing was sent"
+    limit = manner.max_rejected
+    if limit is not None and limit.is_exceeded(rejected, read):
+        return (
+            f"{rejected:,} of {read:,} rows were rejected, more than --max-rejected "
+            f"{limit.text}; nothing was sent"
+        )
+    return None
+
+
+async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
+    """Write the report and say what came of the run; return how a command ends by that."""
+    folder = manner.report_dir or Path("reports") / plan.run.id
+    try:
+        with interruption.leads_to(lambda _: "Writing the report"):
+            summary = await batch.report(plan.run, folder, manner.presentation)
+    except ReportError as error:
+        click.echo(
+            f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
+            f"  batch-resend report {plan.run.id} --report-dir DIR",
+            err=True,
+        )
+        summary = await make_summary(batch.reader, await batch.reader.run(plan.run.id))
+        return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
+    with suppress(OSError):
+        reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2)
+        show_summary(summary, reasons, folder, manner.presentation.flags)
+    code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+    return Ending(code, summary, folder)
+
+
+async def _confirmed(plan: Plan) -> bool:
+    """Ask a person whether to send; where there is none, the command line was the answer."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        return True
+    question = f"Send {plan.to_send:,} requests now?"
+    return await anyio.to_thread.run_sync(
+        lambda: click.confirm(question, err=True), abandon_on_cancel=True
+    )
