@@ -27,10 +27,13 @@ class Ending:
     summary: Summary | None = None  # of its run, where there is one
     folder: Path | None = None  # of the run's report
     error: str | None = None  # why it could not begin, or be reported
+    note: str | None = None  # what there is to say where there was nothing to do
 
     @property
     def text(self) -> str:
         """The whole in one sentence."""
+        if self.summary is None and self.note is not None:
+            return f"batch-resend: {self.note}"
         if self.summary is None:
             return f"batch-resend could not start: {self.error}"
         told = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"

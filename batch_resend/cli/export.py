@@ -19,6 +19,7 @@ from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
+    Command,
     export_options,
     option,
     settings_of,
@@ -35,6 +36,24 @@ COLUMNS = (
 _DAY_S = 86_400.0
 
 
+product_option = option(
+    "--product", metavar="NAME", multiple=True, help="Only of this product; repeatable."
+)
+container_option = option("--container", metavar="NAME", help="Only of this container (division).")
+filter_option = option(
+    "--filter",
+    "filters",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A filter of the CA's own, as its call List orders has them; repeatable.",
+)
+
+
+def filter_options(command: Command) -> Command:
+    """Add what narrows the CA's list of orders."""
+    return product_option(container_option(filter_option(command)))
+
+
 @click.command(
     cls=ManualCommand,
     examples={
@@ -45,16 +64,8 @@ _DAY_S = 86_400.0
     exit_codes=(ExitCode.JOURNAL_BUSY,),
     see_also=("send", "check"),
 )
-@option("--product", metavar="NAME", multiple=True, help="Only of this product; repeatable.")
 @option("--older-than", type=DURATION, help="Only orders that are older than this, such as 1d.")
-@option("--container", metavar="NAME", help="Only of this container (division).")
-@option(
-    "--filter",
-    "filters",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="A filter of the CA's own, as its call List orders has them; repeatable.",
-)
+@filter_options
 @option(
     "--details",
     is_flag=True,
@@ -82,7 +93,7 @@ def export(**options: Any) -> int:
     windows, as what is sent does.
     """
     set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
-    filters = [_filter(text) for text in options["filters"]]
+    filters = filters_of(options)
 
     async def work(_: Interruption) -> int:
         async with open_batch(settings_of(options)) as batch:
@@ -109,12 +120,9 @@ async def _chosen(
     census: Census, filters: list[tuple[str, str]], now: float, options: dict[str, Any]
 ) -> AsyncIterator[ListedOrder]:
     """Yield the orders that the options ask for. One whose age is not known counts as old."""
-    products = {name.lower() for name in options["product"]}
-    container, older_than = options["container"], options["older_than"]
+    is_wanted, older_than = wanted_of(options), options["older_than"]
     async for order in census.orders(filters=filters):
-        if products and (order.product or "").lower() not in products:
-            continue
-        if container and (order.container or "").lower() != container.lower():
+        if not is_wanted(order):
             continue
         if older_than and order.created_at is not None and now - order.created_at < older_than:
             continue
@@ -162,6 +170,21 @@ def _record(order: ListedOrder, now: float) -> dict[str, object]:
         "container": order.container,
         "domains": list(order.domains),
     }
+
+
+def wanted_of(options: dict[str, Any]) -> Callable[[ListedOrder], bool]:
+    """Return whether an order is of the products and the container that options name."""
+    products = {name.lower() for name in options["product"]}
+    container = (options["container"] or "").lower()
+    return lambda order: (
+        (not products or (order.product or "").lower() in products)
+        and (not container or (order.container or "").lower() == container)
+    )
+
+
+def filters_of(options: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the filters of the CA's own that options name. Raises UsageError."""
+    return [_filter(text) for text in options["filters"]]
 
 
 def _filter(text: str) -> tuple[str, str]:

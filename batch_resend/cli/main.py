@@ -20,6 +20,7 @@ from batch_resend.cli.interruption import Interrupted
 from batch_resend.cli.manual import ManualGroup
 from batch_resend.cli.send import resume, send
 from batch_resend.cli.simulate import simulate
+from batch_resend.cli.sweep import sweep
 from batch_resend.cli.watch import watch
 from batch_resend.errors import BatchResendError
 from batch_resend.version import __version__
@@ -58,6 +59,7 @@ def cli(context: click.Context, config: Path | None) -> None:
 
 for command in (
     send,
+    sweep,
     export,
     check,
     simulate,

@@ -3,6 +3,7 @@
 from batch_resend.journal.database import held_by
 from batch_resend.journal.history import Event
 from batch_resend.journal.journal import Journal, open_journal, read_journal
+from batch_resend.journal.mails import Mailed
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
@@ -15,6 +16,7 @@ __all__ = [
     "Event",
     "Journal",
     "JournalReader",
+    "Mailed",
     "PauseNote",
     "ReadRecorder",
     "Reason",

@@ -8,6 +8,7 @@ from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, selec
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.history import HistoryReader
+from batch_resend.journal.mails import MailsReader
 from batch_resend.journal.planning import decode_entries
 from batch_resend.journal.preview import PlanReader
 from batch_resend.journal.schema import (
@@ -97,7 +98,7 @@ _RECENT_ATTEMPTS = (
 _RECENT_ENDS = union_all(_RECENT_ATTEMPTS, _RECENT_READS).order_by("at")
 
 
-class JournalReader(PlanReader, StatisticsReader, StandingReader, HistoryReader):
+class JournalReader(PlanReader, StatisticsReader, StandingReader, HistoryReader, MailsReader):
     """Reads a journal through a connection that cannot write. One task at a time."""
 
     async def run(self, run_id: str) -> Run:

@@ -43,7 +43,7 @@ BEFORE_SENDING = [
     "journal.planning:_Grouping.changes",
     "journal.journal:Journal.settle",
     "batch:make_plan",
-    "cli.send:make_preview",
+    "cli.carrying:make_preview",
 ]
 FROM_SENDING_ON = [
     "journal.journal:Journal.start",

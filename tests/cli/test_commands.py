@@ -18,7 +18,7 @@ from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
 pytestmark = pytest.mark.asyncio
 
 COMMANDS = (
-    "send", "check", "simulate", "export", "resume", "watch", "runs", "show", "history", "report",
+    "send", "check", "simulate", "export", "sweep", "resume", "watch", "runs", "show", "history", "report",
     "completion",
 )  # fmt: skip
 

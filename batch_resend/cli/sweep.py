@@ -1,0 +1,123 @@
+"""`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
+
+import time
+from typing import Any
+
+import click
+
+from batch_resend.alarm import Ending
+from batch_resend.batch import Batch, open_batch
+from batch_resend.cli.alarmed import run_with_alarm
+from batch_resend.cli.carrying import carry_out, manner_of, set_up_logs_of
+from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.export import filter_options, filters_of, wanted_of
+from batch_resend.cli.interruption import Interruption
+from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.options import alarm_of, option, send_options, settings_of, together
+from batch_resend.cli.send import ENDINGS
+from batch_resend.cli.values import DURATION
+from batch_resend.sweep import Rules, Swept
+from batch_resend.sweep import sweep as find_due
+
+_NO_BOUND = 10**9
+
+sweep_options = together(
+    "Which orders are due",
+    option(
+        "--older-than",
+        type=DURATION,
+        default="1d",
+        show_default=True,
+        help="Only orders that have waited longer than this.",
+    ),
+    option(
+        "--max-mails-per-order",
+        type=click.IntRange(min=1),
+        default=5,
+        show_default=True,
+        help="No more than so many mails for one order, over all runs.",
+    ),
+    option(
+        "--max-orders",
+        type=click.IntRange(min=1),
+        help="No more than so many orders in one sweep; those that have waited longest first.",
+    ),
+    filter_options,
+    option("--locale", metavar="CODE", help="Language of the mails, such as en."),
+)
+
+
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "Every night, from a timer": "batch-resend sweep --yes -q --log-file resend.log "
+        "--ping-url https://hc-ping.com/UUID",
+        "By hand, first looking at the plan": "batch-resend sweep --older-than 2d --max-orders 100",
+    },
+    exit_codes=ENDINGS,
+    see_also=("export", "send", "history"),
+)
+@sweep_options
+@send_options
+@click.pass_context
+def sweep(context: click.Context, /, **options: Any) -> int:
+    """Have the CA mail again what still waits for an approval, where that is due.
+
+    Asks the CA for its orders that are pending, and takes those that are validated by e-mail, have
+    waited long enough, were not mailed within the cooldown and not too often. They are sent and
+    reported as by `send`. A night with nothing to do ends with one line and exit code 0.
+    """
+    manner, filters = manner_of(context, options), filters_of(options)
+
+    async def work(interruption: Interruption) -> Ending:
+        set_up_logs_of(options)
+        settings = settings_of(options)
+        rules = Rules(
+            older_than_s=options["older_than"],
+            cooldown_s=settings.cooldown_s,
+            max_mails=options["max_mails_per_order"],
+            max_orders=options["max_orders"] or _NO_BOUND,
+            filters=filters,
+            is_wanted=wanted_of(options),
+        )
+        async with open_batch(settings) as batch:
+            swept, news = await _look(batch, rules)
+            told = _in_words(swept, news)
+            if not swept.due:
+                click.echo(f"Nothing to send: {told}")
+                return Ending(ExitCode.ALL_WELL, note=f"nothing to send: {told}")
+            if not manner.quiet:
+                click.echo(f"{told[0].upper()}{told[1:]}", err=True)
+            plan = await batch.plan([swept.source(options["locale"])])
+            return await carry_out(batch, plan, manner, interruption)
+
+    return run_with_alarm(work, alarm_of(options))
+
+
+async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
+    """Return which orders are due, and what came of those that the newest run has mailed."""
+    reader, base_url = batch.reader, batch.settings.base_url
+    newest = next((run for run in await reader.runs() if run.base_url == base_url), None)
+    mailed_last = await reader.sent_by(newest) if newest else set()
+    mailed = await reader.mails(base_url)
+    async with batch.census() as census:
+        swept = await find_due(census, mailed, rules, time.time())
+    if not mailed_last:
+        return swept, ""
+    gone = len(mailed_last - swept.numbers)
+    return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
+
+
+def _in_words(swept: Swept, news: str) -> str:
+    """Return what a sweep has found, in one sentence."""
+    counts = (
+        (len(swept.due), "due"),
+        (swept.too_young, "too young"),
+        (swept.mailed_lately, "mailed within the cooldown"),
+        (swept.mailed_enough, "mailed often enough (--max-mails-per-order)"),
+        (swept.not_by_email, "not validated by e-mail"),
+        (swept.left_for_later, "left for the next sweep (--max-orders)"),
+    )
+    told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    waits = "1 order waits" if swept.waiting == 1 else f"{swept.waiting:,} orders wait"
+    return f"{waits}{f': {told}' if told else ''}{news}"

@@ -1,0 +1,91 @@
+"""Which of the orders that wait are due for another mail: the nightly sweep's decision.
+
+    the CA's list -> old enough? -> not mailed lately? -> not too often? -> validated by e-mail?
+
+Those that have waited longest come first: they expire first. What is not due costs no request; how
+an order is validated is asked only of those that are due otherwise, where the list does not tell.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from batch_resend.census import WAITING, Census
+from batch_resend.intake import RecordSource
+from batch_resend.journal import Mailed
+from batch_resend.model import ListedOrder, Row
+
+SOURCE_NAME = "orders that wait at the CA"
+_BY_EMAIL = frozenset(("email", "e_mail", "e-mail"))
+_NEVER = Mailed(0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What makes an order due."""
+
+    older_than_s: float
+    cooldown_s: float  # since its last mail that was acknowledged
+    max_mails: int  # in all
+    max_orders: int  # in one sweep
+    filters: Sequence[tuple[str, str]] = ()  # of the CA's call "List orders"
+    is_wanted: Callable[[ListedOrder], bool] = lambda _: True
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep has found. An order is counted once."""
+
+    waiting: int = 0
+    too_young: int = 0
+    mailed_lately: int = 0
+    mailed_enough: int = 0
+    not_by_email: int = 0
+    left_for_later: int = 0  # beyond the most of one sweep
+    due: list[ListedOrder] = field(default_factory=list)  # those that have waited longest first
+    numbers: set[str] = field(default_factory=set)  # of all that wait
+
+    def source(self, locale: str | None) -> RecordSource:
+        """Return the orders that are due as rows, which leave it to the CA whom to mail."""
+        rows = [
+            Row(line, order.order_id, (), locale, json.dumps({"order_id": order.order_id}))
+            for line, order in enumerate(self.due, start=1)
+        ]
+        return RecordSource(rows, name=SOURCE_NAME)
+
+
+async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now: float) -> Swept:
+    """Return which orders are due. Raises CallError, JournalError."""
+    swept = Swept()
+    orders = []
+    async for order in census.orders(filters=rules.filters):
+        swept.numbers.add(order.order_id)
+        if rules.is_wanted(order):
+            orders.append(order)
+    swept.waiting = len(orders)
+    for order in sorted(orders, key=_age_key):
+        known = mailed.get(order.order_id, _NEVER)
+        if order.created_at is not None and now - order.created_at < rules.older_than_s:
+            swept.too_young += 1
+        elif known.last_at is not None and now - known.last_at < rules.cooldown_s:
+            swept.mailed_lately += 1
+        elif known.mails >= rules.max_mails:
+            swept.mailed_enough += 1
+        elif len(swept.due) >= rules.max_orders:
+            swept.left_for_later += 1
+        elif (told := await _told(census, order)).status not in (None, *WAITING):
+            swept.waiting -= 1  # issued, or gone, since it was listed
+        elif told.dcv_method is not None and told.dcv_method.lower() not in _BY_EMAIL:
+            swept.not_by_email += 1
+        else:
+            swept.due.append(order)
+    return swept
+
+
+async def _told(census: Census, order: ListedOrder) -> ListedOrder:
+    return order if order.dcv_method is not None else await census.order(order.order_id)
+
+
+def _age_key(order: ListedOrder) -> tuple[float, int]:
+    """Return what sorts orders by age, the oldest first; of unknown age before all."""
+    return (order.created_at or 0.0, int(order.order_id))

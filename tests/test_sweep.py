@@ -1,0 +1,114 @@
+"""Which orders are due for another mail: decided once, in one place, order by order."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from batch_resend.census import WAITING, Census
+from batch_resend.journal import Mailed
+from batch_resend.model import ListedOrder
+from batch_resend.sweep import Rules, Swept, sweep
+
+pytestmark = pytest.mark.asyncio
+
+NOW, DAY_S, HOUR_S = 1_800_000_000.0, 86_400.0, 3_600.0
+RULES = Rules(older_than_s=DAY_S, cooldown_s=20 * HOUR_S, max_mails=5, max_orders=100)
+WAITS = ListedOrder("1", "pending", created_at=NOW - 3 * DAY_S, dcv_method="email")
+
+
+class Listed(Census):
+    """A CA whose list is a test's, and that counts what is asked of it."""
+
+    def __init__(self, orders: Sequence[ListedOrder], told: Sequence[ListedOrder] = ()) -> None:
+        self._orders = orders
+        self._told = {order.order_id: order for order in told}
+        self.asked: list[str] = []
+
+    async def orders(
+        self, statuses: Sequence[str] = WAITING, filters: Sequence[tuple[str, str]] = ()
+    ) -> AsyncIterator[ListedOrder]:
+        for order in self._orders:
+            yield order
+
+    async def order(self, order_id: str) -> ListedOrder:
+        self.asked.append(order_id)
+        return self._told[order_id]
+
+
+async def swept(
+    *orders: ListedOrder, mailed: dict[str, Mailed] | None = None, rules: Rules = RULES
+) -> Swept:
+    return await sweep(Listed(orders), mailed or {}, rules, NOW)
+
+
+@pytest.mark.parametrize(
+    ("order", "mailed", "counted"),
+    [
+        pytest.param(WAITS, None, "due", id="it has waited long enough"),
+        pytest.param(replace(WAITS, created_at=NOW - DAY_S), None, "due", id="just long enough"),
+        pytest.param(replace(WAITS, created_at=NOW - DAY_S + 1), None, "too_young", id="not yet"),
+        pytest.param(replace(WAITS, created_at=None), None, "due", id="nobody knows how long"),
+        pytest.param(WAITS, Mailed(1, NOW - 20 * HOUR_S), "due", id="mailed a cooldown ago"),
+        pytest.param(WAITS, Mailed(1, NOW - 19 * HOUR_S), "mailed_lately", id="mailed lately"),
+        pytest.param(WAITS, Mailed(4, NOW - 9 * DAY_S), "due", id="mailed four times"),
+        pytest.param(WAITS, Mailed(5, NOW - 9 * DAY_S), "mailed_enough", id="mailed five times"),
+        pytest.param(WAITS, Mailed(5, None), "mailed_enough", id="perhaps mailed five times"),
+        pytest.param(replace(WAITS, dcv_method="E-Mail"), None, "due", id="e-mail, otherwise said"),
+        pytest.param(
+            replace(WAITS, dcv_method="dns-txt-token"), None, "not_by_email", id="validated by DNS"
+        ),
+    ],
+)
+async def test_an_order_is_due_or_counted_by_why_it_is_not(
+    order: ListedOrder, mailed: Mailed | None, counted: str
+) -> None:
+    found = await swept(order, mailed={"1": mailed} if mailed else {})
+    assert found.waiting == 1
+    counts = {
+        "due": len(found.due), "too_young": found.too_young, "mailed_lately": found.mailed_lately,
+        "mailed_enough": found.mailed_enough, "not_by_email": found.not_by_email,
+        "left_for_later": found.left_for_later,
+    }  # fmt: skip
+    assert counts == dict.fromkeys(counts, 0) | {counted: 1}
+
+
+async def test_those_that_have_waited_longest_come_first_and_the_others_are_left_for_later() -> (
+    None
+):
+    orders = [replace(WAITS, order_id=str(n), created_at=NOW - n * DAY_S) for n in (2, 5, 3, 4)]
+    found = await swept(*orders, rules=replace(RULES, max_orders=3))
+    assert [order.order_id for order in found.due] == ["5", "4", "3"]
+    assert found.left_for_later == 1
+
+
+async def test_what_is_not_due_takes_no_place_of_what_is() -> None:
+    orders = [replace(WAITS, order_id=str(n), created_at=NOW - n * DAY_S) for n in range(2, 8)]
+    mailed = {str(n): Mailed(5, NOW - 9 * DAY_S) for n in (7, 6, 5)}
+    found = await swept(*orders, mailed=mailed, rules=replace(RULES, max_orders=2))
+    assert [order.order_id for order in found.due] == ["4", "3"]
+
+
+async def test_how_an_order_is_validated_is_asked_only_of_those_that_are_due_otherwise() -> None:
+    lacking = [replace(WAITS, order_id=str(n), dcv_method=None) for n in range(1, 6)]
+    young = replace(WAITS, order_id="9", dcv_method=None, created_at=NOW)
+    told = [
+        replace(WAITS, order_id="1"),
+        replace(WAITS, order_id="2", dcv_method="http-token"),
+        replace(WAITS, order_id="3", status="issued"),
+        replace(WAITS, order_id="4"),
+    ]
+    census = Listed([*lacking, young], told)
+    rules = replace(RULES, max_orders=2)
+    found = await sweep(census, {"5": Mailed(5, None)}, rules, NOW)
+    assert [order.order_id for order in found.due] == ["1", "4"]
+    assert census.asked == ["1", "2", "3", "4"]
+    assert (found.not_by_email, found.mailed_enough, found.too_young) == (1, 1, 1)
+    assert found.waiting == 5, "one was issued since it was listed"
+
+
+async def test_orders_that_are_not_wanted_are_not_counted_but_known_to_wait() -> None:
+    other = replace(WAITS, order_id="2", product="other")
+    found = await swept(WAITS, other, rules=replace(RULES, is_wanted=lambda o: o.product is None))
+    assert (found.waiting, [order.order_id for order in found.due]) == (1, ["1"])
+    assert found.numbers == {"1", "2"}
