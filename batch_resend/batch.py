@@ -20,10 +20,10 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from batch_resend.census import Census
+from batch_resend.census import Census, nothing_to_mail
 from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.errors import InputError, JournalError, UnknownRun
+from batch_resend.errors import CallRefused, InputError, JournalError, UnknownRun
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Journal, JournalReader, Staging, open_journal
 from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
@@ -93,6 +93,24 @@ class Batch:
                 f"give --base-url {run.base_url}"
             )
         return await self._plan_of(run, taken_up=True)
+
+    async def preflight(self, plan: Plan) -> Plan:
+        """Ask the CA about each order that is to be sent; skip those that wait for no mail.
+
+        A request each, under the windows. Raises CallError where the CA cannot be read.
+        """
+        reader = self._journal.reader
+        skipped: list[tuple[int, str]] = []
+        async with self.census() as census:
+            async for planned in reader.pending(plan.run):
+                try:
+                    told = await census.order(planned.order.order_id)
+                except CallRefused:
+                    continue  # what it says of the order it will say of the mail, for the report
+                if reason := nothing_to_mail(told):
+                    skipped.append((planned.number, reason))
+        await self._journal.skip(plan.run, skipped)
+        return await make_plan(reader, plan.run, self.settings.windows, taken_up=plan.taken_up)
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""

@@ -7,7 +7,8 @@
     │   ├── JournalBusy    another run holds it
     │   └── UnknownRun     no such run in it
     ├── ReportError        a report file cannot be written
-    └── CallError          the CA cannot be read: refused, gone, or none that answers so
+    └── CallError          the CA cannot be read: gone, or none that answers so
+        └── CallRefused    it says no to this one read
 
 A request that fails is not an exception: it is an `Outcome`.
 """
@@ -39,6 +40,10 @@ class UnknownRun(JournalError):
 
 class CallError(BatchResendError):
     """What is to be read of the CA cannot be had."""
+
+
+class CallRefused(CallError):
+    """The CA says no to one read, such as of an order that it does not have."""
 
 
 class ReportError(BatchResendError):

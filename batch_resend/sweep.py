@@ -10,13 +10,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batch_resend.census import WAITING, Census
+from batch_resend.census import Census, nothing_to_mail
 from batch_resend.intake import RecordSource
 from batch_resend.journal import Mailed
 from batch_resend.model import ListedOrder, Row
 
 SOURCE_NAME = "orders that wait at the CA"
-_BY_EMAIL = frozenset(("email", "e_mail", "e-mail"))
 _NEVER = Mailed(0, None)
 
 
@@ -40,7 +39,7 @@ class Swept:
     too_young: int = 0
     mailed_lately: int = 0
     mailed_enough: int = 0
-    not_by_email: int = 0
+    nothing_to_mail: int = 0  # not DV, not validated by e-mail, or issued since it was listed
     left_for_later: int = 0  # beyond the most of one sweep
     due: list[ListedOrder] = field(default_factory=list)  # those that have waited longest first
     numbers: set[str] = field(default_factory=set)  # of all that wait
@@ -73,16 +72,15 @@ async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now:
             swept.mailed_enough += 1
         elif len(swept.due) >= rules.max_orders:
             swept.left_for_later += 1
-        elif (told := await _told(census, order)).status not in (None, *WAITING):
-            swept.waiting -= 1  # issued, or gone, since it was listed
-        elif told.dcv_method is not None and told.dcv_method.lower() not in _BY_EMAIL:
-            swept.not_by_email += 1
+        elif nothing_to_mail(order) or nothing_to_mail(await _told(census, order)):
+            swept.nothing_to_mail += 1
         else:
             swept.due.append(order)
     return swept
 
 
 async def _told(census: Census, order: ListedOrder) -> ListedOrder:
+    """Return an order with how it is validated, asking where the list does not tell."""
     return order if order.dcv_method is not None else await census.order(order.order_id)
 
 

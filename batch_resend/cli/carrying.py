@@ -20,6 +20,7 @@ from batch_resend.cli.options import same_options
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
+from batch_resend.cli.terminal import say
 from batch_resend.cli.values import Share
 from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.model import Plan, RowStatus, RunState
@@ -33,6 +34,7 @@ class Manner:
     """How a run is shown and reported."""
 
     report_dir: Path | None
+    preflight: bool
     assume_yes: bool
     quiet: bool
     strict: bool
@@ -44,6 +46,7 @@ def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
     """Return how a command's options want a run shown and reported."""
     return Manner(
         report_dir=options["report_dir"],
+        preflight=options["preflight"],
         assume_yes=options["yes"],
         quiet=options["quiet"],
         strict=options.get("strict", False),
@@ -64,6 +67,10 @@ def set_up_logs_of(options: dict[str, Any]) -> None:
 
 async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
     """Show the plan, ask, send, report; return how that ended."""
+    if manner.preflight and plan.to_send:
+        if not manner.quiet:
+            say(f"Asking the CA about {plan.to_send:,} orders")
+        plan = await batch.preflight(plan)
     if not manner.quiet:
         await _show_plan(batch, plan)
     if reason := _hold_back_reason(plan, manner):

@@ -214,6 +214,11 @@ report_options = together(
 
 asking_options = together(
     "When not to send",
+    option(
+        "--preflight",
+        is_flag=True,
+        help="Ask the CA about each order first, a request each; skip those that wait for no mail.",
+    ),
     option("--yes", is_flag=True, help="Don't ask before sending (asked only on a terminal)."),
 )
 

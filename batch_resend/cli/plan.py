@@ -68,6 +68,8 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
 
 
 def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
+    for skip in preview.skipped_by_ca:
+        yield "skipped", f"{skip.count:,}: {skip.text}, says the CA"
     for skip in preview.skipped:
         yield "skipped", f"{skip.count:,}: {skip.text}"
     if preview.skipped_otherwise:

@@ -115,7 +115,7 @@ def _in_words(swept: Swept, news: str) -> str:
         (swept.too_young, "too young"),
         (swept.mailed_lately, "mailed within the cooldown"),
         (swept.mailed_enough, "mailed often enough (--max-mails-per-order)"),
-        (swept.not_by_email, "not validated by e-mail"),
+        (swept.nothing_to_mail, "not DV, or not validated by e-mail"),
         (swept.left_for_later, "left for the next sweep (--max-orders)"),
     )
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)

@@ -3,7 +3,8 @@
 Rows are streamed: nothing here holds more than one of them, but for a sheet of Excel.
 """
 
-from batch_resend.intake.cells import FORMULA_SIGNS, order_number
+from batch_resend.intake.cells import FORMULA_SIGNS, Malformed, order_number
+from batch_resend.intake.exports import skip_reason
 from batch_resend.intake.headings import REQUEST_FIELDS, Field
 from batch_resend.intake.sources import ListSource, Reading, RecordSource, Source
 
@@ -12,8 +13,10 @@ __all__ = [
     "REQUEST_FIELDS",
     "Field",
     "ListSource",
+    "Malformed",
     "Reading",
     "RecordSource",
     "Source",
     "order_number",
+    "skip_reason",
 ]

@@ -30,11 +30,11 @@ from batch_resend.clock import Clock, SystemClock
 from batch_resend.durations import timestamp
 from batch_resend.journal.database import exclusive, reading_connection, writing_connection
 from batch_resend.journal.planning import Staging
+from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.reading import HAS_OUTCOME, JournalReader
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
 from batch_resend.journal.schema import (
     SHIFT_S,
-    Record,
     attempts,
     inputs,
     outcomes,
@@ -270,6 +270,13 @@ class Journal:
             if hold_doubts:
                 await connection.execute(_HOLD_DOUBTS, known)
 
+    async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
+        """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
+        if reasons:
+            await self._writer.write(
+                *((_SKIP, _skip(run, number, reason, AS_THE_CA_SAYS)) for number, reason in reasons)
+            )
+
     async def start(
         self, run: Run, windows: Sequence[Window], settings: Mapping[str, object] | None = None
     ) -> Recorder:
@@ -364,16 +371,23 @@ async def _skip_acknowledged(
     while batch := (
         await connection.execute(_ACKNOWLEDGED_ELSEWHERE, {**recent, "after": after})
     ).all():
-        await connection.execute(_SKIP, [_skip(run, record) for record in batch])
+        await connection.execute(
+            _SKIP,
+            [
+                _skip(run, r.number, f"sent {timestamp(r.sent_at)} by run {r.id}", None)
+                for r in batch
+            ],
+        )
         after = batch[-1].number
 
 
-def _skip(run: Run, record: Record) -> dict[str, object]:
+def _skip(run: Run, number: int, reason: str, code: str | None) -> dict[str, object]:
     return {
         "run": run.number,
-        "request": record.number,
+        "request": number,
         "status": OrderStatus.SKIPPED,
-        "error_message": f"sent {timestamp(record.sent_at)} by run {record.id}",
+        "error_code": code,
+        "error_message": reason,
     }
 
 

@@ -9,6 +9,7 @@ from batch_resend.journal.results import REJECTED_ROWS, ResultReader, row_result
 from batch_resend.journal.schema import outcomes, requests, rows
 from batch_resend.model import Note, Order, OrderStatus, Problem, RowResult, RowStatus, Run
 
+AS_THE_CA_SAYS = "preflight"  # the code of what is skipped because Order info says so
 _OF_RUN = requests.c.run == bindparam("of_run")
 
 _COUNT_ORDER_NUMBERS = select(func.count(distinct(requests.c.order_id))).where(_OF_RUN)
@@ -38,6 +39,16 @@ _COUNT_SKIPS = (
     select(outcomes.c.error_message, func.count())
     .select_from(_WITH_ITS_REQUEST)
     .where(*_SKIPPED_BY_LIST)
+    .group_by(outcomes.c.error_message)
+    .order_by(desc(func.count()), outcomes.c.error_message)
+)
+_COUNT_SKIPPED_BY_CA = (
+    select(outcomes.c.error_message, func.count())
+    .where(
+        outcomes.c.run == bindparam("of_run"),
+        outcomes.c.status == OrderStatus.SKIPPED,
+        outcomes.c.error_code == AS_THE_CA_SAYS,
+    )
     .group_by(outcomes.c.error_message)
     .order_by(desc(func.count()), outcomes.c.error_message)
 )
@@ -116,6 +127,11 @@ class PlanReader(ResultReader):
     async def count_skips(self, run: Run, limit: int) -> list[tuple[str, int]]:
         """Return why, by their own lists, orders are skipped, and how many each."""
         found = await self._all(_COUNT_SKIPS.limit(limit), of_run=run.number)
+        return [(reason, count) for reason, count in found]
+
+    async def count_skips_by_ca(self, run: Run) -> list[tuple[str, int]]:
+        """Return why, by the CA's own word before sending, orders are skipped, and how many."""
+        found = await self._all(_COUNT_SKIPPED_BY_CA, of_run=run.number)
         return [(reason, count) for reason, count in found]
 
     async def count_skipped_by_lists(self, run: Run) -> int:

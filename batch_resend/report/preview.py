@@ -84,6 +84,7 @@ class Preview(BaseModel):
     to_send: int
     cooling_down: int  # acknowledged within the cooldown
     held: int  # in doubt, and left for a person
+    skipped_by_ca: list[Count]  # by why the CA itself says there is nothing to resend
     skipped: list[Count]  # by why their lists say there is nothing to resend, the most first
     skipped_otherwise: int  # for reasons that are not among these
     rejected: list[Kind]
@@ -133,6 +134,7 @@ async def make_preview(
     skips = await reader.count_skips(run, KINDS_SHOWN)
     skipped = plan.settled.get(OrderStatus.SKIPPED, 0)
     by_lists = await reader.count_skipped_by_lists(run)
+    by_ca = await reader.count_skips_by_ca(run)
     recipients = await reader.recipients(run, KINDS_SHOWN)
     domains, mails = await reader.count_recipients(run)
     return Preview(
@@ -149,8 +151,9 @@ async def make_preview(
         orders=await reader.count_order_numbers(run),
         requests=plan.orders,
         to_send=plan.to_send,
-        cooling_down=skipped - by_lists,
+        cooling_down=skipped - by_lists - sum(count for _, count in by_ca),
         held=plan.settled.get(OrderStatus.IN_DOUBT, 0),
+        skipped_by_ca=[Count(text=reason, count=count) for reason, count in by_ca],
         skipped=[Count(text=reason, count=count) for reason, count in skips],
         skipped_otherwise=by_lists - sum(count for _, count in skips),
         rejected=rejected,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from batch_resend.errors import CallError
+from batch_resend.errors import CallError, CallRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending.gate import Advice, Gate
@@ -58,11 +58,10 @@ class Fetcher:
         )
         if verdict.ruling is Ruling.ACCEPTED:
             return replies[-1]
-        raise CallError(
-            f"{path.partition('?')[0]} cannot be read: {_said(verdict)}"
-            if verdict.ruling is not Ruling.REFUSED
-            else f"the CA refuses {path.partition('?')[0]}: {_said(verdict)}"
-        )
+        place = path.partition("?")[0]
+        if verdict.ruling is Ruling.REFUSED:
+            raise CallRefused(f"the CA refuses {place}: {_said(verdict)}")
+        raise CallError(f"{place} cannot be read: {_said(verdict)}")
 
     async def _attempt(self, path: str, replies: list[Reply]) -> tuple[Verdict, Advice]:
         """Make one request; what it brings goes into `replies`."""

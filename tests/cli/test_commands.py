@@ -18,8 +18,8 @@ from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
 pytestmark = pytest.mark.asyncio
 
 COMMANDS = (
-    "send", "check", "simulate", "export", "sweep", "resume", "watch", "runs", "show", "history", "report",
-    "completion",
+    "send", "sweep", "export", "check", "simulate", "resume", "watch", "runs", "show", "history",
+    "report", "completion",
 )  # fmt: skip
 
 

@@ -1,0 +1,82 @@
+"""`--preflight`: the CA is asked about each order before its mails, so that fewer are in vain."""
+
+from pathlib import Path
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator, WorldOrder
+from batch_resend.windows import Window
+from tests.cli.conftest import Desk, desk_with_ca, read_summary, results
+from tests.cli.screen import on_screen
+
+pytestmark = pytest.mark.asyncio
+
+
+def fill(desk: Desk, ca: Simulator) -> None:
+    """Let orders be in every state, and list them all, with one that the CA does not have."""
+    ca.world.add(WorldOrder(1))
+    ca.world.add(WorldOrder(2, status="issued"))
+    ca.world.add(WorldOrder(3, dcv_method="dns-txt-token"))
+    ca.world.add(WorldOrder(4, product="ssl_basic"))
+    ca.world.add(WorldOrder(5, status="reissue_pending"))
+    desk.write("orders.csv", "order_id\n1\n2\n3\n4\n5\n6\n")
+
+
+async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_rest_is_sent(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"6"})) as (desk, ca):
+        fill(desk, ca)
+        sent = await desk.run("send", "orders.csv", "--preflight")
+        assert sent.code == 3, "the sixth is refused"
+        assert ca.books.mails_per_order == {"1": 1, "5": 1}
+        assert ca.books.reads == 6
+        told = {line["order_id"]: (line["status"], line["error_message"]) for line in
+                results(desk.report())}  # fmt: skip
+    assert told["2"] == ("skipped", "its status is issued, not pending")
+    assert told["3"] == ("skipped", "its domains are validated by 'dns-txt-token', not by e-mail")
+    assert told["4"][0] == "skipped"
+    assert "is not DV" in told["4"][1]
+    assert told["6"] == ("refused", "There is no such order in this account.")
+    assert "Asking the CA about 6 orders\n" in sent.err
+    assert "  skipped   1: its status is issued, not pending, says the CA\n" in sent.err
+    assert "within the cooldown" not in sent.err
+
+
+async def test_without_it_nothing_is_asked(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(desk, ca)
+        await desk.run("send", "orders.csv")
+        assert ca.books.reads == 0
+
+
+async def test_what_is_asked_counts_in_the_windows_with_what_is_sent(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, windows=(Window(4, 1.0),)) as (desk, ca):
+        fill(desk, ca)
+        await desk.run("send", "orders.csv", "--preflight")
+        assert ca.books.requests == 6 + 3, "and the sixth, of which only the call itself tells"
+        assert all(log.refused == 0 for log in ca.books.windows)
+
+
+async def test_a_run_that_was_declined_asks_anew_when_it_goes_on(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(desk, ca)
+        async with on_screen(desk, "send", "orders.csv", "--preflight") as screen:
+            await screen.shows(lambda s: "Send 3 requests now?" in s.text)
+            ca.world.orders[1].status = "issued"
+            screen.type(b"n\n")
+            assert await screen.ended() == 1
+        sent = await desk.run("send", "orders.csv", "--preflight", "--report-dir", "later")
+        assert sent.code == 0
+        assert set(ca.books.mails_per_order) == {"5", "6"}
+        assert read_summary(tmp_path / "later")["orders"]["skipped"] == 4
+
+
+async def test_a_ca_that_cannot_be_asked_ends_it_before_anything_is_sent(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, api_key="the right one") as (desk, ca):
+        fill(desk, ca)
+        refused = await desk.run("send", "orders.csv", "--preflight")
+        assert refused.code == 1
+        assert "the CA refused the API key" in refused.err
+        assert ca.books.requests == 1
+        assert "No runs yet." in (await desk.run("runs")).out
