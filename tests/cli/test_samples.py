@@ -1,44 +1,65 @@
-"""The sample units: what they start is what this program understands, and does what they say."""
+"""The samples: what they start is what this program understands, and does what they say."""
 
 import configparser
+import re
 import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
+import click
+import kubernetes_validate
 import pytest
+import yaml
 
+from batch_resend.certcentral.simulator import WorldOrder
+from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.main import cli
 from tests.cli.conftest import KEY, desk_with_ca
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SERVICE, TIMER = SAMPLES / "batch-resend.service", SAMPLES / "batch-resend.timer"
+CRONTAB, CRONJOB = SAMPLES / "crontab", SAMPLES / "cronjob.yaml"
+CONTAINERFILE = SAMPLES / "Containerfile"
+DAY_S = 86_400.0
+
+
+def service() -> configparser.SectionProxy:
+    """Return the service's section; of a key that stands several times, the last value."""
+    unit = configparser.ConfigParser(interpolation=None, delimiters=("=",), strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign] # names keep their case
+    unit.read(SERVICE)
+    return unit["Service"]
+
+
+def understood(words: list[str]) -> click.Context:
+    """Parse a command line as the program does, and don't carry it out."""
+    name, *rest = words
+    return cli.commands[name].make_context(name, rest, parent=click.Context(cli))
 
 
 @pytest.mark.asyncio
-async def test_what_the_service_starts_sends_with_the_credential_and_keeps_to_its_folders(
+async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_its_folders(
     tmp_path: Path,
 ) -> None:
-    unit = configparser.ConfigParser(interpolation=None, delimiters=("=",))
-    unit.optionxform = str  # type: ignore[assignment,method-assign] # names keep their case
-    unit.read(SERVICE)
-    service = unit["Service"]
-    program, *words = shlex.split(service["ExecStart"])
+    program, *words = shlex.split(service()["ExecStart"])
     assert program.endswith("/bin/batch-resend")
     (tmp_path / "credentials").mkdir()
     (tmp_path / "state").mkdir()
-    name, _, _path = service["LoadCredential"].partition(":")
+    name, _, _path = service()["LoadCredential"].partition(":")
     credential = tmp_path / "credentials" / name
     credential.write_text(KEY + "\n")
     credential.chmod(0o400)
     async with desk_with_ca(tmp_path, api_key=KEY) as (desk, ca):
-        lists = desk.write("orders.csv", "order_id\n1\n2\n")
+        for number in (1, 2):
+            ca.world.add(WorldOrder(number, created_at=time.time() - 2 * DAY_S))
         del desk.environment["DIGICERT_API_KEY"]
-        variable, _, value = service["Environment"].partition("=")
+        variable, _, value = service()["Environment"].partition("=")
         desk.environment[variable] = value.replace("%S/batch-resend", str(tmp_path / "state"))
         desk.environment["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")
-        words = [str(lists) if word.endswith("orders.csv") else word for word in words]
-        sent = await desk.run(*words)
-    assert sent.code == 0, sent.err
+        swept = await desk.run(*words)
+    assert swept.code == 0, swept.err
     assert ca.books.mails_per_order == {"1": 1, "2": 1}
     assert (tmp_path / "state" / "journal.db").is_file()
 
@@ -51,3 +72,58 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
     command = ["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "batch-resend." not in told.stderr, told.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze here")
+def test_the_service_may_do_little_that_it_does_not_need() -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(SERVICE)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "Unknown option" in told.stderr or "unrecognized option" in told.stderr:
+        pytest.skip("this systemd-analyze judges no unit offline")
+    assert told.returncode == 0, told.stdout + told.stderr
+    exposure = re.search(r"exposure level for \S+: ([0-9.]+)", told.stdout)
+    assert exposure is not None
+    assert float(exposure[1]) <= 2.0
+
+
+def test_the_crontab_line_is_understood() -> None:
+    (line,) = [line for line in CRONTAB.read_text().splitlines() if re.match(r"[0-9*]", line)]
+    program, *words = shlex.split(line.split(maxsplit=5)[5])
+    assert program.endswith("/bin/batch-resend")
+    assert understood(words).params["yes"]
+    assert "%" not in line, "cron takes it for the end of the line"
+
+
+def test_the_cron_job_is_what_kubernetes_documents_and_starts_what_is_understood() -> None:
+    claim, job = yaml.safe_load_all(CRONJOB.read_text())
+    for described in (claim, job):  # against Kubernetes' own schemas, unknown keys refused
+        version = kubernetes_validate.latest_version()
+        kubernetes_validate.validate(described, version, strict=True)
+    assert (claim["apiVersion"], claim["kind"]) == ("v1", "PersistentVolumeClaim")
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert understood(container["args"]).params["api_key_file"] == Path("/secrets/key")
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    named = {volume["name"] for volume in pod["volumes"]}
+    assert named == {mount["name"] for mount in container["volumeMounts"]}
+    (state,) = [v for v in pod["volumes"] if v["name"] == "state"]
+    assert state["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_the_container_runs_as_nobody_and_starts_what_is_understood() -> None:
+    text = CONTAINERFILE.read_text()
+    command = re.search(r"^CMD (\[.*\])$", text, re.MULTILINE)
+    assert command is not None
+    assert understood(yaml.safe_load(command[1])).params["api_key_file"] == Path("/secrets/key")
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("sample", [SERVICE, CRONTAB, CRONJOB], ids=lambda path: path.name)
+def test_each_schedule_says_what_the_exit_codes_mean_and_how_to_be_told(sample: Path) -> None:
+    text = sample.read_text()
+    for code in (ExitCode.NOT_STARTED, ExitCode.NOT_ALL_SENT, ExitCode.STOPPED):
+        assert re.search(rf"\b{int(code)} ", text)
+    assert "BATCH_RESEND_PING_URL" in text
