@@ -16,107 +16,35 @@ from sqlalchemy import (
     ScalarSelect,
     bindparam,
     delete,
-    exists,
     func,
     insert,
-    literal,
     null,
     select,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.durations import timestamp
 from batch_resend.journal.database import exclusive, reading_connection, writing_connection
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
-from batch_resend.journal.reading import HAS_OUTCOME, JournalReader
+from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
+from batch_resend.journal.recovery import end_cut_off
 from batch_resend.journal.schema import (
-    SHIFT_S,
-    attempts,
     inputs,
     outcomes,
     pauses,
-    reads,
     requests,
     rows,
     runs,
     starts,
 )
+from batch_resend.journal.settling import SKIP, settle, skipped
 from batch_resend.journal.writer import Change, Writer
-from batch_resend.model import OrderStatus, Ruling, Run, RunState
+from batch_resend.model import Run, RunState
 from batch_resend.windows import Window
 
-_BATCH = 5_000
-CUT_OFF = "the program ended before an answer was recorded"
-
-# --- when the journal is opened -------------------------------------------------------------
-
-_LAST_SIGN_OF_LIFE = (
-    select(func.max(func.coalesce(attempts.c.ended_at, attempts.c.begun_at)))
-    .where(attempts.c.run == runs.c.number)
-    .scalar_subquery()
-)
-_END_CUT_OFF_RUNS = (
-    update(runs)
-    .where(runs.c.state == RunState.RUNNING)
-    .values(
-        state=RunState.INTERRUPTED,
-        stop_reason="the program was cut off (killed, or the power failed)",
-        finished_at=func.coalesce(_LAST_SIGN_OF_LIFE, runs.c.started_at),
-    )
-)
-# Now, as the clock of the process that began them would have said it.
-_SHIFT_OF_ITS_START = select(SHIFT_S).where(starts.c.number == attempts.c.start).scalar_subquery()
-_END_CUT_OFF_ATTEMPTS = (
-    update(attempts)
-    .where(attempts.c.ended_at.is_(None))
-    .values(
-        ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_START, 0.0),
-        ruling=Ruling.IN_DOUBT,
-        error_message=CUT_OFF,
-    )
-)
-_SHIFT_OF_ITS_READING = select(SHIFT_S).where(starts.c.number == reads.c.start).scalar_subquery()
-_END_CUT_OFF_READS = (
-    update(reads)
-    .where(reads.c.ended_at.is_(None))
-    .values(ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_READING, 0.0))
-)
-_END_CUT_OFF_PAUSES = (
-    update(pauses)
-    .where(pauses.c.ended_at.is_(None))
-    .values(
-        ended_at=select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
-    )
-)
-_NEVER_STARTED = select(runs.c.number).where(
-    runs.c.state.in_((RunState.PLANNING, RunState.PLANNED))
-)
-
-# --- when a run starts, or goes on ----------------------------------------------------------
-
 _OF_RUN = requests.c.run == bindparam("of_run")
-_BY_ANOTHER_RUN_SINCE = (
-    attempts.c.digest == requests.c.digest,
-    attempts.c.run != requests.c.run,
-    starts.c.number == attempts.c.start,
-    attempts.c.ended_at >= bindparam("since") - SHIFT_S,
-)
-_OWN_DOUBT = exists().where(
-    attempts.c.run == requests.c.run,
-    attempts.c.request == requests.c.number,
-    attempts.c.ruling == Ruling.IN_DOUBT,
-)
-_OTHERS_DOUBT = exists().where(*_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.IN_DOUBT)
-# Only ever noted, never taken back: what this run sends meanwhile is a possible duplicate for good.
-_NOTE_OTHERS_DOUBTS = (
-    update(requests)
-    .where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before.is_(False), _OTHERS_DOUBT)
-    .values(doubted_before=True)
-)
 # The same requests have the same numbers in both runs; only what lists say of them may differ.
 _NEW = requests.alias("new")
 
@@ -130,50 +58,6 @@ _TAKE_FROM_LISTS = (
     update(requests)
     .where(_OF_RUN)
     .values({name: _of_new_run(name) for name in ("position", "skip", "notes")})
-)
-_FORGET_SKIPS = delete(outcomes).where(
-    outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SKIPPED
-)
-# A key that was denied may have been given its permission since.
-_FORGET_DENIALS = delete(outcomes).where(
-    outcomes.c.run == bindparam("of_run"), outcomes.c.http_status == 403
-)
-_FORGET_DOUBTS = delete(outcomes).where(
-    outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.IN_DOUBT
-)
-_SKIP = insert(outcomes)
-_SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
-    ["run", "request", "status", "error_message"],
-    select(
-        requests.c.run,
-        requests.c.number,
-        literal(OrderStatus.SKIPPED.value),
-        requests.c.skip,
-    ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.skip.is_not(None)),
-)
-_ACKNOWLEDGED_ELSEWHERE = (
-    select(requests.c.number, func.max(attempts.c.ended_at).label("sent_at"), runs.c.id)
-    .join(attempts, attempts.c.digest == requests.c.digest)
-    .join(runs, runs.c.number == attempts.c.run)
-    .where(
-        _OF_RUN,
-        *_BY_ANOTHER_RUN_SINCE,
-        attempts.c.ruling == Ruling.ACCEPTED,
-        requests.c.number > bindparam("after"),
-        ~HAS_OUTCOME,
-    )
-    .group_by(requests.c.number)
-    .order_by(requests.c.number)
-    .limit(_BATCH)
-)
-_HOLD_DOUBTS = insert(outcomes).from_select(
-    ["run", "request", "status", "error_message"],
-    select(
-        requests.c.run,
-        requests.c.number,
-        literal(OrderStatus.IN_DOUBT.value),
-        literal("an earlier attempt may have reached the CA; held for a person to decide"),
-    ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before | _OWN_DOUBT),
 )
 _START = (
     update(runs)
@@ -258,23 +142,18 @@ class Journal:
         within the last `cooldown_s` seconds: those are skipped. With `hold_doubts`, what may have
         reached the CA before is left for a person.
         """
-        known = {"of_run": run.number}
-        recent = {**known, **self._our_clock(), "since": self._clock() - cooldown_s}
+        since = self._clock() - cooldown_s if cooldown_s > 0 else None
         async with self._writer.transaction() as connection:
-            for forget in (_FORGET_SKIPS, _FORGET_DENIALS, _FORGET_DOUBTS):
-                await connection.execute(forget, known)
-            await connection.execute(_SKIP_WHAT_LISTS_SAY, known)
-            if cooldown_s > 0:
-                await connection.execute(_NOTE_OTHERS_DOUBTS, recent)
-                await _skip_acknowledged(connection, run, recent)
-            if hold_doubts:
-                await connection.execute(_HOLD_DOUBTS, known)
+            await settle(connection, run, since, self._our_clock(), hold_doubts=hold_doubts)
 
     async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
         """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
         if reasons:
             await self._writer.write(
-                *((_SKIP, _skip(run, number, reason, AS_THE_CA_SAYS)) for number, reason in reasons)
+                *(
+                    (SKIP, skipped(run, number, reason, AS_THE_CA_SAYS))
+                    for number, reason in reasons
+                )
             )
 
     async def start(
@@ -326,12 +205,7 @@ class Journal:
     async def _clean_up(self) -> None:
         """Bring what a process that died left behind into a known state."""
         async with self._writer.transaction() as connection:
-            await connection.execute(_END_CUT_OFF_RUNS)
-            await connection.execute(_END_CUT_OFF_PAUSES)
-            ours = {**self._our_clock(), "now": self._clock()}
-            await connection.execute(_END_CUT_OFF_ATTEMPTS, ours)
-            await connection.execute(_END_CUT_OFF_READS, ours)
-            never_started = (await connection.execute(_NEVER_STARTED)).scalars().all()
+            never_started = await end_cut_off(connection, self._our_clock(), self._clock())
         await self._delete_plans(never_started)
 
     async def _delete_plans(self, numbers: Sequence[int]) -> None:
@@ -362,33 +236,6 @@ async def read_journal(path: Path) -> AsyncIterator[JournalReader]:
     """Open the journal for reading, beside whoever writes it. Raises JournalError."""
     async with reading_connection(path) as connection:
         yield JournalReader(connection, path)
-
-
-async def _skip_acknowledged(
-    connection: AsyncConnection, run: Run, recent: dict[str, object]
-) -> None:
-    after = 0
-    while batch := (
-        await connection.execute(_ACKNOWLEDGED_ELSEWHERE, {**recent, "after": after})
-    ).all():
-        await connection.execute(
-            _SKIP,
-            [
-                _skip(run, r.number, f"sent {timestamp(r.sent_at)} by run {r.id}", None)
-                for r in batch
-            ],
-        )
-        after = batch[-1].number
-
-
-def _skip(run: Run, number: int, reason: str, code: str | None) -> dict[str, object]:
-    return {
-        "run": run.number,
-        "request": number,
-        "status": OrderStatus.SKIPPED,
-        "error_code": code,
-        "error_message": reason,
-    }
 
 
 def _state_change(

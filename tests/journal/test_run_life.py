@@ -7,7 +7,7 @@ import pytest
 
 from batch_resend.errors import UnknownRun
 from batch_resend.journal import read_journal
-from batch_resend.journal.journal import CUT_OFF
+from batch_resend.journal.recovery import CUT_OFF
 from batch_resend.model import Attempt, OrderStatus, RunState, Verdict
 from batch_resend.model import Ruling as R
 from tests.journal.conftest import (

@@ -1,0 +1,72 @@
+"""What a process that died left behind, brought into a known state when the journal is opened."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from batch_resend.journal.schema import (
+    SHIFT_S,
+    attempts,
+    pauses,
+    reads,
+    runs,
+    starts,
+)
+from batch_resend.model import Ruling, RunState
+
+CUT_OFF = "the program ended before an answer was recorded"
+
+_LAST_SIGN_OF_LIFE = (
+    select(func.max(func.coalesce(attempts.c.ended_at, attempts.c.begun_at)))
+    .where(attempts.c.run == runs.c.number)
+    .scalar_subquery()
+)
+_END_CUT_OFF_RUNS = (
+    update(runs)
+    .where(runs.c.state == RunState.RUNNING)
+    .values(
+        state=RunState.INTERRUPTED,
+        stop_reason="the program was cut off (killed, or the power failed)",
+        finished_at=func.coalesce(_LAST_SIGN_OF_LIFE, runs.c.started_at),
+    )
+)
+# Now, as the clock of the process that began them would have said it.
+_SHIFT_OF_ITS_START = select(SHIFT_S).where(starts.c.number == attempts.c.start).scalar_subquery()
+_END_CUT_OFF_ATTEMPTS = (
+    update(attempts)
+    .where(attempts.c.ended_at.is_(None))
+    .values(
+        ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_START, 0.0),
+        ruling=Ruling.IN_DOUBT,
+        error_message=CUT_OFF,
+    )
+)
+_SHIFT_OF_ITS_READING = select(SHIFT_S).where(starts.c.number == reads.c.start).scalar_subquery()
+_END_CUT_OFF_READS = (
+    update(reads)
+    .where(reads.c.ended_at.is_(None))
+    .values(ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_READING, 0.0))
+)
+_END_CUT_OFF_PAUSES = (
+    update(pauses)
+    .where(pauses.c.ended_at.is_(None))
+    .values(
+        ended_at=select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
+    )
+)
+_NEVER_STARTED = select(runs.c.number).where(
+    runs.c.state.in_((RunState.PLANNING, RunState.PLANNED))
+)
+
+
+async def end_cut_off(
+    connection: AsyncConnection, our_clock: Mapping[str, object], now: float
+) -> Sequence[int]:
+    """End what was cut off: runs, pauses, attempts, reads. Return the runs that never started."""
+    ours = {**our_clock, "now": now}
+    await connection.execute(_END_CUT_OFF_RUNS)
+    await connection.execute(_END_CUT_OFF_PAUSES)
+    await connection.execute(_END_CUT_OFF_ATTEMPTS, ours)
+    await connection.execute(_END_CUT_OFF_READS, ours)
+    return (await connection.execute(_NEVER_STARTED)).scalars().all()

@@ -1,0 +1,136 @@
+"""What is settled of a run before anything of it is sent: skipped, or left for a person."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import bindparam, delete, exists, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from batch_resend.durations import timestamp
+from batch_resend.journal.reading import HAS_OUTCOME
+from batch_resend.journal.schema import (
+    SHIFT_S,
+    attempts,
+    outcomes,
+    requests,
+    runs,
+    starts,
+)
+from batch_resend.model import OrderStatus, Ruling, Run
+
+_BATCH = 5_000
+
+_OF_RUN = requests.c.run == bindparam("of_run")
+_BY_ANOTHER_RUN_SINCE = (
+    attempts.c.digest == requests.c.digest,
+    attempts.c.run != requests.c.run,
+    starts.c.number == attempts.c.start,
+    attempts.c.ended_at >= bindparam("since") - SHIFT_S,
+)
+_OWN_DOUBT = exists().where(
+    attempts.c.run == requests.c.run,
+    attempts.c.request == requests.c.number,
+    attempts.c.ruling == Ruling.IN_DOUBT,
+)
+_OTHERS_DOUBT = exists().where(*_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.IN_DOUBT)
+# Only ever noted, never taken back: what this run sends meanwhile is a possible duplicate for good.
+_NOTE_OTHERS_DOUBTS = (
+    update(requests)
+    .where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before.is_(False), _OTHERS_DOUBT)
+    .values(doubted_before=True)
+)
+_FORGET_SKIPS = delete(outcomes).where(
+    outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SKIPPED
+)
+# A key that was denied may have been given its permission since.
+_FORGET_DENIALS = delete(outcomes).where(
+    outcomes.c.run == bindparam("of_run"), outcomes.c.http_status == 403
+)
+_FORGET_DOUBTS = delete(outcomes).where(
+    outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.IN_DOUBT
+)
+SKIP = insert(outcomes)
+_SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
+    ["run", "request", "status", "error_message"],
+    select(
+        requests.c.run,
+        requests.c.number,
+        literal(OrderStatus.SKIPPED.value),
+        requests.c.skip,
+    ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.skip.is_not(None)),
+)
+_ACKNOWLEDGED_ELSEWHERE = (
+    select(requests.c.number, func.max(attempts.c.ended_at).label("sent_at"), runs.c.id)
+    .join(attempts, attempts.c.digest == requests.c.digest)
+    .join(runs, runs.c.number == attempts.c.run)
+    .where(
+        _OF_RUN,
+        *_BY_ANOTHER_RUN_SINCE,
+        attempts.c.ruling == Ruling.ACCEPTED,
+        requests.c.number > bindparam("after"),
+        ~HAS_OUTCOME,
+    )
+    .group_by(requests.c.number)
+    .order_by(requests.c.number)
+    .limit(_BATCH)
+)
+_HOLD_DOUBTS = insert(outcomes).from_select(
+    ["run", "request", "status", "error_message"],
+    select(
+        requests.c.run,
+        requests.c.number,
+        literal(OrderStatus.IN_DOUBT.value),
+        literal("an earlier attempt may have reached the CA; held for a person to decide"),
+    ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before | _OWN_DOUBT),
+)
+
+
+async def settle(
+    connection: AsyncConnection,
+    run: Run,
+    since: float | None,
+    our_clock: Mapping[str, object],
+    *,
+    hold_doubts: bool,
+) -> None:
+    """Give their outcome to the orders that are settled already.
+
+    `since`: what other runs had acknowledged from then on is skipped; None: nothing is.
+    """
+    known = {"of_run": run.number}
+    for forget in (_FORGET_SKIPS, _FORGET_DENIALS, _FORGET_DOUBTS):
+        await connection.execute(forget, known)
+    await connection.execute(_SKIP_WHAT_LISTS_SAY, known)
+    if since is not None:
+        recent = {**known, **our_clock, "since": since}
+        await connection.execute(_NOTE_OTHERS_DOUBTS, recent)
+        await _skip_acknowledged(connection, run, recent)
+    if hold_doubts:
+        await connection.execute(_HOLD_DOUBTS, known)
+
+
+async def _skip_acknowledged(
+    connection: AsyncConnection, run: Run, recent: dict[str, object]
+) -> None:
+    after = 0
+    while batch := (
+        await connection.execute(_ACKNOWLEDGED_ELSEWHERE, {**recent, "after": after})
+    ).all():
+        await connection.execute(
+            SKIP,
+            [
+                skipped(run, r.number, f"sent {timestamp(r.sent_at)} by run {r.id}", None)
+                for r in batch
+            ],
+        )
+        after = batch[-1].number
+
+
+def skipped(run: Run, number: int, reason: str, code: str | None) -> dict[str, object]:
+    """Return the values of an outcome: nothing to send, and why."""
+    return {
+        "run": run.number,
+        "request": number,
+        "status": OrderStatus.SKIPPED,
+        "error_code": code,
+        "error_message": reason,
+    }
