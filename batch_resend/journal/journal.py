@@ -148,13 +148,9 @@ class Journal:
 
     async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
         """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
-        if reasons:
-            await self._writer.write(
-                *(
-                    (SKIP, skipped(run, number, reason, AS_THE_CA_SAYS))
-                    for number, reason in reasons
-                )
-            )
+        changes = [(SKIP, skipped(run, number, why, AS_THE_CA_SAYS)) for number, why in reasons]
+        if changes:
+            await self._writer.write(*changes)
 
     async def start(
         self, run: Run, windows: Sequence[Window], settings: Mapping[str, object] | None = None
