@@ -16,6 +16,7 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
+from batch_resend.cli.prune import size
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.tables import Record, format_option, show_records
 from batch_resend.durations import format_duration, timestamp
@@ -63,6 +64,8 @@ def runs(journal: Path, form: str) -> int:
         click.echo("No runs yet.")
         return ExitCode.ALL_WELL
     show_records(records, _RUN_COLUMNS, form, _RUN_TABLE)
+    if form == "table":
+        click.echo(f"{journal}: {size(journal.stat().st_size)}", err=True)
     return ExitCode.ALL_WELL
 
 

@@ -18,6 +18,7 @@ from batch_resend.cli.export import export
 from batch_resend.cli.history import history, report, runs, show
 from batch_resend.cli.interruption import Interrupted
 from batch_resend.cli.manual import ManualGroup
+from batch_resend.cli.prune import prune
 from batch_resend.cli.send import resume, send
 from batch_resend.cli.simulate import simulate
 from batch_resend.cli.sweep import sweep
@@ -69,6 +70,7 @@ for command in (
     show,
     history,
     report,
+    prune,
     completion,
 ):
     cli.add_command(command)

@@ -2,9 +2,10 @@
 
 from batch_resend.journal.database import held_by
 from batch_resend.journal.history import Event
-from batch_resend.journal.journal import Journal, open_journal, read_journal
+from batch_resend.journal.journal import Journal, open_journal, prune_journal, read_journal
 from batch_resend.journal.mails import Mailed
 from batch_resend.journal.planning import Staging
+from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
 from batch_resend.journal.standing import RATE_OVER_S, Standing
@@ -18,6 +19,7 @@ __all__ = [
     "JournalReader",
     "Mailed",
     "PauseNote",
+    "Pruned",
     "ReadRecorder",
     "Reason",
     "Recorder",
@@ -25,5 +27,6 @@ __all__ = [
     "Standing",
     "held_by",
     "open_journal",
+    "prune_journal",
     "read_journal",
 ]

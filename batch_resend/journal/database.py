@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,6 +24,7 @@ from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import make_private
 from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES, metadata, schema_version
 
+_WORTH_COMPACTING = 0.25  # of its pages, that are free
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
 
 
@@ -58,6 +59,21 @@ def exclusive(path: Path, now: float) -> Iterator[None]:
         with suppress(OSError):
             holder.unlink()
         lock.release()
+
+
+def compact(path: Path) -> bool:
+    """Give the room that a journal no longer needs back to the disk, where that pays.
+
+    Only while nobody else has it open, and with room for a copy of it. Raises JournalError.
+    """
+    with journal_errors(path), closing(sqlite3.connect(path)) as database:
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        (free,) = database.execute("PRAGMA freelist_count").fetchone()
+        if free < pages * _WORTH_COMPACTING:
+            return False
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return True
 
 
 def held_by(path: Path) -> str | None:

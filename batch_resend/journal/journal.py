@@ -8,10 +8,11 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 from sqlalchemy import (
     ScalarSelect,
     bindparam,
@@ -24,9 +25,11 @@ from sqlalchemy import (
 )
 
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.journal.database import exclusive, reading_connection, writing_connection
+from batch_resend.errors import JournalError
+from batch_resend.journal.database import compact, exclusive, reading_connection, writing_connection
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
+from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
 from batch_resend.journal.recovery import end_cut_off
@@ -217,14 +220,35 @@ async def open_journal(path: Path, clock: Clock | None = None) -> AsyncIterator[
     """Open the journal for writing; one process at a time. Raises JournalError, JournalBusy."""
     clock = clock or SystemClock()
     with exclusive(path, clock()):
-        async with (
-            writing_connection(path) as connection,
-            reading_connection(path) as reading,
-            Writer(connection, path) as writer,
-        ):
-            journal = Journal(writer, JournalReader(reading, path), clock)
-            await journal._clean_up()
+        async with _opened(path, clock) as journal:
             yield journal
+
+
+async def prune_journal(path: Path, older_than_s: float, clock: Clock | None = None) -> Pruned:
+    """Forget the runs that ended so long ago, and make the file smaller where that pays.
+
+    How often orders were mailed is kept. Raises JournalError, JournalBusy.
+    """
+    clock = clock or SystemClock()
+    with exclusive(path, clock()):
+        async with _opened(path, clock) as journal, journal._writer.transaction() as connection:
+            pruned = await prune(connection, clock() - older_than_s)
+        with suppress(JournalError):  # it is larger than it need be, and as good as before
+            await anyio.to_thread.run_sync(compact, path)
+    return pruned
+
+
+@asynccontextmanager
+async def _opened(path: Path, clock: Clock) -> AsyncIterator[Journal]:
+    """Open the journal, which this process holds already."""
+    async with (
+        writing_connection(path) as connection,
+        reading_connection(path) as reading,
+        Writer(connection, path) as writer,
+    ):
+        journal = Journal(writer, JournalReader(reading, path), clock)
+        await journal._clean_up()
+        yield journal
 
 
 @asynccontextmanager

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, case, func, or_, select
+from sqlalchemy import bindparam, case, func, insert, or_, select, union_all
 
 from batch_resend.journal.results import ResultReader
-from batch_resend.journal.schema import attempts, outcomes, requests, runs
+from batch_resend.journal.schema import attempts, outcomes, pruned_mails, requests, runs
 from batch_resend.model import OrderStatus, Ruling, Run
 
 # What may have been mailed counts as mailed: one too few does less harm than one too many.
@@ -25,8 +25,22 @@ _MAILS = (
         (requests.c.run == attempts.c.run) & (requests.c.number == attempts.c.request),
     )
     .join(runs, runs.c.number == attempts.c.run)
-    .where(runs.c.base_url == bindparam("of_base_url"), _MAY_BE_MAILED)
+    .where(_MAY_BE_MAILED)
     .group_by(requests.c.order_id)
+)
+_MAILS_OF_CA = union_all(
+    _MAILS.where(runs.c.base_url == bindparam("of_base_url")),
+    select(pruned_mails.c.order_id, pruned_mails.c.mails, pruned_mails.c.last_at).where(
+        pruned_mails.c.base_url == bindparam("of_base_url")
+    ),
+)
+# Before runs are forgotten: a line an order and run, as the other statement counts them.
+KEEP_MAILS = insert(pruned_mails).from_select(
+    ["base_url", "order_id", "mails", "last_at"],
+    select(runs.c.base_url, *_MAILS.selected_columns)
+    .select_from(_MAILS.get_final_froms()[0])
+    .where(_MAY_BE_MAILED, runs.c.number == bindparam("of_run"))
+    .group_by(runs.c.base_url, requests.c.order_id),
 )
 
 
@@ -50,8 +64,12 @@ class MailsReader(ResultReader):
 
     async def mails(self, base_url: str) -> dict[str, Mailed]:
         """Return the orders of a CA that were mailed, or may have been."""
-        found = await self._all(_MAILS, of_base_url=base_url)
-        return {record.order_id: Mailed(record.mails, record.last_at) for record in found}
+        found: dict[str, Mailed] = {}
+        for record in await self._all(_MAILS_OF_CA, of_base_url=base_url):
+            before = found.get(record.order_id, Mailed(0, None))
+            known = [at for at in (before.last_at, record.last_at) if at is not None]
+            found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))
+        return found
 
     async def sent_by(self, run: Run) -> set[str]:
         """Return the numbers of the orders that a run has sent."""

@@ -155,6 +155,16 @@ reads = Table(  # requests that read something of the CA: they count in its wind
     sqlite_with_rowid=False,
 )
 
+pruned_mails = Table(  # what is kept of runs that were pruned: how often orders were mailed
+    "pruned_mails",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("base_url", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("mails", Integer, nullable=False),
+    Column("last_at", Float),
+)
+
 pauses = Table(  # while requests did not flow, because of the CA
     "pauses",
     metadata,
@@ -216,5 +226,7 @@ UPGRADES = {
         "base_url TEXT NOT NULL, begun_at FLOAT NOT NULL, ended_at FLOAT, "
         "PRIMARY KEY (start, number)) WITHOUT ROWID",
         "CREATE INDEX reads_by_end ON reads (start, ended_at)",
+        "CREATE TABLE pruned_mails (number INTEGER PRIMARY KEY, base_url TEXT NOT NULL, "
+        "order_id TEXT NOT NULL, mails INTEGER NOT NULL, last_at FLOAT)",
     ),
 }

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio
 
 COMMANDS = (
     "send", "sweep", "export", "check", "simulate", "resume", "watch", "runs", "show", "history",
-    "report", "completion",
+    "report", "prune", "completion",
 )  # fmt: skip
 
 

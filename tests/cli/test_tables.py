@@ -105,3 +105,25 @@ async def test_on_a_terminal_a_table_keeps_within_its_width(twice: Twice) -> Non
         told = screen.text.replace("\n", "").replace(" ", "")
         assert first["run_id"] in told
         assert ("─" in told) == (words[0] != "history"), "what is too wide is told in lines"
+
+
+async def test_runs_tell_how_large_the_journal_is_and_prune_forgets_the_old_ones(
+    twice: Twice,
+) -> None:
+    desk, (first, _) = twice
+    listed = await desk.run("runs")
+    assert "journal.db: 0." in listed.err
+    assert listed.err.endswith(" MB\n")
+    refused = await desk.run("prune", "--older-than", "1d")
+    assert refused.code == 2
+    assert "at least 2d" in refused.err
+    pruned = await desk.run("prune")
+    assert pruned.code == 0
+    assert pruned.out.startswith("0 runs with 0 rows forgotten; ")
+    assert first["run_id"] in (await desk.run("runs")).out
+
+
+async def test_prune_without_a_journal_makes_none(desk: Desk) -> None:
+    pruned = await desk.run("prune")
+    assert (pruned.code, "there is no journal here yet" in pruned.out) == (0, True)
+    assert list(desk.folder.iterdir()) == []

@@ -1,0 +1,52 @@
+"""`prune`: what the journal may forget."""
+
+from pathlib import Path
+
+import anyio
+import click
+
+from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.options import journal_option, option
+from batch_resend.cli.values import DURATION
+from batch_resend.journal import prune_journal
+
+LEAST_S = 2 * 86_400.0  # any usual cooldown, and then some
+
+
+@click.command(
+    cls=ManualCommand,
+    examples={"Once a month": "batch-resend prune --older-than 90d"},
+    exit_codes=(ExitCode.JOURNAL_BUSY,),
+    see_also=("runs",),
+)
+@option(
+    "--older-than",
+    type=DURATION,
+    default="90d",
+    show_default=True,
+    help="Forget the runs that ended longer ago; at least 2d.",
+)
+@journal_option
+def prune(older_than: float, journal: Path) -> int:
+    """Forget old runs, for the journal not to grow for ever.
+
+    How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
+    """
+    if older_than < LEAST_S:
+        raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
+    if not journal.exists():
+        click.echo(f"{journal}: there is no journal here yet.")
+        return ExitCode.ALL_WELL
+    before = journal.stat().st_size
+    forgotten = anyio.run(prune_journal, journal, older_than)
+    click.echo(
+        f"{forgotten.runs:,} runs with {forgotten.rows:,} rows forgotten; {journal} had "
+        f"{size(before)}, has {size(journal.stat().st_size)}"
+    )
+    return ExitCode.ALL_WELL
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    return f"{count / 1_000_000:,.1f} MB"

@@ -1,0 +1,58 @@
+"""Runs that are forgotten, for the journal not to grow for ever.
+
+What later runs need is kept: how often each order was mailed, and, for being older than any
+cooldown and window, nothing else.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from batch_resend.journal.mails import KEEP_MAILS
+from batch_resend.journal.schema import (
+    attempts,
+    inputs,
+    outcomes,
+    pauses,
+    reads,
+    requests,
+    rows,
+    runs,
+    starts,
+)
+
+_ENDED_BEFORE = select(runs.c.number).where(
+    func.coalesce(runs.c.finished_at, runs.c.started_at, runs.c.created_at) < bindparam("before")
+)
+_COUNT_ROWS = select(func.count()).where(rows.c.run == bindparam("of_run"))
+_OLD_READS = delete(reads).where(reads.c.begun_at < bindparam("before"))
+_IDLE_STARTS = delete(starts).where(
+    starts.c.began_at < bindparam("before"),
+    starts.c.number.not_in(select(attempts.c.start)),
+    starts.c.number.not_in(select(reads.c.start)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was forgotten."""
+
+    runs: int
+    rows: int
+
+
+async def prune(connection: AsyncConnection, before: float) -> Pruned:
+    """Forget the runs that ended before a time, keeping how often their orders were mailed."""
+    numbers = (await connection.execute(_ENDED_BEFORE, {"before": before})).scalars().all()
+    forgotten = 0
+    for number in numbers:
+        of_run = {"of_run": number}
+        forgotten += (await connection.execute(_COUNT_ROWS, of_run)).scalar_one()
+        await connection.execute(KEEP_MAILS, of_run)
+        for table in (inputs, rows, requests, attempts, outcomes, pauses):
+            await connection.execute(delete(table).where(table.c.run == number))
+        await connection.execute(delete(runs).where(runs.c.number == number))
+    await connection.execute(_OLD_READS, {"before": before})
+    await connection.execute(_IDLE_STARTS, {"before": before})
+    return Pruned(len(numbers), forgotten)
