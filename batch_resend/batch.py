@@ -25,7 +25,7 @@ from batch_resend.certcentral import CertCentral, Route, open_certcentral, remed
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallRefused, InputError, JournalError, UnknownRun
 from batch_resend.intake import ListSource, Source
-from batch_resend.journal import Journal, JournalReader, Staging, open_journal
+from batch_resend.journal import Checked, Journal, JournalReader, Staging, open_journal
 from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState, Verdict
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
 from batch_resend.sending import Fetcher, Gate, Progress, RetryPolicy, Sender, WindowLimiter
@@ -111,6 +111,24 @@ class Batch:
                     skipped.append((planned.number, reason))
         await self._journal.skip(plan.run, skipped)
         return await make_plan(reader, plan.run, self.settings.windows, taken_up=plan.taken_up)
+
+    async def verify(self, run_id: str) -> Checked | None:
+        """Ask the CA what has come of the orders that a run has sent; keep that for its report.
+
+        A request an order, under the windows. None: the run has sent none. Raises UnknownRun,
+        CallError where the CA cannot be read.
+        """
+        reader = self._journal.reader
+        run = await reader.run(run_id)
+        found: list[tuple[int, str]] = []
+        statuses: dict[str, str] = {}  # of the order before: the languages of one come together
+        async with self.census() as census:
+            async for number, order_id in reader.sent_requests(run):
+                if order_id not in statuses:
+                    statuses = {order_id: await _status_of(census, order_id)}
+                found.append((number, statuses[order_id]))
+        await self._journal.note_checks(run, found)
+        return await reader.checked(run)
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""
@@ -298,6 +316,13 @@ class Sending:
     def stop(self, reason: str) -> None:
         """Let nothing more leave; the iteration ends once what is in flight is answered."""
         self._sender.stop(RunState.INTERRUPTED, reason)
+
+
+async def _status_of(census: Census, order_id: str) -> str:
+    try:
+        return (await census.order(order_id)).status or "not told"
+    except CallRefused:
+        return "not known to the CA"
 
 
 def _route(settings: Settings) -> Route:

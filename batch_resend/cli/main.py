@@ -22,6 +22,7 @@ from batch_resend.cli.prune import prune
 from batch_resend.cli.send import resume, send
 from batch_resend.cli.simulate import simulate
 from batch_resend.cli.sweep import sweep
+from batch_resend.cli.verify import verify
 from batch_resend.cli.watch import watch
 from batch_resend.errors import BatchResendError
 from batch_resend.version import __version__
@@ -70,6 +71,7 @@ for command in (
     show,
     history,
     report,
+    verify,
     prune,
     completion,
 ):

@@ -1,5 +1,6 @@
 """The run on disk: planned, attempted, finished."""
 
+from batch_resend.journal.checks import Checked
 from batch_resend.journal.database import held_by
 from batch_resend.journal.history import Event
 from batch_resend.journal.journal import Journal, open_journal, prune_journal, read_journal
@@ -14,6 +15,7 @@ from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason
 __all__ = [
     "RATE_OVER_S",
     "AnswerTimes",
+    "Checked",
     "Event",
     "Journal",
     "JournalReader",

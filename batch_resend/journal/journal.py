@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
+from batch_resend.journal.checks import note_checks
 from batch_resend.journal.database import compact, exclusive, reading_connection, writing_connection
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
@@ -154,6 +155,11 @@ class Journal:
         changes = [(SKIP, skipped(run, number, why, AS_THE_CA_SAYS)) for number, why in reasons]
         if changes:
             await self._writer.write(*changes)
+
+    async def note_checks(self, run: Run, found: Sequence[tuple[int, str]]) -> None:
+        """Write down what the CA says now of requests that a run has sent: number and status."""
+        async with self._writer.transaction() as connection:
+            await note_checks(connection, run, found, self._clock())
 
     async def start(
         self, run: Run, windows: Sequence[Window], settings: Mapping[str, object] | None = None

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from batch_resend.journal.mails import KEEP_MAILS
 from batch_resend.journal.schema import (
     attempts,
+    checks,
     inputs,
     outcomes,
     pauses,
@@ -50,7 +51,7 @@ async def prune(connection: AsyncConnection, before: float) -> Pruned:
         of_run = {"of_run": number}
         forgotten += (await connection.execute(_COUNT_ROWS, of_run)).scalar_one()
         await connection.execute(KEEP_MAILS, of_run)
-        for table in (inputs, rows, requests, attempts, outcomes, pauses):
+        for table in (inputs, rows, requests, attempts, outcomes, pauses, checks):
             await connection.execute(delete(table).where(table.c.run == number))
         await connection.execute(delete(runs).where(runs.c.number == number))
     await connection.execute(_OLD_READS, {"before": before})

@@ -7,6 +7,7 @@ from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, selec
 
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
+from batch_resend.journal.checks import ChecksReader
 from batch_resend.journal.history import HistoryReader
 from batch_resend.journal.mails import MailsReader
 from batch_resend.journal.planning import decode_entries
@@ -98,7 +99,9 @@ _RECENT_ATTEMPTS = (
 _RECENT_ENDS = union_all(_RECENT_ATTEMPTS, _RECENT_READS).order_by("at")
 
 
-class JournalReader(PlanReader, StatisticsReader, StandingReader, HistoryReader, MailsReader):
+class JournalReader(
+    PlanReader, StatisticsReader, StandingReader, HistoryReader, MailsReader, ChecksReader
+):
     """Reads a journal through a connection that cannot write. One task at a time."""
 
     async def run(self, run_id: str) -> Run:

@@ -3,6 +3,7 @@
     runs 1-n inputs 1-n rows n-1 requests 1-n attempts
                                  requests 1-1 outcomes
     runs 1-n starts 1-n attempts
+    requests 1-1 checks
     runs 1-n pauses
     starts 1-n reads
 
@@ -155,6 +156,16 @@ reads = Table(  # requests that read something of the CA: they count in its wind
     sqlite_with_rowid=False,
 )
 
+checks = Table(  # what the CA said later of orders that a run has sent
+    "checks",
+    metadata,
+    Column("run", Integer, primary_key=True),
+    Column("request", BigInteger, primary_key=True),
+    Column("asked_at", Float, nullable=False),
+    Column("status", Text, nullable=False),  # in the CA's words
+    sqlite_with_rowid=False,
+)
+
 pruned_mails = Table(  # what is kept of runs that were pruned: how often orders were mailed
     "pruned_mails",
     metadata,
@@ -226,6 +237,9 @@ UPGRADES = {
         "base_url TEXT NOT NULL, begun_at FLOAT NOT NULL, ended_at FLOAT, "
         "PRIMARY KEY (start, number)) WITHOUT ROWID",
         "CREATE INDEX reads_by_end ON reads (start, ended_at)",
+        "CREATE TABLE checks (run INTEGER NOT NULL, request BIGINT NOT NULL, "
+        "asked_at FLOAT NOT NULL, status TEXT NOT NULL, PRIMARY KEY (run, request)) "
+        "WITHOUT ROWID",
         "CREATE TABLE pruned_mails (number INTEGER PRIMARY KEY, base_url TEXT NOT NULL, "
         "order_id TEXT NOT NULL, mails INTEGER NOT NULL, last_at FLOAT)",
     ),

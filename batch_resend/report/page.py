@@ -85,6 +85,7 @@ async def make_page(
             headline=headline(summary),
             next_steps=next_steps(summary, folder, presentation.flags),
             counts=counts,
+            checked=await reader.checked(run),
             outcome_chart=outcome_chart([count for _, count, _ in counts], f"Outcomes: {told}"),
             pace=await _pace(reader, run, pauses),
             pauses=pauses,

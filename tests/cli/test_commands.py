@@ -19,7 +19,8 @@ pytestmark = pytest.mark.asyncio
 
 COMMANDS = (
     "send", "sweep", "export", "check", "simulate", "resume", "watch", "runs", "show", "history",
-    "report", "prune", "completion",
+    "report", "verify", "prune",
+    "completion",
 )  # fmt: skip
 
 

@@ -211,7 +211,8 @@ async def test_a_journal_of_an_older_version_is_brought_up_to_date_and_loses_not
         database.executescript(
             "DROP INDEX attempts_by_end; ALTER TABLE attempts DROP COLUMN start;"
             "CREATE INDEX attempts_by_end ON attempts (ended_at);"
-            "DROP TABLE starts; DROP TABLE pauses; DROP TABLE reads; DROP TABLE pruned_mails;"
+            "DROP TABLE starts; DROP TABLE pauses; DROP TABLE reads;"
+            "DROP TABLE pruned_mails; DROP TABLE checks;"
             "ALTER TABLE runs DROP COLUMN settings;"
             "UPDATE batch_resend_schema SET version = 2"
         )

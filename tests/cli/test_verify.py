@@ -1,0 +1,75 @@
+"""`verify`: what has come of the orders that a run has sent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batch_resend.certcentral.simulator import WorldOrder
+from batch_resend.windows import Window
+from tests.cli.conftest import desk_with_ca
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_the_orders_that_were_sent_are_asked_about_and_the_report_tells_of_them(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"6"})) as (desk, ca):
+        for number in range(1, 5):
+            ca.world.add(WorldOrder(number))
+        desk.write("orders.csv", "order_id,locale\n1,de\n1,en\n2,\n3,\n4,\n5,\n6,\n")
+        await desk.run("send", "orders.csv")
+        run = desk.summary()["run_id"]
+        ca.world.orders[1].status = ca.world.orders[2].status = "issued"
+        verified = await desk.run("verify", run)
+        assert verified.code == 0, verified.err
+        assert verified.out == (
+            f"Of 6 orders sent by run {run}\n  issued    3\n  pending   2\n"
+            "  not known to the CA 1\n"
+        )
+        assert ca.books.reads == 5, "an order in two languages is asked about once"
+        page = (desk.report() / "report.html").read_text()
+        assert "What has come of it" not in page
+        await desk.run("report", run)
+        page = (desk.report() / "report.html").read_text()
+        assert "of 6 orders sent 3 are issued, 2 are pending, 1 is not known to the CA." in page
+
+
+async def test_asked_again_the_newer_answer_stands(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        ca.world.add(WorldOrder(1))
+        desk.write("orders.csv", "order_id\n1\n")
+        await desk.run("send", "orders.csv")
+        run = desk.summary()["run_id"]
+        for status in ("pending", "issued"):
+            ca.world.orders[1].status = status
+            told = json.loads((await desk.run("verify", run, "--format", "json")).out)
+            assert told["statuses"] == {status: 1}
+            assert told["orders"] == 1
+
+
+async def test_a_run_that_has_sent_nothing_costs_no_request_and_an_unknown_one_is_named(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
+        desk.write("orders.csv", "order_id\n1\n")
+        await desk.run("send", "orders.csv")
+        run = desk.summary()["run_id"]
+        told = await desk.run("verify", run)
+        assert (told.code, told.out) == (0, f"Run {run} has sent no order.\n")
+        assert ca.books.reads == 0
+        unknown = await desk.run("verify", "20200101-000000-beef")
+        assert unknown.code == 1
+        assert "no run '20200101-000000-beef'" in unknown.err
+
+
+async def test_it_keeps_the_windows_with_what_was_sent(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, windows=(Window(5, 1.0),)) as (desk, ca):
+        numbers = desk.write_list(8)
+        for number in numbers:
+            ca.world.add(WorldOrder(int(number)))
+        await desk.run("send", "orders.csv")
+        assert (await desk.run("verify", desk.summary()["run_id"])).code == 0
+        assert (ca.books.mails, ca.books.reads) == (8, 8)
+        assert all(log.refused == 0 for log in ca.books.windows)
