@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
@@ -104,6 +104,10 @@ class Simulator:
         if not self._origin:
             raise RuntimeError("the simulator has no address before it is entered")
         return self._origin
+
+    def fail(self, faults: Mapping[FaultName, float]) -> None:
+        """Fail another share of requests from now on."""
+        self._fates = Fates(replace(self.settings, faults=faults))
 
     async def __aenter__(self) -> Self:
         # localhost may stand for two addresses, and port 0 for a port of each.
