@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batch_resend.census import Census, nothing_to_mail
+from batch_resend.errors import CallRefused
 from batch_resend.intake import RecordSource
 from batch_resend.journal import Mailed
 from batch_resend.model import ListedOrder, Row
@@ -81,7 +82,12 @@ async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now:
 
 async def _told(census: Census, order: ListedOrder) -> ListedOrder:
     """Return an order with how it is validated, asking where the list does not tell."""
-    return order if order.dcv_method is not None else await census.order(order.order_id)
+    if order.dcv_method is not None:
+        return order
+    try:
+        return await census.order(order.order_id)
+    except CallRefused:
+        return order  # what the CA says of the order it will say of the mail, for the report
 
 
 def _age_key(order: ListedOrder) -> tuple[float, int]:

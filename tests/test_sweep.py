@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from batch_resend.census import WAITING, Census
+from batch_resend.errors import CallRefused
 from batch_resend.journal import Mailed
 from batch_resend.model import ListedOrder
 from batch_resend.sweep import Rules, Swept, sweep
@@ -33,6 +34,8 @@ class Listed(Census):
 
     async def order(self, order_id: str) -> ListedOrder:
         self.asked.append(order_id)
+        if order_id not in self._told:
+            raise CallRefused("the CA refuses it: 404, not_found|order")
         return self._told[order_id]
 
 
@@ -118,3 +121,9 @@ async def test_orders_that_are_not_wanted_are_not_counted_but_known_to_wait() ->
     found = await swept(WAITS, other, rules=replace(RULES, is_wanted=lambda o: o.product is None))
     assert (found.waiting, [order.order_id for order in found.due]) == (1, ["1"])
     assert found.numbers == {"1", "2"}
+
+
+async def test_one_order_that_cannot_be_asked_about_keeps_no_other_from_its_mail() -> None:
+    lacking = [replace(WAITS, order_id=str(n), dcv_method=None) for n in (1, 2)]
+    found = await sweep(Listed(lacking, [replace(WAITS, order_id="2")]), {}, RULES, NOW)
+    assert [order.order_id for order in found.due] == ["1", "2"], "what is wrong, its mail will say"

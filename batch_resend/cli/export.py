@@ -27,6 +27,7 @@ from batch_resend.cli.options import (
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
+from batch_resend.errors import CallRefused
 from batch_resend.model import ListedOrder
 from batch_resend.report import defused, whole_file
 
@@ -127,7 +128,10 @@ async def _chosen(
         if older_than and order.created_at is not None and now - order.created_at < older_than:
             continue
         if options["details"] and (order.dcv_method is None or not order.domains):
-            yield _completed(order, await census.order(order.order_id))
+            try:
+                yield _completed(order, await census.order(order.order_id))
+            except CallRefused:  # it is gone since it was listed, or not for this key to see
+                yield order
         else:
             yield order
 
