@@ -129,13 +129,11 @@ def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
     """Return why nothing is to be sent, so many rows being rejected."""
     rejected, read = plan.rows[RowStatus.REJECTED], sum(plan.rows.values())
     if manner.strict and rejected:
-        return f"--strict: {rejected:,} rows were rejected; nothing was sent"
+        rows = "row was" if rejected == 1 else "rows were"
+        return f"--strict: {rejected:,} {rows} rejected"
     limit = manner.max_rejected
     if limit is not None and limit.is_exceeded(rejected, read):
-        return (
-            f"{rejected:,} of {read:,} rows were rejected, more than --max-rejected "
-            f"{limit.text}; nothing was sent"
-        )
+        return f"{rejected:,} of {read:,} rows were rejected, more than --max-rejected {limit.text}"
     return None
 
 

@@ -136,7 +136,7 @@ async def test_strict_sends_nothing_when_a_row_is_rejected(tmp_path: Path) -> No
         assert ended.code == 3
         assert ca.books.requests == 0
         assert desk.summary()["orders"]["not_attempted"] == 1
-        assert "--strict: 1 rows were rejected; nothing was sent" in ended.out
+        assert "Nothing was sent: --strict: 1 row was rejected." in ended.out
 
         desk.write("list.csv", "order_id\n1\n")
         assert (await desk.run("send", "--strict", "list.csv", "--report-dir", "r")).code == 0
