@@ -30,10 +30,8 @@ demo: $(READY)
 	@$(BIN)/batch-resend simulate --latency 10-100ms --unknown 100200305 \
 		-- $(BIN)/batch-resend send samples/orders.csv || test $$? -eq 3
 
-# One process more than there are cores: many tests wait for a command, or for a pause to end.
 test: $(READY)
-	$(BIN)/python -m pytest --dist worksteal --cov --cov-report term \
-		--numprocesses $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report term
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench.memory
