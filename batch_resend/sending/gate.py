@@ -127,7 +127,7 @@ class Gate:
             return Advice.STOP
         is_current = passage.epoch == self._epoch
         if verdict.ruling in (Ruling.ACCEPTED, Ruling.REFUSED):
-            return self._answered(passage, verdict, is_current=is_current)
+            return self._answered(verdict, is_current=is_current)
         if verdict.ruling is Ruling.RATE_LIMITED:
             if is_current:
                 return self._pause("the CA asks for fewer requests", verdict)
@@ -171,17 +171,15 @@ class Gate:
             FaultKind.TLS_REFUSED,
         )
 
-    def _answered(self, passage: Passage, verdict: Verdict, *, is_current: bool) -> Advice:
+    def _answered(self, verdict: Verdict, *, is_current: bool) -> Advice:
         if verdict.http_status == 403 and not self._accepted_any:
             self._denials += 1
             return Advice.STOP if self._denials >= DENIALS else Advice.COUNT
         self._denials = 0
         self._accepted_any |= verdict.ruling is Ruling.ACCEPTED
-        # What had left before the trouble began says nothing of it, as its failure would not.
-        if passage.left_at >= self._first_failed_at:
-            self._failures = 0
-            self._in_trouble.clear()
-            self._last_good_at = anyio.current_time()
+        self._failures = 0
+        self._in_trouble.clear()
+        self._last_good_at = anyio.current_time()
         if is_current and self.flow is not Flow.FLOWING:
             if self.flow is Flow.PAUSED:
                 log.info("the CA takes requests again: going on")

@@ -54,28 +54,6 @@ async def test_what_fails_together_counts_once() -> None:
     assert await door.go(50, "503") is Advice.AGAIN
 
 
-async def test_a_success_of_what_had_left_before_the_trouble_does_not_begin_the_count_anew() -> (
-    None
-):
-    door = await flowing()
-
-    async def slowly_answered() -> None:
-        await door.all_go([(order, "204", 2.5) for order in range(100, 107)])
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(slowly_answered)
-        await anyio.sleep(1)
-        assert await door.go(1, "503") is Advice.COUNT
-        assert await door.go(2, "503") is Advice.COUNT
-        await anyio.sleep(2)  # meanwhile all of those are answered
-        assert [await door.go(order, "503") for order in (3, 4, 5)] == [
-            Advice.COUNT,
-            Advice.COUNT,
-            Advice.AGAIN,
-        ]
-    assert door.gate.flow is Flow.PAUSED
-
-
 async def test_the_breaker_opens_while_the_run_has_not_yet_opened() -> None:
     door = closed()
     assert await told(door, "503 503 503 503 503 204") == [
