@@ -16,7 +16,7 @@ from batch_resend.batch import Batch, Sending
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.logs import set_up_logs, told_of_run
-from batch_resend.cli.options import same_options
+from batch_resend.cli.options import next_flags
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
@@ -51,7 +51,7 @@ def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
         quiet=options["quiet"],
         strict=options.get("strict", False),
         max_rejected=options.get("max_rejected"),
-        presentation=Presentation(same_options(context), redact=options["redact"]),
+        presentation=Presentation(next_flags(context), redact=options["redact"]),
     )
 
 

@@ -12,6 +12,7 @@ from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
     journal_option,
+    next_flags,
     redact_option,
     report_dir_option,
     run_argument,
@@ -24,12 +25,14 @@ from batch_resend.intake import order_number
 from batch_resend.journal import Event, Reason, held_by, read_journal
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.report import (
+    NextFlags,
     Presentation,
     Summary,
     in_words,
     make_summary,
     write_report,
 )
+from batch_resend.settings import InDoubt, Region
 
 _COUNTS = ("total", *OrderStatus)
 _RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
@@ -241,16 +244,28 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @journal_option
 @report_dir_option
 @redact_option
-def report(run_id: str, journal: Path, report_dir: Path | None, redact: bool) -> int:
+@click.pass_context
+def report(
+    context: click.Context, /, run_id: str, journal: Path, report_dir: Path | None, redact: bool
+) -> int:
     """Write a run's report again, from the journal alone."""
     folder = report_dir or Path("reports") / run_id
 
-    async def written() -> tuple[Summary, list[Reason]]:
+    async def written() -> tuple[Presentation, Summary, list[Reason]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            summary = await write_report(reader, run, folder, Presentation(redact=redact))
-            return summary, await reader.reasons(run, REASONS_SHOWN + 2)
+            presentation = Presentation(_flags_of(context, run), redact=redact)
+            summary = await write_report(reader, run, folder, presentation)
+            return presentation, summary, await reader.reasons(run, REASONS_SHOWN + 2)
 
-    summary, reasons = anyio.run(written)
-    show_summary(summary, reasons, folder, "")
+    presentation, summary, reasons = anyio.run(written)
+    show_summary(summary, reasons, folder, presentation.flags)
     return ExitCode.ALL_WELL
+
+
+def _flags_of(context: click.Context, run: Run) -> NextFlags:
+    """Return what the next commands need: of this command line, and of what the run was told."""
+    flags = next_flags(context)
+    elsewhere = "" if run.base_url == Region.US.base_url else f" --base-url {run.base_url}"
+    hold = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
+    return NextFlags(f"{flags.send}{elsewhere}", flags.resume, hold)

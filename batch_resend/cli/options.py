@@ -18,6 +18,7 @@ from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.values import DURATION, MappingType, ShareType
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
+from batch_resend.report import NextFlags
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
     InDoubt,
@@ -343,18 +344,29 @@ def settings_of(options: dict[str, Any], base_url: str | None = None) -> Setting
     )
 
 
-_CARRIED_ON = (
-    "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "mapping",
-    "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
+_ABOUT_THE_CA = (
+    "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
+    "again", "redact",
+)  # fmt: skip
+_ABOUT_LISTS = (
+    "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
 )  # fmt: skip
 
 
-def same_options(context: click.Context) -> str:
-    """Return the flags of this command line that a next command needs as well."""
+def next_flags(context: click.Context) -> NextFlags:
+    """Return the flags of this command line that the next commands need as well."""
+    return NextFlags(
+        send=_flags(context, (*_ABOUT_THE_CA, *_ABOUT_LISTS)),
+        resume=_flags(context, _ABOUT_THE_CA),
+        in_doubt=_flags(context, ("in_doubt",)),
+    )
+
+
+def _flags(context: click.Context, names: Sequence[str]) -> str:
     words: list[str] = []
     for param in context.command.params:
         given = context.get_parameter_source(param.name or "")
-        if param.name not in _CARRIED_ON or given is not click.core.ParameterSource.COMMANDLINE:
+        if param.name not in names or given is not click.core.ParameterSource.COMMANDLINE:
             continue
         value = context.params[param.name]
         if value is True:

@@ -11,13 +11,15 @@ from batch_resend.durations import format_duration
 from batch_resend.explanations import explain
 from batch_resend.journal import Reason
 from batch_resend.model import OrderStatus
-from batch_resend.report import BackPressure, Summary, headline, in_words, next_steps
+from batch_resend.report import BackPressure, NextFlags, Summary, headline, in_words, next_steps
 
 REASONS_SHOWN = 5  # for which orders were not sent
 
 
-def show_summary(summary: Summary, reasons: Sequence[Reason], folder: Path, flags: str) -> None:
-    """Print a run in a few lines, and the next command. `flags`: those it needs as well."""
+def show_summary(
+    summary: Summary, reasons: Sequence[Reason], folder: Path, flags: NextFlags
+) -> None:
+    """Print a run in a few lines, and the next commands."""
     show_counts(summary)
     show_lines(list(_why_not_sent(reasons)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)

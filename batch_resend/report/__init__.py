@@ -1,6 +1,7 @@
 """Outcomes -> what a person reads. Knows the journal, and nothing of sending."""
 
 from batch_resend.report.conclusion import (
+    NextFlags,
     NextStep,
     Presentation,
     headline,
@@ -17,6 +18,7 @@ from batch_resend.report.tables import defused
 __all__ = [
     "BackPressure",
     "Kind",
+    "NextFlags",
     "NextStep",
     "Presentation",
     "Preview",

@@ -19,10 +19,22 @@ STATUS_MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
+class NextFlags:
+    """What of a run's command line the next ones need as well; each with a blank in front."""
+
+    send: str = ""
+    resume: str = ""  # which reads no list, and has no option for one
+    in_doubt: str = ""  # the policy, where it was named: what is held must stay so
+
+
+NO_FLAGS = NextFlags()
+
+
+@dataclass(frozen=True, slots=True)
 class Presentation:
     """How a report speaks to whom."""
 
-    flags: str = ""  # of the run's command line, that a next command needs as well
+    flags: NextFlags = NO_FLAGS
     redact: bool = False  # mask e-mail addresses
 
 
@@ -63,10 +75,10 @@ def headline(summary: Summary) -> str:
     return f"{told}; {', '.join(others)}" if others else told
 
 
-def next_steps(summary: Summary, folder: Path, flags: str = "") -> list[NextStep]:
-    """Return what to do after a run. `flags`: those of its command line that a next one needs."""
+def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> list[NextStep]:
+    """Return what to do after a run."""
     orders, rejected = summary.orders, summary.rows.rejected
-    unsent = f"batch-resend send {shlex.quote(str(folder / 'unsent.csv'))}{flags}"
+    unsent = f"batch-resend send {shlex.quote(str(folder / 'unsent.csv'))}{flags.send}"
     steps: list[NextStep] = []
     if summary.started_at is None:
         steps.append(
@@ -75,9 +87,12 @@ def next_steps(summary: Summary, folder: Path, flags: str = "") -> list[NextStep
             )
         )
     elif summary.state != "completed":
-        steps.append(NextStep("To go on:", f"batch-resend resume {summary.run_id}{flags}"))
+        going_on = f"batch-resend resume {summary.run_id}{flags.resume}{flags.in_doubt}"
+        steps.append(NextStep("To go on:", going_on))
     elif orders.failed or orders.not_attempted:
-        steps.append(NextStep("To send what is left:", unsent))
+        # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
+        policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt
+        steps.append(NextStep("To send what is left:", f"{unsent}{policy}"))
     if summary.state == "completed" and orders.in_doubt:
         steps.append(
             NextStep(

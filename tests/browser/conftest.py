@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from batch_resend.intake import ListSource
 from batch_resend.journal import Journal
 from batch_resend.model import Attempt, OrderStatus, Outcome, Pause, Ruling, RunState, Verdict
-from batch_resend.report import Presentation, Summary, write_report
+from batch_resend.report import NextFlags, Presentation, Summary, write_report
 from tests.journal.conftest import Clock, opened, pending
 from tests.report.carried import Report, plan_lists, write_list
 
@@ -121,7 +121,10 @@ async def _carry_out(journal: Journal, clock: Clock, folder: Path, orders: int) 
     await journal.finish(run, RunState.STOPPED, f"the CA said {HOSTILE}")
     ended = await journal.reader.run(run.id)
     summary = await write_report(
-        journal.reader, ended, folder / "report", Presentation(" --region eu")
+        journal.reader,
+        ended,
+        folder / "report",
+        Presentation(NextFlags(" --region eu", " --region eu")),
     )
     return Made(Report(folder / "report"), summary)
 

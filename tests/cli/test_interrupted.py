@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import shlex
 import signal
 from collections import Counter
 from pathlib import Path
@@ -179,3 +180,22 @@ async def test_the_windows_hold_across_a_kill(tmp_path: Path) -> None:
         assert ca.books.windows[0].refused == 0
         assert ca.books.windows[0].peak <= 40
         assert len(ca.books.mails_per_order) >= len(numbers) - 32
+
+
+async def test_the_printed_resume_mails_nothing_again_that_was_held_for_a_person(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"drop": 0.4}, seed=3) as (desk, ca):
+        desk.write("orders.csv", "Nr\n" + "\n".join(map(str, range(1, 41))) + "\n")
+        process = await desk.start(
+            "send", "orders.csv", "--map", "order_id=Nr", "--in-doubt", "hold", "--limit", "10/1s"
+        )
+        await until(lambda: ca.books.requests >= 20)
+        process.send_signal(signal.SIGINT)
+        stopped = await ended(process)
+        assert desk.summary()["orders"]["in_doubt"] > 0
+        printed = stopped.out.partition("To go on:\n  batch-resend ")[2].splitlines()[0]
+        resumed = await desk.run(*shlex.split(printed), "--report-dir", "again")
+        assert resumed.code == 3, resumed.err
+        assert set(ca.books.mails_per_order.values()) == {1}
+        assert len(ca.books.mails_per_order) == 40

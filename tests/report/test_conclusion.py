@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.report import Summary, headline, next_steps
+from batch_resend.report import NextFlags, Summary, headline, next_steps
 
 FOLDER = Path("reports/RUN")
 
@@ -105,7 +105,7 @@ SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
     ],
 )
 def test_the_next_command_is_the_one_that_is_left_to_do(run: Summary, commands: list[str]) -> None:
-    steps = next_steps(run, FOLDER, " --region eu")
+    steps = next_steps(run, FOLDER, NextFlags(" --region eu", " --region eu"))
     assert [step.command for step in steps if step.command] == commands
 
 
@@ -121,3 +121,12 @@ def test_whatever_is_not_well_has_a_step_that_counts_it() -> None:
 def test_a_folder_with_a_blank_is_quoted_in_the_command() -> None:
     (step,) = next_steps(summary(failed=1), Path("last night"))
     assert step.command == "batch-resend send 'last night/unsent.csv'"
+
+
+def test_what_is_in_doubt_is_mailed_again_only_by_the_step_that_says_so() -> None:
+    flags = NextFlags(" --map order_id=N", " --limit 4/1s", " --in-doubt hold")
+    left, again = next_steps(summary(failed=1, in_doubt=1), FOLDER)[:2]
+    assert (left.command or "").endswith("unsent.csv --in-doubt hold")
+    assert (again.command or "").endswith("unsent.csv --in-doubt retry")
+    (go_on,) = next_steps(summary(state="interrupted", in_doubt=2), FOLDER, flags)
+    assert go_on.command == "batch-resend resume RUN --limit 4/1s --in-doubt hold"
