@@ -11,6 +11,8 @@ from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.errors import BatchResendError
 
+START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has ended
+
 log = logging.getLogger(__name__)
 
 
@@ -28,15 +30,26 @@ def run_with_alarm(work: Callable[[Interruption], Awaitable[Ending]], alarm: Ala
                 except Exception as error:
                     errors.append(error)
                     endings.append(_failed(error))
+                # Who has not heard of the start by then is told of the end alone.
+                tasks.cancel_scope.deadline = anyio.current_time() + START_GRACE_S
         finally:
             ending = endings[0] if endings else _cut_short(interruption)
-            with anyio.CancelScope(shield=True), interruption.leads_to(lambda _: "Telling of it"):
+            with (
+                anyio.CancelScope(shield=True) as telling,
+                interruption.leads_to(lambda _: _cut(telling)),
+            ):
                 await _tell(lambda: alarm.ended(ending))
         if errors:
             raise errors[0]
         return ending.code
 
     return run_interruptibly(told)
+
+
+def _cut(telling: anyio.CancelScope) -> str:
+    """End a telling that takes long; the command's own ending stands."""
+    telling.cancel()
+    return "Telling nobody any more"
 
 
 async def _tell(tell: Callable[[], Awaitable[None]]) -> None:
