@@ -72,7 +72,7 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
             say(f"Asking the CA about {plan.to_send:,} orders")
         plan = await batch.preflight(plan)
     if not manner.quiet:
-        await _show_plan(batch, plan)
+        await _show_plan(batch, plan, redact=manner.presentation.redact)
     if reason := _hold_back_reason(plan, manner):
         await batch.decline(plan, reason)
         ending = await _report(batch, plan, manner, interruption)
@@ -117,12 +117,12 @@ def _stop(sending: Sending, signal_name: str) -> str:
     return f"Stopping: waiting for {sending.progress.in_flight} requests in flight"
 
 
-async def _show_plan(batch: Batch, plan: Plan) -> None:
+async def _show_plan(batch: Batch, plan: Plan, *, redact: bool) -> None:
     limits = [str(window) for window in batch.settings.windows]
     preview = await make_preview(plan, batch.reader, limits, shown=BEFORE_SENDING.first)
     if plan.taken_up:
         click.echo(f"Run {plan.run.id} did not finish and goes on.", err=True)
-    show_plan(preview, sys.stderr, BEFORE_SENDING)
+    show_plan(preview, sys.stderr, BEFORE_SENDING, redact=redact)
 
 
 def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:

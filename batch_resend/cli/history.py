@@ -235,7 +235,7 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @click.command(
     cls=ManualCommand,
     examples={
-        "For others, without addresses": "batch-resend report --redact --report-dir for-the-boss "
+        "With a page without addresses (the tables keep them)": "batch-resend report --redact "
         "20261123-211952-753e",
     },
     see_also=("show",),
@@ -260,6 +260,8 @@ def report(
 
     presentation, summary, reasons = anyio.run(written)
     show_summary(summary, reasons, folder, presentation.flags)
+    if redact:
+        click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
 
 

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from batch_resend.cli.terminal import show_lines, show_pairs
 from batch_resend.durations import format_duration
-from batch_resend.report import Kind, Preview
+from batch_resend.report import Kind, Preview, without_quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,13 @@ WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
 WHEN_CHECKING_CLOSELY = Closeness(10_000, "mend these first", "see to these first")
 
 
-def show_plan(preview: Preview, to: TextIO, closeness: Closeness) -> None:
-    """Print what a run is about to do."""
+def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: bool = False) -> None:
+    """Print what a run is about to do; with `redact`, without whatever a row says."""
     show_pairs("Plan", list(_pairs(preview)), to)
     rejected = _kinds("Rejected", "row", preview.rejected, closeness.other_rows)
     warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders)
-    show_lines([*rejected, *warnings], to)
+    hide = without_quotes if redact else str
+    show_lines([(indent, hide(text)) for indent, text in (*rejected, *warnings)], to)
 
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from batch_resend.report.conclusion import (
 )
 from batch_resend.report.files import whole_file
 from batch_resend.report.preview import Kind, Preview, make_preview
-from batch_resend.report.redaction import redacted
+from batch_resend.report.redaction import redacted, without_quotes
 from batch_resend.report.report import make_summary, prepare_report, write_report
 from batch_resend.report.summary import BackPressure, Summary
 from batch_resend.report.tables import defused
@@ -32,5 +32,6 @@ __all__ = [
     "prepare_report",
     "redacted",
     "whole_file",
+    "without_quotes",
     "write_report",
 ]

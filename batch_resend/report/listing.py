@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from batch_resend.journal import JournalReader
 from batch_resend.model import InputNote, OrderStatus, Result, Run
+from batch_resend.report.redaction import NOT_SHOWN, without_quotes
 from batch_resend.report.tables import as_text
 
 MOST_ORDERS = 5_000  # listed; the others are counted
@@ -50,10 +51,10 @@ async def list_orders(
 
 
 async def list_rejected(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote], *, redact: bool
 ) -> list[ListedRow]:
-    """Return the rejected rows, to a bound, as the lists had them."""
-    return await _bounded(_rejected(reader, run, inputs), MOST_REJECTED)
+    """Return the rejected rows, to a bound, as the lists had them; with `redact`, only why."""
+    return await _bounded(_rejected(reader, run, inputs, redact=redact), MOST_REJECTED)
 
 
 async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[Listed]:
@@ -90,15 +91,16 @@ async def _orders(
 
 
 async def _rejected(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote], *, redact: bool
 ) -> AsyncGenerator[ListedRow, None]:
     rows = reader.rejected_rows(run)
     async with aclosing(rows):
         async for row in rows:
-            text = as_text(row, inputs)
+            text = NOT_SHOWN if redact else as_text(row, inputs)
+            reason = without_quotes(row.reason or "") if redact else row.reason or ""
             if len(text) > MOST_OF_A_ROW:
                 text = f"{text[:MOST_OF_A_ROW]}..."
-            yield ListedRow(inputs[row.input_ordinal].name, row.line, row.reason or "", text)
+            yield ListedRow(inputs[row.input_ordinal].name, row.line, reason, text)
 
 
 def _order_not_sent(result: Result, sources: Sequence[str]) -> OrderNotSent:

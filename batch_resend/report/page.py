@@ -96,7 +96,7 @@ async def make_page(
             ],
             orders=await list_orders(reader, run, inputs),
             not_sent=summary.orders.total - summary.orders.sent,
-            rejected=await list_rejected(reader, run, inputs),
+            rejected=await list_rejected(reader, run, inputs, redact=presentation.redact),
             settings=_settings(run),
             folder=folder,
             version=__version__,

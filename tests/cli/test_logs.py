@@ -104,7 +104,8 @@ async def test_redacted_neither_log_nor_page_has_an_address(
         desk.write(
             "orders.csv",
             "order_id,domain,email\n1,a.example,jane.doe@a.example\n"
-            "x,a.example,john.roe@a.example\n2,a.example,jane.doe@a.example\n",
+            "x,a.example,john.roe@a.example\n3,a.example,john roe @a.example\n"
+            "2,a.example,jane.doe@a.example\n",
         )
         sent = await desk.run(
             "send", "orders.csv", "--redact", "-v", "--log-file", "resend.log",
@@ -114,7 +115,7 @@ async def test_redacted_neither_log_nor_page_has_an_address(
         assert ca.books.mails == 1
     log = (tmp_path / "resend.log").read_text()
     page = (desk.report() / "report.html").read_text()
-    for text in (log, page):
+    for text in (log, page, sent.err):
         assert "jane" not in text
         assert "john" not in text
     assert "***@a.example" in page

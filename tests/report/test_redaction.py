@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.report import redacted
+from batch_resend.report import redacted, without_quotes
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ from batch_resend.report import redacted
         ("<admin@example.com>", "<***@example.com>"),
         ('["1","a@b.example"]', '["1","***@b.example"]'),
         ("jürgen@müller.example", "***@müller.example"),
+        ("secret|name@a.example", "***@a.example"),
+        (f"{'s' * 200}@a.example", "***@a.example"),
         ("no address here", "no address here"),
         ("an @ alone", "an @ alone"),
     ],
@@ -32,3 +34,14 @@ def test_no_local_part_survives_whatever_stands_around_it(
 ) -> None:
     text = f"{before} {local}@example.com {after}"
     assert f"{local}@example.com" not in redacted(text)
+
+
+@pytest.mark.parametrize(
+    "mistyped",
+    ["secret @a.example", "secret@@a.example", "secret at a.example", "secret(at)a.example",
+     "secret\uff20a.example", "secret%40a.example", "o'secret @a.example", '"secret" @', "secret@"],
+)  # fmt: skip
+def test_of_what_a_message_quotes_nothing_is_left(mistyped: str) -> None:
+    told = without_quotes(f"the e-mail address {mistyped!r} has no @, in {mistyped!r} (column 'e')")
+    assert "secret" not in told
+    assert told.startswith("the e-mail address '***'")
