@@ -90,7 +90,7 @@ class Batch:
         if run.base_url != self.settings.base_url:
             raise UnknownRun(
                 f"run {run.id} is for {run.base_url}, not {self.settings.base_url}; "
-                f"give --base-url {run.base_url}"
+                f"give --base-url {run.base_url} (or, if that was wrong, send its list again)"
             )
         return await self._plan_of(run, taken_up=True)
 

@@ -270,4 +270,4 @@ def _flags_of(context: click.Context, run: Run) -> NextFlags:
     flags = next_flags(context)
     elsewhere = "" if run.base_url == Region.US.base_url else f" --base-url {run.base_url}"
     hold = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
-    return NextFlags(f"{flags.send}{elsewhere}", flags.resume, hold)
+    return NextFlags(f"{flags.send}{elsewhere}", flags.resume, hold, flags.watch)

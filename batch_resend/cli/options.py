@@ -354,11 +354,15 @@ _ABOUT_LISTS = (
 
 
 def next_flags(context: click.Context) -> NextFlags:
-    """Return the flags of this command line that the next commands need as well."""
+    """Return what this command was told, where the next commands need to be told it as well.
+
+    By the environment or the TOML file too: whoever reads a report may have neither.
+    """
     return NextFlags(
         send=_flags(context, (*_ABOUT_THE_CA, *_ABOUT_LISTS)),
-        resume=_flags(context, _ABOUT_THE_CA),
+        resume=_flags(context, (*_ABOUT_THE_CA, "report_dir")),
         in_doubt=_flags(context, ("in_doubt",)),
+        watch=_flags(context, ("journal",)),
     )
 
 
@@ -366,7 +370,7 @@ def _flags(context: click.Context, names: Sequence[str]) -> str:
     words: list[str] = []
     for param in context.command.params:
         given = context.get_parameter_source(param.name or "")
-        if param.name not in names or given is not click.core.ParameterSource.COMMANDLINE:
+        if param.name not in names or given in (None, click.core.ParameterSource.DEFAULT):
             continue
         value = context.params[param.name]
         if value is True:

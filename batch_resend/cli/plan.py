@@ -52,6 +52,12 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
             "in doubt",
             f"{preview.held:,} may have been mailed before; --in-doubt retry sends them again",
         )
+    if preview.second_mails:
+        yield (
+            "in doubt",
+            f"{preview.second_mails:,} of those to send may have been mailed before; "
+            "--in-doubt hold leaves them to you",
+        )
     if preview.recipients:
         shown = [f"{one.text} {one.count:,}" for one in preview.recipients]
         if others := preview.recipient_domains - len(shown):

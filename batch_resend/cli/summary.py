@@ -62,7 +62,8 @@ def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
         yield 0, "Not sent, and why"
     for reason in told[:REASONS_SHOWN]:
         answer = " ".join(str(word) for word in (reason.http_status, reason.error_code) if word)
-        said = ", ".join(text for text in (answer, reason.message) if text)
+        message = f"such as: {reason.message}" if reason.messages > 1 else reason.message
+        said = ", ".join(text for text in (answer, message) if text)
         yield 2, f"{reason.orders:,} {in_words(reason.status)}: {said or 'no answer'}"
         if known := explain(reason.http_status, reason.error_code):
             yield 4, f"{known.meaning} {known.remedy}"

@@ -10,7 +10,7 @@ from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
 from batch_resend.journal.standing import RATE_OVER_S, Standing
-from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason
+from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason, Spell
 
 __all__ = [
     "RATE_OVER_S",
@@ -25,6 +25,7 @@ __all__ = [
     "ReadRecorder",
     "Reason",
     "Recorder",
+    "Spell",
     "Staging",
     "Standing",
     "held_by",

@@ -175,7 +175,7 @@ class Journal:
             "new_limits": _limits_text(windows),
             "new_settings": json.dumps(settings or {}),
         }
-        start = self._new_start(run.number)
+        start = self._new_start(run.number, _limits_text(windows))
         async with self._writer.transaction() as connection:
             await connection.execute(_START, started)
             number = (await connection.execute(_ADD_START, start)).scalar_one()
@@ -185,15 +185,16 @@ class Journal:
     async def start_reading(self, base_url: str) -> ReadRecorder:
         """Begin to read of a CA: return what its requests are recorded with."""
         async with self._writer.transaction() as connection:
-            found = await connection.execute(_ADD_START, self._new_start(0))
+            found = await connection.execute(_ADD_START, self._new_start(0, None))
             return ReadRecorder(self._writer, found.scalar_one(), base_url)
 
-    def _new_start(self, run: int) -> dict[str, object]:
+    def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
         return {
             "run": run,
             "boot": self._clock.boot,
             "offset_s": self._clock.offset_s,
             "began_at": self._clock(),
+            "limits": limits,
         }
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, desc, distinct, func, select, true
 
 from batch_resend.journal.planning import decode_entries
-from batch_resend.journal.results import REJECTED_ROWS, ResultReader, row_result
+from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
 from batch_resend.journal.schema import outcomes, requests, rows
 from batch_resend.model import Note, Order, OrderStatus, Problem, RowResult, RowStatus, Run
 
@@ -58,7 +58,7 @@ _COUNT_SKIPPED_BY_LISTS = (
 _COUNT_WITHOUT_ADDRESSES = (
     select(func.count())
     .select_from(requests)
-    .where(_OF_RUN, requests.c.entries == "", requests.c.skip.is_(None))
+    .where(_OF_RUN, requests.c.entries == "", ~HAS_OUTCOME)
 )
 _ENTRY = func.json_each(func.nullif(requests.c.entries, "")).table_valued("value", name="entry")
 _EMAIL = func.json_extract(_ENTRY.c.value, "$[1]")
@@ -67,7 +67,7 @@ _BY_MAIL_DOMAIN = (
     select(_MAIL_DOMAIN.label("domain"), func.count().label("mails"))
     .select_from(requests)
     .join(_ENTRY, true())
-    .where(_OF_RUN, requests.c.skip.is_(None))
+    .where(_OF_RUN, ~HAS_OUTCOME)
     .group_by(_MAIL_DOMAIN)
     .subquery("by_mail_domain")
 )
@@ -139,11 +139,11 @@ class PlanReader(ResultReader):
         return int((await self._all(_COUNT_SKIPPED_BY_LISTS, of_run=run.number))[0][0])
 
     async def count_without_addresses(self, run: Run) -> int:
-        """Return how many requests leave it to the CA whom to mail."""
+        """Return how many requests to send leave it to the CA whom to mail."""
         return int((await self._all(_COUNT_WITHOUT_ADDRESSES, of_run=run.number))[0][0])
 
     async def recipients(self, run: Run, limit: int) -> list[tuple[str, int]]:
-        """Return at which domains the addresses are, and how many mails each gets."""
+        """Return at which domains the addresses are, and how many mails each is to get."""
         found = await self._all(_RECIPIENTS.limit(limit), of_run=run.number)
         return [(domain, count) for domain, count in found]
 

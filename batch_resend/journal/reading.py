@@ -12,11 +12,11 @@ from batch_resend.journal.history import HistoryReader
 from batch_resend.journal.mails import MailsReader
 from batch_resend.journal.planning import decode_entries
 from batch_resend.journal.preview import PlanReader
+from batch_resend.journal.results import HAS_OUTCOME
 from batch_resend.journal.schema import (
     SHIFT_S,
     Record,
     attempts,
-    outcomes,
     reads,
     requests,
     runs,
@@ -44,9 +44,6 @@ _UNFINISHED_OF_PLAN = _UNFINISHED_NEWEST.where(
 
 # --- what is left to send -------------------------------------------------------------------
 
-HAS_OUTCOME = exists().where(
-    outcomes.c.run == requests.c.run, outcomes.c.request == requests.c.number
-)
 _OWN_ATTEMPTS = (attempts.c.run == requests.c.run, attempts.c.request == requests.c.number)
 _PENDING_PAGE = (
     select(
@@ -70,6 +67,10 @@ _COUNT_PENDING = (
     .select_from(requests)
     .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME)
 )
+MAY_HAVE_ARRIVED = requests.c.doubted_before | exists().where(
+    *_OWN_ATTEMPTS, attempts.c.ruling == Ruling.IN_DOUBT
+)
+_COUNT_SECOND_MAILS = _COUNT_PENDING.where(MAY_HAVE_ARRIVED)
 _BY_OUR_CLOCK = attempts.c.ended_at + SHIFT_S
 _NOW: BindParameter[float] = bindparam("now")
 _NOT_AFTER_NOW = case((_BY_OUR_CLOCK < _NOW, _BY_OUR_CLOCK), else_=_NOW)
@@ -128,6 +129,10 @@ class JournalReader(
     async def count_pending(self, run: Run) -> int:
         """Return how many orders of a run have no outcome yet."""
         return int((await self._all(_COUNT_PENDING, of_run=run.number))[0][0])
+
+    async def count_second_mails(self, run: Run) -> int:
+        """Return how many of these may have been mailed before, no answer having come."""
+        return int((await self._all(_COUNT_SECOND_MAILS, of_run=run.number))[0][0])
 
     async def pending(self, run: Run) -> AsyncIterator[PlannedOrder]:
         """Yield the orders of a run that have no outcome yet, in the list's order.

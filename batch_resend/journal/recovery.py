@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.schema import (
@@ -48,11 +48,14 @@ _END_CUT_OFF_READS = (
     .where(reads.c.ended_at.is_(None))
     .values(ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_READING, 0.0))
 )
+_END_OF_ITS_RUN = select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
 _END_CUT_OFF_PAUSES = (
     update(pauses)
     .where(pauses.c.ended_at.is_(None))
-    .values(
-        ended_at=select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
+    .values(  # no earlier than it began: that was a sign of life too
+        ended_at=case(
+            (pauses.c.began_at < _END_OF_ITS_RUN, _END_OF_ITS_RUN), else_=pauses.c.began_at
+        )
     )
 )
 _NEVER_STARTED = select(runs.c.number).where(

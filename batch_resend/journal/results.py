@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from sqlalchemy import Executable, RowMapping, and_, bindparam, case, func, select
+from sqlalchemy import Executable, RowMapping, and_, bindparam, case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.database import journal_errors
@@ -34,6 +34,9 @@ from batch_resend.model import (
     Tally,
 )
 
+HAS_OUTCOME = exists().where(
+    outcomes.c.run == requests.c.run, outcomes.c.request == requests.c.number
+)
 _STREAMED = {"yield_per": 5_000}
 
 Found = TypeVar("Found")

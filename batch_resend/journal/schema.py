@@ -32,7 +32,7 @@ from sqlalchemy import (
     case,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -117,6 +117,7 @@ starts = Table(  # a process that began to send a run, or went on with it; or to
     Column("boot", Text, nullable=False),  # names the start of the machine
     Column("offset_s", Float, nullable=False),  # its clock, less the steady time of that machine
     Column("began_at", Float, nullable=False),
+    Column("limits", Text),  # as in runs: each start may have others
 )
 
 # By how much later our clock would have said what the clock of a start said. Of two clocks that
@@ -242,5 +243,9 @@ UPGRADES = {
         "WITHOUT ROWID",
         "CREATE TABLE pruned_mails (number INTEGER PRIMARY KEY, base_url TEXT NOT NULL, "
         "order_id TEXT NOT NULL, mails INTEGER NOT NULL, last_at FLOAT)",
+    ),
+    5: (
+        "ALTER TABLE starts ADD COLUMN limits TEXT",
+        "UPDATE starts SET limits = (SELECT limits FROM runs WHERE runs.number = starts.run)",
     ),
 }

@@ -6,7 +6,8 @@ from sqlalchemy import bindparam, delete, exists, func, insert, literal, select,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.durations import timestamp
-from batch_resend.journal.reading import HAS_OUTCOME
+from batch_resend.journal.reading import MAY_HAVE_ARRIVED
+from batch_resend.journal.results import HAS_OUTCOME
 from batch_resend.journal.schema import (
     SHIFT_S,
     attempts,
@@ -25,11 +26,6 @@ _BY_ANOTHER_RUN_SINCE = (
     attempts.c.run != requests.c.run,
     starts.c.number == attempts.c.start,
     attempts.c.ended_at >= bindparam("since") - SHIFT_S,
-)
-_OWN_DOUBT = exists().where(
-    attempts.c.run == requests.c.run,
-    attempts.c.request == requests.c.number,
-    attempts.c.ruling == Ruling.IN_DOUBT,
 )
 _OTHERS_DOUBT = exists().where(*_BY_ANOTHER_RUN_SINCE, attempts.c.ruling == Ruling.IN_DOUBT)
 # Only ever noted, never taken back: what this run sends meanwhile is a possible duplicate for good.
@@ -80,7 +76,7 @@ _HOLD_DOUBTS = insert(outcomes).from_select(
         requests.c.number,
         literal(OrderStatus.IN_DOUBT.value),
         literal("an earlier attempt may have reached the CA; held for a person to decide"),
-    ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before | _OWN_DOUBT),
+    ).where(_OF_RUN, ~HAS_OUTCOME, MAY_HAVE_ARRIVED),
 )
 
 

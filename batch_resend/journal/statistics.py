@@ -15,23 +15,39 @@ from batch_resend.journal.results import (
     ResultReader,
     row_result,
 )
-from batch_resend.journal.schema import attempts, pauses
+from batch_resend.journal.schema import attempts, pauses, runs, starts
 from batch_resend.model import OrderStatus, RowResult, Run
 
 SETTLED_WELL = (OrderStatus.SENT, OrderStatus.SKIPPED)
 
 _OF_RUN = attempts.c.run == bindparam("of_run")
-_SPAN = select(
-    func.min(attempts.c.begun_at).label("first_at"),
-    func.max(func.coalesce(attempts.c.ended_at, attempts.c.begun_at)).label("last_at"),
-).where(_OF_RUN)
+# What was cut off ends, for the windows' sake, when that was found: for its run it was over before.
+_SEEN_AT = case(
+    (attempts.c.http_status.is_not(None), attempts.c.ended_at), else_=attempts.c.begun_at
+)
+_SPELLS = (
+    select(
+        attempts.c.start,
+        func.min(attempts.c.begun_at).label("from_at"),
+        func.max(_SEEN_AT).label("to_at"),
+        func.coalesce(starts.c.limits, runs.c.limits).label("limits"),
+    )
+    .select_from(
+        attempts.join(runs, runs.c.number == attempts.c.run).outerjoin(
+            starts, starts.c.number == attempts.c.start
+        )
+    )
+    .where(_OF_RUN)
+    .group_by(attempts.c.start)
+    .order_by("from_at")
+)
 _STEP = cast(
     (attempts.c.begun_at - bindparam("from_at", type_=Float)) / bindparam("step_s", type_=Float),
     Integer,
 )
 _COUNT_BY_STEP = (
     select(_STEP.label("step"), func.count().label("made"))
-    .where(_OF_RUN)
+    .where(_OF_RUN, attempts.c.start == bindparam("of_start"))
     .group_by("step")
     .order_by("step")
 )
@@ -47,6 +63,7 @@ _REASONS = (
         RESULTS.c.http_status,
         RESULTS.c.error_code,
         func.min(RESULTS.c.error_message).label("message"),
+        func.count(RESULTS.c.error_message.distinct()).label("messages"),
         func.count().label("orders"),
     )
     .where(_NOT_SENT)
@@ -69,11 +86,21 @@ class AnswerTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class Spell:
+    """A time in which a run was at work, from the first sign of it to the last: a start of it."""
+
+    start: int
+    from_at: float
+    to_at: float
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PauseNote:
     """A pause of a run. Its end is that of the run where nothing else is known."""
 
     began_at: float
-    ended_at: float | None
+    ended_at: float | None  # when it began: it was cut off, nobody knows when
     until_at: float | None
     reason: str
     share: float
@@ -87,20 +114,30 @@ class Reason:
     http_status: int | None
     error_code: str | None
     message: str | None
+    messages: int  # different ones; that one is the first in the alphabet
     orders: int
 
 
 class StatisticsReader(ResultReader):
     """Reads what is told of a whole run."""
 
-    async def span(self, run: Run) -> tuple[float, float] | None:
-        """Return when the first attempt began and the last one ended; None without attempts."""
-        (found,) = await self._all(_SPAN, of_run=run.number)
-        return None if found.first_at is None else (found.first_at, found.last_at)
+    async def spells(self, run: Run) -> list[Spell]:
+        """Return when the run was at work: from when to when each start of it made requests."""
+        found = await self._all(_SPELLS, of_run=run.number)
+        return [
+            Spell(record.start, record.from_at, record.to_at, tuple(record.limits.split()))
+            for record in found
+        ]
 
-    async def pace(self, run: Run, from_at: float, step_s: float) -> list[tuple[int, int]]:
-        """Return how many attempts began in which step of time, those with none left out."""
-        found = await self._all(_COUNT_BY_STEP, of_run=run.number, from_at=from_at, step_s=step_s)
+    async def pace(self, run: Run, spell: Spell, step_s: float) -> list[tuple[int, int]]:
+        """Return how many attempts began in which step of a spell, those with none left out."""
+        found = await self._all(
+            _COUNT_BY_STEP,
+            of_run=run.number,
+            of_start=spell.start,
+            from_at=spell.from_at,
+            step_s=step_s,
+        )
         return [(record.step, record.made) for record in found]
 
     async def answer_times(self, run: Run, bounds_s: Sequence[float]) -> AnswerTimes | None:
@@ -148,6 +185,7 @@ class StatisticsReader(ResultReader):
                 record.http_status,
                 record.error_code,
                 record.message,
+                record.messages,
                 record.orders,
             )
             for record in await self._all(_REASONS.limit(limit), of_run=run.number)

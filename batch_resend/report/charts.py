@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 import pygal
 from markupsafe import Markup
 from pygal.etree import etree
+from pygal.style import Style
 
 from batch_resend.durations import format_duration
 from batch_resend.report.pace import Step
@@ -27,7 +28,10 @@ _COMMON: dict[str, Any] = {
     "disable_xml_declaration": True,
     "explicit_size": False,
     "show_legend": False,
-    "margin": 4,
+    "margin": 8,
+    # For the room that words take; how they look is the style sheet's.
+    "style": Style(label_font_size=13, title_font_size=13),
+    "value_formatter": lambda value: f"{value:,.10g}",
     "width": _WIDTH,
 }
 _MANY_S = 600.0  # beyond it, a time axis counts minutes
@@ -49,31 +53,34 @@ def outcome_chart(counts: Sequence[int], text: str) -> Markup:
     return _drawn(chart, "outcomes", text)
 
 
-def pace_chart(
-    steps: Sequence[Step], most: float | None, pauses: Sequence[tuple[float, float]], text: str
-) -> Markup:
-    """Return requests a minute over time, the most that the windows allow, and the pauses.
+def pace_chart(steps: Sequence[Step], pauses: Sequence[tuple[float, float]], text: str) -> Markup:
+    """Return requests a minute over the time at work, the most that was allowed, and the pauses.
 
-    `pauses`: from when to when, in seconds since the first request.
+    `pauses`: from when to when, in seconds at work.
     """
-    lasted_s = max(steps[-1].to_s, *(end for _, end in pauses), 1.0) if steps else 1.0
+    lasted_s = steps[-1].to_s
     unit_s = 60.0 if lasted_s > _MANY_S else 1.0
     chart = pygal.XY(
         **_COMMON,
         height=260,
         show_dots=False,
-        x_title="minutes" if unit_s > 1 else "seconds",
+        x_title="minutes at work" if unit_s > 1 else "seconds at work",
         y_title="requests a minute",
         include_x_axis=True,
         xrange=(0, lasted_s / unit_s),
     )
     outline: list[tuple[float, float]] = []
+    most: list[tuple[float, float | None]] = []  # None breaks the line: there is no limit there
     for step in steps:
-        height = step.per_minute
-        outline += [(step.from_s / unit_s, height), (step.to_s / unit_s, height)]
-    ends = (outline[0][0], outline[-1][0]) if outline else (0.0, 0.0)
-    chart.add("made", [(ends[0], 0.0), *outline, (ends[1], 0.0)], fill=True)
-    chart.add("most", [(0, most), (lasted_s / unit_s, most)] if most is not None else [])
+        sides = (step.from_s / unit_s, step.to_s / unit_s)
+        outline += [(side, step.per_minute) for side in sides]
+        most += [(side, step.most) for side in sides]
+    chart.add("made", [(0.0, 0.0), *outline, (lasted_s / unit_s, 0.0)], fill=True)
+    chart.add("most", most)
+    highest = max([step.per_minute for step in steps] + [step.most or 0.0 for step in steps])
+    begun = [step.from_s / unit_s for step in steps if step.is_first and step.from_s]
+    # One series for all starts: a line up and down again at each.
+    chart.add("begun", [at for x in begun for at in ((x, 0.0), (x, highest), (x, 0.0))])
     for begin, end in pauses:
         chart.add("paused", [(begin / unit_s, 0.0), (end / unit_s, 0.0)])
     return _drawn(chart, "pace", text)
@@ -81,7 +88,7 @@ def pace_chart(
 
 def answer_chart(counts: Sequence[tuple[str, int]], text: str) -> Markup:
     """Return bars, one for a range of answer times."""
-    chart = pygal.Bar(**_COMMON, height=220, spacing=2, truncate_label=-1)
+    chart = pygal.Bar(**_COMMON, height=240, truncate_label=-1)
     chart.x_labels = [label for label, _ in counts]
     chart.add("answers", [count for _, count in counts])
     return _drawn(chart, "answers", text)

@@ -8,6 +8,7 @@ from batch_resend.durations import format_duration
 from batch_resend.model import OrderStatus
 from batch_resend.report.summary import Summary
 
+REHEARSED = "the simulator acknowledged it; nobody was mailed"
 STATUS_MEANINGS = {
     OrderStatus.SENT: "the CA acknowledged it: the mails are on their way",
     OrderStatus.REFUSED: "the CA said no, for good",
@@ -25,6 +26,7 @@ class NextFlags:
     send: str = ""
     resume: str = ""  # which reads no list, and has no option for one
     in_doubt: str = ""  # the policy, where it was named: what is held must stay so
+    watch: str = ""  # which only reads the journal
 
 
 NO_FLAGS = NextFlags()
@@ -54,8 +56,18 @@ def in_words(status: str) -> str:
     return status.replace("_", " ")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return so many of something."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def headline(summary: Summary) -> str:
     """Return what came of a run, in one sentence without its full stop."""
+    told = _what_came(summary)
+    return f"Rehearsal, nobody was mailed: {told}" if summary.is_rehearsal else told
+
+
+def _what_came(summary: Summary) -> str:
     orders = summary.orders
     if summary.started_at is None:
         return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
@@ -65,13 +77,15 @@ def headline(summary: Summary) -> str:
         how = "So far (it is under way, or was cut off): "
     took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
     told = f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
+    if orders.skipped == orders.total:
+        told = "Nothing was due"
     others = [
         f"{count:,} {in_words(status)}"
         for status in OrderStatus
         if status is not OrderStatus.SENT and (count := getattr(orders, status))
     ]
     if rejected := summary.rows.rejected:
-        others.append(f"{rejected:,} {'row' if rejected == 1 else 'rows'} rejected")
+        others.append(f"{counted(rejected, 'row')} rejected")
     return f"{told}; {', '.join(others)}" if others else told
 
 
@@ -80,6 +94,10 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
     orders, rejected = summary.orders, summary.rows.rejected
     unsent = f"batch-resend send {shlex.quote(str(folder / 'unsent.csv'))}{flags.send}"
     steps: list[NextStep] = []
+    if summary.is_rehearsal:
+        steps.append(
+            NextStep("To send in earnest: the same command, without the simulator and its URL.")
+        )
     if summary.started_at is None:
         steps.append(
             NextStep(
@@ -88,7 +106,18 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
         )
     elif summary.state != "completed":
         going_on = f"batch-resend resume {summary.run_id}{flags.resume}{flags.in_doubt}"
-        steps.append(NextStep("To go on:", going_on))
+        if summary.finished_at is None:
+            watch = f"batch-resend watch {summary.run_id}{flags.watch}"
+            steps.append(NextStep("To see how it goes, if it is under way:", watch))
+            steps.append(NextStep("To go on, if it was cut off:", going_on))
+        elif summary.state == "stopped" and not orders.sent:
+            # Its requests are for the CA that it was given: another one's would be others.
+            steps.append(NextStep("To go on, once what stopped it is mended:", going_on))
+            steps.append(
+                NextStep("If the URL or the region was wrong: send its list again with the right.")
+            )
+        else:
+            steps.append(NextStep("To go on:", going_on))
     elif orders.failed or orders.not_attempted:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt

@@ -1,9 +1,13 @@
-"""How many requests a run made in which time, and the most that its windows allow."""
+"""How many requests a run made in which time, and the most that its windows allowed.
 
-from collections.abc import Sequence
+A run that was gone on with has a time at work for each start. Nothing is told of the time between.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
+from batch_resend.journal import PauseNote, Spell
 from batch_resend.windows import Window
 
 MOST_STEPS = 60
@@ -12,11 +16,14 @@ _NICE_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)  # where no window says how lo
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A part of a run's time, and the requests made in it. Seconds are since its first one."""
+    """A part of the time at work, and the requests made in it."""
 
-    from_s: float
+    began_at: float  # seconds since the epoch
+    from_s: float  # seconds at work before it
     to_s: float
     made: int
+    most: float | None  # requests a minute, that the windows allowed
+    is_first: bool = False  # of a start
 
     @property
     def per_minute(self) -> float:
@@ -24,8 +31,26 @@ class Step:
         return self.made * 60 / (self.to_s - self.from_s)
 
 
-def step_length_s(lasted_s: float, windows: Sequence[Window]) -> float:
-    """Return how long the steps of a run that lasted so long are, in seconds.
+def end_of(pause: PauseNote) -> float:
+    """Return when a pause ended, or was to end where it was cut off."""
+    if pause.ended_at is not None and pause.ended_at > pause.began_at:
+        return pause.ended_at
+    return pause.until_at or pause.began_at
+
+
+def with_pauses(spells: Sequence[Spell], pauses: Sequence[PauseNote]) -> list[Spell]:
+    """Return times at work that last as long as the pauses in them, not only as their requests."""
+    lasting: list[Spell] = []
+    for place, spell in enumerate(spells):
+        next_at = spells[place + 1].from_at if place + 1 < len(spells) else inf
+        ends = [end_of(pause) for pause in pauses if spell.from_at <= pause.began_at < next_at]
+        to_at = min(next_at, max([spell.to_at, *ends]))
+        lasting.append(Spell(spell.start, spell.from_at, to_at, spell.limits))
+    return lasting
+
+
+def step_length_s(lasted_s: float, windows: Iterable[Window]) -> float:
+    """Return how long the steps of a run that was at work so long are, in seconds.
 
     The longest window that fits several times, or a multiple of it: over less than a window, what
     was made says little, for a whole window's requests may leave at once.
@@ -47,12 +72,39 @@ def most_per_minute(step_s: float, windows: Sequence[Window]) -> float | None:
     return None if most == inf else most * 60 / step_s
 
 
-def steps_of(made: Sequence[tuple[int, int]], step_s: float, lasted_s: float) -> list[Step]:
-    """Return the steps of a run, those without a request too. `made`: step -> requests."""
+def lasting_per_minute(windows: Sequence[Window]) -> float | None:
+    """Return the most requests a minute that windows allow in the long run; None: no limit."""
+    return min((window.limit * 60 / window.period_s for window in windows), default=None)
+
+
+def steps_of(
+    made: Sequence[tuple[int, int]], step_s: float, spell: Spell, at_work_s: float,
+    most: float | None,
+) -> list[Step]:  # fmt: skip
+    """Return the steps of a time at work, those without a request too.
+
+    `made`: step -> requests. `at_work_s`: how long earlier starts were.
+    """
     counts = dict(made)
-    last = max(counts, default=0)
+    last = max(max(counts, default=0), ceil((spell.to_at - spell.from_at) / step_s) - 1)
     return [
-        Step(place * step_s, max((place + 1) * step_s, lasted_s if place == last else 0.0), count)
+        Step(
+            began_at=spell.from_at + place * step_s,
+            from_s=at_work_s + place * step_s,
+            to_s=at_work_s + (place + 1) * step_s,
+            made=counts.get(place, 0),
+            most=most,
+            is_first=place == 0,
+        )
         for place in range(last + 1)
-        for count in (counts.get(place, 0),)
     ]
+
+
+def at_work_s(at: float, steps: Sequence[Step]) -> float:
+    """Return how many seconds at work there were before a moment; those between starts are none."""
+    passed_s = 0.0
+    for step in steps:
+        if step.began_at > at:
+            break
+        passed_s = min(step.from_s + at - step.began_at, step.to_s)
+    return passed_s

@@ -21,14 +21,25 @@ from batch_resend.journal import AnswerTimes, JournalReader, PauseNote, Reason
 from batch_resend.model import OrderStatus, Run
 from batch_resend.report.charts import answer_chart, answer_ranges, outcome_chart, pace_chart
 from batch_resend.report.conclusion import (
+    REHEARSED,
     STATUS_MEANINGS,
     Presentation,
+    counted,
     headline,
     in_words,
     next_steps,
 )
 from batch_resend.report.listing import list_orders, list_rejected
-from batch_resend.report.pace import Step, most_per_minute, step_length_s, steps_of
+from batch_resend.report.pace import (
+    Step,
+    at_work_s,
+    end_of,
+    lasting_per_minute,
+    most_per_minute,
+    step_length_s,
+    steps_of,
+    with_pauses,
+)
 from batch_resend.report.redaction import redacted
 from batch_resend.report.summary import Summary
 from batch_resend.version import __version__
@@ -52,8 +63,10 @@ class Pace:
     """Requests over time."""
 
     steps: Sequence[Step]
-    most: float | None  # a minute, that the windows allow over a step
-    from_at: float
+    step_s: float
+    lasting: float | None  # requests a minute, that the windows allow in the long run
+    starts: int
+    at_work_s: float
     chart: Markup
 
 
@@ -75,6 +88,9 @@ async def make_page(
     counts = [
         (status, getattr(summary.orders, status), STATUS_MEANINGS[status]) for status in OrderStatus
     ]
+    if summary.is_rehearsal:
+        counts[0] = (OrderStatus.SENT, summary.orders.sent, REHEARSED)
+    reasons = await reader.reasons(run, MOST_REASONS + 1)
     told = ", ".join(f"{in_words(status)} {count:,}" for status, count, _ in counts if count)
     return (
         _environment(presentation.redact)
@@ -89,11 +105,13 @@ async def make_page(
             outcome_chart=outcome_chart([count for _, count, _ in counts], f"Outcomes: {told}"),
             pace=await _pace(reader, run, pauses),
             pauses=pauses,
+            meanings=STATUS_MEANINGS,
             answers=await _answers(reader, run),
             reasons=[
                 Explained(reason, explain(reason.http_status, reason.error_code))
-                for reason in await reader.reasons(run, MOST_REASONS)
+                for reason in reasons[:MOST_REASONS]
             ],
+            more_reasons=len(reasons) > MOST_REASONS,
             orders=await list_orders(reader, run, inputs),
             not_sent=summary.orders.total - summary.orders.sent,
             rejected=await list_rejected(reader, run, inputs, redact=presentation.redact),
@@ -108,24 +126,26 @@ async def make_page(
 
 
 async def _pace(reader: JournalReader, run: Run, pauses: Sequence[PauseNote]) -> Pace | None:
-    span = await reader.span(run)
-    if span is None:
+    spells = with_pauses(await reader.spells(run), pauses)
+    if not spells:
         return None
-    from_at, lasted_s = span[0], span[1] - span[0]
+    lasted_s = sum(spell.to_at - spell.from_at for spell in spells)
     windows = parse_windows(run.limits)
     step_s = step_length_s(lasted_s, windows)
-    steps = steps_of(await reader.pace(run, from_at, step_s), step_s, lasted_s)
-    most = most_per_minute(step_s, windows)
-    highest = max(step.per_minute for step in steps)
+    steps: list[Step] = []
+    for spell in spells:
+        most = most_per_minute(step_s, parse_windows(spell.limits))
+        made = await reader.pace(run, spell, step_s)
+        steps += steps_of(made, step_s, spell, steps[-1].to_s if steps else 0.0, most)
+    highest, most = max(step.per_minute for step in steps), steps[-1].most
     allowed = f"the windows allow {most:,.0f}" if most is not None else "there is no limit"
     text = (
-        f"Requests a minute over {format_duration(lasted_s)}: {highest:,.0f} at the most; "
-        f"{allowed}; {len(pauses)} pauses"
+        f"Requests a minute over {format_duration(lasted_s)} at work: {highest:,.0f} at the most; "
+        f"{allowed}; {counted(len(pauses), 'pause')}"
     )
-    marks = [
-        (pause.began_at - from_at, (pause.ended_at or pause.began_at) - from_at) for pause in pauses
-    ]
-    return Pace(steps, most, from_at, pace_chart(steps, most, marks, text))
+    marks = [(at_work_s(p.began_at, steps), at_work_s(end_of(p), steps)) for p in pauses]
+    chart = pace_chart(steps, marks, text)
+    return Pace(steps, step_s, lasting_per_minute(windows), len(spells), lasted_s, chart)
 
 
 async def _answers(reader: JournalReader, run: Run) -> Answers | None:
@@ -195,5 +215,6 @@ def _environment(redact: bool) -> Environment:
         "seconds": lambda s: f"{s * 1000:,.0f} ms" if s < 1 else f"{s:,.1f} s",
         "time": lambda at: timestamp(at)[:19].replace("T", " ") + " UTC",
         "words": in_words,
+        "counted": counted,
     }
     return environment

@@ -84,6 +84,7 @@ class Preview(BaseModel):
     to_send: int
     cooling_down: int  # acknowledged within the cooldown
     held: int  # in doubt, and left for a person
+    second_mails: int  # of those to send, that may have been mailed before
     skipped_by_ca: list[Count]  # by why the CA itself says there is nothing to resend
     skipped: list[Count]  # by why their lists say there is nothing to resend, the most first
     skipped_otherwise: int  # for reasons that are not among these
@@ -153,6 +154,7 @@ async def make_preview(
         to_send=plan.to_send,
         cooling_down=skipped - by_lists - sum(count for _, count in by_ca),
         held=plan.settled.get(OrderStatus.IN_DOUBT, 0),
+        second_mails=await reader.count_second_mails(run),
         skipped_by_ca=[Count(text=reason, count=count) for reason, count in by_ca],
         skipped=[Count(text=reason, count=count) for reason, count in skips],
         skipped_otherwise=by_lists - sum(count for _, count in skips),

@@ -1,6 +1,9 @@
 """summary.json: a run in numbers."""
 
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -88,6 +91,16 @@ class Summary(BaseModel):
         if orders.total != sum(getattr(orders, status) for status in OrderStatus):
             raise ValueError(f"the orders do not add up: {orders}")
         return self
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether nobody was mailed, for the CA was a simulator on the machine itself."""
+        host = urlsplit(self.base_url).hostname or ""
+        if host == "localhost":
+            return True
+        with suppress(ValueError):
+            return ip_address(host).is_loopback
+        return False
 
     @property
     def all_well(self) -> bool:

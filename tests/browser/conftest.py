@@ -16,6 +16,7 @@ from batch_resend.intake import ListSource
 from batch_resend.journal import Journal
 from batch_resend.model import Attempt, OrderStatus, Outcome, Pause, Ruling, RunState, Verdict
 from batch_resend.report import NextFlags, Presentation, Summary, write_report
+from batch_resend.windows import CA_WINDOWS
 from tests.journal.conftest import Clock, opened, pending
 from tests.report.carried import Report, plan_lists, write_list
 
@@ -114,6 +115,9 @@ async def _carry_out(journal: Journal, clock: Clock, folder: Path, orders: int) 
             planned, status, verdict.http_status, verdict.error_code, verdict.error_message
         )
         await recorder.end(attempt, clock(), verdict, outcome)
+        if planned.number == 60:  # killed, and gone on with in the morning
+            clock.now += 9 * 3600
+            recorder = await journal.start(run, CA_WINDOWS, {"concurrency": 32, "timeout_s": 30.0})
         if planned.number == 30:
             await recorder.pause(Pause(clock(), clock() + 10, f"the CA said {HOSTILE}", 0.5))
             clock.now += 10

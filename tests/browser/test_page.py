@@ -7,6 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from batch_resend.model import OrderStatus
+from batch_resend.report.charts import answer_chart, answer_ranges, pace_chart
+from batch_resend.report.pace import Step
+from batch_resend.report.page import ANSWER_BOUNDS_S, _asset
 from tests.browser.conftest import AXE, HOSTILE, Made, shown
 
 WIDTHS = {"desk": 1200, "phone": 375}
@@ -130,6 +133,31 @@ def test_axe_finds_no_violation(chromium: Browser, made: Made, width: int, dark:
         ]
         assert not told, json.dumps(told, indent=1)
         assert len(found["passes"]) > 20, "it has looked"
+
+
+@pytest.mark.parametrize("most", [7, 2_800, 1_234_567], ids=["few", "thousands", "a million"])
+def test_whatever_a_chart_says_is_within_the_picture(chromium: Browser, most: int) -> None:
+    steps = [Step(0.0, at * 180.0, (at + 1) * 180.0, most * 3, most * 1.1) for at in range(60)]
+    charts = (
+        answer_chart([(label, most) for label in answer_ranges(ANSWER_BOUNDS_S)], "answers"),
+        pace_chart(steps, [(500.0, 700.0)], "pace"),
+    )
+    page = chromium.new_page(viewport={"width": 800, "height": 900})
+    try:
+        for chart in charts:
+            page.set_content(f"<style>{_asset('page.css')}</style>{chart}")
+            outside = page.evaluate("""() => {
+                const frame = document.querySelector("svg").getBoundingClientRect();
+                return [...document.querySelectorAll("svg text")].filter((text) => {
+                    const box = text.getBoundingClientRect();
+                    return box.width && (box.left < frame.left || box.right > frame.right
+                        || box.top < frame.top || box.bottom > frame.bottom);
+                }).map((text) => text.textContent);
+            }""")
+            assert outside == []
+            assert page.locator("svg text").count() > 5
+    finally:
+        page.close()
 
 
 def test_printed_the_page_shows_no_controls(chromium: Browser, made: Made) -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from batch_resend.journal import Journal, JournalReader, Recorder
-from batch_resend.model import Attempt, OrderStatus, Pause, Ruling, Run, RunState, Verdict
+from batch_resend.model import (
+    Attempt,
+    OrderStatus,
+    Outcome,
+    Pause,
+    Ruling,
+    Run,
+    RunState,
+    Verdict,
+)
+from batch_resend.windows import Window
 from tests.journal.conftest import (
     NOON,
     WINDOWS,
@@ -52,13 +62,12 @@ async def answer(
     await recorder.end(attempt, begun_at + took_s, verdict, None)
 
 
-async def test_a_run_without_attempts_has_neither_span_nor_answers(
+async def test_a_run_without_attempts_has_neither_spells_nor_answers(
     path: Path, clock: Clock
 ) -> None:
     async with begun(path, clock, 1) as (journal, run, _):
-        assert await journal.reader.span(run) is None
+        assert await journal.reader.spells(run) == []
         assert await journal.reader.answer_times(run, (1.0,)) is None
-        assert await journal.reader.pace(run, NOON, 60.0) == []
         assert await journal.reader.pauses(run, 10) == []
         assert [r.orders for r in await journal.reader.reasons(run, 10)] == [1], "not attempted"
 
@@ -69,8 +78,50 @@ async def test_the_pace_counts_every_attempt_in_the_step_in_which_it_began(
     async with begun(path, clock, 1) as (journal, run, recorder):
         for begun_at in (NOON, NOON + 9.9, NOON + 10.0, NOON + 35.0):
             await answer(journal.reader, run, recorder, begun_at=begun_at)
-        assert await journal.reader.pace(run, NOON, 10.0) == [(0, 2), (1, 1), (3, 1)]
-        assert await journal.reader.span(run) == (NOON, NOON + 35.5)
+        (spell,) = await journal.reader.spells(run)
+        assert (spell.from_at, spell.to_at) == (NOON, NOON + 35.5)
+        assert await journal.reader.pace(run, spell, 10.0) == [(0, 2), (1, 1), (3, 1)]
+
+
+async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits(
+    path: Path, clock: Clock
+) -> None:
+    async with begun(path, clock, 1) as (journal, run, recorder):
+        await answer(journal.reader, run, recorder, begun_at=NOON)
+        cut_off = Attempt((await pending(journal.reader, run))[0], 2, NOON + 20)
+        await recorder.begin(cut_off)
+    clock.now += 9 * 3600
+    async with opened(path, clock) as journal:
+        recorder = await journal.start(run, (Window(7, 1.0),))
+        await answer(journal.reader, run, recorder, begun_at=(resumed_at := clock()))
+        first, second = await journal.reader.spells(run)
+        assert (first.from_at, first.to_at) == (NOON, NOON + 20), "not when it was found cut off"
+        assert first.limits == tuple(map(str, WINDOWS))
+        assert (second.from_at, second.limits) == (resumed_at, ("7/1s",))
+        assert await journal.reader.pace(run, first, 10.0) == [(0, 1), (2, 1)]
+        assert await journal.reader.pace(run, second, 10.0) == [(0, 1)]
+
+
+async def test_a_pause_in_which_the_program_was_killed_ends_no_earlier_than_it_began(
+    path: Path, clock: Clock
+) -> None:
+    async with begun(path, clock, 1) as (journal, run, recorder):
+        await answer(journal.reader, run, recorder)
+        await recorder.pause(Pause(NOON + 50, NOON + 80, "the CA is in trouble", 1.0))
+    async with opened(path, clock) as journal:
+        (pause,) = await journal.reader.pauses(await journal.reader.run(run.id), 10)
+        assert (pause.began_at, pause.ended_at, pause.until_at) == (NOON + 50, NOON + 50, NOON + 80)
+
+
+async def test_a_reason_says_in_how_many_ways_the_ca_told_it(path: Path, clock: Clock) -> None:
+    async with begun(path, clock, 3) as (journal, run, recorder):
+        for planned, said in zip(await pending(journal.reader, run), "abb", strict=True):
+            attempt, verdict = Attempt(planned, 1, NOON), Verdict(Ruling.REFUSED, 404, "gone", said)
+            outcome = Outcome(planned, OrderStatus.REFUSED, 404, "gone", said)
+            await recorder.begin(attempt)
+            await recorder.end(attempt, NOON + 1, verdict, outcome)
+        (reason,) = await journal.reader.reasons(run, 10)
+        assert (reason.orders, reason.messages, reason.message) == (3, 2, "a")
 
 
 async def test_answer_times_are_those_of_answers_their_median_and_p95_are_times_that_were_taken(

@@ -49,7 +49,7 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
         (summary(sent=3, rejected=1), "3 of 3 orders sent in 31m 02s; 1 row rejected"),
         (
             summary(skipped=2, rejected=2),
-            "0 of 2 orders sent in 31m 02s; 2 skipped, 2 rows rejected",
+            "Nothing was due; 2 skipped, 2 rows rejected",
         ),
         (
             summary(state="stopped", sent=1, not_attempted=8, failed=1),
@@ -58,6 +58,10 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
         (
             summary(state="interrupted", finished_at=None, elapsed_s=None, sent=1, not_attempted=1),
             "So far (it is under way, or was cut off): 1 of 2 orders sent; 1 not attempted",
+        ),
+        (
+            summary(sent=3, base_url="http://127.0.0.1:4711/services/v2"),
+            "Rehearsal, nobody was mailed: 3 of 3 orders sent in 31m 02s",
         ),
         (
             summary(state="interrupted", sent=1, not_attempted=1),
@@ -99,13 +103,19 @@ SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
             ["batch-resend resume RUN --region eu"],
             id="interrupted, with doubts: resume decides of them too",
         ),
+        pytest.param(
+            summary(state="stopped", not_attempted=4, elapsed_s=None, finished_at=None),
+            ["batch-resend watch RUN --journal j.db", "batch-resend resume RUN --region eu"],
+            id="under way, or killed: nobody knows, so both",
+        ),
         pytest.param(summary(refused=1), [], id="refused: no command mends it"),
         pytest.param(summary(rejected=1), [], id="rejected: no command mends it"),
         pytest.param(summary(skipped=1), [], id="skipped: nothing needs doing"),
     ],
 )
 def test_the_next_command_is_the_one_that_is_left_to_do(run: Summary, commands: list[str]) -> None:
-    steps = next_steps(run, FOLDER, NextFlags(" --region eu", " --region eu"))
+    flags = NextFlags(" --region eu", " --region eu", watch=" --journal j.db")
+    steps = next_steps(run, FOLDER, flags)
     assert [step.command for step in steps if step.command] == commands
 
 
@@ -116,6 +126,30 @@ def test_whatever_is_not_well_has_a_step_that_counts_it() -> None:
     assert "5 refused" in told
     assert "7 skipped" in told
     assert "3 rejected rows" in told
+
+
+@pytest.mark.parametrize(
+    ("url", "is_one"),
+    [
+        ("http://127.0.0.1:4711/services/v2", True),
+        ("http://[::1]:4711/", True),
+        ("https://localhost/", True),
+        ("https://www.digicert.com/services/v2", False),
+        ("https://10.0.0.1/", False),
+        ("https://localhost.example/", False),
+    ],
+)
+def test_a_rehearsal_is_a_run_against_the_machine_itself(url: str, *, is_one: bool) -> None:
+    run = summary(sent=1, base_url=url)
+    assert run.is_rehearsal == is_one
+    assert ("in earnest" in "".join(s.text for s in next_steps(run, FOLDER))) == is_one
+
+
+def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_no_help() -> None:
+    told = next_steps(summary(state="stopped", not_attempted=2), FOLDER)
+    assert any("send its list again" in step.text for step in told)
+    told = next_steps(summary(state="stopped", sent=1, not_attempted=2), FOLDER)
+    assert not any("send its list again" in step.text for step in told)
 
 
 def test_a_folder_with_a_blank_is_quoted_in_the_command() -> None:
