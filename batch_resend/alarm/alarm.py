@@ -28,12 +28,13 @@ class Ending:
     folder: Path | None = None  # of the run's report
     error: str | None = None  # why it could not begin, or be reported
     note: str | None = None  # what there is to say where there was nothing to do
+    declined: str | None = None  # why nothing was sent where somebody wanted it so
 
     @property
     def text(self) -> str:
         """The whole in one sentence."""
-        if self.summary is None and self.note is not None:
-            return f"batch-resend: {self.note}"
+        if self.summary is None and (told := self.note or self.declined):
+            return f"batch-resend: {told}"
         if self.summary is None:
             return f"batch-resend could not start: {self.error}"
         told = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
@@ -47,7 +48,7 @@ class Ending:
         told = {
             "text": self.text,
             "exit_code": self.code,
-            "error": self.error,
+            "error": self.error or self.declined,
             "report": str(self.folder) if self.folder else None,
         }
         return json.dumps(told | summary, ensure_ascii=False)
@@ -64,6 +65,12 @@ class Alarm:
     redact: bool = False  # mask e-mail addresses
     clock: Callable[[], float] = time.time
 
+    def check(self) -> None:
+        """Raise SettingsError where a URL is none, without the URL: it is a secret."""
+        for option, url in (("--notify-url", self.notify_url), ("--ping-url", self.ping_url)):
+            if url is not None and not is_url(url):
+                raise SettingsError(f"{option}: is not a URL such as https://host/path")
+
     async def started(self) -> None:
         """Tell that a command has begun."""
         if self.ping_url:
@@ -77,7 +84,7 @@ class Alarm:
             try:
                 write_metrics(self.metrics_file, ending.code, ending.summary, self.clock())
             except ReportError as error:
-                log.warning("--metrics-file %s", error)
+                log.error("--metrics-file %s", error)
         told = redacted(ending.as_json()) if self.redact else ending.as_json()
         async with anyio.create_task_group() as tasks:
             if self.ping_url:
@@ -87,24 +94,23 @@ class Alarm:
                 tasks.start_soon(self._post, "--notify-url", self.notify_url, told)
 
     async def _post(self, option: str, url: str, body: str) -> None:
+        if not is_url(url):
+            return  # that is why the command ends: the others are told so
         with anyio.move_on_after(LONGEST_S) as scope:
-            problem = await post(Post(url, body, trust_env=self.trust_env))
+            problem = await post(Post(url.strip(), body, trust_env=self.trust_env))
         if scope.cancelled_caught:
             problem = f"no answer within {LONGEST_S:.0f} s"
         if problem is not None:
-            log.warning("%s: %s: %s", option, urlsplit(url).hostname, problem)
+            log.error("%s: %s: %s", option, urlsplit(url).hostname, problem)
 
 
-def checked_url(option: str, url: str) -> str:
-    """Return a URL that can be posted to. Raises SettingsError, without the URL: it is a secret."""
+def is_url(url: str) -> bool:
+    """Whether something can be posted there."""
     try:
         parts = urlsplit(url.strip())
-        is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        return bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
     except ValueError:  # a port beyond the last there is, brackets around no address
-        is_one = False
-    if not is_one:
-        raise SettingsError(f"{option}: is not a URL such as https://host/path")
-    return url.strip()
+        return False
 
 
 def _below(url: str, name: str) -> str:

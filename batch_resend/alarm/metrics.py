@@ -55,6 +55,8 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
 
 def _last_success(path: Path) -> float | None:
     """Return what the file says until now; None where it says nothing that can be read."""
+    if not path.is_file():
+        return None  # a pipe would keep whoever reads it waiting
     try:
         families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import anyio
+import click
 
 from batch_resend.alarm import Alarm, Ending
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
@@ -26,6 +27,7 @@ def run_with_alarm(work: Callable[[Interruption], Awaitable[Ending]], alarm: Ala
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_tell, alarm.started)  # whoever is slow holds up nothing
                 try:
+                    alarm.check()
                     endings.append(await work(interruption))
                 except Exception as error:
                     errors.append(error)
@@ -57,11 +59,21 @@ async def _tell(tell: Callable[[], Awaitable[None]]) -> None:
     try:
         await tell()
     except Exception as error:
-        log.warning("nobody could be told: %s", type(error).__name__)  # its text may have a URL
+        log.error("nobody could be told: %s", type(error).__name__)  # its text may have a URL
+
+
+def tell_of_wrong_usage(error: click.ClickException, alarm: Alarm) -> None:
+    """Tell that a command line, or what stands for one, was wrong: a timer's nobody would see."""
+    ending = Ending(ExitCode.WRONG_USAGE, error=error.format_message())
+    anyio.run(_tell, lambda: alarm.ended(ending))
 
 
 def _failed(error: Exception) -> Ending:
     """Return how a command ends that an error has ended."""
+    if isinstance(error, click.Abort):  # the end of input, where a person was asked
+        return Ending(SIGNAL_BASE + signal.SIGINT, declined="nothing was sent: nobody answered")
+    if isinstance(error, BrokenPipeError):
+        return Ending(SIGNAL_BASE + signal.SIGPIPE, error="whoever read the output is gone")
     if isinstance(error, BatchResendError):
         return Ending(code_of_error(error), error=str(error))
     return Ending(ExitCode.NOT_STARTED, error=f"{type(error).__name__}: {error}")
@@ -71,5 +83,5 @@ def _cut_short(interruption: Interruption) -> Ending:
     """Return how a command ends that a signal has cut short before it had begun to send."""
     return Ending(
         SIGNAL_BASE + (interruption.caught or signal.SIGINT),
-        error="interrupted; nothing more was sent",
+        declined="interrupted; nothing more was sent",
     )

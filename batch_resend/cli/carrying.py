@@ -80,7 +80,7 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
     if plan.to_send and not manner.assume_yes and not await _confirmed(plan):
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
-        return Ending(ExitCode.NOT_STARTED, error="a person said no")
+        return Ending(ExitCode.NOT_STARTED, declined="nothing was sent: a person said no")
     # From here on there is something to report, whatever a signal finds being done.
     with interruption.leads_to(lambda _: "Stopping"), told_of_run(plan.run.id):
         state = await _send(batch, plan, manner, interruption)

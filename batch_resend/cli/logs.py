@@ -37,7 +37,10 @@ class _LogFile(logging.StreamHandler[TextIO]):
 
     def __init__(self, path: Path) -> None:
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            # A pipe that nobody reads is an error, instead of a wait without end.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
+            descriptor = os.open(path, flags, 0o600)
+            os.set_blocking(descriptor, True)
         except OSError as error:
             raise SettingsError(f"--log-file {path}: {error.strerror}") from None
         super().__init__(os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace"))
@@ -49,7 +52,7 @@ class _LogFile(logging.StreamHandler[TextIO]):
         if not self._has_failed:
             self._has_failed = True
             error = sys.exc_info()[1]
-            logging.getLogger(__name__).warning("--log-file %s: %s", self._path, error)
+            logging.getLogger(__name__).error("--log-file %s: %s", self._path, error)
 
 
 def set_up_logs(

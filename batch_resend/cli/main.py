@@ -10,6 +10,7 @@ from typing import NoReturn, TextIO
 import click
 from platformdirs import user_config_path
 
+from batch_resend.cli.alarmed import tell_of_wrong_usage
 from batch_resend.cli.check import check
 from batch_resend.cli.completion import completion
 from batch_resend.cli.config import read_config
@@ -18,6 +19,7 @@ from batch_resend.cli.export import export
 from batch_resend.cli.history import history, report, runs, show
 from batch_resend.cli.interruption import Interrupted
 from batch_resend.cli.manual import ManualGroup
+from batch_resend.cli.options import alarm_of
 from batch_resend.cli.prune import prune
 from batch_resend.cli.send import resume, send
 from batch_resend.cli.simulate import simulate
@@ -85,6 +87,10 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = ExitCode.WRONG_USAGE
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            # What click has not come to yet, or was not given, has a mark of click's own.
+            known = {n: v for n, v in error.ctx.params.items() if isinstance(v, str | Path | bool)}
+            tell_of_wrong_usage(error, alarm_of(known))
     except BatchResendError as error:
         click.echo(f"batch-resend: {error}", err=True)
         code = code_of_error(error)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from batch_resend.alarm import Alarm, checked_url
+from batch_resend.alarm import Alarm
 from batch_resend.cli.completion import complete_run
 from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE, read_key
 from batch_resend.cli.manual import ManualOption
@@ -223,20 +223,24 @@ asking_options = together(
     option("--yes", is_flag=True, help="Don't ask before sending (asked only on a terminal)."),
 )
 
+# Eager, which is before the others: where one of those is wrong, it is known whom to tell.
 alarm_options = together(
     "Whom to tell",
     option(
         "--notify-url",
         metavar="URL",
+        is_eager=True,
         help="Where the summary is posted as JSON at the end, such as a Slack webhook.",
     ),
     option(
         "--ping-url",
         metavar="URL",
+        is_eager=True,
         help="A watchdog's, as healthchecks.io has them: URL/start, then URL or URL/fail.",
     ),
     option(
         "--metrics-file",
+        is_eager=True,
         type=click.Path(dir_okay=False, path_type=Path),
         help="Metrics of the run for Prometheus' textfile collector: NAME.prom.",
     ),
@@ -302,14 +306,13 @@ def reading_of(options: dict[str, Any]) -> Reading:
 
 
 def alarm_of(options: dict[str, Any]) -> Alarm:
-    """Return who is told how a command ends. Raises SettingsError."""
-    notify_url, ping_url = options["notify_url"], options["ping_url"]
+    """Return who is told how a command ends: all of them, or as far as they are known."""
     return Alarm(
-        notify_url=checked_url("--notify-url", notify_url) if notify_url else None,
-        ping_url=checked_url("--ping-url", ping_url) if ping_url else None,
-        metrics_file=options["metrics_file"],
-        trust_env=options["trust_env"],
-        redact=options["redact"],
+        notify_url=options.get("notify_url"),
+        ping_url=options.get("ping_url"),
+        metrics_file=options.get("metrics_file"),
+        trust_env=options.get("trust_env", False),
+        redact=options.get("redact", False),
     )
 
 

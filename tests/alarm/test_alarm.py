@@ -10,7 +10,7 @@ import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from batch_resend.alarm import Alarm, Ending, checked_url
+from batch_resend.alarm import Alarm, Ending
 from batch_resend.alarm import post as posting
 from batch_resend.errors import SettingsError
 from tests.alarm.listener import SECRET, listening
@@ -111,7 +111,7 @@ async def test_trouble_with_a_listener_is_a_warning_that_does_not_repeat_the_url
         with anyio.fail_after(10):
             await Alarm(ping_url=url).ended(WELL)
         assert not [path for path, _ in listener.posts if "elsewhere" in path]
-    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert len(warnings) == 1
     assert warnings[0].startswith("--ping-url: ")
     assert "S3CR3T" not in caplog.text
@@ -138,7 +138,7 @@ async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
 )
 def test_what_is_no_url_is_refused_before_anything_is_sent_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        checked_url("--notify-url", url)
+        Alarm(notify_url=url).check()
     assert str(caught.value).startswith("--notify-url: ")
     assert not url or url not in str(caught.value)
 

@@ -101,9 +101,12 @@ async def on_screen(
         os.close(ours)
 
 
-async def answered_on_terminal(desk: Desk, question: str, answer: bytes) -> tuple[int, str]:
+async def answered_on_terminal(
+    desk: Desk, question: str, answer: bytes, *options: str
+) -> tuple[int, str]:
     """Run `send`, type an answer once it asks; return its exit code and all it has shown."""
-    async with on_screen(desk, "send", "orders.csv", environment={"TERM": "dumb"}) as screen:
+    words = ("send", "orders.csv", *options)
+    async with on_screen(desk, *words, environment={"TERM": "dumb"}) as screen:
         await screen.shows(lambda shown: question in shown.text)
         screen.type(answer)
         return await screen.ended(), screen.text

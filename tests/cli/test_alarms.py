@@ -1,6 +1,7 @@
 """Somebody is told how a command ended, whatever ended it; and nothing comes of it for the run."""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.alarm.listener import SECRET, Listener, listening
 from tests.alarm.test_alarm import samples
 from tests.cli.conftest import Desk, desk_with_ca, ended, until
+from tests.cli.screen import answered_on_terminal
 
 pytestmark = pytest.mark.asyncio
 
@@ -60,6 +62,10 @@ async def test_orders_not_sent_are_a_failure_and_the_webhook_says_how_many(tmp_p
         ),
         pytest.param(("none.csv",), {}, 1, "none.csv", id="list"),
         pytest.param(("orders.csv", "--limit", "no"), {}, 1, "--limit", id="setting"),
+        pytest.param(("orders.csv",), {"BATCH_RESEND_TIMEOUT": "xx"}, 2, "'xx'", id="usage"),
+        pytest.param(
+            ("orders.csv", "--notify-url", "secret.example/x"), {}, 1, "--notify-url", id="URL"
+        ),
     ],
 )
 async def test_a_command_that_cannot_start_is_a_failure_with_its_reason(
@@ -172,6 +178,40 @@ async def test_a_watchdog_that_hangs_at_the_start_keeps_no_other_from_being_told
             await until(lambda: hook.posts)
         process.send_signal(signal.SIGINT)
         assert (await ended(process)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "told_so"),
+    [
+        (b"n\n", 1, "nothing was sent: a person said no"),
+        (b"\x04", 130, "nothing was sent: nobody answered"),
+        (b"\x03", 130, "interrupted; nothing more was sent"),
+    ],
+    ids=["no", "the end of input", "Ctrl-C"],
+)
+async def test_a_person_who_declines_is_told_of_as_such(
+    tmp_path: Path, answer: bytes, code: int, told_so: str
+) -> None:
+    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        ended_with, _ = await answered_on_terminal(
+            desk, "Send 3 requests now? [y/N]", answer, "--ping-url", watchdog.url
+        )
+        _, ending = told(watchdog)[-1]
+        assert ending is not None
+        assert (ended_with, ending["exit_code"]) == (code, code)
+        assert ending["text"] == f"batch-resend: {told_so}"
+        assert ending["error"] == told_so
+
+
+async def test_quiet_it_still_says_that_nobody_could_be_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.prom")  # that nobody reads
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        with anyio.fail_after(20):
+            sent = await desk.run("send", "orders.csv", "-q", "--metrics-file", "pipe.prom")
+        assert sent.code == 0
+        assert "--metrics-file pipe.prom: is there, and is not a file" in sent.err
 
 
 async def test_an_url_that_is_none_ends_it_before_anything_is_sent(desk: Desk) -> None:

@@ -1,6 +1,8 @@
 """The log: every attempt, retry, pause and stop, a line each, with its run and order."""
 
+import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,18 @@ async def test_a_log_file_that_fails_is_told_once_and_every_order_is_sent(tmp_pa
         assert sent.err.count("/dev/full") == 1
         assert "No space left on device" in sent.err
         assert "Traceback" not in sent.err
+
+
+async def test_a_log_file_that_is_a_pipe_without_a_reader_ends_it_instead_of_a_wait(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        async with asyncio.timeout(20):
+            sent = await desk.run("send", "orders.csv", "--log-file", "pipe")
+        assert (sent.code, ca.books.requests) == (1, 0)
+        assert "--log-file pipe: " in sent.err
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
