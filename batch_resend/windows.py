@@ -76,13 +76,16 @@ class Schedule:
             self._add_burst()
         return self._at[bisect_left(self._made, request)]
 
-    def left_s(self, made: int, to_make: int, since_last_s: float) -> float:
+    def left_s(
+        self, made: int, to_make: int, since_last_s: float, share: float = 1.0
+    ) -> float:  # fmt: skip
         """Return the seconds until the last of `to_make` requests may leave, `made` having left.
 
-        The last of those left `since_last_s` seconds ago; the schedule is gone on with from there.
+        The last of those left `since_last_s` seconds ago; the schedule is gone on with from there,
+        with no more than a `share` of the windows taken.
         """
         ahead = self.time_of(made + to_make) - self.time_of(made)
-        return max(0.0, ahead - since_last_s)
+        return max(0.0, ahead / share - since_last_s)
 
     def _add_burst(self) -> None:
         now = self._at[-1] if self._at else 0.0

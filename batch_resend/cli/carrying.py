@@ -16,7 +16,7 @@ from batch_resend.batch import Batch, Sending
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.logs import set_up_logs, told_of_run
-from batch_resend.cli.options import next_flags
+from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
@@ -71,13 +71,14 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
         if not manner.quiet:
             say(f"Asking the CA about {plan.to_send:,} orders")
         plan = await batch.preflight(plan)
-    if not manner.quiet:
+    asks = bool(plan.to_send) and not manner.assume_yes and _is_a_person_there()
+    if asks or not manner.quiet:
         await _show_plan(batch, plan, redact=manner.presentation.redact)
     if reason := _hold_back_reason(plan, manner):
         await batch.decline(plan, reason)
         ending = await _report(batch, plan, manner, interruption)
         return replace(ending, code=ending.code or ExitCode.NOT_ALL_SENT)
-    if plan.to_send and not manner.assume_yes and not await _confirmed(plan):
+    if asks and not await _confirmed(plan):
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return Ending(ExitCode.NOT_STARTED, declined="nothing was sent: a person said no")
@@ -108,7 +109,7 @@ async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interrup
     log.debug("run ended: %s", sending.state, extra={"why": sending.stop_reason})
     if sending.state is RunState.STOPPED:
         with suppress(OSError):
-            click.echo(f"batch-resend: stopped: {sending.stop_reason}", err=True)
+            say(f"batch-resend: stopped: {sending.stop_reason}")
     return sending.state
 
 
@@ -144,10 +145,10 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
         with interruption.leads_to(lambda _: "Writing the report"):
             summary = await batch.report(plan.run, folder, manner.presentation)
     except ReportError as error:
-        click.echo(
+        say(
             f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
-            f"  batch-resend report {plan.run.id} --report-dir DIR",
-            err=True,
+            f"  batch-resend report {plan.run.id}{manner.presentation.flags.watch} "
+            "--report-dir DIR"
         )
         summary = await make_summary(batch.reader, await batch.reader.run(plan.run.id))
         return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
@@ -158,10 +159,12 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
     return Ending(code, summary, folder)
 
 
+def _is_a_person_there() -> bool:
+    """Whether somebody can be asked; where nobody can, the command line was the answer."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
 async def _confirmed(plan: Plan) -> bool:
-    """Ask a person whether to send; where there is none, the command line was the answer."""
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
-        return True
     question = f"Send {plan.to_send:,} requests now?"
     return await anyio.to_thread.run_sync(
         lambda: click.confirm(question, err=True), abandon_on_cancel=True

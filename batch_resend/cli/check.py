@@ -16,10 +16,10 @@ from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
+    check_log_options,
     inputs_argument,
     limit_option,
     list_options,
-    log_options,
     option,
     reading_of,
     windows_of,
@@ -61,7 +61,7 @@ REQUESTS_SHOWN = 3
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write every request, as it would be sent, into this file: a JSON object a line.",
 )
-@log_options
+@check_log_options
 def check(inputs: Sequence[str], **options: Any) -> int:
     """Read lists and show the plan: rows, orders, rejects, warnings, time needed. Sends nothing.
 

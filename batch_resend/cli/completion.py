@@ -38,6 +38,13 @@ def completion(context: click.Context, shell: str) -> int:
     return ExitCode.ALL_WELL
 
 
+def complete_file(
+    _context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Leave it to the shell, which knows its files."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 def complete_run(
     context: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:

@@ -27,6 +27,10 @@ MEANINGS = {
     "writable",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",
 }
+WITHOUT_ORDERS = {  # what they mean of commands that send nothing
+    ExitCode.ALL_WELL: "done",
+    ExitCode.NOT_STARTED: "could not be done; the message says why",
+}
 SIGNALLED = ("129, 130, 143", "interrupted by SIGHUP, SIGINT, SIGTERM")
 
 

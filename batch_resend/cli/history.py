@@ -10,9 +10,9 @@ import click
 
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.options import (
     journal_option,
-    next_flags,
     redact_option,
     report_dir_option,
     run_argument,
@@ -56,6 +56,8 @@ def runs(journal: Path, form: str) -> int:
     """List all runs, the newest first."""
 
     async def found() -> list[Record]:
+        if not journal.exists():
+            return []
         async with read_journal(journal) as reader:
             return [
                 _run_record(await make_summary(reader, run), _state(run, journal))
@@ -121,7 +123,7 @@ def _state(run: Run, journal: Path) -> str:
 @format_option
 @journal_option
 def show(run_id: str, form: str, journal: Path) -> int:
-    """Show one run: its inputs, counts and reasons. As JSON it is as summary.json has it."""
+    """Show one run: its lists, limits and counts. As JSON it is as summary.json has it."""
 
     async def state_and_summary() -> tuple[str, Summary]:
         async with read_journal(journal) as reader:

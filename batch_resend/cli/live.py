@@ -11,6 +11,7 @@ from rich.text import Text
 from batch_resend.durations import format_duration
 from batch_resend.model import OrderStatus
 from batch_resend.report import in_words
+from batch_resend.visible import visible
 
 _STYLES = {
     OrderStatus.SENT: "green",
@@ -84,7 +85,7 @@ def held_up(view: View) -> str | None:
     if view.held_up_by is None:
         return None
     left = "" if view.held_up_s is None else f", {format_duration(view.held_up_s)} left"
-    return f"{view.held_up_by}{left}"
+    return f"{visible(view.held_up_by)}{left}"
 
 
 def _how_far(view: View) -> str:

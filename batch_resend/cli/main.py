@@ -28,6 +28,7 @@ from batch_resend.cli.verify import verify
 from batch_resend.cli.watch import watch
 from batch_resend.errors import BatchResendError
 from batch_resend.version import __version__
+from batch_resend.visible import visible_lines
 
 
 @click.group(
@@ -45,7 +46,8 @@ from batch_resend.version import __version__
     "--config",
     type=click.Path(path_type=Path),
     envvar="BATCH_RESEND_CONFIG",
-    help="TOML file with options; config.toml in your configuration folder, if it is there.",
+    help="TOML file with options; config.toml in your configuration folder, if it is there. Stands "
+    "before the command.",
 )
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
@@ -92,7 +94,7 @@ def main() -> NoReturn:
             known = {n: v for n, v in error.ctx.params.items() if isinstance(v, str | Path | bool)}
             tell_of_wrong_usage(error, alarm_of(known))
     except BatchResendError as error:
-        click.echo(f"batch-resend: {error}", err=True)
+        click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
         code = code_of_error(error)
     except (click.Abort, KeyboardInterrupt):
         _leave_at_once(signal.SIGINT)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from batch_resend.cli.exits import MEANINGS, SIGNALLED, ExitCode
+from batch_resend.cli.exits import MEANINGS, SIGNALLED, WITHOUT_ORDERS, ExitCode
 
 OTHER = "Other options"
 
@@ -55,8 +55,9 @@ class Manual:
             with formatter.section("Examples"):
                 _write_examples(formatter, self.examples.items())
         codes = (ExitCode.ALL_WELL, ExitCode.NOT_STARTED, ExitCode.WRONG_USAGE, *self._exit_codes)
+        meanings = MEANINGS if ExitCode.NOT_ALL_SENT in codes else MEANINGS | WITHOUT_ORDERS
         with formatter.section("Exit codes"):
-            formatter.write_dl([*((str(int(code)), MEANINGS[code]) for code in codes), SIGNALLED])
+            formatter.write_dl([*((str(int(code)), meanings[code]) for code in codes), SIGNALLED])
         if self._see_also:
             with formatter.section("See also"):
                 formatter.write_text(", ".join(f"batch-resend {name}" for name in self._see_also))

@@ -4,7 +4,6 @@ Every option is also an environment variable, BATCH_RESEND_ and its name, and a 
 file that --config names. Flags win over the environment, the environment over the file.
 """
 
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,13 +11,12 @@ from typing import Any, TypeVar
 import click
 
 from batch_resend.alarm import Alarm
-from batch_resend.cli.completion import complete_run
+from batch_resend.cli.completion import complete_file, complete_run
 from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE, read_key
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.values import DURATION, MappingType, ShareType
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
-from batch_resend.report import NextFlags
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
     InDoubt,
@@ -52,7 +50,9 @@ def together(section: str, *options: Callable[[Any], Any]) -> Callable[[Command]
     return decorate
 
 
-inputs_argument = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+inputs_argument = click.argument(
+    "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_file
+)
 
 
 def run_argument(*, required: bool) -> Callable[[Command], Command]:
@@ -259,15 +259,33 @@ hold_back_options = together(
     ),
 )
 
+_quiet = option(
+    "--quiet", "-q", is_flag=True,
+    help="Only the summary and errors, and the plan where you are asked.",
+)  # fmt: skip
+_log_format = option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text",
+    show_default=True, help="How log lines look.",
+)  # fmt: skip
+
 log_options = together(
     "What is shown",
-    option("--quiet", "-q", is_flag=True, help="Only the summary and errors."),
+    _quiet,
     option("--verbose", "-v", is_flag=True, help="Every attempt."),
-    option("--log-format", type=click.Choice(["text", "json"]), default="text",
-           show_default=True, help="How log lines look."),
-    option("--log-file", type=click.Path(dir_okay=False, path_type=Path),
-           help="Append all of the log here, every attempt too, whatever -q and -v say."),
-)  # fmt: skip
+    _log_format,
+    option(
+        "--log-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Append all of the log here, every attempt too, whatever -q and -v say.",
+    ),
+)
+
+check_log_options = together(
+    "What is shown",
+    _quiet,
+    option("--verbose", "-v", is_flag=True, help="Every row and order that there is a word of."),
+    _log_format,
+)
 
 
 def send_options(command: Command) -> Command:
@@ -345,41 +363,3 @@ def settings_of(options: dict[str, Any], base_url: str | None = None) -> Setting
         cooldown_s=0.0 if options.get("again") else options.get("cooldown", DEFAULT_COOLDOWN_S),
         journal=options["journal"],
     )
-
-
-_ABOUT_THE_CA = (
-    "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
-    "again", "redact",
-)  # fmt: skip
-_ABOUT_LISTS = (
-    "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
-)  # fmt: skip
-
-
-def next_flags(context: click.Context) -> NextFlags:
-    """Return what this command was told, where the next commands need to be told it as well.
-
-    By the environment or the TOML file too: whoever reads a report may have neither.
-    """
-    return NextFlags(
-        send=_flags(context, (*_ABOUT_THE_CA, *_ABOUT_LISTS)),
-        resume=_flags(context, (*_ABOUT_THE_CA, "report_dir")),
-        in_doubt=_flags(context, ("in_doubt",)),
-        watch=_flags(context, ("journal",)),
-    )
-
-
-def _flags(context: click.Context, names: Sequence[str]) -> str:
-    words: list[str] = []
-    for param in context.command.params:
-        given = context.get_parameter_source(param.name or "")
-        if param.name not in names or given in (None, click.core.ParameterSource.DEFAULT):
-            continue
-        value = context.params[param.name]
-        if value is True:
-            words.append(param.opts[0])
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            text = "=".join(one) if isinstance(one, tuple) else str(one)
-            words += [param.opts[0], text]
-    return "".join(f" {shlex.quote(word)}" for word in words)

@@ -81,10 +81,13 @@ class Watched:
             self._attempts, self._last_left = progress.attempts, now
         held_up_by: str | None = None
         held_up_s: float | None = None
-        if gate.flow is Flow.PAUSED:
-            held_up_by, held_up_s = f"paused: {gate.reason}", max(0.0, gate.paused_until - now)
-        elif not progress.in_flight and (wait_s := sending.windows_full_for_s) > _WORTH_TELLING_S:
+        wait_s = 0.0 if progress.in_flight else sending.windows_full_for_s
+        if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
+            held_up_by, held_up_s = f"paused: {gate.reason}", pause_s
+        elif wait_s > _WORTH_TELLING_S:
             held_up_by, held_up_s = "waiting: the windows are full", wait_s
+        elif gate.flow is Flow.PAUSED:
+            held_up_by = f"paused: {gate.reason}; trying with one request"
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
@@ -133,7 +136,7 @@ def time_left_s(  # noqa: PLR0913 - what is known of a run, by name
     """
     if not to_make:
         return 0.0
-    by_windows_s = schedule.left_s(made, to_make, since_last_s) / share
+    by_windows_s = schedule.left_s(made, to_make, since_last_s, share)
     if not done:
         return by_windows_s + paused_s if schedule.has_windows else None
     return max(by_windows_s, to_make * flowed_s / done) + paused_s

@@ -18,6 +18,7 @@ from batch_resend.certcentral.simulator import (
     parse_fault,
     parse_latency,
 )
+from batch_resend.cli.completion import complete_file
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.key import KEY_VARIABLE
 from batch_resend.cli.manual import ManualCommand
@@ -69,7 +70,13 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write the books to at the end, as GET / tells them.",
 )
-@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+@click.argument(
+    "command",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[-- COMMAND...]",
+    shell_complete=complete_file,
+)
 def simulate(command: Sequence[str], books: Path | None, **options: Any) -> int:
     """Run a local CertCentral to rehearse against. It sends no mail anywhere.
 

@@ -1,6 +1,6 @@
 """What can be shown where: rich on a terminal, plain lines elsewhere.
 
-Whatever is shown is text: nothing in it is taken for markup.
+Whatever is shown is text: nothing in it is taken for markup, nor by the terminal for a command.
 """
 
 import sys
@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from batch_resend.visible import visible, visible_lines
 
 _GAP = 2  # blanks between columns
 Pairs = Sequence[tuple[str, str]]  # a label, and what is said under it
@@ -34,12 +36,13 @@ def say(text: str) -> None:
     click.echo would write past the view, to the stream beneath it.
     """
     if sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{visible_lines(text)}\n")
         sys.stderr.flush()
 
 
 def show_pairs(title: str, pairs: Pairs, to: TextIO) -> None:
     """Show what is said under labels: a table on a terminal, a line each elsewhere."""
+    title, pairs = visible(title), [(label, visible(text)) for label, text in pairs]
     if not is_screen(to):
         click.echo(title, file=to)
         for label, text in pairs:
@@ -58,7 +61,8 @@ def show_pairs(title: str, pairs: Pairs, to: TextIO) -> None:
 def show_lines(lines: Sequence[tuple[int, str]], to: TextIO) -> None:
     """Show lines, each so far indented; on a terminal they are wrapped between words."""
     screen = is_screen(to)
-    for indent, text in lines:
+    for indent, said in lines:
+        text = visible(said)
         if screen:
             console_of(to).print(Padding(Text(text, overflow="fold"), (0, 0, 0, indent)))
         else:
@@ -70,6 +74,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], to: TextIO
 
     A terminal too narrow for its words gets a few lines for each row instead.
     """
+    rows = [[visible(cell) for cell in row] for row in rows]
     if not is_screen(to):
         for line in _plain(columns, rows):
             click.echo(line, file=to)

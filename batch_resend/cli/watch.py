@@ -36,7 +36,7 @@ _WORK_SHARE = 0.05  # of the time, at most, that looking takes
 @run_argument(required=False)
 @journal_option
 def watch(run_id: str | None, journal: Path) -> int:
-    """Watch a run that another process sends (the newest, unless named), without disturbing it.
+    """Watch a run that another process sends, the one under way unless named. Disturbs nothing.
 
     Ctrl-C ends the watching, not the run. Ends with the run, and with its exit code: 0 if every
     order was accepted, 3 if not, 4 if it ended early.
@@ -74,10 +74,13 @@ async def _watch(run_id: str | None, journal: Path) -> Summary:
 async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Path) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
-    newest = next(iter(await reader.runs()), None)
-    if newest is None or not _is_under_way(newest, journal):
-        raise UnknownRun(f"{journal}: no run is under way; `batch-resend runs` lists all")
-    return newest
+    # Not always the newest: an older one may be gone on with.
+    for run in await reader.runs():
+        if _is_under_way(run, journal):
+            return run
+    raise UnknownRun(
+        f"{journal}: no run is under way; `batch-resend runs --journal {journal}` lists all"
+    )
 
 
 def _is_under_way(run: Run, journal: Path) -> bool:

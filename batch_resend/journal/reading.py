@@ -109,7 +109,10 @@ class JournalReader(
         """Return the run of that name. Raises UnknownRun."""
         found = await self._all(_RUN, of_id=run_id)
         if not found:
-            raise UnknownRun(f"{self._path}: no run {run_id!r}; `batch-resend runs` lists them")
+            raise UnknownRun(
+                f"{self._path}: no run {run_id!r}; `batch-resend runs --journal "
+                f"{self._path}` lists them"
+            )
         return _run(found[0])
 
     async def runs(self) -> list[Run]:

@@ -43,6 +43,7 @@ from batch_resend.report.pace import (
 from batch_resend.report.redaction import redacted
 from batch_resend.report.summary import Summary
 from batch_resend.version import __version__
+from batch_resend.visible import visible
 from batch_resend.windows import parse_windows
 
 MOST_REASONS = 50
@@ -183,13 +184,6 @@ def _setting(name: str, value: object) -> str:
 @cache
 def _asset(name: str) -> str:
     return (files("batch_resend.report") / name).read_text(encoding="utf-8")
-
-
-def visible(text: str) -> str:
-    """Return text in which what cannot be seen, or turns the direction of writing, is spelled."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @cache

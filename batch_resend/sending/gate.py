@@ -26,6 +26,7 @@ from batch_resend.model import FaultKind, Ruling, Verdict
 FIRST_PAUSE_S = 5.0
 SHORTEST_PAUSE_S = 1.0  # when the CA itself names a time
 LONGEST_PAUSE_S = 60.0
+TELL_EVERY_S = 10.0  # of short pauses for one reason
 FAILURES_IN_A_ROW = 5  # so many attempts, and nothing passes: it is the CA, not an order
 FEW_ORDERS = 5  # fewer may fail by themselves for as long as they are tried
 FREE_FOR_FEW_S = 300.0  # how long they are given the benefit of the doubt
@@ -76,6 +77,8 @@ class Gate:
         self._first_failed_at = 0.0  # of those
         self._paused_since: float | None = None
         self._paused_before_s = 0.0
+        self._told: str | None = None  # the last reason to pause that was said, and when
+        self._told_at = -inf
         self._last_good_at = -inf
         self._accepted_any = False
         self._denials = 0
@@ -221,5 +224,11 @@ class Gate:
             )
             return Advice.STOP
         self.paused_until = now + pause_s
-        log.warning("paused: %s; next try in %s", self.reason, format_duration(pause_s))
+        # A CA that asks for a second, for an hour, is to fill no screen: the file has it all.
+        is_short = pause_s < FIRST_PAUSE_S and now - self._told_at < TELL_EVERY_S
+        is_news = self.reason != self._told or not is_short
+        level = logging.WARNING if is_news else logging.DEBUG
+        log.log(level, "paused: %s; next try in %s", self.reason, format_duration(pause_s))
+        if is_news:
+            self._told, self._told_at = self.reason, now
         return advice

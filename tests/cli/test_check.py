@@ -254,3 +254,15 @@ async def test_the_plan_says_how_many_it_does_not_show(desk: Desk) -> None:
     products = "".join(f"{n},pending,EV {n}\n" for n in range(1, 13))
     desk.write("skipped.csv", f"id,status,product\n{products}")
     assert "2: for other reasons" in (await desk.run("check", "skipped.csv")).out
+
+
+async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: Desk) -> None:
+    name = "\x1b]0;taken over\x07.csv"
+    missing = await desk.run("check", name)
+    assert missing.code == 1
+    desk.write(name, "order_id\n1\nx\n")
+    shown = await desk.run("check", name, "-v")
+    assert shown.code == 3
+    for said in (missing, shown):
+        assert "\x1b" not in said.out + said.err
+        assert r"\x1b]0;taken over\x07.csv" in said.out + said.err

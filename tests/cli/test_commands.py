@@ -107,7 +107,7 @@ async def test_an_unknown_run_is_named(tmp_path: Path) -> None:
         for command in ("show", "report", "resume"):
             refused = await desk.run(command, "20200101-000000-beef")
             assert refused.code == 1
-            assert "no run '20200101-000000-beef'; `batch-resend runs` lists them" in refused.err
+            assert "no run '20200101-000000-beef'; `batch-resend runs --journal " in refused.err
 
 
 async def test_with_nothing_unfinished_resume_says_so(tmp_path: Path) -> None:
@@ -188,7 +188,9 @@ async def test_the_summary_names_the_next_command_with_the_options_it_needs(
         assert failed.code == 3
         _, told = failed.out.split("To send what is left:\n  batch-resend ")
         command = told.splitlines()[0]
-        assert command.endswith("/unsent.csv --map 'order_id=My Number'")
+        assert "/unsent.csv --map 'order_id=My Number'" in command
+        for given_by_environment in ("--base-url", "--journal"):
+            assert f" {given_by_environment} " in command, "whoever reads it may have another"
         again = await desk.run(*shlex.split(command), "--max-attempts", "1")
         assert again.code == 3
         assert ca.books.requests_per_order == {"1": 2}

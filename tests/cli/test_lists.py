@@ -138,12 +138,13 @@ async def test_without_the_extra_an_excel_file_is_refused_with_what_to_install(
 async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
     tmp_path: Path, content: bytes, options: str
 ) -> None:
-    async with desk_with_ca(tmp_path, faults={FaultName.SERVER_ERROR: 1.0}) as (desk, _):
+    faults = {FaultName.SERVER_ERROR: 1.0}
+    async with desk_with_ca(tmp_path, faults=faults, keep_bodies=True) as (desk, ca):
         (desk.folder / "list").write_bytes(content)
         failed = await desk.run("send", "list", *shlex.split(options), "--max-attempts", "1")
         assert failed.code == 3, failed.err
-    printed = failed.out.partition("To send what is left:\n  batch-resend ")[2].splitlines()[0]
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        printed = failed.out.partition("To send what is left:\n  batch-resend ")[2].splitlines()[0]
+        ca.fail({})
         sent = await desk.run(*shlex.split(printed))
         assert sent.code == 0, sent.err
-        assert ca.books.bodies == {"1": [ADMIN_1]}
+        assert ca.books.bodies == {"1": [ADMIN_1, ADMIN_1]}

@@ -78,6 +78,13 @@ def test_counts_are_words_colour_is_only_beside_them() -> None:
     assert words(re.sub(bar, "", without)) == words(re.sub(bar, "", screen(RUNNING, 120)))
 
 
+def test_nothing_that_a_ca_says_reaches_the_terminal_as_a_command() -> None:
+    for shown in (screen, lambda view, _width: plain_line(view)):
+        told = shown(replace(PAUSED, held_up_by="paused: \x1b]0;taken\x07 over"), 120)
+        assert "\x1b]" not in told
+        assert r"\x1b]0;taken" in told
+
+
 def test_a_message_of_the_ca_is_not_taken_for_markup() -> None:
     told = screen(replace(PAUSED, held_up_by="paused: [red]no[/red] [link=x]"), 120)
     assert "[red]no[/red] [link=x]" in told
@@ -123,6 +130,9 @@ def test_a_ca_that_answers_slowly_makes_it_longer() -> None:
 def test_a_pause_is_added_and_a_smaller_share_stretches_it() -> None:
     assert left_s(paused_s=60.0) == 240.0
     assert left_s(share=0.5) == 360.0
+    assert left_s(share=0.25, since_last_s=200.0, flowed_s=245.0) == 720.0 - 200.0, (
+        "of narrow windows, too, only the time passed is over"
+    )
 
 
 def test_nothing_left_takes_no_time_and_before_the_first_answer_only_windows_tell() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -138,6 +139,26 @@ async def test_bash_completes_commands_options_values_and_the_names_of_runs(tmp_
     assert await completed(desk, "send", "--in-doubt", "h") == ["hold"]
     assert await completed(desk, "show", run[:4]) == [run]
     assert await completed(desk, "show", "nothing of that name") == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "words", ["send or", "check or", "simulate -- batch-resend send or", "send --log-file or"]
+)
+async def test_where_a_list_is_wanted_the_names_of_files_are_left_to_the_shell(
+    desk: Desk, words: str
+) -> None:
+    line = f"batch-resend {words}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", AS_INSTALLED, stdout=asyncio.subprocess.PIPE,
+        env=desk.environment | {
+            "_BATCH_RESEND_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(line.split()) - 1),
+        },
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert out.decode().split() == ["file,or"]
 
 
 @pytest.mark.asyncio

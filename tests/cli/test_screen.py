@@ -159,7 +159,7 @@ async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
         await desk.run("send", "orders.csv")
         over = await desk.run("watch")
         assert over.code == 1
-        assert "no run is under way; `batch-resend runs` lists all" in over.err
+        assert "no run is under way; `batch-resend runs --journal " in over.err
 
 
 async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> None:

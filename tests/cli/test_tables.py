@@ -127,3 +127,9 @@ async def test_prune_without_a_journal_makes_none(desk: Desk) -> None:
     pruned = await desk.run("prune")
     assert (pruned.code, "there is no journal here yet" in pruned.out) == (0, True)
     assert list(desk.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("form", "told"), [("table", "No runs yet.\n"), ("json", "[]\n")])
+async def test_without_a_journal_there_are_no_runs(desk: Desk, form: str, told: str) -> None:
+    listed = await desk.run("runs", "--format", form)
+    assert (listed.code, listed.out) == (0, told)

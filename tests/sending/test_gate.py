@@ -1,5 +1,6 @@
 """Back-pressure is not failure: when requests may leave, and when going on is pointless."""
 
+import logging
 from itertools import pairwise
 
 import anyio
@@ -122,6 +123,18 @@ async def test_how_long_pauses_are(words: list[str], probed_after_s: list[float]
     left = [at for at, _ in door.left]
     gaps = [later - sooner for sooner, later in pairwise(left)]
     assert gaps == probed_after_s
+
+
+async def test_short_pauses_for_one_reason_are_said_now_and_then_and_all_are_in_the_file(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    door = await flowing()
+    for order in range(30):
+        await door.go(order, "429/1")
+    pauses = [r.levelno for r in caplog.records if r.getMessage().startswith("paused: ")]
+    assert len(pauses) == 30
+    assert pauses.count(logging.WARNING) == 3, "one in ten seconds, of 30 that last one each"
 
 
 async def test_pauses_begin_short_again_once_one_got_through() -> None:

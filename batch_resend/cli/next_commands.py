@@ -1,0 +1,45 @@
+"""What a command was told that the next ones need to be told as well."""
+
+import shlex
+from collections.abc import Sequence
+
+import click
+
+from batch_resend.report import NextFlags
+
+_ABOUT_THE_CA = (
+    "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
+    "again", "redact",
+)  # fmt: skip
+_ABOUT_LISTS = (
+    "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
+)  # fmt: skip
+
+
+def next_flags(context: click.Context) -> NextFlags:
+    """Return what this command was told, where the next commands need to be told it as well.
+
+    By the environment or the TOML file too: whoever reads a report may have neither.
+    """
+    return NextFlags(
+        send=_flags(context, (*_ABOUT_THE_CA, *_ABOUT_LISTS)),
+        resume=_flags(context, (*_ABOUT_THE_CA, "report_dir")),
+        in_doubt=_flags(context, ("in_doubt",)),
+        watch=_flags(context, ("journal",)),
+    )
+
+
+def _flags(context: click.Context, names: Sequence[str]) -> str:
+    words: list[str] = []
+    for param in context.command.params:
+        given = context.get_parameter_source(param.name or "")
+        if param.name not in names or given in (None, click.core.ParameterSource.DEFAULT):
+            continue
+        value = context.params[param.name]
+        if value is True:
+            words.append(param.opts[0])
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            text = "=".join(one) if isinstance(one, tuple) else str(one)
+            words += [param.opts[0], text]
+    return "".join(f" {shlex.quote(word)}" for word in words)
