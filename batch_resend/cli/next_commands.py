@@ -1,11 +1,14 @@
 """What a command was told that the next ones need to be told as well."""
 
+import os
 import shlex
 from collections.abc import Sequence
 
 import click
 
 from batch_resend.report import NextFlags
+
+REHEARSAL_VARIABLE = "BATCH_RESEND_REHEARSAL"  # set by `simulate` for a command that it runs
 
 _ABOUT_THE_CA = (
     "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
@@ -26,6 +29,7 @@ def next_flags(context: click.Context) -> NextFlags:
         resume=_flags(context, (*_ABOUT_THE_CA, "report_dir")),
         in_doubt=_flags(context, ("in_doubt",)),
         watch=_flags(context, ("journal",)),
+        none_will_do=REHEARSAL_VARIABLE in os.environ,
     )
 
 

@@ -22,6 +22,7 @@ from batch_resend.cli.completion import complete_file
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.key import KEY_VARIABLE
 from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.next_commands import REHEARSAL_VARIABLE
 from batch_resend.errors import SettingsError
 from batch_resend.windows import CA_WINDOWS, parse_windows
 
@@ -147,6 +148,7 @@ async def _run(command: Sequence[str], simulator: Simulator, key: str | None) ->
             **os.environ,
             "BATCH_RESEND_BASE_URL": simulator.base_url,
             KEY_VARIABLE: key or "rehearsal",
+            REHEARSAL_VARIABLE: "1",
         }
         try:
             process = await anyio.open_process(

@@ -27,6 +27,7 @@ class NextFlags:
     resume: str = ""  # which reads no list, and has no option for one
     in_doubt: str = ""  # the policy, where it was named: what is held must stay so
     watch: str = ""  # which only reads the journal
+    none_will_do: bool = False  # a rehearsal whose CA and journal end with the command
 
 
 NO_FLAGS = NextFlags()
@@ -152,4 +153,4 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
                 f"{folder}/results.csv says which, when and by which run."
             )
         )
-    return steps
+    return [step for step in steps if step.command is None or not flags.none_will_do]

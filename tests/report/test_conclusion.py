@@ -152,6 +152,12 @@ def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_n
     assert not any("send its list again" in step.text for step in told)
 
 
+def test_a_rehearsal_that_ends_with_its_command_names_no_command_to_go_on_with() -> None:
+    run = summary(failed=1, refused=1, base_url="http://127.0.0.1:4711/services/v2")
+    steps = next_steps(run, FOLDER, NextFlags(none_will_do=True))
+    assert [step.command for step in steps] == [None, None]
+
+
 def test_a_folder_with_a_blank_is_quoted_in_the_command() -> None:
     (step,) = next_steps(summary(failed=1), Path("last night"))
     assert step.command == "batch-resend send 'last night/unsent.csv'"
