@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from batch_resend.calls import CALLS
 from batch_resend.census import Census, nothing_to_mail
 from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock, SystemClock
@@ -103,11 +104,13 @@ class Batch:
         skipped: list[tuple[int, str]] = []
         async with self.census() as census:
             async for planned in reader.pending(plan.run):
+                if CALLS[planned.order.call].is_about_domain:
+                    continue
                 try:
                     told = await census.order(planned.order.order_id)
                 except CallRefused:
                     continue  # what it says of the order it will say of the mail, for the report
-                if reason := nothing_to_mail(told):
+                if reason := nothing_to_mail(told, planned.order.call):
                     skipped.append((planned.number, reason))
         await self._journal.skip(plan.run, skipped)
         return await make_plan(reader, plan.run, self.settings.windows, taken_up=plan.taken_up)
@@ -123,10 +126,12 @@ class Batch:
         found: list[tuple[int, str]] = []
         statuses: dict[str, str] = {}  # of the order before: the languages of one come together
         async with self.census() as census:
-            async for number, order_id in reader.sent_requests(run):
-                if order_id not in statuses:
-                    statuses = {order_id: await _status_of(census, order_id)}
-                found.append((number, statuses[order_id]))
+            async for number, order in reader.sent_requests(run):
+                if CALLS[order.call].is_about_domain:
+                    continue  # it may be part of many orders, or of none
+                if order.order_id not in statuses:
+                    statuses = {order.order_id: await _status_of(census, order.order_id)}
+                found.append((number, statuses[order.order_id]))
         await self._journal.note_checks(run, found)
         return await reader.checked(run)
 

@@ -4,18 +4,22 @@ from collections.abc import AsyncIterator, Sequence
 
 from batch_resend.certcentral import every_order, info_path, list_path, read_info, read_page
 from batch_resend.intake import Malformed, skip_reason
-from batch_resend.model import ListedOrder
+from batch_resend.model import Call, ListedOrder
 from batch_resend.sending import Fetcher
 
 WAITING = ("pending", "reissue_pending")  # the statuses of orders that wait for an approval
 
 
-def nothing_to_mail(order: ListedOrder) -> str | None:
-    """Return why an order has nothing to resend, as far as the CA tells. None: it may have."""
+def nothing_to_mail(order: ListedOrder, call: Call = Call.DV_RESEND) -> str | None:
+    """Return why an order has nothing to resend by a call, as far as the CA tells.
+
+    None: it may have.
+    """
+    method, product = order.dcv_method or "", order.product or ""
     try:
-        return skip_reason(order.status or "", order.dcv_method or "", order.product or "")
+        return skip_reason(order.status or "", method, product, call)
     except Malformed:  # a status that no documentation names: the CA will say itself
-        return skip_reason("", order.dcv_method or "", order.product or "")
+        return skip_reason("", method, product, call)
 
 
 class Census:

@@ -47,6 +47,13 @@ EXPLANATIONS = (
     ),
     Explanation(
         400,
+        "*product*",
+        "The order's product is not one whose mails this call resends: it is not DV.",
+        "Send its domains with --call domain-dcv, and for EV its approval with --call "
+        "order-approval.",
+    ),
+    Explanation(
+        400,
         "*locale*",
         "The CA does not know the language.",
         "Take another code for --locale or in the list, such as en, and send again.",
@@ -56,7 +63,8 @@ EXPLANATIONS = (
         "*",
         "The CA will never accept this request as it is; its message says what it objects to. "
         "Orders that are issued, cancelled, not DV or not validated by e-mail end up here too.",
-        "Look the order up in CertCentral; mend the list, or take the order out of it.",
+        "Look the order up in CertCentral; mend the list, or take the order out of it. What is "
+        "not DV (OV, EV) is resent domain by domain: --call domain-dcv.",
     ),
     Explanation(
         401,
@@ -76,6 +84,13 @@ EXPLANATIONS = (
         "*route*",
         "The URL is not one of the CA's calls.",
         "Check --base-url or --region.",
+    ),
+    Explanation(
+        404,
+        "*domain*",
+        "The key's account has no such domain: it is misspelled, of another account, or a part of "
+        "one that is known by another name.",
+        "Compare the domain with CertCentral's list of domains.",
     ),
     Explanation(
         404,

@@ -34,6 +34,18 @@ class Entry:
         local, at, domain = self.email.rpartition("@")
         return self.domain, f"{local}{at}{domain.lower()}", self.email_domain or ""
 
+    def __str__(self) -> str:
+        """Return the entry as a person reads it; some calls pair addresses with no domain."""
+        return f"{self.domain}: {self.email}" if self.domain else self.email
+
+
+class Call(StrEnum):
+    """Which of the CA's calls a request is; `calls` has what sets them apart."""
+
+    DV_RESEND = "dv-resend"  # the approval mails of a DV order's domains
+    DOMAIN_DCV = "domain-dcv"  # those of one domain: of OV and EV orders, and before any order
+    ORDER_APPROVAL = "order-approval"  # the mail that asks to approve an EV order itself
+
 
 class Note(StrEnum):
     """Something about a row, or a whole order, that a person should know before it is sent."""
@@ -50,12 +62,13 @@ class Row:
     """One row of a list, checked. No entries: the CA mails all domains that still wait."""
 
     line: int
-    order_id: str
+    order_id: str  # or what names the domain, for a call that is about one
     entries: tuple[Entry, ...]
     locale: str | None
     raw: str  # as it stood: CSV cells as a JSON array, or the JSON text itself
     skip: str | None = None  # why the list itself says that there is nothing to resend
     notes: tuple[Note, ...] = ()
+    call: Call = Call.DV_RESEND
 
 
 class Problem(StrEnum):
@@ -68,6 +81,7 @@ class Problem(StrEnum):
     LOCALE = "locale"  # not shaped like a locale code
     PAIR = "pair"  # a domain without an address, the reverse, or several of both
     STATUS = "status"  # an order status that the CA does not have
+    CALL = "call"  # none of the CA's calls
     FORM = "form"  # cells beyond the heading, or no JSON record
     AMBIGUOUS = "ambiguous"  # an order without domains beside rows of it with some
 
@@ -81,6 +95,7 @@ class RejectedRow:
     reason: str
     raw: str
     order_id: str | None = None  # where that much was understood
+    call: Call = Call.DV_RESEND
 
 
 class ListKind(StrEnum):
@@ -124,16 +139,22 @@ class RowStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One request to make: an order's mails in one language. `entries` are sorted, unique."""
+    """One request to make: an order's mails in one language. `entries` are sorted, unique.
+
+    What a call that is about a domain has in place of the order's number, `calls` says.
+    """
 
     order_id: str
     locale: str | None
     entries: tuple[Entry, ...]
+    call: Call = Call.DV_RESEND
 
     def digest(self, base_url: str) -> bytes:
         """Sixteen bytes that name what is asked of whom, whichever list or line it came from."""
         keys = [[*entry.key[:2], entry.email_domain] for entry in self.entries]
-        asked = [base_url, self.order_id, self.locale, keys]
+        asked: list[object] = [base_url, self.order_id, self.locale, keys]
+        if self.call is not Call.DV_RESEND:  # the first one there was: its digests stay
+            asked.append(self.call)
         text = dumps(asked, ensure_ascii=True, separators=(",", ":"))
         return blake2b(text.encode(), digest_size=16).digest()
 
@@ -312,6 +333,7 @@ class Result:
     order_id: str
     locale: str | None
     entries: tuple[Entry, ...]
+    call: Call
     status: OrderStatus
     http_status: int | None
     error_code: str | None
@@ -332,6 +354,7 @@ class RowResult:
     order_id: str | None  # None where the row was rejected before it was understood
     locale: str | None
     entries: tuple[Entry, ...]
+    call: Call
     reason: str | None
     raw: str
     result: Result | None

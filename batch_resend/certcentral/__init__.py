@@ -1,4 +1,4 @@
-"""The CA: one call, what its answers mean, and a simulator to rehearse against."""
+"""The CA: requests to it, what its answers mean, and a simulator to rehearse against."""
 
 from batch_resend.certcentral.client import (
     CertCentral,

@@ -1,6 +1,4 @@
-"""One call to the CA: "Resend order DCV emails" (dev.digicert.com).
-
-    PUT {base}/order/certificate/{order_id}/resend-emails
+"""Requests to the CA and their answers, one at a time.
 
 A call that fails is a value, a `Fault`, not an exception.
 """
@@ -14,15 +12,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import quote
 
 import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
+from batch_resend.calls import CALLS
 from batch_resend.certcentral.judge import judge
 from batch_resend.certcentral.wire import SilentConnector, classify, never_send_twice
-from batch_resend.model import Entry, Fault, Order, Reply, Verdict
+from batch_resend.model import Fault, Order, Reply, Verdict
 from batch_resend.version import __version__
 
 USER_AGENT = f"batch-resend/{__version__}"
@@ -108,24 +106,12 @@ class _Exchange:
 
 def request_path(order: Order) -> str:
     """Return where the call goes, below the base URL."""
-    return f"/order/certificate/{quote(order.order_id, safe='')}/resend-emails"
+    return CALLS[order.call].path(order)
 
 
 def request_body(order: Order) -> bytes:
     """Return the body of the call. Without entries the CA mails all domains that still wait."""
-    body: dict[str, object] = {}
-    if order.entries:
-        body["domain_approval_emails"] = [_entry_object(entry) for entry in order.entries]
-    if order.locale is not None:
-        body["locale"] = order.locale
-    return json.dumps(body, separators=(",", ":")).encode()
-
-
-def _entry_object(entry: Entry) -> dict[str, str]:
-    described = {"domain": entry.domain, "email": entry.email}
-    if entry.email_domain is not None:
-        described["email_domain"] = entry.email_domain
-    return described
+    return json.dumps(CALLS[order.call].body(order), separators=(",", ":")).encode()
 
 
 async def _bounded_body(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What goes over the wire: the call's body and the CA's error body, as its pages describe them."""
+"""What goes over the wire: the calls' bodies and the CA's error body, as its pages have them."""
 
 from typing import Annotated
 
@@ -47,6 +47,29 @@ class ResendBody(BaseModel):
         Annotated[tuple[EmailEntry, ...], Field(min_length=1)] | None, _Optional
     ] = None
     locale: Annotated[_Text | None, _Optional] = None
+
+
+class DomainEmailsBody(BaseModel):
+    """The body of `PUT /domain/{domain_id}/dcv/emails`, "Resend domain DCV emails".
+
+    Without `email_array` the CA mails all addresses it knows for the domain.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name_scope: Annotated[_Text | None, _Optional] = None
+    locale: Annotated[_Text | None, _Optional] = None
+    email_array: Annotated[Annotated[tuple[_Text, ...], Field(min_length=1)] | None, _Optional] = (
+        None
+    )
+
+
+class OrderApprovalBody(BaseModel):
+    """The body of `PUT .../order-approval/resend-emails`, "Resend order approval email"."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    emails: Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 
 class ErrorItem(BaseModel):

@@ -11,6 +11,7 @@ import anyio
 import click
 
 from batch_resend.batch import make_plan, stage
+from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.logs import set_up_logs
@@ -27,7 +28,7 @@ from batch_resend.cli.options import (
 from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, show_plan
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, open_journal
-from batch_resend.model import Order, Plan, RowStatus
+from batch_resend.model import Call, Order, Plan, RowStatus
 from batch_resend.report import make_preview, whole_file
 from batch_resend.windows import Window
 
@@ -122,8 +123,10 @@ async def _write_requests(reader: JournalReader, plan: Plan, path: Path) -> None
 
 def _request(order: Order) -> dict[str, object]:
     """Return a request as it would be sent. Its path goes below the base URL."""
+    call = {} if order.call is Call.DV_RESEND else {"call": order.call}
     return {
-        "order_id": order.order_id,
+        **list_fields(order.order_id, order.call),
+        **call,
         "method": "PUT",
         "path": request_path(order),
         "body": json.loads(request_body(order)),

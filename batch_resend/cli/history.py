@@ -21,7 +21,7 @@ from batch_resend.cli.prune import size
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.tables import Record, format_option, show_records
 from batch_resend.durations import format_duration, timestamp
-from batch_resend.intake import order_number
+from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, held_by, read_journal
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.report import (
@@ -38,7 +38,7 @@ _COUNTS = ("total", *OrderStatus)
 _RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
 _EVENT_COLUMNS = (
     "run", "locale", "attempt", "begun_at", "took_s", "answer", "http_status", "error_code",
-    "error_message", "outcome", "entries", "base_url",
+    "error_message", "outcome", "entries", "base_url", "call",
 )  # fmt: skip
 
 
@@ -169,16 +169,16 @@ def _facts(summary: Summary, state: str) -> list[Record]:
     },
     see_also=("runs",),
 )
-@click.argument("order_id", metavar="ORDER_ID")
+@click.argument("order_id", metavar="ORDER_ID|DOMAIN")
 @format_option
 @journal_option
 def history(order_id: str, form: str, journal: Path) -> int:
-    """Show every attempt ever made for an order, over all runs.
+    """Show every attempt ever made for an order, or for a domain by its name, over all runs.
 
     A run that made none has one line, which says why.
     """
     try:
-        order_id = order_number(order_id)
+        order_id = domain_name(order_id) if "." in order_id else order_number(order_id)
     except ValueError as error:
         raise click.UsageError(f"ORDER_ID: {error}") from None
 
@@ -188,7 +188,7 @@ def history(order_id: str, form: str, journal: Path) -> int:
 
     records = anyio.run(found)
     if not records and form == "table":
-        click.echo(f"The journal knows nothing of order {order_id}.")
+        click.echo(f"The journal knows nothing of {order_id}.")
         return ExitCode.ALL_WELL
     show_records(records, _EVENT_COLUMNS, form, _EVENT_TABLE)
     return ExitCode.ALL_WELL
@@ -213,8 +213,9 @@ def _event_record(event: Event) -> Record:
         "error_code": event.error_code,
         "error_message": event.message,
         "outcome": event.outcome or OrderStatus.NOT_ATTEMPTED,
-        "entries": [f"{entry.domain}: {entry.email}" for entry in event.entries],
+        "entries": [str(entry) for entry in event.entries],
         "base_url": event.base_url,
+        "call": event.call,
     }
 
 

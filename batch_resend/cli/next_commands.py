@@ -16,6 +16,7 @@ _ABOUT_THE_CA = (
 )  # fmt: skip
 _ABOUT_LISTS = (
     "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
+    "call", "auto_call",
 )  # fmt: skip
 
 

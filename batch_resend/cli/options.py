@@ -17,6 +17,7 @@ from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.values import DURATION, MappingType, ShareType
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
+from batch_resend.model import Call
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
     InDoubt,
@@ -112,6 +113,19 @@ list_options = together(
         help="The lists have no heading row; --map counts columns, from 1.",
     ),
     option("--sheet", metavar="NAME", help="Of Excel files, where several have cells."),
+    option(
+        "--call",
+        type=click.Choice([call.value for call in Call]),
+        default=Call.DV_RESEND.value,
+        show_default=True,
+        help="Which of the CA's calls, for rows that name none: the mails of a DV order, those of "
+        "a domain (OV, EV, before any order), or the one that asks to approve an EV order.",
+    ),
+    option(
+        "--auto-call",
+        is_flag=True,
+        help="domain-dcv for rows that name no call and whose product is not DV.",
+    ),
     option(
         "--all-statuses",
         is_flag=True,
@@ -318,6 +332,8 @@ def reading_of(options: dict[str, Any]) -> Reading:
             encoding=options["encoding"],
             sheet=options["sheet"],
             all_statuses=options["all_statuses"],
+            call=Call(options["call"]),
+            auto_call=options["auto_call"],
         )
     except SettingsError as error:
         raise SettingsError(f"--{error}") from None

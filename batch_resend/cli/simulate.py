@@ -33,6 +33,7 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
         "Rehearse a run, with a CA that is slow and sometimes down": "batch-resend simulate "
         "--latency 10-300ms --fail 503=5% -- batch-resend send orders.csv",
         "Run one to try things against": "batch-resend simulate --port 8080",
+        "Rehearse a nightly sweep": "batch-resend simulate --orders 50 -- batch-resend sweep",
     },
     see_also=("send",),
 )
@@ -61,6 +62,13 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
     metavar="NAME=SHARE",
     multiple=True,
     help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable.",
+)
+@click.option(
+    "--orders",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How many orders wait in it, for `sweep`, `export`, `verify` and --preflight.",
 )
 @click.option("--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks.")
 @click.option(
@@ -99,6 +107,7 @@ def _settings(options: dict[str, Any]) -> SimulatorSettings:
             latency_s=parse_latency(options["latency"]),
             faults=dict(parse_fault(fault) for fault in options["faults"]),
             seed=options["seed"],
+            orders=options["orders"],
         )
     except ValueError as error:
         raise SettingsError(f"simulate: {error}") from None

@@ -3,7 +3,7 @@
 Rows are streamed: nothing here holds more than one of them, but for a sheet of Excel.
 """
 
-from batch_resend.intake.cells import FORMULA_SIGNS, Malformed, order_number
+from batch_resend.intake.cells import FORMULA_SIGNS, Malformed, domain_name, order_number
 from batch_resend.intake.exports import skip_reason
 from batch_resend.intake.headings import REQUEST_FIELDS, Field
 from batch_resend.intake.sources import ListSource, Reading, RecordSource, Source
@@ -17,6 +17,7 @@ __all__ = [
     "Reading",
     "RecordSource",
     "Source",
+    "domain_name",
     "order_number",
     "skip_reason",
 ]

@@ -70,6 +70,14 @@ def order_number(value: object) -> str:
     return digits.lstrip("0") or _no_order(digits)
 
 
+def domain_number(value: object) -> str:
+    """Return the number of a domain at the CA, read as an order's."""
+    try:
+        return order_number(value)
+    except Malformed as reason:
+        raise Malformed(str(reason).replace("order", "domain")) from None
+
+
 def _no_order(digits: str) -> str:
     raise Malformed(f"the order number is {shown(digits)}: no order has that")
 

@@ -6,6 +6,7 @@ The values are those of the pages "Order report" and "Product list".
 import re
 
 from batch_resend.intake.cells import Malformed, shown
+from batch_resend.model import Call
 
 _WAITING = frozenset(("pending", "reissue_pending"))
 _OVER = frozenset(
@@ -19,8 +20,12 @@ _DV = re.compile(r"(?<![a-z])dv(?![a-z])|rapidssl|quickssl|ssl123|encryption.?ev
 _BETWEEN_WORDS = re.compile(r"[\s\-]+")
 
 
-def skip_reason(status: str, dcv_method: str, product: str) -> str | None:
-    """Return why an order has nothing to resend, as far as its list tells. Empty: it doesn't.
+def skip_reason(
+    status: str, dcv_method: str, product: str, call: Call = Call.DV_RESEND
+) -> str | None:
+    """Return why an order has nothing to resend by a call, as far as its list tells.
+
+    What is empty is not told.
 
     Raises Malformed for a status that the CA does not have.
     """
@@ -31,14 +36,20 @@ def skip_reason(status: str, dcv_method: str, product: str) -> str | None:
                 "column is about something else, --all-statuses leaves it aside"
             )
         return f"its status is {state}, not pending"
-    if dcv_method and _plain(dcv_method) not in _BY_EMAIL:
+    of_domains = call is not Call.ORDER_APPROVAL
+    if of_domains and dcv_method and _plain(dcv_method) not in _BY_EMAIL:
         return f"its domains are validated by {shown(dcv_method.strip())}, not by e-mail"
-    if product and not _DV.search(product.lower()):
+    if call is Call.DV_RESEND and product and not is_dv(product):
         return (
-            f"its product, {shown(product)}, is not DV: its mails are resent by the domain call, "
-            "PUT /domain/{domain_id}/dcv/emails"
+            f"its product, {shown(product)}, is not DV: its mails are resent domain by domain, "
+            "with --call domain-dcv"
         )
     return None
+
+
+def is_dv(product: str) -> bool:
+    """Whether a product is validated by domain alone, by its name, name_id or type."""
+    return _DV.search(product.lower()) is not None
 
 
 def _plain(text: str) -> str:

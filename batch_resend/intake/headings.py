@@ -1,17 +1,20 @@
 """Which column holds what."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
+from batch_resend.model import Call
 
 
 class Field(StrEnum):
     """What a column may hold. The values are the names in a list that needs no mapping."""
 
     ORDER_ID = "order_id"
+    DOMAIN_ID = "domain_id"  # for calls about a domain: its number at the CA
     DOMAIN = "domain"
     EMAIL = "email"
     EMAIL_DOMAIN = "email_domain"
@@ -19,6 +22,7 @@ class Field(StrEnum):
     STATUS = "status"  # of the order, in exports of the CA
     DCV_METHOD = "dcv_method"  # how its domains are validated, likewise
     PRODUCT = "product"  # what was ordered, likewise; it may stand in several columns
+    CALL = "call"  # which of the CA's calls
 
 
 REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN, Field.LOCALE)
@@ -30,16 +34,19 @@ _FIELD_OF_HEADING = {
     "order": Field.ORDER_ID,
     "ordernumber": Field.ORDER_ID,
     "id": Field.ORDER_ID,
+    "domainid": Field.DOMAIN_ID,
     "domain": Field.DOMAIN,
     "domains": Field.DOMAIN,
     "commonname": Field.DOMAIN,
     "fqdn": Field.DOMAIN,
     "dnsname": Field.DOMAIN,
     "dnsnames": Field.DOMAIN,
+    "namescope": Field.DOMAIN,
     "email": Field.EMAIL,
     "emails": Field.EMAIL,
     "approveremail": Field.EMAIL,
     "dcvemail": Field.EMAIL,
+    "emailarray": Field.EMAIL,
     "emaildomain": Field.EMAIL_DOMAIN,
     "locale": Field.LOCALE,
     "language": Field.LOCALE,
@@ -50,6 +57,7 @@ _FIELD_OF_HEADING = {
     "productname": Field.PRODUCT,
     "productnameid": Field.PRODUCT,
     "producttype": Field.PRODUCT,
+    "call": Field.CALL,
 }
 # The CA's order report. Its `email` is not an approver's (page "Order report").
 _ORDER_REPORT = frozenset(("orderid", "commonname", "dnsnames", "dcvmethod"))
@@ -73,10 +81,13 @@ def known_field(heading: str) -> Field | None:
     return _FIELD_OF_HEADING.get(_plain(heading))
 
 
-def find_columns(headings: Sequence[str], mapping: Mapping[Field, str], where: str) -> Columns:
+def find_columns(
+    headings: Sequence[str], mapping: Mapping[Field, str], where: str, call: Call
+) -> Columns:
     """Return which columns hold the fields that the list has.
 
-    `mapping` says the heading of a field outright; the rest are known by their usual names.
+    `call` is that of rows that name none. `mapping` says the heading of a field outright; the rest
+    are known by their usual names.
     `where` (file and line) stands in front of messages. Raises InputError.
     """
     names = [heading.strip() for heading in headings]
@@ -89,7 +100,8 @@ def find_columns(headings: Sequence[str], mapping: Mapping[Field, str], where: s
         field = known_field(name)
         if field is not None and field not in mapping and index not in taken:
             known.setdefault(field, []).append(index)
-    orders_only = mapping.keys().isdisjoint(ADDRESSES) and _is_export(names, known)
+    by_pairs = call is Call.DV_RESEND and Field.CALL not in {*known, *places}
+    orders_only = by_pairs and mapping.keys().isdisjoint(ADDRESSES) and _is_export(names, known)
     for field, indexes in known.items():
         if orders_only and field in ADDRESSES:
             continue
@@ -100,22 +112,21 @@ def find_columns(headings: Sequence[str], mapping: Mapping[Field, str], where: s
                 f"say which: --map {field}={other!r} (rename one if they are alike)"
             )
         places[field] = tuple(indexes)
-    if Field.ORDER_ID not in places:
-        raise InputError(f"{where}: {_no_order_column(names)}")
+    require_subject(places, call, f"{where}: {_no_order_column(names)}", where)
     shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
     return Columns(places, shown, orders_only)
 
 
-def find_positions(mapping: Mapping[Field, str], where: str) -> Columns:
+def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Columns:
     """Return the columns of a list without a heading row: `mapping` counts them from 1.
 
     Raises InputError.
     """
-    if Field.ORDER_ID not in mapping:
-        raise InputError(
-            f"{where}: without a heading row, say which column is which by its position: "
-            "--no-header --map order_id=1 --map domain=2 --map email=3"
-        )
+    without = (
+        f"{where}: without a heading row, say which column is which by its position: "
+        "--no-header --map order_id=1 --map domain=2 --map email=3"
+    )
+    require_subject(mapping, call, without, where)
     for field, position in mapping.items():
         if not (position.isascii() and position.isdigit() and int(position) > 0):
             raise InputError(
@@ -129,6 +140,22 @@ def find_positions(mapping: Mapping[Field, str], where: str) -> Columns:
     )
 
 
+def require_subject(
+    fields: Container[Field], call: Call, without_order: str, where: str
+) -> None:  # fmt: skip
+    """Raise InputError where no column says what a row is about, whichever its call."""
+    of_domain = Field.DOMAIN_ID in fields or Field.DOMAIN in fields
+    if Field.ORDER_ID in fields or (of_domain and Field.CALL in fields):
+        return
+    if not CALLS[call].is_about_domain:
+        raise InputError(without_order)
+    if not of_domain:
+        raise InputError(
+            f"{where}: {call} is about domains, and no column holds one; say which does: "
+            '--map domain="COLUMN", or --map domain_id="COLUMN"'
+        )
+
+
 def require_width(columns: Columns, widest: int, where: str) -> None:
     """Raise InputError where --map counts beyond the columns of the widest row."""
     for field, (place, *_) in columns.places.items():
@@ -138,8 +165,10 @@ def require_width(columns: Columns, widest: int, where: str) -> None:
             )
 
 
-def require_pair(columns: Columns, headings: Sequence[str], where: str) -> None:
+def require_pair(columns: Columns, headings: Sequence[str], where: str, call: Call) -> None:
     """Raise InputError where there is a column for the domain or the e-mail, but not both."""
+    if call is not Call.DV_RESEND or Field.CALL in columns.places:
+        return
     for one, other in ((Field.DOMAIN, Field.EMAIL), (Field.EMAIL, Field.DOMAIN)):
         if one in columns.places and other not in columns.places:
             raise InputError(

@@ -8,23 +8,37 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import ADDRESSES, Field, find_columns, known_field
+from batch_resend.intake.headings import (
+    ADDRESSES,
+    Field,
+    find_columns,
+    known_field,
+    require_subject,
+)
 from batch_resend.intake.records import RawEntry, RawRecord
-from batch_resend.model import Problem, RejectedRow
+from batch_resend.model import Call, Problem, RejectedRow
 
 NESTED = "domain_approval_emails"
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 _PRODUCT_KEYS = ("name", "name_id", "type")
+_NAMING_KEYS = ("order_id", "domain_id", "domain", "call")
 _IN_WORDS = {
     "string_type": "a text is expected",
     "list_type": "a list is expected",
     "model_type": "an object is expected",
     "missing": "is missing",
 }
+
+
+def _together(value: object) -> object:
+    """Return several texts as one cell has them."""
+    several = isinstance(value, list) and value and all(isinstance(one, str) for one in value)
+    return "; ".join(value) if several and isinstance(value, list) else value
 
 
 class JsonEntry(BaseModel):
@@ -43,13 +57,15 @@ class JsonRecord(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     order_id: object = None
+    domain_id: object = None
     domain: str | None = None
-    email: str | None = None
+    email: Annotated[str | None, BeforeValidator(_together)] = None
     email_domain: str | None = None
     domain_approval_emails: list[JsonEntry] | None = None
     locale: str | None = None
     status: str | None = None
     dcv_method: str | None = None
+    call: str | None = None
 
 
 def decode(text: str) -> object:
@@ -78,7 +94,7 @@ DECODER = json.JSONDecoder(
 
 
 def records_of_lines(
-    lines: Iterable[str], mapping: Mapping[Field, str]
+    lines: Iterable[str], mapping: Mapping[Field, str], call: Call
 ) -> Iterator[RawRecord | RejectedRow]:
     """Yield a record a line; blank lines are none."""
     for number, line in enumerate(lines, start=1):
@@ -90,7 +106,7 @@ def records_of_lines(
         except (ValueError, RecursionError) as error:
             yield RejectedRow(number, Problem.FORM, f"not a JSON object: {_told(error)}", text)
             continue
-        yield json_record(number, value, text, mapping)
+        yield json_record(number, value, text, mapping, call)
 
 
 def _told(error: ValueError | RecursionError) -> str:
@@ -100,15 +116,15 @@ def _told(error: ValueError | RecursionError) -> str:
 
 
 def json_record(
-    line: int, value: object, raw: str, mapping: Mapping[Field, str]
+    line: int, value: object, raw: str, mapping: Mapping[Field, str], call: Call
 ) -> RawRecord | RejectedRow:
-    """Return the raw record that a decoded JSON value stands for."""
+    """Return the raw record that a decoded JSON value stands for; `call`: if it names none."""
     if not isinstance(value, dict):
         return RejectedRow(line, Problem.FORM, "not a JSON object", raw)
     names: Mapping[Field, str] = {}
     value = _request_unwrapped(value)
     try:
-        keys, names = _keys_of_fields(tuple(value), tuple(mapping.items()))
+        keys, names = _keys_of_fields(tuple(value), tuple(mapping.items()), call)
         fields = {field.value: value[found[0]] for field, found in keys.items()}
         if NESTED in value:
             fields[NESTED] = value[NESTED]
@@ -123,6 +139,8 @@ def json_record(
             status=record.status or "",
             dcv_method=record.dcv_method or "",
             product=", ".join(_product(value[key] for key in keys.get(Field.PRODUCT, ()))),
+            call=record.call or "",
+            domain_id=record.domain_id,
             addresses_aside="@" in raw and _OF_THE_CA not in value and Field.EMAIL not in keys,
         )
     except ValidationError as error:
@@ -134,26 +152,30 @@ def json_record(
 def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:
     """Return what a line of `check --out` asks for, in the form of a list."""
     body = value.get("body")
-    if isinstance(body, dict) and value.get("method") == "PUT" and "order_id" in value:
-        return {"order_id": value["order_id"], **body}
-    return value
+    if not isinstance(body, dict) or value.get("method") != "PUT":
+        return value
+    known = _NAMING_KEYS if "name_scope" not in body else ("domain_id", "call")
+    named = {key: value[key] for key in known if key in value}
+    return {**named, **body} if named else value
 
 
 @lru_cache(maxsize=256)
 def _keys_of_fields(
-    keys: tuple[str, ...], mapping: tuple[tuple[Field, str], ...]
+    keys: tuple[str, ...], mapping: tuple[tuple[Field, str], ...], call: Call
 ) -> tuple[Mapping[Field, tuple[str, ...]], Mapping[Field, str]]:
     """Return the keys that hold each field, and what messages call them. Raises InputError."""
     flat = [key for key in keys if key != NESTED]
     # A record may leave out what is optional.
     present = {f: key for f, key in mapping if key in flat or f is Field.ORDER_ID}
-    if Field.ORDER_ID not in present and Field.ORDER_ID not in map(known_field, flat):
-        shown = ", ".join(map(repr, flat[:20])) or "none"
-        raise InputError(
-            f"no key holds the order number; the keys are {shown}. Say which it is: "
-            '--map order_id="KEY"'
-        )
-    columns = find_columns(flat, present, "record")
+    shown = ", ".join(map(repr, flat[:20])) or "none"
+    require_subject(
+        {*present, *(field for key in flat if (field := known_field(key)))},
+        call,
+        f"no key holds the order number; the keys are {shown}. Say which it is: "
+        '--map order_id="KEY"',
+        "record",
+    )
+    columns = find_columns(flat, present, "record", call)
     found = {
         field: tuple(flat[index] for index in indexes)
         for field, indexes in columns.places.items()

@@ -14,7 +14,7 @@ from batch_resend.intake.headings import Field
 from batch_resend.intake.json_rows import DECODER, json_record, whole_number
 from batch_resend.intake.records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
-from batch_resend.model import Problem, RejectedRow
+from batch_resend.model import Call, Problem, RejectedRow
 
 PAGE = "orders"
 
@@ -42,10 +42,11 @@ def is_document(begin: str) -> bool:
 class JsonStream:
     """The records of JSON documents, each with the line on which it begins."""
 
-    def __init__(self, name: str, text: Text, mapping: Mapping[Field, str]) -> None:
+    def __init__(self, name: str, text: Text, mapping: Mapping[Field, str], call: Call) -> None:
         self._name = name
         self._chunks = text.chunks()
         self._mapping = mapping
+        self._call = call
         self._buffer = ""
         self._at = 0  # in the buffer
         self._line = 1  # of that place
@@ -102,9 +103,9 @@ class JsonStream:
         orders = value.get(PAGE) if isinstance(value, dict) else None
         if isinstance(orders, list):  # a page with something else in front of its orders
             for order in orders:
-                yield json_record(line, order, json.dumps(order), self._mapping)
+                yield json_record(line, order, json.dumps(order), self._mapping, self._call)
         else:
-            yield json_record(line, value, raw, self._mapping)
+            yield json_record(line, value, raw, self._mapping, self._call)
 
     def _next(self) -> str:
         """Return the next sign that is not blank, without taking it; nothing at the end."""

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from batch_resend.calls import CALLS, Addresses, Description, domain_subject
 from batch_resend.intake.addresses import is_constructed, is_parent
 from batch_resend.intake.cells import (
     KNOWN_LOCALES,
     Malformed,
     domain_name,
+    domain_number,
     email_address,
     locale_code,
     order_number,
@@ -16,9 +18,9 @@ from batch_resend.intake.cells import (
     shown,
     trimmed,
 )
-from batch_resend.intake.exports import skip_reason
+from batch_resend.intake.exports import is_dv, skip_reason
 from batch_resend.intake.headings import Field
-from batch_resend.model import Entry, Note, Problem, RejectedRow, Row
+from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
 Cell = TypeVar("Cell")
 Value = TypeVar("Value")
@@ -30,6 +32,8 @@ _PROBLEMS = {
     Field.EMAIL_DOMAIN: Problem.EMAIL_DOMAIN,
     Field.LOCALE: Problem.LOCALE,
     Field.STATUS: Problem.STATUS,
+    Field.CALL: Problem.CALL,
+    Field.DOMAIN_ID: Problem.DOMAIN,
 }
 
 
@@ -56,6 +60,8 @@ class RawRecord:
     dcv_method: str = ""
     product: str = ""
     addresses_aside: bool = False  # none is taken from it, though it holds some
+    call: str = ""
+    domain_id: object = ""  # text, or a JSON number
 
 
 class _Unusable(Exception):
@@ -66,25 +72,95 @@ class _Unusable(Exception):
         self.problem = problem
 
 
-def check_record(
-    record: RawRecord, default_locale: str | None, *, all_statuses: bool
-) -> Row | RejectedRow:
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for rows that do not say it themselves."""
+
+    locale: str | None = None
+    call: Call = Call.DV_RESEND
+    auto_call: bool = False  # by their product, where they name one
+    all_statuses: bool = False  # leave aside what the CA's exports say of an order
+
+
+def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     """Return the row that `record` stands for, or why it cannot be sent."""
-    order_id = None
+    subject, call = None, defaults.call
     try:
-        order_id = _parsed(record, Field.ORDER_ID, order_number, record.order_id)
-        skip = None if all_statuses else _parsed(record, Field.STATUS, _skip_reason, record)
-        pairs = [(raw, tuple(_entries(record, raw))) for raw in record.entries]
-        locale = default_locale
+        call = _call(record, defaults)
+        described = CALLS[call]
+        subject = _domain(record) if described.is_about_domain else _order(record)
+        skip = None
+        if not defaults.all_statuses:
+            skip = _parsed(record, Field.STATUS, lambda cells: _skip_reason(cells, call), record)
+        if described.addresses is Addresses.PAIRS:
+            pairs = [(raw, tuple(_entries(record, raw))) for raw in record.entries]
+        else:
+            pairs = [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
+        locale = defaults.locale
         if trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
     except _Unusable as unusable:
-        return RejectedRow(record.line, unusable.problem, str(unusable), record.raw, order_id)
+        return RejectedRow(record.line, unusable.problem, str(unusable), record.raw, subject, call)
     entries = tuple(entry for _, of_raw in pairs for entry in of_raw)
-    notes = tuple(_notes(pairs, locale))
+    if described.addresses is Addresses.REQUIRED and not entries:
+        why = f"{call} needs the e-mail address of whoever is to approve"
+        return RejectedRow(record.line, Problem.EMAIL, why, record.raw, subject, call)
+    if not described.in_language:
+        locale = None
+    notes = tuple(_notes(pairs, locale, described))
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
-    return Row(record.line, order_id, entries, locale, record.raw, skip, notes)
+    return Row(record.line, subject, entries, locale, record.raw, skip, notes, call)
+
+
+def _call(record: RawRecord, defaults: Defaults) -> Call:
+    if named := trimmed(record.call):
+        return _parsed(record, Field.CALL, _call_of_name, named)
+    if defaults.auto_call and record.product and not is_dv(record.product):
+        return Call.DOMAIN_DCV
+    return defaults.call
+
+
+def _call_of_name(name: str) -> Call:
+    try:
+        return Call(name.lower().replace("_", "-"))
+    except ValueError:
+        raise Malformed(
+            f"the call {shown(name)} is none: write {', '.join(Call)}, or leave it empty"
+        ) from None
+
+
+def _order(record: RawRecord) -> str:
+    return _parsed(record, Field.ORDER_ID, order_number, record.order_id)
+
+
+def _domain(record: RawRecord) -> str:
+    """Return what names the domain that a row is about: its number at the CA, its name, or both."""
+    number = ""
+    if record.domain_id not in ("", None):
+        number = _parsed(record, Field.DOMAIN_ID, domain_number, record.domain_id)
+    texts = [text for raw in record.entries for text in several(raw.domain)]
+    names = {_parsed(record, Field.DOMAIN, domain_name, text) for text in texts}
+    if len(names) > 1:
+        raise _Unusable(
+            Problem.DOMAIN,
+            f"{len(names)} domains in one row: {Call.DOMAIN_DCV} is about one; give each a row of "
+            "its own",
+        )
+    if not number and not names:
+        raise _Unusable(Problem.DOMAIN, f"the domain is missing: {Call.DOMAIN_DCV} is about one")
+    return domain_subject(number, *names) if names else number
+
+
+def _addresses(record: RawRecord, raw: RawEntry, described: Description) -> Iterator[Entry]:
+    """Yield the addresses of a call that takes them without pairing them with domains."""
+    domain = ""
+    if described.is_about_domain and (texts := several(raw.domain)):
+        domain = _parsed(record, Field.DOMAIN, domain_name, texts[0])
+    emails = several(raw.email)
+    for text in emails:
+        email = _parsed(record, Field.EMAIL, _one_of(email_address, emails, raw.email), text)
+        yield Entry(domain, email)
 
 
 def _parsed(record: RawRecord, field: Field, parse: Callable[[Cell], Value], cell: Cell) -> Value:
@@ -95,10 +171,12 @@ def _parsed(record: RawRecord, field: Field, parse: Callable[[Cell], Value], cel
         raise _Unusable(_PROBLEMS[field], f"{reason} ({name})" if name else str(reason)) from None
 
 
-def _skip_reason(record: RawRecord) -> str | None:
+def _skip_reason(record: RawRecord, call: Call) -> str | None:
     if not (record.status or record.dcv_method or record.product):
         return None
-    return skip_reason(trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product))
+    return skip_reason(
+        trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product), call
+    )
 
 
 def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
@@ -160,9 +238,13 @@ def _mail_domain(email: str) -> str:
         return ""
 
 
-def _notes(pairs: Sequence[tuple[RawEntry, Sequence[Entry]]], locale: str | None) -> Iterator[Note]:
+def _notes(
+    pairs: Sequence[tuple[RawEntry, Sequence[Entry]]], locale: str | None, described: Description
+) -> Iterator[Note]:
     if locale is not None and locale not in KNOWN_LOCALES:
         yield Note.UNKNOWN_LOCALE
+    if described.addresses is not Addresses.PAIRS:
+        return  # whom the CA takes, it knows itself
     if not all(_is_constructed(entry) for _, entries in pairs for entry in entries):
         yield Note.NOT_CONSTRUCTED
     if any(e.email_domain and not trimmed(raw.email_domain) for raw, es in pairs for e in es):

@@ -13,10 +13,10 @@ from batch_resend.intake.headings import ADDRESSES, Field
 from batch_resend.intake.json_rows import json_record, records_of_lines
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.packing import Bytes, ListFile
-from batch_resend.intake.records import RawRecord, check_record
+from batch_resend.intake.records import Defaults, RawRecord, check_record
 from batch_resend.intake.table_rows import TableRows
 from batch_resend.intake.text import Text, known_encoding
-from batch_resend.model import ListForm, ListKind, Problem, RejectedRow, Row
+from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Reading:
     encoding: str | None = None  # of text without a byte order mark, if it is not UTF-8
     sheet: str | None = None  # of Excel files
     all_statuses: bool = False  # leave aside what the CA's exports say of an order
+    call: Call = Call.DV_RESEND  # of rows that name none
+    auto_call: bool = False  # of those, by their product where they name one
 
     def __post_init__(self) -> None:
         """Check what can be checked before a list is opened."""
@@ -40,6 +42,11 @@ class Reading:
             object.__setattr__(self, "encoding", known_encoding(self.encoding))
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise SettingsError(f"delimiter: {self.delimiter!r} is not a single character")
+
+    @property
+    def defaults(self) -> Defaults:
+        """What holds for rows that do not say it themselves."""
+        return Defaults(self.locale, self.call, self.auto_call, self.all_statuses)
 
 
 class ListSource:
@@ -68,13 +75,13 @@ class ListSource:
 
         `form` says how it was read, once it has been.
         """
-        reading = self._reading
+        defaults = self._reading.defaults
         empty = True
         with self._file.open() as file:
             for record in self._records(file):
                 empty = False
                 if isinstance(record, RawRecord):
-                    yield check_record(record, reading.locale, all_statuses=reading.all_statuses)
+                    yield check_record(record, defaults)
                 else:
                     yield record
         if empty:
@@ -97,11 +104,11 @@ class ListSource:
         form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
         if begin.startswith(("{", "[")):
             self.form = form
-            mapping = self._reading.mapping
+            mapping, call = self._reading.mapping, self._reading.call
             if is_document(begin):
-                records = iter(JsonStream(self.name, text, mapping))
+                records = iter(JsonStream(self.name, text, mapping, call))
             else:
-                records = records_of_lines(text.lines(), mapping)
+                records = records_of_lines(text.lines(), mapping, call)
             yield from self._with_all_mapped(records)
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
@@ -132,7 +139,10 @@ class ListSource:
     def _table(
         self, rows: Iterable[tuple[int, list[str]]], form: ListForm
     ) -> Iterator[RawRecord | RejectedRow]:
-        table = TableRows(self.name, rows, self._reading.mapping, headed=self._reading.headed)
+        reading = self._reading
+        table = TableRows(
+            self.name, rows, reading.mapping, headed=reading.headed, call=reading.call
+        )
         yield from table
         self.form = replace(
             form, columns=table.heading, fields=self._fields, orders_only=table.orders_only
@@ -157,10 +167,11 @@ class RecordSource:
         records: Iterable[Row | Mapping[str, object]] | AsyncIterable[Row | Mapping[str, object]],
         name: str = "records",
         locale: str | None = None,
+        call: Call = Call.DV_RESEND,
     ) -> None:
         self.name = name
         self._records = records
-        self._locale = None if locale is None else _checked_locale(locale)
+        self._defaults = Defaults(None if locale is None else _checked_locale(locale), call)
 
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows."""
@@ -182,10 +193,8 @@ class RecordSource:
             text = json.dumps(fields)
         except (TypeError, ValueError, RecursionError) as error:
             return RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", "{}")
-        raw = json_record(line, fields, text, {})
-        if isinstance(raw, RejectedRow):
-            return raw
-        return check_record(raw, self._locale, all_statuses=False)
+        raw = json_record(line, fields, text, {}, self._defaults.call)
+        return raw if isinstance(raw, RejectedRow) else check_record(raw, self._defaults)
 
 
 def _checked_locale(locale: str) -> str:

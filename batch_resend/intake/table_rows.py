@@ -12,7 +12,7 @@ from batch_resend.intake.headings import (
     require_width,
 )
 from batch_resend.intake.records import RawEntry, RawRecord
-from batch_resend.model import Problem, RejectedRow
+from batch_resend.model import Call, Problem, RejectedRow
 
 _as_json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -30,6 +30,7 @@ class TableRows:
         mapping: Mapping[Field, str],
         *,
         headed: bool,
+        call: Call,
     ) -> None:
         self.heading: tuple[str, ...] = ()
         self.orders_only = False
@@ -37,6 +38,7 @@ class TableRows:
         self._rows = rows
         self._mapping = mapping
         self._headed = headed
+        self._call = call
 
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield a record a row. Raises InputError."""
@@ -47,11 +49,11 @@ class TableRows:
                 return
             line, heading = found
             where = f"{self._name}, line {line}"
-            columns = find_columns(heading, self._mapping, where)
-            require_pair(columns, heading, where)
+            columns = find_columns(heading, self._mapping, where, self._call)
+            require_pair(columns, heading, where, self._call)
             self.heading, self.orders_only = tuple(heading), columns.orders_only
         else:
-            columns = find_positions(self._mapping, self._name)
+            columns = find_positions(self._mapping, self._name, self._call)
         widest = 0
         for line, cells in rows:
             widest = max(widest, len(cells))
@@ -80,6 +82,8 @@ class TableRows:
             status=cell(Field.STATUS),
             dcv_method=cell(Field.DCV_METHOD),
             product=cell(Field.PRODUCT),
+            call=cell(Field.CALL),
+            domain_id=cell(Field.DOMAIN_ID),
             addresses_aside=not columns.orders_only
             and Field.EMAIL not in columns.places
             and any("@" in text for text in cells),

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, delete, desc, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from batch_resend.journal.encoding import order_of
 from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import checks, outcomes, requests
-from batch_resend.model import OrderStatus, Run
+from batch_resend.model import Order, OrderStatus, Run
 
 _PAGE = 1_000
 _SENT_PAGE = (
-    select(requests.c.number, requests.c.order_id)
+    select(requests)
     .join(outcomes, (outcomes.c.run == requests.c.run) & (outcomes.c.request == requests.c.number))
     .where(
         requests.c.run == bindparam("of_run"),
@@ -48,12 +49,12 @@ class Checked:
 class ChecksReader(ResultReader):
     """Reads what was sent, and what has come of it."""
 
-    async def sent_requests(self, run: Run) -> AsyncIterator[tuple[int, str]]:
-        """Yield number and order number of the requests that a run has sent; by order number."""
+    async def sent_requests(self, run: Run) -> AsyncIterator[tuple[int, Order]]:
+        """Yield number and order of the requests that a run has sent; by order number."""
         after = -1
         while page := await self._all(_SENT_PAGE, of_run=run.number, after=after):
             for record in page:
-                yield record.number, record.order_id
+                yield record.number, order_of(record)
             after = page[-1].number
 
     async def checked(self, run: Run) -> Checked | None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import and_, bindparam, func, select
 
-from batch_resend.journal.planning import decode_entries
+from batch_resend.journal.encoding import decode_call, decode_entries
 from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import Record, attempts, outcomes, requests, runs
-from batch_resend.model import Entry, OrderStatus, Ruling, RunState
+from batch_resend.model import Call, Entry, OrderStatus, Ruling, RunState
 
 _HISTORY = (
     select(
@@ -16,6 +16,7 @@ _HISTORY = (
         runs.c.base_url,
         requests.c.locale,
         requests.c.entries,
+        requests.c.call,
         attempts.c.attempt,
         attempts.c.begun_at,
         attempts.c.ended_at,
@@ -51,6 +52,7 @@ class Event:
     base_url: str
     locale: str | None
     entries: tuple[Entry, ...]
+    call: Call
     attempt: int | None  # None: the run made none
     begun_at: float | None
     ended_at: float | None
@@ -65,7 +67,7 @@ class HistoryReader(ResultReader):
     """Reads what was ever done for an order."""
 
     def history(self, order_id: str) -> AsyncGenerator[Event, None]:
-        """Yield every attempt ever made for an order, over all runs, the oldest first."""
+        """Yield every attempt ever made for an order or a domain, in all runs, the oldest first."""
         return self._stream(_HISTORY, _event, of_order=order_id)
 
 
@@ -75,6 +77,7 @@ def _event(record: Record) -> Event:
         base_url=record.base_url,
         locale=record.locale,
         entries=decode_entries(record.entries),
+        call=decode_call(record.call),
         attempt=record.attempt,
         begun_at=record.begun_at,
         ended_at=record.ended_at,

@@ -4,7 +4,6 @@ Rows are staged as they come. Grouping then reads them back in canonical order (
 locale, place in the list), so that one order at a time is in memory.
 """
 
-import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -28,19 +27,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable, DropTable
 
 from batch_resend.errors import InputError
+from batch_resend.journal.encoding import (
+    decode_call,
+    decode_entries,
+    encode_call,
+    encode_entries,
+    encode_form,
+)
 from batch_resend.journal.schema import Record, inputs, requests, rows, runs
 from batch_resend.journal.writer import Values, Writer
 from batch_resend.model import (
     Entry,
     ListForm,
-    ListKind,
     Note,
     Order,
     Problem,
     RejectedRow,
     Row,
     RowStatus,
-    entry_list,
 )
 
 _BATCH = 5_000
@@ -67,7 +71,9 @@ _SET_PLAN_DIGEST = (
 
 # The reader's own copy of the rows, sorted: read from the journal itself while that is written,
 # they would hold up its checkpoints, and its log would grow with every row.
-_SORTED_COLUMNS = ("seq", "input", "line", "order_id", "locale", "entries", "skip", "notes")
+_SORTED_COLUMNS = (
+    "seq", "input", "line", "order_id", "locale", "entries", "skip", "notes", "call",
+)  # fmt: skip
 _sorted_rows = Table(
     "sorted_rows",
     MetaData(),
@@ -85,7 +91,7 @@ _SORT_ROWS = insert(_sorted_rows).from_select(
     _SORTED_COLUMNS,
     select(*(rows.c[name] for name in _SORTED_COLUMNS))
     .where(rows.c.run == bindparam("of_run"), (rows.c.status == RowStatus.ACCEPTED) | _NAMED_BADLY)
-    .order_by(rows.c.order_id, _PLACE_IN_ORDER, rows.c.locale, rows.c.seq),
+    .order_by(rows.c.order_id, rows.c.call, _PLACE_IN_ORDER, rows.c.locale, rows.c.seq),
 )
 _PAGE_IN_CANONICAL_ORDER = (
     select(_sorted_rows)
@@ -93,39 +99,6 @@ _PAGE_IN_CANONICAL_ORDER = (
     .order_by(_sorted_rows.c.place)
     .limit(_BATCH)
 )
-
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def encode_entries(entries: Iterable[Entry]) -> str:
-    """Return entries as the journal stores them."""
-    listed = [entry_list(entry) for entry in entries]
-    return _to_json(listed) if listed else ""
-
-
-def encode_form(form: ListForm) -> str:
-    """Return how a list was read as the journal stores it."""
-    told = {
-        "kind": form.kind,
-        "columns": form.columns,
-        "fields": dict(form.fields),
-        "delimiter": form.delimiter,
-        "encoding": form.encoding,
-        "orders_only": form.orders_only,
-    }
-    return _to_json(told)
-
-
-def decode_form(text: str) -> ListForm:
-    """Return how a list was read as the journal stored it."""
-    told = json.loads(text)
-    columns = tuple(told.pop("columns"))
-    return ListForm(kind=ListKind(told.pop("kind")), columns=columns, **told)
-
-
-def decode_entries(text: str | None) -> tuple[Entry, ...]:
-    """Return entries as the journal stored them."""
-    return tuple(Entry(*listed) for listed in json.loads(text)) if text else ()
 
 
 @dataclass(slots=True)
@@ -228,6 +201,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
             "entries": None,
             "skip": None,
             "notes": "",
+            "call": encode_call(row.call),
             "problem": row.problem,
             "reason": row.reason,
         }
@@ -237,6 +211,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
         "entries": encode_entries(row.entries),
         "skip": row.skip,
         "notes": " ".join(row.notes),
+        "call": encode_call(row.call),
         "problem": None,
         "reason": None,
     }
@@ -264,7 +239,7 @@ async def _by_order(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[lis
     together: list[Record] = []
     async for page in pages:
         for record in page:
-            if together and together[0].order_id != record.order_id:
+            if together and _subject(together[0]) != _subject(record):
                 yield together
                 together = []
             together.append(record)
@@ -275,6 +250,11 @@ async def _by_order(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[lis
                 )
     if together:
         yield together
+
+
+def _subject(row: Record) -> tuple[str, str | None]:
+    """Return what a row is about: an order or a domain, and which call."""
+    return row.order_id, row.call
 
 
 @dataclass(slots=True)
@@ -316,7 +296,10 @@ class _Grouping:
                     f"adds nothing to its order's rows before it, from {self._place(members[0])}"
                 )
                 yield self._assign(row, RowStatus.DUPLICATE, number, reason)
-        order = Order(members[0].order_id, members[0].locale, _canonical(entries.values()))
+        first = members[0]
+        order = Order(
+            first.order_id, first.locale, _canonical(entries.values()), decode_call(first.call)
+        )
         digest = order.digest(self.base_url)
         self.plan_digest.update(digest)
         yield (
@@ -332,6 +315,7 @@ class _Grouping:
                 "doubted_before": False,
                 "skip": members[0].skip if all(row.skip for row in members) else None,
                 "notes": " ".join(_notes(members, order.entries)),
+                "call": first.call,
             },
         )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, desc, distinct, func, select, true
 
-from batch_resend.journal.planning import decode_entries
+from batch_resend.journal.encoding import order_of
 from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
 from batch_resend.journal.schema import outcomes, requests, rows
 from batch_resend.model import Note, Order, OrderStatus, Problem, RowResult, RowStatus, Run
@@ -22,7 +22,14 @@ _COUNT_PROBLEMS = (
 _FIRST_OF_PROBLEM = REJECTED_ROWS.where(rows.c.problem == bindparam("of_problem"))
 _COUNT_NOTES = select(requests.c.notes, func.count()).where(_OF_RUN).group_by(requests.c.notes)
 _FIRST_NOTED = (
-    select(requests.c.order_id, requests.c.locale, requests.c.entries, rows.c.input, rows.c.line)
+    select(
+        requests.c.order_id,
+        requests.c.locale,
+        requests.c.entries,
+        requests.c.call,
+        rows.c.input,
+        rows.c.line,
+    )
     .join(rows, (rows.c.run == requests.c.run) & (rows.c.seq == requests.c.position))
     .where(_OF_RUN, requests.c.notes.contains(bindparam("of_note")))
     .order_by(requests.c.position)
@@ -117,7 +124,7 @@ class PlanReader(ResultReader):
         found = await self._all(_FIRST_NOTED.limit(limit), of_run=run.number, of_note=note)
         return [
             NotedOrder(
-                Order(record.order_id, record.locale, decode_entries(record.entries)),
+                order_of(record),
                 record.input,
                 record.line,
             )

@@ -8,9 +8,9 @@ from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, selec
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.checks import ChecksReader
+from batch_resend.journal.encoding import order_of
 from batch_resend.journal.history import HistoryReader
 from batch_resend.journal.mails import MailsReader
-from batch_resend.journal.planning import decode_entries
 from batch_resend.journal.preview import PlanReader
 from batch_resend.journal.results import HAS_OUTCOME
 from batch_resend.journal.schema import (
@@ -24,7 +24,7 @@ from batch_resend.journal.schema import (
 )
 from batch_resend.journal.standing import StandingReader
 from batch_resend.journal.statistics import StatisticsReader
-from batch_resend.model import Order, PlannedOrder, Ruling, Run, RunState
+from batch_resend.model import PlannedOrder, Ruling, Run, RunState
 
 _PAGE = 1_000
 
@@ -185,8 +185,7 @@ def _run(record: Record) -> Run:
 
 
 def _planned_order(record: Record) -> PlannedOrder:
-    order = Order(record.order_id, record.locale, decode_entries(record.entries))
     doubts = record.doubts + record.doubted_before
     return PlannedOrder(
-        record.number, record.position, order, record.digest, record.attempts, doubts
+        record.number, record.position, order_of(record), record.digest, record.attempts, doubts
     )

@@ -12,7 +12,7 @@ from sqlalchemy import Executable, RowMapping, and_, bindparam, case, exists, fu
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.database import journal_errors
-from batch_resend.journal.planning import decode_entries, decode_form
+from batch_resend.journal.encoding import decode_call, decode_entries, decode_form
 from batch_resend.journal.schema import (
     Record,
     attempts,
@@ -77,6 +77,7 @@ RESULTS = (
         requests.c.order_id,
         requests.c.locale,
         requests.c.entries,
+        requests.c.call,
         func.coalesce(
             outcomes.c.status,
             case((_MAY_BE_DONE, OrderStatus.IN_DOUBT), else_=OrderStatus.NOT_ATTEMPTED),
@@ -112,6 +113,11 @@ _INPUTS = select(inputs).where(inputs.c.run == bindparam("of_run")).order_by(inp
 _COUNT_REQUESTS = (
     select(func.count()).select_from(requests).where(requests.c.run == bindparam("of_run"))
 )
+_OTHER_CALLS = (
+    select(requests.c.number)
+    .where(requests.c.run == bindparam("of_run"), requests.c.call.is_not(None))
+    .limit(1)
+)
 _ROW_COLUMNS = (
     rows.c.input,
     rows.c.line,
@@ -119,6 +125,7 @@ _ROW_COLUMNS = (
     rows.c.order_id.label("row_order_id"),
     rows.c.locale.label("row_locale"),
     rows.c.entries.label("row_entries"),
+    rows.c.call.label("row_call"),
     rows.c.reason,
     rows.c.raw,
 )
@@ -235,6 +242,10 @@ class ResultReader:
         """Yield the rejected rows of a run, as the lists had them."""
         return self._stream(REJECTED_ROWS, row_result, of_run=run.number)
 
+    async def has_other_calls(self, run: Run) -> bool:
+        """Return whether any request of a run is another call than dv-resend."""
+        return bool(await self._all(_OTHER_CALLS, of_run=run.number))
+
     async def _all(self, statement: Executable, **values: object) -> list[Record]:
         found: list[Record] = []
         # A query cut off by a cancellation would leave the connection unusable for the report.
@@ -266,6 +277,7 @@ def row_result(record: Record) -> RowResult:
         order_id=fields["row_order_id"],
         locale=fields["row_locale"],
         entries=decode_entries(fields["row_entries"]),
+        call=decode_call(fields["row_call"]),
         reason=fields["reason"],
         raw=fields["raw"],
         result=_result(fields) if fields.get("number") is not None else None,
@@ -278,6 +290,7 @@ def _result(fields: RowMapping) -> Result:
         order_id=fields["order_id"],
         locale=fields["locale"],
         entries=decode_entries(fields["entries"]),
+        call=decode_call(fields["call"]),
         status=OrderStatus(fields["status"]),
         http_status=fields["http_status"],
         error_code=fields["error_code"],

@@ -7,10 +7,11 @@
     runs 1-n pauses
     starts 1-n reads
 
-A request's number is its place in canonical order (order number, locale), so the same requests
-have the same numbers in every run. Times are seconds since the epoch, by the clock of the process
-that wrote them. That clock may have been wrong: `starts` has, of each process, the start of the
-machine and how far its clock was ahead of the steady time. `SHIFT_S` makes use of it.
+A request's number is its place in canonical order (order number, call, locale), so the same
+requests have the same numbers in every run. Its `order_id` names a domain where the call is about
+one. Times are seconds since the epoch, by the clock of the process that wrote them. That clock may
+have been wrong: `starts` has, of each process, the start of the machine and how far its clock was
+ahead of the steady time. `SHIFT_S` makes use of it.
 """
 
 from typing import Any
@@ -32,7 +33,7 @@ from sqlalchemy import (
     case,
 )
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -85,6 +86,7 @@ rows = Table(
     Column("entries", Text),  # a JSON array of [domain, e-mail, e-mail domain]; "" for none
     Column("skip", Text),  # why its list says there is nothing to resend
     Column("notes", Text, nullable=False, server_default=""),  # Notes, separated by blanks
+    Column("call", Text),  # Call; NULL: dv-resend
     Column("request", BigInteger),
     Column("problem", Text),  # Problem, of a rejected row
     Column("reason", Text),
@@ -105,6 +107,7 @@ requests = Table(
     Column("doubted_before", Boolean, nullable=False, default=False),  # by another run
     Column("skip", Text),  # why its lists say there is nothing to resend
     Column("notes", Text, nullable=False, server_default=""),  # Notes, separated by blanks
+    Column("call", Text),  # Call; NULL: dv-resend
     Index("requests_in_list_order", "run", "position"),
     sqlite_with_rowid=False,
 )
@@ -247,5 +250,9 @@ UPGRADES = {
     5: (
         "ALTER TABLE starts ADD COLUMN limits TEXT",
         "UPDATE starts SET limits = (SELECT limits FROM runs WHERE runs.number = starts.run)",
+    ),
+    6: (
+        "ALTER TABLE rows ADD COLUMN call TEXT",
+        "ALTER TABLE requests ADD COLUMN call TEXT",
     ),
 }

@@ -7,7 +7,7 @@ from html import escape
 from typing import TypeVar
 
 from batch_resend.journal import JournalReader
-from batch_resend.model import InputNote, OrderStatus, Result, Run
+from batch_resend.model import Call, InputNote, OrderStatus, Result, Run
 from batch_resend.report.redaction import NOT_SHOWN, without_quotes
 from batch_resend.report.tables import as_text
 
@@ -106,14 +106,18 @@ async def _rejected(
 def _order_not_sent(result: Result, sources: Sequence[str]) -> OrderNotSent:
     answer = " ".join(str(word) for word in (result.http_status, result.error_code) if word)
     return OrderNotSent(
-        order_id=result.order_id,
+        order_id=result.order_id if result.call is Call.DV_RESEND else _with_call(result),
         locale=result.locale,
         status=result.status,
         answer=answer,
         message=result.error_message or "",
-        entries=_cut([f"{entry.domain}: {entry.email}" for entry in result.entries]),
+        entries=_cut([str(entry) for entry in result.entries]),
         sources=_cut(sources),
     )
+
+
+def _with_call(result: Result) -> str:
+    return f"{result.order_id} by {result.call}"
 
 
 def _cut(texts: Sequence[str]) -> tuple[str, ...]:

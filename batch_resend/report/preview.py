@@ -25,6 +25,7 @@ _PROBLEM_IN_WORDS = {
     Problem.LOCALE: "no locale code",
     Problem.PAIR: "domains and addresses that are no pairs",
     Problem.STATUS: "a status that the CA does not have",
+    Problem.CALL: "none of the CA's calls",
     Problem.FORM: "not in the list's form",
     Problem.AMBIGUOUS: "an order both with and without domains",
 }

@@ -36,7 +36,11 @@ async def write_report(
     inputs = await reader.inputs(run)
     summary = await make_summary(reader, run)
     # A run that stopped may have stopped because of its key: others will have the permission.
-    unsent = partial(write_unsent, denied_too=run.state is RunState.STOPPED)
+    unsent = partial(
+        write_unsent,
+        denied_too=run.state is RunState.STOPPED,
+        other_calls=await reader.has_other_calls(run),
+    )
     for name, write, rows in (
         ("results.csv", write_results_csv, reader.rows_in_list_order(run)),
         ("results.jsonl", write_results_jsonl, reader.rows_by_request(run)),

@@ -7,15 +7,20 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
-from batch_resend.intake import FORMULA_SIGNS, REQUEST_FIELDS
-from batch_resend.model import Entry, InputNote, OrderStatus, Result, RowResult, RowStatus
+from batch_resend.intake import FORMULA_SIGNS, REQUEST_FIELDS, Field
+from batch_resend.model import Call, Entry, InputNote, OrderStatus, Result, RowResult, RowStatus
 
 RESULT_COLUMNS = (
     "file", "line", *REQUEST_FIELDS, "status", "reason", "http_status", "error_code", "attempts",
-    "possible_duplicate", "first_attempt_at", "last_attempt_at",
+    "possible_duplicate", "first_attempt_at", "last_attempt_at", "call",
 )  # fmt: skip
+# Of rows that have no common form, where some need another call.
+_FIELDS_OF_CALLS = (*REQUEST_FIELDS, Field.DOMAIN_ID, Field.CALL)
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
+
+_NO_ENTRY = Entry("", "")
 
 Rows = AsyncIterator[RowResult]
 
@@ -42,10 +47,11 @@ def _result_cells(row: RowResult, inputs: Sequence[InputNote]) -> Iterator[objec
     yield row.locale
     if result is None or row.status is not RowStatus.ACCEPTED:
         yield from (row.status, row.reason, *[None] * 6)
-        return
-    yield from (result.status, result.error_message, result.http_status, result.error_code)
-    yield from (result.attempts, _yes_no(result.possible_duplicates > 0))
-    yield from (_time(result.first_attempt_at), _time(result.last_attempt_at))
+    else:
+        yield from (result.status, result.error_message, result.http_status, result.error_code)
+        yield from (result.attempts, _yes_no(result.possible_duplicates > 0))
+        yield from (_time(result.first_attempt_at), _time(result.last_attempt_at))
+    yield row.call
 
 
 async def write_results_jsonl(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
@@ -79,6 +85,8 @@ def _write_object(result: Result, source: list[dict[str, object]], file: TextIO)
         "last_attempt_at": _time(result.last_attempt_at),
         "source": source,
     }
+    if result.call is not Call.DV_RESEND:
+        described["call"] = result.call
     file.write(json.dumps(described, ensure_ascii=False) + "\n")
 
 
@@ -88,7 +96,12 @@ def _entry_object(entry: Entry) -> dict[str, str]:
 
 
 async def write_unsent(
-    rows: Rows, inputs: Sequence[InputNote], file: TextIO, *, denied_too: bool
+    rows: Rows,
+    inputs: Sequence[InputNote],
+    file: TextIO,
+    *,
+    denied_too: bool,
+    other_calls: bool = False,
 ) -> None:
     """Write all that a next run should take, in the inputs' own form; `denied_too`: after 403 too.
 
@@ -97,7 +110,7 @@ async def write_unsent(
     same options read it: their delimiter stands here too, and a byte order mark tells that it is
     UTF-8 where --encoding says that the inputs were not.
     """
-    form = _common_form(inputs)
+    form = _common_form(inputs, _FIELDS_OF_CALLS if other_calls else REQUEST_FIELDS)
     if form.marked:
         file.write("\ufeff")
     table = csv.writer(file, delimiter=form.delimiter)
@@ -150,7 +163,7 @@ class _Form:
     lines: Callable[[RowResult], Iterable[Sequence[object]]]
 
 
-def _common_form(inputs: Sequence[InputNote]) -> _Form:
+def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
     delimiters = {note.form.delimiter for note in inputs} - {None}
     delimiter = next(iter(delimiters)) if len(delimiters) == 1 else None
     marked = any(note.form.encoding for note in inputs)
@@ -162,8 +175,12 @@ def _common_form(inputs: Sequence[InputNote]) -> _Form:
             return _Form(delimiter or ",", marked, (), _as_it_stood)
         places = {field: int(position) - 1 for field, position in fields.items()}
         return _Form(delimiter or ",", marked, (), lambda row: _placed(row, places))
-    heading = [fields.get(name, name) for name in REQUEST_FIELDS]
-    return _Form(delimiter or ",", marked, heading, _canonical_lines)
+    heading = [fields.get(name, name) for name in names]
+
+    def lines(row: RowResult) -> Iterator[Sequence[object]]:
+        return (line[: len(names)] for line in _canonical_lines(row))
+
+    return _Form(delimiter or ",", marked, heading, lines)
 
 
 def _common_columns(inputs: Sequence[InputNote]) -> tuple[str, ...]:
@@ -185,17 +202,25 @@ def _placed(row: RowResult, places: Mapping[str, int]) -> Iterator[Sequence[obje
     """Yield the lines of a row with every field where --map says."""
     for cells in _canonical_lines(row):
         line: list[object] = [None] * (max(places.values()) + 1)
-        for field, cell in zip(REQUEST_FIELDS, cells, strict=True):
+        for field, cell in zip(_FIELDS_OF_CALLS, cells, strict=True):
             if field in places:
                 line[places[field]] = cell
         yield line
 
 
 def _canonical_lines(row: RowResult) -> Iterator[Sequence[object]]:
-    if not row.entries:
-        yield (row.order_id, None, None, None, row.locale)
-    for entry in row.entries:
-        yield (row.order_id, entry.domain, entry.email, entry.email_domain, row.locale)
+    named = list_fields(row.order_id or "", row.call)
+    call = None if row.call is Call.DV_RESEND else row.call
+    for entry in row.entries or (_NO_ENTRY,):
+        yield (
+            named.get("order_id"),
+            entry.domain or named.get("domain"),
+            entry.email or None,
+            entry.email_domain,
+            row.locale,
+            named.get("domain_id"),
+            call,
+        )
 
 
 def defused(cell: object) -> object:

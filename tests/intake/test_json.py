@@ -100,7 +100,7 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
         ),
         pytest.param('{"order_id": 1, "locale": "\\ud800"}', "the locale", id="half a character"),
         pytest.param(
-            '{"order_id": 1, "email": ["a@b.co"]}', "key 'email': a text", id="an array as e-mail"
+            '{"order_id": 1, "email": [5]}', "key 'email': a text", id="an array as e-mail"
         ),
         pytest.param('{"order_id": 1, "domain": "a.co"}', "without an e-mail", id="domain alone"),
         pytest.param('{"order_id": 1, "email": "a@a.co"}', "without the domain", id="e-mail alone"),

@@ -46,6 +46,7 @@ class SimulatorSettings:
     faults: Mapping[FaultName, float] = field(default_factory=dict)  # a share of 0..1 each
     seed: int = 0
     keep_bodies: bool = False  # keep what was asked for every order, for tests
+    orders: int = 0  # that wait in its world from the beginning
 
     def __post_init__(self) -> None:
         if not _is_loopback(self.host):

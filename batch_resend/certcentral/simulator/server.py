@@ -1,4 +1,4 @@
-"""The simulator: the documented contract ("Resend order DCV emails"), over HTTP on loopback."""
+"""The simulator: the documented contract of the calls that mail and read, over HTTP on loopback."""
 
 import asyncio
 import re
@@ -12,21 +12,40 @@ from typing import Self
 from urllib.parse import unquote
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from batch_resend.certcentral.contract import ErrorBody, ErrorItem, ResendBody
+from batch_resend.certcentral.contract import (
+    DomainEmailsBody,
+    ErrorBody,
+    ErrorItem,
+    OrderApprovalBody,
+    ResendBody,
+)
 from batch_resend.certcentral.simulator.behaviour import Fates, FaultName, SimulatorSettings
 from batch_resend.certcentral.simulator.books import Books
 from batch_resend.certcentral.simulator.world import World
 
 _BASE_PATH = "/services/v2"
-_CALL = re.compile(rf"{_BASE_PATH}/order/certificate/([^/?#]+)/resend-emails")
+_BODIES: tuple[tuple[re.Pattern[str], type[BaseModel]], ...] = tuple(
+    (re.compile(_BASE_PATH + path), body)
+    for path, body in (
+        ("/order/certificate/([^/?#]+)/resend-emails", ResendBody),
+        ("/domain/([^/?#]+)/dcv/emails", DomainEmailsBody),
+        ("/order/certificate/([^/?#]+)/order-approval/resend-emails", OrderApprovalBody),
+    )
+)
 _READ = re.compile(rf"{_BASE_PATH}/order/certificate(?:/([^/]+))?")
 _MAX_BODY = 1024 * 1024  # bytes
 # What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
 _SHUTDOWN_TIMEOUT_S = 0.1
 _BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    subject: str  # an order's number, or a domain's number or name
+    body: type[BaseModel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,8 @@ _RATE_LIMITED = _error(
 )
 _WRONG_KEY = _error(401, "invalid_api_key", "The API key is missing or not valid.")
 _NO_SUCH_ORDER = _error(404, "not_found|order", "There is no such order in this account.")
+_NO_SUCH_DOMAIN = _error(404, "not_found|domain", "There is no such domain in this account.")
+_NOT_DV = _error(400, "invalid_product", "This order is not DV: use the call of its domains.")
 _NO_SUCH_ROUTE = _error(404, "not_found|route", "There is nothing at this address.")
 _BAD_REQUEST = "bad_request_format"
 _ANSWERED_FAULTS = {
@@ -85,7 +106,8 @@ class Simulator:
     ) -> None:
         self.settings = settings or SimulatorSettings()
         self.books = Books(self.settings.windows)
-        self.world = World()
+        self.world = World(seed=self.settings.seed)
+        self.world.populate(self.settings.orders)
         self._fates = Fates(self.settings)
         self._clock = clock
         self._sleep = sleep
@@ -141,21 +163,21 @@ class Simulator:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "GET" and request.raw_path == "/":
             return web.json_response(self.books.snapshot())
-        order_id = _order_of(request)
+        asked = _asked(request)
         if request.method == "GET" and (read := _READ.fullmatch(request.path)):
             return await self._read(request, read[1])
-        if not self.books.arrive(self._clock(), order_id):
+        if not self.books.arrive(self._clock(), asked.subject if asked else None):
             answer = _RATE_LIMITED
-        elif order_id is None:
+        elif asked is None:
             self.books.wrong(request.method, request.raw_path, "no call of the contract")
             answer = _NO_SUCH_ROUTE
         elif not self._takes_key(request.headers.get("X-DC-DEVKEY", "")):
             answer = _WRONG_KEY
-        elif (reason := await self._wrong_with(request, order_id)) is not None:
+        elif (reason := await self._wrong_with(request, asked)) is not None:
             self.books.wrong(request.method, request.raw_path, reason)
             answer = _error(400, _BAD_REQUEST, reason)
         else:
-            return await self._act(request, order_id)
+            return await self._act(request, asked)
         return self._send(answer)
 
     async def _read(self, request: web.BaseRequest, order_id: str | None) -> web.Response:
@@ -189,7 +211,7 @@ class Simulator:
         wanted = self.settings.api_key
         return bool(key) if wanted is None else key == wanted
 
-    async def _wrong_with(self, request: web.BaseRequest, order_id: str) -> str | None:
+    async def _wrong_with(self, request: web.BaseRequest, asked: _Asked) -> str | None:
         """Return what is wrong with the request's form or body; None if nothing is."""
         reason = _wrong_with_headers(request)
         if reason is not None:
@@ -197,29 +219,33 @@ class Simulator:
         try:
             # Before any waiting: once the client has gone, aiohttp withholds even what has come.
             body = await request.read()
-            ResendBody.model_validate_json(body)
+            asked.body.model_validate_json(body)
         except OSError:
             return "the connection broke within the body"
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             return f"body: {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
         if self.settings.keep_bodies:
-            self.books.bodies.setdefault(order_id, []).append(from_json(body))
+            self.books.bodies.setdefault(asked.subject, []).append(from_json(body))
         return None
 
-    async def _act(self, request: web.BaseRequest, order_id: str) -> web.StreamResponse:
+    async def _act(self, request: web.BaseRequest, asked: _Asked) -> web.StreamResponse:
         """Do what the CA does with a well-formed request, after its latency.
 
         Without cancellation by aiohttp (its default), a client that goes away changes nothing.
         """
-        fate = self._fates.deal(order_id)
+        subject = asked.subject
+        fate = self._fates.deal(subject)
         if fate.latency_s > 0:
             await self._wait(self._sleep(fate.latency_s))
-        if order_id in self.settings.unknown_orders:
-            return self._send(_NO_SUCH_ORDER)
+        if subject in self.settings.unknown_orders:
+            return self._send(_NO_SUCH_DOMAIN if asked.body is DomainEmailsBody else _NO_SUCH_ORDER)
+        if asked.body is ResendBody and not self.world.is_dv(subject):
+            return self._send(_NOT_DV)
         fault = fate.fault
         if fault is None or fault.mails:
-            self.books.mail(order_id)
+            self.books.mail(subject)
+            self.world.mail(subject)
         answer = _DONE if fault is None else _ANSWERED_FAULTS.get(fault)
         if answer is not None:
             return self._send(answer)
@@ -253,10 +279,14 @@ class Simulator:
         )
 
 
-def _order_of(request: web.BaseRequest) -> str | None:
-    """Return the order that a request is about; None if it is not the documented call."""
-    match = _CALL.fullmatch(request.raw_path) if request.method == "PUT" else None
-    return None if match is None else unquote(match[1])
+def _asked(request: web.BaseRequest) -> _Asked | None:
+    """Return what a request asks for; None if it is not one of the documented calls."""
+    if request.method != "PUT":
+        return None
+    for path, body in _BODIES:
+        if match := path.fullmatch(request.raw_path):
+            return _Asked(unquote(match[1]), body)
+    return None
 
 
 def _wrong_with_headers(request: web.BaseRequest) -> str | None:

@@ -1,0 +1,56 @@
+"""How what is of many parts stands in one column."""
+
+import json
+from collections.abc import Iterable
+
+from batch_resend.journal.schema import Record
+from batch_resend.model import Call, Entry, ListForm, ListKind, Order, entry_list
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def encode_entries(entries: Iterable[Entry]) -> str:
+    """Return entries as the journal stores them."""
+    listed = [entry_list(entry) for entry in entries]
+    return _to_json(listed) if listed else ""
+
+
+def encode_form(form: ListForm) -> str:
+    """Return how a list was read as the journal stores it."""
+    told = {
+        "kind": form.kind,
+        "columns": form.columns,
+        "fields": dict(form.fields),
+        "delimiter": form.delimiter,
+        "encoding": form.encoding,
+        "orders_only": form.orders_only,
+    }
+    return _to_json(told)
+
+
+def decode_form(text: str) -> ListForm:
+    """Return how a list was read as the journal stored it."""
+    told = json.loads(text)
+    columns = tuple(told.pop("columns"))
+    return ListForm(kind=ListKind(told.pop("kind")), columns=columns, **told)
+
+
+def encode_call(call: Call) -> str | None:
+    """Return a call as the journal stores it."""
+    return None if call is Call.DV_RESEND else call.value
+
+
+def decode_call(text: str | None) -> Call:
+    """Return a call as the journal stored it."""
+    return Call.DV_RESEND if text is None else Call(text)
+
+
+def decode_entries(text: str | None) -> tuple[Entry, ...]:
+    """Return entries as the journal stored them."""
+    return tuple(Entry(*listed) for listed in json.loads(text)) if text else ()
+
+
+def order_of(record: Record) -> Order:
+    """Return the order of a request as the journal stored it."""
+    entries = decode_entries(record.entries)
+    return Order(record.order_id, record.locale, entries, decode_call(record.call))

@@ -1,0 +1,129 @@
+"""Each of the CA's calls on the wire, field for field as its page has it."""
+
+import json
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings, WorldOrder
+from batch_resend.model import Call, Entry, Order, Reply, Ruling
+from tests.certcentral.conftest import KEY, ca_at
+
+pytestmark = pytest.mark.asyncio
+
+ADMIN, ROOT = Entry("example.com", "admin@example.com"), Entry("", "root@example.com")
+
+CALLS = [
+    pytest.param(
+        Order("1001", "en", (Entry("www.example.com", "admin@example.com", "example.com"),)),
+        "/order/certificate/1001/resend-emails",
+        {
+            "domain_approval_emails": [
+                {
+                    "domain": "www.example.com",
+                    "email": "admin@example.com",
+                    "email_domain": "example.com",
+                }
+            ],
+            "locale": "en",
+        },
+        id="dv-resend",
+    ),
+    pytest.param(
+        Order("17 www.example.com", "en", (ADMIN, ROOT), Call.DOMAIN_DCV),
+        "/domain/17/dcv/emails",
+        {
+            "name_scope": "www.example.com",
+            "email_array": ["admin@example.com", "root@example.com"],
+            "locale": "en",
+        },
+        id="domain-dcv by number, all fields",
+    ),
+    pytest.param(
+        Order("example.com", None, (), Call.DOMAIN_DCV),
+        "/domain/example.com/dcv/emails",
+        {},
+        id="domain-dcv by name, none",
+    ),
+    pytest.param(
+        Order("*.example.com", None, (), Call.DOMAIN_DCV),
+        "/domain/%2A.example.com/dcv/emails",
+        {},
+        id="a wildcard is quoted",
+    ),
+    pytest.param(
+        Order("1002", None, (ADMIN, ROOT), Call.ORDER_APPROVAL),
+        "/order/certificate/1002/order-approval/resend-emails",
+        {"emails": ["admin@example.com", "root@example.com"]},
+        id="order-approval",
+    ),
+]
+
+
+@pytest.mark.parametrize(("order", "path", "body"), CALLS)
+async def test_a_call_is_the_documented_request(
+    order: Order, path: str, body: dict[str, object]
+) -> None:
+    requests: list[tuple[str, str, dict[str, object]]] = []
+    async with Simulator(SimulatorSettings(keep_bodies=True)) as simulator:
+        async with ca_at(simulator.base_url) as ca:
+            reply = await ca.resend(order)
+        assert isinstance(reply, Reply)
+        assert (reply.status, reply.body) == (204, b"")
+        assert simulator.books.wrong_request_count == 0
+        ((subject, bodies),) = simulator.books.bodies.items()
+    requests += [("PUT", subject, sent) for sent in bodies]
+    assert requests == [("PUT", subject, body)]
+    assert subject in path.replace("%2A", "*")
+
+
+@pytest.mark.parametrize(("order", "path", "body"), CALLS)
+async def test_a_call_goes_to_its_address(order: Order, path: str, body: dict[str, object]) -> None:
+    from aiohttp import web  # noqa: PLC0415 - what is seen by a server that knows no contract
+
+    seen: list[tuple[str, str, object, str]] = []
+
+    async def take(request: web.BaseRequest) -> web.Response:
+        sent = json.loads(await request.read())
+        seen.append((request.method, request.raw_path, sent, request.headers["X-DC-DEVKEY"]))
+        return web.Response(status=204)
+
+    runner = web.ServerRunner(web.Server(take))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with ca_at(f"http://127.0.0.1:{runner.addresses[0][1]}/services/v2") as ca:
+            assert ca.judge(await ca.resend(order)).ruling is Ruling.ACCEPTED
+    finally:
+        await runner.cleanup()
+    assert seen == [("PUT", f"/services/v2{path}", body, KEY)]
+
+
+async def test_an_order_that_is_not_dv_is_refused_by_the_dv_call_with_what_to_do() -> None:
+    async with Simulator() as simulator, ca_at(simulator.base_url) as ca:
+        simulator.world.add(WorldOrder(1, product="ssl_basic"))
+        verdict = ca.judge(await ca.resend(Order("1", None, ())))
+        assert verdict.ruling is Ruling.REFUSED
+        approval = Order("1", None, (ROOT,), Call.ORDER_APPROVAL)
+        assert ca.judge(await ca.resend(approval)).ruling is Ruling.ACCEPTED
+
+
+async def test_an_unknown_domain_is_refused_for_itself_and_stops_nobody() -> None:
+    settings = SimulatorSettings(unknown_orders=frozenset({"nowhere.example"}))
+    async with Simulator(settings) as simulator, ca_at(simulator.base_url) as ca:
+        verdict = ca.judge(await ca.resend(Order("nowhere.example", None, (), Call.DOMAIN_DCV)))
+    assert (verdict.ruling, verdict.error_code) == (Ruling.REFUSED, "not_found|domain")
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (Order("1", None, (), Call.ORDER_APPROVAL), "emails"),
+        (Order("1", None, (Entry("", ""),), Call.ORDER_APPROVAL), "emails"),
+    ],
+)
+async def test_the_simulator_refuses_what_its_page_does_not_allow(order: Order, told: str) -> None:
+    async with Simulator() as simulator, ca_at(simulator.base_url) as ca:
+        verdict = ca.judge(await ca.resend(order))
+        assert simulator.books.mails == 0
+    assert (verdict.http_status, verdict.error_code) == (400, "bad_request_format")
+    assert told in (verdict.error_message or "")

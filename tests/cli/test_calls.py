@@ -1,0 +1,148 @@
+"""Three calls in one list: sent in one run, reported, skipped the second time, fed back."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend.certcentral.simulator import WorldOrder
+from tests.cli.conftest import Desk, desk_with_ca
+
+pytestmark = pytest.mark.asyncio
+
+MIXED = (
+    "order_id,call,domain_id,domain,email,locale\n"
+    "1001,,,a.example,admin@a.example,de\n"
+    "1001,,,b.example,admin@b.example,de\n"
+    ",domain-dcv,17,www.c.example,admin@c.example,\n"
+    ",domain-dcv,,d.example,,\n"
+    "1001,order-approval,,,boss@a.example,\n"
+)
+BODIES = {
+    "1001": [
+        {
+            "domain_approval_emails": [
+                {"domain": "a.example", "email": "admin@a.example"},
+                {"domain": "b.example", "email": "admin@b.example"},
+            ],
+            "locale": "de",
+        },
+        {"emails": ["boss@a.example"]},
+    ],
+    "17": [{"name_scope": "www.c.example", "email_array": ["admin@c.example"]}],
+    "d.example": [{}],
+}
+
+
+def sorted_bodies(bodies: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return what was asked; the order in which requests arrived says nothing."""
+    return {subject: sorted(asked, key=json.dumps) for subject, asked in bodies.items()}
+
+
+def objects(desk: Desk) -> list[dict[str, Any]]:
+    """Return the requests of results.jsonl."""
+    text = (desk.report() / "results.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next_time(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        desk.write("mixed.csv", MIXED)
+        sent = await desk.run("send", "mixed.csv")
+        assert sent.code == 0, sent.err
+        assert sorted_bodies(ca.books.bodies) == sorted_bodies(BODIES)
+        assert ca.books.wrong_request_count == 0
+        told = {(one["order_id"], one.get("call")) for one in objects(desk)}
+        assert told == {
+            ("1001", None), ("1001", "order-approval"),
+            ("17 www.c.example", "domain-dcv"), ("d.example", "domain-dcv"),
+        }  # fmt: skip
+        with (desk.report() / "results.csv").open() as file:
+            calls = [row["call"] for row in csv.DictReader(file)]
+        assert calls == ["dv-resend"] * 2 + ["domain-dcv"] * 2 + ["order-approval"]
+        again = await desk.run("send", "mixed.csv", "--report-dir", "again")
+        assert (again.code, ca.books.mails) == (0, 4)
+        history = await desk.run("history", "d.example", "--format", "json")
+        (event,) = json.loads(history.out)[:1]
+        assert (event["call"], event["outcome"]) == ("domain-dcv", "sent")
+
+
+async def test_what_was_left_of_lists_without_a_common_form_is_sent_by_the_same_calls(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}, keep_bodies=True) as (desk, ca):
+        desk.write("mixed.csv", MIXED)
+        desk.write("more.jsonl", '{"order_id": 5, "call": "order-approval", "email": "x@y.example"}')
+        failed = await desk.run("send", "mixed.csv", "more.jsonl", "--patience", "1s")
+        assert failed.code == 4, failed.err
+        unsent = str(desk.report() / "unsent.csv")
+        ca.fail({})
+        ca.books.bodies.clear()
+        sent = await desk.run("send", unsent, "--report-dir", "again")
+        assert sent.code == 0, sent.err
+        assert sorted_bodies(ca.books.bodies) == sorted_bodies(
+            BODIES | {"5": [{"emails": ["x@y.example"]}]}
+        )
+
+
+async def test_what_check_writes_is_a_list_of_the_same_requests(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        desk.write("mixed.csv", MIXED)
+        checked = await desk.run("check", "mixed.csv", "--out", "plan.jsonl")
+        assert checked.code == 0, checked.err
+        assert "PUT /domain/17/dcv/emails" in checked.out
+        assert (await desk.run("send", "plan.jsonl")).code == 0
+        assert sorted_bodies(ca.books.bodies) == sorted_bodies(BODIES)
+
+
+async def test_one_call_for_a_whole_list_and_the_next_command_says_so_too(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
+        desk.write("domains.csv", "domain\na.example\nb.example\na.example\n")
+        sent = await desk.run("send", "domains.csv", "--call", "domain-dcv", "--max-attempts", "1")
+        assert sent.code == 3
+        assert set(ca.books.requests_per_order) == {"a.example", "b.example"}
+        assert "unsent.csv --call domain-dcv" in sent.out
+        assert desk.summary()["rows"]["duplicate"] == 1
+        page = (desk.report() / "report.html").read_text()
+        assert "a.example by domain-dcv" in page
+
+
+async def test_an_order_that_is_not_dv_says_which_call_to_use(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        ca.world.add(WorldOrder(1, product="ssl_basic"))
+        desk.write("orders.csv", "order_id\n1\n")
+        sent = await desk.run("send", "orders.csv")
+        assert sent.code == 3
+        assert "--call domain-dcv" in sent.out
+        asked = await desk.run("send", "orders.csv", "--preflight", "--report-dir", "second")
+        assert "--call domain-dcv" in asked.err
+
+
+async def test_the_call_is_chosen_by_the_product_where_that_is_wanted(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        desk.write(
+            "export.csv",
+            "order_id,domain,email,product\n1,a.example,admin@a.example,ssl_dv_rapidssl\n"
+            "2,b.example,admin@b.example,ssl_ev_plus\n",
+        )
+        sent = await desk.run("send", "export.csv", "--auto-call")
+        assert sent.code == 0, sent.err
+        assert set(ca.books.bodies) == {"1", "b.example"}
+        assert ca.books.bodies["b.example"] == [{"email_array": ["admin@b.example"]}]
+
+
+async def test_domains_are_not_asked_about_before_or_after(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("mixed.csv", MIXED)
+        ca.world.add(WorldOrder(1001))
+        sent = await desk.run("send", "mixed.csv", "--preflight")
+        assert sent.code == 0, sent.err
+        assert ca.books.reads == 2, "of order 1001, once for each of its calls"
+        run = desk.summary()["run_id"]
+        verified = await desk.run("verify", run)
+        assert verified.code == 0, verified.err
+        assert "Of 2 orders sent" in verified.out

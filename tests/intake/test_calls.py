@@ -1,0 +1,151 @@
+"""Rows that ask for another of the CA's calls: what they need, and what they become."""
+
+from pathlib import Path
+
+import pytest
+
+from batch_resend.errors import InputError
+from batch_resend.intake import ListSource, Reading
+from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
+
+DOMAIN = Reading(call=Call.DOMAIN_DCV)
+APPROVAL = Reading(call=Call.ORDER_APPROVAL)
+
+
+def read(folder: Path, text: str, reading: Reading | None = None) -> list[Row | RejectedRow]:
+    """Return the rows of a list."""
+    path = folder / "list"
+    path.write_text(text)
+    return list(ListSource(str(path), reading))
+
+
+def asked(row: Row | RejectedRow) -> tuple[Call, str | None, tuple[str, ...]]:
+    """Return the call of a good row, what it is about, and its addresses."""
+    assert isinstance(row, Row), row
+    return row.call, row.order_id, tuple(entry.email for entry in row.entries)
+
+
+def problem(row: Row | RejectedRow) -> tuple[Problem, str]:
+    """Return what is wrong with a row."""
+    assert isinstance(row, RejectedRow), row
+    return row.problem, row.reason
+
+
+def test_a_list_of_domains_needs_no_order_numbers(tmp_path: Path) -> None:
+    rows = read(tmp_path, "domain\nWWW.Example.com.\n*.b.example\n", DOMAIN)
+    assert [asked(row) for row in rows] == [
+        (Call.DOMAIN_DCV, "www.example.com", ()),
+        (Call.DOMAIN_DCV, "*.b.example", ()),
+    ]
+
+
+def test_a_domain_may_be_named_by_its_number_and_then_its_name_is_the_scope(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path,
+        "domain_id,domain,emails,locale\n"
+        "17,www.a.example,admin@a.example; webmaster@a.example,de\n18,,,\n",
+        DOMAIN,
+    )
+    assert [asked(row) for row in rows] == [
+        (Call.DOMAIN_DCV, "17 www.a.example", ("admin@a.example", "webmaster@a.example")),
+        (Call.DOMAIN_DCV, "18", ()),
+    ]
+    assert isinstance(rows[0], Row)
+    assert rows[0].entries[0] == Entry("www.a.example", "admin@a.example")
+    assert rows[0].locale == "de"
+
+
+def test_whom_the_ca_takes_for_a_domain_it_knows_itself(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "domain,email\na.example,somebody@else.example\n", DOMAIN)
+    assert isinstance(row, Row)
+    assert Note.NOT_CONSTRUCTED not in row.notes
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "why"),
+    [
+        ("17x,,", Problem.DOMAIN, "the domain number is '17x': digits are expected"),
+        (",a.example b.example,", Problem.DOMAIN, "2 domains in one row"),
+        (",,admin@a.example", Problem.DOMAIN, "the domain is missing"),
+        (",a_b.example,", Problem.DOMAIN, "has characters that no domain name has"),
+        (",a.example,nobody", Problem.EMAIL, "has no @"),
+    ],
+)
+def test_a_domain_that_is_none_is_rejected(
+    tmp_path: Path, line: str, what: Problem, why: str
+) -> None:
+    (row,) = read(tmp_path, f"domain_id,domain,email\n{line}\n", DOMAIN)
+    found, reason = problem(row)
+    assert (found, why in reason) == (what, True), reason
+
+
+def test_a_list_without_a_domain_is_no_list_of_domains(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='--map domain="COLUMN"'):
+        read(tmp_path, "name,email\na,b@c.example\n", DOMAIN)
+
+
+def test_an_approval_needs_an_address_and_takes_no_language(tmp_path: Path) -> None:
+    good, bad = read(tmp_path, "order_id,email,locale\n1,a@b.example,de\n2,,\n", APPROVAL)
+    assert asked(good) == (Call.ORDER_APPROVAL, "1", ("a@b.example",))
+    assert isinstance(good, Row)
+    assert good.locale is None
+    assert problem(bad)[0] is Problem.EMAIL
+    assert "needs the e-mail address of whoever is to approve" in problem(bad)[1]
+
+
+def test_rows_may_each_name_their_call(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path,
+        "order_id,call,domain,email\n1,,a.example,admin@a.example\n2,order-approval,,x@y.example\n"
+        ",Domain_DCV,b.example,\n3,dv-resend,,\n4,telephone,,\n",
+    )
+    assert [asked(row)[:2] for row in rows[:4]] == [
+        (Call.DV_RESEND, "1"),
+        (Call.ORDER_APPROVAL, "2"),
+        (Call.DOMAIN_DCV, "b.example"),
+        (Call.DV_RESEND, "3"),
+    ]
+    found, reason = problem(rows[4])
+    assert found is Problem.CALL
+    assert "'telephone' is none: write dv-resend, domain-dcv, order-approval" in reason
+
+
+def test_json_may_have_the_calls_own_words(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path,
+        '{"call": "domain-dcv", "domain_id": 17, "name_scope": "www.a.example",'
+        ' "email_array": ["admin@a.example", "x@a.example"], "locale": "en"}\n'
+        '{"call": "order-approval", "order_id": 5, "emails": ["boss@a.example"]}\n',
+    )
+    assert [asked(row) for row in rows] == [
+        (Call.DOMAIN_DCV, "17 www.a.example", ("admin@a.example", "x@a.example")),
+        (Call.ORDER_APPROVAL, "5", ("boss@a.example",)),
+    ]
+
+
+def test_by_its_product_a_row_is_another_call_only_where_that_is_wanted(tmp_path: Path) -> None:
+    text = (
+        "order_id,domain,email,product\n1,a.example,admin@a.example,ssl_ev_basic\n"
+        "2,b.example,admin@b.example,ssl_dv_rapidssl\n3,c.example,admin@c.example,\n"
+    )
+    usual = read(tmp_path, text)
+    assert all(isinstance(row, Row) and row.call is Call.DV_RESEND for row in usual)
+    assert isinstance(usual[0], Row)
+    assert "--call domain-dcv" in (usual[0].skip or "")
+    chosen = read(tmp_path, text, Reading(auto_call=True))
+    assert [asked(row)[:2] for row in chosen] == [
+        (Call.DOMAIN_DCV, "a.example"),
+        (Call.DV_RESEND, "2"),
+        (Call.DV_RESEND, "3"),
+    ]
+    assert all(isinstance(row, Row) and row.skip is None for row in chosen)
+
+
+def test_how_its_domains_are_validated_says_nothing_of_an_approval(tmp_path: Path) -> None:
+    text = "order_id,email,dcv_method,status\n1,a@b.example,dns-txt-token,{}\n"
+    (row,) = read(tmp_path, text.format("pending"), APPROVAL)
+    assert isinstance(row, Row)
+    assert row.skip is None
+    (row,) = read(tmp_path, text.format("issued"), APPROVAL)
+    assert isinstance(row, Row)
+    assert "issued" in (row.skip or "")
