@@ -3,7 +3,7 @@
 The command line, `batch-resend`, is one user of this small library: see `batch_resend.batch`.
 """
 
-from batch_resend.batch import Batch, Sending, open_batch
+from batch_resend.batch import Batch, open_batch
 from batch_resend.errors import (
     BatchResendError,
     InputError,
@@ -14,15 +14,18 @@ from batch_resend.errors import (
     UnknownRun,
 )
 from batch_resend.intake import Field, ListSource, Reading, RecordSource
-from batch_resend.model import Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
+from batch_resend.lanes import Sending
+from batch_resend.model import Call, Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
 from batch_resend.report import Presentation, Summary
-from batch_resend.settings import InDoubt, Region, Settings
+from batch_resend.settings import Account, InDoubt, Region, Settings
 from batch_resend.version import __version__
 from batch_resend.windows import Window
 
 __all__ = [
+    "Account",
     "Batch",
     "BatchResendError",
+    "Call",
     "Entry",
     "Field",
     "InDoubt",

@@ -69,6 +69,7 @@ class Row:
     skip: str | None = None  # why the list itself says that there is nothing to resend
     notes: tuple[Note, ...] = ()
     call: Call = Call.DV_RESEND
+    account: str | None = None  # by whose key; None: by the command's own
 
 
 class Problem(StrEnum):
@@ -82,6 +83,7 @@ class Problem(StrEnum):
     PAIR = "pair"  # a domain without an address, the reverse, or several of both
     STATUS = "status"  # an order status that the CA does not have
     CALL = "call"  # none of the CA's calls
+    ACCOUNT = "account"  # none that a profile describes
     FORM = "form"  # cells beyond the heading, or no JSON record
     AMBIGUOUS = "ambiguous"  # an order without domains beside rows of it with some
 
@@ -148,13 +150,19 @@ class Order:
     locale: str | None
     entries: tuple[Entry, ...]
     call: Call = Call.DV_RESEND
+    account: str | None = None
 
-    def digest(self, base_url: str) -> bytes:
-        """Sixteen bytes that name what is asked of whom, whichever list or line it came from."""
+    def digest(self, base_url: str, *, of_account: bool = False) -> bytes:
+        """Sixteen bytes that name what is asked of whom, whichever list or line it came from.
+
+        `of_account`: what two accounts ask for is not the same, though it has the same name.
+        """
         keys = [[*entry.key[:2], entry.email_domain] for entry in self.entries]
         asked: list[object] = [base_url, self.order_id, self.locale, keys]
         if self.call is not Call.DV_RESEND:  # the first one there was: its digests stay
             asked.append(self.call)
+        if of_account and self.account is not None:
+            asked.append(self.account)
         text = dumps(asked, ensure_ascii=True, separators=(",", ":"))
         return blake2b(text.encode(), digest_size=16).digest()
 
@@ -334,6 +342,7 @@ class Result:
     locale: str | None
     entries: tuple[Entry, ...]
     call: Call
+    account: str | None
     status: OrderStatus
     http_status: int | None
     error_code: str | None
@@ -355,6 +364,7 @@ class RowResult:
     locale: str | None
     entries: tuple[Entry, ...]
     call: Call
+    account: str | None
     reason: str | None
     raw: str
     result: Result | None
@@ -396,4 +406,5 @@ class Plan:
     orders: int
     settled: dict[OrderStatus, int]  # orders that have their outcome before sending begins
     to_send: int
+    limits: tuple[str, ...]  # of all the accounts together
     duration_s: float  # what the windows dictate for those to send

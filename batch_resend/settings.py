@@ -8,7 +8,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
+from collections.abc import Mapping
 from enum import StrEnum
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -138,14 +140,33 @@ def _is_proxy(text: str) -> bool:
         return False
 
 
-class Settings(BaseModel):
-    """How to send. Every field but the key has a default."""
+class Account(BaseModel):
+    """Where to send, by which key, within which windows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     api_key: Annotated[SecretStr, AfterValidator(checked_key)]
     base_url: Annotated[str, AfterValidator(checked_base_url)] = Region.US.base_url
     windows: tuple[Window, ...] = CA_WINDOWS
+
+    @property
+    def budget(self) -> str:
+        """What names the key at its CA, without saying it: its requests count together."""
+        named = f"{self.base_url}\0{self.api_key.get_secret_value()}"
+        return blake2b(named.encode(), digest_size=16).hexdigest()
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _windows_from_text(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(Window.parse(item) if isinstance(item, str) else item for item in value)
+        return value
+
+
+class Settings(Account):
+    """How to send. Every field but the key has a default."""
+
+    accounts: Mapping[str, Account] = Field(default_factory=dict)  # that rows may name
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
     ca_file: Annotated[Path | None, AfterValidator(checked_ca_file)] = (
@@ -161,14 +182,18 @@ class Settings(BaseModel):
 
     def told(self) -> dict[str, object]:
         """Return what may be told of these settings: all but the key, as JSON has it."""
-        return self.model_dump(mode="json", exclude={"api_key", "windows", "base_url"})
+        return self.model_dump(mode="json", exclude={"api_key", "windows", "base_url", "accounts"})
 
-    @field_validator("windows", mode="before")
-    @classmethod
-    def _windows_from_text(cls, value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return tuple(Window.parse(item) if isinstance(item, str) else item for item in value)
-        return value
+    def account(self, name: str | None) -> Account:
+        """Return an account that rows name; None: these settings' own. Raises SettingsError."""
+        if name is None:
+            return self
+        try:
+            return self.accounts[name]
+        except KeyError:
+            raise SettingsError(
+                f"the account {name!r} is needed, and no profile of that name can be used"
+            ) from None
 
 
 def make_settings(**values: object) -> Settings:

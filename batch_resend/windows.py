@@ -51,6 +51,25 @@ def parse_windows(texts: Sequence[str]) -> tuple[Window, ...]:
     return tuple(dict.fromkeys(Window.parse(word) for word in words))
 
 
+def joint(several: Sequence[Sequence[Window]]) -> tuple[Window, ...]:
+    """Return the windows that those who each keep their own keep together; none: no limit is known.
+
+    Known it is where all have windows of the same lengths: the limits are added up.
+    """
+    lengths = {tuple(sorted(window.period_s for window in windows)) for windows in several}
+    if len(lengths) != 1:
+        return ()
+    first = several[0]
+    return tuple(
+        Window(
+            sum(other.limit for windows in several for other in windows
+                if other.period_s == window.period_s),
+            window.period_s,
+        )
+        for window in first
+    )  # fmt: skip
+
+
 class Schedule:
     """When each of many requests may leave at the earliest, and their answers come at once.
 

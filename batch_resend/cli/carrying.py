@@ -12,7 +12,7 @@ import anyio.to_thread
 import click
 
 from batch_resend.alarm import Ending
-from batch_resend.batch import Batch, Sending
+from batch_resend.batch import Batch
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.logs import set_up_logs, told_of_run
@@ -23,6 +23,7 @@ from batch_resend.cli.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import Share
 from batch_resend.errors import BatchResendError, ReportError
+from batch_resend.lanes import Sending
 from batch_resend.model import Plan, RowStatus, RunState
 from batch_resend.report import Presentation, make_preview, make_summary
 
@@ -119,8 +120,7 @@ def _stop(sending: Sending, signal_name: str) -> str:
 
 
 async def _show_plan(batch: Batch, plan: Plan, *, redact: bool) -> None:
-    limits = [str(window) for window in batch.settings.windows]
-    preview = await make_preview(plan, batch.reader, limits, shown=BEFORE_SENDING.first)
+    preview = await make_preview(plan, batch.reader, shown=BEFORE_SENDING.first)
     if plan.taken_up:
         click.echo(f"Run {plan.run.id} did not finish and goes on.", err=True)
     show_plan(preview, sys.stderr, BEFORE_SENDING, redact=redact)

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.batch import make_plan, stage
+from batch_resend.batch import make_plan
 from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.exits import ExitCode
@@ -26,10 +26,12 @@ from batch_resend.cli.options import (
     windows_of,
 )
 from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, show_plan
+from batch_resend.cli.profiles import profiles_of
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, open_journal
 from batch_resend.model import Call, Order, Plan, RowStatus
 from batch_resend.report import make_preview, whole_file
+from batch_resend.staging import stage
 from batch_resend.windows import Window
 
 REQUESTS_SHOWN = 3
@@ -74,7 +76,10 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
-    return anyio.run(_check, sources, windows_of(options["limits"]), options)
+    limits: dict[str | None, Sequence[Window]] = {
+        name: profile.windows for name, profile in profiles_of().items()
+    }
+    return anyio.run(_check, sources, windows_of(options["limits"]), limits, options)
 
 
 def _is_same_file(out: Path, listed: str) -> bool:
@@ -82,19 +87,25 @@ def _is_same_file(out: Path, listed: str) -> bool:
 
 
 async def _check(
-    sources: Sequence[ListSource], windows: Sequence[Window], options: dict[str, Any]
+    sources: list[ListSource],
+    windows: tuple[Window, ...],
+    limits: dict[str | None, Sequence[Window]],
+    options: dict[str, Any],
 ) -> int:
     closeness = WHEN_CHECKING_CLOSELY if options["verbose"] else WHEN_CHECKING
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
         async with open_journal(Path(folder) / "check.db") as journal:
             run, staging = await journal.new_run("check", windows)
             await stage(sources, staging)
-            run = await journal.finish_planning(run, staging, take_up_since=0.0)
+            # Whose CA is where makes no difference here: nothing is sent.
+            base_urls = dict.fromkeys(filter(None, limits), "check")
+            run = await journal.finish_planning(run, staging, 0.0, base_urls)
             await journal.settle(run, 0.0, hold_doubts=False)
             reader = journal.reader
-            plan = await make_plan(reader, run, windows, taken_up=False)
-            limits = [str(window) for window in windows]
-            preview = await make_preview(plan, reader, limits, shown=closeness.first)
+            plan = await make_plan(
+                reader, run, lambda account: limits.get(account, windows), taken_up=False
+            )
+            preview = await make_preview(plan, reader, shown=closeness.first)
             first = [_request(order) for order in await _first_orders(reader, plan)]
             if options["out"] is not None:
                 await _write_requests(reader, plan, options["out"])
@@ -124,9 +135,11 @@ async def _write_requests(reader: JournalReader, plan: Plan, path: Path) -> None
 def _request(order: Order) -> dict[str, object]:
     """Return a request as it would be sent. Its path goes below the base URL."""
     call = {} if order.call is Call.DV_RESEND else {"call": order.call}
+    account = {} if order.account is None else {"account": order.account}
     return {
         **list_fields(order.order_id, order.call),
         **call,
+        **account,
         "method": "PUT",
         "path": request_path(order),
         "body": json.loads(request_body(order)),

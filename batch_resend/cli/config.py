@@ -7,13 +7,18 @@ from typing import Any
 
 import click
 
+from batch_resend.cli.profiles import Profile, read_profiles
 from batch_resend.errors import SettingsError
 
+PROFILES = "profiles"  # the table that has them
 
-def read_config(path: Path, commands: Iterable[click.Command]) -> dict[str, dict[str, Any]]:
-    """Return what a TOML file sets, for each command by its name. Raises SettingsError.
 
-    A key is an option's name without the dashes in front.
+def read_config(
+    path: Path, commands: Iterable[click.Command]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Profile]]:
+    """Return what a TOML file sets, for each command by its name, and its profiles.
+
+    A key is an option's name without the dashes in front. Raises SettingsError.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -21,6 +26,7 @@ def read_config(path: Path, commands: Iterable[click.Command]) -> dict[str, dict
         raise SettingsError(f"--config {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"--config {path}: {error}") from None
+    profiles = read_profiles(values.pop(PROFILES, {}), path)
     unknown = {key.replace("_", "-") for key in values}
     defaults: dict[str, dict[str, Any]] = {}
     for command in commands:
@@ -35,7 +41,7 @@ def read_config(path: Path, commands: Iterable[click.Command]) -> dict[str, dict
                     of_command[param.name or ""] = [words] if alone else words
     if unknown:
         raise SettingsError(f"--config {path}: there is no option {', '.join(sorted(unknown))}")
-    return defaults
+    return defaults, profiles
 
 
 def _as_words(value: Any) -> Any:

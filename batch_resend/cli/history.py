@@ -38,7 +38,7 @@ _COUNTS = ("total", *OrderStatus)
 _RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
 _EVENT_COLUMNS = (
     "run", "locale", "attempt", "begun_at", "took_s", "answer", "http_status", "error_code",
-    "error_message", "outcome", "entries", "base_url", "call",
+    "error_message", "outcome", "entries", "base_url", "call", "account",
 )  # fmt: skip
 
 
@@ -216,6 +216,7 @@ def _event_record(event: Event) -> Record:
         "entries": [str(entry) for entry in event.entries],
         "base_url": event.base_url,
         "call": event.call,
+        "account": event.account,
     }
 
 

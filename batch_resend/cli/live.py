@@ -1,6 +1,6 @@
 """A run on its way, as a person sees it: how far, how fast, what holds it up, how long still."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -40,6 +40,28 @@ class View:
     def done(self) -> int:
         """Orders that have their outcome."""
         return sum(self.outcomes.values())
+
+
+def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
+    """Return the views of several accounts as one of the run; `limits` are those of all."""
+    if len(views) == 1:
+        return views[0]
+    at_work = [view for view in views if view.done < view.total]
+    held_up = bool(at_work) and all(view.held_up_by for view in at_work)
+    # Whichever goes on first ends the wait.
+    first = min(at_work, key=lambda view: view.held_up_s or 0.0) if held_up else None
+    left = [view.left_s for view in views]
+    return View(
+        total=sum(view.total for view in views),
+        outcomes={s: sum(view.outcomes.get(s, 0) for view in views) for s in OrderStatus},
+        in_flight=sum(view.in_flight for view in views),
+        rate_per_s=sum(view.rate_per_s for view in views),
+        limits=limits,
+        share=min(view.share for view in views),
+        held_up_by=first.held_up_by if first else None,
+        held_up_s=first.held_up_s if first else None,
+        left_s=None if None in left else max(s for s in left if s is not None),
+    )
 
 
 def live_lines(view: View) -> RenderableType:

@@ -60,7 +60,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     usual = user_config_path("batch-resend") / "config.toml"
     path = config or (usual if usual.is_file() else None)
     if path is not None:
-        context.default_map = read_config(path, cli.commands.values())
+        context.default_map, context.obj = read_config(path, cli.commands.values())
 
 
 for command in (

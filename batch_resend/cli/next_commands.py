@@ -12,7 +12,7 @@ REHEARSAL_VARIABLE = "BATCH_RESEND_REHEARSAL"  # set by `simulate` for a command
 
 _ABOUT_THE_CA = (
     "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
-    "again", "redact",
+    "again", "redact", "profile",
 )  # fmt: skip
 _ABOUT_LISTS = (
     "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",

@@ -14,6 +14,7 @@ from batch_resend.alarm import Alarm
 from batch_resend.cli.completion import complete_file, complete_run
 from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE, read_key
 from batch_resend.cli.manual import ManualOption
+from batch_resend.cli.profiles import profiles_of, take_profile
 from batch_resend.cli.values import DURATION, MappingType, ShareType
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
@@ -148,6 +149,13 @@ limit_option = together(
 
 ca_options = together(
     "The CA",
+    option(
+        "--profile",
+        metavar="NAME",
+        is_eager=True,
+        callback=take_profile,
+        help="An account that the TOML file describes: key, region, limits, locale.",
+    ),
     option(
         "--api-key-file",
         type=click.Path(path_type=Path),
@@ -334,6 +342,8 @@ def reading_of(options: dict[str, Any]) -> Reading:
             all_statuses=options["all_statuses"],
             call=Call(options["call"]),
             auto_call=options["auto_call"],
+            accounts={name: profile.locale for name, profile in profiles_of().items()},
+            own_account=options.get("profile"),
         )
     except SettingsError as error:
         raise SettingsError(f"--{error}") from None
@@ -378,4 +388,5 @@ def settings_of(options: dict[str, Any], base_url: str | None = None) -> Setting
         in_doubt=options.get("in_doubt", InDoubt.RETRY),
         cooldown_s=0.0 if options.get("again") else options.get("cooldown", DEFAULT_COOLDOWN_S),
         journal=options["journal"],
+        accounts={name: profile.account() for name, profile in profiles_of().items()},
     )

@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 import anyio
 from rich.live import Live
 
-from batch_resend.batch import Sending
-from batch_resend.cli.live import View, live_lines, plain_line
+from batch_resend.cli.live import View, live_lines, plain_line, together
 from batch_resend.cli.terminal import console_of, is_screen
 from batch_resend.journal import RATE_OVER_S
+from batch_resend.lanes import Lane, Sending
 from batch_resend.sending import Flow
-from batch_resend.windows import Schedule
+from batch_resend.windows import Schedule, joint
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
@@ -66,22 +66,35 @@ class Watched:
     """A run of this process, watched from its beginning."""
 
     def __init__(self, sending: Sending) -> None:
-        self._sending = sending
-        self._schedule = Schedule(sending.windows)
+        self._lanes = [_WatchedLane(lane) for lane in sending.lanes]
+        windows = joint([lane.windows for lane in sending.lanes])
+        self._limits = tuple(map(str, windows))
+
+    def view(self) -> View:
+        """Return how the run goes now."""
+        return together([lane.view() for lane in self._lanes], self._limits)
+
+
+class _WatchedLane:
+    """What is sent for one account."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._schedule = Schedule(lane.windows)
         self._began = anyio.current_time()
         self._attempts = 0
         self._last_left = self._began
         self._seen: deque[tuple[float, int]] = deque([(self._began, 0)])  # when, how many ended
 
     def view(self) -> View:
-        """Return how the run goes now."""
-        sending, now = self._sending, anyio.current_time()
-        progress, gate = sending.progress, sending.gate
+        """Return how it goes now."""
+        lane, now = self._lane, anyio.current_time()
+        progress, gate = lane.progress, lane.gate
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
         held_up_by: str | None = None
         held_up_s: float | None = None
-        wait_s = 0.0 if progress.in_flight else sending.windows_full_for_s
+        wait_s = 0.0 if progress.in_flight else lane.windows_full_for_s
         if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
             held_up_by, held_up_s = f"paused: {gate.reason}", pause_s
         elif wait_s > _WORTH_TELLING_S:
@@ -93,8 +106,8 @@ class Watched:
             outcomes=progress.outcomes,
             in_flight=progress.in_flight,
             rate_per_s=self._rate_per_s(now),
-            limits=tuple(str(window) for window in sending.windows),
-            share=sending.share,
+            limits=tuple(str(window) for window in lane.windows),
+            share=lane.share,
             held_up_by=held_up_by,
             held_up_s=held_up_s,
             left_s=time_left_s(
@@ -105,12 +118,13 @@ class Watched:
                 since_last_s=now - self._last_left,
                 flowed_s=now - self._began - gate.paused_s,
                 paused_s=(held_up_s or 0.0) if gate.flow is Flow.PAUSED else 0.0,
-                share=sending.share,
+                share=lane.share,
             ),
         )
 
     def _rate_per_s(self, now: float) -> float:
-        ended = self._sending.progress.attempts - self._sending.progress.in_flight
+        progress = self._lane.progress
+        ended = progress.attempts - progress.in_flight
         self._seen.append((now, ended))
         while len(self._seen) > 1 and self._seen[1][0] <= now - RATE_OVER_S:
             self._seen.popleft()

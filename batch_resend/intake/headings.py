@@ -23,6 +23,7 @@ class Field(StrEnum):
     DCV_METHOD = "dcv_method"  # how its domains are validated, likewise
     PRODUCT = "product"  # what was ordered, likewise; it may stand in several columns
     CALL = "call"  # which of the CA's calls
+    ACCOUNT = "account"  # by whose key, where there are profiles
 
 
 REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN, Field.LOCALE)
@@ -58,6 +59,7 @@ _FIELD_OF_HEADING = {
     "productnameid": Field.PRODUCT,
     "producttype": Field.PRODUCT,
     "call": Field.CALL,
+    "account": Field.ACCOUNT,
 }
 # The CA's order report. Its `email` is not an approver's (page "Order report").
 _ORDER_REPORT = frozenset(("orderid", "commonname", "dnsnames", "dcvmethod"))

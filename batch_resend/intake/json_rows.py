@@ -26,7 +26,7 @@ from batch_resend.model import Call, Problem, RejectedRow
 NESTED = "domain_approval_emails"
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 _PRODUCT_KEYS = ("name", "name_id", "type")
-_NAMING_KEYS = ("order_id", "domain_id", "domain", "call")
+_NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account")
 _IN_WORDS = {
     "string_type": "a text is expected",
     "list_type": "a list is expected",
@@ -66,6 +66,7 @@ class JsonRecord(BaseModel):
     status: str | None = None
     dcv_method: str | None = None
     call: str | None = None
+    account: str | None = None
 
 
 def decode(text: str) -> object:
@@ -140,6 +141,7 @@ def json_record(
             dcv_method=record.dcv_method or "",
             product=", ".join(_product(value[key] for key in keys.get(Field.PRODUCT, ()))),
             call=record.call or "",
+            account=record.account or "",
             domain_id=record.domain_id,
             addresses_aside="@" in raw and _OF_THE_CA not in value and Field.EMAIL not in keys,
         )
@@ -154,7 +156,7 @@ def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:
     body = value.get("body")
     if not isinstance(body, dict) or value.get("method") != "PUT":
         return value
-    known = _NAMING_KEYS if "name_scope" not in body else ("domain_id", "call")
+    known = _NAMING_KEYS if "name_scope" not in body else ("domain_id", "call", "account")
     named = {key: value[key] for key in known if key in value}
     return {**named, **body} if named else value
 

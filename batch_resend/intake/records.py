@@ -1,7 +1,7 @@
 """A raw record -> a Row, or a RejectedRow that says why not."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
@@ -33,6 +33,7 @@ _PROBLEMS = {
     Field.LOCALE: Problem.LOCALE,
     Field.STATUS: Problem.STATUS,
     Field.CALL: Problem.CALL,
+    Field.ACCOUNT: Problem.ACCOUNT,
     Field.DOMAIN_ID: Problem.DOMAIN,
 }
 
@@ -61,6 +62,7 @@ class RawRecord:
     product: str = ""
     addresses_aside: bool = False  # none is taken from it, though it holds some
     call: str = ""
+    account: str = ""
     domain_id: object = ""  # text, or a JSON number
 
 
@@ -80,6 +82,9 @@ class Defaults:
     call: Call = Call.DV_RESEND
     auto_call: bool = False  # by their product, where they name one
     all_statuses: bool = False  # leave aside what the CA's exports say of an order
+    # Whom rows may name, and the language of those that name none. Without any, nobody can be.
+    accounts: Mapping[str, str | None] = field(default_factory=dict)
+    own_account: str | None = None  # of these, the command's own
 
 
 def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
@@ -96,7 +101,8 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
             pairs = [(raw, tuple(_entries(record, raw))) for raw in record.entries]
         else:
             pairs = [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
-        locale = defaults.locale
+        account = _account(record, defaults)
+        locale = defaults.locale if account is None else defaults.accounts[account]
         if trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
     except _Unusable as unusable:
@@ -110,7 +116,7 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     notes = tuple(_notes(pairs, locale, described))
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
-    return Row(record.line, subject, entries, locale, record.raw, skip, notes, call)
+    return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
 
 
 def _call(record: RawRecord, defaults: Defaults) -> Call:
@@ -119,6 +125,20 @@ def _call(record: RawRecord, defaults: Defaults) -> Call:
     if defaults.auto_call and record.product and not is_dv(record.product):
         return Call.DOMAIN_DCV
     return defaults.call
+
+
+def _account(record: RawRecord, defaults: Defaults) -> str | None:
+    """Return whose key a row goes by. Without profiles such a column is about something else."""
+    named = trimmed(record.account)
+    if not named or not defaults.accounts or named == defaults.own_account:
+        return None
+    if named not in defaults.accounts:
+        raise _Unusable(
+            Problem.ACCOUNT,
+            f"no profile describes the account {shown(named)}; there are "
+            f"{', '.join(sorted(defaults.accounts))}",
+        )
+    return named
 
 
 def _call_of_name(name: str) -> Call:

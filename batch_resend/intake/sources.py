@@ -32,6 +32,9 @@ class Reading:
     all_statuses: bool = False  # leave aside what the CA's exports say of an order
     call: Call = Call.DV_RESEND  # of rows that name none
     auto_call: bool = False  # of those, by their product where they name one
+    # The accounts that rows may name, each with the locale of its rows that name none.
+    accounts: Mapping[str, str | None] = field(default_factory=dict)
+    own_account: str | None = None  # of these, the one whose settings are the run's own
 
     def __post_init__(self) -> None:
         """Check what can be checked before a list is opened."""
@@ -46,7 +49,14 @@ class Reading:
     @property
     def defaults(self) -> Defaults:
         """What holds for rows that do not say it themselves."""
-        return Defaults(self.locale, self.call, self.auto_call, self.all_statuses)
+        return Defaults(
+            self.locale,
+            self.call,
+            self.auto_call,
+            self.all_statuses,
+            self.accounts,
+            self.own_account,
+        )
 
 
 class ListSource:

@@ -83,6 +83,7 @@ class TableRows:
             dcv_method=cell(Field.DCV_METHOD),
             product=cell(Field.PRODUCT),
             call=cell(Field.CALL),
+            account=cell(Field.ACCOUNT),
             domain_id=cell(Field.DOMAIN_ID),
             addresses_aside=not columns.orders_only
             and Field.EMAIL not in columns.places

@@ -53,4 +53,5 @@ def decode_entries(text: str | None) -> tuple[Entry, ...]:
 def order_of(record: Record) -> Order:
     """Return the order of a request as the journal stored it."""
     entries = decode_entries(record.entries)
-    return Order(record.order_id, record.locale, entries, decode_call(record.call))
+    call = decode_call(record.call)
+    return Order(record.order_id, record.locale, entries, call, record.account)

@@ -17,6 +17,7 @@ _HISTORY = (
         requests.c.locale,
         requests.c.entries,
         requests.c.call,
+        requests.c.account,
         attempts.c.attempt,
         attempts.c.begun_at,
         attempts.c.ended_at,
@@ -53,6 +54,7 @@ class Event:
     locale: str | None
     entries: tuple[Entry, ...]
     call: Call
+    account: str | None
     attempt: int | None  # None: the run made none
     begun_at: float | None
     ended_at: float | None
@@ -78,6 +80,7 @@ def _event(record: Record) -> Event:
         locale=record.locale,
         entries=decode_entries(record.entries),
         call=decode_call(record.call),
+        account=record.account,
         attempt=record.attempt,
         begun_at=record.begun_at,
         ended_at=record.ended_at,

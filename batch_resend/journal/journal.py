@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
@@ -34,6 +36,9 @@ from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
 from batch_resend.journal.recovery import end_cut_off
+from batch_resend.journal.schema import (
+    budgets as budget_table,
+)
 from batch_resend.journal.schema import (
     inputs,
     outcomes,
@@ -111,13 +116,19 @@ class Journal:
         run = await self.reader.run(run_id)
         return run, Staging(self._writer, run.number)
 
-    async def finish_planning(self, run: Run, staging: Staging, take_up_since: float) -> Run:
+    async def finish_planning(
+        self,
+        run: Run,
+        staging: Staging,
+        take_up_since: float,
+        base_urls: Mapping[str, str] | None = None,
+    ) -> Run:
         """Group the rows into requests; return the run that is to make them.
 
         That is an unfinished run of just the same requests, at work since `take_up_since`, which
-        then goes on with the rows of this plan; or else this run.
+        then goes on with the rows of this plan; or else this run. `base_urls`: of accounts.
         """
-        digest = await staging.group(self.reader.connection, run.base_url)
+        digest = await staging.group(self.reader.connection, run.base_url, base_urls)
         earlier = digest and await self.reader.unfinished_of_plan(digest, take_up_since)
         if not earlier:
             await self._writer.write(_state_change(run, RunState.PLANNED))
@@ -162,11 +173,16 @@ class Journal:
             await note_checks(connection, run, found, self._clock())
 
     async def start(
-        self, run: Run, windows: Sequence[Window], settings: Mapping[str, object] | None = None
+        self,
+        run: Run,
+        windows: Sequence[Window],
+        settings: Mapping[str, object] | None = None,
+        budgets: Mapping[str | None, str] | None = None,
     ) -> Recorder:
         """Begin to send, or go on: return what attempts are recorded with.
 
         `settings` are kept for whoever reads of the run later: no secret may be among them.
+        `budgets` names, by account, whose windows its requests count in.
         """
         now = self._clock()
         started = {
@@ -180,13 +196,16 @@ class Journal:
             await connection.execute(_START, started)
             number = (await connection.execute(_ADD_START, start)).scalar_one()
             paused = (await connection.execute(_COUNT_PAUSES, started)).scalar_one()
-        return Recorder(self._writer, run.number, number, paused)
+            await _note_budgets(connection, number, budgets or {})
+        return Recorder(self._writer, run.number, number, count(paused + 1))
 
-    async def start_reading(self, base_url: str) -> ReadRecorder:
+    async def start_reading(self, base_url: str, budget: str | None = None) -> ReadRecorder:
         """Begin to read of a CA: return what its requests are recorded with."""
         async with self._writer.transaction() as connection:
             found = await connection.execute(_ADD_START, self._new_start(0, None))
-            return ReadRecorder(self._writer, found.scalar_one(), base_url)
+            number = found.scalar_one()
+            await _note_budgets(connection, number, {None: budget} if budget else {})
+        return ReadRecorder(self._writer, number, base_url)
 
     def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
         return {
@@ -263,6 +282,16 @@ async def read_journal(path: Path) -> AsyncIterator[JournalReader]:
     """Open the journal for reading, beside whoever writes it. Raises JournalError."""
     async with reading_connection(path) as connection:
         yield JournalReader(connection, path)
+
+
+async def _note_budgets(
+    connection: AsyncConnection, start: int, found: Mapping[str | None, str]
+) -> None:
+    values = [
+        {"start": start, "account": name or "", "budget": budget} for name, budget in found.items()
+    ]
+    if values:
+        await connection.execute(insert(budget_table), values)
 
 
 def _state_change(

@@ -4,7 +4,7 @@ Rows are staged as they come. Grouping then reads them back in canonical order (
 locale, place in the list), so that one order at a time is in memory.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable, DropTable
 
+from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.journal.encoding import (
     decode_call,
@@ -72,7 +73,7 @@ _SET_PLAN_DIGEST = (
 # The reader's own copy of the rows, sorted: read from the journal itself while that is written,
 # they would hold up its checkpoints, and its log would grow with every row.
 _SORTED_COLUMNS = (
-    "seq", "input", "line", "order_id", "locale", "entries", "skip", "notes", "call",
+    "seq", "input", "line", "order_id", "locale", "entries", "skip", "notes", "call", "account",
 )  # fmt: skip
 _sorted_rows = Table(
     "sorted_rows",
@@ -91,7 +92,14 @@ _SORT_ROWS = insert(_sorted_rows).from_select(
     _SORTED_COLUMNS,
     select(*(rows.c[name] for name in _SORTED_COLUMNS))
     .where(rows.c.run == bindparam("of_run"), (rows.c.status == RowStatus.ACCEPTED) | _NAMED_BADLY)
-    .order_by(rows.c.order_id, rows.c.call, _PLACE_IN_ORDER, rows.c.locale, rows.c.seq),
+    .order_by(
+        rows.c.order_id,
+        rows.c.call,
+        rows.c.account,
+        _PLACE_IN_ORDER,
+        rows.c.locale,
+        rows.c.seq,
+    ),
 )
 _PAGE_IN_CANONICAL_ORDER = (
     select(_sorted_rows)
@@ -142,12 +150,16 @@ class Staging:
         await self.writer.write((_ADD_INPUT, values))
         self.input_names.append(name)
 
-    async def group(self, reader: AsyncConnection, base_url: str) -> bytes | None:
+    async def group(
+        self, reader: AsyncConnection, base_url: str, base_urls: Mapping[str, str] | None = None
+    ) -> bytes | None:
         """Make the requests of all rows added; return the digest of the whole plan.
 
-        None: there is no request in it.
+        `base_urls` are those of accounts. None: there is no request in it.
         """
-        grouping = _Grouping(self.run, base_url, self.input_names)
+        of_accounts: dict[str | None, str] = {None: base_url}
+        of_accounts.update(base_urls or {})
+        grouping = _Grouping(self.run, of_accounts, self.input_names)
         batches: dict[Executable, list[Values]] = {_ADD_REQUEST: [], _ASSIGN_ROW: []}
         # Cut off within a statement, the connection would be thrown away, and the copy with it.
         with anyio.CancelScope(shield=True):
@@ -202,6 +214,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
             "skip": None,
             "notes": "",
             "call": encode_call(row.call),
+            "account": None,
             "problem": row.problem,
             "reason": row.reason,
         }
@@ -212,6 +225,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
         "skip": row.skip,
         "notes": " ".join(row.notes),
         "call": encode_call(row.call),
+        "account": row.account,
         "problem": None,
         "reason": None,
     }
@@ -252,9 +266,9 @@ async def _by_order(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[lis
         yield together
 
 
-def _subject(row: Record) -> tuple[str, str | None]:
-    """Return what a row is about: an order or a domain, and which call."""
-    return row.order_id, row.call
+def _subject(row: Record) -> tuple[str, str | None, str | None]:
+    """Return what a row is about: an order or a domain, by which call, of which account."""
+    return row.order_id, row.call, row.account
 
 
 @dataclass(slots=True)
@@ -262,9 +276,10 @@ class _Grouping:
     """Makes requests of the rows of one order after another, and numbers them."""
 
     run: int
-    base_url: str
+    base_urls: Mapping[str | None, str]  # by account
     input_names: Sequence[str]
     requests_made: int = 0
+    before: Record | None = None  # the first row of whatever came before
     plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
 
     def changes(self, order_rows: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
@@ -272,6 +287,10 @@ class _Grouping:
         first = order_rows[0]
         names_domains = first.entries != ""
         good = (row for row in order_rows if row.entries is not None)
+        if self._is_of_two_accounts(first):
+            yield from (self._of_two_accounts(row) for row in good)
+            return
+        self.before = first
         for key, group in groupby(good, key=lambda row: (row.entries == "", row.locale)):
             members = list(group)
             if names_domains and key[0]:  # what is to be skipped anyway asks for nothing
@@ -298,9 +317,14 @@ class _Grouping:
                 yield self._assign(row, RowStatus.DUPLICATE, number, reason)
         first = members[0]
         order = Order(
-            first.order_id, first.locale, _canonical(entries.values()), decode_call(first.call)
+            first.order_id,
+            first.locale,
+            _canonical(entries.values()),
+            decode_call(first.call),
+            first.account,
         )
-        digest = order.digest(self.base_url)
+        about_domain = CALLS[order.call].is_about_domain
+        digest = order.digest(self.base_urls[order.account], of_account=about_domain)
         self.plan_digest.update(digest)
         yield (
             _ADD_REQUEST,
@@ -316,8 +340,26 @@ class _Grouping:
                 "skip": members[0].skip if all(row.skip for row in members) else None,
                 "notes": " ".join(_notes(members, order.entries)),
                 "call": first.call,
+                "account": first.account,
             },
         )
+
+    def _is_of_two_accounts(self, first: Record) -> bool:
+        """Whether an order was another account's before: its number is one account's alone."""
+        before = self.before
+        return (
+            before is not None
+            and (before.order_id, before.call) == (first.order_id, first.call)
+            and not CALLS[decode_call(first.call)].is_about_domain
+        )
+
+    def _of_two_accounts(self, row: Record) -> tuple[Executable, Values]:
+        assert self.before is not None, "as asked before"  # noqa: S101
+        reason = (
+            f"order {row.order_id} stands here for {_owner(row)}, and on "
+            f"{self._place(self.before)} for {_owner(self.before)}: keep one of the two"
+        )
+        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
 
     def _ambiguous(self, row: Record, named: Record) -> tuple[Executable, Values]:
         reason = (
@@ -345,6 +387,10 @@ class _Grouping:
 
     def _place(self, row: Record) -> str:
         return f"line {row.line} of {self.input_names[row.input]}"
+
+
+def _owner(row: Record) -> str:
+    return f"the account {row.account!r}" if row.account else "no account"
 
 
 def _canonical(entries: Iterable[Entry]) -> tuple[Entry, ...]:

@@ -27,6 +27,7 @@ _FIRST_NOTED = (
         requests.c.locale,
         requests.c.entries,
         requests.c.call,
+        requests.c.account,
         rows.c.input,
         rows.c.line,
     )

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from batch_resend.journal.mails import KEEP_MAILS
 from batch_resend.journal.schema import (
     attempts,
+    budgets,
     checks,
     inputs,
     outcomes,
@@ -33,6 +34,7 @@ _IDLE_STARTS = delete(starts).where(
     starts.c.number.not_in(select(attempts.c.start)),
     starts.c.number.not_in(select(reads.c.start)),
 )
+_BUDGETS_OF_NONE = delete(budgets).where(budgets.c.start.not_in(select(starts.c.number)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +58,5 @@ async def prune(connection: AsyncConnection, before: float) -> Pruned:
         await connection.execute(delete(runs).where(runs.c.number == number))
     await connection.execute(_OLD_READS, {"before": before})
     await connection.execute(_IDLE_STARTS, {"before": before})
+    await connection.execute(_BUDGETS_OF_NONE)
     return Pruned(len(numbers), forgotten)

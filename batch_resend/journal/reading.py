@@ -17,6 +17,7 @@ from batch_resend.journal.schema import (
     SHIFT_S,
     Record,
     attempts,
+    budgets,
     reads,
     requests,
     runs,
@@ -62,6 +63,8 @@ _PENDING_PAGE = (
     .order_by(requests.c.position)
     .limit(_PAGE)
 )
+_ACCOUNT = func.coalesce(requests.c.account, "")
+_PENDING_PAGE_OF_ACCOUNT = _PENDING_PAGE.where(bindparam("of_account") == _ACCOUNT)
 _COUNT_PENDING = (
     select(func.count())
     .select_from(requests)
@@ -71,6 +74,14 @@ MAY_HAVE_ARRIVED = requests.c.doubted_before | exists().where(
     *_OWN_ATTEMPTS, attempts.c.ruling == Ruling.IN_DOUBT
 )
 _COUNT_SECOND_MAILS = _COUNT_PENDING.where(MAY_HAVE_ARRIVED)
+_COUNT_BY_ACCOUNT = (
+    select(requests.c.account, func.count())
+    .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME)
+    .group_by(requests.c.account)
+    .order_by(requests.c.account)
+)
+# By its key; a start of which no key is known counts by its CA.
+_OF_BUDGET = func.coalesce(budgets.c.budget == bindparam("of_budget"), False)
 _BY_OUR_CLOCK = attempts.c.ended_at + SHIFT_S
 _NOW: BindParameter[float] = bindparam("now")
 _NOT_AFTER_NOW = case((_BY_OUR_CLOCK < _NOW, _BY_OUR_CLOCK), else_=_NOW)
@@ -84,7 +95,10 @@ _RECENT_READS = (
         (reads.c.start == starts.c.number)
         & (reads.c.ended_at > bindparam("since") - bindparam("linger_s") - SHIFT_S),
     )
-    .where(reads.c.base_url == bindparam("of_base_url"))
+    .outerjoin(budgets, (budgets.c.start == starts.c.number) & (budgets.c.account == ""))
+    .where(
+        _OF_BUDGET | (budgets.c.budget.is_(None) & (reads.c.base_url == bindparam("of_base_url")))
+    )
 )
 _RECENT_ATTEMPTS = (
     select((_NOT_AFTER_NOW + _MAY_LINGER_S).label("at"))
@@ -95,7 +109,14 @@ _RECENT_ATTEMPTS = (
         & (attempts.c.ended_at > bindparam("since") - bindparam("linger_s") - SHIFT_S),
     )
     .join(runs, runs.c.number == attempts.c.run)
-    .where(runs.c.base_url == bindparam("of_base_url"))
+    .join(
+        requests,
+        (requests.c.run == attempts.c.run) & (requests.c.number == attempts.c.request),
+    )
+    .outerjoin(budgets, (budgets.c.start == starts.c.number) & (budgets.c.account == _ACCOUNT))
+    .where(
+        _OF_BUDGET | (budgets.c.budget.is_(None) & (runs.c.base_url == bindparam("of_base_url")))
+    )
 )
 _RECENT_ENDS = union_all(_RECENT_ATTEMPTS, _RECENT_READS).order_by("at")
 
@@ -137,21 +158,37 @@ class JournalReader(
         """Return how many of these may have been mailed before, no answer having come."""
         return int((await self._all(_COUNT_SECOND_MAILS, of_run=run.number))[0][0])
 
-    async def pending(self, run: Run) -> AsyncIterator[PlannedOrder]:
+    async def count_by_account(self, run: Run) -> dict[str | None, int]:
+        """Return how many of these each account has; None: the command's own."""
+        return {record[0]: record[1] for record in await self._all(
+            _COUNT_BY_ACCOUNT, of_run=run.number)}  # fmt: skip
+
+    async def pending(
+        self, run: Run, accounts: tuple[str | None] | None = None
+    ) -> AsyncIterator[PlannedOrder]:
         """Yield the orders of a run that have no outcome yet, in the list's order.
 
+        `accounts` has the one whose orders they are to be; without it, they are all accounts'.
         Read page by page: one long reading transaction would keep the journal's log growing.
         """
         after = -1
-        while page := await self._all(_PENDING_PAGE, of_run=run.number, after=after):
+        statement, of = _PENDING_PAGE, {}
+        if accounts is not None:
+            statement, of = _PENDING_PAGE_OF_ACCOUNT, {"of_account": accounts[0] or ""}
+        while page := await self._all(statement, of_run=run.number, after=after, **of):
             for record in page:
                 yield _planned_order(record)
             after = page[-1].position
 
     async def recent_ends(
-        self, base_url: str, since: float, clock: Clock, linger_s: float = 0.0
+        self,
+        base_url: str,
+        since: float,
+        clock: Clock,
+        linger_s: float = 0.0,
+        budget: str | None = None,
     ) -> list[float]:
-        """Return when attempts at this CA since then ended, over all runs, oldest first.
+        """Return when attempts at this CA, by this budget, ended since then, oldest first.
 
         Seconds since the epoch by `clock`; of a process whose clock said something else, the later
         reading, but none after now. One in doubt may arrive up to `linger_s` seconds after it was
@@ -160,6 +197,7 @@ class JournalReader(
         found = await self._all(
             _RECENT_ENDS,
             of_base_url=base_url,
+            of_budget=budget,
             since=since,
             now=clock(),
             our_boot=clock.boot,

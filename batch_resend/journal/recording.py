@@ -1,8 +1,8 @@
 """The hot path: every attempt before it leaves, every answer after."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, func, insert, update
 
 from batch_resend.journal.schema import attempts, outcomes, pauses, reads
 from batch_resend.journal.writer import Change, Writer
@@ -31,6 +31,9 @@ END_PAUSE = (
     .where(pauses.c.run == bindparam("of_run"), pauses.c.ended_at.is_(None))
     .values(ended_at=bindparam("new_ended_at"))
 )
+_END_PAUSE_OF_ACCOUNT = END_PAUSE.where(
+    func.coalesce(pauses.c.account, "") == bindparam("of_account")
+)
 
 
 _BEGIN_READ = insert(reads)
@@ -49,11 +52,24 @@ _PROLONG = (
 class Recorder:
     """Writes down what happens to the orders of one run. All methods are durable on return."""
 
-    def __init__(self, writer: Writer, run: int, start: int, pauses_before: int = 0) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        run: int,
+        start: int,
+        pause_numbers: Iterator[int],
+        account: str | None = None,
+    ) -> None:
         self._writer = writer
         self._run = run
         self._start = start
-        self._pauses = pauses_before
+        self._pause_numbers = pause_numbers
+        self._pause = 0  # the number of the last one
+        self._account = account
+
+    def of_account(self, account: str | None) -> "Recorder":
+        """Return what the orders of an account are recorded with, which pauses by itself."""
+        return Recorder(self._writer, self._run, self._start, self._pause_numbers, account)
 
     async def begin(self, attempt: Attempt) -> None:
         """Write down that a request is about to leave. Raises JournalError: then it must not."""
@@ -93,25 +109,27 @@ class Recorder:
 
     async def pause(self, pause: Pause) -> None:
         """Write down that requests do not flow from now on."""
-        self._pauses += 1
+        self._pause = next(self._pause_numbers)
         values = {
             "run": self._run,
-            "number": self._pauses,
+            "number": self._pause,
             "began_at": pause.began_at,
             "until_at": pause.until_at,
             "reason": pause.reason,
             "share": pause.share,
+            "account": self._account,
         }
         await self._writer.write((_PAUSE, values))
 
     async def prolong_pause(self, until_at: float) -> None:
         """Write down when the next request is to leave, the pause having gone on."""
-        values = {"of_run": self._run, "of_number": self._pauses, "new_until_at": until_at}
+        values = {"of_run": self._run, "of_number": self._pause, "new_until_at": until_at}
         await self._writer.write((_PROLONG, values))
 
     async def flow_again(self, now: float) -> None:
         """Write down that requests flow again."""
-        await self._writer.write((END_PAUSE, {"of_run": self._run, "new_ended_at": now}))
+        ended = {"of_run": self._run, "of_account": self._account or "", "new_ended_at": now}
+        await self._writer.write((_END_PAUSE_OF_ACCOUNT, ended))
 
     def _settlement(self, outcome: Outcome) -> Change:
         return _SETTLE, {

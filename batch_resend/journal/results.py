@@ -78,6 +78,7 @@ RESULTS = (
         requests.c.locale,
         requests.c.entries,
         requests.c.call,
+        requests.c.account,
         func.coalesce(
             outcomes.c.status,
             case((_MAY_BE_DONE, OrderStatus.IN_DOUBT), else_=OrderStatus.NOT_ATTEMPTED),
@@ -113,9 +114,12 @@ _INPUTS = select(inputs).where(inputs.c.run == bindparam("of_run")).order_by(inp
 _COUNT_REQUESTS = (
     select(func.count()).select_from(requests).where(requests.c.run == bindparam("of_run"))
 )
-_OTHER_CALLS = (
+_OTHERS = (
     select(requests.c.number)
-    .where(requests.c.run == bindparam("of_run"), requests.c.call.is_not(None))
+    .where(
+        requests.c.run == bindparam("of_run"),
+        requests.c.call.is_not(None) | requests.c.account.is_not(None),
+    )
     .limit(1)
 )
 _ROW_COLUMNS = (
@@ -126,6 +130,7 @@ _ROW_COLUMNS = (
     rows.c.locale.label("row_locale"),
     rows.c.entries.label("row_entries"),
     rows.c.call.label("row_call"),
+    rows.c.account.label("row_account"),
     rows.c.reason,
     rows.c.raw,
 )
@@ -176,11 +181,12 @@ _COUNT_PAUSES = (
 
 
 class ResultReader:
-    """Reads results through a connection that cannot write. One task at a time."""
+    """Reads results through a connection that cannot write."""
 
     def __init__(self, connection: AsyncConnection, path: Path) -> None:
         self.connection = connection
         self._path = path
+        self._turn = anyio.Lock()
 
     async def inputs(self, run: Run) -> list[InputNote]:
         """Return the inputs of a run, in the order they were given."""
@@ -242,15 +248,16 @@ class ResultReader:
         """Yield the rejected rows of a run, as the lists had them."""
         return self._stream(REJECTED_ROWS, row_result, of_run=run.number)
 
-    async def has_other_calls(self, run: Run) -> bool:
-        """Return whether any request of a run is another call than dv-resend."""
-        return bool(await self._all(_OTHER_CALLS, of_run=run.number))
+    async def is_mixed(self, run: Run) -> bool:
+        """Return whether any request of a run is another call than dv-resend, or an account's."""
+        return bool(await self._all(_OTHERS, of_run=run.number))
 
     async def _all(self, statement: Executable, **values: object) -> list[Record]:
         found: list[Record] = []
-        # A query cut off by a cancellation would leave the connection unusable for the report.
+        # One at a time, whoever asks: a connection has no two transactions. A query cut off by a
+        # cancellation would leave it unusable for the report.
         with journal_errors(self._path), anyio.CancelScope(shield=True):
-            async with self.connection.begin():
+            async with self._turn, self.connection.begin():
                 found.extend((await self.connection.execute(statement, values)).all())
         return found
 
@@ -278,6 +285,7 @@ def row_result(record: Record) -> RowResult:
         locale=fields["row_locale"],
         entries=decode_entries(fields["row_entries"]),
         call=decode_call(fields["row_call"]),
+        account=fields["row_account"],
         reason=fields["reason"],
         raw=fields["raw"],
         result=_result(fields) if fields.get("number") is not None else None,
@@ -291,6 +299,7 @@ def _result(fields: RowMapping) -> Result:
         locale=fields["locale"],
         entries=decode_entries(fields["entries"]),
         call=decode_call(fields["call"]),
+        account=fields["account"],
         status=OrderStatus(fields["status"]),
         http_status=fields["http_status"],
         error_code=fields["error_code"],

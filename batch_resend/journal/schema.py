@@ -5,7 +5,7 @@
     runs 1-n starts 1-n attempts
     requests 1-1 checks
     runs 1-n pauses
-    starts 1-n reads
+    starts 1-n reads, 1-n budgets
 
 A request's number is its place in canonical order (order number, call, locale), so the same
 requests have the same numbers in every run. Its `order_id` names a domain where the call is about
@@ -33,7 +33,7 @@ from sqlalchemy import (
     case,
 )
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -87,6 +87,7 @@ rows = Table(
     Column("skip", Text),  # why its list says there is nothing to resend
     Column("notes", Text, nullable=False, server_default=""),  # Notes, separated by blanks
     Column("call", Text),  # Call; NULL: dv-resend
+    Column("account", Text),  # NULL: the command's own
     Column("request", BigInteger),
     Column("problem", Text),  # Problem, of a rejected row
     Column("reason", Text),
@@ -108,6 +109,7 @@ requests = Table(
     Column("skip", Text),  # why its lists say there is nothing to resend
     Column("notes", Text, nullable=False, server_default=""),  # Notes, separated by blanks
     Column("call", Text),  # Call; NULL: dv-resend
+    Column("account", Text),  # NULL: the command's own
     Index("requests_in_list_order", "run", "position"),
     sqlite_with_rowid=False,
 )
@@ -121,6 +123,15 @@ starts = Table(  # a process that began to send a run, or went on with it; or to
     Column("offset_s", Float, nullable=False),  # its clock, less the steady time of that machine
     Column("began_at", Float, nullable=False),
     Column("limits", Text),  # as in runs: each start may have others
+)
+
+budgets = Table(  # whose windows the requests of an account count in, from a start on
+    "budgets",
+    metadata,
+    Column("start", Integer, primary_key=True),
+    Column("account", Text, primary_key=True),  # "": the command's own
+    Column("budget", Text, nullable=False),  # a digest of CA and key, never the key
+    sqlite_with_rowid=False,
 )
 
 # By how much later our clock would have said what the clock of a start said. Of two clocks that
@@ -190,6 +201,7 @@ pauses = Table(  # while requests did not flow, because of the CA
     Column("until_at", Float),  # when the next request is to leave
     Column("reason", Text, nullable=False),
     Column("share", Float, nullable=False),  # of the windows, that was ours from then on
+    Column("account", Text),  # NULL: the command's own
     sqlite_with_rowid=False,
 )
 
@@ -254,5 +266,12 @@ UPGRADES = {
     6: (
         "ALTER TABLE rows ADD COLUMN call TEXT",
         "ALTER TABLE requests ADD COLUMN call TEXT",
+    ),
+    7: (
+        "ALTER TABLE rows ADD COLUMN account TEXT",
+        "ALTER TABLE requests ADD COLUMN account TEXT",
+        "ALTER TABLE pauses ADD COLUMN account TEXT",
+        "CREATE TABLE budgets (start INTEGER NOT NULL, account TEXT NOT NULL, "
+        "budget TEXT NOT NULL, PRIMARY KEY (start, account)) WITHOUT ROWID",
     ),
 }

@@ -106,7 +106,7 @@ async def _rejected(
 def _order_not_sent(result: Result, sources: Sequence[str]) -> OrderNotSent:
     answer = " ".join(str(word) for word in (result.http_status, result.error_code) if word)
     return OrderNotSent(
-        order_id=result.order_id if result.call is Call.DV_RESEND else _with_call(result),
+        order_id=_named(result),
         locale=result.locale,
         status=result.status,
         answer=answer,
@@ -116,8 +116,11 @@ def _order_not_sent(result: Result, sources: Sequence[str]) -> OrderNotSent:
     )
 
 
-def _with_call(result: Result) -> str:
-    return f"{result.order_id} by {result.call}"
+def _named(result: Result) -> str:
+    """Return the order, with what sets it apart from the usual ones."""
+    by = "" if result.call is Call.DV_RESEND else f" by {result.call}"
+    of = "" if result.account is None else f" of {result.account}"
+    return f"{result.order_id}{by}{of}"
 
 
 def _cut(texts: Sequence[str]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ _PROBLEM_IN_WORDS = {
     Problem.PAIR: "domains and addresses that are no pairs",
     Problem.STATUS: "a status that the CA does not have",
     Problem.CALL: "none of the CA's calls",
+    Problem.ACCOUNT: "an account that no profile describes",
     Problem.FORM: "not in the list's form",
     Problem.AMBIGUOUS: "an order both with and without domains",
 }
@@ -99,9 +100,7 @@ class Preview(BaseModel):
     duration_s: float
 
 
-async def make_preview(
-    plan: Plan, reader: JournalReader, limits: list[str], *, shown: int
-) -> Preview:
+async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Preview:
     """Return the preview of a plan, with the first `shown` rows or orders of each kind."""
     run = plan.run
     inputs = await reader.inputs(run)
@@ -165,7 +164,7 @@ async def make_preview(
         recipient_domains=domains,
         mails=mails,
         without_addresses=await reader.count_without_addresses(run),
-        limits=limits,
+        limits=list(plan.limits),
         duration_s=round(plan.duration_s, 3),
     )
 

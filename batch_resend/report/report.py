@@ -39,7 +39,7 @@ async def write_report(
     unsent = partial(
         write_unsent,
         denied_too=run.state is RunState.STOPPED,
-        other_calls=await reader.has_other_calls(run),
+        mixed=await reader.is_mixed(run),
     )
     for name, write, rows in (
         ("results.csv", write_results_csv, reader.rows_in_list_order(run)),

@@ -15,9 +15,10 @@ from batch_resend.model import Call, Entry, InputNote, OrderStatus, Result, RowR
 RESULT_COLUMNS = (
     "file", "line", *REQUEST_FIELDS, "status", "reason", "http_status", "error_code", "attempts",
     "possible_duplicate", "first_attempt_at", "last_attempt_at", "call",
+    "account",
 )  # fmt: skip
-# Of rows that have no common form, where some need another call.
-_FIELDS_OF_CALLS = (*REQUEST_FIELDS, Field.DOMAIN_ID, Field.CALL)
+# Of rows that have no common form, where some need another call or are an account's.
+_ALL_FIELDS = (*REQUEST_FIELDS, Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
 
 _NO_ENTRY = Entry("", "")
@@ -51,7 +52,7 @@ def _result_cells(row: RowResult, inputs: Sequence[InputNote]) -> Iterator[objec
         yield from (result.status, result.error_message, result.http_status, result.error_code)
         yield from (result.attempts, _yes_no(result.possible_duplicates > 0))
         yield from (_time(result.first_attempt_at), _time(result.last_attempt_at))
-    yield row.call
+    yield from (row.call, row.account)
 
 
 async def write_results_jsonl(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
@@ -87,6 +88,8 @@ def _write_object(result: Result, source: list[dict[str, object]], file: TextIO)
     }
     if result.call is not Call.DV_RESEND:
         described["call"] = result.call
+    if result.account is not None:
+        described["account"] = result.account
     file.write(json.dumps(described, ensure_ascii=False) + "\n")
 
 
@@ -101,7 +104,7 @@ async def write_unsent(
     file: TextIO,
     *,
     denied_too: bool,
-    other_calls: bool = False,
+    mixed: bool = False,
 ) -> None:
     """Write all that a next run should take, in the inputs' own form; `denied_too`: after 403 too.
 
@@ -110,7 +113,7 @@ async def write_unsent(
     same options read it: their delimiter stands here too, and a byte order mark tells that it is
     UTF-8 where --encoding says that the inputs were not.
     """
-    form = _common_form(inputs, _FIELDS_OF_CALLS if other_calls else REQUEST_FIELDS)
+    form = _common_form(inputs, _ALL_FIELDS if mixed else REQUEST_FIELDS)
     if form.marked:
         file.write("\ufeff")
     table = csv.writer(file, delimiter=form.delimiter)
@@ -202,7 +205,7 @@ def _placed(row: RowResult, places: Mapping[str, int]) -> Iterator[Sequence[obje
     """Yield the lines of a row with every field where --map says."""
     for cells in _canonical_lines(row):
         line: list[object] = [None] * (max(places.values()) + 1)
-        for field, cell in zip(_FIELDS_OF_CALLS, cells, strict=True):
+        for field, cell in zip(_ALL_FIELDS, cells, strict=True):
             if field in places:
                 line[places[field]] = cell
         yield line
@@ -220,6 +223,7 @@ def _canonical_lines(row: RowResult) -> Iterator[Sequence[object]]:
             row.locale,
             named.get("domain_id"),
             call,
+            row.account,
         )
 
 

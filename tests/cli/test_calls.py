@@ -20,7 +20,7 @@ MIXED = (
     ",domain-dcv,,d.example,,\n"
     "1001,order-approval,,,boss@a.example,\n"
 )
-BODIES = {
+BODIES: dict[str, list[dict[str, Any]]] = {
     "1001": [
         {
             "domain_approval_emails": [
@@ -76,7 +76,9 @@ async def test_what_was_left_of_lists_without_a_common_form_is_sent_by_the_same_
 ) -> None:
     async with desk_with_ca(tmp_path, faults={"500": 1.0}, keep_bodies=True) as (desk, ca):
         desk.write("mixed.csv", MIXED)
-        desk.write("more.jsonl", '{"order_id": 5, "call": "order-approval", "email": "x@y.example"}')
+        desk.write(
+            "more.jsonl", '{"order_id": 5, "call": "order-approval", "email": "x@y.example"}'
+        )
         failed = await desk.run("send", "mixed.csv", "more.jsonl", "--patience", "1s")
         assert failed.code == 4, failed.err
         unsent = str(desk.report() / "unsent.csv")

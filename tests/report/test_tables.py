@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio
 RESULT_COLUMNS = [
     "file", "line", "order_id", "domain", "email", "email_domain", "locale", "status", "reason",
     "http_status", "error_code", "attempts", "possible_duplicate", "first_attempt_at",
-    "last_attempt_at", "call",
+    "last_attempt_at", "call", "account",
 ]  # fmt: skip
 REQUEST_KEYS = [
     "order_id", "locale", "entries", "status", "http_status", "error_code", "error_message",
@@ -56,19 +56,19 @@ async def test_a_line_of_results_csv_says_all_of_its_row(tmp_path: Path) -> None
     first, second = str(tmp_path / "first.csv"), str(tmp_path / "second.csv")
     assert lines[first, "2"] == [
         "11", "b.example", "admin@b.example", "", "de", "sent", "", "204", "", "3", "yes",
-        at(0), at(2), "dv-resend",
+        at(0), at(2), "dv-resend", "",
     ]  # fmt: skip
     assert lines[first, "3"] == [
         "12", "a.example", "admin@a.example", "", "", "refused", "no such field", "400",
-        "bad_request_format", "1", "no", at(3), at(3), "dv-resend",
+        "bad_request_format", "1", "no", at(3), at(3), "dv-resend", "",
     ]  # fmt: skip
     assert lines[first, "9"] == [
         "14", "", "", "", "", "in_doubt", "the connection broke", "", "", "1", "no", at(6), at(6),
-        "dv-resend",
+        "dv-resend", "",
     ]  # fmt: skip
     assert lines[second, "2"] == [
         "15", "a.example", "admin@a.example", "", "", "not_attempted", *[""] * 3, "0", "no", "", "",
-        "dv-resend",
+        "dv-resend", "",
     ]  # fmt: skip
     duplicate, ambiguous, malformed = lines[first, "8"], lines[second, "5"], lines[first, "5"]
     assert duplicate[5] == "duplicate"
@@ -77,7 +77,7 @@ async def test_a_line_of_results_csv_says_all_of_its_row(tmp_path: Path) -> None
     assert f"line 3 of {first}" in ambiguous[6]
     assert "spreadsheet" in malformed[6]
     for row in (duplicate, ambiguous, malformed):
-        assert row[7:] == [*[""] * 6, "dv-resend"]
+        assert row[7:] == [*[""] * 6, "dv-resend", ""]
 
 
 async def test_a_row_of_several_entries_is_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Profiles: accounts at the CA, by name, as the TOML file describes them.
+
+    [profiles.shop]
+    api-key-file = "/etc/batch-resend/shop.key"
+    region = "eu"
+
+`--profile shop` takes its settings for the command; a list's column `account` names one row by row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from batch_resend.cli.key import read_key
+from batch_resend.errors import SettingsError
+from batch_resend.settings import Account, Region
+from batch_resend.windows import CA_WINDOWS, Window, parse_windows
+
+_TEXTS = ("api-key-file", "region", "base-url", "locale")
+_LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the TOML file says of an account."""
+
+    name: str
+    api_key_file: Path | None
+    base_url: str
+    windows: tuple[Window, ...]
+    locale: str | None
+    values: Mapping[str, Any]  # by the names of options' parameters, for --profile
+
+    def account(self) -> Account:
+        """Return the account, its key read. Raises SettingsError."""
+        if self.api_key_file is None:
+            raise SettingsError(f"profile {self.name}: has no api-key-file")
+        try:
+            return Account.model_validate(
+                {
+                    "api_key": read_key(self.api_key_file),
+                    "base_url": self.base_url,
+                    "windows": self.windows,
+                }
+            )
+        except SettingsError as error:
+            raise SettingsError(f"profile {self.name}: {error}") from None
+        except ValidationError as error:
+            told = error.errors(include_url=False, include_input=False)[0]["msg"]
+            raise SettingsError(
+                f"profile {self.name}: {told.removeprefix('Value error, ')}"
+            ) from None
+
+
+def read_profiles(table: object, path: Path) -> dict[str, Profile]:
+    """Return the profiles of a TOML file's table `profiles`. Raises SettingsError."""
+    if not isinstance(table, dict) or not all(isinstance(one, dict) for one in table.values()):
+        raise SettingsError(f"--config {path}: profiles are tables: [profiles.NAME]")
+    try:
+        return {name: _profile(name, values) for name, values in table.items()}
+    except ValueError as error:
+        raise SettingsError(f"--config {path}: {error}") from None
+
+
+def _profile(name: str, values: Mapping[str, Any]) -> Profile:
+    """Return a profile. Raises ValueError."""
+    known = {key.replace("_", "-"): value for key, value in values.items()}
+    if unknown := known.keys() - {*_TEXTS, _LIMIT}:
+        raise ValueError(
+            f"profile {name}: there is no {', '.join(sorted(unknown))}; there are "
+            f"{', '.join((*_TEXTS, _LIMIT))}"
+        )
+    for key in _TEXTS:
+        if not isinstance(known.get(key, ""), str):
+            raise ValueError(f"profile {name}: {key} is not a text")
+    limits = known.get(_LIMIT, [])
+    limits = [limits] if isinstance(limits, str) else limits
+    try:
+        windows = parse_windows(limits) if limits else CA_WINDOWS
+        region = Region(known.get("region", Region.US))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"profile {name}: {error}") from None
+    taken = {key.replace("-", "_"): known[key] for key in _TEXTS if key in known}
+    file = known.get("api-key-file")
+    return Profile(
+        name=name,
+        api_key_file=Path(file) if file else None,
+        base_url=known.get("base-url") or region.base_url,
+        windows=windows,
+        locale=known.get("locale"),
+        values=taken | ({"limits": list(limits)} if limits else {}),
+    )
+
+
+def profiles_of(context: click.Context | None = None) -> Mapping[str, Profile]:
+    """Return the profiles of the command that runs."""
+    context = context or click.get_current_context(silent=True)
+    found = context.find_object(dict) if context else None
+    return found or {}
+
+
+def take_profile(context: click.Context, _param: click.Parameter, name: str | None) -> str | None:
+    """Take a profile's settings for those that neither flag nor environment says."""
+    if name is None or context.resilient_parsing:
+        return name
+    profiles = profiles_of(context)
+    if name not in profiles:
+        there_are = ", ".join(sorted(profiles)) or "none: --config names the file that has them"
+        raise click.BadParameter(f"no profile {name!r}; there are {there_are}")
+    context.default_map = {**(context.default_map or {}), **profiles[name].values}
+    return name

@@ -1,0 +1,91 @@
+"""A run on its way: a lane for each account, with its own key, windows, pauses and end."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from batch_resend.model import OrderStatus, Outcome, RunState
+from batch_resend.sending import Gate, Progress, Sender
+from batch_resend.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What is sent for one account."""
+
+    account: str | None  # None: the command's own
+    windows: Sequence[Window]
+    sender: Sender
+
+    @property
+    def progress(self) -> Progress:
+        """Counts so far."""
+        return self.sender.progress
+
+    @property
+    def gate(self) -> Gate:
+        """Whether requests flow, and if not, why and until when."""
+        return self.sender.gate
+
+    @property
+    def share(self) -> float:
+        """What part of the windows is taken: all, 1, unless there was a 429 a while ago."""
+        return self.sender.limiter.share
+
+    @property
+    def windows_full_for_s(self) -> float:
+        """How many seconds the windows let nothing leave; infinite: not before an answer comes."""
+        return self.sender.limiter.full_for_s
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it ends before its end, with its account; None where it does not."""
+        reason = self.sender.stop_reason
+        return f"account {self.account}: {reason}" if reason and self.account else reason
+
+
+class Sending:
+    """A run on its way: iterate it for the outcomes, as they come."""
+
+    def __init__(self, lanes: Sequence[Lane], outcomes: MemoryObjectReceiveStream[Outcome]) -> None:
+        self.lanes = lanes
+        self._outcomes = outcomes
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        return self._outcomes.__aiter__()
+
+    @property
+    def progress(self) -> Progress:
+        """Counts so far, of all accounts."""
+        parts = [lane.progress for lane in self.lanes]
+        return Progress(
+            sum(part.total for part in parts),
+            {status: sum(part.outcomes[status] for part in parts) for status in OrderStatus},
+            sum(part.attempts for part in parts),
+            sum(part.rate_limited for part in parts),
+            sum(part.in_flight for part in parts),
+        )
+
+    @property
+    def state(self) -> RunState:
+        """How the run ends, as far as is known: an account that stops stops no other."""
+        states = {lane.sender.state for lane in self.lanes}
+        worst = (RunState.STOPPED, RunState.INTERRUPTED)
+        return next((state for state in worst if state in states), RunState.COMPLETED)
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it ends before its end; None where it does not."""
+        found = [lane.stop_reason for lane in self.lanes if lane.stop_reason]
+        return "; ".join(dict.fromkeys(found)) or None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every account's orders have been carried as far as they can be."""
+        return all(lane.sender.finished for lane in self.lanes)
+
+    def stop(self, reason: str, state: RunState = RunState.INTERRUPTED) -> None:
+        """Let nothing more leave; the iteration ends once what is in flight is answered."""
+        for lane in self.lanes:
+            lane.sender.stop(state, reason)

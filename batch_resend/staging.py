@@ -1,0 +1,54 @@
+"""Rows of all sources -> the journal, where they are planned."""
+
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
+
+import anyio.to_thread
+
+from batch_resend.errors import InputError
+from batch_resend.intake import ListSource, Source
+from batch_resend.journal import Staging
+from batch_resend.model import RejectedRow, Row
+
+_ROWS_A_BATCH = 5_000
+_MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
+
+
+async def stage(sources: Sequence[Source], staging: Staging) -> None:
+    """Read all rows of all sources into the staging, a batch at a time. Raises InputError."""
+    rejected = 0
+    for source in sources:
+        before = staging.rows_read
+        async for batch in _batches(source):
+            await staging.add_rows(batch)
+            bad = [row for row in batch if isinstance(row, RejectedRow)]
+            rejected += len(bad)
+            if rejected > _MAX_REJECTED:
+                raise InputError(
+                    f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are "
+                    f"rejected, this one because {bad[-1].reason}; is this the right list, and "
+                    "--map right?"
+                )
+        count = staging.rows_read - before
+        await staging.end_input(source.name, source.sha256, source.form, count)
+    if not staging.rows_read:
+        raise InputError("there are no rows to send")
+
+
+async def _batches(source: Source) -> AsyncIterator[list[Row | RejectedRow]]:
+    """Yield the rows of a source, many at a time. A file is read beside the event loop."""
+    if isinstance(source, ListSource):
+        rows = iter(source)
+        while batch := await anyio.to_thread.run_sync(
+            lambda: list(islice(rows, _ROWS_A_BATCH)), abandon_on_cancel=True
+        ):
+            yield batch
+    else:
+        batch = []
+        async for row in source:
+            batch.append(row)
+            if len(batch) >= _ROWS_A_BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch

@@ -1,0 +1,231 @@
+"""Several accounts in one list: each by its own key, within its own windows, with its own end."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings, WorldOrder
+from batch_resend.windows import Window
+from tests.cli.conftest import Desk
+
+pytestmark = pytest.mark.asyncio
+
+SHOP_KEY, BANK_KEY = "shop-key-0123456789", "bank-key-0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """A desk with two profiles, and the CAs of their accounts."""
+
+    desk: Desk
+    shop: Simulator
+    bank: Simulator
+
+
+@asynccontextmanager
+async def town(
+    folder: Path,
+    shop_windows: tuple[Window, ...] = (),
+    bank_windows: tuple[Window, ...] = (),
+    bank_key: str = BANK_KEY,
+) -> AsyncIterator[Town]:
+    """Open two accounts, at two CAs that count each by itself."""
+    async with AsyncExitStack() as stack:
+        shop, bank = [
+            await stack.enter_async_context(
+                Simulator(SimulatorSettings(api_key=key, windows=windows, keep_bodies=True))
+            )
+            for key, windows in ((SHOP_KEY, shop_windows), (BANK_KEY, bank_windows))
+        ]
+        desk = Desk(folder, shop.base_url)
+        del desk.environment["BATCH_RESEND_BASE_URL"]
+        del desk.environment["DIGICERT_API_KEY"]
+        desk.write("shop.key", SHOP_KEY)
+        desk.write("bank.key", bank_key)
+        text = ""
+        for name, ca, windows in (("shop", shop, shop_windows), ("bank", bank, bank_windows)):
+            limits = [str(window) for window in windows] or ["none"]
+            text += (
+                f'[profiles.{name}]\napi-key-file = "{name}.key"\nbase-url = "{ca.base_url}"\n'
+                f"limit = {json.dumps(limits)}\n"
+            )
+        text += 'locale = "de"\n'
+        desk.write("config.toml", text)
+        desk.environment["BATCH_RESEND_CONFIG"] = "config.toml"
+        yield Town(desk, shop, bank)
+
+
+MIXED = (
+    "order_id,account,call,domain,email\n"
+    "1,shop,,a.example,admin@a.example\n"
+    "2,bank,,b.example,admin@b.example\n"
+    ",bank,domain-dcv,c.example,\n"
+    ",shop,domain-dcv,c.example,\n"
+    "3,bank,order-approval,,boss@b.example\n"
+    "4,,,d.example,admin@d.example\n"
+)
+
+
+async def test_two_accounts_and_three_calls_go_out_in_one_run(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("mixed.csv", MIXED)
+        sent = await at.desk.run("send", "mixed.csv", "--profile", "shop")
+        assert sent.code == 0, sent.err
+        assert set(at.shop.books.bodies) == {"1", "4", "c.example"}
+        assert set(at.bank.books.bodies) == {"2", "3", "c.example"}
+        assert at.bank.books.bodies["c.example"] == [{"locale": "de"}], "its profile's language"
+        assert at.shop.books.bodies["c.example"] == [{}]
+        assert at.shop.books.wrong_request_count == at.bank.books.wrong_request_count == 0
+        lines = (at.desk.report() / "results.jsonl").read_text().splitlines()
+        told = {(one["order_id"], one.get("account")) for one in map(json.loads, lines)}
+        assert ("2", "bank") in told
+        assert ("1", None) in told, "the command's own needs no name"
+        again = await at.desk.run("send", "mixed.csv", "--profile", "shop", "--report-dir", "again")
+        assert again.code == 0
+        assert at.shop.books.mails + at.bank.books.mails == 6
+
+
+async def test_each_account_keeps_its_own_windows_and_holds_up_no_other(tmp_path: Path) -> None:
+    narrow, wide = Window(4, 2.0), Window(50, 0.5)
+    async with town(tmp_path, (narrow,), (wide,)) as at:
+        rows = [f"{n},{'shop' if n % 5 == 0 else 'bank'}" for n in range(1, 76)]
+        at.desk.write("orders.csv", "\n".join(["order_id,account", *rows]))
+        sent = await at.desk.run("send", "orders.csv", "--profile", "bank")
+        assert sent.code == 0, sent.err
+        assert (at.shop.books.mails, at.bank.books.mails) == (15, 60)
+        for ca in (at.shop, at.bank):
+            assert ca.books.answers["429"] == 0
+        assert at.desk.summary()["elapsed_s"] >= 6.0, "15 requests, 4 in 2 s"
+        assert at.desk.summary()["limits"] == [], "what windows of two lengths allow is not known"
+
+
+async def test_a_key_that_is_refused_stops_its_account_only(tmp_path: Path) -> None:
+    async with town(tmp_path, bank_key="wrong-key-0123456789") as at:
+        at.desk.write("mixed.csv", MIXED)
+        sent = await at.desk.run("send", "mixed.csv", "--profile", "shop")
+        assert sent.code == 4
+        assert at.shop.books.mails == 3
+        assert at.bank.books.mails == 0
+        assert "account bank: the CA refused the API key" in sent.err
+        orders = at.desk.summary()["orders"]
+        assert (orders["sent"], orders["not_attempted"]) == (3, 3)
+        at.desk.write("bank.key", BANK_KEY)
+        resumed = await at.desk.run("resume", "--profile", "shop", "--report-dir", "later")
+        assert resumed.code == 0, resumed.err
+        assert (at.shop.books.mails, at.bank.books.mails) == (3, 3)
+
+
+async def test_the_windows_are_a_keys_by_whichever_name_it_goes(tmp_path: Path) -> None:
+    window = Window(5, 4.0)
+    async with town(tmp_path, (window,)) as at:
+        at.desk.write(
+            "first.csv", "order_id,account\n" + "".join(f"{n},shop\n" for n in range(1, 6))
+        )
+        at.desk.write("second.csv", "order_id\n11\n12\n13\n")
+        first = await at.desk.run("send", "first.csv", "--profile", "bank", "--report-dir", "first")
+        assert first.code == 0, first.err
+        second = await at.desk.run("send", "second.csv", "--profile", "shop")
+        assert second.code == 0, second.err
+        assert at.shop.books.answers["429"] == 0, "the second has waited for the first's"
+        assert at.shop.books.mails == 8
+
+
+async def test_an_account_without_a_profile_is_rejected_and_one_order_has_one_account(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("bad.csv", "order_id,account\n1,nobody\n2,shop\n2,bank\n3,bank\n")
+        sent = await at.desk.run("send", "bad.csv", "--profile", "shop", "--max-rejected", "60%")
+        assert sent.code == 3, sent.err
+        assert at.shop.books.mails + at.bank.books.mails == 2
+        rejected = (at.desk.report() / "rejected.csv").read_text()
+        assert "no profile describes the account 'nobody'; there are bank, shop" in rejected
+        assert "order 2 stands here for the account 'bank'" in rejected
+
+
+async def test_without_profiles_a_column_of_that_name_is_about_something_else(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        del at.desk.environment["BATCH_RESEND_CONFIG"]
+        at.desk.environment |= {
+            "DIGICERT_API_KEY": SHOP_KEY, "BATCH_RESEND_BASE_URL": at.shop.base_url,
+        }  # fmt: skip
+        at.desk.write("orders.csv", "order_id,account\n1,Main Street\n")
+        assert (await at.desk.run("send", "orders.csv")).code == 0
+
+
+async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("mixed.csv", MIXED)
+        at.desk.write("more.jsonl", '{"order_id": 9, "account": "bank"}\n')
+        for ca in (at.shop, at.bank):
+            ca.fail({"500": 1.0})  # type: ignore[dict-item] # by its value
+        stopped = await at.desk.run(
+            "send", "mixed.csv", "more.jsonl", "--profile", "shop", "--patience", "1s"
+        )
+        assert stopped.code == 4, stopped.err
+        unsent = str(at.desk.report() / "unsent.csv")
+        for ca in (at.shop, at.bank):
+            ca.fail({})
+        sent = await at.desk.run("send", unsent, "--profile", "shop", "--report-dir", "again")
+        assert sent.code == 0, sent.err
+        assert set(at.bank.books.mails_per_order) == {"2", "3", "9", "c.example"}
+        assert set(at.shop.books.mails_per_order) == {"1", "4", "c.example"}
+
+
+async def test_each_account_is_asked_about_its_own_orders(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.shop.world.add(WorldOrder(1))
+        at.bank.world.add(WorldOrder(2, status="issued"))
+        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
+        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--preflight")
+        assert sent.code == 0, sent.err
+        assert (at.shop.books.mails, at.bank.books.mails) == (1, 0)
+        assert (at.shop.books.reads, at.bank.books.reads) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ('[profiles.x]\nkey = "a"\n', "profile x: there is no key; there are api-key-file"),
+        ('[profiles.x]\nregion = "mars"\n', "profile x: 'mars' is not a valid Region"),
+        ('[profiles.x]\nlimit = "many"\n', "profile x: 'many' is not a limit"),
+        ('profiles = "x"\n', "profiles are tables: [profiles.NAME]"),
+        (
+            '[profiles.x]\napi-key-file = "none.key"\n',
+            "profile x: --api-key-file none.key: No such",
+        ),
+        ("[profiles.x]\n", "profile x: has no api-key-file"),
+    ],
+)
+async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(
+    tmp_path: Path, config: str, told: str
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("config.toml", config)
+        at.desk.environment |= {"DIGICERT_API_KEY": SHOP_KEY}
+        at.desk.write("orders.csv", "order_id\n1\n")
+        refused = await at.desk.run("send", "orders.csv", "--base-url", at.shop.base_url)
+        assert (refused.code, at.shop.books.requests) == (1, 0)
+        assert told in refused.err
+
+
+async def test_a_flag_wins_over_the_profile_and_an_unknown_profile_is_wrong_usage(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", "order_id\n1\n")
+        sent = await at.desk.run(
+            "send", "orders.csv", "--profile", "bank", "--base-url", at.shop.base_url,
+            "--api-key-file", "shop.key",
+        )  # fmt: skip
+        assert sent.code == 0, sent.err
+        assert at.shop.books.bodies == {"1": [{"locale": "de"}]}, "the rest is the profile's"
+        unknown = await at.desk.run("send", "orders.csv", "--profile", "nobody")
+        assert unknown.code == 2
+        assert "no profile 'nobody'; there are bank, shop" in unknown.err
