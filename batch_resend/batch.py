@@ -11,7 +11,7 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -149,6 +149,18 @@ class Batch:
                 found.append((number, statuses[order.order_id]))
         await self._journal.note_checks(run, found)
         return await reader.checked(run)
+
+    async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
+        """Keep, for a run's report, which of the orders it has sent still wait.
+
+        `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
+        """
+        found = [
+            (number, "waiting" if order.order_id in waiting else "no longer waiting")
+            async for number, order in self._journal.reader.sent_requests(run)
+            if order.account is None and not CALLS[order.call].is_about_domain
+        ]
+        await self._journal.note_checks(run, found)
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""

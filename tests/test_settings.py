@@ -375,3 +375,17 @@ def test_loopback_has_no_proxy(monkeypatch: pytest.MonkeyPatch, url: str) -> Non
     proxy = "http://proxy.example:3128"
     environment(monkeypatch, HTTP_PROXY=proxy, HTTPS_PROXY=proxy, ALL_PROXY=proxy)
     assert proxy_of_environment(url) is None
+
+
+def test_a_budget_names_the_key_at_its_ca_and_does_not_tell_it() -> None:
+    key = "a-key-that-nobody-guesses"
+    one = make_settings(api_key=key)
+    assert one.budget == make_settings(api_key=f" {key} ", concurrency=5).budget
+    assert one.budget != make_settings(api_key=key, base_url=Region.EU.base_url).budget
+    assert one.budget != make_settings(api_key=f"{key}2").budget
+    assert key not in one.budget
+
+
+def test_an_account_that_nobody_describes_is_an_error_that_names_it() -> None:
+    with pytest.raises(SettingsError, match="'shop'"):
+        make_settings(api_key="k").account("shop")

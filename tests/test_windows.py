@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch_resend.windows import CA_WINDOWS, Schedule, Window, dictated_time, parse_windows
+from batch_resend.windows import CA_WINDOWS, Schedule, Window, dictated_time, joint, parse_windows
 
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
@@ -175,3 +175,12 @@ def test_the_time_left_goes_on_from_where_the_run_is_and_not_from_the_last_secon
 def test_without_windows_nothing_is_dictated() -> None:
     assert not Schedule(()).has_windows
     assert Schedule(()).left_s(5, 1000, 0.0) == 0.0
+
+
+def test_what_several_keep_each_for_itself_is_added_up_where_their_windows_are_as_long() -> None:
+    assert joint([CA_WINDOWS]) == CA_WINDOWS
+    assert joint([CA_WINDOWS, (Window(50, 5.0), Window(10, 180.0))]) == (
+        Window(1010, 180.0), Window(150, 5.0),
+    )  # fmt: skip
+    assert joint([CA_WINDOWS, (Window(50, 5.0),)]) == (), "of different lengths: not known"
+    assert joint([CA_WINDOWS, ()]) == (), "one without a limit"

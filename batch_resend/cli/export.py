@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
 from batch_resend.errors import CallRefused
+from batch_resend.intake import is_dv
 from batch_resend.model import ListedOrder
 from batch_resend.report import defused, whole_file
 
@@ -148,18 +149,28 @@ def _completed(listed: ListedOrder, told: ListedOrder) -> ListedOrder:
 
 
 def _writer(file: TextIO, form: str, now: float) -> Callable[[ListedOrder], None]:
-    """Return what writes one order."""
-    if form == "jsonl":
-        return lambda order: print(json.dumps(_record(order, now), ensure_ascii=False), file=file)
+    """Return what writes one order: a line, or one for each domain where it is not DV."""
     table = csv.writer(file, lineterminator="\n")
-    table.writerow(COLUMNS)
+    if form != "jsonl":
+        table.writerow(COLUMNS)
 
     def write(order: ListedOrder) -> None:
-        record = _record(order, now)
-        record["domains"] = "; ".join(order.domains)
-        table.writerow([defused(record[column]) for column in COLUMNS])
+        for part in _parts(order):
+            record = _record(part, now)
+            if form == "jsonl":
+                print(json.dumps(record, ensure_ascii=False), file=file)
+            else:
+                record["domains"] = "; ".join(part.domains)
+                table.writerow([defused(record[column]) for column in COLUMNS])
 
     return write
+
+
+def _parts(order: ListedOrder) -> Sequence[ListedOrder]:
+    """Return an order as `send --auto-call` takes it: domain by domain where it is not DV."""
+    if order.product is None or is_dv(order.product) or len(order.domains) < 2:
+        return (order,)
+    return [replace(order, domains=(domain,)) for domain in order.domains]
 
 
 def _record(order: ListedOrder, now: float) -> dict[str, object]:

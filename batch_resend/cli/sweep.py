@@ -102,8 +102,10 @@ async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
     mailed = await reader.mails(base_url)
     async with batch.census() as census:
         swept = await find_due(census, mailed, rules, time.time())
-    if not mailed_last:
+    if newest is None or not mailed_last:
         return swept, ""
+    if not rules.filters:  # what they leave out may wait as well
+        await batch.note_waiting(newest, swept.numbers)
     gone = len(mailed_last - swept.numbers)
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 

@@ -4,7 +4,7 @@ Rows are streamed: nothing here holds more than one of them, but for a sheet of 
 """
 
 from batch_resend.intake.cells import FORMULA_SIGNS, Malformed, domain_name, order_number
-from batch_resend.intake.exports import skip_reason
+from batch_resend.intake.exports import is_dv, skip_reason
 from batch_resend.intake.headings import REQUEST_FIELDS, Field
 from batch_resend.intake.sources import ListSource, Reading, RecordSource, Source
 
@@ -18,6 +18,7 @@ __all__ = [
     "RecordSource",
     "Source",
     "domain_name",
+    "is_dv",
     "order_number",
     "skip_reason",
 ]

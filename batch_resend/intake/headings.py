@@ -76,6 +76,7 @@ class Columns:
     places: Mapping[Field, tuple[int, ...]]  # columns, counted from 0
     names: Mapping[Field, str]  # what messages call them
     orders_only: bool  # an export of the CA: what domains and addresses it has are not for us
+    aside: tuple[int, ...] = ()  # those domains, which only a call about a domain looks at
 
 
 def known_field(heading: str) -> Field | None:
@@ -104,6 +105,7 @@ def find_columns(
             known.setdefault(field, []).append(index)
     by_pairs = call is Call.DV_RESEND and Field.CALL not in {*known, *places}
     orders_only = by_pairs and mapping.keys().isdisjoint(ADDRESSES) and _is_export(names, known)
+    aside = tuple(known.get(Field.DOMAIN, ())) if orders_only else ()
     for field, indexes in known.items():
         if orders_only and field in ADDRESSES:
             continue
@@ -116,7 +118,7 @@ def find_columns(
         places[field] = tuple(indexes)
     require_subject(places, call, f"{where}: {_no_order_column(names)}", where)
     shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
-    return Columns(places, shown, orders_only)
+    return Columns(places, shown, orders_only, aside)
 
 
 def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Columns:

@@ -125,7 +125,7 @@ def json_record(
     names: Mapping[Field, str] = {}
     value = _request_unwrapped(value)
     try:
-        keys, names = _keys_of_fields(tuple(value), tuple(mapping.items()), call)
+        keys, names, aside = _keys_of_fields(tuple(value), tuple(mapping.items()), call)
         fields = {field.value: value[found[0]] for field, found in keys.items()}
         if NESTED in value:
             fields[NESTED] = value[NESTED]
@@ -140,6 +140,7 @@ def json_record(
             status=record.status or "",
             dcv_method=record.dcv_method or "",
             product=", ".join(_product(value[key] for key in keys.get(Field.PRODUCT, ()))),
+            domains_aside="; ".join(_texts(value[key] for key in aside)),
             call=record.call or "",
             account=record.account or "",
             domain_id=record.domain_id,
@@ -164,8 +165,11 @@ def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:
 @lru_cache(maxsize=256)
 def _keys_of_fields(
     keys: tuple[str, ...], mapping: tuple[tuple[Field, str], ...], call: Call
-) -> tuple[Mapping[Field, tuple[str, ...]], Mapping[Field, str]]:
-    """Return the keys that hold each field, and what messages call them. Raises InputError."""
+) -> tuple[Mapping[Field, tuple[str, ...]], Mapping[Field, str], tuple[str, ...]]:
+    """Return the keys that hold each field, what messages call them, and those left aside.
+
+    Raises InputError.
+    """
     flat = [key for key in keys if key != NESTED]
     # A record may leave out what is optional.
     present = {f: key for f, key in mapping if key in flat or f is Field.ORDER_ID}
@@ -183,7 +187,8 @@ def _keys_of_fields(
         for field, indexes in columns.places.items()
         if not (field in ADDRESSES and _OF_THE_CA in keys)
     }
-    return found, {field: f"key {known[0]!r}" for field, known in found.items()}
+    names = {field: f"key {known[0]!r}" for field, known in found.items()}
+    return found, names, tuple(flat[index] for index in columns.aside)
 
 
 def _entries(record: JsonRecord) -> Iterable[RawEntry]:
@@ -198,6 +203,13 @@ def _entries(record: JsonRecord) -> Iterable[RawEntry]:
         if not entry.domain.strip() or not entry.email.strip():
             raise ValueError(f"an entry of {NESTED} lacks its domain or its email")
         yield RawEntry(entry.domain, entry.email, entry.email_domain or "")
+
+
+def _texts(values: Iterable[object]) -> Iterator[str]:
+    """Yield the texts of values that are texts, or lists of some."""
+    for value in values:
+        several = value if isinstance(value, list) else [value]
+        yield from (one for one in several if isinstance(one, str))
 
 
 def _product(values: Iterable[object]) -> Iterator[str]:

@@ -61,6 +61,7 @@ class RawRecord:
     dcv_method: str = ""
     product: str = ""
     addresses_aside: bool = False  # none is taken from it, though it holds some
+    domains_aside: str = ""  # of an export of the CA: only a call about a domain looks at them
     call: str = ""
     account: str = ""
     domain_id: object = ""  # text, or a JSON number
@@ -160,6 +161,9 @@ def _domain(record: RawRecord) -> str:
     if record.domain_id not in ("", None):
         number = _parsed(record, Field.DOMAIN_ID, domain_number, record.domain_id)
     texts = [text for raw in record.entries for text in several(raw.domain)]
+    if not texts and not number:
+        # What an order is for is validated by its name without the wildcard.
+        texts = [text.removeprefix("*.") for text in several(record.domains_aside)]
     names = {_parsed(record, Field.DOMAIN, domain_name, text) for text in texts}
     if len(names) > 1:
         raise _Unusable(

@@ -82,6 +82,7 @@ class TableRows:
             status=cell(Field.STATUS),
             dcv_method=cell(Field.DCV_METHOD),
             product=cell(Field.PRODUCT),
+            domains_aside="; ".join(cells[i] for i in columns.aside if i < len(cells)),
             call=cell(Field.CALL),
             account=cell(Field.ACCOUNT),
             domain_id=cell(Field.DOMAIN_ID),

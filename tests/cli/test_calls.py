@@ -137,6 +137,23 @@ async def test_the_call_is_chosen_by_the_product_where_that_is_wanted(tmp_path: 
         assert ca.books.bodies["b.example"] == [{"email_array": ["admin@b.example"]}]
 
 
+async def test_an_export_of_orders_that_are_not_dv_is_sent_domain_by_domain(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        ca.world.add(WorldOrder(1, domains=("a.example", "www.a.example")))
+        ca.world.add(
+            WorldOrder(2, product="ssl_basic", domains=("b.example", "*.c.example", "d.example"))
+        )
+        for form in ("csv", "jsonl"):
+            ca.books.bodies.clear()
+            exported = await desk.run("export", "--out", "list", "--format", form)
+            assert exported.code == 0, exported.err
+            sent = await desk.run("send", "list", "--auto-call", "--again", "--report-dir", form)
+            assert sent.code == 0, sent.err
+            assert ca.books.bodies == {
+                "1": [{}], "b.example": [{}], "c.example": [{}], "d.example": [{}],
+            }  # fmt: skip
+
+
 async def test_domains_are_not_asked_about_before_or_after(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write("mixed.csv", MIXED)

@@ -79,7 +79,7 @@ async def test_an_export_of_the_ca_sends_what_waits_and_says_why_the_rest_does_n
         with (desk.report() / "results.csv").open(encoding="utf-8") as file:
             reasons = {row["order_id"]: row["reason"] for row in csv.DictReader(file)}
         assert reasons["13"] == "its status is issued, not pending"
-        assert "PUT /domain/{domain_id}/dcv/emails" in reasons["15"]
+        assert "--call domain-dcv" in reasons["15"]
         assert len((desk.report() / "unsent.csv").read_text().splitlines()) == 1
         assert "--all-statuses sends those too" in sent.err
         everything = await desk.run("send", str(LISTS / "order-list.json"), "--all-statuses")

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from batch_resend.cli.live import View, live_lines, plain_line
+from batch_resend.cli.live import View, live_lines, plain_line, together
 from batch_resend.cli.progress import time_left_s
 from batch_resend.model import OrderStatus
 from batch_resend.windows import CA_WINDOWS, Schedule
@@ -139,3 +139,18 @@ def test_nothing_left_takes_no_time_and_before_the_first_answer_only_windows_tel
     assert left_s(to_make=0) == 0.0
     assert left_s(made=0, done=0, to_make=2000, flowed_s=0.0) == 225.0
     assert left_s(Schedule(()), done=0) is None
+
+
+# --- several accounts -----------------------------------------------------------------------------
+
+
+def test_several_accounts_are_one_view_and_only_a_pause_of_all_is_one() -> None:
+    both = together([RUNNING, PAUSED], ("2000/3m",))
+    assert (both.total, both.in_flight, both.limits) == (20_000, 32, ("2000/3m",))
+    assert both.outcomes[OrderStatus.SENT] == 2 * 4_190
+    assert (both.held_up_by, both.share) == (None, 0.5)
+    assert both.left_s == 1040.0
+    over = replace(RUNNING, outcomes={OrderStatus.SENT: 10_000}, left_s=0.0)
+    waiting = together([over, PAUSED, replace(PAUSED, held_up_s=5.0)], ())
+    assert (waiting.held_up_by, waiting.held_up_s) == (PAUSED.held_up_by, 5.0)
+    assert together([PAUSED], ("ignored",)) is PAUSED

@@ -1,7 +1,6 @@
 """A month of nightly sweeps, rehearsed: orders come, are mailed, are approved; the CA fails."""
 
 import json
-import random
 import sys
 import time
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import FaultName, WorldOrder
+from batch_resend.certcentral.simulator import FaultName, World, WorldOrder
 from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]
@@ -61,12 +60,16 @@ async def night_of(desk: Desk, night: int, *options: str) -> Ended:
 async def test_a_month_mails_every_order_as_often_as_allowed_and_forgets_none(
     tmp_path: Path,
 ) -> None:
-    chance = random.Random(20261124)
     model = Model()
     came: dict[int, int] = {}
     async with desk_with_ca(tmp_path, api_key=KEY) as (desk, ca):
-        began = time.time()
+        began, night = time.time(), 0
+        ca.world = World(
+            seed=20261124, chance=APPROVED, within_s=DAY_S / 2,
+            clock=lambda: time.time() + night * DAY_S,
+        )  # fmt: skip
         for night in range(NIGHTS):
+            ca.world.page({})  # approvals of the day are in
             for number in range(len(came) + 1, min(len(came) + A_NIGHT, ORDERS) + 1):
                 came[number] = night
                 # A minute older than the night, for it to be a day old by the next.
@@ -94,12 +97,13 @@ async def test_a_month_mails_every_order_as_often_as_allowed_and_forgets_none(
             assert mailed == due, f"night {night}"
             for number in due:
                 model.mails[number] = model.mails.get(number, 0) + 1
-                if chance.random() < APPROVED:
-                    ca.world.orders[number].status = "issued"
+            assert {n: o.mails for n, o in ca.world.orders.items() if o.mails} == model.mails
         assert {int(n): count for n, count in ca.books.mails_per_order.items()} == model.mails
         assert max(model.mails.values()) == MOST_MAILS
         assert len(came) == ORDERS
         assert set(model.mails) == set(came), "none was forgotten"
+        statuses = [order.status for order in ca.world.orders.values()]
+        assert 0.4 * ORDERS < statuses.count("issued") < 0.8 * ORDERS, "three mails at 0.3 each"
         assert ca.books.wrong_request_count == 0
         assert (tmp_path / "journal.db").stat().st_size < 2_000_000
         last = await night_of(desk, NIGHTS + 30, "-q")

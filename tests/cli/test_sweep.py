@@ -67,6 +67,10 @@ async def test_the_same_night_nothing_is_mailed_twice_and_the_next_says_what_cam
             "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by the last "
             "run 1 no longer wait\n"
         )
+        first = read_summary(tmp_path / "first")["run_id"]
+        await desk.run("report", first, "--report-dir", "first")
+        page = (tmp_path / "first" / "report.html").read_text()
+        assert "of 3 orders sent 2 are waiting, 1 is no longer waiting." in page
         later = await desk.run("sweep", "--cooldown", "0s", "--report-dir", "second")
         assert later.code == 0
         assert ca.books.mails_per_order == {"1": 2, "2": 1, "3": 2}

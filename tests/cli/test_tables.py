@@ -90,7 +90,7 @@ async def test_an_order_is_found_as_a_list_would_write_it_and_none_is_said_to_be
     desk, _ = twice
     assert len(await as_json(desk, "history", " 1 ")) == 2
     nothing = await desk.run("history", "12")
-    assert (nothing.code, nothing.out) == (0, "The journal knows nothing of order 12.\n")
+    assert (nothing.code, nothing.out) == (0, "The journal knows nothing of 12.\n")
     assert await as_json(desk, "history", "12") == []
     refused = await desk.run("history", "1.2E+08")
     assert refused.code == 2
