@@ -98,6 +98,7 @@ class RejectedRow:
     raw: str
     order_id: str | None = None  # where that much was understood
     call: Call = Call.DV_RESEND
+    account: str | None = None
 
 
 class ListKind(StrEnum):

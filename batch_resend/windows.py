@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 
 from batch_resend.durations import parse_duration
 
@@ -52,22 +52,21 @@ def parse_windows(texts: Sequence[str]) -> tuple[Window, ...]:
 
 
 def joint(several: Sequence[Sequence[Window]]) -> tuple[Window, ...]:
-    """Return the windows that those who each keep their own keep together; none: no limit is known.
+    """Return the windows that those who each keep their own keep together; none: there is no limit.
 
-    Known it is where all have windows of the same lengths: the limits are added up.
+    A time of any length is covered by ceil(length / W) windows of W seconds.
     """
-    lengths = {tuple(sorted(window.period_s for window in windows)) for windows in several}
-    if len(lengths) != 1:
+    if not all(several):
         return ()
-    first = several[0]
+    periods = dict.fromkeys(window.period_s for windows in several for window in windows)
     return tuple(
-        Window(
-            sum(other.limit for windows in several for other in windows
-                if other.period_s == window.period_s),
-            window.period_s,
-        )
-        for window in first
-    )  # fmt: skip
+        Window(sum(_most_in(period_s, windows) for windows in several), period_s)
+        for period_s in periods
+    )
+
+
+def _most_in(period_s: float, windows: Sequence[Window]) -> int:
+    return min(window.limit * ceil(period_s / window.period_s) for window in windows)
 
 
 class Schedule:

@@ -177,10 +177,12 @@ def test_without_windows_nothing_is_dictated() -> None:
     assert Schedule(()).left_s(5, 1000, 0.0) == 0.0
 
 
-def test_what_several_keep_each_for_itself_is_added_up_where_their_windows_are_as_long() -> None:
+def test_what_several_keep_each_for_itself_is_added_up_over_a_time_of_any_length() -> None:
     assert joint([CA_WINDOWS]) == CA_WINDOWS
     assert joint([CA_WINDOWS, (Window(50, 5.0), Window(10, 180.0))]) == (
-        Window(1010, 180.0), Window(150, 5.0),
+        Window(1010, 180.0), Window(110, 5.0),
     )  # fmt: skip
-    assert joint([CA_WINDOWS, (Window(50, 5.0),)]) == (), "of different lengths: not known"
+    assert joint([CA_WINDOWS, (Window(50, 10.0),)]) == (
+        Window(1000 + 18 * 50, 180.0), Window(150, 5.0), Window(200 + 50, 10.0),
+    )  # fmt: skip
     assert joint([CA_WINDOWS, ()]) == (), "one without a limit"

@@ -99,7 +99,7 @@ async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
     reader, base_url = batch.reader, batch.settings.base_url
     newest = next((run for run in await reader.runs() if run.base_url == base_url), None)
     mailed_last = await reader.sent_by(newest) if newest else set()
-    mailed = await reader.mails(base_url)
+    mailed = await reader.mails(base_url, batch.settings.budget)
     async with batch.census() as census:
         swept = await find_due(census, mailed, rules, time.time())
     if newest is None or not mailed_last:

@@ -90,9 +90,13 @@ class Defaults:
 
 def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     """Return the row that `record` stands for, or why it cannot be sent."""
-    subject, call = None, defaults.call
+    subject, call, account = None, defaults.call, None
+
+    def rejected(problem: Problem, why: str) -> RejectedRow:
+        return RejectedRow(record.line, problem, why, record.raw, subject, call, account)
+
     try:
-        call = _call(record, defaults)
+        call, account = _call(record, defaults), _account(record, defaults)
         described = CALLS[call]
         subject = _domain(record) if described.is_about_domain else _order(record)
         skip = None
@@ -102,16 +106,14 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
             pairs = [(raw, tuple(_entries(record, raw))) for raw in record.entries]
         else:
             pairs = [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
-        account = _account(record, defaults)
         locale = defaults.locale if account is None else defaults.accounts[account]
         if trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
     except _Unusable as unusable:
-        return RejectedRow(record.line, unusable.problem, str(unusable), record.raw, subject, call)
+        return rejected(unusable.problem, str(unusable))
     entries = tuple(entry for _, of_raw in pairs for entry in of_raw)
     if described.addresses is Addresses.REQUIRED and not entries:
-        why = f"{call} needs the e-mail address of whoever is to approve"
-        return RejectedRow(record.line, Problem.EMAIL, why, record.raw, subject, call)
+        return rejected(Problem.EMAIL, f"{call} needs the e-mail address of whoever is to approve")
     if not described.in_language:
         locale = None
     notes = tuple(_notes(pairs, locale, described))

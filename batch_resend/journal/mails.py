@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, case, func, insert, or_, select, union_all
+from sqlalchemy import bindparam, case, exists, func, insert, or_, select, union_all
 
 from batch_resend.journal.results import ResultReader
-from batch_resend.journal.schema import attempts, outcomes, pruned_mails, requests, runs
+from batch_resend.journal.schema import (
+    attempts,
+    budgets,
+    outcomes,
+    pruned_mails,
+    requests,
+    runs,
+)
 from batch_resend.model import OrderStatus, Ruling, Run
 
 # What may have been mailed counts as mailed: one too few does less harm than one too many.
@@ -25,11 +32,18 @@ _MAILS = (
         (requests.c.run == attempts.c.run) & (requests.c.number == attempts.c.request),
     )
     .join(runs, runs.c.number == attempts.c.run)
-    .where(_MAY_BE_MAILED)
+    .where(_MAY_BE_MAILED, requests.c.call.is_(None))
     .group_by(requests.c.order_id)
 )
+_OF_CA = requests.c.account.is_(None) & (runs.c.base_url == bindparam("of_base_url"))
+# Rows that name an account may be of another CA than their run: its key tells.
+_OF_BUDGET = exists().where(
+    budgets.c.start == attempts.c.start,
+    budgets.c.account == requests.c.account,
+    budgets.c.budget == bindparam("of_budget"),
+)
 _MAILS_OF_CA = union_all(
-    _MAILS.where(runs.c.base_url == bindparam("of_base_url")),
+    _MAILS.where(_OF_CA | _OF_BUDGET),
     select(pruned_mails.c.order_id, pruned_mails.c.mails, pruned_mails.c.last_at).where(
         pruned_mails.c.base_url == bindparam("of_base_url")
     ),
@@ -39,7 +53,7 @@ KEEP_MAILS = insert(pruned_mails).from_select(
     ["base_url", "order_id", "mails", "last_at"],
     select(runs.c.base_url, *_MAILS.selected_columns)
     .select_from(_MAILS.get_final_froms()[0])
-    .where(_MAY_BE_MAILED, runs.c.number == bindparam("of_run"))
+    .where(_MAY_BE_MAILED, requests.c.call.is_(None), runs.c.number == bindparam("of_run"))
     .group_by(runs.c.base_url, requests.c.order_id),
 )
 
@@ -62,10 +76,13 @@ class Mailed:
 class MailsReader(ResultReader):
     """Reads how often orders were mailed."""
 
-    async def mails(self, base_url: str) -> dict[str, Mailed]:
-        """Return the orders of a CA that were mailed, or may have been."""
+    async def mails(self, base_url: str, budget: str | None = None) -> dict[str, Mailed]:
+        """Return the orders of a CA that were mailed for their domains, or may have been.
+
+        Those of rows that name an account are of this one where it has this budget.
+        """
         found: dict[str, Mailed] = {}
-        for record in await self._all(_MAILS_OF_CA, of_base_url=base_url):
+        for record in await self._all(_MAILS_OF_CA, of_base_url=base_url, of_budget=budget):
             before = found.get(record.order_id, Mailed(0, None))
             known = [at for at in (before.last_at, record.last_at) if at is not None]
             found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))

@@ -214,7 +214,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
             "skip": None,
             "notes": "",
             "call": encode_call(row.call),
-            "account": None,
+            "account": row.account,
             "problem": row.problem,
             "reason": row.reason,
         }
