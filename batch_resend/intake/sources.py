@@ -178,10 +178,13 @@ class RecordSource:
         name: str = "records",
         locale: str | None = None,
         call: Call = Call.DV_RESEND,
+        accounts: Mapping[str, str | None] | None = None,
     ) -> None:
+        """Take records; `accounts` has those that they may name, each with its usual locale."""
         self.name = name
         self._records = records
-        self._defaults = Defaults(None if locale is None else _checked_locale(locale), call)
+        usual = None if locale is None else _checked_locale(locale)
+        self._defaults = Defaults(usual, call, accounts=accounts or {})
 
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.errors import InputError
-from batch_resend.intake import ListSource, Reading
+from batch_resend.intake import ListSource, Reading, RecordSource
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
 DOMAIN = Reading(call=Call.DOMAIN_DCV)
@@ -149,3 +149,21 @@ def test_how_its_domains_are_validated_says_nothing_of_an_approval(tmp_path: Pat
     (row,) = read(tmp_path, text.format("issued"), APPROVAL)
     assert isinstance(row, Row)
     assert "issued" in (row.skip or "")
+
+
+@pytest.mark.asyncio
+async def test_records_may_name_calls_and_the_accounts_that_are_known() -> None:
+    records = [
+        {"order_id": 1, "account": "shop"},
+        {"order_id": 2, "account": "nobody"},
+        {"order_id": 3, "call": "order-approval", "emails": ["a@b.example"]},
+    ]
+    source = RecordSource(records, locale="en", accounts={"shop": "de"})
+    first, second, third = [row async for row in source]
+    assert isinstance(first, Row)
+    assert (first.account, first.locale) == ("shop", "de")
+    assert problem(second)[0] is Problem.ACCOUNT
+    assert asked(third)[0] is Call.ORDER_APPROVAL
+    (aside,) = [row async for row in RecordSource([{"order_id": 1, "account": "shop"}])]
+    assert isinstance(aside, Row)
+    assert aside.account is None, "without accounts it is about something else"
