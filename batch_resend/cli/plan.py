@@ -70,6 +70,8 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
             f"{preview.without_addresses:,} without addresses: the CA mails all domains of the "
             "order that wait",
         )
+    if preview.accounts:
+        yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
     limits = " and ".join(preview.limits) or "no limit"
     yield "time", f"{format_duration(preview.duration_s)} at the least, within {limits}"
 

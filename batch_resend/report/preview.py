@@ -96,6 +96,7 @@ class Preview(BaseModel):
     recipient_domains: int  # all of them
     mails: int  # to addresses, at all of them
     without_addresses: int  # requests that have the CA mail all domains that still wait
+    accounts: list[Count]  # requests to send by account; none where they are all the run's own
     limits: list[str]
     duration_s: float
 
@@ -164,9 +165,17 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         recipient_domains=domains,
         mails=mails,
         without_addresses=await reader.count_without_addresses(run),
+        accounts=await _by_account(reader, plan),
         limits=list(plan.limits),
         duration_s=round(plan.duration_s, 3),
     )
+
+
+async def _by_account(reader: JournalReader, plan: Plan) -> list[Count]:
+    counts = await reader.count_by_account(plan.run)
+    if not counts.keys() - {None}:
+        return []
+    return [Count(text=name or "the run's own", count=count) for name, count in counts.items()]
 
 
 def _place(inputs: list[InputNote], row: RowResult, text: str) -> Place:

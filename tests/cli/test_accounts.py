@@ -75,6 +75,7 @@ async def test_two_accounts_and_three_calls_go_out_in_one_run(tmp_path: Path) ->
         at.desk.write("mixed.csv", MIXED)
         sent = await at.desk.run("send", "mixed.csv", "--profile", "shop")
         assert sent.code == 0, sent.err
+        assert "the run's own 3, bank 3" in sent.err
         assert set(at.shop.books.bodies) == {"1", "4", "c.example"}
         assert set(at.bank.books.bodies) == {"2", "3", "c.example"}
         assert at.bank.books.bodies["c.example"] == [{"locale": "de"}], "its profile's language"
