@@ -6,11 +6,12 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
 
 help:
 	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
 	@echo "make test   run every test, with coverage"
-	@echo "make bench  measure what is promised of memory; takes minutes"
+	@echo "make bench  measure what is promised of memory, and the speed beside its peers; takes minutes"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the README's screens and picture of a report, from a real run"
@@ -26,6 +27,12 @@ $(READY): pyproject.toml
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; fi
 	@touch $@
 
+# The peers in an environment of their own.
+$(BENCH)/.ready: pyproject.toml
+	python3 -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
 demo: $(READY)
 	@$(BIN)/batch-resend simulate --latency 10-100ms --unknown 100200305 \
 		-- $(BIN)/batch-resend send samples/orders.csv || test $$? -eq 3
@@ -33,8 +40,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report term
 
-bench: $(READY)
+bench: $(READY) $(BENCH)/.ready
 	$(BIN)/python -m tests.bench.memory
+	$(BENCH)/bin/python -m tests.bench.throughput
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.readers --seconds 60
@@ -59,4 +67,4 @@ fix: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist mutants reports .coverage* .hypothesis .*_cache *.egg-info
+	rm -rf $(VENV) $(BENCH) bench.json build dist mutants reports .coverage* .hypothesis .*_cache *.egg-info
