@@ -205,3 +205,31 @@ async def test_the_settings_of_a_run_are_those_of_its_last_start(path: Path, clo
         await journal.start(run, WINDOWS, {"concurrency": 32})
         await journal.start(run, WINDOWS, {"concurrency": 8, "ca_file": None})
         assert (await journal.reader.run(run.id)).settings == {"concurrency": 8, "ca_file": None}
+
+
+async def steps_of(path: Path, clock: Clock, count: int) -> int:
+    """Return how many thousand steps SQLite takes to find the rows not sent among so many."""
+    steps = 0
+
+    def count_them() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    async with opened(path, clock) as journal:
+        run = await plan(journal, orders(*range(1, count + 1)))
+        await send(journal, clock, run, dict.fromkeys(map(str, range(1, count + 1)), "204"))
+        raw = await journal.reader.connection.get_raw_connection()
+        assert raw.driver_connection is not None
+        await raw.driver_connection.set_progress_handler(count_them, 1_000)
+        for rows in (journal.reader.rows_not_sent(run), journal.reader.rows_skipped(run)):
+            assert [row async for row in rows] == []
+    return steps
+
+
+async def test_the_work_of_finding_rows_not_sent_grows_with_their_number_not_its_square(
+    tmp_path: Path, clock: Clock
+) -> None:
+    few = await steps_of(tmp_path / "few.db", clock, 200)
+    many = await steps_of(tmp_path / "many.db", clock, 800)
+    assert 0 < many < 6 * few, "four times as many"
