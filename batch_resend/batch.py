@@ -79,10 +79,11 @@ class Batch:
         settings = self.settings
         run, staging = await self._journal.new_run(settings.base_url, settings.windows)
         base_urls = {name: account.base_url for name, account in settings.accounts.items()}
+        budgets = {name: settings.account(name).budget for name in (None, *settings.accounts)}
         try:
             await stage(sources, staging)
             planned = await self._journal.finish_planning(
-                run, staging, self._take_up_since(), base_urls
+                run, staging, self._take_up_since(), base_urls, budgets
             )
         except BaseException:
             with anyio.CancelScope(shield=True), suppress(JournalError):

@@ -153,17 +153,17 @@ class Order:
     call: Call = Call.DV_RESEND
     account: str | None = None
 
-    def digest(self, base_url: str, *, of_account: bool = False) -> bytes:
+    def digest(self, base_url: str, budget: str | None = None) -> bytes:
         """Sixteen bytes that name what is asked of whom, whichever list or line it came from.
 
-        `of_account`: what two accounts ask for is not the same, though it has the same name.
+        `budget` is given where what two keys ask for is not the same, though named the same.
         """
         keys = [[*entry.key[:2], entry.email_domain] for entry in self.entries]
         asked: list[object] = [base_url, self.order_id, self.locale, keys]
         if self.call is not Call.DV_RESEND:  # the first one there was: its digests stay
             asked.append(self.call)
-        if of_account and self.account is not None:
-            asked.append(self.account)
+        if budget is not None:
+            asked.append(budget)
         text = dumps(asked, ensure_ascii=True, separators=(",", ":"))
         return blake2b(text.encode(), digest_size=16).digest()
 

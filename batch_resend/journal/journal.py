@@ -122,13 +122,15 @@ class Journal:
         staging: Staging,
         take_up_since: float,
         base_urls: Mapping[str, str] | None = None,
+        budgets: Mapping[str | None, str] | None = None,
     ) -> Run:
         """Group the rows into requests; return the run that is to make them.
 
         That is an unfinished run of just the same requests, at work since `take_up_since`, which
-        then goes on with the rows of this plan; or else this run. `base_urls`: of accounts.
+        then goes on with the rows of this plan; or else this run. `base_urls` and
+        `budgets`: of accounts.
         """
-        digest = await staging.group(self.reader.connection, run.base_url, base_urls)
+        digest = await staging.group(self.reader.connection, run.base_url, base_urls, budgets)
         earlier = digest and await self.reader.unfinished_of_plan(digest, take_up_since)
         if not earlier:
             await self._writer.write(_state_change(run, RunState.PLANNED))

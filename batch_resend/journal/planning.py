@@ -151,15 +151,20 @@ class Staging:
         self.input_names.append(name)
 
     async def group(
-        self, reader: AsyncConnection, base_url: str, base_urls: Mapping[str, str] | None = None
+        self,
+        reader: AsyncConnection,
+        base_url: str,
+        base_urls: Mapping[str, str] | None = None,
+        budgets: Mapping[str | None, str] | None = None,
     ) -> bytes | None:
         """Make the requests of all rows added; return the digest of the whole plan.
 
-        `base_urls` are those of accounts. None: there is no request in it.
+        `base_urls` are those of accounts, `budgets` name their keys. None: there is no request in
+        it.
         """
         of_accounts: dict[str | None, str] = {None: base_url}
         of_accounts.update(base_urls or {})
-        grouping = _Grouping(self.run, of_accounts, self.input_names)
+        grouping = _Grouping(self.run, of_accounts, budgets or {}, self.input_names)
         batches: dict[Executable, list[Values]] = {_ADD_REQUEST: [], _ASSIGN_ROW: []}
         # Cut off within a statement, the connection would be thrown away, and the copy with it.
         with anyio.CancelScope(shield=True):
@@ -277,6 +282,7 @@ class _Grouping:
 
     run: int
     base_urls: Mapping[str | None, str]  # by account
+    budgets: Mapping[str | None, str]  # likewise
     input_names: Sequence[str]
     requests_made: int = 0
     before: Record | None = None  # the first row of whatever came before
@@ -323,8 +329,10 @@ class _Grouping:
             decode_call(first.call),
             first.account,
         )
+        # A domain may be in several accounts, each of which mails it; an order is in one.
         about_domain = CALLS[order.call].is_about_domain
-        digest = order.digest(self.base_urls[order.account], of_account=about_domain)
+        budget = self.budgets.get(order.account) if about_domain else None
+        digest = order.digest(self.base_urls[order.account], budget)
         self.plan_digest.update(digest)
         yield (
             _ADD_REQUEST,

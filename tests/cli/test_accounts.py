@@ -191,6 +191,18 @@ async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
         assert set(at.shop.books.mails_per_order) == {"1", "4", "c.example"}
 
 
+async def test_a_domain_is_mailed_once_by_a_key_whichever_name_that_goes_by(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("domains.csv", "domain\nc.example\n")
+        at.desk.write("named.csv", "domain,account\nc.example,shop\nc.example,bank\n")
+        send = ("send", "--call", "domain-dcv")
+        first = await at.desk.run(*send, "domains.csv", "--profile", "shop", "--report-dir", "1")
+        assert first.code == 0, first.err
+        second = await at.desk.run(*send, "named.csv", "--profile", "bank", "--report-dir", "2")
+        assert second.code == 0, second.err
+        assert (at.shop.books.mails, at.bank.books.mails) == (1, 1)
+
+
 async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.bank.world.add(WorldOrder(2, is_told=True))
