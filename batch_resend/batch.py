@@ -11,7 +11,7 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -45,6 +45,7 @@ from batch_resend.staging import stage
 from batch_resend.windows import Window, dictated_time, joint
 
 _OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
+Part = tuple[int, Sequence[Window]]  # so many requests, within these windows
 LEFT_EARLY = "the program stopped listening"
 
 
@@ -128,7 +129,7 @@ class Batch:
                 if reason := nothing_to_mail(told, planned.order.call):
                     skipped.append((planned.number, reason))
         await self._journal.skip(plan.run, skipped)
-        return await make_plan(reader, plan.run, self._windows_of, taken_up=plan.taken_up)
+        return await make_plan(reader, plan.run, self._parts, taken_up=plan.taken_up)
 
     async def verify(self, run_id: str) -> Checked | None:
         """Ask the CA what has come of the orders that a run has sent; keep that for its report.
@@ -189,7 +190,7 @@ class Batch:
             with deliver:
                 work = [
                     asyncio.create_task(
-                        lane.sender.run(reader.pending(plan.run, (lane.account,)), deliver.clone())
+                        lane.sender.run(reader.pending(plan.run, lane.accounts), deliver.clone())
                     )
                     for lane in lanes
                 ]
@@ -208,37 +209,33 @@ class Batch:
                 task.result()
 
     async def _lanes(self, plan: Plan, sessions: AsyncExitStack) -> list[Lane]:
-        """Return a lane for each account that has something to send, or the command's own."""
+        """Return a lane for each key by which something is to be sent, or for the command's own."""
         settings = self.settings
         counts = await self._journal.reader.count_by_account(plan.run) or {None: 0}
-        accounts = {name: settings.account(name) for name in counts}
-        windows = joint([account.windows for account in accounts.values()])
-        # By budget: two accounts of one key share its windows, and what it learns of the CA.
-        limiters = {a.budget: await self._limiter(a) for a in accounts.values()}
-        gates = {a.budget: Gate(settings.patience_s) for a in accounts.values()}
-        pausing = {account.budget: name for name, account in accounts.items()}
+        keys = settings.keys(counts)
+        limiters = [await self._limiter(key.account, key.windows) for key in keys]
         recorder = await self._journal.start(
             plan.run,
-            windows,
+            joint([key.windows for key in keys]),
             settings.told(),
-            {name: account.budget for name, account in accounts.items()},
+            {name: key.account.budget for key in keys for name in key.names},
         )
         lanes = []
-        for name, account in accounts.items():
-            ca = await sessions.enter_async_context(self._certcentral(account))
+        for key, limiter in zip(keys, limiters, strict=True):
+            ca = await sessions.enter_async_context(self._certcentral(key.account))
             sender = Sender(
                 resend=ca.resend,
                 judge=ca.judge,
-                explain=partial(_explain, account.base_url),
-                recorder=recorder.of_account(pausing[account.budget]),
-                limiter=limiters[account.budget],
-                gate=gates[account.budget],
+                explain=partial(_explain, key.account.base_url),
+                recorder=recorder.of_account(key.names[0]),
+                limiter=limiter,
+                gate=Gate(settings.patience_s),
                 policy=self._policy(retry_in_doubt=settings.in_doubt is InDoubt.RETRY),
                 concurrency=settings.concurrency,
-                progress=Progress(counts[name]),
+                progress=Progress(sum(counts[name] for name in key.names)),
                 clock=self._clock,
             )
-            lanes.append(Lane(name, account.windows, sender))
+            lanes.append(Lane(key.names, key.windows, sender))
         return lanes
 
     @asynccontextmanager
@@ -246,7 +243,7 @@ class Batch:
         """Open a way to read which orders an account has. Raises JournalError."""
         settings, account = self.settings, self.settings.account(name)
         recorder = await self._journal.start_reading(account.base_url, account.budget)
-        limiter = await self._limiter(account)
+        limiter = await self._limiter(account, account.windows)
         async with self._certcentral(account) as ca:
             yield Census(
                 Fetcher(
@@ -305,10 +302,13 @@ class Batch:
         settings = self.settings
         hold_doubts = settings.in_doubt is InDoubt.HOLD
         await self._journal.settle(run, settings.cooldown_s, hold_doubts=hold_doubts)
-        return await make_plan(self._journal.reader, run, self._windows_of, taken_up=taken_up)
+        return await make_plan(self._journal.reader, run, self._parts, taken_up=taken_up)
 
-    def _windows_of(self, account: str | None) -> Sequence[Window]:
-        return self.settings.account(account).windows
+    def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:
+        return [
+            (sum(counts[name] for name in key.names), key.windows)
+            for key in self.settings.keys(counts)
+        ]
 
     def _take_up_since(self) -> float:
         """Return since when a run must have been at work to be gone on with.
@@ -318,8 +318,7 @@ class Batch:
         """
         return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
 
-    async def _limiter(self, account: Account) -> WindowLimiter:
-        windows = account.windows
+    async def _limiter(self, account: Account, windows: Sequence[Window]) -> WindowLimiter:
         if not windows:
             return WindowLimiter(())
         # A request that was given up is taken to arrive within its own timeout again, or never.
@@ -362,20 +361,22 @@ def _route(settings: Settings, base_url: str) -> Route:
 async def make_plan(
     reader: JournalReader,
     run: Run,
-    windows_of: Callable[[str | None], Sequence[Window]],
+    parts_of: Callable[[Mapping[str | None, int]], Sequence[Part]],
     *,
     taken_up: bool,
 ) -> Plan:
-    """Return the plan of a run as the journal has it now. `windows_of`: an account's."""
-    counts = await reader.count_by_account(run) or {None: 0}
-    windows = {account: windows_of(account) for account in counts}
+    """Return the plan of a run as the journal has it now.
+
+    `parts_of` tells, of the requests by account, what is sent by each key.
+    """
+    parts = parts_of(await reader.count_by_account(run) or {None: 0})
     return Plan(
         run=run,
         taken_up=taken_up,
         rows=await reader.count_rows(run),
         orders=await reader.count_orders(run),
         settled=await reader.count_outcomes(run),
-        to_send=sum(counts.values()),
-        limits=tuple(map(str, joint(list(windows.values())))),
-        duration_s=max(dictated_time(counts[account], windows[account]) for account in counts),
+        to_send=sum(count for count, _ in parts),
+        limits=tuple(map(str, joint([windows for _, windows in parts]))),
+        duration_s=max(dictated_time(count, windows) for count, windows in parts),
     )

@@ -1,4 +1,4 @@
-"""A run on its way: a lane for each account, with its own key, windows, pauses and end."""
+"""A run on its way: a lane for each key, with its own windows, pauses and end."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from batch_resend.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What is sent for one account."""
+    """What is sent by one key."""
 
-    account: str | None  # None: the command's own
+    accounts: tuple[str | None, ...]  # that go by it; None: the command's own
     windows: Sequence[Window]
     sender: Sender
 
@@ -42,7 +42,9 @@ class Lane:
     def stop_reason(self) -> str | None:
         """Why it ends before its end, with its account; None where it does not."""
         reason = self.sender.stop_reason
-        return f"account {self.account}: {reason}" if reason and self.account else reason
+        if reason is None or None in self.accounts:
+            return reason
+        return f"account {', '.join(filter(None, self.accounts))}: {reason}"
 
 
 class Sending:
@@ -82,7 +84,7 @@ class Sending:
 
     @property
     def finished(self) -> bool:
-        """Whether every account's orders have been carried as far as they can be."""
+        """Whether every lane's orders have been carried as far as they can be."""
         return all(lane.sender.finished for lane in self.lanes)
 
     def stop(self, reason: str, state: RunState = RunState.INTERRUPTED) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
@@ -163,6 +164,15 @@ class Account(BaseModel):
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Accounts that go by one key of one CA, and so share its windows."""
+
+    names: tuple[str | None, ...]
+    account: Account
+    windows: tuple[Window, ...]  # of them all: whatever one of them says is to be kept
+
+
 class Settings(Account):
     """How to send. Every field but the key has a default."""
 
@@ -194,6 +204,20 @@ class Settings(Account):
             raise SettingsError(
                 f"the account {name!r} is needed, and no profile of that name can be used"
             ) from None
+
+    def keys(self, names: Iterable[str | None]) -> list[Key]:
+        """Return the keys of accounts, each once. Raises SettingsError."""
+        together: dict[str, list[str | None]] = {}
+        for name in names:
+            together.setdefault(self.account(name).budget, []).append(name)
+        return [
+            Key(
+                tuple(same),
+                self.account(same[0]),
+                tuple(dict.fromkeys(w for name in same for w in self.account(name).windows)),
+            )
+            for same in together.values()
+        ]
 
 
 def make_settings(**values: object) -> Settings:

@@ -103,7 +103,10 @@ async def _check(
             await journal.settle(run, 0.0, hold_doubts=False)
             reader = journal.reader
             plan = await make_plan(
-                reader, run, lambda account: limits.get(account, windows), taken_up=False
+                reader,
+                run,
+                lambda counts: [(n, limits.get(name, windows)) for name, n in counts.items()],
+                taken_up=False,
             )
             preview = await make_preview(plan, reader, shown=closeness.first)
             first = [_request(order) for order in await _first_orders(reader, plan)]

@@ -43,7 +43,7 @@ class View:
 
 
 def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
-    """Return the views of several accounts as one of the run; `limits` are those of all."""
+    """Return the views of several lanes as one of the run; `limits` are those of all."""
     if len(views) == 1:
         return views[0]
     at_work = [view for view in views if view.done < view.total]

@@ -76,7 +76,7 @@ class Watched:
 
 
 class _WatchedLane:
-    """What is sent for one account."""
+    """What is sent by one key."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane

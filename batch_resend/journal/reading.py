@@ -1,7 +1,7 @@
 """What the journal tells of runs, and what of them is left to send."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, select, union_all
 
@@ -64,7 +64,9 @@ _PENDING_PAGE = (
     .limit(_PAGE)
 )
 _ACCOUNT = func.coalesce(requests.c.account, "")
-_PENDING_PAGE_OF_ACCOUNT = _PENDING_PAGE.where(bindparam("of_account") == _ACCOUNT)
+_PENDING_PAGE_OF_ACCOUNTS = _PENDING_PAGE.where(
+    _ACCOUNT.in_(bindparam("of_accounts", expanding=True))
+)
 _COUNT_PENDING = (
     select(func.count())
     .select_from(requests)
@@ -164,18 +166,19 @@ class JournalReader(
             _COUNT_BY_ACCOUNT, of_run=run.number)}  # fmt: skip
 
     async def pending(
-        self, run: Run, accounts: tuple[str | None] | None = None
+        self, run: Run, accounts: Sequence[str | None] | None = None
     ) -> AsyncIterator[PlannedOrder]:
         """Yield the orders of a run that have no outcome yet, in the list's order.
 
-        `accounts` has the one whose orders they are to be; without it, they are all accounts'.
+        `accounts` has those whose orders they are to be; without it, they are all accounts'.
         Read page by page: one long reading transaction would keep the journal's log growing.
         """
         after = -1
-        statement, of = _PENDING_PAGE, {}
+        statement, of = _PENDING_PAGE, dict[str, object](of_run=run.number)
         if accounts is not None:
-            statement, of = _PENDING_PAGE_OF_ACCOUNT, {"of_account": accounts[0] or ""}
-        while page := await self._all(statement, of_run=run.number, after=after, **of):
+            statement = _PENDING_PAGE_OF_ACCOUNTS
+            of["of_accounts"] = [name or "" for name in accounts]
+        while page := await self._all(statement, **of, after=after):
             for record in page:
                 yield _planned_order(record)
             after = page[-1].position

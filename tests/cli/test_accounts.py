@@ -191,6 +191,26 @@ async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
         assert set(at.shop.books.mails_per_order) == {"1", "4", "c.example"}
 
 
+async def test_two_accounts_of_one_key_are_one_lane_within_the_windows_of_both(
+    tmp_path: Path,
+) -> None:
+    window = Window(5, 2.0)
+    async with town(tmp_path, (window,)) as at:
+        config = (at.desk.folder / "config.toml").read_text()
+        at.desk.write(
+            "config.toml",
+            f'{config}[profiles.kiosk]\napi-key-file = "shop.key"\n'
+            f'base-url = "{at.shop.base_url}"\nlimit = "none"\n',
+        )
+        rows = [f"{n},{'shop' if n % 2 else 'kiosk'}" for n in range(1, 13)]
+        at.desk.write("orders.csv", "\n".join(["order_id,account", *rows]))
+        checked = await at.desk.run("send", "orders.csv", "--profile", "bank", "-v")
+        assert checked.code == 0, checked.err
+        assert at.shop.books.mails == 12
+        assert at.shop.books.answers["429"] == 0
+        assert "within 5/2s" in checked.err
+
+
 async def test_a_domain_is_mailed_once_by_a_key_whichever_name_that_goes_by(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("domains.csv", "domain\nc.example\n")
