@@ -11,6 +11,7 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import (
     AbstractAsyncContextManager,
@@ -27,11 +28,11 @@ from batch_resend.calls import CALLS
 from batch_resend.census import Census, nothing_to_mail
 from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.errors import CallRefused, JournalError, UnknownRun
+from batch_resend.errors import CallError, CallRefused, JournalError, UnknownRun
 from batch_resend.intake import Source
 from batch_resend.journal import Checked, Journal, JournalReader, open_journal
 from batch_resend.lanes import Lane, Sending
-from batch_resend.model import Outcome, Plan, Run, RunState, Verdict
+from batch_resend.model import Order, Outcome, Plan, Run, RunState, Verdict
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
 from batch_resend.sending import Fetcher, Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.settings import (
@@ -44,8 +45,11 @@ from batch_resend.settings import (
 from batch_resend.staging import stage
 from batch_resend.windows import Window, dictated_time, joint
 
+log = logging.getLogger(__name__)
+
 _OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
 Part = tuple[int, Sequence[Window]]  # so many requests, within these windows
+WAITS, WAITS_NO_MORE = "waiting", "no longer waiting"
 LEFT_EARLY = "the program stopped listening"
 
 
@@ -113,21 +117,22 @@ class Batch:
     async def preflight(self, plan: Plan) -> Plan:
         """Ask the CA about each order that is to be sent; skip those that wait for no mail.
 
-        A request each, under the windows. Raises CallError where the CA cannot be read.
+        A request each, under the windows. Raises CallError where the CA cannot be read; of several
+        accounts one that cannot be read keeps no other from its mails.
         """
         reader = self._journal.reader
         skipped: list[tuple[int, str]] = []
-        async with self._censuses() as census_of:
-            async for planned in reader.pending(plan.run):
-                if CALLS[planned.order.call].is_about_domain:
-                    continue
-                census = await census_of(planned.order.account)
-                try:
-                    told = await census.order(planned.order.order_id)
-                except CallRefused:
-                    continue  # what it says of the order it will say of the mail, for the report
-                if reason := nothing_to_mail(told, planned.order.call):
-                    skipped.append((planned.number, reason))
+        keys = self.settings.keys(await reader.count_by_account(plan.run))
+        for key in keys:
+            try:
+                async with self.census(key.names[0]) as census:
+                    async for planned in reader.pending(plan.run, key.names):
+                        if reason := await _nothing_to_mail(census, planned.order):
+                            skipped.append((planned.number, reason))
+            except CallError as error:
+                if len(keys) == 1:
+                    raise
+                log.error("account %s: %s; its orders are sent unasked", key.title, error)
         await self._journal.skip(plan.run, skipped)
         return await make_plan(reader, plan.run, self._parts, taken_up=plan.taken_up)
 
@@ -156,10 +161,15 @@ class Batch:
         """Keep, for a run's report, which of the orders it has sent still wait.
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
+        What `verify` was told says more, and stays.
         """
+        reader = self._journal.reader
+        checked = await reader.checked(run)
+        if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
+            return
         found = [
-            (number, "waiting" if order.order_id in waiting else "no longer waiting")
-            async for number, order in self._journal.reader.sent_requests(run)
+            (number, WAITS if order.order_id in waiting else WAITS_NO_MORE)
+            async for number, order in reader.sent_requests(run)
             if order.account is None and not CALLS[order.call].is_about_domain
         ]
         await self._journal.note_checks(run, found)
@@ -340,6 +350,17 @@ class Batch:
             # The next start finds the run cut off, and goes on with it.
             for lane in sending.lanes:
                 lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, str(error)
+
+
+async def _nothing_to_mail(census: Census, order: Order) -> str | None:
+    """Return why an order has nothing to resend, as far as the CA tells. None: it may have."""
+    if CALLS[order.call].is_about_domain:
+        return None
+    try:
+        told = await census.order(order.order_id)
+    except CallRefused:
+        return None  # what it says of the order it will say of the mail, for the report
+    return nothing_to_mail(told, order.call)
 
 
 async def _status_of(census: Census, order_id: str) -> str:

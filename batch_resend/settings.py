@@ -172,6 +172,11 @@ class Key:
     account: Account
     windows: tuple[Window, ...]  # of them all: whatever one of them says is to be kept
 
+    @property
+    def title(self) -> str:
+        """The accounts' names."""
+        return ", ".join(name or "of the command itself" for name in self.names)
+
 
 class Settings(Account):
     """How to send. Every field but the key has a default."""

@@ -96,10 +96,11 @@ def sweep(context: click.Context, /, **options: Any) -> int:
 
 async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
     """Return which orders are due, and what came of those that the newest run has mailed."""
-    reader, base_url = batch.reader, batch.settings.base_url
-    newest = next((run for run in await reader.runs() if run.base_url == base_url), None)
+    reader, settings = batch.reader, batch.settings
+    run_id = await reader.newest_run(settings.base_url, settings.budget)
+    newest = await reader.run(run_id) if run_id else None
     mailed_last = await reader.sent_by(newest) if newest else set()
-    mailed = await reader.mails(base_url, batch.settings.budget)
+    mailed = await reader.mails(settings.base_url, settings.budget)
     async with batch.census() as census:
         swept = await find_due(census, mailed, rules, time.time())
     if newest is None or not mailed_last:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, case, exists, func, insert, or_, select, union_all
+from sqlalchemy import bindparam, case, desc, exists, func, insert, or_, select, union_all
 
 from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import (
@@ -12,6 +12,7 @@ from batch_resend.journal.schema import (
     pruned_mails,
     requests,
     runs,
+    starts,
 )
 from batch_resend.model import OrderStatus, Ruling, Run
 
@@ -58,10 +59,35 @@ KEEP_MAILS = insert(pruned_mails).from_select(
 )
 
 
+_OWN_KEY = (
+    select(budgets.c.budget)
+    .join(starts, starts.c.number == budgets.c.start)
+    .where(starts.c.run == runs.c.number)
+)
+_NEWEST_BY_KEY = (
+    select(runs.c.id)
+    .where(
+        runs.c.base_url == bindparam("of_base_url"),
+        runs.c.started_at.is_not(None),
+        or_(
+            ~exists(_OWN_KEY),
+            exists(
+                _OWN_KEY.where(budgets.c.account == "", budgets.c.budget == bindparam("of_budget"))
+            ),
+        ),
+    )
+    .order_by(desc(runs.c.number))
+    .limit(1)
+)
 _SENT_BY_RUN = (
     select(requests.c.order_id)
     .join(outcomes, (outcomes.c.run == requests.c.run) & (outcomes.c.request == requests.c.number))
-    .where(requests.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SENT)
+    .where(
+        requests.c.run == bindparam("of_run"),
+        requests.c.account.is_(None),
+        requests.c.call.is_(None),
+        outcomes.c.status == OrderStatus.SENT,
+    )
 )
 
 
@@ -88,6 +114,14 @@ class MailsReader(ResultReader):
             found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))
         return found
 
+    async def newest_run(self, base_url: str, budget: str) -> str | None:
+        """Return the newest run at a CA that mailed by this key; None: there is none.
+
+        One of which no key is known may have been by any.
+        """
+        found = await self._all(_NEWEST_BY_KEY, of_base_url=base_url, of_budget=budget)
+        return found[0].id if found else None
+
     async def sent_by(self, run: Run) -> set[str]:
-        """Return the numbers of the orders that a run has sent."""
+        """Return the numbers of the orders that a run has had mailed, by the command's own key."""
         return {record.order_id for record in await self._all(_SENT_BY_RUN, of_run=run.number)}

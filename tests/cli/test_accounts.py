@@ -223,6 +223,36 @@ async def test_a_domain_is_mailed_once_by_a_key_whichever_name_that_goes_by(tmp_
         assert (at.shop.books.mails, at.bank.books.mails) == (1, 1)
 
 
+async def test_preflight_by_a_key_that_is_refused_keeps_no_other_account_from_its_mails(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path, bank_key="wrong-key-0123456789") as at:
+        at.shop.world.add(WorldOrder(1))
+        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
+        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--preflight")
+        assert (sent.code, at.shop.books.mails) == (4, 1)
+        assert "account bank: the CA refused the API key" in sent.err
+
+
+async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("other.key", "another-key-0123456789")
+        simulator = Simulator(SimulatorSettings())
+        async with simulator as ca:
+            for number in (1, 2):
+                ca.world.add(WorldOrder(number, is_told=True))
+            at.desk.write("orders.csv", "order_id\n1\n2\n")
+            by = ("--base-url", ca.base_url, "--api-key-file")
+            assert (await at.desk.run("send", "orders.csv", *by, "shop.key")).code == 0
+            other = await at.desk.run("sweep", *by, "other.key", "--report-dir", "other")
+            assert "by the last run" not in other.out + other.err, "it was another's"
+            del ca.world.orders[1]
+            same = await at.desk.run("sweep", *by, "shop.key", "--report-dir", "same")
+            assert "of 2 mailed by the last run 1 no longer wait" in same.out + same.err
+
+
 async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.bank.world.add(WorldOrder(2, is_told=True))
