@@ -30,7 +30,7 @@ from batch_resend.certcentral import CertCentral, Route, open_certcentral, remed
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, CallRefused, JournalError, UnknownRun
 from batch_resend.intake import Source
-from batch_resend.journal import Checked, Journal, JournalReader, open_journal
+from batch_resend.journal import Checked, Journal, JournalReader, Party, open_journal
 from batch_resend.lanes import Lane, Sending
 from batch_resend.model import Order, Outcome, Plan, Run, RunState, Verdict
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
@@ -83,12 +83,12 @@ class Batch:
         """
         settings = self.settings
         run, staging = await self._journal.new_run(settings.base_url, settings.windows)
-        base_urls = {name: account.base_url for name, account in settings.accounts.items()}
-        budgets = {name: settings.account(name).budget for name in (None, *settings.accounts)}
+        accounts = {name: settings.account(name) for name in (None, *settings.accounts)}
+        parties = {name: Party(one.base_url, one.budget) for name, one in accounts.items()}
         try:
             await stage(sources, staging)
             planned = await self._journal.finish_planning(
-                run, staging, self._take_up_since(), base_urls, budgets
+                run, staging, self._take_up_since(), parties
             )
         except BaseException:
             with anyio.CancelScope(shield=True), suppress(JournalError):

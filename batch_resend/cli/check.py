@@ -28,7 +28,7 @@ from batch_resend.cli.options import (
 from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, show_plan
 from batch_resend.cli.profiles import profiles_of
 from batch_resend.intake import ListSource
-from batch_resend.journal import JournalReader, open_journal
+from batch_resend.journal import JournalReader, Party, open_journal
 from batch_resend.model import Call, Order, Plan, RowStatus
 from batch_resend.report import make_preview, whole_file
 from batch_resend.staging import stage
@@ -98,8 +98,8 @@ async def _check(
             run, staging = await journal.new_run("check", windows)
             await stage(sources, staging)
             # Whose CA is where makes no difference here: nothing is sent.
-            base_urls = dict.fromkeys(filter(None, limits), "check")
-            run = await journal.finish_planning(run, staging, 0.0, base_urls)
+            parties = dict.fromkeys((None, *limits), Party("check"))
+            run = await journal.finish_planning(run, staging, 0.0, parties)
             await journal.settle(run, 0.0, hold_doubts=False)
             reader = journal.reader
             plan = await make_plan(

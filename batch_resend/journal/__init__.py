@@ -2,6 +2,7 @@
 
 from batch_resend.journal.checks import Checked
 from batch_resend.journal.database import held_by
+from batch_resend.journal.grouping import Party
 from batch_resend.journal.history import Event
 from batch_resend.journal.journal import Journal, open_journal, prune_journal, read_journal
 from batch_resend.journal.mails import Mailed
@@ -20,6 +21,7 @@ __all__ = [
     "Journal",
     "JournalReader",
     "Mailed",
+    "Party",
     "PauseNote",
     "Pruned",
     "ReadRecorder",

@@ -30,6 +30,7 @@ from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
 from batch_resend.journal.checks import note_checks
 from batch_resend.journal.database import compact, exclusive, reading_connection, writing_connection
+from batch_resend.journal.grouping import Party
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.pruning import Pruned, prune
@@ -121,16 +122,16 @@ class Journal:
         run: Run,
         staging: Staging,
         take_up_since: float,
-        base_urls: Mapping[str, str] | None = None,
-        budgets: Mapping[str | None, str] | None = None,
+        parties: Mapping[str | None, Party] | None = None,
     ) -> Run:
         """Group the rows into requests; return the run that is to make them.
 
         That is an unfinished run of just the same requests, at work since `take_up_since`, which
-        then goes on with the rows of this plan; or else this run. `base_urls` and
-        `budgets`: of accounts.
+        then goes on with the rows of this plan; or else this run. `parties`: whom
+        each account asks; without it there is only the run's own.
         """
-        digest = await staging.group(self.reader.connection, run.base_url, base_urls, budgets)
+        parties = parties or {None: Party(run.base_url)}
+        digest = await staging.group(self.reader.connection, parties)
         earlier = digest and await self.reader.unfinished_of_plan(digest, take_up_since)
         if not earlier:
             await self._writer.write(_state_change(run, RunState.PLANNED))

@@ -4,10 +4,8 @@ Rows are staged as they come. Grouping then reads them back in canonical order (
 locale, place in the list), so that one order at a time is in memory.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from itertools import groupby
 
 import anyio
 import anyio.lowlevel
@@ -26,22 +24,17 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable, DropTable
 
-from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.journal.encoding import (
-    decode_call,
-    decode_entries,
     encode_call,
     encode_entries,
     encode_form,
 )
-from batch_resend.journal.schema import Record, inputs, requests, rows, runs
+from batch_resend.journal.grouping import ADD_REQUEST, ASSIGN_ROW, Grouping, Party, subject
+from batch_resend.journal.schema import Record, inputs, rows, runs
 from batch_resend.journal.writer import Values, Writer
 from batch_resend.model import (
-    Entry,
     ListForm,
-    Note,
-    Order,
     Problem,
     RejectedRow,
     Row,
@@ -53,17 +46,6 @@ _MAX_ROWS_OF_ORDER = 100_000  # they are held in memory together; an order has s
 
 _STAGE_ROW = insert(rows)
 _ADD_INPUT = insert(inputs)
-_ADD_REQUEST = insert(requests)
-_ASSIGN_ROW = (
-    update(rows)
-    .where(rows.c.run == bindparam("of_run"), rows.c.seq == bindparam("of_seq"))
-    .values(
-        status=bindparam("new_status"),
-        request=bindparam("new_request"),
-        problem=bindparam("new_problem"),
-        reason=bindparam("new_reason"),
-    )
-)
 _SET_PLAN_DIGEST = (
     update(runs)
     .where(runs.c.number == bindparam("of_run"))
@@ -153,19 +135,14 @@ class Staging:
     async def group(
         self,
         reader: AsyncConnection,
-        base_url: str,
-        base_urls: Mapping[str, str] | None = None,
-        budgets: Mapping[str | None, str] | None = None,
+        parties: Mapping[str | None, Party],
     ) -> bytes | None:
         """Make the requests of all rows added; return the digest of the whole plan.
 
-        `base_urls` are those of accounts, `budgets` name their keys. None: there is no request in
-        it.
+        `parties`: whom each account asks. None: there is no request in it.
         """
-        of_accounts: dict[str | None, str] = {None: base_url}
-        of_accounts.update(base_urls or {})
-        grouping = _Grouping(self.run, of_accounts, budgets or {}, self.input_names)
-        batches: dict[Executable, list[Values]] = {_ADD_REQUEST: [], _ASSIGN_ROW: []}
+        grouping = Grouping(self.run, parties, self.input_names)
+        batches: dict[Executable, list[Values]] = {ADD_REQUEST: [], ASSIGN_ROW: []}
         # Cut off within a statement, the connection would be thrown away, and the copy with it.
         with anyio.CancelScope(shield=True):
             async with reader.begin():
@@ -185,13 +162,13 @@ class Staging:
     async def _group_sorted(
         self,
         reader: AsyncConnection,
-        grouping: "_Grouping",
+        grouping: Grouping,
         batches: dict[Executable, list[Values]],
     ) -> None:
         async for order_rows in _by_order(_sorted_pages(reader)):
             for statement, values in grouping.changes(order_rows):
                 batches[statement].append(values)
-            if len(batches[_ASSIGN_ROW]) >= _BATCH:
+            if len(batches[ASSIGN_ROW]) >= _BATCH:
                 await self._flush(batches)
 
     async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
@@ -258,7 +235,7 @@ async def _by_order(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[lis
     together: list[Record] = []
     async for page in pages:
         for record in page:
-            if together and _subject(together[0]) != _subject(record):
+            if together and subject(together[0]) != subject(record):
                 yield together
                 together = []
             together.append(record)
@@ -269,149 +246,3 @@ async def _by_order(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[lis
                 )
     if together:
         yield together
-
-
-def _subject(row: Record) -> tuple[str, str | None, str | None]:
-    """Return what a row is about: an order or a domain, by which call, of which account."""
-    return row.order_id, row.call, row.account
-
-
-@dataclass(slots=True)
-class _Grouping:
-    """Makes requests of the rows of one order after another, and numbers them."""
-
-    run: int
-    base_urls: Mapping[str | None, str]  # by account
-    budgets: Mapping[str | None, str]  # likewise
-    input_names: Sequence[str]
-    requests_made: int = 0
-    before: Record | None = None  # the first row of whatever came before
-    plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
-
-    def changes(self, order_rows: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
-        """Yield what to write for all rows of one order, in canonical order."""
-        first = order_rows[0]
-        names_domains = first.entries != ""
-        good = (row for row in order_rows if row.entries is not None)
-        if self._is_of_two_accounts(first):
-            yield from (self._of_two_accounts(row) for row in good)
-            return
-        self.before = first
-        for key, group in groupby(good, key=lambda row: (row.entries == "", row.locale)):
-            members = list(group)
-            if names_domains and key[0]:  # what is to be skipped anyway asks for nothing
-                yield from (self._ambiguous(row, first) for row in members if not row.skip)
-                members = [row for row in members if row.skip]
-            if members:
-                yield from self._request(members)
-
-    def _request(self, members: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
-        self.requests_made += 1
-        number = self.requests_made
-        entries: dict[object, Entry] = {}
-        for index, row in enumerate(members):
-            known = len(entries)
-            for entry in decode_entries(row.entries):
-                # Of several spellings always the same one, whichever row comes first.
-                entries[entry.key] = min(entry, entries.get(entry.key, entry), key=_spelling)
-            if index == 0 or len(entries) > known:
-                yield self._assign(row, RowStatus.ACCEPTED, number)
-            else:
-                reason = (
-                    f"adds nothing to its order's rows before it, from {self._place(members[0])}"
-                )
-                yield self._assign(row, RowStatus.DUPLICATE, number, reason)
-        first = members[0]
-        order = Order(
-            first.order_id,
-            first.locale,
-            _canonical(entries.values()),
-            decode_call(first.call),
-            first.account,
-        )
-        # A domain may be in several accounts, each of which mails it; an order is in one.
-        about_domain = CALLS[order.call].is_about_domain
-        budget = self.budgets.get(order.account) if about_domain else None
-        digest = order.digest(self.base_urls[order.account], budget)
-        self.plan_digest.update(digest)
-        yield (
-            _ADD_REQUEST,
-            {
-                "run": self.run,
-                "number": number,
-                "position": min(row.seq for row in members),
-                "order_id": order.order_id,
-                "locale": order.locale,
-                "entries": encode_entries(order.entries),
-                "digest": digest,
-                "doubted_before": False,
-                "skip": members[0].skip if all(row.skip for row in members) else None,
-                "notes": " ".join(_notes(members, order.entries)),
-                "call": first.call,
-                "account": first.account,
-            },
-        )
-
-    def _is_of_two_accounts(self, first: Record) -> bool:
-        """Whether an order was another account's before: its number is one account's alone."""
-        before = self.before
-        return (
-            before is not None
-            and (before.order_id, before.call) == (first.order_id, first.call)
-            and not CALLS[decode_call(first.call)].is_about_domain
-        )
-
-    def _of_two_accounts(self, row: Record) -> tuple[Executable, Values]:
-        assert self.before is not None, "as asked before"  # noqa: S101
-        reason = (
-            f"order {row.order_id} stands here for {_owner(row)}, and on "
-            f"{self._place(self.before)} for {_owner(self.before)}: keep one of the two"
-        )
-        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
-
-    def _ambiguous(self, row: Record, named: Record) -> tuple[Executable, Values]:
-        reason = (
-            f"order {row.order_id} stands here without domains (mail all that wait) and on "
-            f"{self._place(named)} with some: keep one of the two"
-        )
-        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
-
-    def _assign(
-        self,
-        row: Record,
-        status: RowStatus,
-        request: int | None,
-        reason: str | None = None,
-        problem: Problem | None = None,
-    ) -> tuple[Executable, Values]:
-        return _ASSIGN_ROW, {
-            "of_run": self.run,
-            "of_seq": row.seq,
-            "new_status": status,
-            "new_request": request,
-            "new_problem": problem,
-            "new_reason": reason,
-        }
-
-    def _place(self, row: Record) -> str:
-        return f"line {row.line} of {self.input_names[row.input]}"
-
-
-def _owner(row: Record) -> str:
-    return f"the account {row.account!r}" if row.account else "no account"
-
-
-def _canonical(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    return tuple(sorted(entries, key=lambda entry: entry.key))
-
-
-def _spelling(entry: Entry) -> tuple[str, str, str]:
-    return entry.domain, entry.email, entry.email_domain or ""
-
-
-def _notes(members: Sequence[Record], entries: Sequence[Entry]) -> Iterator[Note]:
-    """Yield what there is to say of an order: of its rows, and of all of them together."""
-    of_rows = {note for row in members for note in row.notes.split()}
-    if len({entry.domain for entry in entries}) < len(entries):
-        of_rows.add(Note.SEVERAL_ADDRESSES)
-    yield from (note for note in Note if note in of_rows)

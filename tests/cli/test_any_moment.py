@@ -40,7 +40,7 @@ BEFORE_SENDING = [
     "journal.journal:Journal.new_run",
     "journal.planning:Staging.add_rows",
     "journal.planning:Staging.group",
-    "journal.planning:_Grouping.changes",
+    "journal.grouping:Grouping.changes",
     "journal.journal:Journal.settle",
     "batch:make_plan",
     "cli.carrying:make_preview",

@@ -1,0 +1,179 @@
+"""The rows of one order after another -> the requests to make, and what becomes of each row.
+
+Nothing here reads or writes: `planning` feeds it sorted rows, and writes what it says.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import groupby
+
+from sqlalchemy import Executable, bindparam, insert, update
+
+from batch_resend.calls import CALLS
+from batch_resend.journal.encoding import decode_call, decode_entries, encode_entries
+from batch_resend.journal.schema import Record, requests, rows
+from batch_resend.journal.writer import Values
+from batch_resend.model import Entry, Note, Order, Problem, RowStatus
+
+ADD_REQUEST = insert(requests)
+ASSIGN_ROW = (
+    update(rows)
+    .where(rows.c.run == bindparam("of_run"), rows.c.seq == bindparam("of_seq"))
+    .values(
+        status=bindparam("new_status"),
+        request=bindparam("new_request"),
+        problem=bindparam("new_problem"),
+        reason=bindparam("new_reason"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who is asked: a CA, by a key."""
+
+    base_url: str
+    budget: str | None = None  # names the key, without saying it
+
+
+def subject(row: Record) -> tuple[str, str | None, str | None]:
+    """Return what a row is about: an order or a domain, by which call, of which account."""
+    return row.order_id, row.call, row.account
+
+
+@dataclass(slots=True)
+class Grouping:
+    """Makes requests of the rows of one order after another, and numbers them."""
+
+    run: int
+    parties: Mapping[str | None, Party]  # by account
+    input_names: Sequence[str]
+    requests_made: int = 0
+    before: Record | None = None  # the first row of whatever came before
+    plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
+
+    def changes(self, order_rows: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
+        """Yield what to write for all rows of one order, in canonical order."""
+        first = order_rows[0]
+        names_domains = first.entries != ""
+        good = (row for row in order_rows if row.entries is not None)
+        if (other := self._of_another_account(first)) is not None:
+            yield from (self._of_two_accounts(row, other) for row in good)
+            return
+        self.before = first
+        for key, group in groupby(good, key=lambda row: (row.entries == "", row.locale)):
+            members = list(group)
+            if names_domains and key[0]:  # what is to be skipped anyway asks for nothing
+                yield from (self._ambiguous(row, first) for row in members if not row.skip)
+                members = [row for row in members if row.skip]
+            if members:
+                yield from self._request(members)
+
+    def _request(self, members: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
+        self.requests_made += 1
+        number = self.requests_made
+        entries: dict[object, Entry] = {}
+        for index, row in enumerate(members):
+            known = len(entries)
+            for entry in decode_entries(row.entries):
+                # Of several spellings always the same one, whichever row comes first.
+                entries[entry.key] = min(entry, entries.get(entry.key, entry), key=_spelling)
+            if index == 0 or len(entries) > known:
+                yield self._assign(row, RowStatus.ACCEPTED, number)
+            else:
+                reason = (
+                    f"adds nothing to its order's rows before it, from {self._place(members[0])}"
+                )
+                yield self._assign(row, RowStatus.DUPLICATE, number, reason)
+        first = members[0]
+        order = Order(
+            first.order_id,
+            first.locale,
+            _canonical(entries.values()),
+            decode_call(first.call),
+            first.account,
+        )
+        # A domain may be in several accounts, each of which mails it; an order is in one.
+        about_domain = CALLS[order.call].is_about_domain
+        party = self.parties[order.account]
+        digest = order.digest(party.base_url, party.budget if about_domain else None)
+        self.plan_digest.update(digest)
+        yield (
+            ADD_REQUEST,
+            {
+                "run": self.run,
+                "number": number,
+                "position": min(row.seq for row in members),
+                "order_id": order.order_id,
+                "locale": order.locale,
+                "entries": encode_entries(order.entries),
+                "digest": digest,
+                "doubted_before": False,
+                "skip": members[0].skip if all(row.skip for row in members) else None,
+                "notes": " ".join(_notes(members, order.entries)),
+                "call": first.call,
+                "account": first.account,
+            },
+        )
+
+    def _of_another_account(self, first: Record) -> Record | None:
+        """Return the row of another account with the same order: it is one account's alone."""
+        before = self.before
+        if before is None or (before.order_id, before.call) != (first.order_id, first.call):
+            return None
+        return None if CALLS[decode_call(first.call)].is_about_domain else before
+
+    def _of_two_accounts(self, row: Record, other: Record) -> tuple[Executable, Values]:
+        reason = (
+            f"order {row.order_id} stands here for {_owner(row)}, and on {self._place(other)} for "
+            f"{_owner(other)}: keep one of the two"
+        )
+        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
+
+    def _ambiguous(self, row: Record, named: Record) -> tuple[Executable, Values]:
+        reason = (
+            f"order {row.order_id} stands here without domains (mail all that wait) and on "
+            f"{self._place(named)} with some: keep one of the two"
+        )
+        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
+
+    def _assign(
+        self,
+        row: Record,
+        status: RowStatus,
+        request: int | None,
+        reason: str | None = None,
+        problem: Problem | None = None,
+    ) -> tuple[Executable, Values]:
+        return ASSIGN_ROW, {
+            "of_run": self.run,
+            "of_seq": row.seq,
+            "new_status": status,
+            "new_request": request,
+            "new_problem": problem,
+            "new_reason": reason,
+        }
+
+    def _place(self, row: Record) -> str:
+        return f"line {row.line} of {self.input_names[row.input]}"
+
+
+def _owner(row: Record) -> str:
+    return f"the account {row.account!r}" if row.account else "no account"
+
+
+def _canonical(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(entries, key=lambda entry: entry.key))
+
+
+def _spelling(entry: Entry) -> tuple[str, str, str]:
+    return entry.domain, entry.email, entry.email_domain or ""
+
+
+def _notes(members: Sequence[Record], entries: Sequence[Entry]) -> Iterator[Note]:
+    """Yield what there is to say of an order: of its rows, and of all of them together."""
+    of_rows = {note for row in members for note in row.notes.split()}
+    if len({entry.domain for entry in entries}) < len(entries):
+        of_rows.add(Note.SEVERAL_ADDRESSES)
+    yield from (note for note in Note if note in of_rows)
