@@ -33,6 +33,7 @@ from batch_resend.intake import Source
 from batch_resend.journal import Checked, Journal, JournalReader, Party, open_journal
 from batch_resend.lanes import Lane, Sending
 from batch_resend.model import Order, Outcome, Plan, Run, RunState, Verdict
+from batch_resend.planning import Part, make_plan, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
 from batch_resend.sending import Fetcher, Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.settings import (
@@ -42,13 +43,11 @@ from batch_resend.settings import (
     Settings,
     proxy_of_environment,
 )
-from batch_resend.staging import stage
-from batch_resend.windows import Window, dictated_time, joint
+from batch_resend.windows import Window, joint
 
 log = logging.getLogger(__name__)
 
 _OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
-Part = tuple[int, Sequence[Window]]  # so many requests, within these windows
 WAITS, WAITS_NO_MORE = "waiting", "no longer waiting"
 LEFT_EARLY = "the program stopped listening"
 
@@ -377,27 +376,3 @@ def _explain(base_url: str, verdict: Verdict) -> str:
 def _route(settings: Settings, base_url: str) -> Route:
     proxy = proxy_of_environment(base_url) if settings.trust_env else None
     return Route(settings.ca_file, proxy)
-
-
-async def make_plan(
-    reader: JournalReader,
-    run: Run,
-    parts_of: Callable[[Mapping[str | None, int]], Sequence[Part]],
-    *,
-    taken_up: bool,
-) -> Plan:
-    """Return the plan of a run as the journal has it now.
-
-    `parts_of` tells, of the requests by account, what is sent by each key.
-    """
-    parts = parts_of(await reader.count_by_account(run) or {None: 0})
-    return Plan(
-        run=run,
-        taken_up=taken_up,
-        rows=await reader.count_rows(run),
-        orders=await reader.count_orders(run),
-        settled=await reader.count_outcomes(run),
-        to_send=sum(count for count, _ in parts),
-        limits=tuple(map(str, joint([windows for _, windows in parts]))),
-        duration_s=max(dictated_time(count, windows) for count, windows in parts),
-    )

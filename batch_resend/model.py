@@ -335,69 +335,6 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """One request of a run with all that came of it, for reports."""
-
-    number: int
-    order_id: str
-    locale: str | None
-    entries: tuple[Entry, ...]
-    call: Call
-    account: str | None
-    status: OrderStatus
-    http_status: int | None
-    error_code: str | None
-    error_message: str | None
-    attempts: int
-    possible_duplicates: int  # mails that may have gone out beyond the first
-    first_attempt_at: float | None
-    last_attempt_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class RowResult:
-    """One input row with what came of it, for reports. No result: it is part of no request."""
-
-    input_ordinal: int
-    line: int
-    status: RowStatus
-    order_id: str | None  # None where the row was rejected before it was understood
-    locale: str | None
-    entries: tuple[Entry, ...]
-    call: Call
-    account: str | None
-    reason: str | None
-    raw: str
-    result: Result | None
-
-
-@dataclass(frozen=True, slots=True)
-class InputNote:
-    """One input of a run."""
-
-    name: str
-    sha256: str | None
-    form: ListForm
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The counts of a run. The rows add up to the rows read, the orders to the orders planned."""
-
-    rows: dict[RowStatus, int]
-    planned: int  # orders
-    orders: dict[OrderStatus, int]
-    attempts: int
-    retries: int  # attempts of an order beyond its first
-    rate_limited: int
-    possible_duplicates: int
-    pauses: int
-    paused_s: float
-    lowest_share: float  # of the windows; 1 where there was no 429
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is about to do."""
 

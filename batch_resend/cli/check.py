@@ -10,7 +10,6 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.batch import make_plan
 from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.exits import ExitCode
@@ -30,8 +29,8 @@ from batch_resend.cli.profiles import profiles_of
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, Party, open_journal
 from batch_resend.model import Call, Order, Plan, RowStatus
+from batch_resend.planning import make_plan, stage
 from batch_resend.report import make_preview, whole_file
-from batch_resend.staging import stage
 from batch_resend.windows import Window
 
 REQUESTS_SHOWN = 3

@@ -113,7 +113,7 @@ class Watcher:
     def view(self) -> View:
         """Return how the run goes, as it was when last looked at."""
         standing = self._standing
-        assert standing is not None, "shown only once there is something to see"  # noqa: S101
+        assert standing is not None, "looked at before it is shown"  # noqa: S101 - for the types
         since_look_s = anyio.current_time() - self._looked_at
         outcomes = dict(standing.outcomes)
         total = standing.planned - outcomes.pop(OrderStatus.SKIPPED, 0)

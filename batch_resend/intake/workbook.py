@@ -26,6 +26,8 @@ _MAX_PACKED_BYTES = 128 << 20
 _MAX_UNPACKED_BYTES = 1 << 30
 _MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
 _EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
+# What the standard library's readers of ZIP and XML raise for bytes that are no workbook: of an
+# unknown packing NotImplementedError, of a missing part LookupError, of a password RuntimeError.
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError,
     ValueError, expat.ExpatError, ElementTree.ParseError,

@@ -7,7 +7,8 @@ from sqlalchemy import bindparam, desc, distinct, func, select, true
 from batch_resend.journal.encoding import order_of
 from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
 from batch_resend.journal.schema import outcomes, requests, rows
-from batch_resend.model import Note, Order, OrderStatus, Problem, RowResult, RowStatus, Run
+from batch_resend.model import Note, Order, OrderStatus, Problem, RowStatus, Run
+from batch_resend.results import RowResult
 
 AS_THE_CA_SAYS = "preflight"  # the code of what is skipped because Order info says so
 _OF_RUN = requests.c.run == bindparam("of_run")

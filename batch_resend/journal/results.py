@@ -23,16 +23,8 @@ from batch_resend.journal.schema import (
     rows,
     runs,
 )
-from batch_resend.model import (
-    InputNote,
-    OrderStatus,
-    Result,
-    RowResult,
-    RowStatus,
-    Ruling,
-    Run,
-    Tally,
-)
+from batch_resend.model import OrderStatus, RowStatus, Ruling, Run
+from batch_resend.results import InputNote, Result, RowResult, Tally
 
 HAS_OUTCOME = exists().where(
     outcomes.c.run == requests.c.run, outcomes.c.request == requests.c.number

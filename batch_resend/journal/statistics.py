@@ -16,7 +16,8 @@ from batch_resend.journal.results import (
     row_result,
 )
 from batch_resend.journal.schema import attempts, pauses, runs, starts
-from batch_resend.model import OrderStatus, RowResult, Run
+from batch_resend.model import OrderStatus, Run
+from batch_resend.results import RowResult
 
 SETTLED_WELL = (OrderStatus.SENT, OrderStatus.SKIPPED)
 

@@ -7,9 +7,10 @@ from html import escape
 from typing import TypeVar
 
 from batch_resend.journal import JournalReader
-from batch_resend.model import Call, InputNote, OrderStatus, Result, Run
+from batch_resend.model import Call, OrderStatus, Run
 from batch_resend.report.redaction import NOT_SHOWN, without_quotes
 from batch_resend.report.tables import as_text
+from batch_resend.results import InputNote, Result
 
 MOST_ORDERS = 5_000  # listed; the others are counted
 MOST_REJECTED = 1_000

@@ -3,17 +3,9 @@
 from pydantic import BaseModel, ConfigDict
 
 from batch_resend.journal import JournalReader
-from batch_resend.model import (
-    InputNote,
-    Note,
-    Order,
-    OrderStatus,
-    Plan,
-    Problem,
-    RowResult,
-    RowStatus,
-)
+from batch_resend.model import Note, Order, OrderStatus, Plan, Problem, RowStatus
 from batch_resend.report.summary import RowCounts
+from batch_resend.results import InputNote, RowResult
 
 KINDS_SHOWN = 10  # of reasons to skip, and of domains that are mailed
 

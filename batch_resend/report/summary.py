@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from batch_resend.durations import timestamp
-from batch_resend.model import InputNote, OrderStatus, RowStatus, Run, RunState, Tally
+from batch_resend.model import OrderStatus, RowStatus, Run, RunState
+from batch_resend.results import InputNote, Tally
 
 EndState = Literal["completed", "stopped", "interrupted"]
 

@@ -10,7 +10,8 @@ from typing import TextIO
 from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
 from batch_resend.intake import FORMULA_SIGNS, REQUEST_FIELDS, Field
-from batch_resend.model import Call, Entry, InputNote, OrderStatus, Result, RowResult, RowStatus
+from batch_resend.model import Call, Entry, OrderStatus, RowStatus
+from batch_resend.results import InputNote, Result, RowResult
 
 RESULT_COLUMNS = (
     "file", "line", *REQUEST_FIELDS, "status", "reason", "http_status", "error_code", "attempts",

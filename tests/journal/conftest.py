@@ -19,14 +19,13 @@ from batch_resend.model import (
     Outcome,
     PlannedOrder,
     RejectedRow,
-    Result,
     Row,
-    RowResult,
     RowStatus,
     Ruling,
     Run,
     Verdict,
 )
+from batch_resend.results import Result, RowResult
 from batch_resend.windows import Window
 
 BASE_URL = "https://ca.example/services/v2"

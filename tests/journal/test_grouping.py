@@ -5,17 +5,8 @@ from pathlib import Path
 import pytest
 
 from batch_resend.journal import Journal
-from batch_resend.model import (
-    Entry,
-    Order,
-    PlannedOrder,
-    Problem,
-    RejectedRow,
-    Row,
-    RowResult,
-    RowStatus,
-    Run,
-)
+from batch_resend.model import Entry, Order, PlannedOrder, Problem, RejectedRow, Row, RowStatus, Run
+from batch_resend.results import RowResult
 from tests.journal.conftest import (
     BASE_URL,
     FORM,

@@ -11,8 +11,8 @@ from typing import Any
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Journal
 from batch_resend.model import Run, RunState
+from batch_resend.planning import stage
 from batch_resend.report import Summary, write_report
-from batch_resend.staging import stage
 from tests.journal.conftest import BASE_URL, WINDOWS, Clock, opened, send
 
 FILES = {

@@ -56,7 +56,7 @@ class World:
 
     def populate(self, count: int) -> None:
         """Let orders wait: of several products, up to ten days old, three in four validated so."""
-        now, luck = self._clock(), random.Random(self._seed)  # noqa: S311 - no secret
+        now, luck = self._clock(), self._luck()
         for number in range(FIRST_ORDER, FIRST_ORDER + count):
             self.add(
                 WorldOrder(
@@ -80,9 +80,13 @@ class World:
         if order is None:
             return
         order.mails += 1
-        luck = random.Random(f"{self._seed}/{order.order_id}/{order.mails}")  # noqa: S311
+        luck = self._luck(order.order_id, order.mails)
         if order.approved_at is None and luck.random() < self.chance:
             order.approved_at = self._clock() + luck.uniform(0, self._within_s)
+
+    def _luck(self, *of: int) -> random.Random:
+        """Return the luck of something, the same for the same seed."""
+        return random.Random(f"{self._seed}/{of}")  # noqa: S311 - a rehearsal's dice, no secret
 
     def _order(self, order_id: str) -> WorldOrder | None:
         return self.orders.get(int(order_id)) if order_id.isdigit() else None

@@ -1,14 +1,17 @@
-"""Rows of all sources -> the journal, where they are planned."""
+"""Rows of all sources -> the journal -> a plan. Nothing is sent, and no key is needed."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import islice
 
 import anyio.to_thread
 
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Source
-from batch_resend.journal import Staging
-from batch_resend.model import RejectedRow, Row
+from batch_resend.journal import JournalReader, Staging
+from batch_resend.model import Plan, RejectedRow, Row, Run
+from batch_resend.windows import Window, dictated_time, joint
+
+Part = tuple[int, Sequence[Window]]  # so many requests, within these windows
 
 _ROWS_A_BATCH = 5_000
 _MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
@@ -52,3 +55,27 @@ async def _batches(source: Source) -> AsyncIterator[list[Row | RejectedRow]]:
                 batch = []
         if batch:
             yield batch
+
+
+async def make_plan(
+    reader: JournalReader,
+    run: Run,
+    parts_of: Callable[[Mapping[str | None, int]], Sequence[Part]],
+    *,
+    taken_up: bool,
+) -> Plan:
+    """Return the plan of a run as the journal has it now.
+
+    `parts_of` tells, of the requests by account, what is sent by each key.
+    """
+    parts = parts_of(await reader.count_by_account(run) or {None: 0})
+    return Plan(
+        run=run,
+        taken_up=taken_up,
+        rows=await reader.count_rows(run),
+        orders=await reader.count_orders(run),
+        settled=await reader.count_outcomes(run),
+        to_send=sum(count for count, _ in parts),
+        limits=tuple(map(str, joint([windows for _, windows in parts]))),
+        duration_s=max(dictated_time(count, windows) for count, windows in parts),
+    )

@@ -1,0 +1,138 @@
+"""Trouble of the CA: what costs an order something, what costs it nothing, what ends a run."""
+
+from collections import Counter
+
+import pytest
+
+from batch_resend.model import Ruling, RunState
+from batch_resend.windows import Window
+from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books, orders
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
+
+BY_THE_CA = "the CA refused the API key (HTTP 401, invalid_api_key). Check that the key is whole"
+
+
+@pytest.mark.parametrize("word", ["503", "noconn", "lost", "429", "timeout@10"])
+async def test_an_outage_costs_no_order_its_mail(word: str) -> None:
+    rig = Rig(windows=[Window(10, 1.0)], concurrency=32, latency_s=0.25, outages=[(10, 40, word)])
+    await rig.carry(orders(1, 300))
+    assert Counter(rig.statuses().values()) == {"sent": 300}
+    check_the_books(rig)
+    during = [line for line in rig.noted("call") if 10 <= line.at < 40]
+    assert len(during) <= 32 + 32 + 5, "the run waits instead of knocking"
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("noconn", "the CA is in trouble (scripted: noconn), for"),
+        ("503", "the CA is in trouble (HTTP 503), for"),
+        ("timeout", "the CA is in trouble (scripted: timeout), for"),
+        ("429", "the CA asks for fewer requests (scripted: 429), for"),
+    ],
+)
+async def test_a_ca_that_is_gone_for_longer_than_the_patience_stops_the_run(
+    word: str, says: str
+) -> None:
+    rig = Rig(
+        concurrency=32, windows=[Window(10, 1.0)], outages=[(10, LONG_S, word)], patience_s=600
+    )
+    await rig.carry(orders(1, 300))
+    assert rig.sender.state is RunState.STOPPED
+    assert (rig.sender.stop_reason or "").startswith(says)
+    assert "beyond the patience of 10m 00s" in (rig.sender.stop_reason or "")
+    assert 10 + 600 - 60 <= rig.elapsed_s() <= 10 + 600 + 30
+    check_the_books(rig)
+    assert Counter(rig.statuses().values())["sent"] == 100
+    assert set(rig.statuses().values()) == {"sent"}, "an outage is no order's failure"
+
+
+async def test_a_pause_costs_no_order_any_of_its_time() -> None:
+    """Half an hour out, with orders that may take ten minutes each."""
+    rig = Rig(max_elapsed_s=600, outages=[(2.0, 1800.0, "503")], latency_s=0.5)
+    await rig.carry(orders(1, 40))
+    assert set(rig.statuses().values()) == {"sent"}
+    assert rig.sender.state is RunState.COMPLETED
+
+
+async def test_an_outage_of_hours_that_meets_five_orders_is_the_cas_all_the_time() -> None:
+    outage = (0.5, 3 * HOUR_S, "503")
+    rig = Rig(outages=[outage], latency_s=0.5, patience_s=LONG_S, concurrency=6)
+    await rig.carry(orders(1, 6))
+    assert set(rig.statuses().values()) == {"sent"}
+
+
+async def test_a_short_outage_at_the_very_end_costs_the_last_order_nothing() -> None:
+    rig = Rig(outages=[(1.0, 31.0, "noconn")], latency_s=0.5, concurrency=1)
+    await rig.carry(orders(1, 3))
+    assert set(rig.statuses().values()) == {"sent"}
+
+
+async def test_an_answer_is_written_down_before_the_pause_that_it_begins() -> None:
+    """Cut off in between, the attempt would be in doubt, though its answer had come."""
+    rig = Rig({1: "429/5 204"}, commit_s=1)
+    await rig.carry(orders(1, 1))
+    assert [line.what for line in rig.lines if line.what in ("end", "pause", "flow again")] == [
+        "end", "pause", "end", "flow again",
+    ]  # fmt: skip
+
+
+async def test_each_pause_is_written_down_with_its_beginning_end_and_reason() -> None:
+    rig = Rig({3: "429/30 204", 4: "429/60 429/5 204"}, latency_s=1.0, concurrency=1)
+    await rig.carry(orders(1, 4))
+    began = [(line.at, line.said) for line in rig.noted("pause")]
+    ended = [line.at for line in rig.noted("flow again")]
+    because = "1 the CA asks for fewer requests (scripted: 429)"
+    assert began == [(3.0, because), (35.0, because)]
+    assert ended == [34.0, 35.0 + 60 + 1 + 5 + 1], "a probe that fails prolongs the same pause"
+
+
+async def test_a_429_makes_all_orders_wait_and_one_probe() -> None:
+    rig = Rig({20: "429/30 204"}, concurrency=8, latency_s=0.5)
+    await rig.carry(orders(1, 60))
+    told = next(line.at for line in rig.noted("answer") if line.said == "429/30")
+    after = [line.at for line in rig.noted("call") if line.at > told]
+    assert after[0] == told + 30
+    assert after[1] == told + 30.5, "the others wait for the probe's answer"
+    assert Counter(rig.statuses().values()) == {"sent": 60}
+
+
+async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do() -> None:
+    rig = Rig(otherwise="401@1", concurrency=32)
+    assert await rig.carry(orders(1, 500)) == []
+    assert rig.order_of("call") == [1]
+    assert [line.said for line in rig.noted("end")] == [Ruling.HOPELESS]
+    assert rig.sender.state is RunState.STOPPED
+    assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
+
+
+async def test_a_key_that_is_revoked_in_the_middle_stops_the_run() -> None:
+    rig = Rig({50: "401"}, concurrency=4, latency_s=1)
+    await rig.carry(orders(1, 500))
+    assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
+    assert len(rig.noted("call")) <= 50 + 4
+    check_the_books(rig)
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("nohost", "https://ca.example cannot be reached (scripted: nohost). Check --base-url"),
+        ("route", "https://ca.example is not the CA's API (HTTP 404, not_found|route)"),
+    ],
+)
+async def test_a_wrong_address_costs_one_request(word: str, says: str) -> None:
+    rig = Rig(otherwise=word)
+    await rig.carry(orders(1, 50))
+    assert len(rig.noted("call")) == 1
+    assert (rig.sender.stop_reason or "").startswith(says)
+
+
+async def test_a_key_without_the_permission_costs_five_requests() -> None:
+    rig = Rig(otherwise="403", concurrency=32)
+    await rig.carry(orders(1, 50))
+    assert len(rig.noted("call")) == 5
+    assert rig.sender.state is RunState.STOPPED
+    assert "the API key may not resend" in (rig.sender.stop_reason or "")
+    assert set(rig.statuses().values()) == {"refused"}
