@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -32,6 +32,8 @@ from batch_resend.errors import SettingsError
 from batch_resend.windows import CA_WINDOWS, Window
 
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # so that a daily run may
+Made = TypeVar("Made", bound=BaseModel)
+
 _PORTS = {"https": 443, "http": 80}
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PROXY = re.compile(rf"https?://([^/?#\s]*@)?{_HOST_AND_PORT.pattern}/?", re.IGNORECASE)
@@ -227,8 +229,17 @@ class Settings(Account):
 
 def make_settings(**values: object) -> Settings:
     """Return settings. Raises SettingsError, a line for each value that makes no sense."""
+    return _validated(Settings, values)
+
+
+def make_account(**values: object) -> Account:
+    """Return an account. Raises SettingsError, a line for each value that makes no sense."""
+    return _validated(Account, values)
+
+
+def _validated(kind: type[Made], values: dict[str, object]) -> Made:
     try:
-        return Settings.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         lines = [
             f"{str(item['loc'][0]).removesuffix('_s') if item['loc'] else 'settings'}: "

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
 from batch_resend.cli.key import read_key
 from batch_resend.errors import SettingsError
-from batch_resend.settings import Account, Region
+from batch_resend.settings import Account, Region, make_account
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
 _TEXTS = ("api-key-file", "region", "base-url", "locale")
@@ -40,20 +39,11 @@ class Profile:
         if self.api_key_file is None:
             raise SettingsError(f"profile {self.name}: has no api-key-file")
         try:
-            return Account.model_validate(
-                {
-                    "api_key": read_key(self.api_key_file),
-                    "base_url": self.base_url,
-                    "windows": self.windows,
-                }
+            return make_account(
+                api_key=read_key(self.api_key_file), base_url=self.base_url, windows=self.windows
             )
         except SettingsError as error:
             raise SettingsError(f"profile {self.name}: {error}") from None
-        except ValidationError as error:
-            told = error.errors(include_url=False, include_input=False)[0]["msg"]
-            raise SettingsError(
-                f"profile {self.name}: {told.removeprefix('Value error, ')}"
-            ) from None
 
 
 def read_profiles(table: object, path: Path) -> dict[str, Profile]:
