@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import aiohttp
 from pydantic import SecretStr
@@ -19,7 +18,7 @@ from yarl import URL
 
 from batch_resend.calls import CALLS
 from batch_resend.certcentral.judge import judge
-from batch_resend.certcentral.wire import SilentConnector, classify, never_send_twice
+from batch_resend.certcentral.wire import Exchange, SilentConnector, classify, never_send_twice
 from batch_resend.model import Fault, Order, Reply, Verdict
 from batch_resend.version import __version__
 
@@ -65,7 +64,7 @@ class CertCentral:
         self, method: str, path: str, body: bytes | None, max_body: int
     ) -> Reply | Fault:
         """Make one request, and read its answer to a bound."""
-        exchange = _Exchange()
+        exchange = Exchange.begin()
         # Here and not the session's own, which aiohttp tells a proxy as well.
         headers = {"X-DC-DEVKEY": self.api_key.get_secret_value()}
         if body is not None:
@@ -79,7 +78,6 @@ class CertCentral:
                     data=body,
                     headers=headers,
                     allow_redirects=False,
-                    trace_request_ctx=exchange,
                 ) as response,
             ):
                 exchange.reply = Reply(
@@ -94,14 +92,6 @@ class CertCentral:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # A body that breaks off takes nothing away from the status that has come.
             return exchange.reply or classify(error, connected=exchange.connected)
-
-
-@dataclass(slots=True)
-class _Exchange:
-    """How far a call has come."""
-
-    connected: bool = False
-    reply: Reply | None = None
 
 
 def request_path(order: Order) -> str:
@@ -144,9 +134,6 @@ async def open_certcentral(
     How many requests are in flight is the caller's to bound; the session has no bound of its own,
     so that no request waits, its time running, for a connection.
     """
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_create_end.append(_note_connection)
-    tracing.on_connection_reuseconn.append(_note_connection)
     trusted = ssl.create_default_context(cafile=route.ca_file) if route.ca_file else True
     async with aiohttp.ClientSession(
         connector=SilentConnector(limit=0, ssl=trusted),
@@ -154,13 +141,6 @@ async def open_certcentral(
         timeout=aiohttp.ClientTimeout(total=None),  # `resend` has a deadline around all of it
         headers={"User-Agent": USER_AGENT},
         cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[tracing],
         middlewares=(never_send_twice,),
     ) as session:
         yield CertCentral(session, base_url, api_key, timeout_s, clock)
-
-
-async def _note_connection(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: object
-) -> None:
-    context.trace_request_ctx.connected = True

@@ -11,9 +11,9 @@ from itertools import groupby
 from sqlalchemy import Executable, bindparam, insert, update
 
 from batch_resend.calls import CALLS
+from batch_resend.journal.bulk import Values
 from batch_resend.journal.encoding import decode_call, decode_entries, encode_entries
 from batch_resend.journal.schema import Record, requests, rows
-from batch_resend.journal.writer import Values
 from batch_resend.model import Entry, Note, Order, Problem, RowStatus
 
 ADD_REQUEST = insert(requests)

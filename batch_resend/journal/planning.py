@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable, DropTable
 
 from batch_resend.errors import InputError
+from batch_resend.journal.bulk import Values, execute_many
 from batch_resend.journal.encoding import (
     encode_call,
     encode_entries,
@@ -32,7 +33,7 @@ from batch_resend.journal.encoding import (
 )
 from batch_resend.journal.grouping import ADD_REQUEST, ASSIGN_ROW, Grouping, Party, subject
 from batch_resend.journal.schema import Record, inputs, rows, runs
-from batch_resend.journal.writer import Values, Writer
+from batch_resend.journal.writer import Writer
 from batch_resend.model import (
     ListForm,
     Problem,
@@ -110,7 +111,7 @@ class Staging:
             for seq, row in enumerate(batch, start=self.rows_read + 1)
         ]
         async with self.writer.transaction() as connection:
-            await connection.execute(_STAGE_ROW, values)
+            await execute_many(connection, _STAGE_ROW, values)
         self.rows_read += len(batch)
 
     async def end_input(
@@ -175,7 +176,7 @@ class Staging:
         async with self.writer.transaction() as connection:
             for statement, values in batches.items():
                 if values:
-                    await connection.execute(statement, values)
+                    await execute_many(connection, statement, values)
                     values.clear()
 
 

@@ -1,7 +1,7 @@
 """Group commit: what many tasks write at once becomes durable in one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +11,9 @@ from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.errors import JournalError
+from batch_resend.journal.bulk import Values, execute_many
 from batch_resend.journal.database import journal_errors
 
-Values = Mapping[str, object]
 Change = tuple[Executable, Values]
 
 _MAX_WAITING = 4096
@@ -101,4 +101,4 @@ class Writer:
                 changes_of.setdefault(statement, []).append(values)
         async with self.transaction() as connection:
             for statement, many in changes_of.items():
-                await connection.execute(statement, many)
+                await execute_many(connection, statement, many)
