@@ -3,23 +3,49 @@
 The command line, `batch-resend`, is one user of this small library: see `batch_resend.batch`.
 """
 
-from batch_resend.batch import Batch, open_batch
-from batch_resend.errors import (
-    BatchResendError,
-    InputError,
-    JournalBusy,
-    JournalError,
-    ReportError,
-    SettingsError,
-    UnknownRun,
-)
-from batch_resend.intake import Field, ListSource, Reading, RecordSource
-from batch_resend.lanes import Sending
-from batch_resend.model import Call, Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
-from batch_resend.report import Presentation, Summary
-from batch_resend.settings import Account, InDoubt, Region, Settings
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from batch_resend.version import __version__
-from batch_resend.windows import Window
+
+if TYPE_CHECKING:
+    from batch_resend.batch import Batch, open_batch
+    from batch_resend.errors import (
+        BatchResendError,
+        InputError,
+        JournalBusy,
+        JournalError,
+        ReportError,
+        SettingsError,
+        UnknownRun,
+    )
+    from batch_resend.intake import Field, ListSource, Reading, RecordSource
+    from batch_resend.lanes import Sending
+    from batch_resend.model import Call, Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
+    from batch_resend.report import Presentation, Summary
+    from batch_resend.settings import Account, InDoubt, Region, Settings
+    from batch_resend.windows import Window
+
+# Where each name is: `batch-resend --help` is to answer without what only sending needs.
+_PLACES = {
+    "batch": ("Batch", "open_batch"),
+    "errors": (
+        "BatchResendError",
+        "InputError",
+        "JournalBusy",
+        "JournalError",
+        "ReportError",
+        "SettingsError",
+        "UnknownRun",
+    ),
+    "intake": ("Field", "ListSource", "Reading", "RecordSource"),
+    "lanes": ("Sending",),
+    "model": ("Call", "Entry", "Order", "OrderStatus", "Outcome", "Plan", "Row", "RunState"),
+    "report": ("Presentation", "Summary"),
+    "settings": ("Account", "InDoubt", "Region", "Settings"),
+    "windows": ("Window",),
+}
+_MODULES = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "Account",
@@ -53,3 +79,10 @@ __all__ = [
     "__version__",
     "open_batch",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of the library when it is asked for (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

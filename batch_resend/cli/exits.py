@@ -1,5 +1,6 @@
 """Exit codes: other programs rely on them."""
 
+import signal
 from enum import IntEnum
 
 from batch_resend.errors import BatchResendError, JournalBusy
@@ -32,6 +33,14 @@ WITHOUT_ORDERS = {  # what they mean of commands that send nothing
     ExitCode.NOT_STARTED: "could not be done; the message says why",
 }
 SIGNALLED = ("129, 130, 143", "interrupted by SIGHUP, SIGINT, SIGTERM")
+
+
+class Interrupted(Exception):
+    """A signal has ended a command before there was anything to bring to an end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 def code_of_error(error: BatchResendError) -> ExitCode:

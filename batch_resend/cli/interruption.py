@@ -13,7 +13,7 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
-from batch_resend.cli.exits import SIGNAL_BASE
+from batch_resend.cli.exits import SIGNAL_BASE, Interrupted
 from batch_resend.cli.terminal import say
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -21,14 +21,6 @@ SAME_SIGNAL_S = 0.5
 
 Act = Callable[[str], str]  # from the signal's name to what a person is told
 Result = TypeVar("Result")
-
-
-class Interrupted(Exception):
-    """A signal has ended a command before there was anything to bring to an end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
 
 
 class Interruption:

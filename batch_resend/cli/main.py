@@ -8,24 +8,9 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 import click
-from platformdirs import user_config_path
 
-from batch_resend.cli.alarmed import tell_of_wrong_usage
-from batch_resend.cli.check import check
-from batch_resend.cli.completion import completion
-from batch_resend.cli.config import read_config
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
-from batch_resend.cli.export import export
-from batch_resend.cli.history import history, report, runs, show
-from batch_resend.cli.interruption import Interrupted
-from batch_resend.cli.manual import ManualGroup
-from batch_resend.cli.options import alarm_of
-from batch_resend.cli.prune import prune
-from batch_resend.cli.send import resume, send
-from batch_resend.cli.simulate import simulate
-from batch_resend.cli.sweep import sweep
-from batch_resend.cli.verify import verify
-from batch_resend.cli.watch import watch
+from batch_resend.cli.commands import CommandsOnDemand
+from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.errors import BatchResendError
 from batch_resend.version import __version__
 from batch_resend.visible import visible_lines
@@ -33,7 +18,7 @@ from batch_resend.visible import visible_lines
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    cls=ManualGroup,
+    cls=CommandsOnDemand,
     examples={
         "See what a list would send": "batch-resend check orders.csv",
         "Rehearse it; this mails nobody": "batch-resend simulate -- batch-resend send orders.csv",
@@ -57,29 +42,14 @@ def cli(context: click.Context, config: Path | None) -> None:
     the CA's limits, and reports what became of every row. The API key comes from --api-key-file or
     the variable DIGICERT_API_KEY. Every option is also a variable, BATCH_RESEND_ and its name.
     """
+    from platformdirs import user_config_path  # noqa: PLC0415 - --help needs none
+
     usual = user_config_path("batch-resend") / "config.toml"
     path = config or (usual if usual.is_file() else None)
     if path is not None:
+        from batch_resend.cli.config import read_config  # noqa: PLC0415 - few have one
+
         context.default_map, context.obj = read_config(path, cli.commands.values())
-
-
-for command in (
-    send,
-    sweep,
-    export,
-    check,
-    simulate,
-    resume,
-    watch,
-    runs,
-    show,
-    history,
-    report,
-    verify,
-    prune,
-    completion,
-):
-    cli.add_command(command)
 
 
 def main() -> NoReturn:
@@ -90,9 +60,7 @@ def main() -> NoReturn:
         error.show()
         code = ExitCode.WRONG_USAGE
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            # What click has not come to yet, or was not given, has a mark of click's own.
-            known = {n: v for n, v in error.ctx.params.items() if isinstance(v, str | Path | bool)}
-            tell_of_wrong_usage(error, alarm_of(known))
+            _tell_of(error, error.ctx)
     except BatchResendError as error:
         click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
         code = code_of_error(error)
@@ -109,6 +77,16 @@ def main() -> NoReturn:
         if stream is not None:
             _finish(stream)
     sys.exit(code)
+
+
+def _tell_of(error: click.UsageError, context: click.Context) -> None:
+    """Tell whoever a command line names, as far as it was understood, that it was wrong."""
+    from batch_resend.cli.alarmed import tell_of_wrong_usage  # noqa: PLC0415 - --help needs none
+    from batch_resend.cli.options import alarm_of  # noqa: PLC0415
+
+    # What click has not come to yet, or was not given, has a mark of click's own.
+    known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
+    tell_of_wrong_usage(error, alarm_of(known))
 
 
 def _leave_at_once(number: int) -> NoReturn:

@@ -52,10 +52,10 @@ STOPPING: Sequence[Fate] = (
 FORMATS = (("-v",), ("-v", "--log-format", "json"))
 # An error of ours in a frame that holds the key, so that a traceback is logged.
 BROKEN = """
-import sys
+from importlib import import_module
 from batch_resend.cli import main
 def fails(*_): raise RuntimeError("an error of a test's own")
-sys.modules["batch_resend.certcentral.judge"]._said = fails
+import_module("batch_resend.certcentral.judge")._said = fails
 main()
 """
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -174,3 +175,27 @@ async def test_an_unknown_shell_is_refused_with_those_that_are_known(desk: Desk)
     refused = await desk.run("completion", "csh")
     assert refused.code == 2
     assert "'bash', 'zsh', 'fish'" in refused.err
+
+
+def test_the_list_of_commands_fits_a_narrow_terminal_word_for_word() -> None:
+    text = cli.get_help(click.Context(cli, info_name="batch-resend", terminal_width=80))
+    for name in COMMANDS:
+        summary = cli.commands[name].get_short_help_str()
+        assert summary[-1] == "."
+        assert f"\n  {name:<10}  {summary}\n" in text
+
+
+def test_help_imports_none_of_what_sending_needs() -> None:
+    heavy = {"aiohttp", "anyio", "asyncio", "pydantic", "rich", "sqlalchemy", "structlog"}
+    program = (
+        "import sys\n"
+        "from batch_resend.cli.main import cli\n"
+        "try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert "Commands:" in done.stdout
+    assert "'click'" in done.stderr
+    assert not heavy & set(re.findall(r"'(\w+)'", done.stderr))
