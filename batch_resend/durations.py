@@ -34,5 +34,4 @@ def format_duration(seconds: float) -> str:
 
 def timestamp(at: float) -> str:
     """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
-    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -26,6 +26,22 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where a row of a request stands."""
+
+    input_ordinal: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestResult:
+    """One request with all rows that ask for it, in the order of the lists."""
+
+    result: Result
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RowResult:
     """One input row with what came of it, for reports. No result: it is part of no request."""
 

@@ -3,12 +3,13 @@
 Everything is streamed or counted by the database; nothing here holds a run in memory.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from sqlalchemy import Executable, RowMapping, and_, bindparam, case, exists, func, select
+from sqlalchemy import Executable, and_, bindparam, case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.database import journal_errors
@@ -24,7 +25,7 @@ from batch_resend.journal.schema import (
     runs,
 )
 from batch_resend.model import OrderStatus, RowStatus, Ruling, Run
-from batch_resend.results import InputNote, Result, RowResult, Tally
+from batch_resend.results import InputNote, RequestResult, Result, RowResult, Source, Tally
 
 HAS_OUTCOME = exists().where(
     outcomes.c.run == requests.c.run, outcomes.c.request == requests.c.number
@@ -126,6 +127,7 @@ _ROW_COLUMNS = (
     rows.c.reason,
     rows.c.raw,
 )
+_OF_ROW = len(_ROW_COLUMNS)
 _ROW_RESULTS = (
     select(*_ROW_COLUMNS, RESULTS)
     .select_from(rows)
@@ -133,9 +135,20 @@ _ROW_RESULTS = (
     .where(rows.c.run == bindparam("of_run"))
 )
 _ROWS_IN_LIST_ORDER = _ROW_RESULTS.order_by(rows.c.seq)
-ROWS_BY_REQUEST = _ROW_RESULTS.where(rows.c.request.is_not(None)).order_by(
-    RESULTS.c.position, rows.c.seq
+# Not the column itself: SQLite would see that only rows with a result can be meant, look for the
+# rows of each result in turn, and so need a time that grows with their square.
+_STATUS = func.coalesce(RESULTS.c.status, "")
+NOT_SENT = _STATUS.not_in(("", OrderStatus.SENT, OrderStatus.SKIPPED))
+_ROWS_NOT_SENT = _ROWS_IN_LIST_ORDER.where(NOT_SENT)
+_RESULTS_BY_REQUEST = (
+    select(rows.c.input, rows.c.line, RESULTS)
+    .select_from(rows)
+    .outerjoin(RESULTS, RESULTS.c.number == rows.c.request)
+    .where(rows.c.run == bindparam("of_run"), rows.c.request.is_not(None))
+    .order_by(RESULTS.c.position, rows.c.seq)
 )
+_RESULTS_NOT_SENT = _RESULTS_BY_REQUEST.where(NOT_SENT)
+_RESULTS_SKIPPED = _RESULTS_BY_REQUEST.where(_STATUS == OrderStatus.SKIPPED)
 REJECTED_ROWS = (
     select(*_ROW_COLUMNS)
     .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.REJECTED)
@@ -232,13 +245,25 @@ class ResultReader:
         """Yield every row of a run, as the lists had them."""
         return self._stream(_ROWS_IN_LIST_ORDER, row_result, of_run=run.number)
 
-    def rows_by_request(self, run: Run) -> AsyncGenerator[RowResult, None]:
-        """Yield the rows that are part of a request, those of one request together."""
-        return self._stream(ROWS_BY_REQUEST, row_result, of_run=run.number)
+    def rows_not_sent(self, run: Run) -> AsyncGenerator[RowResult, None]:
+        """Yield the rows of requests neither sent nor skipped, as the lists had them."""
+        return self._stream(_ROWS_NOT_SENT, row_result, of_run=run.number)
 
     def rejected_rows(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rejected rows of a run, as the lists had them."""
         return self._stream(REJECTED_ROWS, row_result, of_run=run.number)
+
+    def results(self, run: Run) -> AsyncGenerator[RequestResult, None]:
+        """Yield every request of a run, in the order of the lists."""
+        return self._by_request(_RESULTS_BY_REQUEST, run)
+
+    def results_not_sent(self, run: Run) -> AsyncGenerator[RequestResult, None]:
+        """Yield the requests neither sent nor skipped."""
+        return self._by_request(_RESULTS_NOT_SENT, run)
+
+    def results_skipped(self, run: Run) -> AsyncGenerator[RequestResult, None]:
+        """Yield the skipped requests."""
+        return self._by_request(_RESULTS_SKIPPED, run)
 
     async def is_mixed(self, run: Run) -> bool:
         """Return whether any request of a run is another call than dv-resend, or an account's."""
@@ -252,6 +277,22 @@ class ResultReader:
             async with self._turn, self.connection.begin():
                 found.extend((await self.connection.execute(statement, values)).all())
         return found
+
+    async def _by_request(
+        self, statement: Executable, run: Run
+    ) -> AsyncGenerator[RequestResult, None]:
+        """Yield a request for all its rows, which come together."""
+        of_one: Sequence[Any] = ()
+        sources: list[Source] = []
+        async with aclosing(self._stream(statement, tuple, of_run=run.number)) as records:
+            async for ordinal, line, *columns in records:
+                if sources and of_one[0] != columns[0]:
+                    yield RequestResult(_result(of_one), tuple(sources))
+                    sources = []
+                of_one = columns
+                sources.append(Source(ordinal, line))
+        if sources:
+            yield RequestResult(_result(of_one), tuple(sources))
 
     async def _stream(
         self, statement: Executable, make: Callable[[Record], Found], **values: object
@@ -267,37 +308,43 @@ class ResultReader:
 
 
 def row_result(record: Record) -> RowResult:
-    """Return a row as a statement found it."""
-    fields: RowMapping = record._mapping
+    """Return a row as a statement found it, with the columns of its request or without them."""
+    ordinal, line, status, order_id, locale, entries, call, account, reason, raw = record[:_OF_ROW]
+    of_request = record[_OF_ROW:]
     return RowResult(
-        input_ordinal=fields["input"],
-        line=fields["line"],
-        status=RowStatus(fields["row_status"]),
-        order_id=fields["row_order_id"],
-        locale=fields["row_locale"],
-        entries=decode_entries(fields["row_entries"]),
-        call=decode_call(fields["row_call"]),
-        account=fields["row_account"],
-        reason=fields["reason"],
-        raw=fields["raw"],
-        result=_result(fields) if fields.get("number") is not None else None,
+        input_ordinal=ordinal,
+        line=line,
+        status=RowStatus(status),
+        order_id=order_id,
+        locale=locale,
+        entries=decode_entries(entries),
+        call=decode_call(call),
+        account=account,
+        reason=reason,
+        raw=raw,
+        result=_result(of_request) if of_request and of_request[0] is not None else None,
     )
 
 
-def _result(fields: RowMapping) -> Result:
+def _result(columns: Sequence[Any]) -> Result:
+    """Return a request as the columns of RESULTS tell of it: by place, a third of by name."""
+    (
+        number, _, order_id, locale, entries, call, account, status, http_status, error_code,
+        error_message, attempts, _, possible_duplicates, first_at, last_at,
+    ) = columns  # fmt: skip
     return Result(
-        number=fields["number"],
-        order_id=fields["order_id"],
-        locale=fields["locale"],
-        entries=decode_entries(fields["entries"]),
-        call=decode_call(fields["call"]),
-        account=fields["account"],
-        status=OrderStatus(fields["status"]),
-        http_status=fields["http_status"],
-        error_code=fields["error_code"],
-        error_message=fields["error_message"],
-        attempts=fields["attempts"],
-        possible_duplicates=fields["possible_duplicates"],
-        first_attempt_at=fields["first_at"],
-        last_attempt_at=fields["last_at"],
+        number=number,
+        order_id=order_id,
+        locale=locale,
+        entries=decode_entries(entries),
+        call=decode_call(call),
+        account=account,
+        status=OrderStatus(status),
+        http_status=http_status,
+        error_code=error_code,
+        error_message=error_message,
+        attempts=attempts,
+        possible_duplicates=possible_duplicates,
+        first_attempt_at=first_at,
+        last_attempt_at=last_at,
     )

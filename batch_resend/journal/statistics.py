@@ -3,23 +3,15 @@
 Everything is counted by the database; what may be of any number comes with a bound.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from sqlalchemy import Float, Integer, bindparam, case, cast, desc, func, select
 
-from batch_resend.journal.results import (
-    RESULTS,
-    ROWS_BY_REQUEST,
-    ResultReader,
-    row_result,
-)
+from batch_resend.journal.results import NOT_SENT, RESULTS, ResultReader
 from batch_resend.journal.schema import attempts, pauses, runs, starts
 from batch_resend.model import OrderStatus, Run
-from batch_resend.results import RowResult
-
-SETTLED_WELL = (OrderStatus.SENT, OrderStatus.SKIPPED)
 
 _OF_RUN = attempts.c.run == bindparam("of_run")
 # What was cut off ends, for the windows' sake, when that was found: for its run it was over before.
@@ -57,10 +49,6 @@ _TOOK_S = attempts.c.ended_at - attempts.c.begun_at
 _COUNT_ANSWERS = select(func.count()).where(*_ANSWERED)
 _NTH_ANSWER = select(_TOOK_S).where(*_ANSWERED).order_by(_TOOK_S).limit(1)
 _PAUSES = select(pauses).where(pauses.c.run == bindparam("of_run")).order_by(pauses.c.number)
-# Not the column itself: SQLite would see that only rows with a result can be meant, look for the
-# rows of each result in turn, and so need a time that grows with their square.
-_STATUS = func.coalesce(RESULTS.c.status, "")
-_NOT_SENT = _STATUS.not_in(SETTLED_WELL)
 _REASONS = (
     select(
         RESULTS.c.status,
@@ -70,12 +58,10 @@ _REASONS = (
         func.count(RESULTS.c.error_message.distinct()).label("messages"),
         func.count().label("orders"),
     )
-    .where(_NOT_SENT)
+    .where(NOT_SENT)
     .group_by(RESULTS.c.status, RESULTS.c.http_status, RESULTS.c.error_code)
     .order_by(desc("orders"), RESULTS.c.status, RESULTS.c.http_status, RESULTS.c.error_code)
 )
-_ROWS_NOT_SENT = ROWS_BY_REQUEST.where(_NOT_SENT)
-_ROWS_SKIPPED = ROWS_BY_REQUEST.where(_STATUS == OrderStatus.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +180,3 @@ class StatisticsReader(ResultReader):
             )
             for record in await self._all(_REASONS.limit(limit), of_run=run.number)
         ]
-
-    def rows_not_sent(self, run: Run) -> AsyncGenerator[RowResult, None]:
-        """Yield the rows of requests neither sent nor skipped, those of one request together."""
-        return self._stream(_ROWS_NOT_SENT, row_result, of_run=run.number)
-
-    def rows_skipped(self, run: Run) -> AsyncGenerator[RowResult, None]:
-        """Yield the rows of skipped requests, those of one request together."""
-        return self._stream(_ROWS_SKIPPED, row_result, of_run=run.number)

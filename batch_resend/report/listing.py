@@ -10,7 +10,7 @@ from batch_resend.journal import JournalReader
 from batch_resend.model import Call, OrderStatus, Run
 from batch_resend.report.redaction import NOT_SHOWN, without_quotes
 from batch_resend.report.tables import as_text
-from batch_resend.results import InputNote, Result
+from batch_resend.results import InputNote, RequestResult, Result
 
 MOST_ORDERS = 5_000  # listed; the others are counted
 MOST_REJECTED = 1_000
@@ -74,21 +74,10 @@ async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[List
 async def _orders(
     reader: JournalReader, run: Run, inputs: Sequence[InputNote]
 ) -> AsyncGenerator[OrderNotSent, None]:
-    """Yield an order for all its rows, which come together."""
-    for rows in (reader.rows_not_sent(run), reader.rows_skipped(run)):
-        result: Result | None = None
-        sources: list[str] = []
-        async with aclosing(rows):
-            async for row in rows:
-                if row.result is None:
-                    continue
-                if result is not None and row.result.number != result.number:
-                    yield _order_not_sent(result, sources)
-                    sources = []
-                result = row.result
-                sources.append(f"{inputs[row.input_ordinal].name}, line {row.line}")
-        if result is not None:
-            yield _order_not_sent(result, sources)
+    for results in (reader.results_not_sent(run), reader.results_skipped(run)):
+        async with aclosing(results):
+            async for found in results:
+                yield _order_not_sent(found, inputs)
 
 
 async def _rejected(
@@ -104,7 +93,8 @@ async def _rejected(
             yield ListedRow(inputs[row.input_ordinal].name, row.line, reason, text)
 
 
-def _order_not_sent(result: Result, sources: Sequence[str]) -> OrderNotSent:
+def _order_not_sent(found: RequestResult, inputs: Sequence[InputNote]) -> OrderNotSent:
+    result = found.result
     answer = " ".join(str(word) for word in (result.http_status, result.error_code) if word)
     return OrderNotSent(
         order_id=_named(result),
@@ -113,7 +103,9 @@ def _order_not_sent(result: Result, sources: Sequence[str]) -> OrderNotSent:
         answer=answer,
         message=result.error_message or "",
         entries=_cut([str(entry) for entry in result.entries]),
-        sources=_cut(sources),
+        sources=_cut(
+            [f"{inputs[source.input_ordinal].name}, line {source.line}" for source in found.sources]
+        ),
     )
 
 

@@ -1,9 +1,11 @@
 """A run's report: a folder of files, made from the journal alone."""
 
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TextIO, TypeVar
 
 from batch_resend.errors import ReportError
 from batch_resend.folders import make_private
@@ -18,6 +20,9 @@ from batch_resend.report.tables import (
     write_results_jsonl,
     write_unsent,
 )
+from batch_resend.results import InputNote
+
+Found = TypeVar("Found")
 
 
 async def write_report(
@@ -41,22 +46,30 @@ async def write_report(
         denied_too=run.state is RunState.STOPPED,
         mixed=await reader.is_mixed(run),
     )
-    for name, write, rows in (
-        ("results.csv", write_results_csv, reader.rows_in_list_order(run)),
-        ("results.jsonl", write_results_jsonl, reader.rows_by_request(run)),
-        ("unsent.csv", unsent, reader.rows_in_list_order(run)),
-        ("rejected.csv", write_rejected, reader.rejected_rows(run)),
-    ):
-        # Left open by an error, a stream of rows would hold the reader.
-        async with aclosing(rows):
-            with whole_file(folder / name) as file:
-                await write(rows, inputs, file)
+    await _write_table(
+        folder / "results.csv", reader.rows_in_list_order(run), write_results_csv, inputs
+    )
+    await _write_table(folder / "results.jsonl", reader.results(run), write_results_jsonl, inputs)
+    await _write_table(folder / "unsent.csv", reader.rows_not_sent(run), unsent, inputs)
+    await _write_table(folder / "rejected.csv", reader.rejected_rows(run), write_rejected, inputs)
     page = await make_page(reader, run, summary, folder, presentation)
     with whole_file(folder / "report.html") as file:
         file.write(page)
     with whole_file(folder / "summary.json") as file:
         file.write(summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+async def _write_table(
+    path: Path,
+    found: AsyncGenerator[Found, None],
+    write: Callable[[AsyncIterator[Found], Sequence[InputNote], TextIO], Awaitable[None]],
+    inputs: Sequence[InputNote],
+) -> None:
+    # Left open by an error, a stream of rows would hold the reader.
+    async with aclosing(found):
+        with whole_file(path) as file:
+            await write(found, inputs, file)
 
 
 def prepare_report() -> None:

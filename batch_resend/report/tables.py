@@ -11,7 +11,7 @@ from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
 from batch_resend.intake import FORMULA_SIGNS, REQUEST_FIELDS, Field
 from batch_resend.model import Call, Entry, OrderStatus, RowStatus
-from batch_resend.results import InputNote, Result, RowResult
+from batch_resend.results import InputNote, RequestResult, Result, RowResult
 
 RESULT_COLUMNS = (
     "file", "line", *REQUEST_FIELDS, "status", "reason", "http_status", "error_code", "attempts",
@@ -23,6 +23,7 @@ _ALL_FIELDS = (*REQUEST_FIELDS, Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
 
 _NO_ENTRY = Entry("", "")
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 Rows = AsyncIterator[RowResult]
 
@@ -31,49 +32,49 @@ async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextI
     """Write a line a row, in the order of the lists."""
     table = csv.writer(file)
     table.writerow(RESULT_COLUMNS)
+    names = [defused(note.name) for note in inputs]
     async for row in rows:
-        table.writerow(map(defused, _result_cells(row, inputs)))
+        table.writerow((names[row.input_ordinal], row.line, *_row_cells(row), *_came_of(row)))
 
 
-def _result_cells(row: RowResult, inputs: Sequence[InputNote]) -> Iterator[object]:
-    result = row.result
-    yield from (inputs[row.input_ordinal].name, row.line, row.order_id)
-    yield from (
-        "; ".join(texts)
-        for texts in (
-            [entry.domain for entry in row.entries],
-            [entry.email for entry in row.entries],
-            [entry.email_domain for entry in row.entries if entry.email_domain],
-        )
-    )
-    yield row.locale
+def _row_cells(row: RowResult) -> Iterator[object]:
+    """Yield what a row asks for."""
+    yield defused(row.order_id)
+    yield defused("; ".join([entry.domain for entry in row.entries]))
+    yield defused("; ".join([entry.email for entry in row.entries]))
+    yield defused("; ".join([e.email_domain for e in row.entries if e.email_domain]))
+    yield defused(row.locale)
+
+
+def _came_of(row: RowResult) -> tuple[object, ...]:
+    """Return what came of a row, and by which call, of which account."""
+    result, by = row.result, (row.call, defused(row.account))
     if result is None or row.status is not RowStatus.ACCEPTED:
-        yield from (row.status, row.reason, *[None] * 6)
-    else:
-        yield from (result.status, result.error_message, result.http_status, result.error_code)
-        yield from (result.attempts, _yes_no(result.possible_duplicates > 0))
-        yield from (_time(result.first_attempt_at), _time(result.last_attempt_at))
-    yield from (row.call, row.account)
+        return row.status, defused(row.reason), *[None] * 6, *by
+    return (
+        result.status,
+        defused(result.error_message),
+        result.http_status,
+        defused(result.error_code),
+        result.attempts,
+        _yes_no(result.possible_duplicates > 0),
+        _time(result.first_attempt_at),
+        _time(result.last_attempt_at),
+        *by,
+    )
 
 
-async def write_results_jsonl(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
-    """Write an object a request. `rows` has the rows of one request together."""
-    source: list[dict[str, object]] = []
-    result: Result | None = None
-    async for row in rows:
-        if row.result is None:
-            continue
-        if result is not None and row.result.number != result.number:
-            _write_object(result, source, file)
-            source = []
-        result = row.result
-        source.append({"file": inputs[row.input_ordinal].name, "line": row.line})
-    if result is not None:
-        _write_object(result, source, file)
+async def write_results_jsonl(
+    results: AsyncIterator[RequestResult], inputs: Sequence[InputNote], file: TextIO
+) -> None:
+    """Write an object a request."""
+    async for found in results:
+        file.write(_to_json(_request_object(found, inputs)) + "\n")
 
 
-def _write_object(result: Result, source: list[dict[str, object]], file: TextIO) -> None:
-    described = {
+def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[str, object]:
+    result = found.result
+    described: dict[str, object] = {
         "order_id": result.order_id,
         "locale": result.locale,
         "entries": [_entry_object(entry) for entry in result.entries],
@@ -85,13 +86,16 @@ def _write_object(result: Result, source: list[dict[str, object]], file: TextIO)
         "possible_duplicate": result.possible_duplicates > 0,
         "first_attempt_at": _time(result.first_attempt_at),
         "last_attempt_at": _time(result.last_attempt_at),
-        "source": source,
+        "source": [
+            {"file": inputs[source.input_ordinal].name, "line": source.line}
+            for source in found.sources
+        ],
     }
     if result.call is not Call.DV_RESEND:
         described["call"] = result.call
     if result.account is not None:
         described["account"] = result.account
-    file.write(json.dumps(described, ensure_ascii=False) + "\n")
+    return described
 
 
 def _entry_object(entry: Entry) -> dict[str, str]:

@@ -112,8 +112,8 @@ async def all_rows(reader: JournalReader, run: Run) -> list[RowResult]:
 
 async def results(reader: JournalReader, run: Run) -> dict[str, Result]:
     """Return what came of each order of a run whose orders have one locale each."""
-    found = [row.result async for row in reader.rows_by_request(run)]
-    return {result.order_id: result for result in found if result is not None}
+    found = [found.result async for found in reader.results(run)]
+    return {result.order_id: result for result in found}
 
 
 async def statuses(reader: JournalReader, run: Run) -> dict[str, str]:

@@ -176,7 +176,9 @@ async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
         await send(journal, clock, run, {"2": "204", "3": "404"}, cooldown_s=3600)
         reader = journal.reader
         assert [row.order_id async for row in reader.rows_not_sent(run)] == ["3", "4"]
-        assert [row.order_id async for row in reader.rows_skipped(run)] == ["1"]
+        not_sent = [found.result.order_id async for found in reader.results_not_sent(run)]
+        assert not_sent == ["3", "4"]
+        assert [found.result.order_id async for found in reader.results_skipped(run)] == ["1"]
 
 
 async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_with_its_run(
@@ -222,8 +224,10 @@ async def steps_of(path: Path, clock: Clock, count: int) -> int:
         raw = await journal.reader.connection.get_raw_connection()
         assert raw.driver_connection is not None
         await raw.driver_connection.set_progress_handler(count_them, 1_000)
-        for rows in (journal.reader.rows_not_sent(run), journal.reader.rows_skipped(run)):
-            assert [row async for row in rows] == []
+        reader = journal.reader
+        assert [row async for row in reader.rows_not_sent(run)] == []
+        for results in (reader.results_not_sent(run), reader.results_skipped(run)):
+            assert [found async for found in results] == []
     return steps
 
 
