@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from json import dumps
+from json import JSONEncoder
 
 # --- what a list says ---------------------------------------------------------------------
 
@@ -139,6 +139,8 @@ class RowStatus(StrEnum):
 
 # --- what is asked of the CA --------------------------------------------------------------
 
+_to_json = JSONEncoder(separators=(",", ":")).encode  # in ASCII, whatever is in it
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -164,8 +166,7 @@ class Order:
             asked.append(self.call)
         if budget is not None:
             asked.append(budget)
-        text = dumps(asked, ensure_ascii=True, separators=(",", ":"))
-        return blake2b(text.encode(), digest_size=16).digest()
+        return blake2b(_to_json(asked).encode(), digest_size=16).digest()
 
 
 def entry_list(entry: Entry) -> list[str | None]:

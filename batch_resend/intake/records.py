@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
 from batch_resend.intake.addresses import is_constructed, is_parent
@@ -38,8 +38,7 @@ _PROBLEMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RawEntry:
+class RawEntry(NamedTuple):
     """The cells of one entry, each with one text or several; an empty text is an empty cell."""
 
     domain: str
@@ -47,8 +46,7 @@ class RawEntry:
     email_domain: str
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes twice as long
     """The cells of one row that matter, as a list has them, whatever its form."""
 
     line: int
@@ -99,15 +97,13 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         call, account = _call(record, defaults), _account(record, defaults)
         described = CALLS[call]
         subject = _domain(record) if described.is_about_domain else _order(record)
-        skip = None
-        if not defaults.all_statuses:
-            skip = _parsed(record, Field.STATUS, lambda cells: _skip_reason(cells, call), record)
+        skip = None if defaults.all_statuses else _skip_reason(record, call)
         if described.addresses is Addresses.PAIRS:
             pairs = [(raw, tuple(_entries(record, raw))) for raw in record.entries]
         else:
             pairs = [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
         locale = defaults.locale if account is None else defaults.accounts[account]
-        if trimmed(record.locale):
+        if record.locale and trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
     except _Unusable as unusable:
         return rejected(unusable.problem, str(unusable))
@@ -123,7 +119,7 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
 
 
 def _call(record: RawRecord, defaults: Defaults) -> Call:
-    if named := trimmed(record.call):
+    if record.call and (named := trimmed(record.call)):
         return _parsed(record, Field.CALL, _call_of_name, named)
     if defaults.auto_call and record.product and not is_dv(record.product):
         return Call.DOMAIN_DCV
@@ -132,8 +128,10 @@ def _call(record: RawRecord, defaults: Defaults) -> Call:
 
 def _account(record: RawRecord, defaults: Defaults) -> str | None:
     """Return whose key a row goes by. Without profiles such a column is about something else."""
+    if not record.account or not defaults.accounts:
+        return None
     named = trimmed(record.account)
-    if not named or not defaults.accounts or named == defaults.own_account:
+    if not named or named == defaults.own_account:
         return None
     if named not in defaults.accounts:
         raise _Unusable(
@@ -200,15 +198,14 @@ def _parsed(record: RawRecord, field: Field, parse: Callable[[Cell], Value], cel
 def _skip_reason(record: RawRecord, call: Call) -> str | None:
     if not (record.status or record.dcv_method or record.product):
         return None
-    return skip_reason(
-        trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product), call
-    )
+    said = trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product)
+    return _parsed(record, Field.STATUS, lambda cells: skip_reason(*cells, call), said)
 
 
 def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
     """Yield the entries of one domain cell and one address cell; none where both are empty."""
     domains, emails = several(raw.domain), several(raw.email)
-    named = trimmed(raw.email_domain)
+    named = raw.email_domain and trimmed(raw.email_domain)
     if not domains and not emails and not named:
         return
     if not emails:
@@ -271,9 +268,10 @@ def _notes(
         yield Note.UNKNOWN_LOCALE
     if described.addresses is not Addresses.PAIRS:
         return  # whom the CA takes, it knows itself
-    if not all(_is_constructed(entry) for _, entries in pairs for entry in entries):
+    if not all(all(map(_is_constructed, entries)) for _, entries in pairs):
         yield Note.NOT_CONSTRUCTED
-    if any(e.email_domain and not trimmed(raw.email_domain) for raw, es in pairs for e in es):
+    filled_in = (entry for raw, es in pairs if not trimmed(raw.email_domain) for entry in es)
+    if any(entry.email_domain for entry in filled_in):
         yield Note.EMAIL_DOMAIN_FILLED_IN
 
 

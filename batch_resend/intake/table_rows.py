@@ -1,7 +1,9 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from json import JSONEncoder
+from json import dumps
+
+from pydantic_core import to_json
 
 from batch_resend.intake.headings import (
     Columns,
@@ -13,8 +15,6 @@ from batch_resend.intake.headings import (
 )
 from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.model import Call, Problem, RejectedRow
-
-_as_json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class TableRows:
@@ -62,31 +62,43 @@ class TableRows:
             require_width(columns, widest, self._name)
 
     def _record(self, line: int, cells: Sequence[str], columns: Columns) -> RawRecord | RejectedRow:
-        raw = _as_json(cells)
+        try:
+            raw = to_json(cells).decode()
+        except ValueError:
+            reason = "a cell has half a character (a surrogate); is --encoding right?"
+            return RejectedRow(line, Problem.FORM, reason, dumps(cells))
         width = len(self.heading)
         if self._headed and len(cells) > width and any(map(str.strip, cells[width:])):
             reason = f"{len(cells)} cells, where the heading has {width}"
             return RejectedRow(line, Problem.FORM, reason, raw)
-
-        def cell(field: Field) -> str:
-            texts = [cells[i] for i in columns.places.get(field, ()) if i < len(cells)]
-            return texts[0] if len(texts) == 1 else ", ".join(filter(None, texts))
-
+        texts = {field: _text(cells, at) for field, at in columns.places.items()}
+        text = texts.get
         return RawRecord(
             line=line,
-            order_id=cell(Field.ORDER_ID),
-            entries=(RawEntry(cell(Field.DOMAIN), cell(Field.EMAIL), cell(Field.EMAIL_DOMAIN)),),
-            locale=cell(Field.LOCALE),
+            order_id=text(Field.ORDER_ID, ""),
+            entries=(
+                RawEntry(
+                    text(Field.DOMAIN, ""), text(Field.EMAIL, ""), text(Field.EMAIL_DOMAIN, "")
+                ),
+            ),
+            locale=text(Field.LOCALE, ""),
             raw=raw,
             names=columns.names,
-            status=cell(Field.STATUS),
-            dcv_method=cell(Field.DCV_METHOD),
-            product=cell(Field.PRODUCT),
-            domains_aside="; ".join(cells[i] for i in columns.aside if i < len(cells)),
-            call=cell(Field.CALL),
-            account=cell(Field.ACCOUNT),
-            domain_id=cell(Field.DOMAIN_ID),
+            status=text(Field.STATUS, ""),
+            dcv_method=text(Field.DCV_METHOD, ""),
+            product=text(Field.PRODUCT, ""),
+            domains_aside=_text(cells, columns.aside, "; ") if columns.aside else "",
+            call=text(Field.CALL, ""),
+            account=text(Field.ACCOUNT, ""),
+            domain_id=text(Field.DOMAIN_ID, ""),
             addresses_aside=not columns.orders_only
             and Field.EMAIL not in columns.places
-            and any("@" in text for text in cells),
+            and any("@" in cell for cell in cells),
         )
+
+
+def _text(cells: Sequence[str], places: Sequence[int], between: str = ", ") -> str:
+    """Return what stands in one column, or in several; a row may be shorter than the heading."""
+    if len(places) == 1:
+        return cells[places[0]] if places[0] < len(cells) else ""
+    return between.join(filter(None, (cells[place] for place in places if place < len(cells))))

@@ -1,18 +1,17 @@
 """How what is of many parts stands in one column."""
 
-import json
 from collections.abc import Iterable
+
+from pydantic_core import from_json, to_json
 
 from batch_resend.journal.schema import Record
 from batch_resend.model import Call, Entry, ListForm, ListKind, Order, entry_list
-
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def encode_entries(entries: Iterable[Entry]) -> str:
     """Return entries as the journal stores them."""
     listed = [entry_list(entry) for entry in entries]
-    return _to_json(listed) if listed else ""
+    return to_json(listed).decode() if listed else ""
 
 
 def encode_form(form: ListForm) -> str:
@@ -25,12 +24,12 @@ def encode_form(form: ListForm) -> str:
         "encoding": form.encoding,
         "orders_only": form.orders_only,
     }
-    return _to_json(told)
+    return to_json(told).decode()
 
 
 def decode_form(text: str) -> ListForm:
     """Return how a list was read as the journal stored it."""
-    told = json.loads(text)
+    told = from_json(text)
     columns = tuple(told.pop("columns"))
     return ListForm(kind=ListKind(told.pop("kind")), columns=columns, **told)
 
@@ -47,7 +46,7 @@ def decode_call(text: str | None) -> Call:
 
 def decode_entries(text: str | None) -> tuple[Entry, ...]:
     """Return entries as the journal stored them."""
-    return tuple(Entry(*listed) for listed in json.loads(text)) if text else ()
+    return tuple(Entry(*listed) for listed in from_json(text)) if text else ()
 
 
 def order_of(record: Record) -> Order:

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 from sqlalchemy import Executable, bindparam, insert, update
 
 from batch_resend.calls import CALLS
 from batch_resend.journal.bulk import Values
 from batch_resend.journal.encoding import decode_call, decode_entries, encode_entries
-from batch_resend.journal.schema import Record, requests, rows
+from batch_resend.journal.schema import requests, rows
 from batch_resend.model import Entry, Note, Order, Problem, RowStatus
 
 ADD_REQUEST = insert(requests)
@@ -29,17 +31,32 @@ ASSIGN_ROW = (
 )
 
 
+class StagedRow(NamedTuple):
+    """A row as it was staged: the columns that matter here, of every row there is."""
+
+    seq: int
+    input: int
+    line: int
+    order_id: str
+    locale: str | None
+    entries: str | None  # encoded; None: named badly, "": none
+    skip: str | None
+    notes: str
+    call: str | None
+    account: str | None
+
+    @property
+    def subject(self) -> tuple[str, str | None, str | None]:
+        """What a row is about: an order or a domain, by which call, of which account."""
+        return self.order_id, self.call, self.account
+
+
 @dataclass(frozen=True, slots=True)
 class Party:
     """Who is asked: a CA, by a key."""
 
     base_url: str
     budget: str | None = None  # names the key, without saying it
-
-
-def subject(row: Record) -> tuple[str, str | None, str | None]:
-    """Return what a row is about: an order or a domain, by which call, of which account."""
-    return row.order_id, row.call, row.account
 
 
 @dataclass(slots=True)
@@ -50,10 +67,10 @@ class Grouping:
     parties: Mapping[str | None, Party]  # by account
     input_names: Sequence[str]
     requests_made: int = 0
-    before: Record | None = None  # the first row of whatever came before
+    before: StagedRow | None = None  # the first row of whatever came before
     plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
 
-    def changes(self, order_rows: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
+    def changes(self, order_rows: Sequence[StagedRow]) -> Iterator[tuple[Executable, Values]]:
         """Yield what to write for all rows of one order, in canonical order."""
         first = order_rows[0]
         names_domains = first.entries != ""
@@ -70,15 +87,17 @@ class Grouping:
             if members:
                 yield from self._request(members)
 
-    def _request(self, members: Sequence[Record]) -> Iterator[tuple[Executable, Values]]:
+    def _request(self, members: Sequence[StagedRow]) -> Iterator[tuple[Executable, Values]]:
         self.requests_made += 1
         number = self.requests_made
         entries: dict[object, Entry] = {}
         for index, row in enumerate(members):
             known = len(entries)
             for entry in decode_entries(row.entries):
+                key = entry.key
                 # Of several spellings always the same one, whichever row comes first.
-                entries[entry.key] = min(entry, entries.get(entry.key, entry), key=_spelling)
+                if key not in entries or _spelling(entry) < _spelling(entries[key]):
+                    entries[key] = entry
             if index == 0 or len(entries) > known:
                 yield self._assign(row, RowStatus.ACCEPTED, number)
             else:
@@ -117,21 +136,21 @@ class Grouping:
             },
         )
 
-    def _of_another_account(self, first: Record) -> Record | None:
+    def _of_another_account(self, first: StagedRow) -> StagedRow | None:
         """Return the row of another account with the same order: it is one account's alone."""
         before = self.before
         if before is None or (before.order_id, before.call) != (first.order_id, first.call):
             return None
         return None if CALLS[decode_call(first.call)].is_about_domain else before
 
-    def _of_two_accounts(self, row: Record, other: Record) -> tuple[Executable, Values]:
+    def _of_two_accounts(self, row: StagedRow, other: StagedRow) -> tuple[Executable, Values]:
         reason = (
             f"order {row.order_id} stands here for {_owner(row)}, and on {self._place(other)} for "
             f"{_owner(other)}: keep one of the two"
         )
         return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
 
-    def _ambiguous(self, row: Record, named: Record) -> tuple[Executable, Values]:
+    def _ambiguous(self, row: StagedRow, named: StagedRow) -> tuple[Executable, Values]:
         reason = (
             f"order {row.order_id} stands here without domains (mail all that wait) and on "
             f"{self._place(named)} with some: keep one of the two"
@@ -140,7 +159,7 @@ class Grouping:
 
     def _assign(
         self,
-        row: Record,
+        row: StagedRow,
         status: RowStatus,
         request: int | None,
         reason: str | None = None,
@@ -155,25 +174,25 @@ class Grouping:
             "new_reason": reason,
         }
 
-    def _place(self, row: Record) -> str:
+    def _place(self, row: StagedRow) -> str:
         return f"line {row.line} of {self.input_names[row.input]}"
 
 
-def _owner(row: Record) -> str:
+def _owner(row: StagedRow) -> str:
     return f"the account {row.account!r}" if row.account else "no account"
 
 
 def _canonical(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    return tuple(sorted(entries, key=lambda entry: entry.key))
+    return tuple(sorted(entries, key=attrgetter("key")))
 
 
 def _spelling(entry: Entry) -> tuple[str, str, str]:
     return entry.domain, entry.email, entry.email_domain or ""
 
 
-def _notes(members: Sequence[Record], entries: Sequence[Entry]) -> Iterator[Note]:
-    """Yield what there is to say of an order: of its rows, and of all of them together."""
-    of_rows = {note for row in members for note in row.notes.split()}
+def _notes(members: Sequence[StagedRow], entries: Sequence[Entry]) -> list[Note]:
+    """Return what there is to say of an order: of its rows, and of all of them together."""
+    of_rows = {note for row in members if row.notes for note in row.notes.split()}
     if len({entry.domain for entry in entries}) < len(entries):
         of_rows.add(Note.SEVERAL_ADDRESSES)
-    yield from (note for note in Note if note in of_rows)
+    return [note for note in Note if note in of_rows] if of_rows else []

@@ -4,7 +4,7 @@ Rows are staged as they come. Grouping then reads them back in canonical order (
 locale, place in the list), so that one order at a time is in memory.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -31,7 +31,7 @@ from batch_resend.journal.encoding import (
     encode_entries,
     encode_form,
 )
-from batch_resend.journal.grouping import ADD_REQUEST, ASSIGN_ROW, Grouping, Party, subject
+from batch_resend.journal.grouping import ADD_REQUEST, ASSIGN_ROW, Grouping, Party, StagedRow
 from batch_resend.journal.schema import Record, inputs, rows, runs
 from batch_resend.journal.writer import Writer
 from batch_resend.model import (
@@ -55,14 +55,11 @@ _SET_PLAN_DIGEST = (
 
 # The reader's own copy of the rows, sorted: read from the journal itself while that is written,
 # they would hold up its checkpoints, and its log would grow with every row.
-_SORTED_COLUMNS = (
-    "seq", "input", "line", "order_id", "locale", "entries", "skip", "notes", "call", "account",
-)  # fmt: skip
 _sorted_rows = Table(
     "sorted_rows",
     MetaData(),
     Column("place", Integer, primary_key=True),
-    *(Column(name, rows.c[name].type) for name in _SORTED_COLUMNS),
+    *(Column(name, rows.c[name].type) for name in StagedRow._fields),
     prefixes=["TEMPORARY"],
 )
 # Order-only rows come after the rows of their order that name domains, which rule them out; so do
@@ -72,8 +69,8 @@ _NAMED_BADLY = rows.c.order_id.is_not(None) & rows.c.problem.in_(
 )
 _PLACE_IN_ORDER = case((rows.c.entries == "", 2), (rows.c.entries.is_not(None), 1), else_=0)
 _SORT_ROWS = insert(_sorted_rows).from_select(
-    _SORTED_COLUMNS,
-    select(*(rows.c[name] for name in _SORTED_COLUMNS))
+    StagedRow._fields,
+    select(*(rows.c[name] for name in StagedRow._fields))
     .where(rows.c.run == bindparam("of_run"), (rows.c.status == RowStatus.ACCEPTED) | _NAMED_BADLY)
     .order_by(
         rows.c.order_id,
@@ -214,11 +211,11 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
     }
 
 
-async def _sorted_pages(reader: AsyncConnection) -> AsyncIterator[Sequence[Record]]:
+async def _sorted_pages(reader: AsyncConnection) -> AsyncIterator[Iterator[StagedRow]]:
     """Yield the sorted rows. What cancels this does so between two pages."""
     after = 0
     while page := await _sorted_page(reader, after):
-        yield page
+        yield (StagedRow._make(columns) for _, *columns in page)
         after = page[-1].place
 
 
@@ -231,18 +228,22 @@ async def _sorted_page(reader: AsyncConnection, after: int) -> Sequence[Record]:
     return page
 
 
-async def _by_order(pages: AsyncIterator[Sequence[Record]]) -> AsyncIterator[list[Record]]:
-    """Yield the records of one order after another."""
-    together: list[Record] = []
+async def _by_order(
+    pages: AsyncIterator[Iterator[StagedRow]],
+) -> AsyncIterator[list[StagedRow]]:
+    """Yield the rows of one order after another."""
+    together: list[StagedRow] = []
+    subject = None
     async for page in pages:
-        for record in page:
-            if together and subject(together[0]) != subject(record):
-                yield together
-                together = []
-            together.append(record)
+        for row in page:
+            if row.subject != subject:
+                if together:
+                    yield together
+                together, subject = [], row.subject
+            together.append(row)
             if len(together) > _MAX_ROWS_OF_ORDER:
                 raise InputError(
-                    f"order {record.order_id} stands on more than {_MAX_ROWS_OF_ORDER:,} rows; "
+                    f"order {row.order_id} stands on more than {_MAX_ROWS_OF_ORDER:,} rows; "
                     "does its column really hold the order number? --map says which does"
                 )
     if together:

@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_resend.intake import ListSource, Reading
 from batch_resend.model import Entry, RejectedRow, Row
-from tests.intake.conftest import read, read_rejected, read_row, refusal, unhurried
+from tests.intake.conftest import (
+    read,
+    read_rejected,
+    read_row,
+    refusal,
+    standard_input,
+    unhurried,
+)
 
 HEADING = "order_id,domain,email,email_domain,locale\n"
 
@@ -182,3 +190,14 @@ def test_whatever_is_in_the_cells_each_row_written_is_one_row_read(
     assert [(row.line, json.loads(row.raw)) for row in rows] == expected
     assert all(row.reason for row in rows if isinstance(row, RejectedRow))
     assert all(row.order_id.isdigit() for row in rows if isinstance(row, Row))
+
+
+def test_half_a_character_rejects_its_row_alone_and_keeps_it_as_it_stood() -> None:
+    # Some encodings can spell it, and UTF-8, which the journal is in, cannot.
+    with standard_input(b"order_id,note\n7,+2AA-\n8,fine\n"):
+        bad, good = ListSource("-", Reading(encoding="utf-7"))
+    assert isinstance(bad, RejectedRow)
+    assert (bad.line, bad.raw) == (2, '["7", "\\ud800"]')
+    assert "half a character" in bad.reason
+    assert isinstance(good, Row)
+    assert good.order_id == "8"
