@@ -4,12 +4,12 @@ A call that fails is a value, a `Fault`, not an exception.
 """
 
 import asyncio
-import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from json import JSONEncoder
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +25,9 @@ from batch_resend.version import __version__
 USER_AGENT = f"batch-resend/{__version__}"
 MAX_BODY_BYTES = 16 * 1024  # of an answer; the CA's are empty or a few hundred bytes
 MAX_READ_BYTES = 32 * 1024 * 1024  # of a page of orders: a thousand, each with 250 domains
+
+
+_to_json = JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class CertCentral:
     ) -> Reply | Fault:
         """Make one request, and read its answer to a bound."""
         exchange = Exchange.begin()
+        head: Reply | None = None
         # Here and not the session's own, which aiohttp tells a proxy as well.
         headers = {"X-DC-DEVKEY": self.api_key.get_secret_value()}
         if body is not None:
@@ -80,7 +84,7 @@ class CertCentral:
                     allow_redirects=False,
                 ) as response,
             ):
-                exchange.reply = Reply(
+                head = Reply(
                     status=response.status,
                     body=b"",
                     received_at=self.clock(),
@@ -88,10 +92,11 @@ class CertCentral:
                     location=response.headers.get("Location"),
                     content_type=_content_type(response),
                 )
-                return replace(exchange.reply, body=await _bounded_body(response, max_body))
+                told = await _bounded_body(response, max_body)
+                return replace(head, body=told) if told else head
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # A body that breaks off takes nothing away from the status that has come.
-            return exchange.reply or classify(error, connected=exchange.connected)
+            return head or classify(error, connected=exchange.connected)
 
 
 def request_path(order: Order) -> str:
@@ -101,7 +106,7 @@ def request_path(order: Order) -> str:
 
 def request_body(order: Order) -> bytes:
     """Return the body of the call. Without entries the CA mails all domains that still wait."""
-    return json.dumps(CALLS[order.call].body(order), separators=(",", ":")).encode()
+    return _to_json(CALLS[order.call].body(order)).encode()
 
 
 async def _bounded_body(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -44,17 +44,16 @@ def judge(result: Reply | Fault, key: str = "") -> Verdict:
     """
     if isinstance(result, Fault):
         return _judge_fault(result, key)
+    if 200 <= result.status < 300 and not _is_page(result):
+        return Verdict(Ruling.ACCEPTED, result.status)
     code, message = _said(result, key)
-    verdict = Verdict(
-        _ruling(result, code),
+    return Verdict(
+        _ruling(result.status, code),
         result.status,
         code,
         message or f"HTTP {result.status}",
         _retry_after_s(result),
     )
-    if verdict.ruling is Ruling.ACCEPTED:
-        return Verdict(Ruling.ACCEPTED, result.status)
-    return verdict
 
 
 def _judge_fault(fault: Fault, key: str) -> Verdict:
@@ -62,11 +61,10 @@ def _judge_fault(fault: Fault, key: str) -> Verdict:
     return Verdict(ruling, None, fault.kind, _bounded(fault.detail, key))
 
 
-def _ruling(reply: Reply, code: str | None) -> Ruling:
-    status = reply.status
+def _ruling(status: int, code: str | None) -> Ruling:
+    """Return what an answer means that acknowledges nothing."""
     if 200 <= status < 300:
-        # A page is no answer of the CA's: a portal, a wrong URL. It acknowledges nothing.
-        return Ruling.HOPELESS if _is_page(reply) else Ruling.ACCEPTED
+        return Ruling.HOPELESS  # a page is no answer of the CA's: a portal, a wrong URL
     if status == 429:
         return Ruling.RATE_LIMITED
     if status in _NO_API or 300 <= status < 400 or (status == 404 and not _of_an_order(code)):

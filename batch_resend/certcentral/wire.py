@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from batch_resend.model import Fault, FaultKind, Reply
+from batch_resend.model import Fault, FaultKind
 
 
 class _Broken(aiohttp.ClientError):
@@ -24,7 +24,6 @@ class Exchange:
     """
 
     connected: bool = False
-    reply: Reply | None = None
 
     @classmethod
     def begin(cls) -> "Exchange":

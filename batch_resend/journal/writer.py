@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -16,14 +16,11 @@ from batch_resend.journal.database import journal_errors
 
 Change = tuple[Executable, Values]
 
-_MAX_WAITING = 4096
-
 
 @dataclass(eq=False, slots=True)
 class _Ticket:
     changes: tuple[Change, ...]
-    done: anyio.Event = field(default_factory=anyio.Event)
-    error: JournalError | None = None
+    done: asyncio.Future[None]  # and not anyio's event, which takes several times as long
 
 
 class Writer:
@@ -32,7 +29,9 @@ class Writer:
     def __init__(self, connection: AsyncConnection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._send, self._receive = anyio.create_memory_object_stream[_Ticket](_MAX_WAITING)
+        self._waiting: list[_Ticket] = []
+        self._news = asyncio.Event()
+        self._closed = False
         self._turn = anyio.Lock()
         self._broken: JournalError | None = None
 
@@ -53,12 +52,12 @@ class Writer:
         journal does not know of may not happen.
         """
         self._check()
-        ticket = _Ticket(changes)
-        await self._send.send(ticket)
-        await ticket.done.wait()
-        if ticket.error:
-            # One of its own for each who waits: a shared one would gather all their tracebacks.
-            raise JournalError(str(ticket.error)) from ticket.error
+        if self._closed:
+            raise RuntimeError("the journal is closed")
+        ticket = _Ticket(changes, asyncio.get_running_loop().create_future())
+        self._waiting.append(ticket)
+        self._news.set()
+        await ticket.done
 
     def _check(self) -> None:
         if self._broken:
@@ -70,29 +69,40 @@ class Writer:
 
     async def __aexit__(self, *_: object) -> None:
         """Write all that waits, then end."""
-        self._send.close()
+        self._closed = True
+        self._news.set()
         with anyio.CancelScope(shield=True):
             await self._task
 
     async def _serve(self) -> None:
         """Commit what is waiting, all of it at once, until closed."""
-        with self._receive:
-            async for first in self._receive:
-                tickets = [first]
-                while self._receive.statistics().current_buffer_used:
-                    tickets.append(self._receive.receive_nowait())
-                try:
-                    if self._broken is None:
-                        await self._commit(tickets)
-                except Exception as error:  # whatever it is, those who wait must hear of it
-                    self._broken = (
-                        error
-                        if isinstance(error, JournalError)
-                        else JournalError(f"{self._path}: the journal cannot be written: {error!r}")
-                    )
-                for ticket in tickets:
-                    ticket.error = self._broken
-                    ticket.done.set()
+        while self._waiting or not self._closed:
+            await self._news.wait()
+            self._news.clear()
+            tickets, self._waiting = self._waiting, []
+            try:
+                if self._broken is None and tickets:
+                    await self._commit(tickets)
+            except Exception as error:  # whatever it is, those who wait must hear of it
+                self._broken = (
+                    error
+                    if isinstance(error, JournalError)
+                    else JournalError(f"{self._path}: the journal cannot be written: {error!r}")
+                )
+            for ticket in tickets:
+                self._tell(ticket)
+
+    def _tell(self, ticket: _Ticket) -> None:
+        """Let whoever waits know; one that was cancelled waits no more."""
+        if ticket.done.done():
+            return
+        if self._broken is None:
+            ticket.done.set_result(None)
+        else:
+            # One of its own for each who waits: a shared one would gather all their tracebacks.
+            error = JournalError(str(self._broken))
+            error.__cause__ = self._broken
+            ticket.done.set_exception(error)
 
     async def _commit(self, tickets: list[_Ticket]) -> None:
         changes_of: dict[Executable, list[Values]] = {}

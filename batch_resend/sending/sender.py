@@ -9,12 +9,12 @@ in the journal nothing stops it but its own timeout, so that its answer is not l
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
 
 from batch_resend.errors import JournalError
 from batch_resend.journal import Recorder
@@ -97,7 +97,9 @@ class Sender:
     finished: bool = False
 
     def __post_init__(self) -> None:
-        self._in_flight = anyio.CapacityLimiter(self.concurrency)
+        # Fast: none of these gives way to other tasks where there is nothing to wait for.
+        self._turn = anyio.Lock(fast_acquire=True)
+        self._in_flight = anyio.Semaphore(self.concurrency, fast_acquire=True)
         self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
         self._scope = anyio.CancelScope()
 
@@ -114,17 +116,11 @@ class Sender:
 
         Closes `delivered` at the end. How the run ended stands in `state` and `stop_reason`.
         """
-        orders, taken = anyio.create_memory_object_stream[PlannedOrder](self.concurrency)
         with delivered, self._scope:
             try:
                 async with anyio.create_task_group() as tasks:
                     for _ in range(self.concurrency):
-                        tasks.start_soon(self._work, taken.clone(), delivered, tasks)
-                    taken.close()
-                    async with orders:
-                        with suppress(anyio.BrokenResourceError):  # the workers say why
-                            async for planned in pending:
-                                await orders.send(planned)
+                        tasks.start_soon(self._work, pending, delivered, tasks)
             except* JournalError as errors:
                 # What cannot be written down must not be sent: the run ends here.
                 self.stop(RunState.STOPPED, str(errors.exceptions[0]))
@@ -132,18 +128,23 @@ class Sender:
 
     async def _work(
         self,
-        orders: MemoryObjectReceiveStream[PlannedOrder],
+        pending: AsyncIterator[PlannedOrder],
         delivered: MemoryObjectSendStream[Outcome],
         tasks: TaskGroup,
     ) -> None:
-        with orders:
-            async for planned in orders:
-                tries = _Tries(planned, planned.attempts, planned.doubts)
-                step = await self._attempt(tries, delivered)
-                if not step.is_last:
-                    # The worker goes on with the next order: one in trouble keeps nobody from it.
-                    await self._backing_off.acquire()
-                    tasks.start_soon(self._carry_on, tries, step, delivered)
+        while (planned := await self._next(pending)) is not None:
+            tries = _Tries(planned, planned.attempts, planned.doubts)
+            step = await self._attempt(tries, delivered)
+            if not step.is_last:
+                # The worker goes on with the next order: one in trouble keeps nobody from it.
+                await self._backing_off.acquire()
+                tasks.start_soon(self._carry_on, tries, step, delivered)
+                await anyio.lowlevel.checkpoint()  # it comes before the next order
+
+    async def _next(self, pending: AsyncIterator[PlannedOrder]) -> PlannedOrder | None:
+        """Return the next order for a worker, or None: there is no more."""
+        async with self._turn:
+            return await anext(pending, None)
 
     async def _carry_on(
         self, tries: _Tries, first: _Step, delivered: MemoryObjectSendStream[Outcome]
@@ -220,11 +221,9 @@ class Sender:
 
     def _learn(self, passage: Passage, tries: _Tries, verdict: Verdict) -> Advice:
         """Let all others know what an answer says of the CA, before it is even written down."""
-        log.debug(
-            "attempt %s",
-            verdict.ruling.value.replace("_", " "),
-            extra=_particulars(tries, verdict),
-        )
+        if log.isEnabledFor(logging.DEBUG):
+            ruling = verdict.ruling.value.replace("_", " ")
+            log.debug("attempt %s", ruling, extra=_particulars(tries, verdict))
         advice = self.gate.tell(passage, tries.planned.number, verdict, tries.in_trouble_since)
         if tries.in_trouble_since is None and verdict.ruling in TROUBLE:
             tries.in_trouble_since = anyio.current_time()

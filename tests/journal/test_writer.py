@@ -164,7 +164,7 @@ async def test_begins_and_ends_that_wait_together_are_all_carried_out(path: Path
 async def test_all_that_waits_is_written_before_the_journal_closes(path: Path) -> None:
     async with running(path, 50) as (journal, _, recorder, planned):
         begun = [asyncio.create_task(recorder.begin(Attempt(order, 1, NOON))) for order in planned]
-        while not journal._writer._send.statistics().current_buffer_used:
+        while not journal._writer._waiting:
             await anyio.lowlevel.checkpoint()
     await asyncio.gather(*begun)
     assert on_disk(path, "SELECT count(*) FROM attempts") == [(50,)]
