@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from batch_resend.clock import running_time
 from batch_resend.errors import CallError, CallRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
@@ -38,7 +39,7 @@ class Fetcher:
 
     async def fetch(self, path: str) -> Reply:
         """Return what the CA has at a path below the base URL. Raises CallError, JournalError."""
-        began = anyio.current_time()
+        began = running_time()
         paused_before_s = self.gate.paused_s
         replies: list[Reply] = []
 
@@ -53,7 +54,7 @@ class Fetcher:
 
         verdict = await self.policy.carry_on(
             None,
-            lambda: anyio.current_time() - began - (self.gate.paused_s - paused_before_s),
+            lambda: running_time() - began - (self.gate.paused_s - paused_before_s),
             attempt,
         )
         if verdict.ruling is Ruling.ACCEPTED:

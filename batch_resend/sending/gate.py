@@ -20,6 +20,7 @@ from math import inf
 
 import anyio
 
+from batch_resend.clock import running_time
 from batch_resend.durations import format_duration
 from batch_resend.model import FaultKind, Ruling, Verdict
 
@@ -88,7 +89,7 @@ class Gate:
         """How long requests have not flowed because of the CA, in all, until now."""
         if self._paused_since is None:
             return self._paused_before_s
-        return self._paused_before_s + anyio.current_time() - self._paused_since
+        return self._paused_before_s + running_time() - self._paused_since
 
     @asynccontextmanager
     async def passage(self) -> AsyncIterator[Passage]:
@@ -102,14 +103,14 @@ class Gate:
         yield self._pass()
 
     def _pass(self) -> Passage:
-        return Passage(self._epoch, anyio.current_time())
+        return Passage(self._epoch, running_time())
 
     def _flows(self) -> bool:
         return self.flow is Flow.FLOWING
 
     async def _pause_to_end(self) -> None:
         while self.flow is Flow.PAUSED:
-            wait_s = self.paused_until - anyio.current_time()
+            wait_s = self.paused_until - running_time()
             if wait_s <= 0:
                 return
             await anyio.sleep(wait_s)
@@ -153,7 +154,7 @@ class Gate:
         """Whether trouble is the CA's, as far as one can tell."""
         if len(self._in_trouble) >= FEW_ORDERS or self._trouble_since is None:
             return True
-        return anyio.current_time() - self._trouble_since < FREE_FOR_FEW_S
+        return running_time() - self._trouble_since < FREE_FOR_FEW_S
 
     def _note_trouble(self, passage: Passage, order: int) -> None:
         """Count an attempt that failed.
@@ -162,7 +163,7 @@ class Gate:
         requests with it that are in flight.
         """
         if not self._failures:
-            self._first_failed_at = anyio.current_time()
+            self._first_failed_at = running_time()
         elif passage.left_at < self._first_failed_at:
             return
         self._failures += 1
@@ -182,7 +183,7 @@ class Gate:
         self._accepted_any |= verdict.ruling is Ruling.ACCEPTED
         self._failures = 0
         self._in_trouble.clear()
-        self._last_good_at = anyio.current_time()
+        self._last_good_at = running_time()
         if is_current and self.flow is not Flow.FLOWING:
             if self.flow is Flow.PAUSED:
                 log.info("the CA takes requests again: going on")
@@ -199,7 +200,7 @@ class Gate:
             pause_s = min(FIRST_PAUSE_S * 2 ** min(self._pauses, 10), LONGEST_PAUSE_S)
         self.reason = f"{trouble} ({verdict.error_message or verdict.error_code})"
         if self.flow is not Flow.PAUSED:
-            self.flow, self._paused_since = Flow.PAUSED, anyio.current_time()
+            self.flow, self._paused_since = Flow.PAUSED, running_time()
         self._epoch += 1
         self._pauses += 1
         return self._wait(pause_s, advice)
@@ -207,13 +208,13 @@ class Gate:
     def _prolong(self, verdict: Verdict) -> Advice:
         """Take in what an answer to something that left before the pause asks for."""
         asked_s = verdict.retry_after_s or 0.0
-        longer = anyio.current_time() + asked_s > self.paused_until
+        longer = running_time() + asked_s > self.paused_until
         if longer and self.flow is Flow.PAUSED:
             return self._wait(asked_s, Advice.AGAIN)
         return Advice.AGAIN
 
     def _wait(self, pause_s: float, advice: Advice) -> Advice:
-        now = anyio.current_time()
+        now = running_time()
         if self._trouble_since is None:
             self._trouble_since = now
         if now + pause_s > self._trouble_since + self._patience_s:

@@ -28,6 +28,7 @@ from math import inf
 
 import anyio
 
+from batch_resend.clock import running_time
 from batch_resend.sending.share import Share
 from batch_resend.windows import Window
 
@@ -68,7 +69,7 @@ class WindowLimiter:
         A negative age is one that may still arrive, so many seconds from now. `linger_s`: how long
         a request that was given up may still arrive.
         """
-        now = anyio.current_time()
+        now = running_time()
         self.linger_s = linger_s
         self._out = 0  # slots granted whose answer has not come
         self._windows = windows
@@ -87,7 +88,7 @@ class WindowLimiter:
         Without a word of an answer, the request counts as given up at the end of the block.
         """
         async with self._turn:
-            while (wait_s := self._wait_s(anyio.current_time())) > 0:
+            while (wait_s := self._wait_s(running_time())) > 0:
                 # An answer meanwhile may make a slot come free before all that is known of now.
                 self._answered = anyio.Event()
                 with anyio.move_on_after(max(wait_s, _TICK_S)):
@@ -102,23 +103,23 @@ class WindowLimiter:
     @property
     def share(self) -> float:
         """What part of the windows is ours now: 1, unless there was a 429 a while ago."""
-        return self._share.at(anyio.current_time())
+        return self._share.at(running_time())
 
     @property
     def full_for_s(self) -> float:
         """How many seconds no slot comes free; infinite: not before an answer comes."""
-        return self._wait_s(anyio.current_time())
+        return self._wait_s(running_time())
 
     def decrease(self) -> Sequence[Window]:
         """Take a smaller part of the windows, if there are any; return what they come to now."""
         if not self._windows:
             return ()
-        share = self._share.decrease(anyio.current_time())
+        share = self._share.decrease(running_time())
         return [Window(_part(window, share), window.period_s) for window in self._windows]
 
     def _end(self, linger_s: float) -> None:
         self._out -= 1
-        self._give_back(anyio.current_time() + linger_s)
+        self._give_back(running_time() + linger_s)
         self._answered.set()
 
     def _give_back(self, arrived_by: float) -> None:

@@ -16,6 +16,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
+from batch_resend.clock import running_time
 from batch_resend.errors import JournalError
 from batch_resend.journal import Recorder
 from batch_resend.model import (
@@ -226,7 +227,7 @@ class Sender:
             log.debug("attempt %s", ruling, extra=_particulars(tries, verdict))
         advice = self.gate.tell(passage, tries.planned.number, verdict, tries.in_trouble_since)
         if tries.in_trouble_since is None and verdict.ruling in TROUBLE:
-            tries.in_trouble_since = anyio.current_time()
+            tries.in_trouble_since = running_time()
         if advice is Advice.STOP:
             self.stop(RunState.STOPPED, self._why_stop(verdict))
         return advice
@@ -245,11 +246,11 @@ class Sender:
 
     def _next_try_at(self) -> float:
         """Return when a pause is over, by the time of day."""
-        return self.clock() + self.gate.paused_until - anyio.current_time()
+        return self.clock() + self.gate.paused_until - running_time()
 
     def _running_time(self) -> float:
         """Return the loop's time, less the pauses: they cost no order any of its own."""
-        return anyio.current_time() - self.gate.paused_s
+        return running_time() - self.gate.paused_s
 
     def _settled(self, tries: _Tries, verdict: Verdict) -> Outcome | None:
         """Return the outcome that a verdict means by itself; None where the order goes on."""
