@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import TypeVar
 
 import anyio
@@ -15,9 +16,11 @@ from anyio.abc import TaskStatus
 
 from batch_resend.cli.exits import SIGNAL_BASE, Interrupted
 from batch_resend.cli.terminal import say
+from batch_resend.errors import SettingsError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_SIGNAL_S = 0.5
+LOOP_VARIABLE = "BATCH_RESEND_EVENT_LOOP"  # asyncio or uvloop
 
 Act = Callable[[str], str]  # from the signal's name to what a person is told
 Result = TypeVar("Result")
@@ -64,7 +67,7 @@ class Interruption:
 
 
 def run_interruptibly(work: Callable[[Interruption], Awaitable[Result]]) -> Result:
-    """Run a command to its end. Raises Interrupted where a signal has cut it short."""
+    """Run a command to its end. Raises SettingsError; Interrupted, where a signal cuts it short."""
 
     async def main() -> Result:
         interruption = Interruption()
@@ -84,4 +87,17 @@ def run_interruptibly(work: Callable[[Interruption], Awaitable[Result]]) -> Resu
             raise Interrupted(interruption.caught or signal.SIGINT)
         return found[0]
 
-    return anyio.run(main)
+    return anyio.run(main, backend_options={"use_uvloop": _wants_uvloop()})
+
+
+def _wants_uvloop() -> bool:
+    """Whether to run on uvloop: where it is installed, unless told otherwise."""
+    wanted = os.environ.get(LOOP_VARIABLE, "")
+    if wanted not in ("", "asyncio", "uvloop"):
+        raise SettingsError(f"{LOOP_VARIABLE}: {wanted!r} is neither asyncio nor uvloop")
+    installed = find_spec("uvloop") is not None
+    if wanted == "uvloop" and not installed:
+        raise SettingsError(
+            f"{LOOP_VARIABLE}: uvloop is not installed; it comes with batch-resend[uvloop]"
+        )
+    return installed and wanted != "asyncio"

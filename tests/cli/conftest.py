@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from batch_resend.cli.interruption import LOOP_VARIABLE
 
 KEY = "s3cr3t-key-of-a-test-0123456789"
 
@@ -43,6 +44,8 @@ class Desk:
             "BATCH_RESEND_JOURNAL": str(self.folder / "journal.db"),
             "BATCH_RESEND_BASE_URL": self.base_url,
             "DIGICERT_API_KEY": KEY,
+            # As for most users; the tests are also to be run with uvloop here.
+            LOOP_VARIABLE: os.environ.get(LOOP_VARIABLE, "asyncio"),
         }  # fmt: skip
 
     def command(self, *arguments: str) -> list[str]:
