@@ -12,7 +12,7 @@ help:
 	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
 	@echo "make test   run every test"
 	@echo "make coverage  the same, and which lines they run"
-	@echo "make bench  measure what is promised of memory, and the speed beside its peers; takes minutes"
+	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the README's screens and picture of a report, from a real run"
@@ -45,9 +45,8 @@ test: $(READY)
 coverage: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report term
 
-bench: $(READY) $(BENCH)/.ready
-	$(BIN)/python -m tests.bench.memory
-	$(BENCH)/bin/python -m tests.bench.throughput
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m tests.bench
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.readers --seconds 60

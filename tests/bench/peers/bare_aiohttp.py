@@ -1,6 +1,6 @@
 """A bare aiohttp loop, the limit of what this event loop gives: nothing durable, no retries.
 
-python -m tests.bench.peers.bare_aiohttp BASE_URL LIST RESULTS IN_FLIGHT
+python -m tests.bench.peers.bare_aiohttp BASE_URL LIST RESULTS IN_FLIGHT [uvloop]
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
+import anyio
 
 
 async def work(
@@ -41,6 +42,7 @@ if __name__ == "__main__":
     with Path(sys.argv[2]).open(newline="") as listed:
         reader = csv.reader(listed)
         next(reader)
-        told = asyncio.run(main(sys.argv[1], int(sys.argv[4]), reader))
+        options = {"use_uvloop": "uvloop" in sys.argv[5:]}
+        told = anyio.run(main, sys.argv[1], int(sys.argv[4]), reader, backend_options=options)
     with Path(sys.argv[3]).open("w") as file:
         file.writelines(told)

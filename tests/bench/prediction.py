@@ -1,0 +1,108 @@
+"""Further than the machine goes: the real pipeline under the real windows, in virtual time.
+
+Sender, limiter, gate and retries are the program's own; the CA answers after some tenths of a
+second, and the journal writes nothing down. Each run takes the time that it takes to reckon.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+import looptime
+
+from batch_resend.certcentral import judge
+from batch_resend.durations import format_duration
+from batch_resend.journal import Recorder
+from batch_resend.model import Attempt, Order, Outcome, Pause, PlannedOrder, Reply, Verdict
+from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.windows import CA_WINDOWS, dictated_time
+from tests.bench.findings import Finding
+
+SIZES = (10_000, 100_000, 1_000_000)
+ANSWER_S = (0.1, 0.5)
+CONCURRENCY = 32
+
+
+class Forgetful(Recorder):
+    """A journal that writes nothing down."""
+
+    def __init__(self) -> None: ...
+
+    async def begin(self, attempt: Attempt) -> None:
+        """Forget."""
+
+    async def end(
+        self, attempt: Attempt, ended_at: float, verdict: Verdict, outcome: Outcome | None
+    ) -> None:
+        """Forget."""
+
+    async def settle(self, outcomes_to_add: Sequence[Outcome]) -> None:
+        """Forget."""
+
+    async def pause(self, pause: Pause) -> None:
+        """Forget."""
+
+
+async def orders(count: int) -> AsyncIterator[PlannedOrder]:
+    """Yield so many orders."""
+    for number in range(1, count + 1):
+        yield PlannedOrder(number, number, Order(str(number), None, ()), b"")
+
+
+async def send(count: int) -> float:
+    """Send so many; return the seconds from the first request to the last answer."""
+    chance = random.Random(1)
+    loop = asyncio.get_running_loop()
+
+    async def resend(_order: Order) -> Reply:
+        # In steps that virtual time can hold.
+        await asyncio.sleep(round(chance.uniform(*ANSWER_S) * 64) / 64)
+        return Reply(204, b"", loop.time())
+
+    sender = Sender(
+        resend=resend,
+        judge=judge,
+        explain=str,
+        recorder=Forgetful(),
+        limiter=WindowLimiter(CA_WINDOWS, linger_s=30.0),
+        gate=Gate(3600.0),
+        policy=RetryPolicy(6, 3600.0, True),
+        concurrency=CONCURRENCY,
+        progress=Progress(count),
+        clock=loop.time,
+    )
+    deliver, outcomes = anyio.create_memory_object_stream[Outcome](1_000)
+    began, heard = loop.time(), 0
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sender.run, orders(count), deliver)
+        async with outcomes:
+            async for _ in outcomes:
+                heard += 1
+    assert heard == count, sender.stop_reason
+    return loop.time() - began
+
+
+def measure(sizes: Sequence[int] = SIZES) -> list[Finding]:
+    """Return the time each size takes, beside what the windows dictate."""
+    findings = []
+    for count in sizes:
+        loop = looptime.new_event_loop(start=1000)
+        try:
+            took_s = loop.run_until_complete(send(count))
+        finally:
+            loop.close()
+        dictated_s = dictated_time(count, CA_WINDOWS)
+        windows = " and ".join(map(str, CA_WINDOWS))
+        print(
+            f"{count:>10,} orders under {windows}: {format_duration(took_s)}; the windows alone "
+            f"dictate {format_duration(dictated_s)}",
+            flush=True,
+        )
+        later = (took_s / dictated_s - 1) * 100
+        findings += [
+            Finding("prediction", f"{count:,} orders, predicted", took_s / 60, "min"),
+            Finding("prediction", f"{count:,} orders, dictated", dictated_s / 60, "min"),
+            Finding("prediction", f"{count:,} orders, later than dictated", later, "%", 2.0),
+        ]
+    return findings
