@@ -31,7 +31,7 @@ def is_constructed(local_part: str, mail_domain: str, domain: str) -> bool:
     return is_parent(mail_domain, domain) and not _is_public(mail_domain)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _is_public(domain: str) -> bool:
     """Whether names right below `domain` are for anybody to register, as below co.uk."""
     return _list().privatesuffix(domain) is None

@@ -114,7 +114,7 @@ def domain_name(text: str) -> str:
     return _domain_name(trimmed(text))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)  # the rows of an order name one over and over; so does an address
 def _domain_name(text: str) -> str:
     name = text.removesuffix(".").lower()
     wildcard, base = ("*.", name[2:]) if name.startswith("*.") else ("", name)

@@ -6,7 +6,7 @@ second, and the journal writes nothing down. Each run takes the time that it tak
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import anyio
 import looptime
@@ -16,7 +16,7 @@ from batch_resend.durations import format_duration
 from batch_resend.journal import Recorder
 from batch_resend.model import Attempt, Order, Outcome, Pause, PlannedOrder, Reply, Verdict
 from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
-from batch_resend.windows import CA_WINDOWS, dictated_time
+from batch_resend.windows import CA_WINDOWS, Window, dictated_time
 from tests.bench.findings import Finding
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -50,22 +50,29 @@ async def orders(count: int) -> AsyncIterator[PlannedOrder]:
         yield PlannedOrder(number, number, Order(str(number), None, ()), b"")
 
 
-async def send(count: int) -> float:
-    """Send so many; return the seconds from the first request to the last answer."""
+def answering_slowly() -> Callable[[Order], Awaitable[Reply]]:
+    """Return a CA that takes its time."""
     chance = random.Random(1)
-    loop = asyncio.get_running_loop()
 
     async def resend(_order: Order) -> Reply:
         # In steps that virtual time can hold.
         await asyncio.sleep(round(chance.uniform(*ANSWER_S) * 64) / 64)
-        return Reply(204, b"", loop.time())
+        return Reply(204, b"", 0.0)
 
+    return resend
+
+
+async def send(
+    count: int, resend: Callable[[Order], Awaitable[Reply]], windows: Sequence[Window]
+) -> float:
+    """Send so many orders; return the seconds until the last outcome."""
+    loop = asyncio.get_running_loop()
     sender = Sender(
         resend=resend,
         judge=judge,
         explain=str,
         recorder=Forgetful(),
-        limiter=WindowLimiter(CA_WINDOWS, linger_s=30.0),
+        limiter=WindowLimiter(windows, linger_s=30.0),
         gate=Gate(3600.0),
         policy=RetryPolicy(6, 3600.0, True),
         concurrency=CONCURRENCY,
@@ -89,7 +96,7 @@ def measure(sizes: Sequence[int] = SIZES) -> list[Finding]:
     for count in sizes:
         loop = looptime.new_event_loop(start=1000)
         try:
-            took_s = loop.run_until_complete(send(count))
+            took_s = loop.run_until_complete(send(count, answering_slowly(), CA_WINDOWS))
         finally:
             loop.close()
         dictated_s = dictated_time(count, CA_WINDOWS)

@@ -1,0 +1,150 @@
+"""What a row and a request cost, counted: what is slower by design shows here, and no clock does.
+
+The bounds stand a little above what is counted now. One that is passed is to be looked at, and
+raised only with a reason.
+"""
+
+import asyncio
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_resend.intake import ListSource, cells
+from batch_resend.journal.grouping import Grouping, Party, StagedRow
+from batch_resend.model import Attempt, Order, OrderStatus, Outcome, Reply
+from batch_resend.windows import Window
+from tests.bench import prediction
+from tests.bench.processes import write_list
+from tests.journal.test_writer import ACCEPTED, running, statements
+
+
+class Counter:
+    """How often functions of Python were called."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, _frame: object, event: str, _argument: object) -> None:
+        self.calls += event == "call"
+
+
+@contextmanager
+def counted() -> Iterator[Counter]:
+    """Count the calls of Python functions in this thread."""
+    counter = Counter()
+    sys.setprofile(counter)
+    try:
+        yield counter
+    finally:
+        sys.setprofile(None)
+
+
+def more_by(count: Callable[[int], float], few: int, many: int) -> float:
+    """Return what one more costs: what is done once, at the beginning, is not in it."""
+    count(few)
+    return (count(many) - count(few)) / (many - few)
+
+
+def test_a_row_that_is_read_costs_few_calls(tmp_path: Path) -> None:
+    def calls(rows: int) -> float:
+        path = tmp_path / f"{rows}.csv"
+        write_list(path, rows)
+        with counted() as counter:
+            assert sum(1 for _ in ListSource(str(path))) == rows
+        return counter.calls
+
+    a_row = more_by(calls, 100, 600)
+    assert 0 < a_row <= 70
+
+
+def test_an_order_that_is_grouped_costs_few_calls() -> None:
+    def calls(count: int) -> float:
+        grouping = Grouping(1, {None: Party("https://ca.example")}, ["orders.csv"])
+        listed = [
+            [StagedRow(n, 0, n, str(n), None, f'[["o{n}.example","a@o{n}.example",null]]', None, "",
+                       None, None)]
+            for n in range(1, count + 1)
+        ]  # fmt: skip
+        with counted() as counter:
+            changes = [change for order in listed for change in grouping.changes(order)]
+        assert len(changes) == 2 * count
+        return counter.calls
+
+    an_order = more_by(calls, 100, 600)
+    assert 0 < an_order <= 40
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_is_sent_costs_few_calls_and_turns_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pipeline alone: the CA answers at once, and the journal writes nothing down."""
+    loop = asyncio.get_running_loop()
+    handles = 0
+    call_soon = loop.call_soon
+
+    def counting(*arguments: Any, **how: Any) -> asyncio.Handle:
+        nonlocal handles
+        handles += 1
+        return call_soon(*arguments, **how)
+
+    async def answered(_order: Order) -> Reply:
+        await asyncio.sleep(0)
+        return Reply(204, b"", 0.0)
+
+    async def costs(count: int) -> tuple[int, int]:
+        before = handles
+        with counted() as counter:
+            await prediction.send(count, answered, (Window(100_000, 180.0),))
+        return counter.calls, handles - before
+
+    monkeypatch.setattr(loop, "call_soon", counting)
+    await costs(100)
+    few, many = await costs(100), await costs(600)
+    calls, turns = ((b - a) / 500 for a, b in zip(few, many, strict=True))
+    assert 0 < calls <= 245
+    assert 0 < turns <= 3.1
+
+
+@pytest.mark.asyncio
+async def test_a_request_is_three_statements_in_two_commits(tmp_path: Path) -> None:
+    async with running(tmp_path / "journal.db", 1) as (journal, _, recorder, (order,)):
+        with statements(journal) as told:
+            attempt = Attempt(order, 1, 0.0)
+            await recorder.begin(attempt)
+            await recorder.end(attempt, 1.0, ACCEPTED, Outcome(order, OrderStatus.SENT, 204))
+    commands = [statement.split()[0] for statement in told]
+    assert commands == [
+        "BEGIN", "INSERT", "COMMIT", "BEGIN", "UPDATE", "INSERT", "COMMIT",
+    ]  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_requests_that_begin_together_are_one_statement(tmp_path: Path) -> None:
+    async with running(tmp_path / "journal.db", 64) as (journal, _, recorder, planned):
+        with statements(journal) as told:
+            begins = (recorder.begin(Attempt(order, 1, 0.0)) for order in planned)
+            await asyncio.gather(*begins)
+    assert [statement.split()[0] for statement in told] == ["BEGIN", "INSERT", "COMMIT"]
+
+
+def test_reading_four_times_the_rows_takes_no_more_memory(tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        path = tmp_path / f"{rows}.csv"
+        write_list(path, rows)
+        cells._domain_name.cache_clear()  # what an earlier reading has filled would not count
+        tracemalloc.start()
+        try:
+            for _ in ListSource(str(path)):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = peak(5_000), peak(20_000)
+    assert many < 1.1 * few
