@@ -1,12 +1,15 @@
-"""What came of a run, as the journal tells it: of each request, of each row, and in numbers."""
+"""What came of a run, as the journal tells it: of each request, of each row, and in numbers.
+
+What there is one of for every row is a tuple: a dataclass takes several times as long to make.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from batch_resend.model import Call, Entry, ListForm, OrderStatus, RowStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One request of a run with all that came of it, for reports."""
 
     number: int
@@ -25,24 +28,21 @@ class Result:
     last_attempt_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where a row of a request stands."""
 
     input_ordinal: int
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class RequestResult:
+class RequestResult(NamedTuple):
     """One request with all rows that ask for it, in the order of the lists."""
 
     result: Result
     sources: tuple[Source, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RowResult:
+class RowResult(NamedTuple):
     """One input row with what came of it, for reports. No result: it is part of no request."""
 
     input_ordinal: int

@@ -51,7 +51,7 @@ async def never_send_twice(
     except aiohttp.ServerDisconnectedError as error:
         # Its own text is the inside of a half-read answer.
         raise _Broken("the server closed it") from error
-    except aiohttp.ClientOSError as error:
+    except (aiohttp.ClientOSError, aiohttp.ClientConnectionResetError) as error:
         raise _Broken(error.strerror or type(error).__name__) from error
 
 

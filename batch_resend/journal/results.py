@@ -312,39 +312,37 @@ def row_result(record: Record) -> RowResult:
     ordinal, line, status, order_id, locale, entries, call, account, reason, raw = record[:_OF_ROW]
     of_request = record[_OF_ROW:]
     return RowResult(
-        input_ordinal=ordinal,
-        line=line,
-        status=RowStatus(status),
-        order_id=order_id,
-        locale=locale,
-        entries=decode_entries(entries),
-        call=decode_call(call),
-        account=account,
-        reason=reason,
-        raw=raw,
-        result=_result(of_request) if of_request and of_request[0] is not None else None,
+        ordinal,
+        line,
+        RowStatus(status),
+        order_id,
+        locale,
+        decode_entries(entries),
+        decode_call(call),
+        account,
+        reason,
+        raw,
+        _result(of_request) if of_request and of_request[0] is not None else None,
     )
 
 
 def _result(columns: Sequence[Any]) -> Result:
     """Return a request as the columns of RESULTS tell of it: by place, a third of by name."""
-    (
-        number, _, order_id, locale, entries, call, account, status, http_status, error_code,
-        error_message, attempts, _, possible_duplicates, first_at, last_at,
-    ) = columns  # fmt: skip
+    number, _, order_id, locale, entries, call, account, status, *answer = columns
+    http_status, error_code, error_message, attempts, _, duplicates, first_at, last_at = answer
     return Result(
-        number=number,
-        order_id=order_id,
-        locale=locale,
-        entries=decode_entries(entries),
-        call=decode_call(call),
-        account=account,
-        status=OrderStatus(status),
-        http_status=http_status,
-        error_code=error_code,
-        error_message=error_message,
-        attempts=attempts,
-        possible_duplicates=possible_duplicates,
-        first_attempt_at=first_at,
-        last_attempt_at=last_at,
+        number,
+        order_id,
+        locale,
+        decode_entries(entries),
+        decode_call(call),
+        account,
+        OrderStatus(status),
+        http_status,
+        error_code,
+        error_message,
+        attempts,
+        duplicates,
+        first_at,
+        last_at,
     )

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+from pydantic_core import to_json
+
 from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
 from batch_resend.intake import FORMULA_SIGNS, REQUEST_FIELDS, Field
@@ -23,7 +25,6 @@ _ALL_FIELDS = (*REQUEST_FIELDS, Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
 
 _NO_ENTRY = Entry("", "")
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 Rows = AsyncIterator[RowResult]
 
@@ -69,7 +70,7 @@ async def write_results_jsonl(
 ) -> None:
     """Write an object a request."""
     async for found in results:
-        file.write(_to_json(_request_object(found, inputs)) + "\n")
+        file.write(to_json(_request_object(found, inputs)).decode() + "\n")
 
 
 def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[str, object]:
