@@ -1,8 +1,10 @@
 """A run on its way: a lane for each key, with its own windows, pauses and end."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from batch_resend.model import OrderStatus, Outcome, RunState
@@ -54,8 +56,15 @@ class Sending:
         self.lanes = lanes
         self._outcomes = outcomes
 
-    def __aiter__(self) -> AsyncIterator[Outcome]:
-        return self._outcomes.__aiter__()
+    async def __aiter__(self) -> AsyncIterator[Outcome]:
+        """Yield the outcomes as they come."""
+        with suppress(anyio.EndOfStream):
+            while True:
+                try:  # what a commit has brought comes in one turn of the loop
+                    outcome = self._outcomes.receive_nowait()
+                except anyio.WouldBlock:
+                    outcome = await self._outcomes.receive()
+                yield outcome
 
     @property
     def progress(self) -> Progress:

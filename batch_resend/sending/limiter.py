@@ -22,7 +22,7 @@ read off clocks that disagree is said in `journal/schema.py`.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from heapq import heappop, heappush
 from math import inf
 
@@ -87,7 +87,7 @@ class WindowLimiter:
 
         Without a word of an answer, the request counts as given up at the end of the block.
         """
-        async with self._turn:
+        async with self._turn if self._windows else nullcontext():
             while (wait_s := self._wait_s(running_time())) > 0:
                 # An answer meanwhile may make a slot come free before all that is known of now.
                 self._answered = anyio.Event()

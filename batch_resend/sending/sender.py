@@ -9,6 +9,7 @@ in the journal nothing stops it but its own timeout, so that its answer is not l
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -263,10 +264,11 @@ class Sender:
 
     async def _deliver(self, outcome: Outcome, delivered: MemoryObjectSendStream[Outcome]) -> None:
         self.progress.outcomes[outcome.status] += 1
-        try:
-            await delivered.send(outcome)
-        except anyio.BrokenResourceError:
-            return  # nobody listens any more; the journal has it
+        with suppress(anyio.BrokenResourceError):  # nobody listens any more; the journal has it
+            try:
+                delivered.send_nowait(outcome)
+            except anyio.WouldBlock:
+                await delivered.send(outcome)
 
     def _why_stop(self, verdict: Verdict) -> str:
         if verdict.ruling in (Ruling.RATE_LIMITED, Ruling.IN_DOUBT) or (

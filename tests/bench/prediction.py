@@ -14,6 +14,7 @@ import looptime
 from batch_resend.certcentral import judge
 from batch_resend.durations import format_duration
 from batch_resend.journal import Recorder
+from batch_resend.lanes import Sending
 from batch_resend.model import Attempt, Order, Outcome, Pause, PlannedOrder, Reply, Verdict
 from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.windows import CA_WINDOWS, Window, dictated_time
@@ -83,8 +84,8 @@ async def send(
     began, heard = loop.time(), 0
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sender.run, orders(count), deliver)
-        async with outcomes:
-            async for _ in outcomes:
+        with outcomes:
+            async for _ in Sending([], outcomes):
                 heard += 1
     assert heard == count, sender.stop_reason
     return loop.time() - began
