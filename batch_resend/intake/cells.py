@@ -9,7 +9,6 @@ import unicodedata
 from functools import lru_cache
 
 import idna
-from email_validator import EmailNotValidError, validate_email
 
 KNOWN_LOCALES = frozenset(
     ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")
@@ -149,6 +148,9 @@ def email_address(text: str) -> str:
                 f"the e-mail address {shown(address)} has no valid domain after the @"
             ) from None
         return address
+    # Slow to load, and few addresses are as odd as that.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
     try:
         validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
