@@ -9,8 +9,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, cast
 
-from sqlalchemy import Dialect, Executable
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.sql.elements import ClauseElement
 
 Values = Mapping[str, object]
@@ -18,12 +17,10 @@ Values = Mapping[str, object]
 _STATEMENTS_KEPT = 64
 
 
-async def execute_many(
-    connection: AsyncConnection, statement: Executable, many: Sequence[Values]
-) -> None:
+def execute_many(connection: Connection, statement: Executable, many: Sequence[Values]) -> None:
     """Carry out an insert, update or delete once for each of `many`, which name the same values."""
     text, parameters = _made_once(statement, connection.dialect, tuple(many[0]))
-    await connection.exec_driver_sql(text, [parameters(values) for values in many])
+    connection.exec_driver_sql(text, [parameters(values) for values in many])
 
 
 @lru_cache(maxsize=_STATEMENTS_KEPT)

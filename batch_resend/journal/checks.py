@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, desc, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select
 
 from batch_resend.journal.encoding import order_of
 from batch_resend.journal.results import ResultReader
@@ -65,13 +64,13 @@ class ChecksReader(ResultReader):
         return Checked(max(r.at for r in found), {r.status: r.orders for r in found})
 
 
-async def note_checks(
-    connection: AsyncConnection, run: Run, found: Sequence[tuple[int, str]], asked_at: float
+def note_checks(
+    connection: Connection, run: Run, found: Sequence[tuple[int, str]], asked_at: float
 ) -> None:
     """Write down what the CA says now of the requests of a run, in place of what it said before."""
-    await connection.execute(_FORGET, {"of_run": run.number})
+    connection.execute(_FORGET, {"of_run": run.number})
     if found:
-        await connection.execute(
+        connection.execute(
             _ADD,
             [
                 {"run": run.number, "request": number, "asked_at": asked_at, "status": status}

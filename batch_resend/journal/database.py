@@ -5,17 +5,21 @@ corrupt a WAL that two connections write and checkpoint at once). `synchronous=F
 commit survive a power loss.
 """
 
+import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import anyio
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, event, inspect, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -25,6 +29,8 @@ from batch_resend.folders import make_private
 from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES, metadata, schema_version
 
 _WORTH_COMPACTING = 0.25  # of its pages, that are free
+Made = TypeVar("Made")
+
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
 
 
@@ -99,8 +105,31 @@ def _told_by(holder: Path) -> str:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class WritingConnection:
+    """The one connection that writes, in a thread of its own: a transaction is one way there.
+
+    (Through an asynchronous driver it is three ways for each statement.)
+    """
+
+    connection: Connection
+    thread: Executor
+
+    async def transaction(self, work: Callable[[Connection], Made]) -> Made:
+        """Carry out `work` in one transaction; durable on return. No cancellation cuts it off."""
+        made: list[Made] = []
+
+        def whole() -> None:
+            with self.connection.begin():
+                made.append(work(self.connection))
+
+        with anyio.CancelScope(shield=True):
+            await _in_thread(self.thread, whole)
+        return made[0]
+
+
 @asynccontextmanager
-async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
+async def writing_connection(path: Path) -> AsyncIterator[WritingConnection]:
     """Open the one connection that writes; creates the file and its tables. Raises JournalError."""
     _create_private(path)
     for ending in ("-wal", "-shm"):  # as read-only as the journal was when they were made
@@ -109,22 +138,28 @@ async def writing_connection(path: Path) -> AsyncIterator[AsyncConnection]:
     if path.stat().st_size:  # whose it is comes before the first pragma: that would change it
         async with reading_connection(path, to_be_written=True):
             pass
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
-        connect_args={"isolation_level": None},
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), connect_args={"isolation_level": None}
     )
     _begin_with(engine, "BEGIN IMMEDIATE")
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
-    async with _connected(engine, path) as connection:
+    with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
         with journal_errors(path), anyio.CancelScope(shield=True):
-            async with connection.begin():
-                await connection.run_sync(_create_tables)
-        yield connection
+            connection = await _in_thread(thread, engine.connect)
+        try:
+            writing = WritingConnection(connection, thread)
+            with journal_errors(path):
+                await writing.transaction(_create_tables)
+            yield writing
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _in_thread(thread, connection.close)
+                await _in_thread(thread, engine.dispose)
 
 
 @asynccontextmanager
@@ -142,7 +177,7 @@ async def reading_connection(
         ),
         connect_args={"isolation_level": None},
     )
-    _begin_with(engine, "BEGIN")
+    _begin_with(engine.sync_engine, "BEGIN")
     async with _connected(engine, path) as connection:
         with journal_errors(path), anyio.CancelScope(shield=True):
             async with connection.begin():
@@ -195,8 +230,12 @@ def _hint(told: str) -> str:
     return "; name another with --journal"
 
 
-def _begin_with(engine: AsyncEngine, statement: str) -> None:
-    @event.listens_for(engine.sync_engine, "begin")
+async def _in_thread(thread: Executor, work: Callable[[], Made]) -> Made:
+    return await asyncio.get_running_loop().run_in_executor(thread, work)
+
+
+def _begin_with(engine: Engine, statement: str) -> None:
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 

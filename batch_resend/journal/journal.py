@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio.to_thread
 from sqlalchemy import (
+    Connection,
     ScalarSelect,
     bindparam,
     delete,
@@ -24,7 +25,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
@@ -136,16 +136,7 @@ class Journal:
         if not earlier:
             await self._writer.write(_state_change(run, RunState.PLANNED))
             return await self.reader.run(run.id)
-        async with self._writer.transaction() as connection:
-            for table in (inputs, rows):
-                await connection.execute(delete(table).where(table.c.run == earlier.number))
-                await connection.execute(
-                    update(table).where(table.c.run == run.number).values(run=earlier.number)
-                )
-            both = {"of_run": earlier.number, "of_new_run": run.number}
-            await connection.execute(_TAKE_FROM_LISTS, both)
-            await connection.execute(delete(requests).where(requests.c.run == run.number))
-            await connection.execute(delete(runs).where(runs.c.number == run.number))
+        await self._writer.transaction(lambda connection: _go_on(connection, earlier, run))
         return earlier
 
     async def discard(self, run: Run) -> None:
@@ -161,8 +152,10 @@ class Journal:
         reached the CA before is left for a person.
         """
         since = self._clock() - cooldown_s if cooldown_s > 0 else None
-        async with self._writer.transaction() as connection:
-            await settle(connection, run, since, self._our_clock(), hold_doubts=hold_doubts)
+        ours = self._our_clock()
+        await self._writer.transaction(
+            lambda connection: settle(connection, run, since, ours, hold_doubts=hold_doubts)
+        )
 
     async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
         """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
@@ -172,8 +165,8 @@ class Journal:
 
     async def note_checks(self, run: Run, found: Sequence[tuple[int, str]]) -> None:
         """Write down what the CA says now of requests that a run has sent: number and status."""
-        async with self._writer.transaction() as connection:
-            await note_checks(connection, run, found, self._clock())
+        now = self._clock()
+        await self._writer.transaction(lambda connection: note_checks(connection, run, found, now))
 
     async def start(
         self,
@@ -195,19 +188,26 @@ class Journal:
             "new_settings": json.dumps(settings or {}),
         }
         start = self._new_start(run.number, _limits_text(windows))
-        async with self._writer.transaction() as connection:
-            await connection.execute(_START, started)
-            number = (await connection.execute(_ADD_START, start)).scalar_one()
-            paused = (await connection.execute(_COUNT_PAUSES, started)).scalar_one()
-            await _note_budgets(connection, number, budgets or {})
+
+        def begin(connection: Connection) -> tuple[int, int]:
+            connection.execute(_START, started)
+            number = connection.execute(_ADD_START, start).scalar_one()
+            _note_budgets(connection, number, budgets or {})
+            return number, connection.execute(_COUNT_PAUSES, started).scalar_one()
+
+        number, paused = await self._writer.transaction(begin)
         return Recorder(self._writer, run.number, number, count(paused + 1))
 
     async def start_reading(self, base_url: str, budget: str | None = None) -> ReadRecorder:
         """Begin to read of a CA: return what its requests are recorded with."""
-        async with self._writer.transaction() as connection:
-            found = await connection.execute(_ADD_START, self._new_start(0, None))
-            number = found.scalar_one()
-            await _note_budgets(connection, number, {None: budget} if budget else {})
+        start = self._new_start(0, None)
+
+        def begin(connection: Connection) -> int:
+            number: int = connection.execute(_ADD_START, start).scalar_one()
+            _note_budgets(connection, number, {None: budget} if budget else {})
+            return number
+
+        number = await self._writer.transaction(begin)
         return ReadRecorder(self._writer, number, base_url)
 
     def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
@@ -232,16 +232,20 @@ class Journal:
 
     async def _clean_up(self) -> None:
         """Bring what a process that died left behind into a known state."""
-        async with self._writer.transaction() as connection:
-            never_started = await end_cut_off(connection, self._our_clock(), self._clock())
+        ours, now = self._our_clock(), self._clock()
+        never_started = await self._writer.transaction(
+            lambda connection: end_cut_off(connection, ours, now)
+        )
         await self._delete_plans(never_started)
 
     async def _delete_plans(self, numbers: Sequence[int]) -> None:
-        async with self._writer.transaction() as connection:
+        def forget(connection: Connection) -> None:
             for number in numbers:
                 for table in (inputs, rows, requests, outcomes, pauses):
-                    await connection.execute(delete(table).where(table.c.run == number))
-                await connection.execute(delete(runs).where(runs.c.number == number))
+                    connection.execute(delete(table).where(table.c.run == number))
+                connection.execute(delete(runs).where(runs.c.number == number))
+
+        await self._writer.transaction(forget)
 
 
 @asynccontextmanager
@@ -260,8 +264,9 @@ async def prune_journal(path: Path, older_than_s: float, clock: Clock | None = N
     """
     clock = clock or SystemClock()
     with exclusive(path, clock()):
-        async with _opened(path, clock) as journal, journal._writer.transaction() as connection:
-            pruned = await prune(connection, clock() - older_than_s)
+        async with _opened(path, clock) as journal:
+            before = clock() - older_than_s
+            pruned = await journal._writer.transaction(lambda connection: prune(connection, before))
         with suppress(JournalError):  # it is larger than it need be, and as good as before
             await anyio.to_thread.run_sync(compact, path)
     return pruned
@@ -287,14 +292,25 @@ async def read_journal(path: Path) -> AsyncIterator[JournalReader]:
         yield JournalReader(connection, path)
 
 
-async def _note_budgets(
-    connection: AsyncConnection, start: int, found: Mapping[str | None, str]
-) -> None:
+def _go_on(connection: Connection, earlier: Run, run: Run) -> None:
+    """Let an earlier run go on with the rows of this one, which is forgotten."""
+    for table in (inputs, rows):
+        connection.execute(delete(table).where(table.c.run == earlier.number))
+        connection.execute(
+            update(table).where(table.c.run == run.number).values(run=earlier.number)
+        )
+    both = {"of_run": earlier.number, "of_new_run": run.number}
+    connection.execute(_TAKE_FROM_LISTS, both)
+    connection.execute(delete(requests).where(requests.c.run == run.number))
+    connection.execute(delete(runs).where(runs.c.number == run.number))
+
+
+def _note_budgets(connection: Connection, start: int, found: Mapping[str | None, str]) -> None:
     values = [
         {"start": start, "account": name or "", "budget": budget} for name, budget in found.items()
     ]
     if values:
-        await connection.execute(insert(budget_table), values)
+        connection.execute(insert(budget_table), values)
 
 
 def _state_change(

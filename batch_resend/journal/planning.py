@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 from sqlalchemy import (
     Column,
+    Connection,
     Executable,
     Integer,
     MetaData,
@@ -107,8 +108,9 @@ class Staging:
             _row_values(self.run, seq, ordinal, row)
             for seq, row in enumerate(batch, start=self.rows_read + 1)
         ]
-        async with self.writer.transaction() as connection:
-            await execute_many(connection, _STAGE_ROW, values)
+        await self.writer.transaction(
+            lambda connection: execute_many(connection, _STAGE_ROW, values)
+        )
         self.rows_read += len(batch)
 
     async def end_input(
@@ -170,11 +172,13 @@ class Staging:
                 await self._flush(batches)
 
     async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
-        async with self.writer.transaction() as connection:
+        def carry_out(connection: Connection) -> None:
             for statement, values in batches.items():
                 if values:
-                    await execute_many(connection, statement, values)
+                    execute_many(connection, statement, values)
                     values.clear()
+
+        await self.writer.transaction(carry_out)
 
 
 def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Values:

@@ -6,8 +6,7 @@ cooldown and window, nothing else.
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from batch_resend.journal.mails import KEEP_MAILS
 from batch_resend.journal.schema import (
@@ -45,18 +44,18 @@ class Pruned:
     rows: int
 
 
-async def prune(connection: AsyncConnection, before: float) -> Pruned:
+def prune(connection: Connection, before: float) -> Pruned:
     """Forget the runs that ended before a time, keeping how often their orders were mailed."""
-    numbers = (await connection.execute(_ENDED_BEFORE, {"before": before})).scalars().all()
+    numbers = (connection.execute(_ENDED_BEFORE, {"before": before})).scalars().all()
     forgotten = 0
     for number in numbers:
         of_run = {"of_run": number}
-        forgotten += (await connection.execute(_COUNT_ROWS, of_run)).scalar_one()
-        await connection.execute(KEEP_MAILS, of_run)
+        forgotten += (connection.execute(_COUNT_ROWS, of_run)).scalar_one()
+        connection.execute(KEEP_MAILS, of_run)
         for table in (inputs, rows, requests, attempts, outcomes, pauses, checks):
-            await connection.execute(delete(table).where(table.c.run == number))
-        await connection.execute(delete(runs).where(runs.c.number == number))
-    await connection.execute(_OLD_READS, {"before": before})
-    await connection.execute(_IDLE_STARTS, {"before": before})
-    await connection.execute(_BUDGETS_OF_NONE)
+            connection.execute(delete(table).where(table.c.run == number))
+        connection.execute(delete(runs).where(runs.c.number == number))
+    connection.execute(_OLD_READS, {"before": before})
+    connection.execute(_IDLE_STARTS, {"before": before})
+    connection.execute(_BUDGETS_OF_NONE)
     return Pruned(len(numbers), forgotten)

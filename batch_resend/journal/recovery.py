@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, case, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from batch_resend.journal.schema import (
     SHIFT_S,
@@ -63,13 +62,13 @@ _NEVER_STARTED = select(runs.c.number).where(
 )
 
 
-async def end_cut_off(
-    connection: AsyncConnection, our_clock: Mapping[str, object], now: float
+def end_cut_off(
+    connection: Connection, our_clock: Mapping[str, object], now: float
 ) -> Sequence[int]:
     """End what was cut off: runs, pauses, attempts, reads. Return the runs that never started."""
     ours = {**our_clock, "now": now}
-    await connection.execute(_END_CUT_OFF_RUNS)
-    await connection.execute(_END_CUT_OFF_PAUSES)
-    await connection.execute(_END_CUT_OFF_ATTEMPTS, ours)
-    await connection.execute(_END_CUT_OFF_READS, ours)
-    return (await connection.execute(_NEVER_STARTED)).scalars().all()
+    connection.execute(_END_CUT_OFF_RUNS)
+    connection.execute(_END_CUT_OFF_PAUSES)
+    connection.execute(_END_CUT_OFF_ATTEMPTS, ours)
+    connection.execute(_END_CUT_OFF_READS, ours)
+    return (connection.execute(_NEVER_STARTED)).scalars().all()

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import bindparam, delete, exists, func, insert, literal, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal, select, update
 
 from batch_resend.durations import timestamp
 from batch_resend.journal.reading import MAY_HAVE_ARRIVED
@@ -80,8 +79,8 @@ _HOLD_DOUBTS = insert(outcomes).from_select(
 )
 
 
-async def settle(
-    connection: AsyncConnection,
+def settle(
+    connection: Connection,
     run: Run,
     since: float | None,
     our_clock: Mapping[str, object],
@@ -94,24 +93,20 @@ async def settle(
     """
     known = {"of_run": run.number}
     for forget in (_FORGET_SKIPS, _FORGET_DENIALS, _FORGET_DOUBTS):
-        await connection.execute(forget, known)
-    await connection.execute(_SKIP_WHAT_LISTS_SAY, known)
+        connection.execute(forget, known)
+    connection.execute(_SKIP_WHAT_LISTS_SAY, known)
     if since is not None:
         recent = {**known, **our_clock, "since": since}
-        await connection.execute(_NOTE_OTHERS_DOUBTS, recent)
-        await _skip_acknowledged(connection, run, recent)
+        connection.execute(_NOTE_OTHERS_DOUBTS, recent)
+        _skip_acknowledged(connection, run, recent)
     if hold_doubts:
-        await connection.execute(_HOLD_DOUBTS, known)
+        connection.execute(_HOLD_DOUBTS, known)
 
 
-async def _skip_acknowledged(
-    connection: AsyncConnection, run: Run, recent: dict[str, object]
-) -> None:
+def _skip_acknowledged(connection: Connection, run: Run, recent: dict[str, object]) -> None:
     after = 0
-    while batch := (
-        await connection.execute(_ACKNOWLEDGED_ELSEWHERE, {**recent, "after": after})
-    ).all():
-        await connection.execute(
+    while batch := (connection.execute(_ACKNOWLEDGED_ELSEWHERE, {**recent, "after": after})).all():
+        connection.execute(
             SKIP,
             [
                 skipped(run, r.number, f"sent {timestamp(r.sent_at)} by run {r.id}", None)

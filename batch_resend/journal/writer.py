@@ -1,20 +1,20 @@
 """Group commit: what many tasks write at once becomes durable in one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
-from sqlalchemy import Executable
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Executable
 
 from batch_resend.errors import JournalError
 from batch_resend.journal.bulk import Values, execute_many
-from batch_resend.journal.database import journal_errors
+from batch_resend.journal.database import WritingConnection, journal_errors
 
 Change = tuple[Executable, Values]
+Made = TypeVar("Made")
 
 
 @dataclass(eq=False, slots=True)
@@ -26,7 +26,7 @@ class _Ticket:
 class Writer:
     """Carries out changes in the order they were asked for, as many a commit as are waiting."""
 
-    def __init__(self, connection: AsyncConnection, path: Path) -> None:
+    def __init__(self, connection: WritingConnection, path: Path) -> None:
         self._connection = connection
         self._path = path
         self._waiting: list[_Ticket] = []
@@ -35,15 +35,15 @@ class Writer:
         self._turn = anyio.Lock()
         self._broken: JournalError | None = None
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Have the connection alone, for bulk work; durable at the end. Raises JournalError."""
-        # Cut off in the middle by a cancellation, the connection would be of no use any more.
+    async def transaction(self, work: Callable[[Connection], Made]) -> Made:
+        """Have `work` carried out, beside nobody else's; durable on return. Raises JournalError.
+
+        It is done in the connection's thread.
+        """
         async with self._turn:
             self._check()
-            with anyio.CancelScope(shield=True), journal_errors(self._path):
-                async with self._connection.begin():
-                    yield self._connection
+            with journal_errors(self._path):
+                return await self._connection.transaction(work)
 
     async def write(self, *changes: Change) -> None:
         """Carry out `changes` in one transaction; they are durable on return.
@@ -109,6 +109,9 @@ class Writer:
         for ticket in tickets:
             for statement, values in ticket.changes:
                 changes_of.setdefault(statement, []).append(values)
-        async with self.transaction() as connection:
+
+        def carry_out(connection: Connection) -> None:
             for statement, many in changes_of.items():
-                await execute_many(connection, statement, many)
+                execute_many(connection, statement, many)
+
+        await self.transaction(carry_out)

@@ -247,13 +247,14 @@ async def test_more_than_a_batch_of_acknowledged_requests_are_all_skipped(
     async with opened(path, clock) as journal:
         first = await plan(journal, orders(*many))
         await journal.start(first, ())
-        async with journal._writer.transaction() as connection:
-            await connection.exec_driver_sql(
+        await journal._writer.transaction(
+            lambda connection: connection.exec_driver_sql(
                 "INSERT INTO attempts"
                 " (run, request, attempt, start, digest, begun_at, ended_at, ruling)"
                 " SELECT run, number, 1, 1, digest, ?, ?, 'accepted' FROM requests WHERE run = ?",
                 (NOON, NOON, first.number),
             )
+        )
         run = await settled(journal, *many, 9_999)
         assert await pending_ids(journal.reader, run) == ["9999"]
         assert await journal.reader.count_outcomes(run) == {OrderStatus.SKIPPED: len(many)}

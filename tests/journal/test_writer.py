@@ -49,8 +49,7 @@ async def running(
 def statements(journal: Journal) -> Iterator[list[str]]:
     """Collect what the writing connection's database is told, BEGIN and COMMIT included."""
     told: list[str] = []
-    connection = journal._writer._connection.sync_connection
-    assert connection is not None
+    connection = journal._writer._connection.connection
 
     def committed(_: Connection) -> None:
         told.append("COMMIT")
@@ -113,10 +112,12 @@ async def test_rows_planned_are_on_disk_before_they_are_grouped(path: Path, cloc
 
 
 async def test_the_journal_is_kept_so_that_a_commit_survives_a_power_loss(path: Path) -> None:
-    async with running(path, 1) as (journal, *_), journal._writer.transaction() as connection:
-        mode = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one()
-        synchronous = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
-        assert (mode, synchronous) == ("wal", 2)  # 2: FULL
+    def told(connection: Connection) -> list[object]:
+        pragmas = ("journal_mode", "synchronous")
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas]
+
+    async with running(path, 1) as (journal, *_):
+        assert await journal._writer.transaction(told) == ["wal", 2]  # 2: FULL
 
 
 async def test_what_many_tasks_write_at_once_is_few_commits(path: Path) -> None:
@@ -175,14 +176,16 @@ async def test_all_that_waits_is_written_before_the_journal_closes(path: Path) -
 
 async def no_more_room(journal: Journal) -> None:
     """Let the database grow no more."""
-    async with journal._writer.transaction() as connection:
-        await connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    await journal._writer.transaction(
+        lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    )
 
 
 async def no_such_table(journal: Journal) -> None:
     """Take a table away."""
-    async with journal._writer.transaction() as connection:
-        await connection.exec_driver_sql("DROP TABLE attempts")
+    await journal._writer.transaction(
+        lambda connection: connection.exec_driver_sql("DROP TABLE attempts")
+    )
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,9 @@ async def test_a_journal_that_fails_midway_leaves_the_older_file(tmp_path: Path)
         report = Report(tmp_path / "report")
         await write_report(journal.reader, run, report.folder)
         before = report.texts()
-        async with journal._writer.transaction() as connection:
-            await connection.exec_driver_sql("DROP TABLE outcomes")
+        await journal._writer.transaction(
+            lambda connection: connection.exec_driver_sql("DROP TABLE outcomes")
+        )
         with pytest.raises(JournalError):
             await write_report(journal.reader, run, report.folder)
         assert report.texts() == before
