@@ -142,7 +142,7 @@ async def test_ctrl_c_ends_the_watching_and_not_the_run(tmp_path: Path) -> None:
 async def test_watched_without_a_terminal_a_run_is_told_in_log_lines(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(30)
-        sending = await desk.start("send", "orders.csv", "--limit", "20/2s")
+        sending = await desk.start("send", "orders.csv", "--limit", "20/8s")
         await until(lambda: ca.books.requests >= 1)
         watched = await desk.run("watch")
         assert watched.code == 0
