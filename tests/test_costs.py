@@ -133,7 +133,7 @@ async def test_requests_that_begin_together_are_one_statement(tmp_path: Path) ->
     assert [statement.split()[0] for statement in told] == ["BEGIN", "INSERT", "COMMIT"]
 
 
-def test_reading_four_times_the_rows_takes_no_more_memory(tmp_path: Path) -> None:
+def test_reading_twice_the_rows_takes_no_more_memory(tmp_path: Path) -> None:
     def peak(rows: int) -> int:
         path = tmp_path / f"{rows}.csv"
         write_list(path, rows)
@@ -146,5 +146,6 @@ def test_reading_four_times_the_rows_takes_no_more_memory(tmp_path: Path) -> Non
         finally:
             tracemalloc.stop()
 
-    few, many = peak(5_000), peak(20_000)
-    assert many < 1.5 * few, "what is kept of domains has a bound"
+    # What is kept of domains has its full size well before ten thousand of them.
+    few, many = peak(10_000), peak(20_000)
+    assert many < 1.1 * few

@@ -82,7 +82,7 @@ def main() -> NoReturn:
 def _tell_of(error: click.UsageError, context: click.Context) -> None:
     """Tell whoever a command line names, as far as it was understood, that it was wrong."""
     from batch_resend.cli.alarmed import tell_of_wrong_usage  # noqa: PLC0415 - --help needs none
-    from batch_resend.cli.options import alarm_of  # noqa: PLC0415
+    from batch_resend.cli.options import alarm_of  # noqa: PLC0415 - nor this
 
     # What click has not come to yet, or was not given, has a mark of click's own.
     known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}

@@ -28,9 +28,9 @@ from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import make_private
 from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES, metadata, schema_version
 
-_WORTH_COMPACTING = 0.25  # of its pages, that are free
 Made = TypeVar("Made")
 
+_WORTH_COMPACTING = 0.25  # of its pages, that are free
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
 
 

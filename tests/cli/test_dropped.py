@@ -48,14 +48,18 @@ class DroppingCa:
             writer.close()
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_with_hold_nothing_is_mailed_twice_and_every_drop_is_in_doubt(
-    tmp_path: Path,
+    tmp_path: Path, loop: str
 ) -> None:
     ca = DroppingCa()
     async with ca.open():
         desk = Desk(tmp_path, f"http://127.0.0.1:{ca.port}/services/v2")
         numbers = desk.write_list(500)
-        ended = await desk.run("send", "orders.csv", "--limit", "none", "--in-doubt", "hold")
+        ended = await desk.run(
+            "send", "orders.csv", "--limit", "none", "--in-doubt", "hold",
+            BATCH_RESEND_EVENT_LOOP=loop,
+        )  # fmt: skip
 
     assert ended.code == 3
     assert ca.mails == dict.fromkeys(numbers, 1)

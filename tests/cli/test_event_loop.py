@@ -1,13 +1,11 @@
-"""On uvloop, where it is installed: the same program, whose promises hold as well."""
+"""Which event loop a command runs on. That nothing is sent twice on either: test_dropped."""
 
 import sys
-from pathlib import Path
 
 import pytest
 
 from batch_resend.cli.interruption import LOOP_VARIABLE
-from tests.cli.conftest import Desk, ended, results
-from tests.cli.test_dropped import DroppingCa
+from tests.cli.conftest import Desk, ended
 
 pytestmark = pytest.mark.asyncio
 
@@ -37,21 +35,3 @@ async def test_a_loop_that_is_none_is_refused_before_anything_is_read(desk: Desk
     run = await desk.run("send", "no-such-list.csv", BATCH_RESEND_EVENT_LOOP="trio")
     assert run.code == 1
     assert run.err == f"batch-resend: {LOOP_VARIABLE}: 'trio' is neither asyncio nor uvloop\n"
-
-
-async def test_a_connection_that_drops_is_in_doubt_and_not_sent_twice_on_uvloop_too(
-    tmp_path: Path,
-) -> None:
-    ca = DroppingCa()
-    async with ca.open():
-        desk = Desk(tmp_path, f"http://127.0.0.1:{ca.port}/services/v2")
-        numbers = desk.write_list(200)
-        run = await desk.run(
-            "send", "orders.csv", "--limit", "none", "--in-doubt", "hold",
-            BATCH_RESEND_EVENT_LOOP="uvloop",
-        )  # fmt: skip
-    assert run.code == 3
-    assert ca.mails == dict.fromkeys(numbers, 1)
-    doubted = {line["order_id"] for line in results(desk.report()) if line["status"] == "in_doubt"}
-    assert doubted == ca.dropped.keys()
-    assert doubted
