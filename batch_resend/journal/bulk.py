@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
 Values = Mapping[str, object]
@@ -28,12 +29,11 @@ def _made_once(
     statement: Executable, dialect: Dialect, names: tuple[str, ...]
 ) -> tuple[str, Callable[[Values], Any]]:
     """Return a statement's text, and what makes the driver's parameters of named values."""
-    compiled = cast("ClauseElement", statement).compile(dialect=dialect, column_keys=list(names))
+    clause = cast("ClauseElement", statement)
+    compiled = cast("SQLCompiler", clause.compile(dialect=dialect, column_keys=list(names)))
     # What the statement itself says, as a state that it compares with.
     own = {name: value for name, value in compiled.params.items() if name not in names}
-    order = getattr(compiled, "positiontup", None)
-    if order is None:
-        return str(compiled), lambda values: own | dict(values)
+    order = compiled.positiontup or ()
     if not own and len(order) > 1:
         return str(compiled), itemgetter(*order)
     return str(compiled), lambda values: tuple({**own, **values}[name] for name in order)
