@@ -36,4 +36,10 @@ def format_duration(seconds: float) -> str:
 @lru_cache(maxsize=16)  # an order's first attempt is mostly its last one too
 def timestamp(at: float) -> str:
     """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    second, millisecond = divmod(int(at * 1000), 1000)
+    return f"{_to_the_second(second)}.{millisecond:03d}Z"
+
+
+@lru_cache(maxsize=1024)  # of many times that are written, most share their second
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]

@@ -6,18 +6,13 @@ What there is one of for every row is a tuple: a dataclass takes several times a
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from batch_resend.model import Call, Entry, ListForm, OrderStatus, RowStatus
+from batch_resend.model import Call, Entry, ListForm, Order, OrderStatus, RowStatus
 
 
 class Result(NamedTuple):
-    """One request of a run with all that came of it, for reports."""
+    """What came of one request of a run, for reports."""
 
     number: int
-    order_id: str
-    locale: str | None
-    entries: tuple[Entry, ...]
-    call: Call
-    account: str | None
     status: OrderStatus
     http_status: int | None
     error_code: str | None
@@ -36,8 +31,9 @@ class Source(NamedTuple):
 
 
 class RequestResult(NamedTuple):
-    """One request with all rows that ask for it, in the order of the lists."""
+    """One request with what came of it, and all rows that ask for it, in the order of the lists."""
 
+    order: Order
     result: Result
     sources: tuple[Source, ...]
 

@@ -51,8 +51,13 @@ def decode_entries(text: str | None) -> tuple[Entry, ...]:
     return tuple(Entry(*listed) for listed in from_json(text)) if text else ()
 
 
+def decode_order(
+    order_id: str, locale: str | None, entries: str, call: str | None, account: str | None
+) -> Order:
+    """Return the order of a request as the journal stored it, from the columns of its order."""
+    return Order(order_id, locale, decode_entries(entries), decode_call(call), account)
+
+
 def order_of(record: Record) -> Order:
-    """Return the order of a request as the journal stored it."""
-    entries = decode_entries(record.entries)
-    call = decode_call(record.call)
-    return Order(record.order_id, record.locale, entries, call, record.account)
+    """Return the order of a request, from a record that has the columns of its order."""
+    return decode_order(record.order_id, record.locale, record.entries, record.call, record.account)

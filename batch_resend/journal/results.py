@@ -13,7 +13,7 @@ from sqlalchemy import Executable, and_, bindparam, case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.database import journal_errors
-from batch_resend.journal.encoding import decode_call, decode_entries, decode_form
+from batch_resend.journal.encoding import decode_call, decode_entries, decode_form, decode_order
 from batch_resend.journal.schema import (
     Record,
     attempts,
@@ -48,8 +48,8 @@ _TRIES = (
         (_times(Ruling.IN_DOUBT) + _UNANSWERED).label("doubts"),
         _times(Ruling.ACCEPTED).label("acknowledged"),
         _times(Ruling.RATE_LIMITED).label("rate_limited"),
-        func.min(attempts.c.begun_at).label("first_at"),
-        func.max(attempts.c.begun_at).label("last_at"),
+        func.min(attempts.c.begun_at).label("first_attempt_at"),
+        func.max(attempts.c.begun_at).label("last_attempt_at"),
     )
     .where(attempts.c.run == bindparam("of_run"))
     .group_by(attempts.c.request)
@@ -82,8 +82,8 @@ RESULTS = (
         func.coalesce(_TRIES.c.attempts, 0).label("attempts"),
         func.coalesce(_TRIES.c.rate_limited, 0).label("rate_limited"),
         case((_BEYOND_THE_FIRST > 0, _BEYOND_THE_FIRST), else_=0).label("possible_duplicates"),
-        _TRIES.c.first_at,
-        _TRIES.c.last_at,
+        _TRIES.c.first_attempt_at,
+        _TRIES.c.last_attempt_at,
     )
     .select_from(requests)
     .outerjoin(
@@ -115,6 +115,15 @@ _OTHERS = (
     )
     .limit(1)
 )
+_SOURCE_COLUMNS = (rows.c.input, rows.c.line)
+_ORDER_COLUMNS = (
+    RESULTS.c.order_id,
+    RESULTS.c.locale,
+    RESULTS.c.entries,
+    RESULTS.c.call,
+    RESULTS.c.account,
+)
+_RESULT_COLUMNS = tuple(RESULTS.c[name] for name in Result._fields)
 _ROW_COLUMNS = (
     rows.c.input,
     rows.c.line,
@@ -128,8 +137,10 @@ _ROW_COLUMNS = (
     rows.c.raw,
 )
 _OF_ROW = len(_ROW_COLUMNS)
+_OF_SOURCE = len(_SOURCE_COLUMNS)
+_TO_RESULT = _OF_SOURCE + len(_ORDER_COLUMNS)
 _ROW_RESULTS = (
-    select(*_ROW_COLUMNS, RESULTS)
+    select(*_ROW_COLUMNS, *_RESULT_COLUMNS)
     .select_from(rows)
     .outerjoin(RESULTS, RESULTS.c.number == rows.c.request)
     .where(rows.c.run == bindparam("of_run"))
@@ -141,7 +152,7 @@ _STATUS = func.coalesce(RESULTS.c.status, "")
 NOT_SENT = _STATUS.not_in(("", OrderStatus.SENT, OrderStatus.SKIPPED))
 _ROWS_NOT_SENT = _ROWS_IN_LIST_ORDER.where(NOT_SENT)
 _RESULTS_BY_REQUEST = (
-    select(rows.c.input, rows.c.line, RESULTS)
+    select(*_SOURCE_COLUMNS, *_ORDER_COLUMNS, *_RESULT_COLUMNS)
     .select_from(rows)
     .outerjoin(RESULTS, RESULTS.c.number == rows.c.request)
     .where(rows.c.run == bindparam("of_run"), rows.c.request.is_not(None))
@@ -285,14 +296,14 @@ class ResultReader:
         of_one: Sequence[Any] = ()
         sources: list[Source] = []
         async with aclosing(self._stream(statement, tuple, of_run=run.number)) as records:
-            async for ordinal, line, *columns in records:
-                if sources and of_one[0] != columns[0]:
-                    yield RequestResult(_result(of_one), tuple(sources))
+            async for record in records:
+                if of_one and of_one[_TO_RESULT] != record[_TO_RESULT]:  # the request's number
+                    yield _request_result(of_one, sources)
                     sources = []
-                of_one = columns
-                sources.append(Source(ordinal, line))
-        if sources:
-            yield RequestResult(_result(of_one), tuple(sources))
+                of_one = record
+                sources.append(Source(*record[:_OF_SOURCE]))
+        if of_one:
+            yield _request_result(of_one, sources)
 
     async def _stream(
         self, statement: Executable, make: Callable[[Record], Found], **values: object
@@ -322,27 +333,15 @@ def row_result(record: Record) -> RowResult:
         account,
         reason,
         raw,
-        _result(of_request) if of_request and of_request[0] is not None else None,
+        _result(*of_request) if of_request and of_request[0] is not None else None,
     )
 
 
-def _result(columns: Sequence[Any]) -> Result:
-    """Return a request as the columns of RESULTS tell of it: by place, a third of by name."""
-    number, _, order_id, locale, entries, call, account, status, *answer = columns
-    http_status, error_code, error_message, attempts, _, duplicates, first_at, last_at = answer
-    return Result(
-        number,
-        order_id,
-        locale,
-        decode_entries(entries),
-        decode_call(call),
-        account,
-        OrderStatus(status),
-        http_status,
-        error_code,
-        error_message,
-        attempts,
-        duplicates,
-        first_at,
-        last_at,
-    )
+def _request_result(record: Sequence[Any], sources: Sequence[Source]) -> RequestResult:
+    order, result = record[_OF_SOURCE:_TO_RESULT], record[_TO_RESULT:]
+    return RequestResult(decode_order(*order), _result(*result), tuple(sources))
+
+
+def _result(number: int, status: str, *others: Any) -> Result:
+    """Return what came of a request as _RESULT_COLUMNS tell it: by place, a third of by name."""
+    return Result(number, OrderStatus(status), *others)

@@ -7,11 +7,11 @@ from html import escape
 from typing import TypeVar
 
 from batch_resend.journal import JournalReader
-from batch_resend.model import Call, OrderStatus, Run
+from batch_resend.model import Call, Order, OrderStatus, Run
 from batch_resend.report.redaction import NOT_SHOWN, without_quotes
 from batch_resend.report.summary import OrderCounts
 from batch_resend.report.tables import as_text
-from batch_resend.results import InputNote, RequestResult, Result
+from batch_resend.results import InputNote, RequestResult
 
 MOST_ORDERS = 5_000  # listed; the others are counted
 MOST_REJECTED = 1_000
@@ -99,26 +99,26 @@ async def _rejected(
 
 
 def _order_not_sent(found: RequestResult, inputs: Sequence[InputNote]) -> OrderNotSent:
-    result = found.result
+    order, result = found.order, found.result
     answer = " ".join(str(word) for word in (result.http_status, result.error_code) if word)
     return OrderNotSent(
-        order_id=_named(result),
-        locale=result.locale,
+        order_id=_named(order),
+        locale=order.locale,
         status=result.status,
         answer=answer,
         message=result.error_message or "",
-        entries=_cut([str(entry) for entry in result.entries]),
+        entries=_cut([str(entry) for entry in order.entries]),
         sources=_cut(
             [f"{inputs[source.input_ordinal].name}, line {source.line}" for source in found.sources]
         ),
     )
 
 
-def _named(result: Result) -> str:
+def _named(order: Order) -> str:
     """Return the order, with what sets it apart from the usual ones."""
-    by = "" if result.call is Call.DV_RESEND else f" by {result.call}"
-    of = "" if result.account is None else f" of {result.account}"
-    return f"{result.order_id}{by}{of}"
+    by = "" if order.call is Call.DV_RESEND else f" by {order.call}"
+    of = "" if order.account is None else f" of {order.account}"
+    return f"{order.order_id}{by}{of}"
 
 
 def _cut(texts: Sequence[str]) -> tuple[str, ...]:

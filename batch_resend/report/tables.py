@@ -74,11 +74,11 @@ async def write_results_jsonl(
 
 
 def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[str, object]:
-    result = found.result
+    order, result = found.order, found.result
     described: dict[str, object] = {
-        "order_id": result.order_id,
-        "locale": result.locale,
-        "entries": [_entry_object(entry) for entry in result.entries],
+        "order_id": order.order_id,
+        "locale": order.locale,
+        "entries": [_entry_object(entry) for entry in order.entries],
         "status": result.status,
         "http_status": result.http_status,
         "error_code": result.error_code,
@@ -92,10 +92,10 @@ def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[s
             for source in found.sources
         ],
     }
-    if result.call is not Call.DV_RESEND:
-        described["call"] = result.call
-    if result.account is not None:
-        described["account"] = result.account
+    if order.call is not Call.DV_RESEND:
+        described["call"] = order.call
+    if order.account is not None:
+        described["account"] = order.account
     return described
 
 

@@ -112,8 +112,7 @@ async def all_rows(reader: JournalReader, run: Run) -> list[RowResult]:
 
 async def results(reader: JournalReader, run: Run) -> dict[str, Result]:
     """Return what came of each order of a run whose orders have one locale each."""
-    found = [found.result async for found in reader.results(run)]
-    return {result.order_id: result for result in found}
+    return {found.order.order_id: found.result async for found in reader.results(run)}
 
 
 async def statuses(reader: JournalReader, run: Run) -> dict[str, str]:

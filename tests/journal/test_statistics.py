@@ -176,9 +176,9 @@ async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
         await send(journal, clock, run, {"2": "204", "3": "404"}, cooldown_s=3600)
         reader = journal.reader
         assert [row.order_id async for row in reader.rows_not_sent(run)] == ["3", "4"]
-        not_sent = [found.result.order_id async for found in reader.results_not_sent(run)]
+        not_sent = [found.order.order_id async for found in reader.results_not_sent(run)]
         assert not_sent == ["3", "4"]
-        assert [found.result.order_id async for found in reader.results_skipped(run)] == ["1"]
+        assert [found.order.order_id async for found in reader.results_skipped(run)] == ["1"]
 
 
 async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_with_its_run(
