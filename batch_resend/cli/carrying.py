@@ -153,8 +153,7 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
         summary = await make_summary(batch.reader, await batch.reader.run(plan.run.id))
         return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
     with suppress(OSError):
-        left = summary.orders.left
-        reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2) if left else []
+        reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2)
         show_summary(summary, reasons, folder, manner.presentation.flags)
     code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
     return Ending(code, summary, folder)

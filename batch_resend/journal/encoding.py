@@ -1,7 +1,6 @@
 """How what is of many parts stands in one column."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 from pydantic_core import from_json, to_json
 
@@ -45,7 +44,6 @@ def decode_call(text: str | None) -> Call:
     return Call.DV_RESEND if text is None else Call(text)
 
 
-@lru_cache(maxsize=16)  # a row's and its request's, which come together, are often the same
 def decode_entries(text: str | None) -> tuple[Entry, ...]:
     """Return entries as the journal stored them."""
     return tuple(Entry(*listed) for listed in from_json(text)) if text else ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from sqlalchemy import Executable, and_, bindparam, case, exists, func, select
+from sqlalchemy import Executable, and_, bindparam, case, exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.database import journal_errors
@@ -159,6 +159,23 @@ _RESULTS_BY_REQUEST = (
     .order_by(RESULTS.c.position, rows.c.seq)
 )
 _RESULTS_NOT_SENT = _RESULTS_BY_REQUEST.where(NOT_SENT)
+# To find that there are none among the results takes as long as to find them all; to count doesn't.
+_COUNT_DONE = (
+    select(func.count())
+    .select_from(outcomes)
+    .where(
+        outcomes.c.run == bindparam("of_run"),
+        outcomes.c.status.in_((OrderStatus.SENT, OrderStatus.SKIPPED)),
+    )
+)
+ANY_NOT_SENT = select(literal(1)).where(
+    _COUNT_REQUESTS.scalar_subquery() > _COUNT_DONE.scalar_subquery()
+)
+_ANY_SKIPPED = (
+    select(outcomes.c.request)
+    .where(outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SKIPPED)
+    .limit(1)
+)
 _RESULTS_SKIPPED = _RESULTS_BY_REQUEST.where(_STATUS == OrderStatus.SKIPPED)
 REJECTED_ROWS = (
     select(*_ROW_COLUMNS)
@@ -258,7 +275,7 @@ class ResultReader:
 
     def rows_not_sent(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rows of requests neither sent nor skipped, as the lists had them."""
-        return self._stream(_ROWS_NOT_SENT, row_result, of_run=run.number)
+        return self._stream(_ROWS_NOT_SENT, row_result, if_any=ANY_NOT_SENT, of_run=run.number)
 
     def rejected_rows(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rejected rows of a run, as the lists had them."""
@@ -270,11 +287,11 @@ class ResultReader:
 
     def results_not_sent(self, run: Run) -> AsyncGenerator[RequestResult, None]:
         """Yield the requests neither sent nor skipped."""
-        return self._by_request(_RESULTS_NOT_SENT, run)
+        return self._by_request(_RESULTS_NOT_SENT, run, if_any=ANY_NOT_SENT)
 
     def results_skipped(self, run: Run) -> AsyncGenerator[RequestResult, None]:
         """Yield the skipped requests."""
-        return self._by_request(_RESULTS_SKIPPED, run)
+        return self._by_request(_RESULTS_SKIPPED, run, if_any=_ANY_SKIPPED)
 
     async def is_mixed(self, run: Run) -> bool:
         """Return whether any request of a run is another call than dv-resend, or an account's."""
@@ -290,12 +307,13 @@ class ResultReader:
         return found
 
     async def _by_request(
-        self, statement: Executable, run: Run
+        self, statement: Executable, run: Run, if_any: Executable | None = None
     ) -> AsyncGenerator[RequestResult, None]:
         """Yield a request for all its rows, which come together."""
         of_one: Sequence[Any] = ()
         sources: list[Source] = []
-        async with aclosing(self._stream(statement, tuple, of_run=run.number)) as records:
+        found = self._stream(statement, tuple, if_any, of_run=run.number)
+        async with aclosing(found) as records:
             async for record in records:
                 if of_one and of_one[_TO_RESULT] != record[_TO_RESULT]:  # the request's number
                     yield _request_result(of_one, sources)
@@ -306,8 +324,14 @@ class ResultReader:
             yield _request_result(of_one, sources)
 
     async def _stream(
-        self, statement: Executable, make: Callable[[Record], Found], **values: object
+        self,
+        statement: Executable,
+        make: Callable[[Record], Found],
+        if_any: Executable | None = None,
+        **values: object,
     ) -> AsyncGenerator[Found, None]:
+        if if_any is not None and not await self._all(if_any, **values):
+            return
         with journal_errors(self._path):
             async with self.connection.begin():
                 records = await self.connection.stream(

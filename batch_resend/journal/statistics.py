@@ -9,7 +9,7 @@ from math import ceil
 
 from sqlalchemy import Float, Integer, bindparam, case, cast, desc, func, select
 
-from batch_resend.journal.results import NOT_SENT, RESULTS, ResultReader
+from batch_resend.journal.results import ANY_NOT_SENT, NOT_SENT, RESULTS, ResultReader
 from batch_resend.journal.schema import attempts, pauses, runs, starts
 from batch_resend.model import OrderStatus, Run
 
@@ -169,6 +169,8 @@ class StatisticsReader(ResultReader):
 
     async def reasons(self, run: Run, limit: int) -> list[Reason]:
         """Return why orders were not sent, the most frequent first."""
+        if not await self._all(ANY_NOT_SENT, of_run=run.number):
+            return []
         return [
             Reason(
                 OrderStatus(record.status),

@@ -9,7 +9,6 @@ from typing import TypeVar
 from batch_resend.journal import JournalReader
 from batch_resend.model import Call, Order, OrderStatus, Run
 from batch_resend.report.redaction import NOT_SHOWN, without_quotes
-from batch_resend.report.summary import OrderCounts
 from batch_resend.report.tables import as_text
 from batch_resend.results import InputNote, RequestResult
 
@@ -46,10 +45,10 @@ class ListedRow:
 
 
 async def list_orders(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote], counts: OrderCounts
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
 ) -> list[OrderNotSent]:
     """Return the orders that were not sent, to a bound; those rightly skipped come last."""
-    return await _bounded(_orders(reader, run, inputs, counts), MOST_ORDERS)
+    return await _bounded(_orders(reader, run, inputs), MOST_ORDERS)
 
 
 async def list_rejected(
@@ -73,16 +72,12 @@ async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[List
 
 
 async def _orders(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote], counts: OrderCounts
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
 ) -> AsyncGenerator[OrderNotSent, None]:
-    for count, results in (
-        (counts.left, reader.results_not_sent),
-        (counts.skipped, reader.results_skipped),
-    ):
-        if count:  # to look for none takes as long as to find one
-            async with aclosing(results(run)) as found:
-                async for one in found:
-                    yield _order_not_sent(one, inputs)
+    for results in (reader.results_not_sent(run), reader.results_skipped(run)):
+        async with aclosing(results) as found:
+            async for one in found:
+                yield _order_not_sent(one, inputs)
 
 
 async def _rejected(

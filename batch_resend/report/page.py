@@ -91,7 +91,7 @@ async def make_page(
     ]
     if summary.is_rehearsal:
         counts[0] = (OrderStatus.SENT, summary.orders.sent, REHEARSED)
-    reasons = await reader.reasons(run, MOST_REASONS + 1) if summary.orders.left else []
+    reasons = await reader.reasons(run, MOST_REASONS + 1)
     told = ", ".join(f"{in_words(status)} {count:,}" for status, count, _ in counts if count)
     return (
         _environment(presentation.redact)
@@ -113,7 +113,7 @@ async def make_page(
                 for reason in reasons[:MOST_REASONS]
             ],
             more_reasons=len(reasons) > MOST_REASONS,
-            orders=await list_orders(reader, run, inputs, summary.orders),
+            orders=await list_orders(reader, run, inputs),
             not_sent=summary.orders.total - summary.orders.sent,
             rejected=await list_rejected(reader, run, inputs, redact=presentation.redact),
             settings=_settings(run),

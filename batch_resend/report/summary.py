@@ -47,11 +47,6 @@ class OrderCounts(BaseModel):
     not_attempted: int
     skipped: int
 
-    @property
-    def left(self) -> int:
-        """Those neither sent nor rightly skipped."""
-        return self.total - self.sent - self.skipped
-
 
 class RequestCounts(BaseModel):
     """The requests that were made."""
