@@ -33,7 +33,9 @@ def _made_once(
     compiled = cast("SQLCompiler", clause.compile(dialect=dialect, column_keys=list(names)))
     # What the statement itself says, as a state that it compares with.
     own = {name: value for name, value in compiled.params.items() if name not in names}
-    order = compiled.positiontup or ()
+    if compiled.positiontup is None:  # by name
+        return str(compiled), (lambda values: {**own, **values}) if own else dict
+    order = compiled.positiontup
     if not own and len(order) > 1:
         return str(compiled), itemgetter(*order)
     return str(compiled), lambda values: tuple({**own, **values}[name] for name in order)

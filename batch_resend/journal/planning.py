@@ -75,10 +75,10 @@ _SORT_ROWS = insert(_sorted_rows).from_select(
     .where(rows.c.run == bindparam("of_run"), (rows.c.status == RowStatus.ACCEPTED) | _NAMED_BADLY)
     .order_by(
         rows.c.order_id,
-        rows.c.call,
-        rows.c.account,
+        rows.c.call.nulls_first(),
+        rows.c.account.nulls_first(),
         _PLACE_IN_ORDER,
-        rows.c.locale,
+        rows.c.locale.nulls_first(),
         rows.c.seq,
     ),
 )

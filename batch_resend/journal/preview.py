@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, desc, distinct, func, select, true
 
+from batch_resend.journal.dialects import each_entry, mail_domain, total
 from batch_resend.journal.encoding import order_of
 from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
 from batch_resend.journal.schema import outcomes, requests, rows
@@ -69,9 +70,8 @@ _COUNT_WITHOUT_ADDRESSES = (
     .select_from(requests)
     .where(_OF_RUN, requests.c.entries == "", ~HAS_OUTCOME)
 )
-_ENTRY = func.json_each(func.nullif(requests.c.entries, "")).table_valued("value", name="entry")
-_EMAIL = func.json_extract(_ENTRY.c.value, "$[1]")
-_MAIL_DOMAIN = func.lower(func.substr(_EMAIL, func.instr(_EMAIL, "@") + 1))
+_ENTRY = each_entry(requests.c.entries).table_valued("value", name="entry")
+_MAIL_DOMAIN = mail_domain(_ENTRY.c.value)
 _BY_MAIL_DOMAIN = (
     select(_MAIL_DOMAIN.label("domain"), func.count().label("mails"))
     .select_from(requests)
@@ -84,7 +84,7 @@ _RECIPIENTS = select(_BY_MAIL_DOMAIN).order_by(
     desc(_BY_MAIL_DOMAIN.c.mails), _BY_MAIL_DOMAIN.c.domain
 )
 _COUNT_RECIPIENTS = select(
-    func.count(), func.coalesce(func.sum(_BY_MAIL_DOMAIN.c.mails), 0)
+    func.count(), func.coalesce(total(_BY_MAIL_DOMAIN.c.mails), 0)
 ).select_from(_BY_MAIL_DOMAIN)
 
 

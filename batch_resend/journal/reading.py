@@ -80,7 +80,7 @@ _COUNT_BY_ACCOUNT = (
     select(requests.c.account, func.count())
     .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME)
     .group_by(requests.c.account)
-    .order_by(requests.c.account)
+    .order_by(requests.c.account.nulls_first())
 )
 # By its key; a start of which no key is known counts by its CA.
 _OF_BUDGET = func.coalesce(budgets.c.budget == bindparam("of_budget"), False)

@@ -13,6 +13,7 @@ from sqlalchemy import Executable, and_, bindparam, case, exists, func, literal,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.database import journal_errors
+from batch_resend.journal.dialects import total
 from batch_resend.journal.encoding import decode_call, decode_entries, decode_form, decode_order
 from batch_resend.journal.schema import (
     Record,
@@ -195,10 +196,10 @@ _COUNT_OUTCOMES = (
 _COUNT_RESULTS = select(
     RESULTS.c.status,
     func.count().label("orders"),
-    func.sum(RESULTS.c.attempts).label("attempts"),
-    func.sum(case((RESULTS.c.attempts > 1, RESULTS.c.attempts - 1), else_=0)).label("retries"),
-    func.sum(RESULTS.c.rate_limited).label("rate_limited"),
-    func.sum(RESULTS.c.possible_duplicates).label("possible_duplicates"),
+    total(RESULTS.c.attempts).label("attempts"),
+    total(case((RESULTS.c.attempts > 1, RESULTS.c.attempts - 1), else_=0)).label("retries"),
+    total(RESULTS.c.rate_limited).label("rate_limited"),
+    total(RESULTS.c.possible_duplicates).label("possible_duplicates"),
 ).group_by(RESULTS.c.status)
 
 _PAUSED_UNTIL = func.coalesce(pauses.c.ended_at, runs.c.finished_at, pauses.c.began_at)
@@ -252,7 +253,7 @@ class ResultReader:
         by_status = await self._all(_COUNT_RESULTS, of_run=run.number)
         orders = {OrderStatus(record.status): record.orders for record in by_status}
 
-        def total(name: str) -> int:
+        def counted(name: str) -> int:
             return sum(getattr(record, name) for record in by_status)
 
         (paused,) = await self._all(_COUNT_PAUSES, of_run=run.number)
@@ -260,10 +261,10 @@ class ResultReader:
             rows=await self.count_rows(run),
             planned=await self.count_orders(run),
             orders={status: orders.get(status, 0) for status in OrderStatus},
-            attempts=total("attempts"),
-            retries=total("retries"),
-            rate_limited=total("rate_limited"),
-            possible_duplicates=total("possible_duplicates"),
+            attempts=counted("attempts"),
+            retries=counted("retries"),
+            rate_limited=counted("rate_limited"),
+            possible_duplicates=counted("possible_duplicates"),
             pauses=paused.pauses,
             paused_s=paused.paused_s,
             lowest_share=paused.lowest_share,

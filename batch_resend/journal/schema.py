@@ -28,10 +28,11 @@ from sqlalchemy import (
     MetaData,
     Row,
     Table,
-    Text,
     bindparam,
     case,
 )
+
+from batch_resend.journal.dialects import TEXT
 
 SCHEMA_VERSION = 8
 
@@ -49,13 +50,13 @@ runs = Table(
     "runs",
     metadata,
     Column("number", Integer, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("base_url", Text, nullable=False),
-    Column("state", Text, nullable=False),  # RunState
-    Column("stop_reason", Text),
-    Column("limits", Text, nullable=False),  # windows, separated by blanks
+    Column("id", TEXT, nullable=False, unique=True),
+    Column("base_url", TEXT, nullable=False),
+    Column("state", TEXT, nullable=False),  # RunState
+    Column("stop_reason", TEXT),
+    Column("limits", TEXT, nullable=False),  # windows, separated by blanks
     Column("plan_digest", LargeBinary),  # of all requests' digests, in canonical order
-    Column("settings", Text, nullable=False, server_default="{}"),  # of its last start, as JSON
+    Column("settings", TEXT, nullable=False, server_default="{}"),  # of its last start, as JSON
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
@@ -66,9 +67,9 @@ inputs = Table(
     metadata,
     Column("run", Integer, primary_key=True),
     Column("ordinal", Integer, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("sha256", Text),
-    Column("form", Text, nullable=False),  # how it was read: ListForm as a JSON object
+    Column("name", TEXT, nullable=False),
+    Column("sha256", TEXT),
+    Column("form", TEXT, nullable=False),  # how it was read: ListForm as a JSON object
     Column("rows", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -80,18 +81,18 @@ rows = Table(
     Column("seq", BigInteger, primary_key=True),  # over all inputs, from 1
     Column("input", Integer, nullable=False),
     Column("line", BigInteger, nullable=False),
-    Column("status", Text, nullable=False),  # RowStatus
-    Column("order_id", Text),
-    Column("locale", Text),
-    Column("entries", Text),  # a JSON array of [domain, e-mail, e-mail domain]; "" for none
-    Column("skip", Text),  # why its list says there is nothing to resend
-    Column("notes", Text, nullable=False, server_default=""),  # Notes, separated by blanks
-    Column("call", Text),  # Call; NULL: dv-resend
-    Column("account", Text),  # NULL: the command's own
+    Column("status", TEXT, nullable=False),  # RowStatus
+    Column("order_id", TEXT),
+    Column("locale", TEXT),
+    Column("entries", TEXT),  # a JSON array of [domain, e-mail, e-mail domain]; "" for none
+    Column("skip", TEXT),  # why its list says there is nothing to resend
+    Column("notes", TEXT, nullable=False, server_default=""),  # Notes, separated by blanks
+    Column("call", TEXT),  # Call; NULL: dv-resend
+    Column("account", TEXT),  # NULL: the command's own
     Column("request", BigInteger),
-    Column("problem", Text),  # Problem, of a rejected row
-    Column("reason", Text),
-    Column("raw", Text, nullable=False),
+    Column("problem", TEXT),  # Problem, of a rejected row
+    Column("reason", TEXT),
+    Column("raw", TEXT, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -101,15 +102,15 @@ requests = Table(
     Column("run", Integer, primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("position", BigInteger, nullable=False),  # the seq of its first row
-    Column("order_id", Text, nullable=False),
-    Column("locale", Text),
-    Column("entries", Text, nullable=False),  # as in rows: sorted, each once
+    Column("order_id", TEXT, nullable=False),
+    Column("locale", TEXT),
+    Column("entries", TEXT, nullable=False),  # as in rows: sorted, each once
     Column("digest", LargeBinary, nullable=False),
     Column("doubted_before", Boolean, nullable=False, default=False),  # by another run
-    Column("skip", Text),  # why its lists say there is nothing to resend
-    Column("notes", Text, nullable=False, server_default=""),  # Notes, separated by blanks
-    Column("call", Text),  # Call; NULL: dv-resend
-    Column("account", Text),  # NULL: the command's own
+    Column("skip", TEXT),  # why its lists say there is nothing to resend
+    Column("notes", TEXT, nullable=False, server_default=""),  # Notes, separated by blanks
+    Column("call", TEXT),  # Call; NULL: dv-resend
+    Column("account", TEXT),  # NULL: the command's own
     Index("requests_in_list_order", "run", "position"),
     sqlite_with_rowid=False,
 )
@@ -119,18 +120,18 @@ starts = Table(  # a process that began to send a run, or went on with it; or to
     metadata,
     Column("number", Integer, primary_key=True),
     Column("run", Integer, nullable=False),
-    Column("boot", Text, nullable=False),  # names the start of the machine
+    Column("boot", TEXT, nullable=False),  # names the start of the machine
     Column("offset_s", Float, nullable=False),  # its clock, less the steady time of that machine
     Column("began_at", Float, nullable=False),
-    Column("limits", Text),  # as in runs: each start may have others
+    Column("limits", TEXT),  # as in runs: each start may have others
 )
 
 budgets = Table(  # whose windows the requests of an account count in, from a start on
     "budgets",
     metadata,
     Column("start", Integer, primary_key=True),
-    Column("account", Text, primary_key=True),  # "": the command's own
-    Column("budget", Text, nullable=False),  # a digest of CA and key, never the key
+    Column("account", TEXT, primary_key=True),  # "": the command's own
+    Column("budget", TEXT, nullable=False),  # a digest of CA and key, never the key
     sqlite_with_rowid=False,
 )
 
@@ -150,10 +151,10 @@ attempts = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("begun_at", Float, nullable=False),
     Column("ended_at", Float),
-    Column("ruling", Text),  # Ruling; NULL with ended_at: no answer recorded yet
+    Column("ruling", TEXT),  # Ruling; NULL with ended_at: no answer recorded yet
     Column("http_status", Integer),
-    Column("error_code", Text),
-    Column("error_message", Text),
+    Column("error_code", TEXT),
+    Column("error_message", TEXT),
     Index("attempts_of_digest", "digest", "ruling", "ended_at"),
     Index("attempts_by_end", "start", "ended_at"),
     sqlite_with_rowid=False,
@@ -164,7 +165,7 @@ reads = Table(  # requests that read something of the CA: they count in its wind
     metadata,
     Column("start", Integer, primary_key=True),
     Column("number", BigInteger, primary_key=True),  # from 1
-    Column("base_url", Text, nullable=False),
+    Column("base_url", TEXT, nullable=False),
     Column("begun_at", Float, nullable=False),
     Column("ended_at", Float),
     Index("reads_by_end", "start", "ended_at"),
@@ -177,7 +178,7 @@ checks = Table(  # what the CA said later of orders that a run has sent
     Column("run", Integer, primary_key=True),
     Column("request", BigInteger, primary_key=True),
     Column("asked_at", Float, nullable=False),
-    Column("status", Text, nullable=False),  # in the CA's words
+    Column("status", TEXT, nullable=False),  # in the CA's words
     sqlite_with_rowid=False,
 )
 
@@ -185,8 +186,8 @@ pruned_mails = Table(  # what is kept of runs that were pruned: how often orders
     "pruned_mails",
     metadata,
     Column("number", Integer, primary_key=True),
-    Column("base_url", Text, nullable=False),
-    Column("order_id", Text, nullable=False),
+    Column("base_url", TEXT, nullable=False),
+    Column("order_id", TEXT, nullable=False),
     Column("mails", Integer, nullable=False),
     Column("last_at", Float),
 )
@@ -199,9 +200,9 @@ pauses = Table(  # while requests did not flow, because of the CA
     Column("began_at", Float, nullable=False),
     Column("ended_at", Float),  # NULL: until the run ended, or was cut off
     Column("until_at", Float),  # when the next request is to leave
-    Column("reason", Text, nullable=False),
+    Column("reason", TEXT, nullable=False),
     Column("share", Float, nullable=False),  # of the windows, that was ours from then on
-    Column("account", Text),  # NULL: the command's own
+    Column("account", TEXT),  # NULL: the command's own
     sqlite_with_rowid=False,
 )
 
@@ -210,10 +211,10 @@ outcomes = Table(
     metadata,
     Column("run", Integer, primary_key=True),
     Column("request", BigInteger, primary_key=True),
-    Column("status", Text, nullable=False),  # OrderStatus, but for not_attempted
+    Column("status", TEXT, nullable=False),  # OrderStatus, but for not_attempted
     Column("http_status", Integer),
-    Column("error_code", Text),
-    Column("error_message", Text),
+    Column("error_code", TEXT),
+    Column("error_message", TEXT),
     sqlite_with_rowid=False,
 )
 

@@ -53,10 +53,9 @@ _SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
         requests.c.skip,
     ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.skip.is_not(None)),
 )
-_ACKNOWLEDGED_ELSEWHERE = (
-    select(requests.c.number, func.max(attempts.c.ended_at).label("sent_at"), runs.c.id)
+_ACKNOWLEDGED_PAGE = (
+    select(requests.c.number, requests.c.digest, func.max(attempts.c.ended_at).label("sent_at"))
     .join(attempts, attempts.c.digest == requests.c.digest)
-    .join(runs, runs.c.number == attempts.c.run)
     .where(
         _OF_RUN,
         *_BY_ANOTHER_RUN_SINCE,
@@ -64,9 +63,25 @@ _ACKNOWLEDGED_ELSEWHERE = (
         requests.c.number > bindparam("after"),
         ~HAS_OUTCOME,
     )
-    .group_by(requests.c.number)
+    .group_by(requests.c.number, requests.c.digest)
     .order_by(requests.c.number)
     .limit(_BATCH)
+    .subquery("acknowledged")
+)
+_BY_RUN = (
+    select(runs.c.id)
+    .join(attempts, attempts.c.run == runs.c.number)
+    .where(
+        attempts.c.digest == _ACKNOWLEDGED_PAGE.c.digest,
+        attempts.c.ruling == Ruling.ACCEPTED,
+        attempts.c.ended_at == _ACKNOWLEDGED_PAGE.c.sent_at,
+        attempts.c.run != bindparam("of_run"),
+    )
+    .limit(1)
+    .scalar_subquery()
+)
+_ACKNOWLEDGED_ELSEWHERE = select(_ACKNOWLEDGED_PAGE, _BY_RUN.label("id")).order_by(
+    _ACKNOWLEDGED_PAGE.c.number
 )
 _HOLD_DOUBTS = insert(outcomes).from_select(
     ["run", "request", "status", "error_message"],

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from sqlalchemy import Float, Integer, bindparam, case, cast, desc, func, select
+from sqlalchemy import Float, bindparam, case, desc, func, select
 
+from batch_resend.journal.dialects import whole
 from batch_resend.journal.results import ANY_NOT_SENT, NOT_SENT, RESULTS, ResultReader
 from batch_resend.journal.schema import attempts, pauses, runs, starts
 from batch_resend.model import OrderStatus, Run
@@ -31,12 +32,11 @@ _SPELLS = (
         )
     )
     .where(_OF_RUN)
-    .group_by(attempts.c.start)
+    .group_by(attempts.c.start, starts.c.limits, runs.c.limits)
     .order_by("from_at")
 )
-_STEP = cast(
-    (attempts.c.begun_at - bindparam("from_at", type_=Float)) / bindparam("step_s", type_=Float),
-    Integer,
+_STEP = whole(
+    (attempts.c.begun_at - bindparam("from_at", type_=Float)) / bindparam("step_s", type_=Float)
 )
 _COUNT_BY_STEP = (
     select(_STEP.label("step"), func.count().label("made"))
