@@ -21,14 +21,17 @@ from platformdirs import user_state_path
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     SecretStr,
     ValidationError,
     field_validator,
 )
 
 from batch_resend.errors import SettingsError
+from batch_resend.places import Place, parse_place
 from batch_resend.windows import CA_WINDOWS, Window
 
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # so that a daily run may
@@ -195,7 +198,9 @@ class Settings(Account):
     patience_s: Annotated[float, Field(ge=0)] = 3600.0
     in_doubt: InDoubt = InDoubt.RETRY
     cooldown_s: Annotated[float, Field(ge=0)] = DEFAULT_COOLDOWN_S
-    journal: Path = Field(default_factory=default_journal)
+    journal: Annotated[
+        Place, BeforeValidator(parse_place), PlainSerializer(str, when_used="json")
+    ] = Field(default_factory=default_journal)
 
     def told(self) -> dict[str, object]:
         """Return what may be told of these settings: all but the key, as JSON has it."""

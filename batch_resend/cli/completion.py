@@ -2,7 +2,6 @@
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
 import anyio
 import click
@@ -12,6 +11,7 @@ from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.errors import BatchResendError
 from batch_resend.journal import read_journal
+from batch_resend.places import parse_place
 from batch_resend.settings import default_journal
 
 PROGRAM = "batch-resend"
@@ -52,13 +52,13 @@ def complete_run(
     journal = context.params.get("journal") or os.environ.get("BATCH_RESEND_JOURNAL")
 
     async def found() -> list[CompletionItem]:
-        async with read_journal(Path(journal or default_journal())) as reader:
+        async with read_journal(parse_place(journal or default_journal())) as reader:
             return [
                 CompletionItem(run.id, help=run.state.value)
                 for run in await reader.runs()
                 if run.id.startswith(incomplete)
             ]
 
-    with suppress(BatchResendError):
+    with suppress(BatchResendError, ValueError):
         return anyio.run(found)[:_MOST_RUNS]
     return []

@@ -22,8 +22,9 @@ from batch_resend.cli.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.tables import Record, format_option, show_records
 from batch_resend.durations import format_duration, timestamp
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import Event, Reason, held_by, read_journal
+from batch_resend.journal import Event, Reason, read_journal, size_of_journal
 from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.places import Place
 from batch_resend.report import (
     NextFlags,
     Presentation,
@@ -52,15 +53,16 @@ _EVENT_COLUMNS = (
 )
 @format_option
 @journal_option
-def runs(journal: Path, form: str) -> int:
+def runs(journal: Place, form: str) -> int:
     """List all runs, the newest first."""
 
     async def found() -> list[Record]:
-        if not journal.exists():
+        if size_of_journal(journal) is None:
             return []
         async with read_journal(journal) as reader:
+            holder = await reader.holder()
             return [
-                _run_record(await make_summary(reader, run), _state(run, journal))
+                _run_record(await make_summary(reader, run), _state(run, holder))
                 for run in await reader.runs()
             ]
 
@@ -70,7 +72,7 @@ def runs(journal: Path, form: str) -> int:
         return ExitCode.ALL_WELL
     show_records(records, _RUN_COLUMNS, form, _RUN_TABLE)
     if form == "table":
-        click.echo(f"{journal}: {size(journal.stat().st_size)}", err=True)
+        click.echo(f"{journal}: {size(size_of_journal(journal) or 0)}", err=True)
     return ExitCode.ALL_WELL
 
 
@@ -102,11 +104,10 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 }
 
 
-def _state(run: Run, journal: Path) -> str:
+def _state(run: Run, holder: str | None) -> str:
     """Return where a run stands; one under way is told from one that was cut off."""
     if run.state is not RunState.RUNNING:
         return run.state.value
-    holder = held_by(journal)
     return f"running ({holder})" if holder else RunState.INTERRUPTED.value
 
 
@@ -122,13 +123,13 @@ def _state(run: Run, journal: Path) -> str:
 @run_argument(required=True)
 @format_option
 @journal_option
-def show(run_id: str, form: str, journal: Path) -> int:
+def show(run_id: str, form: str, journal: Place) -> int:
     """Show one run: its lists, limits and counts. As JSON it is as summary.json has it."""
 
     async def state_and_summary() -> tuple[str, Summary]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            return _state(run, journal), await make_summary(reader, run)
+            return _state(run, await reader.holder()), await make_summary(reader, run)
 
     state, found = anyio.run(state_and_summary)
     if form == "json":
@@ -172,7 +173,7 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 @click.argument("order_id", metavar="ORDER_ID|DOMAIN")
 @format_option
 @journal_option
-def history(order_id: str, form: str, journal: Path) -> int:
+def history(order_id: str, form: str, journal: Place) -> int:
     """Show every attempt ever made for an order, or for a domain by its name, over all runs.
 
     A run that made none has one line, which says why.
@@ -250,7 +251,7 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @redact_option
 @click.pass_context
 def report(
-    context: click.Context, /, run_id: str, journal: Path, report_dir: Path | None, redact: bool
+    context: click.Context, /, run_id: str, journal: Place, report_dir: Path | None, redact: bool
 ) -> int:
     """Write a run's report again, from the journal alone."""
     folder = report_dir or Path("reports") / run_id

@@ -15,7 +15,7 @@ from batch_resend.cli.completion import complete_file, complete_run
 from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE, read_key
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.profiles import profiles_of, take_profile
-from batch_resend.cli.values import DURATION, MappingType, ShareType
+from batch_resend.cli.values import DURATION, PLACE, MappingType, ShareType
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call
@@ -69,10 +69,10 @@ def run_argument(*, required: bool) -> Callable[[Command], Command]:
 
 journal_option = option(
     "--journal",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PLACE,
     default=default_journal,
     show_default="in your state folder",
-    help="The journal file.",
+    help="The journal: a file, or a PostgreSQL database (postgresql://HOST/NAME).",
 )
 
 report_dir_option = option(

@@ -1,7 +1,5 @@
 """`prune`: what the journal may forget."""
 
-from pathlib import Path
-
 import anyio
 import click
 
@@ -9,7 +7,8 @@ from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import journal_option, option
 from batch_resend.cli.values import DURATION
-from batch_resend.journal import prune_journal
+from batch_resend.journal import prune_journal, size_of_journal
+from batch_resend.places import Place
 
 LEAST_S = 2 * 86_400.0  # any usual cooldown, and then some
 
@@ -28,21 +27,21 @@ LEAST_S = 2 * 86_400.0  # any usual cooldown, and then some
     help="Forget the runs that ended longer ago; at least 2d.",
 )
 @journal_option
-def prune(older_than: float, journal: Path) -> int:
+def prune(older_than: float, journal: Place) -> int:
     """Forget old runs, for the journal not to grow for ever.
 
     How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
     """
     if older_than < LEAST_S:
         raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
-    if not journal.exists():
+    before = size_of_journal(journal)
+    if before is None:
         click.echo(f"{journal}: there is no journal here yet.")
         return ExitCode.ALL_WELL
-    before = journal.stat().st_size
     forgotten = anyio.run(prune_journal, journal, older_than)
     click.echo(
         f"{forgotten.runs:,} runs with {forgotten.rows:,} rows forgotten; {journal} had "
-        f"{size(before)}, has {size(journal.stat().st_size)}"
+        f"{size(before)}, has {size(size_of_journal(journal) or 0)}"
     )
     return ExitCode.ALL_WELL
 

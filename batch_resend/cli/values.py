@@ -4,12 +4,14 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
 from batch_resend.durations import parse_duration
 from batch_resend.intake import Field
+from batch_resend.places import Place, parse_place
 
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
@@ -27,6 +29,22 @@ class DurationType(click.ParamType[float]):
             return parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class PlaceType(click.ParamType[Place]):
+    """Where a journal is."""
+
+    name = "file or url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or the database."""
+        try:
+            place = parse_place(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if isinstance(place, Path) and place.is_dir():
+            self.fail(f"{place} is a directory", param, ctx)
+        return place
 
 
 class MappingType(click.ParamType[tuple[Field, str]]):
@@ -80,3 +98,4 @@ class ShareType(click.ParamType[Share]):
 
 
 DURATION = DurationType()
+PLACE = PlaceType()

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from batch_resend.cli.options import export_options, option, run_argument, setti
 from batch_resend.cli.terminal import show_pairs
 from batch_resend.durations import timestamp
 from batch_resend.journal import Checked, read_journal
+from batch_resend.places import Place
 from batch_resend.report import in_words
 
 
@@ -38,7 +38,7 @@ from batch_resend.report import in_words
     help="For people, or for programs.",
 )
 @export_options
-def verify(run_id: str, journal: Path, **options: Any) -> int:
+def verify(run_id: str, journal: Place, **options: Any) -> int:
     """Ask the CA what has come of the orders that a run has sent.
 
     A request an order, which counts in the windows. What the CA says is kept: `report` writes it

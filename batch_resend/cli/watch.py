@@ -1,7 +1,6 @@
 """`watch`: a run that another process sends, as that process shows it."""
 
 from functools import partial
-from pathlib import Path
 
 import anyio
 import click
@@ -15,8 +14,9 @@ from batch_resend.cli.progress import show_views, time_left_s
 from batch_resend.cli.summary import show_counts
 from batch_resend.clock import SystemClock
 from batch_resend.errors import UnknownRun
-from batch_resend.journal import RATE_OVER_S, JournalReader, Standing, held_by, read_journal
+from batch_resend.journal import RATE_OVER_S, JournalReader, Standing, read_journal
 from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.places import Place
 from batch_resend.report import Summary, make_summary
 from batch_resend.sending import Share
 from batch_resend.windows import Schedule, parse_windows
@@ -35,7 +35,7 @@ _WORK_SHARE = 0.05  # of the time, at most, that looking takes
 )
 @run_argument(required=False)
 @journal_option
-def watch(run_id: str | None, journal: Path) -> int:
+def watch(run_id: str | None, journal: Place) -> int:
     """Watch a run that another process sends, the one under way unless named. Disturbs nothing.
 
     Ctrl-C ends the watching, not the run. Ends with the run, and with its exit code: 0 if every
@@ -58,10 +58,10 @@ def watch(run_id: str | None, journal: Path) -> int:
     return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
 
 
-async def _watch(run_id: str | None, journal: Path) -> Summary:
+async def _watch(run_id: str | None, journal: Place) -> Summary:
     async with read_journal(journal) as reader:
         run = await _run_under_way(reader, run_id, journal)
-        watcher = Watcher(reader, run, journal)
+        watcher = Watcher(reader, run)
         if await watcher.look():
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(partial(show_views, watcher.view, at_once=True))
@@ -71,30 +71,29 @@ async def _watch(run_id: str | None, journal: Path) -> Summary:
         return await make_summary(reader, await reader.run(run.id))
 
 
-async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Path) -> Run:
+async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Place) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
     # Not always the newest: an older one may be gone on with.
     for run in await reader.runs():
-        if _is_under_way(run, journal):
+        if await _is_under_way(run, reader):
             return run
     raise UnknownRun(
         f"{journal}: no run is under way; `batch-resend runs --journal {journal}` lists all"
     )
 
 
-def _is_under_way(run: Run, journal: Path) -> bool:
-    return run.state is RunState.RUNNING and held_by(journal) is not None
+async def _is_under_way(run: Run, reader: JournalReader) -> bool:
+    return run.state is RunState.RUNNING and await reader.holder() is not None
 
 
 class Watcher:
     """Looks at a run now and then, through the journal."""
 
-    def __init__(self, reader: JournalReader, run: Run, journal: Path) -> None:
+    def __init__(self, reader: JournalReader, run: Run) -> None:
         self.rest_s = _LOOK_EVERY_S
         self._reader = reader
         self._run = run
-        self._journal = journal
         self._clock = SystemClock()
         self._windows = parse_windows(run.limits)
         self._schedule = Schedule(self._windows)
@@ -108,7 +107,7 @@ class Watcher:
         self._standing = await self._reader.standing(self._run, self._clock)
         self._looked_at = anyio.current_time()
         self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
-        return _is_under_way(self._run, self._journal)
+        return await _is_under_way(self._run, self._reader)
 
     def view(self) -> View:
         """Return how the run goes, as it was when last looked at."""

@@ -1,10 +1,15 @@
 """The run on disk: planned, attempted, finished."""
 
 from batch_resend.journal.checks import Checked
-from batch_resend.journal.database import held_by
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.history import Event
-from batch_resend.journal.journal import Journal, open_journal, prune_journal, read_journal
+from batch_resend.journal.journal import (
+    Journal,
+    open_journal,
+    prune_journal,
+    read_journal,
+    size_of_journal,
+)
 from batch_resend.journal.mails import Mailed
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.pruning import Pruned
@@ -30,8 +35,8 @@ __all__ = [
     "Spell",
     "Staging",
     "Standing",
-    "held_by",
     "open_journal",
     "prune_journal",
     "read_journal",
+    "size_of_journal",
 ]

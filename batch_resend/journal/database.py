@@ -1,108 +1,67 @@
-"""The journal's file: its lock, its schema, and the two ways to open it.
-
-One connection writes and checkpoints; every other one is read-only (SQLite before 3.51.3 can
-corrupt a WAL that two connections write and checkpoint at once). `synchronous=FULL` makes a
-commit survive a power loss.
-"""
+"""The journal's two connections, and its schema, whichever database it is in."""
 
 import asyncio
-import fcntl
-import os
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import quote
+from typing import Protocol, TypeVar
 
 import anyio
-from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, select
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from batch_resend.durations import timestamp
-from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.folders import make_private
-from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES, metadata, schema_version
+from batch_resend.errors import JournalError
+from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version
+from batch_resend.places import Place
 
 Made = TypeVar("Made")
 
-_WORTH_COMPACTING = 0.25  # of its pages, that are free
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
+
+class Home(Protocol):
+    """Where a journal lives, and how its database is to be treated."""
+
+    @property
+    def place(self) -> Place:
+        """What names it."""
+
+    @property
+    def upgrades(self) -> Mapping[int, Sequence[str]]:
+        """What brings the tables of each older version to the next."""
+
+    def exclusive(self, now: float) -> AbstractContextManager[None]:
+        """Hold the journal for one process. Raises JournalBusy."""
+
+    async def holder(self, connection: AsyncConnection) -> str | None:
+        """Return which living process holds it, if one does."""
+
+    def create(self) -> None:
+        """Make what holds the tables, if there is none. Raises JournalError."""
+
+    def size(self) -> int | None:
+        """Return how many bytes it takes; None: there is none. Raises JournalError."""
+
+    def compact(self) -> None:
+        """Give back the room that is no longer needed. Raises JournalError."""
+
+    def writing_engine(self, now: float) -> Engine:
+        """Return what opens the one connection that writes; it may raise JournalBusy."""
+
+    def reading_engine(self) -> AsyncEngine:
+        """Return what opens connections that read."""
 
 
-@contextmanager
-def exclusive(path: Path, now: float) -> Iterator[None]:
-    """Hold the journal at `path` for one process. Raises JournalBusy.
+def home_of(place: Place) -> Home:
+    """Return where a journal lives. Raises JournalError where the driver is not installed."""
+    if isinstance(place, Path):
+        from batch_resend.journal.sqlite import SqliteHome  # noqa: PLC0415 - one of two is needed
 
-    The lock is the operating system's: it ends with the process that holds it, however it ends.
-    """
-    # A moment's patience, for whoever looks whether it is held does so by holding it.
-    lock = FileLock(f"{path}.lock", timeout=0.2, mode=0o600)
-    holder = Path(f"{path}.holder")
-    try:
-        make_private(path.parent)
-        lock.acquire()
-    except Timeout:
-        raise JournalBusy(
-            f"{path}: another run holds the journal{_told_by(holder)}; wait for it, or give this "
-            "run a journal of its own with --journal (the two then know nothing of each other)"
-        ) from None
-    except OSError as error:
-        raise JournalError(
-            f"{path}: the journal cannot be locked: {error.strerror}; name another with --journal"
-        ) from error
-    try:
-        with journal_errors(path):
-            holder.unlink(missing_ok=True)
-            _create_private(holder)
-            holder.write_text(f"process {os.getpid()}, since {timestamp(now)}\n")
-        yield
-    finally:
-        with suppress(OSError):
-            holder.unlink()
-        lock.release()
+        return SqliteHome(place)
+    from batch_resend.journal.postgres import PostgresHome  # noqa: PLC0415 - one of two is needed
 
-
-def compact(path: Path) -> bool:
-    """Give the room that a journal no longer needs back to the disk, where that pays.
-
-    Only while nobody else has it open, and with room for a copy of it. Raises JournalError.
-    """
-    with journal_errors(path), closing(sqlite3.connect(path)) as database:
-        (pages,) = database.execute("PRAGMA page_count").fetchone()
-        (free,) = database.execute("PRAGMA freelist_count").fetchone()
-        if free < pages * _WORTH_COMPACTING:
-            return False
-        database.execute("VACUUM")
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return True
-
-
-def held_by(path: Path) -> str | None:
-    """Return which living process holds the journal, if one does.
-
-    The lock tells, not the number: that may be another process by now, or one of a container's.
-    """
-    try:
-        told = Path(f"{path}.holder").read_text().strip()
-        with Path(f"{path}.lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return told
-    except (OSError, UnicodeError):
-        pass
-    return None
-
-
-def _told_by(holder: Path) -> str:
-    try:
-        return f" ({holder.read_text().strip()})"
-    except OSError:
-        return ""
+    return PostgresHome(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,32 +88,21 @@ class WritingConnection:
 
 
 @asynccontextmanager
-async def writing_connection(path: Path) -> AsyncIterator[WritingConnection]:
-    """Open the one connection that writes; creates the file and its tables. Raises JournalError."""
-    _create_private(path)
-    for ending in ("-wal", "-shm"):  # as read-only as the journal was when they were made
-        with suppress(OSError):
-            Path(f"{path}{ending}").chmod(0o600)
-    if path.stat().st_size:  # whose it is comes before the first pragma: that would change it
-        async with reading_connection(path, to_be_written=True):
-            pass
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), connect_args={"isolation_level": None}
-    )
-    _begin_with(engine, "BEGIN IMMEDIATE")
-
-    @event.listens_for(engine, "connect")
-    def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-
+async def writing_connection(home: Home, now: float) -> AsyncIterator[WritingConnection]:
+    """Open the one connection that writes; creates the tables. Raises JournalError, JournalBusy."""
     with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
-        with journal_errors(path), anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
+            await _in_thread(thread, home.create)
+        # Whose it is comes before anything that might change it.
+        async with reading_connection(home, to_be_written=True):
+            pass
+        engine = home.writing_engine(now)
+        with journal_errors(home.place), anyio.CancelScope(shield=True):
             connection = await _in_thread(thread, engine.connect)
         try:
             writing = WritingConnection(connection, thread)
-            with journal_errors(path):
-                await writing.transaction(_create_tables)
+            with journal_errors(home.place):
+                await writing.transaction(lambda connection: _create_tables(connection, home))
             yield writing
         finally:
             with anyio.CancelScope(shield=True):
@@ -164,39 +112,31 @@ async def writing_connection(path: Path) -> AsyncIterator[WritingConnection]:
 
 @asynccontextmanager
 async def reading_connection(
-    path: Path, *, to_be_written: bool = False
+    home: Home, *, to_be_written: bool = False
 ) -> AsyncIterator[AsyncConnection]:
-    """Open a connection that cannot write. Raises JournalError."""
-    if not path.is_file():
-        raise _no_journal(path)
-    engine = create_async_engine(
-        URL.create(
-            "sqlite+aiosqlite",
-            database=f"file:{quote(str(path.absolute()))}",
-            query={"mode": "ro", "uri": "true"},
-        ),
-        connect_args={"isolation_level": None},
-    )
-    _begin_with(engine.sync_engine, "BEGIN")
-    async with _connected(engine, path) as connection:
-        with journal_errors(path), anyio.CancelScope(shield=True):
+    """Open a connection that reads. Raises JournalError."""
+    place = home.place
+    if isinstance(place, Path) and not place.is_file():
+        raise _no_journal(place)
+    async with _connected(home.reading_engine(), place) as connection:
+        with journal_errors(place), anyio.CancelScope(shield=True):
             async with connection.begin():
-                version = await connection.run_sync(_version, path)
+                version = await connection.run_sync(_version, place)
         if version is None and not to_be_written:
-            raise _no_journal(path)
+            raise _no_journal(place)
         if version is not None and version < SCHEMA_VERSION and not to_be_written:
             raise JournalError(
-                f"{path}: was written by an older batch-resend (schema {version}, this one reads "
+                f"{place}: was written by an older batch-resend (schema {version}, this one reads "
                 f"{SCHEMA_VERSION}); the next `send` or `resume` brings it up to date"
             )
         yield connection
 
 
 @asynccontextmanager
-async def _connected(engine: AsyncEngine, path: Path) -> AsyncIterator[AsyncConnection]:
+async def _connected(engine: AsyncEngine, place: Place) -> AsyncIterator[AsyncConnection]:
     try:
         # Cut off while it opens, aiosqlite's thread would leave a close waiting for ever.
-        with journal_errors(path), anyio.CancelScope(shield=True):
+        with journal_errors(place), anyio.CancelScope(shield=True):
             connection = await engine.connect()
         try:
             yield connection
@@ -209,48 +149,15 @@ async def _connected(engine: AsyncEngine, path: Path) -> AsyncIterator[AsyncConn
             await engine.dispose()
 
 
-@contextmanager
-def journal_errors(path: Path) -> Iterator[None]:
-    """Turn what the database says into a JournalError that names the file."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
-        told = str(error.orig if isinstance(error, DatabaseError) else error)
-        if isinstance(error, OSError):
-            told = error.strerror or told
-        raise JournalError(f"{path}: the journal cannot be used: {told}{_hint(told)}") from error
-
-
-def _hint(told: str) -> str:
-    """Return what a person can do about an error of the database."""
-    if any(sign in told for sign in ("disk I/O", "disk is full", "No space left")):
-        return "; is the disk full?"
-    if "malformed" in told:
-        return "; put back a copy of it, or name another with --journal: that knows of no run"
-    return "; name another with --journal"
-
-
 async def _in_thread(thread: Executor, work: Callable[[], Made]) -> Made:
     return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 
-def _begin_with(engine: Engine, statement: str) -> None:
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
+def _no_journal(place: Place) -> JournalError:
+    return JournalError(f"{place}: there is no journal here yet; `send` makes one")
 
 
-def _create_private(path: Path) -> None:
-    """Create the file readable by its owner alone: it names domains and addresses."""
-    with journal_errors(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def _no_journal(path: Path) -> JournalError:
-    return JournalError(f"{path}: there is no journal here yet; `send` makes one")
-
-
-def _create_tables(connection: Connection) -> None:
+def _create_tables(connection: Connection, home: Home) -> None:
     """Create the tables, or bring those of an older version up to date."""
     if not inspect(connection).has_table(schema_version.name):
         metadata.create_all(connection)
@@ -258,23 +165,23 @@ def _create_tables(connection: Connection) -> None:
         return
     found = connection.execute(select(schema_version.c.version)).scalar_one()
     for version in range(found, SCHEMA_VERSION):
-        for statement in UPGRADES[version]:
+        for statement in home.upgrades[version]:
             connection.exec_driver_sql(statement)
     if found < SCHEMA_VERSION:
         connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
 
 
-def _version(connection: Connection, path: Path) -> int | None:
+def _version(connection: Connection, place: Place) -> int | None:
     """Return the schema's version; None in a database without tables. Raises JournalError."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
     if schema_version.name not in tables:
-        raise JournalError(f"{path}: is not a journal of batch-resend; name another file")
+        raise JournalError(f"{place}: is not a journal of batch-resend; name another")
     version = connection.execute(select(schema_version.c.version)).scalar_one()
     if version > SCHEMA_VERSION:
         raise JournalError(
-            f"{path}: was written by a newer batch-resend (schema {version}, this one knows "
+            f"{place}: was written by a newer batch-resend (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); use that one, or another --journal"
         )
     return int(version)

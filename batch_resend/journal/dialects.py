@@ -16,7 +16,7 @@ def total(summed: ColumnElement[Any]) -> ColumnElement[int]:
     return cast(func.sum(summed), BigInteger)
 
 
-class whole(GenericFunction[int]):  # noqa: N801 - a function of the database, named as those are
+class whole(GenericFunction[int]):
     """A number without what stands behind its point."""
 
     type = Integer()
@@ -33,7 +33,7 @@ def _whole_in_postgresql(element: whole, compiler: SQLCompiler, **options: Any) 
     return f"CAST(trunc({compiler.process(element.clauses, **options)}) AS BIGINT)"
 
 
-class each_entry(GenericFunction[Any]):  # noqa: N801 - see above
+class each_entry(GenericFunction[Any]):
     """The entries of a request, a row each, as they stand in its column: a JSON array."""
 
     inherit_cache = True
@@ -50,7 +50,7 @@ def _entries_in_postgresql(element: each_entry, compiler: SQLCompiler, **options
     return f"json_array_elements(CAST({array} AS json))"
 
 
-class mail_domain(GenericFunction[str]):  # noqa: N801 - see above
+class mail_domain(GenericFunction[str]):
     """Where the address of an entry is, in small letters."""
 
     type = Text()
@@ -66,4 +66,4 @@ def _domain_in_sqlite(element: mail_domain, compiler: SQLCompiler, **options: An
 @compiles(mail_domain, "postgresql")
 def _domain_in_postgresql(element: mail_domain, compiler: SQLCompiler, **options: Any) -> str:
     address = f"(({compiler.process(element.clauses, **options)}) ->> 1)"
-    return f'lower(substr({address}, strpos({address}, \'@\') + 1)) COLLATE "C"'
+    return f"lower(substr({address}, strpos({address}, '@') + 1)) COLLATE \"C\""

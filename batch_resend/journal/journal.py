@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -29,7 +28,7 @@ from sqlalchemy import (
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
 from batch_resend.journal.checks import note_checks
-from batch_resend.journal.database import compact, exclusive, reading_connection, writing_connection
+from batch_resend.journal.database import Home, home_of, reading_connection, writing_connection
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
@@ -52,6 +51,7 @@ from batch_resend.journal.schema import (
 from batch_resend.journal.settling import SKIP, settle, skipped
 from batch_resend.journal.writer import Change, Writer
 from batch_resend.model import Run, RunState
+from batch_resend.places import Place
 from batch_resend.windows import Window
 
 _OF_RUN = requests.c.run == bindparam("of_run")
@@ -249,47 +249,53 @@ class Journal:
 
 
 @asynccontextmanager
-async def open_journal(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
+async def open_journal(place: Place, clock: Clock | None = None) -> AsyncIterator[Journal]:
     """Open the journal for writing; one process at a time. Raises JournalError, JournalBusy."""
-    clock = clock or SystemClock()
-    with exclusive(path, clock()):
-        async with _opened(path, clock) as journal:
+    clock, home = clock or SystemClock(), home_of(place)
+    with home.exclusive(clock()):
+        async with _opened(home, clock) as journal:
             yield journal
 
 
-async def prune_journal(path: Path, older_than_s: float, clock: Clock | None = None) -> Pruned:
-    """Forget the runs that ended so long ago, and make the file smaller where that pays.
+async def prune_journal(place: Place, older_than_s: float, clock: Clock | None = None) -> Pruned:
+    """Forget the runs that ended so long ago, and make a file smaller where that pays.
 
     How often orders were mailed is kept. Raises JournalError, JournalBusy.
     """
-    clock = clock or SystemClock()
-    with exclusive(path, clock()):
-        async with _opened(path, clock) as journal:
+    clock, home = clock or SystemClock(), home_of(place)
+    with home.exclusive(clock()):
+        async with _opened(home, clock) as journal:
             before = clock() - older_than_s
             pruned = await journal._writer.transaction(lambda connection: prune(connection, before))
         with suppress(JournalError):  # it is larger than it need be, and as good as before
-            await anyio.to_thread.run_sync(compact, path)
+            await anyio.to_thread.run_sync(home.compact)
     return pruned
 
 
 @asynccontextmanager
-async def _opened(path: Path, clock: Clock) -> AsyncIterator[Journal]:
-    """Open the journal, which this process holds already."""
+async def _opened(home: Home, clock: Clock) -> AsyncIterator[Journal]:
+    """Open the journal, which this process holds."""
     async with (
-        writing_connection(path) as connection,
-        reading_connection(path) as reading,
-        Writer(connection, path) as writer,
+        writing_connection(home, clock()) as connection,
+        reading_connection(home) as reading,
+        Writer(connection, home.place) as writer,
     ):
-        journal = Journal(writer, JournalReader(reading, path), clock)
+        journal = Journal(writer, JournalReader(reading, home), clock)
         await journal._clean_up()
         yield journal
 
 
 @asynccontextmanager
-async def read_journal(path: Path) -> AsyncIterator[JournalReader]:
+async def read_journal(place: Place) -> AsyncIterator[JournalReader]:
     """Open the journal for reading, beside whoever writes it. Raises JournalError."""
-    async with reading_connection(path) as connection:
-        yield JournalReader(connection, path)
+    home = home_of(place)
+    async with reading_connection(home) as connection:
+        yield JournalReader(connection, home)
+
+
+def size_of_journal(place: Place) -> int | None:
+    """Return how many bytes a journal takes; None: there is none. Raises JournalError."""
+    return home_of(place).size()
 
 
 def _go_on(connection: Connection, earlier: Run, run: Run) -> None:

@@ -3,11 +3,13 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 
+import anyio
 from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, select, union_all
 
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.checks import ChecksReader
+from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.encoding import order_of
 from batch_resend.journal.history import HistoryReader
 from batch_resend.journal.mails import MailsReader
@@ -128,13 +130,21 @@ class JournalReader(
 ):
     """Reads a journal through a connection that cannot write. One task at a time."""
 
+    async def holder(self) -> str | None:
+        """Return which living process holds the journal, if one does: it may be sending a run."""
+        held_by = None
+        with journal_errors(self._place), anyio.CancelScope(shield=True):
+            async with self._turn, self.connection.begin():
+                held_by = await self._home.holder(self.connection)
+        return held_by
+
     async def run(self, run_id: str) -> Run:
         """Return the run of that name. Raises UnknownRun."""
         found = await self._all(_RUN, of_id=run_id)
         if not found:
             raise UnknownRun(
-                f"{self._path}: no run {run_id!r}; `batch-resend runs --journal "
-                f"{self._path}` lists them"
+                f"{self._place}: no run {run_id!r}; `batch-resend runs --journal "
+                f"{self._place}` lists them"
             )
         return _run(found[0])
 

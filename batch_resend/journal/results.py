@@ -5,14 +5,14 @@ Everything is streamed or counted by the database; nothing here holds a run in m
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
 from sqlalchemy import Executable, and_, bindparam, case, exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from batch_resend.journal.database import journal_errors
+from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.database import Home
 from batch_resend.journal.dialects import total
 from batch_resend.journal.encoding import decode_call, decode_entries, decode_form, decode_order
 from batch_resend.journal.schema import (
@@ -217,9 +217,10 @@ _COUNT_PAUSES = (
 class ResultReader:
     """Reads results through a connection that cannot write."""
 
-    def __init__(self, connection: AsyncConnection, path: Path) -> None:
+    def __init__(self, connection: AsyncConnection, home: Home) -> None:
         self.connection = connection
-        self._path = path
+        self._home = home
+        self._place = home.place
         self._turn = anyio.Lock()
 
     async def inputs(self, run: Run) -> list[InputNote]:
@@ -302,7 +303,7 @@ class ResultReader:
         found: list[Record] = []
         # One at a time, whoever asks: a connection has no two transactions. A query cut off by a
         # cancellation would leave it unusable for the report.
-        with journal_errors(self._path), anyio.CancelScope(shield=True):
+        with journal_errors(self._place), anyio.CancelScope(shield=True):
             async with self._turn, self.connection.begin():
                 found.extend((await self.connection.execute(statement, values)).all())
         return found
@@ -333,7 +334,7 @@ class ResultReader:
     ) -> AsyncGenerator[Found, None]:
         if if_any is not None and not await self._all(if_any, **values):
             return
-        with journal_errors(self._path):
+        with journal_errors(self._place):
             async with self.connection.begin():
                 records = await self.connection.stream(
                     statement, values, execution_options=_STREAMED

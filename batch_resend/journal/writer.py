@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import anyio
@@ -11,7 +10,9 @@ from sqlalchemy import Connection, Executable
 
 from batch_resend.errors import JournalError
 from batch_resend.journal.bulk import Values, execute_many
-from batch_resend.journal.database import WritingConnection, journal_errors
+from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.database import WritingConnection
+from batch_resend.places import Place
 
 Change = tuple[Executable, Values]
 Made = TypeVar("Made")
@@ -26,9 +27,9 @@ class _Ticket:
 class Writer:
     """Carries out changes in the order they were asked for, as many a commit as are waiting."""
 
-    def __init__(self, connection: WritingConnection, path: Path) -> None:
+    def __init__(self, connection: WritingConnection, place: Place) -> None:
         self._connection = connection
-        self._path = path
+        self._place = place
         self._waiting: list[_Ticket] = []
         self._news = asyncio.Event()
         self._closed = False
@@ -42,7 +43,7 @@ class Writer:
         """
         async with self._turn:
             self._check()
-            with journal_errors(self._path):
+            with journal_errors(self._place):
                 return await self._connection.transaction(work)
 
     async def write(self, *changes: Change) -> None:
@@ -87,7 +88,7 @@ class Writer:
                 self._broken = (
                     error
                     if isinstance(error, JournalError)
-                    else JournalError(f"{self._path}: the journal cannot be written: {error!r}")
+                    else JournalError(f"{self._place}: the journal cannot be written: {error!r}")
                 )
             for ticket in tickets:
                 self._tell(ticket)

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,10 @@ from batch_resend.model import (
     Run,
     Verdict,
 )
+from batch_resend.places import Database, Place
 from batch_resend.results import Result, RowResult
 from batch_resend.windows import Window
+from tests.postgres import forget, postgres_server
 
 BASE_URL = "https://ca.example/services/v2"
 NOON = 1_800_000_000.0
@@ -192,9 +194,26 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    """Run a PostgreSQL server; return its database."""
+    with postgres_server() as database:
+        yield database
+
+
+@pytest.fixture(params=["file", "database"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return where the journal is: a file, and then a PostgreSQL database."""
+    if request.param == "file":
+        return tmp_path / "journal.db"
+    database: Database = request.getfixturevalue("database")
+    forget(database)
+    return database
+
+
 @asynccontextmanager
-async def opened(path: Path, clock: Clock) -> AsyncIterator[Journal]:
+async def opened(place: Place, clock: Clock) -> AsyncIterator[Journal]:
     """Open a journal; the clock goes on a second, so that no two runs begin at once."""
-    async with open_journal(path, clock) as journal:
+    async with open_journal(place, clock) as journal:
         yield journal
     clock.now += 1.0

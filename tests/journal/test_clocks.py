@@ -1,7 +1,6 @@
 """Windows and cooldown across processes whose clocks disagree: the safer reading counts."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from batch_resend.clock import SystemClock, steady_time
 from batch_resend.journal import Journal
 from batch_resend.model import Run, RunState
+from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -72,17 +72,17 @@ async def ages(journal: Journal, clock: Clock, linger_s: float = 0.0) -> list[fl
     ],
 )
 async def test_of_two_clocks_the_one_counts_by_which_an_attempt_is_younger(
-    path: Path, set_by_s: float, boot: str, age_s: float
+    place: Place, set_by_s: float, boot: str, age_s: float
 ) -> None:
     machine = Machine()
     clock = machine.clock()
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await attempted(journal, clock, "204")
     machine.steady += 61.0  # a second for the attempt, and a minute
     machine.ahead_s += set_by_s
     machine.boot = boot
     clock = machine.clock()
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert await ages(journal, clock) == [age_s]
 
 
@@ -117,28 +117,28 @@ async def test_no_attempt_is_ever_taken_for_older_than_it_is(
         machine.ahead_s += set_by_s
 
 
-async def test_an_attempt_in_doubt_may_arrive_so_much_later(path: Path) -> None:
+async def test_an_attempt_in_doubt_may_arrive_so_much_later(place: Place) -> None:
     clock = Machine().clock()
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await attempted(journal, clock, "lost 204")
         assert sorted(await ages(journal, clock, linger_s=30.0)) == [1.0 - 30.0, 0.0]
 
 
 async def test_an_attempt_that_was_cut_off_may_have_arrived_up_to_now_by_whichever_clock(
-    path: Path,
+    place: Place,
 ) -> None:
     machine = Machine()
     clock = machine.clock()
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await attempted(journal, clock, "cut")
     machine.steady += 500.0
     machine.ahead_s += 3600.0
     clock = machine.clock()
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert await ages(journal, clock) == [0.0]
     machine.steady += 100.0
     clock = machine.clock()
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert await ages(journal, clock) == [100.0]
 
 
@@ -151,17 +151,17 @@ async def test_an_attempt_that_was_cut_off_may_have_arrived_up_to_now_by_whichev
     ],
 )
 async def test_a_clock_that_is_set_ends_no_cooldown(
-    path: Path, set_by_s: float, skipped: bool
+    place: Place, set_by_s: float, skipped: bool
 ) -> None:
     machine = Machine()
     clock = machine.clock()
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         await send(journal, clock, run, {"1": "204"})
         await journal.finish(run, RunState.COMPLETED)
     machine.steady += 61.0
     machine.ahead_s += set_by_s
-    async with opened(path, machine.clock()) as journal:
+    async with opened(place, machine.clock()) as journal:
         again = await plan(journal, orders(1), take_up_since=1e12)
         await journal.settle(again, HOUR, hold_doubts=False)
         assert (await pending_ids(journal.reader, again) == []) is skipped
@@ -178,15 +178,17 @@ async def test_the_systems_clock_is_asked_once_and_counted_on_from_there(
     assert clock() - clock.offset_s == pytest.approx(steady_time(), abs=60)
 
 
-async def test_what_was_read_of_the_ca_counts_in_its_windows_too(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_what_was_read_of_the_ca_counts_in_its_windows_too(
+    place: Place, clock: Clock
+) -> None:
+    async with opened(place, clock) as journal:
         reads = await journal.start_reading(BASE_URL)
         await reads.end(await reads.begin(clock()), clock() + 2)
         other = await journal.start_reading("https://other.example")
         await other.end(await other.begin(clock()), clock())
         await reads.begin(clock())  # and then it is killed
         clock.now += 10
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         ends = await journal.reader.recent_ends(BASE_URL, NOON, clock)
         assert ends == [NOON + 2, clock()], "the one without an answer ended now, for all one knows"
         assert await journal.reader.runs() == []

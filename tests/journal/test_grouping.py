@@ -6,6 +6,7 @@ import pytest
 
 from batch_resend.journal import Journal
 from batch_resend.model import Entry, Order, PlannedOrder, Problem, RejectedRow, Row, RowStatus, Run
+from batch_resend.places import Place
 from batch_resend.results import RowResult
 from tests.journal.conftest import (
     BASE_URL,
@@ -26,18 +27,18 @@ pytestmark = pytest.mark.asyncio
 
 
 async def grouped(
-    path: Path, *inputs: Rows
+    place: Place, *inputs: Rows
 ) -> tuple[list[PlannedOrder], list[RowResult], dict[RowStatus, int]]:
     """Return the requests, the rows and the row counts of a plan."""
-    async with opened(path, Clock()) as journal:
+    async with opened(place, Clock()) as journal:
         run = await plan(journal, *inputs)
         found = await pending(journal.reader, run), await all_rows(journal.reader, run)
         return *found, await journal.reader.count_rows(run)
 
 
-async def test_all_rows_of_an_order_are_one_request_wherever_they_stand(path: Path) -> None:
+async def test_all_rows_of_an_order_are_one_request_wherever_they_stand(place: Place) -> None:
     requests, found, _ = await grouped(
-        path,
+        place,
         [
             row(2, "7", "b.example admin@b.example"),
             row(3, "5", "x.example admin@x.example"),
@@ -49,9 +50,9 @@ async def test_all_rows_of_an_order_are_one_request_wherever_they_stand(path: Pa
     assert {r.result.number for r in found if r.order_id == "7" and r.result} == {2}
 
 
-async def test_an_order_in_two_languages_is_two_requests(path: Path) -> None:
+async def test_an_order_in_two_languages_is_two_requests(place: Place) -> None:
     requests, _, counts = await grouped(
-        path,
+        place,
         [
             row(2, "7", "a.example admin@a.example", locale="de"),
             row(3, "7", "b.example admin@b.example", locale="en"),
@@ -67,9 +68,9 @@ async def test_an_order_in_two_languages_is_two_requests(path: Path) -> None:
     assert counts[RowStatus.ACCEPTED] == 4
 
 
-async def test_a_request_has_its_entries_sorted_and_each_once(path: Path) -> None:
+async def test_a_request_has_its_entries_sorted_and_each_once(place: Place) -> None:
     (request,), _, _ = await grouped(
-        path,
+        place,
         [
             row(2, "7", "b.example x@b.example", "a.example y@a.example"),
             row(3, "7", "a.example y@a.example", "a.example x@a.example"),
@@ -88,15 +89,15 @@ async def test_a_request_has_its_entries_sorted_and_each_once(path: Path) -> Non
     )
 
 
-async def test_a_request_is_named_by_what_it_asks_for_alone(path: Path) -> None:
-    (request,), _, _ = await grouped(path, [row(9, "7", "a.example x@a.example", locale="de")])
+async def test_a_request_is_named_by_what_it_asks_for_alone(place: Place) -> None:
+    (request,), _, _ = await grouped(place, [row(9, "7", "a.example x@a.example", locale="de")])
     order = Order("7", "de", entries("a.example x@a.example"))
     assert request.order == order
     assert request.digest == order.digest(BASE_URL)
 
 
-async def test_requests_stand_where_their_first_row_stands(path: Path) -> None:
-    requests, _, _ = await grouped(path, orders(30, 9, 30, 200), orders(9, 1))
+async def test_requests_stand_where_their_first_row_stands(place: Place) -> None:
+    requests, _, _ = await grouped(place, orders(30, 9, 30, 200), orders(9, 1))
     assert [(p.order.order_id, p.position) for p in requests] == [
         ("30", 1),
         ("9", 2),
@@ -116,18 +117,18 @@ async def test_requests_are_numbered_in_canonical_order_whatever_the_list_order(
     assert sorted(p.number for p in first) == [1, 2, 3]
 
 
-async def test_many_requests_are_pending_in_list_order_over_all_pages(path: Path) -> None:
+async def test_many_requests_are_pending_in_list_order_over_all_pages(place: Place) -> None:
     numbers = [(k * 7919) % 2503 for k in range(2503)]  # a permutation, longer than two pages
-    requests, _, _ = await grouped(path, orders(*numbers))
+    requests, _, _ = await grouped(place, orders(*numbers))
     assert [int(p.order.order_id) for p in requests] == numbers
     assert [p.position for p in requests] == list(range(1, 2504))
 
 
 async def test_a_row_that_adds_nothing_is_a_duplicate_and_names_where_its_order_stands(
-    path: Path,
+    place: Place,
 ) -> None:
     _, found, counts = await grouped(
-        path,
+        place,
         [
             row(2, "7", "a.example x@a.example"),
             row(3, "7", "b.example x@b.example", "a.example x@a.example"),
@@ -151,12 +152,12 @@ async def test_a_row_that_adds_nothing_is_a_duplicate_and_names_where_its_order_
 @pytest.mark.parametrize("order_only_first", [True, False])
 @pytest.mark.parametrize("locale", [None, "de", "fr"])
 async def test_an_order_only_row_beside_rows_with_domains_is_rejected_naming_one_of_them(
-    path: Path, order_only_first: bool, locale: str | None
+    place: Place, order_only_first: bool, locale: str | None
 ) -> None:
     named = row(10, "7", "a.example x@a.example", locale="de")
     bare = row(20, "7", locale=locale)
     requests, found, counts = await grouped(
-        path, [bare, named] if order_only_first else [named, bare], orders(8)
+        place, [bare, named] if order_only_first else [named, bare], orders(8)
     )
     (rejected,) = (r for r in found if r.status is RowStatus.REJECTED)
     assert (rejected.line, rejected.order_id, rejected.result) == (20, "7", None)
@@ -169,18 +170,18 @@ async def test_an_order_only_row_beside_rows_with_domains_is_rejected_naming_one
 
 
 async def test_an_order_only_row_in_another_list_is_rejected_naming_the_first_list(
-    path: Path,
+    place: Place,
 ) -> None:
-    _, found, _ = await grouped(path, [row(4, "7", "a.example x@a.example")], orders(7))
+    _, found, _ = await grouped(place, [row(4, "7", "a.example x@a.example")], orders(7))
     assert "line 4 of a.csv" in (found[1].reason or "")
     assert found[1].status is RowStatus.REJECTED
 
 
-async def test_rows_rejected_on_reading_keep_their_reason_and_their_text(path: Path) -> None:
+async def test_rows_rejected_on_reading_keep_their_reason_and_their_text(place: Place) -> None:
     bad = RejectedRow(
         3, Problem.ORDER_ID, "the order number is 'x': digits are expected", '["x","ü, \\"q\\""]'
     )
-    requests, found, counts = await grouped(path, [*orders(7), bad])
+    requests, found, counts = await grouped(place, [*orders(7), bad])
     assert (found[1].status, found[1].reason, found[1].raw) == (
         RowStatus.REJECTED, bad.reason, bad.raw,
     )  # fmt: skip
@@ -189,10 +190,10 @@ async def test_rows_rejected_on_reading_keep_their_reason_and_their_text(path: P
     assert sum(counts.values()) == 2
 
 
-async def test_every_row_keeps_its_input_line_text_and_what_it_said(path: Path) -> None:
+async def test_every_row_keeps_its_input_line_text_and_what_it_said(place: Place) -> None:
     first = [row(2, "7", "a.example x@a.example up.example", locale="zh_CN"), row(9, "1")]
     second = [row(2, "7", "ü.example 'x'@a.example")]
-    _, found, _ = await grouped(path, first, second)
+    _, found, _ = await grouped(place, first, second)
     told = [(r.input_ordinal, r.line, r.order_id, r.locale, r.entries, r.raw) for r in found]
     assert told == [
         (ordinal, r.line, r.order_id, r.locale, r.entries, r.raw)
@@ -201,14 +202,14 @@ async def test_every_row_keeps_its_input_line_text_and_what_it_said(path: Path) 
     ]
 
 
-async def test_a_list_of_nothing_but_rejected_rows_plans_no_request(path: Path) -> None:
-    requests, found, counts = await grouped(path, [RejectedRow(2, Problem.FORM, "bad", "[]")])
+async def test_a_list_of_nothing_but_rejected_rows_plans_no_request(place: Place) -> None:
+    requests, found, counts = await grouped(place, [RejectedRow(2, Problem.FORM, "bad", "[]")])
     assert requests == []
     assert len(found) == counts[RowStatus.REJECTED] == 1
 
 
-async def test_rows_added_in_several_batches_are_one_list(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_rows_added_in_several_batches_are_one_list(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         run, staging = await journal.new_run(BASE_URL, ())
         for batch in (orders(3, 1), [], [row(9, "3", locale="de")], orders(3)):
             await staging.add_rows(batch)
@@ -221,24 +222,26 @@ async def test_rows_added_in_several_batches_are_one_list(path: Path, clock: Clo
         assert [r.status.value for r in await all_rows(journal.reader, run)][-1] == "duplicate"
 
 
-async def test_the_same_request_of_another_ca_is_another_request(path: Path, clock: Clock) -> None:
+async def test_the_same_request_of_another_ca_is_another_request(
+    place: Place, clock: Clock
+) -> None:
     async def digest(journal: Journal, base_url: str) -> bytes:
         run: Run = await plan(journal, orders(1), base_url=base_url)
         return (await pending(journal.reader, run))[0].digest
 
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert await digest(journal, BASE_URL) != await digest(journal, "https://other.example")
 
 
 @pytest.mark.parametrize("bad_first", [True, False])
 async def test_an_order_only_row_does_not_stand_in_for_a_row_whose_address_is_wrong(
-    path: Path, clock: Clock, bad_first: bool
+    place: Place, clock: Clock, bad_first: bool
 ) -> None:
     """A typing error in an address would else have the CA mail all domains of the order."""
     bad = RejectedRow(2, Problem.EMAIL, "no @", "[]", "7")
     alone = row(3, "7")
     other = row(4, "7", "a.example admin@a.example", locale="de")
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         rows: list[Row | RejectedRow] = [bad, alone] if bad_first else [alone, bad]
         run = await plan(journal, [*rows, row(5, "8")])
         assert await pending_ids(journal.reader, run) == ["8"]
@@ -252,9 +255,9 @@ async def test_an_order_only_row_does_not_stand_in_for_a_row_whose_address_is_wr
 
 
 async def test_an_order_only_row_beside_one_that_is_rejected_for_something_else_is_sent(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         bad = RejectedRow(2, Problem.LOCALE, "no locale", "[]", "7")
         run = await plan(journal, [bad, row(3, "7")])
         assert await pending_ids(journal.reader, run) == ["7"]

@@ -1,11 +1,10 @@
 """What was ever done for one order, over all runs."""
 
-from pathlib import Path
-
 import pytest
 
 from batch_resend.journal import Event, Journal
 from batch_resend.model import OrderStatus, Ruling
+from batch_resend.places import Place
 from tests.journal.conftest import HOUR, NOON, Clock, opened, orders, plan, row, send
 
 pytestmark = pytest.mark.asyncio
@@ -16,9 +15,9 @@ async def events(journal: Journal, order_id: str) -> list[Event]:
 
 
 async def test_every_attempt_of_every_run_is_there_the_oldest_first(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         first = await plan(journal, orders(1, 2))
         await send(journal, clock, first, {"1": "503 429 404", "2": "204"})
         second = await plan(journal, orders(1))
@@ -35,9 +34,9 @@ async def test_every_attempt_of_every_run_is_there_the_oldest_first(
 
 
 async def test_a_run_that_made_no_attempt_has_one_line_with_its_reason(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         first = await plan(journal, orders(1))
         await send(journal, clock, first, {"1": "204"})
         second = await plan(journal, orders(1, 2))
@@ -49,8 +48,8 @@ async def test_a_run_that_made_no_attempt_has_one_line_with_its_reason(
         assert (left.attempt, left.outcome) == (None, None)
 
 
-async def test_both_languages_of_an_order_are_its_history(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_both_languages_of_an_order_are_its_history(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         both = [
             row(2, "1", "b.example admin@b.example", locale="de"),
             row(3, "1", "a.example admin@a.example", locale="en"),
@@ -63,14 +62,14 @@ async def test_both_languages_of_an_order_are_its_history(path: Path, clock: Clo
         ]
 
 
-async def test_an_attempt_without_an_answer_yet_says_so(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_an_attempt_without_an_answer_yet_says_so(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         await send(journal, clock, await plan(journal, orders(1)), {"1": "cut"})
         (event,) = await events(journal, "1")
         assert (event.attempt, event.ruling, event.ended_at, event.outcome) == (1, None, None, None)
 
 
-async def test_of_an_order_that_no_run_had_nothing_is_known(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_of_an_order_that_no_run_had_nothing_is_known(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         await send(journal, clock, await plan(journal, orders(1)), {"1": "204"})
         assert await events(journal, "11") == []

@@ -12,6 +12,7 @@ import pytest
 from batch_resend.errors import JournalBusy
 from batch_resend.journal import open_journal, read_journal
 from batch_resend.model import RunState
+from batch_resend.places import Place
 from tests.journal.conftest import NOON, Clock, opened, orders, pending, plan, statuses
 
 pytestmark = pytest.mark.asyncio
@@ -19,12 +20,12 @@ pytestmark = pytest.mark.asyncio
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import asyncio, sys
-from pathlib import Path
+from batch_resend.places import parse_place
 from tests.journal.conftest import Clock, opened, orders, plan, send
 
 async def hold():
     clock = Clock()
-    async with opened(Path(sys.argv[1]), clock) as journal:
+    async with opened(parse_place(sys.argv[1]), clock) as journal:
         run = await plan(journal, orders(1, 2, 3))
         await send(journal, clock, run, {"1": "204", "2": "cut"})
         print("holding", flush=True)
@@ -35,10 +36,10 @@ asyncio.run(hold())
 
 
 @asynccontextmanager
-async def holder(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def holder(place: Place) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a process that has sent one order, has one in flight, and holds the journal."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLDER, str(path),
+        sys.executable, "-c", HOLDER, str(place),
         cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -52,12 +53,14 @@ async def holder(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.communicate()
 
 
-async def test_another_process_that_holds_the_journal_is_named(path: Path) -> None:
-    async with holder(path) as process:
-        with pytest.raises(JournalBusy, match=rf"\(process {process.pid}, since 2027-01-15T08:00"):
-            async with open_journal(path):
+async def test_another_process_that_holds_the_journal_is_named(place: Place) -> None:
+    async with holder(place) as process:
+        with pytest.raises(
+            JournalBusy, match=rf"\(process {process.pid}( on .+)?, since 2027-01-15T08:00"
+        ):
+            async with open_journal(place):
                 pass
-        async with read_journal(path) as reader:  # but may be watched
+        async with read_journal(place) as reader:  # but may be watched
             (run,) = await reader.runs()
             assert run.state is RunState.RUNNING
             assert await statuses(reader, run) == {
@@ -65,12 +68,12 @@ async def test_another_process_that_holds_the_journal_is_named(path: Path) -> No
             }  # fmt: skip
 
 
-async def test_after_a_kill_the_journal_is_free_and_knows_what_was_sent(path: Path) -> None:
-    async with holder(path) as process:
+async def test_after_a_kill_the_journal_is_free_and_knows_what_was_sent(place: Place) -> None:
+    async with holder(place) as process:
         process.send_signal(signal.SIGKILL)
         assert await process.wait() == -signal.SIGKILL
     clock = Clock(NOON + 600)
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         (run,) = await journal.reader.runs()
         assert (run.state, run.finished_at) == (RunState.INTERRUPTED, NOON + 1)
         left = await pending(journal.reader, run)

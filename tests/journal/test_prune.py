@@ -6,6 +6,7 @@ import pytest
 
 from batch_resend.journal import Mailed, prune_journal, read_journal
 from batch_resend.model import OrderStatus
+from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -25,10 +26,10 @@ DAY = 24 * HOUR
 TABLES = ("runs", "inputs", "rows", "requests", "attempts", "outcomes", "pauses", "starts", "reads")
 
 
-async def nights(path: Path, clock: Clock, count: int) -> None:
+async def nights(place: Place, clock: Clock, count: int) -> None:
     """Send the same orders on so many nights, a night a day."""
     for _ in range(count):
-        async with opened(path, clock) as journal:
+        async with opened(place, clock) as journal:
             run = await plan(journal, orders(1, 2, 3), take_up_since=1e12)
             await send(journal, clock, run, {"1": "204", "2": "404", "3": "lost in_doubt"})
             await journal.finish(run, run.state.COMPLETED)
@@ -57,15 +58,15 @@ async def test_runs_that_ended_long_ago_are_forgotten_wholly_and_younger_ones_no
 
 
 async def test_how_often_orders_were_mailed_is_the_same_before_and_after(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    await nights(path, clock, 4)
-    async with read_journal(path) as reader:
+    await nights(place, clock, 4)
+    async with read_journal(place) as reader:
         before = await reader.mails(BASE_URL)
         assert {number: m.mails for number, m in before.items()} == {"1": 4, "3": 4}
     for older_than in (2.5 * DAY, 1.5 * DAY, 0.0):
-        await prune_journal(path, older_than, clock)
-        async with read_journal(path) as reader:
+        await prune_journal(place, older_than, clock)
+        async with read_journal(place) as reader:
             assert await reader.mails(BASE_URL) == before
             assert await reader.mails("https://other.example") == {}
     assert before["3"] == Mailed(4, None), "what may have been mailed counts, never for sure"

@@ -1,10 +1,9 @@
 """What a run's attempts and outcomes add up to."""
 
-from pathlib import Path
-
 import pytest
 
 from batch_resend.model import OrderStatus, Pause, RunState
+from batch_resend.places import Place
 from tests.journal.conftest import (
     HOUR,
     NOON,
@@ -52,14 +51,14 @@ FATES = [
 
 @pytest.mark.parametrize("fate", FATES, ids=[fate[0] for fate in FATES])
 async def test_possible_duplicates(
-    path: Path, clock: Clock, fate: tuple[str, str, str, str, int]
+    place: Place, clock: Clock, fate: tuple[str, str, str, str, int]
 ) -> None:
     _, before, now, status, duplicates = fate
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         other = await plan(journal, orders(7))
         await send(journal, clock, other, {"7": before})
         await journal.finish(other, RunState.COMPLETED)
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(7, 8))
         await send(journal, clock, run, {"7": now}, cooldown_s=20 * HOUR)
         result = (await results(journal.reader, run))["7"]
@@ -72,9 +71,9 @@ async def test_possible_duplicates(
 
 @pytest.mark.parametrize("taken_up", [True, False], ids=["with the list", "from the journal"])
 async def test_a_possible_duplicate_stays_one_when_the_run_goes_on_later(
-    path: Path, clock: Clock, taken_up: bool
+    place: Place, clock: Clock, taken_up: bool
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         other = await plan(journal, orders(7))
         await send(journal, clock, other, {"7": "lost in_doubt"})
         await journal.finish(other, RunState.COMPLETED)
@@ -91,10 +90,10 @@ async def test_a_possible_duplicate_stays_one_when_the_run_goes_on_later(
 
 
 async def test_a_doubt_elsewhere_still_counts_for_an_order_that_is_tried_again_later(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
     """Three mails may have gone out: the other run's, and both of this one."""
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         other = await plan(journal, orders(7))
         await send(journal, clock, other, {"7": "lost in_doubt"})
         await journal.finish(other, RunState.COMPLETED)
@@ -107,10 +106,10 @@ async def test_a_doubt_elsewhere_still_counts_for_an_order_that_is_tried_again_l
         assert (await journal.reader.tally(run)).possible_duplicates == 2
 
 
-async def test_a_result_says_what_the_last_answer_said(path: Path, clock: Clock) -> None:
+async def test_a_result_says_what_the_last_answer_said(place: Place, clock: Clock) -> None:
     """Of a settled order its outcome; of one that is still open its last attempt."""
     script = {"1": "503 404", "2": "lost 503", "3": "503 failed", "4": "lost in_doubt"}
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1, 2, 3, 4, 5))
         await send(journal, clock, run, script)
         found = await results(journal.reader, run)
@@ -129,12 +128,14 @@ async def test_a_result_says_what_the_last_answer_said(path: Path, clock: Clock)
         assert (found["5"].first_attempt_at, found["5"].last_attempt_at) == (None, None)
 
 
-async def test_a_tally_counts_every_order_once_and_every_attempt(path: Path, clock: Clock) -> None:
+async def test_a_tally_counts_every_order_once_and_every_attempt(
+    place: Place, clock: Clock
+) -> None:
     script = {
         "1": "204", "2": "429 429 204", "3": "400", "4": "503 503 failed", "5": "lost in_doubt",
         "6": "lost 204", "7": "503",
     }  # fmt: skip
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         other = await plan(journal, orders(9))
         await send(journal, clock, other, {"9": "204"})
         run = await plan(journal, orders(1, 2, 3, 4, 5, 6, 7, 8, 9))
@@ -154,8 +155,8 @@ async def test_a_tally_counts_every_order_once_and_every_attempt(path: Path, clo
         assert await journal.reader.count_pending(run) == 2
 
 
-async def test_an_empty_run_counts_nothing(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_an_empty_run_counts_nothing(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         run = await plan(journal, [])
         tally = await journal.reader.tally(run)
         assert sum(tally.orders.values()) == sum(tally.rows.values()) == tally.planned == 0
@@ -163,9 +164,9 @@ async def test_an_empty_run_counts_nothing(path: Path, clock: Clock) -> None:
 
 
 async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the_latest(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, WINDOWS)
         await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
@@ -180,6 +181,6 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
         await again.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.25))
         await carry(again, clock, (await pending(journal.reader, run))[0], "204")
     clock.now += 500
-    async with opened(path, clock) as journal:  # it was cut off a second into the last pause
+    async with opened(place, clock) as journal:  # it was cut off a second into the last pause
         tally = await journal.reader.tally(run)
         assert (tally.pauses, tally.paused_s, tally.lowest_share) == (3, 20 + 7 + 1, 0.25)

@@ -1,7 +1,6 @@
 """A run from its plan to its end, and what the next opening makes of one that was cut off."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +9,7 @@ from batch_resend.journal import read_journal
 from batch_resend.journal.recovery import CUT_OFF
 from batch_resend.model import Attempt, OrderStatus, RunState, Verdict
 from batch_resend.model import Ruling as R
+from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     NOON,
@@ -31,9 +31,9 @@ pytestmark = pytest.mark.asyncio
 
 
 async def test_a_run_is_planned_then_running_then_what_its_end_says(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         assert (run.state, run.created_at, run.started_at, run.finished_at) == (
             RunState.PLANNED, NOON, None, None,
@@ -52,9 +52,9 @@ async def test_a_run_is_planned_then_running_then_what_its_end_says(
 
 
 async def test_a_run_that_goes_on_keeps_its_start_and_loses_its_end_and_its_reason(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         await journal.start(run, ())
         await journal.finish(run, RunState.STOPPED, "the CA is gone")
@@ -67,25 +67,25 @@ async def test_a_run_that_goes_on_keeps_its_start_and_loses_its_end_and_its_reas
         assert run.limits == ("1000/3m", "100/5s")
 
 
-async def test_a_run_is_named_by_when_it_was_planned(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_a_run_is_named_by_when_it_was_planned(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         assert re.fullmatch(r"20270115-080000-[0-9a-f]{4}", (await plan(journal, orders(1))).id)
 
 
-async def test_an_unknown_run_is_said_to_be_unknown(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_an_unknown_run_is_said_to_be_unknown(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         with pytest.raises(UnknownRun, match=r"no run '20200101-000000-0000'"):
             await journal.reader.run("20200101-000000-0000")
 
 
 async def test_what_a_dead_process_was_planning_vanishes_at_the_next_opening(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         half, staging = await journal.new_run(BASE_URL, WINDOWS)
         await staging.add_rows(orders(1, 2))
         whole = await plan(journal, orders(3))
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         for run in (half, whole):
             with pytest.raises(UnknownRun):
                 await journal.reader.run(run.id)
@@ -97,9 +97,9 @@ async def test_what_a_dead_process_was_planning_vanishes_at_the_next_opening(
 
 
 async def test_a_plan_that_is_discarded_vanishes_and_leaves_other_runs_alone(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         kept = await plan(journal, orders(1, 2))
         dropped = await plan(journal, orders(2, 3))
         await journal.settle(dropped, 0, hold_doubts=False)
@@ -111,13 +111,13 @@ async def test_a_plan_that_is_discarded_vanishes_and_leaves_other_runs_alone(
 
 
 async def test_a_run_cut_off_while_sending_is_interrupted_when_its_last_attempt_began(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1, 2, 3))
         await send(journal, clock, run, {"1": "204", "2": "503 cut"})
     clock.now += 3600
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         found = await journal.reader.run(run.id)
         assert (found.state, found.finished_at) == (RunState.INTERRUPTED, NOON + 2)
         assert "cut off" in (found.stop_reason or "")
@@ -126,26 +126,26 @@ async def test_a_run_cut_off_while_sending_is_interrupted_when_its_last_attempt_
         }  # fmt: skip
 
 
-async def test_an_answer_recorded_is_a_sign_of_life_too(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_an_answer_recorded_is_a_sign_of_life_too(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, ())
         attempt = Attempt((await pending(journal.reader, run))[0], 1, NOON)
         await recorder.begin(attempt)
         await recorder.end(attempt, NOON + 30, Verdict(R.UNAVAILABLE, 503), None)
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert (await journal.reader.run(run.id)).finished_at == NOON + 30
 
 
 async def test_a_run_cut_off_before_its_first_attempt_ended_when_it_started(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         clock.now += 7
         await journal.start(run, ())
     clock.now += 3600
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         found = await journal.reader.run(run.id)
         assert (found.state, found.finished_at) == (RunState.INTERRUPTED, NOON + 7)
 
@@ -153,53 +153,55 @@ async def test_a_run_cut_off_before_its_first_attempt_ended_when_it_started(
 @pytest.mark.parametrize(
     "state", [RunState.COMPLETED, RunState.STOPPED, RunState.INTERRUPTED], ids=str
 )
-async def test_a_run_that_ended_is_left_as_it_is(path: Path, clock: Clock, state: RunState) -> None:
-    async with opened(path, clock) as journal:
+async def test_a_run_that_ended_is_left_as_it_is(
+    place: Place, clock: Clock, state: RunState
+) -> None:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         await send(journal, clock, run, {"1": "204"})
         await journal.finish(run, state, "so it was")
         before = await journal.reader.run(run.id)
     clock.now += 3600
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert await journal.reader.run(run.id) == before
 
 
 async def test_an_attempt_without_an_answer_is_in_doubt_from_this_opening_on(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
     """Its request may have arrived up to now: the windows must count it as ended only now."""
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1, 2))
         await send(journal, clock, run, {"1": "cut", "2": "204"})
     clock.now += 500
     reopened_at = clock.now
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert await journal.reader.recent_ends(BASE_URL, 0.0, clock) == [NOON + 2, reopened_at]
         left = await pending(journal.reader, run)
         assert [(p.order.order_id, p.attempts, p.doubts) for p in left] == [("1", 1, 1)]
         assert (await results(journal.reader, run))["1"].error_message == CUT_OFF
     clock.now += 500
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         ends = await journal.reader.recent_ends(BASE_URL, 0.0, clock)
         assert ends == [NOON + 2, reopened_at], "a second opening moves nothing"
 
 
 async def test_attempts_under_way_are_in_doubt_for_whoever_reads_meanwhile(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1, 2))
         await send(journal, clock, run, {"1": "cut"})
-        async with read_journal(path) as reader:
+        async with read_journal(place) as reader:
             assert await statuses(reader, run) == {"1": "in_doubt", "2": "not_attempted"}
             tally = await reader.tally(run)
             assert (tally.orders[OrderStatus.IN_DOUBT], tally.attempts) == (1, 1)
 
 
 async def test_recent_ends_are_those_of_one_ca_over_all_runs_oldest_first(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         other = await plan(journal, orders(1), base_url="https://other.example")
         await send(journal, clock, other, {"1": "204"})
         first = await plan(journal, orders(1, 2))
@@ -213,9 +215,9 @@ async def test_recent_ends_are_those_of_one_ca_over_all_runs_oldest_first(
 
 
 async def test_runs_are_listed_newest_first_once_sending_was_begun(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert await journal.reader.latest_unfinished() is None
         first = await plan(journal, orders(1))
         await send(journal, clock, first, {"1": "503"})
@@ -229,11 +231,11 @@ async def test_runs_are_listed_newest_first_once_sending_was_begun(
         assert unfinished.id == first.id
 
 
-async def test_attempts_are_counted_over_all_starts_of_a_run(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_attempts_are_counted_over_all_starts_of_a_run(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         await send(journal, clock, run, {"1": "503 lost 429"})
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         (left,) = await pending(journal.reader, run)
         assert (left.attempts, left.doubts) == (3, 1)
         recorder = await journal.start(run, ())

@@ -1,12 +1,12 @@
 """Before a run starts: what other runs, or an earlier start of it, have settled already."""
 
-from pathlib import Path
-
 import pytest
+from sqlalchemy import text
 
 from batch_resend.durations import timestamp
 from batch_resend.journal import Journal
 from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -48,9 +48,9 @@ async def settled(
 
 
 async def test_what_another_run_had_acknowledged_is_skipped_saying_when_and_by_which_run(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         first = await ended_run(journal, clock, {"1": "204", "2": "503 204"})
         run = await settled(journal, 2, 3, 1)
         assert await pending_ids(journal.reader, run) == ["3"]
@@ -65,9 +65,9 @@ async def test_what_another_run_had_acknowledged_is_skipped_saying_when_and_by_w
 
 
 async def test_the_newest_acknowledgement_is_the_one_that_is_named(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": "204"})
         clock.now += HOUR
         newest = await ended_run(journal, clock, {"1": "204"})
@@ -90,9 +90,9 @@ async def test_the_newest_acknowledgement_is_the_one_that_is_named(
     ],
 )
 async def test_an_acknowledged_request_is_skipped_within_the_cooldown_and_not_after_it(
-    path: Path, clock: Clock, passed_s: float, cooldown_s: float, left: list[str]
+    place: Place, clock: Clock, passed_s: float, cooldown_s: float, left: list[str]
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": "204"})
         clock.now += passed_s
         run = await settled(journal, 1, cooldown_s=cooldown_s)
@@ -101,18 +101,18 @@ async def test_an_acknowledged_request_is_skipped_within_the_cooldown_and_not_af
 
 @pytest.mark.parametrize("script", ["400", "403", "404", "503 failed", "429"])
 async def test_what_another_run_did_not_have_acknowledged_is_sent(
-    path: Path, clock: Clock, script: str
+    place: Place, clock: Clock, script: str
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": script})
         run = await settled(journal, 1, hold_doubts=True)
         assert [(p.attempts, p.doubts) for p in await pending(journal.reader, run)] == [(0, 0)]
 
 
 async def test_the_same_order_asking_for_something_else_is_not_skipped(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": "204"})
         await ended_run(journal, clock, {"2": "204"}, base_url="https://other.example")
         run = await plan(
@@ -124,9 +124,9 @@ async def test_the_same_order_asking_for_something_else_is_not_skipped(
 
 
 async def test_an_acknowledgement_counts_whatever_list_or_line_brings_the_request_up(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         first = await plan(journal, [row(2, "1", "a.example x@a.example", "b.example y@b.example")])
         await send(journal, clock, first, {"1": "204"})
         run = await plan(
@@ -139,9 +139,9 @@ async def test_an_acknowledgement_counts_whatever_list_or_line_brings_the_reques
 
 
 async def test_what_another_run_left_in_doubt_is_sent_again_and_known_to_be_in_doubt(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": "lost", "2": "204"})
         run = await settled(journal, 1, 3)
         left = await pending(journal.reader, run)
@@ -152,9 +152,9 @@ async def test_what_another_run_left_in_doubt_is_sent_again_and_known_to_be_in_d
 
 
 async def test_what_another_run_left_in_doubt_is_held_where_doubts_are_held(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": "lost", "2": "lost 204"})
         run = await settled(journal, 1, 2, 3, hold_doubts=True)
         assert await pending_ids(journal.reader, run) == ["3"]
@@ -167,11 +167,11 @@ async def test_what_another_run_left_in_doubt_is_held_where_doubts_are_held(
 
 
 async def test_an_attempt_that_another_process_did_not_live_to_see_answered_is_a_doubt_too(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": "cut"})
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         retried = await settled(journal, 1, 2)
         assert [p.doubts for p in await pending(journal.reader, retried)] == [1, 0]
         held = await settled(journal, 1, 3, hold_doubts=True)
@@ -179,9 +179,9 @@ async def test_an_attempt_that_another_process_did_not_live_to_see_answered_is_a
 
 
 async def test_a_doubt_of_another_run_older_than_the_cooldown_is_no_longer_one(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": "lost"})
         clock.now += DAY_S + 1
         run = await settled(journal, 1, hold_doubts=True)
@@ -189,13 +189,13 @@ async def test_a_doubt_of_another_run_older_than_the_cooldown_is_no_longer_one(
 
 
 async def test_own_doubts_are_held_or_sent_again_as_each_start_says(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
     """Held orders are pending again once doubts are retried; the other way round as well."""
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1, 2, 3))
         await send(journal, clock, run, {"1": "lost in_doubt", "2": "cut"})
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         for hold_doubts, left in ((True, ["3"]), (False, ["1", "2", "3"]), (True, ["3"])):
             await journal.settle(run, DAY_S, hold_doubts=hold_doubts)
             assert await pending_ids(journal.reader, run) == left
@@ -205,10 +205,10 @@ async def test_own_doubts_are_held_or_sent_again_as_each_start_says(
 
 
 async def test_own_outcomes_stand_but_for_denials_doubts_and_skips(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
     """A key that was denied may have been given its permission since."""
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"6": "204"})
         run = await plan(journal, orders(1, 2, 3, 4, 5, 6))
         script = {"1": "204", "2": "400", "3": "403", "4": "404", "5": "503 failed"}
@@ -223,16 +223,16 @@ async def test_own_outcomes_stand_but_for_denials_doubts_and_skips(
         }  # fmt: skip
 
 
-async def test_a_run_does_not_skip_what_it_sent_itself(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_a_run_does_not_skip_what_it_sent_itself(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1, 2))
         await send(journal, clock, run, {"1": "204"})
         await journal.settle(run, DAY_S, hold_doubts=True)
         assert await statuses(journal.reader, run) == {"1": "sent", "2": "not_attempted"}
 
 
-async def test_settling_twice_says_the_same(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_settling_twice_says_the_same(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": "204", "2": "lost"})
         run = await settled(journal, 1, 2, 3, hold_doubts=True)
         before = await results(journal.reader, run)
@@ -241,18 +241,21 @@ async def test_settling_twice_says_the_same(path: Path, clock: Clock) -> None:
 
 
 async def test_more_than_a_batch_of_acknowledged_requests_are_all_skipped(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
     many = range(1, 5102)
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         first = await plan(journal, orders(*many))
         await journal.start(first, ())
         await journal._writer.transaction(
-            lambda connection: connection.exec_driver_sql(
-                "INSERT INTO attempts"
-                " (run, request, attempt, start, digest, begun_at, ended_at, ruling)"
-                " SELECT run, number, 1, 1, digest, ?, ?, 'accepted' FROM requests WHERE run = ?",
-                (NOON, NOON, first.number),
+            lambda connection: connection.execute(
+                text(
+                    "INSERT INTO attempts"
+                    " (run, request, attempt, start, digest, begun_at, ended_at, ruling)"
+                    " SELECT run, number, 1, 1, digest, :at, :at, 'accepted' FROM requests"
+                    " WHERE run = :run"
+                ),
+                {"at": NOON, "run": first.number},
             )
         )
         run = await settled(journal, *many, 9_999)

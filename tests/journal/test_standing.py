@@ -1,27 +1,26 @@
 """Where a run stands, for whoever watches it through the journal while another process sends."""
 
-from pathlib import Path
-
 import pytest
 
 from batch_resend.journal import RATE_OVER_S, read_journal
 from batch_resend.model import Attempt, OrderStatus, Pause, Run, RunState
+from batch_resend.places import Place
 from tests.journal.conftest import WINDOWS, Clock, carry, opened, orders, pending, plan
 
 pytestmark = pytest.mark.asyncio
 
 
-async def test_a_run_that_is_only_planned_stands_nowhere_yet(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_a_run_that_is_only_planned_stands_nowhere_yet(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
-        async with read_journal(path) as outside:
+        async with read_journal(place) as outside:
             assert await outside.standing(run, clock) is None
 
 
 async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_they_come(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal, read_journal(path) as outside:
+    async with opened(place, clock) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1, 2, 3))
         recorder = await journal.start(run, WINDOWS)
         first, second, _ = await pending(journal.reader, run)
@@ -37,8 +36,8 @@ async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_
         assert (stands.pausing, stands.share) == (None, 1.0)
 
 
-async def test_the_rate_of_now_forgets_what_ended_long_ago(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal, read_journal(path) as outside:
+async def test_the_rate_of_now_forgets_what_ended_long_ago(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1, 2))
         recorder = await journal.start(run, WINDOWS)
         first, second = await pending(journal.reader, run)
@@ -51,9 +50,9 @@ async def test_the_rate_of_now_forgets_what_ended_long_ago(path: Path, clock: Cl
 
 
 async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal, read_journal(path) as outside:
+    async with opened(place, clock) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, WINDOWS)
         await recorder.pause(Pause(clock(), clock() + 42, "the CA asks for fewer requests", 0.5))
@@ -75,10 +74,10 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
 
 
 async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_left(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
     theirs = Clock(now=clock.now + 7200, offset_s=7200)  # put back two hours since they began
-    async with opened(path, theirs) as journal, read_journal(path) as outside:
+    async with opened(place, theirs) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, WINDOWS)
         await recorder.pause(Pause(theirs(), theirs() + 42, "the CA is in trouble", 1.0))
@@ -89,9 +88,9 @@ async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_le
 
 
 async def test_a_run_gone_on_with_is_counted_whole_but_its_pace_is_that_of_its_last_start(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal, read_journal(path) as outside:
+    async with opened(place, clock) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1, 2, 3))
         recorder = await journal.start(run, WINDOWS)
         first, *_ = await pending(journal.reader, run)
@@ -106,16 +105,16 @@ async def test_a_run_gone_on_with_is_counted_whole_but_its_pace_is_that_of_its_l
         assert stands.made == 1
 
 
-async def test_watching_writes_nothing(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_watching_writes_nothing(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         await journal.start(run, WINDOWS)
-        before = await state(path, run)
-        async with read_journal(path) as outside:
+        before = await state(place, run)
+        async with read_journal(place) as outside:
             await outside.standing(run, clock)
-        assert await state(path, run) == before
+        assert await state(place, run) == before
 
 
-async def state(path: Path, run: Run) -> Run:
-    async with read_journal(path) as outside:
+async def state(place: Place, run: Run) -> Run:
+    async with read_journal(place) as outside:
         return await outside.run(run.id)

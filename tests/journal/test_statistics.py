@@ -17,6 +17,7 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
+from batch_resend.places import Place
 from batch_resend.windows import Window
 from tests.journal.conftest import (
     NOON,
@@ -38,10 +39,10 @@ LOST = Verdict(Ruling.IN_DOUBT, None, "lost", "the connection broke")
 
 @asynccontextmanager
 async def begun(
-    path: Path, clock: Clock, count: int
+    place: Place, clock: Clock, count: int
 ) -> AsyncIterator[tuple[Journal, Run, Recorder]]:
     """Begin to send a run of so many orders."""
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(*range(1, count + 1)))
         yield journal, run, await journal.start(run, WINDOWS)
 
@@ -63,9 +64,9 @@ async def answer(
 
 
 async def test_a_run_without_attempts_has_neither_spells_nor_answers(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with begun(path, clock, 1) as (journal, run, _):
+    async with begun(place, clock, 1) as (journal, run, _):
         assert await journal.reader.spells(run) == []
         assert await journal.reader.answer_times(run, (1.0,)) is None
         assert await journal.reader.pauses(run, 10) == []
@@ -73,9 +74,9 @@ async def test_a_run_without_attempts_has_neither_spells_nor_answers(
 
 
 async def test_the_pace_counts_every_attempt_in_the_step_in_which_it_began(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with begun(path, clock, 1) as (journal, run, recorder):
+    async with begun(place, clock, 1) as (journal, run, recorder):
         for begun_at in (NOON, NOON + 9.9, NOON + 10.0, NOON + 35.0):
             await answer(journal.reader, run, recorder, begun_at=begun_at)
         (spell,) = await journal.reader.spells(run)
@@ -84,14 +85,14 @@ async def test_the_pace_counts_every_attempt_in_the_step_in_which_it_began(
 
 
 async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with begun(path, clock, 1) as (journal, run, recorder):
+    async with begun(place, clock, 1) as (journal, run, recorder):
         await answer(journal.reader, run, recorder, begun_at=NOON)
         cut_off = Attempt((await pending(journal.reader, run))[0], 2, NOON + 20)
         await recorder.begin(cut_off)
     clock.now += 9 * 3600
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         recorder = await journal.start(run, (Window(7, 1.0),))
         await answer(journal.reader, run, recorder, begun_at=(resumed_at := clock()))
         first, second = await journal.reader.spells(run)
@@ -103,18 +104,18 @@ async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits
 
 
 async def test_a_pause_in_which_the_program_was_killed_ends_no_earlier_than_it_began(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with begun(path, clock, 1) as (journal, run, recorder):
+    async with begun(place, clock, 1) as (journal, run, recorder):
         await answer(journal.reader, run, recorder)
         await recorder.pause(Pause(NOON + 50, NOON + 80, "the CA is in trouble", 1.0))
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         (pause,) = await journal.reader.pauses(await journal.reader.run(run.id), 10)
         assert (pause.began_at, pause.ended_at, pause.until_at) == (NOON + 50, NOON + 50, NOON + 80)
 
 
-async def test_a_reason_says_in_how_many_ways_the_ca_told_it(path: Path, clock: Clock) -> None:
-    async with begun(path, clock, 3) as (journal, run, recorder):
+async def test_a_reason_says_in_how_many_ways_the_ca_told_it(place: Place, clock: Clock) -> None:
+    async with begun(place, clock, 3) as (journal, run, recorder):
         for planned, said in zip(await pending(journal.reader, run), "abb", strict=True):
             attempt, verdict = Attempt(planned, 1, NOON), Verdict(Ruling.REFUSED, 404, "gone", said)
             outcome = Outcome(planned, OrderStatus.REFUSED, 404, "gone", said)
@@ -125,9 +126,9 @@ async def test_a_reason_says_in_how_many_ways_the_ca_told_it(path: Path, clock: 
 
 
 async def test_answer_times_are_those_of_answers_their_median_and_p95_are_times_that_were_taken(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with begun(path, clock, 1) as (journal, run, recorder):
+    async with begun(place, clock, 1) as (journal, run, recorder):
         for number in range(1, 101):  # 0.01 s to 1 s, in no order
             took_s = (number * 37 % 101) / 100
             await answer(journal.reader, run, recorder, took_s=took_s)
@@ -140,7 +141,7 @@ async def test_answer_times_are_those_of_answers_their_median_and_p95_are_times_
 
 
 async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_most_first(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
     script = {
         "1": "204",
@@ -150,7 +151,7 @@ async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_mos
         "5": "lost in_doubt",
         "6": "403",
     }
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(*range(1, 9)))
         await send(journal, clock, run, script)
         reasons = await journal.reader.reasons(run, 10)
@@ -167,9 +168,9 @@ async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_mos
 
 
 async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         first = await plan(journal, orders(1))
         await send(journal, clock, first, {"1": "204"})
         run = await plan(journal, orders(1, 2, 3, 4))
@@ -182,9 +183,9 @@ async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
 
 
 async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_with_its_run(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with begun(path, clock, 1) as (journal, run, recorder):
+    async with begun(place, clock, 1) as (journal, run, recorder):
         await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
         await recorder.prolong_pause(clock() + 15)
         clock.now += 20
@@ -201,15 +202,17 @@ async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_wi
         assert len(await journal.reader.pauses(run, 1)) == 1
 
 
-async def test_the_settings_of_a_run_are_those_of_its_last_start(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_the_settings_of_a_run_are_those_of_its_last_start(
+    place: Place, clock: Clock
+) -> None:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         await journal.start(run, WINDOWS, {"concurrency": 32})
         await journal.start(run, WINDOWS, {"concurrency": 8, "ca_file": None})
         assert (await journal.reader.run(run.id)).settings == {"concurrency": 8, "ca_file": None}
 
 
-async def steps_of(path: Path, clock: Clock, count: int) -> int:
+async def steps_of(place: Place, clock: Clock, count: int) -> int:
     """Return how many thousand steps SQLite takes to find the rows not sent among so many."""
     steps = 0
 
@@ -218,7 +221,7 @@ async def steps_of(path: Path, clock: Clock, count: int) -> int:
         steps += 1
         return 0
 
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         run = await plan(journal, orders(*range(1, count + 1)))
         await send(journal, clock, run, dict.fromkeys(map(str, range(1, count + 1)), "204"))
         raw = await journal.reader.connection.get_raw_connection()

@@ -6,6 +6,7 @@ import pytest
 
 from batch_resend.journal import Journal
 from batch_resend.model import Problem, RejectedRow, Row, RowStatus, Run, RunState
+from batch_resend.places import Place
 from tests.journal.conftest import (
     HOUR,
     NOON,
@@ -43,9 +44,9 @@ async def unfinished(journal: Journal, clock: Clock) -> Run:
 
 
 async def test_the_same_list_takes_an_unfinished_run_up_under_its_own_id(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         old = await unfinished(journal, clock)
         again = await plan(journal, OLD)
         assert again == old
@@ -53,22 +54,22 @@ async def test_the_same_list_takes_an_unfinished_run_up_under_its_own_id(
         assert await pending_ids(journal.reader, again) == ["3", "4"]
 
 
-async def test_a_run_that_was_killed_is_taken_up_too(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_a_run_that_was_killed_is_taken_up_too(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         old = await plan(journal, OLD)
         await send(journal, clock, old, {"1": "204", "2": "cut"})
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         again = await plan(journal, OLD)
         assert again.id == old.id
         left = await pending(journal.reader, again)
         assert [(p.order.order_id, p.doubts) for p in left] == [("2", 1), ("3", 0), ("4", 0)]
 
 
-async def test_a_run_stopped_before_its_start_is_taken_up_too(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_a_run_stopped_before_its_start_is_taken_up_too(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         old = await plan(journal, OLD)
         await journal.finish(old, RunState.STOPPED, "rows were rejected")
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         assert (await plan(journal, OLD)).id == old.id
 
 
@@ -88,9 +89,9 @@ NEW_LISTS = {
 
 @pytest.mark.parametrize("inputs", NEW_LISTS.values(), ids=NEW_LISTS.keys())
 async def test_rows_and_inputs_are_then_the_new_lists_but_outcomes_the_old_runs(
-    path: Path, clock: Clock, inputs: tuple[Rows, ...]
+    place: Place, clock: Clock, inputs: tuple[Rows, ...]
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         old = await unfinished(journal, clock)
         before = await results(journal.reader, old)
         again = await plan(journal, *inputs, names=("new.csv", "newer.csv"))
@@ -115,9 +116,9 @@ async def test_rows_and_inputs_are_then_the_new_lists_but_outcomes_the_old_runs(
 
 
 async def test_what_is_left_of_a_run_taken_up_is_sent_under_its_numbers(
-    path: Path, clock: Clock
+    place: Place, clock: Clock
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         await unfinished(journal, clock)
         again = await plan(journal, list(reversed(OLD)))
         await send(journal, clock, again, {"3": "204", "4": "503 204"}, cooldown_s=20 * HOUR)
@@ -134,9 +135,9 @@ async def test_what_is_left_of_a_run_taken_up_is_sent_under_its_numbers(
     [(NOON, True), (NOON + 4, True), (NOON + 4.5, False), (NOON + 20 * HOUR, False)],
 )
 async def test_a_run_is_taken_up_if_it_was_at_work_since(
-    path: Path, clock: Clock, since: float, taken_up: bool
+    place: Place, clock: Clock, since: float, taken_up: bool
 ) -> None:
-    async with opened(path, clock) as journal:
+    async with opened(place, clock) as journal:
         old = await unfinished(journal, clock)
         assert old.finished_at == NOON + 4
         again = await plan(journal, OLD, take_up_since=since)
@@ -146,8 +147,8 @@ async def test_a_run_is_taken_up_if_it_was_at_work_since(
         assert untouched["1"] == "sent", "the old run keeps its outcomes either way"
 
 
-async def test_a_completed_run_is_not_taken_up(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_a_completed_run_is_not_taken_up(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         old = await unfinished(journal, clock)
         await journal.finish(old, RunState.COMPLETED)
         again = await plan(journal, OLD)
@@ -170,8 +171,8 @@ OTHER_REQUESTS = {
 
 
 @pytest.mark.parametrize("rows", OTHER_REQUESTS.values(), ids=OTHER_REQUESTS.keys())
-async def test_other_requests_are_another_run(path: Path, clock: Clock, rows: list[Row]) -> None:
-    async with opened(path, clock) as journal:
+async def test_other_requests_are_another_run(place: Place, clock: Clock, rows: list[Row]) -> None:
+    async with opened(place, clock) as journal:
         old = await unfinished(journal, clock)
         again = await plan(journal, rows)
         assert again.id != old.id
@@ -179,15 +180,17 @@ async def test_other_requests_are_another_run(path: Path, clock: Clock, rows: li
         assert await journal.reader.count_pending(again) == len({r.order_id for r in rows})
 
 
-async def test_the_same_requests_to_another_ca_are_another_run(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_the_same_requests_to_another_ca_are_another_run(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
         old = await unfinished(journal, clock)
         again = await plan(journal, OLD, base_url="https://certcentral.example")
         assert again.id != old.id
 
 
-async def test_of_several_unfinished_runs_the_newest_is_taken_up(path: Path, clock: Clock) -> None:
-    async with opened(path, clock) as journal:
+async def test_of_several_unfinished_runs_the_newest_is_taken_up(
+    place: Place, clock: Clock
+) -> None:
+    async with opened(place, clock) as journal:
         old = await unfinished(journal, clock)
         newer = await plan(journal, OLD, take_up_since=clock.now + HOUR)
         assert newer.id != old.id

@@ -1,0 +1,158 @@
+"""A journal in a file: its lock, and how SQLite is to treat it.
+
+One connection writes and checkpoints; every other one is read-only (SQLite before 3.51.3 can
+corrupt a WAL that two connections write and checkpoint at once). `synchronous=FULL` makes a
+commit survive a power loss.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from batch_resend.durations import timestamp
+from batch_resend.errors import JournalBusy, JournalError
+from batch_resend.folders import make_private
+from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.schema import UPGRADES
+
+_WORTH_COMPACTING = 0.25  # of its pages, that are free
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteHome:
+    """A file that holds a journal."""
+
+    place: Path
+    upgrades: ClassVar[Mapping[int, Sequence[str]]] = UPGRADES
+
+    @contextmanager
+    def exclusive(self, now: float) -> Iterator[None]:
+        """Hold the journal for one process. Raises JournalBusy.
+
+        The lock is the operating system's: it ends with the process that holds it, however it ends.
+        """
+        path = self.place
+        # A moment's patience, for whoever looks whether it is held does so by holding it.
+        lock = FileLock(f"{path}.lock", timeout=0.2, mode=0o600)
+        holder = Path(f"{path}.holder")
+        try:
+            make_private(path.parent)
+            lock.acquire()
+        except Timeout:
+            raise JournalBusy(
+                f"{path}: another run holds the journal{_told_by(holder)}; wait for it, or give "
+                "this run a journal of its own with --journal (the two then know nothing of each "
+                "other)"
+            ) from None
+        except OSError as error:
+            raise JournalError(
+                f"{path}: the journal cannot be locked: {error.strerror}; name another with "
+                "--journal"
+            ) from error
+        try:
+            with journal_errors(path):
+                holder.unlink(missing_ok=True)
+                _create_private(holder)
+                holder.write_text(f"process {os.getpid()}, since {timestamp(now)}\n")
+            yield
+        finally:
+            with suppress(OSError):
+                holder.unlink()
+            lock.release()
+
+    async def holder(self, _connection: AsyncConnection) -> str | None:
+        """Return which living process holds the journal, if one does."""
+        return _holder(self.place)
+
+    def create(self) -> None:
+        """Create the file, if there is none, readable by its owner alone. Raises JournalError."""
+        with journal_errors(self.place):
+            _create_private(self.place)
+        for ending in ("-wal", "-shm"):  # as read-only as the journal was when they were made
+            with suppress(OSError):
+                Path(f"{self.place}{ending}").chmod(0o600)
+
+    def size(self) -> int | None:
+        """Return how many bytes the journal takes; None: there is none."""
+        return self.place.stat().st_size if self.place.is_file() else None
+
+    def compact(self) -> None:
+        """Give the room that a journal no longer needs back to the disk, where that pays.
+
+        Only while nobody else has it open, and with room for a copy of it. Raises JournalError.
+        """
+        with journal_errors(self.place), closing(sqlite3.connect(self.place)) as database:
+            (pages,) = database.execute("PRAGMA page_count").fetchone()
+            (free,) = database.execute("PRAGMA freelist_count").fetchone()
+            if free >= pages * _WORTH_COMPACTING:
+                database.execute("VACUUM")
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def writing_engine(self, _now: float) -> Engine:
+        """Return what opens the one connection that writes."""
+        engine = create_engine(
+            URL.create("sqlite", database=str(self.place)), connect_args={"isolation_level": None}
+        )
+        _begin_with(engine, "BEGIN IMMEDIATE")
+
+        @event.listens_for(engine, "connect")
+        def set_up(connection: sqlite3.Connection, _record: object) -> None:
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+
+        return engine
+
+    def reading_engine(self) -> AsyncEngine:
+        """Return what opens connections that cannot write."""
+        engine = create_async_engine(
+            URL.create(
+                "sqlite+aiosqlite",
+                database=f"file:{quote(str(self.place.absolute()))}",
+                query={"mode": "ro", "uri": "true"},
+            ),
+            connect_args={"isolation_level": None},
+        )
+        _begin_with(engine.sync_engine, "BEGIN")
+        return engine
+
+
+def _holder(path: Path) -> str | None:
+    """Look at the lock, not at the number: that may be another process by now, or a container's."""
+    try:
+        told = Path(f"{path}.holder").read_text().strip()
+        with Path(f"{path}.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return told
+    except (OSError, UnicodeError):
+        pass
+    return None
+
+
+def _told_by(holder: Path) -> str:
+    try:
+        return f" ({holder.read_text().strip()})"
+    except OSError:
+        return ""
+
+
+def _begin_with(engine: Engine, statement: str) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+
+def _create_private(path: Path) -> None:
+    """Create the file readable by its owner alone: it names domains and addresses."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

