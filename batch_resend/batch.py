@@ -30,12 +30,21 @@ from batch_resend.certcentral import CertCentral, Route, open_certcentral, remed
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, CallRefused, JournalError, UnknownRun
 from batch_resend.intake import Source
-from batch_resend.journal import Checked, Journal, JournalReader, Party, open_journal
+from batch_resend.journal import Budget, Checked, Journal, JournalReader, Party, open_journal
 from batch_resend.lanes import Lane, Sending
 from batch_resend.model import Order, Outcome, Plan, Run, RunState, Verdict
 from batch_resend.planning import Part, make_plan, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.sending import Fetcher, Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.sending import (
+    Fetcher,
+    Gate,
+    Limiter,
+    Progress,
+    RetryPolicy,
+    Sender,
+    SharedLimiter,
+    WindowLimiter,
+)
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
     Account,
@@ -111,6 +120,7 @@ class Batch:
                 f"run {run.id} is for {run.base_url}, not {self.settings.base_url}; "
                 f"give --base-url {run.base_url} (or, if that was wrong, send its list again)"
             )
+        await self._journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 
     async def preflight(self, plan: Plan) -> Plan:
@@ -222,12 +232,14 @@ class Batch:
         settings = self.settings
         counts = await self._journal.reader.count_by_account(plan.run) or {None: 0}
         keys = settings.keys(counts)
-        limiters = [await self._limiter(key.account, key.windows) for key in keys]
+        limiters = await self._limiters([(key.account, key.windows) for key in keys], sessions)
         recorder = await self._journal.start(
             plan.run,
             joint([key.windows for key in keys]),
             settings.told(),
             {name: key.account.budget for key in keys for name in key.names},
+            cooldown_s=settings.cooldown_s,
+            hold_doubts=settings.in_doubt is InDoubt.HOLD,
         )
         lanes = []
         for key, limiter in zip(keys, limiters, strict=True):
@@ -252,8 +264,9 @@ class Batch:
         """Open a way to read which orders an account has. Raises JournalError."""
         settings, account = self.settings, self.settings.account(name)
         recorder = await self._journal.start_reading(account.base_url, account.budget)
-        limiter = await self._limiter(account, account.windows)
-        async with self._certcentral(account) as ca:
+        async with AsyncExitStack() as sessions:
+            (limiter,) = await self._limiters([(account, account.windows)], sessions)
+            ca = await sessions.enter_async_context(self._certcentral(account))
             yield Census(
                 Fetcher(
                     get=ca.get,
@@ -327,11 +340,29 @@ class Batch:
         """
         return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
 
+    async def _limiters(
+        self, keys: Sequence[tuple[Account, Sequence[Window]]], sessions: AsyncExitStack
+    ) -> list[Limiter]:
+        """Return what keeps the windows of each key: with other hosts, if the journal is theirs."""
+        slots = await sessions.enter_async_context(self._journal.slots())
+        limiters: list[Limiter] = []
+        for account, windows in keys:
+            if slots is None or not windows:
+                limiters.append(await self._limiter(account, windows))
+                continue
+            budget = Budget(account.budget, windows, self._linger_s)
+            limiters.append(await sessions.enter_async_context(SharedLimiter(slots, budget)))
+        return limiters
+
+    @property
+    def _linger_s(self) -> float:
+        """A request that was given up is taken to arrive within its own timeout again, or never."""
+        return self.settings.timeout_s
+
     async def _limiter(self, account: Account, windows: Sequence[Window]) -> WindowLimiter:
         if not windows:
             return WindowLimiter(())
-        # A request that was given up is taken to arrive within its own timeout again, or never.
-        linger_s = self.settings.timeout_s
+        linger_s = self._linger_s
         since = self._clock() - max(window.period_s for window in windows)
         ends = await self._journal.reader.recent_ends(
             account.base_url, since, self._clock, linger_s, account.budget

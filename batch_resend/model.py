@@ -333,6 +333,7 @@ class Run:
     started_at: float | None
     finished_at: float | None
     settings: Mapping[str, object] = field(default_factory=dict)  # of its last start; no secret
+    session: int = 0  # whoever has it in hand, or had it last
 
 
 @dataclass(frozen=True, slots=True)

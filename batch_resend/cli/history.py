@@ -60,9 +60,8 @@ def runs(journal: Place, form: str) -> int:
         if size_of_journal(journal) is None:
             return []
         async with read_journal(journal) as reader:
-            holder = await reader.holder()
             return [
-                _run_record(await make_summary(reader, run), _state(run, holder))
+                _run_record(await make_summary(reader, run), _state(run, await reader.holder(run)))
                 for run in await reader.runs()
             ]
 
@@ -129,7 +128,7 @@ def show(run_id: str, form: str, journal: Place) -> int:
     async def state_and_summary() -> tuple[str, Summary]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            return _state(run, await reader.holder()), await make_summary(reader, run)
+            return _state(run, await reader.holder(run)), await make_summary(reader, run)
 
     state, found = anyio.run(state_and_summary)
     if form == "json":

@@ -84,7 +84,7 @@ async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Pla
 
 
 async def _is_under_way(run: Run, reader: JournalReader) -> bool:
-    return run.state is RunState.RUNNING and await reader.holder() is not None
+    return run.state is RunState.RUNNING and await reader.holder(run) is not None
 
 
 class Watcher:

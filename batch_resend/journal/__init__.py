@@ -15,23 +15,28 @@ from batch_resend.journal.planning import Staging
 from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
+from batch_resend.journal.slots import Budget, Grant, News, Slots
 from batch_resend.journal.standing import RATE_OVER_S, Standing
 from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason, Spell
 
 __all__ = [
     "RATE_OVER_S",
     "AnswerTimes",
+    "Budget",
     "Checked",
     "Event",
+    "Grant",
     "Journal",
     "JournalReader",
     "Mailed",
+    "News",
     "Party",
     "PauseNote",
     "Pruned",
     "ReadRecorder",
     "Reason",
     "Recorder",
+    "Slots",
     "Spell",
     "Staging",
     "Standing",

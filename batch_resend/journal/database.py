@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -31,11 +31,25 @@ class Home(Protocol):
     def upgrades(self) -> Mapping[int, Sequence[str]]:
         """What brings the tables of each older version to the next."""
 
-    def exclusive(self, now: float) -> AbstractContextManager[None]:
-        """Hold the journal for one process. Raises JournalBusy."""
+    @property
+    def additions(self) -> Sequence[str]:
+        """What there is beside the tables, in this database alone."""
 
-    async def holder(self, connection: AsyncConnection) -> str | None:
-        """Return which living process holds it, if one does."""
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes may write at once."""
+
+    def exclusive(self, now: float) -> AbstractContextManager[None]:
+        """Hold the journal for one process, where it can't be shared. Raises JournalBusy."""
+
+    def by_turns(self, connection: Connection) -> None:
+        """Let no other process decide anything until this transaction ends."""
+
+    def enter(self, connection: Connection, now: float) -> int:
+        """Begin a session, which ends with the connection; return its number."""
+
+    async def holder(self, connection: AsyncConnection, session: int) -> str | None:
+        """Return which living process has a session, if it is one."""
 
     def create(self) -> None:
         """Make what holds the tables, if there is none. Raises JournalError."""
@@ -46,8 +60,8 @@ class Home(Protocol):
     def compact(self) -> None:
         """Give back the room that is no longer needed. Raises JournalError."""
 
-    def writing_engine(self, now: float) -> Engine:
-        """Return what opens the one connection that writes; it may raise JournalBusy."""
+    def writing_engine(self) -> Engine:
+        """Return what opens the one connection of this process that writes."""
 
     def reading_engine(self) -> AsyncEngine:
         """Return what opens connections that read."""
@@ -73,6 +87,7 @@ class WritingConnection:
 
     connection: Connection
     thread: Executor
+    session: int = 0
 
     async def transaction(self, work: Callable[[Connection], Made]) -> Made:
         """Carry out `work` in one transaction; durable on return. No cancellation cuts it off."""
@@ -96,14 +111,15 @@ async def writing_connection(home: Home, now: float) -> AsyncIterator[WritingCon
         # Whose it is comes before anything that might change it.
         async with reading_connection(home, to_be_written=True):
             pass
-        engine = home.writing_engine(now)
+        engine = home.writing_engine()
         with journal_errors(home.place), anyio.CancelScope(shield=True):
             connection = await _in_thread(thread, engine.connect)
         try:
             writing = WritingConnection(connection, thread)
             with journal_errors(home.place):
                 await writing.transaction(lambda connection: _create_tables(connection, home))
-            yield writing
+                session = await writing.transaction(lambda connection: home.enter(connection, now))
+            yield replace(writing, session=session)
         finally:
             with anyio.CancelScope(shield=True):
                 await _in_thread(thread, connection.close)
@@ -112,9 +128,12 @@ async def writing_connection(home: Home, now: float) -> AsyncIterator[WritingCon
 
 @asynccontextmanager
 async def reading_connection(
-    home: Home, *, to_be_written: bool = False
+    home: Home, *, to_be_written: bool = False, at_once: bool = False
 ) -> AsyncIterator[AsyncConnection]:
-    """Open a connection that reads. Raises JournalError."""
+    """Open a connection that reads; with `at_once`, each statement is its own transaction.
+
+    Raises JournalError.
+    """
     place = home.place
     if isinstance(place, Path) and not place.is_file():
         raise _no_journal(place)
@@ -129,6 +148,8 @@ async def reading_connection(
                 f"{place}: was written by an older batch-resend (schema {version}, this one reads "
                 f"{SCHEMA_VERSION}); the next `send` or `resume` brings it up to date"
             )
+        if at_once:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
@@ -159,8 +180,11 @@ def _no_journal(place: Place) -> JournalError:
 
 def _create_tables(connection: Connection, home: Home) -> None:
     """Create the tables, or bring those of an older version up to date."""
+    home.by_turns(connection)
     if not inspect(connection).has_table(schema_version.name):
         metadata.create_all(connection)
+        for statement in home.additions:
+            connection.exec_driver_sql(statement)
         connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
         return
     found = connection.execute(select(schema_version.c.version)).scalar_one()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Text, cast, func
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Integer, Text, cast, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -67,3 +67,24 @@ def _domain_in_sqlite(element: mail_domain, compiler: SQLCompiler, **options: An
 def _domain_in_postgresql(element: mail_domain, compiler: SQLCompiler, **options: Any) -> str:
     address = f"(({compiler.process(element.clauses, **options)}) ->> 1)"
     return f"lower(substr({address}, strpos({address}, '@') + 1)) COLLATE \"C\""
+
+
+class is_living(GenericFunction[bool]):
+    """Whether a session is one of a process that lives: at work with the journal right now.
+
+    A file is open to one process at a time, so there is no other.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(is_living, "sqlite")
+def _living_in_sqlite(_element: is_living, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "(1 = 0)"
+
+
+@compiles(is_living, "postgresql")
+def _living_in_postgresql(element: is_living, compiler: SQLCompiler, **options: Any) -> str:
+    session = compiler.process(element.clauses, **options)
+    return f"({session} IN (SELECT number FROM living))"  # noqa: S608 - an expression of ours

@@ -28,12 +28,13 @@ from sqlalchemy import (
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
 from batch_resend.journal.checks import note_checks
+from batch_resend.journal.claiming import claim, claim_same_plan, skip_what_is_under_way
 from batch_resend.journal.database import Home, home_of, reading_connection, writing_connection
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.pruning import Pruned, prune
-from batch_resend.journal.reading import JournalReader
+from batch_resend.journal.reading import JournalReader, as_run
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
 from batch_resend.journal.recovery import end_cut_off
 from batch_resend.journal.schema import (
@@ -48,7 +49,8 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
-from batch_resend.journal.settling import SKIP, settle, skipped
+from batch_resend.journal.settling import SKIP, settle, settle_what_others_did, skipped
+from batch_resend.journal.slots import Slots
 from batch_resend.journal.writer import Change, Writer
 from batch_resend.model import Run, RunState
 from batch_resend.places import Place
@@ -97,8 +99,12 @@ _SET_STATE = (
 class Journal:
     """The journal, open for writing by this process alone."""
 
-    def __init__(self, writer: Writer, reader: JournalReader, clock: Clock) -> None:
+    def __init__(
+        self, home: Home, writer: Writer, session: int, reader: JournalReader, clock: Clock
+    ) -> None:
+        self._home = home
         self._writer = writer
+        self._session = session
         self._clock = clock
         self.reader = reader
 
@@ -112,6 +118,7 @@ class Journal:
             "state": RunState.PLANNING,
             "limits": _limits_text(windows),
             "created_at": now,
+            "session": self._session,
         }
         await self._writer.write((insert(runs), values))
         run = await self.reader.run(run_id)
@@ -132,12 +139,29 @@ class Journal:
         """
         parties = parties or {None: Party(run.base_url)}
         digest = await staging.group(self.reader.connection, parties)
-        earlier = digest and await self.reader.unfinished_of_plan(digest, take_up_since)
-        if not earlier:
-            await self._writer.write(_state_change(run, RunState.PLANNED))
-            return await self.reader.run(run.id)
-        await self._writer.transaction(lambda connection: _go_on(connection, earlier, run))
-        return earlier
+
+        def take_up_earlier(connection: Connection) -> Run | None:
+            self._home.by_turns(connection)
+            found = claim_same_plan(connection, digest or b"", take_up_since, self._session)
+            if found is None:
+                return None
+            earlier = as_run(found)
+            _go_on(connection, earlier, run)
+            return earlier
+
+        if digest and (earlier := await self._writer.transaction(take_up_earlier)):
+            return earlier
+        await self._writer.write(_state_change(run, RunState.PLANNED))
+        return await self.reader.run(run.id)
+
+    async def claim(self, run: Run) -> None:
+        """Take a run in hand, to go on with it. Raises JournalBusy where another process has it."""
+
+        def take(connection: Connection) -> None:
+            self._home.by_turns(connection)
+            claim(connection, run, self._session)
+
+        await self._writer.transaction(take)
 
     async def discard(self, run: Run) -> None:
         """Forget a run that was never started; one that was is left as it is."""
@@ -151,8 +175,7 @@ class Journal:
         within the last `cooldown_s` seconds: those are skipped. With `hold_doubts`, what may have
         reached the CA before is left for a person.
         """
-        since = self._clock() - cooldown_s if cooldown_s > 0 else None
-        ours = self._our_clock()
+        since, ours = self._since(cooldown_s), self._our_clock()
         await self._writer.transaction(
             lambda connection: settle(connection, run, since, ours, hold_doubts=hold_doubts)
         )
@@ -168,15 +191,20 @@ class Journal:
         now = self._clock()
         await self._writer.transaction(lambda connection: note_checks(connection, run, found, now))
 
-    async def start(
+    async def start(  # noqa: PLR0913 - how a run is sent, by name
         self,
         run: Run,
         windows: Sequence[Window],
         settings: Mapping[str, object] | None = None,
         budgets: Mapping[str | None, str] | None = None,
+        *,
+        cooldown_s: float = 0.0,
+        hold_doubts: bool = False,
     ) -> Recorder:
         """Begin to send, or go on: return what attempts are recorded with.
 
+        What other processes are about to send is left to them; what they did since this run was
+        settled, settles it again, as `settle` says.
         `settings` are kept for whoever reads of the run later: no secret may be among them.
         `budgets` names, by account, whose windows its requests count in.
         """
@@ -188,8 +216,13 @@ class Journal:
             "new_settings": json.dumps(settings or {}),
         }
         start = self._new_start(run.number, _limits_text(windows))
+        since, ours = self._since(cooldown_s), self._our_clock()
 
         def begin(connection: Connection) -> tuple[int, int]:
+            self._home.by_turns(connection)
+            if self._home.is_shared:
+                skip_what_is_under_way(connection, run)
+                settle_what_others_did(connection, run, since, ours, hold_doubts=hold_doubts)
             connection.execute(_START, started)
             number = connection.execute(_ADD_START, start).scalar_one()
             _note_budgets(connection, number, budgets or {})
@@ -217,7 +250,20 @@ class Journal:
             "offset_s": self._clock.offset_s,
             "began_at": self._clock(),
             "limits": limits,
+            "session": self._session,
         }
+
+    @asynccontextmanager
+    async def slots(self) -> AsyncIterator[Slots | None]:
+        """Open a way to the windows that all hosts keep together; None: this process is alone."""
+        if not self._home.is_shared:
+            yield None
+            return
+        async with reading_connection(self._home, at_once=True) as connection:
+            yield Slots(connection, self._home.place, self._session)
+
+    def _since(self, cooldown_s: float) -> float | None:
+        return self._clock() - cooldown_s if cooldown_s > 0 else None
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
         """Write down how a run ended. Raises JournalError."""
@@ -233,9 +279,12 @@ class Journal:
     async def _clean_up(self) -> None:
         """Bring what a process that died left behind into a known state."""
         ours, now = self._our_clock(), self._clock()
-        never_started = await self._writer.transaction(
-            lambda connection: end_cut_off(connection, ours, now)
-        )
+
+        def clean_up(connection: Connection) -> Sequence[int]:
+            self._home.by_turns(connection)
+            return end_cut_off(connection, ours, now)
+
+        never_started = await self._writer.transaction(clean_up)
         await self._delete_plans(never_started)
 
     async def _delete_plans(self, numbers: Sequence[int]) -> None:
@@ -280,7 +329,9 @@ async def _opened(home: Home, clock: Clock) -> AsyncIterator[Journal]:
         reading_connection(home) as reading,
         Writer(connection, home.place) as writer,
     ):
-        journal = Journal(writer, JournalReader(reading, home), clock)
+        session = connection.session
+        reader = JournalReader(reading, home, session)
+        journal = Journal(home, writer, session, reader, clock)
         await journal._clean_up()
         yield journal
 

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import anyio
-from sqlalchemy import BindParameter, bindparam, case, desc, exists, func, select, union_all
+from sqlalchemy import BindParameter, Select, bindparam, case, desc, exists, func, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.checks import ChecksReader
 from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.database import Home
+from batch_resend.journal.dialects import is_living
 from batch_resend.journal.encoding import order_of
 from batch_resend.journal.history import HistoryReader
 from batch_resend.journal.mails import MailsReader
@@ -35,14 +39,18 @@ _PAGE = 1_000
 
 UNFINISHED = (RunState.RUNNING, RunState.STOPPED, RunState.INTERRUPTED)
 _STARTED = (*UNFINISHED, RunState.COMPLETED)
+IN_ANOTHERS_HAND = is_living(runs.c.session) & (runs.c.session != bindparam("our_session"))
 
-_RUNS_NEWEST_FIRST = select(runs).where(runs.c.state.in_(_STARTED)).order_by(desc(runs.c.number))
+
+def newest_first(states: Sequence[RunState]) -> Select[*tuple[Any, ...]]:
+    """Return the statement that finds the runs in some states."""
+    return select(runs).where(runs.c.state.in_(states)).order_by(desc(runs.c.number))
+
+
+_RUNS_NEWEST_FIRST = newest_first(_STARTED)
 _RUN = select(runs).where(runs.c.id == bindparam("of_id"))
-_UNFINISHED_NEWEST = _RUNS_NEWEST_FIRST.where(runs.c.state.in_(UNFINISHED)).limit(1)
-_LATEST_UNFINISHED = _UNFINISHED_NEWEST.where(runs.c.started_at.is_not(None))
-_UNFINISHED_OF_PLAN = _UNFINISHED_NEWEST.where(
-    runs.c.plan_digest == bindparam("of_digest"),
-    func.coalesce(runs.c.finished_at, runs.c.started_at) >= bindparam("since"),
+_LATEST_UNFINISHED = (
+    newest_first(UNFINISHED).where(runs.c.started_at.is_not(None), ~IN_ANOTHERS_HAND).limit(1)
 )
 
 # --- what is left to send -------------------------------------------------------------------
@@ -130,12 +138,17 @@ class JournalReader(
 ):
     """Reads a journal through a connection that cannot write. One task at a time."""
 
-    async def holder(self) -> str | None:
-        """Return which living process holds the journal, if one does: it may be sending a run."""
+    def __init__(self, connection: AsyncConnection, home: Home, session: int = 0) -> None:
+        """Read for the process that has this session; 0: for one that only reads."""
+        super().__init__(connection, home)
+        self._session = session
+
+    async def holder(self, run: Run) -> str | None:
+        """Return which living process has a run in hand, if one does, as far as can be told."""
         held_by = None
         with journal_errors(self._place), anyio.CancelScope(shield=True):
             async with self._turn, self.connection.begin():
-                held_by = await self._home.holder(self.connection)
+                held_by = await self._home.holder(self.connection, run.session)
         return held_by
 
     async def run(self, run_id: str) -> Run:
@@ -146,21 +159,16 @@ class JournalReader(
                 f"{self._place}: no run {run_id!r}; `batch-resend runs --journal "
                 f"{self._place}` lists them"
             )
-        return _run(found[0])
+        return as_run(found[0])
 
     async def runs(self) -> list[Run]:
         """Return all runs that sending was begun for, newest first."""
-        return [_run(record) for record in await self._all(_RUNS_NEWEST_FIRST)]
+        return [as_run(record) for record in await self._all(_RUNS_NEWEST_FIRST)]
 
     async def latest_unfinished(self) -> Run | None:
-        """Return the newest run that began to send and did not complete."""
-        found = await self._all(_LATEST_UNFINISHED)
-        return _run(found[0]) if found else None
-
-    async def unfinished_of_plan(self, plan_digest: bytes, since: float) -> Run | None:
-        """Return the newest unfinished run of just these requests that was at work since then."""
-        found = await self._all(_UNFINISHED_OF_PLAN, of_digest=plan_digest, since=since)
-        return _run(found[0]) if found else None
+        """Return the newest run that began to send, did not complete, and is in nobody's hand."""
+        found = await self._all(_LATEST_UNFINISHED, our_session=self._session)
+        return as_run(found[0]) if found else None
 
     async def count_pending(self, run: Run) -> int:
         """Return how many orders of a run have no outcome yet."""
@@ -220,7 +228,8 @@ class JournalReader(
         return [record.at for record in found]
 
 
-def _run(record: Record) -> Run:
+def as_run(record: Record) -> Run:
+    """Return a run as the journal stored it."""
     return Run(
         number=record.number,
         id=record.id,
@@ -232,6 +241,7 @@ def _run(record: Record) -> Run:
         started_at=record.started_at,
         finished_at=record.finished_at,
         settings=json.loads(record.settings),
+        session=record.session,
     )
 
 

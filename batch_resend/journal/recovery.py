@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
+from batch_resend.journal.dialects import is_living
 from batch_resend.journal.schema import (
     SHIFT_S,
     attempts,
@@ -16,6 +17,8 @@ from batch_resend.model import Ruling, RunState
 
 CUT_OFF = "the program ended before an answer was recorded"
 
+_IN_NOBODYS_HAND = ~is_living(runs.c.session)
+_OF_THE_DEAD = select(starts.c.number).where(~is_living(starts.c.session))
 _LAST_SIGN_OF_LIFE = (
     select(func.max(func.coalesce(attempts.c.ended_at, attempts.c.begun_at)))
     .where(attempts.c.run == runs.c.number)
@@ -23,7 +26,7 @@ _LAST_SIGN_OF_LIFE = (
 )
 _END_CUT_OFF_RUNS = (
     update(runs)
-    .where(runs.c.state == RunState.RUNNING)
+    .where(runs.c.state == RunState.RUNNING, _IN_NOBODYS_HAND)
     .values(
         state=RunState.INTERRUPTED,
         stop_reason="the program was cut off (killed, or the power failed)",
@@ -34,7 +37,7 @@ _END_CUT_OFF_RUNS = (
 _SHIFT_OF_ITS_START = select(SHIFT_S).where(starts.c.number == attempts.c.start).scalar_subquery()
 _END_CUT_OFF_ATTEMPTS = (
     update(attempts)
-    .where(attempts.c.ended_at.is_(None))
+    .where(attempts.c.ended_at.is_(None), attempts.c.start.in_(_OF_THE_DEAD))
     .values(
         ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_START, 0.0),
         ruling=Ruling.IN_DOUBT,
@@ -44,13 +47,16 @@ _END_CUT_OFF_ATTEMPTS = (
 _SHIFT_OF_ITS_READING = select(SHIFT_S).where(starts.c.number == reads.c.start).scalar_subquery()
 _END_CUT_OFF_READS = (
     update(reads)
-    .where(reads.c.ended_at.is_(None))
+    .where(reads.c.ended_at.is_(None), reads.c.start.in_(_OF_THE_DEAD))
     .values(ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_READING, 0.0))
 )
 _END_OF_ITS_RUN = select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
 _END_CUT_OFF_PAUSES = (
     update(pauses)
-    .where(pauses.c.ended_at.is_(None))
+    .where(
+        pauses.c.ended_at.is_(None),
+        pauses.c.run.not_in(select(runs.c.number).where(runs.c.state == RunState.RUNNING)),
+    )
     .values(  # no earlier than it began: that was a sign of life too
         ended_at=case(
             (pauses.c.began_at < _END_OF_ITS_RUN, _END_OF_ITS_RUN), else_=pauses.c.began_at
@@ -58,7 +64,7 @@ _END_CUT_OFF_PAUSES = (
     )
 )
 _NEVER_STARTED = select(runs.c.number).where(
-    runs.c.state.in_((RunState.PLANNING, RunState.PLANNED))
+    runs.c.state.in_((RunState.PLANNING, RunState.PLANNED)), _IN_NOBODYS_HAND
 )
 
 

@@ -34,7 +34,7 @@ from sqlalchemy import (
 
 from batch_resend.journal.dialects import TEXT
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -60,6 +60,7 @@ runs = Table(
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
+    Column("session", Integer, nullable=False, server_default="0"),  # of whoever has it in hand
 )
 
 inputs = Table(
@@ -124,6 +125,7 @@ starts = Table(  # a process that began to send a run, or went on with it; or to
     Column("offset_s", Float, nullable=False),  # its clock, less the steady time of that machine
     Column("began_at", Float, nullable=False),
     Column("limits", TEXT),  # as in runs: each start may have others
+    Column("session", Integer, nullable=False, server_default="0"),  # 0: the only one there is
 )
 
 budgets = Table(  # whose windows the requests of an account count in, from a start on
@@ -274,5 +276,9 @@ UPGRADES = {
         "ALTER TABLE pauses ADD COLUMN account TEXT",
         "CREATE TABLE budgets (start INTEGER NOT NULL, account TEXT NOT NULL, "
         "budget TEXT NOT NULL, PRIMARY KEY (start, account)) WITHOUT ROWID",
+    ),
+    8: (
+        "ALTER TABLE runs ADD COLUMN session INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE starts ADD COLUMN session INTEGER NOT NULL DEFAULT 0",
     ),
 }

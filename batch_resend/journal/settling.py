@@ -110,6 +110,19 @@ def settle(
     for forget in (_FORGET_SKIPS, _FORGET_DENIALS, _FORGET_DOUBTS):
         connection.execute(forget, known)
     connection.execute(_SKIP_WHAT_LISTS_SAY, known)
+    settle_what_others_did(connection, run, since, our_clock, hold_doubts=hold_doubts)
+
+
+def settle_what_others_did(
+    connection: Connection,
+    run: Run,
+    since: float | None,
+    our_clock: Mapping[str, object],
+    *,
+    hold_doubts: bool,
+) -> None:
+    """Give their outcome to the orders that are settled by what other runs did; see `settle`."""
+    known = {"of_run": run.number}
     if since is not None:
         recent = {**known, **our_clock, "since": since}
         connection.execute(_NOTE_OTHERS_DOUBTS, recent)

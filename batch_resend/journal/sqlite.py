@@ -35,6 +35,8 @@ class SqliteHome:
 
     place: Path
     upgrades: ClassVar[Mapping[int, Sequence[str]]] = UPGRADES
+    additions: ClassVar[Sequence[str]] = ()
+    is_shared: ClassVar[bool] = False
 
     @contextmanager
     def exclusive(self, now: float) -> Iterator[None]:
@@ -71,7 +73,14 @@ class SqliteHome:
                 holder.unlink()
             lock.release()
 
-    async def holder(self, _connection: AsyncConnection) -> str | None:
+    def by_turns(self, connection: Connection) -> None:
+        """Do nothing: there is nobody else."""
+
+    def enter(self, _connection: Connection, _now: float) -> int:
+        """Return the number of the one session there is."""
+        return 0
+
+    async def holder(self, _connection: AsyncConnection, _session: int) -> str | None:
         """Return which living process holds the journal, if one does."""
         return _holder(self.place)
 
@@ -99,7 +108,7 @@ class SqliteHome:
                 database.execute("VACUUM")
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def writing_engine(self, _now: float) -> Engine:
+    def writing_engine(self) -> Engine:
         """Return what opens the one connection that writes."""
         engine = create_engine(
             URL.create("sqlite", database=str(self.place)), connect_args={"isolation_level": None}

@@ -2,9 +2,21 @@
 
 from batch_resend.sending.fetcher import Fetcher
 from batch_resend.sending.gate import Flow, Gate
-from batch_resend.sending.limiter import WindowLimiter
+from batch_resend.sending.limiter import Limiter, WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
 from batch_resend.sending.sender import Progress, Sender
 from batch_resend.sending.share import Share
+from batch_resend.sending.shared import SharedLimiter
 
-__all__ = ["Fetcher", "Flow", "Gate", "Progress", "RetryPolicy", "Sender", "Share", "WindowLimiter"]
+__all__ = [
+    "Fetcher",
+    "Flow",
+    "Gate",
+    "Limiter",
+    "Progress",
+    "RetryPolicy",
+    "Sender",
+    "Share",
+    "SharedLimiter",
+    "WindowLimiter",
+]

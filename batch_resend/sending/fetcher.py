@@ -15,7 +15,7 @@ from batch_resend.errors import CallError, CallRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending.gate import Advice, Gate
-from batch_resend.sending.limiter import WindowLimiter
+from batch_resend.sending.limiter import Limiter
 from batch_resend.sending.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Fetcher:
     judge: Callable[[Reply | Fault], Verdict]
     explain: Callable[[Verdict], str]  # what a person can do when nothing will pass
     recorder: ReadRecorder
-    limiter: WindowLimiter
+    limiter: Limiter
     gate: Gate
     policy: RetryPolicy
     clock: Callable[[], float] = time.time

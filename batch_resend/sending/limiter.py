@@ -22,22 +22,56 @@ read off clocks that disagree is said in `journal/schema.py`.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from heapq import heappop, heappush
 from math import inf
+from typing import Protocol
 
 import anyio
 
 from batch_resend.clock import running_time
-from batch_resend.sending.share import Share
+from batch_resend.sending.share import Share, part
 from batch_resend.windows import Window
 
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
-_ROUNDING = 1e-9  # a share that is to make just n of N must not come out below n
 
 
-class Slot:
+class Slot(Protocol):
     """Leave for one request."""
+
+    def answered(self) -> None:
+        """Note that the answer has come now, or that surely nothing left. The first word counts."""
+
+    def given_up(self) -> None:
+        """Note that no answer has come until now; the request may still arrive."""
+
+
+class Limiter(Protocol):
+    """Grants slots, for this process alone or together with others."""
+
+    def slot(self) -> AbstractAsyncContextManager[Slot]:
+        """Hold a slot from when every window has one; it comes free W seconds after its answer.
+
+        Without a word of an answer, the request counts as given up at the end of the block.
+        """
+
+    @property
+    def share(self) -> float:
+        """What part of the windows is taken now: 1, unless there was a 429 a while ago."""
+
+    @property
+    def full_for_s(self) -> float:
+        """How many seconds no slot comes free; infinite: not before an answer comes."""
+
+    def decrease(self) -> Sequence[Window]:
+        """Take a smaller part of the windows, if there are any; return what they come to now."""
+
+    def hold(self, pause_s: float) -> None:
+        """Let nobody else take a slot for so long either: the CA is in trouble, or asks for it."""
+
+
+class WindowSlot:
+    """Leave for one request of this process."""
 
     __slots__ = ("_limiter",)
 
@@ -82,7 +116,7 @@ class WindowLimiter:
         self._answered = anyio.Event()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator["Slot"]:
+    async def slot(self) -> AsyncIterator[WindowSlot]:
         """Hold a slot from when every window has one; it comes free W seconds after its answer.
 
         Without a word of an answer, the request counts as given up at the end of the block.
@@ -94,7 +128,7 @@ class WindowLimiter:
                 with anyio.move_on_after(max(wait_s, _TICK_S)):
                     await self._answered.wait()
             self._out += 1
-        slot = Slot(self)
+        slot = WindowSlot(self)
         try:
             yield slot
         finally:
@@ -115,7 +149,10 @@ class WindowLimiter:
         if not self._windows:
             return ()
         share = self._share.decrease(running_time())
-        return [Window(_part(window, share), window.period_s) for window in self._windows]
+        return [Window(part(window, share), window.period_s) for window in self._windows]
+
+    def hold(self, pause_s: float) -> None:
+        """Do nothing: whom this limiter serves, the gate holds up."""
 
     def _end(self, linger_s: float) -> None:
         self._out -= 1
@@ -134,12 +171,8 @@ class WindowLimiter:
             while free_at and free_at[0] <= now:
                 heappop(free_at)
             taken = self._out + len(free_at)
-            if taken >= _part(window, share):
+            if taken >= part(window, share):
                 comes_free = free_at[0] if free_at else inf
                 risen = self._share.time_of((taken + 1) / window.limit, now)
                 wait_s = max(wait_s, min(comes_free, risen) - now)
         return wait_s
-
-
-def _part(window: Window, share: float) -> int:
-    return max(1, int(window.limit * share + _ROUNDING))

@@ -34,7 +34,7 @@ from batch_resend.model import (
     Verdict,
 )
 from batch_resend.sending.gate import Advice, Flow, Gate, Passage
-from batch_resend.sending.limiter import Slot, WindowLimiter
+from batch_resend.sending.limiter import Limiter, Slot
 from batch_resend.sending.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Sender:
     judge: Callable[[Reply | Fault], Verdict]
     explain: Callable[[Verdict], str]  # what a person can do when nothing will pass
     recorder: Recorder
-    limiter: WindowLimiter
+    limiter: Limiter
     gate: Gate
     policy: RetryPolicy
     concurrency: int
@@ -193,6 +193,8 @@ class Sender:
                 pause = self._pause_begun(flowed, verdict)
                 flows_again = flowed is Flow.PAUSED and self.gate.flow is Flow.FLOWING
                 await self.recorder.end(attempt, self.clock(), verdict, outcome)
+                if self.gate.paused_until > waited_until:
+                    self.limiter.hold(self.gate.paused_until - running_time())
                 if pause is not None:
                     await self.recorder.pause(pause)
                 elif self.gate.paused_until > waited_until:

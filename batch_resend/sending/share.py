@@ -8,9 +8,18 @@ fairly (Chiu and Jain, 1989).
 
 from math import inf
 
+from batch_resend.windows import Window
+
 DECREASE = 0.5
 RISE = 0.05  # of the whole, in one period
 LEAST = 0.05
+
+_ROUNDING = 1e-9  # a share that is to make just n of N must not come out below n
+
+
+def part(window: Window, share: float) -> int:
+    """Return how many requests a share of a window comes to: at least one."""
+    return max(1, int(window.limit * share + _ROUNDING))
 
 
 class Share:

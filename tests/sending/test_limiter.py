@@ -1,6 +1,12 @@
-"""Never over the limit, never idle below it: checked against a model that shares no code."""
+"""Never over the limit, never idle below it: checked against a model that shares no code.
 
-from collections.abc import Sequence
+What holds of the limiter of one process holds of the one that shares its windows with others: each
+test that has a `kind` is for both. There, what the database keeps is kept by `tests/booking.py`;
+that the two say the same is for tests/journal/test_slots.py to show.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,13 +15,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch_resend.sending import WindowLimiter
+from batch_resend.clock import running_time
+from batch_resend.journal import Budget
+from batch_resend.sending import Limiter, SharedLimiter, WindowLimiter
 from batch_resend.windows import CA_WINDOWS, Window, dictated_time
+from tests.booking import Booking
 from tests.sending.conftest import Rig, crowded, orders
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(idle_step=1, idle_timeout=9)]
 
 STEP_S = 0.125
+
+both = pytest.mark.parametrize("kind", ["alone", "shared"])
 
 
 class LostAnswer(Exception):
@@ -43,9 +54,7 @@ class Course:
     ended: float
 
 
-async def play(
-    limiter: WindowLimiter, requests: Sequence[Request]
-) -> tuple[list[Course], list[int]]:
+async def play(limiter: Limiter, requests: Sequence[Request]) -> tuple[list[Course], list[int]]:
     """Let all requests go through the limiter; return their courses, and who was granted when."""
     start = anyio.current_time()
     courses: dict[int, Course] = {}
@@ -75,6 +84,27 @@ async def play(
         for request in requests:
             tasks.start_soon(fare, request)
     return [courses[place] for place in sorted(courses)], granted_order
+
+
+@asynccontextmanager
+async def limiter_of(
+    kind: str, windows: Sequence[Window], linger_s: float = 0.0
+) -> AsyncIterator[Limiter]:
+    """Open a limiter that nobody has asked yet."""
+    if kind == "alone":
+        yield WindowLimiter(windows, linger_s=linger_s)
+        return
+    budget = Budget("key", windows, linger_s)
+    async with SharedLimiter(Booking(running_time).of_session(1), budget) as limiter:
+        yield limiter
+
+
+async def play_anew(
+    kind: str, windows: Sequence[Window], requests: Sequence[Request]
+) -> tuple[list[Course], list[int]]:
+    """Let all requests go through a limiter that nobody has asked yet."""
+    async with limiter_of(kind, windows) as limiter:
+        return await play(limiter, requests)
 
 
 def earliest(course: Course, earlier: Sequence[Course], windows: Sequence[Window]) -> float:
@@ -115,37 +145,40 @@ SLOW_ONES_ARRIVE_LATE = [Request(0, 5, 5)] * 3 + [Request(0, 0, 0)] * 9
 ALL_LOST = [Request(0, 2, 2, lost=True)] * 12
 
 
+@both
 @settings(deadline=None, max_examples=150)
 @given(windows_of, st.lists(fates(), max_size=30))
 @example([Window(3, 4.0)], SLOW_ONES_ARRIVE_LATE)
 @example([Window(3, 1.0), Window(5, 4.0)], SLOW_ONES_ARRIVE_LATE + ALL_LOST)
 async def test_no_window_ever_sees_more_arrivals_than_it_allows(
-    windows: list[Window], requests: list[Request]
+    kind: str, windows: list[Window], requests: list[Request]
 ) -> None:
-    courses, _ = await play(WindowLimiter(windows), requests)
+    courses, _ = await play_anew(kind, windows, requests)
     assert len(courses) == len(requests)
     for window in windows:
         assert crowded([course.arrived for course in courses], window) == []
 
 
+@both
 @settings(deadline=None, max_examples=150)
 @given(windows_of, st.lists(fates(), max_size=30))
 @example([Window(3, 4.0)], SLOW_ONES_ARRIVE_LATE)
 @example([Window(3, 1.0), Window(5, 4.0)], SLOW_ONES_ARRIVE_LATE + ALL_LOST)
 async def test_every_request_leaves_at_the_first_moment_the_rule_allows(
-    windows: list[Window], requests: list[Request]
+    kind: str, windows: list[Window], requests: list[Request]
 ) -> None:
-    courses, _ = await play(WindowLimiter(windows), requests)
+    courses, _ = await play_anew(kind, windows, requests)
     for place, course in enumerate(courses):
         assert course.granted == earliest(course, courses[:place], windows), place
 
 
+@both
 @settings(deadline=None, max_examples=100)
 @given(windows_of, st.lists(fates(), max_size=30))
 async def test_slots_are_granted_in_the_order_they_are_asked_for(
-    windows: list[Window], requests: list[Request]
+    kind: str, windows: list[Window], requests: list[Request]
 ) -> None:
-    _, granted_order = await play(WindowLimiter(windows), requests)
+    _, granted_order = await play_anew(kind, windows, requests)
     assert granted_order == list(range(len(requests)))
 
 
@@ -166,6 +199,7 @@ async def test_attempts_of_earlier_processes_count_as_if_made_by_this_one(
             assert {first, last} <= known, "a new request made it too many"
 
 
+@both
 @pytest.mark.parametrize(
     ("requests", "windows"),
     [
@@ -178,60 +212,66 @@ async def test_attempts_of_earlier_processes_count_as_if_made_by_this_one(
     ],
 )
 async def test_a_run_with_instant_answers_takes_just_the_time_the_windows_dictate(
-    requests: int, windows: tuple[Window, ...]
+    kind: str, requests: int, windows: tuple[Window, ...]
 ) -> None:
-    courses, _ = await play(WindowLimiter(windows), [Request(0)] * requests)
+    courses, _ = await play_anew(kind, windows, [Request(0)] * requests)
     assert max(course.granted for course in courses) == dictated_time(requests, windows)
 
 
-async def test_a_slot_comes_free_a_window_after_the_answer_not_after_the_leave() -> None:
+@both
+async def test_a_slot_comes_free_a_window_after_the_answer_not_after_the_leave(kind: str) -> None:
     requests = [Request(0, answered_s=3), Request(0), Request(0)]
-    courses, _ = await play(WindowLimiter([Window(1, 10.0)]), requests)
+    courses, _ = await play_anew(kind, [Window(1, 10.0)], requests)
     assert [course.granted for course in courses] == [0, 13, 23]
 
 
-async def test_fast_requests_do_not_catch_up_with_slow_ones_into_one_window() -> None:
-    courses, _ = await play(WindowLimiter([Window(3, 4.0)]), SLOW_ONES_ARRIVE_LATE[:6])
+@both
+async def test_fast_requests_do_not_catch_up_with_slow_ones_into_one_window(kind: str) -> None:
+    courses, _ = await play_anew(kind, [Window(3, 4.0)], SLOW_ONES_ARRIVE_LATE[:6])
     assert [course.arrived for course in courses] == [5, 5, 5, 9, 9, 9]
 
 
-async def test_what_happens_in_the_slot_after_the_answer_does_not_hold_it() -> None:
+@both
+async def test_what_happens_in_the_slot_after_the_answer_does_not_hold_it(kind: str) -> None:
     requests = [Request(0, lingers_s=60), Request(0)]
-    courses, _ = await play(WindowLimiter([Window(1, 10.0)]), requests)
+    courses, _ = await play_anew(kind, [Window(1, 10.0)], requests)
     assert courses[1].granted == 10
 
 
-async def test_only_the_first_word_of_an_answer_counts() -> None:
-    limiter = WindowLimiter([Window(2, 10.0)])
-    async with limiter.slot() as slot:
-        slot.answered()
-        await anyio.sleep(5)
-        slot.answered()
-    start = anyio.current_time()
-    courses, _ = await play(limiter, [Request(0)] * 3)
-    assert start == 5
-    assert [course.granted for course in courses] == [0, 5, 10]
+@both
+async def test_only_the_first_word_of_an_answer_counts(kind: str) -> None:
+    async with limiter_of(kind, [Window(2, 10.0)]) as limiter:
+        async with limiter.slot() as slot:
+            slot.answered()
+            await anyio.sleep(5)
+            slot.answered()
+        start = anyio.current_time()
+        courses, _ = await play(limiter, [Request(0)] * 3)
+        assert start == 5
+        assert [course.granted for course in courses] == [0, 5, 10]
 
 
-async def test_an_error_in_the_slot_gives_it_back_and_is_passed_on() -> None:
-    limiter = WindowLimiter([Window(1, 4.0)])
-    for expected in (0, 5, 10):
-        with pytest.raises(LostAnswer):
-            async with limiter.slot():
-                assert anyio.current_time() == expected
-                await anyio.sleep(1)
-                raise LostAnswer
+@both
+async def test_an_error_in_the_slot_gives_it_back_and_is_passed_on(kind: str) -> None:
+    async with limiter_of(kind, [Window(1, 4.0)]) as limiter:
+        for expected in (0, 5, 10):
+            with pytest.raises(LostAnswer):
+                async with limiter.slot():
+                    assert anyio.current_time() == expected
+                    await anyio.sleep(1)
+                    raise LostAnswer
 
 
-async def test_an_answer_that_never_comes_holds_its_slot_for_good_and_no_other() -> None:
-    limiter = WindowLimiter([Window(2, 4.0)])
-    async with limiter.slot():
-        courses, _ = await play(limiter, [Request(0)] * 5)
-    assert [course.granted for course in courses] == [0, 4, 8, 12, 16]
+@both
+async def test_an_answer_that_never_comes_holds_its_slot_for_good_and_no_other(kind: str) -> None:
+    async with limiter_of(kind, [Window(2, 4.0)]) as limiter:
+        async with limiter.slot():
+            courses, _ = await play(limiter, [Request(0)] * 5)
+        assert [course.granted for course in courses] == [0, 4, 8, 12, 16]
 
 
 async def leave(
-    limiter: WindowLimiter, waiters: Sequence[tuple[str, float]], held_s: float
+    limiter: Limiter, waiters: Sequence[tuple[str, float]], held_s: float
 ) -> dict[str, float]:
     """Hold the slot for so long, while others wait for so long at most; return who got it when."""
     start = anyio.current_time()
@@ -249,6 +289,7 @@ async def leave(
     return granted
 
 
+@both
 @pytest.mark.parametrize(
     ("held_s", "first_at"),
     [
@@ -257,7 +298,7 @@ async def leave(
     ],
 )
 async def test_who_stops_waiting_takes_no_slot_and_blocks_nobody(
-    held_s: float, first_at: float
+    kind: str, held_s: float, first_at: float
 ) -> None:
     waiters = [
         ("gives up at the head of the queue", 3),
@@ -267,17 +308,19 @@ async def test_who_stops_waiting_takes_no_slot_and_blocks_nobody(
         ("gives up at the head, later", first_at + 2),
         ("patient too", 99),
     ]
-    granted = await leave(WindowLimiter([Window(1, 10.0)]), waiters, held_s)
+    async with limiter_of(kind, [Window(1, 10.0)]) as limiter:
+        granted = await leave(limiter, waiters, held_s)
     assert granted == {"patient": first_at, "patient too": first_at + 10}
 
 
-async def test_a_holder_that_is_cancelled_counts_as_answered_then() -> None:
-    limiter = WindowLimiter([Window(1, 10.0)])
-    with anyio.move_on_after(3):
+@both
+async def test_a_holder_that_is_cancelled_counts_as_answered_then(kind: str) -> None:
+    async with limiter_of(kind, [Window(1, 10.0)]) as limiter:
+        with anyio.move_on_after(3):
+            async with limiter.slot():
+                await anyio.sleep_forever()
         async with limiter.slot():
-            await anyio.sleep_forever()
-    async with limiter.slot():
-        assert anyio.current_time() == 13
+            assert anyio.current_time() == 13
 
 
 async def test_without_windows_nobody_waits() -> None:
@@ -301,9 +344,10 @@ async def test_the_first_slots_after_a_restart(ages_s: list[float], granted: lis
     assert [course.granted for course in courses] == granted
 
 
-async def test_grants_of_a_busy_run_are_steady_over_hours() -> None:
+@both
+async def test_grants_of_a_busy_run_are_steady_over_hours(kind: str) -> None:
     window = Window(10, 5.0)
-    courses, _ = await play(WindowLimiter([window]), [Request(0, 0.25, 0.5)] * 10_000)
+    courses, _ = await play_anew(kind, [window], [Request(0, 0.25, 0.5)] * 10_000)
     bursts = sorted({course.granted for course in courses})
     assert {later - sooner for sooner, later in pairwise(bursts)} == {5.5}
 

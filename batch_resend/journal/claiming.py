@@ -1,0 +1,80 @@
+"""Who has a run in hand: of several processes that share a journal, one at a time.
+
+Each of these is part of a transaction that no other process's decision falls into.
+"""
+
+from sqlalchemy import Connection, bindparam, exists, func, insert, literal, select, update
+
+from batch_resend.errors import JournalBusy
+from batch_resend.journal.dialects import is_living
+from batch_resend.journal.reading import IN_ANOTHERS_HAND, UNFINISHED, newest_first
+from batch_resend.journal.results import HAS_OUTCOME
+from batch_resend.journal.schema import Record, outcomes, requests, runs
+from batch_resend.model import OrderStatus, Run, RunState
+
+_SAME_PLAN = (
+    newest_first(UNFINISHED)
+    .where(
+        runs.c.plan_digest == bindparam("of_digest"),
+        func.coalesce(runs.c.finished_at, runs.c.started_at) >= bindparam("since"),
+        ~IN_ANOTHERS_HAND,
+    )
+    .limit(1)
+)
+_CLAIM = (
+    update(runs)
+    .where(runs.c.number == bindparam("of_run"), ~IN_ANOTHERS_HAND)
+    .values(session=bindparam("new_session"))
+)
+_THEIRS = requests.alias("theirs")
+_DONE_BY_THEM = exists().where(
+    outcomes.c.run == _THEIRS.c.run, outcomes.c.request == _THEIRS.c.number
+)
+_SKIP_UNDER_WAY = insert(outcomes).from_select(
+    ["run", "request", "status", "error_message"],
+    select(
+        requests.c.run,
+        requests.c.number,
+        literal(OrderStatus.SKIPPED.value),
+        func.min(literal("run ") + runs.c.id + literal(", which is under way, sends it")),
+    )
+    .join(_THEIRS, (_THEIRS.c.digest == requests.c.digest) & (_THEIRS.c.run != requests.c.run))
+    .join(runs, runs.c.number == _THEIRS.c.run)
+    .where(
+        requests.c.run == bindparam("of_run"),
+        ~HAS_OUTCOME,
+        ~_DONE_BY_THEM,
+        runs.c.state == RunState.RUNNING,
+        is_living(runs.c.session),
+    )
+    .group_by(requests.c.run, requests.c.number),
+)
+
+
+def claim_same_plan(
+    connection: Connection, digest: bytes, since: float, session: int
+) -> Record | None:
+    """Take in hand the newest unfinished run of just these requests that was at work since then."""
+    found = connection.execute(
+        _SAME_PLAN, {"of_digest": digest, "since": since, "our_session": session}
+    ).first()
+    if found is not None:
+        claim(connection, found, session)
+    return found
+
+
+def claim(connection: Connection, run: Run | Record, session: int) -> None:
+    """Take a run in hand. Raises JournalBusy where another process has it."""
+    claimed = connection.execute(
+        _CLAIM, {"of_run": run.number, "our_session": session, "new_session": session}
+    )
+    if not claimed.rowcount:
+        raise JournalBusy(
+            f"run {run.id} is under way in another process: `batch-resend watch {run.id}` follows "
+            "it"
+        )
+
+
+def skip_what_is_under_way(connection: Connection, run: Run) -> None:
+    """Leave to other runs what they are about to send."""
+    connection.execute(_SKIP_UNDER_WAY, {"of_run": run.number})

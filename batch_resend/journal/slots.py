@@ -1,0 +1,206 @@
+"""One budget for all hosts: the windows of a key as rows in PostgreSQL, by the server's own clock.
+
+    sessions   a process that has the journal open; alive as long as its connection holds its lock
+    keys       what all senders by a key have learned: their share of the windows, and a pause
+    slots      a slot from its grant until W after its answer
+
+The argument of `sending/limiter.py` holds unchanged, its g and e being read off one clock: a slot
+is granted before its request leaves, and its answer is written down after that came. Of a process
+that died nobody hears an answer: its requests are taken to have arrived when its end was noticed,
+or as long after as one may linger. Grants for one key are made one after another, under the lock of
+its row in `keys`; all is one statement, so one way to the server and back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from batch_resend.journal.complaints import journal_errors
+from batch_resend.places import Place
+from batch_resend.windows import Window
+
+TABLES = (
+    """
+    CREATE TABLE sessions (
+        number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        name text NOT NULL,
+        began_at double precision NOT NULL
+    )
+    """,
+    """
+    CREATE VIEW living AS
+        SELECT sessions.* FROM sessions JOIN pg_locks ON objid = number::oid
+        WHERE locktype = 'advisory' AND granted AND objsubid = 2
+            AND classid = x'62726573'::int::oid
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """,
+    """
+    CREATE TABLE keys (
+        budget text PRIMARY KEY,
+        share double precision NOT NULL DEFAULT 1,
+        share_at double precision NOT NULL DEFAULT 0,
+        paused_until double precision NOT NULL DEFAULT 0,
+        longest double precision NOT NULL DEFAULT 0  -- of all windows that anyone keeps
+    )
+    """,
+    """
+    CREATE TABLE slots (
+        budget text NOT NULL,
+        number bigint GENERATED ALWAYS AS IDENTITY,
+        session integer NOT NULL,
+        arrived_by double precision,
+        PRIMARY KEY (budget, number)
+    )
+    """,
+    """
+    CREATE FUNCTION clock_s() RETURNS double precision LANGUAGE sql VOLATILE AS
+    'SELECT extract(epoch FROM clock_timestamp())::double precision'
+    """,
+    "CREATE INDEX slots_by_arrival ON slots (budget, arrived_by)",
+    # least, rise, decrease: see sending/share.py. Two who are told 429 at once learn it once.
+    """
+    CREATE FUNCTION take_slots(
+        of_budget text, of_session integer, wanted integer,
+        limits integer[], periods double precision[], linger_s double precision,
+        ended bigint[], lingering bigint[], unused bigint[],
+        decrease boolean, pause_s double precision
+    ) RETURNS TABLE (granted bigint[], wait_s double precision, share_now double precision)
+    LANGUAGE plpgsql AS $$
+    DECLARE
+        now_s double precision;
+        known record;
+        free integer := wanted;
+        taken integer;
+        most integer;
+        free_at double precision;
+    BEGIN
+        INSERT INTO keys (budget) VALUES (of_budget) ON CONFLICT DO NOTHING;
+        SELECT * INTO known FROM keys WHERE budget = of_budget FOR UPDATE;
+        IF known.longest < (SELECT max(period) FROM unnest(periods) period) THEN
+            SELECT max(period) INTO known.longest FROM unnest(periods) period;
+            UPDATE keys SET longest = known.longest WHERE budget = of_budget;
+        END IF;
+        now_s := clock_s();
+        share_now := least(1, known.share + 0.05 * (now_s - known.share_at) / known.longest);
+        IF decrease AND now_s - known.share_at > 1 THEN
+            share_now := greatest(0.05, 0.5 * share_now);
+            UPDATE keys SET share = share_now, share_at = now_s WHERE budget = of_budget;
+        END IF;
+        IF now_s + pause_s > known.paused_until THEN
+            known.paused_until := now_s + pause_s;
+            UPDATE keys SET paused_until = known.paused_until WHERE budget = of_budget;
+        END IF;
+        DELETE FROM slots WHERE budget = of_budget AND number = ANY (unused);
+        UPDATE slots SET arrived_by = now_s WHERE budget = of_budget AND number = ANY (ended);
+        UPDATE slots SET arrived_by = now_s + linger_s
+            WHERE budget = of_budget AND number = ANY (lingering);
+        DELETE FROM slots WHERE budget = of_budget AND arrived_by + known.longest <= now_s;
+        wait_s := 0;
+        FOR place IN 1 .. coalesce(array_length(limits, 1), 0) LOOP
+            most := greatest(1, floor(limits[place] * share_now + 1e-9)::integer);
+            SELECT count(*) INTO taken FROM slots WHERE budget = of_budget
+                AND (arrived_by IS NULL OR arrived_by + periods[place] > now_s);
+            IF taken >= most THEN
+                SELECT arrived_by + periods[place] INTO free_at FROM slots
+                    WHERE budget = of_budget AND arrived_by + periods[place] > now_s
+                    ORDER BY arrived_by OFFSET taken - most LIMIT 1;
+                wait_s := greatest(wait_s, coalesce(free_at - now_s, 'infinity'));
+            END IF;
+            free := least(free, most - taken);
+        END LOOP;
+        IF known.paused_until > now_s THEN
+            free := 0;
+            wait_s := greatest(wait_s, known.paused_until - now_s);
+        END IF;
+        IF free <= 0 AND wanted > 0 THEN
+            UPDATE slots SET arrived_by = now_s + linger_s
+                WHERE budget = of_budget AND arrived_by IS NULL
+                    AND session NOT IN (SELECT number FROM living);
+        END IF;
+        WITH added AS (
+            INSERT INTO slots (budget, session)
+            SELECT of_budget, of_session FROM generate_series(1, free) RETURNING number
+        )
+        SELECT coalesce(array_agg(number), '{}') INTO granted FROM added;
+        RETURN NEXT;
+    END
+    $$
+    """,
+)
+_TAKE = text(
+    "SELECT * FROM take_slots(:of_budget, :of_session, :wanted, CAST(:limits AS integer[]), "
+    "CAST(:periods AS double precision[]), :linger_s, CAST(:ended AS bigint[]), "
+    "CAST(:lingering AS bigint[]), CAST(:unused AS bigint[]), :decrease, :pause_s)"
+)
+
+
+@dataclass(slots=True)
+class News:
+    """What a sender has to tell since it asked last."""
+
+    ended: list[int] = field(default_factory=list)  # slots whose answers have come
+    lingering: list[int] = field(default_factory=list)  # given up; they may still arrive
+    unused: list[int] = field(default_factory=list)  # nothing left by them
+    decrease: bool = False  # the CA asks for fewer requests
+    pause_s: float = 0.0  # let nothing leave for so long
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(
+            self.ended or self.lingering or self.unused or self.decrease or self.pause_s > 0
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the budget says."""
+
+    slots: Sequence[int]
+    wait_s: float  # until one more may be free; infinite: not before an answer comes
+    share: float  # what part of the windows is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The windows of one key, as one of those who send by it keeps them."""
+
+    name: str  # a digest of CA and key, never the key
+    windows: Sequence[Window]
+    linger_s: float  # how long a request that was given up may still arrive
+
+
+class Slots:
+    """Takes slots of any key. Raises JournalError where the database cannot be asked."""
+
+    def __init__(self, connection: AsyncConnection, place: Place, session: int) -> None:
+        """Ask by a connection that commits every statement by itself."""
+        self._connection = connection
+        self._place = place
+        self._session = session
+        self._turn = anyio.Lock()  # a connection asks one thing at a time
+
+    async def take(self, budget: Budget, wanted: int, news: News) -> Grant:
+        """Tell the news, and take as many slots as are free and wanted: one way there and back."""
+        values: dict[str, Any] = {
+            "of_budget": budget.name,
+            "of_session": self._session,
+            "wanted": wanted,
+            "limits": [window.limit for window in budget.windows],
+            "periods": [window.period_s for window in budget.windows],
+            "linger_s": budget.linger_s,
+            "ended": news.ended,
+            "lingering": news.lingering,
+            "unused": news.unused,
+            "decrease": news.decrease,
+            "pause_s": news.pause_s,
+        }
+        found = None
+        with journal_errors(self._place), anyio.CancelScope(shield=True):
+            async with self._turn:
+                found = (await self._connection.execute(_TAKE, values)).one()
+        assert found is not None  # noqa: S101 - for the types: an error is raised, not kept
+        return Grant(found.granted, found.wait_s, found.share_now)

@@ -1,0 +1,125 @@
+"""Several processes share a database: each run is in one's hand, each request in one run's."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from batch_resend.errors import JournalBusy
+from batch_resend.journal import Journal, open_journal
+from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.places import Database
+from tests.journal.conftest import (
+    BASE_URL,
+    HOUR,
+    WINDOWS,
+    Clock,
+    carry,
+    orders,
+    pending,
+    pending_ids,
+    plan,
+    results,
+    send,
+    statuses,
+)
+from tests.postgres import forget
+
+pytestmark = pytest.mark.asyncio
+
+
+@asynccontextmanager
+async def two(database: Database, clock: Clock) -> AsyncIterator[tuple[Journal, Journal]]:
+    """Open the same journal twice, as two processes would."""
+    forget(database)
+    async with open_journal(database, clock) as one, open_journal(database, clock) as other:
+        clock.now += 1
+        yield one, other
+
+
+async def begun(journal: Journal, *numbers: int) -> Run:
+    """Return a run that has begun to send, and has sent nothing."""
+    run = await plan(journal, orders(*numbers))
+    await journal.settle(run, HOUR, hold_doubts=False)
+    await journal.start(run, WINDOWS)
+    return await journal.reader.run(run.id)
+
+
+async def test_opening_ends_nothing_of_what_others_have_in_hand(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (one, other):
+        run = await begun(one, 1, 2)
+        planned = await plan(other, orders(7))
+        recorder = await one.start(run, WINDOWS)
+        (first, _) = await pending(one.reader, run)
+        await carry(recorder, clock, first, "cut")
+        async with open_journal(database, clock) as third:
+            assert (await third.reader.run(run.id)).state is RunState.RUNNING
+            assert (await third.reader.run(planned.id)).state is RunState.PLANNED
+            assert await third.reader.recent_ends(BASE_URL, 0.0, clock) == []
+
+
+async def test_what_a_process_had_in_hand_when_it_died_is_cut_off_and_taken_up(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (_, other):
+        async with open_journal(database, clock) as dying:
+            run = await begun(dying, 1, 2)
+        async with open_journal(database, clock):
+            pass
+        assert (await other.reader.run(run.id)).state is RunState.INTERRUPTED
+        assert (await plan(other, orders(1, 2))).id == run.id
+
+
+async def test_the_same_list_meanwhile_is_another_run_which_leaves_all_to_the_first(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (one, other):
+        first = await begun(one, 1, 2)
+        second = await begun(other, 1, 2, 3)
+        assert second.id != first.id
+        assert await pending_ids(other.reader, second) == ["3"]
+        skipped = (await results(other.reader, second))["1"]
+        assert skipped.status is OrderStatus.SKIPPED
+        assert skipped.error_message == f"run {first.id}, which is under way, sends it"
+
+
+async def test_two_who_start_at_once_share_no_order(database: Database, clock: Clock) -> None:
+    async with two(database, clock) as (one, other):
+        plans = {}
+        for journal, numbers in ((one, range(1, 41)), (other, range(21, 61))):
+            plans[journal] = await plan(journal, orders(*numbers))
+            await journal.settle(plans[journal], HOUR, hold_doubts=False)
+
+        async def start(journal: Journal) -> None:
+            await journal.start(plans[journal], WINDOWS)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(start, one)
+            tasks.start_soon(start, other)
+        left = [await pending_ids(journal.reader, run) for journal, run in plans.items()]
+        assert sorted(left[0] + left[1], key=int) == [str(number) for number in range(1, 61)]
+
+
+async def test_a_run_in_anothers_hand_cannot_be_taken(database: Database, clock: Clock) -> None:
+    async with two(database, clock) as (one, other):
+        run = await begun(one, 1)
+        with pytest.raises(JournalBusy, match=f"batch-resend watch {run.id}"):
+            await other.claim(run)
+        await one.claim(run)  # its own it may
+        assert await other.reader.latest_unfinished() is None
+
+
+async def test_what_another_run_sent_after_this_one_was_planned_is_not_sent_again(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (one, other):
+        late = await plan(other, orders(1, 2))
+        await other.settle(late, HOUR, hold_doubts=False)
+        first = await plan(one, orders(1))
+        await send(one, clock, first, {"1": "204"})
+        await one.finish(first, RunState.COMPLETED)
+        await other.start(late, WINDOWS, cooldown_s=HOUR)
+        assert await statuses(other.reader, late) == {"1": "skipped", "2": "not_attempted"}
