@@ -2,9 +2,13 @@
 
 import asyncio
 import ssl
+from collections.abc import Iterator
 
 import pytest
 import trustme
+
+from batch_resend.places import Database
+from tests.postgres import postgres_server
 
 
 def pytest_configure() -> None:
@@ -27,3 +31,10 @@ def untrusted(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     return context
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    """Run a PostgreSQL server; return its database."""
+    with postgres_server() as database:
+        yield database

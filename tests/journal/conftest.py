@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from batch_resend.model import (
 from batch_resend.places import Database, Place
 from batch_resend.results import Result, RowResult
 from batch_resend.windows import Window
-from tests.postgres import forget, postgres_server
+from tests.postgres import forget
 
 BASE_URL = "https://ca.example/services/v2"
 NOON = 1_800_000_000.0
@@ -192,13 +192,6 @@ def clock() -> Clock:
 def path(tmp_path: Path) -> Path:
     """Return where the journal is."""
     return tmp_path / "journal.db"
-
-
-@pytest.fixture(scope="session")
-def database() -> Iterator[Database]:
-    """Run a PostgreSQL server; return its database."""
-    with postgres_server() as database:
-        yield database
 
 
 @pytest.fixture(params=["file", "database"])

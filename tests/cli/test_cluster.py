@@ -1,0 +1,199 @@
+"""One journal in PostgreSQL for several hosts, each a process of its own, counted at the CA."""
+
+import asyncio
+import json
+import re
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from batch_resend.certcentral.simulator import Simulator
+from batch_resend.places import Database
+from batch_resend.windows import Window
+from tests.cli.conftest import (
+    Desk,
+    Ended,
+    assert_adds_up,
+    desk_with_ca,
+    ended,
+    read_summary,
+    results,
+    until,
+)
+from tests.cli.meddling import everything_acted_on, run_ids
+from tests.postgres import forget
+
+pytestmark = pytest.mark.asyncio
+
+WINDOWS = (Window(60, 2.0), Window(100, 6.0))
+SKEWED = """
+import os, time
+_time = time.time
+time.time = lambda: _time() + float(os.environ["SKEW_S"])
+"""
+
+
+@asynccontextmanager
+async def shared_desk(
+    folder: Path, database: Database, **settings: object
+) -> AsyncIterator[tuple[Desk, Simulator]]:
+    """Open a folder to work in, whose journal is in the database, and a CA."""
+    forget(database)
+    async with desk_with_ca(folder, **settings) as (desk, ca):
+        desk.environment["BATCH_RESEND_JOURNAL"] = str(database)
+        yield desk, ca
+
+
+async def sent_at_once(desk: Desk, *commands: Sequence[str], **environment: str) -> list[Ended]:
+    """Run several commands at the same time, each of them as a host would."""
+    started = [await desk.start(*command, **environment) for command in commands]
+    return list(await asyncio.gather(*(ended(process) for process in started)))
+
+
+def kept(ca: Simulator) -> bool:
+    """Whether the CA saw no window exceeded."""
+    return ca.books.answers["429"] == 0
+
+
+async def test_every_command_works_with_a_journal_in_a_database(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, unknown_orders=frozenset({"700003"})) as (desk, ca):
+        desk.write_list(20)
+        checked = await desk.run("check", "orders.csv")
+        assert checked.code == 0, checked.err
+        sent = await desk.run("send", "orders.csv", "--report-dir", "first")
+        assert sent.code == 3, sent.err
+        again = await desk.run("send", "orders.csv", "--report-dir", "second")
+        assert again.code == 3, again.err
+        (second, first) = json.loads((await desk.run("runs", "--format", "json")).out)
+        assert (first["sent"], second["skipped"]) == (19, 19)
+        assert ca.books.mails == 19
+        shown = await desk.run("show", first["run"], "--format", "json")
+        assert json.loads(shown.out) == read_summary(tmp_path / "first")
+        report = await desk.run("report", first["run"], "--report-dir", "anew")
+        assert report.code == 0, report.err
+        for name in ("results.csv", "results.jsonl", "unsent.csv"):
+            assert (tmp_path / "anew" / name).read_text() == (tmp_path / "first" / name).read_text()
+        history = await desk.run("history", "700001", "--format", "json")
+        assert len(json.loads(history.out)) == 2
+        listed = await desk.run("runs")
+        assert re.search(r"postgresql://\S+: [\d.]+ MB", listed.err)
+        pruned = await desk.run("prune", "--older-than", "2d")
+        assert pruned.out.startswith("0 runs with 0 rows forgotten")
+        followed = await desk.run("watch", first["run"])
+        assert followed.code == 3, followed.err
+
+
+async def test_a_host_that_was_killed_is_followed_by_another_that_repeats_nothing(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, latency_s=(0.01, 0.03)) as (desk, ca):
+        numbers = desk.write_list(400)
+        command = ("send", "orders.csv", "--in-doubt", "hold", "--report-dir", "report")
+        for requests in (80, 200):
+            process = await desk.start(*command)
+            emptied = asyncio.create_task(ended(process))
+            await until(lambda at=requests: ca.books.requests >= at)  # type: ignore[misc]  # mypy: lambda
+            process.send_signal(signal.SIGKILL)
+            assert (await emptied).code == -signal.SIGKILL
+        await everything_acted_on(ca)
+        await desk.run(*command)
+        summary = read_summary(tmp_path / "report")
+        assert_adds_up(summary)
+        assert await run_ids(desk) == [summary["run_id"]]
+        assert summary["state"] == "completed"
+        assert set(ca.books.requests_per_order.values()) == {1}
+        in_doubt = {
+            r["order_id"] for r in results(tmp_path / "report") if r["status"] == "in_doubt"
+        }
+        assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
+        assert len(in_doubt) <= 2 * 32
+
+
+async def test_two_operators_with_the_same_list_mail_each_order_once_and_the_second_is_told_whose(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, latency_s=(0.02, 0.05)) as (desk, ca):
+        numbers = desk.write_list(200)
+        command = ("send", "orders.csv", "--concurrency", "8", "--report-dir")
+        both = await sent_at_once(desk, (*command, "one"), (*command, "other"))
+        assert [one.code for one in both] == [0, 0], both
+        assert set(ca.books.requests_per_order.values()) == {1}
+        assert set(ca.books.mails_per_order) == set(numbers)
+        summaries = [read_summary(tmp_path / name) for name in ("one", "other")]
+        for summary in summaries:
+            assert_adds_up(summary)
+        assert sum(summary["orders"]["sent"] for summary in summaries) == 200
+        second = max((0, 1), key=lambda place: summaries[place]["orders"]["skipped"])
+        first_run = summaries[1 - second]["run_id"]
+        told = [r for r in results(tmp_path / ("one", "other")[second]) if r["status"] == "skipped"]
+        assert {first_run in result["error_message"] for result in told} == {True}
+
+
+@pytest.mark.parametrize("skews", [(0, 0, 0, 0), (0, -2, 0, 30)], ids=["one time", "skewed"])
+async def test_four_hosts_by_one_key_keep_its_windows(
+    tmp_path: Path, database: Database, skews: Sequence[float]
+) -> None:
+    async with shared_desk(tmp_path, database, windows=WINDOWS, latency_s=(0.01, 0.3)) as (
+        desk,
+        ca,
+    ):
+        (tmp_path / "sitecustomize.py").write_text(SKEWED)
+        started = []
+        for place, skew in enumerate(skews):
+            desk.write(
+                f"{place}.csv",
+                "order_id\n" + "".join(f"{9000 + 75 * place + n}\n" for n in range(75)),
+            )
+            command = ("send", f"{place}.csv", "--report-dir", f"report {place}")
+            started.append(await desk.start(*command, SKEW_S=str(skew), PYTHONPATH=str(tmp_path)))
+        ends = await asyncio.gather(*(ended(process) for process in started))
+        assert [one.code for one in ends] == [0] * 4, ends
+        assert kept(ca), ca.books.answers
+        assert ca.books.mails == 300
+
+
+async def test_a_host_that_comes_later_begins_with_the_windows_as_they_are(
+    tmp_path: Path, database: Database
+) -> None:
+    windows = (Window(20, 3.0),)
+    async with shared_desk(tmp_path, database, windows=windows) as (desk, ca):
+        for name in ("a", "b", "c"):
+            desk.write(
+                f"{name}.csv", "order_id\n" + "".join(f"{ord(name)}{n}\n" for n in range(15))
+            )
+            sent = await desk.run("send", f"{name}.csv", "--report-dir", name)
+            assert sent.code == 0, sent.err
+        assert kept(ca)
+        assert ca.books.mails == 45
+
+
+async def test_a_password_in_the_url_is_refused_and_not_shown(desk: Desk) -> None:
+    for url in ("postgresql://me:s3cret@db/x", "postgresql://db/x?user=me&password=s3cret"):
+        told = await desk.run("runs", "--journal", url)
+        assert told.code == 2
+        assert "PGPASSWORD" in told.err
+        assert "s3cret" not in told.err + told.out
+
+
+async def test_a_server_that_cannot_be_reached_is_named_with_what_to_do(desk: Desk) -> None:
+    desk.write_list(1)
+    told = await desk.run("send", "orders.csv", "--journal", "postgresql://127.0.0.1:9/x")
+    assert told.code == 1
+    assert "postgresql://127.0.0.1:9/x: the journal cannot be used" in told.err
+    assert "is the server up" in told.err
+
+
+async def test_a_database_that_is_not_there_is_named_with_what_to_do(
+    desk: Desk, database: Database
+) -> None:
+    desk.write_list(1)
+    missing = str(database).replace("/postgres?", "/missing?")
+    told = await desk.run("send", "orders.csv", "--journal", missing)
+    assert told.code == 1
+    assert 'database "missing" does not exist' in told.err
+    assert "create it" in told.err
