@@ -13,12 +13,7 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    suppress,
-)
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -26,33 +21,18 @@ import anyio
 
 from batch_resend.calls import CALLS
 from batch_resend.census import Census, nothing_to_mail
-from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, CallRefused, JournalError, UnknownRun
 from batch_resend.intake import Source
-from batch_resend.journal import Budget, Checked, Journal, JournalReader, Party, open_journal
+from batch_resend.journal import Checked, Journal, JournalReader, Party, open_journal
 from batch_resend.lanes import Lane, Sending
-from batch_resend.model import Order, Outcome, Plan, Run, RunState, Verdict
+from batch_resend.model import Chunk, Order, Outcome, Plan, Run, RunState
 from batch_resend.planning import Part, make_plan, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.sending import (
-    Fetcher,
-    Gate,
-    Limiter,
-    Progress,
-    RetryPolicy,
-    Sender,
-    SharedLimiter,
-    WindowLimiter,
-)
-from batch_resend.settings import (
-    DEFAULT_COOLDOWN_S,
-    Account,
-    InDoubt,
-    Settings,
-    proxy_of_environment,
-)
-from batch_resend.windows import Window, joint
+from batch_resend.senders import Senders, explain, route_to
+from batch_resend.sending import Fetcher, Gate
+from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
+from batch_resend.windows import joint
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +49,7 @@ async def open_batch(settings: Settings, clock: Clock | None = None) -> AsyncIte
     """
     clock = clock or SystemClock()
     for account in (settings, *settings.accounts.values()):
-        _route(settings, account.base_url)
+        route_to(settings, account.base_url)
     async with open_journal(settings.journal, clock) as journal:
         yield Batch(settings, journal, clock)
 
@@ -81,6 +61,7 @@ class Batch:
         self.settings = settings
         self._journal = journal
         self._clock = clock
+        self._senders = Senders(settings, journal, clock)
         self._has_sent = False
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
@@ -232,50 +213,58 @@ class Batch:
         settings = self.settings
         counts = await self._journal.reader.count_by_account(plan.run) or {None: 0}
         keys = settings.keys(counts)
-        limiters = await self._limiters([(key.account, key.windows) for key in keys], sessions)
+        desks = await self._senders.open_desks(keys, sessions)
         recorder = await self._journal.start(
             plan.run,
             joint([key.windows for key in keys]),
             settings.told(),
-            {name: key.account.budget for key in keys for name in key.names},
+            _budgets(keys),
             cooldown_s=settings.cooldown_s,
             hold_doubts=settings.in_doubt is InDoubt.HOLD,
         )
-        lanes = []
-        for key, limiter in zip(keys, limiters, strict=True):
-            ca = await sessions.enter_async_context(self._certcentral(key.account))
-            sender = Sender(
-                resend=ca.resend,
-                judge=ca.judge,
-                explain=partial(_explain, key.account.base_url),
-                recorder=recorder.of_account(key.names[0]),
-                limiter=limiter,
-                gate=Gate(settings.patience_s),
-                policy=self._policy(retry_in_doubt=settings.in_doubt is InDoubt.RETRY),
-                concurrency=settings.concurrency,
-                progress=Progress(sum(counts[name] for name in key.names)),
-                clock=self._clock,
+        return [
+            Lane(
+                desk.key.names,
+                desk.key.windows,
+                self._senders.sender(desk, recorder, sum(counts[n] for n in desk.key.names)),
             )
-            lanes.append(Lane(key.names, key.windows, sender))
-        return lanes
+            for desk in desks
+        ]
+
+    async def deal(self, plan: Plan) -> list[Chunk]:
+        """Begin to have workers send what is planned: return the chunks that are to be handed out.
+
+        For a journal that is shared.
+        """
+        settings = self.settings
+        keys = settings.keys(await self._journal.reader.count_by_account(plan.run) or {None: 0})
+        return await self._journal.deal(
+            plan.run,
+            joint([key.windows for key in keys]),
+            settings.told(),
+            _budgets(keys),
+            [key.names for key in keys],
+            cooldown_s=settings.cooldown_s,
+            hold_doubts=settings.in_doubt is InDoubt.HOLD,
+        )
 
     @asynccontextmanager
     async def census(self, name: str | None = None) -> AsyncIterator[Census]:
         """Open a way to read which orders an account has. Raises JournalError."""
-        settings, account = self.settings, self.settings.account(name)
+        account, senders = self.settings.account(name), self._senders
         recorder = await self._journal.start_reading(account.base_url, account.budget)
         async with AsyncExitStack() as sessions:
-            (limiter,) = await self._limiters([(account, account.windows)], sessions)
-            ca = await sessions.enter_async_context(self._certcentral(account))
+            (limiter,) = await senders.limiters([(account, account.windows)], sessions)
+            ca = await sessions.enter_async_context(senders.certcentral(account))
             yield Census(
                 Fetcher(
                     get=ca.get,
                     judge=ca.judge,
-                    explain=partial(_explain, account.base_url),
+                    explain=partial(explain, account.base_url),
                     recorder=recorder,
                     limiter=limiter,
-                    gate=Gate(settings.patience_s),
-                    policy=self._policy(retry_in_doubt=True),
+                    gate=Gate(self.settings.patience_s),
+                    policy=senders.policy(retry_in_doubt=True),
                     clock=self._clock,
                 )
             )
@@ -292,19 +281,6 @@ class Batch:
                 return opened[name]
 
             yield census_of
-
-    def _certcentral(self, account: Account) -> AbstractAsyncContextManager[CertCentral]:
-        settings = self.settings
-        route = _route(settings, account.base_url)
-        return open_certcentral(
-            account.base_url, account.api_key, settings.timeout_s, self._clock, route
-        )
-
-    def _policy(self, *, retry_in_doubt: bool) -> RetryPolicy:
-        settings = self.settings
-        return RetryPolicy(
-            settings.max_attempts, settings.max_elapsed_s, retry_in_doubt=retry_in_doubt
-        )
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None
@@ -340,36 +316,6 @@ class Batch:
         """
         return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
 
-    async def _limiters(
-        self, keys: Sequence[tuple[Account, Sequence[Window]]], sessions: AsyncExitStack
-    ) -> list[Limiter]:
-        """Return what keeps the windows of each key: with other hosts, if the journal is theirs."""
-        slots = await sessions.enter_async_context(self._journal.slots())
-        limiters: list[Limiter] = []
-        for account, windows in keys:
-            if slots is None or not windows:
-                limiters.append(await self._limiter(account, windows))
-                continue
-            budget = Budget(account.budget, windows, self._linger_s)
-            limiters.append(await sessions.enter_async_context(SharedLimiter(slots, budget)))
-        return limiters
-
-    @property
-    def _linger_s(self) -> float:
-        """A request that was given up is taken to arrive within its own timeout again, or never."""
-        return self.settings.timeout_s
-
-    async def _limiter(self, account: Account, windows: Sequence[Window]) -> WindowLimiter:
-        if not windows:
-            return WindowLimiter(())
-        linger_s = self._linger_s
-        since = self._clock() - max(window.period_s for window in windows)
-        ends = await self._journal.reader.recent_ends(
-            account.base_url, since, self._clock, linger_s, account.budget
-        )
-        now = self._clock()
-        return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
-
     async def _note_end(self, run: Run, sending: Sending) -> None:
         state, reason = sending.state, sending.stop_reason
         if not sending.finished and reason is None:
@@ -400,10 +346,6 @@ async def _status_of(census: Census, order_id: str) -> str:
         return "not known to the CA"
 
 
-def _explain(base_url: str, verdict: Verdict) -> str:
-    return remedy(verdict, base_url)
-
-
-def _route(settings: Settings, base_url: str) -> Route:
-    proxy = proxy_of_environment(base_url) if settings.trust_env else None
-    return Route(settings.ca_file, proxy)
+def _budgets(keys: Sequence[Key]) -> dict[str | None, str]:
+    """Return whose windows the requests of each account count in."""
+    return {name: key.account.budget for key in keys for name in key.names}

@@ -334,6 +334,25 @@ class Run:
     finished_at: float | None
     settings: Mapping[str, object] = field(default_factory=dict)  # of its last start; no secret
     session: int = 0  # whoever has it in hand, or had it last
+    dealt_by: int | None = None  # the start that dealt it out to workers; None: one sends it all
+
+    @property
+    def is_with_workers(self) -> bool:
+        """Whether workers are to send it now, as long as there are any."""
+        return self.dealt_by is not None and self.state is RunState.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a run: what accounts that share a key have from one place in the list to another.
+
+    Both places are positions of requests, the last one included.
+    """
+
+    run: str
+    accounts: tuple[str | None, ...]
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from batch_resend.journal.checks import Checked
 from batch_resend.journal.grouping import Party
+from batch_resend.journal.hand import Hand
 from batch_resend.journal.history import Event
 from batch_resend.journal.journal import (
     Journal,
@@ -15,7 +16,7 @@ from batch_resend.journal.planning import Staging
 from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
-from batch_resend.journal.slots import Budget, Grant, News, Slots
+from batch_resend.journal.slots import Budget, Grant, KeyUse, News, Slots
 from batch_resend.journal.standing import RATE_OVER_S, Standing
 from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason, Spell
 
@@ -26,8 +27,10 @@ __all__ = [
     "Checked",
     "Event",
     "Grant",
+    "Hand",
     "Journal",
     "JournalReader",
+    "KeyUse",
     "Mailed",
     "News",
     "Party",

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, exists, func, insert, literal, sel
 
 from batch_resend.errors import JournalBusy
 from batch_resend.journal.dialects import is_living
-from batch_resend.journal.reading import IN_ANOTHERS_HAND, UNFINISHED, newest_first
+from batch_resend.journal.reading import IN_ANOTHERS_HAND, IS_WITH_WORKERS, UNFINISHED, newest_first
 from batch_resend.journal.results import HAS_OUTCOME
 from batch_resend.journal.schema import Record, outcomes, requests, runs
 from batch_resend.model import OrderStatus, Run, RunState
@@ -45,7 +45,7 @@ _SKIP_UNDER_WAY = insert(outcomes).from_select(
         ~HAS_OUTCOME,
         ~_DONE_BY_THEM,
         runs.c.state == RunState.RUNNING,
-        is_living(runs.c.session),
+        IS_WITH_WORKERS | is_living(runs.c.session),
     )
     .group_by(requests.c.run, requests.c.number),
 )
@@ -70,8 +70,7 @@ def claim(connection: Connection, run: Run | Record, session: int) -> None:
     )
     if not claimed.rowcount:
         raise JournalBusy(
-            f"run {run.id} is under way in another process: `batch-resend watch {run.id}` follows "
-            "it"
+            f"run {run.id} is under way elsewhere: `batch-resend watch {run.id}` follows it"
         )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from batch_resend.errors import JournalError
 from batch_resend.journal.complaints import journal_errors
-from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version
+from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version, shared_metadata
 from batch_resend.places import Place
 
 Made = TypeVar("Made")
@@ -183,6 +183,8 @@ def _create_tables(connection: Connection, home: Home) -> None:
     home.by_turns(connection)
     if not inspect(connection).has_table(schema_version.name):
         metadata.create_all(connection)
+        if home.is_shared:
+            shared_metadata.create_all(connection)
         for statement in home.additions:
             connection.exec_driver_sql(statement)
         connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))

@@ -7,10 +7,10 @@ did not live to see answered is therefore known, and in doubt.
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.to_thread
 from sqlalchemy import (
@@ -30,6 +30,7 @@ from batch_resend.errors import JournalError
 from batch_resend.journal.checks import note_checks
 from batch_resend.journal.claiming import claim, claim_same_plan, skip_what_is_under_way
 from batch_resend.journal.database import Home, home_of, reading_connection, writing_connection
+from batch_resend.journal.dealing import cut, forget_stops
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
@@ -52,7 +53,7 @@ from batch_resend.journal.schema import (
 from batch_resend.journal.settling import SKIP, settle, settle_what_others_did, skipped
 from batch_resend.journal.slots import Slots
 from batch_resend.journal.writer import Change, Writer
-from batch_resend.model import Run, RunState
+from batch_resend.model import Chunk, Run, RunState
 from batch_resend.places import Place
 from batch_resend.windows import Window
 
@@ -81,10 +82,11 @@ _START = (
         limits=bindparam("new_limits"),
         settings=bindparam("new_settings"),
         started_at=func.coalesce(runs.c.started_at, bindparam("now")),
+        dealt_by=bindparam("new_dealt_by"),
     )
 )
 _ADD_START = insert(starts).returning(starts.c.number)
-_COUNT_PAUSES = select(func.count()).where(pauses.c.run == bindparam("of_run"))
+_PAUSES_OF_A_START = 10_000  # more than there can be: each takes a second
 _SET_STATE = (
     update(runs)
     .where(runs.c.number == bindparam("of_run"))
@@ -96,6 +98,9 @@ _SET_STATE = (
 )
 
 
+Made = TypeVar("Made")
+
+
 class Journal:
     """The journal, open for writing by this process alone."""
 
@@ -104,7 +109,7 @@ class Journal:
     ) -> None:
         self._home = home
         self._writer = writer
-        self._session = session
+        self.session = session
         self._clock = clock
         self.reader = reader
 
@@ -118,7 +123,7 @@ class Journal:
             "state": RunState.PLANNING,
             "limits": _limits_text(windows),
             "created_at": now,
-            "session": self._session,
+            "session": self.session,
         }
         await self._writer.write((insert(runs), values))
         run = await self.reader.run(run_id)
@@ -141,27 +146,34 @@ class Journal:
         digest = await staging.group(self.reader.connection, parties)
 
         def take_up_earlier(connection: Connection) -> Run | None:
-            self._home.by_turns(connection)
-            found = claim_same_plan(connection, digest or b"", take_up_since, self._session)
+            found = claim_same_plan(connection, digest or b"", take_up_since, self.session)
             if found is None:
                 return None
             earlier = as_run(found)
             _go_on(connection, earlier, run)
             return earlier
 
-        if digest and (earlier := await self._writer.transaction(take_up_earlier)):
+        if digest and (earlier := await self.decide(take_up_earlier)):
             return earlier
         await self._writer.write(_state_change(run, RunState.PLANNED))
         return await self.reader.run(run.id)
 
     async def claim(self, run: Run) -> None:
         """Take a run in hand, to go on with it. Raises JournalBusy where another process has it."""
+        await self.decide(lambda connection: claim(connection, run, self.session))
 
-        def take(connection: Connection) -> None:
+    async def decide(self, work: Callable[[Connection], Made]) -> Made:
+        """Have `work` carried out with no other process's decision falling into it."""
+
+        def alone(connection: Connection) -> Made:
             self._home.by_turns(connection)
-            claim(connection, run, self._session)
+            return work(connection)
 
-        await self._writer.transaction(take)
+        return await self._writer.transaction(alone)
+
+    def now(self) -> float:
+        """Return the seconds since the epoch, by this process's clock."""
+        return self._clock()
 
     async def discard(self, run: Run) -> None:
         """Forget a run that was never started; one that was is left as it is."""
@@ -208,28 +220,91 @@ class Journal:
         `settings` are kept for whoever reads of the run later: no secret may be among them.
         `budgets` names, by account, whose windows its requests count in.
         """
-        now = self._clock()
+        begin = self._beginning(
+            run, windows, settings or {}, budgets or {}, self._since(cooldown_s),
+            hold_doubts=hold_doubts,
+        )  # fmt: skip
+        number = await self.decide(begin)
+        return self._recorder(run, number)
+
+    async def deal(  # noqa: PLR0913 - as for `start`
+        self,
+        run: Run,
+        windows: Sequence[Window],
+        settings: Mapping[str, object],
+        budgets: Mapping[str | None, str],
+        keys: Sequence[Sequence[str | None]],
+        *,
+        cooldown_s: float,
+        hold_doubts: bool,
+    ) -> list[Chunk]:
+        """Begin to have a run sent by workers: return the chunks that it is cut into.
+
+        `keys` has, for each key, the accounts that go by it; the rest is as for `start`.
+        """
+        begin = self._beginning(
+            run, windows, settings, budgets, self._since(cooldown_s),
+            hold_doubts=hold_doubts, is_dealt=True,
+        )  # fmt: skip
+
+        def deal_out(connection: Connection) -> list[Chunk]:
+            begin(connection)
+            forget_stops(connection, run.number)
+            return [chunk for accounts in keys for chunk in cut(connection, run, accounts)]
+
+        return await self.decide(deal_out)
+
+    async def join(self, run: Run, budgets: Mapping[str | None, str]) -> Recorder:
+        """Begin to send a part of a run that was dealt out: return what attempts are recorded with.
+
+        `budgets` is as for `start`.
+        """
+        start = self._new_start(run.number, " ".join(run.limits))
+
+        def begin(connection: Connection) -> int:
+            number: int = connection.execute(_ADD_START, start).scalar_one()
+            _note_budgets(connection, number, budgets)
+            return number
+
+        return self._recorder(run, await self._writer.transaction(begin))
+
+    def _recorder(self, run: Run, start: int) -> Recorder:
+        # Of several who send one run together each has numbers of its own.
+        return Recorder(self._writer, run.number, start, count(start * _PAUSES_OF_A_START))
+
+    def _beginning(  # noqa: PLR0913 - as for `start`
+        self,
+        run: Run,
+        windows: Sequence[Window],
+        settings: Mapping[str, object],
+        budgets: Mapping[str | None, str],
+        since: float | None,
+        *,
+        hold_doubts: bool,
+        is_dealt: bool = False,
+    ) -> Callable[[Connection], int]:
+        """Return what a start of a run is in a transaction: it returns the start's number."""
+        limits = _limits_text(windows)
         started = {
             "of_run": run.number,
-            "now": now,
-            "new_limits": _limits_text(windows),
-            "new_settings": json.dumps(settings or {}),
+            "now": self._clock(),
+            "new_limits": limits,
+            "new_settings": json.dumps(settings),
         }
-        start = self._new_start(run.number, _limits_text(windows))
-        since, ours = self._since(cooldown_s), self._our_clock()
+        start = self._new_start(run.number, limits)
+        ours = self._our_clock()
 
-        def begin(connection: Connection) -> tuple[int, int]:
-            self._home.by_turns(connection)
+        def begin(connection: Connection) -> int:
             if self._home.is_shared:
                 skip_what_is_under_way(connection, run)
                 settle_what_others_did(connection, run, since, ours, hold_doubts=hold_doubts)
-            connection.execute(_START, started)
-            number = connection.execute(_ADD_START, start).scalar_one()
-            _note_budgets(connection, number, budgets or {})
-            return number, connection.execute(_COUNT_PAUSES, started).scalar_one()
+            number: int = connection.execute(_ADD_START, start).scalar_one()
+            dealt_by = number if is_dealt else None
+            connection.execute(_START, {**started, "new_dealt_by": dealt_by})
+            _note_budgets(connection, number, budgets)
+            return number
 
-        number, paused = await self._writer.transaction(begin)
-        return Recorder(self._writer, run.number, number, count(paused + 1))
+        return begin
 
     async def start_reading(self, base_url: str, budget: str | None = None) -> ReadRecorder:
         """Begin to read of a CA: return what its requests are recorded with."""
@@ -250,7 +325,7 @@ class Journal:
             "offset_s": self._clock.offset_s,
             "began_at": self._clock(),
             "limits": limits,
-            "session": self._session,
+            "session": self.session,
         }
 
     @asynccontextmanager
@@ -260,7 +335,7 @@ class Journal:
             yield None
             return
         async with reading_connection(self._home, at_once=True) as connection:
-            yield Slots(connection, self._home.place, self._session)
+            yield Slots(connection, self._home.place, self.session)
 
     def _since(self, cooldown_s: float) -> float | None:
         return self._clock() - cooldown_s if cooldown_s > 0 else None
@@ -276,15 +351,11 @@ class Journal:
     def _our_clock(self) -> dict[str, object]:
         return {"our_boot": self._clock.boot, "our_offset_s": self._clock.offset_s}
 
-    async def _clean_up(self) -> None:
+    async def clean_up(self) -> None:
         """Bring what a process that died left behind into a known state."""
         ours, now = self._our_clock(), self._clock()
 
-        def clean_up(connection: Connection) -> Sequence[int]:
-            self._home.by_turns(connection)
-            return end_cut_off(connection, ours, now)
-
-        never_started = await self._writer.transaction(clean_up)
+        never_started = await self.decide(lambda connection: end_cut_off(connection, ours, now))
         await self._delete_plans(never_started)
 
     async def _delete_plans(self, numbers: Sequence[int]) -> None:
@@ -332,7 +403,7 @@ async def _opened(home: Home, clock: Clock) -> AsyncIterator[Journal]:
         session = connection.session
         reader = JournalReader(reading, home, session)
         journal = Journal(home, writer, session, reader, clock)
-        await journal._clean_up()
+        await journal.clean_up()
         yield journal
 
 

@@ -29,9 +29,10 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
+from batch_resend.journal.slots import KEY_USE, SESSIONS, KeyUse
 from batch_resend.journal.standing import StandingReader
 from batch_resend.journal.statistics import StatisticsReader
-from batch_resend.model import PlannedOrder, Ruling, Run, RunState
+from batch_resend.model import Chunk, PlannedOrder, Ruling, Run, RunState
 
 _PAGE = 1_000
 
@@ -39,7 +40,10 @@ _PAGE = 1_000
 
 UNFINISHED = (RunState.RUNNING, RunState.STOPPED, RunState.INTERRUPTED)
 _STARTED = (*UNFINISHED, RunState.COMPLETED)
-IN_ANOTHERS_HAND = is_living(runs.c.session) & (runs.c.session != bindparam("our_session"))
+IS_WITH_WORKERS = runs.c.dealt_by.is_not(None) & (runs.c.state == RunState.RUNNING)
+IN_ANOTHERS_HAND = IS_WITH_WORKERS | (
+    is_living(runs.c.session) & (runs.c.session != bindparam("our_session"))
+)
 
 
 def newest_first(states: Sequence[RunState]) -> Select[*tuple[Any, ...]]:
@@ -49,6 +53,7 @@ def newest_first(states: Sequence[RunState]) -> Select[*tuple[Any, ...]]:
 
 _RUNS_NEWEST_FIRST = newest_first(_STARTED)
 _RUN = select(runs).where(runs.c.id == bindparam("of_id"))
+_WITH_WORKERS = newest_first((RunState.RUNNING,)).where(IS_WITH_WORKERS)
 _LATEST_UNFINISHED = (
     newest_first(UNFINISHED).where(runs.c.started_at.is_not(None), ~IN_ANOTHERS_HAND).limit(1)
 )
@@ -77,6 +82,7 @@ _ACCOUNT = func.coalesce(requests.c.account, "")
 _PENDING_PAGE_OF_ACCOUNTS = _PENDING_PAGE.where(
     _ACCOUNT.in_(bindparam("of_accounts", expanding=True))
 )
+_PENDING_PAGE_OF_CHUNK = _PENDING_PAGE_OF_ACCOUNTS.where(requests.c.position <= bindparam("last"))
 _COUNT_PENDING = (
     select(func.count())
     .select_from(requests)
@@ -145,6 +151,8 @@ class JournalReader(
 
     async def holder(self, run: Run) -> str | None:
         """Return which living process has a run in hand, if one does, as far as can be told."""
+        if run.is_with_workers:
+            return "workers"
         held_by = None
         with journal_errors(self._place), anyio.CancelScope(shield=True):
             async with self._turn, self.connection.begin():
@@ -170,6 +178,21 @@ class JournalReader(
         found = await self._all(_LATEST_UNFINISHED, our_session=self._session)
         return as_run(found[0]) if found else None
 
+    async def runs_with_workers(self) -> list[Run]:
+        """Return the runs that workers are to send now, the newest first."""
+        return [as_run(record) for record in await self._all(_WITH_WORKERS)]
+
+    async def sessions(self) -> list[str]:
+        """Return which processes have a shared journal open to write."""
+        return [record.name for record in await self._all(SESSIONS)]
+
+    async def key_use(self) -> list[KeyUse]:
+        """Return how much of the windows of each key is in use, where they are shared."""
+        return [
+            KeyUse(r.budget, r.out, r.waiting, r.longest, r.share, max(0.0, r.paused_s))
+            for r in await self._all(KEY_USE)
+        ]
+
     async def count_pending(self, run: Run) -> int:
         """Return how many orders of a run have no outcome yet."""
         return int((await self._all(_COUNT_PENDING, of_run=run.number))[0][0])
@@ -182,6 +205,20 @@ class JournalReader(
         """Return how many of these each account has; None: the command's own."""
         return {record[0]: record[1] for record in await self._all(
             _COUNT_BY_ACCOUNT, of_run=run.number)}  # fmt: skip
+
+    async def pending_of(self, run: Run, chunk: Chunk) -> AsyncIterator[PlannedOrder]:
+        """Yield the orders of a chunk that have no outcome yet, in the list's order."""
+        after, of = chunk.first - 1, [name or "" for name in chunk.accounts]
+        while page := await self._all(
+            _PENDING_PAGE_OF_CHUNK,
+            of_run=run.number,
+            of_accounts=of,
+            after=after,
+            last=chunk.last,
+        ):
+            for record in page:
+                yield _planned_order(record)
+            after = page[-1].position
 
     async def pending(
         self, run: Run, accounts: Sequence[str | None] | None = None
@@ -242,6 +279,7 @@ def as_run(record: Record) -> Run:
         finished_at=record.finished_at,
         settings=json.loads(record.settings),
         session=record.session,
+        dealt_by=record.dealt_by,
     )
 
 

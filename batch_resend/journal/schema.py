@@ -28,6 +28,7 @@ from sqlalchemy import (
     MetaData,
     Row,
     Table,
+    Text,
     bindparam,
     case,
 )
@@ -61,6 +62,7 @@ runs = Table(
     Column("started_at", Float),
     Column("finished_at", Float),
     Column("session", Integer, nullable=False, server_default="0"),  # of whoever has it in hand
+    Column("dealt_by", Integer),  # the start that dealt it out to workers; NULL: one sends it all
 )
 
 inputs = Table(
@@ -220,6 +222,28 @@ outcomes = Table(
     sqlite_with_rowid=False,
 )
 
+# What there is only where several processes share a journal.
+shared_metadata = MetaData()
+
+claims = Table(  # which session has which part of a run in hand
+    "claims",
+    shared_metadata,
+    Column("job", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", Integer, nullable=False),
+    Column("accounts", Text, nullable=False),  # sorted, one a line; "": the command's own
+    Column("first", BigInteger, nullable=False),  # positions of requests
+    Column("last", BigInteger, nullable=False),
+    Column("session", Integer, nullable=False),
+)
+
+stops = Table(  # of whose requests nothing more is to be sent in a run
+    "stops",
+    shared_metadata,
+    Column("run", Integer, primary_key=True),
+    Column("accounts", Text, primary_key=True),  # as in claims
+    Column("reason", Text, nullable=False),
+)
+
 # From each older version to the next.
 UPGRADES = {
     1: (
@@ -279,6 +303,7 @@ UPGRADES = {
     ),
     8: (
         "ALTER TABLE runs ADD COLUMN session INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN dealt_by INTEGER",
         "ALTER TABLE starts ADD COLUMN session INTEGER NOT NULL DEFAULT 0",
     ),
 }

@@ -164,6 +164,27 @@ class Grant:
     share: float  # what part of the windows is taken
 
 
+KEY_USE = text(
+    "SELECT budget, share, paused_until - clock_s() AS paused_s, "
+    "(SELECT count(*) FROM slots WHERE slots.budget = keys.budget AND arrived_by IS NULL) AS out, "
+    "(SELECT count(*) FROM slots WHERE slots.budget = keys.budget "
+    "AND arrived_by > clock_s() - longest) AS waiting, longest FROM keys ORDER BY budget"
+)
+SESSIONS = text("SELECT name FROM living ORDER BY number")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """How much of the windows of a key is in use."""
+
+    budget: str
+    out: int  # slots of requests that were not answered yet
+    waiting: int  # slots that come free within the longest window
+    longest_s: float
+    share: float  # of the windows, after the last 429
+    paused_s: float  # how long nothing more is to leave
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """The windows of one key, as one of those who send by it keeps them."""

@@ -96,6 +96,7 @@ class Sender:
 
     state: RunState = RunState.COMPLETED  # how the run ends, unless something else is learned
     stop_reason: str | None = None
+    journal_error: JournalError | None = None  # what it ended by, if it was that
     finished: bool = False
 
     def __post_init__(self) -> None:
@@ -125,7 +126,8 @@ class Sender:
                         tasks.start_soon(self._work, pending, delivered, tasks)
             except* JournalError as errors:
                 # What cannot be written down must not be sent: the run ends here.
-                self.stop(RunState.STOPPED, str(errors.exceptions[0]))
+                self.journal_error = JournalError(str(errors.exceptions[0]))
+                self.stop(RunState.STOPPED, str(self.journal_error))
             self.finished = True
 
     async def _work(

@@ -36,7 +36,7 @@ main()
 BEFORE_SENDING = [
     "journal.database:_version",
     "journal.database:_create_tables",
-    "journal.journal:Journal._clean_up",
+    "journal.journal:Journal.clean_up",
     "journal.journal:Journal.new_run",
     "journal.planning:Staging.add_rows",
     "journal.planning:Staging.group",

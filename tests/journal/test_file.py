@@ -214,6 +214,7 @@ async def test_a_journal_of_an_older_version_is_brought_up_to_date_and_loses_not
             "DROP TABLE starts; DROP TABLE pauses; DROP TABLE reads;"
             "DROP TABLE pruned_mails; DROP TABLE checks;"
             "ALTER TABLE runs DROP COLUMN settings; ALTER TABLE runs DROP COLUMN session;"
+            "ALTER TABLE runs DROP COLUMN dealt_by;"
             "ALTER TABLE rows DROP COLUMN call; ALTER TABLE requests DROP COLUMN call;"
             "ALTER TABLE rows DROP COLUMN account; ALTER TABLE requests DROP COLUMN account;"
             "DROP TABLE budgets;"

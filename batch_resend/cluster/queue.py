@@ -1,0 +1,203 @@
+"""The queue that hands chunks out to workers: procrastinate's, beside the journal's tables.
+
+It says who is to do what next, and nothing more: that no two have one request in hand at once is
+the journal's doing (`journal/dealing.py`), whatever becomes of a job.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from batch_resend.errors import JournalError
+from batch_resend.model import Chunk
+from batch_resend.places import Database, Place
+
+try:
+    import procrastinate
+    from procrastinate import exceptions, jobs
+except ModuleNotFoundError as missing:
+    raise JournalError(
+        "workers need procrastinate: pip install 'batch-resend[cluster]'"
+    ) from missing
+
+SEND, SWEEP = "send", "sweep"  # what is to be done
+STALLED_S = 40.0  # without a sign of life from a worker that has not claimed its chunk yet
+HEARTBEAT_S = 5.0
+
+_QUEUE = "batch-resend"
+_OPTIONS = "-c search_path=batch_resend"
+_IS_THERE = "SELECT to_regclass('batch_resend.procrastinate_jobs') IS NOT NULL AS is_there"
+_COUNT = (
+    "SELECT task_name, status::text AS status, count(*) AS jobs FROM procrastinate_jobs "
+    "GROUP BY task_name, status ORDER BY task_name, status"
+)
+_WORKERS = (
+    "SELECT id, extract(epoch FROM now() - last_heartbeat)::double precision AS silent_s, "
+    "(SELECT count(*) FROM procrastinate_jobs WHERE worker_id = w.id AND status = 'doing') AS jobs "
+    "FROM procrastinate_workers w ORDER BY id"
+)
+_OPEN_JOBS = (
+    "SELECT count(*) AS jobs FROM procrastinate_jobs "
+    "WHERE status IN ('todo', 'doing') AND task_name = 'send' AND args ->> 'run' = %(run)s"
+)
+
+SendChunk = Callable[[int, Chunk], Awaitable[None]]
+Sweep = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepAt:
+    """When a sweep is due, as cron says it, and its name among other sweeps."""
+
+    cron: str
+    name: str
+
+
+class Queue:
+    """Jobs for workers. All methods raise JournalError where the database cannot be asked."""
+
+    def __init__(self, app: procrastinate.App, place: Place) -> None:
+        self._app = app
+        self._place = place
+
+    async def add(self, chunks: Sequence[Chunk]) -> None:
+        """Have chunks sent, by whichever workers there are."""
+        with self._errors():
+            if chunks:
+                await self._app.configure_task(
+                    SEND, queue=_QUEUE, allow_unknown=True
+                ).batch_defer_async(*(_arguments(chunk) for chunk in chunks))
+
+    async def hand_on(self, job: int, chunk: Chunk) -> None:
+        """Have another worker send what is left of a chunk, whose own has died."""
+        with self._errors():
+            with suppress(exceptions.ConnectorException):  # it is another's doing already
+                await self._app.job_manager.finish_job_by_id_async(
+                    job, jobs.Status.FAILED, delete_job=False
+                )
+            await self.add([chunk])
+
+    async def stalled(self) -> list[tuple[int, Chunk]]:
+        """Return the chunks of workers that give no sign of life, with their jobs."""
+        with self._errors():
+            found = await self._app.job_manager.get_stalled_jobs(
+                queue=_QUEUE, task_name=SEND, seconds_since_heartbeat=STALLED_S
+            )
+        return [(job.id, _chunk(job.task_kwargs)) for job in found if job.id is not None]
+
+    async def has_jobs(self, run_id: str) -> bool:
+        """Whether anything of a run waits, or is in work."""
+        with self._errors():
+            found = await self._app.connector.execute_query_one_async(_OPEN_JOBS, run=run_id)
+        return bool(found["jobs"])
+
+    async def counts(self) -> list[tuple[str, str, int]]:
+        """Return how many jobs there are, by what is to be done and where they stand."""
+        with self._errors():
+            found = await self._app.connector.execute_query_all_async(_COUNT)
+        return [(row["task_name"], row["status"], row["jobs"]) for row in found]
+
+    async def workers(self) -> list[tuple[int, float, int]]:
+        """Return the workers: number, seconds since their last sign of life, jobs in work."""
+        with self._errors():
+            found = await self._app.connector.execute_query_all_async(_WORKERS)
+        return [(row["id"], row["silent_s"], row["jobs"]) for row in found]
+
+    async def work(
+        self, send: SendChunk, sweeps: Sequence[tuple[SweepAt, Sweep]], concurrency: int
+    ) -> None:
+        """Do jobs as they come, so many at once, until cancelled; what is in work is ended first.
+
+        `send` is not to raise: a job that fails is not tried again by itself.
+        """
+
+        async def send_job(context: procrastinate.JobContext, /, **arguments: Any) -> None:
+            assert context.job.id is not None  # noqa: S101 - for the types: it has been fetched
+            await send(context.job.id, _chunk(arguments))
+
+        self._app.task(name=SEND, queue=_QUEUE, pass_context=True)(send_job)
+        for due, sweep in sweeps:
+            self._register(due, sweep)
+        with self._errors():
+            await self._app.run_worker_async(
+                queues=[_QUEUE],
+                concurrency=concurrency,
+                install_signal_handlers=False,
+                update_heartbeat_interval=HEARTBEAT_S,
+                stalled_worker_timeout=STALLED_S,
+                delete_jobs="successful",
+                fetch_job_polling_interval=1.0,
+            )
+
+    def _register(self, due: SweepAt, sweep: Sweep) -> None:
+        async def sweep_job(timestamp: int) -> None:
+            await sweep()
+
+        task = self._app.task(name=f"{SWEEP} {due.name}", queue=_QUEUE)(sweep_job)
+        self._app.periodic(cron=due.cron, periodic_id=due.name)(task)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except exceptions.ConnectorException as error:
+            told = str(error.__cause__ or error)
+            raise JournalError(
+                f"{self._place}: the queue cannot be used: {' '.join(told.split())}; is the server "
+                "up, and can it be reached from here?"
+            ) from error
+
+
+@asynccontextmanager
+async def open_queue(place: Place) -> AsyncIterator[Queue]:
+    """Open the queue of a journal that is open; creates its tables. Raises JournalError."""
+    if not isinstance(place, Database):
+        raise JournalError(
+            f"{place}: workers need a journal in PostgreSQL: --journal postgresql://HOST/NAME"
+        )
+    connector = procrastinate.PsycopgConnector(
+        conninfo=place.url,
+        kwargs={"options": _OPTIONS, "application_name": "batch-resend worker"},
+        min_size=1,
+        max_size=6,
+    )
+    app = procrastinate.App(connector=connector)
+    queue = Queue(app, place)
+    with queue._errors():
+        await app.open_async()
+    try:
+        with queue._errors():
+            await _create_tables(app)
+        yield queue
+    finally:
+        await app.close_async()
+
+
+async def _create_tables(app: procrastinate.App) -> None:
+    async def is_there() -> bool:
+        found = await app.connector.execute_query_one_async(_IS_THERE)
+        return bool(found["is_there"])
+
+    if await is_there():
+        return
+    try:
+        await app.schema_manager.apply_schema_async()
+    except exceptions.ConnectorException:
+        if not await is_there():  # or another one was a moment sooner
+            raise
+
+
+def _arguments(chunk: Chunk) -> dict[str, Any]:
+    return {
+        "run": chunk.run,
+        "accounts": list(chunk.accounts),
+        "first": chunk.first,
+        "last": chunk.last,
+    }
+
+
+def _chunk(arguments: dict[str, Any]) -> Chunk:
+    return Chunk(
+        arguments["run"], tuple(arguments["accounts"]), arguments["first"], arguments["last"]
+    )

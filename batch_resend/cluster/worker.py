@@ -1,0 +1,191 @@
+"""A worker: sends chunks of runs that were dealt out, and looks after those of workers that died.
+
+It has one session with the journal, one desk for each key, and a sender for each chunk. A chunk is
+claimed before anything of it leaves, and given back when it is done, or when the worker is to end.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+
+import anyio
+
+from batch_resend.cluster.queue import Queue, Sweep, SweepAt
+from batch_resend.errors import JournalError, SettingsError, UnknownRun
+from batch_resend.journal import Hand, Recorder
+from batch_resend.model import Chunk, Outcome, Run, RunState
+from batch_resend.senders import Desk, Senders
+from batch_resend.sending import Sender
+from batch_resend.settings import InDoubt, Key, Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_AFTER_EVERY_S = 5.0
+AGAIN_AFTER_S = 20.0  # a chunk that this worker cannot send is for another, after a while
+ENDS = "the worker ends"
+
+
+class Worker:
+    """Does the queue's jobs until it is told to end."""
+
+    def __init__(self, senders: Senders, queue: Queue, concurrency: int) -> None:
+        """`senders` has this worker's settings: a run's own, as it was dealt out, go first."""
+        self._senders = senders
+        self._journal = senders.journal
+        self._queue = queue
+        self._hand = Hand(senders.journal)
+        self._concurrency = concurrency
+        self._scope = anyio.CancelScope()
+        self._ending = anyio.Event()
+        self._error: JournalError | None = None
+        self._sessions = AsyncExitStack()
+        self._desks: dict[tuple[str, tuple[str | None, ...]], Desk] = {}
+        self._recorders: dict[int, Recorder] = {}
+        self._at_work: set[Sender] = set()
+        self._turn = anyio.Lock()  # to open a desk, or to join a run: once
+        self.chunks_done = 0
+
+    @property
+    def _ends(self) -> bool:
+        return self._ending.is_set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are on their way."""
+        return sum(sender.progress.in_flight for sender in self._at_work)
+
+    def stop(self) -> None:
+        """Let nothing more leave; `run` returns once what is in flight is answered."""
+        self._ending.set()
+        for sender in self._at_work:
+            sender.stop(RunState.INTERRUPTED, ENDS)
+        self._scope.cancel()
+
+    async def run(self, sweeps: Sequence[tuple[SweepAt, Sweep]] = ()) -> None:
+        """Work until `stop`. Raises JournalError where the database is gone."""
+
+        async def work() -> None:
+            try:
+                await self._queue.work(self._send, sweeps, self._concurrency)
+            except JournalError as error:
+                self._fail(error)
+
+        async with self._sessions:
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._look_after_others)
+                    tasks.start_soon(work)
+        if self._error is not None:
+            raise self._error
+
+    def _fail(self, error: JournalError) -> None:
+        """End, for want of a database: whoever runs this may begin anew."""
+        self._error = self._error or error
+        self.stop()
+
+    async def _send(self, job: int, chunk: Chunk) -> None:
+        """Send what is left of a chunk. What is left of it then is for others."""
+        try:
+            with anyio.CancelScope(shield=True):
+                if self._ends:
+                    await self._queue.add([chunk])
+                else:
+                    await self._send_here(job, chunk)
+        except UnknownRun:
+            log.warning("run %s is not known any more", chunk.run)
+        except JournalError as error:
+            self._fail(error)
+
+    async def _send_here(self, job: int, chunk: Chunk) -> None:
+        run = await self._journal.reader.run(chunk.run)
+        if not await self._hand.take(job, run, chunk):
+            return
+        try:
+            sender = await self._sender(run, chunk)
+        except SettingsError as error:
+            log.error("run %s cannot be sent from here: %s", run.id, error)
+            await self._hand.put_down(job, run, chunk.accounts, "")
+            with anyio.move_on_after(AGAIN_AFTER_S):
+                await self._ending.wait()
+            await self._queue.add([chunk])
+            return
+        await self._carry(sender, run, chunk)
+        if sender.journal_error is not None:
+            raise sender.journal_error
+        stopped = (sender.stop_reason or "stopped") if sender.state is RunState.STOPPED else ""
+        if stopped:
+            log.error("run %s: %s", run.id, stopped)
+        if await self._hand.put_down(job, run, chunk.accounts, stopped):
+            self._recorders.pop(run.number, None)
+        if sender.state is RunState.INTERRUPTED:
+            await self._queue.add([chunk])
+        self.chunks_done += 1
+
+    async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:
+        deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
+        outcomes.close()  # the journal has them
+        self._at_work.add(sender)
+        try:
+            if self._ends:
+                sender.stop(RunState.INTERRUPTED, ENDS)
+            await sender.run(self._journal.reader.pending_of(run, chunk), deliver)
+        finally:
+            self._at_work.discard(sender)
+
+    async def _sender(self, run: Run, chunk: Chunk) -> Sender:
+        settings = _as_dealt(self._senders.settings, run.settings)
+        (key,) = settings.keys(chunk.accounts)
+        if None in chunk.accounts and key.account.base_url != run.base_url:
+            raise SettingsError(
+                f"it is for {run.base_url}, this worker for {key.account.base_url}; start one with "
+                f"--base-url {run.base_url}"
+            )
+        senders = Senders(settings, self._senders.journal, self._senders.clock)
+        async with self._turn:
+            desk = await self._desk(key, senders)
+            recorder = await self._recorder(run, settings.keys((None, *settings.accounts)))
+        return senders.sender(desk, recorder, 0)
+
+    async def _desk(self, key: Key, senders: Senders) -> Desk:
+        name = (key.account.budget, key.names)
+        if name not in self._desks:
+            (self._desks[name],) = await senders.open_desks([key], self._sessions)
+        return self._desks[name]
+
+    async def _recorder(self, run: Run, keys: Sequence[Key]) -> Recorder:
+        if run.number not in self._recorders:
+            budgets = {name: key.account.budget for key in keys for name in key.names}
+            self._recorders[run.number] = await self._journal.join(run, budgets)
+        return self._recorders[run.number]
+
+    async def _look_after_others(self) -> None:
+        """Hand on what workers that died had in hand, and what nobody has."""
+        while True:
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self.look_after_others()
+            except JournalError as error:
+                log.warning("cannot look after other workers: %s", error)
+            await anyio.sleep(LOOK_AFTER_EVERY_S)
+
+    async def look_after_others(self) -> None:
+        """Look once."""
+        for job, chunk in (*await self._hand.tidy(), *await self._queue.stalled()):
+            log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
+            await self._hand.forget(job)
+            await self._queue.hand_on(job, chunk)
+        for run in await self._journal.reader.runs_with_workers():
+            if not await self._queue.has_jobs(run.id):
+                await self._queue.add(await self._hand.deal_again(run))
+
+
+def _as_dealt(settings: Settings, told: Mapping[str, object]) -> Settings:
+    """Return a worker's settings, with what a run was to be sent by."""
+    wanted = {
+        name: told[name]
+        for name in ("concurrency", "timeout_s", "max_attempts", "max_elapsed_s", "patience_s")
+        if name in told
+    }
+    if "in_doubt" in told:
+        wanted["in_doubt"] = InDoubt(str(told["in_doubt"]))
+    return settings.model_copy(update=wanted)

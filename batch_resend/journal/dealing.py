@@ -1,0 +1,189 @@
+"""Runs that several processes send together: which part of one is in whose hand.
+
+A chunk of a run is claimed by the session that is to send it. No two living sessions ever have a
+claim on one request, whatever the queue that hands chunks out may do; what a dead one had is free.
+All of this is for journals that are shared.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from batch_resend.journal.dialects import is_living
+from batch_resend.journal.recording import END_PAUSE
+from batch_resend.journal.results import HAS_OUTCOME
+from batch_resend.journal.schema import budgets, claims, requests, runs, stops
+from batch_resend.model import Chunk, Run, RunState
+
+LEAST, MOST = 20, 500  # requests in a chunk
+CHUNKS_WANTED = 64  # of a run, so that there is something for every worker until its end
+
+
+_ACCOUNT = func.coalesce(requests.c.account, "")
+_OF_ACCOUNTS = _ACCOUNT.in_(bindparam("of_accounts", expanding=True))
+_POSITIONS = (
+    select(requests.c.position)
+    .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME, _OF_ACCOUNTS)
+    .order_by(requests.c.position)
+)
+_OVERLAPS = (
+    claims.c.run == bindparam("of_run"),
+    claims.c.accounts == bindparam("of_accounts"),
+    claims.c.first <= bindparam("of_last"),
+    claims.c.last >= bindparam("of_first"),
+)
+_IN_ANOTHERS_HAND = select(claims.c.job).where(*_OVERLAPS, is_living(claims.c.session))
+_IN_HAND = select(claims.c.job).where(
+    claims.c.run == bindparam("of_run"), is_living(claims.c.session)
+)
+_FORGET_DEAD = delete(claims).where(*_OVERLAPS)
+_CLAIM = insert(claims)
+_RELEASE = delete(claims).where(claims.c.job == bindparam("of_job"))
+_LEFT_BEHIND = (
+    select(claims.c.job, claims.c.accounts, claims.c.first, claims.c.last, runs.c.id)
+    .join(runs, runs.c.number == claims.c.run)
+    .where(~is_living(claims.c.session), runs.c.state == RunState.RUNNING)
+    .order_by(claims.c.job)
+)
+_ACCOUNTS_OF_KEYS = (
+    select(budgets.c.budget, budgets.c.account)
+    .where(budgets.c.start == bindparam("of_start"))
+    .order_by(budgets.c.account)
+)
+_STOP = insert(stops)
+_IS_STOPPED = (
+    select(stops.c.reason)
+    .where(stops.c.run == bindparam("of_run"), stops.c.accounts == bindparam("of_accounts"))
+    .limit(1)
+)
+_STOPS = select(stops).where(stops.c.run == bindparam("of_run")).order_by(stops.c.accounts)
+_FORGET_STOPS = delete(stops).where(stops.c.run == bindparam("of_run"))
+_STATE = select(runs.c.state).where(runs.c.number == bindparam("of_run"))
+_LEFT_TO_SEND = (
+    select(requests.c.account).where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME).distinct()
+)
+_FINISH = (
+    update(runs)
+    .where(runs.c.number == bindparam("of_run"))
+    .values(
+        state=bindparam("new_state"),
+        stop_reason=bindparam("new_reason"),
+        finished_at=bindparam("now"),
+    )
+)
+
+
+def names_of(accounts: Sequence[str | None]) -> str:
+    """Return accounts as the tables have them."""
+    return "\n".join(sorted(name or "" for name in accounts))
+
+
+def cut(connection: Connection, run: Run, accounts: Sequence[str | None]) -> list[Chunk]:
+    """Return what is left to send of a run by accounts that share a key, cut into chunks."""
+    found = connection.execute(
+        _POSITIONS, {"of_run": run.number, "of_accounts": [name or "" for name in accounts]}
+    )
+    positions = found.scalars().all()
+    length = max(LEAST, min(MOST, len(positions) // CHUNKS_WANTED))
+    parts = [positions[begin : begin + length] for begin in range(0, len(positions), length)]
+    return [Chunk(run.id, tuple(accounts), part[0], part[-1]) for part in parts]
+
+
+def cut_by_key(connection: Connection, run: Run) -> list[Chunk]:
+    """Return what is left to send of a run that was dealt out before, cut into chunks."""
+    found = connection.execute(_ACCOUNTS_OF_KEYS, {"of_start": run.dealt_by}).all()
+    together: dict[str, list[str | None]] = {}
+    for record in found:
+        together.setdefault(record.budget, []).append(record.account or None)
+    return [chunk for accounts in together.values() for chunk in cut(connection, run, accounts)]
+
+
+def take(connection: Connection, job: int, run: int, chunk: Chunk, session: int) -> bool:
+    """Claim a chunk for a session; return whether it is now in its hand, and to be sent."""
+    names = names_of(chunk.accounts)
+    place = {"of_run": run, "of_accounts": names, "of_first": chunk.first, "of_last": chunk.last}
+    if connection.execute(_STATE, {"of_run": run}).scalar() != RunState.RUNNING:
+        return False
+    if connection.execute(_IS_STOPPED, {"of_run": run, "of_accounts": names}).first():
+        return False
+    if connection.execute(_IN_ANOTHERS_HAND, place).first():
+        return False
+    connection.execute(_FORGET_DEAD, place)
+    connection.execute(
+        _CLAIM,
+        {
+            "job": job,
+            "run": run,
+            "accounts": names,
+            "first": chunk.first,
+            "last": chunk.last,
+            "session": session,
+        },
+    )
+    return True
+
+
+def release(connection: Connection, job: int) -> None:
+    """Give a chunk back: it is done, or others may have it."""
+    connection.execute(_RELEASE, {"of_job": job})
+
+
+def left_behind(connection: Connection) -> list[tuple[int, Chunk]]:
+    """Return the chunks of sessions that died, with the jobs that they were."""
+    return [
+        (
+            record.job,
+            Chunk(
+                record.id,
+                tuple(name or None for name in record.accounts.split("\n")),
+                record.first,
+                record.last,
+            ),
+        )
+        for record in connection.execute(_LEFT_BEHIND)
+    ]
+
+
+def note_stop(connection: Connection, run: int, accounts: Sequence[str | None], why: str) -> None:
+    """Write down that nothing more of some accounts is to be sent in a run, and why."""
+    names = names_of(accounts)
+    if not connection.execute(_IS_STOPPED, {"of_run": run, "of_accounts": names}).first():
+        connection.execute(_STOP, {"run": run, "accounts": names, "reason": why})
+
+
+def forget_stops(connection: Connection, run: int) -> None:
+    """Let all accounts of a run send again: it is dealt out anew."""
+    connection.execute(_FORGET_STOPS, {"of_run": run})
+
+
+def finish_if_done(connection: Connection, run: int, now: float) -> bool:
+    """End a run of which nothing is left that may still be sent; return whether it has ended."""
+    if connection.execute(_STATE, {"of_run": run}).scalar() != RunState.RUNNING:
+        return True
+    stops_found = connection.execute(_STOPS, {"of_run": run}).all()
+    stopped = {name for stop in stops_found for name in stop.accounts.split("\n")}
+    left = {name or "" for name in connection.execute(_LEFT_TO_SEND, {"of_run": run}).scalars()}
+    if left - stopped:
+        return False
+    if connection.execute(_IN_HAND, {"of_run": run}).first():
+        return False  # whoever has it looks again when it is done
+    reasons = dict.fromkeys(stop.reason for stop in stops_found)
+    connection.execute(
+        _FINISH,
+        {
+            "of_run": run,
+            "new_state": RunState.STOPPED if reasons else RunState.COMPLETED,
+            "new_reason": "; ".join(reasons) or None,
+            "now": now,
+        },
+    )
+    connection.execute(END_PAUSE, {"of_run": run, "new_ended_at": now})
+    return True

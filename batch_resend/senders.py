@@ -1,0 +1,127 @@
+"""What it takes to send by a key: the way to its CA, its windows, its gate, and its senders."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
+from batch_resend.clock import Clock
+from batch_resend.journal import Budget, Journal, Recorder
+from batch_resend.model import Verdict
+from batch_resend.sending import (
+    Gate,
+    Limiter,
+    Progress,
+    RetryPolicy,
+    Sender,
+    SharedLimiter,
+    WindowLimiter,
+)
+from batch_resend.settings import Account, InDoubt, Key, Settings, proxy_of_environment
+from batch_resend.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where requests by one key leave from: whoever sends by it shares these."""
+
+    key: Key
+    ca: CertCentral
+    limiter: Limiter
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Opens desks, and makes senders that work at them."""
+
+    settings: Settings
+    journal: Journal
+    clock: Clock
+
+    async def open_desks(self, keys: Sequence[Key], sessions: AsyncExitStack) -> list[Desk]:
+        """Return a desk for each key, open until `sessions` ends."""
+        windows = [(key.account, key.windows) for key in keys]
+        limiters = await self.limiters(windows, sessions)
+        return [
+            Desk(
+                key,
+                await sessions.enter_async_context(self.certcentral(key.account)),
+                limiter,
+                Gate(self.settings.patience_s),
+            )
+            for key, limiter in zip(keys, limiters, strict=True)
+        ]
+
+    def sender(self, desk: Desk, recorder: Recorder, requests: int) -> Sender:
+        """Return what sends so many requests from a desk."""
+        settings = self.settings
+        return Sender(
+            resend=desk.ca.resend,
+            judge=desk.ca.judge,
+            explain=partial(explain, desk.key.account.base_url),
+            recorder=recorder.of_account(desk.key.names[0]),
+            limiter=desk.limiter,
+            gate=desk.gate,
+            policy=self.policy(retry_in_doubt=settings.in_doubt is InDoubt.RETRY),
+            concurrency=settings.concurrency,
+            progress=Progress(requests),
+            clock=self.clock,
+        )
+
+    def certcentral(self, account: Account) -> AbstractAsyncContextManager[CertCentral]:
+        """Open the way to the CA of an account."""
+        settings = self.settings
+        route = route_to(settings, account.base_url)
+        return open_certcentral(
+            account.base_url, account.api_key, settings.timeout_s, self.clock, route
+        )
+
+    def policy(self, *, retry_in_doubt: bool) -> RetryPolicy:
+        """Return an order's budget of attempts and time."""
+        settings = self.settings
+        return RetryPolicy(
+            settings.max_attempts, settings.max_elapsed_s, retry_in_doubt=retry_in_doubt
+        )
+
+    async def limiters(
+        self, keys: Sequence[tuple[Account, Sequence[Window]]], sessions: AsyncExitStack
+    ) -> list[Limiter]:
+        """Return what keeps the windows of each key: with other hosts, if the journal is theirs."""
+        slots = await sessions.enter_async_context(self.journal.slots())
+        limiters: list[Limiter] = []
+        for account, windows in keys:
+            if slots is None or not windows:
+                limiters.append(await self._limiter(account, windows))
+                continue
+            budget = Budget(account.budget, windows, self._linger_s)
+            limiters.append(await sessions.enter_async_context(SharedLimiter(slots, budget)))
+        return limiters
+
+    @property
+    def _linger_s(self) -> float:
+        """A request that was given up is taken to arrive within its own timeout again, or never."""
+        return self.settings.timeout_s
+
+    async def _limiter(self, account: Account, windows: Sequence[Window]) -> WindowLimiter:
+        if not windows:
+            return WindowLimiter(())
+        linger_s = self._linger_s
+        since = self.clock() - max(window.period_s for window in windows)
+        ends = await self.journal.reader.recent_ends(
+            account.base_url, since, self.clock, linger_s, account.budget
+        )
+        now = self.clock()
+        return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
+
+
+def explain(base_url: str, verdict: Verdict) -> str:
+    """Return what a person can do when nothing will pass."""
+    return remedy(verdict, base_url)
+
+
+def route_to(settings: Settings, base_url: str) -> Route:
+    """Return how a CA is reached. Raises SettingsError where the environment's proxy is none."""
+    proxy = proxy_of_environment(base_url) if settings.trust_env else None
+    return Route(settings.ca_file, proxy)
