@@ -241,7 +241,7 @@ class Batch:
         return await self._journal.deal(
             plan.run,
             joint([key.windows for key in keys]),
-            settings.told(),
+            settings.told() | {"windows": _windows(keys)},
             _budgets(keys),
             [key.names for key in keys],
             cooldown_s=settings.cooldown_s,
@@ -344,6 +344,11 @@ async def _status_of(census: Census, order_id: str) -> str:
         return (await census.order(order_id)).status or "not told"
     except CallRefused:
         return "not known to the CA"
+
+
+def _windows(keys: Sequence[Key]) -> dict[str, list[str]]:
+    """Return the windows that each account is to keep, as the settings of a run tell them."""
+    return {name or "": list(map(str, key.windows)) for key in keys for name in key.names}
 
 
 def _budgets(keys: Sequence[Key]) -> dict[str | None, str]:

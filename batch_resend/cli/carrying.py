@@ -24,7 +24,7 @@ from batch_resend.cli.terminal import say
 from batch_resend.cli.values import Share
 from batch_resend.errors import BatchResendError, ReportError
 from batch_resend.lanes import Sending
-from batch_resend.model import Plan, RowStatus, RunState
+from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.report import Presentation, make_preview, make_summary
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class Manner:
     strict: bool
     max_rejected: Share | None
     presentation: Presentation
+    distribute: bool = False  # to workers
 
 
 def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
@@ -53,6 +54,7 @@ def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
         strict=options.get("strict", False),
         max_rejected=options.get("max_rejected"),
         presentation=Presentation(next_flags(context), redact=options["redact"]),
+        distribute=options["distribute"],
     )
 
 
@@ -85,7 +87,13 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
         return Ending(ExitCode.NOT_STARTED, declined="nothing was sent: a person said no")
     # From here on there is something to report, whatever a signal finds being done.
     with interruption.leads_to(lambda _: "Stopping"), told_of_run(plan.run.id):
-        state = await _send(batch, plan, manner, interruption)
+        if manner.distribute and plan.to_send:
+            run = await _distribute(batch, plan, manner, interruption)
+            if run.is_with_workers:
+                return Ending(SIGNAL_BASE + (interruption.caught or 0), note="left to the workers")
+            state = run.state
+        else:
+            state = await _send(batch, plan, manner, interruption)
         ending = await _report(batch, plan, manner, interruption)
     if interruption.caught is not None:
         return replace(ending, code=SIGNAL_BASE + interruption.caught)
@@ -112,6 +120,17 @@ async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interrup
         with suppress(OSError):
             say(f"batch-resend: stopped: {sending.stop_reason}")
     return sending.state
+
+
+async def _distribute(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Run:
+    """Have workers send what is planned; return the run as it was left."""
+    from batch_resend.cli.distributing import distribute  # noqa: PLC0415 - few distribute
+
+    run = await distribute(batch, plan, interruption, quiet=manner.quiet)
+    if run.state is RunState.STOPPED:
+        with suppress(OSError):
+            say(f"batch-resend: stopped: {run.stop_reason}")
+    return run
 
 
 def _stop(sending: Sending, signal_name: str) -> str:

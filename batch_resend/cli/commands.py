@@ -13,6 +13,7 @@ from batch_resend.cli.manual import ManualGroup
 # name: module, and what the command is for, short enough for a line of its own in a narrow terminal
 SUBCOMMANDS = {
     "check": ("check", "Show what lists would send. Sends nothing."),
+    "cluster": ("cluster", "Show how the workers of several hosts are doing."),
     "completion": ("completion", "Print what a shell needs to complete commands."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
     "history": ("history", "Show every attempt ever made for an order or domain."),
@@ -26,6 +27,7 @@ SUBCOMMANDS = {
     "sweep": ("sweep", "Have the CA mail again what still waits and is due."),
     "verify": ("verify", "Ask the CA what has come of a run's orders."),
     "watch": ("watch", "Watch a run that another process sends."),
+    "worker": ("worker", "Send what `send --distribute` hands out, on any host."),
 }
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time
 

@@ -35,6 +35,11 @@ def next_flags(context: click.Context) -> NextFlags:
 
 
 def _flags(context: click.Context, names: Sequence[str]) -> str:
+    return "".join(f" {shlex.quote(word)}" for word in words_told(context, names))
+
+
+def words_told(context: click.Context, names: Sequence[str]) -> list[str]:
+    """Return the words by which a command was told of some options, wherever that was."""
     words: list[str] = []
     for param in context.command.params:
         given = context.get_parameter_source(param.name or "")
@@ -47,4 +52,4 @@ def _flags(context: click.Context, names: Sequence[str]) -> str:
         for one in value if isinstance(value, tuple) else (value,):
             text = "=".join(one) if isinstance(one, tuple) else str(one)
             words += [param.opts[0], text]
-    return "".join(f" {shlex.quote(word)}" for word in words)
+    return words

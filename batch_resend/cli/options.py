@@ -310,11 +310,22 @@ check_log_options = together(
 )
 
 
+distribute_option = together(
+    "Who sends",
+    option(
+        "--distribute",
+        is_flag=True,
+        help="Workers, on any hosts: see `worker`. For a journal in PostgreSQL. Ctrl-C leaves them "
+        "to it.",
+    ),
+)
+
+
 def send_options(command: Command) -> Command:
     """Add what all commands that send have in common."""
     for add in (
         log_options, alarm_options, report_options, again_options, retry_options, ca_options,
-        limit_option, asking_options,
+        limit_option, asking_options, distribute_option,
     ):  # fmt: skip
         command = add(command)
     return command

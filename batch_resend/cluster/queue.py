@@ -4,10 +4,13 @@ It says who is to do what next, and nothing more: that no two have one request i
 the journal's doing (`journal/dealing.py`), whatever becomes of a job.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+
+import anyio
 
 from batch_resend.errors import JournalError
 from batch_resend.model import Chunk
@@ -119,8 +122,8 @@ class Queue:
         self._app.task(name=SEND, queue=_QUEUE, pass_context=True)(send_job)
         for due, sweep in sweeps:
             self._register(due, sweep)
-        with self._errors():
-            await self._app.run_worker_async(
+        running = asyncio.create_task(
+            self._app.run_worker_async(
                 queues=[_QUEUE],
                 concurrency=concurrency,
                 install_signal_handlers=False,
@@ -129,6 +132,16 @@ class Queue:
                 delete_jobs="successful",
                 fetch_job_polling_interval=1.0,
             )
+        )
+        with self._errors():
+            try:
+                await asyncio.shield(running)
+            except asyncio.CancelledError:
+                # Cancelled once it ends its jobs first, cancelled twice it cuts them off.
+                with anyio.CancelScope(shield=True):
+                    running.cancel()
+                    await asyncio.wait([running])
+                raise
 
     def _register(self, due: SweepAt, sweep: Sweep) -> None:
         async def sweep_job(timestamp: int) -> None:

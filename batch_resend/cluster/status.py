@@ -35,6 +35,11 @@ class Status:
     keys: Sequence[KeyUse]
 
 
+def workers_alive(found: Sequence[tuple[int, float, int]]) -> int:
+    """Return how many workers have given a sign of life lately."""
+    return sum(WorkerNote(*worker).is_alive for worker in found)
+
+
 async def cluster_status(queue: Queue, reader: JournalReader) -> Status:
     """Return how the workers are doing. Raises JournalError."""
     return Status(

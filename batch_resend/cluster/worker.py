@@ -7,6 +7,9 @@ claimed before anything of it leaves, and given back when it is done, or when th
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import anyio
 
@@ -17,12 +20,21 @@ from batch_resend.model import Chunk, Outcome, Run, RunState
 from batch_resend.senders import Desk, Senders
 from batch_resend.sending import Sender
 from batch_resend.settings import InDoubt, Key, Settings
+from batch_resend.windows import parse_windows
 
 log = logging.getLogger(__name__)
 
 LOOK_AFTER_EVERY_S = 5.0
 AGAIN_AFTER_S = 20.0  # a chunk that this worker cannot send is for another, after a while
 ENDS = "the worker ends"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of a run is sent by one key."""
+
+    run: int
+    accounts: tuple[str | None, ...]
 
 
 class Worker:
@@ -39,9 +51,10 @@ class Worker:
         self._ending = anyio.Event()
         self._error: JournalError | None = None
         self._sessions = AsyncExitStack()
-        self._desks: dict[tuple[str, tuple[str | None, ...]], Desk] = {}
+        self._desks: dict[tuple[object, ...], Desk] = {}
         self._recorders: dict[int, Recorder] = {}
-        self._at_work: set[Sender] = set()
+        self._at_work: dict[Sender, _Part] = {}
+        self._stopped: dict[_Part, str] = {}  # why nothing more of it will pass
         self._turn = anyio.Lock()  # to open a desk, or to join a run: once
         self.chunks_done = 0
 
@@ -100,11 +113,14 @@ class Worker:
         run = await self._journal.reader.run(chunk.run)
         if not await self._hand.take(job, run, chunk):
             return
+        if why := self._stopped.get(_Part(run.number, chunk.accounts)):
+            await self._put_down(job, run, chunk, why)
+            return
         try:
             sender = await self._sender(run, chunk)
         except SettingsError as error:
             log.error("run %s cannot be sent from here: %s", run.id, error)
-            await self._hand.put_down(job, run, chunk.accounts, "")
+            await self._put_down(job, run, chunk)
             with anyio.move_on_after(AGAIN_AFTER_S):
                 await self._ending.wait()
             await self._queue.add([chunk])
@@ -115,22 +131,37 @@ class Worker:
         stopped = (sender.stop_reason or "stopped") if sender.state is RunState.STOPPED else ""
         if stopped:
             log.error("run %s: %s", run.id, stopped)
-        if await self._hand.put_down(job, run, chunk.accounts, stopped):
-            self._recorders.pop(run.number, None)
+        await self._put_down(job, run, chunk, stopped)
         if sender.state is RunState.INTERRUPTED:
             await self._queue.add([chunk])
         self.chunks_done += 1
 
+    async def _put_down(self, job: int, run: Run, chunk: Chunk, stopped: str = "") -> None:
+        if await self._hand.put_down(job, run, chunk.accounts, stopped):
+            self._recorders.pop(run.number, None)
+        if stopped:  # the journal knows it now; it may be dealt out again
+            self._stopped.pop(_Part(run.number, chunk.accounts), None)
+
+    def _stop_all(self, part: _Part, why: str) -> None:
+        """Let nothing more of a part of a run leave from here: nothing of it will pass."""
+        self._stopped[part] = why
+        for sender, of in self._at_work.items():
+            if of == part:
+                sender.stop(RunState.STOPPED, why)
+        self._desks.clear()  # whoever sends by this key again begins with a single request
+
     async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
         outcomes.close()  # the journal has them
-        self._at_work.add(sender)
+        part = _Part(run.number, chunk.accounts)
+        self._at_work[sender] = part
+        sender.tell_of_stop = partial(self._stop_all, part)
         try:
             if self._ends:
                 sender.stop(RunState.INTERRUPTED, ENDS)
             await sender.run(self._journal.reader.pending_of(run, chunk), deliver)
         finally:
-            self._at_work.discard(sender)
+            del self._at_work[sender]
 
     async def _sender(self, run: Run, chunk: Chunk) -> Sender:
         settings = _as_dealt(self._senders.settings, run.settings)
@@ -147,7 +178,7 @@ class Worker:
         return senders.sender(desk, recorder, 0)
 
     async def _desk(self, key: Key, senders: Senders) -> Desk:
-        name = (key.account.budget, key.names)
+        name = (key.account.budget, key.names, key.windows)
         if name not in self._desks:
             (self._desks[name],) = await senders.open_desks([key], self._sessions)
         return self._desks[name]
@@ -188,4 +219,14 @@ def _as_dealt(settings: Settings, told: Mapping[str, object]) -> Settings:
     }
     if "in_doubt" in told:
         wanted["in_doubt"] = InDoubt(str(told["in_doubt"]))
+    windows = {
+        name: parse_windows(texts or ["none"])
+        for name, texts in cast("Mapping[str, list[str]]", told.get("windows", {})).items()
+    }
+    if "" in windows:
+        wanted["windows"] = windows[""]
+    wanted["accounts"] = {
+        name: account.model_copy(update={"windows": windows.get(name, account.windows)})
+        for name, account in settings.accounts.items()
+    }
     return settings.model_copy(update=wanted)

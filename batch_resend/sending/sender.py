@@ -93,6 +93,7 @@ class Sender:
     concurrency: int
     progress: Progress
     clock: Callable[[], float] = time.time
+    tell_of_stop: Callable[[str], None] | None = None  # those who send by the same key
 
     state: RunState = RunState.COMPLETED  # how the run ends, unless something else is learned
     stop_reason: str | None = None
@@ -234,7 +235,10 @@ class Sender:
         if tries.in_trouble_since is None and verdict.ruling in TROUBLE:
             tries.in_trouble_since = running_time()
         if advice is Advice.STOP:
-            self.stop(RunState.STOPPED, self._why_stop(verdict))
+            why = self._why_stop(verdict)
+            self.stop(RunState.STOPPED, why)
+            if self.tell_of_stop is not None:  # at once: the next one is waiting at the gate
+                self.tell_of_stop(why)
         return advice
 
     def _pause_begun(self, before: Flow, verdict: Verdict) -> Pause | None:

@@ -1,0 +1,162 @@
+"""`worker`: sends what `send --distribute` hands out, on any number of hosts."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from subprocess import DEVNULL
+from typing import Any
+
+import anyio
+import click
+
+from batch_resend.cli.carrying import set_up_logs_of
+from batch_resend.cli.exits import SIGNAL_BASE
+from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.next_commands import words_told
+from batch_resend.cli.options import (
+    ca_options,
+    journal_option,
+    limit_option,
+    log_options,
+    option,
+    retry_options,
+    settings_of,
+    together,
+)
+from batch_resend.clock import SystemClock
+from batch_resend.cluster import SweepAt, Worker, open_queue
+from batch_resend.errors import JournalError
+from batch_resend.journal import open_journal
+from batch_resend.places import Database
+from batch_resend.senders import Senders
+from batch_resend.settings import Settings
+
+log = logging.getLogger(__name__)
+
+AGAIN_AFTER_S = 2.0  # the database being gone
+LONGEST_WAIT_S = 15.0
+_FOR_SWEEPS = (
+    "journal", "profile", "api_key_file", "region", "base_url", "ca_file", "trust_env",
+    "concurrency", "timeout", "limits", "log_file", "log_format", "max_attempts", "max_elapsed",
+    "patience",
+)  # fmt: skip
+
+worker_options = together(
+    "What it does",
+    option(
+        "--jobs",
+        type=click.IntRange(1, 1000),
+        default=4,
+        show_default=True,
+        help="Parts of runs at once: at least as many as there are keys to send by.",
+    ),
+    option(
+        "--sweep",
+        "sweeps",
+        metavar="CRON",
+        multiple=True,
+        help="Sweep at these times, such as '0 2 * * *', in UTC: once, however many workers say "
+        "so. As `sweep` does by itself; what it is to do else is said in the environment.",
+    ),
+)
+
+
+@click.command(
+    cls=ManualCommand,
+    examples={
+        "On each of several hosts": "batch-resend worker --journal postgresql://db/batch_resend",
+        "With a nightly sweep": "batch-resend worker --journal postgresql://db/batch_resend "
+        '--profile shop --sweep "0 2 * * *"',
+    },
+    exit_codes=(),
+    see_also=("send", "cluster"),
+)
+@worker_options
+@log_options
+@together("Journal", journal_option)
+@retry_options
+@ca_options
+@limit_option
+@click.pass_context
+def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **options: Any) -> int:
+    """Send what `send --distribute` hands out, until it is told to end.
+
+    The journal is a PostgreSQL database that all hosts reach. A signal lets nothing more leave,
+    and waits for what is in flight; others go on with the rest. While the database is gone, it
+    waits for it.
+    """
+    words = ["--yes", "--quiet", *words_told(context, _FOR_SWEEPS)]
+
+    async def work(interruption: Interruption) -> int:
+        set_up_logs_of(options | {"redact": False})
+        settings = settings_of(options)
+        sweeper = _Sweeper([*_PROGRAM, "sweep", *words], _sweeps_at(sweeps, options["profile"]))
+        await _work_on(settings, jobs, sweeper, interruption)
+        return SIGNAL_BASE + (interruption.caught or 0) if interruption.caught else 0
+
+    return run_interruptibly(work)
+
+
+_PROGRAM = (sys.executable, "-m", "batch_resend")
+
+
+class _Sweeper:
+    """Sweeps, each in a process of its own: it has a run, a report and an exit code of its own."""
+
+    def __init__(self, command: Sequence[str], due: Sequence[SweepAt]) -> None:
+        self.due = due
+        self._command = command
+
+    async def sweep(self) -> None:
+        """Sweep once, to its end."""
+        log.info("the sweep begins")
+        process = await anyio.open_process(
+            self._command, stdin=DEVNULL, stdout=None, stderr=None, env=os.environ
+        )
+        try:
+            code = await process.wait()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                process.terminate()  # it ends in good order, and waits for what is in flight
+            with anyio.CancelScope(shield=True):
+                await process.wait()
+            raise
+        log.log(logging.ERROR if code else logging.INFO, "the sweep ended with %s", code)
+
+
+def _sweeps_at(crons: Sequence[str], profile: str | None) -> list[SweepAt]:
+    return [SweepAt(cron, f"{profile or 'own'} {cron}") for cron in crons]
+
+
+async def _work_on(
+    settings: Settings, jobs: int, sweeper: _Sweeper, interruption: Interruption
+) -> None:
+    """Work until a signal comes; begin anew whenever the database was gone."""
+    wait_s, opened = AGAIN_AFTER_S, False
+    while interruption.caught is None:
+        try:
+            clock = SystemClock()
+            async with (
+                open_journal(settings.journal, clock) as journal,
+                open_queue(settings.journal) as queue,
+            ):
+                wait_s, opened = AGAIN_AFTER_S, True
+                one = Worker(Senders(settings, journal, clock), queue, jobs)
+                with interruption.leads_to(partial(_end, one)):
+                    log.info("at work")
+                    await one.run([(due, sweeper.sweep) for due in sweeper.due])
+        except JournalError as error:
+            if not opened or not isinstance(settings.journal, Database):
+                raise  # it never was there: whoever began this is to know
+            log.error("%s; trying again in %gs", error, wait_s)
+            await anyio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def _end(one: Worker, _name: str) -> str:
+    one.stop()
+    return f"Ending: waiting for {one.in_flight} requests in flight"

@@ -1,0 +1,198 @@
+"""Workers on several hosts send one run: each host a process of its own, counted at the CA."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from batch_resend.places import Database
+from batch_resend.windows import Window
+from tests.cli.conftest import (
+    Desk,
+    assert_adds_up,
+    ended,
+    read_summary,
+    results,
+    until,
+)
+from tests.cli.meddling import everything_acted_on
+from tests.cli.test_cluster import SKEWED, WINDOWS, kept, shared_desk
+
+pytestmark = pytest.mark.asyncio
+
+Process = asyncio.subprocess.Process
+
+
+@asynccontextmanager
+async def worker(desk: Desk, *options: str, **environment: str) -> AsyncIterator[Process]:
+    """Run a worker; what it says is read away."""
+    process = await desk.start("worker", "-q", *options, **environment)
+    emptied = asyncio.create_task(ended(process, timeout_s=110))
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await emptied
+
+
+@asynccontextmanager
+async def workers(desk: Desk, number: int, *options: str) -> AsyncIterator[list[Process]]:
+    """Run several workers."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(worker(desk, *options)) for _ in range(number)]
+
+
+async def test_two_workers_send_what_is_handed_out_and_one_report_tells_of_it(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, unknown_orders=frozenset({"700003"})) as (desk, ca):
+        numbers = desk.write_list(300)
+        async with workers(desk, 2):
+            sent = await desk.run("send", "orders.csv", "--distribute", "--report-dir", "report")
+        assert sent.code == 3, sent.err
+        summary = read_summary(tmp_path / "report")
+        assert_adds_up(summary)
+        assert (summary["state"], summary["orders"]["sent"]) == ("completed", 299)
+        assert summary["orders"]["refused"] == 1
+        assert set(ca.books.requests_per_order) == set(numbers)
+        assert set(ca.books.requests_per_order.values()) == {1}
+
+
+@pytest.mark.parametrize("skewed", [False, True], ids=["one time", "clocks skewed"])
+async def test_four_workers_keep_the_windows_of_one_key(
+    tmp_path: Path, database: Database, *, skewed: bool
+) -> None:
+    settings = {"windows": WINDOWS, "latency_s": (0.01, 0.3)}
+    async with shared_desk(tmp_path, database, **settings) as (desk, ca), AsyncExitStack() as stack:
+        (tmp_path / "sitecustomize.py").write_text(SKEWED)
+        desk.write_list(250)
+        for skew in ("0", "2", "-30", "0") if skewed else "0000":
+            at = {"SKEW_S": skew, "PYTHONPATH": str(tmp_path)}
+            await stack.enter_async_context(worker(desk, **at))
+        sent = await desk.run("send", "orders.csv", "--distribute")
+        assert sent.code == 0, sent.err
+        assert kept(ca), ca.books.answers
+        assert set(ca.books.requests_per_order.values()) == {1}
+        assert ca.books.mails == 250
+
+
+async def test_killed_workers_lose_nothing_and_repeat_nothing_and_the_run_ends_by_itself(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, latency_s=(0.02, 0.06)) as (desk, ca):
+        numbers = desk.write_list(1_000)
+        async with workers(desk, 4, "--jobs", "2", "--concurrency", "8") as running:
+            sending = await desk.start(
+                "send", "orders.csv", "--distribute", "--in-doubt", "hold", "--concurrency", "8",
+                "--report-dir", "report",
+            )  # fmt: skip
+            emptied = asyncio.create_task(ended(sending, timeout_s=100))
+            for requests, victim in ((250, running[0]), (600, running[1])):
+                await until(lambda at=requests: ca.books.requests >= at)  # type: ignore[misc]  # mypy: a lambda
+                victim.send_signal(signal.SIGKILL)
+            sent = await emptied
+        await everything_acted_on(ca)
+        summary, report = read_summary(tmp_path / "report"), tmp_path / "report"
+        assert_adds_up(summary)
+        assert summary["state"] == "completed", sent.err
+        assert set(ca.books.requests_per_order.values()) == {1}
+        in_doubt = {r["order_id"] for r in results(report) if r["status"] == "in_doubt"}
+        assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
+        assert summary["orders"]["sent"] + len(in_doubt) == 1_000
+        assert len(in_doubt) <= 2 * 2 * 8
+
+
+async def test_a_worker_that_is_told_to_end_leaves_the_rest_to_others_with_nothing_in_doubt(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, latency_s=(0.02, 0.06)) as (desk, ca):
+        numbers = desk.write_list(300)
+        async with workers(desk, 2) as running:
+            sending = await desk.start("send", "orders.csv", "--distribute", "--report-dir", "r")
+            emptied = asyncio.create_task(ended(sending))
+            await until(lambda: ca.books.requests >= 60)
+            running[0].send_signal(signal.SIGTERM)
+            assert await running[0].wait() == 128 + signal.SIGTERM
+            assert (await emptied).code == 0
+        summary = read_summary(tmp_path / "r")
+        assert (summary["orders"]["sent"], summary["requests"]["attempts"]) == (300, 300)
+        assert set(ca.books.requests_per_order) == set(numbers)
+
+
+async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, latency_s=(0.02, 0.06)) as (desk, ca):
+        desk.write_list(200)
+        sending = await desk.start("send", "orders.csv", "--distribute")
+        emptied = asyncio.create_task(ended(sending))
+        while not json.loads((await desk.run("runs", "--format", "json")).out):
+            pass
+        sending.send_signal(signal.SIGINT)
+        left = await emptied
+        assert left.code == 130
+        assert "No worker is alive" in left.err
+        assert "The run goes on with the workers" in left.err
+        assert not (tmp_path / "reports").exists()
+        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        assert run["state"] == "running (workers)"
+        again = await desk.run("send", "orders.csv", "--report-dir", "again")
+        assert read_summary(tmp_path / "again")["orders"]["skipped"] == 200, again.err
+        refused = await desk.run("resume", run["run"])
+        assert refused.code == 5
+        assert "is under way elsewhere" in refused.err
+        async with worker(desk):
+            watched = await desk.run("watch", run["run"])
+            assert watched.code == 0, watched.err
+        assert ca.books.mails == 200
+        assert (await desk.run("report", run["run"], "--report-dir", "report")).code == 0
+        assert read_summary(tmp_path / "report")["orders"]["sent"] == 200
+
+
+async def test_a_wrong_key_stops_the_run_after_a_request_a_worker(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, api_key="another-key-0123456789") as (desk, ca):
+        desk.write_list(300)
+        async with workers(desk, 2):
+            sent = await desk.run("send", "orders.csv", "--distribute", "--report-dir", "report")
+        assert sent.code == 4
+        summary = read_summary(tmp_path / "report")
+        assert summary["state"] == "stopped"
+        assert "key" in summary["stop_reason"]
+        assert ca.books.requests <= 2
+        assert summary["orders"]["not_attempted"] >= 298
+
+
+async def test_the_status_tells_of_workers_and_the_windows_in_use(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, windows=(Window(50, 60.0),)) as (desk, ca):
+        desk.write_list(20)
+        none = await desk.run("cluster", "check")
+        assert none.code == 1
+        assert "there is no journal here yet" in none.err
+        async with worker(desk) as process:
+            sent = await desk.run("send", "orders.csv", "--distribute")
+            assert sent.code == 0, sent.err
+            told = json.loads((await desk.run("cluster", "status", "--format", "json")).out)
+            assert f"process {process.pid} on " in told["sessions"][0]
+            assert [one["is_alive"] for one in told["workers"]] == [True]
+            ((key),) = told["keys"]
+            assert (key["out"], key["waiting"], key["share"]) == (0, 20, 1.0)
+            assert (await desk.run("cluster", "check")).code == 0
+            assert (await desk.run("cluster", "check", "--host", "elsewhere")).code == 1
+            shown = await desk.run("cluster", "status")
+            assert "20 in 1m 00s" in shown.out
+        assert ca.books.mails == 20
+
+
+async def test_a_journal_in_a_file_has_no_workers(desk: Desk) -> None:
+    told = await desk.run("worker")
+    assert told.code == 1
+    assert "workers need a journal in PostgreSQL" in told.err
