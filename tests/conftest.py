@@ -36,5 +36,5 @@ def untrusted(authority: trustme.CA) -> ssl.SSLContext:
 @pytest.fixture(scope="session")
 def database() -> Iterator[Database]:
     """Run a PostgreSQL server; return its database."""
-    with postgres_server() as database:
-        yield database
+    with postgres_server() as server:
+        yield server.database

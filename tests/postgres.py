@@ -5,7 +5,9 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -19,14 +21,27 @@ with warnings.catch_warnings():
 _FORGET = "DROP SCHEMA IF EXISTS batch_resend CASCADE"
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server, and the database it has."""
+
+    database: Database
+    _server: Any
+
+    def restart(self) -> None:
+        """End it, with all connections, and start it again."""
+        self._server.stop()
+        self._server.ensure_postgres_running()
+
+
 @contextmanager
-def postgres_server() -> Iterator[Database]:
-    """Run a server as long as the block lasts; yield its database."""
+def postgres_server() -> Iterator[Server]:
+    """Run a server as long as the block lasts."""
     folder = Path(tempfile.mkdtemp(prefix="batch-resend-pg-"))
     try:
         with get_server(folder, cleanup_mode="stop") as server:
             socket = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
-            yield Database(f"postgresql://postgres@/postgres?host={socket}")
+            yield Server(Database(f"postgresql://postgres@/postgres?host={socket}"), server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

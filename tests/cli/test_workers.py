@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
 from batch_resend.places import Database
 from batch_resend.windows import Window
 from tests.cli.conftest import (
@@ -21,6 +23,8 @@ from tests.cli.conftest import (
 )
 from tests.cli.meddling import everything_acted_on
 from tests.cli.test_cluster import SKEWED, WINDOWS, kept, shared_desk
+from tests.cli.test_sweep import wait
+from tests.postgres import forget, postgres_server
 
 pytestmark = pytest.mark.asyncio
 
@@ -105,6 +109,91 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing_and_the_run_ends_b
         assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
         assert summary["orders"]["sent"] + len(in_doubt) == 1_000
         assert len(in_doubt) <= 2 * 2 * 8
+
+
+async def test_a_restart_of_the_database_interrupts_workers_and_no_run(tmp_path: Path) -> None:
+    with postgres_server() as server:
+        settings = {"latency_s": (0.02, 0.06)}
+        async with shared_desk(tmp_path, server.database, **settings) as (desk, ca):
+            numbers = desk.write_list(600)
+            async with workers(desk, 2, "--jobs", "2"):
+                sending = await desk.start(
+                    "send", "orders.csv", "--distribute", "--in-doubt", "hold",
+                    "--concurrency", "8", "-q",
+                )  # fmt: skip
+                emptied = asyncio.create_task(ended(sending, timeout_s=100))
+                await until(lambda: ca.books.requests >= 200)
+                await asyncio.to_thread(server.restart)
+                assert (await emptied).code == 1  # what followed the run is gone; the run goes on
+                (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+                watched = await desk.run("watch", run["run"], timeout_s=100)
+            await everything_acted_on(ca)
+            told = await desk.run("report", run["run"], "--report-dir", "report")
+            assert told.code == 0, told.err
+            summary, report = read_summary(tmp_path / "report"), tmp_path / "report"
+            assert_adds_up(summary)
+            assert summary["state"] == "completed", watched.err
+            assert set(ca.books.requests_per_order.values()) == {1}
+            in_doubt = {r["order_id"] for r in results(report) if r["status"] == "in_doubt"}
+            assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
+            assert len(in_doubt) <= 2 * 2 * 8
+
+
+async def test_a_hundred_accounts_each_keep_their_own_windows_on_two_workers(
+    tmp_path: Path, database: Database
+) -> None:
+    forget(database)
+    window = Window(3, 2.0)
+    async with AsyncExitStack() as stack:
+        cas = [
+            await stack.enter_async_context(
+                Simulator(SimulatorSettings(api_key=f"key-of-account-{n:03}", windows=(window,)))
+            )
+            for n in range(100)
+        ]
+        desk = Desk(tmp_path, cas[0].base_url)
+        desk.environment["BATCH_RESEND_JOURNAL"] = str(database)
+        desk.environment["BATCH_RESEND_CONFIG"] = "config.toml"
+        text = ""
+        for n, ca in enumerate(cas):
+            desk.write(f"{n}.key", f"key-of-account-{n:03}")
+            text += (
+                f'[profiles.a{n}]\napi-key-file = "{n}.key"\nbase-url = "{ca.base_url}"\n'
+                'limit = ["3/2s"]\n'
+            )
+        desk.write("config.toml", text)
+        rows = "".join(f"{1000 * (n + 1) + k},a{n}\n" for k in range(6) for n in range(100))
+        desk.write("orders.csv", "order_id,account\n" + rows)
+        async with workers(desk, 2, "--jobs", "60"):
+            sent = await desk.run("send", "orders.csv", "--distribute", "--report-dir", "report")
+        assert sent.code == 0, sent.err
+        assert read_summary(tmp_path / "report")["orders"]["sent"] == 600
+        assert all(kept(ca) for ca in cas)
+        assert {ca.books.mails for ca in cas} == {6}
+
+
+async def test_a_sweep_is_made_once_however_many_workers_are_to_make_it(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database) as (desk, ca):
+        wait(ca, 2, 3, 4)
+        every = ("--sweep", "* * * * * */4")  # seconds come sixth
+        async with worker(desk, *every), worker(desk, *every):
+            await until(lambda: ca.books.mails == 3)
+            with psycopg.connect(database.url, autocommit=True) as connection:
+
+                def swept() -> int:
+                    found = connection.execute(
+                        "SELECT count(*) FROM batch_resend.procrastinate_periodic_defers "
+                        "WHERE defer_timestamp IS NOT NULL"
+                    ).fetchone()
+                    assert found is not None
+                    return int(found[0])
+
+                await until(lambda: swept() >= 3 or ca.books.reads >= 3)
+        assert ca.books.mails_per_order == {"1": 1, "2": 1, "3": 1}
+        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        assert run["inputs"] == ["orders that wait at the CA"]
 
 
 async def test_a_worker_that_is_told_to_end_leaves_the_rest_to_others_with_nothing_in_doubt(
