@@ -213,7 +213,8 @@ class Batch:
         settings = self.settings
         counts = await self._journal.reader.count_by_account(plan.run) or {None: 0}
         keys = settings.keys(counts)
-        desks = await self._senders.open_desks(keys, sessions)
+        slots = await sessions.enter_async_context(self._journal.slots())
+        desks = [await self._senders.open_desk(key, slots, sessions) for key in keys]
         recorder = await self._journal.start(
             plan.run,
             joint([key.windows for key in keys]),
@@ -254,7 +255,8 @@ class Batch:
         account, senders = self.settings.account(name), self._senders
         recorder = await self._journal.start_reading(account.base_url, account.budget)
         async with AsyncExitStack() as sessions:
-            (limiter,) = await senders.limiters([(account, account.windows)], sessions)
+            slots = await sessions.enter_async_context(self._journal.slots())
+            limiter = await senders.limiter(account, account.windows, slots, sessions)
             ca = await sessions.enter_async_context(senders.certcentral(account))
             yield Census(
                 Fetcher(

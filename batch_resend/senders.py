@@ -7,7 +7,7 @@ from functools import partial
 
 from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock
-from batch_resend.journal import Budget, Journal, Recorder
+from batch_resend.journal import Budget, Journal, Recorder, Slots
 from batch_resend.model import Verdict
 from batch_resend.sending import (
     Gate,
@@ -40,19 +40,11 @@ class Senders:
     journal: Journal
     clock: Clock
 
-    async def open_desks(self, keys: Sequence[Key], sessions: AsyncExitStack) -> list[Desk]:
-        """Return a desk for each key, open until `sessions` ends."""
-        windows = [(key.account, key.windows) for key in keys]
-        limiters = await self.limiters(windows, sessions)
-        return [
-            Desk(
-                key,
-                await sessions.enter_async_context(self.certcentral(key.account)),
-                limiter,
-                Gate(self.settings.patience_s),
-            )
-            for key, limiter in zip(keys, limiters, strict=True)
-        ]
+    async def open_desk(self, key: Key, slots: Slots | None, sessions: AsyncExitStack) -> Desk:
+        """Return a key's desk, open until `sessions` ends; `slots` is what the journal opens."""
+        limiter = await self.limiter(key.account, key.windows, slots, sessions)
+        ca = await sessions.enter_async_context(self.certcentral(key.account))
+        return Desk(key, ca, limiter, Gate(self.settings.patience_s))
 
     def sender(self, desk: Desk, recorder: Recorder, requests: int) -> Sender:
         """Return what sends so many requests from a desk."""
@@ -85,29 +77,21 @@ class Senders:
             settings.max_attempts, settings.max_elapsed_s, retry_in_doubt=retry_in_doubt
         )
 
-    async def limiters(
-        self, keys: Sequence[tuple[Account, Sequence[Window]]], sessions: AsyncExitStack
-    ) -> list[Limiter]:
-        """Return what keeps the windows of each key: with other hosts, if the journal is theirs."""
-        slots = await sessions.enter_async_context(self.journal.slots())
-        limiters: list[Limiter] = []
-        for account, windows in keys:
-            if slots is None or not windows:
-                limiters.append(await self._limiter(account, windows))
-                continue
-            budget = Budget(account.budget, windows, self._linger_s)
-            limiters.append(await sessions.enter_async_context(SharedLimiter(slots, budget)))
-        return limiters
-
-    @property
-    def _linger_s(self) -> float:
-        """A request that was given up is taken to arrive within its own timeout again, or never."""
-        return self.settings.timeout_s
-
-    async def _limiter(self, account: Account, windows: Sequence[Window]) -> WindowLimiter:
+    async def limiter(
+        self,
+        account: Account,
+        windows: Sequence[Window],
+        slots: Slots | None,
+        sessions: AsyncExitStack,
+    ) -> Limiter:
+        """Return what keeps the windows of a key: with other hosts, if the journal is theirs."""
         if not windows:
             return WindowLimiter(())
-        linger_s = self._linger_s
+        # A request that was given up is taken to arrive within its own timeout again, or never.
+        linger_s = self.settings.timeout_s
+        if slots is not None:
+            budget = Budget(account.budget, windows, linger_s)
+            return await sessions.enter_async_context(SharedLimiter(slots, budget))
         since = self.clock() - max(window.period_s for window in windows)
         ends = await self.journal.reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget

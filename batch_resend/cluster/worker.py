@@ -15,7 +15,7 @@ import anyio
 
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
-from batch_resend.journal import Hand, Recorder
+from batch_resend.journal import Hand, Recorder, Slots
 from batch_resend.model import Chunk, Outcome, Run, RunState
 from batch_resend.senders import Desk, Senders
 from batch_resend.sending import Sender
@@ -53,6 +53,7 @@ class Worker:
         self._sessions = AsyncExitStack()
         self._desks: dict[tuple[object, ...], Desk] = {}
         self._recorders: dict[int, Recorder] = {}
+        self._slots: Slots | None = None
         self._at_work: dict[Sender, _Part] = {}
         self._stopped: dict[_Part, str] = {}  # why nothing more of it will pass
         self._turn = anyio.Lock()  # to open a desk, or to join a run: once
@@ -84,6 +85,7 @@ class Worker:
                 self._fail(error)
 
         async with self._sessions:
+            self._slots = await self._sessions.enter_async_context(self._journal.slots())
             with self._scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._look_after_others)
@@ -180,7 +182,7 @@ class Worker:
     async def _desk(self, key: Key, senders: Senders) -> Desk:
         name = (key.account.budget, key.names, key.windows)
         if name not in self._desks:
-            (self._desks[name],) = await senders.open_desks([key], self._sessions)
+            self._desks[name] = await senders.open_desk(key, self._slots, self._sessions)
         return self._desks[name]
 
     async def _recorder(self, run: Run, keys: Sequence[Key]) -> Recorder:
