@@ -70,7 +70,7 @@ worker_options = together(
     examples={
         "On each of several hosts": "batch-resend worker --journal postgresql://db/batch_resend",
         "With a nightly sweep": "batch-resend worker --journal postgresql://db/batch_resend "
-        '--profile shop --sweep "0 2 * * *"',
+        '--api-key-file key.txt --sweep "0 2 * * *"',
     },
     exit_codes=(),
     see_also=("send", "cluster"),

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,12 +17,14 @@ import yaml
 from batch_resend.certcentral.simulator import WorldOrder
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.main import cli
+from batch_resend.places import Database, parse_place
 from tests.cli.conftest import KEY, desk_with_ca
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SERVICE, TIMER = SAMPLES / "batch-resend.service", SAMPLES / "batch-resend.timer"
 CRONTAB, CRONJOB = SAMPLES / "crontab", SAMPLES / "cronjob.yaml"
 CONTAINERFILE = SAMPLES / "Containerfile"
+WORKERS, COMPOSE = SAMPLES / "workers.yaml", SAMPLES / "compose.yaml"
 DAY_S = 86_400.0
 
 
@@ -121,7 +124,43 @@ def test_the_container_runs_as_nobody_and_starts_what_is_understood() -> None:
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("sample", [SERVICE, CRONTAB, CRONJOB], ids=lambda path: path.name)
+def test_the_workers_are_what_kubernetes_documents_and_start_what_is_understood() -> None:
+    described = {one["kind"]: one for one in yaml.safe_load_all(WORKERS.read_text())}
+    for one in described.values():
+        kubernetes_validate.validate(one, kubernetes_validate.latest_version(), strict=True)
+    template = described["Deployment"]["spec"]["template"]
+    job = described["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]
+    assert (
+        described["Deployment"]["spec"]["selector"]["matchLabels"] == template["metadata"]["labels"]
+    )
+    for pod in (template["spec"], job["spec"]):
+        (container,) = pod["containers"]
+        assert understood(container["args"]).params["api_key_file"] == Path("/secrets/key")
+        assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in container["volumeMounts"]}
+        assert pod["securityContext"]["runAsNonRoot"]
+        told = {one["name"]: one["value"] for one in container["env"]}
+        assert isinstance(parse_place(told["BATCH_RESEND_JOURNAL"]), Database)
+        assert told["PGPASSFILE"] == "/database/pgpass"
+    probe = template["spec"]["containers"][0]["livenessProbe"]["exec"]["command"][-1]
+    program, *words = shlex.split(probe)
+    assert program.endswith("/bin/batch-resend")
+    assert understood(words).params["action"] == "check"
+    assert understood(job["spec"]["containers"][0]["args"]).params["distribute"]
+
+
+def test_the_compose_file_is_what_its_specification_says_and_starts_what_is_understood() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    told = subprocess.run([*command, str(COMPOSE)], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    worker = yaml.safe_load(COMPOSE.read_text())["services"]["worker"]
+    assert understood(worker["command"]).params["api_key_file"] == Path("/run/secrets/key")
+    assert isinstance(parse_place(worker["environment"]["BATCH_RESEND_JOURNAL"]), Database)
+    _, program, *words = worker["healthcheck"]["test"]
+    assert program.endswith("/bin/batch-resend")
+    assert understood(words).params["action"] == "check"
+
+
+@pytest.mark.parametrize("sample", [SERVICE, CRONTAB, CRONJOB, WORKERS], ids=lambda path: path.name)
 def test_each_schedule_says_what_the_exit_codes_mean_and_how_to_be_told(sample: Path) -> None:
     text = sample.read_text()
     for code in (ExitCode.NOT_STARTED, ExitCode.NOT_ALL_SENT, ExitCode.STOPPED):
