@@ -138,9 +138,11 @@ def test_the_workers_are_what_kubernetes_documents_and_start_what_is_understood(
         assert understood(container["args"]).params["api_key_file"] == Path("/secrets/key")
         assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in container["volumeMounts"]}
         assert pod["securityContext"]["runAsNonRoot"]
-        told = {one["name"]: one["value"] for one in container["env"]}
-        assert isinstance(parse_place(told["BATCH_RESEND_JOURNAL"]), Database)
-        assert told["PGPASSFILE"] == "/database/pgpass"
+        told = {one["name"]: one for one in container["env"]}
+        assert isinstance(parse_place(told["BATCH_RESEND_JOURNAL"]["value"]), Database)
+        password = told["PGPASSWORD"]["valueFrom"]["secretKeyRef"]
+        assert password["name"] == described["Secret"]["metadata"]["name"]
+        assert password["key"] in described["Secret"]["stringData"]
     probe = template["spec"]["containers"][0]["livenessProbe"]["exec"]["command"][-1]
     program, *words = shlex.split(probe)
     assert program.endswith("/bin/batch-resend")
