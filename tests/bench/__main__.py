@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import growth, prediction, startup, throughput, windows
+from tests.bench import cluster, growth, prediction, startup, throughput, windows
 from tests.bench.findings import Finding, keep, show
 from tests.bench.processes import machine
 
@@ -29,6 +29,7 @@ def main() -> int:
         "throughput": lambda: throughput.measure(options.orders, options.rounds),
         "growth": lambda: growth.measure(full=options.full),
         "prediction": prediction.measure,
+        "cluster": cluster.measure,
     }
     print(machine())
     found: list[Finding] = []
