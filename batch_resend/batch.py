@@ -24,7 +24,7 @@ from batch_resend.census import Census, nothing_to_mail
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, CallRefused, JournalError, UnknownRun
 from batch_resend.intake import Source
-from batch_resend.journal import Checked, Journal, JournalReader, Party, open_journal
+from batch_resend.journal import Checked, Journal, JournalReader, Party, Terms, open_journal
 from batch_resend.lanes import Lane, Sending
 from batch_resend.model import Chunk, Order, Outcome, Plan, Run, RunState
 from batch_resend.planning import Part, make_plan, stage
@@ -215,14 +215,7 @@ class Batch:
         keys = settings.keys(counts)
         slots = await sessions.enter_async_context(self._journal.slots())
         desks = [await self._senders.open_desk(key, slots, sessions) for key in keys]
-        recorder = await self._journal.start(
-            plan.run,
-            joint([key.windows for key in keys]),
-            settings.told(),
-            _budgets(keys),
-            cooldown_s=settings.cooldown_s,
-            hold_doubts=settings.in_doubt is InDoubt.HOLD,
-        )
+        recorder = await self._journal.start(plan.run, self._terms(keys, settings.told()))
         return [
             Lane(
                 desk.key.names,
@@ -239,14 +232,16 @@ class Batch:
         """
         settings = self.settings
         keys = settings.keys(await self._journal.reader.count_by_account(plan.run) or {None: 0})
-        return await self._journal.deal(
-            plan.run,
-            joint([key.windows for key in keys]),
-            settings.told() | {"windows": _windows(keys)},
-            _budgets(keys),
-            [key.names for key in keys],
-            cooldown_s=settings.cooldown_s,
-            hold_doubts=settings.in_doubt is InDoubt.HOLD,
+        terms = self._terms(keys, settings.told() | {"windows": _windows(keys)})
+        return await self._journal.deal(plan.run, terms, [key.names for key in keys])
+
+    def _terms(self, keys: Sequence[Key], told: Mapping[str, object]) -> Terms:
+        return Terms(
+            windows=joint([key.windows for key in keys]),
+            settings=told,
+            budgets={name: key.account.budget for key in keys for name in key.names},
+            cooldown_s=self.settings.cooldown_s,
+            hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
         )
 
     @asynccontextmanager
@@ -351,8 +346,3 @@ async def _status_of(census: Census, order_id: str) -> str:
 def _windows(keys: Sequence[Key]) -> dict[str, list[str]]:
     """Return the windows that each account is to keep, as the settings of a run tell them."""
     return {name or "": list(map(str, key.windows)) for key in keys for name in key.names}
-
-
-def _budgets(keys: Sequence[Key]) -> dict[str | None, str]:
-    """Return whose windows the requests of each account count in."""
-    return {name: key.account.budget for key in keys for name in key.names}

@@ -3,13 +3,26 @@
 Each of these is part of a transaction that no other process's decision falls into.
 """
 
-from sqlalchemy import Connection, bindparam, exists, func, insert, literal, select, update
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    ScalarSelect,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from batch_resend.errors import JournalBusy
 from batch_resend.journal.dialects import is_living
 from batch_resend.journal.reading import IN_ANOTHERS_HAND, IS_WITH_WORKERS, UNFINISHED, newest_first
 from batch_resend.journal.results import HAS_OUTCOME
-from batch_resend.journal.schema import Record, outcomes, requests, runs
+from batch_resend.journal.schema import Record, inputs, outcomes, requests, rows, runs
 from batch_resend.model import OrderStatus, Run, RunState
 
 _SAME_PLAN = (
@@ -49,6 +62,21 @@ _SKIP_UNDER_WAY = insert(outcomes).from_select(
     )
     .group_by(requests.c.run, requests.c.number),
 )
+_OF_RUN = requests.c.run == bindparam("of_run")
+# The same requests have the same numbers in both runs; only what lists say of them may differ.
+_NEW = requests.alias("new")
+
+
+def _of_new_run(column: str) -> ScalarSelect[Any]:
+    same = (_NEW.c.run == bindparam("of_new_run"), _NEW.c.number == requests.c.number)
+    return select(_NEW.c[column]).where(*same).scalar_subquery()
+
+
+_TAKE_FROM_LISTS = (
+    update(requests)
+    .where(_OF_RUN)
+    .values({name: _of_new_run(name) for name in ("position", "skip", "notes")})
+)
 
 
 def claim_same_plan(
@@ -77,3 +105,16 @@ def claim(connection: Connection, run: Run | Record, session: int) -> None:
 def skip_what_is_under_way(connection: Connection, run: Run) -> None:
     """Leave to other runs what they are about to send."""
     connection.execute(_SKIP_UNDER_WAY, {"of_run": run.number})
+
+
+def go_on(connection: Connection, earlier: Run, run: Run) -> None:
+    """Let an earlier run go on with the rows of this one, which is forgotten."""
+    for table in (inputs, rows):
+        connection.execute(delete(table).where(table.c.run == earlier.number))
+        connection.execute(
+            update(table).where(table.c.run == run.number).values(run=earlier.number)
+        )
+    both = {"of_run": earlier.number, "of_new_run": run.number}
+    connection.execute(_TAKE_FROM_LISTS, both)
+    connection.execute(delete(requests).where(requests.c.run == run.number))
+    connection.execute(delete(runs).where(runs.c.number == run.number))

@@ -4,32 +4,19 @@ An attempt is written before its request leaves and its answer after; a request 
 did not live to see answered is therefore known, and in doubt.
 """
 
-import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import anyio.to_thread
-from sqlalchemy import (
-    Connection,
-    ScalarSelect,
-    bindparam,
-    delete,
-    func,
-    insert,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import Connection, bindparam, delete, insert, update
 
-from batch_resend.clock import Clock, SystemClock
-from batch_resend.errors import JournalError
+from batch_resend.clock import Clock
 from batch_resend.journal.checks import note_checks
-from batch_resend.journal.claiming import claim, claim_same_plan, skip_what_is_under_way
-from batch_resend.journal.database import Home, home_of, reading_connection, writing_connection
+from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
+from batch_resend.journal.database import Home, reading_connection
 from batch_resend.journal.dealing import cut, forget_stops
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.planning import Staging
@@ -38,54 +25,14 @@ from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader, as_run
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
 from batch_resend.journal.recovery import end_cut_off
-from batch_resend.journal.schema import (
-    budgets as budget_table,
-)
-from batch_resend.journal.schema import (
-    inputs,
-    outcomes,
-    pauses,
-    requests,
-    rows,
-    runs,
-    starts,
-)
+from batch_resend.journal.schema import inputs, outcomes, pauses, requests, rows, runs
 from batch_resend.journal.settling import SKIP, settle, settle_what_others_did, skipped
 from batch_resend.journal.slots import Slots
+from batch_resend.journal.starting import Terms, add_start, begin, limits_text
 from batch_resend.journal.writer import Change, Writer
 from batch_resend.model import Chunk, Run, RunState
-from batch_resend.places import Place
 from batch_resend.windows import Window
 
-_OF_RUN = requests.c.run == bindparam("of_run")
-# The same requests have the same numbers in both runs; only what lists say of them may differ.
-_NEW = requests.alias("new")
-
-
-def _of_new_run(column: str) -> ScalarSelect[Any]:
-    same = (_NEW.c.run == bindparam("of_new_run"), _NEW.c.number == requests.c.number)
-    return select(_NEW.c[column]).where(*same).scalar_subquery()
-
-
-_TAKE_FROM_LISTS = (
-    update(requests)
-    .where(_OF_RUN)
-    .values({name: _of_new_run(name) for name in ("position", "skip", "notes")})
-)
-_START = (
-    update(runs)
-    .where(runs.c.number == bindparam("of_run"))
-    .values(
-        state=RunState.RUNNING,
-        stop_reason=null(),
-        finished_at=null(),
-        limits=bindparam("new_limits"),
-        settings=bindparam("new_settings"),
-        started_at=func.coalesce(runs.c.started_at, bindparam("now")),
-        dealt_by=bindparam("new_dealt_by"),
-    )
-)
-_ADD_START = insert(starts).returning(starts.c.number)
 _PAUSES_OF_A_START = 10_000  # more than there can be: each takes a second
 _SET_STATE = (
     update(runs)
@@ -121,7 +68,7 @@ class Journal:
             "id": run_id,
             "base_url": base_url,
             "state": RunState.PLANNING,
-            "limits": _limits_text(windows),
+            "limits": limits_text(windows),
             "created_at": now,
             "session": self.session,
         }
@@ -150,7 +97,7 @@ class Journal:
             if found is None:
                 return None
             earlier = as_run(found)
-            _go_on(connection, earlier, run)
+            go_on(connection, earlier, run)
             return earlier
 
         if digest and (earlier := await self.decide(take_up_earlier)):
@@ -203,52 +150,25 @@ class Journal:
         now = self._clock()
         await self._writer.transaction(lambda connection: note_checks(connection, run, found, now))
 
-    async def start(  # noqa: PLR0913 - how a run is sent, by name
-        self,
-        run: Run,
-        windows: Sequence[Window],
-        settings: Mapping[str, object] | None = None,
-        budgets: Mapping[str | None, str] | None = None,
-        *,
-        cooldown_s: float = 0.0,
-        hold_doubts: bool = False,
-    ) -> Recorder:
+    async def start(self, run: Run, terms: Terms) -> Recorder:
         """Begin to send, or go on: return what attempts are recorded with.
 
         What other processes are about to send is left to them; what they did since this run was
         settled, settles it again, as `settle` says.
-        `settings` are kept for whoever reads of the run later: no secret may be among them.
-        `budgets` names, by account, whose windows its requests count in.
         """
-        begin = self._beginning(
-            run, windows, settings or {}, budgets or {}, self._since(cooldown_s),
-            hold_doubts=hold_doubts,
-        )  # fmt: skip
-        number = await self.decide(begin)
-        return self._recorder(run, number)
+        return self._recorder(run, await self.decide(self._beginning(run, terms)))
 
-    async def deal(  # noqa: PLR0913 - as for `start`
-        self,
-        run: Run,
-        windows: Sequence[Window],
-        settings: Mapping[str, object],
-        budgets: Mapping[str | None, str],
-        keys: Sequence[Sequence[str | None]],
-        *,
-        cooldown_s: float,
-        hold_doubts: bool,
+    async def deal(
+        self, run: Run, terms: Terms, keys: Sequence[Sequence[str | None]]
     ) -> list[Chunk]:
         """Begin to have a run sent by workers: return the chunks that it is cut into.
 
-        `keys` has, for each key, the accounts that go by it; the rest is as for `start`.
+        `keys` has, for each key, the accounts that go by it.
         """
-        begin = self._beginning(
-            run, windows, settings, budgets, self._since(cooldown_s),
-            hold_doubts=hold_doubts, is_dealt=True,
-        )  # fmt: skip
+        start = self._beginning(run, terms, is_dealt=True)
 
         def deal_out(connection: Connection) -> list[Chunk]:
-            begin(connection)
+            start(connection)
             forget_stops(connection, run.number)
             return [chunk for accounts in keys for chunk in cut(connection, run, accounts)]
 
@@ -257,65 +177,42 @@ class Journal:
     async def join(self, run: Run, budgets: Mapping[str | None, str]) -> Recorder:
         """Begin to send a part of a run that was dealt out: return what attempts are recorded with.
 
-        `budgets` is as for `start`.
+        `budgets` names, by account, whose windows its requests count in.
         """
         start = self._new_start(run.number, " ".join(run.limits))
-
-        def begin(connection: Connection) -> int:
-            number: int = connection.execute(_ADD_START, start).scalar_one()
-            _note_budgets(connection, number, budgets)
-            return number
-
-        return self._recorder(run, await self._writer.transaction(begin))
+        number = await self._writer.transaction(
+            lambda connection: add_start(connection, start, budgets)
+        )
+        return self._recorder(run, number)
 
     def _recorder(self, run: Run, start: int) -> Recorder:
         # Of several who send one run together each has numbers of its own.
         return Recorder(self._writer, run.number, start, count(start * _PAUSES_OF_A_START))
 
-    def _beginning(  # noqa: PLR0913 - as for `start`
-        self,
-        run: Run,
-        windows: Sequence[Window],
-        settings: Mapping[str, object],
-        budgets: Mapping[str | None, str],
-        since: float | None,
-        *,
-        hold_doubts: bool,
-        is_dealt: bool = False,
+    def _beginning(
+        self, run: Run, terms: Terms, *, is_dealt: bool = False
     ) -> Callable[[Connection], int]:
         """Return what a start of a run is in a transaction: it returns the start's number."""
-        limits = _limits_text(windows)
-        started = {
-            "of_run": run.number,
-            "now": self._clock(),
-            "new_limits": limits,
-            "new_settings": json.dumps(settings),
-        }
-        start = self._new_start(run.number, limits)
-        ours = self._our_clock()
+        start = self._new_start(run.number, limits_text(terms.windows))
+        since, ours, now = self._since(terms.cooldown_s), self._our_clock(), self._clock()
 
-        def begin(connection: Connection) -> int:
+        def begin_alone(connection: Connection) -> int:
             if self._home.is_shared:
                 skip_what_is_under_way(connection, run)
-                settle_what_others_did(connection, run, since, ours, hold_doubts=hold_doubts)
-            number: int = connection.execute(_ADD_START, start).scalar_one()
-            dealt_by = number if is_dealt else None
-            connection.execute(_START, {**started, "new_dealt_by": dealt_by})
-            _note_budgets(connection, number, budgets)
+                settle_what_others_did(connection, run, since, ours, hold_doubts=terms.hold_doubts)
+            number = add_start(connection, start, terms.budgets)
+            begin(connection, run, terms, now, number if is_dealt else None)
             return number
 
-        return begin
+        return begin_alone
 
     async def start_reading(self, base_url: str, budget: str | None = None) -> ReadRecorder:
         """Begin to read of a CA: return what its requests are recorded with."""
         start = self._new_start(0, None)
-
-        def begin(connection: Connection) -> int:
-            number: int = connection.execute(_ADD_START, start).scalar_one()
-            _note_budgets(connection, number, {None: budget} if budget else {})
-            return number
-
-        number = await self._writer.transaction(begin)
+        budgets: dict[str | None, str] = {None: budget} if budget else {}
+        number = await self._writer.transaction(
+            lambda connection: add_start(connection, start, budgets)
+        )
         return ReadRecorder(self._writer, number, base_url)
 
     def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
@@ -339,6 +236,10 @@ class Journal:
 
     def _since(self, cooldown_s: float) -> float | None:
         return self._clock() - cooldown_s if cooldown_s > 0 else None
+
+    async def prune(self, before: float) -> Pruned:
+        """Forget the runs that ended before a time, but for how often orders were mailed."""
+        return await self._writer.transaction(lambda connection: prune(connection, before))
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
         """Write down how a run ended. Raises JournalError."""
@@ -368,79 +269,6 @@ class Journal:
         await self._writer.transaction(forget)
 
 
-@asynccontextmanager
-async def open_journal(place: Place, clock: Clock | None = None) -> AsyncIterator[Journal]:
-    """Open the journal for writing; one process at a time. Raises JournalError, JournalBusy."""
-    clock, home = clock or SystemClock(), home_of(place)
-    with home.exclusive(clock()):
-        async with _opened(home, clock) as journal:
-            yield journal
-
-
-async def prune_journal(place: Place, older_than_s: float, clock: Clock | None = None) -> Pruned:
-    """Forget the runs that ended so long ago, and make a file smaller where that pays.
-
-    How often orders were mailed is kept. Raises JournalError, JournalBusy.
-    """
-    clock, home = clock or SystemClock(), home_of(place)
-    with home.exclusive(clock()):
-        async with _opened(home, clock) as journal:
-            before = clock() - older_than_s
-            pruned = await journal._writer.transaction(lambda connection: prune(connection, before))
-        with suppress(JournalError):  # it is larger than it need be, and as good as before
-            await anyio.to_thread.run_sync(home.compact)
-    return pruned
-
-
-@asynccontextmanager
-async def _opened(home: Home, clock: Clock) -> AsyncIterator[Journal]:
-    """Open the journal, which this process holds."""
-    async with (
-        writing_connection(home, clock()) as connection,
-        reading_connection(home) as reading,
-        Writer(connection, home.place) as writer,
-    ):
-        session = connection.session
-        reader = JournalReader(reading, home, session)
-        journal = Journal(home, writer, session, reader, clock)
-        await journal.clean_up()
-        yield journal
-
-
-@asynccontextmanager
-async def read_journal(place: Place) -> AsyncIterator[JournalReader]:
-    """Open the journal for reading, beside whoever writes it. Raises JournalError."""
-    home = home_of(place)
-    async with reading_connection(home) as connection:
-        yield JournalReader(connection, home)
-
-
-def size_of_journal(place: Place) -> int | None:
-    """Return how many bytes a journal takes; None: there is none. Raises JournalError."""
-    return home_of(place).size()
-
-
-def _go_on(connection: Connection, earlier: Run, run: Run) -> None:
-    """Let an earlier run go on with the rows of this one, which is forgotten."""
-    for table in (inputs, rows):
-        connection.execute(delete(table).where(table.c.run == earlier.number))
-        connection.execute(
-            update(table).where(table.c.run == run.number).values(run=earlier.number)
-        )
-    both = {"of_run": earlier.number, "of_new_run": run.number}
-    connection.execute(_TAKE_FROM_LISTS, both)
-    connection.execute(delete(requests).where(requests.c.run == run.number))
-    connection.execute(delete(runs).where(runs.c.number == run.number))
-
-
-def _note_budgets(connection: Connection, start: int, found: Mapping[str | None, str]) -> None:
-    values = [
-        {"start": start, "account": name or "", "budget": budget} for name, budget in found.items()
-    ]
-    if values:
-        connection.execute(insert(budget_table), values)
-
-
 def _state_change(
     run: Run, state: RunState, stop_reason: str | None = None, finished_at: float | None = None
 ) -> Change:
@@ -450,7 +278,3 @@ def _state_change(
         "new_stop_reason": stop_reason,
         "new_finished_at": finished_at,
     }
-
-
-def _limits_text(windows: Sequence[Window]) -> str:
-    return " ".join(map(str, windows))

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from batch_resend.intake import ListSource
-from batch_resend.journal import Journal
+from batch_resend.journal import Journal, Terms
 from batch_resend.model import Attempt, OrderStatus, Outcome, Pause, Ruling, RunState, Verdict
 from batch_resend.report import NextFlags, Presentation, Summary, write_report
 from batch_resend.windows import CA_WINDOWS
@@ -99,7 +99,7 @@ async def _carry_out(journal: Journal, clock: Clock, folder: Path, orders: int) 
     )
     run = await plan_lists(journal, ListSource(name))
     await journal.settle(run, 0.0, hold_doubts=False)
-    recorder = await journal.start(run, (), {"concurrency": 32, "timeout_s": 30.0})
+    recorder = await journal.start(run, Terms((), {"concurrency": 32, "timeout_s": 30.0}))
     verdicts = {
         0: (Verdict(Ruling.REFUSED, 404, "not_found|order", HOSTILE), OrderStatus.REFUSED),
         1: (Verdict(Ruling.IN_DOUBT, None, "lost", "the connection broke"), OrderStatus.IN_DOUBT),
@@ -117,7 +117,9 @@ async def _carry_out(journal: Journal, clock: Clock, folder: Path, orders: int) 
         await recorder.end(attempt, clock(), verdict, outcome)
         if planned.number == 60:  # killed, and gone on with in the morning
             clock.now += 9 * 3600
-            recorder = await journal.start(run, CA_WINDOWS, {"concurrency": 32, "timeout_s": 30.0})
+            recorder = await journal.start(
+                run, Terms(CA_WINDOWS, {"concurrency": 32, "timeout_s": 30.0})
+            )
         if planned.number == 30:
             await recorder.pause(Pause(clock(), clock() + 10, f"the CA said {HOSTILE}", 0.5))
             clock.now += 10

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Journal, JournalReader, Recorder, open_journal
+from batch_resend.journal import Journal, JournalReader, Recorder, Terms, open_journal
 from batch_resend.model import (
     Attempt,
     Entry,
@@ -165,7 +165,7 @@ async def send(
 ) -> None:
     """Settle and start a run, and let its pending orders fare as a script says."""
     await journal.settle(run, cooldown_s, hold_doubts=hold_doubts)
-    recorder = await journal.start(run, WINDOWS)
+    recorder = await journal.start(run, Terms(WINDOWS))
     for planned in await pending(journal.reader, run):
         await carry(recorder, clock, planned, script.get(planned.order.order_id, ""))
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.clock import SystemClock, steady_time
-from batch_resend.journal import Journal
+from batch_resend.journal import Journal, Terms
 from batch_resend.model import Run, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
@@ -47,7 +47,7 @@ class Machine:
 async def attempted(journal: Journal, clock: Clock, script: str) -> Run:
     """Make attempts for an order, each a second long, in a run of its own."""
     run = await plan(journal, orders(1), take_up_since=1e12)
-    recorder = await journal.start(run, WINDOWS)
+    recorder = await journal.start(run, Terms(WINDOWS))
     (planned,) = await pending(journal.reader, run)
     await carry(recorder, clock, planned, script)
     return run

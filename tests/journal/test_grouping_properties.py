@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch_resend.journal import Terms
 from batch_resend.model import (
     Entry,
     OrderStatus,
@@ -57,7 +58,7 @@ async def test_rows_in_any_order_over_any_lists_ask_for_the_same(
         async with opened(Path(folder) / "journal.db", clock) as journal:
             first = await plan(journal, rows)
             asked = named(await pending(journal.reader, first))
-            await journal.start(first, ())
+            await journal.start(first, Terms(()))
             await journal.finish(first, RunState.INTERRUPTED)
             clock.now += 1.0
             second = await plan(journal, shuffled[:cut], shuffled[cut:])

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from batch_resend.errors import JournalBusy
-from batch_resend.journal import Journal, open_journal
+from batch_resend.journal import Journal, Terms, open_journal
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.places import Database
 from tests.journal.conftest import (
@@ -42,7 +42,7 @@ async def begun(journal: Journal, *numbers: int) -> Run:
     """Return a run that has begun to send, and has sent nothing."""
     run = await plan(journal, orders(*numbers))
     await journal.settle(run, HOUR, hold_doubts=False)
-    await journal.start(run, WINDOWS)
+    await journal.start(run, Terms(WINDOWS))
     return await journal.reader.run(run.id)
 
 
@@ -52,7 +52,7 @@ async def test_opening_ends_nothing_of_what_others_have_in_hand(
     async with two(database, clock) as (one, other):
         run = await begun(one, 1, 2)
         planned = await plan(other, orders(7))
-        recorder = await one.start(run, WINDOWS)
+        recorder = await one.start(run, Terms(WINDOWS))
         (first, _) = await pending(one.reader, run)
         await carry(recorder, clock, first, "cut")
         async with open_journal(database, clock) as third:
@@ -94,7 +94,7 @@ async def test_two_who_start_at_once_share_no_order(database: Database, clock: C
             await journal.settle(plans[journal], HOUR, hold_doubts=False)
 
         async def start(journal: Journal) -> None:
-            await journal.start(plans[journal], WINDOWS)
+            await journal.start(plans[journal], Terms(WINDOWS))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(start, one)
@@ -121,5 +121,5 @@ async def test_what_another_run_sent_after_this_one_was_planned_is_not_sent_agai
         first = await plan(one, orders(1))
         await send(one, clock, first, {"1": "204"})
         await one.finish(first, RunState.COMPLETED)
-        await other.start(late, WINDOWS, cooldown_s=HOUR)
+        await other.start(late, Terms(WINDOWS, cooldown_s=HOUR))
         assert await statuses(other.reader, late) == {"1": "skipped", "2": "not_attempted"}

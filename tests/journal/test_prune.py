@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Mailed, prune_journal, read_journal
+from batch_resend.journal import Mailed, Terms, prune_journal, read_journal
 from batch_resend.model import OrderStatus
 from batch_resend.places import Place
 from tests.journal.conftest import (
@@ -83,7 +83,7 @@ async def test_reads_and_starts_that_nothing_needs_any_more_go_too(
     clock.now += 3 * DAY
     async with opened(path, clock) as journal:
         run = await plan(journal, orders(1))
-        await journal.start(run, WINDOWS)
+        await journal.start(run, Terms(WINDOWS))
     await prune_journal(path, 2 * DAY, clock)
     assert on_disk(path, "SELECT count(*) FROM reads") == [(0,)]
     assert on_disk(path, "SELECT count(*) FROM starts") == [(1,)]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from batch_resend.journal import Terms
 from batch_resend.model import OrderStatus, Pause, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
@@ -168,7 +169,7 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
 ) -> None:
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
-        recorder = await journal.start(run, WINDOWS)
+        recorder = await journal.start(run, Terms(WINDOWS))
         await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
         clock.now += 20
         await recorder.flow_again(clock())
@@ -177,7 +178,7 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
         clock.now += 7
         await journal.finish(run, RunState.INTERRUPTED, "a person said so")
         clock.now += 500
-        again = await journal.start(run, WINDOWS)
+        again = await journal.start(run, Terms(WINDOWS))
         await again.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.25))
         await carry(again, clock, (await pending(journal.reader, run))[0], "204")
     clock.now += 500

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from batch_resend.errors import UnknownRun
-from batch_resend.journal import read_journal
+from batch_resend.journal import Terms, read_journal
 from batch_resend.journal.recovery import CUT_OFF
 from batch_resend.model import Attempt, OrderStatus, RunState, Verdict
 from batch_resend.model import Ruling as R
@@ -40,7 +40,7 @@ async def test_a_run_is_planned_then_running_then_what_its_end_says(
         )  # fmt: skip
         assert (run.base_url, run.limits) == (BASE_URL, ("1000/3m", "100/5s"))
         clock.now += 5
-        await journal.start(run, ())
+        await journal.start(run, Terms(()))
         run = await journal.reader.run(run.id)
         assert (run.state, run.started_at, run.limits) == (RunState.RUNNING, NOON + 5, ())
         clock.now += 5
@@ -56,10 +56,10 @@ async def test_a_run_that_goes_on_keeps_its_start_and_loses_its_end_and_its_reas
 ) -> None:
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
-        await journal.start(run, ())
+        await journal.start(run, Terms(()))
         await journal.finish(run, RunState.STOPPED, "the CA is gone")
         clock.now += 60
-        await journal.start(run, WINDOWS)
+        await journal.start(run, Terms(WINDOWS))
         run = await journal.reader.run(run.id)
         assert (run.state, run.stop_reason, run.started_at, run.finished_at) == (
             RunState.RUNNING, None, NOON, None,
@@ -129,7 +129,7 @@ async def test_a_run_cut_off_while_sending_is_interrupted_when_its_last_attempt_
 async def test_an_answer_recorded_is_a_sign_of_life_too(place: Place, clock: Clock) -> None:
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
-        recorder = await journal.start(run, ())
+        recorder = await journal.start(run, Terms(()))
         attempt = Attempt((await pending(journal.reader, run))[0], 1, NOON)
         await recorder.begin(attempt)
         await recorder.end(attempt, NOON + 30, Verdict(R.UNAVAILABLE, 503), None)
@@ -143,7 +143,7 @@ async def test_a_run_cut_off_before_its_first_attempt_ended_when_it_started(
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         clock.now += 7
-        await journal.start(run, ())
+        await journal.start(run, Terms(()))
     clock.now += 3600
     async with opened(place, clock) as journal:
         found = await journal.reader.run(run.id)
@@ -238,7 +238,7 @@ async def test_attempts_are_counted_over_all_starts_of_a_run(place: Place, clock
     async with opened(place, clock) as journal:
         (left,) = await pending(journal.reader, run)
         assert (left.attempts, left.doubts) == (3, 1)
-        recorder = await journal.start(run, ())
+        recorder = await journal.start(run, Terms(()))
         await carry(recorder, clock, left, "204")
         result = (await results(journal.reader, run))["1"]
         assert (result.status, result.attempts) == (OrderStatus.SENT, 4)

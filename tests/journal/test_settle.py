@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from batch_resend.durations import timestamp
-from batch_resend.journal import Journal
+from batch_resend.journal import Journal, Terms
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
@@ -246,7 +246,7 @@ async def test_more_than_a_batch_of_acknowledged_requests_are_all_skipped(
     many = range(1, 5102)
     async with opened(place, clock) as journal:
         first = await plan(journal, orders(*many))
-        await journal.start(first, ())
+        await journal.start(first, Terms(()))
         await journal._writer.transaction(
             lambda connection: connection.execute(
                 text(

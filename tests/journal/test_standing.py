@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch_resend.journal import RATE_OVER_S, read_journal
+from batch_resend.journal import RATE_OVER_S, Terms, read_journal
 from batch_resend.model import Attempt, OrderStatus, Pause, Run, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import WINDOWS, Clock, carry, opened, orders, pending, plan
@@ -22,7 +22,7 @@ async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_
 ) -> None:
     async with opened(place, clock) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1, 2, 3))
-        recorder = await journal.start(run, WINDOWS)
+        recorder = await journal.start(run, Terms(WINDOWS))
         first, second, _ = await pending(journal.reader, run)
         await carry(recorder, clock, first, "503 204")
         await recorder.begin(Attempt(second, 1, clock()))
@@ -39,7 +39,7 @@ async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_
 async def test_the_rate_of_now_forgets_what_ended_long_ago(place: Place, clock: Clock) -> None:
     async with opened(place, clock) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1, 2))
-        recorder = await journal.start(run, WINDOWS)
+        recorder = await journal.start(run, Terms(WINDOWS))
         first, second = await pending(journal.reader, run)
         await carry(recorder, clock, first, "204")
         clock.now += RATE_OVER_S
@@ -54,7 +54,7 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
 ) -> None:
     async with opened(place, clock) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1))
-        recorder = await journal.start(run, WINDOWS)
+        recorder = await journal.start(run, Terms(WINDOWS))
         await recorder.pause(Pause(clock(), clock() + 42, "the CA asks for fewer requests", 0.5))
         stands = await outside.standing(run, clock)
         assert stands is not None
@@ -79,7 +79,7 @@ async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_le
     theirs = Clock(now=clock.now + 7200, offset_s=7200)  # put back two hours since they began
     async with opened(place, theirs) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1))
-        recorder = await journal.start(run, WINDOWS)
+        recorder = await journal.start(run, Terms(WINDOWS))
         await recorder.pause(Pause(theirs(), theirs() + 42, "the CA is in trouble", 1.0))
         stands = await outside.standing(run, clock)
         assert stands is not None
@@ -92,11 +92,11 @@ async def test_a_run_gone_on_with_is_counted_whole_but_its_pace_is_that_of_its_l
 ) -> None:
     async with opened(place, clock) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1, 2, 3))
-        recorder = await journal.start(run, WINDOWS)
+        recorder = await journal.start(run, Terms(WINDOWS))
         first, *_ = await pending(journal.reader, run)
         await carry(recorder, clock, first, "204")
         await journal.finish(run, RunState.INTERRUPTED, "a person said so")
-        again = await journal.start(run, WINDOWS)
+        again = await journal.start(run, Terms(WINDOWS))
         second, *_ = await pending(journal.reader, run)
         await carry(again, clock, second, "404")
         stands = await outside.standing(run, clock)
@@ -108,7 +108,7 @@ async def test_a_run_gone_on_with_is_counted_whole_but_its_pace_is_that_of_its_l
 async def test_watching_writes_nothing(place: Place, clock: Clock) -> None:
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
-        await journal.start(run, WINDOWS)
+        await journal.start(run, Terms(WINDOWS))
         before = await state(place, run)
         async with read_journal(place) as outside:
             await outside.standing(run, clock)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Journal, JournalReader, Recorder
+from batch_resend.journal import Journal, JournalReader, Recorder, Terms
 from batch_resend.model import (
     Attempt,
     OrderStatus,
@@ -44,7 +44,7 @@ async def begun(
     """Begin to send a run of so many orders."""
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(*range(1, count + 1)))
-        yield journal, run, await journal.start(run, WINDOWS)
+        yield journal, run, await journal.start(run, Terms(WINDOWS))
 
 
 async def answer(
@@ -93,7 +93,7 @@ async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits
         await recorder.begin(cut_off)
     clock.now += 9 * 3600
     async with opened(place, clock) as journal:
-        recorder = await journal.start(run, (Window(7, 1.0),))
+        recorder = await journal.start(run, Terms((Window(7, 1.0),)))
         await answer(journal.reader, run, recorder, begun_at=(resumed_at := clock()))
         first, second = await journal.reader.spells(run)
         assert (first.from_at, first.to_at) == (NOON, NOON + 20), "not when it was found cut off"
@@ -207,8 +207,8 @@ async def test_the_settings_of_a_run_are_those_of_its_last_start(
 ) -> None:
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
-        await journal.start(run, WINDOWS, {"concurrency": 32})
-        await journal.start(run, WINDOWS, {"concurrency": 8, "ca_file": None})
+        await journal.start(run, Terms(WINDOWS, {"concurrency": 32}))
+        await journal.start(run, Terms(WINDOWS, {"concurrency": 8, "ca_file": None}))
         assert (await journal.reader.run(run.id)).settings == {"concurrency": 8, "ca_file": None}
 
 

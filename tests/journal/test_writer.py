@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from batch_resend.errors import JournalError
-from batch_resend.journal import Journal, Recorder, read_journal
+from batch_resend.journal import Journal, Recorder, Terms, read_journal
 from batch_resend.model import Attempt, OrderStatus, Outcome, PlannedOrder, Ruling, Run, Verdict
 from tests.journal.conftest import (
     FORM,
@@ -41,7 +41,7 @@ async def running(
     """Open a journal with a run of so many orders that has just started."""
     async with opened(path, Clock()) as journal:
         run = await plan(journal, orders(*range(1, count + 1)))
-        recorder = await journal.start(run, WINDOWS)
+        recorder = await journal.start(run, Terms(WINDOWS))
         yield journal, run, recorder, await pending(journal.reader, run)
 
 
@@ -211,7 +211,7 @@ async def test_a_write_that_fails_fails_for_all_who_wait_and_for_everyone_later(
             with pytest.raises(JournalError, match=said):
                 await journal.finish(run, run.state)
             with pytest.raises(JournalError, match=said):
-                await journal.start(run, WINDOWS)
+                await journal.start(run, Terms(WINDOWS))
         assert told == [], "nothing more is even tried"
 
 

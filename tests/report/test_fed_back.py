@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.intake import Field, ListSource, Reading, Source
-from batch_resend.journal import Journal
+from batch_resend.journal import Journal, Terms
 from batch_resend.model import Run
 from batch_resend.report import write_report
 from tests.journal.conftest import Clock, carry, pending, results
@@ -197,7 +197,7 @@ async def test_only_the_languages_of_an_order_that_were_not_sent_are_fed_back(
 ) -> None:
     path = write_list(tmp_path, "a.csv", "order_id,locale", "1,de", "1,en", "1,de")
     async with carried(tmp_path, [ListSource(path)], {}) as (journal, run):
-        recorder = await journal.start(run, ())
+        recorder = await journal.start(run, Terms(()))
         german, english = await pending(journal.reader, run)
         await carry(recorder, Clock(), german, "204")
         await write_report(journal.reader, run, tmp_path / "report")

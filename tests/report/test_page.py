@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.intake import ListSource
-from batch_resend.journal import Journal
+from batch_resend.journal import Journal, Terms
 from batch_resend.model import (
     Attempt,
     Entry,
@@ -90,7 +90,7 @@ async def test_a_page_names_its_settings_and_no_key(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db", Clock()) as journal:
         run = await plan(journal, [Row(2, "1", (), None, "[]")])
         settings = {"concurrency": 8, "timeout_s": 90.0, "trust_env": False, "ca_file": None}
-        await journal.start(run, WINDOWS, settings)
+        await journal.start(run, Terms(WINDOWS, settings))
         told = text_of(await page_of(journal, await journal.reader.run(run.id)))
     assert "limits 1000/3m and 100/5s" in told
     assert "concurrency 8" in told
@@ -129,7 +129,7 @@ async def refused(journal: Journal, clock: Clock, count: int, said: str, entries
     """Have so many orders refused, the CA saying something each time."""
     mails = tuple(Entry(f"d{k}.example", f"admin@d{k}.example") for k in range(entries))
     run = await plan(journal, [Row(n + 2, str(n), mails, None, "[]") for n in range(1, count + 1)])
-    recorder = await journal.start(run, WINDOWS)
+    recorder = await journal.start(run, Terms(WINDOWS))
     verdict = Verdict(Ruling.REFUSED, 400, "bad_request_format", said)
     outcomes = []
     for planned in await pending(journal.reader, run):
@@ -147,7 +147,7 @@ async def test_a_hundred_thousand_orders_not_sent_fit_a_page_of_five_megabytes(
 ) -> None:
     async with opened(tmp_path / "journal.db", Clock()) as journal:
         run = await plan(journal, [Row(n, str(n), (), None, "[]") for n in range(1, 100_001)])
-        await journal.start(run, WINDOWS)
+        await journal.start(run, Terms(WINDOWS))
         await journal.finish(run, RunState.STOPPED, "the CA refused the API key")
         page = await page_of(journal, await journal.reader.run(run.id))
     assert len(page.encode()) < MOST_BYTES

@@ -1,0 +1,69 @@
+"""The ways to open a journal: to write, to read, to make it smaller."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import anyio.to_thread
+
+from batch_resend.clock import Clock, SystemClock
+from batch_resend.errors import JournalError
+from batch_resend.journal.database import Home, home_of, reading_connection, writing_connection
+from batch_resend.journal.journal import Journal
+from batch_resend.journal.pruning import Pruned
+from batch_resend.journal.reading import JournalReader
+from batch_resend.journal.writer import Writer
+from batch_resend.places import Place
+
+
+@asynccontextmanager
+async def open_journal(place: Place, clock: Clock | None = None) -> AsyncIterator[Journal]:
+    """Open the journal for writing. Raises JournalError.
+
+    A file is for one process at a time: raises JournalBusy where another one has it.
+    """
+    clock, home = clock or SystemClock(), home_of(place)
+    with home.exclusive(clock()):
+        async with _opened(home, clock) as journal:
+            yield journal
+
+
+async def prune_journal(place: Place, older_than_s: float, clock: Clock | None = None) -> Pruned:
+    """Forget the runs that ended so long ago, and make a file smaller where that pays.
+
+    How often orders were mailed is kept. Raises JournalError, JournalBusy.
+    """
+    clock, home = clock or SystemClock(), home_of(place)
+    with home.exclusive(clock()):
+        async with _opened(home, clock) as journal:
+            pruned = await journal.prune(clock() - older_than_s)
+        with suppress(JournalError):  # it is larger than it need be, and as good as before
+            await anyio.to_thread.run_sync(home.compact)
+    return pruned
+
+
+@asynccontextmanager
+async def _opened(home: Home, clock: Clock) -> AsyncIterator[Journal]:
+    """Open the journal, which this process holds, or shares."""
+    async with (
+        writing_connection(home, clock()) as connection,
+        reading_connection(home) as reading,
+        Writer(connection, home.place) as writer,
+    ):
+        session = connection.session
+        reader = JournalReader(reading, home, session)
+        journal = Journal(home, writer, session, reader, clock)
+        await journal.clean_up()
+        yield journal
+
+
+@asynccontextmanager
+async def read_journal(place: Place) -> AsyncIterator[JournalReader]:
+    """Open the journal for reading, beside whoever writes it. Raises JournalError."""
+    home = home_of(place)
+    async with reading_connection(home) as connection:
+        yield JournalReader(connection, home)
+
+
+def size_of_journal(place: Place) -> int | None:
+    """Return how many bytes a journal takes; None: there is none. Raises JournalError."""
+    return home_of(place).size()
