@@ -26,7 +26,15 @@ class Server:
     """A server, and the database it has."""
 
     database: Database
+    folder: Path
     _server: Any
+
+    def ask_for_passwords_of(self, user: str) -> None:
+        """Let a user in with a password only."""
+        rules = self.folder / "pg_hba.conf"
+        rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+        with psycopg.connect(self.database.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
 
     def restart(self) -> None:
         """End it, with all connections, and start it again."""
@@ -41,7 +49,8 @@ def postgres_server() -> Iterator[Server]:
     try:
         with get_server(folder, cleanup_mode="stop") as server:
             socket = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
-            yield Server(Database(f"postgresql://postgres@/postgres?host={socket}"), server)
+            database = Database(f"postgresql://postgres@/postgres?host={socket}")
+            yield Server(database, folder, server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from batch_resend.certcentral.simulator import Simulator
@@ -24,7 +25,7 @@ from tests.cli.conftest import (
     until,
 )
 from tests.cli.meddling import everything_acted_on, run_ids
-from tests.postgres import forget
+from tests.postgres import forget, postgres_server
 
 pytestmark = pytest.mark.asyncio
 
@@ -197,3 +198,53 @@ async def test_a_database_that_is_not_there_is_named_with_what_to_do(
     assert told.code == 1
     assert 'database "missing" does not exist' in told.err
     assert "create it" in told.err
+
+
+async def test_a_password_comes_by_the_environment_or_a_file_and_is_shown_nowhere(
+    tmp_path: Path,
+) -> None:
+    with postgres_server() as server:
+        with psycopg.connect(server.database.url, autocommit=True) as connection:
+            connection.execute("CREATE ROLE clerk LOGIN PASSWORD 's3cret'")
+            connection.execute("CREATE SCHEMA batch_resend AUTHORIZATION clerk")
+        server.ask_for_passwords_of("clerk")
+        async with desk_with_ca(tmp_path) as (desk, ca):
+            desk.write_list(5)
+            url = str(server.database).replace("postgres@", "clerk@")
+            desk.environment["BATCH_RESEND_JOURNAL"] = url
+            without = await desk.run("send", "orders.csv")
+            assert without.code == 1
+            assert "give it in PGPASSWORD or in a password file" in without.err
+            wrong = await desk.run("send", "orders.csv", PGPASSWORD="wr0ng")
+            assert wrong.code == 1
+            assert "wr0ng" not in wrong.err
+            sent = await desk.run("send", "orders.csv", "-v", PGPASSWORD="s3cret")
+            assert sent.code == 0, sent.err
+            desk.write("pgpass", "*:*:*:clerk:s3cret\n").chmod(0o600)
+            listed = await desk.run("runs", PGPASSFILE=str(tmp_path / "pgpass"))
+            assert listed.code == 0, listed.err
+            assert "s3cret" not in sent.out + sent.err + listed.out + listed.err
+            for path in desk.report().iterdir():
+                assert "s3cret" not in path.read_text()
+        assert ca.books.mails == 5
+
+
+async def test_many_who_open_an_empty_database_at_once_make_one_journal(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database) as (desk, ca):
+        commands = []
+        for place in range(6):
+            desk.write(f"{place}.csv", f"order_id\n{place + 1}\n")
+            commands.append(("send", f"{place}.csv", "--report-dir", f"report {place}"))
+        ends = await sent_at_once(desk, *commands)
+        assert [one.code for one in ends] == [0] * 6, ends
+        assert ca.books.mails == 6
+        assert len(await run_ids(desk)) == 6
+
+
+async def test_without_the_driver_it_is_said_what_to_install(desk: Desk) -> None:
+    desk.write("psycopg.py", "raise ModuleNotFoundError('psycopg')\n")
+    told = await desk.run("runs", "--journal", "postgresql://db/x", PYTHONPATH=str(desk.folder))
+    assert told.code == 1
+    assert "pip install 'batch-resend[cluster]'" in told.err

@@ -88,17 +88,20 @@ async def test_four_workers_keep_the_windows_of_one_key(
 async def test_killed_workers_lose_nothing_and_repeat_nothing_and_the_run_ends_by_itself(
     tmp_path: Path, database: Database
 ) -> None:
+    options = ("--jobs", "2", "--concurrency", "8")
     async with shared_desk(tmp_path, database, latency_s=(0.02, 0.06)) as (desk, ca):
-        numbers = desk.write_list(1_000)
-        async with workers(desk, 4, "--jobs", "2", "--concurrency", "8") as running:
+        numbers = desk.write_list(2_000)
+        async with workers(desk, 4, *options) as running, AsyncExitStack() as later:
             sending = await desk.start(
                 "send", "orders.csv", "--distribute", "--in-doubt", "hold", "--concurrency", "8",
                 "--report-dir", "report",
             )  # fmt: skip
-            emptied = asyncio.create_task(ended(sending, timeout_s=100))
-            for requests, victim in ((250, running[0]), (600, running[1])):
+            emptied = asyncio.create_task(ended(sending, timeout_s=110))
+            for requests in (400, 1_000):
                 await until(lambda at=requests: ca.books.requests >= at)  # type: ignore[misc]  # mypy: a lambda
-                victim.send_signal(signal.SIGKILL)
+                for victim in (running.pop(0), running.pop(0)):
+                    victim.send_signal(signal.SIGKILL)
+                running += [await later.enter_async_context(worker(desk, *options))]
             sent = await emptied
         await everything_acted_on(ca)
         summary, report = read_summary(tmp_path / "report"), tmp_path / "report"
@@ -107,8 +110,8 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing_and_the_run_ends_b
         assert set(ca.books.requests_per_order.values()) == {1}
         in_doubt = {r["order_id"] for r in results(report) if r["status"] == "in_doubt"}
         assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
-        assert summary["orders"]["sent"] + len(in_doubt) == 1_000
-        assert len(in_doubt) <= 2 * 2 * 8
+        assert summary["orders"]["sent"] + len(in_doubt) == 2_000
+        assert len(in_doubt) <= 4 * 2 * 8
 
 
 async def test_a_restart_of_the_database_interrupts_workers_and_no_run(tmp_path: Path) -> None:
