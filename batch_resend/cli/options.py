@@ -310,15 +310,10 @@ check_log_options = together(
 )
 
 
-distribute_option = together(
-    "Who sends",
-    option(
-        "--distribute",
-        is_flag=True,
-        help="Workers, on any hosts: see `worker`. For a journal in PostgreSQL. Ctrl-C leaves them "
-        "to it.",
-    ),
-)
+distribute_option = together("Who sends", option(
+    "--distribute", is_flag=True,
+    help="Workers, on any hosts: see `worker`. For a journal in PostgreSQL.",
+))  # fmt: skip
 
 
 def send_options(command: Command) -> Command:
