@@ -22,7 +22,7 @@ from batch_resend.cli.progress import follow
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import Share
-from batch_resend.errors import BatchResendError, ReportError
+from batch_resend.errors import BatchResendError, ReportError, SettingsError
 from batch_resend.lanes import Sending
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.report import Presentation, make_preview, make_summary
@@ -45,7 +45,12 @@ class Manner:
 
 
 def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
-    """Return how a command's options want a run shown and reported."""
+    """Return how a command's options want a run shown and reported. Raises SettingsError."""
+    if options["distribute"] and isinstance(options["journal"], Path):
+        raise SettingsError(
+            f"--distribute: {options['journal']} is a file; workers need a journal in PostgreSQL, "
+            "--journal postgresql://HOST/NAME"
+        )
     return Manner(
         report_dir=options["report_dir"],
         preflight=options["preflight"],

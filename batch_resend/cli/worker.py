@@ -89,7 +89,8 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
     and waits for what is in flight; others go on with the rest. While the database is gone, it
     waits for it.
     """
-    words = ["--yes", "--quiet", *words_told(context, _FOR_SWEEPS)]
+    # Handed out too, so that the death of this host does not stop it.
+    words = ["--yes", "--quiet", "--distribute", *words_told(context, _FOR_SWEEPS)]
 
     async def work(interruption: Interruption) -> int:
         set_up_logs_of(options | {"redact": False})
@@ -145,7 +146,8 @@ async def _work_on(
                 open_queue(settings.journal) as queue,
             ):
                 wait_s, opened = AGAIN_AFTER_S, True
-                one = Worker(Senders(settings, journal, clock), queue, jobs)
+                # A sweep that waits for its parts to be sent is not to take their place.
+                one = Worker(Senders(settings, journal, clock), queue, jobs + len(sweeper.due))
                 with interruption.leads_to(partial(_end, one)):
                     log.info("at work")
                     await one.run([(due, sweeper.sweep) for due in sweeper.due])

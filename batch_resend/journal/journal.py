@@ -25,7 +25,16 @@ from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader, as_run
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
 from batch_resend.journal.recovery import end_cut_off
-from batch_resend.journal.schema import inputs, outcomes, pauses, requests, rows, runs
+from batch_resend.journal.schema import (
+    claims,
+    inputs,
+    outcomes,
+    pauses,
+    requests,
+    rows,
+    runs,
+    stops,
+)
 from batch_resend.journal.settling import SKIP, settle, settle_what_others_did, skipped
 from batch_resend.journal.slots import Slots
 from batch_resend.journal.starting import Terms, add_start, begin, limits_text
@@ -239,7 +248,8 @@ class Journal:
 
     async def prune(self, before: float) -> Pruned:
         """Forget the runs that ended before a time, but for how often orders were mailed."""
-        return await self._writer.transaction(lambda connection: prune(connection, before))
+        more = (claims, stops) if self._home.is_shared else ()
+        return await self._writer.transaction(lambda connection: prune(connection, before, more))
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
         """Write down how a run ended. Raises JournalError."""

@@ -4,9 +4,10 @@ What later runs need is kept: how often each order was mailed, and, for being ol
 cooldown and window, nothing else.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, Table, bindparam, delete, func, select
 
 from batch_resend.journal.mails import KEEP_MAILS
 from batch_resend.journal.schema import (
@@ -44,15 +45,18 @@ class Pruned:
     rows: int
 
 
-def prune(connection: Connection, before: float) -> Pruned:
-    """Forget the runs that ended before a time, keeping how often their orders were mailed."""
+def prune(connection: Connection, before: float, more: Sequence[Table] = ()) -> Pruned:
+    """Forget the runs that ended before a time, keeping how often their orders were mailed.
+
+    `more`: what else there is of runs, in this journal.
+    """
     numbers = (connection.execute(_ENDED_BEFORE, {"before": before})).scalars().all()
     forgotten = 0
     for number in numbers:
         of_run = {"of_run": number}
         forgotten += (connection.execute(_COUNT_ROWS, of_run)).scalar_one()
         connection.execute(KEEP_MAILS, of_run)
-        for table in (inputs, rows, requests, attempts, outcomes, pauses, checks):
+        for table in (inputs, rows, requests, attempts, outcomes, pauses, checks, *more):
             connection.execute(delete(table).where(table.c.run == number))
         connection.execute(delete(runs).where(runs.c.number == number))
     connection.execute(_OLD_READS, {"before": before})

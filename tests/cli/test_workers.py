@@ -180,7 +180,7 @@ async def test_a_sweep_is_made_once_however_many_workers_are_to_make_it(
 ) -> None:
     async with shared_desk(tmp_path, database) as (desk, ca):
         wait(ca, 2, 3, 4)
-        every = ("--sweep", "* * * * * */4")  # seconds come sixth
+        every = ("--jobs", "1", "--sweep", "* * * * * */4")  # seconds come sixth
         async with worker(desk, *every), worker(desk, *every):
             await until(lambda: ca.books.mails == 3)
             with psycopg.connect(database.url, autocommit=True) as connection:
@@ -288,3 +288,11 @@ async def test_a_journal_in_a_file_has_no_workers(desk: Desk) -> None:
     told = await desk.run("worker")
     assert told.code == 1
     assert "workers need a journal in PostgreSQL" in told.err
+
+
+async def test_a_journal_in_a_file_has_nobody_to_distribute_to(desk: Desk) -> None:
+    desk.write_list(1)
+    told = await desk.run("send", "orders.csv", "--distribute")
+    assert told.code == 1
+    assert "--distribute:" in told.err
+    assert not (desk.folder / "journal.db").exists()
