@@ -120,14 +120,17 @@ class Worker:
             return
         try:
             sender = await self._sender(run, chunk)
+            await self._carry(sender, run, chunk)
+        except JournalError:
+            raise
         except SettingsError as error:
             log.error("run %s cannot be sent from here: %s", run.id, error)
-            await self._put_down(job, run, chunk)
-            with anyio.move_on_after(AGAIN_AFTER_S):
-                await self._ending.wait()
-            await self._queue.add([chunk])
+            await self._leave_to_others(job, run, chunk)
             return
-        await self._carry(sender, run, chunk)
+        except Exception:
+            log.exception("an error in batch-resend itself; please report it")
+            await self._leave_to_others(job, run, chunk)
+            return
         if sender.journal_error is not None:
             raise sender.journal_error
         stopped = (sender.stop_reason or "stopped") if sender.state is RunState.STOPPED else ""
@@ -137,6 +140,13 @@ class Worker:
         if sender.state is RunState.INTERRUPTED:
             await self._queue.add([chunk])
         self.chunks_done += 1
+
+    async def _leave_to_others(self, job: int, run: Run, chunk: Chunk) -> None:
+        """Give back a chunk that cannot be sent here; it may be this worker's again, later."""
+        await self._put_down(job, run, chunk)
+        with anyio.move_on_after(AGAIN_AFTER_S):
+            await self._ending.wait()
+        await self._queue.add([chunk])
 
     async def _put_down(self, job: int, run: Run, chunk: Chunk, stopped: str = "") -> None:
         if await self._hand.put_down(job, run, chunk.accounts, stopped):
@@ -167,7 +177,10 @@ class Worker:
 
     async def _sender(self, run: Run, chunk: Chunk) -> Sender:
         settings = _as_dealt(self._senders.settings, run.settings)
-        (key,) = settings.keys(chunk.accounts)
+        key, *others = settings.keys(chunk.accounts)
+        if others:
+            names = ", ".join(name or "the command's own" for name in chunk.accounts)
+            raise SettingsError(f"the accounts {names} are to go by one key, and here do not")
         if None in chunk.accounts and key.account.base_url != run.base_url:
             raise SettingsError(
                 f"it is for {run.base_url}, this worker for {key.account.base_url}; start one with "

@@ -1,7 +1,9 @@
 """Runs that several processes send together: which part of one is in whose hand.
 
 A chunk of a run is claimed by the session that is to send it. No two living sessions ever have a
-claim on one request, whatever the queue that hands chunks out may do; what a dead one had is free.
+claim on one request, whatever the queue that hands chunks out may do; what a dead one had is free
+once its attempts were brought into a known state (`left_behind`).
+
 All of this is for journals that are shared.
 """
 
@@ -40,11 +42,10 @@ _OVERLAPS = (
     claims.c.first <= bindparam("of_last"),
     claims.c.last >= bindparam("of_first"),
 )
-_IN_ANOTHERS_HAND = select(claims.c.job).where(*_OVERLAPS, is_living(claims.c.session))
+_TAKEN = select(claims.c.job).where(*_OVERLAPS)
 _IN_HAND = select(claims.c.job).where(
     claims.c.run == bindparam("of_run"), is_living(claims.c.session)
 )
-_FORGET_DEAD = delete(claims).where(*_OVERLAPS)
 _CLAIM = insert(claims)
 _RELEASE = delete(claims).where(claims.c.job == bindparam("of_job"))
 _LEFT_BEHIND = (
@@ -114,9 +115,8 @@ def take(connection: Connection, job: int, run: int, chunk: Chunk, session: int)
         return False
     if connection.execute(_IS_STOPPED, {"of_run": run, "of_accounts": names}).first():
         return False
-    if connection.execute(_IN_ANOTHERS_HAND, place).first():
+    if connection.execute(_TAKEN, place).first():
         return False
-    connection.execute(_FORGET_DEAD, place)
     connection.execute(
         _CLAIM,
         {
