@@ -26,8 +26,10 @@ def parse_place(named: "str | os.PathLike[str] | Database") -> Place:
     """Return the place that a path or a URL names. Raises ValueError."""
     if isinstance(named, Database):
         return named
-    if not isinstance(named, str):
+    if isinstance(named, os.PathLike):
         return Path(named)
+    if not isinstance(named, str):
+        raise ValueError(f"{named!r} names neither a file nor a database")
     scheme, separator, rest = named.partition("://")
     if not separator or "/" in scheme:
         return Path(named)

@@ -43,7 +43,7 @@ class PlaceType(click.ParamType[Place]):
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if isinstance(place, Path) and place.is_dir():
-            self.fail(f"{place} is a directory", param, ctx)
+            self.fail(f"File {str(place)!r} is a directory.", param, ctx)
         return place
 
 

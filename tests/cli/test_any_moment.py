@@ -47,7 +47,7 @@ BEFORE_SENDING = [
 ]
 FROM_SENDING_ON = [
     "journal.journal:Journal.start",
-    "batch:open_certcentral",
+    "senders:open_certcentral",
     "journal.recording:Recorder.begin",
     "certcentral.client:CertCentral.resend",
     "journal.recording:Recorder.end",

@@ -5,6 +5,7 @@ or `LINE: rejected PROBLEM: REASON`, or `error: MESSAGE`. A first line `options:
 is read.
 """
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from batch_resend.model import Entry, RejectedRow, Row
 
 LISTS = Path(__file__).parent / "lists"
 YIELDS = ".yields"
+# Which encoding comes second is a library's guess, and another one with its next version.
+_SECOND_GUESS = re.compile(r"(?<=\)) or \S+ \('[^']+'\)(?=: say which)")
 NAMES = sorted(path.name for path in LISTS.iterdir() if path.suffix not in (YIELDS, ".py", ".md"))
 
 
@@ -63,7 +66,7 @@ def test_a_list_yields_what_stands_beside_it(name: str) -> None:
     if expected and expected[0].startswith("options: "):
         options = expected.pop(0).removeprefix("options: ")
     reading = as_reading.main(shlex.split(options), standalone_mode=False)
-    assert list(yields(LISTS / name, reading)) == expected
+    assert [_SECOND_GUESS.sub("", line) for line in yields(LISTS / name, reading)] == expected
 
 
 def test_every_list_has_something_beside_it_that_it_must_yield_and_nothing_else_has() -> None:
