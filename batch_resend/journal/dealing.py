@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     bindparam,
     delete,
+    desc,
     func,
     insert,
     select,
@@ -68,8 +69,16 @@ _IS_STOPPED = (
 _STOPS = select(stops).where(stops.c.run == bindparam("of_run")).order_by(stops.c.accounts)
 _FORGET_STOPS = delete(stops).where(stops.c.run == bindparam("of_run"))
 _STATE = select(runs.c.state).where(runs.c.number == bindparam("of_run"))
-_LEFT_TO_SEND = (
-    select(requests.c.account).where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME).distinct()
+# The last ones first: until the end one of those is left, and is found at once.
+_ANY_LEFT = (
+    select(requests.c.number)
+    .where(
+        requests.c.run == bindparam("of_run"),
+        ~HAS_OUTCOME,
+        _ACCOUNT.not_in(bindparam("stopped", expanding=True)),
+    )
+    .order_by(desc(requests.c.position))
+    .limit(1)
 )
 _FINISH = (
     update(runs)
@@ -168,13 +177,12 @@ def finish_if_done(connection: Connection, run: int, now: float) -> bool:
     """End a run of which nothing is left that may still be sent; return whether it has ended."""
     if connection.execute(_STATE, {"of_run": run}).scalar() != RunState.RUNNING:
         return True
-    stops_found = connection.execute(_STOPS, {"of_run": run}).all()
-    stopped = {name for stop in stops_found for name in stop.accounts.split("\n")}
-    left = {name or "" for name in connection.execute(_LEFT_TO_SEND, {"of_run": run}).scalars()}
-    if left - stopped:
-        return False
     if connection.execute(_IN_HAND, {"of_run": run}).first():
         return False  # whoever has it looks again when it is done
+    stops_found = connection.execute(_STOPS, {"of_run": run}).all()
+    stopped = [name for stop in stops_found for name in stop.accounts.split("\n")]
+    if connection.execute(_ANY_LEFT, {"of_run": run, "stopped": stopped}).first():
+        return False
     reasons = dict.fromkeys(stop.reason for stop in stops_found)
     connection.execute(
         _FINISH,
