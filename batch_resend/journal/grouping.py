@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from sqlalchemy import Executable, bindparam, insert, update
+from sqlalchemy import Column, Executable, MetaData, Table, insert
 
 from batch_resend.calls import CALLS
 from batch_resend.journal.bulk import Values
@@ -19,16 +19,18 @@ from batch_resend.journal.schema import requests, rows
 from batch_resend.model import Entry, Note, Order, Problem, RowStatus
 
 ADD_REQUEST = insert(requests)
-ASSIGN_ROW = (
-    update(rows)
-    .where(rows.c.run == bindparam("of_run"), rows.c.seq == bindparam("of_seq"))
-    .values(
-        status=bindparam("new_status"),
-        request=bindparam("new_request"),
-        problem=bindparam("new_problem"),
-        reason=bindparam("new_reason"),
-    )
+# What becomes of each row, in the order in which it is found: written into the rows themselves, all
+# over the table, every page of it would be written hundreds of times.
+assignments = Table(
+    "assignments",
+    MetaData(),
+    *(
+        Column(name, rows.c[name].type)
+        for name in ("seq", "status", "request", "problem", "reason")
+    ),
+    prefixes=["TEMPORARY"],
 )
+ASSIGN_ROW = insert(assignments)
 
 
 class StagedRow(NamedTuple):
@@ -166,12 +168,11 @@ class Grouping:
         problem: Problem | None = None,
     ) -> tuple[Executable, Values]:
         return ASSIGN_ROW, {
-            "of_run": self.run,
-            "of_seq": row.seq,
-            "new_status": status,
-            "new_request": request,
-            "new_problem": problem,
-            "new_reason": reason,
+            "seq": row.seq,
+            "status": status,
+            "request": request,
+            "problem": problem,
+            "reason": reason,
         }
 
     def _place(self, row: StagedRow) -> str:

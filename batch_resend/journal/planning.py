@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Executable,
+    Index,
     Integer,
     MetaData,
     Table,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateTable, DropTable
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from batch_resend.errors import InputError
 from batch_resend.journal.bulk import Values, execute_many
@@ -32,7 +33,14 @@ from batch_resend.journal.encoding import (
     encode_entries,
     encode_form,
 )
-from batch_resend.journal.grouping import ADD_REQUEST, ASSIGN_ROW, Grouping, Party, StagedRow
+from batch_resend.journal.grouping import (
+    ADD_REQUEST,
+    ASSIGN_ROW,
+    Grouping,
+    Party,
+    StagedRow,
+    assignments,
+)
 from batch_resend.journal.schema import Record, inputs, rows, runs
 from batch_resend.journal.writer import Writer
 from batch_resend.model import (
@@ -52,6 +60,19 @@ _SET_PLAN_DIGEST = (
     update(runs)
     .where(runs.c.number == bindparam("of_run"))
     .values(plan_digest=bindparam("new_digest"))
+)
+
+_ASSIGNMENTS_BY_SEQ = Index("assignments_by_seq", assignments.c.seq)
+_AT_ONCE = 50_000  # rows, that come one after another
+_ASSIGN = (
+    update(rows)
+    .where(
+        rows.c.run == bindparam("of_run"),
+        rows.c.seq == assignments.c.seq,
+        rows.c.seq > bindparam("after"),
+        rows.c.seq <= bindparam("until"),
+    )
+    .values({name: assignments.c[name] for name in ("status", "request", "problem", "reason")})
 )
 
 # The reader's own copy of the rows, sorted: read from the journal itself while that is written,
@@ -149,9 +170,13 @@ class Staging:
                 await reader.execute(CreateTable(_sorted_rows))
                 await reader.execute(_SORT_ROWS, {"of_run": self.run})
         try:
+            await self._execute(CreateTable(assignments))
             await self._group_sorted(reader, grouping, batches)
+            await self._flush(batches)
+            await self._assign()
         finally:
             with anyio.CancelScope(shield=True):
+                await self._execute(DropTable(assignments, if_exists=True))
                 async with reader.begin():
                     await reader.execute(DropTable(_sorted_rows))
         digest = grouping.plan_digest.digest()
@@ -170,6 +195,16 @@ class Staging:
                 batches[statement].append(values)
             if len(batches[ASSIGN_ROW]) >= _BATCH:
                 await self._flush(batches)
+
+    async def _assign(self) -> None:
+        """Write into the rows what becomes of them, as they stand one after another."""
+        await self._execute(CreateIndex(_ASSIGNMENTS_BY_SEQ))
+        for after in range(0, self.rows_read, _AT_ONCE):
+            of = {"of_run": self.run, "after": after, "until": after + _AT_ONCE}
+            await self._execute(_ASSIGN, of)
+
+    async def _execute(self, statement: Executable, values: Values | None = None) -> None:
+        await self.writer.transaction(lambda connection: connection.execute(statement, values))
 
     async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
         def carry_out(connection: Connection) -> None:
