@@ -57,7 +57,6 @@ class Worker:
         self._at_work: dict[Sender, _Part] = {}
         self._stopped: dict[_Part, str] = {}  # why nothing more of it will pass
         self._turn = anyio.Lock()  # to open a desk, or to join a run: once
-        self.chunks_done = 0
 
     @property
     def _ends(self) -> bool:
@@ -139,7 +138,6 @@ class Worker:
         await self._put_down(job, run, chunk, stopped)
         if sender.state is RunState.INTERRUPTED:
             await self._queue.add([chunk])
-        self.chunks_done += 1
 
     async def _leave_to_others(self, job: int, run: Run, chunk: Chunk) -> None:
         """Give back a chunk that cannot be sent here; it may be this worker's again, later."""
