@@ -100,11 +100,10 @@ class Worker:
     async def _send(self, job: int, chunk: Chunk) -> None:
         """Send what is left of a chunk. What is left of it then is for others."""
         try:
-            with anyio.CancelScope(shield=True):
-                if self._ends:
-                    await self._queue.add([chunk])
-                else:
-                    await self._send_here(job, chunk)
+            if self._ends:
+                await self._queue.add([chunk])
+            else:
+                await self._send_here(job, chunk)
         except UnknownRun:
             log.warning("run %s is not known any more", chunk.run)
         except JournalError as error:
@@ -158,7 +157,10 @@ class Worker:
         for sender, of in self._at_work.items():
             if of == part:
                 sender.stop(RunState.STOPPED, why)
-        self._desks.clear()  # whoever sends by this key again begins with a single request
+        # Whoever sends by this key again begins with a single request.
+        self._desks = {
+            name: desk for name, desk in self._desks.items() if desk.key.names != part.accounts
+        }
 
     async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
@@ -209,15 +211,15 @@ class Worker:
                 with anyio.CancelScope(shield=True):
                     await self.look_after_others()
             except JournalError as error:
-                log.warning("cannot look after other workers: %s", error)
+                self._fail(error)
             await anyio.sleep(LOOK_AFTER_EVERY_S)
 
     async def look_after_others(self) -> None:
         """Look once."""
         for job, chunk in (*await self._hand.tidy(), *await self._queue.stalled()):
-            log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
-            await self._hand.forget(job)
-            await self._queue.hand_on(job, chunk)
+            if await self._hand.free(job):
+                log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
+                await self._queue.hand_on(job, chunk)
         for run in await self._journal.reader.runs_with_workers():
             if not await self._queue.has_jobs(run.id):
                 await self._queue.add(await self._hand.deal_again(run))

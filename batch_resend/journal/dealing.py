@@ -49,6 +49,8 @@ _IN_HAND = select(claims.c.job).where(
 )
 _CLAIM = insert(claims)
 _RELEASE = delete(claims).where(claims.c.job == bindparam("of_job"))
+_RELEASE_OF_DEAD = _RELEASE.where(~is_living(claims.c.session))
+_CLAIMED = select(claims.c.job).where(claims.c.job == bindparam("of_job"))
 _LEFT_BEHIND = (
     select(claims.c.job, claims.c.accounts, claims.c.first, claims.c.last, runs.c.id)
     .join(runs, runs.c.number == claims.c.run)
@@ -143,6 +145,15 @@ def take(connection: Connection, job: int, run: int, chunk: Chunk, session: int)
 def release(connection: Connection, job: int) -> None:
     """Give a chunk back: it is done, or others may have it."""
     connection.execute(_RELEASE, {"of_job": job})
+
+
+def release_of_dead(connection: Connection, job: int) -> bool:
+    """Give back the chunk of a process that died; return whether it is nobody's now.
+
+    A process that gives no sign of life may only sleep: what a living session has stays with it.
+    """
+    connection.execute(_RELEASE_OF_DEAD, {"of_job": job})
+    return connection.execute(_CLAIMED, {"of_job": job}).first() is None
 
 
 def left_behind(connection: Connection) -> list[tuple[int, Chunk]]:

@@ -10,6 +10,7 @@ from batch_resend.journal.dealing import (
     left_behind,
     note_stop,
     release,
+    release_of_dead,
     take,
 )
 from batch_resend.journal.journal import Journal
@@ -46,9 +47,9 @@ class Hand:
 
         return await self._journal.decide(end)
 
-    async def forget(self, job: int) -> None:
-        """Forget the chunk of a process that died: it is somebody else's from now on."""
-        await self._journal.decide(lambda connection: release(connection, job))
+    async def free(self, job: int) -> bool:
+        """Give back the chunk of a process that died; return whether it is nobody's now."""
+        return await self._journal.decide(lambda connection: release_of_dead(connection, job))
 
     async def deal_again(self, run: Run) -> list[Chunk]:
         """Return what is left to send of a run, in chunks: no job for it is anywhere."""

@@ -1,0 +1,74 @@
+"""Workers in one process, with a queue that says what it should not: the journal knows better."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from batch_resend.batch import open_batch
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from batch_resend.clock import SystemClock
+from batch_resend.cluster import Queue, Worker, open_queue, worker
+from batch_resend.intake import RecordSource
+from batch_resend.journal import open_journal
+from batch_resend.model import Chunk, OrderStatus
+from batch_resend.places import Database
+from batch_resend.senders import Senders
+from batch_resend.settings import Settings, make_settings
+from tests.postgres import forget
+
+pytestmark = pytest.mark.asyncio
+
+KEY = "key-of-a-test-0123456789"
+
+
+@asynccontextmanager
+async def at_work(settings: Settings, jobs: int = 4) -> AsyncIterator[Worker]:
+    """Run a worker as long as the block lasts."""
+    clock = SystemClock()
+    async with (
+        open_journal(settings.journal, clock) as journal,
+        open_queue(settings.journal) as queue,
+        anyio.create_task_group() as tasks,
+    ):
+        one = Worker(Senders(settings, journal, clock), queue, jobs)
+        tasks.start_soon(one.run)
+        yield one
+        one.stop()
+
+
+async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was stopped for a while, and goes on: its session lives."""
+    forget(database)
+    found: list[int] = []
+
+    async def all_in_work(self: Queue) -> list[tuple[int, Chunk]]:
+        listed = await self._app.job_manager.list_jobs_async(status="doing")
+        chunks = [(job.id or 0, Chunk(**job.task_kwargs | {  # type: ignore[arg-type]  # from JSON
+            "accounts": tuple(job.task_kwargs["accounts"])})) for job in listed]  # fmt: skip
+        found.extend(job for job, _ in chunks)
+        return chunks
+
+    monkeypatch.setattr(Queue, "stalled", all_in_work)
+    monkeypatch.setattr(worker, "LOOK_AFTER_EVERY_S", 0.05)
+    async with Simulator(SimulatorSettings(api_key=KEY, windows=(), latency_s=(0.02, 0.06))) as ca:
+        settings = make_settings(
+            api_key=KEY, base_url=ca.base_url, windows=(), journal=database, concurrency=4
+        )
+        async with open_batch(settings) as batch, open_queue(database) as queue:
+            orders = [{"order_id": number} for number in range(1000, 1400)]
+            plan = await batch.plan([RecordSource(orders)])
+            await queue.add(await batch.deal(plan))
+            async with at_work(settings), at_work(settings), asyncio.timeout(60):
+                run = plan.run
+                while not run.finished_at:
+                    await asyncio.sleep(0.05)
+                    run = await batch.reader.run(run.id)
+            tally = await batch.reader.tally(run)
+    assert found, "others took them for dead"
+    assert tally.orders[OrderStatus.SENT] == 400
+    assert set(ca.books.requests_per_order.values()) == {1}
