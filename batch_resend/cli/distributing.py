@@ -1,16 +1,14 @@
 """`--distribute`: a plan handed out to workers, followed from here, and reported once."""
 
 from dataclasses import dataclass, field
-from functools import partial
 
 import anyio
 
 from batch_resend.batch import Batch
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.progress import show_views
 from batch_resend.cli.terminal import say
-from batch_resend.cli.watch import Watcher
-from batch_resend.cluster import open_queue, workers_alive
+from batch_resend.cli.watch import follow_others
+from batch_resend.cluster import open_queue
 from batch_resend.model import Plan, Run
 
 
@@ -36,21 +34,11 @@ async def distribute(batch: Batch, plan: Plan, interruption: Interruption, *, qu
         following = _Following(plan.run)
         with interruption.leads_to(following.detach), following.scope:
             await queue.add(await batch.deal(plan))
-            if not workers_alive(await queue.workers()):
+            if not any(worker.is_alive for worker in await queue.workers()):
                 say(
                     "No worker is alive: the run begins as soon as there is one, `batch-resend "
                     "worker` on any host"
                 )
-            await _follow(batch, plan.run, quiet=quiet)
+            run = await batch.reader.run(plan.run.id)
+            await follow_others(batch.reader, run, quiet=quiet)
         return await batch.reader.run(plan.run.id)
-
-
-async def _follow(batch: Batch, run: Run, *, quiet: bool) -> None:
-    watcher = Watcher(batch.reader, await batch.reader.run(run.id))
-    if await watcher.look():
-        async with anyio.create_task_group() as tasks:
-            if not quiet:
-                tasks.start_soon(partial(show_views, watcher.view, at_once=True))
-            while await watcher.look():  # noqa: ASYNC110 - it comes from other processes
-                await anyio.sleep(watcher.rest_s)
-            tasks.cancel_scope.cancel()

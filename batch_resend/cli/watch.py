@@ -61,14 +61,22 @@ def watch(run_id: str | None, journal: Place) -> int:
 async def _watch(run_id: str | None, journal: Place) -> Summary:
     async with read_journal(journal) as reader:
         run = await _run_under_way(reader, run_id, journal)
-        watcher = Watcher(reader, run)
-        if await watcher.look():
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(partial(show_views, watcher.view, at_once=True))
-                while await watcher.look():  # noqa: ASYNC110 - it comes from another process
-                    await anyio.sleep(watcher.rest_s)
-                tasks.cancel_scope.cancel()
+        await follow_others(reader, run)
         return await make_summary(reader, await reader.run(run.id))
+
+
+async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
+    """Show how a run goes that other processes send, until it ends."""
+    watcher = _Watcher(reader, run)
+    if not await watcher.look():
+        return
+    async with anyio.create_task_group() as tasks:
+        if not quiet:
+            tasks.start_soon(partial(show_views, watcher.view, at_once=True))
+        # A journal tells nobody of news: it is looked at again and again.
+        while await watcher.look():  # noqa: ASYNC110 - what changes is in another process
+            await anyio.sleep(watcher.rest_s)
+        tasks.cancel_scope.cancel()
 
 
 async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Place) -> Run:
@@ -87,7 +95,7 @@ async def _is_under_way(run: Run, reader: JournalReader) -> bool:
     return run.state is RunState.RUNNING and await reader.holder(run) is not None
 
 
-class Watcher:
+class _Watcher:
     """Looks at a run now and then, through the journal."""
 
     def __init__(self, reader: JournalReader, run: Run) -> None:

@@ -1,7 +1,6 @@
 """`worker`: sends what `send --distribute` hands out, on any number of hosts."""
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any
 
 import anyio
 import click
+from anyio.abc import Process
 
 from batch_resend.cli.carrying import set_up_logs_of
 from batch_resend.cli.exits import SIGNAL_BASE
@@ -31,7 +31,6 @@ from batch_resend.clock import SystemClock
 from batch_resend.cluster import SweepAt, Worker, open_queue
 from batch_resend.errors import JournalError
 from batch_resend.journal import open_journal
-from batch_resend.places import Database
 from batch_resend.senders import Senders
 from batch_resend.settings import Settings
 
@@ -96,8 +95,7 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
         set_up_logs_of(options | {"redact": False})
         settings = settings_of(options)
         sweeper = _Sweeper([*_PROGRAM, "sweep", *words], _sweeps_at(sweeps, options["profile"]))
-        await _work_on(settings, jobs, sweeper, interruption)
-        return SIGNAL_BASE + (interruption.caught or 0) if interruption.caught else 0
+        return SIGNAL_BASE + await _work_on(settings, jobs, sweeper, interruption)
 
     return run_interruptibly(work)
 
@@ -111,22 +109,28 @@ class _Sweeper:
     def __init__(self, command: Sequence[str], due: Sequence[SweepAt]) -> None:
         self.due = due
         self._command = command
+        self._under_way: set[Process] = set()
+        self._ending = anyio.Event()
 
     async def sweep(self) -> None:
         """Sweep once, to its end."""
+        if self._ending.is_set():
+            return
         log.info("the sweep begins")
-        process = await anyio.open_process(
-            self._command, stdin=DEVNULL, stdout=None, stderr=None, env=os.environ
-        )
-        try:
-            code = await process.wait()
-        except BaseException:
-            with suppress(ProcessLookupError):
-                process.terminate()  # it ends in good order, and waits for what is in flight
-            with anyio.CancelScope(shield=True):
-                await process.wait()
-            raise
+        process = await anyio.open_process(self._command, stdin=DEVNULL, stdout=None, stderr=None)
+        self._under_way.add(process)
+        if self._ending.is_set():  # meanwhile
+            self.stop()
+        code = await process.wait()
+        self._under_way.remove(process)
         log.log(logging.ERROR if code else logging.INFO, "the sweep ended with %s", code)
+
+    def stop(self) -> None:
+        """Let sweeps under way end in good order: what they have handed out goes on."""
+        self._ending.set()
+        for process in self._under_way:
+            with suppress(ProcessLookupError):
+                process.terminate()
 
 
 def _sweeps_at(crons: Sequence[str], profile: str | None) -> list[SweepAt]:
@@ -135,8 +139,8 @@ def _sweeps_at(crons: Sequence[str], profile: str | None) -> list[SweepAt]:
 
 async def _work_on(
     settings: Settings, jobs: int, sweeper: _Sweeper, interruption: Interruption
-) -> None:
-    """Work until a signal comes; begin anew whenever the database was gone."""
+) -> int:
+    """Work until a signal comes, and return it; begin anew whenever the database was gone."""
     wait_s, opened = AGAIN_AFTER_S, False
     while interruption.caught is None:
         try:
@@ -148,17 +152,19 @@ async def _work_on(
                 wait_s, opened = AGAIN_AFTER_S, True
                 # A sweep that waits for its parts to be sent is not to take their place.
                 one = Worker(Senders(settings, journal, clock), queue, jobs + len(sweeper.due))
-                with interruption.leads_to(partial(_end, one)):
+                with interruption.leads_to(partial(_end, one, sweeper)):
                     log.info("at work")
                     await one.run([(due, sweeper.sweep) for due in sweeper.due])
         except JournalError as error:
-            if not opened or not isinstance(settings.journal, Database):
-                raise  # it never was there: whoever began this is to know
+            if not opened:
+                raise  # whoever began this is to know
             log.error("%s; trying again in %gs", error, wait_s)
             await anyio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+    return interruption.caught
 
 
-def _end(one: Worker, _name: str) -> str:
+def _end(one: Worker, sweeper: _Sweeper, _name: str) -> str:
+    sweeper.stop()
     one.stop()
     return f"Ending: waiting for {one.in_flight} requests in flight"

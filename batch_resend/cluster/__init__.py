@@ -1,7 +1,7 @@
 """Several hosts: chunks of runs, handed out by a queue in the journal's own database."""
 
-from batch_resend.cluster.queue import Queue, SweepAt, open_queue
-from batch_resend.cluster.status import Status, WorkerNote, cluster_status, workers_alive
+from batch_resend.cluster.queue import Queue, SweepAt, WorkerNote, open_queue
+from batch_resend.cluster.status import Status, cluster_status
 from batch_resend.cluster.worker import Worker
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "WorkerNote",
     "cluster_status",
     "open_queue",
-    "workers_alive",
 ]

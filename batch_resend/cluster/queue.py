@@ -5,19 +5,20 @@ the journal's doing (`journal/dealing.py`), whatever becomes of a job.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from batch_resend.errors import JournalError
+from batch_resend.errors import JournalError, SettingsError
 from batch_resend.model import Chunk
 from batch_resend.places import Database, Place
 
 try:
     import procrastinate
+    from croniter import croniter
     from procrastinate import exceptions, jobs
 except ModuleNotFoundError as missing:
     raise JournalError(
@@ -27,6 +28,7 @@ except ModuleNotFoundError as missing:
 SEND, SWEEP = "send", "sweep"  # what is to be done
 STALLED_S = 40.0  # without a sign of life from a worker that has not claimed its chunk yet
 HEARTBEAT_S = 5.0
+SILENT_S = 4 * HEARTBEAT_S  # a worker that gives no sign of life for longer is taken for dead
 
 _QUEUE = "batch-resend"
 _OPTIONS = "-c search_path=batch_resend"
@@ -51,10 +53,28 @@ Sweep = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class SweepAt:
-    """When a sweep is due, as cron says it, and its name among other sweeps."""
+    """When a sweep is due, as cron says it, in UTC, and its name among other sweeps."""
 
     cron: str
     name: str
+
+    def __post_init__(self) -> None:
+        if not croniter.is_valid(self.cron):
+            raise SettingsError(f"{self.cron!r} names no times: write '0 2 * * *', as cron has it")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerNote:
+    """A worker."""
+
+    number: int
+    silent_s: float  # since its last sign of life
+    jobs: int  # in work
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has given a sign of life lately."""
+        return self.silent_s <= SILENT_S
 
 
 class Queue:
@@ -87,7 +107,7 @@ class Queue:
             found = await self._app.job_manager.get_stalled_jobs(
                 queue=_QUEUE, task_name=SEND, seconds_since_heartbeat=STALLED_S
             )
-        return [(job.id, _chunk(job.task_kwargs)) for job in found if job.id is not None]
+        return [(job.id, chunk_of(job.task_kwargs)) for job in found if job.id is not None]
 
     async def has_jobs(self, run_id: str) -> bool:
         """Whether anything of a run waits, or is in work."""
@@ -101,11 +121,11 @@ class Queue:
             found = await self._app.connector.execute_query_all_async(_COUNT)
         return [(row["task_name"], row["status"], row["jobs"]) for row in found]
 
-    async def workers(self) -> list[tuple[int, float, int]]:
-        """Return the workers: number, seconds since their last sign of life, jobs in work."""
+    async def workers(self) -> list[WorkerNote]:
+        """Return the workers that there are, or were a while ago."""
         with self._errors():
             found = await self._app.connector.execute_query_all_async(_WORKERS)
-        return [(row["id"], row["silent_s"], row["jobs"]) for row in found]
+        return [WorkerNote(row["id"], row["silent_s"], row["jobs"]) for row in found]
 
     async def work(
         self, send: SendChunk, sweeps: Sequence[tuple[SweepAt, Sweep]], concurrency: int
@@ -117,7 +137,7 @@ class Queue:
 
         async def send_job(context: procrastinate.JobContext, /, **arguments: Any) -> None:
             assert context.job.id is not None  # noqa: S101 - for the types: it has been fetched
-            await send(context.job.id, _chunk(arguments))
+            await send(context.job.id, chunk_of(arguments))
 
         self._app.task(name=SEND, queue=_QUEUE, pass_context=True)(send_job)
         for due, sweep in sweeps:
@@ -210,7 +230,8 @@ def _arguments(chunk: Chunk) -> dict[str, Any]:
     }
 
 
-def _chunk(arguments: dict[str, Any]) -> Chunk:
+def chunk_of(arguments: Mapping[str, Any]) -> Chunk:
+    """Return the chunk that a job's arguments name."""
     return Chunk(
         arguments["run"], tuple(arguments["accounts"]), arguments["first"], arguments["last"]
     )

@@ -296,3 +296,25 @@ async def test_a_journal_in_a_file_has_nobody_to_distribute_to(desk: Desk) -> No
     assert told.code == 1
     assert "--distribute:" in told.err
     assert not (desk.folder / "journal.db").exists()
+
+
+async def test_a_worker_that_is_told_to_end_waits_for_no_sweep_whose_run_goes_on_with_others(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, windows=(Window(4, 4.0),)) as (desk, ca):
+        wait(ca, *[2.0] * 6)  # each is asked about, too
+        async with worker(desk, "--jobs", "1", "--sweep", "* * * * * */12") as process:
+            await until(lambda: ca.books.mails)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 30) == 128 + signal.SIGTERM
+        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        assert run["state"] == "running (workers)"
+        assert ca.books.mails < 6
+
+
+async def test_times_that_are_none_are_refused_before_anything_begins(
+    desk: Desk, database: Database
+) -> None:
+    told = await desk.run("worker", "--journal", str(database), "--sweep", "at night")
+    assert told.code == 1
+    assert "'at night' names no times: write '0 2 * * *'" in told.err

@@ -11,6 +11,7 @@ from batch_resend.batch import open_batch
 from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import Queue, Worker, open_queue, worker
+from batch_resend.cluster.queue import chunk_of
 from batch_resend.intake import RecordSource
 from batch_resend.journal import open_journal
 from batch_resend.model import Chunk, OrderStatus
@@ -48,8 +49,7 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
 
     async def all_in_work(self: Queue) -> list[tuple[int, Chunk]]:
         listed = await self._app.job_manager.list_jobs_async(status="doing")
-        chunks = [(job.id or 0, Chunk(**job.task_kwargs | {  # type: ignore[arg-type]  # from JSON
-            "accounts": tuple(job.task_kwargs["accounts"])})) for job in listed]  # fmt: skip
+        chunks = [(job.id or 0, chunk_of(job.task_kwargs)) for job in listed]
         found.extend(job for job, _ in chunks)
         return chunks
 
