@@ -17,11 +17,10 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    update,
 )
 
 from batch_resend.journal.dialects import is_living
-from batch_resend.journal.recording import END_PAUSE
+from batch_resend.journal.recording import END_PAUSE, state_change
 from batch_resend.journal.results import HAS_OUTCOME
 from batch_resend.journal.schema import budgets, claims, requests, runs, stops
 from batch_resend.model import Chunk, Run, RunState
@@ -81,15 +80,6 @@ _ANY_LEFT = (
     )
     .order_by(desc(requests.c.position))
     .limit(1)
-)
-_FINISH = (
-    update(runs)
-    .where(runs.c.number == bindparam("of_run"))
-    .values(
-        state=bindparam("new_state"),
-        stop_reason=bindparam("new_reason"),
-        finished_at=bindparam("now"),
-    )
 )
 
 
@@ -195,14 +185,7 @@ def finish_if_done(connection: Connection, run: int, now: float) -> bool:
     if connection.execute(_ANY_LEFT, {"of_run": run, "stopped": stopped}).first():
         return False
     reasons = dict.fromkeys(stop.reason for stop in stops_found)
-    connection.execute(
-        _FINISH,
-        {
-            "of_run": run,
-            "new_state": RunState.STOPPED if reasons else RunState.COMPLETED,
-            "new_reason": "; ".join(reasons) or None,
-            "now": now,
-        },
-    )
+    state = RunState.STOPPED if reasons else RunState.COMPLETED
+    connection.execute(*state_change(run, state, "; ".join(reasons) or None, now))
     connection.execute(END_PAUSE, {"of_run": run, "new_ended_at": now})
     return True

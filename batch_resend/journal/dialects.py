@@ -16,21 +16,23 @@ def total(summed: ColumnElement[Any]) -> ColumnElement[int]:
     return cast(func.sum(summed), BigInteger)
 
 
+def _said(element: type[GenericFunction[Any]], **words: str) -> None:
+    """Note how each database says a function of one value, which stands at {}."""
+    for dialect, text in words.items():
+
+        def in_its_words(
+            of: GenericFunction[Any], compiler: SQLCompiler, text: str = text, **options: Any
+        ) -> str:
+            return text.format(compiler.process(of.clauses, **options))
+
+        compiles(element, dialect)(in_its_words)
+
+
 class whole(GenericFunction[int]):
     """A number without what stands behind its point."""
 
     type = Integer()
     inherit_cache = True
-
-
-@compiles(whole, "sqlite")
-def _whole_in_sqlite(element: whole, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **options)} AS INTEGER)"
-
-
-@compiles(whole, "postgresql")
-def _whole_in_postgresql(element: whole, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST(trunc({compiler.process(element.clauses, **options)}) AS BIGINT)"
 
 
 class each_entry(GenericFunction[Any]):
@@ -39,34 +41,11 @@ class each_entry(GenericFunction[Any]):
     inherit_cache = True
 
 
-@compiles(each_entry, "sqlite")
-def _entries_in_sqlite(element: each_entry, compiler: SQLCompiler, **options: Any) -> str:
-    return f"json_each(nullif({compiler.process(element.clauses, **options)}, ''))"
-
-
-@compiles(each_entry, "postgresql")
-def _entries_in_postgresql(element: each_entry, compiler: SQLCompiler, **options: Any) -> str:
-    array = f"nullif({compiler.process(element.clauses, **options)}, '')"
-    return f"json_array_elements(CAST({array} AS json))"
-
-
 class mail_domain(GenericFunction[str]):
     """Where the address of an entry is, in small letters."""
 
     type = Text()
     inherit_cache = True
-
-
-@compiles(mail_domain, "sqlite")
-def _domain_in_sqlite(element: mail_domain, compiler: SQLCompiler, **options: Any) -> str:
-    address = f"json_extract({compiler.process(element.clauses, **options)}, '$[1]')"
-    return f"lower(substr({address}, instr({address}, '@') + 1))"
-
-
-@compiles(mail_domain, "postgresql")
-def _domain_in_postgresql(element: mail_domain, compiler: SQLCompiler, **options: Any) -> str:
-    address = f"(({compiler.process(element.clauses, **options)}) ->> 1)"
-    return f"lower(substr({address}, strpos({address}, '@') + 1)) COLLATE \"C\""
 
 
 class is_living(GenericFunction[bool]):
@@ -79,12 +58,15 @@ class is_living(GenericFunction[bool]):
     inherit_cache = True
 
 
-@compiles(is_living, "sqlite")
-def _living_in_sqlite(_element: is_living, _compiler: SQLCompiler, **_options: Any) -> str:
-    return "(1 = 0)"
-
-
-@compiles(is_living, "postgresql")
-def _living_in_postgresql(element: is_living, compiler: SQLCompiler, **options: Any) -> str:
-    session = compiler.process(element.clauses, **options)
-    return f"({session} IN (SELECT number FROM living))"  # noqa: S608 - an expression of ours
+_said(whole, sqlite="CAST({0} AS INTEGER)", postgresql="CAST(trunc({0}) AS BIGINT)")
+_said(
+    each_entry,
+    sqlite="json_each(nullif({0}, ''))",
+    postgresql="json_array_elements(CAST(nullif({0}, '') AS json))",
+)
+_said(
+    mail_domain,
+    sqlite="lower(substr(json_extract({0}, '$[1]'), instr(json_extract({0}, '$[1]'), '@') + 1))",
+    postgresql="lower(substr({0} ->> 1, strpos({0} ->> 1, '@') + 1)) COLLATE \"C\"",
+)
+_said(is_living, sqlite="(1 = 0)", postgresql="({0} IN (SELECT number FROM living))")

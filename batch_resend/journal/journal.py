@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, insert, update
+from sqlalchemy import Connection, delete, insert
 
 from batch_resend.clock import Clock
 from batch_resend.journal.checks import note_checks
@@ -23,7 +23,7 @@ from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader, as_run
-from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder
+from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder, state_change
 from batch_resend.journal.recovery import end_cut_off
 from batch_resend.journal.schema import (
     claims,
@@ -38,20 +38,11 @@ from batch_resend.journal.schema import (
 from batch_resend.journal.settling import SKIP, settle, settle_what_others_did, skipped
 from batch_resend.journal.slots import Slots
 from batch_resend.journal.starting import Terms, add_start, begin, limits_text
-from batch_resend.journal.writer import Change, Writer
+from batch_resend.journal.writer import Writer
 from batch_resend.model import Chunk, Run, RunState
 from batch_resend.windows import Window
 
 _PAUSES_OF_A_START = 10_000  # more than there can be: each takes a second
-_SET_STATE = (
-    update(runs)
-    .where(runs.c.number == bindparam("of_run"))
-    .values(
-        state=bindparam("new_state"),
-        stop_reason=bindparam("new_stop_reason"),
-        finished_at=bindparam("new_finished_at"),
-    )
-)
 
 
 Made = TypeVar("Made")
@@ -111,7 +102,7 @@ class Journal:
 
         if digest and (earlier := await self.decide(take_up_earlier)):
             return earlier
-        await self._writer.write(_state_change(run, RunState.PLANNED))
+        await self._writer.write(state_change(run.number, RunState.PLANNED))
         return await self.reader.run(run.id)
 
     async def claim(self, run: Run) -> None:
@@ -256,7 +247,7 @@ class Journal:
         now = self._clock()
         await self._writer.write(
             (END_PAUSE, {"of_run": run.number, "new_ended_at": now}),
-            _state_change(run, state, stop_reason, now),
+            state_change(run.number, state, stop_reason, now),
         )
 
     def _our_clock(self) -> dict[str, object]:
@@ -277,14 +268,3 @@ class Journal:
                 connection.execute(delete(runs).where(runs.c.number == number))
 
         await self._writer.transaction(forget)
-
-
-def _state_change(
-    run: Run, state: RunState, stop_reason: str | None = None, finished_at: float | None = None
-) -> Change:
-    return _SET_STATE, {
-        "of_run": run.number,
-        "new_state": state,
-        "new_stop_reason": stop_reason,
-        "new_finished_at": finished_at,
-    }

@@ -53,7 +53,7 @@ def newest_first(states: Sequence[RunState]) -> Select[*tuple[Any, ...]]:
 
 _RUNS_NEWEST_FIRST = newest_first(_STARTED)
 _RUN = select(runs).where(runs.c.id == bindparam("of_id"))
-_WITH_WORKERS = newest_first((RunState.RUNNING,)).where(IS_WITH_WORKERS)
+WITH_WORKERS = newest_first((RunState.RUNNING,)).where(IS_WITH_WORKERS)
 _LATEST_UNFINISHED = (
     newest_first(UNFINISHED).where(runs.c.started_at.is_not(None), ~IN_ANOTHERS_HAND).limit(1)
 )
@@ -180,7 +180,7 @@ class JournalReader(
 
     async def runs_with_workers(self) -> list[Run]:
         """Return the runs that workers are to send now, the newest first."""
-        return [as_run(record) for record in await self._all(_WITH_WORKERS)]
+        return [as_run(record) for record in await self._all(WITH_WORKERS)]
 
     async def sessions(self) -> list[str]:
         """Return which processes have a shared journal open to write."""

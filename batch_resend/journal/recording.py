@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import bindparam, func, insert, update
 
-from batch_resend.journal.schema import attempts, outcomes, pauses, reads
+from batch_resend.journal.schema import attempts, outcomes, pauses, reads, runs
 from batch_resend.journal.writer import Change, Writer
-from batch_resend.model import Attempt, Outcome, Pause, Verdict
+from batch_resend.model import Attempt, Outcome, Pause, RunState, Verdict
 
 _BEGIN = insert(attempts)
 _END = (
@@ -31,6 +31,15 @@ END_PAUSE = (
     .where(pauses.c.run == bindparam("of_run"), pauses.c.ended_at.is_(None))
     .values(ended_at=bindparam("new_ended_at"))
 )
+_SET_STATE = (
+    update(runs)
+    .where(runs.c.number == bindparam("of_run"))
+    .values(
+        state=bindparam("new_state"),
+        stop_reason=bindparam("new_stop_reason"),
+        finished_at=bindparam("new_finished_at"),
+    )
+)
 _END_PAUSE_OF_ACCOUNT = END_PAUSE.where(
     func.coalesce(pauses.c.account, "") == bindparam("of_account")
 )
@@ -47,6 +56,18 @@ _PROLONG = (
     .where(pauses.c.run == bindparam("of_run"), pauses.c.number == bindparam("of_number"))
     .values(until_at=bindparam("new_until_at"))
 )
+
+
+def state_change(
+    run: int, state: RunState, stop_reason: str | None = None, finished_at: float | None = None
+) -> Change:
+    """Return what writes down in which state a run is now."""
+    return _SET_STATE, {
+        "of_run": run,
+        "new_state": state,
+        "new_stop_reason": stop_reason,
+        "new_finished_at": finished_at,
+    }
 
 
 class Recorder:

@@ -1,12 +1,11 @@
 """What is settled of a run before anything of it is sent: skipped, or left for a person."""
 
-import json
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal, select, update
 
 from batch_resend.durations import timestamp
-from batch_resend.journal.reading import MAY_HAVE_ARRIVED
+from batch_resend.journal.reading import MAY_HAVE_ARRIVED, WITH_WORKERS, as_run
 from batch_resend.journal.results import HAS_OUTCOME
 from batch_resend.journal.schema import (
     SHIFT_S,
@@ -16,10 +15,10 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
-from batch_resend.model import OrderStatus, Ruling, Run, RunState
+from batch_resend.model import OrderStatus, Ruling, Run
+from batch_resend.settings import InDoubt
 
 _BATCH = 5_000
-_HOLD = "hold"  # as the settings of a run say it
 
 _OF_RUN = requests.c.run == bindparam("of_run")
 _BY_ANOTHER_RUN_SINCE = (
@@ -96,15 +95,10 @@ _HOLD_DOUBTS = insert(outcomes).from_select(
 )
 
 
-_HELD_BY_WORKERS = select(runs).where(
-    runs.c.state == RunState.RUNNING, runs.c.dealt_by.is_not(None)
-)
-
-
 def hold_doubts_of_workers(connection: Connection) -> None:
     """Leave to a person what may have reached the CA, in runs dealt out to be sent so."""
-    for run in connection.execute(_HELD_BY_WORKERS).all():
-        if json.loads(run.settings).get("in_doubt") == _HOLD:
+    for run in map(as_run, connection.execute(WITH_WORKERS).all()):
+        if run.settings.get("in_doubt") == InDoubt.HOLD:
             connection.execute(_HOLD_DOUBTS, {"of_run": run.number})
 
 

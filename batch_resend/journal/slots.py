@@ -148,12 +148,6 @@ class News:
     decrease: bool = False  # the CA asks for fewer requests
     pause_s: float = 0.0  # let nothing leave for so long
 
-    def __bool__(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool(
-            self.ended or self.lingering or self.unused or self.decrease or self.pause_s > 0
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Grant:

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, desc, func, select
 
 from batch_resend.clock import Clock
 from batch_resend.journal.results import ResultReader
-from batch_resend.journal.schema import attempts, pauses, runs, starts
+from batch_resend.journal.schema import attempts, pauses, starts
 from batch_resend.model import OrderStatus, Run
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
@@ -14,25 +14,22 @@ RATE_OVER_S = 10.0  # how far back the rate of now reaches
 _LAST_START = (
     select(starts).where(starts.c.run == bindparam("of_run")).order_by(desc(starts.c.number))
 ).limit(1)
-_DEALING_START = select(starts).where(
-    starts.c.number
-    == select(runs.c.dealt_by).where(runs.c.number == bindparam("of_run")).scalar_subquery()
-)
+_START = select(starts).where(starts.c.number == bindparam("of_start"))
 # The starts of the workers that it was dealt out to come after the one that dealt it.
-_OF_RUN_SINCE = (
-    attempts.c.start.in_(
-        select(starts.c.number).where(
-            starts.c.run == bindparam("of_run"), starts.c.number >= bindparam("of_start")
-        )
-    ),
+_OF_RUN_SINCE = attempts.c.start.in_(
+    select(starts.c.number).where(
+        starts.c.run == bindparam("of_run"), starts.c.number >= bindparam("of_start")
+    )
 )
-_IN_FLIGHT = select(func.count()).where(*_OF_RUN_SINCE, attempts.c.ended_at.is_(None))
-_ENDED_LATELY = select(func.count()).where(*_OF_RUN_SINCE, attempts.c.ended_at > bindparam("since"))
+_IN_FLIGHT = select(func.count()).where(_OF_RUN_SINCE, attempts.c.ended_at.is_(None))
+_ENDED_LATELY = select(func.count()).where(_OF_RUN_SINCE, attempts.c.ended_at > bindparam("since"))
 _OF_START = select(
     func.count().label("made"), func.max(attempts.c.begun_at).label("last_at")
-).where(*_OF_RUN_SINCE)
+).where(_OF_RUN_SINCE)
 _LAST_PAUSE = (
-    select(pauses).where(pauses.c.run == bindparam("of_run")).order_by(desc(pauses.c.number))
+    select(pauses)
+    .where(pauses.c.run == bindparam("of_run"))
+    .order_by(desc(pauses.c.began_at), desc(pauses.c.number))
 ).limit(1)
 
 
@@ -65,10 +62,10 @@ class StandingReader(ResultReader):
 
     async def standing(self, run: Run, clock: Clock) -> Standing | None:
         """Return where a run stands; None before its first request may leave."""
-        found = await self._all(
-            _LAST_START if run.dealt_by is None else _DEALING_START,
-            of_run=run.number,
-        )
+        if run.dealt_by is None:
+            found = await self._all(_LAST_START, of_run=run.number)
+        else:
+            found = await self._all(_START, of_start=run.dealt_by)
         if not found:
             return None
         start = found[0]

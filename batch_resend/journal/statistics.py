@@ -48,7 +48,11 @@ _ANSWERED = (_OF_RUN, attempts.c.http_status.is_not(None))
 _TOOK_S = attempts.c.ended_at - attempts.c.begun_at
 _COUNT_ANSWERS = select(func.count()).where(*_ANSWERED)
 _NTH_ANSWER = select(_TOOK_S).where(*_ANSWERED).order_by(_TOOK_S).limit(1)
-_PAUSES = select(pauses).where(pauses.c.run == bindparam("of_run")).order_by(pauses.c.number)
+_PAUSES = (
+    select(pauses)
+    .where(pauses.c.run == bindparam("of_run"))
+    .order_by(pauses.c.began_at, pauses.c.number)
+)
 _REASONS = (
     select(
         RESULTS.c.status,

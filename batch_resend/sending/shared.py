@@ -123,7 +123,7 @@ class SharedLimiter:
 
     async def _serve(self) -> None:
         """Ask for those who wait, and tell what has come, until closed."""
-        while not (self._closed and not self._news):
+        while not self._closed or self._news != News():
             await self._until_there_is_something_to_say()
             self._stirred.clear()
             news, self._news = self._news, News()
