@@ -51,8 +51,11 @@ class Home(Protocol):
     async def holder(self, connection: AsyncConnection, session: int) -> str | None:
         """Return which living process has a session, if it is one."""
 
-    def create(self) -> None:
-        """Make what holds the tables, if there is none. Raises JournalError."""
+    def create(self) -> bool:
+        """Make what is opened, if there is none; return whether there was. Raises JournalError."""
+
+    def prepare(self, connection: Connection) -> None:
+        """Make what holds the tables, if there is none, and nobody else does so meanwhile."""
 
     def size(self) -> int | None:
         """Return how many bytes it takes; None: there is none. Raises JournalError."""
@@ -107,10 +110,10 @@ async def writing_connection(home: Home, now: float) -> AsyncIterator[WritingCon
     """Open the one connection that writes; creates the tables. Raises JournalError, JournalBusy."""
     with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
         with anyio.CancelScope(shield=True):
-            await _in_thread(thread, home.create)
-        # Whose it is comes before anything that might change it.
-        async with reading_connection(home, to_be_written=True):
-            pass
+            was_there = await _in_thread(thread, home.create)
+        if was_there:  # whose it is comes before anything that might change it
+            async with reading_connection(home, to_be_written=True):
+                pass
         engine = home.writing_engine()
         with journal_errors(home.place), anyio.CancelScope(shield=True):
             connection = await _in_thread(thread, engine.connect)
@@ -180,7 +183,7 @@ def _no_journal(place: Place) -> JournalError:
 
 def _create_tables(connection: Connection, home: Home) -> None:
     """Create the tables, or bring those of an older version up to date."""
-    home.by_turns(connection)
+    home.prepare(connection)
     if not inspect(connection).has_table(schema_version.name):
         metadata.create_all(connection)
         if home.is_shared:

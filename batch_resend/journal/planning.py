@@ -176,9 +176,9 @@ class Staging:
             await self._assign()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._execute(DropTable(assignments, if_exists=True))
                 async with reader.begin():
                     await reader.execute(DropTable(_sorted_rows))
+                await self._execute(DropTable(assignments, if_exists=True))
         digest = grouping.plan_digest.digest()
         batches[_SET_PLAN_DIGEST] = [{"of_run": self.run, "new_digest": digest}]
         await self._flush(batches)

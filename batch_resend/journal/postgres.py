@@ -48,10 +48,6 @@ _SET_UP = (
     "SET tcp_keepalives_count = 3",
 )
 _FIND_SCHEMA = "SELECT to_regnamespace('batch_resend')"
-_CREATE_SCHEMA = (
-    "SELECT pg_advisory_lock(x'62726573'::int, 0)",  # until this connection ends
-    "CREATE SCHEMA IF NOT EXISTS batch_resend",
-)
 # "bres", and which lock of ours: 0 for decisions, another for each session.
 _BY_TURNS = "SELECT pg_advisory_xact_lock(x'62726573'::int, 0)"
 _ADD_SESSION = text("INSERT INTO sessions (name, began_at) VALUES (:name, :now) RETURNING number")
@@ -98,18 +94,25 @@ class PostgresHome:
         found = await connection.execute(_HOLDER, {"number": session})
         return found.scalar_one_or_none()
 
-    def create(self) -> None:
-        """Create the schema, if there is none. Raises JournalError."""
-        with self._briefly() as connection:
-            # Looked for first: whoever may use it need not be able to make it.
-            if connection.exec_driver_sql(_FIND_SCHEMA).scalar_one() is None:
-                for statement in _CREATE_SCHEMA:
-                    connection.exec_driver_sql(statement)
+    def create(self) -> bool:
+        """Make no database: whoever has the server does."""
+        return True
+
+    def prepare(self, connection: Connection) -> None:
+        """Create the schema, if there is none."""
+        self.by_turns(connection)
+        # Looked for first: whoever may use it need not be able to make it.
+        if connection.exec_driver_sql(_FIND_SCHEMA).scalar_one() is None:
+            connection.exec_driver_sql("CREATE SCHEMA batch_resend")
 
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none. Raises JournalError."""
-        with self._briefly() as connection:
-            found = connection.exec_driver_sql(_SIZE).scalar_one()
+        engine = self.writing_engine()
+        try:
+            with journal_errors(self.place), engine.connect() as connection:
+                found = connection.exec_driver_sql(_SIZE).scalar_one()
+        finally:
+            engine.dispose()
         return None if found is None else int(found)
 
     def compact(self) -> None:
@@ -132,16 +135,6 @@ class PostgresHome:
             return connection
 
         return create_async_engine(_DRIVER, async_creator=connect)
-
-    @contextmanager
-    def _briefly(self) -> Iterator[Connection]:
-        """Open a connection for a question or two; what it does is done at once."""
-        engine = create_engine(_DRIVER, creator=self._connect, isolation_level="AUTOCOMMIT")
-        try:
-            with journal_errors(self.place), engine.connect() as connection:
-                yield connection
-        finally:
-            engine.dispose()
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self.place.url, autocommit=True, **_REACHED)

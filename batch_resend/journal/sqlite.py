@@ -84,13 +84,17 @@ class SqliteHome:
         """Return which living process holds the journal, if one does."""
         return _holder(self.place)
 
-    def create(self) -> None:
+    def create(self) -> bool:
         """Create the file, if there is none, readable by its owner alone. Raises JournalError."""
         with journal_errors(self.place):
             _create_private(self.place)
         for ending in ("-wal", "-shm"):  # as read-only as the journal was when they were made
             with suppress(OSError):
                 Path(f"{self.place}{ending}").chmod(0o600)
+        return bool(self.size())
+
+    def prepare(self, connection: Connection) -> None:
+        """Do nothing: the file holds the tables."""
 
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none."""
