@@ -79,7 +79,7 @@ class Alarm:
     async def ended(self, ending: Ending) -> None:
         """Tell how a command ended."""
         if self.metrics_file:
-            from batch_resend.alarm.metrics import write_metrics  # noqa: PLC0415 - seldom wanted
+            from batch_resend.alarm.metrics import write_metrics  # noqa: PLC0415 - slow, and rare
 
             try:
                 write_metrics(self.metrics_file, ending.code, ending.summary, self.clock())

@@ -65,7 +65,7 @@ class SilentConnector(aiohttp.TCPConnector):
         self,
         req: aiohttp.ClientRequest,
         traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
     ) -> Connection:
         """Return a connection that is new, or has been silent since its last answer."""
         connection = await super().connect(req, traces, timeout)

@@ -129,7 +129,7 @@ async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interrup
 
 async def _distribute(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Run:
     """Have workers send what is planned; return the run as it was left."""
-    from batch_resend.cli.distributing import distribute  # noqa: PLC0415 - few distribute
+    from batch_resend.cli.distributing import distribute  # noqa: PLC0415 - needs the extra cluster
 
     run = await distribute(batch, plan, interruption, quiet=manner.quiet)
     if run.state is RunState.STOPPED:

@@ -54,8 +54,11 @@ def cluster(action: str, host: str | None, form: str, journal: Place) -> int:
 
 
 def _check(status: Status, host: str | None) -> int:
-    of_host = [name for name in status.sessions if host is None or f" on {host}, since " in name]
-    if of_host and any(worker.is_alive for worker in status.workers):
+    hosts = [name for name in status.sessions if name.startswith("worker ")]
+    if host is not None:
+        hosts = [name for name in hosts if f" on {host}, since " in name]
+    # Connected they are; that one of them does something its sign of life tells.
+    if hosts and any(worker.is_alive for worker in status.workers):
         return ExitCode.ALL_WELL
     click.echo(f"no worker{f' on {host}' if host else ''} is alive", err=True)
     return ExitCode.NOT_STARTED

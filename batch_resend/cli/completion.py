@@ -33,7 +33,8 @@ _MOST_RUNS = 50
 def completion(context: click.Context, shell: str) -> int:
     """Print what a shell needs to complete commands, options and the names of runs."""
     kind = get_completion_class(shell)
-    assert kind is not None, shell  # noqa: S101 # click knows all three
+    if kind is None:
+        raise click.UsageError(f"click knows no shell {shell!r}")
     click.echo(kind(context.find_root().command, {}, PROGRAM, VARIABLE).source())
     return ExitCode.ALL_WELL
 

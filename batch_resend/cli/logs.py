@@ -28,7 +28,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override] # an attribute there, looked up here
+    def stream(self) -> TextIO:  # type: ignore[override]  # an attribute there, looked up anew here
         return sys.stderr
 
 

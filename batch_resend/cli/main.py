@@ -47,7 +47,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     usual = user_config_path("batch-resend") / "config.toml"
     path = config or (usual if usual.is_file() else None)
     if path is not None:
-        from batch_resend.cli.config import read_config  # noqa: PLC0415 - few have one
+        from batch_resend.cli.config import read_config  # noqa: PLC0415 - slow, and few have one
 
         context.default_map, context.obj = read_config(path, cli.commands.values())
 
@@ -82,7 +82,7 @@ def main() -> NoReturn:
 def _tell_of(error: click.UsageError, context: click.Context) -> None:
     """Tell whoever a command line names, as far as it was understood, that it was wrong."""
     from batch_resend.cli.alarmed import tell_of_wrong_usage  # noqa: PLC0415 - --help needs none
-    from batch_resend.cli.options import alarm_of  # noqa: PLC0415 - nor this
+    from batch_resend.cli.options import alarm_of  # noqa: PLC0415 - --help needs none
 
     # What click has not come to yet, or was not given, has a mark of click's own.
     known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}

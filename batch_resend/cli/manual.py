@@ -36,7 +36,7 @@ class Manual:
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options by section, the sections in the order of their first options."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(context):  # type: ignore[attr-defined] # of the command
+        for param in self.get_params(context):  # type: ignore[attr-defined]  # click.Command, mixed in, has it
             record = param.get_help_record(context)
             if record is not None and isinstance(param, click.Option):
                 section = getattr(param, "section", OTHER)

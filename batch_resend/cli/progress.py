@@ -132,7 +132,7 @@ class _WatchedLane:
         return (ended - before) / max(now - since, 1.0)
 
 
-def time_left_s(  # noqa: PLR0913 - what is known of a run, by name
+def time_left_s(  # noqa: PLR0913 - one fact each, all by name
     schedule: Schedule,
     *,
     made: int,

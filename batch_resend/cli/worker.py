@@ -146,7 +146,7 @@ async def _work_on(
         try:
             clock = SystemClock()
             async with (
-                open_journal(settings.journal, clock) as journal,
+                open_journal(settings.journal, clock, "worker") as journal,
                 open_queue(settings.journal) as queue,
             ):
                 wait_s, opened = AGAIN_AFTER_S, True

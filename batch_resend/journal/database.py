@@ -45,8 +45,11 @@ class Home(Protocol):
     def by_turns(self, connection: Connection) -> None:
         """Let no other process decide anything until this transaction ends."""
 
-    def enter(self, connection: Connection, now: float) -> int:
-        """Begin a session, which ends with the connection; return its number."""
+    def enter(self, connection: Connection, now: float, title: str) -> int:
+        """Begin a session, which ends with the connection; return its number.
+
+        `title`: what others are told this process is.
+        """
 
     async def holder(self, connection: AsyncConnection, session: int) -> str | None:
         """Return which living process has a session, if it is one."""
@@ -106,7 +109,9 @@ class WritingConnection:
 
 
 @asynccontextmanager
-async def writing_connection(home: Home, now: float) -> AsyncIterator[WritingConnection]:
+async def writing_connection(
+    home: Home, now: float, title: str
+) -> AsyncIterator[WritingConnection]:
     """Open the one connection that writes; creates the tables. Raises JournalError, JournalBusy."""
     with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
         with anyio.CancelScope(shield=True):
@@ -121,7 +126,9 @@ async def writing_connection(home: Home, now: float) -> AsyncIterator[WritingCon
             writing = WritingConnection(connection, thread)
             with journal_errors(home.place):
                 await writing.transaction(lambda connection: _create_tables(connection, home))
-                session = await writing.transaction(lambda connection: home.enter(connection, now))
+                session = await writing.transaction(
+                    lambda connection: home.enter(connection, now, title)
+                )
             yield replace(writing, session=session)
         finally:
             with anyio.CancelScope(shield=True):

@@ -16,14 +16,16 @@ from batch_resend.places import Place
 
 
 @asynccontextmanager
-async def open_journal(place: Place, clock: Clock | None = None) -> AsyncIterator[Journal]:
-    """Open the journal for writing. Raises JournalError.
+async def open_journal(
+    place: Place, clock: Clock | None = None, title: str = "process"
+) -> AsyncIterator[Journal]:
+    """Open the journal for writing. Raises JournalError. `title`: what others are told this is.
 
     A file is for one process at a time: raises JournalBusy where another one has it.
     """
     clock, home = clock or SystemClock(), home_of(place)
     with home.exclusive(clock()):
-        async with _opened(home, clock) as journal:
+        async with _opened(home, clock, title) as journal:
             yield journal
 
 
@@ -34,7 +36,7 @@ async def prune_journal(place: Place, older_than_s: float, clock: Clock | None =
     """
     clock, home = clock or SystemClock(), home_of(place)
     with home.exclusive(clock()):
-        async with _opened(home, clock) as journal:
+        async with _opened(home, clock, "process") as journal:
             pruned = await journal.prune(clock() - older_than_s)
         with suppress(JournalError):  # it is larger than it need be, and as good as before
             await anyio.to_thread.run_sync(home.compact)
@@ -42,10 +44,10 @@ async def prune_journal(place: Place, older_than_s: float, clock: Clock | None =
 
 
 @asynccontextmanager
-async def _opened(home: Home, clock: Clock) -> AsyncIterator[Journal]:
+async def _opened(home: Home, clock: Clock, title: str) -> AsyncIterator[Journal]:
     """Open the journal, which this process holds, or shares."""
     async with (
-        writing_connection(home, clock()) as connection,
+        writing_connection(home, clock(), title) as connection,
         reading_connection(home) as reading,
         Writer(connection, home.place) as writer,
     ):

@@ -81,9 +81,9 @@ class PostgresHome:
         """Let no other process decide anything until this transaction ends."""
         connection.exec_driver_sql(_BY_TURNS)
 
-    def enter(self, connection: Connection, now: float) -> int:
+    def enter(self, connection: Connection, now: float, title: str) -> int:
         """Begin a session, which ends with the connection; return its number."""
-        name = f"process {os.getpid()} on {platform.node()}, since {timestamp(now)}"
+        name = f"{title} {os.getpid()} on {platform.node()}, since {timestamp(now)}"
         connection.execute(_FORGET_SESSIONS)
         number: int = connection.execute(_ADD_SESSION, {"name": name, "now": now}).scalar_one()
         connection.execute(_LOCK_SESSION, {"number": number})

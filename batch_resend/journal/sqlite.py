@@ -76,7 +76,7 @@ class SqliteHome:
     def by_turns(self, connection: Connection) -> None:
         """Do nothing: there is nobody else."""
 
-    def enter(self, _connection: Connection, _now: float) -> int:
+    def enter(self, _connection: Connection, _now: float, _title: str) -> int:
         """Return the number of the one session there is."""
         return 0
 

@@ -259,7 +259,7 @@ class Simulator:
     async def _wait(self, until: Awaitable[object]) -> None:
         """Wait, but not beyond the stop of the simulator."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine always runs in a task
+        assert task is not None  # noqa: S101 - for the types: a coroutine runs in a task
         self._waiting.add(task)
         try:
             await until

@@ -86,7 +86,7 @@ class World:
 
     def _luck(self, *of: int) -> random.Random:
         """Return the luck of something, the same for the same seed."""
-        return random.Random(f"{self._seed}/{of}")  # noqa: S311 - a rehearsal's dice, no secret
+        return random.Random(f"{self._seed}/{of}")  # noqa: S311 - dice, no secret
 
     def _order(self, order_id: str) -> WorldOrder | None:
         return self.orders.get(int(order_id)) if order_id.isdigit() else None
