@@ -29,6 +29,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import SweepAt, Worker, open_queue
+from batch_resend.durations import timestamp
 from batch_resend.errors import JournalError
 from batch_resend.journal import open_journal
 from batch_resend.senders import Senders
@@ -112,11 +113,11 @@ class _Sweeper:
         self._under_way: set[Process] = set()
         self._ending = anyio.Event()
 
-    async def sweep(self) -> None:
-        """Sweep once, to its end."""
+    async def sweep(self, at: float) -> None:
+        """Make the sweep that was due then, to its end."""
         if self._ending.is_set():
             return
-        log.info("the sweep begins")
+        log.info("the sweep of %s begins", timestamp(at))
         process = await anyio.open_process(self._command, stdin=DEVNULL, stdout=None, stderr=None)
         self._under_way.add(process)
         if self._ending.is_set():  # meanwhile

@@ -48,7 +48,7 @@ _OPEN_JOBS = (
 )
 
 SendChunk = Callable[[int, Chunk], Awaitable[None]]
-Sweep = Callable[[], Awaitable[None]]
+Sweep = Callable[[float], Awaitable[None]]  # that was due then, in seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +95,36 @@ class Queue:
     async def hand_on(self, job: int, chunk: Chunk) -> None:
         """Have another worker send what is left of a chunk, whose own has died."""
         with self._errors():
-            with suppress(exceptions.ConnectorException):  # it is another's doing already
-                await self._app.job_manager.finish_job_by_id_async(
-                    job, jobs.Status.FAILED, delete_job=False
-                )
+            await self._give_up(job)
             await self.add([chunk])
 
     async def stalled(self) -> list[tuple[int, Chunk]]:
         """Return the chunks of workers that give no sign of life, with their jobs."""
+        return [
+            (number, chunk_of(job.task_kwargs))
+            for number, job in await self._stalled()
+            if job.task_name == SEND
+        ]
+
+    async def give_up_sweeps(self) -> None:
+        """End the sweeps of workers that give no sign of life: they are in the next one's way."""
+        for number, job in await self._stalled():
+            if job.task_name != SEND:
+                with self._errors():
+                    await self._give_up(number)
+
+    async def _stalled(self) -> list[tuple[int, jobs.Job]]:
         with self._errors():
             found = await self._app.job_manager.get_stalled_jobs(
-                queue=_QUEUE, task_name=SEND, seconds_since_heartbeat=STALLED_S
+                queue=_QUEUE, seconds_since_heartbeat=STALLED_S
             )
-        return [(job.id, chunk_of(job.task_kwargs)) for job in found if job.id is not None]
+        return [(job.id, job) for job in found if job.id is not None]
+
+    async def _give_up(self, job: int) -> None:
+        with suppress(exceptions.ConnectorException):  # it is another's doing already
+            await self._app.job_manager.finish_job_by_id_async(
+                job, jobs.Status.FAILED, delete_job=False
+            )
 
     async def has_jobs(self, run_id: str) -> bool:
         """Whether anything of a run waits, or is in work."""
@@ -165,9 +182,12 @@ class Queue:
 
     def _register(self, due: SweepAt, sweep: Sweep) -> None:
         async def sweep_job(timestamp: int) -> None:
-            await sweep()
+            await sweep(timestamp)
 
-        task = self._app.task(name=f"{SWEEP} {due.name}", queue=_QUEUE)(sweep_job)
+        # One at a time, and one that waits: a sweep waits for what it hands out, and more of them
+        # would take up all places for jobs.
+        name = f"{SWEEP} {due.name}"
+        task = self._app.task(name=name, queue=_QUEUE, lock=name, queueing_lock=name)(sweep_job)
         self._app.periodic(cron=due.cron, periodic_id=due.name)(task)
 
     @contextmanager

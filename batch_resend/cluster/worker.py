@@ -220,6 +220,7 @@ class Worker:
             if await self._hand.free(job):
                 log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
                 await self._queue.hand_on(job, chunk)
+        await self._queue.give_up_sweeps()
         for run in await self._journal.reader.runs_with_workers():
             if not await self._queue.has_jobs(run.id):
                 await self._queue.add(await self._hand.deal_again(run))

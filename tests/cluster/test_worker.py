@@ -1,17 +1,18 @@
 """Workers in one process, with a queue that says what it should not: the journal knows better."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
+import psycopg
 import pytest
 
 from batch_resend.batch import open_batch
 from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import Queue, Worker, open_queue, worker
-from batch_resend.cluster.queue import chunk_of
+from batch_resend.cluster.queue import Sweep, SweepAt, chunk_of
 from batch_resend.intake import RecordSource
 from batch_resend.journal import open_journal
 from batch_resend.model import Chunk, OrderStatus
@@ -26,7 +27,9 @@ KEY = "key-of-a-test-0123456789"
 
 
 @asynccontextmanager
-async def at_work(settings: Settings, jobs: int = 4) -> AsyncIterator[Worker]:
+async def at_work(
+    settings: Settings, jobs: int = 4, sweeps: Sequence[tuple[SweepAt, Sweep]] = ()
+) -> AsyncIterator[Worker]:
     """Run a worker as long as the block lasts."""
     clock = SystemClock()
     async with (
@@ -35,7 +38,7 @@ async def at_work(settings: Settings, jobs: int = 4) -> AsyncIterator[Worker]:
         anyio.create_task_group() as tasks,
     ):
         one = Worker(Senders(settings, journal, clock), queue, jobs)
-        tasks.start_soon(one.run)
+        tasks.start_soon(one.run, sweeps)
         yield one
         one.stop()
 
@@ -72,3 +75,37 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
     assert found, "others took them for dead"
     assert tally.orders[OrderStatus.SENT] == 400
     assert set(ca.books.requests_per_order.values()) == {1}
+
+
+async def test_a_sweep_waits_for_the_one_before_it_but_not_for_that_of_a_dead_worker(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(database)
+    monkeypatch.setattr(worker, "LOOK_AFTER_EVERY_S", 0.05)
+    settings = make_settings(api_key=KEY, journal=database)
+    begun: list[float] = []
+    second, over = asyncio.Event(), asyncio.Event()
+
+    async def sweep(at: float) -> None:
+        begun.append(at)
+        if len(begun) == 2:
+            second.set()
+        await over.wait()
+
+    async with at_work(settings, 4, [(SweepAt("* * * * * *", "each second"), sweep)]):
+        try:
+            async with asyncio.timeout(30), open_queue(database) as queue:
+                while {state for _, state, _ in await queue.counts()} != {"todo", "doing"}:  # noqa: ASYNC110 - the database tells of no event
+                    await asyncio.sleep(0.05)
+                assert len(begun) <= 1
+                with psycopg.connect(database.url, autocommit=True) as connection:
+                    connection.execute(A_WORKER_IS_NO_MORE)
+                await second.wait()
+        finally:
+            over.set()
+    assert begun == sorted(set(begun))
+
+
+A_WORKER_IS_NO_MORE = (
+    "UPDATE batch_resend.procrastinate_jobs SET worker_id = NULL WHERE status = 'doing'"
+)
