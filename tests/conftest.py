@@ -1,6 +1,7 @@
 """What several tests need."""
 
 import asyncio
+import signal
 import ssl
 from collections.abc import Iterator
 
@@ -12,11 +13,12 @@ from tests.postgres import postgres_server
 
 
 def pytest_configure() -> None:
-    """Have no event loop of the thread's own.
+    """Have no event loop of the thread's own, and heed SIGHUP, which `nohup make test` does not.
 
-    Plugins ask for one around every test, and Python would make one that nobody closes.
+    Plugins ask for a loop around every test, and Python would make one that nobody closes.
     """
     asyncio.set_event_loop(None)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
