@@ -1,8 +1,10 @@
 """What several tests need."""
 
 import asyncio
+import os
 import signal
 import ssl
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,12 +15,18 @@ from tests.postgres import postgres_server
 
 
 def pytest_configure() -> None:
-    """Have no event loop of the thread's own, and heed SIGHUP, which `nohup make test` does not.
+    """Have no event loop of the thread's own, and heed the signals that a background job does not.
 
     Plugins ask for a loop around every test, and Python would make one that nobody closes.
     """
     asyncio.set_event_loop(None)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test`
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # `make test &`
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run twice as many tests at once as there are processors: most wait for other processes."""
+    return 2 * (os.process_cpu_count() if sys.version_info >= (3, 13) else os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")
