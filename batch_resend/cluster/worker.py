@@ -5,6 +5,7 @@ claimed before anything of it leaves, and given back when it is done, or when th
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Worker:
         self._recorders: dict[int, Recorder] = {}
         self._slots: Slots | None = None
         self._at_work: dict[Sender, _Part] = {}
-        self._stopped: dict[_Part, str] = {}  # why nothing more of it will pass
+        self._in_hand: Counter[_Part] = Counter()  # chunks
+        self._stopped: dict[_Part, str] = {}  # why nothing more of what is in hand will pass
         self._turn = anyio.Lock()  # to open a desk, or to join a run: once
 
     @property
@@ -111,11 +113,18 @@ class Worker:
 
     async def _send_here(self, job: int, chunk: Chunk) -> None:
         run = await self._journal.reader.run(chunk.run)
-        if not await self._hand.take(job, run, chunk):
-            return
-        if why := self._stopped.get(_Part(run.number, chunk.accounts)):
-            await self._put_down(job, run, chunk, why)
-            return
+        part = _Part(run.number, chunk.accounts)
+        self._in_hand[part] += 1
+        try:
+            if await self._hand.take(job, run, chunk):
+                await self._send_taken(job, run, chunk)
+        finally:
+            self._in_hand[part] -= 1
+            if not self._in_hand[part]:  # the journal knows; it may be dealt out again
+                del self._in_hand[part]
+                self._stopped.pop(part, None)
+
+    async def _send_taken(self, job: int, run: Run, chunk: Chunk) -> None:
         try:
             sender = await self._sender(run, chunk)
             await self._carry(sender, run, chunk)
@@ -148,8 +157,6 @@ class Worker:
     async def _put_down(self, job: int, run: Run, chunk: Chunk, stopped: str = "") -> None:
         if await self._hand.put_down(job, run, chunk.accounts, stopped):
             self._recorders.pop(run.number, None)
-        if stopped:  # the journal knows it now; it may be dealt out again
-            self._stopped.pop(_Part(run.number, chunk.accounts), None)
 
     def _stop_all(self, part: _Part, why: str) -> None:
         """Let nothing more of a part of a run leave from here: nothing of it will pass."""
@@ -171,6 +178,8 @@ class Worker:
         try:
             if self._ends:
                 sender.stop(RunState.INTERRUPTED, ENDS)
+            if part in self._stopped:  # while its desk was opened
+                sender.stop(RunState.STOPPED, self._stopped[part])
             await sender.run(self._journal.reader.pending_of(run, chunk), deliver)
         finally:
             del self._at_work[sender]

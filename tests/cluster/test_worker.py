@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import psycopg
@@ -14,10 +15,11 @@ from batch_resend.clock import SystemClock
 from batch_resend.cluster import Queue, Worker, open_queue, worker
 from batch_resend.cluster.queue import Sweep, SweepAt, chunk_of
 from batch_resend.intake import RecordSource
-from batch_resend.journal import open_journal
-from batch_resend.model import Chunk, OrderStatus
+from batch_resend.journal import Hand, open_journal
+from batch_resend.model import Chunk, OrderStatus, Run, RunState
 from batch_resend.places import Database
 from batch_resend.senders import Senders
+from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
 from tests.postgres import forget
 
@@ -75,6 +77,42 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
     assert found, "others took them for dead"
     assert tally.orders[OrderStatus.SENT] == 400
     assert set(ca.books.requests_per_order.values()) == {1}
+
+
+async def test_a_key_that_is_refused_costs_one_request_however_late_other_parts_of_the_run_begin(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(database)
+    begun, refused = 0, asyncio.Event()
+    sender, put_down = Worker._sender, Hand.put_down
+
+    async def late_but_the_first(self: Worker, run: Run, chunk: Chunk) -> Sender:
+        nonlocal begun
+        begun += 1
+        if begun > 1:
+            await refused.wait()
+        return await sender(self, run, chunk)
+
+    async def put_down_and_told(self: Hand, *what: Any) -> bool:
+        done = await put_down(self, *what)
+        refused.set()
+        return done
+
+    monkeypatch.setattr(Worker, "_sender", late_but_the_first)
+    monkeypatch.setattr(Hand, "put_down", put_down_and_told)
+    async with Simulator(SimulatorSettings(api_key="another-key-0123456789")) as ca:
+        settings = make_settings(api_key=KEY, base_url=ca.base_url, journal=database)
+        async with open_batch(settings) as batch, open_queue(database) as queue:
+            plan = await batch.plan([RecordSource([{"order_id": n} for n in range(1000, 1400)])])
+            await queue.add(await batch.deal(plan))
+            run = plan.run
+            async with at_work(settings), asyncio.timeout(30):
+                while not run.finished_at:
+                    await asyncio.sleep(0.05)
+                    run = await batch.reader.run(run.id)
+    assert begun > 1
+    assert run.state is RunState.STOPPED
+    assert ca.books.requests == 1
 
 
 async def test_a_sweep_waits_for_the_one_before_it_but_not_for_that_of_a_dead_worker(
