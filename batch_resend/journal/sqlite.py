@@ -131,7 +131,7 @@ class SqliteHome:
         engine = create_async_engine(
             URL.create(
                 "sqlite+aiosqlite",
-                database=f"file:{quote(str(self.place.absolute()))}",
+                database=f"file:{quote(bytes(self.place.absolute()))}",
                 query={"mode": "ro", "uri": "true"},
             ),
             connect_args={"isolation_level": None},
