@@ -1,16 +1,18 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage bench fuzz mutants pictures check fix clean
+.PHONY: help demo test lowest coverage bench fuzz mutants pictures check fix dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
+LOWEST := .venv-lowest
 
 help:
 	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
 	@echo "make test   run every test"
+	@echo "make lowest  the same, with the oldest versions of everything that are allowed"
 	@echo "make coverage  the same, and which lines they run"
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
@@ -18,6 +20,7 @@ help:
 	@echo "make pictures  the README's screens and picture of a report, from a real run"
 	@echo "make check  format, lint, types, and the house's import rules"
 	@echo "make fix    format, and mend what the linter can"
+	@echo "make dist   build what is released, install it where nothing else is, and try it"
 	@echo "make clean  remove the environment and everything made"
 
 # uv where it is there, for speed; pip otherwise.
@@ -34,12 +37,23 @@ $(BENCH)/.ready: pyproject.toml
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
+# The oldest that pyproject.toml allows, which only uv can choose.
+$(LOWEST)/.ready: pyproject.toml
+	python3 -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python \
+		--resolution lowest-direct --editable '.[dev]'
+	@touch $@
+
 demo: $(READY)
 	@$(BIN)/batch-resend simulate --latency 10-100ms --unknown 100200305 \
 		-- $(BIN)/batch-resend send samples/orders.csv || test $$? -eq 3
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+lowest: $(LOWEST)/.ready
+	$(LOWEST)/bin/python -m pytest --numprocesses auto --dist worksteal
 
 # In every process that the tests start, too: a quarter slower.
 coverage: $(READY)
@@ -70,5 +84,9 @@ fix: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+dist: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dist]'
+	$(BIN)/python -m tests.dist
+
 clean:
-	rm -rf $(VENV) $(BENCH) bench.json build dist mutants reports .coverage* .hypothesis .*_cache *.egg-info
+	rm -rf $(VENV) $(BENCH) $(LOWEST) bench.json build dist mutants reports .coverage* .hypothesis .*_cache *.egg-info

@@ -15,6 +15,8 @@ import pytest
 
 from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
 from batch_resend.cli.interruption import LOOP_VARIABLE
+from tests.cli.forked import can_be_forked, fork
+from tests.report.schemas import schema
 
 KEY = "s3cr3t-key-of-a-test-0123456789"
 
@@ -56,10 +58,13 @@ class Desk:
         self, *arguments: str, program: Sequence[str] = (), **environment: str
     ) -> asyncio.subprocess.Process:
         """Start `batch-resend`, or another program."""
+        environment = self.environment | environment
+        if not program and can_be_forked(environment):
+            return await fork(arguments, self.folder, environment)
         return await asyncio.create_subprocess_exec(
             *(program or self.command(*arguments)),
             cwd=self.folder,
-            env=self.environment | environment,
+            env=environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -101,15 +106,18 @@ class Desk:
 
 
 def read_summary(report: Path) -> dict[str, Any]:
-    """Return the summary of a report."""
+    """Return the summary of a report, which is as its schema has it."""
     summary: dict[str, Any] = json.loads((report / "summary.json").read_text())
+    schema("summary").validate(summary)
     return summary
 
 
 def results(report: Path) -> list[dict[str, Any]]:
-    """Return the lines of a report's results.jsonl."""
-    lines = (report / "results.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    """Return the lines of a report's results.jsonl, each as its schema has it."""
+    lines = [json.loads(line) for line in (report / "results.jsonl").read_text().splitlines()]
+    for line in lines:
+        schema("results").validate(line)
+    return lines
 
 
 async def ended(
