@@ -37,12 +37,13 @@ $(BENCH)/.ready: pyproject.toml
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-# The oldest that pyproject.toml allows, which only uv can choose.
+# The oldest that pyproject.toml allows of what runs, which only uv can choose; what tests, as ever.
 $(LOWEST)/.ready: pyproject.toml
 	python3 -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python \
-		--resolution lowest-direct --editable '.[dev]'
+		--resolution lowest-direct --editable '.[cluster,excel,uvloop]'
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --editable '.[dev]'
 	@touch $@
 
 demo: $(READY)
