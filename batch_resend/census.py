@@ -46,6 +46,13 @@ class Census:
         """Return an order, as the call "Order info" tells of it. Raises CallError, JournalError."""
         return read_info(await self._fetcher.fetch(info_path(order_id)))
 
+    async def read(self, path: str) -> bytes:
+        """Return what the CA has at a path below its base URL, quoted, with its query.
+
+        For calls that this program does not make itself. Raises CallError, JournalError.
+        """
+        return (await self._fetcher.fetch(path)).body
+
 
 class _Pages:
     """The pages of one list."""

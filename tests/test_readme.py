@@ -1,8 +1,10 @@
 """What the README says is what happens."""
 
+import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,53 @@ def block(mark: str) -> str:
     found = re.search(rf"<!-- {mark} -->\n```\w+\n(.*?)```", README, re.DOTALL)
     assert found is not None
     return found[1]
+
+
+def said_by_the_program() -> list[str]:
+    """Return all texts in the code, joined where they stand beside each other."""
+    modules = (ROOT / "batch_resend").rglob("*.py")
+    return [
+        node.value
+        for module in modules
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def test_the_messages_that_are_explained_are_said() -> None:
+    table = README.partition("<!-- messages -->\n")[2].partition("\n\n")[0]
+    explained = re.findall(r"^\| `([^`]+)` \|", table, re.M)
+    said = said_by_the_program()
+    assert len(explained) > 10
+    assert [message for message in explained if not any(message in text for text in said)] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "batch_resend/README.md"])
+def test_what_a_page_links_to_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    places = {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert links
+    for link in links:
+        file, _, place = link.partition("#")
+        assert not file or (ROOT / page).parent.joinpath(file).is_file(), link
+        assert file or place in places, link
+
+
+def test_the_picture_of_the_house_is_the_order_in_which_modules_may_import() -> None:
+    page = (ROOT / "batch_resend" / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^    (\w+)(?:/|\.py) ", page, re.M)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (
+        contract["layers"]
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    )
+    kept = [layer.removeprefix("batch_resend.") for layer in layers]
+    assert shown == [layer for layer in kept if layer != "version"]
 
 
 def timeless(text: str) -> str:

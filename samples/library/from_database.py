@@ -1,0 +1,52 @@
+"""Send for what a query finds, and write down in the same database what came of each order.
+
+DIGICERT_API_KEY=... python from_database.py shop.db
+"""
+
+import asyncio
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from batch_resend import OrderStatus, RecordSource, Settings, open_batch
+
+ACCOUNT = Settings(
+    api_key=SecretStr(os.environ.get("DIGICERT_API_KEY", "")),
+    base_url=os.environ.get("CERTCENTRAL_URL", "https://www.digicert.com/services/v2"),
+    journal=Path("journal.db"),
+)
+WAITING = "SELECT order_id, domain, email FROM approvals WHERE mailed_at IS NULL ORDER BY order_id"
+MAILED = "UPDATE approvals SET mailed_at = datetime() WHERE order_id = ?"
+
+
+def waiting(database: sqlite3.Connection) -> Iterator[Mapping[str, object]]:
+    """Yield a record a row, named as in a list: read as it is sent, never all at once."""
+    names = ("order_id", "domain", "email")
+    return (dict(zip(names, row, strict=True)) for row in database.execute(WAITING))
+
+
+async def resend(database: sqlite3.Connection) -> int:
+    """Send for all that wait; return how many orders were not sent."""
+    left = 0
+    async with open_batch(ACCOUNT) as batch:
+        plan = await batch.plan([RecordSource(waiting(database), name="approvals")])
+        async with batch.send(plan) as sending:
+            async for outcome in sending:
+                order = outcome.order.order
+                if outcome.status is OrderStatus.SENT:
+                    database.execute(MAILED, [int(order.order_id)])
+                    database.commit()
+                else:
+                    left += 1
+                    sys.stderr.write(
+                        f"{order.order_id} {outcome.status}: {outcome.error_message}\n"
+                    )
+    return left
+
+
+if __name__ == "__main__":
+    sys.exit(3 if asyncio.run(resend(sqlite3.connect(sys.argv[1]))) else 0)

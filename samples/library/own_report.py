@@ -1,0 +1,35 @@
+"""A report of your own, from the journal alone: how each domain's orders fared, as Markdown.
+
+python own_report.py journal.db RUN
+"""
+
+import asyncio
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from batch_resend import OrderStatus, Settings, open_batch
+
+
+async def table(journal: Path, run_id: str) -> str:
+    """Return a line a domain: of how many requests came what."""
+    # Nothing is sent, so no key is needed; a Settings wants one.
+    settings = Settings(api_key=SecretStr("none-is-needed"), journal=journal)
+    fared: defaultdict[str, Counter[OrderStatus]] = defaultdict(Counter)
+    async with open_batch(settings) as batch:
+        run = await batch.reader.run(run_id)
+        async for found in batch.reader.results(run):
+            for domain in {entry.domain for entry in found.order.entries} or {"(all that wait)"}:
+                fared[domain][found.result.status] += 1
+    lines = ["| domain | " + " | ".join(OrderStatus) + " |", "|---" * (len(OrderStatus) + 1) + "|"]
+    lines += [
+        f"| {domain} | " + " | ".join(str(counts[status]) for status in OrderStatus) + " |"
+        for domain, counts in sorted(fared.items())
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(asyncio.run(table(Path(sys.argv[1]), sys.argv[2])) + "\n")
