@@ -6,7 +6,8 @@ import random
 import shutil
 import signal
 import sqlite3
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -37,9 +38,10 @@ pytestmark = pytest.mark.asyncio
 Moment = Callable[[asyncio.subprocess.Process], Awaitable[None]]
 
 
-async def killed(desk: Desk, moment: Moment, *arguments: str) -> Ended:
+async def killed(desk: Desk, moment: Moment, *arguments: str, program: Sequence[str] = ()) -> Ended:
     """Start to send, and kill the process when the moment has come, if it lives so long."""
-    process = await desk.start("send", "orders.csv", *arguments)
+    words = ("send", "orders.csv", *arguments)
+    process = await desk.start(*words, program=[*program, *words] if program else ())
     emptied = asyncio.create_task(ended(process))  # a full pipe would hold the process up
     await moment(process)
     if process.returncode is None:
@@ -203,7 +205,7 @@ async def test_a_kill_while_the_report_is_written_leaves_the_older_one_whole_and
         numbers = write_long_list(desk)
         for name in ("results.jsonl", "results.csv", "unsent.csv"):
             before = (report / "summary.json").read_bytes() if report.exists() else b""
-            cut_off = await killed(desk, while_written(report, name), *command)
+            cut_off = await killed_while_written(desk, report, name)
             assert cut_off.code == -signal.SIGKILL, cut_off.err
             if not before:  # a summary says that all others are there
                 assert not (report / "summary.json").exists()
@@ -221,17 +223,29 @@ async def test_a_kill_while_the_report_is_written_leaves_the_older_one_whole_and
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
-def while_written(report: Path, name: str) -> Moment:
-    """Return the moment in which a file of the report is begun."""
+async def killed_while_written(desk: Desk, report: Path, name: str) -> Ended:
+    """Start to send, and kill the process before a file of its report takes its place."""
 
     async def moment(process: asyncio.subprocess.Process) -> None:
-        mine = draft_of(report, name, process.pid)
-        async with asyncio.timeout(30):
-            # It is there for some milliseconds only: asked for without a rest in between.
-            while not mine.exists() and process.returncode is None:  # noqa: ASYNC110
-                await asyncio.sleep(0)
+        await until(draft_of(report, name, process.pid).exists)
 
-    return moment
+    program = [sys.executable, "-c", HELD_UP.format(name=name)]
+    return await killed(desk, moment, "--report-dir", report.name, program=program)
+
+
+# What is written is there for some milliseconds only; here until the process is killed.
+HELD_UP = """
+from pathlib import Path
+from time import sleep
+from batch_resend.cli import main
+replace = Path.replace
+def replace_later(draft, place):
+    if Path(place).name == {name!r}:
+        sleep(60)
+    return replace(draft, place)
+Path.replace = replace_later
+main()
+"""
 
 
 def assert_whole(report: Path) -> None:
@@ -270,6 +284,6 @@ async def test_what_a_kill_left_of_a_half_written_report_is_gone_after_the_next_
     report = tmp_path / "report"
     async with desk_with_ca(tmp_path) as (desk, _):
         write_long_list(desk)
-        await killed(desk, while_written(report, "results.csv"), "--report-dir", "report")
+        await killed_while_written(desk, report, "results.csv")
         assert (await desk.run("send", "orders.csv", "--report-dir", "report")).code == 0
         assert not list(report.glob(".*"))
