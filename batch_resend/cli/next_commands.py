@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -36,6 +36,23 @@ def next_flags(context: click.Context) -> NextFlags:
 
 def _flags(context: click.Context, names: Sequence[str]) -> str:
     return "".join(f" {shlex.quote(word)}" for word in words_told(context, names))
+
+
+def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str, object]:
+    """Have options that nobody gave the values that they had earlier; return those.
+
+    The next commands are then told of them, as if they had been given.
+    """
+    source = click.core.ParameterSource
+    taken = {
+        name: value
+        for name, value in values.items()
+        if context.get_parameter_source(name) is source.DEFAULT
+    }
+    for name, value in taken.items():
+        context.params[name] = value
+        context.set_parameter_source(name, source.DEFAULT_MAP)
+    return taken
 
 
 def words_told(context: click.Context, names: Sequence[str]) -> list[str]:

@@ -66,7 +66,7 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
         yield "mails to", ", ".join(shown)
     if preview.without_addresses:
         yield (
-            "",
+            "" if preview.recipients else "mails to",
             f"{preview.without_addresses:,} without addresses: the CA mails all domains of the "
             "order that wait",
         )

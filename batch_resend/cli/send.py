@@ -12,6 +12,7 @@ from batch_resend.cli.carrying import carry_out, manner_of, set_up_logs_of
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.next_commands import taken_over
 from batch_resend.cli.options import (
     alarm_of,
     hold_back_options,
@@ -23,7 +24,8 @@ from batch_resend.cli.options import (
     settings_of,
 )
 from batch_resend.intake import ListSource
-from batch_resend.journal import read_journal
+from batch_resend.journal import JournalReader, read_journal
+from batch_resend.model import Run
 
 ENDINGS = (ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY)
 
@@ -79,18 +81,33 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
-    """Go on with a run that did not finish (the newest, unless named), from the journal alone."""
-    manner = manner_of(context, options)
+    """Go on with a run that did not finish (the newest, unless named), from the journal alone.
+
+    It goes on within the limits and by the --in-doubt that it had, unless told otherwise.
+    """
 
     async def work(interruption: Interruption) -> Ending:
         set_up_logs_of(options)
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
-        settings = settings_of(options, base_url=run.base_url if run else None)
+            had = await _terms_of(reader, run) if run else {}
+        wanted = options | taken_over(context, had)
+        settings = settings_of(wanted, base_url=run.base_url if run else None)
+        manner = manner_of(context, wanted)
         async with open_batch(settings) as batch:
             return await carry_out(batch, await batch.take_up(run_id), manner, interruption)
 
     return run_with_alarm(work, alarm_of(options))
+
+
+async def _terms_of(reader: JournalReader, run: Run) -> dict[str, object]:
+    """Return by which options a run was begun: those of which another value could do harm."""
+    policy = run.settings.get("in_doubt")
+    terms: dict[str, object] = {"in_doubt": policy} if policy else {}
+    # What several accounts keep together is nothing that one of them could be told.
+    if set(await reader.count_by_account(run)) <= {None}:
+        terms["limits"] = run.limits or ("none",)
+    return terms
 
 
 def _sources(inputs: Sequence[str], options: dict[str, Any]) -> list[ListSource]:

@@ -97,7 +97,7 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
     steps: list[NextStep] = []
     if summary.is_rehearsal:
         steps.append(
-            NextStep("To send in earnest: the same command, without the simulator and its URL.")
+            NextStep("To send in earnest: send the list again, without the simulator and its URL.")
         )
     if summary.started_at is None:
         steps.append(

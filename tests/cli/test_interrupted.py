@@ -202,3 +202,36 @@ async def test_the_printed_resume_mails_nothing_again_that_was_held_for_a_person
         assert resumed.code == 3, resumed.err
         assert set(ca.books.mails_per_order.values()) == {1}
         assert len(ca.books.mails_per_order) == 40
+
+
+async def test_a_bare_resume_keeps_the_limits_and_the_policy_that_the_run_had(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.3, 0.5)) as (desk, ca):
+        numbers = desk.write_list(60)
+        del desk.environment["BATCH_RESEND_LIMIT"]
+        first = ("send", "orders.csv", "--limit", "30/2s", "--in-doubt", "hold")
+        process = await desk.start(*first)
+        await until(lambda: ca.books.requests >= 5)
+        process.send_signal(signal.SIGKILL)
+        await ended(process)
+        resumed = await desk.run("resume")
+        assert resumed.code == 3, resumed.err
+        assert set(ca.books.requests_per_order.values()) == {1}
+        assert set(ca.books.requests_per_order) == set(numbers)
+        assert desk.summary()["orders"]["in_doubt"] > 0
+        assert desk.summary()["limits"] == ["30/2s"]
+        assert "--in-doubt retry" in resumed.out
+
+
+async def test_a_resume_that_says_otherwise_does_otherwise(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.3, 0.5)) as (desk, ca):
+        desk.write_list(20)
+        process = await desk.start("send", "orders.csv", "--limit", "9/2s", "--in-doubt", "hold")
+        await until(lambda: ca.books.requests >= 5)
+        process.send_signal(signal.SIGKILL)
+        await ended(process)
+        resumed = await desk.run("resume", "--in-doubt", "retry", "--limit", "none")
+        assert resumed.code == 0, resumed.err
+        assert desk.summary()["orders"]["sent"] == 20
+        assert desk.summary()["limits"] == []
