@@ -99,6 +99,7 @@ class RejectedRow:
     order_id: str | None = None  # where that much was understood
     call: Call = Call.DV_RESEND
     account: str | None = None
+    entries: tuple[Entry, ...] = ()  # likewise
 
 
 class ListKind(StrEnum):

@@ -89,25 +89,28 @@ class Defaults:
 def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     """Return the row that `record` stands for, or why it cannot be sent."""
     subject, call, account = None, defaults.call, None
+    pairs: list[tuple[RawEntry, tuple[Entry, ...]]] = []
 
     def rejected(problem: Problem, why: str) -> RejectedRow:
-        return RejectedRow(record.line, problem, why, record.raw, subject, call, account)
+        return RejectedRow(
+            record.line, problem, why, record.raw, subject, call, account, _entries_of(pairs)
+        )
 
     try:
         call, account = _call(record, defaults), _account(record, defaults)
         described = CALLS[call]
         subject = _domain(record) if described.is_about_domain else _order(record)
-        skip = None if defaults.all_statuses else _skip_reason(record, call)
         if described.addresses is Addresses.PAIRS:
             pairs = [(raw, tuple(_entries(record, raw))) for raw in record.entries]
         else:
             pairs = [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
+        skip = None if defaults.all_statuses else _skip_reason(record, call)
         locale = defaults.locale if account is None else defaults.accounts[account]
         if record.locale and trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
     except _Unusable as unusable:
         return rejected(unusable.problem, str(unusable))
-    entries = tuple(entry for _, of_raw in pairs for entry in of_raw)
+    entries = _entries_of(pairs)
     if described.addresses is Addresses.REQUIRED and not entries:
         return rejected(Problem.EMAIL, f"{call} needs the e-mail address of whoever is to approve")
     if not described.in_language:
@@ -116,6 +119,10 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
     return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
+
+
+def _entries_of(pairs: Sequence[tuple[RawEntry, tuple[Entry, ...]]]) -> tuple[Entry, ...]:
+    return tuple(entry for _, of_raw in pairs for entry in of_raw)
 
 
 def _call(record: RawRecord, defaults: Defaults) -> Call:

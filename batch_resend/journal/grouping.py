@@ -194,6 +194,7 @@ def _spelling(entry: Entry) -> tuple[str, str, str]:
 def _notes(members: Sequence[StagedRow], entries: Sequence[Entry]) -> list[Note]:
     """Return what there is to say of an order: of its rows, and of all of them together."""
     of_rows = {note for row in members if row.notes for note in row.notes.split()}
-    if len({entry.domain for entry in entries}) < len(entries):
+    named = [entry.domain for entry in entries if entry.domain]
+    if len(set(named)) < len(named):
         of_rows.add(Note.SEVERAL_ADDRESSES)
     return [note for note in Note if note in of_rows] if of_rows else []

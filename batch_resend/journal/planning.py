@@ -86,13 +86,15 @@ _sorted_rows = Table(
 )
 # Order-only rows come after the rows of their order that name domains, which rule them out; so do
 # those that name them badly: a typing error must not widen a mail to all domains of its order.
-_NAMED_BADLY = rows.c.order_id.is_not(None) & rows.c.problem.in_(
-    (Problem.DOMAIN, Problem.EMAIL, Problem.EMAIL_DOMAIN, Problem.PAIR)
+_NAMED_BADLY = rows.c.order_id.is_not(None) & (
+    rows.c.problem.in_((Problem.DOMAIN, Problem.EMAIL, Problem.EMAIL_DOMAIN, Problem.PAIR))
+    | (rows.c.problem.is_not(None) & rows.c.entries.is_not(None))
 )
+_OF_GOOD_ROWS = {"entries": case((rows.c.problem.is_(None), rows.c.entries))}
 _PLACE_IN_ORDER = case((rows.c.entries == "", 2), (rows.c.entries.is_not(None), 1), else_=0)
 _SORT_ROWS = insert(_sorted_rows).from_select(
     StagedRow._fields,
-    select(*(rows.c[name] for name in StagedRow._fields))
+    select(*(_OF_GOOD_ROWS.get(name, rows.c[name]) for name in StagedRow._fields))
     .where(rows.c.run == bindparam("of_run"), (rows.c.status == RowStatus.ACCEPTED) | _NAMED_BADLY)
     .order_by(
         rows.c.order_id,
@@ -229,7 +231,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
         return values | {
             "status": RowStatus.REJECTED,
             "locale": None,
-            "entries": None,
+            "entries": encode_entries(row.entries) or None,
             "skip": None,
             "notes": "",
             "call": encode_call(row.call),

@@ -41,7 +41,7 @@ async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextI
 def _row_cells(row: RowResult) -> Iterator[object]:
     """Yield what a row asks for."""
     yield defused(row.order_id)
-    yield defused("; ".join([entry.domain for entry in row.entries]))
+    yield defused("; ".join([entry.domain for entry in row.entries if entry.domain]))
     yield defused("; ".join([entry.email for entry in row.entries]))
     yield defused("; ".join([e.email_domain for e in row.entries if e.email_domain]))
     yield defused(row.locale)

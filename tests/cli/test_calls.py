@@ -165,3 +165,24 @@ async def test_domains_are_not_asked_about_before_or_after(tmp_path: Path) -> No
         verified = await desk.run("verify", run)
         assert verified.code == 0, verified.err
         assert "Of 2 orders sent" in verified.out
+
+
+async def test_addresses_that_no_domain_goes_with_are_not_said_to_be_of_one(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.csv", "order_id,email\n7,a@b.example;c@d.example\n")
+        checked = await desk.run("check", "orders.csv", "--call", "order-approval")
+        assert "several addresses" not in checked.out
+        assert (await desk.run("send", "orders.csv", "--call", "order-approval")).code == 0
+        table = (desk.report() / "results.csv").read_text()
+        assert "orders.csv,2,7,,a@b.example; c@d.example," in table
+
+
+async def test_a_typing_error_in_a_language_widens_no_mail_to_all_domains(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write(
+            "orders.csv",
+            "order_id,domain,email,locale\n1,a.example,admin@a.example,!!\n1,,,\n2,,,\n",
+        )
+        sent = await desk.run("send", "orders.csv", "--max-rejected", "100%")
+        assert sent.code == 3, sent.err
+        assert set(ca.books.mails_per_order) == {"2"}

@@ -233,12 +233,23 @@ async def test_the_same_request_of_another_ca_is_another_request(
         assert await digest(journal, BASE_URL) != await digest(journal, "https://other.example")
 
 
+NAMED = (Entry("a.example", "admin@a.example"),)
+
+
 @pytest.mark.parametrize("bad_first", [True, False])
-async def test_an_order_only_row_does_not_stand_in_for_a_row_whose_address_is_wrong(
-    place: Place, clock: Clock, bad_first: bool
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(RejectedRow(2, Problem.EMAIL, "no @", "[]", "7"), id="a bad address"),
+        pytest.param(
+            RejectedRow(2, Problem.LOCALE, "no @", "[]", "7", entries=NAMED), id="a bad locale"
+        ),
+    ],
+)
+async def test_an_order_only_row_does_not_stand_in_for_a_row_that_names_domains_and_is_rejected(
+    place: Place, clock: Clock, bad: RejectedRow, bad_first: bool
 ) -> None:
-    """A typing error in an address would else have the CA mail all domains of the order."""
-    bad = RejectedRow(2, Problem.EMAIL, "no @", "[]", "7")
+    """A typing error would else have the CA mail all domains of the order."""
     alone = row(3, "7")
     other = row(4, "7", "a.example admin@a.example", locale="de")
     async with opened(place, clock) as journal:
