@@ -29,6 +29,8 @@ class Description:
     """One of the CA's calls."""
 
     is_about_domain: bool  # and not about an order
+    approves_domains: bool  # what is approved are domains, which need not be so by e-mail
+    is_for_dv: bool  # of all products, those validated by domain alone
     addresses: Addresses
     in_language: bool  # whether it takes a locale
     path: Callable[[Order], str]  # below the base URL
@@ -99,6 +101,8 @@ def _language(order: Order) -> dict[str, object]:
 CALLS: Mapping[Call, Description] = {
     Call.DV_RESEND: Description(
         is_about_domain=False,
+        approves_domains=True,
+        is_for_dv=True,
         addresses=Addresses.PAIRS,
         in_language=True,
         path=lambda order: f"{_of_order(order)}/resend-emails",
@@ -106,6 +110,8 @@ CALLS: Mapping[Call, Description] = {
     ),
     Call.DOMAIN_DCV: Description(
         is_about_domain=True,
+        approves_domains=True,
+        is_for_dv=False,
         addresses=Addresses.SOME,
         in_language=True,
         path=_domain_path,
@@ -113,6 +119,8 @@ CALLS: Mapping[Call, Description] = {
     ),
     Call.ORDER_APPROVAL: Description(
         is_about_domain=False,
+        approves_domains=False,
+        is_for_dv=False,
         addresses=Addresses.REQUIRED,
         in_language=False,
         path=lambda order: f"{_of_order(order)}/order-approval/resend-emails",

@@ -5,6 +5,7 @@ The values are those of the pages "Order report" and "Product list".
 
 import re
 
+from batch_resend.calls import CALLS
 from batch_resend.intake.cells import Malformed, shown
 from batch_resend.model import Call
 
@@ -36,10 +37,10 @@ def skip_reason(
                 "column is about something else, --all-statuses leaves it aside"
             )
         return f"its status is {state}, not pending"
-    of_domains = call is not Call.ORDER_APPROVAL
-    if of_domains and dcv_method and _plain(dcv_method) not in _BY_EMAIL:
+    described = CALLS[call]
+    if described.approves_domains and dcv_method and _plain(dcv_method) not in _BY_EMAIL:
         return f"its domains are validated by {shown(dcv_method.strip())}, not by e-mail"
-    if call is Call.DV_RESEND and product and not is_dv(product):
+    if described.is_for_dv and product and not is_dv(product):
         return (
             f"its product, {shown(product)}, is not DV: its mails are resent domain by domain, "
             "with --call domain-dcv"
