@@ -121,6 +121,13 @@ def find_columns(
     return Columns(places, shown, orders_only, aside)
 
 
+def unread(headings: Sequence[str], columns: Columns) -> tuple[str, ...]:
+    """Return the headings that stand for nothing; none of an export of the CA, which has many."""
+    read = {place for places in columns.places.values() for place in places}
+    named = enumerate(heading.strip() for heading in headings)
+    return () if columns.orders_only else tuple(n for at, n in named if n and at not in read)
+
+
 def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Columns:
     """Return the columns of a list without a heading row: `mapping` counts them from 1.
 

@@ -155,7 +155,11 @@ class ListSource:
         )
         yield from table
         self.form = replace(
-            form, columns=table.heading, fields=self._fields, orders_only=table.orders_only
+            form,
+            columns=table.heading,
+            fields=self._fields,
+            orders_only=table.orders_only,
+            unread=table.unread,
         )
 
     @property

@@ -8,6 +8,7 @@ from batch_resend.report.summary import RowCounts
 from batch_resend.results import InputNote, RowResult
 
 KINDS_SHOWN = 10  # of reasons to skip, and of domains that are mailed
+COLUMNS_SHOWN = 5
 
 _PROBLEM_IN_WORDS = {
     Problem.ORDER_ID: "no valid order number",
@@ -197,4 +198,9 @@ def _form_in_words(note: InputNote) -> str:
         words.append("no heading row")
     if form.orders_only:
         words.append("an export of the CA: order numbers only")
+    if form.unread:
+        others = len(form.unread) - COLUMNS_SHOWN
+        named = [repr(name) for name in form.unread[:COLUMNS_SHOWN]]
+        named += [f"{others} more"] if others > 0 else []
+        words.append(f"column{'s' if len(named) > 1 else ''} {' and '.join(named)} not read")
     return ", ".join(words)

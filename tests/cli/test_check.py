@@ -67,7 +67,7 @@ def folded(text: str) -> str:
 
 async def test_the_plan_counts_rows_orders_and_requests(offline: Desk) -> None:
     text = folded((await offline.run("check", "mixed.csv")).out)
-    assert "list mixed.csv: CSV, semicolon, 12 rows" in text
+    assert "list mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in text
     assert "rows 12 read: 7 accepted, 1 duplicate, 4 rejected" in text
     assert "requests 5 for 4 orders (one an order and language), 5 to send" in text
 
@@ -166,7 +166,7 @@ async def test_what_the_list_itself_says_is_over_is_counted_by_reason(offline: D
 async def test_how_each_of_several_lists_was_read_is_said(offline: Desk) -> None:
     offline.write("orders.json", json.dumps(ORDERS_OF_THE_CA))
     checked = await offline.run("check", "mixed.csv", "orders.json", "-", stdin=b"id\n7\n")
-    assert "mixed.csv: CSV, semicolon, 12 rows" in checked.out
+    assert "mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in checked.out
     assert "orders.json: JSON, 4 rows" in checked.out
     assert "standard input: CSV, comma, 1 rows" in checked.out
 
@@ -266,3 +266,13 @@ async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: 
     for said in (missing, shown):
         assert "\x1b" not in said.out + said.err
         assert r"\x1b]0;taken over\x07.csv" in said.out + said.err
+
+
+async def test_columns_that_are_not_read_are_named(desk: Desk) -> None:
+    heading = "Bestellnummer;Sprache;" + ";".join(f"x{number}" for number in range(6))
+    desk.write("orders.csv", f"{heading}\n1;de{';' * 6}\n")
+    checked = await desk.run("check", "orders.csv", "--map", "order_id=Bestellnummer")
+    told = "semicolon, columns 'Sprache' and 'x0' and 'x1' and 'x2' and 'x3' and 2 more not read"
+    assert told in checked.out
+    mapped = ("--map", "order_id=Bestellnummer", "--map", "locale=Sprache")
+    assert "'Sprache'" not in (await desk.run("check", "orders.csv", *mapped)).out
