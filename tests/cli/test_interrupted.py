@@ -210,12 +210,13 @@ async def test_a_bare_resume_keeps_the_limits_and_the_policy_that_the_run_had(
     async with desk_with_ca(tmp_path, latency_s=(0.3, 0.5)) as (desk, ca):
         numbers = desk.write_list(60)
         del desk.environment["BATCH_RESEND_LIMIT"]
-        first = ("send", "orders.csv", "--limit", "30/2s", "--in-doubt", "hold")
+        soon = ("--timeout", "2s")  # what was in flight holds its slot for so long
+        first = ("send", "orders.csv", "--limit", "30/2s", "--in-doubt", "hold", *soon)
         process = await desk.start(*first)
         await until(lambda: ca.books.requests >= 5)
         process.send_signal(signal.SIGKILL)
         await ended(process)
-        resumed = await desk.run("resume")
+        resumed = await desk.run("resume", *soon)
         assert resumed.code == 3, resumed.err
         assert set(ca.books.requests_per_order.values()) == {1}
         assert set(ca.books.requests_per_order) == set(numbers)
