@@ -90,10 +90,7 @@ class ListSource:
         with self._file.open() as file:
             for record in self._records(file):
                 empty = False
-                if isinstance(record, RawRecord):
-                    yield check_record(record, defaults)
-                else:
-                    yield record
+                yield _checked(record, defaults)
         if empty:
             headed = self.form.columns
             raise InputError(
@@ -211,7 +208,14 @@ class RecordSource:
         except (TypeError, ValueError, RecursionError) as error:
             return RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", "{}")
         raw = json_record(line, fields, text, {}, self._defaults.call)
-        return raw if isinstance(raw, RejectedRow) else check_record(raw, self._defaults)
+        return _checked(raw, self._defaults)
+
+
+def _checked(record: RawRecord | RejectedRow, defaults: Defaults) -> Row | RejectedRow:
+    """Return what a record comes to; of one without a form nobody can tell its own call."""
+    if isinstance(record, RejectedRow):
+        return replace(record, call=defaults.call)
+    return check_record(record, defaults)
 
 
 def _checked_locale(locale: str) -> str:

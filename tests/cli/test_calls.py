@@ -186,3 +186,14 @@ async def test_a_typing_error_in_a_language_widens_no_mail_to_all_domains(tmp_pa
         sent = await desk.run("send", "orders.csv", "--max-rejected", "100%")
         assert sent.code == 3, sent.err
         assert set(ca.books.mails_per_order) == {"2"}
+
+
+async def test_what_has_no_form_is_rejected_under_the_call_that_holds_for_all(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("list.jsonl", '{"order_id": 1, "emails": ["a@b.example"]}\n[]\n')
+        options = ("--call", "order-approval", "--max-rejected", "100%")
+        assert (await desk.run("send", "list.jsonl", *options)).code == 3
+        lines = (desk.report() / "results.csv").read_text().splitlines()
+        assert [line.split(",")[-2] for line in lines[1:]] == ["order-approval"] * 2
