@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import anyio
 import click
@@ -10,6 +11,7 @@ import click
 from batch_resend.alarm import Alarm, Ending
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.cli.options import alarm_of
 from batch_resend.errors import BatchResendError
 
 START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has ended
@@ -62,8 +64,14 @@ async def _tell(tell: Callable[[], Awaitable[None]]) -> None:
         log.error("nobody could be told: %s", type(error).__name__)  # its text may have a URL
 
 
-def tell_of_wrong_usage(error: click.ClickException, alarm: Alarm) -> None:
-    """Tell that a command line, or what stands for one, was wrong: a timer's nobody would see."""
+def tell_of_wrong_usage(error: click.UsageError, context: click.Context) -> None:
+    """Tell whoever a command line names, as far as it was understood, that it was wrong.
+
+    Of a timer's nobody would see.
+    """
+    # What click has not come to yet, or was not given, has a mark of click's own.
+    known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
+    alarm = alarm_of(known)
     ending = Ending(ExitCode.WRONG_USAGE, error=error.format_message())
     anyio.run(_tell, lambda: alarm.ended(ending))
 

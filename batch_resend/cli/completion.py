@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import anyio
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
@@ -16,7 +16,7 @@ from batch_resend.settings import default_journal
 
 PROGRAM = "batch-resend"
 VARIABLE = "_BATCH_RESEND_COMPLETE"  # by which the shell asks; click answers
-SHELLS = ("bash", "zsh", "fish")
+SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 _MOST_RUNS = 50
 
 
@@ -28,14 +28,11 @@ _MOST_RUNS = 50
         "fish": "batch-resend completion fish > ~/.config/fish/completions/batch-resend.fish",
     },
 )
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> int:
     """Print what a shell needs to complete commands, options and the names of runs."""
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise click.UsageError(f"click knows no shell {shell!r}")
-    click.echo(kind(context.find_root().command, {}, PROGRAM, VARIABLE).source())
+    click.echo(SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE).source())
     return ExitCode.ALL_WELL
 
 

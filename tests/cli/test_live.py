@@ -3,12 +3,13 @@
 import re
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from batch_resend.cli.live import View, live_lines, plain_line, together
-from batch_resend.cli.progress import time_left_s
+from batch_resend.cli.progress import Course, time_left_s
 from batch_resend.model import OrderStatus
 from batch_resend.windows import CA_WINDOWS, Schedule
 
@@ -109,13 +110,14 @@ def test_a_run_without_a_limit_or_without_orders_has_a_line_too() -> None:
 # --- how long still -------------------------------------------------------------------------------
 
 
-def left_s(schedule: Schedule | None = None, **known: float) -> float | None:
+HALF_DONE = Course(
+    made=1000, done=1000, to_make=1000, since_last_s=0.0, flowed_s=45.0, paused_s=0.0, share=1.0
+)
+
+
+def left_s(schedule: Schedule | None = None, **known: Any) -> float | None:
     """Return the time left of a run half done in the time that the windows dictate."""
-    usual = {
-        "made": 1000, "done": 1000, "to_make": 1000, "since_last_s": 0.0, "flowed_s": 45.0,
-        "paused_s": 0.0, "share": 1.0,
-    }  # fmt: skip
-    return time_left_s(schedule or Schedule(CA_WINDOWS), **(usual | known))  # type: ignore[arg-type]
+    return time_left_s(schedule or Schedule(CA_WINDOWS), replace(HALF_DONE, **known))
 
 
 def test_the_time_left_is_what_the_windows_dictate_whatever_the_last_second_was_like() -> None:

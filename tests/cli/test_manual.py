@@ -13,7 +13,7 @@ import pytest
 
 from batch_resend.cli.exits import MEANINGS, ExitCode
 from batch_resend.cli.main import cli
-from batch_resend.cli.manual import OTHER, Manual
+from batch_resend.cli.manual import OTHER, ManualCommand
 from tests.cli.conftest import Desk, desk_with_ca
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,7 +26,7 @@ def command_lines() -> list[str]:
     return [
         line
         for manual in manuals
-        if isinstance(manual, Manual)
+        if isinstance(manual, ManualCommand)
         for line in manual.examples.values()
     ]
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -258,8 +258,7 @@ class Simulator:
 
     async def _wait(self, until: Awaitable[object]) -> None:
         """Wait, but not beyond the stop of the simulator."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the types: a coroutine runs in a task
+        task = cast("asyncio.Task[object]", asyncio.current_task())  # a coroutine runs in one
         self._waiting.add(task)
         try:
             await until
