@@ -123,7 +123,6 @@ class ListForm:
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
-    unread: tuple[str, ...] = ()  # the columns of no known heading, of a table that is no export
 
     @property
     def is_table(self) -> bool:

@@ -98,27 +98,22 @@ class Queue:
             await self._give_up(job)
             await self.add([chunk])
 
-    async def stalled(self) -> list[tuple[int, Chunk]]:
-        """Return the chunks of workers that give no sign of life, with their jobs."""
-        return [
-            (number, chunk_of(job.task_kwargs))
-            for number, job in await self._stalled()
-            if job.task_name == SEND
-        ]
+    async def tidy(self) -> list[tuple[int, Chunk]]:
+        """Return the chunks of workers that give no sign of life, with their jobs.
 
-    async def give_up_sweeps(self) -> None:
-        """End the sweeps of workers that give no sign of life: they are in the next one's way."""
-        for number, job in await self._stalled():
-            if job.task_name != SEND:
-                with self._errors():
-                    await self._give_up(number)
-
-    async def _stalled(self) -> list[tuple[int, jobs.Job]]:
+        Sweeps of theirs are ended: they would be in the next one's way.
+        """
+        left: list[tuple[int, Chunk]] = []
         with self._errors():
-            found = await self._app.job_manager.get_stalled_jobs(
+            for job in await self._app.job_manager.get_stalled_jobs(
                 queue=_QUEUE, seconds_since_heartbeat=STALLED_S
-            )
-        return [(job.id, job) for job in found if job.id is not None]
+            ):
+                number = cast("int", job.id)  # read from the database: it has one
+                if job.task_name == SEND:
+                    left.append((number, chunk_of(job.task_kwargs)))
+                else:
+                    await self._give_up(number)
+        return left
 
     async def _give_up(self, job: int) -> None:
         with suppress(exceptions.ConnectorException):  # it is another's doing already

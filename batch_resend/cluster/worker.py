@@ -225,11 +225,10 @@ class Worker:
 
     async def look_after_others(self) -> None:
         """Look once."""
-        for job, chunk in (*await self._hand.tidy(), *await self._queue.stalled()):
+        for job, chunk in (*await self._hand.tidy(), *await self._queue.tidy()):
             if await self._hand.free(job):
                 log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
                 await self._queue.hand_on(job, chunk)
-        await self._queue.give_up_sweeps()
         for run in await self._journal.reader.runs_with_workers():
             if not await self._queue.has_jobs(run.id):
                 await self._queue.add(await self._hand.deal_again(run))

@@ -5,7 +5,7 @@ Rows are streamed: nothing here holds more than one of them, but for a sheet of 
 
 from batch_resend.intake.cells import FORMULA_SIGNS, Malformed, domain_name, order_number
 from batch_resend.intake.exports import is_dv, skip_reason
-from batch_resend.intake.headings import REQUEST_FIELDS, Field
+from batch_resend.intake.headings import REQUEST_FIELDS, Field, listed, unread
 from batch_resend.intake.sources import ListSource, Reading, RecordSource, Source
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "Source",
     "domain_name",
     "is_dv",
+    "listed",
     "order_number",
     "skip_reason",
+    "unread",
 ]

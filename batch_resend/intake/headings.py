@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.model import Call
+from batch_resend.model import Call, ListForm
 
 
 class Field(StrEnum):
@@ -121,11 +121,17 @@ def find_columns(
     return Columns(places, shown, orders_only, aside)
 
 
-def unread(headings: Sequence[str], columns: Columns) -> tuple[str, ...]:
-    """Return the headings that stand for nothing; none of an export of the CA, which has many."""
-    read = {place for places in columns.places.values() for place in places}
-    named = enumerate(heading.strip() for heading in headings)
-    return () if columns.orders_only else tuple(n for at, n in named if n and at not in read)
+def unread(form: ListForm) -> list[str]:
+    """Return the columns that stand for nothing; none of an export of the CA, which has many."""
+    if form.orders_only:
+        return []
+    mapped = form.fields.values()
+    names = (heading.strip() for heading in form.columns)
+    return [
+        name
+        for name in names
+        if name and name not in mapped and known_field(name) in (None, *form.fields)
+    ]
 
 
 def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Columns:
@@ -184,7 +190,7 @@ def require_pair(columns: Columns, headings: Sequence[str], where: str, call: Ca
         if one in columns.places and other not in columns.places:
             raise InputError(
                 f"{where}: there is a column for the {one}, but none for the {other}; the "
-                f'columns are {_listed(headings)}. Say which it is: --map {other}="COLUMN"'
+                f'columns are {listed(headings)}. Say which it is: --map {other}="COLUMN"'
             )
 
 
@@ -197,7 +203,7 @@ def _mapped(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
         by_position = "; positions are for lists without a heading row: --no-header"
         raise InputError(
             f"{where}: --map {field}={wanted!r} names a column that is not there; "
-            f"the columns are {_listed(names)}{by_position if wanted.isdigit() else ''}"
+            f"the columns are {listed(names)}{by_position if wanted.isdigit() else ''}"
         )
     if names.count(wanted) > 1:
         raise InputError(
@@ -224,7 +230,7 @@ def _no_order_column(names: Sequence[str]) -> str:
             f"position: --no-header {shown}"
         )
     return (
-        f"no column holds the order number; the columns are {_listed(names)}. "
+        f"no column holds the order number; the columns are {listed(names)}. "
         'Say which it is: --map order_id="COLUMN" (without a heading row: --no-header --map '
         "order_id=1)"
     )
@@ -243,6 +249,7 @@ def _positions(cells: Sequence[str]) -> dict[Field, int]:
     return found
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:20])
-    return shown if len(names) <= 20 else f"{shown} and {len(names) - 20} more"
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return names in a row, so many at the most."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

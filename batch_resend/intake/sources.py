@@ -152,11 +152,7 @@ class ListSource:
         )
         yield from table
         self.form = replace(
-            form,
-            columns=table.heading,
-            fields=self._fields,
-            orders_only=table.orders_only,
-            unread=table.unread,
+            form, columns=table.heading, fields=self._fields, orders_only=table.orders_only
         )
 
     @property

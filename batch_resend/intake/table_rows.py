@@ -12,7 +12,6 @@ from batch_resend.intake.headings import (
     find_positions,
     require_pair,
     require_width,
-    unread,
 )
 from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.model import Call, Problem, RejectedRow
@@ -21,7 +20,7 @@ from batch_resend.model import Call, Problem, RejectedRow
 class TableRows:
     """The records of one list that is a table.
 
-    `heading`, `orders_only` and `unread` are known once reading has begun.
+    `heading` and `orders_only` are known once reading has begun.
     """
 
     def __init__(
@@ -35,7 +34,6 @@ class TableRows:
     ) -> None:
         self.heading: tuple[str, ...] = ()
         self.orders_only = False
-        self.unread: tuple[str, ...] = ()
         self._name = name
         self._rows = rows
         self._mapping = mapping
@@ -54,7 +52,6 @@ class TableRows:
             columns = find_columns(heading, self._mapping, where, self._call)
             require_pair(columns, heading, where, self._call)
             self.heading, self.orders_only = tuple(heading), columns.orders_only
-            self.unread = unread(heading, columns)
         else:
             columns = find_positions(self._mapping, self._name, self._call)
         widest = 0

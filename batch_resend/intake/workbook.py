@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from batch_resend.errors import InputError
+from batch_resend.intake.headings import listed
 from batch_resend.intake.packing import Bytes
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def sheet_rows(name: str, file: Bytes, sheet: str | None) -> Iterator[tuple[int,
 def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> str:
     if wanted is not None:
         if wanted not in book.sheet_names:
-            raise InputError(f"{name}: has no sheet {wanted!r}; it has {_listed(book.sheet_names)}")
+            raise InputError(f"{name}: has no sheet {wanted!r}; it has {listed(book.sheet_names)}")
         return wanted
     from python_calamine import SheetTypeEnum, SheetVisibleEnum  # noqa: PLC0415 (an extra)
 
@@ -78,7 +79,7 @@ def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> st
     if len(filled) > 1:
         raise InputError(
             f"{name}: has {len(filled)} sheets with cells; say which: --sheet {filled[0]!r} "
-            f"(there are {_listed(filled)})"
+            f"(there are {listed(filled)})"
         )
     if not filled:
         raise InputError(f"{name}: has no visible sheet with cells; name one with --sheet")
@@ -224,7 +225,3 @@ def _too_large(name: str) -> InputError:
     return InputError(
         f"{name}: is too large for an Excel file, or a bomb; save the sheet as CSV and read that"
     )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:20]))

@@ -23,7 +23,6 @@ def encode_form(form: ListForm) -> str:
         "delimiter": form.delimiter,
         "encoding": form.encoding,
         "orders_only": form.orders_only,
-        "unread": form.unread,
     }
     return to_json(told).decode()
 
@@ -31,8 +30,8 @@ def encode_form(form: ListForm) -> str:
 def decode_form(text: str) -> ListForm:
     """Return how a list was read as the journal stored it."""
     told = from_json(text)
-    columns, unread = tuple(told.pop("columns")), tuple(told.pop("unread", ()))
-    return ListForm(kind=ListKind(told.pop("kind")), columns=columns, unread=unread, **told)
+    columns = tuple(told.pop("columns"))
+    return ListForm(kind=ListKind(told.pop("kind")), columns=columns, **told)
 
 
 def encode_call(call: Call) -> str | None:

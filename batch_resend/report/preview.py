@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from batch_resend.intake import listed, unread
 from batch_resend.journal import JournalReader
 from batch_resend.model import Note, Order, OrderStatus, Plan, Problem, RowStatus
 from batch_resend.report.summary import RowCounts
@@ -198,9 +199,8 @@ def _form_in_words(note: InputNote) -> str:
         words.append("no heading row")
     if form.orders_only:
         words.append("an export of the CA: order numbers only")
-    if form.unread:
-        others = len(form.unread) - COLUMNS_SHOWN
-        named = [repr(name) for name in form.unread[:COLUMNS_SHOWN]]
-        named += [f"{others} more"] if others > 0 else []
-        words.append(f"column{'s' if len(named) > 1 else ''} {' and '.join(named)} not read")
+    if names := unread(form):
+        words.append(
+            f"column{'s' if len(names) > 1 else ''} {listed(names, COLUMNS_SHOWN)} not read"
+        )
     return ", ".join(words)

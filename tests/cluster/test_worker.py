@@ -58,7 +58,7 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
         found.extend(job for job, _ in chunks)
         return chunks
 
-    monkeypatch.setattr(Queue, "stalled", all_in_work)
+    monkeypatch.setattr(Queue, "tidy", all_in_work)
     monkeypatch.setattr(worker, "LOOK_AFTER_EVERY_S", 0.05)
     async with Simulator(SimulatorSettings(api_key=KEY, windows=(), latency_s=(0.02, 0.06))) as ca:
         settings = make_settings(
