@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from batch_resend.batch import Batch, open_batch
     from batch_resend.errors import (
         BatchResendError,
+        CallError,
         InputError,
         JournalBusy,
         JournalError,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         UnknownRun,
     )
     from batch_resend.intake import Field, ListSource, Reading, RecordSource
+    from batch_resend.journal import JournalReader, read_journal
     from batch_resend.lanes import Sending
     from batch_resend.model import Call, Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
     from batch_resend.report import Presentation, Summary
@@ -31,6 +33,7 @@ _PLACES = {
     "batch": ("Batch", "open_batch"),
     "errors": (
         "BatchResendError",
+        "CallError",
         "InputError",
         "JournalBusy",
         "JournalError",
@@ -39,6 +42,7 @@ _PLACES = {
         "UnknownRun",
     ),
     "intake": ("Field", "ListSource", "Reading", "RecordSource"),
+    "journal": ("JournalReader", "read_journal"),
     "lanes": ("Sending",),
     "model": ("Call", "Entry", "Order", "OrderStatus", "Outcome", "Plan", "Row", "RunState"),
     "report": ("Presentation", "Summary"),
@@ -52,12 +56,14 @@ __all__ = [
     "Batch",
     "BatchResendError",
     "Call",
+    "CallError",
     "Entry",
     "Field",
     "InDoubt",
     "InputError",
     "JournalBusy",
     "JournalError",
+    "JournalReader",
     "ListSource",
     "Order",
     "OrderStatus",
@@ -78,6 +84,7 @@ __all__ = [
     "Window",
     "__version__",
     "open_batch",
+    "read_journal",
 ]
 
 

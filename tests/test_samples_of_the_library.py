@@ -40,6 +40,13 @@ async def test_what_a_query_finds_is_sent_and_written_down_where_it_came_from(
             assert set(ca.books.mails_per_order) == {"1001", "1002"}
             left = shop.execute("SELECT order_id FROM approvals WHERE mailed_at IS NULL")
             assert left.fetchall() == [(1003,)]
+            # As if it had been cut off between the mail and the note of it.
+            shop.execute("UPDATE approvals SET mailed_at = NULL WHERE order_id = 1001")
+            shop.commit()
+            await run(desk, "from_database.py", "shop.db")
+            assert ca.books.mails_per_order["1001"] == 1
+            left = shop.execute("SELECT order_id FROM approvals WHERE mailed_at IS NULL")
+            assert left.fetchall() == [(1003,)]
         shop.close()
 
 

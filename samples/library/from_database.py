@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from batch_resend import OrderStatus, RecordSource, Settings, open_batch
+from batch_resend import Order, OrderStatus, RecordSource, Settings, open_batch
 
 ACCOUNT = Settings(
     api_key=SecretStr(os.environ.get("DIGICERT_API_KEY", "")),
@@ -21,12 +21,19 @@ ACCOUNT = Settings(
 )
 WAITING = "SELECT order_id, domain, email FROM approvals WHERE mailed_at IS NULL ORDER BY order_id"
 MAILED = "UPDATE approvals SET mailed_at = datetime() WHERE order_id = ?"
+ACKNOWLEDGED = (OrderStatus.SENT, OrderStatus.SKIPPED)
 
 
 def waiting(database: sqlite3.Connection) -> Iterator[Mapping[str, object]]:
     """Yield a record a row, named as in a list: read as it is sent, never all at once."""
     names = ("order_id", "domain", "email")
     return (dict(zip(names, row, strict=True)) for row in database.execute(WAITING))
+
+
+def note_mailed(database: sqlite3.Connection, order: Order) -> None:
+    """Write down that an order was mailed; to say so twice does no harm."""
+    with database:
+        database.execute(MAILED, [int(order.order_id)])
 
 
 async def resend(database: sqlite3.Connection) -> int:
@@ -38,13 +45,16 @@ async def resend(database: sqlite3.Connection) -> int:
             async for outcome in sending:
                 order = outcome.order.order
                 if outcome.status is OrderStatus.SENT:
-                    database.execute(MAILED, [int(order.order_id)])
-                    database.commit()
+                    note_mailed(database, order)
                 else:
                     left += 1
                     sys.stderr.write(
                         f"{order.order_id} {outcome.status}: {outcome.error_message}\n"
                     )
+        # And what was acknowledged before, when something broke off before it was written down.
+        async for found in batch.reader.results(plan.run):
+            if found.result.status in ACKNOWLEDGED:
+                note_mailed(database, found.order)
     return left
 
 
