@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 LOWEST := .venv-lowest
+PYTEST := -m pytest --numprocesses auto --dist worksteal
 
 help:
 	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
 	@echo "make test   run every test"
-	@echo "make lowest  the same, with the oldest versions of everything that are allowed"
+	@echo "make lowest  the same, with the oldest versions of what runs that are allowed"
 	@echo "make coverage  the same, and which lines they run"
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
@@ -51,14 +52,14 @@ demo: $(READY)
 		-- $(BIN)/batch-resend send samples/orders.csv || test $$? -eq 3
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python $(PYTEST)
 
 lowest: $(LOWEST)/.ready
-	$(LOWEST)/bin/python -m pytest --numprocesses auto --dist worksteal
+	$(LOWEST)/bin/python $(PYTEST)
 
 # In every process that the tests start, too: a quarter slower.
 coverage: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report term
+	$(BIN)/python $(PYTEST) --cov --cov-report term
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m tests.bench

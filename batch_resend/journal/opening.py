@@ -14,10 +14,12 @@ from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.writer import Writer
 from batch_resend.places import Place
 
+_TITLE = "process"  # of whoever gives itself none
+
 
 @asynccontextmanager
 async def open_journal(
-    place: Place, clock: Clock | None = None, title: str = "process"
+    place: Place, clock: Clock | None = None, title: str = _TITLE
 ) -> AsyncIterator[Journal]:
     """Open the journal for writing. Raises JournalError. `title`: what others are told this is.
 
@@ -36,7 +38,7 @@ async def prune_journal(place: Place, older_than_s: float, clock: Clock | None =
     """
     clock, home = clock or SystemClock(), home_of(place)
     with home.exclusive(clock()):
-        async with _opened(home, clock, "process") as journal:
+        async with _opened(home, clock, _TITLE) as journal:
             pruned = await journal.prune(clock() - older_than_s)
         with suppress(JournalError):  # it is larger than it need be, and as good as before
             await anyio.to_thread.run_sync(home.compact)
