@@ -119,9 +119,9 @@ class _Program:
             os.dup2(stream, number)
             os.close(stream)
         encoding = locale.getencoding()
-        sys.stdin = open(0, encoding=encoding)  # noqa: SIM115 - as long as the process lives
-        sys.stdout = open(1, "w", encoding=encoding)  # noqa: SIM115
-        sys.stderr = open(2, "w", encoding=encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115
+        sys.stdin = os.fdopen(0, encoding=encoding)
+        sys.stdout = os.fdopen(1, "w", encoding=encoding)
+        sys.stderr = os.fdopen(2, "w", 1, encoding, "backslashreplace")
         sys.argv[1:] = self._arguments
         runpy.run_module("batch_resend", run_name="__main__", alter_sys=True)
 
