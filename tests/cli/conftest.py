@@ -70,6 +70,12 @@ class Desk:
             stderr=asyncio.subprocess.PIPE,
         )
 
+    async def start_after(
+        self, meddling: Callable[[], object], *arguments: str
+    ) -> asyncio.subprocess.Process:
+        """Start `batch-resend` after something is done to it in its process: see `fork`."""
+        return await fork(arguments, self.folder, self.environment, meddling)
+
     async def run(
         self, *arguments: str, stdin: bytes = b"", timeout_s: float = 60.0, **environment: str
     ) -> Ended:

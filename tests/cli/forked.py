@@ -14,7 +14,8 @@ import subprocess
 import sys
 from asyncio.base_subprocess import BaseSubprocessTransport
 from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, cast
@@ -33,24 +34,47 @@ def can_be_forked(environment: Mapping[str, str]) -> bool:
     )
 
 
-async def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Process:
-    """Start `batch-resend` with a pipe for each stream, as `create_subprocess_exec` would."""
+def nothing() -> None:
+    """Do not meddle."""
+
+
+async def fork(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    meddling: Callable[[], object] = nothing,
+) -> Process:
+    """Start `batch-resend` with a pipe for each stream, as `create_subprocess_exec` would.
+
+    `meddling` is called there first, and may change what is imported: a function of a module's, or
+    a `functools.partial` of one, for it is handed over by its name.
+    """
     loop = asyncio.get_running_loop()
     protocol = SubprocessStreamProtocol(limit=_STREAM_LIMIT, loop=loop)
     connected = loop.create_future()
     transport = _Transport(
         loop, protocol, arguments, False, PIPE, PIPE, PIPE, 0, connected,
-        folder=folder, environment=environment,
+        program=_Program(tuple(arguments), folder, dict(environment), meddling),
     )  # fmt: skip
     await connected
     return Process(transport, protocol, loop)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """What is to be run."""
+
+    arguments: tuple[str, ...]
+    folder: Path
+    environment: dict[str, str]
+    meddling: Callable[[], object]
 
 
 class _Transport(BaseSubprocessTransport):
     """asyncio's own, for a child of another process than this one."""
 
     def _start(self, *_: Any, **how: Any) -> None:
-        child = _Child(how["args"], how["folder"], how["environment"])
+        child = _Child(how["program"])
         self._proc = cast("subprocess.Popen[bytes]", child)
 
         def ended() -> None:
@@ -63,15 +87,12 @@ class _Transport(BaseSubprocessTransport):
 class _Child:
     """As much of a `subprocess.Popen` as asyncio's transport asks for."""
 
-    def __init__(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, program: _Program) -> None:
         theirs_in, ours_in = os.pipe()
         ours_out, theirs_out = os.pipe()
         ours_err, theirs_err = os.pipe()
         theirs = [theirs_in, theirs_out, theirs_err]
-        target = _Program(list(arguments), folder, dict(environment), theirs)
-        self._process = _FORKS.Process(target=target, daemon=True)
+        self._process = _FORKS.Process(target=_InTheChild(program, theirs), daemon=True)
         self._process.start()
         for stream in theirs:
             os.close(stream)
@@ -96,25 +117,20 @@ class _Child:
         self.send_signal(signal.SIGKILL)
 
 
-class _Program:
-    """What is to be done in the child."""
+class _InTheChild:
+    """What is done there, once it has been handed over."""
 
-    def __init__(
-        self, arguments: list[str], folder: Path, environment: dict[str, str], streams: list[int]
-    ) -> None:
-        self._arguments = arguments
-        self._folder = folder
-        self._environment = environment
+    def __init__(self, program: _Program, streams: list[int]) -> None:
+        self._program = program
         self._streams = streams
 
     def __reduce__(self) -> tuple[Any, ...]:
-        streams = [DupFd(stream) for stream in self._streams]
-        return _received, (self._arguments, self._folder, self._environment, streams)
+        return _received, (self._program, [DupFd(stream) for stream in self._streams])
 
     def __call__(self) -> None:
-        os.chdir(self._folder)
+        os.chdir(self._program.folder)
         os.environ.clear()
-        os.environ.update(self._environment)
+        os.environ.update(self._program.environment)
         for number, stream in enumerate(self._streams):
             os.dup2(stream, number)
             os.close(stream)
@@ -122,11 +138,10 @@ class _Program:
         sys.stdin = os.fdopen(0, encoding=encoding)
         sys.stdout = os.fdopen(1, "w", encoding=encoding)
         sys.stderr = os.fdopen(2, "w", 1, encoding, "backslashreplace")
-        sys.argv[1:] = self._arguments
+        sys.argv[1:] = self._program.arguments
+        self._program.meddling()
         runpy.run_module("batch_resend", run_name="__main__", alter_sys=True)
 
 
-def _received(
-    arguments: list[str], folder: Path, environment: dict[str, str], streams: list[Any]
-) -> _Program:
-    return _Program(arguments, folder, environment, [stream.detach() for stream in streams])
+def _received(program: _Program, streams: list[Any]) -> _InTheChild:
+    return _InTheChild(program, [stream.detach() for stream in streams])

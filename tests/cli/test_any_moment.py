@@ -1,38 +1,23 @@
 """A signal at each step of a run, given by the process to itself as it takes that step."""
 
 import asyncio
-import sys
+import os
+import signal
+from collections.abc import Callable
+from functools import partial, reduce, wraps
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from batch_resend.errors import JournalError
+from batch_resend.journal import Journal
 from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, read_summary
 from tests.cli.meddling import run_ids
 
 pytestmark = pytest.mark.asyncio
 
-SIGNALLED = """
-import functools, importlib, os, signal, sys
-
-def signalled(function):
-    given = []
-
-    @functools.wraps(function)
-    def step(*arguments, **options):
-        if not given:
-            given.append(os.kill(os.getpid(), signal.SIGTERM))
-        return function(*arguments, **options)
-
-    return step
-
-module, _, path = sys.argv.pop(1).partition(":")
-*owners, name = path.split(".")
-owner = functools.reduce(getattr, owners, importlib.import_module("batch_resend." + module))
-setattr(owner, name, signalled(getattr(owner, name)))
-
-from batch_resend.cli import main
-main()
-"""
 BEFORE_SENDING = [
     "journal.database:_version",
     "journal.database:_create_tables",
@@ -57,10 +42,28 @@ FROM_SENDING_ON = [
 ]
 
 
+def signal_at(step: str) -> None:
+    """Have the process signal itself as it takes a step for the first time."""
+    module, _, path = step.partition(":")
+    *owners, name = path.split(".")
+    owner: Any = reduce(getattr, owners, import_module(f"batch_resend.{module}"))
+    function: Callable[..., Any] = getattr(owner, name)
+    given = False
+
+    @wraps(function)
+    def signalled(*arguments: Any, **options: Any) -> Any:
+        nonlocal given
+        if not given:
+            given = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        return function(*arguments, **options)
+
+    pytest.MonkeyPatch().setattr(owner, name, signalled)
+
+
 async def signalled_at(desk: Desk, step: str) -> Ended:
     """Send a list, with SIGTERM at a step; the process is killed if that does not end it."""
-    program = [sys.executable, "-c", SIGNALLED, step, "send", "orders.csv"]
-    process = await desk.start(program=program)
+    process = await desk.start_after(partial(signal_at, step), "send", "orders.csv")
     ending = asyncio.create_task(ended(process))
     await asyncio.wait([ending], timeout=15)
     in_time = ending.done()
@@ -107,17 +110,11 @@ async def test_a_signal_at_any_step_from_sending_on_ends_it_with_a_report(
         await assert_the_rest_is_sent(desk, ca.books.mails_per_order, numbers)
 
 
-FAILING = """
-from batch_resend.cli import main
-from batch_resend.errors import JournalError
-from batch_resend.journal import Journal
+def have_no_run_begin() -> None:
+    async def start(*_: object) -> None:
+        raise JournalError("journal.db: the journal cannot be used: database or disk is full")
 
-async def start(*_):
-    raise JournalError("journal.db: the journal cannot be used: database or disk is full")
-
-Journal.start = start
-main()
-"""
+    pytest.MonkeyPatch().setattr(Journal, "start", start)
 
 
 async def test_a_journal_that_fails_when_sending_is_to_begin_is_told_in_a_line(
@@ -125,8 +122,9 @@ async def test_a_journal_that_fails_when_sending_is_to_begin_is_told_in_a_line(
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
-        program = [sys.executable, "-c", FAILING, "send", "orders.csv", "--quiet"]
-        failed = await ended(await desk.start(program=program))
+        failed = await ended(
+            await desk.start_after(have_no_run_begin, "send", "orders.csv", "--quiet")
+        )
         assert failed.code == 1
         assert failed.err == (
             "batch-resend: journal.db: the journal cannot be used: database or disk is full\n"

@@ -2,8 +2,8 @@
 
 import json
 import signal
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.cli.counting_server import (
     mails_and_says,
     says,
 )
+from tests.cli.forked import nothing
 
 pytestmark = pytest.mark.asyncio
 
@@ -50,14 +51,16 @@ STOPPING: Sequence[Fate] = (
     says(429, error(f"too many with {KEY}"), "Retry-After: 9"),
 )
 FORMATS = (("-v",), ("-v", "--log-format", "json"))
-# An error of ours in a frame that holds the key, so that a traceback is logged.
-BROKEN = """
-from importlib import import_module
-from batch_resend.cli import main
-def fails(*_): raise RuntimeError("an error of a test's own")
-import_module("batch_resend.certcentral.judge")._said = fails
-main()
-"""
+
+
+def break_the_judge() -> None:
+    """Have an error of ours in a frame that holds the key, so that a traceback is logged."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("an error of a test's own")
+
+    judge = import_module("batch_resend.certcentral.judge")
+    pytest.MonkeyPatch().setattr(judge, "_said", fails)
 
 
 class Session:
@@ -76,7 +79,9 @@ class Session:
         self.desk.write(f"{self.runs}.csv", "\n".join(["order_id", *numbers]))
         return numbers
 
-    async def send(self, fates: Sequence[Fate], *flags: str, program: Sequence[str] = ()) -> Ended:
+    async def send(
+        self, fates: Sequence[Fate], *flags: str, meddling: Callable[[], object] = nothing
+    ) -> Ended:
         """Send a list of which every order meets its fate."""
         numbers = self._list(len(fates))
         by_order: dict[str, Sequence[Fate]] = {
@@ -84,8 +89,7 @@ class Session:
         }
         self.ca.fate = in_turn_per_order(by_order)
         words = ("send", f"{self.runs}.csv", "--max-attempts", "1", "--in-doubt", "hold", *flags)
-        program = (*program, *words) if program else ()
-        return self._keep(await ended(await self.desk.start(*words, program=program)))
+        return self._keep(await ended(await self.desk.start_after(meddling, *words)))
 
     async def cut_off(self, by: signal.Signals, *flags: str) -> Ended:
         """Send a list, and signal the command while a request is in flight."""
@@ -139,7 +143,7 @@ async def send_every_way(session: Session) -> None:
     for number, fate in enumerate(STOPPING):
         assert (await session.send([fate], *FORMATS[number % 2])).code == 4
     for flags in FORMATS:
-        broken = await session.send([says(400)], *flags, program=(sys.executable, "-c", BROKEN))
+        broken = await session.send([says(400)], *flags, meddling=break_the_judge)
         assert "an error of a test's own" in broken.err
         assert "Traceback" in broken.err
         assert broken.code == 4

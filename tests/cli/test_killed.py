@@ -6,9 +6,10 @@ import random
 import shutil
 import signal
 import sqlite3
-import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from tests.cli.conftest import (
     results,
     until,
 )
+from tests.cli.forked import nothing
 from tests.cli.meddling import (
     LONG_LIST_ROWS,
     draft_of,
@@ -38,10 +40,11 @@ pytestmark = pytest.mark.asyncio
 Moment = Callable[[asyncio.subprocess.Process], Awaitable[None]]
 
 
-async def killed(desk: Desk, moment: Moment, *arguments: str, program: Sequence[str] = ()) -> Ended:
+async def killed(
+    desk: Desk, moment: Moment, *arguments: str, meddling: Callable[[], object] = nothing
+) -> Ended:
     """Start to send, and kill the process when the moment has come, if it lives so long."""
-    words = ("send", "orders.csv", *arguments)
-    process = await desk.start(*words, program=[*program, *words] if program else ())
+    process = await desk.start_after(meddling, "send", "orders.csv", *arguments)
     emptied = asyncio.create_task(ended(process))  # a full pipe would hold the process up
     await moment(process)
     if process.returncode is None:
@@ -59,7 +62,7 @@ def at_request(ca: Simulator, number: int) -> Moment:
 
 
 def after_start(milliseconds: float) -> Moment:
-    """Return a moment of the program's own start: the interpreter, the settings, the list."""
+    """Return a moment of the program's own start: the settings, the list."""
 
     async def moment(process: asyncio.subprocess.Process) -> None:
         await asyncio.wait([asyncio.create_task(process.wait())], timeout=milliseconds / 1000)
@@ -72,7 +75,9 @@ def after_opening(desk: Desk, milliseconds: float) -> Moment:
     holder = desk.folder / "journal.db.holder"
 
     def is_open_by(pid: int) -> bool:
-        return holder.exists() and f"process {pid}," in holder.read_text()
+        with suppress(FileNotFoundError):  # between what the process before it left, and its own
+            return f"process {pid}," in holder.read_text()
+        return False
 
     async def moment(process: asyncio.subprocess.Process) -> None:
         await until(lambda: is_open_by(process.pid) or process.returncode is not None)
@@ -229,23 +234,19 @@ async def killed_while_written(desk: Desk, report: Path, name: str) -> Ended:
     async def moment(process: asyncio.subprocess.Process) -> None:
         await until(draft_of(report, name, process.pid).exists)
 
-    program = [sys.executable, "-c", HELD_UP.format(name=name)]
-    return await killed(desk, moment, "--report-dir", report.name, program=program)
+    return await killed(desk, moment, "--report-dir", report.name, meddling=partial(hold_up, name))
 
 
-# What is written is there for some milliseconds only; here until the process is killed.
-HELD_UP = """
-from pathlib import Path
-from time import sleep
-from batch_resend.cli import main
-replace = Path.replace
-def replace_later(draft, place):
-    if Path(place).name == {name!r}:
-        sleep(60)
-    return replace(draft, place)
-Path.replace = replace_later
-main()
-"""
+def hold_up(name: str) -> None:
+    """Have a file's draft be there until the process is killed, not for some milliseconds."""
+    replace = Path.replace
+
+    def replace_later(draft: Path, place: Path) -> Path:
+        if place.name == name:
+            time.sleep(60)
+        return replace(draft, place)
+
+    pytest.MonkeyPatch().setattr(Path, "replace", replace_later)
 
 
 def assert_whole(report: Path) -> None:

@@ -1,13 +1,14 @@
 """A month of nightly sweeps, rehearsed: orders come, are mailed, are approved; the CA fails."""
 
 import json
-import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from batch_resend import clock
 from batch_resend.certcentral.simulator import FaultName, World, WorldOrder
 from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended
 
@@ -18,19 +19,6 @@ DAY_S = 86_400.0
 OUTAGES, WRONG_KEY = {9, 17}, 5
 MOST_MAILS = 3
 APPROVED = 0.3  # of those mailed, by the next night
-
-# The program as it is, on another day: both of its clocks are ahead by as much.
-AHEAD = """
-import sys, time
-import batch_resend.clock as clock
-ahead = float(sys.argv.pop(1))
-told, steady = time.time, clock.steady_time
-time.time = lambda: told() + ahead
-clock.steady_time = lambda: steady() + ahead
-sys.argv[0] = "batch-resend"
-from batch_resend.cli import main
-main()
-"""
 
 
 @dataclass
@@ -50,11 +38,19 @@ class Model:
 
 async def night_of(desk: Desk, night: int, *options: str) -> Ended:
     """Run the sweep of a night."""
-    program = [
-        sys.executable, "-c", AHEAD, str(night * DAY_S), "sweep", "--yes", "--patience", "1s",
+    swept = await desk.start_after(
+        partial(put_ahead, night * DAY_S), "sweep", "--yes", "--patience", "1s",
         "--max-mails-per-order", str(MOST_MAILS), "--report-dir", f"night-{night}", *options,
-    ]  # fmt: skip
-    return await ended(await desk.start(program=program), timeout_s=120)
+    )  # fmt: skip
+    return await ended(swept, timeout_s=120)
+
+
+def put_ahead(by_s: float) -> None:
+    """Have the program as it is, on another day: both of its clocks are ahead by as much."""
+    told, steady = time.time, clock.steady_time
+    patch = pytest.MonkeyPatch()
+    patch.setattr(time, "time", lambda: told() + by_s)
+    patch.setattr(clock, "steady_time", lambda: steady() + by_s)
 
 
 async def test_a_month_mails_every_order_as_often_as_allowed_and_forgets_none(

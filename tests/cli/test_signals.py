@@ -47,8 +47,9 @@ async def start_to_plan(
     desk: Desk, *arguments: str, in_front: tuple[str, ...] = ()
 ) -> asyncio.subprocess.Process:
     """Start to send a list that does not end, and return once its rows are being read."""
-    program = [*in_front, *desk.command("send", "-", *arguments)]
-    process = await desk.start(program=program)
+    words = ("send", "-", *arguments)
+    program = [*in_front, *desk.command(*words)] if in_front else ()
+    process = await desk.start(*words, program=program)
     assert process.stdin is not None
     process.stdin.write(b"order_id\n" + b"".join(b"%d\n" % n for n in range(1, ROWS)))
     await process.stdin.drain()  # a pipe takes only a part of it before somebody reads
