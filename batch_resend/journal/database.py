@@ -95,6 +95,11 @@ class WritingConnection:
     thread: Executor
     session: int = 0
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it broke: another one would not be in the session, which has ended with it."""
+        return self.connection.invalidated
+
     async def transaction(self, work: Callable[[Connection], Made]) -> Made:
         """Carry out `work` in one transaction; durable on return. No cancellation cuts it off."""
         made: list[Made] = []

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, insert
 
 from batch_resend.clock import Clock
 from batch_resend.journal.checks import note_checks
@@ -24,17 +24,8 @@ from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader, as_run
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder, state_change
-from batch_resend.journal.recovery import end_cut_off
-from batch_resend.journal.schema import (
-    claims,
-    inputs,
-    outcomes,
-    pauses,
-    requests,
-    rows,
-    runs,
-    stops,
-)
+from batch_resend.journal.recovery import delete_plans, end_cut_off
+from batch_resend.journal.schema import claims, runs, stops
 from batch_resend.journal.settling import SKIP, settle, settle_what_others_did, skipped
 from batch_resend.journal.slots import Slots
 from batch_resend.journal.starting import Terms, add_start, begin, limits_text
@@ -125,7 +116,9 @@ class Journal:
     async def discard(self, run: Run) -> None:
         """Forget a run that was never started; one that was is left as it is."""
         if (await self.reader.run(run.id)).started_at is None:
-            await self._delete_plans([run.number])
+            await self._writer.transaction(
+                lambda connection: delete_plans(connection, [run.number])
+            )
 
     async def settle(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
         """Give their outcome to the orders that are settled before anything is sent.
@@ -240,7 +233,7 @@ class Journal:
     async def prune(self, before: float) -> Pruned:
         """Forget the runs that ended before a time, but for how often orders were mailed."""
         more = (claims, stops) if self._home.is_shared else ()
-        return await self._writer.transaction(lambda connection: prune(connection, before, more))
+        return await self.decide(lambda connection: prune(connection, before, more))
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
         """Write down how a run ended. Raises JournalError."""
@@ -256,15 +249,4 @@ class Journal:
     async def clean_up(self) -> None:
         """Bring what a process that died left behind into a known state."""
         ours, now = self._our_clock(), self._clock()
-
-        never_started = await self.decide(lambda connection: end_cut_off(connection, ours, now))
-        await self._delete_plans(never_started)
-
-    async def _delete_plans(self, numbers: Sequence[int]) -> None:
-        def forget(connection: Connection) -> None:
-            for number in numbers:
-                for table in (inputs, rows, requests, outcomes, pauses):
-                    connection.execute(delete(table).where(table.c.run == number))
-                connection.execute(delete(runs).where(runs.c.number == number))
-
-        await self._writer.transaction(forget)
+        await self.decide(lambda connection: end_cut_off(connection, ours, now))

@@ -1,7 +1,7 @@
 """Runs that are forgotten, for the journal not to grow for ever.
 
-What later runs need is kept: how often each order was mailed, and, for being older than any
-cooldown and window, nothing else.
+How often each order was mailed is kept. Nothing else of them is needed: they are older than any
+cooldown or window. What a living process has in hand is left to it, however old it is.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select
 
+from batch_resend.journal.dialects import is_living
 from batch_resend.journal.mails import KEEP_MAILS
 from batch_resend.journal.schema import (
     attempts,
@@ -23,14 +24,19 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
+from batch_resend.model import RunState
 
 _ENDED_BEFORE = select(runs.c.number).where(
-    func.coalesce(runs.c.finished_at, runs.c.started_at, runs.c.created_at) < bindparam("before")
+    func.coalesce(runs.c.finished_at, runs.c.started_at, runs.c.created_at) < bindparam("before"),
+    runs.c.state != RunState.RUNNING,
+    ~is_living(runs.c.session),
 )
 _COUNT_ROWS = select(func.count()).where(rows.c.run == bindparam("of_run"))
 _OLD_READS = delete(reads).where(reads.c.begun_at < bindparam("before"))
 _IDLE_STARTS = delete(starts).where(
     starts.c.began_at < bindparam("before"),
+    ~is_living(starts.c.session),
+    starts.c.number.not_in(select(runs.c.dealt_by).where(runs.c.dealt_by.is_not(None))),
     starts.c.number.not_in(select(attempts.c.start)),
     starts.c.number.not_in(select(reads.c.start)),
 )
@@ -50,11 +56,11 @@ def prune(connection: Connection, before: float, more: Sequence[Table] = ()) -> 
 
     `more`: what else there is of runs, in this journal.
     """
-    numbers = (connection.execute(_ENDED_BEFORE, {"before": before})).scalars().all()
+    numbers = connection.execute(_ENDED_BEFORE, {"before": before}).scalars().all()
     forgotten = 0
     for number in numbers:
         of_run = {"of_run": number}
-        forgotten += (connection.execute(_COUNT_ROWS, of_run)).scalar_one()
+        forgotten += connection.execute(_COUNT_ROWS, of_run).scalar_one()
         connection.execute(KEEP_MAILS, of_run)
         for table in (inputs, rows, requests, attempts, outcomes, pauses, checks, *more):
             connection.execute(delete(table).where(table.c.run == number))

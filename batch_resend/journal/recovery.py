@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from batch_resend.journal.dialects import is_living
 from batch_resend.journal.schema import (
     SHIFT_S,
     attempts,
+    inputs,
+    outcomes,
     pauses,
     reads,
+    requests,
+    rows,
     runs,
     starts,
 )
@@ -68,13 +72,19 @@ _NEVER_STARTED = select(runs.c.number).where(
 )
 
 
-def end_cut_off(
-    connection: Connection, our_clock: Mapping[str, object], now: float
-) -> Sequence[int]:
-    """End what was cut off: runs, pauses, attempts, reads. Return the runs that never started."""
+def end_cut_off(connection: Connection, our_clock: Mapping[str, object], now: float) -> None:
+    """End what was cut off: runs, pauses, attempts, reads. Forget the plans that never started."""
     ours = {**our_clock, "now": now}
     connection.execute(_END_CUT_OFF_RUNS)
     connection.execute(_END_CUT_OFF_PAUSES)
     connection.execute(_END_CUT_OFF_ATTEMPTS, ours)
     connection.execute(_END_CUT_OFF_READS, ours)
-    return (connection.execute(_NEVER_STARTED)).scalars().all()
+    delete_plans(connection, connection.execute(_NEVER_STARTED).scalars().all())
+
+
+def delete_plans(connection: Connection, numbers: Sequence[int]) -> None:
+    """Forget runs of which nothing was sent, by their numbers."""
+    for number in numbers:
+        for table in (inputs, rows, requests, outcomes):
+            connection.execute(delete(table).where(table.c.run == number))
+        connection.execute(delete(runs).where(runs.c.number == number))

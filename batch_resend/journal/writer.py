@@ -63,6 +63,8 @@ class Writer:
     def _check(self) -> None:
         if self._broken:
             raise JournalError(str(self._broken)) from self._broken
+        if self._connection.is_lost:
+            raise JournalError(f"{self._place}: the connection was lost; nothing more is written")
 
     async def __aenter__(self) -> "Writer":
         self._task = asyncio.create_task(self._serve(), name="journal writer")

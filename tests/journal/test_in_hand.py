@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from batch_resend.errors import JournalBusy
+from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import Journal, Terms, open_journal
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.places import Database
@@ -24,7 +24,7 @@ from tests.journal.conftest import (
     send,
     statuses,
 )
-from tests.postgres import forget
+from tests.postgres import end_connections, forget
 
 pytestmark = pytest.mark.asyncio
 
@@ -123,3 +123,22 @@ async def test_what_another_run_sent_after_this_one_was_planned_is_not_sent_agai
         await one.finish(first, RunState.COMPLETED)
         await other.start(late, Terms(WINDOWS, cooldown_s=HOUR))
         assert await statuses(other.reader, late) == {"1": "skipped", "2": "not_attempted"}
+
+
+async def test_a_process_that_lost_its_session_writes_nothing_more_though_the_server_is_there(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (one, _):
+        run = await begun(one, 1, 2)
+        recorder = await one.start(run, Terms(WINDOWS))
+        (first, _) = await pending(one.reader, run)
+        end_connections(database)
+        with pytest.raises(JournalError):
+            await one.claim(run)
+        with pytest.raises(JournalError, match="the connection was lost"):
+            await one.claim(run)
+        with pytest.raises(JournalError, match="the connection was lost"):
+            await carry(recorder, clock, first, "204")
+        async with open_journal(database, clock) as third:
+            assert (await third.reader.run(run.id)).state is RunState.INTERRUPTED
+            assert (await third.reader.tally(run)).attempts == 0

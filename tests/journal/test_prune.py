@@ -4,21 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Mailed, Terms, prune_journal, read_journal
-from batch_resend.model import OrderStatus
-from batch_resend.places import Place
+from batch_resend.journal import Hand, Mailed, Terms, open_journal, prune_journal, read_journal
+from batch_resend.model import OrderStatus, RunState
+from batch_resend.places import Database, Place
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
     NOON,
     WINDOWS,
     Clock,
+    carry,
     on_disk,
     opened,
     orders,
+    pending,
     plan,
     send,
 )
+from tests.postgres import forget
 
 pytestmark = pytest.mark.asyncio
 
@@ -100,3 +103,37 @@ async def test_a_journal_that_is_then_mostly_empty_takes_less_room_on_disk(
     await prune_journal(path, 2 * DAY, clock)
     assert path.stat().st_size < before / 3
     await nights(path, clock, 1)  # and is as good as ever
+
+
+async def test_a_run_that_another_process_sends_is_not_forgotten_however_long_ago_it_began(
+    database: Database, clock: Clock
+) -> None:
+    forget(database)
+    async with opened(database, clock) as journal:
+        run = await plan(journal, orders(1, 2))
+        await send(journal, clock, run, {"1": "204"})
+        await journal.finish(run, RunState.STOPPED, "the key was refused")
+    clock.now += 40 * DAY
+    async with open_journal(database, clock) as sending:
+        await sending.claim(run)
+        recorder = await sending.start(run, Terms(WINDOWS))
+        assert (await prune_journal(database, 30 * DAY, clock)).runs == 0
+        (left,) = await pending(sending.reader, run)
+        await carry(recorder, clock, left, "204")
+        await sending.finish(run, RunState.COMPLETED)
+    clock.now += 40 * DAY
+    assert (await prune_journal(database, 30 * DAY, clock)).runs == 1
+
+
+async def test_a_run_that_was_dealt_out_long_ago_keeps_its_start_and_whose_windows_it_counts_in(
+    database: Database, clock: Clock
+) -> None:
+    forget(database)
+    async with opened(database, clock) as journal:
+        run = await plan(journal, orders(1, 2))
+        await journal.deal(run, Terms(WINDOWS, budgets={None: "a key"}), [[None]])
+    clock.now += 40 * DAY
+    assert (await prune_journal(database, 30 * DAY, clock)).runs == 0
+    async with opened(database, clock) as journal:
+        dealt = await journal.reader.run(run.id)
+        assert [chunk.run for chunk in await Hand(journal).deal_again(dealt)] == [run.id]

@@ -14,7 +14,7 @@ from batch_resend.journal import Budget, Grant, News, Slots, open_journal
 from batch_resend.places import Database
 from batch_resend.windows import Window
 from tests.booking import Booking
-from tests.postgres import forget
+from tests.postgres import end_connections, forget
 
 pytestmark = pytest.mark.asyncio
 
@@ -206,10 +206,6 @@ async def test_all_hosts_at_once_get_no_more_than_there_is(empty: Database) -> N
 async def test_a_server_that_is_gone_is_said_to_be_so(empty: Database) -> None:
     budget = Budget("key", (Window(5, 60.0),), linger_s=0.0)
     async with hosts(empty, 1) as (host,):
-        with psycopg.connect(empty.url, autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name = 'batch-resend'"
-            )
+        end_connections(empty)
         with pytest.raises(JournalError, match="is the server up"):
             await host.take(budget, 1, News())
