@@ -63,7 +63,7 @@ _SKIP_UNDER_WAY = insert(outcomes).from_select(
     .group_by(requests.c.run, requests.c.number),
 )
 _OF_RUN = requests.c.run == bindparam("of_run")
-# The same requests have the same numbers in both runs; only what lists say of them may differ.
+# The same requests have the same numbers in both runs; what lists say of them beside may differ.
 _NEW = requests.alias("new")
 
 
@@ -76,6 +76,10 @@ _TAKE_FROM_LISTS = (
     update(requests)
     .where(_OF_RUN)
     .values({name: _of_new_run(name) for name in ("position", "skip", "notes")})
+)
+# By which key what is left is asked for; what was sent, was sent by the one of then.
+_TAKE_ACCOUNTS = (
+    update(requests).where(_OF_RUN, ~HAS_OUTCOME).values(account=_of_new_run("account"))
 )
 
 
@@ -116,5 +120,6 @@ def go_on(connection: Connection, earlier: Run, run: Run) -> None:
         )
     both = {"of_run": earlier.number, "of_new_run": run.number}
     connection.execute(_TAKE_FROM_LISTS, both)
+    connection.execute(_TAKE_ACCOUNTS, both)
     connection.execute(delete(requests).where(requests.c.run == run.number))
     connection.execute(delete(runs).where(runs.c.number == run.number))

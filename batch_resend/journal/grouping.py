@@ -69,18 +69,21 @@ class Grouping:
     parties: Mapping[str | None, Party]  # by account
     input_names: Sequence[str]
     requests_made: int = 0
-    before: StagedRow | None = None  # the first row of whatever came before
+    subject: tuple[str, str | None] | None = None  # what was asked for last, by which call,
+    asked: dict[Party | None, StagedRow] = field(default_factory=dict)  # of whom, by which row
     plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
 
     def changes(self, order_rows: Sequence[StagedRow]) -> Iterator[tuple[Executable, Values]]:
         """Yield what to write for all rows of one order, in canonical order."""
         first = order_rows[0]
         names_domains = first.entries != ""
-        good = (row for row in order_rows if row.entries is not None)
-        if (other := self._of_another_account(first)) is not None:
+        good = [row for row in order_rows if row.entries is not None]
+        if first.account not in self.parties:
+            yield from map(self._of_no_account, good)
+            return
+        if (other := self._asked_by_another_name(first)) is not None:
             yield from (self._of_two_accounts(row, other) for row in good)
             return
-        self.before = first
         for key, group in groupby(good, key=lambda row: (row.entries == "", row.locale)):
             members = list(group)
             if names_domains and key[0]:  # what is to be skipped anyway asks for nothing
@@ -92,22 +95,19 @@ class Grouping:
     def _request(self, members: Sequence[StagedRow]) -> Iterator[tuple[Executable, Values]]:
         self.requests_made += 1
         number = self.requests_made
+        asking = [row for row in members if not row.skip] or members
+        first = asking[0]
+        for row in members if len(asking) < len(members) else ():
+            if row.skip:
+                reason = f"asks for nothing, beside {self._place(first)}: {row.skip}"
+                yield self._assign(row, RowStatus.DUPLICATE, number, reason)
         entries: dict[object, Entry] = {}
-        for index, row in enumerate(members):
-            known = len(entries)
-            for entry in decode_entries(row.entries):
-                key = entry.key
-                # Of several spellings always the same one, whichever row comes first.
-                if key not in entries or _spelling(entry) < _spelling(entries[key]):
-                    entries[key] = entry
-            if index == 0 or len(entries) > known:
+        for row in asking:
+            if _add(entries, row) or row is first:
                 yield self._assign(row, RowStatus.ACCEPTED, number)
             else:
-                reason = (
-                    f"adds nothing to its order's rows before it, from {self._place(members[0])}"
-                )
+                reason = f"adds nothing to its order's rows before it, from {self._place(first)}"
                 yield self._assign(row, RowStatus.DUPLICATE, number, reason)
-        first = members[0]
         order = Order(
             first.order_id,
             first.locale,
@@ -115,9 +115,8 @@ class Grouping:
             decode_call(first.call),
             first.account,
         )
-        # A domain may be in several accounts, each of which mails it; an order is in one.
-        about_domain = CALLS[order.call].is_about_domain
         party = self.parties[order.account]
+        about_domain = CALLS[order.call].is_about_domain
         digest = order.digest(party.base_url, party.budget if about_domain else None)
         self.plan_digest.update(digest)
         yield (
@@ -125,32 +124,45 @@ class Grouping:
             {
                 "run": self.run,
                 "number": number,
-                "position": min(row.seq for row in members),
+                "position": min(row.seq for row in asking),
                 "order_id": order.order_id,
                 "locale": order.locale,
                 "entries": encode_entries(order.entries),
                 "digest": digest,
                 "doubted_before": False,
-                "skip": members[0].skip if all(row.skip for row in members) else None,
-                "notes": " ".join(_notes(members, order.entries)),
+                "skip": first.skip,
+                "notes": " ".join(_notes(asking, order.entries)),
                 "call": first.call,
                 "account": first.account,
             },
         )
 
-    def _of_another_account(self, first: StagedRow) -> StagedRow | None:
-        """Return the row of another account with the same order: it is one account's alone."""
-        before = self.before
-        if before is None or (before.order_id, before.call) != (first.order_id, first.call):
-            return None
-        return None if CALLS[decode_call(first.call)].is_about_domain else before
+    def _asked_by_another_name(self, first: StagedRow) -> StagedRow | None:
+        """Return the row by which another account asks for the same.
+
+        An order is in one account. A domain may be in several, each of which mails it; but two
+        names of one key are one account.
+        """
+        if self.subject != (first.order_id, first.call):
+            self.subject = first.order_id, first.call
+            self.asked.clear()
+        about_domain = CALLS[decode_call(first.call)].is_about_domain
+        whom = self.parties[first.account] if about_domain else None
+        other = self.asked.setdefault(whom, first)
+        return None if other is first else other
 
     def _of_two_accounts(self, row: StagedRow, other: StagedRow) -> tuple[Executable, Values]:
+        about_domain = CALLS[decode_call(row.call)].is_about_domain
         reason = (
-            f"order {row.order_id} stands here for {_owner(row)}, and on {self._place(other)} for "
-            f"{_owner(other)}: keep one of the two"
+            f"{'the domain' if about_domain else 'order'} {row.order_id} stands here for "
+            f"{_owner(row)}, and on {self._place(other)} for {_owner(other)}"
+            f"{', which goes by the same key' if about_domain else ''}: keep one of the two"
         )
         return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
+
+    def _of_no_account(self, row: StagedRow) -> tuple[Executable, Values]:
+        reason = f"no profile describes the account {row.account!r}"
+        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.ACCOUNT)
 
     def _ambiguous(self, row: StagedRow, named: StagedRow) -> tuple[Executable, Values]:
         reason = (
@@ -177,6 +189,19 @@ class Grouping:
 
     def _place(self, row: StagedRow) -> str:
         return f"line {row.line} of {self.input_names[row.input]}"
+
+
+def _add(entries: dict[object, Entry], row: StagedRow) -> bool:
+    """Add a row's entries to those of its order, by what each asks for; return whether any is new.
+
+    Of several spellings it is always the same one, whichever row comes first.
+    """
+    known = len(entries)
+    for entry in decode_entries(row.entries):
+        key = entry.key
+        if key not in entries or _spelling(entry) < _spelling(entries[key]):
+            entries[key] = entry
+    return len(entries) > known
 
 
 def _owner(row: StagedRow) -> str:

@@ -2,13 +2,20 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, select
 
 from batch_resend.journal.encoding import decode_call, decode_entries
 from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import Record, attempts, outcomes, requests, runs
 from batch_resend.model import Call, Entry, OrderStatus, Ruling, RunState
+
+
+def _said(column: str) -> ColumnElement[Any]:
+    """Return what the CA said to an attempt; where a run made none, what became of the order."""
+    return case((attempts.c.attempt.is_(None), outcomes.c[column]), else_=attempts.c[column])
+
 
 _HISTORY = (
     select(
@@ -22,9 +29,9 @@ _HISTORY = (
         attempts.c.begun_at,
         attempts.c.ended_at,
         attempts.c.ruling,
-        func.coalesce(attempts.c.http_status, outcomes.c.http_status).label("http_status"),
-        func.coalesce(attempts.c.error_code, outcomes.c.error_code).label("error_code"),
-        func.coalesce(attempts.c.error_message, outcomes.c.error_message).label("message"),
+        _said("http_status").label("http_status"),
+        _said("error_code").label("error_code"),
+        _said("error_message").label("message"),
         outcomes.c.status,
     )
     .select_from(requests)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Journal, JournalReader, Recorder, Terms, open_journal
+from batch_resend.journal import Journal, JournalReader, Party, Recorder, Terms, open_journal
 from batch_resend.model import (
     Attempt,
     Entry,
@@ -88,13 +88,14 @@ async def plan(
     take_up_since: float = 0.0,
     base_url: str = BASE_URL,
     names: Sequence[str] = ("a.csv", "b.csv"),
+    parties: Mapping[str | None, Party] | None = None,
 ) -> Run:
     """Plan a run of the rows of several inputs."""
     run, staging = await journal.new_run(base_url, WINDOWS)
     for name, rows in zip(names, inputs, strict=False):
         await staging.add_rows(rows)
         await staging.end_input(name, f"sha256 of {name}", FORM, len(rows))
-    return await journal.finish_planning(run, staging, take_up_since)
+    return await journal.finish_planning(run, staging, take_up_since, parties)
 
 
 async def pending(reader: JournalReader, run: Run) -> list[PlannedOrder]:

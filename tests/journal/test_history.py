@@ -19,17 +19,19 @@ async def test_every_attempt_of_every_run_is_there_the_oldest_first(
 ) -> None:
     async with opened(place, clock) as journal:
         first = await plan(journal, orders(1, 2))
-        await send(journal, clock, first, {"1": "503 429 404", "2": "204"})
+        await send(journal, clock, first, {"1": "lost 429 404", "2": "204"})
         second = await plan(journal, orders(1))
         await send(journal, clock, second, {"1": "204"})
         told = await events(journal, "1")
         assert [(e.run_id, e.attempt, e.ruling, e.outcome) for e in told] == [
-            (first.id, 1, Ruling.UNAVAILABLE, OrderStatus.REFUSED),
+            (first.id, 1, Ruling.IN_DOUBT, OrderStatus.REFUSED),
             (first.id, 2, Ruling.RATE_LIMITED, OrderStatus.REFUSED),
             (first.id, 3, Ruling.REFUSED, OrderStatus.REFUSED),
             (second.id, 1, Ruling.ACCEPTED, OrderStatus.SENT),
         ]
         assert (told[0].begun_at, told[0].ended_at) == (NOON, NOON + 1)
+        assert [e.http_status for e in told] == [None, 429, 404, 204]
+        assert (told[0].error_code, told[0].message) == (None, "the connection broke")
         assert told[2].error_code == "not_found|order"
 
 

@@ -1,13 +1,15 @@
 """A run that did not finish goes on under its own id when the same requests come again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Journal
+from batch_resend.journal import Journal, Party
 from batch_resend.model import Problem, RejectedRow, Row, RowStatus, Run, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
+    BASE_URL,
     HOUR,
     NOON,
     Clock,
@@ -210,3 +212,21 @@ async def test_of_a_plan_that_is_taken_up_elsewhere_nothing_else_stays(
             number = "number" if table == "runs" else "run"
             (found,) = on_disk(path, f"SELECT count(DISTINCT {number}) FROM {table}")
             assert found == (1,), table
+
+
+async def test_what_is_left_goes_by_the_account_that_the_new_list_names(
+    place: Place, clock: Clock
+) -> None:
+    parties = {None: Party(BASE_URL, "old"), "shop": Party(BASE_URL, "new")}
+    of_shop = [replace(one, account="shop") for one in orders(1, 2)]
+    async with opened(place, clock) as journal:
+        old = await plan(journal, orders(1, 2), parties=parties)
+        await send(journal, clock, old, {"1": "204"})
+        await journal.finish(old, RunState.STOPPED, "the key was refused")
+        again = await plan(journal, of_shop, parties=parties)
+        assert again.id == old.id
+        (left,) = await pending(journal.reader, again)
+        assert (left.order.order_id, left.order.account) == ("2", "shop")
+        assert await journal.reader.count_by_account(again) == {"shop": 1}
+        (sent,) = [o async for o in journal.reader.results(again) if o.order.order_id == "1"]
+        assert sent.order.account is None, "by which it was mailed"
