@@ -14,7 +14,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -29,8 +28,7 @@ from batch_resend.lanes import Lane, Sending
 from batch_resend.model import Chunk, Order, Outcome, Plan, Run, RunState
 from batch_resend.planning import Part, make_plan, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.senders import Senders, explain, route_to
-from batch_resend.sending import Fetcher, Gate
+from batch_resend.senders import Senders, route_to
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
 from batch_resend.windows import joint
 
@@ -62,7 +60,6 @@ class Batch:
         self._journal = journal
         self._clock = clock
         self._senders = Senders(settings, journal, clock)
-        self._has_sent = False
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -180,9 +177,6 @@ class Batch:
         Leaving the block early lets nothing more leave, and waits for what is in flight.
         """
         reader = self._journal.reader
-        if self._has_sent:  # what was sent since this was planned is not sent again
-            plan = await self._plan_of(plan.run, taken_up=plan.taken_up)
-        self._has_sent = True
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
         async with AsyncExitStack() as sessions:
             lanes = await self._lanes(plan, sessions)
@@ -211,16 +205,17 @@ class Batch:
     async def _lanes(self, plan: Plan, sessions: AsyncExitStack) -> list[Lane]:
         """Return a lane for each key by which something is to be sent, or for the command's own."""
         settings = self.settings
-        counts = await self._journal.reader.count_by_account(plan.run) or {None: 0}
-        keys = settings.keys(counts)
+        reader = self._journal.reader
+        keys = settings.keys(await reader.count_by_account(plan.run) or {None: 0})
         slots = await sessions.enter_async_context(self._journal.slots())
         desks = [await self._senders.open_desk(key, slots, sessions) for key in keys]
         recorder = await self._journal.start(plan.run, self._terms(keys, settings.told()))
+        left = await reader.count_by_account(plan.run)  # some are settled by what others did
         return [
             Lane(
                 desk.key.names,
                 desk.key.windows,
-                self._senders.sender(desk, recorder, sum(counts[n] for n in desk.key.names)),
+                self._senders.sender(desk, recorder, sum(left.get(n, 0) for n in desk.key.names)),
             )
             for desk in desks
         ]
@@ -246,36 +241,28 @@ class Batch:
 
     @asynccontextmanager
     async def census(self, name: str | None = None) -> AsyncIterator[Census]:
-        """Open a way to read which orders an account has. Raises JournalError."""
-        account, senders = self.settings.account(name), self._senders
-        recorder = await self._journal.start_reading(account.base_url, account.budget)
+        """Open a way to read which orders an account has. Raises JournalError, SettingsError.
+
+        One at a time, and not while sending: each keeps the windows of its key by itself.
+        """
+        key = self.settings.key(name)
+        recorder = await self._journal.start_reading(key.account.base_url, key.account.budget)
         async with AsyncExitStack() as sessions:
             slots = await sessions.enter_async_context(self._journal.slots())
-            limiter = await senders.limiter(account, account.windows, slots, sessions)
-            ca = await sessions.enter_async_context(senders.certcentral(account))
-            yield Census(
-                Fetcher(
-                    get=ca.get,
-                    judge=ca.judge,
-                    explain=partial(explain, account.base_url),
-                    recorder=recorder,
-                    limiter=limiter,
-                    gate=Gate(self.settings.patience_s),
-                    policy=senders.policy(retry_in_doubt=True),
-                    clock=self._clock,
-                )
-            )
+            desk = await self._senders.open_desk(key, slots, sessions)
+            yield Census(self._senders.fetcher(desk, recorder))
 
     @asynccontextmanager
     async def _censuses(self) -> AsyncIterator[Callable[[str | None], Awaitable[Census]]]:
-        """Open a way to read what any of the accounts has."""
-        opened: dict[str | None, Census] = {}
+        """Open a way to read what any of the accounts has; those of one key have one together."""
+        opened: dict[str, Census] = {}
         async with AsyncExitStack() as stack:
 
             async def census_of(name: str | None) -> Census:
-                if name not in opened:
-                    opened[name] = await stack.enter_async_context(self.census(name))
-                return opened[name]
+                budget = self.settings.account(name).budget
+                if budget not in opened:
+                    opened[budget] = await stack.enter_async_context(self.census(name))
+                return opened[budget]
 
             yield census_of
 

@@ -1,15 +1,14 @@
 """What it takes to send by a key: the way to its CA, its windows, its gate, and its senders."""
 
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
 from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock
-from batch_resend.journal import Budget, Journal, Recorder, Slots
-from batch_resend.model import Verdict
+from batch_resend.journal import Budget, Journal, ReadRecorder, Recorder, Slots
 from batch_resend.sending import (
+    Fetcher,
     Gate,
     Limiter,
     Progress,
@@ -19,7 +18,6 @@ from batch_resend.sending import (
     WindowLimiter,
 )
 from batch_resend.settings import Account, InDoubt, Key, Settings, proxy_of_environment
-from batch_resend.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,8 @@ class Senders:
 
     async def open_desk(self, key: Key, slots: Slots | None, sessions: AsyncExitStack) -> Desk:
         """Return a key's desk, open until `sessions` ends; `slots` is what the journal opens."""
-        limiter = await self.limiter(key.account, key.windows, slots, sessions)
-        ca = await sessions.enter_async_context(self.certcentral(key.account))
+        limiter = await self._limiter(key, slots, sessions)
+        ca = await sessions.enter_async_context(self._certcentral(key.account))
         return Desk(key, ca, limiter, Gate(self.settings.patience_s))
 
     def sender(self, desk: Desk, recorder: Recorder, requests: int) -> Sender:
@@ -52,17 +50,30 @@ class Senders:
         return Sender(
             resend=desk.ca.resend,
             judge=desk.ca.judge,
-            explain=partial(explain, desk.key.account.base_url),
+            explain=partial(remedy, base_url=desk.key.account.base_url),
             recorder=recorder.of_account(desk.key.names[0]),
             limiter=desk.limiter,
             gate=desk.gate,
-            policy=self.policy(retry_in_doubt=settings.in_doubt is InDoubt.RETRY),
+            policy=self._policy(retry_in_doubt=settings.in_doubt is InDoubt.RETRY),
             concurrency=settings.concurrency,
             progress=Progress(requests),
             clock=self.clock,
         )
 
-    def certcentral(self, account: Account) -> AbstractAsyncContextManager[CertCentral]:
+    def fetcher(self, desk: Desk, recorder: ReadRecorder) -> Fetcher:
+        """Return what reads of the CA from a desk."""
+        return Fetcher(
+            get=desk.ca.get,
+            judge=desk.ca.judge,
+            explain=partial(remedy, base_url=desk.key.account.base_url),
+            recorder=recorder,
+            limiter=desk.limiter,
+            gate=desk.gate,
+            policy=self._policy(retry_in_doubt=True),
+            clock=self.clock,
+        )
+
+    def _certcentral(self, account: Account) -> AbstractAsyncContextManager[CertCentral]:
         """Open the way to the CA of an account."""
         settings = self.settings
         route = route_to(settings, account.base_url)
@@ -70,21 +81,16 @@ class Senders:
             account.base_url, account.api_key, settings.timeout_s, self.clock, route
         )
 
-    def policy(self, *, retry_in_doubt: bool) -> RetryPolicy:
+    def _policy(self, *, retry_in_doubt: bool) -> RetryPolicy:
         """Return an order's budget of attempts and time."""
         settings = self.settings
         return RetryPolicy(
             settings.max_attempts, settings.max_elapsed_s, retry_in_doubt=retry_in_doubt
         )
 
-    async def limiter(
-        self,
-        account: Account,
-        windows: Sequence[Window],
-        slots: Slots | None,
-        sessions: AsyncExitStack,
-    ) -> Limiter:
+    async def _limiter(self, key: Key, slots: Slots | None, sessions: AsyncExitStack) -> Limiter:
         """Return what keeps the windows of a key: with other hosts, if the journal is theirs."""
+        account, windows = key.account, key.windows
         if not windows:
             return WindowLimiter(())
         # A request that was given up is taken to arrive within its own timeout again, or never.
@@ -98,11 +104,6 @@ class Senders:
         )
         now = self.clock()
         return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
-
-
-def explain(base_url: str, verdict: Verdict) -> str:
-    """Return what a person can do when nothing will pass."""
-    return remedy(verdict, base_url)
 
 
 def route_to(settings: Settings, base_url: str) -> Route:

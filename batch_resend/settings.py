@@ -77,7 +77,7 @@ def checked_base_url(text: str) -> str:
     if (
         url.scheme not in _PORTS
         or not _HOST_AND_PORT.fullmatch(url.netloc)
-        or not 0 < (url.port or 1) < 65536
+        or url.port == 0
         or url.query
         or url.fragment
     ):
@@ -216,6 +216,15 @@ class Settings(Account):
             raise SettingsError(
                 f"the account {name!r} is needed, and no profile of that name can be used"
             ) from None
+
+    def key(self, name: str | None) -> Key:
+        """Return the key that an account goes by, with all other accounts that do.
+
+        Raises SettingsError.
+        """
+        budget = self.account(name).budget
+        keys = self.keys((None, *self.accounts))
+        return next(key for key in keys if key.account.budget == budget)
 
     def keys(self, names: Iterable[str | None]) -> list[Key]:
         """Return the keys of accounts, each once. Raises SettingsError."""

@@ -16,7 +16,7 @@ from batch_resend import (
     Settings,
     open_batch,
 )
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from batch_resend.certcentral.simulator import Simulator, SimulatorSettings, WorldOrder
 from batch_resend.model import Verdict
 
 pytestmark = pytest.mark.asyncio
@@ -131,6 +131,20 @@ async def test_two_plans_made_before_either_is_sent_mail_no_order_twice(tmp_path
                     pass
             assert sending.progress.done == sending.progress.total
         assert ca.books.mails_per_order == {"1": 1, "2": 1, "3": 1, "4": 1}
+
+
+async def test_what_the_ca_says_waits_for_no_mail_is_not_mailed_by_a_later_send(
+    tmp_path: Path,
+) -> None:
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        ca.world.add(WorldOrder(2, status="issued"))
+        for plan in (await batch.plan([orders(1)]), await batch.plan([orders(2, 3)])):
+            ca.world.add(WorldOrder(3))
+            asked = await batch.preflight(plan)
+            async with batch.send(asked) as sending:
+                async for _ in sending:
+                    pass
+        assert ca.books.mails_per_order == {"1": 1, "3": 1}
 
 
 async def test_one_journal_serves_one_batch_at_a_time(tmp_path: Path) -> None:

@@ -95,8 +95,11 @@ class CertCentral:
                 told = await _bounded_body(response, max_body)
                 return replace(head, body=told) if told else head
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # A body that breaks off takes nothing away from the status that has come.
-            return head or classify(error, connected=exchange.connected)
+            # A body that breaks off takes nothing away from the status that has come; but what
+            # was to be read is then not there.
+            if head is not None and not (method == "GET" and head.status == 200):
+                return head
+            return classify(error, connected=exchange.connected)
 
 
 def request_path(order: Order) -> str:
@@ -143,7 +146,7 @@ async def open_certcentral(
     async with aiohttp.ClientSession(
         connector=SilentConnector(limit=0, ssl=trusted),
         proxy=route.proxy,
-        timeout=aiohttp.ClientTimeout(total=None),  # `resend` has a deadline around all of it
+        timeout=aiohttp.ClientTimeout(total=None),  # each call has a deadline around all of it
         headers={"User-Agent": USER_AGENT},
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(never_send_twice,),

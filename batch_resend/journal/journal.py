@@ -8,7 +8,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import TypeVar
 
 from sqlalchemy import Connection, insert
@@ -33,9 +32,6 @@ from batch_resend.journal.writer import Writer
 from batch_resend.model import Chunk, Run, RunState
 from batch_resend.windows import Window
 
-_PAUSES_OF_A_START = 10_000  # more than there can be: each takes a second
-
-
 Made = TypeVar("Made")
 
 
@@ -50,6 +46,7 @@ class Journal:
         self.session = session
         self._clock = clock
         self.reader = reader
+        self._has_begun = False  # to send any run
 
     async def new_run(self, base_url: str, windows: Sequence[Window]) -> tuple[Run, Staging]:
         """Begin to plan a run: its rows go into the staging. Raises JournalError."""
@@ -146,10 +143,12 @@ class Journal:
     async def start(self, run: Run, terms: Terms) -> Recorder:
         """Begin to send, or go on: return what attempts are recorded with.
 
-        What other processes are about to send is left to them; what they did since this run was
-        settled, settles it again, as `settle` says.
+        What other processes are about to send is left to them; what they did, or another run of
+        this process, since this run was settled, settles it again, as `settle` says.
         """
-        return self._recorder(run, await self.decide(self._beginning(run, terms)))
+        start = await self.decide(self._beginning(run, terms))
+        self._has_begun = True
+        return self._recorder(run, start)
 
     async def deal(
         self, run: Run, terms: Terms, keys: Sequence[Sequence[str | None]]
@@ -179,8 +178,7 @@ class Journal:
         return self._recorder(run, number)
 
     def _recorder(self, run: Run, start: int) -> Recorder:
-        # Of several who send one run together each has numbers of its own.
-        return Recorder(self._writer, run.number, start, count(start * _PAUSES_OF_A_START))
+        return Recorder(self._writer, run.number, start)
 
     def _beginning(
         self, run: Run, terms: Terms, *, is_dealt: bool = False
@@ -192,6 +190,7 @@ class Journal:
         def begin_alone(connection: Connection) -> int:
             if self._home.is_shared:
                 skip_what_is_under_way(connection, run)
+            if self._home.is_shared or self._has_begun:
                 settle_what_others_did(connection, run, since, ours, hold_doubts=terms.hold_doubts)
             number = add_start(connection, start, terms.budgets)
             begin(connection, run, terms, now, number if is_dealt else None)

@@ -46,16 +46,24 @@ _OF_BUDGET = exists().where(
 _MAILS_OF_CA = union_all(
     _MAILS.where(_OF_CA | _OF_BUDGET),
     select(pruned_mails.c.order_id, pruned_mails.c.mails, pruned_mails.c.last_at).where(
-        pruned_mails.c.base_url == bindparam("of_base_url")
+        case(
+            (pruned_mails.c.budget.is_(None), pruned_mails.c.base_url == bindparam("of_base_url")),
+            else_=pruned_mails.c.budget == bindparam("of_budget"),
+        )
     ),
+)
+_NAMED_BUDGET = (
+    select(budgets.c.budget)
+    .where(budgets.c.start == attempts.c.start, budgets.c.account == requests.c.account)
+    .scalar_subquery()
+    .label("budget")
 )
 # Before runs are forgotten: a line an order and run, as the other statement counts them.
 KEEP_MAILS = insert(pruned_mails).from_select(
-    ["base_url", "order_id", "mails", "last_at"],
-    select(runs.c.base_url, *_MAILS.selected_columns)
-    .select_from(_MAILS.get_final_froms()[0])
-    .where(_MAY_BE_MAILED, requests.c.call.is_(None), runs.c.number == bindparam("of_run"))
-    .group_by(runs.c.base_url, requests.c.order_id),
+    ["order_id", "mails", "last_at", "base_url", "budget"],
+    _MAILS.add_columns(runs.c.base_url, _NAMED_BUDGET)
+    .where(runs.c.number == bindparam("of_run"))
+    .group_by(runs.c.base_url, "budget"),
 )
 
 

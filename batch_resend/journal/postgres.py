@@ -61,6 +61,15 @@ _SIZE = (
     "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
     "WHERE relnamespace = to_regnamespace('batch_resend') AND relkind = 'r'"
 )
+_UPGRADES = {  # none is older than schema 9
+    9: (
+        "ALTER TABLE reads ADD COLUMN in_doubt BOOLEAN NOT NULL DEFAULT false",
+        'ALTER TABLE pruned_mails ADD COLUMN budget TEXT COLLATE "C"',
+        "ALTER TABLE pauses ADD COLUMN start INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE pauses DROP CONSTRAINT pauses_pkey",
+        "ALTER TABLE pauses ADD PRIMARY KEY (run, start, number)",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class PostgresHome:
     """A database that holds a journal."""
 
     place: Database
-    upgrades: ClassVar[Mapping[int, Sequence[str]]] = {}  # none is older than schema 9
+    upgrades: ClassVar[Mapping[int, Sequence[str]]] = _UPGRADES
     additions: ClassVar[Sequence[str]] = TABLES
     is_shared: ClassVar[bool] = True
 

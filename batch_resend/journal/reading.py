@@ -105,8 +105,10 @@ _NOW: BindParameter[float] = bindparam("now")
 _NOT_AFTER_NOW = case((_BY_OUR_CLOCK < _NOW, _BY_OUR_CLOCK), else_=_NOW)
 _MAY_LINGER_S = case((attempts.c.ruling == Ruling.IN_DOUBT, bindparam("linger_s")), else_=0.0)
 _READS_BY_OUR_CLOCK = reads.c.ended_at + SHIFT_S
+_READS_NOT_AFTER_NOW = case((_READS_BY_OUR_CLOCK < _NOW, _READS_BY_OUR_CLOCK), else_=_NOW)
+_READS_MAY_LINGER_S = case((reads.c.in_doubt, bindparam("linger_s")), else_=0.0)
 _RECENT_READS = (
-    select(case((_READS_BY_OUR_CLOCK < _NOW, _READS_BY_OUR_CLOCK), else_=_NOW).label("at"))
+    select((_READS_NOT_AFTER_NOW + _READS_MAY_LINGER_S).label("at"))
     .select_from(starts)
     .join(
         reads,

@@ -1,6 +1,7 @@
 """The hot path: every attempt before it leaves, every answer after."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import count
 
 from sqlalchemy import bindparam, func, insert, update
 
@@ -49,11 +50,15 @@ _BEGIN_READ = insert(reads)
 _END_READ = (
     update(reads)
     .where(reads.c.start == bindparam("of_start"), reads.c.number == bindparam("of_number"))
-    .values(ended_at=bindparam("new_ended_at"))
+    .values(ended_at=bindparam("new_ended_at"), in_doubt=bindparam("new_in_doubt"))
 )
 _PROLONG = (
     update(pauses)
-    .where(pauses.c.run == bindparam("of_run"), pauses.c.number == bindparam("of_number"))
+    .where(
+        pauses.c.run == bindparam("of_run"),
+        pauses.c.start == bindparam("of_start"),
+        pauses.c.number == bindparam("of_number"),
+    )
     .values(until_at=bindparam("new_until_at"))
 )
 
@@ -78,13 +83,13 @@ class Recorder:
         writer: Writer,
         run: int,
         start: int,
-        pause_numbers: Iterator[int],
+        pause_numbers: Iterator[int] | None = None,
         account: str | None = None,
     ) -> None:
         self._writer = writer
         self._run = run
         self._start = start
-        self._pause_numbers = pause_numbers
+        self._pause_numbers = pause_numbers or count(1)  # of all its accounts together
         self._pause = 0  # the number of the last one
         self._account = account
 
@@ -123,16 +128,16 @@ class Recorder:
             changes.append(self._settlement(outcome))
         await self._writer.write(*changes)
 
-    async def settle(self, outcomes_to_add: Sequence[Outcome]) -> None:
-        """Write down what became of orders."""
-        if outcomes_to_add:
-            await self._writer.write(*map(self._settlement, outcomes_to_add))
+    async def settle(self, outcome: Outcome) -> None:
+        """Write down what became of an order that no answer has settled."""
+        await self._writer.write(self._settlement(outcome))
 
     async def pause(self, pause: Pause) -> None:
         """Write down that requests do not flow from now on."""
         self._pause = next(self._pause_numbers)
         values = {
             "run": self._run,
+            "start": self._start,
             "number": self._pause,
             "began_at": pause.began_at,
             "until_at": pause.until_at,
@@ -144,7 +149,12 @@ class Recorder:
 
     async def prolong_pause(self, until_at: float) -> None:
         """Write down when the next request is to leave, the pause having gone on."""
-        values = {"of_run": self._run, "of_number": self._pause, "new_until_at": until_at}
+        values = {
+            "of_run": self._run,
+            "of_start": self._start,
+            "of_number": self._pause,
+            "new_until_at": until_at,
+        }
         await self._writer.write((_PROLONG, values))
 
     async def flow_again(self, now: float) -> None:
@@ -184,7 +194,12 @@ class ReadRecorder:
         await self._writer.write((_BEGIN_READ, values))
         return self._reads
 
-    async def end(self, number: int, ended_at: float) -> None:
-        """Write down that its answer came, or surely none will."""
-        values = {"of_start": self._start, "of_number": number, "new_ended_at": ended_at}
+    async def end(self, number: int, ended_at: float, *, in_doubt: bool = False) -> None:
+        """Write down that its answer came; `in_doubt`: none did, and it may still arrive."""
+        values = {
+            "of_start": self._start,
+            "of_number": number,
+            "new_ended_at": ended_at,
+            "new_in_doubt": in_doubt,
+        }
         await self._writer.write((_END_READ, values))

@@ -52,7 +52,7 @@ _SHIFT_OF_ITS_READING = select(SHIFT_S).where(starts.c.number == reads.c.start).
 _END_CUT_OFF_READS = (
     update(reads)
     .where(reads.c.ended_at.is_(None), reads.c.start.in_(_OF_THE_DEAD))
-    .values(ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_READING, 0.0))
+    .values(ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_READING, 0.0), in_doubt=True)
 )
 _END_OF_ITS_RUN = select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
 _END_CUT_OFF_PAUSES = (

@@ -4,8 +4,7 @@
                                  requests 1-1 outcomes
     runs 1-n starts 1-n attempts
     requests 1-1 checks
-    runs 1-n pauses
-    starts 1-n reads, 1-n budgets
+    starts 1-n pauses, 1-n reads, 1-n budgets
 
 A request's number is its place in canonical order (order number, call, locale), so the same
 requests have the same numbers in every run. Its `order_id` names a domain where the call is about
@@ -31,11 +30,12 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    false,
 )
 
 from batch_resend.journal.dialects import TEXT
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -172,6 +172,7 @@ reads = Table(  # requests that read something of the CA: they count in its wind
     Column("base_url", TEXT, nullable=False),
     Column("begun_at", Float, nullable=False),
     Column("ended_at", Float),
+    Column("in_doubt", Boolean, nullable=False, server_default=false()),  # given up: it may arrive
     Index("reads_by_end", "start", "ended_at"),
     sqlite_with_rowid=False,
 )
@@ -194,12 +195,14 @@ pruned_mails = Table(  # what is kept of runs that were pruned: how often orders
     Column("order_id", TEXT, nullable=False),
     Column("mails", Integer, nullable=False),
     Column("last_at", Float),
+    Column("budget", TEXT),  # of the account that rows named; NULL: the command's own, of base_url
 )
 
 pauses = Table(  # while requests did not flow, because of the CA
     "pauses",
     metadata,
     Column("run", Integer, primary_key=True),
+    Column("start", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),  # from 1
     Column("began_at", Float, nullable=False),
     Column("ended_at", Float),  # NULL: until the run ended, or was cut off
@@ -305,5 +308,18 @@ UPGRADES = {
         "ALTER TABLE runs ADD COLUMN session INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE runs ADD COLUMN dealt_by INTEGER",
         "ALTER TABLE starts ADD COLUMN session INTEGER NOT NULL DEFAULT 0",
+    ),
+    9: (
+        "ALTER TABLE reads ADD COLUMN in_doubt BOOLEAN NOT NULL DEFAULT 0",
+        "ALTER TABLE pruned_mails ADD COLUMN budget TEXT",
+        "ALTER TABLE pauses RENAME TO old_pauses",
+        "CREATE TABLE pauses (run INTEGER NOT NULL, start INTEGER NOT NULL, "
+        "number INTEGER NOT NULL, began_at FLOAT NOT NULL, ended_at FLOAT, until_at FLOAT, "
+        "reason TEXT NOT NULL, share FLOAT NOT NULL, account TEXT, "
+        "PRIMARY KEY (run, start, number)) WITHOUT ROWID",
+        # Of whichever start: they are told by when they began.
+        "INSERT INTO pauses SELECT run, 0, number, began_at, ended_at, until_at, reason, share, "
+        "account FROM old_pauses",
+        "DROP TABLE old_pauses",
     ),
 }

@@ -4,9 +4,8 @@ A read changes nothing at the CA, so one without an answer is simply made again.
 """
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -16,6 +15,7 @@ from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending.gate import Advice, Gate
 from batch_resend.sending.limiter import Limiter
+from batch_resend.sending.outlet import Outlet
 from batch_resend.sending.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,11 @@ class Fetcher:
     limiter: Limiter
     gate: Gate
     policy: RetryPolicy
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
 
     def __post_init__(self) -> None:
         self._number = 0
+        self._outlet = Outlet(self.gate, self.limiter)
 
     async def fetch(self, path: str) -> Reply:
         """Return what the CA has at a path below the base URL. Raises CallError, JournalError."""
@@ -47,8 +48,7 @@ class Fetcher:
             while True:
                 verdict, advice = await self._attempt(path, replies)
                 if advice is Advice.STOP:
-                    why = None if verdict.ruling is Ruling.HOPELESS else self.gate.reason
-                    raise CallError(why or self.explain(verdict))
+                    raise CallError(self._outlet.why_stop(verdict, self.explain))
                 if advice is Advice.COUNT:
                     return verdict
 
@@ -72,29 +72,25 @@ class Fetcher:
                 number = await self.recorder.begin(self.clock())
                 result = await self.get(path)
                 verdict = self.judge(result)
-                if verdict.ruling is Ruling.IN_DOUBT:
+                in_doubt = verdict.ruling is Ruling.IN_DOUBT
+                if in_doubt:
                     slot.given_up()
                 else:
                     slot.answered()
-                advice = self.gate.tell(passage, self._number, _as_read(verdict))
-                await self.recorder.end(number, self.clock())
+                verdict = _as_read(verdict)
+                lesson = self._outlet.learn(passage, self._number, verdict)
+                await self.recorder.end(number, self.clock(), in_doubt=in_doubt)
         if isinstance(result, Reply):
             replies.append(result)
         log.debug("read %s", path, extra={"http_status": verdict.http_status})
-        return verdict, advice
+        return verdict, lesson.advice
 
 
 def _as_read(verdict: Verdict) -> Verdict:
     """Return what a verdict means for a read: what is in doubt was surely not read."""
     if verdict.ruling is not Ruling.IN_DOUBT:
         return verdict
-    return Verdict(
-        Ruling.UNAVAILABLE,
-        verdict.http_status,
-        verdict.error_code,
-        verdict.error_message,
-        verdict.retry_after_s,
-    )
+    return replace(verdict, ruling=Ruling.UNAVAILABLE)
 
 
 def _said(verdict: Verdict) -> str:

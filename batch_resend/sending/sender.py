@@ -7,10 +7,9 @@ in the journal nothing stops it but its own timeout, so that its answer is not l
 """
 
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.lowlevel
@@ -33,8 +32,9 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending.gate import Advice, Flow, Gate, Passage
+from batch_resend.sending.gate import Advice, Gate, Passage
 from batch_resend.sending.limiter import Limiter, Slot
+from batch_resend.sending.outlet import Lesson, Outlet
 from batch_resend.sending.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Sender:
     policy: RetryPolicy
     concurrency: int
     progress: Progress
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
     tell_of_stop: Callable[[str], None] | None = None  # those who send by the same key
 
     state: RunState = RunState.COMPLETED  # how the run ends, unless something else is learned
@@ -101,6 +101,7 @@ class Sender:
     finished: bool = False
 
     def __post_init__(self) -> None:
+        self._outlet = Outlet(self.gate, self.limiter)
         # Fast: none of these gives way to other tasks where there is nothing to wait for.
         self._turn = anyio.Lock(fast_acquire=True)
         self._in_flight = anyio.Semaphore(self.concurrency, fast_acquire=True)
@@ -178,7 +179,7 @@ class Sender:
             with anyio.CancelScope(shield=True):
                 outcome = _used_up(tries, last)
                 log.debug("given up: attempts or time used up", extra=_particulars(tries, last))
-                await self.recorder.settle([outcome])
+                await self.recorder.settle(outcome)
                 await self._deliver(outcome, delivered)
 
     async def _attempt(self, tries: _Tries, delivered: MemoryObjectSendStream[Outcome]) -> _Step:
@@ -190,23 +191,19 @@ class Sender:
                 attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
                 await self.recorder.begin(attempt)
                 verdict = await self._request(tries, slot)
-                flowed, waited_until = self.gate.flow, self.gate.paused_until
-                advice = self._learn(passage, tries, verdict)
+                lesson = self._learn(passage, tries, verdict)
                 outcome = self._settled(tries, verdict)
-                pause = self._pause_begun(flowed, verdict)
-                flows_again = flowed is Flow.PAUSED and self.gate.flow is Flow.FLOWING
+                pause = self._pause() if lesson.begins_pause or lesson.prolongs_pause else None
                 await self.recorder.end(attempt, self.clock(), verdict, outcome)
-                if self.gate.paused_until > waited_until:
-                    self.limiter.hold(self.gate.paused_until - running_time())
-                if pause is not None:
+                if pause is not None and lesson.begins_pause:
                     await self.recorder.pause(pause)
-                elif self.gate.paused_until > waited_until:
-                    await self.recorder.prolong_pause(self._next_try_at())
-                if flows_again:
+                elif pause is not None:
+                    await self.recorder.prolong_pause(pause.until_at)
+                elif lesson.ends_pause:
                     await self.recorder.flow_again(self.clock())
                 if outcome is not None:
                     await self._deliver(outcome, delivered)
-        counts = advice is not Advice.AGAIN or outcome is not None
+        counts = lesson.advice is not Advice.AGAIN or outcome is not None
         return _Step(verdict, counts, counts and not self.policy.wants_another(verdict))
 
     async def _request(self, tries: _Tries, slot: Slot) -> Verdict:
@@ -226,36 +223,27 @@ class Sender:
         tries.doubts += verdict.ruling is Ruling.IN_DOUBT
         return verdict
 
-    def _learn(self, passage: Passage, tries: _Tries, verdict: Verdict) -> Advice:
+    def _learn(self, passage: Passage, tries: _Tries, verdict: Verdict) -> Lesson:
         """Let all others know what an answer says of the CA, before it is even written down."""
         if log.isEnabledFor(logging.DEBUG):
             ruling = verdict.ruling.value.replace("_", " ")
             log.debug("attempt %s", ruling, extra=_particulars(tries, verdict))
-        advice = self.gate.tell(passage, tries.planned.number, verdict, tries.in_trouble_since)
+        number = tries.planned.number
+        lesson = self._outlet.learn(passage, number, verdict, tries.in_trouble_since)
         if tries.in_trouble_since is None and verdict.ruling in TROUBLE:
             tries.in_trouble_since = running_time()
-        if advice is Advice.STOP:
-            why = self._why_stop(verdict)
+        if lesson.advice is Advice.STOP:
+            why = self._outlet.why_stop(verdict, self.explain)
             self.stop(RunState.STOPPED, why)
             if self.tell_of_stop is not None:  # at once: the next one is waiting at the gate
                 self.tell_of_stop(why)
-        return advice
+        return lesson
 
-    def _pause_begun(self, before: Flow, verdict: Verdict) -> Pause | None:
-        """Return the pause that an answer begins, if any. After a 429, leave a part to others."""
-        if before is Flow.PAUSED or self.gate.flow is not Flow.PAUSED:
-            return None
-        if verdict.ruling is Ruling.RATE_LIMITED and (windows := self.limiter.decrease()):
-            log.warning(
-                "others use this key, or its limit is lower than told: from now on %s, and "
-                "more again as time goes by",
-                " and ".join(map(str, windows)),
-            )
-        return Pause(self.clock(), self._next_try_at(), self.gate.reason or "", self.limiter.share)
-
-    def _next_try_at(self) -> float:
-        """Return when a pause is over, by the time of day."""
-        return self.clock() + self.gate.paused_until - running_time()
+    def _pause(self) -> Pause:
+        """Return the pause that there is, as if it began now: by the time of day."""
+        now = self.clock()
+        until_at = now + self.gate.paused_until - running_time()
+        return Pause(now, until_at, self.gate.reason or "", self.limiter.share)
 
     def _running_time(self) -> float:
         """Return the loop's time, less the pauses: they cost no order any of its own."""
@@ -268,6 +256,8 @@ class Sender:
             Ruling.REFUSED: OrderStatus.REFUSED,
             Ruling.IN_DOUBT: None if self.policy.retry_in_doubt else OrderStatus.IN_DOUBT,
         }.get(verdict.ruling)
+        if status is OrderStatus.REFUSED and tries.doubts:
+            return replace(_outcome(tries, status, verdict), error_message=_refused_late(verdict))
         return _outcome(tries, status, verdict) if status else None
 
     async def _deliver(self, outcome: Outcome, delivered: MemoryObjectSendStream[Outcome]) -> None:
@@ -277,13 +267,6 @@ class Sender:
                 delivered.send_nowait(outcome)
             except anyio.WouldBlock:
                 await delivered.send(outcome)
-
-    def _why_stop(self, verdict: Verdict) -> str:
-        if verdict.ruling in (Ruling.RATE_LIMITED, Ruling.IN_DOUBT) or (
-            verdict.ruling is Ruling.UNAVAILABLE and self.gate.reason
-        ):
-            return self.gate.reason or "the CA is in trouble"
-        return self.explain(verdict)
 
 
 def _particulars(tries: _Tries, verdict: Verdict) -> dict[str, object]:
@@ -302,6 +285,12 @@ def _used_up(tries: _Tries, last: Verdict) -> Outcome:
     """Return the outcome of an order whose budget is used up."""
     status = OrderStatus.IN_DOUBT if tries.doubts else OrderStatus.FAILED
     return _outcome(tries, status, last)
+
+
+def _refused_late(verdict: Verdict) -> str:
+    """Return what is said of a refusal that came after an attempt without an answer."""
+    said = verdict.error_message or verdict.error_code or f"HTTP {verdict.http_status}"
+    return f"{said} (an attempt before had no answer: it may have been mailed)"
 
 
 def _outcome(tries: _Tries, status: OrderStatus, verdict: Verdict) -> Outcome:

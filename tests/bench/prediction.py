@@ -38,7 +38,7 @@ class Forgetful(Recorder):
     ) -> None:
         """Forget."""
 
-    async def settle(self, outcomes_to_add: Sequence[Outcome]) -> None:
+    async def settle(self, outcome: Outcome) -> None:
         """Forget."""
 
     async def pause(self, pause: Pause) -> None:

@@ -304,3 +304,30 @@ async def test_a_server_that_repeats_the_key_does_not_bring_it_into_the_report(
         verdict = ca.judge(await ca.resend(ORDER))
     assert KEY not in repr(verdict)
     assert KEY[:8] not in repr(verdict)
+
+
+LISTED = b'{"orders": [], "page": {"total": 0}}'
+CUT_OFF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("step", "given"),
+    [
+        pytest.param(says_and_closes(CUT_OFF + LISTED), LOST, id="closes within the body"),
+        pytest.param(drips(CUT_OFF, b"x", 0.02), TIMED_OUT, id="stops within the body"),
+        pytest.param(says_and_closes(HEAD_503 + b"half"), 503, id="closes within an error"),
+        pytest.param(says(answer(200, LISTED)), 200, id="says it all"),
+    ],
+)
+async def test_what_is_read_is_whole_or_no_answer_at_all(
+    step: Step, given: FaultKind | int
+) -> None:
+    async with FaultServer(step) as server, ca_at(server.base_url, SHORT_S) as ca:
+        result = await ca.get("/order/certificate")
+        if isinstance(given, FaultKind):
+            assert isinstance(result, Fault)
+            assert result.kind is given
+        else:
+            assert isinstance(result, Reply)
+            assert result.status == given

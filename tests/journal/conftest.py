@@ -136,7 +136,7 @@ async def carry(
     for word in script.split():
         if word in _GIVEN_UP:
             assert verdict is not None, "an order is given up after an attempt"
-            await recorder.settle([_outcome(planned, _GIVEN_UP[word], verdict)])
+            await recorder.settle(_outcome(planned, _GIVEN_UP[word], verdict))
             continue
         attempt = Attempt(planned, planned.attempts + len(made) + 1, clock())
         await recorder.begin(attempt)

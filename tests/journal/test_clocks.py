@@ -184,11 +184,13 @@ async def test_what_was_read_of_the_ca_counts_in_its_windows_too(
     async with opened(place, clock) as journal:
         reads = await journal.start_reading(BASE_URL)
         await reads.end(await reads.begin(clock()), clock() + 2)
+        await reads.end(await reads.begin(clock()), clock() + 1, in_doubt=True)
         other = await journal.start_reading("https://other.example")
         await other.end(await other.begin(clock()), clock())
         await reads.begin(clock())  # and then it is killed
         clock.now += 10
     async with opened(place, clock) as journal:
-        ends = await journal.reader.recent_ends(BASE_URL, NOON, clock)
-        assert ends == [NOON + 2, clock()], "the one without an answer ended now, for all one knows"
+        ends = await journal.reader.recent_ends(BASE_URL, NOON, clock, linger_s=30.0)
+        answered, given_up, cut_off = NOON + 2, NOON + 1 + 30, clock() + 30
+        assert ends == [answered, given_up, cut_off], "what may still arrive counts from then"
         assert await journal.reader.runs() == []

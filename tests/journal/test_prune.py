@@ -1,10 +1,19 @@
 """What the journal forgets, and what it keeps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Hand, Mailed, Terms, open_journal, prune_journal, read_journal
+from batch_resend.journal import (
+    Hand,
+    Mailed,
+    Party,
+    Terms,
+    open_journal,
+    prune_journal,
+    read_journal,
+)
 from batch_resend.model import OrderStatus, RunState
 from batch_resend.places import Database, Place
 from tests.journal.conftest import (
@@ -19,6 +28,7 @@ from tests.journal.conftest import (
     orders,
     pending,
     plan,
+    row,
     send,
 )
 from tests.postgres import forget
@@ -26,6 +36,7 @@ from tests.postgres import forget
 pytestmark = pytest.mark.asyncio
 
 DAY = 24 * HOUR
+EU = "https://eu.example/services/v2"
 TABLES = ("runs", "inputs", "rows", "requests", "attempts", "outcomes", "pauses", "starts", "reads")
 
 
@@ -137,3 +148,28 @@ async def test_a_run_that_was_dealt_out_long_ago_keeps_its_start_and_whose_windo
     async with opened(database, clock) as journal:
         dealt = await journal.reader.run(run.id)
         assert [chunk.run for chunk in await Hand(journal).deal_again(dealt)] == [run.id]
+
+
+async def test_whose_mails_they_were_is_the_same_before_and_after(
+    place: Place, clock: Clock
+) -> None:
+    parties = {None: Party(BASE_URL, "ours"), "eu": Party(EU, "theirs")}
+    async with opened(place, clock) as journal:
+        rows = [*orders(1), replace(row(3, "2"), account="eu")]
+        run = await plan(journal, rows, parties=parties)
+        budgets = {name: party.budget or "" for name, party in parties.items()}
+        recorder = await journal.start(run, Terms(WINDOWS, budgets=budgets))
+        for planned in await pending(journal.reader, run):
+            await carry(recorder, clock, planned, "204")
+        await journal.finish(run, RunState.COMPLETED)
+
+    async def mails() -> list[set[str]]:
+        asked = ((BASE_URL, "ours"), (BASE_URL, "another"), (EU, "theirs"), (EU, "another"))
+        async with read_journal(place) as reader:
+            return [set(await reader.mails(*whose)) for whose in asked]
+
+    before = await mails()
+    assert before == [{"1"}, {"1"}, {"2"}, set()]
+    clock.now += DAY
+    assert (await prune_journal(place, 0.0, clock)).runs == 1
+    assert await mails() == before

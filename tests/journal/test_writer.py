@@ -98,8 +98,8 @@ async def test_an_answer_and_its_outcome_are_on_disk_together_when_end_returns(p
 
 async def test_settled_orders_are_on_disk_and_no_longer_pending(path: Path) -> None:
     async with running(path, 3) as (journal, run, recorder, planned):
-        await recorder.settle([Outcome(order, OrderStatus.FAILED) for order in planned[:2]])
-        await recorder.settle([])
+        for order in planned[:2]:
+            await recorder.settle(Outcome(order, OrderStatus.FAILED))
         assert len(on_disk(path, "SELECT * FROM outcomes")) == 2
         assert await pending_ids(journal.reader, run) == ["3"]
 
@@ -207,7 +207,7 @@ async def test_a_write_that_fails_fails_for_all_who_wait_and_for_everyone_later(
 
         with statements(journal) as told:
             with pytest.raises(JournalError, match=said):
-                await recorder.settle([Outcome(planned[0], OrderStatus.FAILED)])
+                await recorder.settle(Outcome(planned[0], OrderStatus.FAILED))
             with pytest.raises(JournalError, match=said):
                 await journal.finish(run, run.state)
             with pytest.raises(JournalError, match=said):

@@ -1,5 +1,6 @@
 """report.html: what it says of a run, to whom, and how large it gets."""
 
+import asyncio
 import html
 import re
 from pathlib import Path
@@ -137,7 +138,7 @@ async def refused(journal: Journal, clock: Clock, count: int, said: str, entries
             await recorder.begin(Attempt(planned, 1, clock()))
             await recorder.end(Attempt(planned, 1, clock()), clock() + 1, verdict, None)
         outcomes.append(Outcome(planned, OrderStatus.REFUSED, 400, verdict.error_code, said))
-    await recorder.settle(outcomes)
+    await asyncio.gather(*map(recorder.settle, outcomes))
     await journal.finish(run, RunState.COMPLETED)
     return await journal.reader.run(run.id)
 

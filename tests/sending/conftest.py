@@ -119,14 +119,14 @@ class Notebook(Recorder):
     async def prolong_pause(self, until_at: float) -> None:
         # A pause of less than a commit is over when it is written down.
         assert until_at >= anyio.current_time() - self._commit_s
+        self._note("prolonged", 0, None)
 
     async def flow_again(self, now: float) -> None:
         assert now == anyio.current_time()
         await self._write("flow again", 0, None)
 
-    async def settle(self, outcomes_to_add: Sequence[Outcome]) -> None:
-        for outcome in outcomes_to_add:
-            await self._write("outcome", outcome.order.number, outcome.status)
+    async def settle(self, outcome: Outcome) -> None:
+        await self._write("outcome", outcome.order.number, outcome.status)
 
     def _check(self, what: str, order: int) -> None:
         self.broken |= (what, order) == self.broken_from

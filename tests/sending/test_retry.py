@@ -262,6 +262,17 @@ async def test_what_becomes_of_an_order(answers: str, status: str, attempts: int
     assert (rig.sender.state, rig.sender.stop_reason) == (RunState.COMPLETED, None)
 
 
+async def test_a_refusal_after_an_attempt_without_an_answer_says_that_it_may_have_been_mailed() -> (
+    None
+):
+    rig = Rig({1: "timeout 404", 2: "503 404"})
+    heard = {outcome.order.number: outcome for outcome in await rig.carry([planned(1), planned(2)])}
+    assert heard[1].error_message == (
+        "scripted: 404 (an attempt before had no answer: it may have been mailed)"
+    )
+    assert heard[2].error_message == "scripted: 404"
+
+
 @pytest.mark.parametrize(
     ("answers", "max_attempts", "status", "attempts"),
     [

@@ -88,6 +88,15 @@ async def test_each_pause_is_written_down_with_its_beginning_end_and_reason() ->
     assert ended == [34.0, 35.0 + 60 + 1 + 5 + 1], "a probe that fails prolongs the same pause"
 
 
+async def test_only_an_answer_that_makes_a_pause_longer_is_written_down_as_that() -> None:
+    in_flight = dict.fromkeys(range(4, 9), "429/5@1.125 204")
+    rig = Rig({2: "429/30@1 204", 3: "429/60@1.125 204", **in_flight}, commit_s=0.5)
+    await rig.carry(orders(1, 8))
+    assert len(rig.noted("pause")) == 1
+    assert len(rig.noted("prolonged")) == 1
+    assert Counter(rig.statuses().values()) == {"sent": 8}
+
+
 async def test_a_429_makes_all_orders_wait_and_one_probe() -> None:
     rig = Rig({20: "429/30 204"}, concurrency=8, latency_s=0.5)
     await rig.carry(orders(1, 60))
