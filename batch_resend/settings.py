@@ -82,14 +82,15 @@ def checked_base_url(text: str) -> str:
         or url.fragment
     ):
         raise ValueError(f"{text!r} is not a base URL such as {Region.US.base_url}")
-    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise ValueError(f"{text!r}: the API key is sent over https only (http: to loopback only)")
     # One spelling for one CA: it is part of what a request is known by.
     host = url.netloc.lower().removesuffix(f":{_PORTS[url.scheme]}")
     return url._replace(netloc=host).geturl().rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -127,7 +128,7 @@ def proxy_of_environment(base_url: str) -> str | None:
     host = url.hostname or ""
     named = getproxies_environment()
     proxy = named.get(url.scheme) or named.get("all")
-    if not proxy or _is_loopback(host) or proxy_bypass(host):
+    if not proxy or is_loopback(host) or proxy_bypass(host):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
@@ -203,8 +204,11 @@ class Settings(Account):
     ] = Field(default_factory=default_journal)
 
     def told(self) -> dict[str, object]:
-        """Return what may be told of these settings: all but the key, as JSON has it."""
-        return self.model_dump(mode="json", exclude={"api_key", "windows", "base_url", "accounts"})
+        """Return what may be told of these settings: all but the keys, as JSON has it."""
+        told = self.model_dump(mode="json", exclude={"api_key", "windows", "base_url", "accounts"})
+        if self.accounts:
+            told["accounts"] = {name: one.base_url for name, one in self.accounts.items()}
+        return told
 
     def account(self, name: str | None) -> Account:
         """Return an account that rows name; None: these settings' own. Raises SettingsError."""

@@ -1,14 +1,12 @@
 """What a command was told that the next ones need to be told as well."""
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 
 import click
 
+from batch_resend.cli import rehearsal
 from batch_resend.report import NextFlags
-
-REHEARSAL_VARIABLE = "BATCH_RESEND_REHEARSAL"  # set by `simulate` for a command that it runs
 
 _ABOUT_THE_CA = (
     "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
@@ -30,7 +28,7 @@ def next_flags(context: click.Context) -> NextFlags:
         resume=_flags(context, (*_ABOUT_THE_CA, "report_dir")),
         in_doubt=_flags(context, ("in_doubt",)),
         watch=_flags(context, ("journal",)),
-        none_will_do=REHEARSAL_VARIABLE in os.environ,
+        none_will_do=rehearsal.is_on(),
     )
 
 
@@ -63,6 +61,8 @@ def words_told(context: click.Context, names: Sequence[str]) -> list[str]:
         if param.name not in names or given in (None, click.core.ParameterSource.DEFAULT):
             continue
         value = context.params[param.name]
+        if value is None or value is False:  # a flag that a file or a variable says is off
+            continue
         if value is True:
             words.append(param.opts[0])
             continue

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from batch_resend.alarm import Alarm
+from batch_resend.cli import rehearsal
 from batch_resend.cli.completion import complete_file, complete_run
 from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE, read_key
 from batch_resend.cli.manual import ManualOption
@@ -377,9 +378,9 @@ def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
 def settings_of(options: dict[str, Any], base_url: str | None = None) -> Settings:
     """Return the settings that options name. Raises SettingsError.
 
-    `base_url` is for when neither the options nor their sources name a place.
+    `base_url` is for when neither the options nor their sources name one.
     """
-    return make_settings(
+    settings = make_settings(
         api_key=read_key(options["api_key_file"]),
         base_url=options["base_url"] or base_url or Region(options["region"]).base_url,
         windows=windows_of(options["limits"]),
@@ -396,3 +397,5 @@ def settings_of(options: dict[str, Any], base_url: str | None = None) -> Setting
         journal=options["journal"],
         accounts={name: profile.account() for name, profile in profiles_of().items()},
     )
+    rehearsal.refuse_elsewhere(settings.base_url)
+    return settings

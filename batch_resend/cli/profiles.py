@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from batch_resend.cli import rehearsal
 from batch_resend.cli.key import read_key
 from batch_resend.errors import SettingsError
 from batch_resend.settings import Account, Region, make_account
@@ -35,7 +36,12 @@ class Profile:
     values: Mapping[str, Any]  # by the names of options' parameters, for --profile
 
     def account(self) -> Account:
-        """Return the account, its key read. Raises SettingsError."""
+        """Return the account, its key read; in a rehearsal one at the simulator.
+
+        Raises SettingsError.
+        """
+        if rehearsal.is_on():
+            return rehearsal.stand_in(self.name, self.windows)
         if self.api_key_file is None:
             raise SettingsError(f"profile {self.name}: has no api-key-file")
         try:

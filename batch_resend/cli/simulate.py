@@ -18,11 +18,11 @@ from batch_resend.certcentral.simulator import (
     parse_fault,
     parse_latency,
 )
+from batch_resend.cli import rehearsal
 from batch_resend.cli.completion import complete_file
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.key import KEY_VARIABLE
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import REHEARSAL_VARIABLE
 from batch_resend.errors import SettingsError
 from batch_resend.windows import CA_WINDOWS, parse_windows
 
@@ -89,8 +89,8 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
 def simulate(command: Sequence[str], books: Path | None, **options: Any) -> int:
     """Run a local CertCentral to rehearse against. It sends no mail anywhere.
 
-    With a COMMAND it runs just as long: in the command's environment the base URL and the key
-    are the simulator's, and the journal is one of its own, gone afterwards, unless you name one.
+    With a COMMAND it runs just as long: whatever the command asks, by whichever account, it asks
+    the simulator; and its journal is one of its own, gone afterwards, unless --journal names one.
     Without, it runs until Ctrl-C. GET / tells what it received.
     """
     return anyio.run(_simulate, _settings(options), command, books)
@@ -153,11 +153,9 @@ async def _run(command: Sequence[str], simulator: Simulator, key: str | None) ->
     """Run a command against the simulator; return its exit code."""
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
         environment = {
-            "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
             **os.environ,
-            "BATCH_RESEND_BASE_URL": simulator.base_url,
-            KEY_VARIABLE: key or "rehearsal",
-            REHEARSAL_VARIABLE: "1",
+            "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
+            **rehearsal.environment(simulator.base_url, key),
         }
         try:
             process = await anyio.open_process(

@@ -190,11 +190,8 @@ class Worker:
         if others:
             names = ", ".join(name or "the command's own" for name in chunk.accounts)
             raise SettingsError(f"the accounts {names} are to go by one key, and here do not")
-        if None in chunk.accounts and key.account.base_url != run.base_url:
-            raise SettingsError(
-                f"it is for {run.base_url}, this worker for {key.account.base_url}; start one with "
-                f"--base-url {run.base_url}"
-            )
+        for name in chunk.accounts:
+            _refuse_elsewhere(name, settings, run)
         senders = Senders(settings, self._senders.journal, self._senders.clock)
         async with self._turn:
             desk = await self._desk(key, senders)
@@ -202,7 +199,8 @@ class Worker:
         return senders.sender(desk, recorder, 0)
 
     async def _desk(self, key: Key, senders: Senders) -> Desk:
-        name = (key.account.budget, key.names, key.windows)
+        settings = senders.settings
+        name = key.account.budget, key.names, key.windows, settings.timeout_s, settings.patience_s
         if name not in self._desks:
             self._desks[name] = await senders.open_desk(key, self._slots, self._sessions)
         return self._desks[name]
@@ -232,6 +230,16 @@ class Worker:
         for run in await self._journal.reader.runs_with_workers():
             if not await self._queue.has_jobs(run.id):
                 await self._queue.add(await self._hand.deal_again(run))
+
+
+def _refuse_elsewhere(name: str | None, settings: Settings, run: Run) -> None:
+    """Raise SettingsError where a run was dealt out for another CA than this worker's."""
+    here = settings.account(name).base_url
+    told = cast("Mapping[str, str]", run.settings.get("accounts", {}))
+    there = run.base_url if name is None else told.get(name, here)
+    if here != there:
+        how = f"--base-url {there}" if name is None else f"that URL in its profile {name}"
+        raise SettingsError(f"it is for {there}, this worker for {here}; start one with {how}")
 
 
 def _as_dealt(settings: Settings, told: Mapping[str, object]) -> Settings:

@@ -98,6 +98,7 @@ _COUNT_BY_ACCOUNT = (
     .group_by(requests.c.account)
     .order_by(requests.c.account.nulls_first())
 )
+_ACCOUNTS = select(requests.c.account).where(requests.c.run == bindparam("of_run")).distinct()
 # By its key; a start of which no key is known counts by its CA.
 _OF_BUDGET = func.coalesce(budgets.c.budget == bindparam("of_budget"), False)
 _BY_OUR_CLOCK = attempts.c.ended_at + SHIFT_S
@@ -207,6 +208,10 @@ class JournalReader(
         """Return how many of these each account has; None: the command's own."""
         return {record[0]: record[1] for record in await self._all(
             _COUNT_BY_ACCOUNT, of_run=run.number)}  # fmt: skip
+
+    async def accounts(self, run: Run) -> list[str | None]:
+        """Return the accounts that a run asks; None: the command's own."""
+        return [record.account for record in await self._all(_ACCOUNTS, of_run=run.number)]
 
     async def pending_of(self, run: Run, chunk: Chunk) -> AsyncIterator[PlannedOrder]:
         """Yield the orders of a chunk that have no outcome yet, in the list's order."""

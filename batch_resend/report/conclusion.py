@@ -79,7 +79,7 @@ def _what_came(summary: Summary) -> str:
     took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
     told = f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
     if orders.skipped == orders.total:
-        told = "Nothing was due"
+        told = "Nothing was due" if orders.total else "There was nothing to send"
     others = [
         f"{count:,} {in_words(status)}"
         for status in OrderStatus
@@ -95,9 +95,9 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
     orders, rejected = summary.orders, summary.rows.rejected
     unsent = f"batch-resend send {shlex.quote(str(folder / 'unsent.csv'))}{flags.send}"
     steps: list[NextStep] = []
-    if summary.is_rehearsal:
+    if summary.is_rehearsal and summary.state == "completed" and orders.sent:
         steps.append(
-            NextStep("To send in earnest: send the list again, without the simulator and its URL.")
+            NextStep("To send in earnest: the same command, without the simulator and its URL.")
         )
     if summary.started_at is None:
         steps.append(
@@ -148,9 +148,9 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
     if orders.skipped:
         steps.append(
             NextStep(
-                f"{orders.skipped:,} skipped: acknowledged within the cooldown (--again sends them "
-                "again), or not waiting for a mail, says their list (--all-statuses sends them). "
-                f"{folder}/results.csv says which, when and by which run."
+                f"{orders.skipped:,} skipped: {folder}/results.csv says why. --again sends what "
+                "was acknowledged within the cooldown, --all-statuses what its list says waits "
+                "for no mail."
             )
         )
     return [step for step in steps if step.command is None or not flags.none_will_do]

@@ -178,6 +178,8 @@ def _setting(name: str, value: object) -> str:
         return "yes" if value else "no"
     if name.endswith("_s") and isinstance(value, int | float):
         return format_duration(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {one}" for key, one in value.items())
     return str(value)
 
 

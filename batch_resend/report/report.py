@@ -79,4 +79,5 @@ def prepare_report() -> None:
 
 async def make_summary(reader: JournalReader, run: Run) -> Summary:
     """Return a run in numbers."""
-    return summarize(run, await reader.inputs(run), await reader.tally(run))
+    accounts = await reader.accounts(run) if "accounts" in run.settings else ()
+    return summarize(run, await reader.inputs(run), await reader.tally(run), accounts)

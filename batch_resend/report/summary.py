@@ -1,15 +1,15 @@
 """summary.json: a run in numbers."""
 
-from contextlib import suppress
-from ipaddress import ip_address
-from typing import Literal, Self
+from collections.abc import Collection
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from batch_resend.durations import timestamp
 from batch_resend.model import OrderStatus, RowStatus, Run, RunState
 from batch_resend.results import InputNote, Tally
+from batch_resend.settings import is_loopback
 
 EndState = Literal["completed", "stopped", "interrupted"]
 
@@ -83,6 +83,7 @@ class Summary(BaseModel):
     orders: OrderCounts
     requests: RequestCounts
     back_pressure: BackPressure
+    is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
 
     @model_validator(mode="after")
     def _accounts_for_everything(self) -> Self:
@@ -94,16 +95,6 @@ class Summary(BaseModel):
         return self
 
     @property
-    def is_rehearsal(self) -> bool:
-        """Whether nobody was mailed, for the CA was a simulator on the machine itself."""
-        host = urlsplit(self.base_url).hostname or ""
-        if host == "localhost":
-            return True
-        with suppress(ValueError):
-            return ip_address(host).is_loopback
-        return False
-
-    @property
     def all_well(self) -> bool:
         """Whether every row was good, and every order accepted or rightly skipped."""
         return self.rows.rejected == 0 and (
@@ -111,8 +102,10 @@ class Summary(BaseModel):
         )
 
 
-def summarize(run: Run, inputs: list[InputNote], tally: Tally) -> Summary:
-    """Return the summary of a run that has ended, or was cut off."""
+def summarize(
+    run: Run, inputs: list[InputNote], tally: Tally, accounts: Collection[str | None] = ()
+) -> Summary:
+    """Return the summary of a run that has ended, or was cut off; `accounts`: that it asks."""
     started, finished = run.started_at, run.finished_at
     return Summary(
         run_id=run.id,
@@ -142,4 +135,12 @@ def summarize(run: Run, inputs: list[InputNote], tally: Tally) -> Summary:
             paused_s=round(tally.paused_s, 3),
             lowest_share=round(tally.lowest_share, 3),
         ),
+        is_rehearsal=_mails_nobody(run, accounts),
     )
+
+
+def _mails_nobody(run: Run, accounts: Collection[str | None]) -> bool:
+    """Return whether all that a run asks is a simulator on the machine itself."""
+    told = run.settings.get("accounts", {})
+    urls = [told.get(name, "") for name in accounts if name] if isinstance(told, dict) else [""]
+    return all(is_loopback(urlsplit(url).hostname or "") for url in (run.base_url, *urls))

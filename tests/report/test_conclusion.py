@@ -5,9 +5,21 @@ from typing import Any
 
 import pytest
 
+from batch_resend.model import OrderStatus, RowStatus, Run, RunState
 from batch_resend.report import NextFlags, Summary, headline, next_steps
+from batch_resend.report.summary import summarize
+from batch_resend.results import Tally
 
 FOLDER = Path("reports/RUN")
+TALLY = Tally(
+    dict.fromkeys(RowStatus, 0), 0, dict.fromkeys(OrderStatus, 0), 0, 0, 0, 0, 0, 0.0, 1.0
+)
+
+
+def run_at(url: str, **accounts: str) -> Run:
+    """Return a run at a CA, told of accounts that are where they are."""
+    settings = {"accounts": accounts} if accounts else {}
+    return Run(1, "RUN", url, RunState.COMPLETED, None, (), 0.0, 1.0, 2.0, settings)
 
 
 def summary(*, rejected: int = 0, **changes: Any) -> Summary:
@@ -51,6 +63,7 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             summary(skipped=2, rejected=2),
             "Nothing was due; 2 skipped, 2 rows rejected",
         ),
+        (summary(rejected=2), "There was nothing to send; 2 rows rejected"),
         (
             summary(state="stopped", sent=1, not_attempted=8, failed=1),
             "Stopped early: 1 of 10 orders sent in 31m 02s; 1 failed, 8 not attempted",
@@ -60,7 +73,7 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "So far (it is under way, or was cut off): 1 of 2 orders sent; 1 not attempted",
         ),
         (
-            summary(sent=3, base_url="http://127.0.0.1:4711/services/v2"),
+            summary(sent=3).model_copy(update={"is_rehearsal": True}),
             "Rehearsal, nobody was mailed: 3 of 3 orders sent in 31m 02s",
         ),
         (
@@ -140,9 +153,34 @@ def test_whatever_is_not_well_has_a_step_that_counts_it() -> None:
     ],
 )
 def test_a_rehearsal_is_a_run_against_the_machine_itself(url: str, *, is_one: bool) -> None:
-    run = summary(sent=1, base_url=url)
-    assert run.is_rehearsal == is_one
-    assert ("in earnest" in "".join(s.text for s in next_steps(run, FOLDER))) == is_one
+    assert summarize(run_at(url), [], TALLY, [None]).is_rehearsal == is_one
+
+
+@pytest.mark.parametrize(
+    ("accounts", "is_one"),
+    [
+        pytest.param([None], True, id="the command's own"),
+        pytest.param([None, "local"], True, id="another one here"),
+        pytest.param([None, "bank"], False, id="one at the CA"),
+        pytest.param(["unknown"], False, id="one of which nothing is known"),
+    ],
+)
+def test_a_run_that_asks_any_account_elsewhere_is_no_rehearsal(
+    accounts: list[str | None], *, is_one: bool
+) -> None:
+    run = run_at("http://127.0.0.1:4711/", local="http://[::1]:8080/", bank="https://ca.example/")
+    assert summarize(run, [], TALLY, accounts).is_rehearsal == is_one
+
+
+def test_in_earnest_is_what_comes_after_a_rehearsal_that_went_well() -> None:
+    def told(**changes: Any) -> str:
+        run = summary(**changes).model_copy(update={"is_rehearsal": True})
+        return "".join(step.text for step in next_steps(run, FOLDER))
+
+    assert "in earnest" in told(sent=1)
+    assert "in earnest" not in told(skipped=1)
+    assert "in earnest" not in told(state="interrupted", sent=1, not_attempted=1)
+    assert "in earnest" not in "".join(s.text for s in next_steps(summary(sent=1), FOLDER))
 
 
 def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_no_help() -> None:
@@ -153,7 +191,7 @@ def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_n
 
 
 def test_a_rehearsal_that_ends_with_its_command_names_no_command_to_go_on_with() -> None:
-    run = summary(failed=1, refused=1, base_url="http://127.0.0.1:4711/services/v2")
+    run = summary(failed=1, refused=1, sent=1).model_copy(update={"is_rehearsal": True})
     steps = next_steps(run, FOLDER, NextFlags(none_will_do=True))
     assert [step.command for step in steps] == [None, None]
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from ipaddress import ip_address
 from itertools import accumulate
 from math import fsum, isfinite
 
 from batch_resend.durations import parse_duration
+from batch_resend.settings import is_loopback
 from batch_resend.windows import CA_WINDOWS, Window
 
 
@@ -49,7 +49,7 @@ class SimulatorSettings:
     orders: int = 0  # that wait in its world from the beginning
 
     def __post_init__(self) -> None:
-        if not _is_loopback(self.host):
+        if not is_loopback(self.host):
             raise ValueError(
                 f"{self.host!r} is not a loopback address: use 127.0.0.1, ::1 or localhost"
             )
@@ -60,13 +60,6 @@ class SimulatorSettings:
         # What is meant to be 1 in all may come out above it by a rounding.
         if not all(0 <= share <= 1 for share in shares) or fsum(shares) > 1 + 1e-9:
             raise ValueError("the shares of faults lie between 0 and 1, and so does their sum")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def parse_latency(text: str) -> tuple[float, float]:
