@@ -133,15 +133,19 @@ class Batch:
         run = await reader.run(run_id)
         found: list[tuple[int, str]] = []
         statuses: dict[str, str] = {}  # of the order before: the languages of one come together
-        async with self._censuses() as census_of:
-            async for number, order in reader.sent_requests(run):
-                if CALLS[order.call].is_about_domain:
-                    continue  # it may be part of many orders, or of none
-                census = await census_of(order.account)
-                if order.order_id not in statuses:
-                    statuses = {order.order_id: await _status_of(census, order.order_id)}
-                found.append((number, statuses[order.order_id]))
-        await self._journal.note_checks(run, found)
+        try:
+            async with self._censuses() as census_of:
+                async for number, order in reader.sent_requests(run):
+                    if CALLS[order.call].is_about_domain:
+                        continue  # it may be part of many orders, or of none
+                    census = await census_of(order.account)
+                    if order.order_id not in statuses:
+                        statuses = {order.order_id: await _status_of(census, order.order_id)}
+                    found.append((number, statuses[order.order_id]))
+        finally:
+            # Whatever ends it, hours of answers are not lost.
+            with anyio.CancelScope(shield=True):
+                await self._journal.note_checks(run, found)
         return await reader.checked(run)
 
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
@@ -166,9 +170,9 @@ class Batch:
         if not plan.taken_up:
             await self._journal.discard(plan.run)
 
-    async def decline(self, plan: Plan, reason: str) -> None:
-        """Stop a run before anything of it is sent; a later run may take it up."""
-        await self._journal.finish(plan.run, RunState.STOPPED, reason)
+    async def decline(self, plan: Plan, reason: str, state: RunState = RunState.STOPPED) -> None:
+        """End a run before anything of it is sent; a later run may take it up."""
+        await self._journal.finish(plan.run, state, reason)
 
     @asynccontextmanager
     async def send(self, plan: Plan) -> AsyncIterator["Sending"]:

@@ -9,9 +9,9 @@ import anyio
 import click
 
 from batch_resend.alarm import Alarm, Ending
+from batch_resend.cli.as_settings import alarm_of
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.interruption import Interruption, run_interruptibly
-from batch_resend.cli.options import alarm_of
 from batch_resend.errors import BatchResendError
 
 START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has ended

@@ -4,9 +4,8 @@ import logging
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import anyio.to_thread
 import click
@@ -15,74 +14,31 @@ from batch_resend.alarm import Ending
 from batch_resend.batch import Batch
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.logs import set_up_logs, told_of_run
-from batch_resend.cli.next_commands import next_flags
+from batch_resend.cli.logs import told_of_run
+from batch_resend.cli.manner import Manner
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow
-from batch_resend.cli.summary import REASONS_SHOWN, show_summary
+from batch_resend.cli.summary import REASONS_SHOWN, show_counts, show_summary
 from batch_resend.cli.terminal import say
-from batch_resend.cli.values import Share
-from batch_resend.errors import BatchResendError, ReportError, SettingsError
+from batch_resend.errors import BatchResendError, JournalError, ReportError
 from batch_resend.lanes import Sending
 from batch_resend.model import Plan, RowStatus, Run, RunState
-from batch_resend.report import Presentation, make_preview, make_summary
+from batch_resend.report import make_preview, make_summary
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How a run is shown and reported."""
-
-    report_dir: Path | None
-    preflight: bool
-    assume_yes: bool
-    quiet: bool
-    strict: bool
-    max_rejected: Share | None
-    presentation: Presentation
-    distribute: bool = False  # to workers
-
-
-def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
-    """Return how a command's options want a run shown and reported. Raises SettingsError."""
-    if options["distribute"] and isinstance(options["journal"], Path):
-        raise SettingsError(
-            f"--distribute: {options['journal']} is a file; workers need a journal in PostgreSQL, "
-            "--journal postgresql://HOST/NAME"
-        )
-    return Manner(
-        report_dir=options["report_dir"],
-        preflight=options["preflight"],
-        assume_yes=options["yes"],
-        quiet=options["quiet"],
-        strict=options.get("strict", False),
-        max_rejected=options.get("max_rejected"),
-        presentation=Presentation(next_flags(context), redact=options["redact"]),
-        distribute=options["distribute"],
-    )
-
-
-def set_up_logs_of(options: dict[str, Any]) -> None:
-    """Send the logs where a command's options say. Raises SettingsError."""
-    set_up_logs(
-        int(options["verbose"]) - int(options["quiet"]),
-        options["log_format"],
-        options["log_file"],
-        redact=options["redact"],
-    )
-
-
 async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
     """Show the plan, ask, send, report; return how that ended."""
-    if manner.preflight and plan.to_send:
+    reason = _hold_back_reason(plan, manner)
+    if manner.preflight and plan.to_send and not reason:
         if not manner.quiet:
             say(f"Asking the CA about {plan.to_send:,} orders")
         plan = await batch.preflight(plan)
     asks = bool(plan.to_send) and not manner.assume_yes and _is_a_person_there()
     if asks or not manner.quiet:
         await _show_plan(batch, plan, redact=manner.presentation.redact)
-    if reason := _hold_back_reason(plan, manner):
+    if reason:
         await batch.decline(plan, reason)
         ending = await _report(batch, plan, manner, interruption)
         return replace(ending, code=ending.code or ExitCode.NOT_ALL_SENT)
@@ -131,7 +87,7 @@ async def _distribute(batch: Batch, plan: Plan, manner: Manner, interruption: In
     """Have workers send what is planned; return the run as it was left."""
     from batch_resend.cli.distributing import distribute  # noqa: PLC0415 - needs the extra cluster
 
-    run = await distribute(batch, plan, interruption, quiet=manner.quiet)
+    run = await distribute(batch, plan, manner, interruption)
     if run.state is RunState.STOPPED:
         with suppress(OSError):
             say(f"batch-resend: stopped: {run.stop_reason}")
@@ -164,6 +120,7 @@ def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
 
 async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
     """Write the report and say what came of the run; return how a command ends by that."""
+    flags = manner.presentation.flags
     folder = manner.report_dir or Path("reports") / plan.run.id
     try:
         with interruption.leads_to(lambda _: "Writing the report"):
@@ -171,14 +128,20 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
     except ReportError as error:
         say(
             f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
-            f"  batch-resend report {plan.run.id}{manner.presentation.flags.watch} "
+            f"  batch-resend{flags.config} report {plan.run.id}{flags.watch} "
             "--report-dir DIR"
         )
         summary = await make_summary(batch.reader, await batch.reader.run(plan.run.id))
+        with suppress(OSError):
+            show_counts(summary)
         return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
+    except JournalError as error:
+        note = f"run {plan.run.id} is over, and of what came of it nothing can be told: {error}"
+        say(f"batch-resend: {note}")
+        return Ending(ExitCode.STOPPED, note=note, error=str(error))
     with suppress(OSError):
         reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2)
-        show_summary(summary, reasons, folder, manner.presentation.flags)
+        show_summary(summary, reasons, folder, flags)
     code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
     return Ending(code, summary, folder)
 

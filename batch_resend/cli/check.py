@@ -12,17 +12,16 @@ import click
 
 from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
+from batch_resend.cli.as_settings import reading_of, windows_of
 from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
     check_log_options,
     inputs_argument,
     limit_option,
     list_options,
-    option,
-    reading_of,
-    windows_of,
+    option_of_its_own,
 )
 from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, show_plan
 from batch_resend.cli.profiles import profiles_of
@@ -50,7 +49,7 @@ REQUESTS_SHOWN = 3
 @inputs_argument
 @list_options
 @limit_option
-@option(
+@option_of_its_own(
     "--format",
     "form",
     type=click.Choice(["text", "json"]),
@@ -58,7 +57,7 @@ REQUESTS_SHOWN = 3
     show_default=True,
     help="For people, or for programs.",
 )
-@option(
+@option_of_its_own(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write every request, as it would be sent, into this file: a JSON object a line.",
@@ -69,7 +68,7 @@ def check(inputs: Sequence[str], **options: Any) -> int:
 
     INPUT is a list of any form, or - for standard input.
     """
-    set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
+    set_up_logs_of(options)
     reading = reading_of(options)
     out: Path | None = options["out"]
     if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):

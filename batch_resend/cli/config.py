@@ -39,6 +39,8 @@ def read_config(
     for command in commands:
         of_command = defaults.setdefault(command.name or "", {})
         for param in command.params:
+            if param.envvar is None:  # it is this command's alone
+                continue
             names = {name.removeprefix("--") for name in param.opts}
             unknown -= names
             for key, value in values.items():

@@ -14,16 +14,12 @@ import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.census import Census
+from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import (
-    Command,
-    export_options,
-    option,
-    settings_of,
-)
+from batch_resend.cli.options import Command, export_options, option, option_of_its_own
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
@@ -73,7 +69,7 @@ def filter_options(command: Command) -> Command:
     is_flag=True,
     help="Ask for each order's details where the list lacks how it is validated: one request each.",
 )
-@option(
+@option_of_its_own(
     "--format",
     "form",
     type=click.Choice(["csv", "jsonl"]),
@@ -81,7 +77,7 @@ def filter_options(command: Command) -> Command:
     show_default=True,
     help="How the list is written.",
 )
-@option(
+@option_of_its_own(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write, whole or not at all; else standard output.",
@@ -94,7 +90,7 @@ def export(**options: Any) -> int:
     `send` has the CA mail all domains of an order that still wait. What is read counts in the
     windows, as what is sent does.
     """
-    set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"])
+    set_up_logs_of(options)
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:

@@ -11,12 +11,7 @@ import click
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import next_flags
-from batch_resend.cli.options import (
-    journal_option,
-    redact_option,
-    report_dir_option,
-    run_argument,
-)
+from batch_resend.cli.options import journal_option, redact_option, report_dir_option, run_argument
 from batch_resend.cli.prune import size
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.tables import Record, format_option, show_records

@@ -7,10 +7,10 @@ that it is part of is added here.
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -19,6 +19,16 @@ from batch_resend.errors import SettingsError
 from batch_resend.report import redacted
 
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
+
+
+def set_up_logs_of(options: Mapping[str, Any]) -> None:
+    """Send the logs where a command's options say. Raises SettingsError."""
+    set_up_logs(
+        int(options["verbose"]) - int(options["quiet"]),
+        options["log_format"],
+        options.get("log_file"),
+        redact=options.get("redact", False),
+    )
 
 
 class _StandardError(logging.StreamHandler[TextIO]):

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 
 from batch_resend.cli.commands import CommandsOnDemand
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
-from batch_resend.errors import BatchResendError
+from batch_resend.errors import BatchResendError, JournalError
 from batch_resend.version import __version__
 from batch_resend.visible import visible_lines
 
@@ -41,12 +42,25 @@ def cli(context: click.Context, config: Path | None) -> None:
 
     Reads lists of order, domain and e-mail (CSV, JSON, Excel), sends one request an order within
     the CA's limits, and reports what became of every row. The API key comes from --api-key-file or
-    the variable DIGICERT_API_KEY. Every option is also a variable, BATCH_RESEND_ and its name.
+    the variable DIGICERT_API_KEY. An option is also a variable, BATCH_RESEND_ and its name.
     """
     from batch_resend.cli.config import find_config, read_config  # noqa: PLC0415 - --help needs none
 
     if (path := find_config(config)) is not None:
-        context.default_map, context.obj = read_config(path, cli.commands.values())
+        commands = _installed(cli.commands, context.invoked_subcommand)
+        context.default_map, context.obj = read_config(path, commands)
+
+
+def _installed(commands: Mapping[str, click.Command], wanted: str | None) -> list[click.Command]:
+    """Return the commands of which all is installed; raises JournalError where the wanted's not."""
+    found: list[click.Command] = []
+    for name in commands:
+        try:
+            found.append(commands[name])
+        except JournalError:  # one that needs an extra
+            if name == wanted:
+                raise
+    return found
 
 
 def main() -> NoReturn:

@@ -24,12 +24,19 @@ def next_flags(context: click.Context) -> NextFlags:
     By the environment or the TOML file too: whoever reads a report may have neither.
     """
     return NextFlags(
+        config="".join(f" {shlex.quote(word)}" for word in config_told(context)),
         send=_flags(context, (*_ABOUT_THE_CA, *_ABOUT_LISTS)),
         resume=_flags(context, (*_ABOUT_THE_CA, "report_dir")),
         in_doubt=_flags(context, ("in_doubt",)),
         watch=_flags(context, ("journal",)),
         none_will_do=rehearsal.is_on(),
     )
+
+
+def config_told(context: click.Context) -> list[str]:
+    """Return the words by which the program was told of a TOML file, which stand before all."""
+    path = context.find_root().params.get("config")
+    return ["--config", str(path)] if path else []
 
 
 def _flags(context: click.Context, names: Sequence[str]) -> str:

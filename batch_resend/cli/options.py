@@ -1,34 +1,29 @@
 """The options that several commands share, and how they become settings.
 
-Every option is also an environment variable, BATCH_RESEND_ and its name, and a line of the TOML
-file that --config names. Flags win over the environment, the environment over the file.
+An option is also an environment variable, BATCH_RESEND_ and its name, and a line of the TOML file
+that --config names. Flags win over the environment, the environment over the file. Where commands
+mean different things by one name, only a flag says which.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from batch_resend.alarm import Alarm
-from batch_resend.cli import rehearsal
 from batch_resend.cli.completion import complete_file, complete_run
-from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE, read_key
+from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
 from batch_resend.cli.manual import ManualOption
-from batch_resend.cli.profiles import profiles_of, take_profile
+from batch_resend.cli.profiles import take_profile
 from batch_resend.cli.values import DURATION, PLACE, MappingType, ShareType
-from batch_resend.errors import SettingsError
-from batch_resend.intake import Reading
 from batch_resend.model import Call
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
     InDoubt,
     Region,
-    Settings,
     default_journal,
-    make_settings,
 )
-from batch_resend.windows import CA_WINDOWS, Window, parse_windows
+from batch_resend.windows import CA_WINDOWS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,7 +31,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def option(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
     """Return a click option that is also an environment variable."""
     variable = "BATCH_RESEND_" + name.removeprefix("--").replace("-", "_").upper()
-    return click.option(name, *more, cls=ManualOption, envvar=variable, show_envvar=False, **how)
+    return option_of_its_own(name, *more, envvar=variable, show_envvar=False, **how)
+
+
+def option_of_its_own(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
+    """Return a click option by whose name other commands mean something else."""
+    return click.option(name, *more, cls=ManualOption, **how)
 
 
 def together(section: str, *options: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -333,69 +333,3 @@ def export_options(command: Command) -> Command:
                 limit_option):  # fmt: skip
         command = add(command)
     return command
-
-
-def reading_of(options: dict[str, Any]) -> Reading:
-    """Return how lists are to be read. Raises SettingsError."""
-    delimiter = options["delimiter"]
-    try:
-        return Reading(
-            mapping=dict(options["mapping"]),
-            locale=options["locale"],
-            headed=not options["no_header"],
-            delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
-            encoding=options["encoding"],
-            sheet=options["sheet"],
-            all_statuses=options["all_statuses"],
-            call=Call(options["call"]),
-            auto_call=options["auto_call"],
-            accounts={name: profile.locale for name, profile in profiles_of().items()},
-            own_account=options.get("profile"),
-        )
-    except SettingsError as error:
-        raise SettingsError(f"--{error}") from None
-
-
-def alarm_of(options: dict[str, Any]) -> Alarm:
-    """Return who is told how a command ends: all of them, or as far as they are known."""
-    return Alarm(
-        notify_url=options.get("notify_url"),
-        ping_url=options.get("ping_url"),
-        metrics_file=options.get("metrics_file"),
-        trust_env=options.get("trust_env", False),
-        redact=options.get("redact", False),
-    )
-
-
-def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
-    """Return the windows that --limit names. Raises SettingsError."""
-    try:
-        return parse_windows(limits)
-    except ValueError as error:
-        raise SettingsError(f"--limit: {error}") from None
-
-
-def settings_of(options: dict[str, Any], base_url: str | None = None) -> Settings:
-    """Return the settings that options name. Raises SettingsError.
-
-    `base_url` is for when neither the options nor their sources name one.
-    """
-    settings = make_settings(
-        api_key=read_key(options["api_key_file"]),
-        base_url=options["base_url"] or base_url or Region(options["region"]).base_url,
-        windows=windows_of(options["limits"]),
-        concurrency=options["concurrency"],
-        timeout_s=options["timeout"],
-        ca_file=options["ca_file"],
-        trust_env=options["trust_env"],
-        max_attempts=options["max_attempts"],
-        max_elapsed_s=options["max_elapsed"],
-        patience_s=options["patience"],
-        # What a command that only reads has no option for stays as it is usually.
-        in_doubt=options.get("in_doubt", InDoubt.RETRY),
-        cooldown_s=0.0 if options.get("again") else options.get("cooldown", DEFAULT_COOLDOWN_S),
-        journal=options["journal"],
-        accounts={name: profile.account() for name, profile in profiles_of().items()},
-    )
-    rehearsal.refuse_elsewhere(settings.base_url)
-    return settings

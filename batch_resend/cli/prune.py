@@ -5,12 +5,12 @@ import click
 
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import journal_option, option
+from batch_resend.cli.options import journal_option, option_of_its_own
 from batch_resend.cli.values import DURATION
 from batch_resend.journal import prune_journal, size_of_journal
 from batch_resend.places import Place
 
-LEAST_S = 2 * 86_400.0  # any usual cooldown, and then some
+LEAST_S = 2 * 86_400.0  # what an order was mailed lately is known by stays for a cooldown
 
 
 @click.command(
@@ -19,7 +19,7 @@ LEAST_S = 2 * 86_400.0  # any usual cooldown, and then some
     exit_codes=(ExitCode.JOURNAL_BUSY,),
     see_also=("runs",),
 )
-@option(
+@option_of_its_own(
     "--older-than",
     type=DURATION,
     default="90d",

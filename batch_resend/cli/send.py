@@ -8,20 +8,20 @@ import click
 from batch_resend.alarm import Ending
 from batch_resend.batch import open_batch
 from batch_resend.cli.alarmed import run_with_alarm
-from batch_resend.cli.carrying import carry_out, manner_of, set_up_logs_of
+from batch_resend.cli.as_settings import alarm_of, reading_of, settings_of
+from batch_resend.cli.carrying import carry_out
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption
+from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import taken_over
 from batch_resend.cli.options import (
-    alarm_of,
     hold_back_options,
     inputs_argument,
     list_options,
-    reading_of,
     run_argument,
     send_options,
-    settings_of,
 )
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, read_journal
@@ -56,10 +56,10 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     INPUT is a list of any form, or - for standard input. Orders that the CA acknowledged
     within the cooldown are skipped; a run of the same requests that did not finish goes on.
     """
-    manner = manner_of(context, options)
 
     async def work(interruption: Interruption) -> Ending:
         set_up_logs_of(options)
+        manner = manner_of(context, options)
         sources = _sources(inputs, options)
         async with open_batch(settings_of(options)) as batch:
             return await carry_out(batch, await batch.plan(sources), manner, interruption)
@@ -95,7 +95,9 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         settings = settings_of(wanted, base_url=run.base_url if run else None)
         manner = manner_of(context, wanted)
         async with open_batch(settings) as batch:
-            return await carry_out(batch, await batch.take_up(run_id), manner, interruption)
+            return await carry_out(
+                batch, await batch.take_up(run.id if run else None), manner, interruption
+            )
 
     return run_with_alarm(work, alarm_of(options))
 

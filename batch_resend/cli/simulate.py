@@ -5,6 +5,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -120,20 +121,20 @@ async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: 
             books.touch()
     except OSError as error:
         raise SettingsError(f"simulate: --books {books}: {error.strerror}") from None
-    try:
-        async with simulator:
+    async with AsyncExitStack() as listening:
+        try:
+            await listening.enter_async_context(simulator)
+        except OSError as error:
+            raise SettingsError(
+                f"simulate: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+            ) from None
+        try:
             if command:
-                code = await _run(command, simulator, settings.api_key)
-            else:
-                code = await _until_interrupted(simulator)
-    except OSError as error:
-        raise SettingsError(
-            f"simulate: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-        ) from None
-    finally:
-        if books:
-            books.write_text(json.dumps(simulator.books.snapshot(), indent=2) + "\n")
-    return code
+                return await _run(command, simulator, settings.api_key)
+            return await _until_interrupted(simulator)
+        finally:
+            if books:
+                books.write_text(json.dumps(simulator.books.snapshot(), indent=2) + "\n")
 
 
 async def _until_interrupted(simulator: Simulator) -> int:

@@ -8,12 +8,15 @@ import click
 from batch_resend.alarm import Ending
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.alarmed import run_with_alarm
-from batch_resend.cli.carrying import carry_out, manner_of, set_up_logs_of
+from batch_resend.cli.as_settings import alarm_of, settings_of
+from batch_resend.cli.carrying import carry_out
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
+from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import alarm_of, option, send_options, settings_of, together
+from batch_resend.cli.options import option, send_options, together
 from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.values import DURATION
 from batch_resend.sweep import Rules, Swept
@@ -67,10 +70,11 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     waited long enough, were not mailed within the cooldown and not too often. They are sent and
     reported as by `send`. A night with nothing to do ends with one line and exit code 0.
     """
-    manner, filters = manner_of(context, options), filters_of(options)
+    filters = filters_of(options)
 
     async def work(interruption: Interruption) -> Ending:
         set_up_logs_of(options)
+        manner = manner_of(context, options)
         settings = settings_of(options)
         rules = Rules(
             older_than_s=options["older_than"],
@@ -103,10 +107,9 @@ async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
     mailed = await reader.mails(settings.base_url, settings.budget)
     async with batch.census() as census:
         swept = await find_due(census, mailed, rules, time.time())
-    if newest is None or not mailed_last:
+    if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept, ""
-    if not rules.filters:  # what they leave out may wait as well
-        await batch.note_waiting(newest, swept.numbers)
+    await batch.note_waiting(newest, swept.numbers)
     gone = len(mailed_last - swept.numbers)
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 

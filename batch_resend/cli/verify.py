@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from batch_resend.batch import open_batch
+from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import export_options, option, run_argument, settings_of
+from batch_resend.cli.options import export_options, option_of_its_own, run_argument
 from batch_resend.cli.terminal import show_pairs
 from batch_resend.durations import timestamp
 from batch_resend.journal import Checked, read_journal
@@ -29,7 +30,7 @@ from batch_resend.report import in_words
     see_also=("show", "report"),
 )
 @run_argument(required=True)
-@option(
+@option_of_its_own(
     "--format",
     "form",
     type=click.Choice(["text", "json"]),
@@ -45,8 +46,7 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
     into the run's page.
     """
     options |= {"journal": journal}
-    set_up_logs(int(options["verbose"]) - int(options["quiet"]), options["log_format"],
-                options["log_file"])  # fmt: skip
+    set_up_logs_of(options)
 
     async def work(_: Interruption) -> Checked | None:
         async with read_journal(journal) as reader:

@@ -10,11 +10,12 @@ from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.live import View
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.options import journal_option, run_argument
 from batch_resend.cli.progress import Course, show_views, time_left_s
 from batch_resend.cli.summary import show_counts
 from batch_resend.clock import SystemClock
-from batch_resend.errors import UnknownRun
+from batch_resend.errors import JournalError, UnknownRun
 from batch_resend.journal import RATE_OVER_S, JournalReader, Standing, read_journal
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.places import Place
@@ -36,7 +37,8 @@ _WORK_SHARE = 0.05  # of the time, at most, that looking takes
 )
 @run_argument(required=False)
 @journal_option
-def watch(run_id: str | None, journal: Place) -> int:
+@click.pass_context
+def watch(context: click.Context, run_id: str | None, journal: Place) -> int:
     """Watch a run that another process sends, the one under way unless named. Disturbs nothing.
 
     Ctrl-C ends the watching, not the run. Ends with the run, and with its exit code: 0 if every
@@ -49,10 +51,11 @@ def watch(run_id: str | None, journal: Place) -> int:
         click.echo("No longer watching; the run goes on.", err=True)
         return SIGNAL_BASE + 2
     show_counts(summary)
+    flags = next_flags(context)
     if summary.finished_at is None:
         click.echo(
             "The process that sent it is gone (killed, or the power failed). To go on:\n"
-            f"  batch-resend resume {summary.run_id}"
+            f"  batch-resend{flags.config} resume {summary.run_id}{flags.watch}"
         )
     if summary.state != "completed":
         return ExitCode.STOPPED
@@ -67,19 +70,23 @@ async def _watch(run_id: str | None, journal: Place) -> Summary:
 
 
 async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
-    """Show how a run goes that other processes send, until it ends."""
+    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
     watcher = _Watcher(reader, run)
     if not await watcher.look():
         return
+    lost: JournalError | None = None  # passed on below: from the tasks it would come in a group
     async with anyio.create_task_group() as tasks:
         if not quiet:
             tasks.start_soon(partial(show_views, watcher.view, at_once=True))
         # A journal tells nobody of news: it is looked at again and again.
-        while True:
-            await anyio.sleep(watcher.rest_s)
-            if not await watcher.look():
-                break
+        try:
+            while await watcher.look_later():
+                pass
+        except JournalError as error:
+            lost = error
         tasks.cancel_scope.cancel()
+    if lost is not None:
+        raise lost
 
 
 async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Place) -> Run:
@@ -110,6 +117,11 @@ class _Watcher:
         self._schedule = Schedule(self._windows)
         self._standing: Standing | None = None
         self._looked_at = 0.0
+
+    async def look_later(self) -> bool:
+        """Rest, and then look."""
+        await anyio.sleep(self.rest_s)
+        return await self.look()
 
     async def look(self) -> bool:
         """Look where the run stands; return whether it is still under way."""

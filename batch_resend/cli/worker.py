@@ -12,11 +12,12 @@ import anyio
 import click
 from anyio.abc import Process
 
-from batch_resend.cli.carrying import set_up_logs_of
+from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import SIGNAL_BASE
 from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import words_told
+from batch_resend.cli.next_commands import config_told, words_told
 from batch_resend.cli.options import (
     ca_options,
     journal_option,
@@ -24,7 +25,6 @@ from batch_resend.cli.options import (
     log_options,
     option,
     retry_options,
-    settings_of,
     together,
 )
 from batch_resend.clock import SystemClock
@@ -90,12 +90,13 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
     waits for it.
     """
     # Handed out too, so that the death of this host does not stop it.
+    sweep = [*_PROGRAM, *config_told(context), "sweep"]
     words = ["--yes", "--quiet", "--distribute", *words_told(context, _FOR_SWEEPS)]
 
     async def work(interruption: Interruption) -> int:
-        set_up_logs_of(options | {"redact": False})
+        set_up_logs_of(options)
         settings = settings_of(options)
-        sweeper = _Sweeper([*_PROGRAM, "sweep", *words], _sweeps_at(sweeps, options["profile"]))
+        sweeper = _Sweeper([*sweep, *words], _sweeps_at(sweeps, options["profile"]))
         return SIGNAL_BASE + await _work_on(settings, jobs, sweeper, interruption)
 
     return run_interruptibly(work)

@@ -22,7 +22,9 @@ _SENT_PAGE = (
     .order_by(requests.c.number)
     .limit(_PAGE)
 )
-_FORGET = delete(checks).where(checks.c.run == bindparam("of_run"))
+_FORGET = delete(checks).where(
+    checks.c.run == bindparam("of_run"), checks.c.request == bindparam("of_request")
+)
 _ADD = insert(checks)
 _COUNT = (
     select(checks.c.status, func.count().label("orders"), func.max(checks.c.asked_at).label("at"))
@@ -67,9 +69,11 @@ class ChecksReader(ResultReader):
 def note_checks(
     connection: Connection, run: Run, found: Sequence[tuple[int, str]], asked_at: float
 ) -> None:
-    """Write down what the CA says now of the requests of a run, in place of what it said before."""
-    connection.execute(_FORGET, {"of_run": run.number})
+    """Write down what the CA says now of requests of a run, in place of what it said before."""
     if found:
+        connection.execute(
+            _FORGET, [{"of_run": run.number, "of_request": number} for number, _ in found]
+        )
         connection.execute(
             _ADD,
             [

@@ -27,6 +27,7 @@ class NextFlags:
     resume: str = ""  # which reads no list, and has no option for one
     in_doubt: str = ""  # the policy, where it was named: what is held must stay so
     watch: str = ""  # which only reads the journal
+    config: str = ""  # which stands in front of the command's name
     none_will_do: bool = False  # a rehearsal whose CA and journal end with the command
 
 
@@ -93,7 +94,8 @@ def _what_came(summary: Summary) -> str:
 def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> list[NextStep]:
     """Return what to do after a run."""
     orders, rejected = summary.orders, summary.rows.rejected
-    unsent = f"batch-resend send {shlex.quote(str(folder / 'unsent.csv'))}{flags.send}"
+    program = f"batch-resend{flags.config}"
+    unsent = f"{program} send {shlex.quote(str(folder / 'unsent.csv'))}{flags.send}"
     steps: list[NextStep] = []
     if summary.is_rehearsal and summary.state == "completed" and orders.sent:
         steps.append(
@@ -106,9 +108,9 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
             )
         )
     elif summary.state != "completed":
-        going_on = f"batch-resend resume {summary.run_id}{flags.resume}{flags.in_doubt}"
+        going_on = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
         if summary.finished_at is None:
-            watch = f"batch-resend watch {summary.run_id}{flags.watch}"
+            watch = f"{program} watch {summary.run_id}{flags.watch}"
             steps.append(NextStep("To see how it goes, if it is under way:", watch))
             steps.append(NextStep("To go on, if it was cut off:", going_on))
         elif summary.state == "stopped" and not orders.sent:

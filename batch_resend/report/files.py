@@ -2,12 +2,16 @@
 
 import glob
 import os
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from batch_resend.errors import ReportError
+
+_OLD_S = 86_400.0  # no file takes that long to write
 
 
 @contextmanager
@@ -17,12 +21,15 @@ def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
     Raises ReportError; an older file of that name is then left as it was.
     """
     place = Path(os.path.realpath(path))  # a link stays one
-    draft = place.with_name(f".{path.name}.{os.getpid()}")
+    draft: Path | None = None
     try:
         if path.exists() and not path.is_file():
             raise ReportError(f"{path}: is there, and is not a file")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        # Of a name that nobody foresees: in a folder of many, a link could wait there.
+        descriptor, name = tempfile.mkstemp(prefix=_draft_prefix(place), dir=place.parent)
+        draft = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            os.fchmod(descriptor, mode)  # whatever the umask
             yield file
             file.flush()
             os.fsync(descriptor)
@@ -31,16 +38,23 @@ def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
     except OSError as error:
         raise ReportError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
+        if draft is not None:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+def _draft_prefix(place: Path) -> str:
+    return f".{place.name}.{os.getpid()}."
 
 
 def _forget_drafts(place: Path) -> None:
     """Remove what processes that were killed have left half written."""
-    for draft in place.parent.glob(f".{glob.escape(place.name)}.*"):
-        number = draft.suffix[1:]
-        if number.isdigit() and not _is_alive(int(number)):
-            with suppress(OSError):
+    for draft in place.parent.glob(f".{glob.escape(place.name)}.*.*"):
+        number = draft.name.removeprefix(f".{place.name}.").partition(".")[0]
+        with suppress(OSError):
+            # In containers every process has one number, and is alive for ever.
+            is_old = time.time() - draft.stat().st_mtime > _OLD_S
+            if number.isdigit() and (is_old or not _is_alive(int(number))):
                 draft.unlink()
 
 

@@ -31,9 +31,9 @@ def write_long_list(desk: Desk, rows: int = LONG_LIST_ROWS) -> list[str]:
     return numbers
 
 
-def draft_of(report: Path, name: str, pid: int) -> Path:
-    """Return where a process writes a file of a report before that takes its place."""
-    return report / f".{name}.{pid}"
+def has_draft(report: Path, name: str, pid: int) -> bool:
+    """Whether a process is writing a file of a report, before that takes its place."""
+    return any(report.glob(f".{name}.{pid}.*"))
 
 
 def without_the_right_to_write_everywhere(command: list[str]) -> list[str]:

@@ -24,8 +24,8 @@ from tests.cli.conftest import (
     until,
 )
 from tests.cli.meddling import (
-    draft_of,
     everything_acted_on,
+    has_draft,
     without_the_right_to_write_everywhere,
     write_long_list,
 )
@@ -261,7 +261,7 @@ async def test_a_disk_that_fills_up_while_the_report_is_written_leaves_no_half_o
         numbers = write_long_list(desk)
         process = await unmeasured(desk).start("send", "orders.csv", "--report-dir", "report")
         emptied = asyncio.create_task(ended(process))
-        await until(draft_of(tmp_path / "report", "results.csv", process.pid).exists)
+        await until(lambda: has_draft(tmp_path / "report", "results.csv", process.pid))
         let_files_grow_to(4_096, process.pid)
         full = await emptied
 

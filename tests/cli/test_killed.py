@@ -29,8 +29,8 @@ from tests.cli.conftest import (
 from tests.cli.forked import nothing
 from tests.cli.meddling import (
     LONG_LIST_ROWS,
-    draft_of,
     everything_acted_on,
+    has_draft,
     run_ids,
     write_long_list,
 )
@@ -232,7 +232,7 @@ async def killed_while_written(desk: Desk, report: Path, name: str) -> Ended:
     """Start to send, and kill the process before a file of its report takes its place."""
 
     async def moment(process: asyncio.subprocess.Process) -> None:
-        await until(draft_of(report, name, process.pid).exists)
+        await until(lambda: has_draft(report, name, process.pid))
 
     return await killed(desk, moment, "--report-dir", report.name, meddling=partial(hold_up, name))
 

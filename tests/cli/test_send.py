@@ -34,7 +34,7 @@ async def test_each_order_is_mailed_once_within_all_windows_and_never_again(
 
         assert again.code == 0, again.err
         assert ca.books.requests == 200
-        assert "200 skipped: acknowledged within the cooldown" in again.out
+        assert "200 skipped: again/results.csv says why" in again.out
         assert read_summary(tmp_path / "again")["orders"]["skipped"] == 200
         reason = results(tmp_path / "again")[0]["error_message"]
         assert reason.startswith("sent 20")

@@ -23,7 +23,7 @@ from tests.cli.conftest import (
     results,
     until,
 )
-from tests.cli.meddling import draft_of, everything_acted_on, run_ids, write_long_list
+from tests.cli.meddling import everything_acted_on, has_draft, run_ids, write_long_list
 from tests.cli.screen import answered_on_terminal
 
 pytestmark = pytest.mark.asyncio
@@ -117,7 +117,7 @@ async def test_a_signal_while_the_report_is_written_leaves_it_to_be_written_to_i
         report = tmp_path / "report"
         process = await desk.start("send", "orders.csv", "--report-dir", str(report))
         emptied = asyncio.create_task(ended(process))
-        await until(draft_of(report, "results.csv", process.pid).exists)
+        await until(lambda: has_draft(report, "results.csv", process.pid))
         process.send_signal(by)
         stopped = await emptied
 

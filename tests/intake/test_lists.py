@@ -14,7 +14,8 @@ from typing import Any
 import click
 import pytest
 
-from batch_resend.cli.options import list_options, reading_of
+from batch_resend.cli.as_settings import reading_of
+from batch_resend.cli.options import list_options
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading
 from batch_resend.model import Entry, RejectedRow, Row

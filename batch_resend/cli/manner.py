@@ -1,0 +1,45 @@
+"""How a command wants a run shown, asked about, sent and reported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batch_resend.cli.next_commands import next_flags
+from batch_resend.cli.values import Share
+from batch_resend.errors import SettingsError
+from batch_resend.report import Presentation
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is shown and reported."""
+
+    report_dir: Path | None
+    preflight: bool
+    assume_yes: bool
+    quiet: bool
+    strict: bool
+    max_rejected: Share | None
+    presentation: Presentation
+    distribute: bool = False  # to workers
+
+
+def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
+    """Return how a command's options want a run shown and reported. Raises SettingsError."""
+    if options["distribute"] and isinstance(options["journal"], Path):
+        raise SettingsError(
+            f"--distribute: {options['journal']} is a file; workers need a journal in PostgreSQL, "
+            "--journal postgresql://HOST/NAME"
+        )
+    return Manner(
+        report_dir=options["report_dir"],
+        preflight=options["preflight"],
+        assume_yes=options["yes"],
+        quiet=options["quiet"],
+        strict=options.get("strict", False),
+        max_rejected=options.get("max_rejected"),
+        presentation=Presentation(next_flags(context), redact=options["redact"]),
+        distribute=options["distribute"],
+    )
