@@ -33,20 +33,23 @@ async def test_what_a_query_finds_is_sent_and_written_down_where_it_came_from(
             rows = [(n, f"d{n}.example.com", f"admin@d{n}.example.com") for n in range(1001, 1005)]
             shop.executemany("INSERT INTO approvals VALUES (?, ?, ?, NULL)", rows)
             shop.execute("UPDATE approvals SET mailed_at = 'earlier' WHERE order_id = 1004")
+            shop.execute("INSERT INTO approvals VALUES (1001, 'bad.example.com', 'nobody', NULL)")
             shop.commit()
             done = await run(desk, "from_database.py", "shop.db")
             assert done.code == 3, done.err
-            assert done.err.startswith("1003 refused: ")
+            rejected, refused = done.err.splitlines()
+            assert rejected.startswith("row 2: "), "the second of what the query finds"
+            assert refused.startswith("1003 refused: ")
             assert set(ca.books.mails_per_order) == {"1001", "1002"}
-            left = shop.execute("SELECT order_id FROM approvals WHERE mailed_at IS NULL")
-            assert left.fetchall() == [(1003,)]
+            waiting = "SELECT order_id, domain FROM approvals WHERE mailed_at IS NULL"
+            left = [(1003, "d1003.example.com"), (1001, "bad.example.com")]
+            assert shop.execute(waiting).fetchall() == left
             # As if it had been cut off between the mail and the note of it.
-            shop.execute("UPDATE approvals SET mailed_at = NULL WHERE order_id = 1001")
+            shop.execute("UPDATE approvals SET mailed_at = NULL WHERE domain = 'd1001.example.com'")
             shop.commit()
             await run(desk, "from_database.py", "shop.db")
             assert ca.books.mails_per_order["1001"] == 1
-            left = shop.execute("SELECT order_id FROM approvals WHERE mailed_at IS NULL")
-            assert left.fetchall() == [(1003,)]
+            assert shop.execute(waiting).fetchall() == left
         shop.close()
 
 

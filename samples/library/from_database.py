@@ -20,7 +20,7 @@ ACCOUNT = Settings(
     journal=Path("journal.db"),
 )
 WAITING = "SELECT order_id, domain, email FROM approvals WHERE mailed_at IS NULL ORDER BY order_id"
-MAILED = "UPDATE approvals SET mailed_at = datetime() WHERE order_id = ?"
+MAILED = "UPDATE approvals SET mailed_at = datetime() WHERE order_id = ? AND domain = ?"
 ACKNOWLEDGED = (OrderStatus.SENT, OrderStatus.SKIPPED)
 
 
@@ -31,16 +31,19 @@ def waiting(database: sqlite3.Connection) -> Iterator[Mapping[str, object]]:
 
 
 def note_mailed(database: sqlite3.Connection, order: Order) -> None:
-    """Write down that an order was mailed; to say so twice does no harm."""
+    """Write down which domains of an order were mailed; to say so twice does no harm."""
     with database:
-        database.execute(MAILED, [int(order.order_id)])
+        database.executemany(MAILED, [(int(order.order_id), one.domain) for one in order.entries])
 
 
 async def resend(database: sqlite3.Connection) -> int:
-    """Send for all that wait; return how many orders were not sent."""
+    """Send for all that wait; return how many orders were not sent, and rows rejected."""
     left = 0
     async with open_batch(ACCOUNT) as batch:
         plan = await batch.plan([RecordSource(waiting(database), name="approvals")])
+        async for row in batch.reader.rejected_rows(plan.run):
+            left += 1
+            sys.stderr.write(f"row {row.line}: {row.reason}\n")
         async with batch.send(plan) as sending:
             async for outcome in sending:
                 order = outcome.order.order

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,9 @@ def samples(path: Path) -> Mapping[str, float]:
 @pytest.mark.asyncio
 async def test_metrics_are_those_of_the_summary(tmp_path: Path) -> None:
     path = tmp_path / "resend.prom"
+    umask = os.umask(0o077)
     await Alarm(metrics_file=path, clock=lambda: 1000.0).ended(NOT_WELL)
+    os.umask(umask)
     found = samples(path)
     assert found["batch_resend_orders sent"] == 3
     assert found["batch_resend_orders refused"] == 1

@@ -61,6 +61,7 @@ async def test_orders_not_sent_are_a_failure_and_the_webhook_says_how_many(tmp_p
             ("orders.csv",), {"DIGICERT_API_KEY": ""}, 1, "the API key is empty", id="key"
         ),
         pytest.param(("none.csv",), {}, 1, "none.csv", id="list"),
+        pytest.param(("orders.csv", "--distribute"), {}, 1, "is a file", id="workers of a file"),
         pytest.param(("orders.csv", "--limit", "no"), {}, 1, "--limit", id="setting"),
         pytest.param(("orders.csv",), {"BATCH_RESEND_TIMEOUT": "xx"}, 2, "'xx'", id="usage"),
         pytest.param(

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -146,6 +147,45 @@ async def test_flags_win_over_the_environment_and_the_environment_over_the_file(
         assert read_summary(tmp_path / "from file")["limits"] == ["10/1m"]
 
 
+async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.environment |= {"BATCH_RESEND_OLDER_THAN": "1h", "BATCH_RESEND_FORMAT": "json"}
+        desk.write_list(1)
+        sent = await desk.run("send", "orders.csv")
+        assert sent.code == 0, sent.err
+        pruned = await desk.run("prune")
+        assert pruned.out.startswith("0 runs with 0 rows forgotten"), pruned.err
+        assert (await desk.run("export")).out.startswith("order_id,")
+        assert ca.books.mails == 1
+        desk.write("settings.toml", 'format = "json"\n')
+        refused = await desk.run("--config", "settings.toml", "runs")
+        assert "there is no option format" in refused.err
+
+
+def without(*extras: str) -> None:
+    """Have extras not installed, and nothing imported that needs them."""
+    for name in [name for name in sys.modules if "cluster" in name or name.endswith("cli.worker")]:
+        del sys.modules[name]
+    for name in [name for name in sys.modules if name.partition(".")[0] in extras]:
+        del sys.modules[name]
+    sys.modules |= dict.fromkeys(extras)  # type: ignore[arg-type] # None: there is none
+
+
+async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(desk: Desk) -> None:
+    desk.write("settings.toml", "concurrency = 3\n")
+    desk.write_list(1)
+    meddling = partial(without, "procrastinate", "croniter", "psycopg")
+    checked = await ended(
+        await desk.start_after(meddling, "--config", "settings.toml", "check", "orders.csv")
+    )
+    assert checked.code == 0, checked.err
+    worker = await ended(await desk.start_after(meddling, "--config", "settings.toml", "worker"))
+    assert worker.code == 1
+    assert "pip install 'batch-resend[cluster]'" in worker.err
+
+
 async def test_a_mistyped_option_in_the_file_is_named(desk: Desk) -> None:
     desk.write("settings.toml", "concurency = 3\n")
     desk.write_list(1)
@@ -194,6 +234,23 @@ async def test_the_summary_names_the_next_command_with_the_options_it_needs(
         again = await desk.run(*shlex.split(command), "--max-attempts", "1")
         assert again.code == 3
         assert ca.books.requests_per_order == {"1": 2}
+
+
+async def test_the_next_command_names_the_file_of_options_and_no_flag_that_is_off(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
+        desk.write("my settings.toml", 'trust-env = false\npatience = "1s"\n')
+        desk.write_list(8)
+        send = ("--config", "my settings.toml", "send", "orders.csv")
+        stopped = await desk.run(*send, BATCH_RESEND_AGAIN="0")
+        assert stopped.code == 4, stopped.err
+        _, told = stopped.out.split("once what stopped it is mended:\n  batch-resend ")
+        command = shlex.split(told.splitlines()[0])
+        assert command[:3] == ["--config", "my settings.toml", "resume"]
+        assert not {"--trust-env", "--again", "False"} & set(command)
+        ca.fail({})
+        assert (await desk.run(*command)).code == 0
 
 
 async def test_a_reader_that_leaves_early_is_no_error(desk: Desk) -> None:

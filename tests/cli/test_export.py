@@ -156,3 +156,10 @@ async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_th
         sent = await desk.run("send", "pending.csv")
         assert sent.code == 0
         assert set(ca.books.mails_per_order) == {"1", "2", "3", "5"}
+
+
+async def test_a_log_file_has_what_was_read(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(ca, 2)
+        assert (await desk.run("export", "-v", "--log-file", "export.log")).code == 0
+        assert "read /order/certificate" in (tmp_path / "export.log").read_text()

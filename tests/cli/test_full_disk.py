@@ -307,5 +307,6 @@ async def test_a_report_folder_that_may_not_be_written_is_named_and_the_report_w
         sent = await ended(await desk.start(program=program))
         assert sent.code == 3, sent.err
         assert said in sent.err
+        assert "20 of 20 orders sent" in sent.out
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         await assert_can_be_written_later(desk, sent, sent=20)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import WorldOrder
+from batch_resend.certcentral.simulator import FaultName, WorldOrder
 from batch_resend.windows import Window
-from tests.cli.conftest import desk_with_ca
+from tests.cli.conftest import desk_with_ca, ended, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -73,3 +73,22 @@ async def test_it_keeps_the_windows_with_what_was_sent(tmp_path: Path) -> None:
         assert (await desk.run("verify", desk.summary()["run_id"])).code == 0
         assert (ca.books.mails, ca.books.reads) == (8, 8)
         assert all(log.refused == 0 for log in ca.books.windows)
+
+
+async def test_what_was_answered_before_the_ca_failed_is_kept(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.1, 0.1)) as (desk, ca):
+        numbers = desk.write_list(4)
+        for number in numbers:
+            ca.world.add(WorldOrder(int(number)))
+        await desk.run("send", "orders.csv")
+        run = desk.summary()["run_id"]
+        assert (await desk.run("verify", run)).code == 0
+        ca.world.orders[int(numbers[0])].status = "issued"
+        reads = ca.books.reads
+        failing = await desk.start("verify", run, "--patience", "0s")
+        await until(lambda: ca.books.reads > reads)
+        ca.fail({FaultName.SERVER_ERROR: 1.0})
+        assert (await ended(failing)).code == 1
+        await desk.run("report", run)
+        page = (desk.report() / "report.html").read_text()
+        assert "of 4 orders sent 3 are pending, 1 is issued." in page

@@ -12,7 +12,7 @@ import pytest
 from batch_resend.errors import JournalError, ReportError
 from batch_resend.intake import ListSource, RecordSource
 from batch_resend.journal import Journal, read_journal
-from batch_resend.report import write_report
+from batch_resend.report import whole_file, write_report
 from tests.journal.conftest import send
 from tests.report.carried import (
     FILES,
@@ -180,3 +180,28 @@ async def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> Non
             with pytest.raises(ReportError, match="cannot be made") as caught:
                 await write_report(journal.reader, run, folder)
             assert str(folder) in str(caught.value)
+
+
+async def test_a_link_that_waits_where_a_file_is_to_be_written_is_not_followed(
+    tmp_path: Path,
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / f".resend.prom.{os.getpid()}").symlink_to(victim)
+    with whole_file(tmp_path / "resend.prom") as file:
+        file.write("new")
+    assert victim.read_text() == "precious"
+    assert (tmp_path / "resend.prom").read_text() == "new"
+
+
+async def test_what_a_process_of_the_same_number_left_half_written_is_gone_after_a_day(
+    tmp_path: Path,
+) -> None:
+    """In containers every process has the number 1."""
+    old, young = (tmp_path / f".list.csv.{os.getpid()}.{name}" for name in ("old", "young"))
+    for draft in (old, young):
+        draft.write_text("half")
+    os.utime(old, (0, 0))
+    with whole_file(tmp_path / "list.csv"):
+        pass
+    assert (old.exists(), young.exists()) == (False, True)
