@@ -202,6 +202,8 @@ class Batch:
                     if not all(task.done() for task in work):
                         sending.stop(LEFT_EARLY)
                     await asyncio.wait([*work, prepared])
+                    if error := prepared.exception():
+                        log.warning("the report may not be written: %r", error)
                     await self._note_end(plan.run, sending)
             for task in work:
                 task.result()

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from batch_resend.certcentral import every_order, info_path, list_path, read_info, read_page
+from batch_resend.certcentral import Page, every_order, info_path, list_path, read_info, read_page
 from batch_resend.intake import Malformed, skip_reason
 from batch_resend.model import Call, ListedOrder
 from batch_resend.sending import Fetcher
@@ -61,5 +61,5 @@ class _Pages:
         self._fetcher = fetcher
         self._filters = filters
 
-    async def __call__(self, offset: int, limit: int) -> list[ListedOrder]:
+    async def __call__(self, offset: int, limit: int) -> Page:
         return read_page(await self._fetcher.fetch(list_path(self._filters, offset, limit)))

@@ -9,6 +9,7 @@ from batch_resend.certcentral.client import (
 )
 from batch_resend.certcentral.judge import judge, remedy
 from batch_resend.certcentral.orders import (
+    Page,
     every_order,
     info_path,
     list_path,
@@ -18,6 +19,7 @@ from batch_resend.certcentral.orders import (
 
 __all__ = [
     "CertCentral",
+    "Page",
     "Route",
     "every_order",
     "info_path",

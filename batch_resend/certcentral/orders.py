@@ -12,6 +12,7 @@ meanwhile: the page is asked for again, further to the front. What was seen is t
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
@@ -24,7 +25,16 @@ PAGE_SIZE = 1_000
 OVERLAP = 50  # orders that a page has in common with the one before
 MOST_FRUITLESS = 20  # pages in a row that bring nothing new: the CA does not page
 
-FetchPage = Callable[[int, int], Awaitable[Sequence[ListedOrder]]]  # offset, limit -> orders
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the list, as the CA gives it: it may be shorter than what was asked for."""
+
+    orders: Sequence[ListedOrder]
+    total: int | None = None  # how many there are in the whole list, as far as it says
+
+
+FetchPage = Callable[[int, int], Awaitable[Page]]  # offset, limit -> a page
 
 
 class _Item(BaseModel):
@@ -50,6 +60,7 @@ class _Page(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     orders: list[_Item]
+    total: int | None = Field(default=None, validation_alias=AliasPath("page", "total"))
 
 
 def list_path(filters: Sequence[tuple[str, str]], offset: int, limit: int) -> str:
@@ -61,13 +72,13 @@ def list_path(filters: Sequence[tuple[str, str]], offset: int, limit: int) -> st
     )
 
 
-def read_page(reply: Reply) -> list[ListedOrder]:
-    """Return the orders of a page. Raises CallError where it is none."""
+def read_page(reply: Reply) -> Page:
+    """Return a page of the list. Raises CallError where it is none."""
     try:
         page = _Page.model_validate_json(reply.body)
     except ValidationError as error:
         raise _unreadable("list of orders", error) from None
-    return [_listed(item) for item in page.orders]
+    return Page([_listed(item) for item in page.orders], page.total)
 
 
 def info_path(order_id: str) -> str:
@@ -91,17 +102,19 @@ async def every_order(fetch: FetchPage, page_size: int = PAGE_SIZE) -> AsyncIter
     while fruitless < MOST_FRUITLESS:
         fruitless += 1
         page = await fetch(offset, page_size)
-        if offset and not any(int(order.order_id) in seen for order in page):
+        if offset and not any(int(order.order_id) in seen for order in page.orders):
             offset = max(0, offset - page_size)
             continue
-        for order in page:
+        for order in page.orders:
             if int(order.order_id) not in seen:
                 seen.add(int(order.order_id))
                 fruitless = 0
                 yield order
-        if len(page) < page_size:
+        got = len(page.orders)
+        # A CA may give fewer than it is asked for, and then tells by the total that there are more.
+        if not got or (got < page_size and offset + got >= (page.total or 0)):
             return
-        offset += page_size - overlap
+        offset += got - min(overlap, got // 2)
     raise CallError(
         f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
     )

@@ -9,6 +9,7 @@ import posixpath
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -53,9 +54,15 @@ def sheet_rows(name: str, file: Bytes, sheet: str | None) -> Iterator[tuple[int,
             cells_of = book.get_sheet_by_name(chosen)
             left = cells_of.start[1] if cells_of.start else 0
             faults = faulty.get(chosen, {})
-            for number, cells in enumerate(cells_of.iter_rows(), start=1):
-                texts = [""] * left + [_text(cell) for cell in cells]
+            # Beyond all cells with a value there may be some that should have one.
+            rows, last = cells_of.iter_rows(), max(faults, default=0)
+            for number in count(1):
+                cells = next(rows, None)
+                if cells is None and number > last:
+                    break
+                texts = [""] * left + [_text(cell) for cell in cells or ()]
                 for column, fault in faults.get(number, {}).items():
+                    texts += [""] * (column - len(texts))
                     texts[column - 1] = fault
                 if any(map(str.strip, texts)):
                     yield number, texts

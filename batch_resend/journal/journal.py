@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert
 from batch_resend.clock import Clock
 from batch_resend.journal.checks import note_checks
 from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
+from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import Home, reading_connection
 from batch_resend.journal.dealing import cut, forget_stops
 from batch_resend.journal.grouping import Party
@@ -78,7 +79,8 @@ class Journal:
         each account asks; without it there is only the run's own.
         """
         parties = parties or {None: Party(run.base_url)}
-        digest = await staging.group(self.reader.connection, parties)
+        with journal_errors(self._home.place):
+            digest = await staging.group(self.reader.connection, parties)
 
         def take_up_earlier(connection: Connection) -> Run | None:
             found = claim_same_plan(connection, digest or b"", take_up_since, self.session)

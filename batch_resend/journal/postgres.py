@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalError
 from batch_resend.journal.complaints import journal_errors
-from batch_resend.journal.slots import TABLES
+from batch_resend.journal.slots import TABLES, TAKE_SLOTS
 from batch_resend.places import Database
 
 try:
@@ -68,6 +68,7 @@ _UPGRADES = {  # none is older than schema 9
         "ALTER TABLE pauses ADD COLUMN start INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE pauses DROP CONSTRAINT pauses_pkey",
         "ALTER TABLE pauses ADD PRIMARY KEY (run, start, number)",
+        TAKE_SLOTS,
     ),
 }
 

@@ -23,47 +23,9 @@ from batch_resend.journal.complaints import journal_errors
 from batch_resend.places import Place
 from batch_resend.windows import Window
 
-TABLES = (
-    """
-    CREATE TABLE sessions (
-        number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        name text NOT NULL,
-        began_at double precision NOT NULL
-    )
-    """,
-    """
-    CREATE VIEW living AS
-        SELECT sessions.* FROM sessions JOIN pg_locks ON objid = number::oid
-        WHERE locktype = 'advisory' AND granted AND objsubid = 2
-            AND classid = x'62726573'::int::oid
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """,
-    """
-    CREATE TABLE keys (
-        budget text PRIMARY KEY,
-        share double precision NOT NULL DEFAULT 1,
-        share_at double precision NOT NULL DEFAULT 0,
-        paused_until double precision NOT NULL DEFAULT 0,
-        longest double precision NOT NULL DEFAULT 0  -- of all windows that anyone keeps
-    )
-    """,
-    """
-    CREATE TABLE slots (
-        budget text NOT NULL,
-        number bigint GENERATED ALWAYS AS IDENTITY,
-        session integer NOT NULL,
-        arrived_by double precision,
-        PRIMARY KEY (budget, number)
-    )
-    """,
-    """
-    CREATE FUNCTION clock_s() RETURNS double precision LANGUAGE sql VOLATILE AS
-    'SELECT extract(epoch FROM clock_timestamp())::double precision'
-    """,
-    "CREATE INDEX slots_by_arrival ON slots (budget, arrived_by)",
-    # least, rise, decrease: see sending/share.py. Two who are told 429 at once learn it once.
-    """
-    CREATE FUNCTION take_slots(
+# least, rise, decrease: see sending/share.py. Two who are told 429 at once learn it once.
+TAKE_SLOTS = """
+    CREATE OR REPLACE FUNCTION take_slots(
         of_budget text, of_session integer, wanted integer,
         limits integer[], periods double precision[], linger_s double precision,
         ended bigint[], lingering bigint[], unused bigint[],
@@ -90,7 +52,7 @@ TABLES = (
             share_now := greatest(0.05, 0.5 * share_now);
             UPDATE keys SET share = share_now, share_at = now_s WHERE budget = of_budget;
         END IF;
-        IF now_s + pause_s > known.paused_until THEN
+        IF pause_s > 0 AND now_s + pause_s > known.paused_until THEN
             known.paused_until := now_s + pause_s;
             UPDATE keys SET paused_until = known.paused_until WHERE budget = of_budget;
         END IF;
@@ -129,7 +91,46 @@ TABLES = (
         RETURN NEXT;
     END
     $$
+    """
+TABLES = (
+    """
+    CREATE TABLE sessions (
+        number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        name text NOT NULL,
+        began_at double precision NOT NULL
+    )
     """,
+    """
+    CREATE VIEW living AS
+        SELECT sessions.* FROM sessions JOIN pg_locks ON objid = number::oid
+        WHERE locktype = 'advisory' AND granted AND objsubid = 2
+            AND classid = x'62726573'::int::oid
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """,
+    """
+    CREATE TABLE keys (
+        budget text PRIMARY KEY,
+        share double precision NOT NULL DEFAULT 1,
+        share_at double precision NOT NULL DEFAULT 0,
+        paused_until double precision NOT NULL DEFAULT 0,
+        longest double precision NOT NULL DEFAULT 0  -- of all windows that anyone keeps
+    )
+    """,
+    """
+    CREATE TABLE slots (
+        budget text NOT NULL,
+        number bigint GENERATED ALWAYS AS IDENTITY,
+        session integer NOT NULL,
+        arrived_by double precision,
+        PRIMARY KEY (budget, number)
+    )
+    """,
+    """
+    CREATE FUNCTION clock_s() RETURNS double precision LANGUAGE sql VOLATILE AS
+    'SELECT extract(epoch FROM clock_timestamp())::double precision'
+    """,
+    "CREATE INDEX slots_by_arrival ON slots (budget, arrived_by)",
+    TAKE_SLOTS,
 )
 _TAKE = text(
     "SELECT * FROM take_slots(:of_budget, :of_session, :wanted, CAST(:limits AS integer[]), "

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.certcentral import every_order, info_path, list_path, read_info, read_page
+from batch_resend.certcentral import Page, every_order, info_path, list_path, read_info, read_page
 from batch_resend.certcentral.orders import MOST_FRUITLESS
 from batch_resend.errors import CallError
 from batch_resend.model import ListedOrder
@@ -42,7 +42,7 @@ def test_the_call_is_the_documented_one_its_filters_quoted() -> None:
 
 
 def test_a_page_is_read_as_the_documentation_has_it() -> None:
-    (order,) = read_page(reply(200, json.dumps(EXAMPLE).encode()))
+    (order,) = read_page(reply(200, json.dumps(EXAMPLE).encode())).orders
     assert order == ListedOrder(
         order_id="100200301",
         status="pending",
@@ -55,7 +55,7 @@ def test_a_page_is_read_as_the_documentation_has_it() -> None:
 
 
 def test_what_a_page_leaves_out_is_not_known_and_what_it_adds_is_left_aside() -> None:
-    (order,) = read_page(reply(200, b'{"orders": [{"id": "7", "new": {}}], "more": 1}'))
+    (order,) = read_page(reply(200, b'{"orders": [{"id": "7", "new": {}}], "more": 1}')).orders
     assert order == ListedOrder("7")
 
 
@@ -81,16 +81,23 @@ def test_an_order_is_read_as_order_info_has_it() -> None:
 
 
 def listed(
-    orders: list[int], page_size: int, changes: Callable[[list[int]], None] = lambda _: None
+    orders: list[int],
+    page_size: int,
+    changes: Callable[[list[int]], None] = lambda _: None,
+    most: int = 10**6,
 ) -> list[int]:
-    """Return what is read of a list that changes before every page but the first."""
+    """Return what is read of a list that changes before every page but the first.
+
+    `most`: of which the CA gives no more at once, whatever it is asked for.
+    """
     asked: list[int] = []
 
-    async def fetch(offset: int, limit: int) -> Sequence[ListedOrder]:
+    async def fetch(offset: int, limit: int) -> Page:
         if asked:
             changes(orders)
         asked.append(offset)
-        return [ListedOrder(str(number)) for number in orders[offset : offset + limit]]
+        slice_ = orders[offset : offset + min(limit, most)]
+        return Page([ListedOrder(str(number)) for number in slice_], len(orders))
 
     async def read() -> list[int]:
         return [int(order.order_id) async for order in every_order(fetch, page_size)]
@@ -101,6 +108,13 @@ def listed(
 @pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 12, 100])
 def test_a_list_that_rests_is_read_whole_in_its_order(count: int) -> None:
     assert listed(list(range(count)), 6) == list(range(count))
+
+
+@pytest.mark.parametrize("most", [2, 3, 5, 99])
+def test_a_ca_that_gives_fewer_than_it_is_asked_for_is_asked_until_it_has_told_all(
+    most: int,
+) -> None:
+    assert listed(list(range(40)), 10, most=most) == list(range(40))
 
 
 _CHANGES = st.lists(
@@ -144,9 +158,9 @@ def test_when_all_that_was_seen_has_left_the_page_before_is_read_again() -> None
 def test_a_ca_that_gives_the_same_page_for_ever_is_left() -> None:
     asked: list[int] = []
 
-    async def fetch(offset: int, limit: int) -> Sequence[ListedOrder]:
+    async def fetch(offset: int, limit: int) -> Page:
         asked.append(offset)
-        return [ListedOrder(str(number)) for number in range(limit)]
+        return Page([ListedOrder(str(number)) for number in range(limit)])
 
     async def read() -> None:
         async for _ in every_order(fetch, 10):
