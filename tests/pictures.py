@@ -105,7 +105,7 @@ def main() -> None:
         tmux = Tmux(folder)
         tmux.open(f"env -u NO_COLOR TERM=screen {shlex.join(shlex.split(REHEARSAL))}")
         try:
-            plan = tmux.shows(lambda text: "requests now?" in text)
+            plan = tmux.shows(lambda text: " now?" in text)
             tmux("send-keys", "y", "Enter")
             running = tmux.shows(lambda text: is_running(live_view(text)))
             paused = tmux.shows(lambda text: "  paused: " in live_view(text))

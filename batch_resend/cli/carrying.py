@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 import click
@@ -23,7 +24,7 @@ from batch_resend.cli.terminal import say
 from batch_resend.errors import BatchResendError, JournalError, ReportError
 from batch_resend.lanes import Sending
 from batch_resend.model import Plan, RowStatus, Run, RunState
-from batch_resend.report import make_preview, make_summary
+from batch_resend.report import counted, make_preview, make_summary
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
         await batch.decline(plan, reason)
         ending = await _report(batch, plan, manner, interruption)
         return replace(ending, code=ending.code or ExitCode.NOT_ALL_SENT)
-    if asks and not await _confirmed(plan):
+    if asks and not await _confirmed(batch, plan):
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return Ending(ExitCode.NOT_STARTED, declined="nothing was sent: a person said no")
@@ -151,8 +152,9 @@ def _is_a_person_there() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
-async def _confirmed(plan: Plan) -> bool:
-    question = f"Send {plan.to_send:,} requests now?"
+async def _confirmed(batch: Batch, plan: Plan) -> bool:
+    requests = counted(plan.to_send, "request")
+    question = f"Send {requests} to {urlsplit(batch.settings.base_url).hostname} now?"
     return await anyio.to_thread.run_sync(
         lambda: click.confirm(question, err=True), abandon_on_cancel=True
     )

@@ -3,7 +3,8 @@
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from batch_resend.cli.options import (
     option_of_its_own,
 )
 from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, show_plan
-from batch_resend.cli.profiles import profiles_of
+from batch_resend.cli.profiles import Profile, profiles_of
+from batch_resend.cli.values import MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, Party, open_journal
 from batch_resend.model import Call, Order, Plan, RowStatus
@@ -74,10 +76,8 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
-    limits: dict[str | None, Sequence[Window]] = {
-        name: profile.windows for name, profile in profiles_of().items()
-    }
-    return anyio.run(_check, sources, windows_of(options["limits"]), limits, options)
+    own = Profile("", None, "", windows_of(options["limits"]), None, {})
+    return anyio.run(_check, sources, {None: own, **profiles_of()}, options)
 
 
 def _is_same_file(out: Path, listed: str) -> bool:
@@ -86,26 +86,20 @@ def _is_same_file(out: Path, listed: str) -> bool:
 
 async def _check(
     sources: list[ListSource],
-    windows: tuple[Window, ...],
-    limits: dict[str | None, Sequence[Window]],
+    accounts: Mapping[str | None, Profile],
     options: dict[str, Any],
 ) -> int:
     closeness = WHEN_CHECKING_CLOSELY if options["verbose"] else WHEN_CHECKING
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
         async with open_journal(Path(folder) / "check.db") as journal:
-            run, staging = await journal.new_run("check", windows)
+            run, staging = await journal.new_run("check", accounts[None].windows)
             await stage(sources, staging)
-            # Whose CA is where makes no difference here: nothing is sent.
-            parties = dict.fromkeys((None, *limits), Party("check"))
+            parties = {name: _party(profile) for name, profile in accounts.items()}
             run = await journal.finish_planning(run, staging, 0.0, parties)
             await journal.settle(run, 0.0, hold_doubts=False)
             reader = journal.reader
-            plan = await make_plan(
-                reader,
-                run,
-                lambda counts: [(n, limits.get(name, windows)) for name, n in counts.items()],
-                taken_up=False,
-            )
+            parts_of = partial(_parts, accounts)
+            plan = await make_plan(reader, run, parts_of, taken_up=False)
             preview = await make_preview(plan, reader, shown=closeness.first)
             first = [_request(order) for order in await _first_orders(reader, plan)]
             if options["out"] is not None:
@@ -114,8 +108,31 @@ async def _check(
         click.echo(json.dumps({**preview.model_dump(), "first_requests": first}, indent=2))
     else:
         show_plan(preview, sys.stdout, closeness)
+        if MAX_REJECTED.is_exceeded(preview.rows.rejected, preview.rows.read):
+            click.echo(f"`send` would send nothing: more than --max-rejected {MAX_REJECTED.text}")
         _show_requests(first, plan.to_send)
     return ExitCode.NOT_ALL_SENT if plan.rows[RowStatus.REJECTED] else ExitCode.ALL_WELL
+
+
+def _party(profile: Profile) -> Party:
+    """Return whom an account asks, as far as can be told without its key."""
+    return Party("check", f"{profile.base_url} {profile.api_key_file}")
+
+
+def _parts(
+    accounts: Mapping[str | None, Profile], counts: Mapping[str | None, int]
+) -> list[tuple[int, Sequence[Window]]]:
+    """Return how many requests go out within which windows: those by one key together."""
+    together: dict[Party, list[str | None]] = {}
+    for name in counts:
+        together.setdefault(_party(accounts[name]), []).append(name)
+    return [
+        (
+            sum(counts[name] for name in same),
+            tuple(dict.fromkeys(w for name in same for w in accounts[name].windows)),
+        )
+        for same in together.values()
+    ]
 
 
 async def _first_orders(reader: JournalReader, plan: Plan) -> list[Order]:

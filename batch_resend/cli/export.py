@@ -57,7 +57,7 @@ def filter_options(command: Command) -> Command:
     examples={
         "All orders that wait, into a list": "batch-resend export --out pending.csv",
         "Those that have waited for two days": "batch-resend export --older-than 2d --out old.csv",
-        "And send their mails again": "batch-resend export --older-than 2d | batch-resend send -",
+        "And send their mails again": "batch-resend send old.csv",
     },
     exit_codes=(ExitCode.JOURNAL_BUSY,),
     see_also=("send", "check"),

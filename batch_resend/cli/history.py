@@ -62,7 +62,7 @@ def runs(journal: Place, form: str) -> int:
 
     records = anyio.run(found)
     if not records and form == "table":
-        click.echo("No runs yet.")
+        click.echo(f"No runs yet in {journal}.")
         return ExitCode.ALL_WELL
     show_records(records, _RUN_COLUMNS, form, _RUN_TABLE)
     if form == "table":

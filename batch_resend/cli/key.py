@@ -5,7 +5,10 @@ import os
 import stat
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from batch_resend.errors import SettingsError
+from batch_resend.settings import checked_key
 
 KEY_VARIABLE = "DIGICERT_API_KEY"
 CREDENTIAL = "digicert-api-key"  # LoadCredential=digicert-api-key:/path (systemd.exec(5))
@@ -19,7 +22,7 @@ def read_key(path: Path | None) -> str:
     if path is not None:
         return _read(path, f"--api-key-file {path}")
     if (key := os.environ.get(KEY_VARIABLE)) is not None:
-        return key
+        return _checked(key, KEY_VARIABLE)
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), CREDENTIAL)
     if credential.is_absolute() and credential.exists():
         return _read(credential, f"systemd's credential {CREDENTIAL}")
@@ -36,11 +39,18 @@ def _read(path: Path, name: str) -> str:
             content = file.read(_LONGEST + 1)
         if len(content) > _LONGEST:
             raise SettingsError(f"{name}: is too large to be a key")
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # Windows' editors put a mark in front
     except OSError as error:
         raise SettingsError(f"{name}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}: is not a text file") from None
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
         log.warning("%s can be read by others than its owner: chmod 600 %s", path, path)
-    return text
+    return _checked(text, name)
+
+
+def _checked(text: str, name: str) -> str:
+    try:
+        return checked_key(SecretStr(text)).get_secret_value()
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from None

@@ -15,7 +15,7 @@ from batch_resend.cli.completion import complete_file, complete_run
 from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.profiles import take_profile
-from batch_resend.cli.values import DURATION, PLACE, MappingType, ShareType
+from batch_resend.cli.values import DURATION, MAX_REJECTED, PLACE, MappingType, ShareType
 from batch_resend.model import Call
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
@@ -276,7 +276,7 @@ hold_back_options = together(
         "--max-rejected",
         type=ShareType(),
         metavar="N|N%",
-        default="20%",
+        default=MAX_REJECTED.text,
         show_default=True,
         help="Send nothing if more rows than that are rejected.",
     ),

@@ -67,8 +67,8 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     if preview.without_addresses:
         yield (
             "" if preview.recipients else "mails to",
-            f"{preview.without_addresses:,} without addresses: the CA mails all domains of the "
-            "order that wait",
+            f"{preview.without_addresses:,} without addresses: the CA mails whom it knows, for all "
+            "domains that wait",
         )
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)

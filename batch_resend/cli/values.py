@@ -97,5 +97,6 @@ class ShareType(click.ParamType[Share]):
         return Share(text, float(found[1]), bool(found[2]))
 
 
+MAX_REJECTED = Share("20%", 20.0, is_percentage=True)  # unless somebody says otherwise
 DURATION = DurationType()
 PLACE = PlaceType()

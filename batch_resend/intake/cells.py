@@ -54,7 +54,7 @@ def order_number(value: object) -> str:
     """Return an order number as digits, without zeros in front.
 
     Takes text or a JSON number; removes what spreadsheets add: blanks, an apostrophe in front,
-    thousands marks, a decimal `.0`.
+    thousands marks, a decimal `.0`; and what is added for them, as in `="0815"`.
     """
     if value is None:
         raise Malformed("the order number is missing")
@@ -83,6 +83,8 @@ def _no_order(digits: str) -> str:
 
 def _plain_digits(text: str) -> str:
     stripped = trimmed(trimmed(text).strip("'\u2019"))
+    if stripped.startswith('="') and stripped.endswith('"'):  # so that Excel takes it for text
+        stripped = stripped[2:-1]
     if not stripped:
         raise Malformed("the order number is missing")
     if _SCIENTIFIC.fullmatch(stripped):

@@ -53,9 +53,8 @@ class SqliteHome:
             lock.acquire()
         except Timeout:
             raise JournalBusy(
-                f"{path}: another run holds the journal{_told_by(holder)}; wait for it, or give "
-                "this run a journal of its own with --journal (the two then know nothing of each "
-                "other)"
+                f"{path}: another run holds the journal{_told_by(holder)}; wait for it; "
+                "`batch-resend watch` shows how it goes"
             ) from None
         except OSError as error:
             raise JournalError(

@@ -143,8 +143,8 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
         rows, them = ("row", "it") if rejected == 1 else ("rows", "them")
         steps.append(
             NextStep(
-                f"{rejected:,} rejected {rows}: {folder}/rejected.csv says why; mend {them} and "
-                f"send {them} again."
+                f"{rejected:,} rejected {rows}: {folder}/rejected.csv says why; mend {them} there "
+                "and send that file."
             )
         )
     if orders.skipped:

@@ -196,7 +196,7 @@ async def test_a_person_who_declines_is_told_of_as_such(
     async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(3)
         ended_with, _ = await answered_on_terminal(
-            desk, "Send 3 requests now? [y/N]", answer, "--ping-url", watchdog.url
+            desk, "Send 3 requests to 127.0.0.1 now? [y/N]", answer, "--ping-url", watchdog.url
         )
         _, ending = told(watchdog)[-1]
         assert ending is not None

@@ -219,8 +219,10 @@ async def test_a_bare_resume_keeps_the_limits_and_the_policy_that_the_run_had(
         resumed = await desk.run("resume", *soon)
         assert resumed.code == 3, resumed.err
         assert set(ca.books.requests_per_order.values()) == {1}
-        assert set(ca.books.requests_per_order) == set(numbers)
-        assert desk.summary()["orders"]["in_doubt"] > 0
+        held = {r["order_id"] for r in results(desk.report()) if r["status"] == "in_doubt"}
+        assert held
+        # Killed between the journal and the network, a request has not even left.
+        assert set(ca.books.requests_per_order) | held == set(numbers)
         assert desk.summary()["limits"] == ["30/2s"]
         assert "--in-doubt retry" in resumed.out
 

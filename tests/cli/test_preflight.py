@@ -62,7 +62,7 @@ async def test_a_run_that_was_declined_asks_anew_when_it_goes_on(tmp_path: Path)
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(desk, ca)
         async with on_screen(desk, "send", "orders.csv", "--preflight") as screen:
-            await screen.shows(lambda s: "Send 3 requests now?" in s.text)
+            await screen.shows(lambda s: "Send 3 requests to 127.0.0.1 now?" in s.text)
             ca.world.orders[1].status = "issued"
             screen.type(b"n\n")
             assert await screen.ended() == 1
@@ -79,4 +79,4 @@ async def test_a_ca_that_cannot_be_asked_ends_it_before_anything_is_sent(tmp_pat
         assert refused.code == 1
         assert "the CA refused the API key" in refused.err
         assert ca.books.requests == 1
-        assert "No runs yet." in (await desk.run("runs")).out
+        assert "No runs yet in" in (await desk.run("runs")).out

@@ -220,7 +220,9 @@ async def test_a_ca_that_answers_with_a_redirect_is_not_followed(tmp_path: Path)
 async def test_a_declined_question_sends_nothing_and_leaves_no_run(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
-        code, told = await answered_on_terminal(desk, "Send 3 requests now? [y/N]", b"n\n")
+        code, told = await answered_on_terminal(
+            desk, "Send 3 requests to 127.0.0.1 now? [y/N]", b"n\n"
+        )
         assert code == 1
         assert "3 to send" in told
         assert "Nothing was sent." in told

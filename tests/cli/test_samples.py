@@ -90,7 +90,8 @@ def test_the_service_may_do_little_that_it_does_not_need() -> None:
 
 
 def test_the_crontab_line_is_understood() -> None:
-    (line,) = [line for line in CRONTAB.read_text().splitlines() if re.match(r"[0-9*]", line)]
+    line, prune = [one for one in CRONTAB.read_text().splitlines() if re.match(r"[0-9*]", one)]
+    assert prune.split()[6:7] == ["prune"]
     program, *words = shlex.split(line.split(maxsplit=5)[5])
     assert program.endswith("/bin/batch-resend")
     assert understood(words).params["yes"]

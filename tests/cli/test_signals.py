@@ -97,7 +97,9 @@ async def test_ctrl_c_at_the_question_whether_to_send_ends_with_130_and_sends_no
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
-        code, told = await answered_on_terminal(desk, "Send 3 requests now? [y/N]", b"\x03")
+        code, told = await answered_on_terminal(
+            desk, "Send 3 requests to 127.0.0.1 now? [y/N]", b"\x03"
+        )
         assert code == 130
         assert "nothing more was sent" in told
         assert ca.books.requests == 0
