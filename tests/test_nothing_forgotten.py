@@ -1,15 +1,24 @@
 """What has to be said in two places is said in both."""
 
+import csv
 import re
+from inspect import getsource
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from batch_resend.calls import CALLS
-from batch_resend.intake import Field
+from batch_resend.intake import Field, ListSource, Reading, table_rows
+from batch_resend.intake.json_rows import JsonRecord
+from batch_resend.intake.records import _PROBLEMS
+from batch_resend.journal import open_journal
 from batch_resend.journal.postgres import PostgresHome
 from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES
-from batch_resend.model import Call, Note, OrderStatus, Problem
+from batch_resend.model import Call, Note, OrderStatus, Problem, RejectedRow
+from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS
+from tests.journal.conftest import pending, plan
 from tests.report.schemas import schema
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -44,3 +53,37 @@ def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:
     properties = cast("dict[str, Any]", schema("results").schema)["properties"]
     assert set(properties["status"]["enum"]) == set(OrderStatus)
     assert set(properties["call"]["enum"]) == set(Call) - {Call.DV_RESEND}
+
+
+def test_every_field_is_read_of_tables_and_of_json_and_has_its_problem() -> None:
+    assert {field for field in Field if f"Field.{field.name}" in getsource(table_rows)} == set(
+        Field
+    )
+    # Of a product the CA tells more than a text.
+    assert set(Field) - {Field.PRODUCT} <= set(JsonRecord.model_fields)
+    assert set(_PROBLEMS) == set(Field) - {Field.DCV_METHOD, Field.PRODUCT}
+
+
+def test_every_file_of_a_report_stands_in_the_readme() -> None:
+    assert first_cells("| file | what is in it |") == set(REPORT_FILES)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("field", sorted(set(Field) - {Field.ORDER_ID}))
+@pytest.mark.parametrize("junk", ["?", "a b", "1.2.3", "nobody@", "x" * 300, "@", "..", "-"])
+async def test_a_row_that_is_rejected_for_any_cell_has_no_other_row_mail_more(
+    tmp_path: Path, field: Field, junk: str
+) -> None:
+    columns = ["order_id", "domain", "email", *({field} - {"domain", "email"})]
+    good = {"order_id": "3", "domain": "a.example", "email": "admin@a.example"}
+    path = tmp_path / "list.csv"
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerow({**good, field: junk})
+        table.writerow({"order_id": "3"})
+    first, second = ListSource(str(path), Reading(accounts={"shop": None}))
+    if isinstance(first, RejectedRow):
+        async with open_journal(tmp_path / "journal.db") as journal:
+            run = await plan(journal, [first, second])
+            assert await pending(journal.reader, run) == [], "all domains of the order"

@@ -97,13 +97,16 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         )
 
     try:
-        call, account = _call(record, defaults), _account(record, defaults)
+        try:
+            call, account = _call(record, defaults), _account(record, defaults)
+        except _Unusable:
+            # Of whichever it is: no other row of its order is to mail more for its being left out.
+            subject = _subject(record, CALLS[call])
+            pairs = _pairs(record, CALLS[call])
+            raise
         described = CALLS[call]
-        subject = _domain(record) if described.is_about_domain else _order(record)
-        if described.addresses is Addresses.PAIRS:
-            pairs = [(raw, tuple(_entries(record, raw))) for raw in record.entries]
-        else:
-            pairs = [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
+        subject = _subject(record, described)
+        pairs = _pairs(record, described)
         skip = None if defaults.all_statuses else _skip_reason(record, call)
         locale = defaults.locale if account is None else defaults.accounts[account]
         if record.locale and trimmed(record.locale):
@@ -119,6 +122,16 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
     return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
+
+
+def _subject(record: RawRecord, described: Description) -> str:
+    return _domain(record) if described.is_about_domain else _order(record)
+
+
+def _pairs(record: RawRecord, described: Description) -> list[tuple[RawEntry, tuple[Entry, ...]]]:
+    if described.addresses is Addresses.PAIRS:
+        return [(raw, tuple(_entries(record, raw))) for raw in record.entries]
+    return [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
 
 
 def _entries_of(pairs: Sequence[tuple[RawEntry, tuple[Entry, ...]]]) -> tuple[Entry, ...]:

@@ -11,6 +11,10 @@ from typing import TextIO
 
 from batch_resend.errors import ReportError
 
+# A report: its files, in the order in which they are written.
+REPORT_FILES = (
+    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "report.html", "summary.json",
+)  # fmt: skip
 _OLD_S = 86_400.0  # no file takes that long to write
 
 

@@ -29,6 +29,7 @@ from batch_resend.report.conclusion import (
     in_words,
     next_steps,
 )
+from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.listing import list_orders, list_rejected
 from batch_resend.report.pace import (
     Step,
@@ -118,6 +119,7 @@ async def make_page(
             rejected=await list_rejected(reader, run, inputs, redact=presentation.redact),
             settings=_settings(run),
             folder=folder,
+            files=[name for name in REPORT_FILES if name != "report.html"],
             version=__version__,
             css=Markup(_asset("page.css")),  # noqa: S704 # ours
             script=Markup(_asset("page.js")),  # noqa: S704 # ours

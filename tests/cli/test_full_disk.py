@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.certcentral.simulator import Simulator
+from batch_resend.report.files import REPORT_FILES
 from tests.cli.conftest import (
     Desk,
     Ended,
@@ -35,9 +36,6 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"),
 ]
 
-FILES = {
-    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "report.html", "summary.json",
-}  # fmt: skip
 HOLD = ("--in-doubt", "hold")
 
 
@@ -213,7 +211,7 @@ async def assert_can_be_written_later(desk: Desk, told: Ended, sent: int) -> Non
     assert "Traceback" not in told.err
     later = await desk.run(*report_command(told.err), "later")
     assert later.code == 0, later.err
-    assert {path.name for path in (desk.folder / "later").iterdir()} == FILES
+    assert {path.name for path in (desk.folder / "later").iterdir()} == set(REPORT_FILES)
     assert_adds_up(read_summary(desk.folder / "later"))
     assert read_summary(desk.folder / "later")["orders"]["sent"] == sent
     assert len(results(desk.folder / "later")) == sent

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.report.files import REPORT_FILES
 from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, read_summary, until
 from tests.cli.meddling import run_ids, without_the_right_to_write_everywhere
 
@@ -195,7 +196,7 @@ async def test_all_that_is_made_for_journal_and_report_is_its_owners_alone_whate
             [f"journal.db{ending}" for ending in ("", "-wal", "-shm", ".lock", ".holder")], "0o600"
         )
         assert {mode(path) for path in report.iterdir()} == {"0o600"}
-        assert len(list(report.iterdir())) == 6
+        assert {path.name for path in report.iterdir()} == set(REPORT_FILES)
         folders = (folder, folder.parent, report, report.parent)
         assert {mode(path) for path in folders} == {"0o700"}
 
@@ -286,7 +287,7 @@ async def test_a_second_start_neither_sends_nor_disturbs_and_goes_on_once_the_fi
             (line,) = second.err.splitlines()
             assert f"{tmp_path}/journal.db: another run holds the journal" in line
             assert f"(process {first.pid}, since 20" in line
-            assert "wait for it, or give this run a journal of its own with --journal" in line
+            assert "wait for it; `batch-resend watch` shows how it goes" in line
         assert first.returncode is None
         first.send_signal(signal.SIGKILL)
         await ended(first)

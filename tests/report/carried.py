@@ -13,16 +13,10 @@ from batch_resend.journal import Journal
 from batch_resend.model import Run, RunState
 from batch_resend.planning import stage
 from batch_resend.report import Summary, write_report
+from batch_resend.report.files import REPORT_FILES
 from tests.journal.conftest import BASE_URL, WINDOWS, Clock, opened, send
 
-FILES = {
-    "results.csv",
-    "results.jsonl",
-    "unsent.csv",
-    "rejected.csv",
-    "report.html",
-    "summary.json",
-}
+FILES = set(REPORT_FILES)
 
 
 @dataclass(frozen=True, slots=True)
