@@ -1,6 +1,8 @@
 """The library: rows from anywhere, outcomes as they come, nothing of the process's touched."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -161,6 +163,15 @@ async def test_a_plan_of_no_rows_is_an_error_and_leaves_no_run(tmp_path: Path) -
         assert await batch.reader.runs() == []
 
 
+def rows_on_disk(folder: Path) -> tuple[int, int]:
+    """Return how many runs and rows the journal holds, of whichever state."""
+    with closing(sqlite3.connect(folder / "journal.db")) as journal:
+        ((runs, rows),) = journal.execute(
+            "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM rows)"
+        )
+    return runs, rows
+
+
 async def test_an_error_in_the_callers_rows_leaves_no_run(tmp_path: Path) -> None:
     async def rows() -> AsyncIterator[dict[str, object]]:
         yield {"order_id": 1}
@@ -169,6 +180,7 @@ async def test_an_error_in_the_callers_rows_leaves_no_run(tmp_path: Path) -> Non
     async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
         with pytest.raises(ZeroDivisionError):
             await batch.plan([RecordSource(rows())])
+        assert rows_on_disk(tmp_path) == (0, 0)
         plan = await batch.plan([orders(1)])
         assert plan.orders == 1
 

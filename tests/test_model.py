@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_resend.model import (
+    Call,
     Entry,
     FaultKind,
     Order,
@@ -24,28 +25,39 @@ ORDER = Order("100200301", "en", (Entry("example.com", "admin@example.com", "exa
 
 _FEW = st.sampled_from(["", "1", "2", "12", "a", '"', ",", "null", "None", "\\", "é", "\ud800"])
 _ENTRY = st.builds(Entry, _FEW, _FEW, st.none() | _FEW)
-_ORDER = st.builds(Order, _FEW, st.none() | _FEW, st.lists(_ENTRY, max_size=2).map(tuple))
+_ORDER = st.builds(
+    Order,
+    _FEW,
+    st.none() | _FEW,
+    st.lists(_ENTRY, max_size=2).map(tuple),
+    st.sampled_from([Call.DV_RESEND, Call.DOMAIN_DCV]),
+)
+_ASKED = st.tuples(_FEW, _ORDER, st.none() | _FEW)  # of which CA, what, by which key
+_ONE = Order("1", None, ())
 
 
 @unhurried
-@given(_FEW, _ORDER, _FEW, _ORDER)
-@example("", Order("1", None, ()), "", Order("1", "", ()))
-@example("", Order("1", None, ()), "", Order("1", "null", ()))
-@example("1", Order("2", None, ()), "12", Order("", None, ()))
-@example("", Order("1", "2", ()), "", Order("12", "", ()))
+@given(_ASKED, _ASKED)
+@example(("", _ONE, None), ("", Order("1", "", ()), None))
+@example(("", _ONE, None), ("", Order("1", "null", ()), None))
+@example(("1", Order("2", None, ()), None), ("12", Order("", None, ()), None))
+@example(("", Order("1", "2", ()), None), ("", Order("12", "", ()), None))
+@example(("", _ONE, None), ("", Order("1", None, (), Call.DOMAIN_DCV), None))
+@example(("", _ONE, None), ("", _ONE, "key"))
 @example(
-    "", Order("1", None, (Entry("a", "b", None),)), "", Order("1", None, (Entry("a", "b", ""),))
+    ("", Order("1", None, (Entry("a", "b", None),)), None),
+    ("", Order("1", None, (Entry("a", "b", ""),)), None),
 )
 def test_two_requests_have_one_digest_only_if_they_ask_the_same_of_the_same_ca(
-    ca: str, order: Order, other_ca: str, other: Order
+    asked: tuple[str, Order, str | None], other: tuple[str, Order, str | None]
 ) -> None:
-    same = (ca, order) == (other_ca, other)
-    assert (order.digest(ca) == other.digest(other_ca)) is same
+    digests = [order.digest(ca, budget) for ca, order, budget in (asked, other)]
+    assert (digests[0] == digests[1]) is (asked == other)
 
 
 @unhurried
 @given(st.text(), st.text(), st.none() | st.text(), st.lists(st.tuples(st.text(), st.text())))
-def test_a_digest_is_made_of_ca_order_locale_and_entries_alone(
+def test_a_digest_is_made_of_what_is_asked_and_not_of_where_it_stands(
     ca: str, order_id: str, locale: str | None, pairs: list[tuple[str, str]]
 ) -> None:
     def made() -> Order:

@@ -1,5 +1,6 @@
 """Several accounts in one list: each by its own key, within its own windows, with its own end."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from batch_resend.certcentral.simulator import Simulator, SimulatorSettings, WorldOrder
 from batch_resend.windows import Window
+from tests.cli.conftest import ended, until
 from tests.cli.town import BANK_KEY, SHOP_KEY, town
 
 pytestmark = pytest.mark.asyncio
@@ -47,7 +49,11 @@ async def test_each_account_keeps_its_own_windows_and_holds_up_no_other(tmp_path
     async with town(tmp_path, (narrow,), (wide,)) as at:
         rows = [f"{n},{'shop' if n % 5 == 0 else 'bank'}" for n in range(1, 76)]
         at.desk.write("orders.csv", "\n".join(["order_id,account", *rows]))
-        sent = await at.desk.run("send", "orders.csv", "--profile", "bank")
+        sending = await at.desk.start("send", "orders.csv", "--profile", "bank")
+        waiting = asyncio.create_task(ended(sending))
+        await until(lambda: at.bank.books.mails == 60)
+        assert at.shop.books.mails < 15, "the bank's are through, and the shop's wait"
+        sent = await waiting
         assert sent.code == 0, sent.err
         assert (at.shop.books.mails, at.bank.books.mails) == (15, 60)
         for ca in (at.shop, at.bank):

@@ -108,9 +108,10 @@ async def test_out_never_takes_the_place_of_what_is_no_file(desk: Desk) -> None:
     os.mkfifo(desk.folder / "pipe")
     reading = os.open(desk.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        await desk.run("check", "orders.csv", "--out", "pipe")
+        refused = await desk.run("check", "orders.csv", "--out", "pipe")
     finally:
         os.close(reading)
+    assert (refused.code, refused.err) == (1, "batch-resend: pipe: is there, and is not a file\n")
     assert stat.S_ISFIFO((desk.folder / "pipe").stat().st_mode)
 
 
@@ -125,7 +126,9 @@ async def test_out_through_a_link_writes_what_the_link_points_to(desk: Desk) -> 
 async def test_out_never_overwrites_a_list_that_was_read(desk: Desk) -> None:
     desk.write_list(3)
     before = (desk.folder / "orders.csv").read_text()
-    await desk.run("check", "orders.csv", "--out", "orders.csv")
+    refused = await desk.run("check", "orders.csv", "--out", "orders.csv")
+    assert refused.code == 2
+    assert "--out orders.csv is one of the lists" in refused.err
     assert (desk.folder / "orders.csv").read_text() == before
 
 

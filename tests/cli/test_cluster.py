@@ -135,9 +135,8 @@ async def test_two_operators_with_the_same_list_mail_each_order_once_and_the_sec
         assert {first_run in result["error_message"] for result in told} == {True}
 
 
-@pytest.mark.parametrize("skews", [(0, 0, 0, 0), (0, -2, 0, 30)], ids=["one time", "skewed"])
-async def test_four_hosts_by_one_key_keep_its_windows(
-    tmp_path: Path, database: Database, skews: Sequence[float]
+async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagree(
+    tmp_path: Path, database: Database
 ) -> None:
     async with shared_desk(tmp_path, database, windows=WINDOWS, latency_s=(0.01, 0.3)) as (
         desk,
@@ -145,7 +144,7 @@ async def test_four_hosts_by_one_key_keep_its_windows(
     ):
         (tmp_path / "sitecustomize.py").write_text(SKEWED)
         started = []
-        for place, skew in enumerate(skews):
+        for place, skew in enumerate((0, -2, 0, 30)):
             desk.write(
                 f"{place}.csv",
                 "order_id\n" + "".join(f"{9000 + 75 * place + n}\n" for n in range(75)),

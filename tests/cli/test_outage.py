@@ -47,11 +47,6 @@ async def says_503(call: Call) -> None:
     await call.refuse(503)
 
 
-async def says_502(call: Call) -> None:
-    """Answer as a gateway does before a CA that is out."""
-    await call.refuse(502, b"<html><title>502 Bad Gateway</title></html>")
-
-
 async def hangs(call: Call) -> None:
     """Take the request and do nothing with it."""
     await call.visit.read_all()
@@ -66,7 +61,7 @@ def desk_at(folder: Path, base_url: str) -> Desk:
     return desk
 
 
-@pytest.mark.parametrize("out", [says_503, says_502, hangs], ids=lambda out: out.__name__)
+@pytest.mark.parametrize("out", [says_503, hangs], ids=lambda out: out.__name__)
 async def test_an_outage_is_ridden_out_with_single_probes_and_no_order_fails(
     tmp_path: Path, out: Callable[[Call], Awaitable[object]]
 ) -> None:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from batch_resend.certcentral.simulator import WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 from tests.cli.screen import on_screen
 
@@ -107,7 +110,7 @@ async def test_on_a_terminal_a_table_keeps_within_its_width(twice: Twice) -> Non
         assert ("─" in told) == (words[0] != "history"), "what is too wide is told in lines"
 
 
-async def test_runs_tell_how_large_the_journal_is_and_prune_forgets_the_old_ones(
+async def test_runs_tell_how_large_the_journal_is_and_prune_forgets_no_young_ones(
     twice: Twice,
 ) -> None:
     desk, (first, _) = twice
@@ -121,6 +124,25 @@ async def test_runs_tell_how_large_the_journal_is_and_prune_forgets_the_old_ones
     assert pruned.code == 0
     assert pruned.out.startswith("0 runs with 0 rows forgotten; ")
     assert first["run_id"] in (await desk.run("runs")).out
+
+
+async def test_prune_forgets_a_run_of_a_hundred_days_ago_and_not_whom_it_mailed(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(2)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        for number in ca.books.mails_per_order:
+            ca.world.add(WorldOrder(int(number), is_told=True, created_at=0.0))
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+            journal.execute("UPDATE runs SET finished_at = finished_at - 100 * 86400.0")
+            journal.commit()
+        pruned = await desk.run("prune")
+        assert pruned.out.startswith("1 runs with "), pruned.err
+        assert (await desk.run("runs")).out.startswith("No runs yet in")
+        swept = await desk.run("sweep", "--cooldown", "0s", "--max-mails-per-order", "1")
+        assert "2 mailed often enough (--max-mails-per-order)" in swept.out
+        assert ca.books.mails == 2
 
 
 async def test_prune_without_a_journal_makes_none(desk: Desk) -> None:

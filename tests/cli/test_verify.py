@@ -85,7 +85,7 @@ async def test_what_was_answered_before_the_ca_failed_is_kept(tmp_path: Path) ->
         assert (await desk.run("verify", run)).code == 0
         ca.world.orders[int(numbers[0])].status = "issued"
         reads = ca.books.reads
-        failing = await desk.start("verify", run, "--patience", "0s")
+        failing = await desk.start("verify", run, "--max-attempts", "1")
         await until(lambda: ca.books.reads > reads)
         ca.fail({FaultName.SERVER_ERROR: 1.0})
         assert (await ended(failing)).code == 1

@@ -1,11 +1,15 @@
 """Where a run stands, for whoever watches it through the journal while another process sends."""
 
+from pathlib import Path
+
+import psycopg
 import pytest
 
 from batch_resend.journal import RATE_OVER_S, Terms, read_journal
-from batch_resend.model import Attempt, OrderStatus, Pause, Run, RunState
+from batch_resend.journal.schema import metadata
+from batch_resend.model import Attempt, OrderStatus, Pause, RunState
 from batch_resend.places import Place
-from tests.journal.conftest import WINDOWS, Clock, carry, opened, orders, pending, plan
+from tests.journal.conftest import WINDOWS, Clock, carry, on_disk, opened, orders, pending, plan
 
 pytestmark = pytest.mark.asyncio
 
@@ -109,12 +113,19 @@ async def test_watching_writes_nothing(place: Place, clock: Clock) -> None:
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         await journal.start(run, Terms(WINDOWS))
-        before = await state(place, run)
+        before = everything_in(place)
         async with read_journal(place) as outside:
             await outside.standing(run, clock)
-        assert await state(place, run) == before
+        assert everything_in(place) == before
 
 
-async def state(place: Place, run: Run) -> Run:
-    async with read_journal(place) as outside:
-        return await outside.run(run.id)
+def everything_in(place: Place) -> dict[str, list[tuple[object, ...]]]:
+    """Return the rows of all tables of the journal."""
+    names = [table.name for table in metadata.sorted_tables]
+    if isinstance(place, Path):
+        return {name: on_disk(place, f"SELECT * FROM {name}") for name in names}
+    with psycopg.connect(place.url) as connection:
+        return {
+            name: connection.execute(f"SELECT * FROM batch_resend.{name}".encode()).fetchall()
+            for name in (*names, "sessions", "keys", "slots")
+        }

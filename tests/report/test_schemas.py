@@ -74,4 +74,4 @@ async def test_a_value_that_no_report_has_is_refused(
         part = part[key]
     part[last] = wrong
     (error,) = schema(name).iter_errors(told)
-    assert list(error.absolute_path)[: len(inner)] == inner
+    assert list(error.absolute_path)[: len(path)] == path
