@@ -1,6 +1,6 @@
 """Several hosts: chunks of runs, handed out by a queue in the journal's own database."""
 
-from batch_resend.cluster.queue import Queue, SweepAt, WorkerNote, open_queue
+from batch_resend.cluster.queue import Queue, SweepAt, open_queue
 from batch_resend.cluster.status import Status, cluster_status
 from batch_resend.cluster.worker import Worker
 
@@ -9,7 +9,6 @@ __all__ = [
     "Status",
     "SweepAt",
     "Worker",
-    "WorkerNote",
     "cluster_status",
     "open_queue",
 ]

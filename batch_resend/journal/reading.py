@@ -83,15 +83,14 @@ _PENDING_PAGE_OF_ACCOUNTS = _PENDING_PAGE.where(
     _ACCOUNT.in_(bindparam("of_accounts", expanding=True))
 )
 _PENDING_PAGE_OF_CHUNK = _PENDING_PAGE_OF_ACCOUNTS.where(requests.c.position <= bindparam("last"))
-_COUNT_PENDING = (
-    select(func.count())
-    .select_from(requests)
-    .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME)
-)
 MAY_HAVE_ARRIVED = requests.c.doubted_before | exists().where(
     *_OWN_ATTEMPTS, attempts.c.ruling == Ruling.IN_DOUBT
 )
-_COUNT_SECOND_MAILS = _COUNT_PENDING.where(MAY_HAVE_ARRIVED)
+_COUNT_SECOND_MAILS = (
+    select(func.count())
+    .select_from(requests)
+    .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME, MAY_HAVE_ARRIVED)
+)
 _COUNT_BY_ACCOUNT = (
     select(requests.c.account, func.count())
     .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME)
@@ -196,16 +195,12 @@ class JournalReader(
             for r in await self._all(KEY_USE)
         ]
 
-    async def count_pending(self, run: Run) -> int:
-        """Return how many orders of a run have no outcome yet."""
-        return int((await self._all(_COUNT_PENDING, of_run=run.number))[0][0])
-
     async def count_second_mails(self, run: Run) -> int:
-        """Return how many of these may have been mailed before, no answer having come."""
+        """Return how many orders without an outcome may have been mailed before, unanswered."""
         return int((await self._all(_COUNT_SECOND_MAILS, of_run=run.number))[0][0])
 
     async def count_by_account(self, run: Run) -> dict[str | None, int]:
-        """Return how many of these each account has; None: the command's own."""
+        """Return how many orders without an outcome each account has; None: the command's own."""
         return {record[0]: record[1] for record in await self._all(
             _COUNT_BY_ACCOUNT, of_run=run.number)}  # fmt: skip
 

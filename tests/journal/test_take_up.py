@@ -179,7 +179,7 @@ async def test_other_requests_are_another_run(place: Place, clock: Clock, rows: 
         again = await plan(journal, rows)
         assert again.id != old.id
         assert again.state is RunState.PLANNED
-        assert await journal.reader.count_pending(again) == len({r.order_id for r in rows})
+        assert len(await pending(journal.reader, again)) == len({r.order_id for r in rows})
 
 
 async def test_the_same_requests_to_another_ca_are_another_run(place: Place, clock: Clock) -> None:
