@@ -41,7 +41,7 @@ LEFT_EARLY = "the program stopped listening"
 
 @asynccontextmanager
 async def open_batch(settings: Settings, clock: Clock | None = None) -> AsyncIterator["Batch"]:
-    """Open the journal, for this process alone. Raises JournalError, JournalBusy.
+    """Open the journal; a file is this process's alone. Raises JournalError, JournalBusy.
 
     Raises SettingsError where the environment names a proxy that cannot be used.
     """
@@ -85,7 +85,8 @@ class Batch:
     async def take_up(self, run_id: str | None = None) -> Plan:
         """Plan to go on with a run that did not finish: the newest, unless named.
 
-        Raises UnknownRun where there is none, or it was completed, or is another CA's.
+        Raises UnknownRun where there is none, or it was completed, or is another CA's; JournalBusy
+        where another process has it in hand.
         """
         reader = self._journal.reader
         run = await (reader.run(run_id) if run_id else reader.latest_unfinished())

@@ -34,7 +34,7 @@ from batch_resend.errors import SettingsError
 from batch_resend.places import Place, parse_place
 from batch_resend.windows import CA_WINDOWS, Window
 
-DEFAULT_COOLDOWN_S = 20 * 3600.0  # so that a daily run may
+DEFAULT_COOLDOWN_S = 20 * 3600.0  # less than a day, so that a daily run mails again
 Made = TypeVar("Made", bound=BaseModel)
 
 _PORTS = {"https": 443, "http": 80}

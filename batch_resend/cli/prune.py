@@ -10,7 +10,7 @@ from batch_resend.cli.values import DURATION
 from batch_resend.journal import prune_journal, size_of_journal
 from batch_resend.places import Place
 
-LEAST_S = 2 * 86_400.0  # what an order was mailed lately is known by stays for a cooldown
+LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer than a usual one
 
 
 @click.command(

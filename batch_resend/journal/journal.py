@@ -37,7 +37,7 @@ Made = TypeVar("Made")
 
 
 class Journal:
-    """The journal, open for writing by this process alone."""
+    """The journal, open for writing; where it is a file, by this process alone."""
 
     def __init__(
         self, home: Home, writer: Writer, session: int, reader: JournalReader, clock: Clock

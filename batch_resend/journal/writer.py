@@ -25,7 +25,7 @@ class _Ticket:
 
 
 class Writer:
-    """Carries out changes in the order they were asked for, as many a commit as are waiting."""
+    """Carries out changes, as many a commit as are waiting: statement by statement, each in turn."""
 
     def __init__(self, connection: WritingConnection, place: Place) -> None:
         self._connection = connection
