@@ -25,7 +25,7 @@ class _Ticket:
 
 
 class Writer:
-    """Carries out changes, as many a commit as are waiting: statement by statement, each in turn."""
+    """Carries out changes, as many a commit as are waiting, one statement after another."""
 
     def __init__(self, connection: WritingConnection, place: Place) -> None:
         self._connection = connection
