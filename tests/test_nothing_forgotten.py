@@ -1,6 +1,7 @@
 """What has to be said in two places is said in both."""
 
 import csv
+import json
 import re
 from inspect import getsource
 from pathlib import Path
@@ -15,9 +16,10 @@ from batch_resend.intake.records import _PROBLEMS
 from batch_resend.journal import open_journal
 from batch_resend.journal.postgres import PostgresHome
 from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES
-from batch_resend.model import Call, Note, OrderStatus, Problem, RejectedRow
+from batch_resend.model import Call, Entry, Note, Order, OrderStatus, Problem, RejectedRow
 from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS
+from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan
 from tests.report.schemas import schema
 
@@ -82,8 +84,43 @@ async def test_a_row_that_is_rejected_for_any_cell_has_no_other_row_mail_more(
         table.writeheader()
         table.writerow({**good, field: junk})
         table.writerow({"order_id": "3"})
+    await assert_nothing_is_widened(path)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("field", sorted(set(Field) - {Field.ORDER_ID}))
+@pytest.mark.parametrize("junk", ["?", "a b", 7, 1.5, True, [], [7], {}, {"name": 7}])
+async def test_nor_has_one_whose_value_is_of_another_kind(
+    tmp_path: Path, field: Field, junk: object
+) -> None:
+    good = {"order_id": 3, "domain": "a.example", "email": "admin@a.example"}
+    path = tmp_path / "list.jsonl"
+    path.write_text(json.dumps({**good, field: junk}) + '\n{"order_id": 3}\n')
+    await assert_nothing_is_widened(path)
+
+
+@pytest.mark.asyncio
+async def test_nor_has_one_with_a_cell_too_many(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("order_id,domain,email\n3,a.example,admin@a.example,more\n3,,\n")
+    await assert_nothing_is_widened(path)
+
+
+async def assert_nothing_is_widened(path: Path) -> None:
+    """Check that if the first of two rows of an order is rejected, the second mails nothing."""
     first, second = ListSource(str(path), Reading(accounts={"shop": None}))
     if isinstance(first, RejectedRow):
-        async with open_journal(tmp_path / "journal.db") as journal:
+        async with open_journal(path.with_suffix(".db")) as journal:
             run = await plan(journal, [first, second])
             assert await pending(journal.reader, run) == [], "all domains of the order"
+
+
+def test_every_call_is_tried_against_the_simulator() -> None:
+    assert {cast("Order", param.values[0]).call for param in CALLS_TRIED} == set(Call)
+
+
+@pytest.mark.parametrize("call", Call)
+def test_every_address_of_an_order_stands_in_the_body_of_its_call(call: Call) -> None:
+    several = tuple(Entry("a.example", f"{n}@a.example") for n in "abc")
+    body = json.dumps(CALLS[call].body(Order("3", None, several, call)))
+    assert all(entry.email in body for entry in several)

@@ -20,7 +20,7 @@ from batch_resend.intake.headings import (
     known_field,
     require_subject,
 )
-from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.records import RawEntry, RawRecord, out_of_form
 from batch_resend.model import Call, Problem, RejectedRow
 
 NESTED = "domain_approval_emails"
@@ -123,6 +123,7 @@ def json_record(
     if not isinstance(value, dict):
         return RejectedRow(line, Problem.FORM, "not a JSON object", raw)
     names: Mapping[Field, str] = {}
+    keys: Mapping[Field, tuple[str, ...]] = {}
     value = _request_unwrapped(value)
     try:
         keys, names, aside = _keys_of_fields(tuple(value), tuple(mapping.items()), call)
@@ -147,9 +148,11 @@ def json_record(
             addresses_aside="@" in raw and _OF_THE_CA not in value and Field.EMAIL not in keys,
         )
     except ValidationError as error:
-        return RejectedRow(line, Problem.FORM, _first_complaint(error, names), raw)
+        reason = _first_complaint(error, names)
     except (InputError, ValueError) as error:
-        return RejectedRow(line, Problem.FORM, str(error), raw)
+        reason = str(error)
+    number = [value[key] for key in keys.get(Field.ORDER_ID, ())]
+    return out_of_form(line, reason, raw, number[0] if number else None, call)
 
 
 def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """A raw record -> a Row, or a RejectedRow that says why not."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -115,13 +116,25 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         return rejected(unusable.problem, str(unusable))
     entries = _entries_of(pairs)
     if described.addresses is Addresses.REQUIRED and not entries:
-        return rejected(Problem.EMAIL, f"{call} needs the e-mail address of whoever is to approve")
+        return rejected(Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail")
     if not described.in_language:
         locale = None
     notes = tuple(_notes(pairs, locale, described))
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
     return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
+
+
+def out_of_form(line: int, reason: str, raw: str, number: object, call: Call) -> RejectedRow:
+    """Return a row that is not in its list's form, with its order's number, if that can be read.
+
+    What else it says is not known, so no other row of its order is to mail all of it.
+    """
+    order_id = None
+    if not CALLS[call].is_about_domain:
+        with suppress(Malformed):
+            order_id = order_number(number)
+    return RejectedRow(line, Problem.FORM, reason, raw, order_id, call)
 
 
 def _subject(record: RawRecord, described: Description) -> str:

@@ -13,7 +13,7 @@ from batch_resend.intake.headings import (
     require_pair,
     require_width,
 )
-from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.records import RawEntry, RawRecord, out_of_form
 from batch_resend.model import Call, Problem, RejectedRow
 
 
@@ -70,7 +70,8 @@ class TableRows:
         width = len(self.heading)
         if self._headed and len(cells) > width and any(map(str.strip, cells[width:])):
             reason = f"{len(cells)} cells, where the heading has {width}"
-            return RejectedRow(line, Problem.FORM, reason, raw)
+            number = _text(cells, columns.places.get(Field.ORDER_ID, ()))
+            return out_of_form(line, reason, raw, number, self._call)
         texts = {field: _text(cells, at) for field, at in columns.places.items()}
         text = texts.get
         return RawRecord(

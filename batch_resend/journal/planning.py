@@ -87,7 +87,9 @@ _sorted_rows = Table(
 # Order-only rows come after the rows of their order that name domains, which rule them out; so do
 # those that name them badly: a typing error must not widen a mail to all domains of its order.
 _NAMED_BADLY = rows.c.order_id.is_not(None) & (
-    rows.c.problem.in_((Problem.DOMAIN, Problem.EMAIL, Problem.EMAIL_DOMAIN, Problem.PAIR))
+    rows.c.problem.in_(
+        (Problem.DOMAIN, Problem.EMAIL, Problem.EMAIL_DOMAIN, Problem.PAIR, Problem.FORM)
+    )
     | (rows.c.problem.is_not(None) & rows.c.entries.is_not(None))
 )
 _OF_GOOD_ROWS = {"entries": case((rows.c.problem.is_(None), rows.c.entries))}
