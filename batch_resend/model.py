@@ -17,6 +17,10 @@ from json import JSONEncoder
 # --- what a list says ---------------------------------------------------------------------
 
 
+# Of which the CA makes addresses up itself (Baseline Requirements 3.2.2.4.4).
+USUAL_LOCAL_PARTS = frozenset(("admin", "administrator", "webmaster", "hostmaster", "postmaster"))
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One address to mail for one domain, as the CA's `domain_approval_emails` takes it."""
@@ -29,9 +33,12 @@ class Entry:
     def key(self) -> tuple[str, str, str]:
         """What it asks for: entries of one key are one mail, however the list spells them.
 
-        The part of an address after the @ is a domain name, and so the same in any case.
+        The part of an address after the @ is a domain name, and so the same in any case; what
+        stands before it is not, but for the five usual names.
         """
         local, at, domain = self.email.rpartition("@")
+        if (usual := local.lower()) in USUAL_LOCAL_PARTS:
+            local = usual
         return self.domain, f"{local}{at}{domain.lower()}", self.email_domain or ""
 
     def __str__(self) -> str:

@@ -82,7 +82,9 @@ def test_a_digest_is_made_of_what_is_asked_and_not_of_where_it_stands(
             id="another domain",
         ),
         pytest.param(
-            replace(ORDER, entries=(Entry("example.com", "Admin@example.com", "example.org"),)),
+            replace(
+                ORDER, entries=(Entry("example.com", "hostmaster@example.com", "example.org"),)
+            ),
             id="another address",
         ),
         pytest.param(
@@ -97,6 +99,14 @@ def test_a_digest_is_made_of_what_is_asked_and_not_of_where_it_stands(
 )
 def test_a_request_that_differs_in_one_thing_has_another_digest(other: Order) -> None:
     assert other.digest(CA) != ORDER.digest(CA)
+
+
+def test_the_five_usual_addresses_are_one_in_any_case_and_no_other_is() -> None:
+    def asked(email: str) -> bytes:
+        return Order("7", None, (Entry("example.com", email),)).digest(CA)
+
+    assert asked("Admin@Example.com") == asked("admin@example.com")
+    assert asked("Jane@example.com") != asked("jane@example.com")
 
 
 def test_another_ca_is_another_request() -> None:

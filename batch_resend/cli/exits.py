@@ -23,7 +23,8 @@ MEANINGS = {
     ExitCode.ALL_WELL: "every order accepted, or rightly skipped",
     ExitCode.NOT_STARTED: "could not start: unreadable input, no key, bad settings",
     ExitCode.WRONG_USAGE: "wrong usage",
-    ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted",
+    ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted, or the "
+    "report could not be written",
     ExitCode.STOPPED: "stopped early: key refused, wrong URL, CA gone for too long, journal not "
     "writable",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",

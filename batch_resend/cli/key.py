@@ -28,7 +28,7 @@ def read_key(path: Path | None) -> str:
         return _read(credential, f"systemd's credential {CREDENTIAL}")
     raise SettingsError(
         "no API key: put it into a file and name that with --api-key-file, or into the variable "
-        f"{KEY_VARIABLE}"
+        f"{KEY_VARIABLE}; --profile NAME takes a profile's"
     )
 
 

@@ -71,6 +71,9 @@ def main() -> NoReturn:
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and error.option_name == "--config":
+            where = "--config stands before the command: batch-resend --config FILE ..."
+            error = click.UsageError(where, error.ctx)
         error.show()
         code = ExitCode.WRONG_USAGE
         if isinstance(error, click.UsageError) and error.ctx is not None:

@@ -172,8 +172,7 @@ async def _run(command: Sequence[str], simulator: Simulator, key: str | None) ->
 
 
 async def _pass_on_signals(process: Process) -> None:
-    """Leave it to the command how to end. Ctrl-C reaches it from the terminal as well as us."""
+    """Leave it to the command how to end. Ctrl-C on a terminal reaches it twice: that is one."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
-            if number == signal.SIGTERM:
-                process.terminate()
+            process.send_signal(number)

@@ -8,10 +8,10 @@ may stand in the domain's DNS. So what is said here is a warning and never an er
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from batch_resend.model import USUAL_LOCAL_PARTS
+
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
-
-_LOCAL_PARTS = frozenset(("admin", "administrator", "webmaster", "hostmaster", "postmaster"))
 
 
 def is_parent(parent: str, domain: str) -> bool:
@@ -24,7 +24,7 @@ def is_constructed(local_part: str, mail_domain: str, domain: str) -> bool:
 
     `mail_domain` and `domain` are A-labels in lower case.
     """
-    if local_part.lower() not in _LOCAL_PARTS:
+    if local_part.lower() not in USUAL_LOCAL_PARTS:
         return False
     if mail_domain == domain.removeprefix("*."):
         return True

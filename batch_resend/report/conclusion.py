@@ -101,26 +101,8 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
         steps.append(
             NextStep("To send in earnest: the same command, without the simulator and its URL.")
         )
-    if summary.started_at is None:
-        steps.append(
-            NextStep(
-                "To send: mend the rejected rows, or allow more (--max-rejected; without --strict)."
-            )
-        )
-    elif summary.state != "completed":
-        going_on = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
-        if summary.finished_at is None:
-            watch = f"{program} watch {summary.run_id}{flags.watch}"
-            steps.append(NextStep("To see how it goes, if it is under way:", watch))
-            steps.append(NextStep("To go on, if it was cut off:", going_on))
-        elif summary.state == "stopped" and not orders.sent:
-            # Its requests are for the CA that it was given: another one's would be others.
-            steps.append(NextStep("To go on, once what stopped it is mended:", going_on))
-            steps.append(
-                NextStep("If the URL or the region was wrong: send its list again with the right.")
-            )
-        else:
-            steps.append(NextStep("To go on:", going_on))
+    if summary.started_at is None or summary.state != "completed":
+        steps += _to_go_on(summary, program, flags)
     elif orders.failed or orders.not_attempted:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt
@@ -139,12 +121,13 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
                 "order."
             )
         )
-    if rejected:
-        rows, them = ("row", "it") if rejected == 1 else ("rows", "them")
+    if rejected and summary.started_at is not None:
+        one = rejected == 1
+        rows, them, them_own = ("row", "it", "its") if one else ("rows", "them", "their")
         steps.append(
             NextStep(
-                f"{rejected:,} rejected {rows}: {folder}/rejected.csv says why; mend {them} there "
-                "and send that file."
+                f"{rejected:,} rejected {rows}: {folder}/rejected.csv says why; mend {them}, and "
+                f"send {them} in a list of {them_own} own."
             )
         )
     if orders.skipped:
@@ -156,3 +139,24 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
             )
         )
     return [step for step in steps if step.command is None or not flags.none_will_do]
+
+
+def _to_go_on(summary: Summary, program: str, flags: NextFlags) -> list[NextStep]:
+    """Return what to do after a run that has not completed."""
+    going_on = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
+    if summary.started_at is None:
+        mend = "To send: mend the rejected rows and send the list again; rejected.csv says why."
+        return [NextStep(mend), NextStep("Or send the others as they are:", going_on)]
+    if summary.finished_at is None:
+        watch = f"{program} watch {summary.run_id}{flags.watch}"
+        return [
+            NextStep("To see how it goes, if it is under way:", watch),
+            NextStep("To go on, if it was cut off:", going_on),
+        ]
+    if summary.state == "stopped" and not summary.orders.sent:
+        # Its requests are for the CA that it was given: another one's would be others.
+        return [
+            NextStep("To go on, once what stopped it is mended:", going_on),
+            NextStep("If the URL or the region was wrong: send its list again with the right."),
+        ]
+    return [NextStep("To go on:", going_on)]

@@ -22,7 +22,7 @@ _PROBLEM_IN_WORDS = {
     Problem.CALL: "none of the CA's calls",
     Problem.ACCOUNT: "an account that no profile describes",
     Problem.FORM: "not in the list's form",
-    Problem.AMBIGUOUS: "an order both with and without domains",
+    Problem.AMBIGUOUS: "an order that two rows ask for in two ways",
 }
 _NOTE_IN_WORDS = {
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "

@@ -9,7 +9,7 @@ in the journal nothing stops it but its own timeout, so that its answer is not l
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.lowlevel
@@ -256,8 +256,6 @@ class Sender:
             Ruling.REFUSED: OrderStatus.REFUSED,
             Ruling.IN_DOUBT: None if self.policy.retry_in_doubt else OrderStatus.IN_DOUBT,
         }.get(verdict.ruling)
-        if status is OrderStatus.REFUSED and tries.doubts:
-            return replace(_outcome(tries, status, verdict), error_message=_refused_late(verdict))
         return _outcome(tries, status, verdict) if status else None
 
     async def _deliver(self, outcome: Outcome, delivered: MemoryObjectSendStream[Outcome]) -> None:
@@ -287,13 +285,9 @@ def _used_up(tries: _Tries, last: Verdict) -> Outcome:
     return _outcome(tries, status, last)
 
 
-def _refused_late(verdict: Verdict) -> str:
-    """Return what is said of a refusal that came after an attempt without an answer."""
-    said = verdict.error_message or verdict.error_code or f"HTTP {verdict.http_status}"
-    return f"{said} (an attempt before had no answer: it may have been mailed)"
-
-
 def _outcome(tries: _Tries, status: OrderStatus, verdict: Verdict) -> Outcome:
-    return Outcome(
-        tries.planned, status, verdict.http_status, verdict.error_code, verdict.error_message
-    )
+    said = verdict.error_message
+    if tries.doubts and verdict.ruling not in (Ruling.ACCEPTED, Ruling.IN_DOUBT):
+        said = said or verdict.error_code or f"HTTP {verdict.http_status}"
+        said += " (an attempt before had no answer: it may have been mailed)"
+    return Outcome(tries.planned, status, verdict.http_status, verdict.error_code, said)

@@ -1,6 +1,7 @@
 """A list that is mostly junk: --max-rejected holds the run back before anything is sent."""
 
 import csv
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -107,7 +108,10 @@ async def test_the_report_of_a_run_held_back_says_why_and_names_every_bad_row(ca
         ("4", "bad0"), ("5", "bad1"), ("6", "bad2"),
     ]  # fmt: skip
     assert (desk.report() / "unsent.csv").read_text().split() == ["order_id", "100", "101"]
-    assert "mend the rejected rows, or allow more" in held.out
+    assert "mend the rejected rows and send the list again" in held.out
+    command = held.out.split("Or send the others as they are:\n  batch-resend ")[1].splitlines()[0]
+    resumed = await desk.run(*shlex.split(command), "--report-dir", "resumed")
+    assert read_summary(desk.folder / "resumed")["orders"]["sent"] == 2, resumed.err
 
 
 @pytest.mark.asyncio

@@ -105,7 +105,7 @@ LISTS = {
         (["good.csv", "--base-url", "http://example.com"], 1, "API key is sent over https only"),
         (["good.csv", "--concurrency", "0"], 1, "concurrency"),
         (["good.csv", "--journal", "good.csv"], 1, "good.csv: the journal cannot be used"),
-        (["good.csv", "--config", "gone.toml"], 2, "No such option"),
+        (["good.csv", "--config", "gone.toml"], 2, "--config stands before the command"),
         ([], 2, "Missing argument 'INPUT...'"),
         (["good.csv", "--cooldown", "soon"], 2, "'soon' is not a length of time"),
         (["good.csv", "--map", "colour=Farbe"], 2, "FIELD is one of order_id, domain"),

@@ -1,11 +1,12 @@
 """A rehearsal mails nobody, whatever a command line, a list or a file of settings names."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Ended, read_summary
+from tests.cli.conftest import Ended, ended, read_summary, until_told
 from tests.cli.town import Town, town
 
 pytestmark = pytest.mark.asyncio
@@ -67,3 +68,19 @@ async def test_a_run_that_asks_one_account_in_earnest_is_none(tmp_path: Path) ->
         at.desk.write("orders.csv", "order_id,account\n3,shop\n")
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "2")
         assert "nobody was mailed" in sent.err + sent.out
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_the_simulator_ends_the_command_in_good_order(
+    tmp_path: Path, by: signal.Signals
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write_list(200)
+        words = ("simulate", "--latency", "300ms", "--limit", "none", "--")
+        send = at.desk.command("send", "orders.csv", "--concurrency", "2", "--limit", "none", "-v")
+        rehearsal = await at.desk.start(*words, *send)
+        await until_told(rehearsal, b"attempt accepted")
+        rehearsal.send_signal(by)
+        stopped = await ended(rehearsal)
+        assert stopped.code == 128 + by, stopped.err
+        assert read_summary(at.desk.report())["state"] == "interrupted"

@@ -141,3 +141,9 @@ def test_a_domain_column_without_an_email_column_is_refused_and_the_other_way(
     message = refusal(f"{headings}\n1,,\n")
     assert f"a column for the {there}, but none for the {lacking}" in message
     assert f"--map {lacking}=" in message
+
+
+def test_what_may_be_a_key_is_not_repeated_where_a_list_is_expected() -> None:
+    told = refusal("ABCDEFGH01234567_ABCDEFGH01234567\n")
+    assert "ABCDEFGH" not in told
+    assert "--api-key-file FILE names that" in told
