@@ -130,6 +130,7 @@ class ListForm:
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
+    with_accounts: bool = False  # a column of accounts names profiles
 
     @property
     def is_table(self) -> bool:

@@ -128,10 +128,9 @@ def unread(form: ListForm) -> list[str]:
         return []
     mapped = form.fields.values()
     names = (heading.strip() for heading in form.columns)
+    of_nothing = {None, *form.fields, *(() if form.with_accounts else (Field.ACCOUNT,))}
     return [
-        name
-        for name in names
-        if name and name not in mapped and known_field(name) in (None, *form.fields)
+        name for name in names if name and name not in mapped and known_field(name) in of_nothing
     ]
 
 

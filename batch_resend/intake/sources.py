@@ -152,7 +152,11 @@ class ListSource:
         )
         yield from table
         self.form = replace(
-            form, columns=table.heading, fields=self._fields, orders_only=table.orders_only
+            form,
+            columns=table.heading,
+            fields=self._fields,
+            orders_only=table.orders_only,
+            with_accounts=bool(reading.accounts),
         )
 
     @property

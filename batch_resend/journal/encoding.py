@@ -23,6 +23,7 @@ def encode_form(form: ListForm) -> str:
         "delimiter": form.delimiter,
         "encoding": form.encoding,
         "orders_only": form.orders_only,
+        "with_accounts": form.with_accounts,
     }
     return to_json(told).decode()
 

@@ -127,7 +127,15 @@ async def test_without_profiles_a_column_of_that_name_is_about_something_else(
             "DIGICERT_API_KEY": SHOP_KEY, "BATCH_RESEND_BASE_URL": at.shop.base_url,
         }  # fmt: skip
         at.desk.write("orders.csv", "order_id,account\n1,Main Street\n")
-        assert (await at.desk.run("send", "orders.csv")).code == 0
+        sent = await at.desk.run("send", "orders.csv")
+        assert sent.code == 0
+        assert "orders.csv: CSV, comma, column 'account' not read, 1 rows" in sent.err
+
+
+async def test_with_profiles_it_is_read(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", "order_id,account\n1,shop\n")
+        assert "not read" not in (await at.desk.run("check", "orders.csv")).out
 
 
 async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
