@@ -99,7 +99,7 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
     steps: list[NextStep] = []
     if summary.is_rehearsal and summary.state == "completed" and orders.sent:
         steps.append(
-            NextStep("To send in earnest: the same command, without the simulator and its URL.")
+            NextStep("To send in earnest: send the list, or sweep, without the simulator's URL.")
         )
     if summary.started_at is None or summary.state != "completed":
         steps += _to_go_on(summary, program, flags)
@@ -146,7 +146,8 @@ def _to_go_on(summary: Summary, program: str, flags: NextFlags) -> list[NextStep
     going_on = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
     if summary.started_at is None:
         mend = "To send: mend the rejected rows and send the list again; rejected.csv says why."
-        return [NextStep(mend), NextStep("Or send the others as they are:", going_on)]
+        others = [NextStep("Or send the others as they are:", going_on)]
+        return [NextStep(mend), *(others if summary.orders.total else ())]
     if summary.finished_at is None:
         watch = f"{program} watch {summary.run_id}{flags.watch}"
         return [
