@@ -32,7 +32,7 @@ from pydantic import (
 
 from batch_resend.errors import SettingsError
 from batch_resend.places import Place, parse_place
-from batch_resend.windows import CA_WINDOWS, Window
+from batch_resend.windows import CA_WINDOWS, Window, of_one_key
 
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # less than a day, so that a daily run mails again
 Made = TypeVar("Made", bound=BaseModel)
@@ -239,7 +239,7 @@ class Settings(Account):
             Key(
                 tuple(same),
                 self.account(same[0]),
-                tuple(dict.fromkeys(w for name in same for w in self.account(name).windows)),
+                of_one_key(self.account(name).windows for name in same),
             )
             for same in together.values()
         ]

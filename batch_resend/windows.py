@@ -5,7 +5,7 @@ The CA's own are 1000 in 3 minutes and 100 in 5 seconds ("Rate limits", dev.digi
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
@@ -49,6 +49,11 @@ def parse_windows(texts: Sequence[str]) -> tuple[Window, ...]:
     if "none" in words:
         raise ValueError("a limit of none cannot stand beside another")
     return tuple(dict.fromkeys(Window.parse(word) for word in words))
+
+
+def of_one_key(several: Iterable[Sequence[Window]]) -> tuple[Window, ...]:
+    """Return the windows of accounts that go by one key: whatever one of them says is kept."""
+    return tuple(dict.fromkeys(window for windows in several for window in windows))
 
 
 def joint(several: Sequence[Sequence[Window]]) -> tuple[Window, ...]:

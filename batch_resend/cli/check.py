@@ -32,7 +32,7 @@ from batch_resend.journal import JournalReader, Party, open_journal
 from batch_resend.model import Call, Order, Plan, RowStatus
 from batch_resend.planning import make_plan, stage
 from batch_resend.report import make_preview, whole_file
-from batch_resend.windows import Window
+from batch_resend.windows import Window, of_one_key
 
 REQUESTS_SHOWN = 3
 
@@ -129,7 +129,7 @@ def _parts(
     return [
         (
             sum(counts[name] for name in same),
-            tuple(dict.fromkeys(w for name in same for w in accounts[name].windows)),
+            of_one_key(accounts[name].windows for name in same),
         )
         for same in together.values()
     ]
