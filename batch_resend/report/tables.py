@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
-from batch_resend.intake import FORMULA_SIGNS, REQUEST_FIELDS, Field
+from batch_resend.intake import ABOUT_REJECTED, AS_ONE_TEXT, FORMULA_SIGNS, REQUEST_FIELDS, Field
 from batch_resend.model import Call, Entry, OrderStatus, RowStatus
 from batch_resend.results import InputNote, RequestResult, Result, RowResult
 
@@ -146,7 +146,7 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     """Write the rejected rows: file, line, reason, and the row as it stood."""
     columns = _common_columns(inputs)
     table = csv.writer(file)
-    table.writerow(("file", "line", "reason", *map(defused, columns or ("row",))))
+    table.writerow((*ABOUT_REJECTED, *map(defused, columns or AS_ONE_TEXT)))
     async for row in rows:
         cells = json.loads(row.raw) if columns else [as_text(row, inputs)]
         place = (inputs[row.input_ordinal].name, row.line, row.reason)
