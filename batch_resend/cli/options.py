@@ -1,4 +1,4 @@
-"""The options that several commands share, and how they become settings.
+"""The options that several commands share; what they come to is in `as_settings`.
 
 An option is also an environment variable, BATCH_RESEND_ and its name, and a line of the TOML file
 that --config names. Flags win over the environment, the environment over the file. Where commands

@@ -39,7 +39,7 @@ def _is_public(domain: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _list() -> "PublicSuffixList":
-    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 (80 ms; few lists need it)
+    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - 80 ms; few lists need it
 
     # As the CAs read it: only what registries say, not what hosting companies add.
     return PublicSuffixList(only_icann=True)

@@ -150,8 +150,10 @@ def email_address(text: str) -> str:
                 f"the e-mail address {shown(address)} has no valid domain after the @"
             ) from None
         return address
-    # Slow to load, and few addresses are as odd as that.
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+    from email_validator import (  # noqa: PLC0415 - slow to load, and few addresses are so odd
+        EmailNotValidError,
+        validate_email,
+    )
 
     try:
         validate_email(address, check_deliverability=False, test_environment=True)

@@ -113,7 +113,7 @@ def _advice(data: bytes, at: int) -> str:
             "the text before it is UTF-8: mend that place, or was it cut off there? (--encoding is "
             "for lists that are all of one other encoding)"
         )
-    from charset_normalizer import from_bytes  # noqa: PLC0415 (slow to load, and seldom needed)
+    from charset_normalizer import from_bytes  # noqa: PLC0415 - slow to load, and seldom needed
 
     # What spreadsheets in the west write comes first; the rest is a guess, and shown as one.
     codecs_in_question = [_USUAL, *(match.encoding.replace("_", "-") for match in from_bytes(data))]

@@ -43,7 +43,7 @@ def sheet_rows(name: str, file: Bytes, sheet: str | None) -> Iterator[tuple[int,
     `sheet` is its name; without one, the only visible sheet with cells is taken. Raises InputError.
     """
     try:
-        from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 (an extra)
+        from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
     except ImportError:
         raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
     data = file.read(_MAX_PACKED_BYTES + 1)
@@ -75,7 +75,7 @@ def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> st
         if wanted not in book.sheet_names:
             raise InputError(f"{name}: has no sheet {wanted!r}; it has {listed(book.sheet_names)}")
         return wanted
-    from python_calamine import SheetTypeEnum, SheetVisibleEnum  # noqa: PLC0415 (an extra)
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum  # noqa: PLC0415 - an extra
 
     visible = [
         sheet.name
@@ -158,8 +158,8 @@ def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
 
 
 def _xml(book: zipfile.ZipFile, member: str) -> ElementTree.Element:
-    # expat fetches nothing from outside, and from 2.4.1 on refuses entities that grow.
-    return ElementTree.fromstring(book.read(member))  # noqa: S314 (see above)
+    # And from 2.4.1 on expat refuses entities that grow.
+    return ElementTree.fromstring(book.read(member))  # noqa: S314 - it fetches nothing from outside
 
 
 class _SheetLook:
