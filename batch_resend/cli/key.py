@@ -35,7 +35,7 @@ def read_key(path: Path | None) -> str:
 def _read(path: Path, name: str) -> str:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
             content = file.read(_LONGEST + 1)
         if len(content) > _LONGEST:
             raise SettingsError(f"{name}: is too large to be a key")
@@ -44,9 +44,21 @@ def _read(path: Path, name: str) -> str:
         raise SettingsError(f"{name}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}: is not a text file") from None
-    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
-        log.warning("%s can be read by others than its owner: chmod 600 %s", path, path)
+    if stat.S_ISREG(status.st_mode) and (remedy := _open_to_others(status, path)):
+        log.warning("%s can be read by others than its owner: %s", path, remedy)
     return _checked(text, name)
+
+
+def _open_to_others(status: os.stat_result, path: Path) -> str | None:
+    """Return what keeps others from reading a file, or None where they are kept from it.
+
+    A file of another owner is for its group, which is how a container, or systemd for a service's
+    user (LoadCredential, by an access list), is handed one: 0440 is right there, and 600 would lock
+    out whoever runs this.
+    """
+    if status.st_uid == os.geteuid():
+        return f"chmod 600 {path}" if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) else None
+    return f"chmod o= {path}, and make it a group's" if status.st_mode & stat.S_IROTH else None
 
 
 def _checked(text: str, name: str) -> str:

@@ -138,10 +138,11 @@ async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: 
 
 
 async def _until_interrupted(simulator: Simulator) -> int:
+    key = "rehearsal" if simulator.settings.api_key is None else "KEY"  # it may be a real one
     click.echo(
         f"CertCentral simulator at {simulator.base_url}\n"
         f"Books at {simulator.books_url} - rehearse with:\n"
-        f"  {KEY_VARIABLE}=rehearsal batch-resend send --base-url {simulator.base_url} LIST\n"
+        f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
         "Ctrl-C ends it."
     )
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

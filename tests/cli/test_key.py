@@ -1,13 +1,15 @@
 """The API key: where it is taken from, and what is none."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.cli.conftest import KEY, Desk, Ended
+from tests.cli.conftest import KEY, Desk, Ended, ended
 from tests.cli.counting_server import Call, CountingServer
+from tests.cli.forked import nothing
 
 pytestmark = pytest.mark.asyncio
 
@@ -107,17 +109,35 @@ async def test_where_systemd_gives_no_such_credential_there_is_no_key(
     assert_refused(await at_desk.run("send", "orders.csv"), ca, "no API key: put it into a file")
 
 
+def let_files_be_another_users() -> None:
+    """Run as a user who owns none of them."""
+    owner = os.geteuid()
+    os.geteuid = lambda: owner + 1
+
+
 @pytest.mark.parametrize(
-    ("mode", "warned"),
-    [(0o644, True), (0o640, True), (0o604, True), (0o600, False), (0o400, False)],
+    ("mode", "ours", "remedy"),
+    [
+        (0o644, True, "chmod 600 key.txt"),
+        (0o640, True, "chmod 600 key.txt"),
+        (0o604, True, "chmod 600 key.txt"),
+        (0o600, True, None),
+        (0o400, True, None),
+        (0o440, False, None),  # as a container's secret is, and what systemd hands to a user
+        (0o444, False, "chmod o= key.txt"),
+    ],
 )
-async def test_a_key_file_that_others_can_read_is_warned_of(
-    at_desk: Desk, ca: CountingServer, mode: int, warned: bool
+async def test_a_key_file_that_others_can_read_is_warned_of_with_what_locks_nobody_out(
+    at_desk: Desk, ca: CountingServer, mode: int, ours: bool, remedy: str | None
 ) -> None:
     at_desk.write("key.txt", IN_FILE).chmod(mode)
-    sent = await at_desk.run("send", "orders.csv", "--api-key-file", "key.txt")
+    meddling = nothing if ours else let_files_be_another_users
+    sent = await ended(
+        await at_desk.start_after(meddling, "send", "orders.csv", "--api-key-file", "key.txt")
+    )
     assert sent.code == 0, sent.err
-    assert ("key.txt can be read by others than its owner: chmod 600 key.txt" in sent.err) == warned
+    said = f"key.txt can be read by others than its owner: {remedy}"
+    assert said in sent.err if remedy else "can be read by others" not in sent.err
     assert keys_of(ca) == {IN_FILE}
 
 

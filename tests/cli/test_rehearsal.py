@@ -1,12 +1,14 @@
 """A rehearsal mails nobody, whatever a command line, a list or a file of settings names."""
 
+import asyncio
 import json
+import shlex
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Ended, ended, read_summary, until_told
+from tests.cli.conftest import Desk, Ended, ended, read_summary, until_told
 from tests.cli.town import Town, town
 
 pytestmark = pytest.mark.asyncio
@@ -34,6 +36,28 @@ async def test_accounts_that_rows_name_are_the_simulators_each_by_a_key_of_its_o
         assert "Rehearsal, nobody was mailed: 5 of 5 orders sent" in told.out
         summary = read_summary(at.desk.report())
         assert summary["orders"]["sent"] == 5
+
+
+@pytest.mark.parametrize("key", [(), ("--key", "a-key-0123")])
+async def test_the_command_that_a_simulator_prints_runs_as_printed(
+    desk: Desk, key: tuple[str, ...]
+) -> None:
+    numbers = desk.write_list(3)
+    simulator = await desk.start("simulate", *key)
+    assert simulator.stdout is not None
+    async with asyncio.timeout(30):
+        told = (await simulator.stdout.readuntil(b"LIST\n")).decode()
+    printed = told.splitlines()[-1]
+    assert "a-key-0123" not in told  # it may be a real one
+    variable, program, *words = shlex.split(printed.replace("LIST", "orders.csv"))
+    assert (variable, program) == (
+        f"DIGICERT_API_KEY={'KEY' if key else 'rehearsal'}",
+        "batch-resend",
+    )
+    sent = await desk.run(*words, DIGICERT_API_KEY=key[-1] if key else "rehearsal")
+    simulator.send_signal(signal.SIGINT)
+    assert (sent.code, (await ended(simulator)).code) == (0, 0), sent.err
+    assert read_summary(desk.report())["orders"]["sent"] == len(numbers)
 
 
 @pytest.mark.parametrize("profile", [(), ("--profile", "bank")])
