@@ -151,12 +151,19 @@ def test_the_workers_are_what_kubernetes_documents_and_start_what_is_understood(
     assert understood(job["spec"]["containers"][0]["args"]).params["distribute"]
 
 
-def test_the_compose_file_is_what_its_specification_says_and_starts_what_is_understood() -> None:
+def test_the_compose_file_is_what_its_specification_says_and_starts_what_is_understood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     told = subprocess.run([*command, str(COMPOSE)], capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
     worker = yaml.safe_load(COMPOSE.read_text())["services"]["worker"]
-    assert understood(worker["command"]).params["api_key_file"] == Path("/run/secrets/key")
+    for variable, value in worker["environment"].items():
+        monkeypatch.setenv(variable, value)
+    by_hand = re.search(r"podman compose .* run --rm worker (.+)", COMPOSE.read_text())
+    assert by_hand is not None
+    for words in (worker["command"], by_hand[1].split()):
+        assert understood(words).params["api_key_file"] == Path("/run/secrets/key")
     assert isinstance(parse_place(worker["environment"]["BATCH_RESEND_JOURNAL"]), Database)
     _, program, *words = worker["healthcheck"]["test"]
     assert program.endswith("/bin/batch-resend")
