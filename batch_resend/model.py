@@ -272,6 +272,13 @@ class Verdict:
     error_message: str | None = None
     retry_after_s: float | None = None
 
+    @property
+    def said(self) -> str:
+        """What the CA said, in few words: `HTTP 401, invalid_api_key`, `HTTP 401`, or a fault."""
+        status = f"HTTP {self.http_status}" if self.http_status else None
+        words = (status, self.error_code or self.error_message)
+        return ", ".join(dict.fromkeys(word for word in words if word))
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:

@@ -91,25 +91,24 @@ def _of_an_order(code: str | None) -> bool:
 
 def remedy(verdict: Verdict, base_url: str) -> str:
     """Return what a person can do about a hopeless verdict."""
-    said = f"HTTP {verdict.http_status}, {verdict.error_code or verdict.error_message}"
     known = explain(verdict.http_status, verdict.error_code)
     what_to_do = known.remedy if known else "Check --base-url or --region."
     if verdict.http_status == 401:
-        return f"the CA refused the API key ({said}). {what_to_do}"
+        return f"the CA refused the API key ({verdict.said}). {what_to_do}"
     if verdict.http_status == 403:
         return (
-            f"the API key may not resend ({said}); none of the first orders was allowed. "
+            f"the API key may not resend ({verdict.said}); none of the first orders was allowed. "
             f"{what_to_do}"
         )
     if verdict.http_status is not None and 300 <= verdict.http_status < 400:
+        target = f" {verdict.error_message}" if verdict.error_code else ""
         return (
-            f"{base_url} answers with a redirect (HTTP {verdict.http_status} "
-            f"{verdict.error_message}), which is not followed so that the key goes nowhere else. "
-            f"{what_to_do}"
+            f"{base_url} answers with a redirect (HTTP {verdict.http_status}{target}), which is "
+            f"not followed so that the key goes nowhere else. {what_to_do}"
         )
     if verdict.http_status is None:
         return f"{base_url} cannot be reached ({verdict.error_message}). {what_to_do}"
-    return f"{base_url} is not the CA's API ({said}). {what_to_do}"
+    return f"{base_url} is not the CA's API ({verdict.said}). {what_to_do}"
 
 
 def _said(reply: Reply, key: str) -> tuple[str | None, str | None]:

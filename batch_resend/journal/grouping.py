@@ -97,8 +97,8 @@ class Grouping:
         number = self.requests_made
         asking = [row for row in members if not row.skip] or members
         first = asking[0]
-        for row in members if len(asking) < len(members) else ():
-            if row.skip:
+        for row in members:
+            if row.skip and not first.skip:
                 reason = f"asks for nothing, beside {self._place(first)}: {row.skip}"
                 yield self._assign(row, RowStatus.DUPLICATE, number, reason)
         entries: dict[object, Entry] = {}

@@ -94,5 +94,5 @@ def _as_read(verdict: Verdict) -> Verdict:
 
 
 def _said(verdict: Verdict) -> str:
-    words = (verdict.http_status, verdict.error_code, verdict.error_message)
-    return ", ".join(str(word) for word in words if word)
+    message = verdict.error_message or ""
+    return verdict.said if message in verdict.said else f"{verdict.said}, {message}"

@@ -123,7 +123,13 @@ def test_any_status_and_any_bytes_give_a_verdict_fit_for_a_report(
         ),
         pytest.param(
             reply(302, location="https://other.example/"),
-            [BASE_URL, "redirect", "302", "not followed", "--base-url", "--region"],
+            [
+                BASE_URL,
+                "HTTP 302 to https://other.example/",
+                "not followed",
+                "--base-url",
+                "--region",
+            ],
             id="a redirect: look at the URL",
         ),
         pytest.param(
@@ -160,6 +166,11 @@ def test_the_remedy_says_what_was_said_and_what_to_do(
     text = remedy(judge(result), BASE_URL)
     assert [word for word in words if word not in text] == []
     assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405])
+def test_the_remedy_for_an_answer_without_a_word_says_its_status_once(status: int) -> None:
+    assert remedy(judge(reply(status)), BASE_URL).count(str(status)) == 1
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 405])

@@ -86,7 +86,7 @@ async def test_options_choose_by_product_age_container_and_the_cas_own_filters(
         assert await chosen("--filter", "product_name_id=ssl_dv_rapidssl") == ["7"]
         refused = await desk.run("export", "--filter", "no_such=1")
         assert refused.code == 1
-        assert "the CA refuses /order/certificate: 400, bad_request_format" in refused.err
+        assert "the CA refuses /order/certificate: HTTP 400, bad_request_format" in refused.err
         assert (await desk.run("export", "--filter", "nothing")).code == 2
 
 
