@@ -122,6 +122,7 @@ def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
 async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
     """Write the report and say what came of the run; return how a command ends by that."""
     flags = manner.presentation.flags
+    anew = f"batch-resend{flags.config} report {plan.run.id}{flags.watch}"
     folder = manner.report_dir or Path("reports") / plan.run.id
     try:
         with interruption.leads_to(lambda _: "Writing the report"):
@@ -129,8 +130,7 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
     except ReportError as error:
         say(
             f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
-            f"  batch-resend{flags.config} report {plan.run.id}{flags.watch} "
-            "--report-dir DIR"
+            f"  {anew} --report-dir DIR"
         )
         summary = await make_summary(batch.reader, await batch.reader.run(plan.run.id))
         with suppress(OSError):
@@ -138,7 +138,7 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
         return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
     except JournalError as error:
         note = f"run {plan.run.id} is over, and of what came of it nothing can be told: {error}"
-        say(f"batch-resend: {note}")
+        say(f"batch-resend: {note}\nOnce it can be used again, this writes the report:\n  {anew}")
         return Ending(ExitCode.STOPPED, note=note, error=str(error))
     with suppress(OSError):
         reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2)

@@ -110,6 +110,34 @@ async def test_a_signal_at_any_step_from_sending_on_ends_it_with_a_report(
         await assert_the_rest_is_sent(desk, ca.books.mails_per_order, numbers)
 
 
+def have_no_run_told_of() -> None:
+    async def write_report(*_: object) -> None:
+        raise JournalError("journal.db: the journal cannot be used: disk I/O error")
+
+    pytest.MonkeyPatch().setattr("batch_resend.batch.write_report", write_report)
+
+
+async def test_a_journal_that_fails_after_the_last_mail_is_no_failed_start_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(3)
+        untold = await ended(
+            await desk.start_after(have_no_run_told_of, "send", "orders.csv", "--quiet")
+        )
+        (run,) = await run_ids(desk)
+        assert untold.code == 4
+        assert untold.err.splitlines() == [
+            f"batch-resend: run {run} is over, and of what came of it nothing can be told: "
+            "journal.db: the journal cannot be used: disk I/O error",
+            "Once it can be used again, this writes the report:",
+            f"  batch-resend report {run} --journal {desk.folder}/journal.db",
+        ]
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert (await desk.run("report", run)).code == 0
+        assert desk.summary()["orders"]["sent"] == len(numbers)
+
+
 def have_no_run_begin() -> None:
     async def start(*_: object) -> None:
         raise JournalError("journal.db: the journal cannot be used: database or disk is full")

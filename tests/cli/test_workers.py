@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.cli.conftest import (
     until,
 )
 from tests.cli.meddling import everything_acted_on
+from tests.cli.test_any_moment import signal_at
 from tests.cli.test_cluster import SKEWED, WINDOWS, kept, shared_desk
 from tests.cli.test_sweep import wait
 from tests.postgres import forget, postgres_server
@@ -240,6 +242,27 @@ async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(
         assert ca.books.mails == 200
         assert (await desk.run("report", run["run"], "--report-dir", "report")).code == 0
         assert read_summary(tmp_path / "report")["orders"]["sent"] == 200
+
+
+async def test_a_signal_while_the_queue_is_reached_for_hands_out_nothing(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database) as (desk, ca):
+        desk.write_list(20)
+        meddling = partial(signal_at, "cli.distributing:open_queue")
+        told = await ended(await desk.start_after(meddling, "send", "orders.csv", "--distribute"))
+        assert told.code == 143, told.err
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert (summary["state"], summary["stop_reason"]) == (
+            "interrupted",
+            "interrupted by SIGTERM",
+        )
+        async with worker(desk):
+            sent = await desk.run("send", "orders.csv", "--distribute", "--report-dir", "later")
+            assert sent.code == 0, sent.err
+        assert set(ca.books.requests_per_order.values()) == {1}
+        assert ca.books.mails == 20
 
 
 async def test_a_wrong_key_stops_the_run_after_a_request_a_worker(
