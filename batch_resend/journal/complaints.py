@@ -27,7 +27,7 @@ def journal_errors(place: Place) -> Iterator[None]:
 def _hint_of_file(told: str) -> str:
     """Return what a person can do about an error of a file."""
     if any(sign in told for sign in ("disk I/O", "disk is full", "No space left")):
-        return "; is the disk full?"
+        return "; is the disk full, or that of temporary files (TMPDIR)?"
     if "malformed" in told:
         return "; put back a copy of it, or name another with --journal: that knows of no run"
     return "; name another with --journal"

@@ -23,7 +23,7 @@ from typing import Any, cast
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.cli.preloaded"])
 _STREAM_LIMIT = 2**16  # bytes, as asyncio has it
-_HEEDED_AT_THE_START = ("PYTHON", "LC_", "LANG", "COVERAGE_", "SSL_CERT_")
+_HEEDED_AT_THE_START = ("PYTHON", "LC_", "LANG", "COVERAGE_", "SSL_CERT_", "TMPDIR")
 
 
 def can_be_forked(environment: Mapping[str, str]) -> bool:

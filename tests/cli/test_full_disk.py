@@ -27,6 +27,7 @@ from tests.cli.conftest import (
 from tests.cli.meddling import (
     everything_acted_on,
     has_draft,
+    run_ids,
     without_the_right_to_write_everywhere,
     write_long_list,
 )
@@ -93,7 +94,7 @@ async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_ru
         assert full.code == 4, full.err
         assert ca.books.requests <= seen + 16
         assert f"stopped: {tmp_path}/journal.db: the journal cannot be used" in full.err
-        assert "is the disk full?" in full.err
+        assert "is the disk full" in full.err
         assert "Traceback" not in full.err
         await everything_acted_on(ca)
         asked_before = ca.books.requests
@@ -145,7 +146,7 @@ async def test_a_disk_that_fills_up_for_real_stops_the_run_until_there_is_room(
             full = await ended(process)
             assert full.code == 4, full.err
             assert f"{disk}/journal.db: the journal cannot be used" in full.err
-            assert "is the disk full?" in full.err
+            assert "is the disk full" in full.err
             assert ca.books.requests < 400
 
             still_full = await desk.run("send", "orders.csv", *HOLD)
@@ -192,9 +193,23 @@ async def test_a_disk_too_small_for_the_plan_sends_nothing_and_is_named(
             assert refused.code == 1
             (said,) = refused.err.splitlines()
             assert said.startswith(f"batch-resend: {disk}/journal.db: the journal cannot be used: ")
-            assert said.endswith("is the disk full?")
+            assert said.endswith("is the disk full, or that of temporary files (TMPDIR)?")
             assert ca.books.requests == 0
             assert not (tmp_path / "reports").exists()
+
+
+async def test_no_room_for_temporary_files_sends_nothing_and_they_are_named(tmp_path: Path) -> None:
+    with tiny_disk(tmp_path / "temporary", "100k") as temporary:
+        async with desk_with_ca(tmp_path) as (desk, ca):
+            desk.write_list(3_000)
+            refused = await desk.run("send", "orders.csv", TMPDIR=str(temporary))
+            assert refused.code == 1
+            assert refused.err == (
+                f"batch-resend: {tmp_path}/journal.db: the journal cannot be used: database or "
+                "disk is full; is the disk full, or that of temporary files (TMPDIR)?\n"
+            )
+            assert ca.books.requests == 0
+            assert await run_ids(desk) == []
 
 
 # --- while the report is written ----------------------------------------------------------------
