@@ -69,10 +69,10 @@ class Batch:
         """
         settings = self.settings
         run, staging = await self._journal.new_run(settings.base_url, settings.windows)
-        accounts = {name: settings.account(name) for name in (None, *settings.accounts)}
+        accounts = {name: settings.account(name) for name in settings.names}
         parties = {name: Party(one.base_url, one.budget) for name, one in accounts.items()}
         try:
-            await stage(sources, staging)
+            await stage(sources, staging, each_names_an_account=None not in settings.names)
             planned = await self._journal.finish_planning(
                 run, staging, self._take_up_since(), parties
             )
@@ -99,6 +99,8 @@ class Batch:
                 f"run {run.id} is for {run.base_url}, not {self.settings.base_url}; "
                 f"give --base-url {run.base_url} (or, if that was wrong, send its list again)"
             )
+        for name in await reader.count_by_account(run):
+            _refuse_elsewhere(name, self.settings, run)
         await self._journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 
@@ -213,7 +215,7 @@ class Batch:
         """Return a lane for each key by which something is to be sent, or for the command's own."""
         settings = self.settings
         reader = self._journal.reader
-        keys = settings.keys(await reader.count_by_account(plan.run) or {None: 0})
+        keys = settings.keys(await reader.count_by_account(plan.run) or settings.names[:1])
         slots = await sessions.enter_async_context(self._journal.slots())
         desks = [await self._senders.open_desk(key, slots, sessions) for key in keys]
         recorder = await self._journal.start(plan.run, self._terms(keys, settings.told()))
@@ -233,7 +235,7 @@ class Batch:
         For a journal that is shared.
         """
         settings = self.settings
-        keys = settings.keys(await self._journal.reader.count_by_account(plan.run) or {None: 0})
+        keys = settings.keys(await self.reader.count_by_account(plan.run) or settings.names[:1])
         terms = self._terms(keys, settings.told() | {"windows": _windows(keys)})
         return await self._journal.deal(plan.run, terms, [key.names for key in keys])
 
@@ -295,8 +297,8 @@ class Batch:
 
     def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:
         return [
-            (sum(counts[name] for name in key.names), key.windows)
-            for key in self.settings.keys(counts)
+            (sum(counts.get(name, 0) for name in key.names), key.windows)
+            for key in self.settings.keys(counts or self.settings.names[:1])
         ]
 
     def _take_up_since(self) -> float:
@@ -317,6 +319,16 @@ class Batch:
             # The next start finds the run cut off, and goes on with it.
             for lane in sending.lanes:
                 lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, str(error)
+
+
+def _refuse_elsewhere(name: str | None, settings: Settings, run: Run) -> None:
+    """Raise UnknownRun where an account was another CA's when a run began."""
+    here, there = settings.account(name).base_url, run.url_of(name)
+    if there not in (None, here):
+        raise UnknownRun(
+            f"run {run.id} is for account {name} at {there}, not {here}; give that URL in its "
+            f"profile, or --base-url {there} where the run was begun with that"
+        )
 
 
 async def _nothing_to_mail(census: Census, order: Order) -> str | None:

@@ -357,6 +357,13 @@ class Run:
         """Whether workers are to send it now, as long as there are any."""
         return self.dealt_by is not None and self.state is RunState.RUNNING
 
+    def url_of(self, account: str | None) -> str | None:
+        """Return where an account's CA was when it began last; None: that is not known."""
+        if account is None:
+            return self.base_url
+        told = self.settings.get("accounts")
+        return told.get(account) if isinstance(told, Mapping) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

@@ -9,6 +9,7 @@ from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import JournalReader, Staging
 from batch_resend.model import Plan, RejectedRow, Row, Run
+from batch_resend.settings import OWN_KEY
 from batch_resend.windows import Window, dictated_time, joint
 
 Part = tuple[int, Sequence[Window]]  # so many requests, within these windows
@@ -17,13 +18,20 @@ _ROWS_A_BATCH = 5_000
 _MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
 
 
-async def stage(sources: Sequence[Source], staging: Staging) -> None:
-    """Read all rows of all sources into the staging, a batch at a time. Raises InputError."""
+async def stage(
+    sources: Sequence[Source], staging: Staging, *, each_names_an_account: bool = False
+) -> None:
+    """Read all rows of all sources into the staging, a batch at a time. Raises InputError.
+
+    `each_names_an_account`: it is to, for there is no key for one that does not.
+    """
     rejected = 0
     for source in sources:
         before = staging.rows_read
         async for batch in _batches(source):
             await staging.add_rows(batch)
+            if each_names_an_account:
+                _refuse_without_account(source, batch)
             bad = [row for row in batch if isinstance(row, RejectedRow)]
             rejected += len(bad)
             if rejected > _MAX_REJECTED:
@@ -36,6 +44,15 @@ async def stage(sources: Sequence[Source], staging: Staging) -> None:
         await staging.end_input(source.name, source.sha256, source.form, count)
     if not staging.rows_read:
         raise InputError("there are no rows to send")
+
+
+def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) -> None:
+    for row in batch:
+        if isinstance(row, Row) and row.account is None:
+            raise InputError(
+                f"{source.name}, line {row.line}: names no account, and there is no API key for "
+                f"such rows: {OWN_KEY}"
+            )
 
 
 async def _batches(source: Source) -> AsyncIterator[list[Row | RejectedRow]]:
@@ -66,9 +83,9 @@ async def make_plan(
 ) -> Plan:
     """Return the plan of a run as the journal has it now.
 
-    `parts_of` tells, of the requests by account, what is sent by each key.
+    `parts_of` tells, of the requests by account, what is sent by each key; of none one part, too.
     """
-    parts = parts_of(await reader.count_by_account(run) or {None: 0})
+    parts = parts_of(await reader.count_by_account(run))
     return Plan(
         run=run,
         taken_up=taken_up,

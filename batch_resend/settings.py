@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -28,6 +28,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from batch_resend.errors import SettingsError
@@ -40,6 +41,8 @@ Made = TypeVar("Made", bound=BaseModel)
 _PORTS = {"https": 443, "http": 80}
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PROXY = re.compile(rf"https?://([^/?#\s]*@)?{_HOST_AND_PORT.pattern}/?", re.IGNORECASE)
+_NO_KEY = SecretStr("")
+OWN_KEY = "--api-key-file names its file, --profile an account to take it from"
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -185,8 +188,11 @@ class Key:
 
 
 class Settings(Account):
-    """How to send. Every field but the key has a default."""
+    """How to send. A key is needed, `api_key` or that of an account; all else has a default."""
 
+    api_key: Annotated[SecretStr, AfterValidator(checked_key)] = (
+        _NO_KEY  # for what names no account
+    )
     accounts: Mapping[str, Account] = Field(default_factory=dict)  # that rows may name
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
@@ -203,6 +209,17 @@ class Settings(Account):
         Place, BeforeValidator(parse_place), PlainSerializer(str, when_used="json")
     ] = Field(default_factory=default_journal)
 
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Self:
+        if not self.names:
+            raise ValueError("no api_key, and no account that has one")
+        return self
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """The accounts that there are keys of; None, these settings' own, comes first."""
+        return (*self.accounts,) if self.api_key == _NO_KEY else (None, *self.accounts)
+
     def told(self) -> dict[str, object]:
         """Return what may be told of these settings: all but the keys, as JSON has it."""
         told = self.model_dump(mode="json", exclude={"api_key", "windows", "base_url", "accounts"})
@@ -212,14 +229,13 @@ class Settings(Account):
 
     def account(self, name: str | None) -> Account:
         """Return an account that rows name; None: these settings' own. Raises SettingsError."""
+        if name in self.names:
+            return self if name is None else self.accounts[name]
         if name is None:
-            return self
-        try:
-            return self.accounts[name]
-        except KeyError:
-            raise SettingsError(
-                f"the account {name!r} is needed, and no profile of that name can be used"
-            ) from None
+            raise SettingsError(f"no API key for what names no account: {OWN_KEY}")
+        raise SettingsError(
+            f"the account {name!r} is needed, and no profile of that name can be used"
+        )
 
     def key(self, name: str | None) -> Key:
         """Return the key that an account goes by, with all other accounts that do.
@@ -227,7 +243,7 @@ class Settings(Account):
         Raises SettingsError.
         """
         budget = self.account(name).budget
-        keys = self.keys((None, *self.accounts))
+        keys = self.keys(self.names)
         return next(key for key in keys if key.account.budget == budget)
 
     def keys(self, names: Iterable[str | None]) -> list[Key]:

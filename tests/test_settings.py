@@ -15,6 +15,7 @@ from batch_resend.settings import (
     Region,
     Settings,
     default_journal,
+    make_account,
     make_settings,
     proxy_of_environment,
 )
@@ -43,8 +44,17 @@ def test_only_the_key_is_needed_and_the_rest_is_as_the_design_says() -> None:
     assert (made.in_doubt, made.cooldown_s) == (InDoubt.RETRY, 20 * 3600.0)
     assert made.journal == default_journal()
     assert complaint(api_key="") == "api_key: the API key is empty"
-    with pytest.raises(SettingsError, match="api_key"):
+    with pytest.raises(SettingsError, match="no api_key, and no account that has one"):
         make_settings()
+
+
+def test_where_accounts_have_keys_there_need_be_no_other_and_then_none_is_made_up() -> None:
+    made = make_settings(accounts={"shop": make_account(api_key=KEY)})
+    assert made.names == ("shop",)
+    assert [key.title for key in made.keys(made.names)] == ["shop"]
+    assert made.key("shop").names == ("shop",)
+    with pytest.raises(SettingsError, match="no API key for what names no account"):
+        made.account(None)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")

@@ -1,12 +1,16 @@
 """What a command's options come to: settings, a way to read lists, who is told of its end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+
+import click
+from click.core import ParameterSource
 
 from batch_resend.alarm import Alarm
 from batch_resend.cli import rehearsal
-from batch_resend.cli.key import read_key
-from batch_resend.cli.profiles import profiles_of
+from batch_resend.cli.key import find_key, read_key
+from batch_resend.cli.profiles import Profile, profiles_of
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call
@@ -34,7 +38,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
             all_statuses=options["all_statuses"],
             call=Call(options["call"]),
             auto_call=options["auto_call"],
-            accounts={name: profile.locale for name, profile in profiles_of().items()},
+            accounts={name: profile.locale for name, profile in accounts_of(options).items()},
             own_account=options.get("profile"),
         )
     except SettingsError as error:
@@ -60,14 +64,53 @@ def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
         raise SettingsError(f"--limit: {error}") from None
 
 
-def settings_of(options: dict[str, Any], base_url: str | None = None) -> Settings:
+def accounts_of(options: dict[str, Any]) -> dict[str, Profile]:
+    """Return the profiles as this command has them. Raises SettingsError.
+
+    What flags or the environment say goes before what a profile says: for the accounts that rows
+    name too, or a command that names the simulator would mail by them in earnest.
+    """
+    said = _said(options)
+    changes: dict[str, Any] = {}
+    if base_url := _said_base_url(said):
+        changes["base_url"] = base_url
+    if "limits" in said:
+        changes["windows"] = windows_of(said["limits"])
+    if "locale" in said:
+        changes["locale"] = said["locale"]
+    return {name: replace(profile, **changes) for name, profile in profiles_of().items()}
+
+
+def _said(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that flags or the environment name, and no file or default."""
+    context = click.get_current_context()
+    by_whom = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    return {n: one for n, one in options.items() if context.get_parameter_source(n) in by_whom}
+
+
+def _said_base_url(said: dict[str, Any]) -> str | None:
+    if "base_url" in said or "region" not in said:
+        return said.get("base_url")
+    return Region(said["region"]).base_url
+
+
+def settings_of(
+    options: dict[str, Any], base_url: str | None = None, *, rows_name_accounts: bool = False
+) -> Settings:
     """Return the settings that options name. Raises SettingsError.
 
-    `base_url` is for when neither the options nor their sources name one.
+    `base_url` is for when neither the options nor their sources name one. Where rows may name whose
+    key they go by, and there are profiles, the command needs none of its own.
     """
+    accounts = {name: profile.account() for name, profile in accounts_of(options).items()}
+    file = options["api_key_file"]
+    key = find_key(file) if rows_name_accounts and accounts else read_key(file)
     settings = make_settings(
-        api_key=read_key(options["api_key_file"]),
-        base_url=options["base_url"] or base_url or Region(options["region"]).base_url,
+        **({} if key is None else {"api_key": key}),
+        base_url=_said_base_url(_said(options))
+        or options["base_url"]
+        or base_url
+        or Region(options["region"]).base_url,
         windows=windows_of(options["limits"]),
         concurrency=options["concurrency"],
         timeout_s=options["timeout"],
@@ -80,7 +123,7 @@ def settings_of(options: dict[str, Any], base_url: str | None = None) -> Setting
         in_doubt=options.get("in_doubt", InDoubt.RETRY),
         cooldown_s=0.0 if options.get("again") else options.get("cooldown", DEFAULT_COOLDOWN_S),
         journal=options["journal"],
-        accounts={name: profile.account() for name, profile in profiles_of().items()},
+        accounts=accounts,
     )
     rehearsal.refuse_elsewhere(settings.base_url)
     return settings

@@ -154,7 +154,9 @@ def _is_a_person_there() -> bool:
 
 async def _confirmed(batch: Batch, plan: Plan) -> bool:
     requests = counted(plan.to_send, "request")
-    question = f"Send {requests} to {urlsplit(batch.settings.base_url).hostname} now?"
+    accounts = map(batch.settings.account, await batch.reader.count_by_account(plan.run))
+    hosts = sorted({urlsplit(account.base_url).hostname or "" for account in accounts})
+    question = f"Send {requests} to {' and '.join(hosts)} now?"
     return await anyio.to_thread.run_sync(
         lambda: click.confirm(question, err=True), abandon_on_cancel=True
     )

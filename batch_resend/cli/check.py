@@ -13,7 +13,7 @@ import click
 
 from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
-from batch_resend.cli.as_settings import reading_of, windows_of
+from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
@@ -25,7 +25,7 @@ from batch_resend.cli.options import (
     option_of_its_own,
 )
 from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, show_plan
-from batch_resend.cli.profiles import Profile, profiles_of
+from batch_resend.cli.profiles import Profile
 from batch_resend.cli.values import MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, Party, open_journal
@@ -77,7 +77,7 @@ def check(inputs: Sequence[str], **options: Any) -> int:
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
     own = Profile("", None, "", windows_of(options["limits"]), None, {})
-    return anyio.run(_check, sources, {None: own, **profiles_of()}, options)
+    return anyio.run(_check, sources, {None: own, **accounts_of(options)}, options)
 
 
 def _is_same_file(out: Path, listed: str) -> bool:
@@ -124,11 +124,11 @@ def _parts(
 ) -> list[tuple[int, Sequence[Window]]]:
     """Return how many requests go out within which windows: those by one key together."""
     together: dict[Party, list[str | None]] = {}
-    for name in counts:
+    for name in counts or (None,):
         together.setdefault(_party(accounts[name]), []).append(name)
     return [
         (
-            sum(counts[name] for name in same),
+            sum(counts.get(name, 0) for name in same),
             of_one_key(accounts[name].windows for name in same),
         )
         for same in together.values()

@@ -33,7 +33,7 @@ def read_config(
         raise SettingsError(f"--config {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"--config {path}: {error}") from None
-    profiles = read_profiles(values.pop(PROFILES, {}), path)
+    profiles = read_profiles(values.pop(PROFILES, {}), path, values)
     unknown = {key.replace("_", "-") for key in values}
     defaults: dict[str, dict[str, Any]] = {}
     for command in commands:

@@ -19,6 +19,16 @@ log = logging.getLogger(__name__)
 
 def read_key(path: Path | None) -> str:
     """Return the API key from a file, or else from where there is one. Raises SettingsError."""
+    if (key := find_key(path)) is not None:
+        return key
+    raise SettingsError(
+        "no API key: put it into a file and name that with --api-key-file, or into the variable "
+        f"{KEY_VARIABLE}; --profile NAME takes a profile's"
+    )
+
+
+def find_key(path: Path | None) -> str | None:
+    """Return the API key as `read_key` does, or None where nothing names one."""
     if path is not None:
         return _read(path, f"--api-key-file {path}")
     if (key := os.environ.get(KEY_VARIABLE)) is not None:
@@ -26,10 +36,7 @@ def read_key(path: Path | None) -> str:
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), CREDENTIAL)
     if credential.is_absolute() and credential.exists():
         return _read(credential, f"systemd's credential {CREDENTIAL}")
-    raise SettingsError(
-        "no API key: put it into a file and name that with --api-key-file, or into the variable "
-        f"{KEY_VARIABLE}; --profile NAME takes a profile's"
-    )
+    return None
 
 
 def _read(path: Path, name: str) -> str:

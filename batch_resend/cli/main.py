@@ -49,6 +49,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     if (path := find_config(config)) is not None:
         commands = _installed(cli.commands, context.invoked_subcommand)
         context.default_map, context.obj = read_config(path, commands)
+        context.params["config"] = path  # also where nobody named it: the next commands do
 
 
 def _installed(commands: Mapping[str, click.Command], wanted: str | None) -> list[click.Command]:

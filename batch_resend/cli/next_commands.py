@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 import click
+from click.core import ParameterSource
 
 from batch_resend.cli import rehearsal
 from batch_resend.report import NextFlags
@@ -12,6 +13,9 @@ _ABOUT_THE_CA = (
     "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
     "again", "redact", "profile",
 )  # fmt: skip
+# What the TOML file says of one account, or of all that say nothing else. As a flag it would go
+# for each account that a list names; it is in the file, which the next commands name.
+_OF_ACCOUNTS = ("base_url", "region", "api_key_file", "limits", "locale")
 _ABOUT_LISTS = (
     "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
     "call", "auto_call",
@@ -34,7 +38,7 @@ def next_flags(context: click.Context) -> NextFlags:
 
 
 def config_told(context: click.Context) -> list[str]:
-    """Return the words by which the program was told of a TOML file, which stand before all."""
+    """Return the words that name the TOML file, wherever it was found; they stand before all."""
     path = context.find_root().params.get("config")
     return ["--config", str(path)] if path else []
 
@@ -48,15 +52,14 @@ def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str
 
     The next commands are then told of them, as if they had been given.
     """
-    source = click.core.ParameterSource
     taken = {
         name: value
         for name, value in values.items()
-        if context.get_parameter_source(name) is source.DEFAULT
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT
     }
     for name, value in taken.items():
         context.params[name] = value
-        context.set_parameter_source(name, source.DEFAULT_MAP)
+        context.set_parameter_source(name, ParameterSource.COMMANDLINE)
     return taken
 
 
@@ -65,7 +68,9 @@ def words_told(context: click.Context, names: Sequence[str]) -> list[str]:
     words: list[str] = []
     for param in context.command.params:
         given = context.get_parameter_source(param.name or "")
-        if param.name not in names or given in (None, click.core.ParameterSource.DEFAULT):
+        if param.name not in names or given in (None, ParameterSource.DEFAULT):
+            continue
+        if param.name in _OF_ACCOUNTS and given is ParameterSource.DEFAULT_MAP:
             continue
         value = context.params[param.name]
         if value is None or value is False:  # a flag that a file or a variable says is off

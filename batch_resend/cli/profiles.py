@@ -5,6 +5,7 @@
     region = "eu"
 
 `--profile shop` takes its settings for the command; a list's column `account` names one row by row.
+What a profile does not say, but for the key, is as the rest of the file has it.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
 _TEXTS = ("api-key-file", "region", "base-url", "locale")
 _LIMIT = "limit"
+_PLACE = ("region", "base-url")
+_SHARED = (*_PLACE, "locale", _LIMIT)  # what the rest of the file may say for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Profile:
     api_key_file: Path | None
     base_url: str
     windows: tuple[Window, ...]
-    locale: str | None
+    locale: str | None  # of the mails for rows that name none
     values: Mapping[str, Any]  # by the names of options' parameters, for --profile
 
     def account(self) -> Account:
@@ -52,24 +55,33 @@ class Profile:
             raise SettingsError(f"profile {self.name}: {error}") from None
 
 
-def read_profiles(table: object, path: Path) -> dict[str, Profile]:
-    """Return the profiles of a TOML file's table `profiles`. Raises SettingsError."""
+def read_profiles(table: object, path: Path, others: Mapping[str, Any]) -> dict[str, Profile]:
+    """Return the profiles of a TOML file's table `profiles`. Raises SettingsError.
+
+    `others` is what the file says besides.
+    """
     if not isinstance(table, dict) or not all(isinstance(one, dict) for one in table.values()):
         raise SettingsError(f"--config {path}: profiles are tables: [profiles.NAME]")
     try:
-        return {name: _profile(name, values) for name, values in table.items()}
+        rest = {key: value for key, value in _spelled(others).items() if key in _SHARED}
+        return {name: _profile(name, _spelled(values), rest) for name, values in table.items()}
     except ValueError as error:
         raise SettingsError(f"--config {path}: {error}") from None
 
 
-def _profile(name: str, values: Mapping[str, Any]) -> Profile:
+def _spelled(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.replace("_", "-"): value for key, value in values.items()}
+
+
+def _profile(name: str, own: Mapping[str, Any], rest: Mapping[str, Any]) -> Profile:
     """Return a profile. Raises ValueError."""
-    known = {key.replace("_", "-"): value for key, value in values.items()}
-    if unknown := known.keys() - {*_TEXTS, _LIMIT}:
+    if unknown := own.keys() - {*_TEXTS, _LIMIT}:
         raise ValueError(
             f"profile {name}: there is no {', '.join(sorted(unknown))}; there are "
             f"{', '.join((*_TEXTS, _LIMIT))}"
         )
+    has_place = not own.keys().isdisjoint(_PLACE)
+    known = {key: one for key, one in rest.items() if not (has_place and key in _PLACE)} | {**own}
     for key in _TEXTS:
         if not isinstance(known.get(key, ""), str):
             raise ValueError(f"profile {name}: {key} is not a text")
@@ -80,15 +92,20 @@ def _profile(name: str, values: Mapping[str, Any]) -> Profile:
         region = Region(known.get("region", Region.US))
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"profile {name}: {error}") from None
-    taken = {key.replace("-", "_"): known[key] for key in _TEXTS if key in known}
+    base_url = known.get("base-url") or region.base_url
+    taken = {key.replace("-", "_"): own[key] for key in ("api-key-file", "locale") if key in own}
+    if has_place:
+        taken["base_url"] = base_url
+    if _LIMIT in own:
+        taken["limits"] = limits
     file = known.get("api-key-file")
     return Profile(
         name=name,
         api_key_file=Path(file) if file else None,
-        base_url=known.get("base-url") or region.base_url,
+        base_url=base_url,
         windows=windows,
         locale=known.get("locale"),
-        values=taken | ({"limits": list(limits)} if limits else {}),
+        values=taken,
     )
 
 

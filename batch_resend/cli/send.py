@@ -61,7 +61,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
         set_up_logs_of(options)
         manner = manner_of(context, options)
         sources = _sources(inputs, options)
-        async with open_batch(settings_of(options)) as batch:
+        async with open_batch(settings_of(options, rows_name_accounts=True)) as batch:
             return await carry_out(batch, await batch.plan(sources), manner, interruption)
 
     return run_with_alarm(work, alarm_of(options))
@@ -92,7 +92,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
             had = await _terms_of(reader, run) if run else {}
         wanted = options | taken_over(context, had)
-        settings = settings_of(wanted, base_url=run.base_url if run else None)
+        settings = settings_of(wanted, run.base_url if run else None, rows_name_accounts=True)
         manner = manner_of(context, wanted)
         async with open_batch(settings) as batch:
             return await carry_out(

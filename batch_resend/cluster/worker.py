@@ -235,9 +235,8 @@ class Worker:
 def _refuse_elsewhere(name: str | None, settings: Settings, run: Run) -> None:
     """Raise SettingsError where a run was dealt out for another CA than this worker's."""
     here = settings.account(name).base_url
-    told = cast("Mapping[str, str]", run.settings.get("accounts", {}))
-    there = run.base_url if name is None else told.get(name, here)
-    if here != there:
+    there = run.url_of(name)
+    if there not in (None, here):
         how = f"--base-url {there}" if name is None else f"that URL in its profile {name}"
         raise SettingsError(f"it is for {there}, this worker for {here}; start one with {how}")
 

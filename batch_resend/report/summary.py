@@ -141,6 +141,5 @@ def summarize(
 
 def _mails_nobody(run: Run, accounts: Collection[str | None]) -> bool:
     """Return whether all that a run asks is a simulator on the machine itself."""
-    told = run.settings.get("accounts", {})
-    urls = [told.get(name, "") for name in accounts if name] if isinstance(told, dict) else [""]
-    return all(is_loopback(urlsplit(url).hostname or "") for url in (run.base_url, *urls))
+    urls = [run.url_of(name) or "" for name in (None, *accounts)]
+    return all(is_loopback(urlsplit(url).hostname or "") for url in urls)

@@ -1,0 +1,244 @@
+"""What goes before what, where flags, environment and file speak of accounts that rows name."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from batch_resend.cli.as_settings import accounts_of, settings_of
+from batch_resend.cli.config import read_config
+from batch_resend.cli.main import cli
+from batch_resend.settings import Region, Settings
+from batch_resend.windows import CA_WINDOWS, parse_windows
+from tests.cli.conftest import read_summary, results
+from tests.cli.screen import on_screen
+from tests.cli.town import Town, town
+
+US, EU = Region.US.base_url, Region.EU.base_url
+SIMULATOR, PROXY = "http://127.0.0.1:8080/services/v2", "https://proxy.example/services/v2"
+PROFILES = """
+[profiles.plain]
+api-key-file = "plain.key"
+[profiles.placed]
+api-key-file = "placed.key"
+region = "eu"
+limit = "10/1m"
+locale = "de"
+"""
+EACH = "order_id,account\n1,shop\n2,bank\n"
+
+
+def settings_as_told(folder: Path, said: str, file: str = "", **environment: str) -> Settings:
+    """Return the settings of `send` with some flags, beside a TOML file."""
+    config = folder / "config.toml"
+    config.write_text(file + PROFILES)
+    for name in ("own", "plain", "placed"):
+        (folder / f"{name}.key").write_text(f"key-of-{name}-0123456789")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        defaults, profiles = read_config(config, [cli.commands["send"]])
+        words = ["--api-key-file", "own.key", *said.split(), "orders.csv"]
+        parent = click.Context(cli, obj=profiles)
+        parent.default_map = dict(defaults)
+        with cli.commands["send"].make_context("send", words, parent) as context:
+            options: dict[str, Any] = context.params
+            assert accounts_of(options).keys() == {"plain", "placed"}
+            return settings_of(options, rows_name_accounts=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "file", "urls"),
+    [
+        ("", "", (US, US, EU)),
+        (f"--base-url {SIMULATOR}", "", (SIMULATOR, SIMULATOR, SIMULATOR)),
+        ("--region us", "", (US, US, US)),
+        ("--region us", f'base-url = "{PROXY}"', (US, US, US)),
+        (f"--region us --base-url {SIMULATOR}", "", (SIMULATOR, SIMULATOR, SIMULATOR)),
+        ("", f'base-url = "{PROXY}"', (PROXY, PROXY, EU)),
+        ("", 'region = "eu"', (EU, EU, EU)),
+        ("--profile placed", "", (EU, US, EU)),
+        ("--profile placed", f'base-url = "{PROXY}"', (EU, PROXY, EU)),
+        ("--profile plain", f'base-url = "{PROXY}"', (PROXY, PROXY, EU)),
+        ("--profile placed --region us", f'base-url = "{PROXY}"', (US, US, US)),
+        (f"--profile placed --base-url {SIMULATOR}", "", (SIMULATOR, SIMULATOR, SIMULATOR)),
+    ],
+)
+def test_where_each_account_is_flags_say_first_then_its_profile_then_the_file(
+    tmp_path: Path, said: str, file: str, urls: tuple[str, str, str]
+) -> None:
+    settings = settings_as_told(tmp_path, said, file + "\n")
+    told = tuple(settings.account(name).base_url for name in (None, "plain", "placed"))
+    assert told == urls
+
+
+@pytest.mark.parametrize("variable", ["BASE_URL", "REGION"])
+def test_the_environment_goes_before_a_profile_as_flags_do(tmp_path: Path, variable: str) -> None:
+    value, url = (SIMULATOR, SIMULATOR) if variable == "BASE_URL" else ("us", US)
+    settings = settings_as_told(tmp_path, "", **{f"BATCH_RESEND_{variable}": value})
+    assert {settings.account(name).base_url for name in settings.names} == {url}
+
+
+@pytest.mark.parametrize(
+    ("said", "file", "plain", "placed"),
+    [
+        ("", "", CA_WINDOWS, ("10/1m",)),
+        ("", 'limit = "7/1m"', ("7/1m",), ("10/1m",)),
+        ("--limit 5/1m --limit 3/5s", 'limit = "7/1m"', ("5/1m", "3/5s"), ("5/1m", "3/5s")),
+        ("--profile placed", "", CA_WINDOWS, ("10/1m",)),
+    ],
+)
+def test_the_windows_of_each_account_likewise(
+    tmp_path: Path, said: str, file: str, plain: tuple[str, ...], placed: tuple[str, ...]
+) -> None:
+    settings = settings_as_told(tmp_path, said, file + "\n")
+    for name, wanted in (("plain", plain), ("placed", placed)):
+        assert settings.account(name).windows == parse_windows(list(map(str, wanted)))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("by", ["flag", "environment"])
+async def test_a_simulator_named_by_its_url_is_asked_by_every_account(
+    tmp_path: Path, by: str
+) -> None:
+    async with town(tmp_path, bank_key="shop-key-0123456789") as at:
+        at.desk.write("orders.csv", EACH)
+        flags = ("--base-url", at.shop.base_url) if by == "flag" else ()
+        if by == "environment":
+            at.desk.environment["BATCH_RESEND_BASE_URL"] = at.shop.base_url
+        sent = await at.desk.run("send", "orders.csv", *flags)
+        assert sent.code == 0, sent.err
+        assert at.shop.books.mails_per_order == {"1": 1, "2": 1}
+        assert at.bank.books.requests == 0
+
+
+async def stopped_run(at: Town, *words: str) -> tuple[str, str]:
+    """Send by keys that are refused; return the run's name, and what was told of it."""
+    keys = {name: (at.desk.folder / name).read_text() for name in ("shop.key", "bank.key")}
+    for name in keys:
+        at.desk.write(name, "no-such-key-0123456789")
+    stopped = await at.desk.run("send", *words)
+    assert stopped.code == 4, stopped.err
+    for name, key in keys.items():
+        at.desk.write(name, key)
+    return str(read_summary(at.desk.report())["run_id"]), stopped.out
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_was_rehearsed_by_its_url_does_not_go_on_in_earnest(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path, bank_key="shop-key-0123456789") as at:
+        flags = ("--base-url", at.shop.base_url)
+        at.desk.write("orders.csv", EACH)
+        run, _ = await stopped_run(at, "orders.csv", "--profile", "shop", *flags)
+        refused = await at.desk.run("resume", run, "--profile", "shop")
+        assert (refused.code, at.bank.books.requests) == (1, 0)
+        assert f"is for account bank at {at.shop.base_url}, not {at.bank.base_url}" in refused.err
+        assert f"--base-url {at.shop.base_url}" in refused.err
+        resumed = await at.desk.run("resume", run, "--profile", "shop", *flags)
+        assert resumed.code == 0, resumed.err
+        assert (at.shop.books.mails_per_order, at.bank.books.requests) == ({"1": 1, "2": 1}, 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("place", ["named", "usual"])
+async def test_what_the_file_says_of_the_accounts_is_no_flag_of_the_next_command(
+    tmp_path: Path, place: str
+) -> None:
+    """As a flag it would go for each of them."""
+    async with town(tmp_path) as at:
+        text = (tmp_path / "config.toml").read_text()
+        at.desk.write("config.toml", f'region = "us"\nlimit = "400/1m"\nlocale = "fr"\n{text}')
+        config = Path("config.toml")
+        if place == "usual":
+            config = tmp_path / "settings" / "batch-resend" / "config.toml"
+            config.parent.mkdir(parents=True)
+            (tmp_path / "config.toml").rename(config)
+            del at.desk.environment["BATCH_RESEND_CONFIG"]
+            at.desk.environment["XDG_CONFIG_HOME"] = str(tmp_path / "settings")
+        at.desk.write("orders.csv", EACH)
+        _, told = await stopped_run(at, "orders.csv")
+        next_ones = [
+            line.strip() for line in told.splitlines() if line.startswith("  batch-resend")
+        ]
+        assert next_ones
+        for line in next_ones:
+            assert line.startswith(f"batch-resend --config {config} ")
+            assert not [flag for flag in ("--region", "--limit", "--locale") if flag in line]
+
+
+# --- no key but the accounts' ---------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_list_whose_rows_all_name_an_account_needs_no_key_besides(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", EACH)
+        sent = await at.desk.run("send", "orders.csv")
+        assert sent.code == 0, sent.err
+        again = await at.desk.run("send", "orders.csv", "--report-dir", "again")
+        assert again.code == 0, again.err
+        assert read_summary(tmp_path / "again")["orders"]["skipped"] == 2
+        assert (at.shop.books.mails_per_order, at.bank.books.mails_per_order) == (
+            {"1": 1},
+            {"2": 1},
+        )
+
+
+@pytest.mark.asyncio
+async def test_a_row_that_names_none_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", f"{EACH}3,\n")
+        refused = await at.desk.run("send", "orders.csv")
+        assert (refused.code, at.shop.books.requests, at.bank.books.requests) == (1, 0, 0)
+        assert refused.err.endswith(
+            "batch-resend: orders.csv, line 4: names no account, and there is no API key for such "
+            "rows: --api-key-file names its file, --profile an account to take it from\n"
+        )
+        assert (await at.desk.run("send", "orders.csv", "--profile", "bank")).code == 0
+        assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
+
+
+@pytest.mark.asyncio
+async def test_a_run_without_a_key_of_its_own_is_taken_up_without_one(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", EACH)
+        run, _ = await stopped_run(at, "orders.csv")
+        resumed = await at.desk.run("resume", run)
+        assert resumed.code == 0, resumed.err
+        assert {r["status"] for r in results(at.desk.report())} == {"sent"}
+
+
+@pytest.mark.asyncio
+async def test_rows_by_the_commands_own_key_are_not_taken_up_without_one(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", f"{EACH}3,\n")
+        run, _ = await stopped_run(at, "orders.csv", "--api-key-file", "bank.key")
+        refused = await at.desk.run("resume", run)
+        assert (refused.code, at.shop.books.mails) == (1, 0)
+        assert "no API key for what names no account" in refused.err
+
+
+@pytest.mark.asyncio
+async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        swept = await at.desk.run("sweep")
+        assert swept.code == 1
+        assert "no API key: put it into a file" in swept.err
+
+
+@pytest.mark.asyncio
+async def test_the_question_names_every_host_that_is_asked(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        config = (tmp_path / "config.toml").read_text()
+        at.desk.write("config.toml", config.replace(at.bank.base_url, "https://ca.example/v2"))
+        at.desk.write("orders.csv", EACH)
+        async with on_screen(at.desk, "send", "orders.csv") as screen:
+            asked = "Send 2 requests to 127.0.0.1 and ca.example now?"
+            await screen.shows(lambda seen: asked in seen.text)
+            screen.type(b"n\n")
+            assert await screen.ended() == 1
+        assert at.shop.books.requests == 0
