@@ -21,12 +21,13 @@ SIGNAL_BASE = 128
 
 MEANINGS = {
     ExitCode.ALL_WELL: "every order accepted, or rightly skipped",
-    ExitCode.NOT_STARTED: "could not start: unreadable input, no key, bad settings",
+    ExitCode.NOT_STARTED: "could not start, nothing was sent: unreadable input, no key, bad "
+    "settings, or (sweep, --preflight) a CA that cannot be asked first",
     ExitCode.WRONG_USAGE: "wrong usage",
     ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted, or the "
     "report could not be written",
-    ExitCode.STOPPED: "stopped early: key refused, wrong URL, CA gone for too long, journal not "
-    "writable",
+    ExitCode.STOPPED: "stopped early, while sending: key refused, wrong URL, CA gone for too long, "
+    "journal not writable",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",
 }
 WITHOUT_ORDERS = {  # what they mean of commands that send nothing
