@@ -18,6 +18,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from batch_resend.errors import SettingsError
 from batch_resend.report import redacted
 
+_ON_STANDARD_ERROR_ANYHOW = "batch_resend.cli.main"
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 
 
@@ -72,6 +73,7 @@ def set_up_logs(
     """
     handlers: list[logging.Handler] = [_StandardError()]
     handlers[0].setLevel(LEVELS[max(-1, min(verbosity, 1))])
+    handlers[0].addFilter(lambda record: record.name != _ON_STANDARD_ERROR_ANYHOW)
     handlers[0].setFormatter(_formatter(log_format, redact, on_terminal=sys.stderr.isatty()))
     if file is not None:
         handlers.append(_LogFile(file))

@@ -1,5 +1,6 @@
 """The command `batch-resend`: its subcommands, and how errors end it."""
 
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_e
 from batch_resend.errors import BatchResendError, JournalError
 from batch_resend.version import __version__
 from batch_resend.visible import visible_lines
+
+log = logging.getLogger(__name__)  # for a file alone: standard error is told here in plain words
 
 
 @click.group(
@@ -69,6 +72,9 @@ def main() -> NoReturn:
     if isinstance(sys.stdout, TextIOWrapper):
         # As on standard error: what the locale does not know ends no command that has sent.
         sys.stdout.reconfigure(errors="backslashreplace")
+    logging.getLogger("batch_resend").addHandler(
+        logging.NullHandler()
+    )  # until a command has its own
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -82,8 +88,9 @@ def main() -> NoReturn:
 
             tell_of_wrong_usage(error, error.ctx)
     except BatchResendError as error:
-        click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
         code = code_of_error(error)
+        click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
+        log.error("ended with exit code %d: %s", code, error)
     except (click.Abort, KeyboardInterrupt):
         _leave_at_once(signal.SIGINT)
     except Interrupted as error:
@@ -103,6 +110,7 @@ def _leave_at_once(number: int) -> NoReturn:
     """End although a thread may still wait for standard input, which would hold up an exit."""
     with suppress(OSError):
         click.echo("batch-resend: interrupted; nothing more was sent", err=True)
+        log.error("interrupted by %s; nothing more was sent", signal.Signals(number).name)
         sys.stdout.flush()
     os._exit(SIGNAL_BASE + number)
 

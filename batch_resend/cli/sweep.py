@@ -1,5 +1,6 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
+import logging
 import time
 from typing import Any
 
@@ -21,6 +22,8 @@ from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.values import DURATION
 from batch_resend.sweep import Rules, Swept
 from batch_resend.sweep import sweep as find_due
+
+log = logging.getLogger(__name__)
 
 _NO_BOUND = 10**9
 
@@ -89,6 +92,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             told = _in_words(swept, news)
             if not swept.due:
                 click.echo(f"Nothing to send: {told}")
+                log.debug("nothing to send: %s", told)
                 return Ending(ExitCode.ALL_WELL, note=f"nothing to send: {told}")
             if not manner.quiet:
                 click.echo(f"{told[0].upper()}{told[1:]}", err=True)

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import desk_with_ca
+from tests.cli.conftest import KEY, desk_with_ca, ended, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -71,6 +72,44 @@ async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None
     assert (tmp_path / "resend.log").read_text().startswith(first)
     assert len({event["run_id"] for event in events(tmp_path / "resend.log")}) == 2
     assert (tmp_path / "resend.log").stat().st_mode & 0o777 == 0o600
+
+
+SWEEP = ("sweep", "--log-file", "resend.log", "--log-format", "json", "--max-attempts", "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((*TO_FILE, "--api-key-file", "gone"), "--api-key-file gone: No such file or directory"),
+        ((*SWEEP, "--api-key-file", "wrong"), "the CA refused the API key (HTTP 401"),
+        ((*SWEEP, "--base-url", "http://127.0.0.1:1/v2"), "/order/certificate cannot be read: "),
+        ((*SWEEP, "--older-than", "9d"), "0 orders wait"),
+    ],
+    ids=["no key", "a wrong key", "no CA", "a quiet night"],
+)
+async def test_the_log_file_says_why_nothing_was_sent_and_standard_error_says_it_once(
+    tmp_path: Path, words: tuple[str, ...], why: str
+) -> None:
+    async with desk_with_ca(tmp_path, api_key=KEY) as (desk, _):
+        desk.write("wrong", "no-such-key-0123456789").chmod(0o600)
+        ended_with = await desk.run(*words, "-v")
+    last = events(tmp_path / "resend.log")[-1]
+    assert why in last["event"]
+    assert (ended_with.out + ended_with.err).count(why) == (1 if ended_with.code else 2)
+    assert (last["level"] == "error") == bool(ended_with.code)
+
+
+async def test_the_log_file_says_that_a_signal_ended_it_before_anything_was_sent(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.5, 0.5)) as (desk, ca):
+        sweeping = await desk.start(*SWEEP)
+        await until(lambda: ca.books.requests)
+        sweeping.send_signal(signal.SIGTERM)
+        assert (await ended(sweeping)).code == 143
+    assert events(tmp_path / "resend.log")[-1]["event"] == (
+        "interrupted by SIGTERM; nothing more was sent"
+    )
 
 
 async def test_a_log_file_that_cannot_be_opened_ends_it_before_anything_is_sent(
