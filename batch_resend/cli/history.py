@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import click
 
+from batch_resend.calls import CALLS
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import next_flags
@@ -34,7 +35,7 @@ _COUNTS = ("total", *OrderStatus)
 _RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
 _EVENT_COLUMNS = (
     "run", "locale", "attempt", "begun_at", "took_s", "answer", "http_status", "error_code",
-    "error_message", "outcome", "entries", "base_url", "call", "account",
+    "error_message", "outcome", "entries", "base_url", "call", "account", "order_id",
 )  # fmt: skip
 
 
@@ -161,6 +162,7 @@ def _facts(summary: Summary, state: str) -> list[Record]:
     cls=ManualCommand,
     examples={
         "What was ever done for an order": "batch-resend history 100200301",
+        "Whether a domain was mailed": "batch-resend history shop.example.com",
     },
     see_also=("runs",),
 )
@@ -168,24 +170,29 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 @format_option
 @journal_option
 def history(order_id: str, form: str, journal: Place) -> int:
-    """Show every attempt ever made for an order, or for a domain by its name, over all runs.
+    """Show every attempt ever made for an order, or that named a domain, over all runs.
 
-    A run that made none has one line, which says why.
+    A run that made none has one line, which says why. An order that was sent without addresses has
+    all its domains mailed, whose names only the CA knows: it is found by its number.
     """
+    is_domain = "." in order_id
     try:
-        order_id = domain_name(order_id) if "." in order_id else order_number(order_id)
+        order_id = domain_name(order_id) if is_domain else order_number(order_id)
     except ValueError as error:
         raise click.UsageError(f"ORDER_ID: {error}") from None
 
     async def found() -> list[Record]:
-        async with read_journal(journal) as reader, aclosing(reader.history(order_id)) as events:
-            return [_event_record(event) async for event in events]
+        async with read_journal(journal) as reader:
+            history_of = reader.history_of_domain if is_domain else reader.history
+            async with aclosing(history_of(order_id)) as events:
+                return [_event_record(event) async for event in events]
 
     records = anyio.run(found)
     if not records and form == "table":
         click.echo(f"The journal knows nothing of {order_id}.")
         return ExitCode.ALL_WELL
-    show_records(records, _EVENT_COLUMNS, form, _EVENT_TABLE)
+    table = {"order": lambda event: event["order_id"]} | _EVENT_TABLE if is_domain else _EVENT_TABLE
+    show_records(records, _EVENT_COLUMNS, form, table)
     return ExitCode.ALL_WELL
 
 
@@ -212,7 +219,15 @@ def _event_record(event: Event) -> Record:
         "base_url": event.base_url,
         "call": event.call,
         "account": event.account,
+        "order_id": event.order_id,
     }
+
+
+def _mails(event: Any) -> str:
+    """Return to whom mails were asked for."""
+    about_domain = CALLS[event["call"]].is_about_domain
+    known = "whom the CA knows for it" if about_domain else "all domains that wait"
+    return ", ".join(event["entries"]) or known
 
 
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
@@ -227,7 +242,7 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
     ),
     "said": lambda event: event["error_message"] or "",
     "outcome": lambda event: in_words(event["outcome"]),
-    "mails": lambda event: ", ".join(event["entries"]) or "all domains that wait",
+    "mails": _mails,
 }
 
 

@@ -58,22 +58,26 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
             f"{preview.second_mails:,} of those to send may have been mailed before; "
             "--in-doubt hold leaves them to you",
         )
+    for number, text in enumerate(_whom_to_mail(preview)):
+        yield "" if number else "mails to", text
+    if preview.accounts:
+        yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
+    limits = " and ".join(preview.limits) or "no limit"
+    yield "time", f"{format_duration(preview.duration_s)} at the least, within {limits}"
+
+
+def _whom_to_mail(preview: Preview) -> Iterator[str]:
     if preview.recipients:
         shown = [f"{one.text} {one.count:,}" for one in preview.recipients]
         if others := preview.recipient_domains - len(shown):
             mails = preview.mails - sum(one.count for one in preview.recipients)
             shown.append(f"{others:,} other domains {mails:,}")
-        yield "mails to", ", ".join(shown)
+        yield ", ".join(shown)
+    known = "without addresses: the CA mails whom it knows, for"
     if preview.without_addresses:
-        yield (
-            "" if preview.recipients else "mails to",
-            f"{preview.without_addresses:,} without addresses: the CA mails whom it knows, for all "
-            "domains that wait",
-        )
-    if preview.accounts:
-        yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
-    limits = " and ".join(preview.limits) or "no limit"
-    yield "time", f"{format_duration(preview.duration_s)} at the least, within {limits}"
+        yield f"{preview.without_addresses:,} {known} all domains that wait"
+    if preview.domains_without_addresses:
+        yield f"{preview.domains_without_addresses:,} {known} the domain named"
 
 
 def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:

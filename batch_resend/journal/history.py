@@ -1,10 +1,10 @@
-"""What the journal tells of one order, over all runs."""
+"""What the journal tells of one order, or of one domain, over all runs."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, or_, select
 
 from batch_resend.journal.encoding import decode_call, decode_entries
 from batch_resend.journal.results import ResultReader
@@ -21,6 +21,7 @@ _HISTORY = (
     select(
         runs.c.id.label("run_id"),
         runs.c.base_url,
+        requests.c.order_id,
         requests.c.locale,
         requests.c.entries,
         requests.c.call,
@@ -44,11 +45,18 @@ _HISTORY = (
         outcomes,
         and_(outcomes.c.run == requests.c.run, outcomes.c.request == requests.c.number),
     )
-    .where(
-        requests.c.order_id == bindparam("of_order"),
-        runs.c.state.not_in((RunState.PLANNING, RunState.PLANNED)),
-    )
+    .where(runs.c.state.not_in((RunState.PLANNING, RunState.PLANNED)))
     .order_by(requests.c.run, requests.c.number, attempts.c.attempt)
+)
+_OF_ORDER = _HISTORY.where(requests.c.order_id == bindparam("of_order"))
+# A call about a domain has it in the place of an order, alone or behind its number; a call about an
+# order has it first in an entry. No index knows it: all requests are looked through.
+_OF_DOMAIN = _HISTORY.where(
+    or_(
+        requests.c.order_id == bindparam("of_domain"),
+        requests.c.order_id.like(bindparam("with_number")),
+        requests.c.entries.like(bindparam("in_entries")),
+    )
 )
 
 
@@ -58,6 +66,7 @@ class Event:
 
     run_id: str
     base_url: str
+    order_id: str  # or the domain that a call is about
     locale: str | None
     entries: tuple[Entry, ...]
     call: Call
@@ -73,17 +82,32 @@ class Event:
 
 
 class HistoryReader(ResultReader):
-    """Reads what was ever done for an order."""
+    """Reads what was ever done for an order or a domain."""
 
     def history(self, order_id: str) -> AsyncGenerator[Event, None]:
-        """Yield every attempt ever made for an order or a domain, in all runs, the oldest first."""
-        return self._stream(_HISTORY, _event, of_order=order_id)
+        """Yield every attempt ever made for an order, in all runs, the oldest first."""
+        return self._stream(_OF_ORDER, _event, of_order=order_id)
+
+    def history_of_domain(self, domain: str) -> AsyncGenerator[Event, None]:
+        """Yield every attempt ever made that named a domain, as `history` does.
+
+        What had the CA mail all domains of an order names none. `domain` is one that `domain_name`
+        takes: none of its characters stands for others.
+        """
+        return self._stream(
+            _OF_DOMAIN,
+            _event,
+            of_domain=domain,
+            with_number=f"% {domain}",
+            in_entries=f'%["{domain}",%',
+        )
 
 
 def _event(record: Record) -> Event:
     return Event(
         run_id=record.run_id,
         base_url=record.base_url,
+        order_id=record.order_id,
         locale=record.locale,
         entries=decode_entries(record.entries),
         call=decode_call(record.call),

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, desc, distinct, func, select, true
 
 from batch_resend.journal.dialects import each_entry, mail_domain, total
-from batch_resend.journal.encoding import order_of
+from batch_resend.journal.encoding import decode_call, order_of
 from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
 from batch_resend.journal.schema import outcomes, requests, rows
-from batch_resend.model import Note, Order, OrderStatus, Problem, RowStatus, Run
+from batch_resend.model import Call, Note, Order, OrderStatus, Problem, RowStatus, Run
 from batch_resend.results import RowResult
 
 AS_THE_CA_SAYS = "preflight"  # the code of what is skipped because Order info says so
@@ -66,9 +66,9 @@ _COUNT_SKIPPED_BY_LISTS = (
     select(func.count()).select_from(_WITH_ITS_REQUEST).where(*_SKIPPED_BY_LIST)
 )
 _COUNT_WITHOUT_ADDRESSES = (
-    select(func.count())
-    .select_from(requests)
+    select(requests.c.call, func.count())
     .where(_OF_RUN, requests.c.entries == "", ~HAS_OUTCOME)
+    .group_by(requests.c.call)
 )
 _ENTRY = each_entry(requests.c.entries).table_valued("value", name="entry")
 _MAIL_DOMAIN = mail_domain(_ENTRY.c.value)
@@ -147,9 +147,10 @@ class PlanReader(ResultReader):
         """Return how many orders are skipped because their lists say so."""
         return int((await self._all(_COUNT_SKIPPED_BY_LISTS, of_run=run.number))[0][0])
 
-    async def count_without_addresses(self, run: Run) -> int:
-        """Return how many requests to send leave it to the CA whom to mail."""
-        return int((await self._all(_COUNT_WITHOUT_ADDRESSES, of_run=run.number))[0][0])
+    async def count_without_addresses(self, run: Run) -> dict[Call, int]:
+        """Return how many requests to send leave it to the CA whom to mail, by their call."""
+        found = await self._all(_COUNT_WITHOUT_ADDRESSES, of_run=run.number)
+        return {decode_call(record[0]): record[1] for record in found}
 
     async def recipients(self, run: Run, limit: int) -> list[tuple[str, int]]:
         """Return at which domains the addresses are, and how many mails each is to get."""

@@ -2,9 +2,10 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from batch_resend.calls import CALLS
 from batch_resend.intake import listed, unread
 from batch_resend.journal import JournalReader
-from batch_resend.model import Note, Order, OrderStatus, Plan, Problem, RowStatus
+from batch_resend.model import Call, Note, Order, OrderStatus, Plan, Problem, RowStatus
 from batch_resend.report.summary import RowCounts
 from batch_resend.results import InputNote, RowResult
 
@@ -89,7 +90,8 @@ class Preview(BaseModel):
     recipients: list[Count]  # mails by the domain of the address, the most first
     recipient_domains: int  # all of them
     mails: int  # to addresses, at all of them
-    without_addresses: int  # requests that have the CA mail all domains that still wait
+    without_addresses: int  # requests that have the CA mail all domains of an order that wait
+    domains_without_addresses: int  # requests that have it mail whom it knows for one domain
     accounts: list[Count]  # requests to send by account; none where they are all the run's own
     limits: list[str]
     duration_s: float
@@ -133,6 +135,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
     by_ca = await reader.count_skips_by_ca(run)
     recipients = await reader.recipients(run, KINDS_SHOWN)
     domains, mails = await reader.count_recipients(run)
+    left_open = await reader.count_without_addresses(run)
     return Preview(
         inputs=[
             InputPreview(path=note.name, form=_form_in_words(note), rows=note.rows)
@@ -158,11 +161,16 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         recipients=[Count(text=domain, count=count) for domain, count in recipients],
         recipient_domains=domains,
         mails=mails,
-        without_addresses=await reader.count_without_addresses(run),
+        without_addresses=sum(n for call, n in left_open.items() if not _is_about_domain(call)),
+        domains_without_addresses=sum(n for call, n in left_open.items() if _is_about_domain(call)),
         accounts=await _by_account(reader, plan),
         limits=list(plan.limits),
         duration_s=round(plan.duration_s, 3),
     )
+
+
+def _is_about_domain(call: Call) -> bool:
+    return CALLS[call].is_about_domain
 
 
 async def _by_account(reader: JournalReader, plan: Plan) -> list[Count]:

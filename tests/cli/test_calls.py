@@ -69,6 +69,33 @@ async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next
         history = await desk.run("history", "d.example", "--format", "json")
         (event,) = json.loads(history.out)[:1]
         assert (event["call"], event["outcome"]) == ("domain-dcv", "sent")
+        plan = (await desk.run("check", "mixed.csv")).out
+        assert "1 without addresses: the CA mails whom it knows, for the domain named" in plan
+        assert "for all domains that wait" not in plan
+
+
+async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write(
+            "mixed.csv",
+            "order_id,domain_id,domain,email,call\n"
+            "1,,ab.example,admin@ab.example,\n2,,axb.example,admin@axb.example,\n"
+            "3,,www.ab.example,admin@ab.example,\n4,,,,\n"
+            ",17,ab.example,,domain-dcv\n,,AB.example.,,domain-dcv\n",
+        )
+        sent = await desk.run("send", "mixed.csv")
+        assert sent.code == 0, sent.err
+        told = await desk.run("history", "Ab.example", "--format", "json")
+        assert [(e["order_id"], e["outcome"]) for e in json.loads(told.out)] == [
+            ("1", "sent"), ("17 ab.example", "sent"), ("ab.example", "sent"),
+        ]  # fmt: skip
+        table = (await desk.run("history", "ab.example")).out.splitlines()
+        assert table[0].split()[:2] == ["order", "run"]
+        assert table[1].split()[0] == "1"
+        assert table[3].endswith("whom the CA knows for it")
+        assert "knows nothing of b.example" in (await desk.run("history", "b.example")).out
 
 
 async def test_what_was_left_of_lists_without_a_common_form_is_sent_by_the_same_calls(
