@@ -97,7 +97,8 @@ async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Pla
         if await _is_under_way(run, reader):
             return run
     raise UnknownRun(
-        f"{journal}: no run is under way; `batch-resend runs --journal {journal}` lists all"
+        f"{journal}: no run is under way; `batch-resend runs --journal {journal}` lists all. A "
+        "process that is still reading, a list or which orders wait at the CA, has none yet"
     )
 
 

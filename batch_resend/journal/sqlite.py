@@ -54,7 +54,7 @@ class SqliteHome:
         except Timeout:
             raise JournalBusy(
                 f"{path}: another run holds the journal{_told_by(holder)}; wait for it; "
-                "`batch-resend watch` shows how it goes"
+                "`batch-resend watch` shows how it goes, once it sends"
             ) from None
         except OSError as error:
             raise JournalError(

@@ -158,6 +158,7 @@ async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
         assert (nowhere.code, "there is no journal here yet" in nowhere.err) == (1, True)
         await desk.run("send", "orders.csv")
         over = await desk.run("watch")
+        assert "process that is still reading" in over.err
         assert over.code == 1
         assert "no run is under way; `batch-resend runs --journal " in over.err
 
