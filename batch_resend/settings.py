@@ -190,9 +190,8 @@ class Key:
 class Settings(Account):
     """How to send. A key is needed, `api_key` or that of an account; all else has a default."""
 
-    api_key: Annotated[SecretStr, AfterValidator(checked_key)] = (
-        _NO_KEY  # for what names no account
-    )
+    # Without one there is nothing but what names an account.
+    api_key: Annotated[SecretStr, AfterValidator(checked_key)] = _NO_KEY
     accounts: Mapping[str, Account] = Field(default_factory=dict)  # that rows may name
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
