@@ -89,7 +89,9 @@ class Defaults:
 
 def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     """Return the row that `record` stands for, or why it cannot be sent."""
-    subject, call, account = None, defaults.call, None
+    call, account, unknown = _call_and_account(record, defaults)
+    described = CALLS[call]
+    subject = None
     pairs: list[tuple[RawEntry, tuple[Entry, ...]]] = []
 
     def rejected(problem: Problem, why: str) -> RejectedRow:
@@ -98,16 +100,10 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         )
 
     try:
-        try:
-            call, account = _call(record, defaults), _account(record, defaults)
-        except _Unusable:
-            # Of whichever it is: no other row of its order is to mail more for its being left out.
-            subject = _subject(record, CALLS[call])
-            pairs = _pairs(record, CALLS[call])
-            raise
-        described = CALLS[call]
         subject = _subject(record, described)
         pairs = _pairs(record, described)
+        if unknown is not None:  # only now: left out, it is to have no other row mail more
+            raise unknown
         skip = None if defaults.all_statuses else _skip_reason(record, call)
         locale = defaults.locale if account is None else defaults.accounts[account]
         if record.locale and trimmed(record.locale):
@@ -123,6 +119,16 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
     return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
+
+
+def _call_and_account(
+    record: RawRecord, defaults: Defaults
+) -> tuple[Call, str | None, _Unusable | None]:
+    """Return a row's call and account; where one of them is none, the usual ones, and why."""
+    try:
+        return _call(record, defaults), _account(record, defaults), None
+    except _Unusable as unusable:
+        return defaults.call, None, unusable
 
 
 def out_of_form(line: int, reason: str, raw: str, number: object, call: Call) -> RejectedRow:
