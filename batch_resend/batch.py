@@ -12,7 +12,7 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -68,7 +68,9 @@ class Batch:
         Raises InputError where a list cannot be read or there is no row at all, JournalError.
         """
         settings = self.settings
-        run, staging = await self._journal.new_run(settings.base_url, settings.windows)
+        run, staging = await self._journal.new_run(
+            settings.base_url, settings.windows, settings.told()
+        )
         accounts = {name: settings.account(name) for name in settings.names}
         parties = {name: Party(one.base_url, one.budget) for name, one in accounts.items()}
         try:
@@ -85,8 +87,8 @@ class Batch:
     async def take_up(self, run_id: str | None = None) -> Plan:
         """Plan to go on with a run that did not finish: the newest, unless named.
 
-        Raises UnknownRun where there is none, or it was completed, or is another CA's; JournalBusy
-        where another process has it in hand.
+        Raises UnknownRun where there is none, or it was completed; SettingsError where it is for
+        another CA; JournalBusy where another process has it in hand.
         """
         reader = self._journal.reader
         run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
@@ -94,13 +96,7 @@ class Batch:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:
             raise UnknownRun(f"run {run.id} is complete: there is nothing to go on with")
-        if run.base_url != self.settings.base_url:
-            raise UnknownRun(
-                f"run {run.id} is for {run.base_url}, not {self.settings.base_url}; "
-                f"give --base-url {run.base_url} (or, if that was wrong, send its list again)"
-            )
-        for name in await reader.count_by_account(run):
-            _refuse_elsewhere(name, self.settings, run)
+        self._senders.refuse_elsewhere(run, {None, *await reader.count_by_account(run)})
         await self._journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 
@@ -130,10 +126,11 @@ class Batch:
         """Ask the CA what has come of the orders that a run has sent; keep that for its report.
 
         A request an order, under the windows. None: the run has sent none. Raises UnknownRun,
-        CallError where the CA cannot be read.
+        SettingsError where it is for another CA, CallError where that cannot be read.
         """
         reader = self._journal.reader
         run = await reader.run(run_id)
+        self._senders.refuse_elsewhere(run, await reader.accounts(run))
         found: list[tuple[int, str]] = []
         statuses: dict[str, str] = {}  # of the order before: the languages of one come together
         try:
@@ -213,12 +210,11 @@ class Batch:
 
     async def _lanes(self, plan: Plan, sessions: AsyncExitStack) -> list[Lane]:
         """Return a lane for each key by which something is to be sent, or for the command's own."""
-        settings = self.settings
         reader = self._journal.reader
-        keys = settings.keys(await reader.count_by_account(plan.run) or settings.names[:1])
+        keys = self._keys(await reader.count_by_account(plan.run))
         slots = await sessions.enter_async_context(self._journal.slots())
         desks = [await self._senders.open_desk(key, slots, sessions) for key in keys]
-        recorder = await self._journal.start(plan.run, self._terms(keys, settings.told()))
+        recorder = await self._journal.start(plan.run, self._terms(keys))
         left = await reader.count_by_account(plan.run)  # some are settled by what others did
         return [
             Lane(
@@ -234,15 +230,17 @@ class Batch:
 
         For a journal that is shared.
         """
-        settings = self.settings
-        keys = settings.keys(await self.reader.count_by_account(plan.run) or settings.names[:1])
-        terms = self._terms(keys, settings.told() | {"windows": _windows(keys)})
-        return await self._journal.deal(plan.run, terms, [key.names for key in keys])
+        keys = self._keys(await self.reader.count_by_account(plan.run))
+        return await self._journal.deal(plan.run, self._terms(keys), [key.names for key in keys])
 
-    def _terms(self, keys: Sequence[Key], told: Mapping[str, object]) -> Terms:
+    def _keys(self, names: Collection[str | None]) -> list[Key]:
+        """Return the keys of accounts; of none the first that there is, which then has no work."""
+        return self.settings.keys(names or self.settings.names[:1])
+
+    def _terms(self, keys: Sequence[Key]) -> Terms:
         return Terms(
             windows=joint([key.windows for key in keys]),
-            settings=told,
+            settings=self.settings.told(),
             budgets={name: key.account.budget for key in keys for name in key.names},
             cooldown_s=self.settings.cooldown_s,
             hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
@@ -298,7 +296,7 @@ class Batch:
     def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:
         return [
             (sum(counts.get(name, 0) for name in key.names), key.windows)
-            for key in self.settings.keys(counts or self.settings.names[:1])
+            for key in self._keys(counts)
         ]
 
     def _take_up_since(self) -> float:
@@ -321,16 +319,6 @@ class Batch:
                 lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, str(error)
 
 
-def _refuse_elsewhere(name: str | None, settings: Settings, run: Run) -> None:
-    """Raise UnknownRun where an account was another CA's when a run began."""
-    here, there = settings.account(name).base_url, run.url_of(name)
-    if there not in (None, here):
-        raise UnknownRun(
-            f"run {run.id} is for account {name} at {there}, not {here}; give that URL in its "
-            f"profile, or --base-url {there} where the run was begun with that"
-        )
-
-
 async def _nothing_to_mail(census: Census, order: Order) -> str | None:
     """Return why an order has nothing to resend, as far as the CA tells. None: it may have."""
     if CALLS[order.call].is_about_domain:
@@ -347,8 +335,3 @@ async def _status_of(census: Census, order_id: str) -> str:
         return (await census.order(order_id)).status or "not told"
     except CallRefused:
         return "not known to the CA"
-
-
-def _windows(keys: Sequence[Key]) -> dict[str, list[str]]:
-    """Return the windows that each account is to keep, as the settings of a run tell them."""
-    return {name or "": list(map(str, key.windows)) for key in keys for name in key.names}

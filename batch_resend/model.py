@@ -348,7 +348,7 @@ class Run:
     created_at: float
     started_at: float | None
     finished_at: float | None
-    settings: Mapping[str, object] = field(default_factory=dict)  # of its last start; no secret
+    settings: Mapping[str, object] = field(default_factory=dict)  # of its last try; no secret
     session: int = 0  # whoever has it in hand, or had it last
     dealt_by: int | None = None  # the start that dealt it out to workers; None: one sends it all
 
@@ -358,11 +358,19 @@ class Run:
         return self.dealt_by is not None and self.state is RunState.RUNNING
 
     def url_of(self, account: str | None) -> str | None:
-        """Return where an account's CA was when it began last; None: that is not known."""
+        """Return where an account's CA was; None: that is not known."""
         if account is None:
             return self.base_url
         told = self.settings.get("accounts")
         return told.get(account) if isinstance(told, Mapping) else None
+
+    def windows_of(self, account: str | None) -> tuple[str, ...] | None:
+        """Return the windows that an account was to keep; None: that is not known."""
+        told = self.settings.get("windows")
+        if told is None and account is None and "accounts" not in self.settings:
+            return self.limits  # as an earlier version wrote it down
+        windows = told.get(account or "") if isinstance(told, Mapping) else None
+        return None if windows is None else tuple(windows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """What it takes to send by a key: the way to its CA, its windows, its gate, and its senders."""
 
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
 from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock
+from batch_resend.errors import SettingsError
 from batch_resend.journal import Budget, Journal, ReadRecorder, Recorder, Slots
+from batch_resend.model import Run
 from batch_resend.sending import (
     Fetcher,
     Gate,
@@ -37,6 +40,26 @@ class Senders:
     settings: Settings
     journal: Journal
     clock: Clock
+
+    def refuse_elsewhere(self, run: Run, names: Iterable[str | None]) -> None:
+        """Raise SettingsError where one of these accounts of a run was another CA's then."""
+        for name in names:
+            here = self.settings.base_url if name is None else self.settings.account(name).base_url
+            there = run.url_of(name)
+            if there == here:
+                continue
+            whose = "" if name is None else f"account {name} at "
+            if there is None:
+                raise SettingsError(f"where run {run.id} has {whose}the CA is not known")
+            how = (
+                f"--base-url {there}"
+                if name is None
+                else (f"that URL in its profile, or --base-url {there} if all of the run is there")
+            )
+            raise SettingsError(
+                f"run {run.id} is for {whose}{there}, not {here}; give {how} (or, if that was "
+                "wrong, send its list again)"
+            )
 
     async def open_desk(self, key: Key, slots: Slots | None, sessions: AsyncExitStack) -> Desk:
         """Return a key's desk, open until `sessions` ends; `slots` is what the journal opens."""

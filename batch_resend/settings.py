@@ -224,6 +224,10 @@ class Settings(Account):
         told = self.model_dump(mode="json", exclude={"api_key", "windows", "base_url", "accounts"})
         if self.accounts:
             told["accounts"] = {name: one.base_url for name, one in self.accounts.items()}
+        told["windows"] = {
+            name or "": [str(window) for window in self.account(name).windows]
+            for name in self.names
+        }
         return told
 
     def account(self, name: str | None) -> Account:

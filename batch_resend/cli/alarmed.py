@@ -4,14 +4,16 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
 
-from batch_resend.alarm import Alarm, Ending
+from batch_resend.alarm import Ending
 from batch_resend.cli.as_settings import alarm_of
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.errors import BatchResendError
 
 START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has ended
@@ -19,8 +21,11 @@ START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has
 log = logging.getLogger(__name__)
 
 
-def run_with_alarm(work: Callable[[Interruption], Awaitable[Ending]], alarm: Alarm) -> int:
-    """Run a command to its end and tell of it; return its exit code."""
+def run_with_alarm(
+    work: Callable[[Interruption], Awaitable[Ending]], options: dict[str, Any]
+) -> int:
+    """Run a command to its end, with its logs, and tell of it; return its exit code."""
+    alarm = alarm_of(options)
 
     async def told(interruption: Interruption) -> int:
         endings: list[Ending] = []
@@ -29,6 +34,7 @@ def run_with_alarm(work: Callable[[Interruption], Awaitable[Ending]], alarm: Ala
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_tell, alarm.started)  # whoever is slow holds up nothing
                 try:
+                    set_up_logs_of(options)
                     alarm.check()
                     endings.append(await work(interruption))
                 except Exception as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import click
 from click.core import ParameterSource
@@ -13,7 +13,7 @@ from batch_resend.cli.key import find_key, read_key
 from batch_resend.cli.profiles import Profile, profiles_of
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
-from batch_resend.model import Call
+from batch_resend.model import Call, Run
 from batch_resend.settings import (
     DEFAULT_COOLDOWN_S,
     InDoubt,
@@ -21,7 +21,7 @@ from batch_resend.settings import (
     Settings,
     make_settings,
 )
-from batch_resend.windows import Window, parse_windows
+from batch_resend.windows import Window, of_one_key, parse_windows
 
 
 def reading_of(options: dict[str, Any]) -> Reading:
@@ -58,60 +58,93 @@ def alarm_of(options: dict[str, Any]) -> Alarm:
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
     """Return the windows that --limit names. Raises SettingsError."""
+    if not limits:
+        raise SettingsError("--limit: names none; the word none is for no limit")
     try:
         return parse_windows(limits)
     except ValueError as error:
         raise SettingsError(f"--limit: {error}") from None
 
 
-def accounts_of(options: dict[str, Any]) -> dict[str, Profile]:
+def accounts_of(options: dict[str, Any], run: Run | None = None) -> dict[str, Profile]:
     """Return the profiles as this command has them. Raises SettingsError.
 
     What flags or the environment say goes before what a profile says: for the accounts that rows
-    name too, or a command that names the simulator would mail by them in earnest.
+    name too, or a command that names the simulator would mail by them in earnest. An account of an
+    earlier run keeps to the windows that it had there, and to those that its profile says now.
     """
-    said = _said(options)
     changes: dict[str, Any] = {}
-    if base_url := _said_base_url(said):
+    if (base_url := _base_url_said(options)) is not None:
         changes["base_url"] = base_url
-    if "limits" in said:
-        changes["windows"] = windows_of(said["limits"])
-    if "locale" in said:
-        changes["locale"] = said["locale"]
-    return {name: replace(profile, **changes) for name, profile in profiles_of().items()}
+    if _is_said("locale"):
+        changes["locale"] = options["locale"]
+    limits = windows_of(options["limits"]) if _is_said("limits") else None
+    return {
+        name: replace(
+            profile,
+            **changes,
+            windows=_with_those_of(run, name, profile.windows) if limits is None else limits,
+        )
+        for name, profile in profiles_of().items()
+    }
 
 
-def _said(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that flags or the environment name, and no file or default."""
-    context = click.get_current_context()
-    by_whom = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-    return {n: one for n, one in options.items() if context.get_parameter_source(n) in by_whom}
+def _is_said(option: str) -> bool:
+    """Whether a flag or the environment names an option, and no file or default."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
-def _said_base_url(said: dict[str, Any]) -> str | None:
-    if "base_url" in said or "region" not in said:
-        return said.get("base_url")
-    return Region(said["region"]).base_url
+def _base_url_said(options: dict[str, Any]) -> str | None:
+    """Return where flags or the environment say that the API is, if they do."""
+    if _is_said("base_url"):
+        return cast("str", options["base_url"])
+    return Region(options["region"]).base_url if _is_said("region") else None
+
+
+def _base_url(options: dict[str, Any], run: Run | None) -> str:
+    if (said := _base_url_said(options)) is not None:
+        return said
+    if (told := options["base_url"]) is not None:  # by the file
+        return cast("str", told)
+    return Region(options["region"]).base_url if run is None else run.base_url
+
+
+def _windows(options: dict[str, Any], run: Run | None) -> tuple[Window, ...]:
+    told = windows_of(options["limits"])
+    if _is_said("limits"):
+        return told
+    source = click.get_current_context().get_parameter_source("limits")
+    of_file = None if source is ParameterSource.DEFAULT else told
+    known = _with_those_of(run, None, of_file)
+    return told if known is None else known
+
+
+def _with_those_of(
+    run: Run | None, account: str | None, windows: tuple[Window, ...] | None
+) -> tuple[Window, ...] | None:
+    """Return some windows and those that an account had in a run; None: there are neither."""
+    told = None if run is None else run.windows_of(account)
+    had = None if told is None else parse_windows(told)
+    known = [one for one in (windows, had) if one is not None]
+    return of_one_key(known) if known else None
 
 
 def settings_of(
-    options: dict[str, Any], base_url: str | None = None, *, rows_name_accounts: bool = False
+    options: dict[str, Any], run: Run | None = None, *, needs_own_key: bool = False
 ) -> Settings:
     """Return the settings that options name. Raises SettingsError.
 
-    `base_url` is for when neither the options nor their sources name one. Where rows may name whose
-    key they go by, and there are profiles, the command needs none of its own.
+    What neither flags nor their sources say of an earlier run is as it was then. Unless the command
+    needs a key of its own, it is enough that profiles have some.
     """
-    accounts = {name: profile.account() for name, profile in accounts_of(options).items()}
+    accounts = {name: one.account() for name, one in accounts_of(options, run).items()}
     file = options["api_key_file"]
-    key = find_key(file) if rows_name_accounts and accounts else read_key(file)
+    key = find_key(file) if accounts and not needs_own_key else read_key(file)
     settings = make_settings(
         **({} if key is None else {"api_key": key}),
-        base_url=_said_base_url(_said(options))
-        or options["base_url"]
-        or base_url
-        or Region(options["region"]).base_url,
-        windows=windows_of(options["limits"]),
+        base_url=_base_url(options, run),
+        windows=_windows(options, run),
         concurrency=options["concurrency"],
         timeout_s=options["timeout"],
         ca_file=options["ca_file"],

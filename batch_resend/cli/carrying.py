@@ -40,10 +40,12 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
     if asks or not manner.quiet:
         await _show_plan(batch, plan, redact=manner.presentation.redact)
     if reason:
+        log.debug("held back", extra={"why": reason})
         await batch.decline(plan, reason)
         ending = await _report(batch, plan, manner, interruption)
         return replace(ending, code=ending.code or ExitCode.NOT_ALL_SENT)
     if asks and not await _confirmed(batch, plan):
+        log.debug("declined", extra={"why": "a person said no"})
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return Ending(ExitCode.NOT_STARTED, declined="nothing was sent: a person said no")
@@ -123,6 +125,18 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
     """Write the report and say what came of the run; return how a command ends by that."""
     flags = manner.presentation.flags
     anew = f"batch-resend{flags.config} report {plan.run.id}{flags.watch}"
+    try:
+        return await _told(batch, plan, manner, interruption, anew)
+    except JournalError as error:
+        note = f"run {plan.run.id} is over, and of what came of it nothing can be told: {error}"
+        say(f"batch-resend: {note}\nOnce it can be used again, this writes the report:\n  {anew}")
+        return Ending(ExitCode.STOPPED, note=note, error=str(error))
+
+
+async def _told(
+    batch: Batch, plan: Plan, manner: Manner, interruption: Interruption, anew: str
+) -> Ending:
+    """Report as `_report` does; `anew` writes the report later. Raises JournalError."""
     folder = manner.report_dir or Path("reports") / plan.run.id
     try:
         with interruption.leads_to(lambda _: "Writing the report"):
@@ -136,13 +150,9 @@ async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interr
         with suppress(OSError):
             show_counts(summary)
         return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
-    except JournalError as error:
-        note = f"run {plan.run.id} is over, and of what came of it nothing can be told: {error}"
-        say(f"batch-resend: {note}\nOnce it can be used again, this writes the report:\n  {anew}")
-        return Ending(ExitCode.STOPPED, note=note, error=str(error))
     with suppress(OSError):
         reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2)
-        show_summary(summary, reasons, folder, flags)
+        show_summary(summary, reasons, folder, manner.presentation.flags)
     code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
     return Ending(code, summary, folder)
 

@@ -92,7 +92,7 @@ async def _check(
     closeness = WHEN_CHECKING_CLOSELY if options["verbose"] else WHEN_CHECKING
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
         async with open_journal(Path(folder) / "check.db") as journal:
-            run, staging = await journal.new_run("check", accounts[None].windows)
+            run, staging = await journal.new_run("check", accounts[None].windows_kept)
             await stage(sources, staging)
             parties = {name: _party(profile) for name, profile in accounts.items()}
             run = await journal.finish_planning(run, staging, 0.0, parties)
@@ -129,7 +129,7 @@ def _parts(
     return [
         (
             sum(counts.get(name, 0) for name in same),
-            of_one_key(accounts[name].windows for name in same),
+            of_one_key(accounts[name].windows_kept for name in same),
         )
         for same in together.values()
     ]

@@ -94,7 +94,7 @@ def export(**options: Any) -> int:
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:
-        async with open_batch(settings_of(options)) as batch:
+        async with open_batch(settings_of(options, needs_own_key=True)) as batch:
             return await _export(batch, filters, options)
 
     return run_interruptibly(work)

@@ -11,7 +11,7 @@ import click
 from batch_resend.calls import CALLS
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import next_flags
+from batch_resend.cli.next_commands import next_flags_of_run
 from batch_resend.cli.options import journal_option, redact_option, report_dir_option, run_argument
 from batch_resend.cli.prune import size
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
@@ -22,14 +22,12 @@ from batch_resend.journal import Event, Reason, read_journal, size_of_journal
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.places import Place
 from batch_resend.report import (
-    NextFlags,
     Presentation,
     Summary,
     in_words,
     make_summary,
     write_report,
 )
-from batch_resend.settings import InDoubt, Region
 
 _COUNTS = ("total", *OrderStatus)
 _RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
@@ -268,7 +266,8 @@ def report(
     async def written() -> tuple[Presentation, Summary, list[Reason]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            presentation = Presentation(_flags_of(context, run), redact=redact)
+            flags = next_flags_of_run(context, run, await reader.accounts(run))
+            presentation = Presentation(flags, redact=redact)
             summary = await write_report(reader, run, folder, presentation)
             return presentation, summary, await reader.reasons(run, REASONS_SHOWN + 2)
 
@@ -277,11 +276,3 @@ def report(
     if redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
-
-
-def _flags_of(context: click.Context, run: Run) -> NextFlags:
-    """Return what the next commands need: of this command line, and of what the run was told."""
-    flags = next_flags(context)
-    elsewhere = "" if run.base_url == Region.US.base_url else f" --base-url {run.base_url}"
-    hold = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
-    return NextFlags(f"{flags.send}{elsewhere}", flags.resume, hold, flags.watch)

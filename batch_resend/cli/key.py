@@ -4,6 +4,7 @@ import logging
 import os
 import stat
 from pathlib import Path
+from shlex import quote
 
 from pydantic import SecretStr
 
@@ -63,9 +64,10 @@ def _open_to_others(status: os.stat_result, path: Path) -> str | None:
     user (LoadCredential, by an access list), is handed one: 0440 is right there, and 600 would lock
     out whoever runs this.
     """
+    name = quote(str(path))
     if status.st_uid == os.geteuid():
-        return f"chmod 600 {path}" if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) else None
-    return f"chmod o= {path}, and make it a group's" if status.st_mode & stat.S_IROTH else None
+        return f"chmod 600 {name}" if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) else None
+    return f"chmod o= {name}, and make it a group's" if status.st_mode & stat.S_IROTH else None
 
 
 def _checked(text: str, name: str) -> str:

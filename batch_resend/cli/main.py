@@ -89,8 +89,9 @@ def main() -> NoReturn:
             tell_of_wrong_usage(error, error.ctx)
     except BatchResendError as error:
         code = code_of_error(error)
-        click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
-        log.error("ended with exit code %d: %s", code, error)
+        log.error("ended", extra={"exit_code": code, "why": str(error)})
+        with suppress(OSError):
+            click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
     except (click.Abort, KeyboardInterrupt):
         _leave_at_once(signal.SIGINT)
     except Interrupted as error:
@@ -108,9 +109,9 @@ def main() -> NoReturn:
 
 def _leave_at_once(number: int) -> NoReturn:
     """End although a thread may still wait for standard input, which would hold up an exit."""
+    log.error("interrupted by %s; nothing more was sent", signal.Signals(number).name)
     with suppress(OSError):
         click.echo("batch-resend: interrupted; nothing more was sent", err=True)
-        log.error("interrupted by %s; nothing more was sent", signal.Signals(number).name)
         sys.stdout.flush()
     os._exit(SIGNAL_BASE + number)
 

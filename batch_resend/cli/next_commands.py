@@ -2,12 +2,16 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import click
 from click.core import ParameterSource
 
 from batch_resend.cli import rehearsal
+from batch_resend.model import Run
 from batch_resend.report import NextFlags
+from batch_resend.settings import InDoubt, Region
+from batch_resend.windows import CA_WINDOWS
 
 _ABOUT_THE_CA = (
     "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
@@ -37,6 +41,31 @@ def next_flags(context: click.Context) -> NextFlags:
     )
 
 
+def next_flags_of_run(
+    context: click.Context, run: Run, accounts: Sequence[str | None]
+) -> NextFlags:
+    """Return what the next commands for a run need that another command line began.
+
+    What the accounts have in common was a flag then, or goes without one: as a flag it changes
+    nothing for any of them. What sets them apart the file says.
+    """
+    flags = next_flags(context)
+    names = accounts or (None,)
+    place, limits = "", ""
+    if len(urls := {run.url_of(name) for name in names}) == 1 and urls != {Region.US.base_url}:
+        place = f" --base-url {run.url_of(names[0])}"
+    windows = {run.windows_of(name) for name in names}
+    if len(windows) == 1 and windows.isdisjoint({None, tuple(map(str, CA_WINDOWS))}):
+        limits = "".join(f" --limit {one}" for one in run.windows_of(names[0]) or ("none",))
+    hold = run.settings.get("in_doubt") == InDoubt.HOLD
+    return replace(
+        flags,
+        send=f"{flags.send}{place}{limits}",
+        resume=flags.resume if set(names) == {None} else f"{flags.resume}{place}",
+        in_doubt=" --in-doubt hold" if hold else "",
+    )
+
+
 def config_told(context: click.Context) -> list[str]:
     """Return the words that name the TOML file, wherever it was found; they stand before all."""
     path = context.find_root().params.get("config")
@@ -59,7 +88,7 @@ def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str
     }
     for name, value in taken.items():
         context.params[name] = value
-        context.set_parameter_source(name, ParameterSource.COMMANDLINE)
+        context.set_parameter_source(name, ParameterSource.DEFAULT_MAP)
     return taken
 
 
@@ -70,7 +99,8 @@ def words_told(context: click.Context, names: Sequence[str]) -> list[str]:
         given = context.get_parameter_source(param.name or "")
         if param.name not in names or given in (None, ParameterSource.DEFAULT):
             continue
-        if param.name in _OF_ACCOUNTS and given is ParameterSource.DEFAULT_MAP:
+        by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
+        if by_file and param.name in _OF_ACCOUNTS:
             continue
         value = context.params[param.name]
         if value is None or value is False:  # a flag that a file or a variable says is off

@@ -34,9 +34,14 @@ class Profile:
     name: str
     api_key_file: Path | None
     base_url: str
-    windows: tuple[Window, ...]
+    windows: tuple[Window, ...] | None  # None: nothing is said of them
     locale: str | None  # of the mails for rows that name none
     values: Mapping[str, Any]  # by the names of options' parameters, for --profile
+
+    @property
+    def windows_kept(self) -> tuple[Window, ...]:
+        """The windows that are to be kept: the CA's, if nothing is said of them."""
+        return CA_WINDOWS if self.windows is None else self.windows
 
     def account(self) -> Account:
         """Return the account, its key read; in a rehearsal one at the simulator.
@@ -44,12 +49,14 @@ class Profile:
         Raises SettingsError.
         """
         if rehearsal.is_on():
-            return rehearsal.stand_in(self.name, self.windows)
+            return rehearsal.stand_in(self.name, self.windows_kept)
         if self.api_key_file is None:
             raise SettingsError(f"profile {self.name}: has no api-key-file")
         try:
             return make_account(
-                api_key=read_key(self.api_key_file), base_url=self.base_url, windows=self.windows
+                api_key=read_key(self.api_key_file),
+                base_url=self.base_url,
+                windows=self.windows_kept,
             )
         except SettingsError as error:
             raise SettingsError(f"profile {self.name}: {error}") from None
@@ -85,14 +92,16 @@ def _profile(name: str, own: Mapping[str, Any], rest: Mapping[str, Any]) -> Prof
     for key in _TEXTS:
         if not isinstance(known.get(key, ""), str):
             raise ValueError(f"profile {name}: {key} is not a text")
-    limits = known.get(_LIMIT, [])
+    limits = known.get(_LIMIT)
     limits = [limits] if isinstance(limits, str) else limits
+    if limits is not None and not (limits and _are_texts(limits)):
+        raise ValueError(f'profile {name}: {_LIMIT} is neither a text nor some: "none" is no limit')
     try:
-        windows = parse_windows(limits) if limits else CA_WINDOWS
+        windows = None if limits is None else parse_windows(limits)
         region = Region(known.get("region", Region.US))
-    except (ValueError, AttributeError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"profile {name}: {error}") from None
-    base_url = known.get("base-url") or region.base_url
+    base_url = known.get("base-url", region.base_url)
     taken = {key.replace("-", "_"): own[key] for key in ("api-key-file", "locale") if key in own}
     if has_place:
         taken["base_url"] = base_url
@@ -107,6 +116,10 @@ def _profile(name: str, own: Mapping[str, Any], rest: Mapping[str, Any]) -> Prof
         locale=known.get("locale"),
         values=taken,
     )
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def profiles_of(context: click.Context | None = None) -> Mapping[str, Profile]:

@@ -8,11 +8,10 @@ import click
 from batch_resend.alarm import Ending
 from batch_resend.batch import open_batch
 from batch_resend.cli.alarmed import run_with_alarm
-from batch_resend.cli.as_settings import alarm_of, reading_of, settings_of
+from batch_resend.cli.as_settings import reading_of, settings_of
 from batch_resend.cli.carrying import carry_out
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import taken_over
@@ -24,7 +23,7 @@ from batch_resend.cli.options import (
     send_options,
 )
 from batch_resend.intake import ListSource
-from batch_resend.journal import JournalReader, read_journal
+from batch_resend.journal import read_journal
 from batch_resend.model import Run
 
 ENDINGS = (ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY)
@@ -58,13 +57,12 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     """
 
     async def work(interruption: Interruption) -> Ending:
-        set_up_logs_of(options)
         manner = manner_of(context, options)
         sources = _sources(inputs, options)
-        async with open_batch(settings_of(options, rows_name_accounts=True)) as batch:
+        async with open_batch(settings_of(options)) as batch:
             return await carry_out(batch, await batch.plan(sources), manner, interruption)
 
-    return run_with_alarm(work, alarm_of(options))
+    return run_with_alarm(work, options)
 
 
 @click.command(
@@ -87,28 +85,27 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     """
 
     async def work(interruption: Interruption) -> Ending:
-        set_up_logs_of(options)
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
-            had = await _terms_of(reader, run) if run else {}
+            had = _terms_of(run, await reader.accounts(run)) if run else {}
         wanted = options | taken_over(context, had)
-        settings = settings_of(wanted, run.base_url if run else None, rows_name_accounts=True)
+        settings = settings_of(wanted, run)
         manner = manner_of(context, wanted)
         async with open_batch(settings) as batch:
             return await carry_out(
                 batch, await batch.take_up(run.id if run else None), manner, interruption
             )
 
-    return run_with_alarm(work, alarm_of(options))
+    return run_with_alarm(work, options)
 
 
-async def _terms_of(reader: JournalReader, run: Run) -> dict[str, object]:
+def _terms_of(run: Run, accounts: Sequence[str | None]) -> dict[str, object]:
     """Return by which options a run was begun: those of which another value could do harm."""
     policy = run.settings.get("in_doubt")
     terms: dict[str, object] = {"in_doubt": policy} if policy else {}
-    # What several accounts keep together is nothing that one of them could be told.
-    if set(await reader.count_by_account(run)) <= {None}:
-        terms["limits"] = run.limits or ("none",)
+    # As an option it would go for every account; each keeps to its own without it, too.
+    if set(accounts) <= {None} and (limits := run.windows_of(None)) is not None:
+        terms["limits"] = limits or ("none",)
     return terms
 
 

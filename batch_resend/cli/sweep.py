@@ -9,12 +9,11 @@ import click
 from batch_resend.alarm import Ending
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.alarmed import run_with_alarm
-from batch_resend.cli.as_settings import alarm_of, settings_of
+from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.carrying import carry_out
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import option, send_options, together
@@ -76,9 +75,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     filters = filters_of(options)
 
     async def work(interruption: Interruption) -> Ending:
-        set_up_logs_of(options)
         manner = manner_of(context, options)
-        settings = settings_of(options)
+        settings = settings_of(options, needs_own_key=True)
         rules = Rules(
             older_than_s=options["older_than"],
             cooldown_s=settings.cooldown_s,
@@ -99,7 +97,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             plan = await batch.plan([swept.source(options["locale"])])
             return await carry_out(batch, plan, manner, interruption)
 
-    return run_with_alarm(work, alarm_of(options))
+    return run_with_alarm(work, options)
 
 
 async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:

@@ -51,7 +51,7 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
     async def work(_: Interruption) -> Checked | None:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-        async with open_batch(settings_of(options, base_url=run.base_url)) as batch:
+        async with open_batch(settings_of(options, run)) as batch:
             return await batch.verify(run_id)
 
     found = run_interruptibly(work)

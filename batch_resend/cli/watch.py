@@ -10,7 +10,7 @@ from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.live import View
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import next_flags
+from batch_resend.cli.next_commands import next_flags_of_run
 from batch_resend.cli.options import journal_option, run_argument
 from batch_resend.cli.progress import Course, show_views, time_left_s
 from batch_resend.cli.summary import show_counts
@@ -19,7 +19,7 @@ from batch_resend.errors import JournalError, UnknownRun
 from batch_resend.journal import RATE_OVER_S, JournalReader, Standing, read_journal
 from batch_resend.model import OrderStatus, Run, RunState
 from batch_resend.places import Place
-from batch_resend.report import Summary, make_summary
+from batch_resend.report import NextFlags, Summary, make_summary
 from batch_resend.sending import Share
 from batch_resend.windows import Schedule, parse_windows
 
@@ -46,27 +46,30 @@ def watch(context: click.Context, run_id: str | None, journal: Place) -> int:
     """
     set_up_logs(0, "text")
     try:
-        summary = anyio.run(_watch, run_id, journal)
+        summary, flags = anyio.run(_watch, context, run_id, journal)
     except KeyboardInterrupt:
         click.echo("No longer watching; the run goes on.", err=True)
         return SIGNAL_BASE + 2
     show_counts(summary)
-    flags = next_flags(context)
     if summary.finished_at is None:
         click.echo(
             "The process that sent it is gone (killed, or the power failed). To go on:\n"
-            f"  batch-resend{flags.config} resume {summary.run_id}{flags.watch}"
+            f"  batch-resend{flags.config} resume {summary.run_id}{flags.resume}"
         )
     if summary.state != "completed":
         return ExitCode.STOPPED
     return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
 
 
-async def _watch(run_id: str | None, journal: Place) -> Summary:
+async def _watch(
+    context: click.Context, run_id: str | None, journal: Place
+) -> tuple[Summary, NextFlags]:
     async with read_journal(journal) as reader:
         run = await _run_under_way(reader, run_id, journal)
         await follow_others(reader, run)
-        return await make_summary(reader, await reader.run(run.id))
+        run = await reader.run(run.id)
+        flags = next_flags_of_run(context, run, await reader.accounts(run))
+        return await make_summary(reader, run), flags
 
 
 async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:

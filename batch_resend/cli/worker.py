@@ -95,7 +95,7 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
 
     async def work(interruption: Interruption) -> int:
         set_up_logs_of(options)
-        settings = settings_of(options)
+        settings = settings_of(options, needs_own_key=bool(sweeps))
         sweeper = _Sweeper([*sweep, *words], _sweeps_at(sweeps, options["profile"]))
         return SIGNAL_BASE + await _work_on(settings, jobs, sweeper, interruption)
 

@@ -190,12 +190,11 @@ class Worker:
         if others:
             names = ", ".join(name or "the command's own" for name in chunk.accounts)
             raise SettingsError(f"the accounts {names} are to go by one key, and here do not")
-        for name in chunk.accounts:
-            _refuse_elsewhere(name, settings, run)
+        self._senders.refuse_elsewhere(run, chunk.accounts)
         senders = Senders(settings, self._senders.journal, self._senders.clock)
         async with self._turn:
             desk = await self._desk(key, senders)
-            recorder = await self._recorder(run, settings.keys((None, *settings.accounts)))
+            recorder = await self._recorder(run, settings.keys(settings.names))
         return senders.sender(desk, recorder, 0)
 
     async def _desk(self, key: Key, senders: Senders) -> Desk:
@@ -230,15 +229,6 @@ class Worker:
         for run in await self._journal.reader.runs_with_workers():
             if not await self._queue.has_jobs(run.id):
                 await self._queue.add(await self._hand.deal_again(run))
-
-
-def _refuse_elsewhere(name: str | None, settings: Settings, run: Run) -> None:
-    """Raise SettingsError where a run was dealt out for another CA than this worker's."""
-    here = settings.account(name).base_url
-    there = run.url_of(name)
-    if there not in (None, here):
-        how = f"--base-url {there}" if name is None else f"that URL in its profile {name}"
-        raise SettingsError(f"it is for {there}, this worker for {here}; start one with {how}")
 
 
 def _as_dealt(settings: Settings, told: Mapping[str, object]) -> Settings:

@@ -4,6 +4,7 @@ An attempt is written before its request leaves and its answer after; a request 
 did not live to see answered is therefore known, and in doubt.
 """
 
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -49,8 +50,16 @@ class Journal:
         self.reader = reader
         self._has_begun = False  # to send any run
 
-    async def new_run(self, base_url: str, windows: Sequence[Window]) -> tuple[Run, Staging]:
-        """Begin to plan a run: its rows go into the staging. Raises JournalError."""
+    async def new_run(
+        self,
+        base_url: str,
+        windows: Sequence[Window],
+        settings: Mapping[str, object] | None = None,
+    ) -> tuple[Run, Staging]:
+        """Begin to plan a run: its rows go into the staging. Raises JournalError.
+
+        `settings` is what is to be told of it later, as of `Terms`.
+        """
         now = self._clock()
         run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
         values = {
@@ -58,6 +67,7 @@ class Journal:
             "base_url": base_url,
             "state": RunState.PLANNING,
             "limits": limits_text(windows),
+            "settings": json.dumps(settings or {}),
             "created_at": now,
             "session": self.session,
         }

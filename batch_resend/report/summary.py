@@ -141,5 +141,5 @@ def summarize(
 
 def _mails_nobody(run: Run, accounts: Collection[str | None]) -> bool:
     """Return whether all that a run asks is a simulator on the machine itself."""
-    urls = [run.url_of(name) or "" for name in (None, *accounts)]
+    urls = [run.url_of(name) or "" for name in accounts or (None,)]
     return all(is_loopback(urlsplit(url).hostname or "") for url in urls)

@@ -46,7 +46,7 @@ def settings_as_told(folder: Path, said: str, file: str = "", **environment: str
         with cli.commands["send"].make_context("send", words, parent) as context:
             options: dict[str, Any] = context.params
             assert accounts_of(options).keys() == {"plain", "placed"}
-            return settings_of(options, rows_name_accounts=True)
+            return settings_of(options)
 
 
 @pytest.mark.parametrize(
