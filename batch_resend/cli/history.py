@@ -146,7 +146,7 @@ def _facts(summary: Summary, state: str) -> list[Record]:
         ("why", summary.stop_reason or ""),
         ("started", summary.started_at or "never"),
         ("finished", summary.finished_at or "not yet"),
-        ("CA", summary.base_url),
+        *(("CA", url) for url in summary.urls),
         ("limits", " and ".join(summary.limits) or "none"),
         *(("input", f"{note.path}: {note.rows:,} rows") for note in summary.inputs),
     ]

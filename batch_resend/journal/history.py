@@ -1,5 +1,6 @@
 """What the journal tells of one order, or of one domain, over all runs."""
 
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ _HISTORY = (
     select(
         runs.c.id.label("run_id"),
         runs.c.base_url,
+        runs.c.settings,
         requests.c.order_id,
         requests.c.locale,
         requests.c.entries,
@@ -106,7 +108,9 @@ class HistoryReader(ResultReader):
 def _event(record: Record) -> Event:
     return Event(
         run_id=record.run_id,
-        base_url=record.base_url,
+        base_url=json.loads(record.settings)
+        .get("accounts", {})
+        .get(record.account, record.base_url),
         order_id=record.order_id,
         locale=record.locale,
         entries=decode_entries(record.entries),

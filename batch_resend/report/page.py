@@ -166,7 +166,7 @@ async def _answers(reader: JournalReader, run: Run) -> Answers | None:
 
 def _settings(run: Run) -> list[tuple[str, str]]:
     """Return the settings of a run, by their options' names."""
-    told = [("base URL", run.base_url), ("limits", " and ".join(run.limits) or "none")]
+    told = [("limits", " and ".join(run.limits) or "none")]
     told += [
         (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
         for name, value in run.settings.items()
@@ -181,7 +181,9 @@ def _setting(name: str, value: object) -> str:
     if name.endswith("_s") and isinstance(value, int | float):
         return format_duration(value)
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {one}" for key, one in value.items())
+        return ", ".join(f"{key or 'own'}: {_setting('', one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return " and ".join(map(str, value)) or "none"
     return str(value)
 
 

@@ -83,6 +83,7 @@ class Summary(BaseModel):
     orders: OrderCounts
     requests: RequestCounts
     back_pressure: BackPressure
+    other_urls: Annotated[list[str], Field(exclude=True)] = []  # of other CAs that accounts ask
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
 
     @model_validator(mode="after")
@@ -93,6 +94,11 @@ class Summary(BaseModel):
         if orders.total != sum(getattr(orders, status) for status in OrderStatus):
             raise ValueError(f"the orders do not add up: {orders}")
         return self
+
+    @property
+    def urls(self) -> list[str]:
+        """Where all CAs are that are asked."""
+        return [self.base_url, *self.other_urls]
 
     @property
     def all_well(self) -> bool:
@@ -107,6 +113,9 @@ def summarize(
 ) -> Summary:
     """Return the summary of a run that has ended, or was cut off; `accounts`: that it asks."""
     started, finished = run.started_at, run.finished_at
+    by_name = sorted(accounts or (None,), key=lambda name: name or "")
+    urls = list(dict.fromkeys(run.url_of(name) for name in by_name))
+    known = [url for url in urls if url] or [run.base_url]
     return Summary(
         run_id=run.id,
         state=_ENDED.get(run.state, "interrupted"),
@@ -114,7 +123,7 @@ def summarize(
         started_at=timestamp(started) if started is not None else None,
         finished_at=timestamp(finished) if finished is not None else None,
         elapsed_s=round(finished - started, 3) if started and finished else None,
-        base_url=run.base_url,
+        base_url=known[0],
         limits=list(run.limits),
         inputs=[InputSummary(path=i.name, sha256=i.sha256, rows=i.rows) for i in inputs],
         rows=RowCounts(
@@ -135,11 +144,6 @@ def summarize(
             paused_s=round(tally.paused_s, 3),
             lowest_share=round(tally.lowest_share, 3),
         ),
-        is_rehearsal=_mails_nobody(run, accounts),
+        other_urls=known[1:],
+        is_rehearsal=all(is_loopback(urlsplit(url or "").hostname or "") for url in urls),
     )
-
-
-def _mails_nobody(run: Run, accounts: Collection[str | None]) -> bool:
-    """Return whether all that a run asks is a simulator on the machine itself."""
-    urls = [run.url_of(name) or "" for name in accounts or (None,)]
-    return all(is_loopback(urlsplit(url).hostname or "") for url in urls)
