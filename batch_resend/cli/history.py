@@ -212,7 +212,7 @@ def _event_record(event: Event) -> Record:
         "http_status": event.http_status,
         "error_code": event.error_code,
         "error_message": event.message,
-        "outcome": event.outcome or OrderStatus.NOT_ATTEMPTED,
+        "outcome": event.outcome,
         "entries": [str(entry) for entry in event.entries],
         "base_url": event.base_url,
         "call": event.call,

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, or_, select
 
 from batch_resend.journal.encoding import decode_call, decode_entries
-from batch_resend.journal.results import ResultReader
+from batch_resend.journal.results import IN_DOUBT, ResultReader
 from batch_resend.journal.schema import Record, attempts, outcomes, requests, runs
 from batch_resend.model import Call, Entry, OrderStatus, Ruling, RunState
 
@@ -18,6 +18,12 @@ def _said(column: str) -> ColumnElement[Any]:
     return case((attempts.c.attempt.is_(None), outcomes.c[column]), else_=attempts.c[column])
 
 
+_MAY_BE_DONE = requests.c.doubted_before | exists(
+    select(1)
+    .select_from(attempts)
+    .where(attempts.c.run == requests.c.run, attempts.c.request == requests.c.number, IN_DOUBT)
+    .correlate(requests)
+)
 _HISTORY = (
     select(
         runs.c.id.label("run_id"),
@@ -35,7 +41,10 @@ _HISTORY = (
         _said("http_status").label("http_status"),
         _said("error_code").label("error_code"),
         _said("error_message").label("message"),
-        outcomes.c.status,
+        func.coalesce(
+            outcomes.c.status,
+            case((_MAY_BE_DONE, OrderStatus.IN_DOUBT), else_=OrderStatus.NOT_ATTEMPTED),
+        ).label("status"),
     )
     .select_from(requests)
     .join(runs, runs.c.number == requests.c.run)
@@ -80,7 +89,7 @@ class Event:
     http_status: int | None
     error_code: str | None
     message: str | None
-    outcome: OrderStatus | None  # of the order in that run; None: it has none yet
+    outcome: OrderStatus  # of the order in that run; as long as it has none, what is known of it
 
 
 class HistoryReader(ResultReader):
@@ -123,5 +132,5 @@ def _event(record: Record) -> Event:
         http_status=record.http_status,
         error_code=record.error_code,
         message=record.message,
-        outcome=OrderStatus(record.status) if record.status else None,
+        outcome=OrderStatus(record.status),
     )

@@ -8,7 +8,17 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 import anyio
-from sqlalchemy import Executable, and_, bindparam, case, exists, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.complaints import journal_errors
@@ -31,6 +41,7 @@ from batch_resend.results import InputNote, RequestResult, Result, RowResult, So
 HAS_OUTCOME = exists().where(
     outcomes.c.run == requests.c.run, outcomes.c.request == requests.c.number
 )
+ANOTHERS_DOUBT = "an attempt of an earlier run had no answer: it may have been mailed"
 _STREAMED = {"yield_per": 5_000}
 
 Found = TypeVar("Found")
@@ -41,22 +52,26 @@ def _times(ruling: Ruling) -> Any:
 
 
 # Under way, or cut off: as long as no answer is recorded, it is in doubt.
-_UNANSWERED = func.sum(case((attempts.c.ruling.is_(None), 1), else_=0))
+IN_DOUBT = func.coalesce(attempts.c.ruling, Ruling.IN_DOUBT) == Ruling.IN_DOUBT
 _TRIES = (
     select(
         attempts.c.request,
         func.count().label("attempts"),
-        (_times(Ruling.IN_DOUBT) + _UNANSWERED).label("doubts"),
+        func.sum(case((IN_DOUBT, 1), else_=0)).label("doubts"),
         _times(Ruling.ACCEPTED).label("acknowledged"),
         _times(Ruling.RATE_LIMITED).label("rate_limited"),
         func.min(attempts.c.begun_at).label("first_attempt_at"),
         func.max(attempts.c.begun_at).label("last_attempt_at"),
+        func.max(case((IN_DOUBT, attempts.c.attempt))).label("last_doubt"),
     )
     .where(attempts.c.run == bindparam("of_run"))
     .group_by(attempts.c.request)
     .subquery("tries")
 )
+# The attempt that an order without an outcome is explained by: a doubt, before what came after it.
 _LAST = attempts.alias("last")
+_HAS_NONE = outcomes.c.status.is_(None)
+_EXPLAINED_BY = func.coalesce(case((_HAS_NONE, _TRIES.c.last_doubt)), _TRIES.c.attempts)
 _DOUBTS = func.coalesce(_TRIES.c.doubts, 0)
 _BEYOND_THE_FIRST = (
     _DOUBTS
@@ -64,6 +79,13 @@ _BEYOND_THE_FIRST = (
     - case((requests.c.doubted_before, 0), else_=1)
 )
 _MAY_BE_DONE = case((requests.c.doubted_before, 1), else_=_DOUBTS) > 0
+_ONLY_ANOTHERS_DOUBT = and_(_HAS_NONE, requests.c.doubted_before, _DOUBTS == 0)
+
+
+def _of_last(column: str) -> ColumnElement[Any]:
+    return case((_ONLY_ANOTHERS_DOUBT, None), else_=_LAST.c[column])
+
+
 RESULTS = (
     select(
         requests.c.number,
@@ -77,9 +99,12 @@ RESULTS = (
             outcomes.c.status,
             case((_MAY_BE_DONE, OrderStatus.IN_DOUBT), else_=OrderStatus.NOT_ATTEMPTED),
         ).label("status"),
-        func.coalesce(outcomes.c.http_status, _LAST.c.http_status).label("http_status"),
-        func.coalesce(outcomes.c.error_code, _LAST.c.error_code).label("error_code"),
-        func.coalesce(outcomes.c.error_message, _LAST.c.error_message).label("error_message"),
+        func.coalesce(outcomes.c.http_status, _of_last("http_status")).label("http_status"),
+        func.coalesce(outcomes.c.error_code, _of_last("error_code")).label("error_code"),
+        func.coalesce(
+            outcomes.c.error_message,
+            case((_ONLY_ANOTHERS_DOUBT, ANOTHERS_DOUBT), else_=_LAST.c.error_message),
+        ).label("error_message"),
         func.coalesce(_TRIES.c.attempts, 0).label("attempts"),
         func.coalesce(_TRIES.c.rate_limited, 0).label("rate_limited"),
         case((_BEYOND_THE_FIRST > 0, _BEYOND_THE_FIRST), else_=0).label("possible_duplicates"),
@@ -97,7 +122,7 @@ RESULTS = (
         and_(
             _LAST.c.run == requests.c.run,
             _LAST.c.request == requests.c.number,
-            _LAST.c.attempt == _TRIES.c.attempts,
+            _LAST.c.attempt == _EXPLAINED_BY,
         ),
     )
     .where(requests.c.run == bindparam("of_run"))

@@ -108,7 +108,7 @@ async def test_a_doubt_elsewhere_still_counts_for_an_order_that_is_tried_again_l
 
 
 async def test_a_result_says_what_the_last_answer_said(place: Place, clock: Clock) -> None:
-    """Of a settled order its outcome; of one that is still open its last attempt."""
+    """Of a settled order its outcome; of one that is open its last attempt, or what is in doubt."""
     script = {"1": "503 404", "2": "lost 503", "3": "503 failed", "4": "lost in_doubt"}
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1, 2, 3, 4, 5))
@@ -120,7 +120,7 @@ async def test_a_result_says_what_the_last_answer_said(place: Place, clock: Cloc
         }
         assert told == {
             "1": ("refused", 404, "not_found|order", "no such order"),
-            "2": ("in_doubt", 503, None, "maintenance"),
+            "2": ("in_doubt", None, None, "the connection broke"),
             "3": ("failed", 503, None, "maintenance"),
             "4": ("in_doubt", None, None, "the connection broke"),
             "5": ("not_attempted", None, None, None),
