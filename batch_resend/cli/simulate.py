@@ -54,7 +54,7 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
     multiple=True,
     default=tuple(str(window) for window in CA_WINDOWS),
     show_default="1000/3m and 100/5s",
-    help="Rolling windows by arrival; repeatable. none: no limit.",
+    help="Rolling windows of each key, by arrival; repeatable. none: no limit.",
 )
 @click.option("--latency", default="0ms", show_default=True, help="Such as 50ms or 10-300ms.")
 @click.option(

@@ -188,18 +188,18 @@ async def test_an_order_it_is_told_not_to_know_is_answered_404_of_the_order() ->
 async def test_checks_come_in_order_window_address_key_body_order() -> None:
     clock = Clock()
     async with client_of(
-        windows=(Window(4, 5.0),),
+        windows=(Window(3, 5.0),),
         clock=clock,
         unknown_orders=frozenset({"1"}),
         faults={FaultName.SERVER_ERROR: 1.0},
     ) as client:
         wrong_url = f"{client.simulator.base_url}/nowhere"
         answers = [
-            await client.request("PUT", wrong_url, data=b"{"),
+            await client.request("PUT", wrong_url, data=b"{", headers=KEY),
             await client.resend(data=b"{", json=None, headers={}),
             await client.resend(data=b"{", json=None),
             await client.resend(),
-            await client.request("PUT", wrong_url, data=b"{"),
+            await client.request("PUT", wrong_url, data=b"{", headers=KEY),
         ]
         assert [(status, code_of(body)) for status, body in answers] == [
             (404, "not_found|route"),
@@ -224,6 +224,16 @@ async def test_the_arrival_after_a_full_window_is_answered_429_as_documented() -
             assert answer.content_type == "application/json"
             assert "Retry-After" not in answer.headers
         assert client.books.mails == 2
+
+
+@pytest.mark.asyncio
+async def test_each_key_has_windows_of_its_own() -> None:
+    async with client_of(windows=(Window(2, 5.0),), clock=Clock()) as client:
+        keys = ["a", "b", "a", "b", "a", "c"]
+        answers = [(await client.resend(headers={"X-DC-DEVKEY": key}))[0] for key in keys]
+        assert answers == [204, 204, 204, 204, 429, 204]
+        (log,) = client.books.windows
+        assert (log.peak, log.refused) == (3, 1)
 
 
 @pytest.mark.asyncio
@@ -255,7 +265,7 @@ async def test_a_refused_request_counts_in_the_windows_and_in_their_peaks() -> N
         for _ in range(5):
             await client.resend()
         clock.now += 9.0
-        await client.resend(headers={})  # not even a key
+        await client.resend(body={"what": 1})  # not even well-formed
         clock.now += 1.5
         await client.resend()
         assert client.books.answers == {"204": 3, "429": 4}

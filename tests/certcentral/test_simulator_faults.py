@@ -68,7 +68,7 @@ async def test_a_request_whose_client_hangs_up_with_its_last_byte_mails() -> Non
 async def test_refusals_at_the_door_come_without_latency() -> None:
     gate = Gate()
     async with client_of(
-        latency_s=(1, 1), sleep=gate, windows=(Window(2, 60.0),), clock=Clock()
+        latency_s=(1, 1), sleep=gate, windows=(Window(1, 60.0),), clock=Clock()
     ) as client:
         assert (await client.resend(headers={}))[0] == 401
         assert (await client.resend(body={"what": 1}))[0] == 400

@@ -1,6 +1,6 @@
 """What the simulator received: arrivals in every window, mails, answers, wrong requests."""
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +11,19 @@ _PATH_KEPT = 200  # characters
 
 
 class WindowLog:
-    """The arrivals that one rolling window still holds."""
+    """The arrivals that a rolling window still holds, each key by itself (page "Rate limits")."""
 
     __slots__ = ("_arrivals", "peak", "refused", "window")
 
     def __init__(self, window: Window) -> None:
         self.window = window
-        self.peak = 0  # most arrivals that any period held, refused ones included
+        self.peak = 0  # most arrivals by one key that any period held, refused ones included
         self.refused = 0
-        self._arrivals: deque[float] = deque()
+        self._arrivals: defaultdict[str, deque[float]] = defaultdict(deque)
 
-    def arrive(self, now: float) -> bool:
+    def arrive(self, now: float, key: str) -> bool:
         """Record an arrival; return whether the window, the half-open (now - W, now], is kept."""
-        arrivals = self._arrivals
+        arrivals = self._arrivals[key]
         arrivals.append(now)
         period_s = self.window.period_s
         while arrivals[0] + period_s <= now:
@@ -49,17 +49,17 @@ class Books:
         self.wrong_request_count = 0
         self.bodies: dict[str, list[dict[str, Any]]] = {}  # an order's, if they are to be kept
 
-    def arrive(self, now: float, order_id: str | None) -> bool:
+    def arrive(self, now: float, order_id: str | None, key: str) -> bool:
         """Record a request at `now`, in seconds of any clock; return whether all windows are kept.
 
-        It counts in every window, refused or not: that is the CA's rule ("Rate limits").
+        It counts in every window of its key, refused or not: that is the CA's rule ("Rate limits").
         """
         self.requests += 1
         if order_id is not None:
             self.requests_per_order[order_id] += 1
         kept = True
         for log in self.windows:
-            kept = log.arrive(now) and kept
+            kept = log.arrive(now, key) and kept
         return kept
 
     def mail(self, order_id: str) -> None:

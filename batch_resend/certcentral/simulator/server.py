@@ -166,12 +166,12 @@ class Simulator:
         asked = _asked(request)
         if request.method == "GET" and (read := _READ.fullmatch(request.path)):
             return await self._read(request, read[1])
-        if not self.books.arrive(self._clock(), asked.subject if asked else None):
+        if not self._arrives(request, asked.subject if asked else None):
             answer = _RATE_LIMITED
         elif asked is None:
             self.books.wrong(request.method, request.raw_path, "no call of the contract")
             answer = _NO_SUCH_ROUTE
-        elif not self._takes_key(request.headers.get("X-DC-DEVKEY", "")):
+        elif not self._takes_key(_key_of(request)):
             answer = _WRONG_KEY
         elif (reason := await self._wrong_with(request, asked)) is not None:
             self.books.wrong(request.method, request.raw_path, reason)
@@ -180,12 +180,15 @@ class Simulator:
             return await self._act(request, asked)
         return self._send(answer)
 
+    def _arrives(self, request: web.BaseRequest, order_id: str | None) -> bool:
+        return self.books.arrive(self._clock(), order_id, _key_of(request))
+
     async def _read(self, request: web.BaseRequest, order_id: str | None) -> web.Response:
         """Answer the calls "List orders" and "Order info", from the simulator's world."""
         self.books.reads += 1
-        if not self.books.arrive(self._clock(), None):
+        if not self._arrives(request, None):
             return self._send(_RATE_LIMITED)
-        if not self._takes_key(request.headers.get("X-DC-DEVKEY", "")):
+        if not self._takes_key(_key_of(request)):
             return self._send(_WRONG_KEY)
         fate = self._fates.deal(request.raw_path)
         if fate.latency_s > 0:
@@ -276,6 +279,10 @@ class Simulator:
             content_type=answer.content_type,
             headers=headers,
         )
+
+
+def _key_of(request: web.BaseRequest) -> str:
+    return request.headers.get("X-DC-DEVKEY", "")
 
 
 def _asked(request: web.BaseRequest) -> _Asked | None:
