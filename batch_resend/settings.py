@@ -35,6 +35,7 @@ from batch_resend.errors import SettingsError
 from batch_resend.places import Place, parse_place
 from batch_resend.windows import CA_WINDOWS, Window, of_one_key
 
+DEFAULT_CONCURRENCY = 32
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # less than a day, so that a daily run mails again
 Made = TypeVar("Made", bound=BaseModel)
 
@@ -193,7 +194,7 @@ class Settings(Account):
     # Without one there is nothing but what names an account.
     api_key: Annotated[SecretStr, AfterValidator(checked_key)] = _NO_KEY
     accounts: Mapping[str, Account] = Field(default_factory=dict)  # that rows may name
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = DEFAULT_CONCURRENCY
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
     ca_file: Annotated[Path | None, AfterValidator(checked_ca_file)] = (
         None  # instead of the system's

@@ -15,6 +15,7 @@ from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
 from batch_resend.settings import (
+    DEFAULT_CONCURRENCY,
     DEFAULT_COOLDOWN_S,
     InDoubt,
     Region,
@@ -145,7 +146,6 @@ def settings_of(
         **({} if key is None else {"api_key": key}),
         base_url=_base_url(options, run),
         windows=_windows(options, run),
-        concurrency=options["concurrency"],
         timeout_s=options["timeout"],
         ca_file=options["ca_file"],
         trust_env=options["trust_env"],
@@ -153,6 +153,7 @@ def settings_of(
         max_elapsed_s=options["max_elapsed"],
         patience_s=options["patience"],
         # What a command that only reads has no option for stays as it is usually.
+        concurrency=options.get("concurrency", DEFAULT_CONCURRENCY),
         in_doubt=options.get("in_doubt", InDoubt.RETRY),
         cooldown_s=0.0 if options.get("again") else options.get("cooldown", DEFAULT_COOLDOWN_S),
         journal=options["journal"],

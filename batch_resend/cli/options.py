@@ -18,6 +18,7 @@ from batch_resend.cli.profiles import take_profile
 from batch_resend.cli.values import DURATION, MAX_REJECTED, PLACE, MappingType, ShareType
 from batch_resend.model import Call
 from batch_resend.settings import (
+    DEFAULT_CONCURRENCY,
     DEFAULT_COOLDOWN_S,
     InDoubt,
     Region,
@@ -182,18 +183,22 @@ ca_options = together(
         help="Go through the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name.",
     ),
     option(
-        "--concurrency",
-        type=int,
-        default=32,
-        show_default=True,
-        help="Requests in flight.",
-    ),
-    option(
         "--timeout",
         type=DURATION,
         default="30s",
         show_default=True,
         help="For one request.",
+    ),
+)
+
+concurrency_option = together(
+    "The CA",
+    option(
+        "--concurrency",
+        type=int,
+        default=DEFAULT_CONCURRENCY,
+        show_default=True,
+        help="Requests for mails in flight; what is read of the CA goes one after another.",
     ),
 )
 
@@ -320,8 +325,8 @@ distribute_option = together("Who sends", option(
 def send_options(command: Command) -> Command:
     """Add what all commands that send have in common."""
     for add in (
-        log_options, alarm_options, report_options, again_options, retry_options, ca_options,
-        limit_option, asking_options, distribute_option,
+        log_options, alarm_options, report_options, again_options, retry_options,
+        concurrency_option, ca_options, limit_option, asking_options, distribute_option,
     ):  # fmt: skip
         command = add(command)
     return command

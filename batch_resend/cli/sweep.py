@@ -18,6 +18,7 @@ from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import option, send_options, together
 from batch_resend.cli.send import ENDINGS
+from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.sweep import Rules, Swept
 from batch_resend.sweep import sweep as find_due
@@ -69,8 +70,9 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     """Have the CA mail again what still waits for an approval, where that is due.
 
     Asks the CA for its orders that are pending, and takes those that are validated by e-mail, have
-    waited long enough, were not mailed within the cooldown and not too often. They are sent and
-    reported as by `send`. A night with nothing to do ends with one line and exit code 0.
+    waited long enough, were not mailed within the cooldown and not too often. Where the CA's list
+    does not tell how one is validated, it is asked about by itself, a request each. They are sent
+    and reported as by `send`. A night with nothing to do ends with one line and exit code 0.
     """
     filters = filters_of(options)
 
@@ -86,6 +88,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             is_wanted=wanted_of(options),
         )
         async with open_batch(settings) as batch:
+            if not manner.quiet:
+                say("Asking the CA which orders wait")
             swept, news = await _look(batch, rules)
             told = _in_words(swept, news)
             if not swept.due:

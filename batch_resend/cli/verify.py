@@ -42,8 +42,9 @@ from batch_resend.report import in_words
 def verify(run_id: str, journal: Place, **options: Any) -> int:
     """Ask the CA what has come of the orders that a run has sent.
 
-    A request an order, which counts in the windows. What the CA says is kept: `report` writes it
-    into the run's page.
+    A request an order, one after another, which counts in the windows; what was asked for a domain
+    is left out, for the CA tells of orders. What it says is kept: `report` writes it into the run's
+    page.
     """
     options |= {"journal": journal}
     set_up_logs_of(options)

@@ -20,6 +20,7 @@ from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import config_told, words_told
 from batch_resend.cli.options import (
     ca_options,
+    concurrency_option,
     journal_option,
     limit_option,
     log_options,
@@ -79,6 +80,7 @@ worker_options = together(
 @log_options
 @together("Journal", journal_option)
 @retry_options
+@concurrency_option
 @ca_options
 @limit_option
 @click.pass_context

@@ -37,6 +37,7 @@ async def test_what_is_due_is_mailed_the_oldest_first_and_the_report_accounts_fo
         assert desk.summary()["orders"]["sent"] == 3
         assert desk.summary()["inputs"][0]["path"] == "orders that wait at the CA"
         assert swept.err.startswith(
+            "Asking the CA which orders wait\n"
             "5 orders wait: 3 due, 1 too young, 1 not DV, or not validated by e-mail\n"
         )
 
