@@ -20,7 +20,7 @@ from batch_resend.intake.headings import (
     known_field,
     require_subject,
 )
-from batch_resend.intake.records import RawEntry, RawRecord, out_of_form
+from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.model import Call, Problem, RejectedRow
 
 NESTED = "domain_approval_emails"
@@ -151,8 +151,23 @@ def json_record(
         reason = _first_complaint(error, names)
     except (InputError, ValueError) as error:
         reason = str(error)
-    number = [value[key] for key in keys.get(Field.ORDER_ID, ())]
-    return out_of_form(line, reason, raw, number[0] if number else None, call)
+    told = {field: value[found[0]] for field, found in keys.items()}
+    return RawRecord(
+        line=line,
+        complaint=reason,
+        order_id=told.get(Field.ORDER_ID),
+        entries=(RawEntry(_text(told.get(Field.DOMAIN)), "", ""),),
+        locale="",
+        raw=raw,
+        names=names,
+        call=_text(told.get(Field.CALL)),
+        account=_text(told.get(Field.ACCOUNT)),
+        domain_id=told.get(Field.DOMAIN_ID),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """A raw record -> a Row, or a RejectedRow that says why not."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -64,6 +63,7 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     call: str = ""
     account: str = ""
     domain_id: object = ""  # text, or a JSON number
+    complaint: str = ""  # why it is not in its list's form; of what it says only this much is taken
 
 
 class _Unusable(Exception):
@@ -101,7 +101,8 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
 
     try:
         subject = _subject(record, described)
-        pairs = _pairs(record, described)
+        if not record.complaint:
+            pairs = _pairs(record, described)
         if unknown is not None:  # only now: left out, it is to have no other row mail more
             raise unknown
         skip = None if defaults.all_statuses else _skip_reason(record, call)
@@ -109,7 +110,8 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         if record.locale and trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
     except _Unusable as unusable:
-        return rejected(unusable.problem, str(unusable))
+        cause = unknown or unusable
+        return rejected(cause.problem, str(cause))
     entries = _entries_of(pairs)
     if described.addresses is Addresses.REQUIRED and not entries:
         return rejected(Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail")
@@ -124,23 +126,24 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
 def _call_and_account(
     record: RawRecord, defaults: Defaults
 ) -> tuple[Call, str | None, _Unusable | None]:
-    """Return a row's call and account; where one of them is none, the usual ones, and why."""
+    """Return a row's call and account, as far as they can be told, and why it cannot be sent."""
+    unknown = _Unusable(Problem.FORM, record.complaint) if record.complaint else None
+    call, account = _likely_call(record, defaults), None
     try:
-        return _call(record, defaults), _account(record, defaults), None
+        call = _call(record, defaults)
     except _Unusable as unusable:
-        return defaults.call, None, unusable
+        unknown = unknown or unusable
+    try:
+        account = _account(record, defaults)
+    except _Unusable as unusable:
+        unknown = unknown or unusable
+    return call, account, unknown
 
 
-def out_of_form(line: int, reason: str, raw: str, number: object, call: Call) -> RejectedRow:
-    """Return a row that is not in its list's form, with its order's number, if that can be read.
-
-    What else it says is not known, so no other row of its order is to mail all of it.
-    """
-    order_id = None
-    if not CALLS[call].is_about_domain:
-        with suppress(Malformed):
-            order_id = order_number(number)
-    return RejectedRow(line, Problem.FORM, reason, raw, order_id, call)
+def _likely_call(record: RawRecord, defaults: Defaults) -> Call:
+    """Return which call a row is likely to mean that names none of them."""
+    names_domain = record.domain_id or any(raw.domain for raw in record.entries)
+    return Call.DOMAIN_DCV if names_domain and not record.order_id else defaults.call
 
 
 def _subject(record: RawRecord, described: Description) -> str:

@@ -13,8 +13,8 @@ from batch_resend.intake.headings import (
     require_pair,
     require_width,
 )
-from batch_resend.intake.records import RawEntry, RawRecord, out_of_form
-from batch_resend.model import Call, Problem, RejectedRow
+from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.model import Call, RejectedRow
 
 
 class TableRows:
@@ -61,21 +61,21 @@ class TableRows:
         if widest and not self._headed:
             require_width(columns, widest, self._name)
 
-    def _record(self, line: int, cells: Sequence[str], columns: Columns) -> RawRecord | RejectedRow:
+    def _record(self, line: int, cells: Sequence[str], columns: Columns) -> RawRecord:
+        complaint = ""
         try:
             raw = to_json(cells).decode()
         except ValueError:
-            reason = "a cell has half a character (a surrogate); is --encoding right?"
-            return RejectedRow(line, Problem.FORM, reason, dumps(cells))
+            raw = dumps(cells)
+            complaint = "a cell has half a character (a surrogate); is --encoding right?"
         width = len(self.heading)
         if self._headed and len(cells) > width and any(map(str.strip, cells[width:])):
-            reason = f"{len(cells)} cells, where the heading has {width}"
-            number = _text(cells, columns.places.get(Field.ORDER_ID, ()))
-            return out_of_form(line, reason, raw, number, self._call)
+            complaint = f"{len(cells)} cells, where the heading has {width}"
         texts = {field: _text(cells, at) for field, at in columns.places.items()}
         text = texts.get
         return RawRecord(
             line=line,
+            complaint=complaint,
             order_id=text(Field.ORDER_ID, ""),
             entries=(
                 RawEntry(

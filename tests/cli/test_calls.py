@@ -224,3 +224,31 @@ async def test_what_has_no_form_is_rejected_under_the_call_that_holds_for_all(
         assert (await desk.run("send", "list.jsonl", *options)).code == 3
         with (desk.report() / "results.csv").open(newline="") as file:
             assert [line["call"] for line in csv.DictReader(file)] == ["order-approval"] * 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (",domain-dcv,e.example,boss@e.example,more", "5 cells, where the heading has 4"),
+        (",domain-dvc,e.example,boss@e.example", "the call 'domain-dvc' is none"),
+        (",domain-dcv,e.example,no address", "the e-mail address 'no' has no @"),
+        ('{"call": "domain-dcv", "domain": "e.example", "email": 5}', "a text is expected"),
+        (
+            '{"call": "domain-dvc", "domain": "e.example", "email": "boss@e.example"}',
+            "the call 'domain-dvc' is none",
+        ),
+        ('{"call": "domain-dcv", "domain": "e.example", "locale": 5}', "a text is expected"),
+    ],
+)
+async def test_a_rejected_row_of_a_domain_has_no_other_row_mail_all_whom_the_ca_knows(
+    desk: Desk, bad: str, why: str
+) -> None:
+    if bad.startswith("{"):
+        good, text = '{"call": "domain-dcv", "domain": "e.example"}', ""
+    else:
+        good, text = ",domain-dcv,e.example,", "order_id,call,domain,email\n"
+    desk.write("orders.csv", f"{text}{bad}\n{good}\n")
+    plan = json.loads((await desk.run("check", "orders.csv", "--format", "json")).out)
+    assert plan["to_send"] == 0
+    reasons = [place["text"] for kind in plan["rejected"] for place in kind["first"]]
+    assert any(why in reason for reason in reasons), reasons
