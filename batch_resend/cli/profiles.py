@@ -95,7 +95,7 @@ def _profile(name: str, own: Mapping[str, Any], rest: Mapping[str, Any]) -> Prof
     limits = known.get(_LIMIT)
     limits = [limits] if isinstance(limits, str) else limits
     if limits is not None and not (limits and _are_texts(limits)):
-        raise ValueError(f'profile {name}: {_LIMIT} is neither a text nor some: "none" is no limit')
+        raise ValueError(f"profile {name}: {_LIMIT} names none; the word none is for no limit")
     try:
         windows = None if limits is None else parse_windows(limits)
         region = Region(known.get("region", Region.US))

@@ -251,6 +251,12 @@ async def test_each_account_is_asked_about_its_own_orders(tmp_path: Path) -> Non
         ('[profiles.x]\nkey = "a"\n', "profile x: there is no key; there are api-key-file"),
         ('[profiles.x]\nregion = "mars"\n', "profile x: 'mars' is not a valid Region"),
         ('[profiles.x]\nlimit = "many"\n', "profile x: 'many' is not a limit"),
+        (
+            "[profiles.x]\nlimit = []\n",
+            "profile x: limit names none; the word none is for no limit",
+        ),
+        ("[profiles.x]\nlimit = 0\n", "profile x: limit names none; the word none is for no limit"),
+        ("limit = []\n", "--limit: names none; the word none is for no limit"),
         ('profiles = "x"\n', "profiles are tables: [profiles.NAME]"),
         (
             '[profiles.x]\napi-key-file = "none.key"\n',

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.errors import JournalError
+from batch_resend.errors import JournalError, ReportError
 from batch_resend.journal import Journal
 from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, read_summary
 from tests.cli.meddling import run_ids
@@ -136,6 +136,28 @@ async def test_a_journal_that_fails_after_the_last_mail_is_no_failed_start_and_l
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         assert (await desk.run("report", run)).code == 0
         assert desk.summary()["orders"]["sent"] == len(numbers)
+
+
+def have_neither_report_nor_journal_written() -> None:
+    async def write_report(*_: object) -> None:
+        raise ReportError("reports/one/results.csv: No space left on device")
+
+    async def make_summary(*_: object) -> None:
+        raise JournalError("journal.db: the journal cannot be used: disk I/O error")
+
+    pytest.MonkeyPatch().setattr("batch_resend.batch.write_report", write_report)
+    pytest.MonkeyPatch().setattr("batch_resend.cli.carrying.make_summary", make_summary)
+
+
+async def test_a_disk_that_fails_both_report_and_journal_is_no_failed_start(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        untold = await ended(
+            await desk.start_after(have_neither_report_nor_journal_written, "send", "orders.csv")
+        )
+        assert (untold.code, ca.books.mails) == (4, 3)
+        assert "No space left on device" in untold.err
+        assert "of what came of it nothing can be told" in untold.err
 
 
 def have_no_run_begin() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,42 @@ async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None
     assert (tmp_path / "resend.log").read_text().startswith(first)
     assert len({event["run_id"] for event in events(tmp_path / "resend.log")}) == 2
     assert (tmp_path / "resend.log").stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_log_file_says_why_a_run_was_held_back(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("orders.csv", "order_id\n1\nnone\n")
+        assert (await desk.run(*TO_FILE, "-q", "--strict")).code == 3
+        assert ca.books.requests == 0
+    (held,) = events(tmp_path / "resend.log")
+    assert (held["event"], held["why"]) == ("held back", "--strict: 1 row was rejected")
+
+
+async def test_the_log_file_says_which_address_of_a_watchdog_is_none(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        assert (await desk.run(*TO_FILE, "--notify-url", "nowhere")).code == 1
+    assert "--notify-url" in events(tmp_path / "resend.log")[-1]["why"]
+
+
+async def test_a_standard_error_that_cannot_be_written_changes_no_exit_code_and_no_log(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        words = [*desk.command(*TO_FILE, "--api-key-file", "gone")]
+        full = shlex.join(words) + " 2> /dev/full"
+        process = await desk.start(program=["sh", "-c", full])
+        assert (await ended(process)).code == 1
+    assert "gone: No such file" in events(tmp_path / "resend.log")[-1]["why"]
+
+
+async def test_what_a_command_line_holds_forges_no_line_of_the_log(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        name = "g\x1b[31m\n2026-11-25 [info] all is well.csv"
+        told = await desk.run("send", name, "--log-file", "resend.log")
+        assert told.code == 1
+    (line,) = (tmp_path / "resend.log").read_text().splitlines()
+    assert "\x1b" not in line
 
 
 SWEEP = ("sweep", "--log-file", "resend.log", "--log-format", "json", "--max-attempts", "1")
