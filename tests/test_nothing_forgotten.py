@@ -10,19 +10,21 @@ from typing import Any, cast
 import pytest
 
 from batch_resend.calls import CALLS
+from batch_resend.cli.check import _request
 from batch_resend.intake import Field, ListSource, Reading, table_rows
-from batch_resend.intake.json_rows import JsonRecord
-from batch_resend.intake.records import _PROBLEMS
+from batch_resend.intake.json_rows import JsonRecord, records_of_lines
+from batch_resend.intake.records import _PROBLEMS, Defaults, RawRecord, check_record
 from batch_resend.journal import open_journal
 from batch_resend.journal.postgres import PostgresHome
 from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES
-from batch_resend.model import Call, Entry, Note, Order, OrderStatus, Problem, RejectedRow
+from batch_resend.model import Call, Entry, Note, Order, OrderStatus, Problem, RejectedRow, Row
 from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan
 from tests.report.schemas import schema
 
+ORDERS_TRIED = [cast("Order", param.values[0]) for param in CALLS_TRIED]
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 FROM_SCHEMA_9 = range(9, SCHEMA_VERSION)  # the first one that PostgreSQL had
 # Of the CA's exports: what they say of an order, which nobody writes into a list.
@@ -55,6 +57,18 @@ def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:
     properties = cast("dict[str, Any]", schema("results").schema)["properties"]
     assert set(properties["status"]["enum"]) == set(OrderStatus)
     assert set(properties["call"]["enum"]) == set(Call) - {Call.DV_RESEND}
+
+
+@pytest.mark.parametrize("order", ORDERS_TRIED, ids=lambda order: str(order.call))
+def test_what_check_writes_of_every_call_is_read_again_with_all_its_addresses(
+    order: Order,
+) -> None:
+    line = json.dumps(_request(order))
+    (raw,) = records_of_lines([line], {}, Call.DV_RESEND)
+    row = check_record(raw, Defaults()) if isinstance(raw, RawRecord) else raw
+    assert isinstance(row, Row), row
+    assert (row.order_id, row.call, row.locale) == (order.order_id, order.call, order.locale)
+    assert [e.email for e in row.entries] == [e.email for e in order.entries]
 
 
 def test_every_field_is_read_of_tables_and_of_json_and_has_its_problem() -> None:
@@ -116,7 +130,7 @@ async def assert_nothing_is_widened(path: Path) -> None:
 
 
 def test_every_call_is_tried_against_the_simulator() -> None:
-    assert {cast("Order", param.values[0]).call for param in CALLS_TRIED} == set(Call)
+    assert {order.call for order in ORDERS_TRIED} == set(Call)
 
 
 @pytest.mark.parametrize("call", Call)

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, desc, distinct, func, select, true
+from sqlalchemy import bindparam, case, desc, distinct, func, select, true
 
+from batch_resend.calls import CALLS
 from batch_resend.journal.dialects import each_entry, mail_domain, total
 from batch_resend.journal.encoding import decode_call, order_of
 from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
@@ -14,7 +15,10 @@ from batch_resend.results import RowResult
 AS_THE_CA_SAYS = "preflight"  # the code of what is skipped because Order info says so
 _OF_RUN = requests.c.run == bindparam("of_run")
 
-_COUNT_ORDER_NUMBERS = select(func.count(distinct(requests.c.order_id))).where(_OF_RUN)
+_ABOUT_DOMAINS = requests.c.call.in_([c for c in Call if CALLS[c].is_about_domain])
+# A domain's number may be an order's as well.
+_SUBJECT = requests.c.order_id + case((_ABOUT_DOMAINS, " of a domain"), else_="")
+_COUNT_ORDER_NUMBERS = select(func.count(distinct(_SUBJECT))).where(_OF_RUN)
 _COUNT_PROBLEMS = (
     select(rows.c.problem, func.count())
     .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.REJECTED)

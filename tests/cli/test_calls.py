@@ -69,6 +69,8 @@ async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next
         history = await desk.run("history", "d.example", "--format", "json")
         (event,) = json.loads(history.out)[:1]
         assert (event["call"], event["outcome"]) == ("domain-dcv", "sent")
+        desk.write("both.csv", "order_id,domain_id,call\n17,,\n,17,domain-dcv\n")
+        assert "2 for 2 orders" in (await desk.run("check", "both.csv")).out
         plan = (await desk.run("check", "mixed.csv")).out
         assert "1 without addresses: the CA mails whom it knows, for the domain named" in plan
         assert "for all domains that wait" not in plan
