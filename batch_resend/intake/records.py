@@ -128,15 +128,14 @@ def _call_and_account(
 ) -> tuple[Call, str | None, _Unusable | None]:
     """Return a row's call and account, as far as they can be told, and why it cannot be sent."""
     unknown = _Unusable(Problem.FORM, record.complaint) if record.complaint else None
-    call, account = _likely_call(record, defaults), None
     try:
         call = _call(record, defaults)
     except _Unusable as unusable:
-        unknown = unknown or unusable
+        call, unknown = _likely_call(record, defaults), unknown or unusable
     try:
         account = _account(record, defaults)
     except _Unusable as unusable:
-        unknown = unknown or unusable
+        account, unknown = None, unknown or unusable
     return call, account, unknown
 
 
