@@ -96,7 +96,7 @@ class Batch:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:
             raise UnknownRun(f"run {run.id} is complete: there is nothing to go on with")
-        self._senders.refuse_elsewhere(run, {None, *await reader.count_by_account(run)})
+        self._senders.refuse_elsewhere(run, await reader.count_by_account(run))
         await self._journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 

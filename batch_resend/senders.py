@@ -45,21 +45,8 @@ class Senders:
         """Raise SettingsError where one of these accounts of a run was another CA's then."""
         for name in names:
             here = self.settings.base_url if name is None else self.settings.account(name).base_url
-            there = run.url_of(name)
-            if there == here:
-                continue
-            whose = "" if name is None else f"account {name} at "
-            if there is None:
-                raise SettingsError(f"where run {run.id} has {whose}the CA is not known")
-            how = (
-                f"--base-url {there}"
-                if name is None
-                else (f"that URL in its profile, or --base-url {there} if all of the run is there")
-            )
-            raise SettingsError(
-                f"run {run.id} is for {whose}{there}, not {here}; give {how} (or, if that was "
-                "wrong, send its list again)"
-            )
+            if (there := run.url_of(name)) != here:
+                raise SettingsError(_elsewhere(run, name, there, here))
 
     async def open_desk(self, key: Key, slots: Slots | None, sessions: AsyncExitStack) -> Desk:
         """Return a key's desk, open until `sessions` ends; `slots` is what the journal opens."""
@@ -133,3 +120,15 @@ def route_to(settings: Settings, base_url: str) -> Route:
     """Return how a CA is reached. Raises SettingsError where the environment's proxy is none."""
     proxy = proxy_of_environment(base_url) if settings.trust_env else None
     return Route(settings.ca_file, proxy)
+
+
+def _elsewhere(run: Run, name: str | None, there: str | None, here: str) -> str:
+    """Return what to do where an account of a run is at another CA now."""
+    again = "send its list again"
+    if there is None:
+        return f"run {run.id} does not say at which CA the account {name} was; {again}"
+    at, how = there, f"--base-url {there}"
+    if name is not None:
+        at = f"account {name} at {there}"
+        how = f"that URL in its profile, or --base-url {there} if all of the run is there"
+    return f"run {run.id} is for {at}, not {here}; give {how} (or, if that was wrong, {again})"

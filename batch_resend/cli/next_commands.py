@@ -52,7 +52,8 @@ def next_flags_of_run(
     flags = next_flags(context)
     names = accounts or (None,)
     place, limits = "", ""
-    if len(urls := {run.url_of(name) for name in names}) == 1 and urls != {Region.US.base_url}:
+    urls = {run.url_of(name) for name in names}
+    if len(urls) == 1 and urls.isdisjoint({None, Region.US.base_url}):
         place = f" --base-url {run.url_of(names[0])}"
     windows = {run.windows_of(name) for name in names}
     if len(windows) == 1 and windows.isdisjoint({None, tuple(map(str, CA_WINDOWS))}):
