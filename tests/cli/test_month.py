@@ -39,7 +39,7 @@ class Model:
 async def night_of(desk: Desk, night: int, *options: str) -> Ended:
     """Run the sweep of a night."""
     swept = await desk.start_after(
-        partial(put_ahead, night * DAY_S), "sweep", "--yes", "--patience", "1s",
+        partial(put_ahead, night * DAY_S), "sweep", "--yes", "--max-attempts", "2",
         "--max-mails-per-order", str(MOST_MAILS), "--report-dir", f"night-{night}", *options,
     )  # fmt: skip
     return await ended(swept, timeout_s=120)
