@@ -1,6 +1,6 @@
 """A CA on its worst day: a twentieth of 400 orders for every way to fail, at once.
 
-The 429s come late and together: each pause that one begins halves the windows, which then rise by a
+The 429s come last and together, so that no probe fails by chance: each pause that one begins halves the windows, which then rise by a
 twentieth in every five seconds. Until they come the windows are what holds the run up, so that it
 is seen to keep them.
 """
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]
 
 ORDERS = 400
 WINDOWS = (Window(100, 1.0), Window(400, 5.0))
-LIMITED = range(341, 361)  # orders
+LIMITED = range(381, 401)  # orders
 NOT_FOUND = b'{"errors":[{"code":"not_found|order","message":"No such order."}]}'
 BAD = b'{"errors":[{"code":"bad_request_format","message":"No."}]}'
 FATES: dict[str, Fate] = {
