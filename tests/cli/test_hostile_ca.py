@@ -1,8 +1,8 @@
 """A CA on its worst day: a twentieth of 400 orders for every way to fail, at once.
 
-The 429s come last and together, so that no probe fails by chance: each pause that one begins halves the windows, which then rise by a
-twentieth in every five seconds. Until they come the windows are what holds the run up, so that it
-is seen to keep them.
+The 429s come last and together, so that no probe fails by chance: each pause that one begins halves
+the windows, which then rise by a twentieth in every five seconds. Until they come the windows are
+what holds the run up, so that it is seen to keep them.
 """
 
 import asyncio
