@@ -28,6 +28,7 @@ from batch_resend.windows import Window, of_one_key, parse_windows
 def reading_of(options: dict[str, Any]) -> Reading:
     """Return how lists are to be read. Raises SettingsError."""
     delimiter = options["delimiter"]
+    accounts = accounts_of(options)
     try:
         return Reading(
             mapping=dict(options["mapping"]),
@@ -39,7 +40,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
             all_statuses=options["all_statuses"],
             call=Call(options["call"]),
             auto_call=options["auto_call"],
-            accounts={name: profile.locale for name, profile in accounts_of(options).items()},
+            accounts={name: profile.locale for name, profile in accounts.items()},
             own_account=options.get("profile"),
         )
     except SettingsError as error:

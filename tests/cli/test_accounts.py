@@ -256,7 +256,7 @@ async def test_each_account_is_asked_about_its_own_orders(tmp_path: Path) -> Non
             "profile x: limit names none; the word none is for no limit",
         ),
         ("[profiles.x]\nlimit = 0\n", "profile x: limit names none; the word none is for no limit"),
-        ("limit = []\n", "--limit: names none; the word none is for no limit"),
+        ("limit = []\n", "batch-resend: --limit: names none; the word none is for no limit"),
         ('profiles = "x"\n', "profiles are tables: [profiles.NAME]"),
         (
             '[profiles.x]\napi-key-file = "none.key"\n',
