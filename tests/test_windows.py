@@ -179,6 +179,8 @@ def test_without_windows_nothing_is_dictated() -> None:
 
 def test_what_several_keep_each_for_itself_is_added_up_over_a_time_of_any_length() -> None:
     assert joint([CA_WINDOWS]) == CA_WINDOWS
+    covered = (Window(150, 1.0), Window(2_000, 10.0))
+    assert joint([covered]) == covered, "as it was told, though one covers the other"
     assert joint([CA_WINDOWS, (Window(50, 5.0), Window(10, 180.0))]) == (
         Window(1010, 180.0), Window(110, 5.0),
     )  # fmt: skip

@@ -89,7 +89,7 @@ def main() -> NoReturn:
             tell_of_wrong_usage(error, error.ctx)
     except BatchResendError as error:
         code = code_of_error(error)
-        log.error("ended", extra={"exit_code": code, "why": str(error)})
+        log.error("ended", extra={"exit_code": int(code), "why": str(error)})
         with suppress(OSError):
             click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
     except (click.Abort, KeyboardInterrupt):

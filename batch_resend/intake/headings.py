@@ -206,6 +206,7 @@ def _mapped(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
         raise InputError(
             f"{where}: --map {field}={wanted!r} names a column that is not there; "
             f"the columns are {listed(names)}{by_position if wanted.isdigit() else ''}"
+            f"{_if_a_title(names)}"
         )
     if names.count(wanted) > 1:
         raise InputError(
@@ -244,8 +245,14 @@ def _no_order_column(names: Sequence[str]) -> str:
     return (
         f"no column holds the order number; the columns are {listed(names)}. "
         'Say which it is: --map order_id="COLUMN" (without a heading row: --no-header --map '
-        "order_id=1)"
+        f"order_id=1){_if_a_title(names)}"
     )
+
+
+def _if_a_title(names: Sequence[str]) -> str:
+    """Return a word for a line that has a single text, which may stand above the headings."""
+    has_one = sum(bool(name.strip()) for name in names) == 1
+    return "; if that line is a title, delete what stands above the headings" if has_one else ""
 
 
 def _positions(cells: Sequence[str]) -> dict[Field, int]:

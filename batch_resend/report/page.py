@@ -170,7 +170,7 @@ def _settings(run: Run) -> list[tuple[str, str]]:
     told += [
         (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
         for name, value in run.settings.items()
-        if value is not None
+        if value is not None and value != {"": list(run.limits)}  # which are told
     ]
     return told
 

@@ -82,7 +82,15 @@ class Fetcher:
                 await self.recorder.end(number, self.clock(), in_doubt=in_doubt)
         if isinstance(result, Reply):
             replies.append(result)
-        log.debug("read %s", path, extra={"http_status": verdict.http_status})
+        log.debug(
+            "read %s",
+            path,
+            extra={
+                "http_status": verdict.http_status,
+                "error_code": verdict.error_code,
+                "said": verdict.error_message,
+            },
+        )
         return verdict, lesson.advice
 
 

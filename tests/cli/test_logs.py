@@ -109,6 +109,15 @@ async def test_what_a_command_line_holds_forges_no_line_of_the_log(tmp_path: Pat
         assert told.code == 1
     (line,) = (tmp_path / "resend.log").read_text().splitlines()
     assert "\x1b" not in line
+    assert "exit_code=1 " in line
+
+
+async def test_a_read_that_fails_is_told_with_what_was_said(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        await desk.run(*SWEEP, "--base-url", "http://127.0.0.1:1/v2")
+    reads = [event for event in events(tmp_path / "resend.log") if event["event"][:5] == "read "]
+    assert reads
+    assert all("Cannot connect" in event["said"] for event in reads)
 
 
 SWEEP = ("sweep", "--log-file", "resend.log", "--log-format", "json", "--max-attempts", "1")
@@ -132,6 +141,7 @@ async def test_the_log_file_says_why_nothing_was_sent_and_standard_error_says_it
         ended_with = await desk.run(*words, "-v")
     last = events(tmp_path / "resend.log")[-1]
     assert why in last.get("why", last["event"])
+    assert last.get("exit_code", 0) == ended_with.code
     assert (ended_with.out + ended_with.err).count(why) == (1 if ended_with.code else 2)
     assert (last["level"] == "error") == bool(ended_with.code)
 

@@ -114,6 +114,13 @@ def test_a_list_without_an_order_column_is_refused_with_its_columns_and_the_reme
     assert '--map order_id="COLUMN"' in message
 
 
+@pytest.mark.parametrize("mapping", [{}, {Field.ORDER_ID: "Number"}])
+def test_a_title_above_the_headings_is_named_as_what_it_is(mapping: dict[Field, str]) -> None:
+    told = refusal("Export of 26 November;;\nOrder no.;Domain;E-mail\n1;;\n", mapping)
+    assert told.endswith("; if that line is a title, delete what stands above the headings")
+    assert "title" not in refusal("Name;Kunde;Ort\nx;y;z\n", mapping)
+
+
 def test_a_list_without_a_heading_row_is_refused_not_read_from_its_second_row() -> None:
     message = refusal("100200301,admin@example.com,example.com\n")
     assert "line 1: there is no heading row, but a row of data" in message
