@@ -288,6 +288,6 @@ def _used_up(tries: _Tries, last: Verdict) -> Outcome:
 def _outcome(tries: _Tries, status: OrderStatus, verdict: Verdict) -> Outcome:
     said = verdict.error_message
     if tries.doubts and verdict.ruling not in (Ruling.ACCEPTED, Ruling.IN_DOUBT):
-        said = said or verdict.error_code or f"HTTP {verdict.http_status}"
+        said = said or verdict.said
         said += " (an attempt before had no answer: it may have been mailed)"
     return Outcome(tries.planned, status, verdict.http_status, verdict.error_code, said)
