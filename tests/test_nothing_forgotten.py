@@ -17,9 +17,19 @@ from batch_resend.intake.records import _PROBLEMS, Defaults, RawRecord, check_re
 from batch_resend.journal import open_journal
 from batch_resend.journal.postgres import PostgresHome
 from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES
-from batch_resend.model import Call, Entry, Note, Order, OrderStatus, Problem, RejectedRow, Row
+from batch_resend.model import (
+    Call,
+    Entry,
+    Note,
+    Order,
+    OrderStatus,
+    Problem,
+    RejectedRow,
+    Remark,
+    Row,
+)
 from batch_resend.report.files import REPORT_FILES
-from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS
+from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS, _REMARK_IN_WORDS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan
 from tests.report.schemas import schema
@@ -40,6 +50,7 @@ def first_cells(heading: str) -> set[str]:
 def test_every_problem_and_every_note_has_its_words() -> None:
     assert set(_PROBLEM_IN_WORDS) == set(Problem)
     assert set(_NOTE_IN_WORDS) == set(Note)
+    assert set(_REMARK_IN_WORDS) == set(Remark)
 
 
 def test_every_older_schema_is_brought_up_to_date_in_files_and_databases() -> None:

@@ -134,6 +134,12 @@ list_options = together(
         is_flag=True,
         help="Send whatever an export of the CA says of an order's status, validation, product.",
     ),
+    option(
+        "--all-domains",
+        is_flag=True,
+        help="For rows without domain and address, in lists that have some: have the CA mail all "
+        "domains of the order that wait, to all whom it knows.",
+    ),
 )
 
 limit_option = together(

@@ -25,6 +25,8 @@ _VISIBLE = re.compile(r"[!-~]+")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[_-][A-Za-z]{2,8})?")
 # With which a spreadsheet takes a cell for a formula; OWASP, "CSV Injection".
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_YES = frozenset(("yes", "y", "true", "1", "x", "ja", "oui", "s\u00ed", "si", "s\u00ec"))
+_NO = frozenset(("", "no", "n", "false", "0", "nein", "non"))
 _KNOWN_SPELLING = {code.lower(): code for code in KNOWN_LOCALES}
 
 
@@ -170,6 +172,18 @@ def _fused(address: str) -> str:
 def _all_visible(text: str) -> bool:
     """Whether no character is a control, a separator or one that takes no room."""
     return all(unicodedata.category(character)[0] not in "CZ" for character in text)
+
+
+def yes_or_no(value: object) -> bool:
+    """Return what a cell says that holds yes or no; an empty one says no."""
+    if isinstance(value, bool):
+        return value
+    text = trimmed(value).lower() if isinstance(value, str) else str(value or "")
+    if text in _YES:
+        return True
+    if text in _NO:
+        return False
+    raise Malformed(f"{shown(str(value))} is neither yes nor no")
 
 
 @lru_cache(maxsize=1024)

@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import Field
-from batch_resend.intake.json_rows import DECODER, json_record, whole_number
+from batch_resend.intake.json_rows import DECODER, json_record, rules_of, whole_number
 from batch_resend.intake.records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
+from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Problem, RejectedRow
 
 PAGE = "orders"
@@ -42,11 +43,20 @@ def is_document(begin: str) -> bool:
 class JsonStream:
     """The records of JSON documents, each with the line on which it begins."""
 
-    def __init__(self, name: str, text: Text, mapping: Mapping[Field, str], call: Call) -> None:
+    def __init__(
+        self,
+        name: str,
+        text: Text,
+        mapping: Mapping[Field, str],
+        call: Call,
+        *,
+        all_domains: bool = False,
+    ) -> None:
         self._name = name
         self._chunks = text.chunks()
-        self._mapping = mapping
-        self._call = call
+        self._rules = rules_of(mapping, call, all_domains=all_domains)
+        self._rules_in_page = replace(self._rules, of_the_ca=True)
+        self._in_page = False
         self._buffer = ""
         self._at = 0  # in the buffer
         self._line = 1  # of that place
@@ -80,7 +90,9 @@ class JsonStream:
         self._take("{")
         self._pass_over()
         self._take(":")
+        self._in_page = True
         yield from self._array()
+        self._in_page = False
         while self._next() != "}":  # what else the page tells
             self._take(",")
             self._pass_over()
@@ -103,9 +115,14 @@ class JsonStream:
         orders = value.get(PAGE) if isinstance(value, dict) else None
         if isinstance(orders, list):  # a page with something else in front of its orders
             for order in orders:
-                yield json_record(line, order, json.dumps(order), self._mapping, self._call)
+                yield self._record(line, order, json.dumps(order), in_page=True)
         else:
-            yield json_record(line, value, raw, self._mapping, self._call)
+            yield self._record(line, value, raw, in_page=self._in_page)
+
+    def _record(
+        self, line: int, value: object, raw: str, *, in_page: bool
+    ) -> RawRecord | RejectedRow:  # fmt: skip
+        return json_record(line, value, raw, self._rules_in_page if in_page else self._rules)
 
     def _next(self) -> str:
         """Return the next sign that is not blank, without taking it; nothing at the end."""

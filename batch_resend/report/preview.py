@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from batch_resend.calls import CALLS
 from batch_resend.intake import listed, unread
 from batch_resend.journal import JournalReader
-from batch_resend.model import Call, Note, Order, OrderStatus, Plan, Problem, RowStatus
+from batch_resend.model import Call, Note, Order, OrderStatus, Plan, Problem, Remark, RowStatus
 from batch_resend.report.summary import RowCounts
 from batch_resend.results import InputNote, RowResult
 
@@ -19,6 +19,7 @@ _PROBLEM_IN_WORDS = {
     Problem.EMAIL_DOMAIN: "no valid e-mail domain",
     Problem.LOCALE: "no locale code",
     Problem.PAIR: "domains and addresses that are no pairs",
+    Problem.NO_ADDRESS: "no domain and address, in a list that has some",
     Problem.STATUS: "a status that the CA does not have",
     Problem.CALL: "none of the CA's calls",
     Problem.ACCOUNT: "an account that no profile describes",
@@ -34,6 +35,15 @@ _NOTE_IN_WORDS = {
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
     Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain, for which email_domain is "
     "filled in",
+    Note.ALL_DOMAINS: "no addresses, and the word for it: the CA mails all domains that wait",
+}
+
+
+_REMARK_IN_WORDS = {
+    Remark.TITLE_ROWS: "above the headings passed over: {}",
+    Remark.HEADING_AGAIN: "heading rows in the middle, which count from there on: {}",
+    Remark.OPEN_END: "the last line has no line end, and seems whole",
+    Remark.HIDDEN_ROWS: "hidden rows left out: {}",
 }
 
 
@@ -188,7 +198,7 @@ def _told_of(note: Note, order: Order) -> str:
     """Return what in an order a note is about."""
     if note is Note.UNKNOWN_LOCALE:
         return f"locale {order.locale}"
-    if note is Note.ADDRESSES_ASIDE:
+    if note in (Note.ADDRESSES_ASIDE, Note.ALL_DOMAINS):
         return "asks for mails to all domains that wait"
     pairs = [f"{entry.email} for {entry.domain}" for entry in order.entries]
     return ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
@@ -207,6 +217,9 @@ def _form_in_words(note: InputNote) -> str:
         words.append("no heading row")
     if form.orders_only:
         words.append("an export of the CA: order numbers only")
+    words += [
+        _REMARK_IN_WORDS[Remark(remark)].format(f"{n:,}") for remark, n in form.remarks.items()
+    ]
     if names := unread(form):
         words.append(
             f"column{'s' if len(names) > 1 else ''} {listed(names, COLUMNS_SHOWN)} not read"

@@ -21,7 +21,8 @@ RESULT_COLUMNS = (
     "account",
 )  # fmt: skip
 # Of rows that have no common form, where some need another call or are an account's.
-_ALL_FIELDS = (*REQUEST_FIELDS, Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
+FOR_OTHER_CALLS = (Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
+_ALL_FIELDS = (*REQUEST_FIELDS, *FOR_OTHER_CALLS, Field.ALL_DOMAINS)
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
 
 _NO_ENTRY = Entry("", "")
@@ -110,16 +111,19 @@ async def write_unsent(
     file: TextIO,
     *,
     denied_too: bool,
-    mixed: bool = False,
+    others: Sequence[Field] = (),
 ) -> None:
     """Write all that a next run should take, in the inputs' own form; `denied_too`: after 403 too.
+
+    `others`: the columns beyond the first five that some of them need.
 
     That is their heading row and their rows as they stood, where the inputs share one heading;
     otherwise a line an entry, under the fields' own names, or the columns `--map` gave them. The
     same options read it: their delimiter stands here too, and a byte order mark tells that it is
     UTF-8 where --encoding says that the inputs were not.
     """
-    form = _common_form(inputs, _ALL_FIELDS if mixed else REQUEST_FIELDS)
+    names = (*REQUEST_FIELDS, *others)
+    form = _common_form(inputs, names)
     if form.marked:
         file.write("\ufeff")
     table = csv.writer(file, delimiter=form.delimiter)
@@ -180,14 +184,15 @@ def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
     if columns := _common_columns(inputs):
         return _Form(delimiter or ",", marked, columns, _as_it_stood)
     if fields and _by_position(inputs):
-        if all(note.form.is_table for note in inputs):
-            return _Form(delimiter or ",", marked, (), _as_it_stood)
+        # Not as they stood: of few rows without a heading nothing would show what is not read.
         places = {field: int(position) - 1 for field, position in fields.items()}
         return _Form(delimiter or ",", marked, (), lambda row: _placed(row, places))
     heading = [fields.get(name, name) for name in names]
 
     def lines(row: RowResult) -> Iterator[Sequence[object]]:
-        return (line[: len(names)] for line in _canonical_lines(row))
+        for line in _canonical_lines(row):
+            cells = dict(zip(_ALL_FIELDS, line, strict=True))
+            yield [cells[name] for name in names]
 
     return _Form(delimiter or ",", marked, heading, lines)
 
@@ -230,6 +235,8 @@ def _canonical_lines(row: RowResult) -> Iterator[Sequence[object]]:
             named.get("domain_id"),
             call,
             row.account,
+            # Beside rows with addresses it needs the word.
+            None if entry.email else _yes_no(True),
         )
 
 

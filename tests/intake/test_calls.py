@@ -42,8 +42,8 @@ def test_a_list_of_domains_needs_no_order_numbers(tmp_path: Path) -> None:
 def test_a_domain_may_be_named_by_its_number_and_then_its_name_is_the_scope(tmp_path: Path) -> None:
     rows = read(
         tmp_path,
-        "domain_id,domain,emails,locale\n"
-        "17,www.a.example,admin@a.example; webmaster@a.example,de\n18,,,\n",
+        "domain_id,domain,emails,locale,all_domains\n"
+        "17,www.a.example,admin@a.example; webmaster@a.example,de,\n18,,,,yes\n",
         DOMAIN,
     )
     assert [asked(row) for row in rows] == [
@@ -96,8 +96,9 @@ def test_an_approval_needs_an_address_and_takes_no_language(tmp_path: Path) -> N
 def test_rows_may_each_name_their_call(tmp_path: Path) -> None:
     rows = read(
         tmp_path,
-        "order_id,call,domain,email\n1,,a.example,admin@a.example\n2,order-approval,,x@y.example\n"
-        ",Domain_DCV,b.example,\n3,dv-resend,,\n4,telephone,,\n",
+        "order_id,call,domain,email,all_domains\n1,,a.example,admin@a.example,\n"
+        "2,order-approval,,x@y.example,no\n,Domain_DCV,b.example,,yes\n3,dv-resend,,,yes\n"
+        "4,telephone,,,\n",
     )
     assert [asked(row)[:2] for row in rows[:4]] == [
         (Call.DV_RESEND, "1"),
