@@ -11,6 +11,7 @@ import pytest
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.check import _request
+from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading, table_rows
 from batch_resend.intake.json_rows import JsonRecord, records_of_lines
 from batch_resend.intake.records import _PROBLEMS, Defaults, RawRecord, check_record
@@ -133,7 +134,10 @@ async def test_nor_has_one_with_a_cell_too_many(tmp_path: Path) -> None:
 
 async def assert_nothing_is_widened(path: Path) -> None:
     """Check that if the first of two rows of an order is rejected, the second mails nothing."""
-    first, second = ListSource(str(path), Reading(accounts={"shop": None}))
+    try:
+        first, second = ListSource(str(path), Reading(accounts={"shop": None}))
+    except InputError:
+        return  # nothing of the whole list is mailed
     if isinstance(first, RejectedRow):
         async with open_journal(path.with_suffix(".db")) as journal:
             run = await plan(journal, [first, second])

@@ -22,7 +22,7 @@ _ABOUT_THE_CA = (
 _OF_ACCOUNTS = ("base_url", "region", "api_key_file", "limits", "locale")
 _ABOUT_LISTS = (
     "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
-    "call", "auto_call", "all_domains",
+    "call", "auto_call", "all_domains", "ignored",
 )  # fmt: skip
 
 

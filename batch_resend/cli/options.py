@@ -99,6 +99,13 @@ list_options = together(
         multiple=True,
         help="Which column holds what; repeatable. Usual headings are known.",
     ),
+    option(
+        "--ignore",
+        "ignored",
+        metavar="COLUMN",
+        multiple=True,
+        help="A column that is not to be read, whatever it seems to hold; repeatable.",
+    ),
     option("--locale", metavar="CODE", help="Language for rows that name none, such as en."),
     option(
         "--delimiter",

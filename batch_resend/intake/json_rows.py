@@ -94,10 +94,13 @@ DECODER = json.JSONDecoder(
 
 
 def records_of_lines(
-    lines: Iterable[str], mapping: Mapping[Field, str], call: Call, *, all_domains: bool = False
+    lines: Iterable[str],
+    mapping: Mapping[Field, str],
+    call: Call,
+    rules: HeadingRules | None = None,
 ) -> Iterator[RawRecord | RejectedRow]:
-    """Yield a record a line; blank lines are none."""
-    rules = rules_of(mapping, call, all_domains=all_domains)
+    """Yield a record a line; blank lines are none. `rules`: beside mapping and call."""
+    rules = rules or rules_of(mapping, call)
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text:
@@ -117,16 +120,18 @@ def _told(error: ValueError | RecursionError) -> str:
 
 
 def rules_of(
-    mapping: Mapping[Field, str], call: Call, *, all_domains: bool, in_page: bool = False
+    mapping: Mapping[Field, str],
+    call: Call,
+    *,
+    all_domains: bool = False,
+    ignored: frozenset[str] = frozenset(),
 ) -> HeadingRules:
     """Return how the keys of a record are to be understood.
 
-    `call`: if it names none; `all_domains`: if it names nobody, all domains are meant; `in_page`:
-    it stands in a page of the CA's.
+    `call`: if it names none; `all_domains`: if it names nobody, all domains are meant.
     """
-    return HeadingRules(
-        tuple(mapping.items()), call, all_domains, of_record=True, of_the_ca=in_page
-    )
+    named = tuple(mapping.items())
+    return HeadingRules(named, call, all_domains, of_record=True, ignored=ignored)
 
 
 def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawRecord | RejectedRow:
@@ -235,7 +240,7 @@ def _keys_of_fields(
 
     Raises InputError.
     """
-    flat = [key for key in keys if key != NESTED]
+    flat = [key for key in keys if key != NESTED and key not in rules.ignored]
     # A record may leave out what is optional.
     present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
     shown = ", ".join(map(repr, flat[:20])) or "none"

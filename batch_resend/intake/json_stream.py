@@ -6,16 +6,16 @@ read a record at a time, so that a document of any length fits.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
 from batch_resend.errors import InputError
-from batch_resend.intake.json_rows import DECODER, json_record, rules_of, whole_number
+from batch_resend.intake.headings import HeadingRules
+from batch_resend.intake.json_rows import DECODER, json_record, whole_number
 from batch_resend.intake.records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
-from batch_resend.intake.vocabulary import Field
-from batch_resend.model import Call, Problem, RejectedRow
+from batch_resend.model import Problem, RejectedRow
 
 PAGE = "orders"
 
@@ -43,19 +43,11 @@ def is_document(begin: str) -> bool:
 class JsonStream:
     """The records of JSON documents, each with the line on which it begins."""
 
-    def __init__(
-        self,
-        name: str,
-        text: Text,
-        mapping: Mapping[Field, str],
-        call: Call,
-        *,
-        all_domains: bool = False,
-    ) -> None:
+    def __init__(self, name: str, text: Text, rules: HeadingRules) -> None:
         self._name = name
         self._chunks = text.chunks()
-        self._rules = rules_of(mapping, call, all_domains=all_domains)
-        self._rules_in_page = replace(self._rules, of_the_ca=True)
+        self._rules = rules
+        self._rules_in_page = replace(rules, of_the_ca=True)
         self._in_page = False
         self._buffer = ""
         self._at = 0  # in the buffer

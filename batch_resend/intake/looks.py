@@ -19,12 +19,12 @@ _RESERVED = frozenset(("example", "test", "invalid", "localhost", "local", "inte
 
 def has_address(text: str) -> bool:
     """Whether a text holds what looks like an e-mail address."""
-    return _ADDRESS.search(text) is not None
+    return ("@" in text or "\uff20" in text) and _ADDRESS.search(text) is not None
 
 
 def is_domain(text: str) -> bool:
     """Whether a text is a domain name below a top-level domain that exists."""
-    if _DOMAIN.fullmatch(text) is None:
+    if "." not in text or _DOMAIN.fullmatch(text) is None:
         return False
     name = text.strip().strip(".").lower()
     return name.rpartition(".")[2] in _RESERVED or _is_registered(name.removeprefix("*."))

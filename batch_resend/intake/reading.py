@@ -29,6 +29,7 @@ class Reading:
     accounts: Mapping[str, str | None] = field(default_factory=dict)
     own_account: str | None = None  # of these, the one whose settings are the run's own
     all_domains: bool = False  # rows without addresses are to mail all domains that wait
+    ignored: frozenset[str] = frozenset()  # columns that are not read, whatever they hold
 
     def __post_init__(self) -> None:
         """Check what can be checked before a list is opened."""

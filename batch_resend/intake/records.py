@@ -118,7 +118,9 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
             pairs = _pairs(record, described)
         if unknown is not None:  # only now: left out, it is to have no other row mail more
             raise unknown
-        asks_for_all = _parsed(record, Field.ALL_DOMAINS, yes_or_no, record.all_domains)
+        asks_for_all = record.all_domains not in ("", None) and _parsed(
+            record, Field.ALL_DOMAINS, yes_or_no, record.all_domains
+        )
         skip = None if defaults.all_statuses else _skip_reason(record, call)
         locale = defaults.locale if account is None else defaults.accounts[account]
         if record.locale and trimmed(record.locale):

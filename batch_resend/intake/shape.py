@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batch_resend.intake.addresses import is_parent
-from batch_resend.intake.cells import Malformed, domain_name, order_number, trimmed
+from batch_resend.intake.cells import Malformed, domain_name, is_nothing, order_number, trimmed
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.vocabulary import Field
@@ -41,11 +41,22 @@ class Shape:
     usual: int = 0  # how many most of the first rows have
     is_sure: bool = True  # the heading says it, or most rows do
     is_single: bool = False  # there is one row alone
+    by_order: bool = True  # rows that name no call are about orders
     rows: int = 0
     total: int = 0  # of their orders' numbers
     longest: dict[Field, int] = field(default_factory=dict)  # of the numbers
     blank: set[int] = field(default_factory=set)  # columns that some row leaves empty
     values: dict[Field, set[str]] = field(default_factory=dict)
+    email_at: int | None = None
+    numbers: tuple[tuple[Field, int], ...] = ()  # those there are, and their columns
+    of_few_values: tuple[Field, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Look up once what each row is asked for."""
+        places = self.columns.places
+        self.email_at = places[Field.EMAIL][0] if Field.EMAIL in places else None
+        self.numbers = tuple((which, places[which][0]) for which in _NUMBERS if which in places)
+        self.of_few_values = tuple(which for which in _OF_FEW_VALUES if which in places)
 
     def complaint(
         self,
@@ -59,6 +70,8 @@ class Shape:
 
         `before` and `after`: the rows beside it. `cut_off`: it has no line end.
         """
+        if not cut_off and self._is_plainly_whole(cells, before, after):
+            return ""
         return (
             self._width(cells)
             or self._broken(cells, before, after)
@@ -67,21 +80,37 @@ class Shape:
             or (self._cut_off(cells) if cut_off else "")
         )
 
+    def _is_plainly_whole(
+        self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
+    ) -> bool:
+        """Whether a row is as wide as all around it, and names an address: most are that."""
+        return (
+            len(cells) == self.width == self.usual
+            and self.is_sure
+            and (before is None or len(before) > 1)
+            and (after is None or len(after) > 1)
+            and self.email_at is not None
+            and "@" in cells[self.email_at]
+            and STRAY_CR not in "".join(cells)
+        )
+
     def observe(self, cells: Sequence[str]) -> None:
         """Take note of a row that is whole."""
         self.rows += 1
-        self.blank.update(at for at, cell in enumerate(cells) if not cell.strip())
-        for which in _NUMBERS:
-            digits = _digits(self._cell(cells, which))
+        if not all(cells):
+            self.blank.update(at for at, cell in enumerate(cells) if not cell.strip())
+        for which, at in self.numbers:
+            digits = cells[at] if at < len(cells) else ""
+            if not (digits.isascii() and digits.isdigit()):
+                digits = _digits(trimmed(digits))
             if len(digits) > self.longest.get(which, 0):
                 self.longest[which] = len(digits)
             if which is Field.ORDER_ID:
                 self.total += int(digits[:20] or 0)
-        for which in _OF_FEW_VALUES:
-            if which in self.columns.places:
-                seen = self.values.setdefault(which, set())
-                if len(seen) < _MAX_VALUES:
-                    seen.add(self._cell(cells, which))
+        for which in self.of_few_values:
+            seen = self.values.setdefault(which, set())
+            if len(seen) < _MAX_VALUES:
+                seen.add(self._cell(cells, which))
 
     def _width(self, cells: Sequence[str]) -> str:
         count = len(cells)
@@ -149,7 +178,11 @@ class Shape:
         return {at for places in self.columns.places.values() for at in places}
 
     def _group(self, cells: Sequence[str], after: Sequence[str] | None) -> str:
-        if after is None or not self._cell(cells, Field.ORDER_ID) or self._names_somebody(cells):
+        if after is None or not self.by_order or self._names_somebody(cells):
+            return ""
+        if not self._cell(cells, Field.ORDER_ID):
+            return ""
+        if self._cell(after, Field.CALL):  # which may be about the domain alone
             return ""
         if not self._cell(after, Field.ORDER_ID) and self._names_somebody(after):
             return (
@@ -214,11 +247,16 @@ class Shape:
 
     def _cell(self, cells: Sequence[str], which: Field) -> str:
         places = self.columns.places.get(which, ())
-        return ", ".join(trimmed(cells[at]) for at in places if at < len(cells))
+        texts = [trimmed(cells[at]) for at in places if at < len(cells)]
+        return ", ".join(text for text in texts if not is_nothing(text))
 
 
 def shape_of(
-    columns: Columns, heading: Sequence[str] | None, sample: Sequence[Sequence[str]]
+    columns: Columns,
+    heading: Sequence[str] | None,
+    sample: Sequence[Sequence[str]],
+    *,
+    by_order: bool,
 ) -> Shape:
     """Return the shape that rows have to have: as wide as the heading, or as most of the first.
 
@@ -232,7 +270,7 @@ def shape_of(
     if heading is None:
         is_sure = len(widths) > 1 and widths.count(usual) * 2 > len(widths)
         return Shape(columns, width=usual, usual=usual, is_sure=is_sure, is_single=len(widths) == 1)
-    return Shape(columns, _without_blank_end(heading), len(heading), usual)
+    return Shape(columns, _without_blank_end(heading), len(heading), usual, by_order=by_order)
 
 
 def _without_blank_end(cells: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Where rows come from: a list in a file or on standard input, or a program's own records."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -13,10 +14,11 @@ from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.packing import Bytes, ListFile
 from batch_resend.intake.reading import Reading, checked_locale
 from batch_resend.intake.records import Defaults, RawRecord, check_record
+from batch_resend.intake.repairs import repaired
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Text
 from batch_resend.intake.vocabulary import ADDRESSES
-from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Row
+from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
 
 
 class ListSource:
@@ -47,13 +49,17 @@ class ListSource:
         """
         defaults = self._reading.defaults
         empty = True
-        words = StatusWords()
+        words, repairs = StatusWords(), Counter[Remark]()
         with self._file.open() as file:
             for record in self._records(file):
                 empty = False
-                if isinstance(record, RawRecord) and record.status and not record.of_the_ca:
+                if isinstance(record, RejectedRow):
+                    yield replace(record, call=defaults.call)
+                    continue
+                if record.status and not record.of_the_ca:
                     words.note(record.status, record.line)
-                yield _checked(record, defaults)
+                yield check_record(repaired(record, repairs), defaults)
+        self.form = _with_remarks(self.form, repairs)
         if not defaults.all_statuses:
             words.refuse(self.name)
         if empty:
@@ -77,12 +83,13 @@ class ListSource:
         if begin.startswith(("{", "[")):
             self.form = form
             how = self._reading
-            mapping, call, all_domains = how.mapping, how.call, how.all_domains
+            rules = rules_of(
+                how.mapping, how.call, all_domains=how.all_domains, ignored=how.ignored
+            )
             if is_document(begin):
-                stream = JsonStream(self.name, text, mapping, call, all_domains=all_domains)
-                records = iter(stream)
+                records = iter(JsonStream(self.name, text, rules))
             else:
-                records = records_of_lines(text.lines(), mapping, call, all_domains=all_domains)
+                records = records_of_lines(text.lines(), how.mapping, how.call, rules)
             yield from self._with_all_mapped(records)
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
@@ -124,8 +131,8 @@ class ListSource:
             orders_only=rows.orders_only,
             with_accounts=bool(self._reading.accounts),
             with_addresses=rows.has_addresses and not self._reading.all_domains,
-            remarks={remark.value: count for remark, count in rows.remarks.items()},
         )
+        self.form = _with_remarks(self.form, rows.remarks)
 
     @property
     def _fields(self) -> Mapping[str, str]:
@@ -158,6 +165,7 @@ class RecordSource:
         self.name = name
         self.form = ListForm(ListKind.RECORDS)
         self._has_addresses = self._has_checked_rows = False
+        self._repairs: Counter[Remark] = Counter()
         self._records = records
         usual = None if locale is None else checked_locale(locale)
         self._defaults = Defaults(usual, call, accounts=accounts or {}, all_domains=all_domains)
@@ -191,14 +199,23 @@ class RecordSource:
         # A program that hands over checked rows knows which of them are to name nobody.
         expected = self._has_addresses and not (all_domains or self._has_checked_rows)
         self.form = replace(self.form, with_addresses=expected)
-        return _checked(raw, self._defaults)
+        row = _checked(raw, self._defaults, self._repairs)
+        self.form = _with_remarks(self.form, self._repairs)
+        return row
 
 
-def _checked(record: RawRecord | RejectedRow, defaults: Defaults) -> Row | RejectedRow:
+def _checked(
+    record: RawRecord | RejectedRow, defaults: Defaults, repairs: Counter[Remark]
+) -> Row | RejectedRow:
     """Return what a record comes to; of one without a form nobody can tell its own call."""
     if isinstance(record, RejectedRow):
         return replace(record, call=defaults.call)
-    return check_record(record, defaults)
+    return check_record(repaired(record, repairs), defaults)
+
+
+def _with_remarks(form: ListForm, remarks: Mapping[Remark, int]) -> ListForm:
+    told = {remark.value: count for remark, count in remarks.items()}
+    return replace(form, remarks={**form.remarks, **told})
 
 
 Source = ListSource | RecordSource

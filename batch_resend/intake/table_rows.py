@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydantic_core import to_json
 
+from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import (
     Columns,
@@ -20,6 +21,7 @@ from batch_resend.intake.headings import (
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.repairs import is_language
 from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
 from batch_resend.intake.vocabulary import Field, known_field, known_fields, plain
 from batch_resend.model import RejectedRow, Remark
@@ -27,6 +29,11 @@ from batch_resend.model import RejectedRow, Remark
 _SAMPLE_ROWS = 50
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 _MAX_TITLE_ROWS = 5
+# Half of the codes of languages are codes of countries as well.
+_COUNTRIES = frozenset(
+    ("country", "countrycode", "land", "landercode", "landerkurzel", "pays", "paese", "pais",
+     "nation", "region", "state")
+)  # fmt: skip
 
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
 
@@ -74,11 +81,15 @@ class TableRows:
             sample = [cells for _, cells in first]
             where = f"{name}, line {line}"
             columns = find_columns(self._seen(heading, where), rules, where, sample)
+            self._ask_for_language(heading, columns, sample, where)
             self.orders_only = columns.orders_only
         else:
             columns = find_positions(reading.mapping, name, reading.call)
         self.has_addresses = columns.has_addresses
-        shape = shape_of(columns, self.heading or None, [cells for _, cells in first])
+        by_order = not CALLS[reading.call].is_about_domain
+        shape = shape_of(
+            columns, self.heading or None, [cells for _, cells in first], by_order=by_order
+        )
         widest = 0
         for record, width in self._records(chain(first, rows), columns, shape):
             widest = max(widest, width)
@@ -99,16 +110,39 @@ class TableRows:
             for at, name in enumerate(heading)
             if at in self._table.hidden_columns and name.strip() not in mapped
         }
-        seen = ["" if at in hidden else name for at, name in enumerate(heading)]
+        ignored = self._reading.ignored
+        seen = [
+            "" if at in hidden or name.strip() in ignored else name
+            for at, name in enumerate(heading)
+        ]
         there = known_fields(seen) | set(self._reading.mapping)
         for name in hidden.values():
-            field = known_field(name)
+            field = None if name in ignored else known_field(name)
             if field is not None and field not in there:
                 raise InputError(
                     f"{where}: the column {name!r} is hidden: is it meant? Show it, delete it, or "
                     f'say --map {field}="{name}"'
                 )
         return seen
+
+    def _ask_for_language(
+        self, heading: Sequence[str], columns: Columns, sample: Sequence[Sequence[str]], where: str
+    ) -> None:
+        """Raise InputError where a column that is not read seems to hold the languages."""
+        reading = self._reading
+        if Field.LOCALE in columns.places or reading.locale is not None or columns.orders_only:
+            return
+        read = {at for places in columns.places.values() for at in places}
+        for at, name in enumerate(map(str.strip, heading)):
+            if at in read or name in reading.ignored or at in self._table.hidden_columns:
+                continue
+            cells = [row[at] for row in sample if at < len(row) and row[at].strip()]
+            if name and plain(name) not in _COUNTRIES and cells and all(map(is_language, cells)):
+                raise InputError(
+                    f"{where}: the column {name!r} seems to hold languages, and no column is known "
+                    f'to. If it says in which to mail: --map locale="{name}"; if not: --ignore '
+                    f'"{name}"'
+                )
 
     def _pass_titles(self, first: list[Numbered]) -> None:
         """Pass over what stands above a row that is plainly the heading, if it is no data."""
@@ -138,8 +172,10 @@ class TableRows:
                 continue
             cut_off = after is None and self._table.ends_open
             beside = _arranged(after[1], order) if after else None
-            stood = _arranged(cells, order)
-            whole = [_without_stray_cr(cell) for cell in stood]
+            stood = whole = _arranged(cells, order)
+            if STRAY_CR in "".join(cells):
+                whole = [cell.strip(STRAY_CR) for cell in stood]
+                stood = [cell.replace(STRAY_CR, "\r") for cell in stood]
             complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
             if order is not None and len(cells) != len(order):
                 complaint = complaint or f"{len(cells)} cells, where its heading has {len(order)}"
@@ -150,14 +186,16 @@ class TableRows:
                 if not columns.has_addresses and not self._reading.all_domains:
                     self._refuse_addresses(line, whole, columns)
             before = cells
-            raw = [cell.replace(STRAY_CR, "\r") for cell in stood]
-            yield self._record(line, whole, raw, columns, complaint), len(cells)
+            yield self._record(line, whole, stood, columns, complaint), len(cells)
 
     def _may_be_heading(self, cells: Sequence[str]) -> bool:
         """Whether it is worth a closer look: few rows end with a heading or begin with a word."""
-        last = next((cell for cell in reversed(cells) if cell.strip()), "")
-        known = plain(last) in self._own_names or known_field(last) is not None
-        return known or cells[0].strip()[:1].isalpha()
+        if cells[0][:1].isalpha():
+            return True
+        last = cells[-1] or next(filter(None, reversed(cells)))
+        if "@" in last or last.isdigit():
+            return False
+        return plain(last) in self._own_names or known_field(last) is not None
 
     def _is_heading(self, line: int, cells: Sequence[str]) -> bool:
         """Whether a row is a heading once more. Raises InputError where it is half of one."""
@@ -173,8 +211,8 @@ class TableRows:
         heads = [c for c in names if plain(c) in own or known_field(c) is Field.ORDER_ID]
         if len(heads) > 1 or any(known_field(cell) is Field.ORDER_ID for cell in heads):
             raise InputError(
-                f"{where}: holds headings, {heads[0]!r} among them, beside other cells: were two "
-                "lists joined without a line end between them? Send them one by one"
+                f"{where}: holds headings, {heads[0]!r} among them, and other cells: were two "
+                "lists joined there? Send them one by one"
             )
         if len(names) > 2 and len(names) >= len(own) > 0 and all(map(_is_word, names)):
             raise InputError(

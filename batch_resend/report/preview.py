@@ -44,6 +44,13 @@ _REMARK_IN_WORDS = {
     Remark.HEADING_AGAIN: "heading rows in the middle, which count from there on: {}",
     Remark.OPEN_END: "the last line has no line end, and seems whole",
     Remark.HIDDEN_ROWS: "hidden rows left out: {}",
+    Remark.REPAIRED_NAME: "cells repaired, a name beside the address: {}",
+    Remark.REPAIRED_LINK: "cells repaired, mailto: or https:// in front: {}",
+    Remark.REPAIRED_DOT: "cells repaired, a dot behind the address: {}",
+    Remark.REPAIRED_SIGNS: "cells repaired, bullets, quotation marks or # around: {}",
+    Remark.REPAIRED_WIDTH: "cells repaired, letters of full width: {}",
+    Remark.REPAIRED_NOTHING: "cells repaired, a word for nothing: {}",
+    Remark.REPAIRED_LANGUAGE: "cells repaired, a language by its name: {}",
 }
 
 
