@@ -22,8 +22,8 @@ _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*
 _BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
-# Codes of two letters, with a script or a country: a word of more is a language's name, or a yes.
-_LOCALE = re.compile(r"[A-Za-z]{2}(?:[_-][A-Za-z]{2,8})?")
+# A code of two letters, or of three that no word is: one of more is a language's name, or a yes.
+_LOCALE = re.compile(r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-][A-Za-z]{2,8})?")
 # With which a spreadsheet takes a cell for a formula; OWASP, "CSV Injection".
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NOTHING = frozenset(

@@ -205,12 +205,14 @@ def is_heading_row(cells: Iterable[str], headings: Sequence[str] = ()) -> bool:
     """
     names = [cell.strip() for cell in cells if cell.strip()]
     own = {plain(name) for name in headings if name.strip()}
-    fields = [known_field(name) for name in names]
-    if any(known_field(name) is None and plain(name) not in own for name in names):
-        return False
     if len(names) == 1:
-        return fields[0] is Field.ORDER_ID or (bool(headings) and [plain(names[0])] == [*own])
-    return len(names) > 1
+        return len(own) == 1 and (plain(names[0]) in own or names_orders(names[0]))
+    return all(known_field(name) is not None or plain(name) in own for name in names)
+
+
+def names_orders(heading: str) -> bool:
+    """Whether a heading is one of orders by itself, and no word of other meanings."""
+    return known_field(heading) is Field.ORDER_ID and plain(heading) not in ("id", "order")
 
 
 def _missing(places: Mapping[Field, object], call: Call) -> list[Field]:
@@ -247,7 +249,7 @@ def _what_is_missing(
         name = "COLUMN" if at is None or at in taken or not names[at] else names[at]
         flags.append(f'--map {field}="{name}"')
     file = where.rpartition(", line ")[0] or where
-    told = f"no column holds {' or '.join(_IN_WORDS[field] for field in missing)}"
+    told = f"no column holds {' or '.join(_IN_WORDS[field] for field in wanted)}"
     if Field.ORDER_ID not in missing:
         there = " and ".join(field for field in places if field in ADDRESSES)
         told = f"there is a column for the {there}, but none for the {' or '.join(missing)}"

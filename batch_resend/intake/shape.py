@@ -54,7 +54,8 @@ class Shape:
     def __post_init__(self) -> None:
         """Look up once what each row is asked for."""
         places = self.columns.places
-        self.email_at = places[Field.EMAIL][0] if Field.EMAIL in places else None
+        email_at, *_ = places.get(Field.EMAIL, (self.width,))
+        self.email_at = email_at if email_at < self.width else None
         self.numbers = tuple((which, places[which][0]) for which in _NUMBERS if which in places)
         self.of_few_values = tuple(which for which in _OF_FEW_VALUES if which in places)
 

@@ -16,6 +16,7 @@ from batch_resend.intake.headings import (
     find_columns,
     find_positions,
     is_heading_row,
+    names_orders,
     require_width,
 )
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
@@ -208,8 +209,8 @@ class TableRows:
             return True
         own = self._own_names
         names = [cell for cell in map(str.strip, cells) if cell]
-        heads = [c for c in names if plain(c) in own or known_field(c) is Field.ORDER_ID]
-        if len(heads) > 1 or any(known_field(cell) is Field.ORDER_ID for cell in heads):
+        heads = [cell for cell in names if plain(cell) in own or names_orders(cell)]
+        if len(heads) > 1 or any(map(names_orders, heads)):
             raise InputError(
                 f"{where}: holds headings, {heads[0]!r} among them, and other cells: were two "
                 "lists joined there? Send them one by one"

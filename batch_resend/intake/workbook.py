@@ -205,7 +205,10 @@ class _SheetLook:
         self._first_row = self._first_column = _MAX_CELLS
         self._row = self._column = self._last_row = self._last_column = 0
         self._is_error = self._has_formula = self._in_value = False
-        self._is_text = self._has_value = False
+        self._is_text = self._has_value = self._in_formula = self._gives_empty = False
+        self._formula_end = ""
+        self._shared_by: str | None = None
+        self._giving_empty: set[str] = set()  # shared formulas
         self._value = ""
 
     @property
@@ -232,28 +235,39 @@ class _SheetLook:
                 self._column = _column_of(attributes.get("r", "")) or self._column + 1
                 self._is_error = attributes.get("t") == "e"
                 self._is_text = attributes.get("t") == "str"
-                self._has_formula = self._has_value = False
+                self._has_formula = self._has_value = self._gives_empty = False
                 self._value = ""
             case "f":
-                self._has_formula = True
+                self._has_formula = self._in_formula = True
+                self._shared_by = attributes.get("si")
             case "v" | "is":
                 self._in_value = self._has_value = True
 
     def _characters(self, text: str) -> None:
         if self._in_value:
             self._value = (self._value + text)[:20]
+        elif self._in_formula and '""' in (self._formula_end + text):
+            self._gives_empty = True
+        self._formula_end = text[-1:] if self._in_formula else ""
 
     def _end(self, tag: str) -> None:
         match tag.rpartition("}")[2]:
             case "v" | "is":
                 self._in_value = False
+            case "f":
+                self._in_formula = False
+                if self._shared_by is not None:  # the first of those that share it has its text
+                    self._gives_empty = self._gives_empty or self._shared_by in self._giving_empty
+                    self._giving_empty.update({self._shared_by} if self._gives_empty else ())
             case "c" if self._value or self._has_formula:
                 self._first_row = min(self._first_row, self._row)
                 self._first_column = min(self._first_column, self._column)
                 self._last_row = max(self._last_row, self._row)
                 self._last_column = max(self._last_column, self._column)
-                # A formula that gives an empty text has a value, which is that.
-                is_empty_text = self._is_text and self._has_value and not self._value
+                # A formula that gives an empty text has a value, which is that. Some libraries do
+                # not say that it is a text: then the formula has to show that it can be one.
+                may_be_empty = self._is_text or self._gives_empty
+                is_empty_text = self._has_value and not self._value and may_be_empty
                 if self._is_error or not (self._value or is_empty_text):
                     fault = self._value or "#NOT-COMPUTED"
                     self.faults.setdefault(self._row, {})[self._column] = fault

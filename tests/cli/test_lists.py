@@ -164,6 +164,26 @@ def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]
 
 
 DETAIL = {"domain_approval_emails": [{"domain": "a.example.org", "email": "admin@a.example.org"}]}
+OF_DOTS = {
+    "100200301": [
+        {
+            "domain_approval_emails": [
+                {"domain": "shop.example.com", "email": "admin@shop.example.com"}
+            ]
+        }
+    ],
+    "100200302": [
+        {
+            "domain_approval_emails": [
+                {
+                    "domain": "shop.example.com",
+                    "email": "admin@example.com",
+                    "email_domain": "example.com",
+                }
+            ]
+        }
+    ],
+}
 OF_SECOND = {
     f"10020040{n}": [
         {
@@ -184,6 +204,9 @@ OF_SECOND = {
         ("outline.csv", 3, shops(range(1, 11)), "which have no order number"),
         ("outline.xlsx", 3, shops(range(3, 11)), "which have no order number"),
         ("export-with-addresses.csv", 1, {}, '--map email="Validation contact"'),
+        ("filtered.xlsx", 0, shops(range(1, 3)), "hidden rows left out: 8"),
+        ("dot-behind-address.csv", 0, OF_DOTS, "a dot behind the address: 2"),
+        ("null-locale.csv", 0, shops(range(1, 4)), "a word for nothing: 3"),
         ("second-heading.csv", 0, shops(range(1, 8)) | OF_SECOND, "heading rows in the middle"),
     ],
 )

@@ -1,6 +1,6 @@
 """A list that was damaged asks for no more than the whole one did, and never without addresses.
 
-`make damage` tries many more of them.
+The variable DAMAGE_EXAMPLES says how many damages of each kind are tried: a few hundred, or many.
 """
 
 import csv
@@ -19,7 +19,7 @@ from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Row
 from tests.intake.conftest import standard_input
 
-EXAMPLES = int(os.environ.get("DAMAGE_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("DAMAGE_EXAMPLES", "250"))
 damaging = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 
 Asked = set[tuple[str, str, str]]  # order, domain, address
