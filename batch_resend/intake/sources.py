@@ -130,7 +130,6 @@ class ListSource:
             fields=self._fields,
             orders_only=rows.orders_only,
             with_accounts=bool(self._reading.accounts),
-            with_addresses=rows.has_addresses and not self._reading.all_domains,
         )
         self.form = _with_remarks(self.form, rows.remarks)
 

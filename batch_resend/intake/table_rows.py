@@ -58,9 +58,9 @@ class TableRows:
     def __init__(self, name: str, table: Table, reading: Reading) -> None:
         self.heading: tuple[str, ...] = ()
         self.orders_only = False
-        self.has_addresses = False
         self.remarks: Counter[Remark] = Counter()
-        self._own_names: set[str] = set()  # of the heading
+        self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
+        self._own_names: set[str] = set()  # those in it
         self._name = name
         self._table = table
         self._reading = reading
@@ -75,21 +75,26 @@ class TableRows:
         if reading.headed:
             self._pass_titles(first)
             line, heading = first.pop(0)
-            self.heading = tuple(name.replace(STRAY_CR, "\r") for name in heading)
+            self._names = tuple(name.replace(STRAY_CR, "\r") for name in heading)
             heading = [_without_stray_cr(name) for name in heading]
             self._own_names = {plain(name) for name in heading if name.strip()}
             rules = HeadingRules(tuple(reading.mapping.items()), reading.call, reading.all_domains)
             sample = [cells for _, cells in first]
             where = f"{name}, line {line}"
-            columns = find_columns(self._seen(heading, where), rules, where, sample)
+            seen = self._seen(heading, where)
+            columns = find_columns(seen, rules, where, sample)
+            # What is written in its form is read again by what was seen, and has nothing hidden.
+            self.heading = tuple(
+                "" if at in self._table.hidden_columns and not name else self._names[at]
+                for at, name in enumerate(seen)
+            )
             self._ask_for_language(heading, columns, sample, where)
             self.orders_only = columns.orders_only
         else:
             columns = find_positions(reading.mapping, name, reading.call)
-        self.has_addresses = columns.has_addresses
         by_order = not CALLS[reading.call].is_about_domain
         shape = shape_of(
-            columns, self.heading or None, [cells for _, cells in first], by_order=by_order
+            columns, self._names or None, [cells for _, cells in first], by_order=by_order
         )
         widest = 0
         for record, width in self._records(chain(first, rows), columns, shape):
@@ -184,7 +189,7 @@ class TableRows:
                 shape.observe(whole)
                 if cut_off:
                     self.remarks[Remark.OPEN_END] += 1
-                if not columns.has_addresses and not self._reading.all_domains:
+                if self._asks_for_all(columns):
                     self._refuse_addresses(line, whole, columns)
             before = cells
             yield self._record(line, whole, stood, columns, complaint), len(cells)
@@ -201,7 +206,7 @@ class TableRows:
     def _is_heading(self, line: int, cells: Sequence[str]) -> bool:
         """Whether a row is a heading once more. Raises InputError where it is half of one."""
         where = f"{self._name}, line {line}"
-        if is_heading_row(cells, self.heading):
+        if is_heading_row(cells, self._names):
             if not self._reading.headed:
                 if len(known_fields(cells)) < 2:
                     return False
@@ -225,8 +230,8 @@ class TableRows:
     def _order_of(self, line: int, cells: Sequence[str]) -> Sequence[int] | None:
         """Return where the columns of the list's own heading stand under another one."""
         names = [_meaning(cell) for cell in cells]
-        own = [_meaning(name) for name in self.heading]
-        if names == own or list(map(plain, cells)) == list(map(plain, self.heading)):
+        own = [_meaning(name) for name in self._names]
+        if names == own or list(map(plain, cells)) == list(map(plain, self._names)):
             return None
         if sorted(names) != sorted(own) or len(set(own)) < len(own):
             raise InputError(
@@ -235,12 +240,19 @@ class TableRows:
             )
         return [names.index(name) for name in own]
 
+    def _asks_for_all(self, columns: Columns) -> bool:
+        """Whether no row can name whom to mail, and no word says that all are meant."""
+        if self._reading.all_domains:
+            return False
+        about_domain = CALLS[self._reading.call].is_about_domain
+        return not columns.has_addresses or (about_domain and Field.EMAIL not in columns.places)
+
     def _refuse_addresses(self, line: int, cells: Sequence[str], columns: Columns) -> None:
         """Raise InputError where addresses stand in a list that has no column for any.
 
         Left aside, they would have the CA mail all domains of the order, to whom it knows.
         """
-        names = self.heading or [str(at + 1) for at in range(len(cells))]
+        names = self._names or [str(at + 1) for at in range(len(cells))]
         # What is no number and no language is rejected by itself.
         checked = {at for field in _CHECKED for at in columns.places.get(field, ())}
         checked |= columns.of_the_ca
@@ -254,7 +266,8 @@ class TableRows:
                     "mail all domains of each order that wait, whom it knows: --all-domains"
                 )
             own = any(at in places for places in columns.places.values())
-            if not own and not columns.orders_only and is_domain(cell):
+            of_orders = not columns.orders_only and not columns.has_addresses
+            if of_orders and not own and is_domain(cell):
                 raise InputError(
                     f"{self._name}, line {line}: there is a domain in the column {names[at]!r}, "
                     "and no column is known to hold the domains to approve. If it does: "
@@ -263,7 +276,7 @@ class TableRows:
                 )
 
     def _domain_column(self, cells: Sequence[str], columns: Columns) -> str:
-        names = self.heading or [str(at + 1) for at in range(len(cells))]
+        names = self._names or [str(at + 1) for at in range(len(cells))]
         if columns.aside:
             return names[columns.aside[0]]
         return next((names[at] for at, cell in enumerate(cells) if is_domain(cell)), "COLUMN")

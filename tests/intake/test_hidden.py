@@ -78,6 +78,7 @@ def test_a_hidden_column_is_not_read_where_a_visible_one_holds_the_same(tmp_path
     ]
     source = a_book(tmp_path / "list.xlsx", rows, lambda sheet, _: hide_column(sheet, 2))
     assert orders(source) == ["100200301"]
+    assert source.form.columns == ("order_id", "domain", "", "E-Mail-Adresse"), "unsent.csv has it"
 
 
 def hide_column(sheet: Sheet, column: int) -> None:

@@ -234,15 +234,15 @@ async def test_no_cell_of_results_csv_runs_as_a_formula(
         tmp_path,
         "=list.csv",
         "order_id,domain,email",
-        "1,a.example,=x+y@a.example",
-        "2,a.example,-x@a.example",
+        "1,a.example,+x+y@a.example",
+        "2,a.example,+x@a.example",
         "x,,",
     )
     found, _ = await reported(tmp_path, [ListSource("=list.csv")], {})
     lines = found.records("results.csv")
-    assert [line["email"] for line in lines] == ["'=x+y@a.example", "'-x@a.example", ""]
+    assert [line["email"] for line in lines] == ["'+x+y@a.example", "'+x@a.example", ""]
     assert {line["file"] for line in lines} == {"'=list.csv"}
-    assert found.requests[0]["entries"][0]["email"] == "=x+y@a.example"
+    assert found.requests[0]["entries"][0]["email"] == "+x+y@a.example"
     assert found.requests[0]["source"][0]["file"] == "=list.csv"
 
 
