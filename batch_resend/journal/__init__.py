@@ -1,6 +1,6 @@
 """The run on disk: planned, attempted, finished."""
 
-from batch_resend.journal.checks import Checked
+from batch_resend.journal.checks import Checked, OrderCheck, WaitingNames
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.hand import Hand
 from batch_resend.journal.history import Event
@@ -34,6 +34,7 @@ __all__ = [
     "KeyUse",
     "Mailed",
     "News",
+    "OrderCheck",
     "Party",
     "PauseNote",
     "Pruned",
@@ -45,6 +46,7 @@ __all__ = [
     "Staging",
     "Standing",
     "Terms",
+    "WaitingNames",
     "open_journal",
     "prune_journal",
     "read_journal",
