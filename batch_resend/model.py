@@ -199,16 +199,32 @@ class PlannedOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class NameValidation:
+    """How far the validation of one name of an order is."""
+
+    name: str
+    is_approved: bool
+    domain_id: str | None = None  # of the domain that it is validated by
+
+
+@dataclass(frozen=True, slots=True)
 class ListedOrder:
     """An order as the CA's list has it. None and empty: the list does not say."""
 
     order_id: str
     status: str | None = None
     product: str | None = None
+    product_type: str | None = None
     created_at: float | None = None
     container: str | None = None
     dcv_method: str | None = None
     domains: tuple[str, ...] = ()
+    names: tuple[NameValidation, ...] = ()  # of "Order validation status", which alone has them
+
+    @property
+    def approved(self) -> int:
+        """How many of its names are approved, as far as is known."""
+        return sum(name.is_approved for name in self.names)
 
 
 # --- what came back -----------------------------------------------------------------------
@@ -257,9 +273,11 @@ class Ruling(StrEnum):
     ACCEPTED = "accepted"  # the CA acknowledged it
     REFUSED = "refused"  # the CA says no to this order, for good
     UNAVAILABLE = "unavailable"  # surely not done: an error that may pass, or never sent
+    BLOCKED = "blocked"  # not the CA's word: a proxy, a CDN or a portal answered in its place
     IN_DOUBT = "in_doubt"  # it may have reached the CA and no answer came
     RATE_LIMITED = "rate_limited"  # too many requests: wait, all of us
-    HOPELESS = "hopeless"  # no request of this run will pass
+    KEY_REFUSED = "key_refused"  # the key is wrong, revoked or expired: nothing by it will pass
+    HOPELESS = "hopeless"  # no request of this run will pass: the URL is wrong
 
 
 @dataclass(frozen=True, slots=True)
