@@ -7,6 +7,8 @@ are this program's own, for requests that brought no answer (`FaultKind`).
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+WOULD_WIDEN = "would_widen"  # the code of what is not sent: the CA would mail others for it
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -134,6 +136,14 @@ EXPLANATIONS = (
         "*",
         "Something went wrong at the CA.",
         "Send what is left later; if it is always the same orders, ask the CA.",
+    ),
+    Explanation(
+        None,
+        WOULD_WIDEN,
+        "Not sent: the CA knows none of the addresses for this domain, and would mail all the "
+        "addresses that it has for it instead.",
+        "Use an address that the CA has for the domain (constructed, or in its DNS), or leave the "
+        "address out to have all of them mailed.",
     ),
     Explanation(
         None,

@@ -17,6 +17,7 @@ from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import option, send_options, together
+from batch_resend.cli.progress import while_asking
 from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
@@ -70,9 +71,10 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     """Have the CA mail again what still waits for an approval, where that is due.
 
     Asks the CA for its orders that are pending, and takes those that are validated by e-mail, have
-    waited long enough, were not mailed within the cooldown and not too often. Where the CA's list
-    does not tell how one is validated, it is asked about by itself, a request each. They are sent
-    and reported as by `send`. A night with nothing to do ends with one line and exit code 0.
+    waited long enough, were not mailed within the cooldown and not too often. How they are
+    validated is read from the CA's order report, in one request, or else asked order by order. They
+    are sent and reported as by `send`. A night with nothing to do ends with one line and exit code
+    0.
     """
     filters = filters_of(options)
 
@@ -90,7 +92,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
         async with open_batch(settings) as batch:
             if not manner.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await _look(batch, rules)
+            swept, news = await while_asking(_look(batch, rules), batch, quiet=manner.quiet)
             told = _in_words(swept, news)
             if not swept.due:
                 click.echo(f"Nothing to send: {told}")
@@ -129,6 +131,7 @@ def _in_words(swept: Swept, news: str) -> str:
         (swept.mailed_enough, "mailed often enough (--max-mails-per-order)"),
         (swept.nothing_to_mail, "not DV, or not validated by e-mail"),
         (swept.left_for_later, "left for the next sweep (--max-orders)"),
+        (swept.unusable, "more in the CA's list without an order number (the log names them)"),
     )
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     waits = "1 order waits" if swept.waiting == 1 else f"{swept.waiting:,} orders wait"
