@@ -57,6 +57,7 @@ class Call(StrEnum):
 class Note(StrEnum):
     """Something about a row, or a whole order, that a person should know before it is sent."""
 
+    UNKNOWN_STATUS = "unknown_status"  # one that orders of the CA are not known to have: skipped
     NOT_CONSTRUCTED = "not_constructed"  # an address that is none of the five usual ones
     UNKNOWN_LOCALE = "unknown_locale"  # a code the CA's documentation does not name
     SEVERAL_ADDRESSES = "several_addresses"  # for one domain; all are mailed
@@ -88,7 +89,6 @@ class Problem(StrEnum):
     EMAIL_DOMAIN = "email_domain"  # an e-mail domain that is none
     LOCALE = "locale"  # not shaped like a locale code
     PAIR = "pair"  # a domain without an address, the reverse, or several of both
-    STATUS = "status"  # an order status that the CA does not have
     CALL = "call"  # none of the CA's calls
     ACCOUNT = "account"  # none that a profile describes
     FORM = "form"  # cells beyond the heading, or no JSON record
