@@ -100,8 +100,10 @@ class Batch:
         await self._journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 
-    async def preflight(self, plan: Plan) -> Plan:
+    async def preflight(self, plan: Plan, *, any_product: bool = False) -> Plan:
         """Ask the CA about each order that is to be sent; skip those that wait for no mail.
+
+        `any_product`: those that are not DV are sent too.
 
         A request each, under the windows. Raises CallError where the CA cannot be read; of several
         accounts one that cannot be read keeps no other from its mails.
@@ -113,7 +115,10 @@ class Batch:
             try:
                 async with self.census(key.names[0]) as census:
                     async for planned in reader.pending(plan.run, key.names):
-                        if reason := await _nothing_to_mail(census, planned.order):
+                        reason = await _nothing_to_mail(
+                            census, planned.order, any_product=any_product
+                        )
+                        if reason:
                             skipped.append((planned.number, reason))
             except CallError as error:
                 if len(keys) == 1:
@@ -319,7 +324,7 @@ class Batch:
                 lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, str(error)
 
 
-async def _nothing_to_mail(census: Census, order: Order) -> str | None:
+async def _nothing_to_mail(census: Census, order: Order, *, any_product: bool) -> str | None:
     """Return why an order has nothing to resend, as far as the CA tells. None: it may have."""
     if CALLS[order.call].is_about_domain:
         return None
@@ -327,7 +332,7 @@ async def _nothing_to_mail(census: Census, order: Order) -> str | None:
         told = await census.order(order.order_id)
     except CallRefused:
         return None  # what it says of the order it will say of the mail, for the report
-    return nothing_to_mail(told, order.call)
+    return nothing_to_mail(told, order.call, any_product=any_product)
 
 
 async def _status_of(census: Census, order_id: str) -> str:

@@ -3,23 +3,24 @@
 from collections.abc import AsyncIterator, Sequence
 
 from batch_resend.certcentral import Page, every_order, info_path, list_path, read_info, read_page
-from batch_resend.intake import Malformed, skip_reason
+from batch_resend.intake import is_known_status, skip_reason
 from batch_resend.model import Call, ListedOrder
 from batch_resend.sending import Fetcher
 
 WAITING = ("pending", "reissue_pending")  # the statuses of orders that wait for an approval
 
 
-def nothing_to_mail(order: ListedOrder, call: Call = Call.DV_RESEND) -> str | None:
+def nothing_to_mail(
+    order: ListedOrder, call: Call = Call.DV_RESEND, *, any_product: bool = False
+) -> str | None:
     """Return why an order has nothing to resend by a call, as far as the CA tells.
 
-    None: it may have.
+    `any_product`: whatever its product is. None: it may have.
     """
-    method, product = order.dcv_method or "", order.product or ""
-    try:
-        return skip_reason(order.status or "", method, product, call)
-    except Malformed:  # a status that no documentation names: the CA will say itself
-        return skip_reason("", method, product, call)
+    status, method, product = order.status or "", order.dcv_method or "", order.product or ""
+    if not is_known_status(status):
+        status = ""  # one that the CA has added: what it means for the mail the CA will say itself
+    return skip_reason(status, method, product, call, any_product=any_product)
 
 
 class Census:

@@ -29,7 +29,12 @@ class Rules:
     max_mails: int  # in all
     max_orders: int  # in one sweep
     filters: Sequence[tuple[str, str]] = ()  # of the CA's call "List orders"
+    any_product: bool = False  # those that are not DV, too
     is_wanted: Callable[[ListedOrder], bool] = lambda _: True
+
+    def leaves_out(self, order: ListedOrder) -> bool:
+        """Whether an order has nothing to resend, as far as the CA tells."""
+        return nothing_to_mail(order, any_product=self.any_product) is not None
 
 
 @dataclass(slots=True)
@@ -73,7 +78,7 @@ async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now:
             swept.mailed_enough += 1
         elif len(swept.due) >= rules.max_orders:
             swept.left_for_later += 1
-        elif nothing_to_mail(order) or nothing_to_mail(await _told(census, order)):
+        elif rules.leaves_out(order) or rules.leaves_out(await _told(census, order)):
             swept.nothing_to_mail += 1
         else:
             swept.due.append(order)

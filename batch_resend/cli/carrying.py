@@ -35,7 +35,7 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
     if manner.preflight and plan.to_send and not reason:
         if not manner.quiet:
             say(f"Asking the CA about {plan.to_send:,} orders")
-        plan = await batch.preflight(plan)
+        plan = await batch.preflight(plan, any_product=manner.any_product)
     asks = bool(plan.to_send) and not manner.assume_yes and _is_a_person_there()
     if asks or not manner.quiet:
         await _show_plan(batch, plan, redact=manner.presentation.redact)
