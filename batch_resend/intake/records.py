@@ -309,15 +309,25 @@ def _notes(
 ) -> Iterator[Note]:
     if locale is not None and locale not in KNOWN_LOCALES:
         yield Note.UNKNOWN_LOCALE
-    if described.addresses is not Addresses.PAIRS:
-        return  # whom the CA takes, it knows itself
-    if not all(all(map(_is_constructed, entries)) for _, entries in pairs):
+    if described.addresses is Addresses.REQUIRED:
+        return  # these are contacts of the account, which the CA knows itself
+    constructed = [_is_constructed(entry) for _, entries in pairs for entry in entries]
+    if described.addresses is Addresses.SOME and constructed and not any(constructed):
+        # The CA leaves out whom it does not know; if that is everybody, it mails all it knows
+        # (page "Resend domain DCV emails").
+        yield Note.MAY_MAIL_ALL
+    elif not all(constructed):
         yield Note.NOT_CONSTRUCTED
+    if described.addresses is Addresses.SOME:
+        return
     filled_in = (entry for raw, es in pairs if not trimmed(raw.email_domain) for entry in es)
     if any(entry.email_domain for entry in filled_in):
         yield Note.EMAIL_DOMAIN_FILLED_IN
 
 
 def _is_constructed(entry: Entry) -> bool:
+    """Whether the CA makes an address up itself; of a domain known by its number nobody can say."""
+    if not entry.domain:
+        return False
     local_part = entry.email.rpartition("@")[0]
     return is_constructed(local_part, _mail_domain(entry.email), entry.domain)

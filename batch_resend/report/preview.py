@@ -25,10 +25,14 @@ _PROBLEM_IN_WORDS = {
     Problem.AMBIGUOUS: "an order that two rows ask for in two ways",
 }
 _NOTE_IN_WORDS = {
+    Note.MAY_MAIL_ALL: "DANGER: domain-dcv with addresses other than admin, administrator, "
+    "webmaster, hostmaster or postmaster at the domain or a parent. If the CA does not know any of "
+    "them for the domain, it mails ALL addresses of the domain instead; --preflight asks the CA "
+    "beforehand",
     Note.UNKNOWN_STATUS: "an order status that we do not know, and so skipped: the CA may have "
     "added it, or the column is about something else. --all-statuses sends these too",
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
-    "postmaster at the domain or a parent, which the CA may refuse",
+    "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under a heading that is not known, and so not mailed: the CA "
     'mails all domains that wait. If they are to be mailed, say --map email="COLUMN"',
     Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not name",
@@ -198,8 +202,14 @@ def _of_note(note: Note, noted: NotedOrder) -> str:
         return f"locale {order.locale}"
     if note is Note.ADDRESSES_ASIDE:
         return "asks for mails to all domains that wait"
-    pairs = [f"{entry.email} for {entry.domain}" for entry in order.entries]
-    return ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+    if _is_about_domain(order.call):
+        mails = [entry.email for entry in order.entries]
+    else:
+        mails = [f"{entry.email} for {entry.domain}" for entry in order.entries]
+    shown = ", ".join(mails[:5]) + (f" and {len(mails) - 5} more" if len(mails) > 5 else "")
+    if note is Note.MAY_MAIL_ALL and not all(entry.domain for entry in order.entries):
+        shown += " (only the domain's number is given, so its name is not known here)"
+    return shown
 
 
 def _form_in_words(note: InputNote) -> str:
