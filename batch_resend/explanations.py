@@ -46,6 +46,14 @@ _CHECK_URL = "Check --base-url or --region."
 _MAY_HAVE_ACTED = "Send again with --in-doubt retry, if a second mail does no harm."
 
 EXPLANATIONS = (
+    Explanation("2xx", "page", _PAGE, _CHECK_WAY),
+    Explanation(
+        "3xx",
+        "*",
+        "The URL leads elsewhere: it is not the CA's, or a login portal is in the way. It is not "
+        "followed, so that the key goes nowhere else.",
+        _CHECK_URL,
+    ),
     Explanation(
         "400",
         "bad_request_format",
@@ -99,7 +107,7 @@ EXPLANATIONS = (
         "The CA does not know the language.",
         "Take another code for --locale or in the list, such as en, and send again.",
     ),
-    Explanation("400", "page", _PAGE, _CHECK_WAY),
+    Explanation("400", "page", _PAGE, _CHECK_WAY, or_none=True),
     Explanation(
         "400",
         "*",
@@ -108,6 +116,7 @@ EXPLANATIONS = (
         "Look the order up in CertCentral; correct the list, or take the order out of it. What is "
         "not DV (OV, EV) is resent domain by domain: --call domain-dcv.",
     ),
+    Explanation("401", "page", _PAGE, _CHECK_WAY),
     Explanation("401", "*", _BAD_KEY, _CHECK_KEY),
     Explanation("403", "access_denied|access_denied_invalid_key", _BAD_KEY, _CHECK_KEY),
     Explanation(
@@ -141,8 +150,18 @@ EXPLANATIONS = (
         "account or was not migrated to CertCentral.",
         "Compare the order number with CertCentral; send with the key of the order's account.",
     ),
-    Explanation("404", "*", _WRONG_URL, _CHECK_URL),
-    Explanation("406", "page", _PAGE, _CHECK_WAY, or_none=True),
+    Explanation(
+        "404",
+        "*",
+        "The URL is not one of the CA's calls, or a proxy answered in the CA's place.",
+        "Check --base-url or --region, then your proxy.",
+    ),
+    Explanation(
+        "408",
+        "*",
+        "The request did not arrive whole in time, and was not acted on.",
+        "Check the network, then send what is left.",
+    ),
     Explanation(
         "429",
         "*",
@@ -150,7 +169,17 @@ EXPLANATIONS = (
         "--limit.",
         "Nothing: the run pauses and takes fewer. If it happens often, lower --limit.",
     ),
-    Explanation("4xx", "page", _PAGE, _CHECK_WAY),
+    *(
+        Explanation(
+            status,
+            "*",
+            "A gateway before the CA lost the connection on its own side: the CA may have acted.",
+            _MAY_HAVE_ACTED,
+        )
+        for status in ("460", "499")
+    ),
+    Explanation("4xx", "page", _PAGE, _CHECK_WAY, or_none=True),
+    Explanation("501", "*", _PAGE, _CHECK_WAY),
     Explanation(
         "502",
         "*",
@@ -175,6 +204,18 @@ EXPLANATIONS = (
         "*",
         "Something went wrong at the CA.",
         "Send what is left later; if it is always the same orders, ask the CA.",
+    ),
+    Explanation(
+        "510",
+        "*",
+        "Something went wrong at the CA.",
+        "Send what is left later; if it is always the same orders, ask the CA.",
+    ),
+    Explanation(
+        "511",
+        "*",
+        "The network here wants a login (a portal) before it lets anything through.",
+        "Log in to the network, or use another way to the CA; send what is left.",
     ),
     Explanation(
         "52x",
