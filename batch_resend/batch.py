@@ -112,10 +112,11 @@ class Batch:
         await self._journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 
-    async def preflight(self, plan: Plan) -> Plan:
+    async def preflight(self, plan: Plan, *, any_product: bool = False) -> Plan:
         """Ask the CA about what is to be sent: leave out what waits for no mail.
 
-        What would mail others than it asks for is refused.
+        What would mail others than it asks for is refused. `any_product`: what is not DV is sent
+        by the order call, too.
 
         Each account's requests are asked about beside each other, within its limits; whatever ends
         it, what was learned is kept, and the run can be taken up. An account whose key is refused
@@ -132,7 +133,9 @@ class Batch:
             count = sum(counts.get(name, 0) for name in key.names)
             try:
                 async with self.census(key.names[0]) as census:
-                    await object_to(census, requests, count, objections.append)
+                    await object_to(
+                        census, requests, count, objections.append, any_product=any_product
+                    )
             except KeyRefused as error:
                 self.refused_keys[key.account.budget] = str(error)
             except CallError as error:

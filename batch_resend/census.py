@@ -26,7 +26,7 @@ from batch_resend.certcentral import (
     validation_path,
 )
 from batch_resend.errors import CallError, CallRefused
-from batch_resend.intake import is_dv, skip_reason
+from batch_resend.intake import is_dv, is_known_status, skip_reason
 from batch_resend.model import Call, ListedOrder, Reply
 from batch_resend.sending import Fetcher, ask_each
 
@@ -37,14 +37,19 @@ Item = TypeVar("Item")
 MANY = 20  # orders, from which on one answer about all is asked for in place of one about each
 
 
-def nothing_to_mail(order: ListedOrder, call: Call = Call.DV_RESEND) -> str | None:
+def nothing_to_mail(
+    order: ListedOrder, call: Call = Call.DV_RESEND, *, any_product: bool = False
+) -> str | None:
     """Return why an order has nothing to resend by a call, as far as the CA tells.
 
-    None: it may have.
+    `any_product`: whatever its product is. None: it may have.
     """
     # The type says it of every product (public clients go by it), the name of most.
     product = "" if is_dv(order.product_type or "") else order.product or ""
-    if reason := skip_reason(order.status or "", order.dcv_method or "", product, call):
+    status, method = order.status or "", order.dcv_method or ""
+    if not is_known_status(status):
+        status = ""  # one that the CA has added: what it means for the mail the CA will say itself
+    if reason := skip_reason(status, method, product, call, any_product=any_product):
         return reason
     if CALLS[call].approves_domains and order.names and order.approved == len(order.names):
         return names_in_words(order.approved, len(order.names))

@@ -57,6 +57,8 @@ class Call(StrEnum):
 class Note(StrEnum):
     """Something about a row, or a whole order, that a person should know before it is sent."""
 
+    MAY_MAIL_ALL = "may_mail_all"  # of a domain: if the CA knows none of the addresses given
+    UNKNOWN_STATUS = "unknown_status"  # one that orders of the CA are not known to have: skipped
     NOT_CONSTRUCTED = "not_constructed"  # an address that is none of the five usual ones
     UNKNOWN_LOCALE = "unknown_locale"  # a code the CA's documentation does not name
     SEVERAL_ADDRESSES = "several_addresses"  # for one domain; all are mailed
@@ -88,7 +90,6 @@ class Problem(StrEnum):
     EMAIL_DOMAIN = "email_domain"  # an e-mail domain that is none
     LOCALE = "locale"  # not shaped like a locale code
     PAIR = "pair"  # a domain without an address, the reverse, or several of both
-    STATUS = "status"  # an order status that the CA does not have
     CALL = "call"  # none of the CA's calls
     ACCOUNT = "account"  # none that a profile describes
     FORM = "form"  # cells beyond the heading, or no JSON record
@@ -124,9 +125,8 @@ class ListForm:
 
     kind: ListKind
     columns: tuple[str, ...] = ()  # its heading row; empty where it has none
-    fields: Mapping[str, str] = field(
-        default_factory=dict
-    )  # field -> column, where the user said so
+    # field -> column, where the user said so
+    fields: Mapping[str, str] = field(default_factory=dict)
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside

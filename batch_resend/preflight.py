@@ -30,17 +30,20 @@ async def object_to(
     pending: AsyncIterator[PlannedOrder],
     count: int,
     note: Callable[[Objection], object],
+    *,
+    any_product: bool = False,
 ) -> None:
     """Ask the CA about each request that is to be sent, `count` in all; note the objections.
 
-    They are noted as they come: what ends it early loses none. Raises CallError, JournalError.
+    `any_product`: those that are not DV go by the order call, too. The objections are noted as they
+    come: what ends it early loses none. Raises CallError, JournalError.
     """
     # What the list tells of all, such as their products, is not asked of each.
     listed = {o.order_id: o async for o in census.orders()} if count >= MANY else {}
     census.progress.total += count
 
     async def ask(planned: PlannedOrder) -> None:
-        if objection := await _objection(census, planned, listed):
+        if objection := await _objection(census, planned, listed, any_product=any_product):
             note(objection)
         census.progress.done += 1
 
@@ -48,7 +51,7 @@ async def object_to(
 
 
 async def _objection(
-    census: Census, planned: PlannedOrder, listed: dict[str, ListedOrder]
+    census: Census, planned: PlannedOrder, listed: dict[str, ListedOrder], *, any_product: bool
 ) -> Objection | None:
     order = planned.order
     if CALLS[order.call].is_about_domain:
@@ -56,9 +59,11 @@ async def _objection(
         return Objection(planned.number, reason, would_widen=True) if reason else None
     known = listed.get(order.order_id)
     found = await census.completed(known or ListedOrder(order.order_id))
-    if found.product is None and CALLS[order.call].is_for_dv and not nothing_to_mail(found):
+    heeds_product = CALLS[order.call].is_for_dv and not any_product
+    if heeds_product and found.product is None and not nothing_to_mail(found, order.call):
         found = await census.with_product(found)
-    reason = nothing_to_mail(found, order.call) or _all_approved(order, found)
+    reason = nothing_to_mail(found, order.call, any_product=any_product)
+    reason = reason or _all_approved(order, found)
     return Objection(planned.number, reason) if reason else None
 
 

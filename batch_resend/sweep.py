@@ -29,7 +29,12 @@ class Rules:
     max_mails: int  # in all
     max_orders: int  # in one sweep
     filters: Sequence[tuple[str, str]] = ()  # of the CA's call "List orders"
+    any_product: bool = False  # those that are not DV, too
     is_wanted: Callable[[ListedOrder], bool] = lambda _: True
+
+    def leaves_out(self, order: ListedOrder) -> bool:
+        """Whether an order has nothing to resend, as far as the CA tells."""
+        return nothing_to_mail(order, any_product=self.any_product) is not None
 
 
 @dataclass(slots=True)
@@ -81,11 +86,11 @@ async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now:
         for order in sorted(orders, key=_age_key)
         if swept.is_candidate(order, mailed.get(order.order_id, _NEVER), rules, now)
     ]
-    to_ask = [order for order in candidates if not nothing_to_mail(order)]
+    to_ask = [order for order in candidates if not rules.leaves_out(order)]
     swept.nothing_to_mail = len(candidates) - len(to_ask)
 
     def take(order: ListedOrder) -> None:
-        if nothing_to_mail(order):
+        if rules.leaves_out(order):
             swept.nothing_to_mail += 1
         else:
             swept.due.append(order)

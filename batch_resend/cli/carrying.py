@@ -35,7 +35,8 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
     if manner.preflight and plan.to_send and not reason:
         if not manner.quiet:
             say(f"Asking the CA about {counted(plan.to_send, 'request')}")
-        plan = await while_asking(batch.preflight(plan), batch, quiet=manner.quiet)
+        asking = batch.preflight(plan, any_product=manner.any_product)
+        plan = await while_asking(asking, batch, quiet=manner.quiet)
     will_pass = not batch.refused_keys or plan.to_send > await batch.count_refused(plan)
     asks = bool(plan.to_send) and will_pass and not manner.assume_yes and _is_a_person_there()
     if asks or not manner.quiet:

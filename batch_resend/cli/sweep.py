@@ -16,7 +16,7 @@ from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import option, send_options, together
+from batch_resend.cli.options import any_product_option, option, send_options, together
 from batch_resend.cli.progress import while_asking
 from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.terminal import say
@@ -50,6 +50,7 @@ sweep_options = together(
         help="No more than so many orders in one sweep; those that have waited longest first.",
     ),
     filter_options,
+    any_product_option,
     option("--locale", metavar="CODE", help="Language of the mails, such as en."),
 )
 
@@ -88,12 +89,13 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             max_orders=options["max_orders"] or _NO_BOUND,
             filters=filters,
             is_wanted=wanted_of(options),
+            any_product=options["any_product"],
         )
         async with open_batch(settings) as batch:
             if not manner.quiet:
                 say("Asking the CA which orders wait")
             swept, news = await while_asking(_look(batch, rules), batch, quiet=manner.quiet)
-            told = _in_words(swept, news)
+            told = _in_words(swept, news, any_product=rules.any_product)
             if not swept.due:
                 click.echo(f"Nothing to send: {told}")
                 log.debug("nothing to send: %s", told)
@@ -122,14 +124,15 @@ async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _in_words(swept: Swept, news: str) -> str:
+def _in_words(swept: Swept, news: str, *, any_product: bool) -> str:
     """Return what a sweep has found, in one sentence."""
+    not_dv = "" if any_product else "not DV, or "
     counts = (
         (len(swept.due), "due"),
         (swept.too_young, "too young"),
         (swept.mailed_lately, "mailed within the cooldown"),
         (swept.mailed_enough, "mailed often enough (--max-mails-per-order)"),
-        (swept.nothing_to_mail, "not DV, or not validated by e-mail"),
+        (swept.nothing_to_mail, f"{not_dv}not validated by e-mail"),
         (swept.left_for_later, "left for the next sweep (--max-orders)"),
         (swept.unusable, "more in the CA's list without an order number (the log names them)"),
     )

@@ -13,6 +13,7 @@ from batch_resend.journal.opening import (
     size_of_journal,
 )
 from batch_resend.journal.planning import Staging
+from batch_resend.journal.preview import NotedOrder
 from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
@@ -34,6 +35,7 @@ __all__ = [
     "KeyUse",
     "Mailed",
     "News",
+    "NotedOrder",
     "OrderCheck",
     "Party",
     "PauseNote",
