@@ -48,6 +48,12 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
 )
 @click.option("--key", help="The only API key that is accepted; otherwise any is.")
 @click.option(
+    "--revoke-after",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Revoke every key after N requests: later ones are answered as by a wrong key.",
+)
+@click.option(
     "--limit",
     "limits",
     metavar="N/W",
@@ -104,6 +110,7 @@ def _settings(options: dict[str, Any]) -> SimulatorSettings:
             port=options["port"],
             windows=parse_windows(options["limits"]),
             api_key=options["key"],
+            revoke_after=options["revoke_after"],
             unknown_orders=frozenset(options["unknown"]),
             latency_s=parse_latency(options["latency"]),
             faults=dict(parse_fault(fault) for fault in options["faults"]),

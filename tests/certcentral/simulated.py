@@ -20,6 +20,10 @@ RATE_LIMITED = (
     b'{"errors":[{"code":"request_limit_exceeded",'
     b'"message":"Service unavailable, please limit request volume"}]}'
 )
+WRONG_KEY = (
+    b'{"errors":[{"code":"access_denied|access_denied_invalid_key",'
+    b'"message":"Access denied due to access_denied_invalid_key."}]}'
+)
 
 
 class Clock:

@@ -38,10 +38,12 @@ class Books:
     """Everything received so far. Tests may read the fields; a report is `snapshot()`."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
-        self.reads = 0  # of orders: pages of the list, and single ones
+        self.reads = 0  # requests of the calls that only read
+        self.reads_of: Counter[str] = Counter()  # the same, each call by itself
         self.requests = 0  # to the API, whatever came of them
         self.requests_per_order: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()  # a status, or the fault that gave no answer
+        self.sources: Counter[str] = Counter()  # what the answers rest on: recorded, guessed ..
         self.mails = 0
         self.mails_per_order: Counter[str] = Counter()
         self.windows = [WindowLog(window) for window in windows]
@@ -62,6 +64,16 @@ class Books:
             kept = log.arrive(now, key) and kept
         return kept
 
+    def read(self, call: str) -> None:
+        """Record a request of a call that only reads."""
+        self.reads += 1
+        self.reads_of[str(call)] += 1
+
+    def answer(self, what: str, source: str) -> None:
+        """Record an answer, by its status or its fault, and what it rests on."""
+        self.answers[str(what)] += 1
+        self.sources[str(source)] += 1
+
     def mail(self, order_id: str) -> None:
         """Record that the order's mails went out."""
         self.mails += 1
@@ -80,6 +92,8 @@ class Books:
         return {
             "requests": self.requests,
             "answers": dict(sorted(self.answers.items())),
+            "answers_rest_on": dict(sorted(self.sources.items())),
+            "reads": dict(sorted(self.reads_of.items())),
             "mails": self.mails,
             "orders_mailed": len(self.mails_per_order),
             "mails_per_order": dict(self.mails_per_order),
