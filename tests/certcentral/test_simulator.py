@@ -304,6 +304,7 @@ async def test_get_of_the_root_tells_what_was_received_and_is_itself_not_counted
             "answers_rest_on": {"documented": 4},
             "reads": {},
             "mails": 3,
+            "addresses_mailed": 3,
             "orders_mailed": 2,
             "mails_per_order": {"1": 2, "2": 1},
             "windows": [{"limit": "3/5s", "peak": 4, "refused": 1}],

@@ -31,7 +31,7 @@ class Provenance:
     name: str  # few words, or the name of a fault
     words: str
     source: Source
-    where: str = ""  # the page, the year of the recording; empty for a guess
+    where: str = ""  # the page, by its title, or the year of the recording
 
 
 class Known(Enum):
@@ -39,51 +39,69 @@ class Known(Enum):
 
     WRONG_KEY = Provenance(
         "wrong key",
-        "403 access_denied|access_denied_invalid_key, also for one that is absent or revoked",
+        "403 access_denied|access_denied_invalid_key",
         Source.RECORDED,
         "2017, 2023",
     )
     HEADERS = Provenance(
         "headers",
-        "server, x-cdn, x-iinfo, x-envoy-upstream-service-time; their values are made up",
+        "server, x-cdn, x-iinfo, x-envoy-..",
         Source.RECORDED,
         "2023",
     )
     NO_ORGANIZATION = Provenance(
-        "organization", "[] where an order has none", Source.RECORDED, "and the page List orders"
+        "organization", "[] of an order without one", Source.RECORDED, "List orders too"
     )
-    NO_METHOD = Provenance(
-        "dcv_method", "in no list of orders", Source.RECORDED, "and the page List orders"
-    )
+    NO_METHOD = Provenance("dcv_method", "in no list of orders", Source.RECORDED, "List orders too")
     PAGE_SIZE = Provenance("limit", "up to 1000 orders a page", Source.RECORDED, "2023")
 
-    ACCEPTED = Provenance(
-        "mails sent", "204, empty", Source.DOCUMENTED, "pages of the calls that send mails"
-    )
+    ACCEPTED = Provenance("mails sent", "204, empty", Source.DOCUMENTED, "pages of these calls")
     RATE_LIMITED = Provenance(
         "rate limit",
-        "429 request_limit_exceeded, without Retry-After",
+        "429, without Retry-After",
         Source.DOCUMENTED,
-        "page Rate limits",
+        "Rate limits",
     )
-    NO_SUCH_ORDER = Provenance(
-        "unknown order", "404 not_found|order", Source.DOCUMENTED, "page Errors"
-    )
-    NO_SUCH_ADDRESS = Provenance(
-        "unknown address", "404 not_found", Source.DOCUMENTED, "page Errors"
-    )
+    NO_SUCH_ORDER = Provenance("unknown order", "404 not_found|order", Source.DOCUMENTED, "Errors")
+    NO_SUCH_ADDRESS = Provenance("unknown address", "404 not_found", Source.DOCUMENTED, "Errors")
     BAD_REQUEST = Provenance(
-        "malformed body", "400 bad_request_format", Source.DOCUMENTED, "page Errors"
+        "malformed body", "400 bad_request_format", Source.DOCUMENTED, "Errors"
     )
     ORDERS = Provenance(
-        "list of orders", "its fields, filters, sort, offset", Source.DOCUMENTED, "page List orders"
+        "list of orders", "its fields, filters, sort, offset", Source.DOCUMENTED, "List orders"
     )
-    ORDER = Provenance("order", "its fields", Source.DOCUMENTED, "page Order info")
+    ORDER = Provenance("order", "its fields", Source.DOCUMENTED, "Order info")
     VALIDATION = Provenance(
         "which names wait",
-        "dns_name_validations with domain ids; no organization for DV",
+        "of an order, with domain ids",
         Source.DOCUMENTED,
-        "page Order validation status",
+        "Order validation status",
+    )
+
+    REPORT = Provenance(
+        "order report", "CSV, with every order's dcv_method", Source.DOCUMENTED, "Order report"
+    )
+    STATUS_CHANGES = Provenance(
+        "status changes",
+        "minutes, seconds; {} for none",
+        Source.DOCUMENTED,
+        "Status change list",
+    )
+    FRAME_TOO_LONG = Provenance(
+        "more than 7 days", "400 time_frame_too_long", Source.DOCUMENTED, "Status change list"
+    )
+    USER = Provenance("user/me", "its fields", Source.DOCUMENTED, "User info")
+    DOMAIN_EMAILS = Provenance(
+        "domain's addresses",
+        "whois_emails empty since May 2025",
+        Source.DOCUMENTED,
+        "Domain emails",
+    )
+    WIDENED = Provenance(
+        "domain-dcv",
+        "mails everyone where it knows no address",
+        Source.DOCUMENTED,
+        "its page",
     )
 
     ARRAY_FILTERS = Provenance(
@@ -92,27 +110,30 @@ class Known(Enum):
     SORT_BY_ID = Provenance("sort", "order_id and -order_id", Source.CLIENTS)
     NO_ORDERS = Provenance(
         "empty list",
-        "{}, without `orders`: documented for status changes, and clients allow for it here",
+        "{}, as documented for status changes",
         Source.CLIENTS,
     )
 
     CHECKS = Provenance(
-        "order of checks", "rate limit, address, key, form and body, order", Source.GUESSED
+        "order of checks", "limit, address, key, form and body, order", Source.GUESSED
     )
     NOT_DV = Provenance(
         "OV or EV order",
-        "400 invalid_product for the order call, because older pages say: DV only",
+        "400 invalid_product, as older pages say: DV only",
         Source.GUESSED,
     )
     NO_SUCH_DOMAIN = Provenance("unknown domain", "404 not_found|domain", Source.GUESSED)
-    BAD_QUERY = Provenance(
-        "bad filter, limit", "400 bad_request_format; an unknown sort is ignored", Source.GUESSED
-    )
+    BAD_QUERY = Provenance("bad filter, limit", "400; an unknown sort is ignored", Source.GUESSED)
     NEWEST_FIRST = Provenance("without sort", "the newest orders first", Source.GUESSED)
     BEYOND_THE_END = Provenance("page beyond the end", "{}, as for an empty list", Source.GUESSED)
-    VALUES = Provenance(
-        "values", "of orders, names, people: made up; only their form has a source", Source.GUESSED
-    )
+    ORDERS_AS_CSV = Provenance("list as CSV", "documented, but not its columns", Source.GUESSED)
+    HOURS_AND_DAYS = Provenance("hours, days", "in status changes, as minutes", Source.GUESSED)
+    FIRST_STATUS = Provenance("new orders", "have no status change yet", Source.GUESSED)
+    SCOPES = Provenance("name scopes", "a name its own; *.a and a share one", Source.GUESSED)
+    EVERYONE = Provenance("no addresses", "all five of each name that waits", Source.GUESSED)
+    ANY_ADDRESS = Provenance("order's addresses", "mailed whatever they are", Source.GUESSED)
+    CHARSET = Provenance("charset", "utf-8, in each content-type", Source.GUESSED)
+    VALUES = Provenance("values", "made up: orders, names, people, messages", Source.GUESSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +145,7 @@ class Answer:
     body: bytes | None = None
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)  # beside those of every answer
+    is_of_service: bool = True  # else it comes from what stands before, without its headers
 
 
 def answer(

@@ -27,6 +27,7 @@ class SimulatorSettings:
     seed: int = 0
     keep_bodies: bool = False  # keep what was asked for every order, for tests
     orders: int = 0  # that wait in its world from the beginning
+    odd_orders: int = 0  # more of them, each of which is shown oddly
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host):

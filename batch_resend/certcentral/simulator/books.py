@@ -7,6 +7,7 @@ from typing import Any
 from batch_resend.windows import Window
 
 _WRONG_REQUESTS_KEPT = 100
+_RECIPIENTS_KEPT = 10_000  # mails
 _PATH_KEPT = 200  # characters
 
 
@@ -46,6 +47,9 @@ class Books:
         self.sources: Counter[str] = Counter()  # what the answers rest on: recorded, guessed ..
         self.mails = 0
         self.mails_per_order: Counter[str] = Counter()
+        self.addresses_mailed = 0
+        # Whom each request about an order or a domain mailed, of the first mails.
+        self.recipients: defaultdict[str, list[list[str]]] = defaultdict(list)
         self.windows = [WindowLog(window) for window in windows]
         self.wrong_requests: list[dict[str, str]] = []  # the first hundred
         self.wrong_request_count = 0
@@ -74,10 +78,13 @@ class Books:
         self.answers[str(what)] += 1
         self.sources[str(source)] += 1
 
-    def mail(self, order_id: str) -> None:
-        """Record that the order's mails went out."""
+    def mail(self, subject: str, recipients: Sequence[str]) -> None:
+        """Record that the mails of an order or a domain went out, and to whom."""
         self.mails += 1
-        self.mails_per_order[order_id] += 1
+        self.mails_per_order[subject] += 1
+        self.addresses_mailed += len(recipients)
+        if self.mails <= _RECIPIENTS_KEPT:
+            self.recipients[subject].append(list(recipients))
 
     def wrong(self, method: str, path: str, reason: str) -> None:
         """Record a request that a correct client does not make."""
@@ -95,6 +102,7 @@ class Books:
             "answers_rest_on": dict(sorted(self.sources.items())),
             "reads": dict(sorted(self.reads_of.items())),
             "mails": self.mails,
+            "addresses_mailed": self.addresses_mailed,
             "orders_mailed": len(self.mails_per_order),
             "mails_per_order": dict(self.mails_per_order),
             "windows": [

@@ -19,7 +19,9 @@ from batch_resend.certcentral.simulator.world import World, WorldOrder
 
 MOST_A_PAGE = 1_000
 USUAL_PAGE = 100
+MOST_CHANGES = 1_000_000  # a bound for its own sake: no page names one
 _FILTER = re.compile(r"filters\[(\w+)\](?:\[\d*\])?")
+_DAY_S = 86_400 - 0.001  # to its end, and not into the next
 _MOUNTAIN = timezone(timedelta(hours=-6))  # of status_last_updated (page "Status change list")
 
 Asked = Iterable[tuple[str, str]]  # names and values of a query, in its order; names may repeat
@@ -43,9 +45,7 @@ def slice_of(world: World, query: Asked, most: int = MOST_A_PAGE, usual: int = U
     """
     asked = list(query)
     plain = dict(asked)
-    limit, offset = int(plain.get("limit", usual)), int(plain.get("offset", 0))
-    if not 0 < limit <= most or offset < 0:
-        raise ValueError(f"limit={limit}&offset={offset} makes no sense")
+    limit, offset = _bounds(plain, usual, most)
     world.let_approve()
     is_wanted = wanted(world, asked)
     found = sorted(
@@ -58,6 +58,34 @@ def slice_of(world: World, query: Asked, most: int = MOST_A_PAGE, usual: int = U
         if key := _SORTED_BY.get(name.strip().removeprefix("-")):
             found.sort(key=key, reverse=name.strip().startswith("-"))
     return Slice(found[offset : offset + limit], len(found), limit, offset)
+
+
+def _bounds(plain: Mapping[str, str], usual: int, most: int) -> tuple[int, int]:
+    """Return the limit and the offset of a query. Raises ValueError."""
+    limit, offset = int(plain.get("limit", usual)), int(plain.get("offset", 0))
+    if not 0 < limit <= most or offset < 0:
+        raise ValueError(f"limit={limit}&offset={offset} makes no sense")
+    return limit, offset
+
+
+def changed(world: World, query: Asked, within_s: float | None) -> Sequence[WorldOrder]:
+    """Return the orders whose status changed, the latest change first. Raises ValueError.
+
+    `within_s`: seconds up to now; None: whenever, as far as filters of the query allow.
+    """
+    asked = list(query)
+    plain = dict(asked)
+    world.let_approve()
+    is_wanted = wanted(world, asked)
+    since = 0.0 if within_s is None else world.clock() - within_s
+    at = {
+        order.order_id: order.changed_at
+        for order in world.orders.values()
+        if order.changed_at is not None and order.changed_at >= since and is_wanted(order)
+    }
+    latest_first = sorted(at, key=lambda order_id: (at[order_id], order_id), reverse=True)
+    limit, offset = _bounds(plain, MOST_CHANGES, MOST_CHANGES)
+    return [world.orders[order_id] for order_id in latest_first[offset : offset + limit]]
 
 
 _SORTED_BY: Mapping[str, Callable[[WorldOrder], Any]] = {
@@ -95,7 +123,7 @@ def _passes(world: World, name: str, value: str) -> Wanted:
         return lambda order: within(number(world, order))
     if (moment := _MOMENTS.get(name)) is not None:
         since, zone = moment
-        within_s = _range(value, lambda text: _moment(text, zone), 86_400)
+        within_s = _range(value, lambda text: _moment(text, zone), _DAY_S)
         return lambda order: (at := since(order)) is not None and within_s(at)
     raise ValueError(
         f"the simulator has no filter {name!r}, only"

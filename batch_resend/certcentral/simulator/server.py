@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
+from batch_resend.certcentral.simulator import pages
 from batch_resend.certcentral.simulator.answers import (
     BAD_REQUEST_CODE,
     DONE,
@@ -32,6 +33,7 @@ from batch_resend.certcentral.simulator.answers import (
 from batch_resend.certcentral.simulator.behaviour import Fates, SimulatorSettings
 from batch_resend.certcentral.simulator.books import Books
 from batch_resend.certcentral.simulator.faults import FAULTS, Fault, FaultName
+from batch_resend.certcentral.simulator.mailing import recipients
 from batch_resend.certcentral.simulator.reads import AskedRead, Read, answer_read, asked_read
 from batch_resend.certcentral.simulator.world import World
 
@@ -44,9 +46,8 @@ _BODIES: tuple[tuple[re.Pattern[str], type[BaseModel]], ...] = tuple(
         ("/order/certificate/([^/?#]+)/order-approval/resend-emails", OrderApprovalBody),
     )
 )
-_OF_AN_ORDER = frozenset((Read.ORDER, Read.VALIDATION))
 # Of the recordings of 2023; what stands in them is made up.
-_OF_THE_CDN = {"X-CDN": "Imperva", "X-Iinfo": "9-31415926-31415927 NNNN CT(0 0 0) RT(0 0) q(0 0)"}
+_OF_THE_SERVICE = {"Server": "nginx", "X-CDN": "Imperva", "X-Iinfo": pages.IINFO}
 _MAX_BODY = 1024 * 1024  # bytes
 # What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
 _SHUTDOWN_TIMEOUT_S = 0.1
@@ -82,6 +83,7 @@ class Simulator:
         self.books = Books(self.settings.windows)
         self.world = World(seed=self.settings.seed)
         self.world.populate(self.settings.orders)
+        self.world.populate_oddly(self.settings.odd_orders)
         self._fates = Fates(self.settings)
         self._clock = clock
         self._sleep = sleep
@@ -154,11 +156,11 @@ class Simulator:
             answer = NO_SUCH_ADDRESS
         elif not self._takes_key(_key_of(request)):
             answer = WRONG_KEY
-        elif (reason := await self._wrong_with(request, asked)) is not None:
-            self.books.wrong(request.method, request.raw_path, reason)
-            answer = error(Known.BAD_REQUEST, 400, BAD_REQUEST_CODE, reason)
+        elif isinstance(body := await self._body(request, asked), str):
+            self.books.wrong(request.method, request.raw_path, body)
+            answer = error(Known.BAD_REQUEST, 400, BAD_REQUEST_CODE, body)
         else:
-            return await self._act(request, asked)
+            return await self._act(request, asked.subject, body)
         return self._send(answer)
 
     def _refuses(self, request: web.BaseRequest, order_id: str | None) -> Answer | None:
@@ -183,11 +185,14 @@ class Simulator:
             fault = FAULTS[fate.fault]
             if fault.answer is not None:
                 return self._send(fault.answer, fate.latency_s)
-            # What a fault does after its mails a read has none of: the connection breaks.
-            return self._break(request, fate.fault, FAULTS[FaultName.RESET])
+            # A fault that comes after the mails has no meaning for a read: its connection breaks.
+            return self._break(
+                request, fate.fault, fault if fault.is_for_reads else FAULTS[FaultName.RESET]
+            )
         subject = unquote(asked.subject)
-        if asked.read in _OF_AN_ORDER and subject in self.settings.unknown_orders:
-            return self._send(NO_SUCH_ORDER, fate.latency_s)
+        if subject and subject in self.settings.unknown_orders:
+            is_domain = asked.read is Read.DOMAIN_EMAILS
+            return self._send(NO_SUCH_DOMAIN if is_domain else NO_SUCH_ORDER, fate.latency_s)
         answer = answer_read(
             self.world,
             AskedRead(asked.read, subject),
@@ -200,54 +205,56 @@ class Simulator:
         wanted = self.settings.api_key
         return bool(key) if wanted is None else key == wanted
 
-    async def _wrong_with(self, request: web.BaseRequest, asked: _Asked) -> str | None:
-        """Return what is wrong with the request's form or body; None if nothing is."""
+    async def _body(self, request: web.BaseRequest, asked: _Asked) -> BaseModel | str:
+        """Return what a request asks for, or in words what is wrong with its form or body."""
         reason = _wrong_with_headers(request)
         if reason is not None:
             return reason
         try:
             # Before any waiting: once the client has gone, aiohttp withholds even what has come.
-            body = await request.read()
-            asked.body.model_validate_json(body)
+            sent = await request.read()
+            body = asked.body.model_validate_json(sent)
         except OSError:
             return "the connection broke within the body"
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             return f"body: {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
         if self.settings.keep_bodies:
-            self.books.bodies.setdefault(asked.subject, []).append(from_json(body))
-        return None
+            self.books.bodies.setdefault(asked.subject, []).append(from_json(sent))
+        return body
 
-    async def _act(self, request: web.BaseRequest, asked: _Asked) -> web.StreamResponse:
+    async def _act(
+        self, request: web.BaseRequest, subject: str, body: BaseModel
+    ) -> web.StreamResponse:
         """Do what the CA does with a well-formed request, after its latency.
 
         Without cancellation by aiohttp (its default), a client that goes away changes nothing.
         """
-        subject = asked.subject
         fate = self._fates.deal(subject)
         if fate.latency_s > 0:
             await self._wait(self._sleep(fate.latency_s))
         if subject in self.settings.unknown_orders:
-            is_domain = asked.body is DomainEmailsBody
+            is_domain = isinstance(body, DomainEmailsBody)
             return self._send(NO_SUCH_DOMAIN if is_domain else NO_SUCH_ORDER, fate.latency_s)
-        if asked.body is ResendBody and not self.world.is_dv(subject):
+        if isinstance(body, ResendBody) and not self.world.is_dv(subject):
             return self._send(NOT_DV, fate.latency_s)
         fault = None if fate.fault is None else FAULTS[fate.fault]
         if fault is None or fault.mails:
-            self.books.mail(subject)
-            self.world.mail(subject)
+            self.books.mail(subject, recipients(self.world, subject, body))
+            if not isinstance(body, DomainEmailsBody):
+                self.world.mail(subject)
         answer = DONE if fault is None else fault.answer
         if answer is not None:
             return self._send(answer, fate.latency_s)
         if fate.fault is FaultName.HANG:
-            self.books.answer(fate.fault, FAULTS[fate.fault].provenance.source)
+            self.books.answer(fate.fault, FAULTS[fate.fault].source)
             await self._wait(asyncio.get_running_loop().create_future())
             return web.Response()
         return self._break(request, cast("FaultName", fate.fault), cast("Fault", fault))
 
     def _break(self, request: web.BaseRequest, name: FaultName, fault: Fault) -> web.Response:
         """Send the bytes of a fault, if it has any, and end the connection."""
-        self.books.answer(name, fault.provenance.source)
+        self.books.answer(name, fault.source)
         if request.transport is not None:
             _break_off(request.transport, fault)
         return web.Response()  # aiohttp wants one, and finds the connection closed
@@ -263,12 +270,10 @@ class Simulator:
 
     def _send(self, answer: Answer, latency_s: float = 0.0) -> web.Response:
         self.books.answer(str(answer.status), answer.source)
-        headers = {
-            "Server": "nginx",
-            "X-Envoy-Upstream-Service-Time": str(round(latency_s * 1000)),
-            **_OF_THE_CDN,
-            **answer.headers,
-        }
+        headers = dict(answer.headers)
+        if answer.is_of_service:
+            passed_ms = {"X-Envoy-Upstream-Service-Time": str(round(latency_s * 1000))}
+            headers = _OF_THE_SERVICE | passed_ms | headers
         if answer.body is None:
             return web.Response(status=answer.status, headers=headers)
         headers["Content-Type"] = answer.content_type
@@ -313,7 +318,7 @@ def _wrong_with_headers(request: web.BaseRequest) -> str | None:
 
 
 def _break_off(transport: asyncio.Transport, fault: Fault) -> None:
-    if fault is FAULTS[FaultName.RESET]:
+    if fault.resets:
         # Lingering for 0 s makes the kernel send RST in place of FIN.
         linger = struct.pack("ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -4,10 +4,11 @@ Fields are those of the pages "List orders", "Order info" and "Order validation 
 (dev.digicert.com), and of recordings of 2023. A list never tells how an order is validated.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from batch_resend.certcentral.simulator.oddities import spoil
 from batch_resend.certcentral.simulator.world import (
     FIRST_CERTIFICATE,
     FIRST_ORDER,
@@ -23,12 +24,39 @@ _CONTACT = {
     "job_title": "Administrator",
     "telephone": "555-555-5555",
 }
+# Who the key is (page "User info"); its values are made up.
+USER: Mapping[str, Any] = {
+    "id": 153_208,
+    "username": "jane.doe@example.com",
+    "account_id": 123_654,
+    "first_name": "Jane",
+    "last_name": "Doe",
+    "email": "jane.doe@example.com",
+    "job_title": "Administrator",
+    "telephone": "555-555-5555",
+    "status": "active",
+    "last_login_date": "2026-11-02 13:37:00",
+    "container": {"id": 1, "name": "Main", "parent_id": 0, "template_id": 5, "is_active": True},
+    "access_roles": [{"id": 1, "name": "Administrator"}],
+    "is_cert_central": True,
+    "is_enterprise": False,
+    "is_saml_sso_only": False,
+    "type": "standard",
+    "has_container_assignments": False,
+}
 _ISSUED = frozenset(("issued", "expired", "revoked"))
 _YEAR_S = 365 * 86_400
 
 
 def listed(world: World, order: WorldOrder) -> dict[str, Any]:
     """Return an order as an item of the list."""
+    item = _item(world, order)
+    if order.oddity is not None:
+        spoil(order.oddity, item)
+    return item
+
+
+def _item(world: World, order: WorldOrder) -> dict[str, Any]:
     return {
         "id": order.order_id,
         "certificate": _certificate(order),
@@ -45,7 +73,7 @@ def listed(world: World, order: WorldOrder) -> dict[str, Any]:
         "product": {
             "name_id": order.product,
             "name": order.product,
-            "type": "dv_ssl_certificate" if order.is_dv else "ssl_certificate",
+            "type": product_type(order),
         },
         "product_name_id": order.product,
         "price": 157,
@@ -106,6 +134,11 @@ def _scopes(order: WorldOrder) -> Iterable[tuple[str, list[str], bool]]:
         scopes.setdefault(name.removeprefix("*."), []).append(name)
     for scope, names in scopes.items():
         yield scope, names, order.status in _ISSUED or order.approved.issuperset(names)
+
+
+def product_type(order: WorldOrder) -> str:
+    """Return what kind of product an order is of: only DV has a word of its own."""
+    return "dv_ssl_certificate" if order.is_dv else "ssl_certificate"
 
 
 def certificate_id(order: WorldOrder) -> int:

@@ -8,12 +8,17 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import cycle
+
+from batch_resend.certcentral.simulator.oddities import Oddity
+from batch_resend.model import USUAL_LOCAL_PARTS
 
 FIRST_ORDER = 100_200_001
 FIRST_DOMAIN = 4_000_001
 FIRST_CERTIFICATE = 250_000_001
 _PRODUCTS = ("ssl_dv_geotrust_flex", "ssl_dv_rapidssl", "ssl_dv_geotrust_flex", "ssl_basic")
 _METHODS = ("email", "email", "email", "dns-txt-token")
+_LONGEST_NUMBER = 20  # digits
 _WHEN_ISSUED = "issued"
 
 
@@ -32,6 +37,7 @@ class WorldOrder:
     mails: int = 0
     approved_at: float | None = None  # from then on it is issued
     changed_at: float | None = None  # when its status last changed; None: it has the first one
+    oddity: Oddity | None = None  # as it is shown
     clock: Callable[[], float] = field(default=time.time, repr=False, compare=False)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -65,15 +71,21 @@ class World:
         self.orders: dict[int, WorldOrder] = {}
         self.chance = chance
         self.clock = clock
+        # Addresses in a domain's DNS, at _validation-contactemail; by the domain.
+        self.dns_txt: dict[str, tuple[str, ...]] = {}
+        # What the account's setting "Send verification DCV emails to" selects.
+        self.mailed_local_parts: frozenset[str] = USUAL_LOCAL_PARTS
         self._seed = seed
         self._within_s = within_s
         self._approvals: list[tuple[float, int]] = []  # a heap: when, of which order
         self._domains: dict[str, int] = {}
+        self._domain_names: dict[str, str] = {}
         self._containers: dict[str, int] = {}
 
     def add(self, order: WorldOrder) -> None:
         """Let an order come into the world."""
         order.clock = self.clock
+        self.container_id(order.container)
         self.orders[order.order_id] = order
 
     def populate(self, count: int) -> None:
@@ -87,6 +99,19 @@ class World:
                     domains=(f"shop{number}.example.com",),
                     created_at=now - luck.uniform(0, 10) * 86_400,
                     dcv_method=luck.choice(_METHODS),
+                )
+            )
+
+    def populate_oddly(self, count: int) -> None:
+        """Let as many more orders wait, each odd in one thing, one oddity after another."""
+        first = max(self.orders, default=FIRST_ORDER - 1) + 1
+        for number, oddity in zip(range(first, first + count), cycle(Oddity), strict=False):
+            self.add(
+                WorldOrder(
+                    number,
+                    domains=(f"odd{number}.example.com", f"www.odd{number}.example.com"),
+                    created_at=self.clock() - 5 * 86_400,
+                    oddity=oddity,
                 )
             )
 
@@ -127,10 +152,20 @@ class World:
             if order is not None and order.approved_at == approved_at:
                 order.approved_at = None
                 self.approve(order_id, order.domains)
+                order.changed_at = approved_at
 
     def domain_id(self, name: str) -> int:
         """Return the number of a domain, the same whenever it is asked for."""
-        return self._domains.setdefault(name, FIRST_DOMAIN + len(self._domains))
+        number = self._domains.setdefault(name, FIRST_DOMAIN + len(self._domains))
+        self._domain_names[str(number)] = name
+        return number
+
+    def domain_name(self, subject: str) -> str:
+        """Return the domain that an address names by its number or its name."""
+        if not subject.isdecimal():
+            return subject.lower()
+        # As with orders, a number that is not known stands for one that is not shown.
+        return self._domain_names.get(subject, f"domain{subject}.example")
 
     def container_id(self, name: str) -> int:
         """Return the number of a container (division), the same whenever it is asked for."""
@@ -141,5 +176,6 @@ class World:
         return random.Random(f"{self._seed}/{of}")  # noqa: S311 - dice, no secret
 
     def _order(self, order_id: str) -> WorldOrder | None:
-        # str.isdigit() is true of digits that int() refuses, such as superscripts.
-        return self.orders.get(int(order_id)) if order_id.isdecimal() else None
+        # str.isdigit() is true of digits that int() refuses, which also refuses very long numbers.
+        is_number = order_id.isdecimal() and len(order_id) <= _LONGEST_NUMBER
+        return self.orders.get(int(order_id)) if is_number else None
