@@ -248,7 +248,9 @@ asking_options = together(
         is_flag=True,
         help="Ask the CA about each order first, a request each; skip those that wait for no mail.",
     ),
-    option("--yes", is_flag=True, help="Don't ask before sending (asked only on a terminal)."),
+    option(
+        "--yes", is_flag=True, help="Don't ask before sending (asked wherever there is a terminal)."
+    ),
 )
 
 # Eager, which is before the others: where one of those is wrong, it is known whom to tell.
