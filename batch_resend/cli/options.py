@@ -227,7 +227,7 @@ again_options = together(
     option(
         "--cooldown",
         type=DURATION,
-        default=DEFAULT_COOLDOWN_S,
+        default=f"{DEFAULT_COOLDOWN_S:g}s",
         show_default="20h",
         help="How long an acknowledged request is not repeated.",
     ),
