@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,9 @@ def tell_of_bad_settings(
     error: SettingsError, parent: click.Context, command: click.Command, words: list[str]
 ) -> None:
     """Notify likewise where a file or a variable is wrong, and the command was not yet parsed."""
-    context = command.make_context(command.name, list(words), parent, resilient_parsing=True)
-    _notify(context, Ending(ExitCode.NOT_STARTED, error=str(error)))
+    with suppress(click.ClickException):  # the words are wrong as well
+        context = command.make_context(command.name, list(words), parent, resilient_parsing=True)
+        _notify(context, Ending(ExitCode.NOT_STARTED, error=str(error)))
 
 
 def _notify(context: click.Context, ending: Ending) -> None:

@@ -22,6 +22,7 @@ from batch_resend.cli.profiles import Profile, read_profiles
 from batch_resend.cli.suggestions import did_you_mean
 from batch_resend.cli.toml_file import TomlFile
 from batch_resend.cli.values import option_value
+from batch_resend.folders import folder_of_user
 
 PROFILES = "profiles"  # the table that has them
 _OWN = f"{__name__}.own"  # in a context: the parameters that the command's own table says
@@ -49,8 +50,10 @@ def said_for_this_command(context: click.Context) -> frozenset[str]:
 
 def find_config(named: Path | None) -> Path | None:
     """Return the file that --config names, or the one in its usual place; None: there is none."""
-    usual = user_config_path("batch-resend") / "config.toml"
-    return named or (usual if usual.is_file() else None)
+    if named is not None or (folder := folder_of_user(user_config_path)) is None:
+        return named
+    usual = folder / "config.toml"
+    return usual if usual.is_file() else None
 
 
 def read_config(
