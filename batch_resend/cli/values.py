@@ -11,10 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from click.types import IntParamType
 
 from batch_resend.durations import parse_duration
 from batch_resend.intake import Field
 from batch_resend.places import Place, parse_place
+from batch_resend.windows import Window
 
 _DNS_PORT = 53
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
@@ -27,10 +29,8 @@ class DurationType(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the seconds."""
-        if isinstance(value, int | float):
-            return float(value)
         try:
-            return parse_duration(value)
+            return parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -119,6 +119,56 @@ class ShareType(click.ParamType[Share]):
             told = f"{value!r}: write a number of rows, such as 50, or a percentage, 20%"
             self.fail(told, param, ctx)
         return Share(text, float(found[1]), bool(found[2]))
+
+
+def option_value(option: click.Option, value: object) -> Any:
+    """Return what a TOML file says of an option, as click takes it. Raises ValueError."""
+    if option.multiple:
+        texts: object = [value] if isinstance(value, str) else value
+        if isinstance(value, dict) and _takes_pairs(option):
+            if not all(map(_is_text_or_number, value.values())):
+                raise ValueError("write a table of texts")
+            texts = [f"{key}={one}" for key, one in value.items()]
+        if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+            raise ValueError("write a text, or a list of texts")
+        for one in texts:
+            _convert(option, one)
+        return texts
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise ValueError("write true or false")
+    elif isinstance(option.type, IntParamType):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError("write a whole number")
+    elif isinstance(option.type, DurationType):
+        if not _is_text_or_number(value):
+            raise ValueError('write a length of time, such as "1h"')
+    elif not (isinstance(value, str) or (isinstance(option.type, ShareType) and _is_count(value))):
+        raise ValueError("write a text")
+    _convert(option, value)
+    return value
+
+
+def _convert(option: click.Option, value: object) -> None:
+    """Raise ValueError where an option does not take a value."""
+    try:
+        option.type.convert(value, option, None)
+    except click.BadParameter as error:
+        raise ValueError(error.message.rstrip(".")) from None
+    if option.name == "limits" and value != "none":
+        Window.parse(str(value))
+
+
+def _takes_pairs(option: click.Option) -> bool:
+    return isinstance(option.type, MappingType) or option.metavar == "KEY=VALUE"
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text_or_number(value: object) -> bool:
+    return isinstance(value, str | float) or _is_count(value)
 
 
 MAX_REJECTED = Share("20%", 20.0, is_percentage=True)  # unless somebody says otherwise

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from batch_resend.journal import Party, Terms, prune_journal, read_journal
+from batch_resend.journal import OrderCheck, Party, Terms, prune_journal, read_journal
 from batch_resend.model import Call, Row, Run, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
@@ -47,7 +47,7 @@ async def night(
             await carry(recorder, clock, planned, how)
         await journal.finish(run, RunState.COMPLETED)
         sent = [number async for number, _ in journal.reader.sent_requests(run)]
-        await journal.note_checks(run, [(number, "pending") for number in sent])
+        await journal.note_checks(run, dict.fromkeys(sent, OrderCheck("pending")))
         return run
 
 
@@ -126,7 +126,7 @@ async def test_before_the_ca_was_asked_nothing_is_known_to_wait(place: Place, cl
     run = await night(place, clock, orders(1))
     async with opened(place, clock) as journal:
         sent = [number async for number, _ in journal.reader.sent_requests(run)]
-        await journal.note_checks(run, [(number, "issued") for number in sent])
+        await journal.note_checks(run, dict.fromkeys(sent, OrderCheck("issued")))
         assert await journal.reader.unapproved(run, 10) == (0, [])
         third = await plan(journal, orders(1), take_up_since=1e12)
         assert await journal.reader.unapproved(third, 10) == (0, [])
