@@ -91,6 +91,7 @@ class CertCentral:
                     retry_after=response.headers.get("Retry-After"),
                     location=response.headers.get("Location"),
                     content_type=_content_type(response),
+                    server_date=response.headers.get("Date"),
                 )
                 told = await _bounded_body(response, max_body)
                 return replace(head, body=told) if told else head
