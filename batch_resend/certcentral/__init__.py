@@ -16,16 +16,21 @@ from batch_resend.certcentral.orders import (
     read_info,
     read_page,
 )
+from batch_resend.certcentral.probe import Failure, Probe, Step, probe
 
 __all__ = [
     "CertCentral",
+    "Failure",
     "Page",
+    "Probe",
     "Route",
+    "Step",
     "every_order",
     "info_path",
     "judge",
     "list_path",
     "open_certcentral",
+    "probe",
     "read_info",
     "read_page",
     "remedy",
