@@ -4,6 +4,8 @@ No HTTP request is made of the CA, so nothing counts in its rate limits, and no 
 session of `client` takes the same steps, but says only that one of them failed.
 """
 
+import os
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -116,7 +118,7 @@ class _Walk:
 
     async def _resolve(self, url: SplitResult) -> None:
         async with self._step(Step.NAME):
-            infos = await anyio.getaddrinfo(url.hostname or "", _port(url), type=1)
+            infos = await anyio.getaddrinfo(url.hostname or "", _port(url), type=socket.SOCK_STREAM)
         addresses = dict.fromkeys(str(info[4][0]) for info in infos)
         self.found = replace(self.found, addresses=tuple(addresses))
 
@@ -124,8 +126,9 @@ class _Walk:
     async def _connected(self, url: SplitResult) -> AsyncIterator[AnyByteStream]:
         async with self._step(Step.CONNECTION):
             stream = await anyio.connect_tcp(url.hostname or "", _port(url))
-        address = stream.extra(SocketAttribute.remote_address)  # noqa: S610 - not Django's
-        self.found = replace(self.found, connected_to=str(address[0]))
+        # None where it is reset already.
+        address = stream.extra(SocketAttribute.remote_address, None)  # noqa: S610 - not Django's
+        self.found = replace(self.found, connected_to=str(address[0]) if address else None)
         try:
             yield stream
         finally:
@@ -164,7 +167,9 @@ class _Walk:
                 yield
         except TimeoutError as error:
             # The system's own is an OSError as well: `fail_after` raises one without a number.
-            reason = error.strerror or f"no answer within {self._timeout_s:g} s"
+            reason = (
+                error.errno and os.strerror(error.errno)
+            ) or f"no answer within {self._timeout_s:g} s"
             raise _Failed(Failure(step, reason)) from None
         except _BROKEN as error:
             raise _Failed(Failure(step, _reason(error))) from None
@@ -178,15 +183,22 @@ def _reason(error: Exception) -> str:
         return error.verify_message
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).replace("_", " ").lower()
+    if not isinstance(error, OSError):
+        return "it closed the connection"
     cause = error.__cause__
-    if isinstance(error, OSError) and error.errno is None and cause is not None:
+    if error.errno is None and cause is not None:
         # Of several addresses each has failed by itself.
         causes = cause.exceptions if isinstance(cause, ExceptionGroup) else (cause,)
-        reasons = (one.strerror or str(one) for one in causes if isinstance(one, OSError))
+        reasons = (_of_system(one) for one in causes if isinstance(one, OSError))
         return "; ".join(dict.fromkeys(reasons)) or str(error)
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return "it closed the connection"
+    return _of_system(error)
+
+
+def _of_system(error: OSError) -> str:
+    """Return the system's own words; Python has others for some, with the address in them."""
+    if error.errno is not None and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _certificate(stream: TLSStream) -> Certificate:

@@ -29,7 +29,7 @@ from batch_resend.doctor.checks import (
 from batch_resend.doctor.expected import ORDER, USER, VALIDATION
 from batch_resend.doctor.findings import Check, Diagnosis, Finding, Group, Result
 from batch_resend.doctor.network import check_network
-from batch_resend.doctor.reading import LIMITS_FULL, LimitsFull, Reads
+from batch_resend.doctor.reading import LimitsFull, Reads
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import Journal, Slots, open_journal, size_of_journal
 from batch_resend.places import Place
@@ -249,9 +249,7 @@ class _Account:
                 recorder = await opened.journal.start_reading(account.base_url, account.budget)
                 reads = Reads(desk, recorder, self._clock)
                 await self._check_answers(reads, account.api_key.get_secret_value())
-        except LimitsFull:
-            self._end(LIMITS_FULL)
-        except _Ended as error:
+        except (LimitsFull, _Ended) as error:
             self._end(error.failed)
         except JournalError as error:
             findings.add(Finding(Check.JOURNAL, Result.PROBLEM, str(error), _JOURNAL_REMEDY))

@@ -43,7 +43,8 @@ def _fine(check: Check, probe: Probe, now: float) -> Finding:
         case Check.NAME:
             detail = _name(probe)
         case Check.CONNECTION:
-            detail = f"{probe.connected_to} takes connections at port {_end(probe)[1]}"
+            host, port = _end(probe)
+            detail = f"{probe.connected_to or host} takes connections at port {port}"
         case Check.PROXY:
             detail = f"{probe.proxy} connects to {probe.host}:{probe.port}"
         case _:

@@ -6,11 +6,13 @@ Not `sending.Fetcher`, which waits out pauses and tries again: here a failure is
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import isfinite
 
 import anyio
 
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import Answer, Failed, Trouble
+from batch_resend.durations import format_duration
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Ruling
 from batch_resend.senders import Desk
@@ -19,16 +21,20 @@ from batch_resend.sending import Slot
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 10.0  # for a slot of the rate limits
-LIMITS_FULL = Failed(
-    Trouble.TOO_MANY,
-    f"the rate limits of this key let no request leave within {LONGEST_WAIT_S:g} s: a run has "
-    "used them up",
-    "Run this again in some minutes.",
-)
 
 
 class LimitsFull(Exception):
     """The rate limits of the key let no request leave soon: a run has used them up."""
+
+    def __init__(self, for_s: float) -> None:
+        """Take how many seconds no request can leave, as far as is known."""
+        super().__init__(for_s)
+        known = f" for another {format_duration(for_s)}" if isfinite(for_s) else " for a while"
+        self.failed = Failed(
+            Trouble.TOO_MANY,
+            f"the rate limits of this key let no request leave{known}: a run has used them up",
+            "Run this again then.",
+        )
 
 
 @dataclass(slots=True)
@@ -64,7 +70,9 @@ class Reads:
         return Answer(result, verdict, sent_at)
 
     async def _slot(self, stack: AsyncExitStack) -> Slot:
-        """Take a slot, to be given back when `stack` ends."""
-        with anyio.move_on_after(LONGEST_WAIT_S):
-            return await stack.enter_async_context(self.desk.limiter.slot())
-        raise LimitsFull
+        """Take a slot, to be given back when `stack` ends. Raises LimitsFull."""
+        limiter = self.desk.limiter
+        if limiter.full_for_s <= LONGEST_WAIT_S:
+            with anyio.move_on_after(LONGEST_WAIT_S):
+                return await stack.enter_async_context(limiter.slot())
+        raise LimitsFull(limiter.full_for_s)
