@@ -82,7 +82,7 @@ def _whom_to_mail(preview: Preview) -> Iterator[str]:
 
 def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
     for skip in preview.skipped_by_ca:
-        yield "skipped", f"{skip.count:,}: {skip.text}, says the CA"
+        yield "skipped", f"{skip.count:,}, says the CA: {skip.text}"
     for skip in preview.skipped:
         yield "skipped", f"{skip.count:,}: {skip.text}"
     if preview.skipped_otherwise:

@@ -6,16 +6,15 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from batch_resend.certcentral.judge import REDIRECT
 from batch_resend.explanations import explain
-from batch_resend.model import Fault, Reply, Verdict
+from batch_resend.model import Fault, Reply, Ruling, Verdict
 
 NOTHING = object()  # the content of an answer without any, such as a 204
-_PAGES = ("text/html", "application/xhtml+xml")
 _LOOK_BETWEEN = (
     "A proxy, a firewall or the CA's CDN answers in its place. Look at the proxy, and ask whether "
     "the address of this machine is blocked; check --base-url."
 )
-_BEFORE_A_PAGE = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # blanks, NUL bytes, byte order marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Trouble(StrEnum):
     """Why there is nothing to look at."""
 
     NO_ANSWER = "no answer"  # the connection broke, or nothing came in time
-    PAGE = "page"  # a web page: of a CDN, a proxy, a portal, or of the wrong URL
+    PAGE = "page"  # not the CA's word: of a CDN, a proxy, a portal, or of the wrong URL
     REDIRECT = "redirect"  # to another URL, which is not followed
     KEY_REFUSED = "key refused"  # mistyped, revoked, expired, of the other region
     FORBIDDEN = "forbidden"  # this key may not read this
@@ -56,15 +55,20 @@ class Failed:
     remedy: str
 
 
-# What is said of trouble, and what to do; none: what is known of the CA's code.
+_OF_RULING = {
+    Ruling.BLOCKED: Trouble.PAGE,
+    Ruling.KEY_REFUSED: Trouble.KEY_REFUSED,
+    Ruling.RATE_LIMITED: Trouble.TOO_MANY,
+    Ruling.HOPELESS: Trouble.WRONG_URL,
+    Ruling.UNAVAILABLE: Trouble.UNAVAILABLE,
+    Ruling.IN_DOUBT: Trouble.UNAVAILABLE,
+    Ruling.REFUSED: Trouble.REFUSED,
+}
+# What is said of trouble, and what to do; None: what is known of the CA's code.
 _WORDS = {
-    Trouble.REDIRECT: ("{} redirects, which is not followed", "Check --base-url or --region."),
-    Trouble.WRONG_URL: ("{} has no such call", "Check --base-url or --region."),
-    Trouble.KEY_REFUSED: (
-        "the CA refuses the API key",
-        "Check that the key is whole, not revoked or expired, and of the right region "
-        "(--region us|eu).",
-    ),
+    Trouble.REDIRECT: ("{} redirects, which is not followed", None),
+    Trouble.WRONG_URL: ("{} has no such call", None),
+    Trouble.KEY_REFUSED: ("the CA refuses the API key", None),
     Trouble.TOO_MANY: (
         "the CA asks for fewer requests",
         "Others use this key, or its limit is lower than --limit: wait for some minutes.",
@@ -73,6 +77,7 @@ _WORDS = {
         "the CA is not available",
         "Run this again later; a run would wait for --patience.",
     ),
+    Trouble.UNREADABLE: ("the CA answers with errors in what is no error", None),
     Trouble.FORBIDDEN: ("the key may not read this", None),
     Trouble.NOT_FOUND: ("the CA does not have this", None),
     Trouble.REFUSED: ("the CA refuses this", None),
@@ -85,7 +90,7 @@ def content_of(answer: Answer, base_url: str) -> Any:
     if isinstance(reply, Fault):
         remedy = "Run this again; if it stays so, look at the network, and raise --timeout."
         return Failed(Trouble.NO_ANSWER, f"no answer: {verdict.error_message}", remedy)
-    if trouble := _trouble(reply, verdict):
+    if trouble := _trouble(verdict):
         return Failed(trouble, *_in_words(trouble, verdict, base_url))
     if not reply.body.strip():
         return NOTHING
@@ -94,38 +99,19 @@ def content_of(answer: Answer, base_url: str) -> Any:
     except ValueError:
         said = f"HTTP {reply.status}, and what came is not JSON"
         return Failed(Trouble.UNREADABLE, said, "Check --base-url, and what stands in between.")
-    if isinstance(content, dict) and content.get("errors"):
-        code = f": {verdict.error_code}" if verdict.error_code else ""
-        said = f"HTTP {reply.status}, with errors in it{code}"
-        return Failed(Trouble.UNREADABLE, said, "Please tell us what the CA said.")
     return content
 
 
-def is_page(reply: Reply) -> bool:
-    """Whether an answer is a web page, which the CA's own answers never are."""
-    return reply.content_type in _PAGES or reply.body.lstrip(_BEFORE_A_PAGE).startswith(b"<")
-
-
-def _trouble(reply: Reply, verdict: Verdict) -> Trouble | None:
-    """Return what is wrong with an answer, by its status and by the CA's code in it."""
-    status, code = reply.status, verdict.error_code or ""
-    if 300 <= status < 400:
-        return Trouble.REDIRECT
-    if is_page(reply) or (status == 403 and not code):  # without a code it is not the CA's word
-        return Trouble.PAGE
-    if 200 <= status < 300:
-        return None
-    if status == 401 or "invalid_key" in code:
-        return Trouble.KEY_REFUSED
-    if status == 404:
-        return Trouble.NOT_FOUND if _is_about_something(code) else Trouble.WRONG_URL
-    by_status = {403: Trouble.FORBIDDEN, 429: Trouble.TOO_MANY}
-    return by_status.get(status, Trouble.UNAVAILABLE if status >= 500 else Trouble.REFUSED)
-
-
-def _is_about_something(code: str) -> bool:
-    """Whether a 404 speaks of an order, or the like: a bare `not_found` is the URL's."""
-    return code.startswith("not_found|") and code != "not_found|route"
+def _trouble(verdict: Verdict) -> Trouble | None:
+    """Return what is wrong with an answer, by its verdict."""
+    match verdict.ruling:
+        case Ruling.BLOCKED if verdict.error_code == REDIRECT:
+            return Trouble.REDIRECT
+        case Ruling.REFUSED if verdict.http_status in (403, 404):
+            return Trouble.FORBIDDEN if verdict.http_status == 403 else Trouble.NOT_FOUND
+        case Ruling.REFUSED if (verdict.http_status or 0) < 300:
+            return Trouble.UNREADABLE
+    return _OF_RULING.get(verdict.ruling)
 
 
 def _in_words(trouble: Trouble, verdict: Verdict, base_url: str) -> tuple[str, str]:

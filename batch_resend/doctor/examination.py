@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batch_resend.certcentral import Probe, Route, info_path, list_path, probe
+from batch_resend.census import WAITING
+from batch_resend.certcentral import (
+    Probe,
+    Route,
+    changes_path,
+    info_path,
+    list_path,
+    probe,
+    validation_path,
+)
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import ENDS_ALL, Failed, Trouble, content_of
 from batch_resend.doctor.checks import (
@@ -37,8 +46,7 @@ from batch_resend.senders import Senders
 from batch_resend.settings import Key, Settings
 
 LISTED = 100  # orders of a list that are looked at
-CHANGES_PATH = "/order/certificate/status-changes?minutes=1440"
-STATUSES = ("pending", "reissue_pending")
+CHANGES_PATH = changes_path(86_400.0)
 LITTLE_ROOM = 200_000_000  # bytes: a run takes some 1.5 kB a row, with its report
 OF_READS = (
     Check.ACCOUNT,
@@ -278,7 +286,7 @@ class _Account:
         findings.add(check_permission(user, await self._keys(reads, user)))
         findings.add(check_shape(Check.USER_SHAPE, user, USER, key))
         lists = [
-            Listed.of(status, await self._read(reads, _list_path(status))) for status in STATUSES
+            Listed.of(status, await self._read(reads, _list_path(status))) for status in WAITING
         ]
         findings.add(check_orders(lists))
         findings.add(check_list_shape(lists, key))
@@ -296,10 +304,9 @@ class _Account:
             checks = (Check.ORDER_SHAPE, Check.VALIDATION_SHAPE)
             self._findings.skip(checks, "because no order waits")
             return
-        path = info_path(number)
-        info = await self._read(reads, path)
+        info = await self._read(reads, info_path(number))
         self._findings.add(check_shape(Check.ORDER_SHAPE, info, ORDER, key))
-        validation = await self._read(reads, f"{path}/validation")
+        validation = await self._read(reads, validation_path(number))
         self._findings.add(check_shape(Check.VALIDATION_SHAPE, validation, VALIDATION, key))
 
     async def _read(self, reads: Reads, path: str) -> Any:
@@ -311,4 +318,4 @@ class _Account:
 
 
 def _list_path(status: str) -> str:
-    return f"{list_path([('status', status)], 0, LISTED)}&sort=order_id"
+    return list_path([("status", status)], 0, LISTED)

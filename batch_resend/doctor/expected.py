@@ -52,7 +52,7 @@ STATUSES = frozenset(
     )
 )  # fmt: skip
 DCV_METHODS = frozenset(("email", "dns-txt-token", "dns-cname-token", "http-token"))
-NAME_STATUSES = frozenset(("approved", "unapproved", "pending"))
+NAME_STATUSES = frozenset(("approved", "unapproved", "pending", "valid"))
 DV = "dv_ssl_certificate"  # the `product.type` of DV orders
 
 _ID = (Kind.INTEGER, Kind.DIGITS)  # an old recording has numbers as texts

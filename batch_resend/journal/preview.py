@@ -34,6 +34,7 @@ _FIRST_NOTED = (
         requests.c.entries,
         requests.c.call,
         requests.c.account,
+        requests.c.skip,
         rows.c.input,
         rows.c.line,
     )
@@ -99,6 +100,7 @@ class NotedOrder:
     order: Order
     input_ordinal: int
     line: int
+    skip: str | None  # why its lists say that there is nothing to resend
 
 
 class PlanReader(ResultReader):
@@ -133,6 +135,7 @@ class PlanReader(ResultReader):
                 order_of(record),
                 record.input,
                 record.line,
+                record.skip,
             )
             for record in found
         ]

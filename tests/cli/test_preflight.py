@@ -39,7 +39,7 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
     assert "is not DV" in told["4"][1]
     assert told["6"] == ("refused", "The specified order was not found.")
     assert "Asking the CA about 6 orders\n" in sent.err
-    assert "  skipped   1: its status is issued, not pending, says the CA\n" in sent.err
+    assert "  skipped   1, says the CA: its status is issued, not pending\n" in sent.err
     assert "within the cooldown" not in sent.err
 
 
