@@ -15,8 +15,6 @@ from batch_resend.intake import Field, ListSource, Reading, table_rows
 from batch_resend.intake.json_rows import JsonRecord, records_of_lines
 from batch_resend.intake.records import _PROBLEMS, Defaults, RawRecord, check_record
 from batch_resend.journal import open_journal
-from batch_resend.journal.postgres import PostgresHome
-from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES
 from batch_resend.model import Call, Entry, Note, Order, OrderStatus, Problem, RejectedRow, Row
 from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS
@@ -26,7 +24,6 @@ from tests.report.schemas import schema
 
 ORDERS_TRIED = [cast("Order", param.values[0]) for param in CALLS_TRIED]
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FROM_SCHEMA_9 = range(9, SCHEMA_VERSION)  # the first one that PostgreSQL had
 # Of the CA's exports: what they say of an order, which nobody writes into a list.
 OF_EXPORTS = {Field.STATUS, Field.DCV_METHOD, Field.PRODUCT}
 
@@ -40,11 +37,6 @@ def first_cells(heading: str) -> set[str]:
 def test_every_problem_and_every_note_has_its_words() -> None:
     assert set(_PROBLEM_IN_WORDS) == set(Problem)
     assert set(_NOTE_IN_WORDS) == set(Note)
-
-
-def test_every_older_schema_is_brought_up_to_date_in_files_and_databases() -> None:
-    assert list(UPGRADES) == list(range(1, SCHEMA_VERSION))
-    assert set(PostgresHome.upgrades) == set(FROM_SCHEMA_9)
 
 
 def test_every_column_and_every_call_stands_in_the_readme() -> None:
@@ -77,7 +69,7 @@ def test_every_field_is_read_of_tables_and_of_json_and_has_its_problem() -> None
     )
     # Of a product the CA tells more than a text.
     assert set(Field) - {Field.PRODUCT} <= set(JsonRecord.model_fields)
-    assert set(_PROBLEMS) == set(Field) - {Field.DCV_METHOD, Field.PRODUCT}
+    assert set(_PROBLEMS) == set(Field) - OF_EXPORTS, "what an export says of an order skips it"
 
 
 def test_every_file_of_a_report_stands_in_the_readme() -> None:

@@ -38,6 +38,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
             encoding=options["encoding"],
             sheet=options["sheet"],
             all_statuses=options["all_statuses"],
+            any_product=options["any_product"],
             call=Call(options["call"]),
             auto_call=options["auto_call"],
             accounts={name: profile.locale for name, profile in accounts.items()},

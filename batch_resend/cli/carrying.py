@@ -20,7 +20,7 @@ from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.logs import told_of_run
 from batch_resend.cli.manner import Manner
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
-from batch_resend.cli.progress import follow
+from batch_resend.cli.progress import follow, while_asking
 from batch_resend.cli.summary import REASONS_SHOWN, show_counts, show_summary
 from batch_resend.cli.terminal import say
 from batch_resend.errors import BatchResendError, JournalError, ReportError
@@ -36,9 +36,11 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
     reason = _hold_back_reason(plan, manner)
     if manner.preflight and plan.to_send and not reason:
         if not manner.quiet:
-            say(f"Asking the CA about {plan.to_send:,} orders")
-        plan = await batch.preflight(plan)
-    asks = bool(plan.to_send) and manner.asks
+            say(f"Asking the CA about {counted(plan.to_send, 'request')}")
+        asking = batch.preflight(plan, any_product=manner.any_product)
+        plan = await while_asking(asking, batch, quiet=manner.quiet)
+    will_pass = not batch.refused_keys or plan.to_send > await batch.count_refused(plan)
+    asks = bool(plan.to_send) and will_pass and manner.asks
     if not manner.quiet or (asks and reason):
         await _show_plan(batch, plan, manner, sys.stderr)
     if reason:

@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "cluster": ("cluster", "Show how the workers of several hosts are doing."),
     "completion": ("completion", "Print what a shell needs to complete commands."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
+    "help": ("help", "Show a page of the manual, such as on lost mail."),
     "history": ("history", "Show every attempt ever made for an order or domain."),
     "prune": ("prune", "Forget old runs, for the journal not to grow for ever."),
     "report": ("history", "Write a run's report again, from the journal alone."),

@@ -25,6 +25,7 @@ class Manner:
     max_rejected: Share | None
     presentation: Presentation
     distribute: bool = False  # to workers
+    any_product: bool = False  # --preflight: orders that are not DV are sent too
 
 
 def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
@@ -44,4 +45,5 @@ def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
         max_rejected=options.get("max_rejected"),
         presentation=Presentation(next_flags(context), redact=options["redact"]),
         distribute=options["distribute"],
+        any_product=options["any_product"],
     )

@@ -26,7 +26,7 @@ _ABOUT_THE_CA = (
 _OF_ACCOUNTS = ("base_url", "region", "api_key_file", "limits", "locale")
 _ABOUT_LISTS = (
     "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
-    "call", "auto_call",
+    "any_product", "call", "auto_call",
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def next_flags(context: click.Context) -> NextFlags:
     return NextFlags(
         config="".join(f" {shlex.quote(word)}" for word in config_told(context)),
         send=_flags(context, (*_ABOUT_THE_CA, *_ABOUT_LISTS)),
-        resume=_flags(context, (*_ABOUT_THE_CA, "report_dir")),
+        resume=_flags(context, (*_ABOUT_THE_CA, "any_product", "report_dir")),
         in_doubt=_flags(context, ("in_doubt",)),
         watch=_flags(context, ("journal",)),
         none_will_do=rehearsal.is_on(),

@@ -99,6 +99,26 @@ redact_option = option(
     help="Mask e-mail addresses in logs, in report.html, and in what is told to others.",
 )
 
+
+def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Refuse two flags that say opposite things of what is not DV. Raises UsageError."""
+    other = "any_product" if param.name == "auto_call" else "auto_call"
+    if value and context.params.get(other):
+        raise click.UsageError(
+            "--auto-call and --any-product exclude each other: the one sends what is not DV by "
+            "domain-dcv, the other by the order's own call."
+        )
+    return value
+
+
+any_product_option = option(
+    "--any-product",
+    is_flag=True,
+    callback=_one_way_only,
+    help="Send dv-resend for orders that are not DV too: the CA's older pages say that it is for "
+    "DV only, the newest one does not. Status and validation are looked at as ever.",
+)
+
 list_options = together(
     "How lists are read",
     option(
@@ -136,8 +156,10 @@ list_options = together(
     option(
         "--auto-call",
         is_flag=True,
+        callback=_one_way_only,
         help="domain-dcv for rows that name no call and whose product is not DV.",
     ),
+    any_product_option,
     option(
         "--all-statuses",
         is_flag=True,

@@ -3,9 +3,12 @@
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from click.types import IntParamType
@@ -15,6 +18,7 @@ from batch_resend.intake import Field
 from batch_resend.places import Place, parse_place
 from batch_resend.windows import Window
 
+_DNS_PORT = 53
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
 
@@ -45,6 +49,26 @@ class PlaceType(click.ParamType[Place]):
         if isinstance(place, Path) and place.is_dir():
             self.fail(f"File {str(place)!r} is a directory.", param, ctx)
         return place
+
+
+class DnsServerType(click.ParamType[tuple[str, int]]):
+    """A DNS server."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return its IP address and its port."""
+        if isinstance(value, tuple):
+            return value
+        text = value.strip()
+        with suppress(ValueError):
+            return str(ip_address(text)), _DNS_PORT
+        try:
+            url = urlsplit(f"//{text}")
+            return str(ip_address(url.hostname or "")), url.port or _DNS_PORT
+        except ValueError:
+            such_as = "192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
+            self.fail(f"{value!r}: write an IP address, such as {such_as}", param, ctx)
 
 
 class MappingType(click.ParamType[tuple[Field, str]]):
@@ -149,4 +173,5 @@ def _is_text_or_number(value: object) -> bool:
 
 MAX_REJECTED = Share("20%", 20.0, is_percentage=True)  # unless somebody says otherwise
 DURATION = DurationType()
+DNS_SERVER = DnsServerType()
 PLACE = PlaceType()

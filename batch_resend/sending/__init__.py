@@ -1,6 +1,6 @@
 """Pending order -> outcome: the workers, the windows, the retries, and when to wait."""
 
-from batch_resend.sending.fetcher import Fetcher
+from batch_resend.sending.fetcher import Fetcher, ask_each
 from batch_resend.sending.gate import Flow, Gate
 from batch_resend.sending.limiter import Limiter, WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
@@ -19,4 +19,5 @@ __all__ = [
     "Share",
     "SharedLimiter",
     "WindowLimiter",
+    "ask_each",
 ]

@@ -116,7 +116,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> No
 
 def test_shares_that_add_up_to_one_but_for_rounding_are_taken() -> None:
     SimulatorSettings(faults=dict.fromkeys(list(FaultName)[:10], 0.1))
-    SimulatorSettings(faults=dict.fromkeys(list(FaultName), 1 / 11))
+    SimulatorSettings(faults=dict.fromkeys(FaultName, 1 / len(FaultName)))
 
 
 # --- the contract's types -------------------------------------------------------------------

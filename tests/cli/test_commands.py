@@ -206,7 +206,7 @@ async def test_logs_are_one_json_object_a_line_when_asked(tmp_path: Path) -> Non
     failed = [event for event in events if event["event"] == "attempt unavailable"]
     assert failed
     for event in failed:
-        assert event["said"] == "Down for maintenance."
+        assert event["said"] == "Service is unavailable"
         assert event["run_id"] == desk.summary()["run_id"]
         assert event["order_id"].startswith("7000")
 
@@ -316,6 +316,6 @@ async def test_the_summary_says_why_orders_were_not_sent_in_the_words_of_the_one
     for text in (told, again):
         assert (
             "Not sent, and why\n"
-            "  2 refused: 404 not_found|order, There is no such order in this account.\n"
+            "  2 refused: 404 not_found|order, The specified order was not found.\n"
             f"    {known.meaning} {known.remedy}\n"
         ) in text

@@ -56,16 +56,17 @@ async def test_the_orders_that_wait_are_written_with_what_the_ca_tells_of_them(
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 async def test_send_reads_the_export_and_has_every_order_mailed(tmp_path: Path, form: str) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        fill(ca, 5, is_told=True)
-        ca.world.add(WorldOrder(6, dcv_method="dns-txt-token", is_told=True))
-        await desk.run("export", "--format", form, "--out", "pending.list")
+        fill(ca, 5)
+        ca.world.add(WorldOrder(6, dcv_method="dns-txt-token"))
+        export = ("export", "--details", "--format", form)
+        await desk.run(*export, "--out", "pending.list")
         sent = await desk.run("send", "pending.list")
         assert sent.code == 0, sent.err
         assert ca.books.mails_per_order == {str(n): 1 for n in range(1, 6)}
         assert all(bodies == [{}] for bodies in ca.books.bodies.values()), "all that wait"
         assert desk.summary()["orders"]["skipped"] == 1, "it is not validated by e-mail"
-        export = await desk.run("export", "--format", form)
-        piped = await desk.run("send", "-", stdin=export.out.encode())
+        exported = await desk.run(*export)
+        piped = await desk.run("send", "-", stdin=exported.out.encode())
         assert piped.code == 0
         assert ca.books.mails == 5, "acknowledged within the cooldown"
 
@@ -145,13 +146,13 @@ async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_th
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(ca, 3)
         ca.world.add(WorldOrder(4, dcv_method="dns-txt-token"))
-        ca.world.add(WorldOrder(5, is_told=True))
+        ca.world.add(WorldOrder(5))
         exported = await desk.run("export", "--details")
         found = records(exported)
         assert {r["order_id"]: r["dcv_method"] for r in found} == {
             "1": "email", "2": "email", "3": "email", "4": "dns-txt-token", "5": "email",
         }  # fmt: skip
-        assert ca.books.reads == 2 + 4, "both lists, and each order that they say too little of"
+        assert ca.books.reads_of == {"list": 2, "order": 5}, "no list has how an order is validated"
         desk.write("pending.csv", exported.out)
         sent = await desk.run("send", "pending.csv")
         assert sent.code == 0

@@ -37,9 +37,9 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
     assert told["3"] == ("skipped", "its domains are validated by 'dns-txt-token', not by e-mail")
     assert told["4"][0] == "skipped"
     assert "is not DV" in told["4"][1]
-    assert told["6"] == ("refused", "There is no such order in this account.")
+    assert told["6"] == ("refused", "The specified order was not found.")
     assert "Asking the CA about 6 orders\n" in sent.err
-    assert "  skipped   1: its status is issued, not pending, says the CA\n" in sent.err
+    assert "  skipped   1, says the CA: its status is issued, not pending\n" in sent.err
     assert "within the cooldown" not in sent.err
 
 

@@ -41,7 +41,7 @@ class ReadsRemembered(ReadRecorder):
 class Reading:
     """A fetcher with all its parts, real but for the CA, which answers by a script, then 200."""
 
-    def __init__(self, *script: str, max_attempts: int = 6) -> None:
+    def __init__(self, *script: str, max_attempts: int = 6, concurrency: int = 1) -> None:
         self._script = list(script)
         self.at: list[float] = []  # when each request left, since the start
         self.start = anyio.current_time()
@@ -54,6 +54,7 @@ class Reading:
             limiter=WindowLimiter([WINDOW], linger_s=LINGER_S),
             gate=Gate(HOUR_S),
             policy=RetryPolicy(max_attempts, LONG_S, retry_in_doubt=True),
+            concurrency=concurrency,
             clock=anyio.current_time,
         )
 
