@@ -240,6 +240,7 @@ class Reply:
     retry_after: str | None = None  # the header as it came
     location: str | None = None
     content_type: str | None = None  # without its parameters, in lower case
+    server_date: str | None = None  # the header Date as it came
 
 
 class FaultKind(StrEnum):
