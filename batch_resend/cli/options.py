@@ -371,3 +371,10 @@ def export_options(command: Command) -> Command:
                 limit_option):  # fmt: skip
         command = add(command)
     return command
+
+
+def doctor_options(command: Command) -> Command:
+    """Add what a command needs that looks at what there is, in one try for each thing."""
+    for add in (log_options, together("Journal", journal_option), ca_options, limit_option):
+        command = add(command)
+    return command
