@@ -74,11 +74,7 @@ class OrderApprovalBody(BaseModel):
 
 
 def _text_or_none(value: object) -> str | None:
-    """Return a text, or a number as one; what is of any other type is not known."""
-    if isinstance(value, str):
-        return value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if is_number else None
+    return value if isinstance(value, str) else None
 
 
 _Lenient = Annotated[str | None, BeforeValidator(_text_or_none)]
@@ -86,6 +82,8 @@ _Lenient = Annotated[str | None, BeforeValidator(_text_or_none)]
 
 class ErrorItem(BaseModel):
     """One error (page "Errors"). Lenient: a gateway may leave out or add anything.
+
+    The CA's codes are words; a number is a gateway's, and no code.
 
     `description` is the old retail API's word for `message`.
     """

@@ -5,13 +5,13 @@ Only the CA speaks for the CA: an answer without a code of the CA's, such as a p
 page, says nothing of an order (`Ruling.BLOCKED`), whatever its status.
 """
 
+import json
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import NamedTuple
 
-from pydantic import ValidationError
 from pydantic_core import from_json
 
 from batch_resend.certcentral.contract import ErrorBody
@@ -28,7 +28,7 @@ REDIRECT = "redirect"
 # the message alone.
 _WRONG_KEY = "access_denied_invalid_key"
 _TOO_MANY = "request_limit_exceeded"
-_CODE = re.compile(r".*[A-Za-z]")  # the CA's codes are words; a gateway's may be bare numbers
+_CODE = re.compile(r".*[A-Za-z]")  # the CA's codes are words; a gateway's may be numbers
 
 _PASSING = frozenset((408, 425))  # the server's own trouble, though numbered as the client's
 # What a server says of itself (the 5xx that IANA registers): surely not done. Any other 5xx is a
@@ -191,9 +191,8 @@ def _errors(reply: Reply, key: str) -> _Errors:
         return _Errors(REDIRECT, _bounded(f"to {reply.location}", key), are_there=False)
     text = reply.body.decode("utf-8", "replace")
     try:
-        # What is cut off says as much as has come of it.
-        body = ErrorBody.model_validate(from_json(text, allow_partial="trailing-strings"))
-    except (ValueError, ValidationError):
+        body = ErrorBody.model_validate(_json(text))
+    except ValueError:
         return _Errors(None, _bounded(_plain_text(text), key), are_there=False)
     code = next((error.code for error in body.errors if error.code), None)
     message = "; ".join(error.message for error in body.errors if error.message)
@@ -204,6 +203,21 @@ def _errors(reply: Reply, key: str) -> _Errors:
         _bounded(message, key) or None,
         are_there=bool(body.errors) or body.is_odd,
     )
+
+
+def _json(text: str) -> object:
+    """Return what a JSON text says; of one that is cut off, what has come of it.
+
+    Raises ValueError.
+    """
+    try:
+        return from_json(text, allow_partial="trailing-strings")
+    except ValueError:
+        pass
+    try:
+        return json.loads(text)  # which lets half a character pass
+    except RecursionError:
+        raise ValueError("too deep") from None
 
 
 def _plain_text(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from batch_resend.cli.asking import has_terminal
 from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
@@ -18,7 +19,7 @@ class Manner:
 
     report_dir: Path | None
     preflight: bool
-    assume_yes: bool
+    asks: bool  # before anything leaves
     quiet: bool
     strict: bool
     max_rejected: Share | None
@@ -37,7 +38,8 @@ def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
     return Manner(
         report_dir=options["report_dir"],
         preflight=options["preflight"],
-        assume_yes=options["yes"],
+        # Decided at the start: a terminal that goes meanwhile has not said yes.
+        asks=not options["yes"] and has_terminal(),
         quiet=options["quiet"],
         strict=options.get("strict", False),
         max_rejected=options.get("max_rejected"),

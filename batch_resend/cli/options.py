@@ -16,6 +16,7 @@ from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.profiles import take_profile
 from batch_resend.cli.values import DURATION, MAX_REJECTED, PLACE, MappingType, ShareType
+from batch_resend.errors import SettingsError
 from batch_resend.model import Call
 from batch_resend.settings import (
     DEFAULT_CONCURRENCY,
@@ -69,10 +70,18 @@ def run_argument(*, required: bool) -> Callable[[Command], Command]:
     )
 
 
+def _usual_journal() -> Path:
+    """Return the journal that no option names; without a home one has to be named."""
+    try:
+        return default_journal()
+    except SettingsError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
+
+
 journal_option = option(
     "--journal",
     type=PLACE,
-    default=default_journal,
+    default=_usual_journal,
     show_default="in your state folder",
     help="The journal: a file, or a PostgreSQL database (postgresql://HOST/NAME).",
 )
@@ -249,7 +258,7 @@ again_options = together(
     option(
         "--cooldown",
         type=DURATION,
-        default=DEFAULT_COOLDOWN_S,
+        default=f"{DEFAULT_COOLDOWN_S:g}s",
         show_default="20h",
         help="How long an acknowledged request is not repeated.",
     ),
@@ -270,7 +279,9 @@ asking_options = together(
         is_flag=True,
         help="Ask the CA about each order first, a request each; skip those that wait for no mail.",
     ),
-    option("--yes", is_flag=True, help="Don't ask before sending (asked only on a terminal)."),
+    option(
+        "--yes", is_flag=True, help="Don't ask before sending (asked wherever there is a terminal)."
+    ),
 )
 
 # Eager, which is before the others: where one of those is wrong, it is known whom to tell.

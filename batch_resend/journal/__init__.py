@@ -21,9 +21,11 @@ from batch_resend.journal.slots import Budget, Grant, KeyUse, News, Slots
 from batch_resend.journal.standing import RATE_OVER_S, Standing
 from batch_resend.journal.starting import Terms
 from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason, Spell
+from batch_resend.journal.unapproved import SEVERAL, Unapproved
 
 __all__ = [
     "RATE_OVER_S",
+    "SEVERAL",
     "AnswerTimes",
     "Budget",
     "Checked",
@@ -48,6 +50,7 @@ __all__ = [
     "Staging",
     "Standing",
     "Terms",
+    "Unapproved",
     "WaitingNames",
     "open_journal",
     "prune_journal",

@@ -11,6 +11,7 @@ from batch_resend.results import InputNote, RowResult
 
 KINDS_SHOWN = 10  # of reasons to skip, and of domains that are mailed
 COLUMNS_SHOWN = 5
+MOST_DOMAINS_ASKED = 10_000  # of DNS: those with the most mails
 
 _PROBLEM_IN_WORDS = {
     Problem.ORDER_ID: "no valid order number",
@@ -74,6 +75,15 @@ class InputPreview(BaseModel):
     rows: int
 
 
+class MailDomainsAsked(BaseModel):
+    """What DNS was asked of the domains of the addresses that are to be mailed."""
+
+    domains: int  # that there are
+    asked: int  # of these
+    routes: dict[str, int]  # how many by where their mail goes: `mail_domains.MailRoute`
+    unknown: list[str]  # the first of which no answer came
+
+
 class Preview(BaseModel):
     """What a run is about to do. Orders in two languages are two requests."""
 
@@ -100,6 +110,7 @@ class Preview(BaseModel):
     accounts: list[Count]  # requests to send by account; none where they are all the run's own
     limits: list[str]
     duration_s: float
+    mail_domains: MailDomainsAsked | None = None  # None: DNS was not asked
 
 
 async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Preview:
@@ -127,7 +138,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
                 Place(
                     file=inputs[noted.input_ordinal].name,
                     line=noted.line,
-                    text=f"{_subject(noted.order)}: {_of_note(note, noted)}",
+                    text=f"{subject_of(noted.order)}: {_of_note(note, noted)}",
                 )
                 for noted in await reader.first_noted(run, note, shown)
             ],
@@ -189,7 +200,8 @@ def _place(inputs: list[InputNote], row: RowResult, text: str) -> Place:
     return Place(file=inputs[row.input_ordinal].name, line=row.line, text=text)
 
 
-def _subject(order: Order) -> str:
+def subject_of(order: Order) -> str:
+    """Return what a request is about, as a person names it."""
     return f"{'domain' if _is_about_domain(order.call) else 'order'} {order.order_id}"
 
 

@@ -47,14 +47,14 @@ class SimulatorSettings:
 
 def parse_latency(text: str) -> tuple[float, float]:
     """Return the seconds, from and to, of `50ms`, `10-300ms` or `0.1s-2s`. Raises ValueError."""
-    first, dash, second = text.strip().partition("-")
+    first, dash, second = (part.strip() for part in text.partition("-"))
     if not dash:
         second = first
-    unit = second.strip().lstrip("0123456789. ")
+    unit = second.lstrip("0123456789. ")
     try:
         high = parse_duration(second)
         # In `10-300ms` the unit stands for both.
-        low = parse_duration(first if first.strip()[-1:].isalpha() else first.strip() + unit)
+        low = parse_duration(first if first[-1:].isalpha() else first + unit)
     except ValueError:
         low, high = 1.0, 0.0
     if low > high:

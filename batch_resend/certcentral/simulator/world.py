@@ -160,6 +160,11 @@ class World:
         self._domain_names[str(number)] = name
         return number
 
+    def add_domain(self, number: int, name: str) -> None:
+        """Have a domain by a number that the caller chooses."""
+        self._domains[name] = number
+        self._domain_names[str(number)] = name
+
     def domain_name(self, subject: str) -> str:
         """Return the domain that an address names by its number or its name."""
         if not subject.isdecimal():
