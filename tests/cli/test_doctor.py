@@ -1,9 +1,12 @@
 """`doctor` as a user meets it: a line for each check, what to do, an exit code, and no mail."""
 
+import asyncio
 import json
 import re
 import signal
+import socket
 import ssl
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
+from batch_resend.places import Database
 from tests.certcentral.conftest import free_port
 from tests.certcentral.fault_server import (
     FaultServer,
@@ -43,10 +47,13 @@ from tests.doctor.answers import (
     page_of,
     says,
 )
+from tests.postgres import forget
 from tests.report.schemas import schema
 from tests.report.test_schemas import parts
 
 pytestmark = pytest.mark.asyncio
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 INVALID_KEY = error(
     403,
@@ -175,6 +182,25 @@ async def test_the_schema_takes_nothing_less_and_nothing_more_than_what_is_print
     assert schema("doctor").is_valid(found)
 
 
+async def test_the_readme_shows_what_a_wrong_key_brings(
+    desk: Desk, authority: trustme.CA, untrusted: ssl.SSLContext
+) -> None:
+    desk.write("key.txt", KEY).chmod(0o600)
+    authority.cert_pem.write_to_path(str(desk.folder / "ca.pem"))
+    async with FaultServer(ca(user=INVALID_KEY), tls=untrusted) as server:
+        url = server.base_url.replace("127.0.0.1", "localhost")
+        flags = ("--api-key-file", "key.txt", "--base-url", url, "--ca-file", "ca.pem")
+        done = await desk.run("doctor", *flags)
+    shown = README.partition("<!-- doctor -->\n```text\n")[2].partition("```")[0]
+    assert known_parts(done.out) == known_parts(shown)
+
+
+def known_parts(text: str) -> list[str]:
+    """Return lines without what differs between machines: the details of those that are ok."""
+    lines = [line[:26] if line.startswith("  ok ") else line for line in text.splitlines()]
+    return [line.partition(", http")[0] for line in lines]
+
+
 @pytest.mark.parametrize("columns", [60, 120])
 async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(
     desk: Desk, columns: int
@@ -186,9 +212,9 @@ async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(
     lines = screen.text.splitlines()
     begins = [line for line in lines if re.match(r"  (ok|problem|not checked) ", line)]
     assert len(begins) >= 7
-    (problem,) = [number for number, line in enumerate(lines) if "  problem" in line]
+    (problem,) = [n for n, line in enumerate(lines) if line.startswith("  problem ")]
     assert lines[problem].startswith("  problem      account     the CA refuses the API key")
-    (clock,) = [number for number, line in enumerate(lines) if "  clock" in line]
+    (clock,) = [n for n, line in enumerate(lines) if re.match("  ok +clock ", line)]
     below = lines[problem + 1 : clock]
     assert any("-> Check that the key is" in line for line in below)
     assert below
@@ -212,7 +238,7 @@ USER_PROBLEMS: dict[str, tuple[bytes, str, str]] = {
     "maintenance": (answer(503, b"Service is unavailable"), "is not available", "later"),
     "no JSON": (answer(200, b"hello"), "is not JSON", "--base-url"),
     "a yes with errors in it": (
-        says({"errors": [{"code": "x", "message": "y"}]}), "with errors in it", "tell us"),
+        says({"errors": [{"code": "x", "message": "y"}]}), "answers with errors", "tell us"),
 }  # fmt: skip
 
 
@@ -498,6 +524,41 @@ async def test_ctrl_c_ends_it_at_once_and_what_was_in_flight_is_counted(desk: De
     assert again.code == 4
     # It may arrive within its own hour, and counts for another one.
     assert re.search(r"let no request leave for another (2h 00m|1h 5.m)", again.out)
+
+
+def never_resolve() -> None:
+    """Have name servers that do not answer, and whom nobody can stop waiting for."""
+    socket.getaddrinfo = lambda *_, **__: time.sleep(600) or []  # type: ignore[func-returns-value]
+
+
+async def test_ctrl_c_does_not_wait_for_name_servers_that_are_gone(desk: Desk) -> None:
+    words = ("doctor", "--base-url", "https://ca.example/services/v2", "--timeout", "1h")
+    process = await desk.start_after(never_resolve, *words)
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while b"  key  " not in await process.stdout.readline():
+            pass
+    process.send_signal(signal.SIGINT)
+    assert (await ended(process, timeout_s=60)).code == 130
+
+
+async def test_in_postgresql_its_reads_count_for_all_hosts(desk: Desk, database: Database) -> None:
+    forget(database)
+    async with FaultServer(ca()) as server:
+        desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
+        flags = ("--journal", str(database), "--limit", "10/1h")
+        code, found = await told(desk, *flags)
+        assert (code, of_check(found, "journal")["detail"]) == (
+            0,
+            f"{database}, new; it can be written",
+        )
+        code, found = await told(desk, *flags)
+        assert server.requests == 10
+    assert code == 0
+    warned = of_check(found, "orders")
+    assert warned["result"] == "warning"
+    assert "let no request leave" in warned["detail"]
+    assert of_check(found, "changes")["result"] == "not checked"
 
 
 # --- several accounts ---------------------------------------------------------------------------
