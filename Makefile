@@ -49,7 +49,7 @@ $(LOWEST)/.ready: pyproject.toml
 
 demo: $(READY)
 	@$(BIN)/batch-resend simulate --latency 10-100ms --unknown 100200305 \
-		-- $(BIN)/batch-resend send samples/orders.csv || test $$? -eq 3
+		-- $(BIN)/batch-resend send --yes samples/orders.csv || test $$? -eq 3
 
 test: $(READY)
 	$(BIN)/python $(PYTEST)

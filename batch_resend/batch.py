@@ -12,30 +12,40 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Collection, Container, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 
 from batch_resend.calls import CALLS
-from batch_resend.census import Census, nothing_to_mail
+from batch_resend.census import Census, in_turn
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.errors import CallError, CallRefused, JournalError, UnknownRun
+from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
-from batch_resend.journal import Checked, Journal, JournalReader, Party, Terms, open_journal
-from batch_resend.lanes import Lane, Sending
-from batch_resend.model import Chunk, Order, Outcome, Plan, Run, RunState
+from batch_resend.journal import (
+    Checked,
+    Journal,
+    JournalReader,
+    OrderCheck,
+    Party,
+    Terms,
+    open_journal,
+)
+from batch_resend.lanes import Lane, ReadLane, Sending
+from batch_resend.model import Chunk, Outcome, Plan, Run, RunState
 from batch_resend.planning import Part, make_plan, stage
+from batch_resend.preflight import Objection, object_to
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
 from batch_resend.senders import Senders, route_to
+from batch_resend.sending import ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
+from batch_resend.verification import WAITS, WAITS_NO_MORE, look_up
 from batch_resend.windows import joint
 
 log = logging.getLogger(__name__)
 
 _OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
-WAITS, WAITS_NO_MORE = "waiting", "no longer waiting"
 LEFT_EARLY = "the program stopped listening"
 
 
@@ -60,6 +70,8 @@ class Batch:
         self._journal = journal
         self._clock = clock
         self._senders = Senders(settings, journal, clock)
+        self.refused_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
+        self.reading: list[ReadLane] = []  # what is asked of the CA now, by key
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -100,53 +112,107 @@ class Batch:
         await self._journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 
-    async def preflight(self, plan: Plan) -> Plan:
-        """Ask the CA about each order that is to be sent; skip those that wait for no mail.
+    async def preflight(self, plan: Plan, *, any_product: bool = False) -> Plan:
+        """Ask the CA about what is to be sent: leave out what waits for no mail.
 
-        A request each, under the windows. Raises CallError where the CA cannot be read; of several
-        accounts one that cannot be read keeps no other from its mails.
+        What would mail others than it asks for is refused. `any_product`: what is not DV is sent
+        by the order call, too.
+
+        Each account's requests are asked about beside each other, within its limits; whatever ends
+        it, what was learned is kept, and the run can be taken up. An account whose key is refused
+        sends nothing then (`refused_keys`); of several one that cannot be read keeps no other from
+        its mails. Raises CallError where the CA cannot be read, JournalError.
         """
         reader = self._journal.reader
-        skipped: list[tuple[int, str]] = []
-        keys = self.settings.keys(await reader.count_by_account(plan.run))
-        for key in keys:
+        counts = await reader.count_by_account(plan.run)
+        keys = self.settings.keys(counts)
+        objections: list[Objection] = []
+
+        async def ask(key: Key) -> None:
+            requests = reader.pending(plan.run, key.names)
+            count = sum(counts.get(name, 0) for name in key.names)
             try:
                 async with self.census(key.names[0]) as census:
-                    async for planned in reader.pending(plan.run, key.names):
-                        if reason := await _nothing_to_mail(census, planned.order):
-                            skipped.append((planned.number, reason))
+                    await object_to(
+                        census, requests, count, objections.append, any_product=any_product
+                    )
+            except KeyRefused as error:
+                self.refused_keys[key.account.budget] = str(error)
             except CallError as error:
                 if len(keys) == 1:
                     raise
                 log.error("account %s: %s; its orders are sent unasked", key.title, error)
-        await self._journal.skip(plan.run, skipped)
+
+        try:
+            await ask_each(in_turn(keys), ask)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._object(plan.run, objections)
+                await self.decline(plan, "ended before anything was sent", RunState.INTERRUPTED)
+            raise
+        await self._object(plan.run, objections)
         return await make_plan(reader, plan.run, self._parts, taken_up=plan.taken_up)
 
-    async def verify(self, run_id: str) -> Checked | None:
+    async def _object(self, run: Run, objections: Sequence[Objection]) -> None:
+        """Settle what is not to be sent."""
+        await self._journal.skip(
+            run, [(one.number, one.reason) for one in objections if not one.would_widen]
+        )
+        await self._journal.refuse(
+            run, [(one.number, one.reason) for one in objections if one.would_widen]
+        )
+
+    async def count_refused(self, plan: Plan) -> int:
+        """Return how many of the requests to send go by keys that the CA has refused."""
+        counts = await self._journal.reader.count_by_account(plan.run)
+        refused = [key for key in self._keys(counts) if key.account.budget in self.refused_keys]
+        return sum(counts.get(name, 0) for key in refused for name in key.names)
+
+    async def verify(self, run_id: str, *, with_names: bool | None = None) -> Checked | None:
         """Ask the CA what has come of the orders that a run has sent; keep that for its report.
 
-        A request an order, under the windows. None: the run has sent none. Raises UnknownRun,
-        SettingsError where it is for another CA, CallError where that cannot be read.
+        `with_names`: also which of their names are approved (None: where few orders wait); see
+        `verification`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
+        for another CA, KeyRefused, CallError where that cannot be read.
         """
         reader = self._journal.reader
         run = await reader.run(run_id)
         self._senders.refuse_elsewhere(run, await reader.accounts(run))
-        found: list[tuple[int, str]] = []
-        statuses: dict[str, str] = {}  # of the order before: the languages of one come together
+        sent: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
+        async for number, order in reader.sent_requests(run):
+            if not CALLS[order.call].is_about_domain:  # a domain may be of many orders, or none
+                key = self.settings.key(order.account)
+                orders = sent.setdefault(key.account.budget, {})
+                orders.setdefault(order.order_id, []).append(number)
+        found: dict[int, OrderCheck] = {}
+        since_s = self._clock() - (run.started_at or run.created_at)
+        errors: list[CallError] = []
+
+        async def ask(key: Key) -> None:
+            requests = sent.get(key.account.budget, {})
+
+            def note(order_id: str, check: OrderCheck) -> None:
+                found.update(dict.fromkeys(requests[order_id], check))
+
+            try:
+                async with self.census(key.names[0]) as census:
+                    await look_up(census, requests, since_s, note, with_names=with_names)
+            except CallError as error:
+                errors.append(error)  # the other accounts are asked all the same
+
         try:
-            async with self._censuses() as census_of:
-                async for number, order in reader.sent_requests(run):
-                    if CALLS[order.call].is_about_domain:
-                        continue  # it may be part of many orders, or of none
-                    census = await census_of(order.account)
-                    if order.order_id not in statuses:
-                        statuses = {order.order_id: await _status_of(census, order.order_id)}
-                    found.append((number, statuses[order.order_id]))
+            await ask_each(in_turn(self._keys_with(sent)), ask)
         finally:
             # Whatever ends it, hours of answers are not lost.
             with anyio.CancelScope(shield=True):
                 await self._journal.note_checks(run, found)
+        if errors:
+            raise errors[0]
         return await reader.checked(run)
+
+    def _keys_with(self, budgets: Container[str]) -> list[Key]:
+        keys = self.settings.keys(self.settings.names)
+        return [key for key in keys if key.account.budget in budgets]
 
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
         """Keep, for a run's report, which of the orders it has sent still wait.
@@ -158,11 +224,11 @@ class Batch:
         checked = await reader.checked(run)
         if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
             return
-        found = [
-            (number, WAITS if order.order_id in waiting else WAITS_NO_MORE)
+        found = {
+            number: OrderCheck(WAITS if order.order_id in waiting else WAITS_NO_MORE)
             async for number, order in reader.sent_requests(run)
             if order.account is None and not CALLS[order.call].is_about_domain
-        ]
+        }
         await self._journal.note_checks(run, found)
 
     async def discard(self, plan: Plan) -> None:
@@ -216,7 +282,7 @@ class Batch:
         desks = [await self._senders.open_desk(key, slots, sessions) for key in keys]
         recorder = await self._journal.start(plan.run, self._terms(keys))
         left = await reader.count_by_account(plan.run)  # some are settled by what others did
-        return [
+        lanes = [
             Lane(
                 desk.key.names,
                 desk.key.windows,
@@ -224,6 +290,10 @@ class Batch:
             )
             for desk in desks
         ]
+        for lane, desk in zip(lanes, desks, strict=True):
+            if why := self.refused_keys.get(desk.key.account.budget):
+                lane.sender.stop(RunState.STOPPED, why)
+        return lanes
 
     async def deal(self, plan: Plan) -> list[Chunk]:
         """Begin to have workers send what is planned: return the chunks that are to be handed out.
@@ -250,28 +320,20 @@ class Batch:
     async def census(self, name: str | None = None) -> AsyncIterator[Census]:
         """Open a way to read which orders an account has. Raises JournalError, SettingsError.
 
-        One at a time, and not while sending: each keeps the windows of its key by itself.
+        One a key at a time, and not while sending: each keeps the limits of its key by itself.
         """
         key = self.settings.key(name)
         recorder = await self._journal.start_reading(key.account.base_url, key.account.budget)
         async with AsyncExitStack() as sessions:
             slots = await sessions.enter_async_context(self._journal.slots())
             desk = await self._senders.open_desk(key, slots, sessions)
-            yield Census(self._senders.fetcher(desk, recorder))
-
-    @asynccontextmanager
-    async def _censuses(self) -> AsyncIterator[Callable[[str | None], Awaitable[Census]]]:
-        """Open a way to read what any of the accounts has; those of one key have one together."""
-        opened: dict[str, Census] = {}
-        async with AsyncExitStack() as stack:
-
-            async def census_of(name: str | None) -> Census:
-                budget = self.settings.account(name).budget
-                if budget not in opened:
-                    opened[budget] = await stack.enter_async_context(self.census(name))
-                return opened[budget]
-
-            yield census_of
+            census = Census(self._senders.fetcher(desk, recorder))
+            lane = ReadLane(key.windows, census)
+            self.reading.append(lane)
+            try:
+                yield census
+            finally:
+                self.reading.remove(lane)
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None
@@ -317,21 +379,3 @@ class Batch:
             # The next start finds the run cut off, and goes on with it.
             for lane in sending.lanes:
                 lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, str(error)
-
-
-async def _nothing_to_mail(census: Census, order: Order) -> str | None:
-    """Return why an order has nothing to resend, as far as the CA tells. None: it may have."""
-    if CALLS[order.call].is_about_domain:
-        return None
-    try:
-        told = await census.order(order.order_id)
-    except CallRefused:
-        return None  # what it says of the order it will say of the mail, for the report
-    return nothing_to_mail(told, order.call)
-
-
-async def _status_of(census: Census, order_id: str) -> str:
-    try:
-        return (await census.order(order_id)).status or "not told"
-    except CallRefused:
-        return "not known to the CA"

@@ -1,57 +1,259 @@
-"""Which orders the CA has: read under the windows, each told once."""
+"""Which orders the CA has: read under its rate limits, each once, in as few requests as serve."""
 
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from batch_resend.certcentral import Page, every_order, info_path, list_path, read_info, read_page
-from batch_resend.intake import Malformed, skip_reason
-from batch_resend.model import Call, ListedOrder
-from batch_resend.sending import Fetcher
+import anyio
+
+from batch_resend.calls import CALLS
+from batch_resend.certcentral import (
+    LONGEST_CHANGES_S,
+    REPORT_PATH,
+    Page,
+    changes_path,
+    domain_emails_path,
+    every_order,
+    info_path,
+    list_path,
+    read_changes,
+    read_domain_emails,
+    read_info,
+    read_methods,
+    read_page,
+    read_validation,
+    validation_path,
+)
+from batch_resend.errors import CallError, CallRefused
+from batch_resend.intake import is_dv, is_known_status, skip_reason
+from batch_resend.listed import ListedOrder, names_in_words
+from batch_resend.model import Call, Reply
+from batch_resend.sending import Fetcher, ask_each
+
+log = logging.getLogger(__name__)
 
 WAITING = ("pending", "reissue_pending")  # the statuses of orders that wait for an approval
+Item = TypeVar("Item")
+MANY = 20  # orders, from which on one answer about all is asked for in place of one about each
 
 
-def nothing_to_mail(order: ListedOrder, call: Call = Call.DV_RESEND) -> str | None:
+def nothing_to_mail(
+    order: ListedOrder, call: Call = Call.DV_RESEND, *, any_product: bool = False
+) -> str | None:
     """Return why an order has nothing to resend by a call, as far as the CA tells.
 
-    None: it may have.
+    `any_product`: whatever its product is. None: it may have.
     """
-    method, product = order.dcv_method or "", order.product or ""
-    try:
-        return skip_reason(order.status or "", method, product, call)
-    except Malformed:  # a status that no documentation names: the CA will say itself
-        return skip_reason("", method, product, call)
+    # The type says it of every product (public clients go by it), the name of most.
+    product = "" if is_dv(order.product_type or "") else order.product or ""
+    status, method = order.status or "", order.dcv_method or ""
+    if not is_known_status(status):
+        status = ""  # one that the CA has added: what it means for the mail the CA will say itself
+    if reason := skip_reason(status, method, product, call, any_product=any_product):
+        return reason
+    if CALLS[call].approves_domains and order.names and order.approved == len(order.names):
+        return names_in_words(order.approved, len(order.names))
+    return None
+
+
+@dataclass(slots=True)
+class Asked:
+    """How far asking about orders is."""
+
+    total: int = 0  # that are to be asked about, as far as is known
+    done: int = 0
 
 
 class Census:
-    """Reads a CA's orders, one request at a time. What is read counts in the windows."""
+    """Reads a CA's orders, many requests beside each other. What is read counts in its limits."""
 
     def __init__(self, fetcher: Fetcher) -> None:
-        self._fetcher = fetcher
+        self.fetcher = fetcher
+        self.progress = Asked()
+        self.unusable: dict[str, None] = {}  # what the list has without an order number
+        self._offers_validation: bool | None = None  # None: that is not known yet
+        self._first_validation = anyio.Lock()
 
     async def orders(
         self, statuses: Sequence[str] = WAITING, filters: Sequence[tuple[str, str]] = ()
     ) -> AsyncIterator[ListedOrder]:
         """Yield the orders in these statuses, each once, as the CA's list has them.
 
-        `filters` are further ones of the call "List orders". Raises CallError, JournalError.
+        `filters` are further ones of the call "List orders". Items without an order number are
+        left out, and stand in `unusable`. Raises CallError, JournalError.
         """
-        told: set[int] = set()
+        seen: set[int] = set()
         for status in statuses:
-            async for order in every_order(_Pages(self._fetcher, [("status", status), *filters])):
-                if int(order.order_id) not in told:
-                    told.add(int(order.order_id))
+            pages = _Pages(self.fetcher, [("status", status), *filters])
+            async for order in every_order(pages, note_unusable=self._note_unusable):
+                if int(order.order_id) not in seen:
+                    seen.add(int(order.order_id))
                     yield order
 
+    def _note_unusable(self, items: Sequence[str]) -> None:
+        new = [item for item in items if item not in self.unusable]
+        self.unusable |= dict.fromkeys(new)
+        for item in new:
+            log.warning("the CA's list has an item without an order number: %s; left out", item)
+
     async def order(self, order_id: str) -> ListedOrder:
-        """Return an order, as the call "Order info" tells of it. Raises CallError, JournalError."""
-        return read_info(await self._fetcher.fetch(info_path(order_id)))
+        """Return an order, as the call "Order info" has it. Raises CallError, JournalError."""
+        return read_info(await self.fetcher.fetch(info_path(order_id)), order_id)
+
+    async def completed(self, order: ListedOrder) -> ListedOrder:
+        """Return an order with what its list lacks: status now, method, which names are approved.
+
+        By "Order validation status"; where the CA does not have that, by "Order info", which says
+        nothing of names. An order that the CA has not, or does not show, is returned as it is.
+        Raises CallError, JournalError.
+        """
+        try:
+            found = await self._validation(order.order_id) or await self.order(order.order_id)
+        except CallRefused as refusal:
+            log.debug("order %s stays as it was listed: %s", order.order_id, refusal)
+            return order
+        return replace(
+            order,
+            status=found.status or order.status,
+            product=order.product or found.product,
+            product_type=order.product_type or found.product_type,
+            dcv_method=found.dcv_method or order.dcv_method,
+            domains=order.domains or found.domains,
+            names=found.names,
+        )
+
+    async def _validation(self, order_id: str) -> ListedOrder | None:
+        """Return what "Order validation status" has; None: the CA does not have that call."""
+        if self._offers_validation is None:
+            async with self._first_validation:  # whether it has, one answer tells
+                if self._offers_validation is None:
+                    return await self._first_of_validations(order_id)
+        if not self._offers_validation:
+            return None
+        return read_validation(await self.fetcher.fetch(validation_path(order_id)), order_id)
+
+    async def _first_of_validations(self, order_id: str) -> ListedOrder | None:
+        try:
+            reply = await self.fetcher.fetch(validation_path(order_id), optional=True)
+            found = read_validation(reply, order_id)
+        except CallRefused as refusal:
+            if _is_of_an_order(refusal.code):
+                raise
+            self._offers_validation = None if (refusal.status or 500) >= 500 else False
+            log.info("which names wait is not read: %s; the order's own call is used", refusal)
+            return None
+        self._offers_validation = True
+        return found
+
+    async def with_product(self, order: ListedOrder) -> ListedOrder:
+        """Return an order with its product, of "Order info"; without, where that says nothing.
+
+        Raises CallError, JournalError.
+        """
+        try:
+            found = await self.order(order.order_id)
+        except CallRefused:
+            return order
+        return replace(order, product=found.product, product_type=found.product_type)
+
+    async def with_methods(
+        self,
+        orders: Sequence[ListedOrder],
+        take: Callable[[ListedOrder], object],
+        wanted: Callable[[], int],
+    ) -> None:
+        """Hand on orders, in their order, each with how it is validated where that can be had.
+
+        The order report tells it of all in one answer; of the others each order's own call does.
+        No more than `wanted` says are asked about. Raises CallError, JournalError.
+        """
+        unknown = [order for order in orders if order.dcv_method is None]
+        methods = await self.methods() if len(unknown) >= MANY else {}
+        known = [
+            replace(order, dcv_method=order.dcv_method or methods.get(order.order_id))
+            for order in orders
+        ]
+        to_ask = sum(order.dcv_method is None for order in known)
+        self.progress.total += to_ask
+        if unknown:
+            log.info(
+                "how %d orders are validated: %d read from the order report, %d asked one by one",
+                len(unknown),
+                len(unknown) - to_ask,
+                to_ask,
+            )
+
+        async def ask(order: ListedOrder) -> ListedOrder:
+            if order.dcv_method is not None:
+                return order
+            found = await self.completed(order)
+            self.progress.done += 1
+            return found
+
+        await ask_each(in_turn(known), ask, take, wanted=wanted)
+
+    async def methods(self) -> dict[str, str]:
+        """Return how orders are validated, by number, of the order report; empty: it is not had.
+
+        One request. Raises CallError, JournalError.
+        """
+        reply = await self._optional(REPORT_PATH, "the order report")
+        try:
+            return {} if reply is None else read_methods(reply)
+        except CallError as error:
+            log.info("%s; each order's own call is used", error)
+            return {}
+
+    async def changes(self, since_s: float) -> dict[str, str] | None:
+        """Return the status of the orders in which it has changed in so many seconds until now.
+
+        One request. None: the CA does not tell. Raises CallError, JournalError.
+        """
+        if since_s > LONGEST_CHANGES_S:
+            return None
+        reply = await self._optional(changes_path(since_s), "the list of status changes")
+        try:
+            return None if reply is None else read_changes(reply)
+        except CallError as error:
+            log.info("%s; each order's own call is used", error)
+            return None
+
+    async def domain_emails(self, domain: str) -> frozenset[str] | None:
+        """Return whom the CA can mail for a domain, in lower case; None: it does not tell.
+
+        Raises CallError, JournalError.
+        """
+        path = domain_emails_path(domain)
+        reply = await self._optional(path, f"the list of addresses of {domain}")
+        return None if reply is None else read_domain_emails(reply)
+
+    async def _optional(self, path: str, what: str) -> Reply | None:
+        """Return what the CA has at a path; None where it does not have this call."""
+        try:
+            return await self.fetcher.fetch(path, optional=True)
+        except CallRefused as refusal:
+            log.info("%s is not read: %s", what, refusal)
+            return None
 
     async def read(self, path: str) -> bytes:
         """Return what the CA has at a path below its base URL, quoted, with its query.
 
         For calls that this program does not make itself. Raises CallError, JournalError.
         """
-        return (await self._fetcher.fetch(path)).body
+        return (await self.fetcher.fetch(path)).body
+
+
+async def in_turn(items: Iterable[Item]) -> AsyncIterator[Item]:
+    """Yield items one after another."""
+    for item in items:
+        yield item
+
+
+def _is_of_an_order(code: str | None) -> bool:
+    """Whether a code says that an order is not there, and not that a call is not."""
+    kind, _, what = (code or "").partition("|")
+    return kind == "not_found" and bool(what) and "route" not in what
 
 
 class _Pages:

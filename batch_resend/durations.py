@@ -1,25 +1,30 @@
-"""Lengths of time as people write them: `90`, `3m`, `1.5h`, `20h`, `2d`."""
+"""Lengths of time as people write them: `90s`, `3m`, `1.5h`, `20h`, `2d`."""
 
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import isfinite
 
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d|)")
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that `text` stands for; a bare number is seconds.
+    """Return the seconds that `text` stands for: a number and its unit; 0 needs none.
 
     Raises ValueError.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a length of time: write 30s, 3m, 20h or 2d")
-    seconds = float(match[1]) * _SECONDS[match[2]]
+    number = float(match[1])
+    seconds = number * _SECONDS[match[2] or "s"]
     if not isfinite(seconds):
         raise ValueError(f"{text[:20]!r}... is not a length of time: it has no end")
+    if number and not match[2]:
+        # Whoever writes 1 may mean a day, and would have it taken for a second.
+        units = ", ".join(f"{match[1]}{unit}" for unit in ("s", "m", "h"))
+        raise ValueError(f"{text!r} has no unit: write {units} or {match[1]}d")
     return seconds
 
 

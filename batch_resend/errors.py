@@ -8,7 +8,8 @@
     │   └── UnknownRun     no such run in it
     ├── ReportError        a report file cannot be written
     └── CallError          the CA cannot be read: gone, or none that answers so
-        └── CallRefused    it says no to this one read
+        ├── CallRefused    it says no to this one read
+        └── KeyRefused     it refuses the API key
 
 A request that fails is not an exception: it is an `Outcome`.
 """
@@ -44,6 +45,15 @@ class CallError(BatchResendError):
 
 class CallRefused(CallError):
     """The CA says no to one read, such as of an order that it does not have."""
+
+    def __init__(self, text: str, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status  # of HTTP; None: there was no answer
+        self.code = code  # of the CA's, such as `not_found|order`
+
+
+class KeyRefused(CallError):
+    """The CA refuses the API key: nothing that goes by it will pass."""
 
 
 class ReportError(BatchResendError):

@@ -1,12 +1,13 @@
 """A run on its way: a lane for each key, with its own windows, pauses and end."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from batch_resend.census import Census
 from batch_resend.model import OrderStatus, Outcome, RunState
 from batch_resend.sending import Gate, Progress, Sender
 from batch_resend.windows import Window
@@ -47,6 +48,46 @@ class Lane:
         if reason is None or None in self.accounts:
             return reason
         return f"account {', '.join(filter(None, self.accounts))}: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadProgress:
+    """How far asking about orders is."""
+
+    total: int  # that are to be asked about, as far as is known
+    done: int
+    attempts: int  # requests, those for lists of orders included
+    in_flight: int
+    outcomes: Mapping[OrderStatus, int] = field(default_factory=dict)  # none: nothing is sent
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLane:
+    """What is asked of the CA by one key."""
+
+    windows: Sequence[Window]
+    census: Census
+
+    @property
+    def progress(self) -> ReadProgress:
+        """Counts so far."""
+        asked, fetcher = self.census.progress, self.census.fetcher
+        return ReadProgress(asked.total, asked.done, fetcher.attempts, fetcher.in_flight)
+
+    @property
+    def gate(self) -> Gate:
+        """Whether requests flow, and if not, why and until when."""
+        return self.census.fetcher.gate
+
+    @property
+    def share(self) -> float:
+        """What part of the windows is taken: all, 1, unless there was a 429 a while ago."""
+        return self.census.fetcher.limiter.share
+
+    @property
+    def windows_full_for_s(self) -> float:
+        """How many seconds the windows let nothing leave; infinite: not before an answer comes."""
+        return self.census.fetcher.limiter.full_for_s
 
 
 class Sending:

@@ -57,6 +57,8 @@ class Call(StrEnum):
 class Note(StrEnum):
     """Something about a row, or a whole order, that a person should know before it is sent."""
 
+    MAY_MAIL_ALL = "may_mail_all"  # of a domain: if the CA knows none of the addresses given
+    UNKNOWN_STATUS = "unknown_status"  # one that orders of the CA are not known to have: skipped
     NOT_CONSTRUCTED = "not_constructed"  # an address that is none of the five usual ones
     UNKNOWN_LOCALE = "unknown_locale"  # a code the CA's documentation does not name
     SEVERAL_ADDRESSES = "several_addresses"  # for one domain; all are mailed
@@ -90,7 +92,6 @@ class Problem(StrEnum):
     LOCALE = "locale"  # not shaped like a locale code
     PAIR = "pair"  # a domain without an address, the reverse, or several of both
     NO_ADDRESS = "no_address"  # no domain and address, in a list that has some, and no word for it
-    STATUS = "status"  # an order status that the CA does not have
     CALL = "call"  # none of the CA's calls
     ACCOUNT = "account"  # none that a profile describes
     FORM = "form"  # cells beyond the heading, or no JSON record
@@ -143,9 +144,8 @@ class ListForm:
 
     kind: ListKind
     columns: tuple[str, ...] = ()  # its heading row; empty where it has none
-    fields: Mapping[str, str] = field(
-        default_factory=dict
-    )  # field -> column, where the user said so
+    # field -> column, where the user said so
+    fields: Mapping[str, str] = field(default_factory=dict)
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
@@ -216,22 +216,6 @@ class PlannedOrder:
     doubts: int = 0  # attempts, of whichever run, that may have reached the CA unanswered
 
 
-# --- what the CA has ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ListedOrder:
-    """An order as the CA's list has it. None and empty: the list does not say."""
-
-    order_id: str
-    status: str | None = None
-    product: str | None = None
-    created_at: float | None = None
-    container: str | None = None
-    dcv_method: str | None = None
-    domains: tuple[str, ...] = ()
-
-
 # --- what came back -----------------------------------------------------------------------
 
 
@@ -245,6 +229,7 @@ class Reply:
     retry_after: str | None = None  # the header as it came
     location: str | None = None
     content_type: str | None = None  # without its parameters, in lower case
+    server_date: str | None = None  # the header Date as it came
 
 
 class FaultKind(StrEnum):
@@ -278,9 +263,11 @@ class Ruling(StrEnum):
     ACCEPTED = "accepted"  # the CA acknowledged it
     REFUSED = "refused"  # the CA says no to this order, for good
     UNAVAILABLE = "unavailable"  # surely not done: an error that may pass, or never sent
+    BLOCKED = "blocked"  # not the CA's word: a proxy, a CDN or a portal answered in its place
     IN_DOUBT = "in_doubt"  # it may have reached the CA and no answer came
     RATE_LIMITED = "rate_limited"  # too many requests: wait, all of us
-    HOPELESS = "hopeless"  # no request of this run will pass
+    KEY_REFUSED = "key_refused"  # the key is wrong, revoked or expired: nothing by it will pass
+    HOPELESS = "hopeless"  # no request of this run will pass: the URL is wrong
 
 
 @dataclass(frozen=True, slots=True)

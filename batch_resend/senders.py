@@ -80,6 +80,7 @@ class Senders:
             limiter=desk.limiter,
             gate=desk.gate,
             policy=self._policy(retry_in_doubt=True),
+            concurrency=self.settings.concurrency,
             clock=self.clock,
         )
 

@@ -32,6 +32,7 @@ from pydantic import (
 )
 
 from batch_resend.errors import SettingsError
+from batch_resend.folders import folder_of_user
 from batch_resend.places import Place, parse_place
 from batch_resend.windows import CA_WINDOWS, Window, of_one_key
 
@@ -69,8 +70,14 @@ class InDoubt(StrEnum):
 
 
 def default_journal() -> Path:
-    """Return where the journal is when nobody says: in the user's state folder."""
-    return user_state_path("batch-resend") / "journal.db"
+    """Return where the journal is when nobody says: in the user's state folder.
+
+    Raises SettingsError where the user has none.
+    """
+    folder = folder_of_user(user_state_path)
+    if folder is None:
+        raise SettingsError("no home folder to keep the journal in: name a file, --journal FILE")
+    return folder / "journal.db"
 
 
 def checked_base_url(text: str) -> str:

@@ -3,7 +3,8 @@
     the CA's list -> old enough? -> not mailed lately? -> not too often? -> validated by e-mail?
 
 Those that have waited longest come first: they expire first. What is not due costs no request; how
-an order is validated is asked only of those that are due otherwise, where the list does not tell.
+an order is validated, which the CA's list never tells, is asked only of those that are due
+otherwise, and of no more than are wanted.
 """
 
 import json
@@ -11,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batch_resend.census import Census, nothing_to_mail
-from batch_resend.errors import CallRefused
 from batch_resend.intake import RecordSource
 from batch_resend.journal import Mailed
-from batch_resend.model import ListedOrder, Row
+from batch_resend.listed import ListedOrder
+from batch_resend.model import Row
 
 SOURCE_NAME = "orders that wait at the CA"
 _NEVER = Mailed(0, None)
@@ -29,7 +30,12 @@ class Rules:
     max_mails: int  # in all
     max_orders: int  # in one sweep
     filters: Sequence[tuple[str, str]] = ()  # of the CA's call "List orders"
+    any_product: bool = False  # those that are not DV, too
     is_wanted: Callable[[ListedOrder], bool] = lambda _: True
+
+    def leaves_out(self, order: ListedOrder) -> bool:
+        """Whether an order has nothing to resend, as far as the CA tells."""
+        return nothing_to_mail(order, any_product=self.any_product) is not None
 
 
 @dataclass(slots=True)
@@ -42,8 +48,21 @@ class Swept:
     mailed_enough: int = 0
     nothing_to_mail: int = 0  # not DV, not validated by e-mail, or issued since it was listed
     left_for_later: int = 0  # beyond the most of one sweep
+    unusable: int = 0  # items of the CA's list without an order number; in no other count
     due: list[ListedOrder] = field(default_factory=list)  # those that have waited longest first
     numbers: set[str] = field(default_factory=set)  # of all that wait
+
+    def is_candidate(self, order: ListedOrder, known: Mailed, rules: Rules, now: float) -> bool:
+        """Whether an order is due unless the CA has nothing to mail for it; counts it if not."""
+        if order.created_at is not None and now - order.created_at < rules.older_than_s:
+            self.too_young += 1
+        elif known.last_at is not None and now - known.last_at < rules.cooldown_s:
+            self.mailed_lately += 1
+        elif known.mails >= rules.max_mails:
+            self.mailed_enough += 1
+        else:
+            return True
+        return False
 
     def source(self, locale: str | None) -> RecordSource:
         """Return the orders that are due as rows, which leave it to the CA whom to mail."""
@@ -63,31 +82,24 @@ async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now:
         if rules.is_wanted(order):
             orders.append(order)
     swept.waiting = len(orders)
-    for order in sorted(orders, key=_age_key):
-        known = mailed.get(order.order_id, _NEVER)
-        if order.created_at is not None and now - order.created_at < rules.older_than_s:
-            swept.too_young += 1
-        elif known.last_at is not None and now - known.last_at < rules.cooldown_s:
-            swept.mailed_lately += 1
-        elif known.mails >= rules.max_mails:
-            swept.mailed_enough += 1
-        elif len(swept.due) >= rules.max_orders:
-            swept.left_for_later += 1
-        elif nothing_to_mail(order) or nothing_to_mail(await _told(census, order)):
+    candidates = [
+        order
+        for order in sorted(orders, key=_age_key)
+        if swept.is_candidate(order, mailed.get(order.order_id, _NEVER), rules, now)
+    ]
+    to_ask = [order for order in candidates if not rules.leaves_out(order)]
+    swept.nothing_to_mail = len(candidates) - len(to_ask)
+
+    def take(order: ListedOrder) -> None:
+        if rules.leaves_out(order):
             swept.nothing_to_mail += 1
         else:
             swept.due.append(order)
+
+    await census.with_methods(to_ask, take, lambda: rules.max_orders - len(swept.due))
+    swept.left_for_later = len(candidates) - len(swept.due) - swept.nothing_to_mail
+    swept.unusable = len(census.unusable)
     return swept
-
-
-async def _told(census: Census, order: ListedOrder) -> ListedOrder:
-    """Return an order with how it is validated, asking where the list does not tell."""
-    if order.dcv_method is not None:
-        return order
-    try:
-        return await census.order(order.order_id)
-    except CallRefused:
-        return order  # what the CA says of the order it will say of the mail, for the report
 
 
 def _age_key(order: ListedOrder) -> tuple[float, int]:

@@ -66,6 +66,7 @@ def _try(folder: Path, wheel: Path) -> None:
     rehearsal = ("simulate", "--", ours, "send", "orders.csv", "--journal", "journal.db")
     expect(0, __version__, "--version")
     expect(0, "Usage: ", "--help")
+    expect(0, "no-reply@digitalcertvalidation.com", "help", "mail")
     expect(0, "2 for 2 orders", "check", "orders.csv")
     expect(0, "2 sent", *rehearsal)
     if not list(desk.glob("reports/*/summary.json")):

@@ -15,7 +15,6 @@ unhurried = settings(deadline=None)  # the machine may be busy with other tests
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("90", 90.0),
         ("90s", 90.0),
         ("250ms", 0.25),
         ("3m", 180.0),
@@ -23,10 +22,12 @@ unhurried = settings(deadline=None)  # the machine may be busy with other tests
         ("20h", 72000.0),
         ("2d", 172800.0),
         ("0", 0.0),
+        ("0.0", 0.0),
+        ("0d", 0.0),
         (" 20 h ", 72000.0),
     ],
 )
-def test_a_length_of_time_is_a_number_with_a_unit_seconds_if_there_is_none(
+def test_a_length_of_time_is_a_number_with_a_unit_that_0_alone_may_lack(
     text: str, seconds: float
 ) -> None:
     assert parse_duration(text) == seconds
@@ -38,6 +39,13 @@ def test_a_length_of_time_is_a_number_with_a_unit_seconds_if_there_is_none(
 )  # fmt: skip
 def test_what_is_no_length_of_time_is_refused_with_what_to_write(text: str) -> None:
     with pytest.raises(ValueError, match="is not a length of time: write 30s, 3m, 20h or 2d"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["1", "90", "1.5", "0.5", " 3 ", "1000000"])
+def test_without_a_unit_it_is_refused_with_what_it_may_have_meant(text: str) -> None:
+    number = text.strip()
+    with pytest.raises(ValueError, match=f"has no unit: write {number}s, {number}m, {number}h or"):
         parse_duration(text)
 
 

@@ -1,35 +1,68 @@
-"""One table explains the CA's codes, to all who tell a person of them."""
+"""One table explains the CA's codes, wherever they are shown."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from batch_resend.explanations import EXPLANATIONS, explain
+from batch_resend.explanations import EXPLANATIONS, Explanation, explain
 from batch_resend.model import FaultKind
 
 ROOT = Path(__file__).parent.parent
 
-# What the CA's pages name for the call, and what gateways answer (page "Errors").
+BAD_KEY, PAGE, WRONG_URL = "refused the API key", "not an answer of the CA's", "not one of the CA's"
+
+# What the CA's pages name, what was recorded of it, and what gateways before it answer.
 KNOWN = [
     (400, "bad_request_format", "could not read the request"),
+    (400, "invalid_dns_method", "does not accept the validation method"),
+    (400, "time_frame_too_long", "more than the last seven days"),
     (400, "invalid_email", "does not accept an address"),
     (400, "invalid_domain", "does not accept a domain"),
     (400, "caa_check_failed|example.com", "CAA records"),
     (400, "invalid_locale", "does not know the language"),
     (400, "order_is_not_pending", "never accept this request"),
-    (401, "invalid_api_key", "refused the API key"),
-    (401, None, "refused the API key"),
-    (403, "access_denied|missing_permission", "may not resend"),
+    (200, "page", PAGE),
+    (302, "redirect", "leads elsewhere"),
+    (307, None, "leads elsewhere"),
+    (400, None, PAGE),
+    (400, "page", PAGE),
+    (401, "invalid_api_key", BAD_KEY),
+    (401, None, BAD_KEY),
+    (401, "page", PAGE),
+    (403, "access_denied|access_denied_invalid_key", BAD_KEY),
+    (403, "access_denied|missing_permission", "view-only key (role 102)"),
+    (403, "access_denied|something_new", "its message says why"),
+    (403, "page", PAGE),
+    (403, None, PAGE),
     (404, "not_found|order", "no such order"),
-    (404, "not_found", "no such order"),
-    (404, "not_found|route", "not one of the CA's calls"),
-    (404, None, "not one of the CA's calls"),
+    (404, "not_found|domain", "no such domain"),
+    (404, "not_found", WRONG_URL),
+    (404, "not_found|route", WRONG_URL),
+    (404, "page", "a proxy answered"),
+    (404, None, "a proxy answered"),
+    (405, None, PAGE),
+    (406, "page", PAGE),
+    (406, None, PAGE),
+    (413, "page", PAGE),
+    (408, None, "not acted on"),
+    (460, None, "may have acted"),
+    (499, None, "may have acted"),
     (429, "request_limit_exceeded", "Too many requests"),
+    (429, "page", "Too many requests"),
     (500, None, "went wrong at the CA"),
+    (501, "page", PAGE),
+    (505, None, "went wrong at the CA"),
+    (510, None, "went wrong at the CA"),
+    (511, "page", "wants a login"),
     (502, None, "may have acted"),
-    (503, "service_unavailable", "not available"),
+    (503, "service_unavailable", "first weekend of a month"),
+    (503, "page", "first weekend of a month"),
     (504, None, "may have acted"),
+    *((status, None, "CDN before the CA had no good answer") for status in range(520, 525)),
+    (598, None, "with a status of its own"),
+    (598, "page", "may have acted"),
+    (561, None, "may have acted"),
 ]
 
 
@@ -54,6 +87,7 @@ def test_every_way_to_get_no_answer_is_explained_and_told_as_in_doubt_where_it_i
 
 def test_an_answer_that_nobody_documents_is_not_explained_away() -> None:
     assert explain(418, "teapot") is None
+    assert explain(999, None) is None
     assert explain(None, "never heard of") is None
     assert explain(204, None) is None
 
@@ -66,10 +100,19 @@ def test_the_readme_has_the_same_table() -> None:
     told = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     assert told == [
         [
-            str(known.status or "none"),
-            f"`{known.code}`".replace("|", "\\|"),
+            known.status or "none",
+            f"`{known.code}`{' or none' if known.or_none else ''}".replace("|", "\\|"),
             known.meaning,
             known.remedy,
         ]
         for known in EXPLANATIONS
     ]
+
+
+@pytest.mark.parametrize("known", EXPLANATIONS, ids=lambda known: f"{known.status} {known.code}")
+def test_no_line_of_the_table_stands_where_it_is_never_reached(known: Explanation) -> None:
+    statuses = {
+        int(known.status.replace("x", digit)) if known.status else None for digit in "0123456789"
+    }
+    code = known.code.replace("*", "_other_")
+    assert any(explain(status, code) is known for status in statuses)

@@ -11,13 +11,12 @@ import pytest
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.check import _request
+from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading, table_rows
 from batch_resend.intake.json_rows import JsonRecord, records_of_lines
 from batch_resend.intake.records import _PROBLEMS, Defaults, RawRecord, check_record
 from batch_resend.journal import open_journal
-from batch_resend.journal.postgres import PostgresHome
-from batch_resend.journal.schema import SCHEMA_VERSION, UPGRADES
 from batch_resend.model import (
     Call,
     Entry,
@@ -37,7 +36,6 @@ from tests.report.schemas import schema
 
 ORDERS_TRIED = [cast("Order", param.values[0]) for param in CALLS_TRIED]
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FROM_SCHEMA_9 = range(9, SCHEMA_VERSION)  # the first one that PostgreSQL had
 # Of the CA's exports: what they say of an order, which nobody writes into a list.
 OF_EXPORTS = {Field.STATUS, Field.DCV_METHOD, Field.PRODUCT}
 
@@ -54,11 +52,6 @@ def test_every_problem_and_every_note_has_its_words() -> None:
     assert set(_REMARK_IN_WORDS) == set(Remark)
 
 
-def test_every_older_schema_is_brought_up_to_date_in_files_and_databases() -> None:
-    assert list(UPGRADES) == list(range(1, SCHEMA_VERSION))
-    assert set(PostgresHome.upgrades) == set(FROM_SCHEMA_9)
-
-
 def test_every_column_and_every_call_stands_in_the_readme() -> None:
     assert first_cells("| column | need | other names") == set(Field) - OF_EXPORTS
     assert first_cells("| call | for | what a row needs") == set(Call) == set(CALLS)
@@ -69,6 +62,14 @@ def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:
     properties = cast("dict[str, Any]", schema("results").schema)["properties"]
     assert set(properties["status"]["enum"]) == set(OrderStatus)
     assert set(properties["call"]["enum"]) == set(Call) - {Call.DV_RESEND}
+
+
+def test_every_check_of_the_doctor_stands_in_its_schema_and_in_the_readme() -> None:
+    definitions = cast("dict[str, Any]", schema("doctor").schema)["$defs"]
+    finding = definitions["finding"]["properties"]
+    assert finding["check"]["enum"] == list(Check)
+    assert finding["result"]["enum"] == list(Result)
+    assert first_cells("| check | what is looked at |") == set(Check)
 
 
 @pytest.mark.parametrize("order", ORDERS_TRIED, ids=lambda order: str(order.call))
@@ -89,7 +90,7 @@ def test_every_field_is_read_of_tables_and_of_json_and_has_its_problem() -> None
     )
     # Of a product the CA tells more than a text.
     assert set(Field) - {Field.PRODUCT} <= set(JsonRecord.model_fields)
-    assert set(_PROBLEMS) == set(Field) - {Field.DCV_METHOD, Field.PRODUCT}
+    assert set(_PROBLEMS) == set(Field) - OF_EXPORTS, "what an export says of an order skips it"
 
 
 def test_every_file_of_a_report_stands_in_the_readme() -> None:

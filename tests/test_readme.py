@@ -86,8 +86,9 @@ def test_make_demo_runs_what_the_readme_shows(tmp_path: Path) -> None:
     (desk.folder / "samples").symlink_to(ROOT / "samples")
     del desk.environment["BATCH_RESEND_JOURNAL"]
     done = subprocess.run(
-        command, cwd=desk.folder, env=desk.environment, capture_output=True, text=True, check=False
-    )
+        command, cwd=desk.folder, env=desk.environment, capture_output=True, text=True, check=False,
+        start_new_session=True,
+    )  # fmt: skip
     assert done.returncode == 3
     assert timeless(done.stderr + done.stdout) == timeless(block("demo"))
 

@@ -1,14 +1,13 @@
 """Which orders are due for another mail: decided once, in one place, order by order."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from batch_resend.census import WAITING, Census
-from batch_resend.errors import CallRefused
+from batch_resend.census import WAITING, Asked, Census
 from batch_resend.journal import Mailed
-from batch_resend.model import ListedOrder
+from batch_resend.listed import ListedOrder, NameValidation
 from batch_resend.sweep import Rules, Swept, sweep
 
 pytestmark = pytest.mark.asyncio
@@ -19,11 +18,22 @@ WAITS = ListedOrder("1", "pending", created_at=NOW - 3 * DAY_S, dcv_method="emai
 
 
 class Listed(Census):
-    """A CA whose list is a test's, and that counts what is asked of it."""
+    """A CA whose list, whose order report and whose word on one order are a test's.
 
-    def __init__(self, orders: Sequence[ListedOrder], told: Sequence[ListedOrder] = ()) -> None:
+    It counts what is asked of it about one order.
+    """
+
+    def __init__(
+        self,
+        orders: Sequence[ListedOrder],
+        details: Sequence[ListedOrder] = (),
+        report: Mapping[str, str] | None = None,
+    ) -> None:
+        self.progress = Asked()
+        self.unusable = {}
         self._orders = orders
-        self._told = {order.order_id: order for order in told}
+        self._details = {order.order_id: order for order in details}
+        self._report = report
         self.asked: list[str] = []
 
     async def orders(
@@ -32,11 +42,12 @@ class Listed(Census):
         for order in self._orders:
             yield order
 
-    async def order(self, order_id: str) -> ListedOrder:
-        self.asked.append(order_id)
-        if order_id not in self._told:
-            raise CallRefused("the CA refuses it: 404, not_found|order")
-        return self._told[order_id]
+    async def methods(self) -> dict[str, str]:
+        return dict(self._report or {})
+
+    async def completed(self, order: ListedOrder) -> ListedOrder:
+        self.asked.append(order.order_id)
+        return self._details.get(order.order_id, order)
 
 
 async def swept(
@@ -114,6 +125,39 @@ async def test_how_an_order_is_validated_is_asked_only_of_those_that_are_due_oth
     assert [order.order_id for order in found.due] == ["1", "4"]
     assert census.asked == ["1", "2", "3", "4"]
     assert (found.nothing_to_mail, found.mailed_enough, found.too_young) == (2, 1, 1)
+
+
+async def test_no_more_orders_are_asked_about_than_may_still_be_due() -> None:
+    lacking = [replace(WAITS, order_id=str(n), dcv_method=None) for n in range(1, 50)]
+    details = [replace(o, dcv_method="email" if int(o.order_id) % 2 else "http") for o in lacking]
+    census = Listed(lacking, details)
+    found = await sweep(census, {}, replace(RULES, max_orders=5), NOW)
+    assert [order.order_id for order in found.due] == ["1", "3", "5", "7", "9"]
+    assert census.asked == [str(n) for n in range(1, 10)]
+    assert (found.nothing_to_mail, found.left_for_later) == (4, 40)
+
+
+async def test_what_the_order_report_tells_of_many_is_not_asked_of_each() -> None:
+    lacking = [replace(WAITS, order_id=str(n), dcv_method=None) for n in range(1, 31)]
+    report = {str(n): "email" if n > 3 else "dns-txt-token" for n in range(1, 28)}
+    census = Listed(lacking, [replace(lacking[28], dcv_method="http-token")], report)
+    found = await sweep(census, {}, RULES, NOW)
+    assert census.asked == ["28", "29", "30"], "those that the report leaves out"
+    assert [order.order_id for order in found.due] == [str(n) for n in (*range(4, 29), 30)]
+    assert found.nothing_to_mail == 4
+
+
+async def test_an_order_all_names_of_which_are_approved_waits_for_no_mail() -> None:
+    def named(*approved: bool) -> tuple[NameValidation, ...]:
+        return tuple(NameValidation(f"{n}.example", one) for n, one in enumerate(approved))
+
+    lacking = [replace(WAITS, order_id=str(n), dcv_method=None) for n in (1, 2)]
+    details = [
+        replace(WAITS, order_id="1", names=named(True, True)),
+        replace(WAITS, order_id="2", names=named(True, False)),
+    ]
+    found = await sweep(Listed(lacking, details), {}, RULES, NOW)
+    assert [order.order_id for order in found.due] == ["2"]
 
 
 async def test_orders_that_are_not_wanted_are_not_counted_but_known_to_wait() -> None:

@@ -14,7 +14,6 @@ unhurried = settings(deadline=None)  # the machine may be busy with other tests
     [
         ("1000/3m", Window(1000, 180.0)),
         ("100/5s", Window(100, 5.0)),
-        ("100/5", Window(100, 5.0)),
         (" 1300/1h ", Window(1300, 3600.0)),
         ("20/1.5h", Window(20, 5400.0)),
         ("1/100ms", Window(1, 0.1)),
@@ -29,7 +28,8 @@ def test_a_window_is_requests_by_a_length_of_time(text: str, window: Window) -> 
 @pytest.mark.parametrize(
     "text",
     ["", "/", "100", "100/", "/5s", "0/5s", "-1/5s", "1.5/5s", "x/5s", "100/0", "100/0s", "100/-5s",
-     "100/x", "100/5s/3m", "100 per 5s", "\u0661/5s", "1e3/5s", "+1/5s", "100 /5s", "none"],
+     "100/x", "100/5", "1000/180", "100/5s/3m", "100 per 5s", "\u0661/5s", "1e3/5s",
+     "+1/5s", "100 /5s", "none"],
 )  # fmt: skip
 def test_what_is_no_window_is_refused_with_a_remedy(text: str) -> None:
     with pytest.raises(ValueError, match=r"write|needs a length"):
@@ -77,7 +77,7 @@ def test_a_window_of_any_length_written_and_read_again_is_the_same(
 
 
 def test_several_windows_are_kept_each_once_in_the_order_given() -> None:
-    assert parse_windows(["100/5s", " 1000/3m", "100/5", "1000/180s"]) == CA_WINDOWS[::-1]
+    assert parse_windows(["100/5s", " 1000/3m", "100/5000ms", "1000/180s"]) == CA_WINDOWS[::-1]
     assert parse_windows([]) == ()
 
 

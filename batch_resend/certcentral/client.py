@@ -18,7 +18,15 @@ from yarl import URL
 
 from batch_resend.calls import CALLS
 from batch_resend.certcentral.judge import judge
-from batch_resend.certcentral.wire import Exchange, SilentConnector, classify, never_send_twice
+from batch_resend.certcentral.wire import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    Exchange,
+    SilentConnector,
+    classify,
+    media_type,
+    never_send_twice,
+)
 from batch_resend.model import Fault, Order, Reply, Verdict
 from batch_resend.version import __version__
 
@@ -69,6 +77,7 @@ class CertCentral:
         """Make one request, and read its answer to a bound."""
         exchange = Exchange.begin()
         head: Reply | None = None
+        told = bytearray()
         # Here and not the session's own, which aiohttp tells a proxy as well.
         headers = {"X-DC-DEVKEY": self.api_key.get_secret_value()}
         if body is not None:
@@ -84,22 +93,16 @@ class CertCentral:
                     allow_redirects=False,
                 ) as response,
             ):
-                head = Reply(
-                    status=response.status,
-                    body=b"",
-                    received_at=self.clock(),
-                    retry_after=response.headers.get("Retry-After"),
-                    location=response.headers.get("Location"),
-                    content_type=_content_type(response),
-                )
-                told = await _bounded_body(response, max_body)
-                return replace(head, body=told) if told else head
+                head = _head_of(response, self.clock())
+                await _read_body(response, told, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # A body that breaks off takes nothing away from the status that has come; but what
-            # was to be read is then not there.
-            if head is not None and not (method == "GET" and head.status == 200):
-                return head
-            return classify(error, connected=exchange.connected)
+            # What is wrong behind a status line takes nothing away from the status. But what was to
+            # be read is then not there.
+            reply = replace(head, body=bytes(told)) if head else exchange.answer(self.clock())
+            if reply is None or (method == "GET" and _has_what_is_read(reply.status)):
+                return classify(error, connected=exchange.connected)
+            return reply
+        return replace(head, body=bytes(told)) if told else head
 
 
 def request_path(order: Order) -> str:
@@ -112,21 +115,32 @@ def request_body(order: Order) -> bytes:
     return _to_json(CALLS[order.call].body(order)).encode()
 
 
-async def _bounded_body(response: aiohttp.ClientResponse, most: int) -> bytes:
+def _head_of(response: aiohttp.ClientResponse, received_at: float) -> Reply:
+    headers = response.headers
+    return Reply(
+        status=response.status,
+        body=b"",
+        received_at=received_at,
+        retry_after=headers.get("Retry-After"),
+        location=headers.get("Location"),
+        content_type=media_type(headers.get("Content-Type")),
+        server_date=headers.get("Date"),
+    )
+
+
+def _has_what_is_read(status: int) -> bool:
+    """Whether the body of an answer to a GET is what was asked for; a 204 has none."""
+    return 200 <= status < 300 and status != 204
+
+
+async def _read_body(response: aiohttp.ClientResponse, into: bytearray, most: int) -> None:
     """Read an answer's body to its bound; a connection with more to say is not used again."""
-    body = bytearray()
-    while len(body) < most:
-        part = await response.content.read(most - len(body))
+    while len(into) < most:
+        part = await response.content.read(most - len(into))
         if not part:
-            return bytes(body)
-        body += part
+            return
+        into += part
     response.close()
-    return bytes(body)
-
-
-def _content_type(response: aiohttp.ClientResponse) -> str | None:
-    named = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return named or None
 
 
 @asynccontextmanager
@@ -139,16 +153,18 @@ async def open_certcentral(
 ) -> AsyncIterator[CertCentral]:
     """Open a session with the CA. Certificates are verified, redirects are not followed.
 
-    How many requests are in flight is the caller's to bound; the session has no bound of its own,
-    so that no request waits, its time running, for a connection.
+    How many requests are in flight is the caller's to bound; the session has no bound of its own.
     """
     trusted = ssl.create_default_context(cafile=route.ca_file) if route.ca_file else True
     async with aiohttp.ClientSession(
-        connector=SilentConnector(limit=0, ssl=trusted),
+        connector=SilentConnector(trusted),
         proxy=route.proxy,
         timeout=aiohttp.ClientTimeout(total=None),  # each call has a deadline around all of it
         headers={"User-Agent": USER_AGENT},
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(never_send_twice,),
+        max_line_size=MAX_HEAD_BYTES,
+        max_field_size=MAX_HEAD_BYTES,
+        max_headers=MAX_HEADERS,
     ) as session:
         yield CertCentral(session, base_url, api_key, timeout_s, clock)

@@ -10,6 +10,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
+    model_validator,
 )
 
 
@@ -72,23 +73,44 @@ class OrderApprovalBody(BaseModel):
     emails: Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+_Lenient = Annotated[str | None, BeforeValidator(_text_or_none)]
+
+
 class ErrorItem(BaseModel):
     """One error (page "Errors"). Lenient: a gateway may leave out or add anything.
+
+    The CA's codes are words; a number is a gateway's, and no code.
 
     `description` is the old retail API's word for `message`.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
-    code: str | None = None
-    message: str | None = Field(
-        default=None, validation_alias=AliasChoices("message", "description")
-    )
+    code: _Lenient = None
+    message: _Lenient = Field(default=None, validation_alias=AliasChoices("message", "description"))
 
 
 class ErrorBody(BaseModel):
-    """The body of an answer that is not a success (page "Errors"): `{"errors": [...]}`."""
+    """The body of an answer that is not a success (page "Errors"): `{"errors": [...]}`.
+
+    An old recording has one object in place of the list. What is no error in it is left out.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     errors: tuple[ErrorItem, ...] = ()
+    is_odd: bool = Field(default=False, exclude=True)  # `errors` holds nothing that can be read
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_several(cls, body: object) -> object:
+        if not isinstance(body, dict):
+            return {}
+        listed = body.get("errors")
+        items = listed if isinstance(listed, list | tuple) else [listed]
+        readable = [item for item in items if isinstance(item, dict | ErrorItem)]
+        return {"errors": readable, "is_odd": bool(listed) and not readable}

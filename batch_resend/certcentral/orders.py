@@ -1,6 +1,6 @@
 """Reading orders: the CA's calls "List orders" and "Order info" (dev.digicert.com).
 
-    GET {base}/order/certificate?filters[status]=pending&limit=..&offset=..
+    GET {base}/order/certificate?filters[status]=pending&sort=order_id&limit=..&offset=..
     GET {base}/order/certificate/{order_id}
 
 **Paging while orders come and go.** Pages are slices of a list that has an order of its own.
@@ -11,18 +11,24 @@ that stays in the list was missed: a slice has no holes. If it has none, all of 
 meanwhile: the page is asked for again, further to the front. What was seen is told once.
 """
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import quote
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json, to_json
 
+from batch_resend.certcentral.lenient import Moment, Names, Text, Whole
 from batch_resend.errors import CallError
-from batch_resend.model import ListedOrder, Reply
+from batch_resend.listed import ListedOrder
+from batch_resend.model import Reply
+
+log = logging.getLogger(__name__)
 
 PAGE_SIZE = 1_000
 OVERLAP = 50  # orders that a page has in common with the one before
+MOST_SHOWN = 80  # characters of an item that cannot be used
 MOST_FRUITLESS = 20  # pages in a row that bring nothing new: the CA does not page
 
 
@@ -32,53 +38,77 @@ class Page:
 
     orders: Sequence[ListedOrder]
     total: int | None = None  # how many there are in the whole list, as far as it says
+    unusable: Sequence[str] = ()  # items without an order number, as they stood, cut to a length
+
+    @property
+    def length(self) -> int:
+        """How many items it has, whatever can be made of them."""
+        return len(self.orders) + len(self.unusable)
 
 
 FetchPage = Callable[[int, int], Awaitable[Page]]  # offset, limit -> a page
 
 
 class _Item(BaseModel):
-    """One order of the list (page "List orders"). Lenient: whatever is missing is not known."""
+    """One order of the list. Lenient: what cannot be read of it is not known, but for its number.
+
+    The list never tells how an order is validated (recordings); `dcv_method` is that of Order info.
+    """
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
-    order_id: str = Field(alias="id", pattern=r"^[0-9]+$")
-    status: str | None = None
-    date_created: datetime | None = None
-    dcv_method: str | None = None
-    container: str | None = Field(default=None, validation_alias=AliasPath("container", "name"))
-    product: str | None = Field(default=None, validation_alias=AliasPath("product", "name_id"))
-    common_name: str | None = Field(
+    order_id: str = Field(alias="id", pattern=r"^[0-9]{1,18}$")
+    status: Text = None
+    date_created: Moment = None
+    dcv_method: Text = None
+    container: Text = Field(default=None, validation_alias=AliasPath("container", "name"))
+    product: Text = Field(default=None, validation_alias=AliasPath("product", "name_id"))
+    product_name_id: Text = None
+    product_type: Text = Field(default=None, validation_alias=AliasPath("product", "type"))
+    common_name: Text = Field(
         default=None, validation_alias=AliasPath("certificate", "common_name")
     )
-    dns_names: list[str] | None = Field(
-        default=None, validation_alias=AliasPath("certificate", "dns_names")
-    )
+    dns_names: Names = Field(default=(), validation_alias=AliasPath("certificate", "dns_names"))
 
 
 class _Page(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    orders: list[_Item]
-    total: int | None = Field(default=None, validation_alias=AliasPath("page", "total"))
+    orders: list[object] | None = None
+    total: Whole = Field(default=None, validation_alias=AliasPath("page", "total"))
 
 
 def list_path(filters: Sequence[tuple[str, str]], offset: int, limit: int) -> str:
     """Return where a page of the list is, below the base URL."""
     named = [(f"filters[{name}]", value) for name, value in filters]
-    query = [*named, ("limit", str(limit)), ("offset", str(offset))]
+    # In this order new ones come at the end, and make no page begin elsewhere.
+    query = [*named, ("sort", "order_id"), ("limit", str(limit)), ("offset", str(offset))]
     return "/order/certificate?" + "&".join(
         f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query
     )
 
 
 def read_page(reply: Reply) -> Page:
-    """Return a page of the list. Raises CallError where it is none."""
+    """Return a page of the list. Raises CallError where it is none.
+
+    An empty list may come without `orders`, as `{}`, or as 204 (a sample page of a sibling call;
+    several public clients are prepared for it).
+    """
+    if reply.status == 204:
+        return Page(())
     try:
         page = _Page.model_validate_json(reply.body)
     except ValidationError as error:
-        raise _unreadable("list of orders", error) from None
-    return Page([_listed(item) for item in page.orders], page.total)
+        raise unreadable("list of orders", error) from None
+    if page.orders is None and page.total is None and reply.body.strip() != b"{}":
+        raise CallError("the CA's list of orders cannot be read: it has neither orders nor a page")
+    orders, unusable = [], []
+    for item in page.orders or ():
+        try:
+            orders.append(_listed(_Item.model_validate(item)))
+        except ValidationError:
+            unusable.append(_shown(item))
+    return Page(orders, page.total, unusable)
 
 
 def info_path(order_id: str) -> str:
@@ -86,31 +116,51 @@ def info_path(order_id: str) -> str:
     return f"/order/certificate/{quote(order_id, safe='')}"
 
 
-def read_info(reply: Reply) -> ListedOrder:
-    """Return an order. Raises CallError where the answer is none."""
+def read_info(reply: Reply, order_id: str) -> ListedOrder:
+    """Return what the call "Order info" tells of an order. Raises CallError where it is none.
+
+    What cannot be read of it is not known.
+    """
     try:
-        return _listed(_Item.model_validate_json(reply.body))
-    except ValidationError as error:
-        raise _unreadable("order", error) from None
+        found = from_json(reply.body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise CallError(f"the CA's answer about order {order_id} cannot be read: no JSON object")
+    if str(found.get("id", order_id)) != order_id:
+        raise CallError(f"asked about order {order_id}, the CA answers with another one")
+    return _listed(_Item.model_validate(found | {"id": order_id}))
 
 
-async def every_order(fetch: FetchPage, page_size: int = PAGE_SIZE) -> AsyncIterator[ListedOrder]:
-    """Yield every order of a list once, though orders come into it and leave it meanwhile."""
-    seen: set[int] = set()
+async def every_order(
+    fetch: FetchPage,
+    page_size: int = PAGE_SIZE,
+    note_unusable: Callable[[Sequence[str]], object] = lambda _: None,
+) -> AsyncIterator[ListedOrder]:
+    """Yield every order of a list once, though orders come into it and leave it meanwhile.
+
+    `note_unusable` is handed the items of each page that have no order number; one may come twice.
+    """
+    seen: set[int | str] = set()
     overlap = min(OVERLAP, page_size // 2)
     offset = fruitless = 0
     while fruitless < MOST_FRUITLESS:
         fruitless += 1
         page = await fetch(offset, page_size)
-        if offset and not any(int(order.order_id) in seen for order in page.orders):
+        if offset and seen.isdisjoint((*(int(o.order_id) for o in page.orders), *page.unusable)):
             offset = max(0, offset - page_size)
             continue
+        if page.unusable:
+            seen.update(page.unusable)
+            note_unusable(page.unusable)
         for order in page.orders:
             if int(order.order_id) not in seen:
                 seen.add(int(order.order_id))
                 fruitless = 0
                 yield order
-        got = len(page.orders)
+        got = page.length
+        if not got and offset < (page.total or 0):
+            log.warning("the CA says that it has %d orders, and shows %d", page.total, offset)
         # A CA may give fewer than it is asked for, and then tells by the total that there are more.
         if not got or (got < page_size and offset + got >= (page.total or 0)):
             return
@@ -120,19 +170,28 @@ async def every_order(fetch: FetchPage, page_size: int = PAGE_SIZE) -> AsyncIter
     )
 
 
-def _unreadable(what: str, error: ValidationError) -> CallError:
+def unreadable(what: str, error: ValidationError) -> CallError:
+    """Return the error for an answer that is not what it should be."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"])) or "as a whole"
     return CallError(f"the CA's {what} cannot be read: {place}: {first['msg']}")
 
 
+def _shown(item: object) -> str:
+    """Return what names an item that has no order number."""
+    named = item.get("id", item) if isinstance(item, dict) else item
+    text = to_json(named).decode()
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
+
+
 def _listed(item: _Item) -> ListedOrder:
-    names = [item.common_name, *(item.dns_names or ())]
+    names = [item.common_name, *item.dns_names]
     return ListedOrder(
         order_id=item.order_id,
         status=item.status,
-        product=item.product,
-        created_at=item.date_created.timestamp() if item.date_created else None,
+        product=item.product or item.product_name_id or item.product_type,
+        product_type=item.product_type,
+        created_at=item.date_created,
         container=item.container,
         dcv_method=item.dcv_method,
         domains=tuple(dict.fromkeys(name for name in names if name)),

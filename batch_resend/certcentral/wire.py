@@ -1,15 +1,37 @@
-"""What aiohttp does unasked, undone; and what its errors say of a request's way."""
+"""What aiohttp does unasked, undone; and what its errors say of a request's way.
 
+**Once a status line has come, the status stands.** aiohttp takes an answer only as a whole: one
+header too long or too many, a name that no standard allows, bytes behind a 204, an encoding that it
+cannot read, and it says nothing of the status either, which was there. So the first bytes of every
+answer are kept beside it (`Exchange.arrived`), and read again where aiohttp gives up.
+"""
+
+import re
 import socket
 import ssl
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from batch_resend.model import Fault, FaultKind
+from batch_resend.model import Fault, FaultKind, Reply
+
+MAX_HEAD_BYTES = 64 * 1024  # of an answer's line of status, of one header, and of what is kept
+MAX_HEADERS = 1_000
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.\d (\d{3})(?: [^\r\n]*)?\r?\n")
+_FULL_204 = re.compile(
+    rb"HTTP/1\.\d 204\b(?:[^\n]*\n(?!\r?\n))*?"
+    rb"[^\n]*\n(?:content-length:[ \t]*0*[1-9]|transfer-encoding:)",
+    re.IGNORECASE,
+)
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_CHUNK_SIZE = re.compile(rb"(?:\A|\r\n)[0-9A-Fa-f]+[^\r\n]*\r\n")
 
 
 class _Broken(aiohttp.ClientError):
@@ -24,6 +46,19 @@ class Exchange:
     """
 
     connected: bool = False
+    arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
+
+    def keep(self, data: bytes) -> None:
+        """Keep what has come, to a bound."""
+        self.arrived += data[: MAX_HEAD_BYTES - len(self.arrived)]
+
+    def has_too_much(self) -> bool:
+        """Whether it is a 204, which is over with its headers, that names something behind them."""
+        return _FULL_204.match(self.arrived) is not None
+
+    def answer(self, received_at: float) -> Reply | None:
+        """Return the answer as far as its bytes can be read; None: no status line came whole."""
+        return read_answer(bytes(self.arrived), received_at)
 
     @classmethod
     def begin(cls) -> "Exchange":
@@ -55,11 +90,31 @@ async def never_send_twice(
         raise _Broken(error.strerror or type(error).__name__) from error
 
 
+class _Recorded(ResponseHandler):
+    """aiohttp's end of a connection, which lets an exchange keep what arrives."""
+
+    exchange: Exchange | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what has come before aiohttp judges it."""
+        if self.exchange is not None:
+            self.exchange.keep(data)
+            if self.exchange.has_too_much():
+                self.force_close()  # the rest would be taken for the next answer
+        super().data_received(data)
+
+
 class SilentConnector(aiohttp.TCPConnector):
     """Takes no connection on which something has come that nobody asked for.
 
     aiohttp would take it for the answer to the next request.
     """
+
+    def __init__(self, trusted: ssl.SSLContext | bool) -> None:
+        """Bound nothing, so that no request waits, its time running, for a connection."""
+        super().__init__(limit=0, ssl=trusted)
+        # aiohttp has no public way to say by which class it reads.
+        self._factory = cast("partial[ResponseHandler]", partial(_Recorded, loop=self._loop))
 
     async def connect(
         self,
@@ -72,8 +127,43 @@ class SilentConnector(aiohttp.TCPConnector):
         while connection.protocol is not None and connection.protocol.should_close:
             connection.close()
             connection = await super().connect(req, traces, timeout)
-        _EXCHANGE.get().connected = True
+        exchange = _EXCHANGE.get()
+        exchange.connected = True
+        if isinstance(connection.protocol, _Recorded):
+            connection.protocol.exchange = exchange
         return connection
+
+
+def read_answer(arrived: bytes, received_at: float) -> Reply | None:
+    """Return an answer of which the status line is whole, whatever is wrong behind it.
+
+    Interim answers (1xx but 101) are passed over. None: no status line has come whole.
+    """
+    while (line := _STATUS_LINE.match(arrived)) is not None:
+        head, body = (*_END_OF_HEAD.split(arrived[line.end() - 2 :], maxsplit=1), b"")[:2]
+        status = int(line[1])
+        if status >= 200 or status == 101:
+            return Reply(
+                status,
+                _CHUNK_SIZE.sub(b"", body) if _header(head, "Transfer-Encoding") else body,
+                received_at,
+                retry_after=_header(head, "Retry-After"),
+                location=_header(head, "Location"),
+                content_type=media_type(_header(head, "Content-Type")),
+                server_date=_header(head, "Date"),
+            )
+        arrived = body
+    return None
+
+
+def media_type(header: str | None) -> str | None:
+    """Return a Content-Type without its parameters, in lower case; None: it names none."""
+    return (header or "").partition(";")[0].strip().lower() or None
+
+
+def _header(head: bytes, name: str) -> str | None:
+    found = re.search(rb"\n%s:[ \t]*([^\r\n]*)" % name.encode(), head, re.IGNORECASE)
+    return found[1].decode("utf-8", "surrogateescape").strip() if found else None
 
 
 def classify(error: Exception, *, connected: bool) -> Fault:

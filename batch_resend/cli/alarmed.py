@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from batch_resend.cli.as_settings import alarm_of
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.errors import BatchResendError
+from batch_resend.errors import BatchResendError, SettingsError
 
 START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has ended
 
@@ -71,14 +72,26 @@ async def _tell(tell: Callable[[], Awaitable[None]]) -> None:
 
 
 def tell_of_wrong_usage(error: click.UsageError, context: click.Context) -> None:
-    """Tell whoever a command line names, as far as it was understood, that it was wrong.
+    """Notify whom a command line names, as far as it was understood, that it was wrong.
 
     Of a timer's nobody would see.
     """
+    _notify(context, Ending(ExitCode.WRONG_USAGE, error=error.format_message()))
+
+
+def tell_of_bad_settings(
+    error: SettingsError, parent: click.Context, command: click.Command, words: list[str]
+) -> None:
+    """Notify likewise where a file or a variable is wrong, and the command was not yet parsed."""
+    with suppress(click.ClickException):  # the words are wrong as well
+        context = command.make_context(command.name, list(words), parent, resilient_parsing=True)
+        _notify(context, Ending(ExitCode.NOT_STARTED, error=str(error)))
+
+
+def _notify(context: click.Context, ending: Ending) -> None:
     # What click has not come to yet, or was not given, has a mark of click's own.
     known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
     alarm = alarm_of(known)
-    ending = Ending(ExitCode.WRONG_USAGE, error=error.format_message())
     anyio.run(_tell, lambda: alarm.ended(ending))
 
 

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -13,12 +14,13 @@ import click
 
 from batch_resend.alarm import Ending
 from batch_resend.batch import Batch
+from batch_resend.cli.asking import CannotAskError, open_terminal
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.logs import told_of_run
 from batch_resend.cli.manner import Manner
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
-from batch_resend.cli.progress import follow
+from batch_resend.cli.progress import follow, while_asking
 from batch_resend.cli.summary import REASONS_SHOWN, show_counts, show_summary
 from batch_resend.cli.terminal import say
 from batch_resend.errors import BatchResendError, JournalError, ReportError
@@ -34,21 +36,23 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
     reason = _hold_back_reason(plan, manner)
     if manner.preflight and plan.to_send and not reason:
         if not manner.quiet:
-            say(f"Asking the CA about {plan.to_send:,} orders")
-        plan = await batch.preflight(plan)
-    asks = bool(plan.to_send) and not manner.assume_yes and _is_a_person_there()
-    if asks or not manner.quiet:
-        await _show_plan(batch, plan, redact=manner.presentation.redact)
+            say(f"Asking the CA about {counted(plan.to_send, 'request')}")
+        asking = batch.preflight(plan, any_product=manner.any_product)
+        plan = await while_asking(asking, batch, quiet=manner.quiet)
+    will_pass = not batch.refused_keys or plan.to_send > await batch.count_refused(plan)
+    asks = bool(plan.to_send) and will_pass and manner.asks
+    if not manner.quiet or (asks and reason):
+        await _show_plan(batch, plan, manner, sys.stderr)
     if reason:
         log.debug("held back", extra={"why": reason})
         await batch.decline(plan, reason)
         ending = await _report(batch, plan, manner, interruption)
         return replace(ending, code=ending.code or ExitCode.NOT_ALL_SENT)
-    if asks and not await _confirmed(batch, plan):
-        log.debug("declined", extra={"why": "a person said no"})
+    if asks and (refusal := await _refusal(batch, plan, manner)) is not None:
+        log.debug("declined", extra={"why": refusal})
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
-        return Ending(ExitCode.NOT_STARTED, declined="nothing was sent: a person said no")
+        return Ending(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
     # From here on there is something to report, whatever a signal finds being done.
     with interruption.leads_to(lambda _: "Stopping"), told_of_run(plan.run.id):
         if manner.distribute and plan.to_send:
@@ -102,11 +106,11 @@ def _stop(sending: Sending, signal_name: str) -> str:
     return f"Stopping: waiting for {sending.progress.in_flight} requests in flight"
 
 
-async def _show_plan(batch: Batch, plan: Plan, *, redact: bool) -> None:
+async def _show_plan(batch: Batch, plan: Plan, manner: Manner, to: TextIO) -> None:
     preview = await make_preview(plan, batch.reader, shown=BEFORE_SENDING.first)
     if plan.taken_up:
-        click.echo(f"Run {plan.run.id} did not finish and goes on.", err=True)
-    show_plan(preview, sys.stderr, BEFORE_SENDING, redact=redact)
+        click.echo(f"Run {plan.run.id} did not finish and goes on.", file=to)
+    show_plan(preview, to, BEFORE_SENDING, redact=manner.presentation.redact)
 
 
 def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
@@ -157,16 +161,24 @@ async def _told(
     return Ending(code, summary, folder)
 
 
-def _is_a_person_there() -> bool:
-    """Whether somebody can be asked; where nobody can, the command line was the answer."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+async def _refusal(batch: Batch, plan: Plan, manner: Manner) -> str | None:
+    """Ask at the terminal whether to send; return why not, or None if the answer is yes."""
+    try:
+        with open_terminal() as terminal:
+            if manner.quiet or terminal.shows is not sys.stderr:  # where the plan was not shown
+                await _show_plan(batch, plan, manner, terminal.shows)
+            question = await _question(batch, plan)
+            confirmed = await anyio.to_thread.run_sync(
+                terminal.confirm, question, abandon_on_cancel=True
+            )
+    except CannotAskError as error:
+        say(f"batch-resend: nobody can be asked whether to send: {error}; --yes sends unasked")
+        return f"nobody could be asked: {error}"
+    return None if confirmed else "a person said no"
 
 
-async def _confirmed(batch: Batch, plan: Plan) -> bool:
+async def _question(batch: Batch, plan: Plan) -> str:
     requests = counted(plan.to_send, "request")
     accounts = map(batch.settings.account, await batch.reader.count_by_account(plan.run))
     hosts = sorted({urlsplit(account.base_url).hostname or "" for account in accounts})
-    question = f"Send {requests} to {' and '.join(hosts)} now?"
-    return await anyio.to_thread.run_sync(
-        lambda: click.confirm(question, err=True), abandon_on_cancel=True
-    )
+    return f"Send {requests} to {' and '.join(hosts)} now?"

@@ -1,4 +1,4 @@
-"""`check`: everything up to the plan, without a key and without a network."""
+"""`check`: everything up to the plan, without a key and, but for --mx, without a network."""
 
 import json
 import sys
@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import click
+from click.core import ParameterSource
 
 from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
@@ -22,16 +23,19 @@ from batch_resend.cli.options import (
     inputs_argument,
     limit_option,
     list_options,
+    option,
     option_of_its_own,
+    together,
 )
-from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, show_plan
+from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, Closeness, show_plan
 from batch_resend.cli.profiles import Profile
-from batch_resend.cli.values import MAX_REJECTED
+from batch_resend.cli.terminal import say
+from batch_resend.cli.values import DNS_SERVER, MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, Party, open_journal
-from batch_resend.model import Call, Order, Plan, RowStatus
+from batch_resend.model import Call, Order, Plan, RowStatus, Run
 from batch_resend.planning import make_plan, stage
-from batch_resend.report import make_preview, whole_file
+from batch_resend.report import MOST_DOMAINS_ASKED, Preview, make_preview, whole_file
 from batch_resend.windows import Window, of_one_key
 
 REQUESTS_SHOWN = 3
@@ -43,6 +47,7 @@ REQUESTS_SHOWN = 3
         "See what a list would send": "batch-resend check orders.csv",
         "Write every request, as it would be sent": "batch-resend check --out plan.jsonl "
         "orders.csv",
+        "Ask DNS whether mail can arrive": "batch-resend check --mx orders.csv",
         "For a program": "batch-resend check --format json orders.csv",
     },
     exit_codes=(ExitCode.NOT_ALL_SENT,),
@@ -64,13 +69,33 @@ REQUESTS_SHOWN = 3
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write every request, as it would be sent, into this file: a JSON object a line.",
 )
+@together(
+    "Whether mail can arrive",
+    option(
+        "--mx",
+        is_flag=True,
+        help="Ask DNS whether the domains of the addresses take mail: your resolver, nothing of "
+        "the CA. Without it, no network is used.",
+    ),
+    option(
+        "--dns-server",
+        type=DNS_SERVER,
+        metavar="ADDRESS",
+        show_default="this machine's",
+        help="With --mx: the server to ask, such as a public one where yours answers for the "
+        "inside of a company only.",
+    ),
+)
 @check_log_options
 def check(inputs: Sequence[str], **options: Any) -> int:
     """Read lists and show the plan: rows, orders, rejects, warnings, time needed. Sends nothing.
 
-    INPUT is a list of any form, or - for standard input.
+    INPUT is a list of any form, or - for standard input. No network is used, unless --mx asks DNS.
     """
     set_up_logs_of(options)
+    given = click.get_current_context().get_parameter_source("dns_server")
+    if given is ParameterSource.COMMANDLINE and not options["mx"]:
+        raise click.UsageError("--dns-server says whom --mx asks: give both")
     reading = reading_of(options)
     out: Path | None = options["out"]
     if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):
@@ -101,6 +126,8 @@ async def _check(
             parts_of = partial(_parts, accounts)
             plan = await make_plan(reader, run, parts_of, taken_up=False)
             preview = await make_preview(plan, reader, shown=closeness.first)
+            if options["mx"]:
+                preview = await _with_mail_routes(preview, reader, run, closeness, options)
             first = [_request(order) for order in await _first_orders(reader, plan)]
             if options["out"] is not None:
                 await _write_requests(reader, plan, options["out"])
@@ -112,6 +139,23 @@ async def _check(
             click.echo(f"`send` would send nothing: more than --max-rejected {MAX_REJECTED.text}")
         _show_requests(first, plan.to_send)
     return ExitCode.NOT_ALL_SENT if plan.rows[RowStatus.REJECTED] else ExitCode.ALL_WELL
+
+
+async def _with_mail_routes(
+    preview: Preview,
+    reader: JournalReader,
+    run: Run,
+    closeness: Closeness,
+    options: dict[str, Any],
+) -> Preview:
+    """Return a preview with what DNS says of the domains. Raises SettingsError, JournalError."""
+    from batch_resend.mail_domains import MailDomains  # noqa: PLC0415 - slow, and rarely wanted
+    from batch_resend.report.mail_routes import with_mail_routes  # noqa: PLC0415
+
+    asking = MailDomains(options["dns_server"])
+    if not options["quiet"] and preview.recipient_domains:
+        say(f"Asking DNS about {min(preview.recipient_domains, MOST_DOMAINS_ASKED):,} domains")
+    return await with_mail_routes(preview, reader, run, asking, closeness.first)
 
 
 def _party(profile: Profile) -> Party:

@@ -15,7 +15,9 @@ SUBCOMMANDS = {
     "check": ("check", "Show what lists would send. Sends nothing."),
     "cluster": ("cluster", "Show how the workers of several hosts are doing."),
     "completion": ("completion", "Print what a shell needs to complete commands."),
+    "doctor": ("doctor", "Check key, network, clock and journal before a run."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
+    "help": ("help", "Show a page of the manual, such as on lost mail."),
     "history": ("history", "Show every attempt ever made for an order or domain."),
     "prune": ("prune", "Forget old runs, for the journal not to grow for ever."),
     "report": ("history", "Write a run's report again, from the journal alone."),
@@ -29,7 +31,14 @@ SUBCOMMANDS = {
     "watch": ("watch", "Watch a run that another process sends."),
     "worker": ("worker", "Send what `send --distribute` hands out, on any host."),
 }
+_WORDS = f"{__name__}.words"  # in a context
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time
+
+
+def words_of(context: click.Context) -> list[str]:
+    """Return the words of a command line behind the command's name."""
+    words: list[str] = context.meta.get(_WORDS, [])
+    return words
 
 
 class CommandsOnDemand(ManualGroup):
@@ -39,6 +48,14 @@ class CommandsOnDemand(ManualGroup):
         super().__init__(*args, **how)
         # click may add to its own; nobody does to these.
         self.commands = cast("MutableMapping[str, click.Command]", _Subcommands())
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is asked for, and keep its words for the group to look at."""
+        name, command, words = super().resolve_command(ctx, args)
+        ctx.meta[_WORDS] = words
+        return name, command, words
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands."""

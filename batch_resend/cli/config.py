@@ -1,7 +1,17 @@
-"""The TOML file of options that --config names."""
+"""The TOML file of options that --config names.
 
-import tomllib
-from collections.abc import Iterable
+    patience = "2h"        # an option, of every command that has it
+
+    [sweep]                # the options of a command, which go before those above
+    max-orders = 100
+
+    [profiles.shop]        # an account: see `profiles`
+
+Nothing in it is passed over: a key, a table or a type that is not known is an error.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,50 +19,172 @@ import click
 from platformdirs import user_config_path
 
 from batch_resend.cli.profiles import Profile, read_profiles
-from batch_resend.errors import SettingsError
+from batch_resend.cli.suggestions import did_you_mean
+from batch_resend.cli.toml_file import TomlFile
+from batch_resend.cli.values import option_value
+from batch_resend.folders import folder_of_user
 
 PROFILES = "profiles"  # the table that has them
+_OWN = f"{__name__}.own"  # in a context: the parameters that the command's own table says
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a TOML file says."""
+
+    defaults: dict[str, dict[str, Any]]  # by command and parameter: a default map of click's
+    profiles: dict[str, Profile]
+    own: frozenset[str] = frozenset()  # the parameters that the table of the command itself says
+
+    def apply_to(self, context: click.Context) -> None:
+        """Have the commands below a context take their defaults from here."""
+        context.default_map, context.obj = dict(self.defaults), self.profiles
+        context.meta[_OWN] = self.own
+
+
+def said_for_this_command(context: click.Context) -> frozenset[str]:
+    """Return the parameters that the file says in the command's own table alone."""
+    own: frozenset[str] = context.meta.get(_OWN, frozenset())
+    return own
 
 
 def find_config(named: Path | None) -> Path | None:
     """Return the file that --config names, or the one in its usual place; None: there is none."""
-    usual = user_config_path("batch-resend") / "config.toml"
-    return named or (usual if usual.is_file() else None)
+    if named is not None or (folder := folder_of_user(user_config_path)) is None:
+        return named
+    usual = folder / "config.toml"
+    return usual if usual.is_file() else None
 
 
 def read_config(
-    path: Path, commands: Iterable[click.Command]
-) -> tuple[dict[str, dict[str, Any]], dict[str, Profile]]:
-    """Return what a TOML file sets, for each command by its name, and its profiles.
+    path: Path, commands: Iterable[click.Command], known: Iterable[str] = (), wanted: str = ""
+) -> Config:
+    """Return what a TOML file says for the command `wanted`. Raises SettingsError.
 
-    A key is an option's name without the dashes in front. Raises SettingsError.
+    `known` are the names of all commands, those too of which not all is installed.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"--config {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--config {path}: {error}") from None
-    profiles = read_profiles(values.pop(PROFILES, {}), path, values)
-    unknown = {key.replace("_", "-") for key in values}
-    defaults: dict[str, dict[str, Any]] = {}
-    for command in commands:
-        of_command = defaults.setdefault(command.name or "", {})
-        for param in command.params:
-            if param.envvar is None:  # it is this command's alone
+    reader = _Reader(TomlFile(path), {command.name or "": command for command in commands})
+    return reader.read(frozenset(known), wanted)
+
+
+class _Reader:
+    """Reads the values of a file as options of commands."""
+
+    def __init__(self, file: TomlFile, commands: Mapping[str, click.Command]) -> None:
+        self._file = file
+        self._commands = commands
+        # The name of an option, without its dashes: what it is in each command that has it.
+        self._options = {name: dict(_options(command)) for name, command in commands.items()}
+        self._known: frozenset[str] = frozenset()
+
+    def read(self, known: frozenset[str], wanted: str) -> Config:
+        self._known = known | self._commands.keys()
+        top, tables = self._split()
+        shared = {
+            name: {key: param for key, param in options.items() if param.envvar is not None}
+            for name, options in self._options.items()
+        }
+        for key, spelled in top.items():
+            if not any(key in options for options in shared.values()):
+                raise self._file.error((spelled,), self._unknown_at_top(key))
+        defaults = {name: self._values((), top, options) for name, options in shared.items()}
+        own = {name: self._own(name, table) for name, table in tables.items()}
+        for name, values in own.items():
+            defaults[name] |= values
+        rest = self._said(()) | self._said((wanted,) if wanted in tables else ())
+        profiles = read_profiles(self._file, PROFILES, rest)
+        return Config(defaults, profiles, frozenset(own.get(wanted, ())))
+
+    def _split(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        """Return the keys at the top, and those in the table of each command, as they are spelled.
+
+        Tables of commands that are not installed are left out: what may stand there is not known.
+        """
+        tables = {}
+        for name, value in self._file.values.items():
+            is_list_of_tables = isinstance(value, list) and any(isinstance(v, dict) for v in value)
+            is_value = not (isinstance(value, dict) or is_list_of_tables)
+            if name not in self._known or (is_value and self._is_option(name)):
                 continue
-            names = {name.removeprefix("--") for name in param.opts}
-            unknown -= names
-            for key, value in values.items():
-                if key.replace("_", "-") in names and isinstance(param, click.Option):
-                    words = _as_words(value)
-                    alone = param.multiple and isinstance(words, str)
-                    of_command[param.name or ""] = [words] if alone else words
-    if unknown:
-        raise SettingsError(f"--config {path}: there is no option {', '.join(sorted(unknown))}")
-    return defaults, profiles
+            if not isinstance(value, dict):
+                raise self._file.error((name,), f"{name} is a table: [{name}]")
+            if name in self._commands:
+                tables[name] = self._spelled((name,))
+        top = self._spelled(())
+        not_options = {PROFILES, *tables, *(self._known - self._commands.keys())}
+        return {key: spelled for key, spelled in top.items() if key not in not_options}, tables
+
+    def _is_option(self, name: str) -> bool:
+        return any(name in options for options in self._options.values())
+
+    def _table(self, within: tuple[str, ...]) -> Mapping[str, Any]:
+        values: Mapping[str, Any] = self._file.values
+        for name in within:
+            values = values[name]
+        return values
+
+    def _spelled(self, within: tuple[str, ...]) -> dict[str, str]:
+        """Return the keys of a table, each with how it is spelled there: with - or with _."""
+        found: dict[str, str] = {}
+        for spelled in self._table(within):
+            key = spelled.replace("_", "-")
+            if key in found:
+                raise self._file.error((*within, spelled), f"{key} is said twice")
+            found[key] = spelled
+        return found
+
+    def _own(self, name: str, keys: Mapping[str, str]) -> dict[str, Any]:
+        options = self._options[name]
+        for key, spelled in keys.items():
+            if key not in options:
+                others = [other for other, has in self._options.items() if key in has]
+                why = f"{name} has no option {key}"
+                why += f"; {others[0]} has" if others else f".{did_you_mean(key, options)}"
+                raise self._file.error((name, spelled), why)
+        return self._values((name,), keys, options)
+
+    def _values(
+        self, within: tuple[str, ...], keys: Mapping[str, str], options: Mapping[str, click.Option]
+    ) -> dict[str, Any]:
+        """Return what a table says of some options, by their parameters."""
+        table, found = self._table(within), {}
+        for key, spelled in keys.items():
+            if (option := options.get(key)) is not None:
+                try:
+                    found[option.name or ""] = option_value(option, table[spelled])
+                except ValueError as error:
+                    hint = self._hint(key, table[spelled])
+                    raise self._file.error((*within, spelled), f"{key}: {error}{hint}") from None
+        return found
+
+    def _said(self, within: tuple[str, ...]) -> dict[str, Any]:
+        table = self._table(within)
+        return {key: table[spelled] for key, spelled in self._spelled(within).items()}
+
+    def _unknown_at_top(self, key: str) -> str:
+        having = [name for name, options in self._options.items() if key in options]
+        if having:
+            tables = ", ".join(f"[{name}]" for name in having)
+            why = f"{key} means something else from command to command"
+            return f"{why}: say it in a table, of {tables}"
+        if isinstance(self._file.values.get(key), dict):
+            names = (*self._known, PROFILES)
+            return f"there is no command {key}.{did_you_mean(key, names)}"
+        every = {name for options in self._options.values() for name in options}
+        missing = sorted(self._known - self._commands.keys())
+        why = f"there is no option {key}.{did_you_mean(key, every)}"
+        return f"{why} Not installed: {', '.join(missing)}." if missing else why
+
+    def _hint(self, key: str, value: object) -> str:
+        if key == PROFILES.removesuffix("s") and isinstance(value, dict):
+            return f". Did you mean [{PROFILES}.{next(iter(value), 'NAME')}]?"
+        return ""
 
 
-def _as_words(value: Any) -> Any:
-    """Return a TOML table as `key=value` texts, anything else as it is."""
-    return [f"{key}={one}" for key, one in value.items()] if isinstance(value, dict) else value
+def _options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
+    """Yield the options of a command by their names, without the dashes."""
+    for param in command.params:
+        if isinstance(param, click.Option):
+            for name in param.opts:
+                if name.startswith("--"):
+                    yield name.removeprefix("--"), param

@@ -3,7 +3,7 @@
 import signal
 from enum import IntEnum
 
-from batch_resend.errors import BatchResendError, JournalBusy
+from batch_resend.errors import BatchResendError, JournalBusy, KeyRefused
 
 
 class ExitCode(IntEnum):
@@ -26,13 +26,21 @@ MEANINGS = {
     ExitCode.WRONG_USAGE: "wrong usage",
     ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted, or the "
     "report could not be written",
-    ExitCode.STOPPED: "stopped early, while sending: key refused, wrong URL, CA gone for too long, "
-    "journal not writable",
+    ExitCode.STOPPED: "stopped early: the CA refused the API key; or, while sending, wrong URL, CA "
+    "gone for too long, journal not writable",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",
 }
 WITHOUT_ORDERS = {  # what they mean of commands that send nothing
     ExitCode.ALL_WELL: "done",
     ExitCode.NOT_STARTED: "could not be done; the message says why",
+    ExitCode.STOPPED: "the CA refused the API key",
+}
+OF_DOCTOR = {  # of a command that looks whether a run could send
+    ExitCode.ALL_WELL: "nothing would keep a run from sending; there may be warnings",
+    ExitCode.NOT_STARTED: "could not start: bad settings",
+    ExitCode.STOPPED: "a problem would keep a run from sending; its line says what to do",
+    ExitCode.JOURNAL_BUSY: "another run holds the journal, so the CA was not asked; no problem "
+    "was found besides",
 }
 SIGNALLED = ("129, 130, 143", "interrupted by SIGHUP, SIGINT, SIGTERM")
 
@@ -49,4 +57,6 @@ def code_of_error(error: BatchResendError) -> ExitCode:
     """Return the code of a command that an error has ended."""
     if isinstance(error, JournalBusy):
         return ExitCode.JOURNAL_BUSY
+    if isinstance(error, KeyRefused):
+        return ExitCode.STOPPED
     return ExitCode.NOT_STARTED

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,16 +21,18 @@ from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import Command, export_options, option, option_of_its_own
+from batch_resend.cli.progress import while_asking
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
-from batch_resend.errors import CallRefused
 from batch_resend.intake import is_dv
-from batch_resend.model import ListedOrder
+from batch_resend.listed import ListedOrder
 from batch_resend.report import defused, whole_file
+from batch_resend.sending import ask_each
 
 COLUMNS = (
     "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
+    "domain_id",
 )  # fmt: skip
 _DAY_S = 86_400.0
 
@@ -59,7 +62,7 @@ def filter_options(command: Command) -> Command:
         "Those that have waited for two days": "batch-resend export --older-than 2d --out old.csv",
         "And send their mails again": "batch-resend send old.csv",
     },
-    exit_codes=(ExitCode.JOURNAL_BUSY,),
+    exit_codes=(ExitCode.STOPPED, ExitCode.JOURNAL_BUSY),
     see_also=("send", "check"),
 )
 @option("--older-than", type=DURATION, help="Only orders that are older than this, such as 1d.")
@@ -67,7 +70,8 @@ def filter_options(command: Command) -> Command:
 @option(
     "--details",
     is_flag=True,
-    help="Ask for each order's details where the list lacks how it is validated: one request each.",
+    help="Ask about each order how it is validated and which of its names still wait: one request "
+    "each. Only those names are written.",
 )
 @option_of_its_own(
     "--format",
@@ -95,22 +99,33 @@ def export(**options: Any) -> int:
 
     async def work(_: Interruption) -> int:
         async with open_batch(settings_of(options, needs_own_key=True)) as batch:
-            return await _export(batch, filters, options)
+            # Where the list goes to the terminal too, nothing is drawn between its lines.
+            is_shown = options["out"] is not None or not sys.stdout.isatty()
+            quiet = options["quiet"] or not is_shown
+            return await while_asking(_export(batch, filters, options), batch, quiet=quiet)
 
     return run_interruptibly(work)
 
 
 async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[str, Any]) -> int:
     now = time.time()
-    told = 0
+    written = 0
     with _written(options["out"]) as file:
         write = _writer(file, options["form"], now)
+
+        def take(order: ListedOrder) -> None:
+            nonlocal written
+            write(order)
+            written += 1
+
         async with batch.census() as census:
-            async for order in _chosen(census, filters, now, options):
-                write(order)
-                told += 1
+            ask = partial(_with_details, census, wanted=options["details"])
+            await ask_each(_chosen(census, filters, now, options), ask, take)
+            unusable = len(census.unusable)
     if not options["quiet"]:
-        say(f"{told:,} orders wait.")
+        say("1 order waits." if written == 1 else f"{written:,} orders wait.")
+        if unusable:
+            say(f"{unusable:,} more in the CA's list without an order number are left out.")
     return ExitCode.ALL_WELL
 
 
@@ -120,28 +135,21 @@ async def _chosen(
     """Yield the orders that the options ask for. One whose age is not known counts as old."""
     is_wanted, older_than = wanted_of(options), options["older_than"]
     async for order in census.orders(filters=filters):
-        if not is_wanted(order):
-            continue
-        if older_than and order.created_at is not None and now - order.created_at < older_than:
-            continue
-        if options["details"] and (order.dcv_method is None or not order.domains):
-            try:
-                yield _completed(order, await census.order(order.order_id))
-            except CallRefused:  # it is gone since it was listed, or not for this key to see
-                yield order
-        else:
+        is_young = older_than and order.created_at and now - order.created_at < older_than
+        if is_wanted(order) and not is_young:
+            census.progress.total += bool(options["details"])
             yield order
 
 
-def _completed(listed: ListedOrder, told: ListedOrder) -> ListedOrder:
-    """Return an order with what the list lacks taken from what else the CA tells of it."""
-    return replace(
-        listed,
-        # It may have been issued since it was listed.
-        status=told.status or listed.status,
-        dcv_method=listed.dcv_method or told.dcv_method,
-        domains=listed.domains or told.domains,
-    )
+async def _with_details(census: Census, order: ListedOrder, *, wanted: bool) -> ListedOrder:
+    """Return an order with how it is validated, and of its names those that wait."""
+    if not wanted:
+        return order
+    found = await census.completed(order)
+    census.progress.done += 1
+    waiting = tuple(name for name in found.names if not name.is_approved)
+    # It may have been approved since it was listed: then its status says so.
+    return replace(found, domains=tuple(n.name for n in waiting) or found.domains, names=waiting)
 
 
 def _writer(file: TextIO, form: str, now: float) -> Callable[[ListedOrder], None]:
@@ -164,13 +172,16 @@ def _writer(file: TextIO, form: str, now: float) -> Callable[[ListedOrder], None
 
 def _parts(order: ListedOrder) -> Sequence[ListedOrder]:
     """Return an order as `send --auto-call` takes it: domain by domain where it is not DV."""
-    if order.product is None or is_dv(order.product) or len(order.domains) < 2:
+    if order.product is None or is_dv(order.product_type or order.product):
         return (order,)
-    return [replace(order, domains=(domain,)) for domain in order.domains]
+    if order.names:
+        return [replace(order, domains=(one.name,), names=(one,)) for one in order.names]
+    return [replace(order, domains=(domain,)) for domain in order.domains] or (order,)
 
 
 def _record(order: ListedOrder, now: float) -> dict[str, object]:
     age_s = None if order.created_at is None else now - order.created_at
+    is_one_domain = len(order.names) == 1 and not is_dv(order.product_type or order.product or "")
     return {
         "order_id": order.order_id,
         "status": order.status,
@@ -180,6 +191,7 @@ def _record(order: ListedOrder, now: float) -> dict[str, object]:
         "age_days": None if age_s is None else int(age_s // _DAY_S),
         "container": order.container,
         "domains": list(order.domains),
+        "domain_id": order.names[0].domain_id if is_one_domain else None,
     }
 
 

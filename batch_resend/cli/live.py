@@ -35,11 +35,12 @@ class View:
     held_up_by: str | None  # why nothing leaves
     held_up_s: float | None  # and for how long still, as far as is known
     left_s: float | None  # until the last request may leave
+    answered: int | None = None  # orders that were asked about; None: they are sent
 
     @property
     def done(self) -> int:
-        """Orders that have their outcome."""
-        return sum(self.outcomes.values())
+        """Orders that have their outcome, or their answer."""
+        return sum(self.outcomes.values()) if self.answered is None else self.answered
 
 
 def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
@@ -61,7 +62,14 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         held_up_by=first.held_up_by if first else None,
         held_up_s=first.held_up_s if first else None,
         left_s=None if None in left else max(s for s in left if s is not None),
+        answered=_sum_of([view.answered for view in views]),
     )
+
+
+def _sum_of(counts: Sequence[int | None]) -> int | None:
+    """Return the sum of counts; None where there are none."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def live_lines(view: View) -> RenderableType:
@@ -71,24 +79,26 @@ def live_lines(view: View) -> RenderableType:
     bar.add_column(ratio=1)
     bar.add_column(no_wrap=True)
     bar.add_row(
-        Text("sending", "bold"),
+        Text("sending" if view.answered is None else "asking", "bold"),
         ProgressBar(total=max(view.total, 1), completed=view.done),
         Text(_how_far(view)),
     )
+    lines: list[RenderableType] = [bar]
+    if view.answered is None:
+        lines.append(_counts(view))
+    lines += [Text(f"  {_speed(view)}"), Text(f"  {_allowed(view)}")]
+    if told := held_up(view):
+        lines.append(Text(f"  {told}", "bold yellow"))
+    return Group(*lines)
+
+
+def _counts(view: View) -> Text:
     counts = Text("  ")
     for place, status in enumerate(_ALWAYS_SHOWN):
         counts.append(" · " if place else "")
         count = view.outcomes.get(status, 0)
         counts.append(f"{count:,} {in_words(status)}", _STYLES[status] if count else "dim")
-    lines: list[RenderableType] = [
-        bar,
-        counts,
-        Text(f"  {_speed(view)}"),
-        Text(f"  {_allowed(view)}"),
-    ]
-    if told := held_up(view):
-        lines.append(Text(f"  {told}", "bold yellow"))
-    return Group(*lines)
+    return counts
 
 
 def plain_line(view: View) -> str:
@@ -98,8 +108,9 @@ def plain_line(view: View) -> str:
         for status in _ALWAYS_SHOWN
         if (count := view.outcomes.get(status, 0)) or status is OrderStatus.SENT
     ]
+    what = ", ".join(counts) if view.answered is None else "asking the CA"
     speed = held_up(view) or f"{_speed(view)}; {_allowed(view)}"
-    return f"{_how_far(view)}; {', '.join(counts)}; {speed}"
+    return f"{_how_far(view)}; {what}; {speed}"
 
 
 def held_up(view: View) -> str | None:
@@ -111,6 +122,8 @@ def held_up(view: View) -> str | None:
 
 
 def _how_far(view: View) -> str:
+    if view.answered is not None and not view.total:
+        return "reading the list of orders"
     share = int(100 * view.done / view.total) if view.total else 100
     return f"{view.done:,} of {view.total:,} orders, {share}%"
 

@@ -6,9 +6,10 @@ that it is part of is added here.
 
 import logging
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -42,19 +43,27 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 class _LogFile(logging.StreamHandler[TextIO]):
-    """Appends to a file that only its owner may read. One that fails ends no run."""
+    """Appends to a file that only its owner may read. One that fails ends no run.
+
+    What rotates logs gives the file another name, or removes it: the name is then opened again.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
-            # A pipe that nobody reads is an error, instead of a wait without end.
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
-            descriptor = os.open(path, flags, 0o600)
-            os.set_blocking(descriptor, True)
+            stream = _open_to_append(path)
         except OSError as error:
             raise SettingsError(f"--log-file {path}: {error.strerror}") from None
-        super().__init__(os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace"))
+        super().__init__(stream)
         self._path = path
         self._has_failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, to the file that has the name now."""
+        try:
+            self._follow_name()
+        except OSError:
+            self.handleError(record)  # the line goes to the file as it was
+        super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Say once that lines are missing; the journal has what matters."""
@@ -62,6 +71,31 @@ class _LogFile(logging.StreamHandler[TextIO]):
             self._has_failed = True
             error = sys.exc_info()[1]
             logging.getLogger(__name__).error("--log-file %s: %s", self._path, error)
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(OSError):
+            self.stream.close()
+        super().close()
+
+    def _follow_name(self) -> None:
+        """Open the file again if the name no longer stands for it. Raises OSError."""
+        opened = os.fstat(self.stream.fileno())
+        if not stat.S_ISREG(opened.st_mode):  # a pipe or a device: nobody rotates it
+            return
+        with suppress(FileNotFoundError):
+            if os.path.samestat(opened, self._path.stat()):
+                return
+        old, self.stream = self.stream, _open_to_append(self._path)
+        old.close()
+
+
+def _open_to_append(path: Path) -> TextIO:
+    # A pipe that nobody reads is an error, instead of a wait without end.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o600)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
 
 
 def set_up_logs(

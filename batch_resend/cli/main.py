@@ -12,11 +12,15 @@ from typing import NoReturn, TextIO
 
 import click
 
-from batch_resend.cli.commands import CommandsOnDemand
+from batch_resend.cli.commands import CommandsOnDemand, words_of
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
-from batch_resend.errors import BatchResendError, JournalError
+from batch_resend.cli.variables import check_variables
+from batch_resend.errors import BatchResendError, JournalError, SettingsError
 from batch_resend.version import __version__
 from batch_resend.visible import visible_lines
+
+# Variables of the program that are no option of a command.
+NOT_OPTIONS = ("BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL")
 
 log = logging.getLogger(__name__)  # for a file alone: standard error is told here in plain words
 
@@ -47,15 +51,38 @@ def cli(context: click.Context, config: Path | None) -> None:
     the CA's limits, and reports what became of every row. The API key comes from --api-key-file or
     the variable DIGICERT_API_KEY. An option is also a variable, BATCH_RESEND_ and its name.
     """
-    from batch_resend.cli.config import find_config, read_config  # noqa: PLC0415 - --help needs none
+    if not set(context.help_option_names).isdisjoint(words_of(context)):
+        return
+    wanted = context.invoked_subcommand or ""
+    try:
+        check_variables(
+            os.environ, NOT_OPTIONS, cli.commands[wanted], lambda: _installed(cli.commands, wanted)
+        )
+        if (path := _find_config(config)) is not None:
+            _apply(path, context, wanted)
+    except SettingsError as error:
+        from batch_resend.cli.alarmed import tell_of_bad_settings  # noqa: PLC0415 - slow, and rare
 
-    if (path := find_config(config)) is not None:
-        commands = _installed(cli.commands, context.invoked_subcommand)
-        context.default_map, context.obj = read_config(path, commands)
-        context.params["config"] = path  # also where nobody named it: the next commands do
+        tell_of_bad_settings(error, context, cli.commands[wanted], words_of(context))
+        raise
 
 
-def _installed(commands: Mapping[str, click.Command], wanted: str | None) -> list[click.Command]:
+def _find_config(named: Path | None) -> Path | None:
+    from batch_resend.cli.config import find_config  # noqa: PLC0415 - --help needs none
+
+    return find_config(named)
+
+
+def _apply(path: Path, context: click.Context, wanted: str) -> None:
+    """Have the command take its defaults from a TOML file. Raises SettingsError."""
+    from batch_resend.cli.config import read_config  # noqa: PLC0415 - --help needs none
+
+    commands = _installed(cli.commands, wanted)
+    read_config(path, commands, cli.commands, wanted).apply_to(context)
+    context.params["config"] = path  # also where nobody named it: the next commands do
+
+
+def _installed(commands: Mapping[str, click.Command], wanted: str) -> list[click.Command]:
     """Return the commands of which all is installed; raises JournalError where the wanted's not."""
     found: list[click.Command] = []
     for name in commands:

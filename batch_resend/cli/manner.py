@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from batch_resend.cli.asking import has_terminal
 from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
@@ -18,12 +19,13 @@ class Manner:
 
     report_dir: Path | None
     preflight: bool
-    assume_yes: bool
+    asks: bool  # before anything leaves
     quiet: bool
     strict: bool
     max_rejected: Share | None
     presentation: Presentation
     distribute: bool = False  # to workers
+    any_product: bool = False  # --preflight: orders that are not DV are sent too
 
 
 def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
@@ -36,10 +38,12 @@ def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
     return Manner(
         report_dir=options["report_dir"],
         preflight=options["preflight"],
-        assume_yes=options["yes"],
+        # Decided at the start: a terminal that goes meanwhile has not said yes.
+        asks=not options["yes"] and has_terminal(),
         quiet=options["quiet"],
         strict=options.get("strict", False),
         max_rejected=options.get("max_rejected"),
         presentation=Presentation(next_flags(context), redact=options["redact"]),
         distribute=options["distribute"],
+        any_product=options["any_product"],
     )

@@ -3,11 +3,15 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from batch_resend.cli import rehearsal
+from batch_resend.cli.config import said_for_this_command
+from batch_resend.cli.profiles import profiles_of
+from batch_resend.cli.values import DurationType
 from batch_resend.model import Run
 from batch_resend.report import NextFlags
 from batch_resend.settings import InDoubt, Region
@@ -22,7 +26,7 @@ _ABOUT_THE_CA = (
 _OF_ACCOUNTS = ("base_url", "region", "api_key_file", "limits", "locale")
 _ABOUT_LISTS = (
     "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
-    "call", "auto_call", "all_domains", "ignored",
+    "any_product", "call", "auto_call", "all_domains", "ignored",
 )  # fmt: skip
 
 
@@ -34,7 +38,7 @@ def next_flags(context: click.Context) -> NextFlags:
     return NextFlags(
         config="".join(f" {shlex.quote(word)}" for word in config_told(context)),
         send=_flags(context, (*_ABOUT_THE_CA, *_ABOUT_LISTS)),
-        resume=_flags(context, (*_ABOUT_THE_CA, "report_dir")),
+        resume=_flags(context, (*_ABOUT_THE_CA, "any_product", "report_dir")),
         in_doubt=_flags(context, ("in_doubt",)),
         watch=_flags(context, ("journal",)),
         none_will_do=rehearsal.is_on(),
@@ -93,6 +97,25 @@ def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str
     return taken
 
 
+def _as_written(value: object, kind: click.ParamType[Any]) -> str:
+    """Return a value as a person would write it on the command line."""
+    if isinstance(value, tuple):
+        return "=".join(value)
+    if isinstance(kind, DurationType) and isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+    return str(value)
+
+
+def _only_here(context: click.Context, name: str) -> bool:
+    """Whether the file says an option in the table of this command, and so not for the next ones.
+
+    Where there are other accounts, only the key may be a flag: the rest would go for them as well.
+    """
+    if name not in said_for_this_command(context):
+        return False
+    return name == "api_key_file" or not profiles_of(context)
+
+
 def words_told(context: click.Context, names: Sequence[str]) -> list[str]:
     """Return the words by which a command was told of some options, wherever that was."""
     words: list[str] = []
@@ -101,7 +124,7 @@ def words_told(context: click.Context, names: Sequence[str]) -> list[str]:
         if param.name not in names or given in (None, ParameterSource.DEFAULT):
             continue
         by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
-        if by_file and param.name in _OF_ACCOUNTS:
+        if by_file and param.name in _OF_ACCOUNTS and not _only_here(context, param.name):
             continue
         value = context.params[param.name]
         if value is None or value is False:  # a flag that a file or a variable says is off
@@ -110,6 +133,6 @@ def words_told(context: click.Context, names: Sequence[str]) -> list[str]:
             words.append(param.opts[0])
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            text = "=".join(one) if isinstance(one, tuple) else str(one)
+            text = _as_written(one, param.type)
             words += [param.opts[0], text]
     return words

@@ -16,6 +16,7 @@ from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.profiles import take_profile
 from batch_resend.cli.values import DURATION, MAX_REJECTED, PLACE, MappingType, ShareType
+from batch_resend.errors import SettingsError
 from batch_resend.model import Call
 from batch_resend.settings import (
     DEFAULT_CONCURRENCY,
@@ -69,10 +70,18 @@ def run_argument(*, required: bool) -> Callable[[Command], Command]:
     )
 
 
+def _usual_journal() -> Path:
+    """Return the journal that no option names; without a home one has to be named."""
+    try:
+        return default_journal()
+    except SettingsError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
+
+
 journal_option = option(
     "--journal",
     type=PLACE,
-    default=default_journal,
+    default=_usual_journal,
     show_default="in your state folder",
     help="The journal: a file, or a PostgreSQL database (postgresql://HOST/NAME).",
 )
@@ -88,6 +97,26 @@ redact_option = option(
     "--redact",
     is_flag=True,
     help="Mask e-mail addresses in logs, in report.html, and in what is told to others.",
+)
+
+
+def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Refuse two flags that say opposite things of what is not DV. Raises UsageError."""
+    other = "any_product" if param.name == "auto_call" else "auto_call"
+    if value and context.params.get(other):
+        raise click.UsageError(
+            "--auto-call and --any-product exclude each other: the one sends what is not DV by "
+            "domain-dcv, the other by the order's own call."
+        )
+    return value
+
+
+any_product_option = option(
+    "--any-product",
+    is_flag=True,
+    callback=_one_way_only,
+    help="Send dv-resend for orders that are not DV too: the CA's older pages say that it is for "
+    "DV only, the newest one does not. Status and validation are looked at as ever.",
 )
 
 list_options = together(
@@ -134,8 +163,10 @@ list_options = together(
     option(
         "--auto-call",
         is_flag=True,
+        callback=_one_way_only,
         help="domain-dcv for rows that name no call and whose product is not DV.",
     ),
+    any_product_option,
     option(
         "--all-statuses",
         is_flag=True,
@@ -211,7 +242,7 @@ concurrency_option = together(
         type=int,
         default=DEFAULT_CONCURRENCY,
         show_default=True,
-        help="Requests for mails in flight; what is read of the CA goes one after another.",
+        help="Requests in flight, for mails and for what is read of the CA.",
     ),
 )
 
@@ -240,7 +271,7 @@ again_options = together(
     option(
         "--cooldown",
         type=DURATION,
-        default=DEFAULT_COOLDOWN_S,
+        default=f"{DEFAULT_COOLDOWN_S:g}s",
         show_default="20h",
         help="How long an acknowledged request is not repeated.",
     ),
@@ -259,9 +290,12 @@ asking_options = together(
     option(
         "--preflight",
         is_flag=True,
-        help="Ask the CA about each order first, a request each; skip those that wait for no mail.",
+        help="Ask the CA about each request first: skip what waits for no mail, refuse what would "
+        "mail others than it asks for.",
     ),
-    option("--yes", is_flag=True, help="Don't ask before sending (asked only on a terminal)."),
+    option(
+        "--yes", is_flag=True, help="Don't ask before sending (asked wherever there is a terminal)."
+    ),
 )
 
 # Eager, which is before the others: where one of those is wrong, it is known whom to tell.
@@ -309,16 +343,18 @@ _log_format = option(
     show_default=True, help="How log lines look.",
 )  # fmt: skip
 
+_log_file = option(
+    "--log-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append all of the log here, every attempt too, whatever -q and -v say.",
+)
+
 log_options = together(
     "What is shown",
     _quiet,
     option("--verbose", "-v", is_flag=True, help="Every attempt."),
     _log_format,
-    option(
-        "--log-file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Append all of the log here, every attempt too, whatever -q and -v say.",
-    ),
+    _log_file,
 )
 
 check_log_options = together(
@@ -349,5 +385,27 @@ def export_options(command: Command) -> Command:
     """Add what a command needs that only reads of the CA."""
     for add in (log_options, together("Journal", journal_option), retry_options, ca_options,
                 limit_option):  # fmt: skip
+        command = add(command)
+    return command
+
+
+doctor_log_options = together(
+    "What is shown",
+    option_of_its_own("--json", "is_json", is_flag=True, help="One object, for programs."),
+    option("--quiet", "-q", is_flag=True, help="Only what is wrong, and what it all comes to."),
+    option(
+        "--verbose",
+        "-v",
+        is_flag=True,
+        help="A sample of every answer, the fields that this program does not know, every request.",
+    ),
+    _log_format,
+    _log_file,
+)
+
+
+def doctor_options(command: Command) -> Command:
+    """Add what a command needs that looks at what there is, in one try for each thing."""
+    for add in (doctor_log_options, together("Journal", journal_option), ca_options, limit_option):
         command = add(command)
     return command

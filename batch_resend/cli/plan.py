@@ -6,7 +6,14 @@ from typing import TextIO
 
 from batch_resend.cli.terminal import show_lines, show_pairs
 from batch_resend.durations import format_duration
-from batch_resend.report import Kind, Preview, without_quotes
+from batch_resend.report import (
+    MOST_DOMAINS_ASKED,
+    Kind,
+    MailDomainsAsked,
+    Preview,
+    counted,
+    without_quotes,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +27,16 @@ class Closeness:
 
 BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -v` lists them")
 WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
-WHEN_CHECKING_CLOSELY = Closeness(10_000, "mend these first", "see to these first")
+WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "see to these first")
+_ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
+    "mx": "with an MX record",
+    "no_mx": "without one, but with an address",
+    "null_mx": "that take no mail",
+    "no_mail_records": "with neither MX record nor address",
+    "no_such_domain": "that do not exist",
+    "unknown": "not known, for no answer said it",
+    "not_asked": f"not asked about: {MOST_DOMAINS_ASKED:,} are at the most, within two minutes",
+}
 
 
 def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: bool = False) -> None:
@@ -60,6 +76,9 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
         )
     for number, text in enumerate(_whom_to_mail(preview)):
         yield "" if number else "mails to", text
+    if preview.mail_domains is not None:
+        for number, text in enumerate(_of_dns(preview.mail_domains)):
+            yield "" if number else "dns", text
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
     limits = " and ".join(preview.limits) or "no limit"
@@ -80,9 +99,21 @@ def _whom_to_mail(preview: Preview) -> Iterator[str]:
         yield f"{preview.domains_without_addresses:,} {known} the domain named"
 
 
+def _of_dns(asked: MailDomainsAsked) -> Iterator[str]:
+    """Yield what DNS says of the domains of the addresses, in lines."""
+    found = [
+        f"{count:,} {_ROUTES_IN_WORDS[route]}" for route, count in asked.routes.items() if count
+    ]
+    domains = counted(asked.domains, "domain")
+    yield f"{domains} of addresses{': ' if found else ''}{', '.join(found)}"
+    if asked.unknown:
+        more = asked.routes["unknown"] - len(asked.unknown)
+        yield f"not known: {', '.join(asked.unknown)}" + (f" and {more:,} more" if more else "")
+
+
 def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
     for skip in preview.skipped_by_ca:
-        yield "skipped", f"{skip.count:,}: {skip.text}, says the CA"
+        yield "skipped", f"{skip.count:,}, says the CA: {skip.text}"
     for skip in preview.skipped:
         yield "skipped", f"{skip.count:,}: {skip.text}"
     if preview.skipped_otherwise:

@@ -17,12 +17,14 @@ import click
 
 from batch_resend.cli import rehearsal
 from batch_resend.cli.key import read_key
+from batch_resend.cli.toml_file import TomlFile
 from batch_resend.errors import SettingsError
 from batch_resend.settings import Account, Region, make_account
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
 _TEXTS = ("api-key-file", "region", "base-url", "locale")
 _LIMIT = "limit"
+_ALL = (*_TEXTS, _LIMIT)
 _PLACE = ("region", "base-url")
 _SHARED = (*_PLACE, "locale", _LIMIT)  # what the rest of the file may say for all
 
@@ -50,30 +52,47 @@ class Profile:
         """
         if rehearsal.is_on():
             return rehearsal.stand_in(self.name, self.windows_kept)
+        file = self.key_file()
+        try:
+            key = read_key(file)
+        except SettingsError as error:
+            raise SettingsError(f"profile {self.name}: {error}") from None
+        return self.account_by(key)
+
+    def key_file(self) -> Path:
+        """Return where its key is. Raises SettingsError."""
         if self.api_key_file is None:
             raise SettingsError(f"profile {self.name}: has no api-key-file")
+        return self.api_key_file
+
+    def account_by(self, key: str) -> Account:
+        """Return the account as reached by a key. Raises SettingsError."""
         try:
-            return make_account(
-                api_key=read_key(self.api_key_file),
-                base_url=self.base_url,
-                windows=self.windows_kept,
-            )
+            return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
         except SettingsError as error:
             raise SettingsError(f"profile {self.name}: {error}") from None
 
 
-def read_profiles(table: object, path: Path, others: Mapping[str, Any]) -> dict[str, Profile]:
-    """Return the profiles of a TOML file's table `profiles`. Raises SettingsError.
+def read_profiles(file: TomlFile, named: str, rest: Mapping[str, Any]) -> dict[str, Profile]:
+    """Return the profiles of a TOML file's table of that name. Raises SettingsError.
 
-    `others` is what the file says besides.
+    `rest` is what the file says besides, of all accounts.
     """
+    table = file.values.get(named, {})
     if not isinstance(table, dict) or not all(isinstance(one, dict) for one in table.values()):
-        raise SettingsError(f"--config {path}: profiles are tables: [profiles.NAME]")
-    try:
-        rest = {key: value for key, value in _spelled(others).items() if key in _SHARED}
-        return {name: _profile(name, _spelled(values), rest) for name, values in table.items()}
-    except ValueError as error:
-        raise SettingsError(f"--config {path}: {error}") from None
+        raise file.error((named,), f"{named} are tables: [{named}.NAME]")
+    shared = {key: value for key, value in rest.items() if key in _SHARED}
+    found = {}
+    for name, values in table.items():
+        for key in values:
+            if key.replace("_", "-") not in _ALL:
+                why = f"profile {name}: there is no {key}; there are {', '.join(_ALL)}"
+                raise file.error((named, name, key), why)
+        try:
+            found[name] = _profile(name, _spelled(values), shared)
+        except ValueError as error:
+            raise file.error((named, name), str(error)) from None
+    return found
 
 
 def _spelled(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,11 +101,6 @@ def _spelled(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _profile(name: str, own: Mapping[str, Any], rest: Mapping[str, Any]) -> Profile:
     """Return a profile. Raises ValueError."""
-    if unknown := own.keys() - {*_TEXTS, _LIMIT}:
-        raise ValueError(
-            f"profile {name}: there is no {', '.join(sorted(unknown))}; there are "
-            f"{', '.join((*_TEXTS, _LIMIT))}"
-        )
     has_place = not own.keys().isdisjoint(_PLACE)
     known = {key: one for key, one in rest.items() if not (has_place and key in _PLACE)} | {**own}
     for key in _TEXTS:

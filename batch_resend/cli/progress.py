@@ -3,23 +3,27 @@
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import anyio
 from rich.live import Live
 
+from batch_resend.batch import Batch
 from batch_resend.cli.live import View, live_lines, plain_line, together
 from batch_resend.cli.terminal import console_of, is_screen
 from batch_resend.journal import RATE_OVER_S
-from batch_resend.lanes import Lane, Sending
+from batch_resend.lanes import Lane, ReadLane, Sending
 from batch_resend.sending import Flow
 from batch_resend.windows import Schedule, joint
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
 _WORTH_TELLING_S = 2.0  # of waiting for the windows
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,23 @@ async def follow(sending: Sending, *, quiet: bool) -> None:
         async for _ in sending:
             pass
         tasks.cancel_scope.cancel()
+
+
+async def while_asking(work: Awaitable[Result], batch: Batch, *, quiet: bool) -> Result:
+    """Return what comes of asking the CA about orders, showing how far that is."""
+    found: list[Result] = []
+    errors: list[Exception] = []  # from the tasks they would come in a group
+    async with anyio.create_task_group() as tasks:
+        if not quiet:
+            tasks.start_soon(show_views, WatchedReads(batch).view)
+        try:
+            found.append(await work)
+        except Exception as error:
+            errors.append(error)
+        tasks.cancel_scope.cancel()
+    if errors:
+        raise errors[0]
+    return found[0]
 
 
 async def show_views(view: Callable[[], View], *, at_once: bool = False) -> None:
@@ -76,10 +97,30 @@ class Watched:
         return together([lane.view() for lane in self._lanes], self._limits)
 
 
-class _WatchedLane:
-    """What is sent by one key."""
+class WatchedReads:
+    """What is asked of the CA about orders, watched from its beginning."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._lanes: dict[ReadLane, _WatchedLane] = {}
+
+    def view(self) -> View:
+        """Return how the asking goes now."""
+        for lane in self._batch.reading:
+            if lane not in self._lanes:
+                self._lanes[lane] = _WatchedLane(lane)
+        windows = joint([lane.windows for lane in self._lanes])
+        views = [lane.view() for lane in self._lanes.values()]
+        return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
+
+
+_NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
+
+
+class _WatchedLane:
+    """What goes by one key."""
+
+    def __init__(self, lane: Lane | ReadLane) -> None:
         self._lane = lane
         self._schedule = Schedule(lane.windows)
         self._began = anyio.current_time()
@@ -93,15 +134,8 @@ class _WatchedLane:
         progress, gate = lane.progress, lane.gate
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
-        held_up_by: str | None = None
-        held_up_s: float | None = None
-        wait_s = 0.0 if progress.in_flight else lane.windows_full_for_s
-        if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
-            held_up_by, held_up_s = f"paused: {gate.reason}", pause_s
-        elif wait_s > _WORTH_TELLING_S:
-            held_up_by, held_up_s = "waiting: the windows are full", wait_s
-        elif gate.flow is Flow.PAUSED:
-            held_up_by = f"paused: {gate.reason}; trying with one request"
+        held_up_by, held_up_s = self._held_up(now)
+        paused_s = (held_up_s or 0.0) if gate.flow is Flow.PAUSED else 0.0
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
@@ -119,11 +153,24 @@ class _WatchedLane:
                     to_make=progress.total - progress.done,
                     since_last_s=now - self._last_left,
                     flowed_s=now - self._began - gate.paused_s,
-                    paused_s=(held_up_s or 0.0) if gate.flow is Flow.PAUSED else 0.0,
+                    paused_s=paused_s,
                     share=lane.share,
                 ),
             ),
+            answered=progress.done if isinstance(lane, ReadLane) else None,
         )
+
+    def _held_up(self, now: float) -> tuple[str | None, float | None]:
+        """Return why nothing leaves, if so, and for how many seconds still."""
+        lane, gate = self._lane, self._lane.gate
+        wait_s = 0.0 if lane.progress.in_flight else lane.windows_full_for_s
+        if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
+            return f"paused: {gate.reason}", pause_s
+        if wait_s > _WORTH_TELLING_S:
+            return "waiting: the windows are full", wait_s
+        if gate.flow is Flow.PAUSED:
+            return f"paused: {gate.reason}; trying with one request", None
+        return None, None
 
     def _rate_per_s(self, now: float) -> float:
         progress = self._lane.progress

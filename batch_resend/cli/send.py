@@ -16,11 +16,13 @@ from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import taken_over
 from batch_resend.cli.options import (
+    any_product_option,
     hold_back_options,
     inputs_argument,
     list_options,
     run_argument,
     send_options,
+    together,
 )
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
@@ -76,6 +78,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     see_also=("runs", "show"),
 )
 @run_argument(required=False)
+@together("When not to send", any_product_option)
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:

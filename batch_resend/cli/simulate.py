@@ -14,8 +14,11 @@ import click
 from anyio.abc import Process
 
 from batch_resend.certcentral.simulator import (
+    IN_WORDS,
+    Provenance,
     Simulator,
     SimulatorSettings,
+    all_sources,
     parse_fault,
     parse_latency,
 )
@@ -28,12 +31,39 @@ from batch_resend.errors import SettingsError
 from batch_resend.windows import CA_WINDOWS, parse_windows
 
 
+class _SimulateCommand(ManualCommand):
+    """A manual that ends with what the simulator's answers rest on."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Add every answer with its source, one line each."""
+        super().format_epilog(context, formatter)
+        with formatter.section("Where its answers come from"):
+            formatter.write_text(
+                "None was tried on the live service. In brackets: the page of dev.digicert.com, or "
+                "the year of a recording. A guess may be wrong: a rehearsal shows what this "
+                "program does with such an answer, not that the CA gives it."
+            )
+            for source, answers in all_sources().items():
+                with formatter.section(IN_WORDS[source]):
+                    formatter.write_dl(
+                        [(each.name, _with_its_place(each)) for each in answers], col_max=24
+                    )
+
+
+def _with_its_place(answer: Provenance) -> str:
+    return f"{answer.words} ({answer.where})" if answer.where else answer.words
+
+
 @click.command(
-    cls=ManualCommand,
+    cls=_SimulateCommand,
     examples={
         "Rehearse a run, with a CA that is slow and sometimes down": "batch-resend simulate "
         "--latency 10-300ms --fail 503=5% -- batch-resend send orders.csv",
         "Run one to try things against": "batch-resend simulate --port 8080",
+        "See what becomes of a run when a CDN or a proxy answers in the CA's place": "batch-resend "
+        "simulate --fail 403-cdn=20% -- batch-resend send orders.csv",
+        "See what becomes of it when the key is revoked": "batch-resend simulate --revoke-after "
+        "100 -- batch-resend send orders.csv",
         "Rehearse a nightly sweep": "batch-resend simulate --orders 50 -- batch-resend sweep",
     },
     see_also=("send",),
@@ -47,6 +77,12 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
     help="Where it listens.",
 )
 @click.option("--key", help="The only API key that is accepted; otherwise any is.")
+@click.option(
+    "--revoke-after",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Revoke every key after N requests: later ones are answered as by a wrong key.",
+)
 @click.option(
     "--limit",
     "limits",
@@ -62,7 +98,8 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
     "faults",
     metavar="NAME=SHARE",
     multiple=True,
-    help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable.",
+    help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable. Its names "
+    "stand at the end of this help. A read has its connection reset by those that mail first.",
 )
 @click.option(
     "--orders",
@@ -70,6 +107,13 @@ from batch_resend.windows import CA_WINDOWS, parse_windows
     default=0,
     show_default=True,
     help="How many orders wait in it, for `sweep`, `export`, `verify` and --preflight.",
+)
+@click.option(
+    "--odd-orders",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How many more wait that are odd in one thing, such as a date_created of zeros.",
 )
 @click.option("--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks.")
 @click.option(
@@ -104,11 +148,13 @@ def _settings(options: dict[str, Any]) -> SimulatorSettings:
             port=options["port"],
             windows=parse_windows(options["limits"]),
             api_key=options["key"],
+            revoke_after=options["revoke_after"],
             unknown_orders=frozenset(options["unknown"]),
             latency_s=parse_latency(options["latency"]),
             faults=dict(parse_fault(fault) for fault in options["faults"]),
             seed=options["seed"],
             orders=options["orders"],
+            odd_orders=options["odd_orders"],
         )
     except ValueError as error:
         raise SettingsError(f"simulate: {error}") from None

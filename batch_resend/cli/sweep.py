@@ -16,7 +16,8 @@ from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import option, send_options, together
+from batch_resend.cli.options import any_product_option, option, send_options, together
+from batch_resend.cli.progress import while_asking
 from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
@@ -49,6 +50,7 @@ sweep_options = together(
         help="No more than so many orders in one sweep; those that have waited longest first.",
     ),
     filter_options,
+    any_product_option,
     option("--locale", metavar="CODE", help="Language of the mails, such as en."),
 )
 
@@ -70,9 +72,10 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     """Have the CA mail again what still waits for an approval, where that is due.
 
     Asks the CA for its orders that are pending, and takes those that are validated by e-mail, have
-    waited long enough, were not mailed within the cooldown and not too often. Where the CA's list
-    does not tell how one is validated, it is asked about by itself, a request each. They are sent
-    and reported as by `send`. A night with nothing to do ends with one line and exit code 0.
+    waited long enough, were not mailed within the cooldown and not too often. How they are
+    validated is read from the CA's order report, in one request, or else asked order by order. They
+    are sent and reported as by `send`. A night with nothing to do ends with one line and exit code
+    0.
     """
     filters = filters_of(options)
 
@@ -86,12 +89,13 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             max_orders=options["max_orders"] or _NO_BOUND,
             filters=filters,
             is_wanted=wanted_of(options),
+            any_product=options["any_product"],
         )
         async with open_batch(settings) as batch:
             if not manner.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await _look(batch, rules)
-            told = _in_words(swept, news)
+            swept, news = await while_asking(_look(batch, rules), batch, quiet=manner.quiet)
+            told = _in_words(swept, news, any_product=rules.any_product)
             if not swept.due:
                 click.echo(f"Nothing to send: {told}")
                 log.debug("nothing to send: %s", told)
@@ -120,15 +124,17 @@ async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _in_words(swept: Swept, news: str) -> str:
+def _in_words(swept: Swept, news: str, *, any_product: bool) -> str:
     """Return what a sweep has found, in one sentence."""
+    not_dv = "" if any_product else "not DV, or "
     counts = (
         (len(swept.due), "due"),
         (swept.too_young, "too young"),
         (swept.mailed_lately, "mailed within the cooldown"),
         (swept.mailed_enough, "mailed often enough (--max-mails-per-order)"),
-        (swept.nothing_to_mail, "not DV, or not validated by e-mail"),
+        (swept.nothing_to_mail, f"{not_dv}not validated by e-mail"),
         (swept.left_for_later, "left for the next sweep (--max-orders)"),
+        (swept.unusable, "more in the CA's list without an order number (the log names them)"),
     )
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     waits = "1 order waits" if swept.waiting == 1 else f"{swept.waiting:,} orders wait"

@@ -3,16 +3,22 @@
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
+from click.types import IntParamType
 
 from batch_resend.durations import parse_duration
 from batch_resend.intake import Field
 from batch_resend.places import Place, parse_place
+from batch_resend.windows import Window
 
+_DNS_PORT = 53
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
 
@@ -23,10 +29,8 @@ class DurationType(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the seconds."""
-        if isinstance(value, int | float):
-            return float(value)
         try:
-            return parse_duration(value)
+            return parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -45,6 +49,26 @@ class PlaceType(click.ParamType[Place]):
         if isinstance(place, Path) and place.is_dir():
             self.fail(f"File {str(place)!r} is a directory.", param, ctx)
         return place
+
+
+class DnsServerType(click.ParamType[tuple[str, int]]):
+    """A DNS server."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return its IP address and its port."""
+        if isinstance(value, tuple):
+            return value
+        text = value.strip()
+        with suppress(ValueError):
+            return str(ip_address(text)), _DNS_PORT
+        try:
+            url = urlsplit(f"//{text}")
+            return str(ip_address(url.hostname or "")), url.port or _DNS_PORT
+        except ValueError:
+            such_as = "192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
+            self.fail(f"{value!r}: write an IP address, such as {such_as}", param, ctx)
 
 
 class MappingType(click.ParamType[tuple[Field, str]]):
@@ -97,6 +121,57 @@ class ShareType(click.ParamType[Share]):
         return Share(text, float(found[1]), bool(found[2]))
 
 
+def option_value(option: click.Option, value: object) -> Any:
+    """Return what a TOML file says of an option, as click takes it. Raises ValueError."""
+    if option.multiple:
+        texts: object = [value] if isinstance(value, str) else value
+        if isinstance(value, dict) and _takes_pairs(option):
+            if not all(map(_is_text_or_number, value.values())):
+                raise ValueError("write a table of texts")
+            texts = [f"{key}={one}" for key, one in value.items()]
+        if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+            raise ValueError("write a text, or a list of texts")
+        for one in texts:
+            _convert(option, one)
+        return texts
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise ValueError("write true or false")
+    elif isinstance(option.type, IntParamType):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError("write a whole number")
+    elif isinstance(option.type, DurationType):
+        if not _is_text_or_number(value):
+            raise ValueError('write a length of time, such as "1h"')
+    elif not (isinstance(value, str) or (isinstance(option.type, ShareType) and _is_count(value))):
+        raise ValueError("write a text")
+    _convert(option, value)
+    return value
+
+
+def _convert(option: click.Option, value: object) -> None:
+    """Raise ValueError where an option does not take a value."""
+    try:
+        option.type.convert(value, option, None)
+    except click.BadParameter as error:
+        raise ValueError(error.message.rstrip(".")) from None
+    if option.name == "limits" and value != "none":
+        Window.parse(str(value))
+
+
+def _takes_pairs(option: click.Option) -> bool:
+    return isinstance(option.type, MappingType) or option.metavar == "KEY=VALUE"
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text_or_number(value: object) -> bool:
+    return isinstance(value, str | float) or _is_count(value)
+
+
 MAX_REJECTED = Share("20%", 20.0, is_percentage=True)  # unless somebody says otherwise
 DURATION = DurationType()
+DNS_SERVER = DnsServerType()
 PLACE = PlaceType()

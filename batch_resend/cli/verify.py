@@ -2,7 +2,9 @@
 
 import json
 import sys
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import click
 
@@ -13,11 +15,17 @@ from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import export_options, option_of_its_own, run_argument
-from batch_resend.cli.terminal import show_pairs
+from batch_resend.cli.progress import while_asking
+from batch_resend.cli.terminal import show_lines, show_pairs
 from batch_resend.durations import timestamp
-from batch_resend.journal import Checked, read_journal
+from batch_resend.journal import Checked, Unapproved, WaitingNames, read_journal
+from batch_resend.listed import names_in_words
 from batch_resend.places import Place
-from batch_resend.report import in_words
+from batch_resend.report import counted, in_words
+from batch_resend.topics import mail_advice
+
+MOST_LISTED = 1_000  # orders that are named to programs; to people the first few
+_SHOWN = 10
 
 
 @click.command(
@@ -26,7 +34,7 @@ from batch_resend.report import in_words
         "The next morning": "batch-resend verify 20261123-211952-753e",
         "And the report with it": "batch-resend report 20261123-211952-753e",
     },
-    exit_codes=(ExitCode.JOURNAL_BUSY,),
+    exit_codes=(ExitCode.STOPPED, ExitCode.JOURNAL_BUSY),
     see_also=("show", "report"),
 )
 @run_argument(required=True)
@@ -38,39 +46,110 @@ from batch_resend.report import in_words
     show_default=True,
     help="For people, or for programs.",
 )
+@option_of_its_own(
+    "--names/--no-names",
+    default=None,
+    help="Ask which names of the orders that wait are approved, a request each; done anyway where "
+    "few wait.",
+)
 @export_options
 def verify(run_id: str, journal: Place, **options: Any) -> int:
     """Ask the CA what has come of the orders that a run has sent.
 
-    A request an order, one after another, which counts in the windows; what was asked for a domain
-    is left out, for the CA tells of orders. What it says is kept: `report` writes it into the run's
-    page.
+    Up to seven days after the run one request tells of all of them: the CA's list of what has
+    changed since. Beyond that, or where the CA does not have it, each order is asked about, a
+    request each, many beside each other. All of it counts in the limits. What was asked for a
+    domain is left out, for the CA tells of orders. What it says is kept: `report` writes it into
+    the run's page. Of orders that were mailed several times and still wait it says what to look at.
     """
     options |= {"journal": journal}
     set_up_logs_of(options)
 
-    async def work(_: Interruption) -> Checked | None:
+    async def work(_: Interruption) -> Found:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
         async with open_batch(settings_of(options, run)) as batch:
-            return await batch.verify(run_id)
+            asking = batch.verify(run_id, with_names=options["names"])
+            checked = await while_asking(asking, batch, quiet=options["quiet"])
+            return Found(
+                checked,
+                await batch.reader.waiting_names(run, MOST_LISTED),
+                *await batch.reader.unapproved(run, MOST_LISTED),
+            )
 
     found = run_interruptibly(work)
     if options["form"] == "json":
         click.echo(json.dumps(_as_json(found), indent=2))
-    elif found is None:
+    elif found.checked is None:
         click.echo(f"Run {run_id} has sent no order.")
     else:
-        statuses = [(in_words(status), f"{count:,}") for status, count in found.statuses.items()]
-        show_pairs(f"Of {found.orders:,} orders sent by run {run_id}", statuses, sys.stdout)
+        _show(run_id, found.checked, found)
     return ExitCode.ALL_WELL
 
 
-def _as_json(found: Checked | None) -> dict[str, object]:
-    if found is None:
-        return {"orders": 0, "asked_at": None, "statuses": {}}
+class Found(NamedTuple):
+    """What the CA says of a run's orders."""
+
+    checked: Checked | None  # None: the run has sent none
+    names: Sequence[WaitingNames]  # of orders of which names wait, as far as that was asked
+    mailed_often: int  # orders that were mailed several times and still wait
+    first_mailed_often: Sequence[Unapproved]  # of these
+
+
+def _show(run_id: str, checked: Checked, found: Found) -> None:
+    statuses = [(in_words(status), f"{count:,}") for status, count in checked.statuses.items()]
+    show_pairs(f"Of {counted(checked.orders, 'order')} sent by run {run_id}", statuses, sys.stdout)
+    if found.names:
+        names = [
+            (one.order_id, names_in_words(one.approved, one.names)) for one in found.names[:_SHOWN]
+        ]
+        if len(found.names) > _SHOWN:
+            names.append(("", f"and {len(found.names) - _SHOWN:,} more: --format json lists them"))
+        show_pairs("Names that still wait", names, sys.stdout)
+    show_lines(list(_about_mail(found.mailed_often, found.first_mailed_often)), sys.stdout)
+
+
+def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[int, str]]:
+    """Yield which orders were mailed several times and wait, and what to look at, in lines."""
+    if not count:
+        return
+    one = count == 1
+    yield (
+        0,
+        f"{counted(count, 'order')} of these {'was' if one else 'were'} mailed two or more times "
+        f"and {'waits' if one else 'wait'} still: perhaps the mails do not arrive",
+    )
+    for order in unapproved[:_SHOWN]:
+        of = f" of {order.account}" if order.account else ""
+        since = f" since {_when(order)}" if order.since_at else ""
+        yield 2, f"order {order.order_id}{of}: {counted(order.mails, 'mail')}{since}"
+    if count > _SHOWN:
+        yield 2, f"and {count - _SHOWN:,} more: --format json, or the run's report, names them"
+    yield 0, "What to look at before you send again (more: batch-resend help mail)"
+    yield from ((2, f"- {point}") for point in mail_advice())
+
+
+def _when(order: Unapproved) -> str | None:
+    return None if order.since_at is None else timestamp(order.since_at)
+
+
+def _as_json(found: Found) -> dict[str, object]:
+    checked = found.checked
     return {
-        "orders": found.orders,
-        "asked_at": timestamp(found.asked_at),
-        "statuses": found.statuses,
+        "orders": 0 if checked is None else checked.orders,
+        "asked_at": None if checked is None else timestamp(checked.asked_at),
+        "statuses": {} if checked is None else checked.statuses,
+        "waiting": [asdict(one) for one in found.names],
+        "mailed_several_times": {
+            "count": found.mailed_often,
+            "first": [
+                {
+                    "order_id": order.order_id,
+                    "account": order.account,
+                    "mails": order.mails,
+                    "since": _when(order),
+                }
+                for order in found.first_mailed_often
+            ],
+        },
     }

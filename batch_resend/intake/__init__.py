@@ -4,7 +4,7 @@ Rows are streamed: nothing here holds more than one of them, but for a sheet of 
 """
 
 from batch_resend.intake.cells import FORMULA_SIGNS, Malformed, domain_name, order_number
-from batch_resend.intake.exports import is_dv, skip_reason
+from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
 from batch_resend.intake.headings import ABOUT_REJECTED, AS_ONE_TEXT, listed, unread
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import NAMES_NOBODY
@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "domain_name",
     "is_dv",
+    "is_known_status",
     "listed",
     "order_number",
     "skip_reason",

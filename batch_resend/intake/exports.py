@@ -1,6 +1,8 @@
 """What the CA's own exports say of an order: whether there is anything to resend.
 
-The values are those of the pages "Order report" and "Product list".
+The one place that decides it: for rows of a list, for `sweep` and for `--preflight`. The values are
+those of the pages "List orders", "Order report" and "Product list", and those that clients of the
+API were seen to meet.
 """
 
 import re
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import Malformed, shown
+from batch_resend.intake.cells import shown
 from batch_resend.intake.vocabulary import plain
 from batch_resend.model import Call
 
@@ -17,7 +19,7 @@ _WAITING = frozenset(("pending", "reissue_pending"))
 _OVER = frozenset(
     (
         "issued", "rejected", "revoked", "waiting_pickup", "canceled", "cancelled", "expired",
-        "needs_approval", "needs_csr", "processing", "approved",
+        "denied", "failed", "suspended", "approved", "needs_approval", "needs_csr", "processing",
     )
 )  # fmt: skip
 _BY_EMAIL = frozenset(("email", "e_mail"))
@@ -26,30 +28,39 @@ _BETWEEN_WORDS = re.compile(r"[\s\-]+")
 
 
 def skip_reason(
-    status: str, dcv_method: str, product: str, call: Call = Call.DV_RESEND
+    status: str,
+    dcv_method: str,
+    product: str,
+    call: Call = Call.DV_RESEND,
+    *,
+    any_product: bool = False,
 ) -> str | None:
-    """Return why an order has nothing to resend by a call, as far as its list tells.
+    """Return why an order has nothing to resend by a call, as far as its list says.
 
-    What is empty is not told.
-
-    Raises Malformed for a status that the CA does not have.
+    An empty text says nothing. `any_product`: whatever the product is, the call is made. A status
+    that is not known is a reason: what it means is not known either, and the narrower is sent.
     """
-    if status and (state := _plain(status)) not in _WAITING:
-        if state not in _OVER:
-            raise Malformed(
-                f"the status {shown(status.strip())} is none that the CA's orders have; if the "
-                "column is about something else, --all-statuses leaves it aside"
-            )
-        return f"its status is {state}, not pending"
+    if status and (word := _plain(status)) not in _WAITING:
+        if word not in _OVER:
+            return f"its status is {shown(status.strip())}, which is not one that we know"
+        return f"its status is {word}, not pending"
     described = CALLS[call]
     if described.approves_domains and dcv_method and _plain(dcv_method) not in _BY_EMAIL:
         return f"its domains are validated by {shown(dcv_method.strip())}, not by e-mail"
-    if described.is_for_dv and product and not is_dv(product):
+    if described.is_for_dv and not any_product and product and not is_dv(product):
         return (
-            f"its product, {shown(product)}, is not DV: its mails are resent domain by domain, "
-            "with --call domain-dcv"
+            f"its product, {shown(product)}, is not DV, and by the CA's older pages {call} is for "
+            "DV only: use --call domain-dcv for its domains, or --any-product to send it as it is"
         )
     return None
+
+
+def is_known_status(status: str) -> bool:
+    """Whether a status is one that orders of the CA were seen to have; an empty one says nothing.
+
+    Another one may be a later one of the CA's, or no order status at all.
+    """
+    return not status or _plain(status) in _WAITING | _OVER
 
 
 @dataclass(slots=True)
@@ -66,11 +77,10 @@ class StatusWords:
 
     def note(self, status: str, line: int) -> None:
         """Take note of a cell."""
-        word = _plain(status)
-        if word and not self.is_known:
-            self.is_known = word in _WAITING or word in _OVER
+        if not self.is_known and (word := status.strip()):
+            self.is_known = is_known_status(word)
             if not self.first:
-                self.first, self.line = status.strip(), line
+                self.first, self.line = word, line
 
     def refuse(self, name: str) -> None:
         """Raise InputError where no word was the CA's; `name`: the list's."""

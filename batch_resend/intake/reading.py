@@ -23,6 +23,7 @@ class Reading:
     encoding: str | None = None  # of text without a byte order mark, if it is not UTF-8
     sheet: str | None = None  # of Excel files
     all_statuses: bool = False  # leave aside what the CA's exports say of an order
+    any_product: bool = False  # leave aside what they say of its product
     call: Call = Call.DV_RESEND  # of rows that name none
     auto_call: bool = False  # of those, by their product where they name one
     # The accounts that rows may name, each with the locale of its rows that name none.
@@ -49,6 +50,7 @@ class Reading:
             self.call,
             self.auto_call,
             self.all_statuses,
+            self.any_product,
             self.accounts,
             self.own_account,
             self.all_domains,

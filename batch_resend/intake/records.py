@@ -19,7 +19,7 @@ from batch_resend.intake.cells import (
     trimmed,
     yes_or_no,
 )
-from batch_resend.intake.exports import is_dv, skip_reason
+from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
 from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
@@ -32,7 +32,6 @@ _PROBLEMS = {
     Field.EMAIL: Problem.EMAIL,
     Field.EMAIL_DOMAIN: Problem.EMAIL_DOMAIN,
     Field.LOCALE: Problem.LOCALE,
-    Field.STATUS: Problem.STATUS,
     Field.CALL: Problem.CALL,
     Field.ACCOUNT: Problem.ACCOUNT,
     Field.DOMAIN_ID: Problem.DOMAIN,
@@ -94,6 +93,7 @@ class Defaults:
     call: Call = Call.DV_RESEND
     auto_call: bool = False  # by their product, where they name one
     all_statuses: bool = False  # leave aside what the CA's exports say of an order
+    any_product: bool = False  # leave aside what they say of its product
     # Whom rows may name, and the language of those that name none. Without any, nobody can be.
     accounts: Mapping[str, str | None] = field(default_factory=dict)
     own_account: str | None = None  # of these, the command's own
@@ -121,7 +121,6 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         asks_for_all = record.all_domains not in ("", None) and _parsed(
             record, Field.ALL_DOMAINS, yes_or_no, record.all_domains
         )
-        skip = None if defaults.all_statuses else _skip_reason(record, call)
         locale = defaults.locale if account is None else defaults.accounts[account]
         if record.locale and trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
@@ -141,11 +140,14 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         )
     if not described.in_language:
         locale = None
+    skip = _skip_reason(record, call, defaults)
     notes = tuple(_notes(pairs, locale, described))
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
     if asks_for_all:
         notes = (*notes, Note.ALL_DOMAINS)
+    if skip is not None and not is_known_status(trimmed(record.status)):
+        notes = (*notes, Note.UNKNOWN_STATUS)
     return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
 
 
@@ -279,11 +281,11 @@ def _parsed(record: RawRecord, field: Field, parse: Callable[[Cell], Value], cel
         raise _Unusable(_PROBLEMS[field], f"{reason} ({name})" if name else str(reason)) from None
 
 
-def _skip_reason(record: RawRecord, call: Call) -> str | None:
-    if not (record.status or record.dcv_method or record.product):
+def _skip_reason(record: RawRecord, call: Call, defaults: Defaults) -> str | None:
+    if defaults.all_statuses or not (record.status or record.dcv_method or record.product):
         return None
     said = trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product)
-    return _parsed(record, Field.STATUS, lambda cells: skip_reason(*cells, call), said)
+    return skip_reason(*said, call, any_product=defaults.any_product)
 
 
 def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
@@ -370,15 +372,25 @@ def _notes(
 ) -> Iterator[Note]:
     if locale is not None and locale not in KNOWN_LOCALES:
         yield Note.UNKNOWN_LOCALE
-    if described.addresses is not Addresses.PAIRS:
-        return  # whom the CA takes, it knows itself
-    if not all(all(map(_is_constructed, entries)) for _, entries in pairs):
+    if described.addresses is Addresses.REQUIRED:
+        return  # these are contacts of the account, which the CA knows itself
+    constructed = [_is_constructed(entry) for _, entries in pairs for entry in entries]
+    if described.addresses is Addresses.SOME and constructed and not any(constructed):
+        # The CA leaves out whom it does not know; if that is everybody, it mails all it knows
+        # (page "Resend domain DCV emails").
+        yield Note.MAY_MAIL_ALL
+    elif not all(constructed):
         yield Note.NOT_CONSTRUCTED
+    if described.addresses is Addresses.SOME:
+        return
     filled_in = (entry for raw, es in pairs if not trimmed(raw.email_domain) for entry in es)
     if any(entry.email_domain for entry in filled_in):
         yield Note.EMAIL_DOMAIN_FILLED_IN
 
 
 def _is_constructed(entry: Entry) -> bool:
+    """Whether the CA makes an address up itself; of a domain known by its number nobody can say."""
+    if not entry.domain:
+        return False
     local_part = entry.email.rpartition("@")[0]
     return is_constructed(local_part, _mail_domain(entry.email), entry.domain)

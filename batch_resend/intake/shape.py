@@ -141,7 +141,10 @@ class Shape:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
         own = self._read()
         others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
-        if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
+        if any(has_address(cell) or is_domain(cell) for cell in others):
+            return False
+        # Of one row alone nothing shows a shift; rejected.csv has a line's number behind it.
+        if not self.is_single and any(map(is_order_number, others)):
             return False
         # Rows of different widths show that one is damaged, and not which.
         return self.is_sure or self.is_single or not self._why_elsewhere(cells)

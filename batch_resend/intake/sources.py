@@ -11,6 +11,7 @@ from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import StatusWords
 from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
 from batch_resend.intake.json_stream import JsonStream, is_document
+from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.packing import Bytes, ListFile
 from batch_resend.intake.reading import Reading, checked_locale
 from batch_resend.intake.records import Defaults, RawRecord, check_record
@@ -71,13 +72,15 @@ class ListSource:
     def _records(self, file: Bytes) -> Iterator[RawRecord | RejectedRow]:
         """Yield the raw records, and note the form they were found in."""
         head = file.peek()
-        if head.startswith(workbook.OLD_EXCEL):
-            raise InputError(f"{self.name}: is an old Excel file; save it as .xlsx, or as CSV")
+        refuse_bytes(self.name, head)
+        if head.startswith(OLE):
+            raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
         if head.startswith(workbook.ZIP):
             sheet = workbook.Sheet(self.name, file, self._reading.sheet)
             yield from self._table(sheet, ListForm(ListKind.EXCEL))
             return
         text = Text(self.name, file, self._reading.encoding)
+        refuse_text(self.name, text.sample)
         begin = text.sample.lstrip()
         form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
         if begin.startswith(("{", "[")):
@@ -86,7 +89,7 @@ class ListSource:
             rules = rules_of(
                 how.mapping, how.call, all_domains=how.all_domains, ignored=how.ignored
             )
-            if is_document(begin):
+            if is_document(begin, how.mapping, how.call):
                 records = iter(JsonStream(self.name, text, rules))
             else:
                 records = records_of_lines(text.lines(), how.mapping, how.call, rules)

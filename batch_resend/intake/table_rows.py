@@ -11,6 +11,8 @@ from pydantic_core import to_json
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import (
+    ABOUT_REJECTED,
+    AS_ONE_TEXT,
     Columns,
     HeadingRules,
     find_columns,
@@ -61,6 +63,7 @@ class TableRows:
         self.remarks: Counter[Remark] = Counter()
         self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
         self._own_names: set[str] = set()  # those in it
+        self._about_rejected: set[int] = set()  # columns of a rejected.csv, behind the list's own
         self._name = name
         self._table = table
         self._reading = reading
@@ -78,6 +81,7 @@ class TableRows:
             self._names = tuple(name.replace(STRAY_CR, "\r") for name in heading)
             heading = [_without_stray_cr(name) for name in heading]
             self._own_names = {plain(name) for name in heading if name.strip()}
+            self._about_rejected = _about_rejected(heading)
             rules = HeadingRules(tuple(reading.mapping.items()), reading.call, reading.all_domains)
             sample = [cells for _, cells in first]
             where = f"{name}, line {line}"
@@ -255,7 +259,7 @@ class TableRows:
         names = self._names or [str(at + 1) for at in range(len(cells))]
         # What is no number and no language is rejected by itself.
         checked = {at for field in _CHECKED for at in columns.places.get(field, ())}
-        checked |= columns.of_the_ca
+        checked |= columns.of_the_ca | self._about_rejected
         for at, cell in enumerate(cells):
             if has_address(cell) and at not in checked:
                 domain = self._domain_column(cells, columns)
@@ -265,7 +269,9 @@ class TableRows:
                     f'does: --map domain="{domain}" --map email="{names[at]}"; if the CA is to '
                     "mail all domains of each order that wait, whom it knows: --all-domains"
                 )
-            own = any(at in places for places in columns.places.values())
+            own = at in self._about_rejected or any(
+                at in places for places in columns.places.values()
+            )
             of_orders = not columns.orders_only and not columns.has_addresses
             if of_orders and not own and is_domain(cell):
                 raise InputError(
@@ -343,6 +349,14 @@ def _arranged(cells: list[str], order: Sequence[int] | None) -> list[str]:
 def _meaning(heading: str) -> str:
     """Return the field of a heading, by whichever of its names, or the heading itself."""
     return known_field(heading) or plain(heading)
+
+
+def _about_rejected(heading: Sequence[str]) -> set[int]:
+    """Return which columns are those of a rejected.csv, which say what was wrong with a row."""
+    for own in ((*ABOUT_REJECTED, *AS_ONE_TEXT), ABOUT_REJECTED):
+        if tuple(heading[-len(own) :]) == own:
+            return set(range(len(heading) - len(own), len(heading)))
+    return set()
 
 
 def _without_stray_cr(cell: str) -> str:

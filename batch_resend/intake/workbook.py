@@ -16,15 +16,15 @@ from xml.parsers import expat
 
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import listed
+from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.packing import Bytes
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
-ZIP = b"PK\x03\x04"
-OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second, where it has no member
 
-_MAX_PACKED_BYTES = 128 << 20
+MAX_PACKED_BYTES = 128 << 20
 _MAX_UNPACKED_BYTES = 1 << 30
 _MAX_COLUMNS = 16_384
 _MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
@@ -61,7 +61,7 @@ class Sheet:
             from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
         except ImportError:
             raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
-        data = self._file.read(_MAX_PACKED_BYTES + 1)
+        data = self._file.read(MAX_PACKED_BYTES + 1)
         looks = _look_through(name, data)
         try:
             with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
@@ -144,12 +144,14 @@ def _look_through(name: str, data: bytes) -> dict[str, "_SheetLook"]:
     would leave it out. Raises
     InputError where the file is none of Excel's or unpacks to more than can be held.
     """
-    if len(data) > _MAX_PACKED_BYTES:
+    if len(data) > MAX_PACKED_BYTES:
         raise _too_large(name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book:
-            if "xl/workbook.xml" not in book.namelist():
-                raise InputError(f"{name}: is a zip file, not an Excel workbook: unpack it first")
+            members = book.namelist()
+            if "xl/workbook.xml" not in members:
+                mimetype = book.open("mimetype").read(200) if "mimetype" in members else b""
+                raise of_zip(name, members, mimetype)
             room = _MAX_UNPACKED_BYTES
             looks: dict[str, _SheetLook] = {}
             for member in book.infolist():

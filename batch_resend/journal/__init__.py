@@ -1,6 +1,6 @@
 """The run on disk: planned, attempted, finished."""
 
-from batch_resend.journal.checks import Checked
+from batch_resend.journal.checks import Checked, OrderCheck, WaitingNames
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.hand import Hand
 from batch_resend.journal.history import Event
@@ -13,6 +13,7 @@ from batch_resend.journal.opening import (
     size_of_journal,
 )
 from batch_resend.journal.planning import Staging
+from batch_resend.journal.preview import NotedOrder
 from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
@@ -20,9 +21,11 @@ from batch_resend.journal.slots import Budget, Grant, KeyUse, News, Slots
 from batch_resend.journal.standing import RATE_OVER_S, Standing
 from batch_resend.journal.starting import Terms
 from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason, Spell
+from batch_resend.journal.unapproved import SEVERAL, Unapproved
 
 __all__ = [
     "RATE_OVER_S",
+    "SEVERAL",
     "AnswerTimes",
     "Budget",
     "Checked",
@@ -34,6 +37,8 @@ __all__ = [
     "KeyUse",
     "Mailed",
     "News",
+    "NotedOrder",
+    "OrderCheck",
     "Party",
     "PauseNote",
     "Pruned",
@@ -45,6 +50,8 @@ __all__ = [
     "Staging",
     "Standing",
     "Terms",
+    "Unapproved",
+    "WaitingNames",
     "open_journal",
     "prune_journal",
     "read_journal",

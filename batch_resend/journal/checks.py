@@ -1,6 +1,6 @@
 """What has come of the orders that a run has sent: asked of the CA later, and kept."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select
@@ -34,6 +34,33 @@ _COUNT = (
 )
 
 
+_WAITING_NAMES = (
+    select(requests.c.order_id, checks.c.approved, checks.c.names)
+    .join(requests, (requests.c.run == checks.c.run) & (requests.c.number == checks.c.request))
+    .where(checks.c.run == bindparam("of_run"), checks.c.approved < checks.c.names)
+    .group_by(requests.c.order_id, checks.c.approved, checks.c.names)  # once, in several languages
+    .order_by(func.min(requests.c.number))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCheck:
+    """What the CA says of an order that was mailed."""
+
+    status: str  # in the CA's words, or what was concluded from its lists
+    names: int | None = None  # that the order is for; None: that was not asked
+    approved: int | None = None  # of these
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNames:
+    """An order of which names still wait for their approval."""
+
+    order_id: str
+    approved: int
+    names: int
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """How many of the orders that a run has sent were in which status when last asked about."""
@@ -65,19 +92,31 @@ class ChecksReader(ResultReader):
             return None
         return Checked(max(r.at for r in found), {r.status: r.orders for r in found})
 
+    async def waiting_names(self, run: Run, most: int) -> list[WaitingNames]:
+        """Return the orders of a run with names that still wait, where that was asked."""
+        found = await self._all(_WAITING_NAMES.limit(most), of_run=run.number)
+        return [WaitingNames(*record) for record in found]
+
 
 def note_checks(
-    connection: Connection, run: Run, found: Sequence[tuple[int, str]], asked_at: float
+    connection: Connection, run: Run, found: Mapping[int, OrderCheck], asked_at: float
 ) -> None:
     """Write down what the CA says now of requests of a run, in place of what it said before."""
     if found:
         connection.execute(
-            _FORGET, [{"of_run": run.number, "of_request": number} for number, _ in found]
+            _FORGET, [{"of_run": run.number, "of_request": number} for number in found]
         )
         connection.execute(
             _ADD,
             [
-                {"run": run.number, "request": number, "asked_at": asked_at, "status": status}
-                for number, status in found
+                {
+                    "run": run.number,
+                    "request": number,
+                    "asked_at": asked_at,
+                    "status": check.status,
+                    "names": check.names,
+                    "approved": check.approved,
+                }
+                for number, check in found.items()
             ],
         )

@@ -1,7 +1,7 @@
 """The journal's two connections, and its schema, whichever database it is in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,10 +26,6 @@ class Home(Protocol):
     @property
     def place(self) -> Place:
         """What names it."""
-
-    @property
-    def upgrades(self) -> Mapping[int, Sequence[str]]:
-        """What brings the tables of each older version to the next."""
 
     @property
     def additions(self) -> Sequence[str]:
@@ -158,11 +154,6 @@ async def reading_connection(
                 version = await connection.run_sync(_version, place)
         if version is None and not to_be_written:
             raise _no_journal(place)
-        if version is not None and version < SCHEMA_VERSION and not to_be_written:
-            raise JournalError(
-                f"{place}: was written by an older batch-resend (schema {version}, this one reads "
-                f"{SCHEMA_VERSION}); the next `send` or `resume` brings it up to date"
-            )
         if at_once:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
@@ -194,22 +185,16 @@ def _no_journal(place: Place) -> JournalError:
 
 
 def _create_tables(connection: Connection, home: Home) -> None:
-    """Create the tables, or bring those of an older version up to date."""
+    """Create the tables where there are none."""
     home.prepare(connection)
-    if not inspect(connection).has_table(schema_version.name):
-        metadata.create_all(connection)
-        if home.is_shared:
-            shared_metadata.create_all(connection)
-        for statement in home.additions:
-            connection.exec_driver_sql(statement)
-        connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+    if inspect(connection).has_table(schema_version.name):
         return
-    found = connection.execute(select(schema_version.c.version)).scalar_one()
-    for version in range(found, SCHEMA_VERSION):
-        for statement in home.upgrades[version]:
-            connection.exec_driver_sql(statement)
-    if found < SCHEMA_VERSION:
-        connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
+    metadata.create_all(connection)
+    if home.is_shared:
+        shared_metadata.create_all(connection)
+    for statement in home.additions:
+        connection.exec_driver_sql(statement)
+    connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
 
 
 def _version(connection: Connection, place: Place) -> int | None:

@@ -219,7 +219,15 @@ def _spelling(entry: Entry) -> tuple[str, str, str]:
 def _notes(members: Sequence[StagedRow], entries: Sequence[Entry]) -> list[Note]:
     """Return what there is to say of an order: of its rows, and of all of them together."""
     of_rows = {note for row in members if row.notes for note in row.notes.split()}
+    if Note.MAY_MAIL_ALL in of_rows and not all(_may_mail_all(row) for row in members):
+        # Beside an address that the CA knows, those that it does not know are only left out.
+        of_rows ^= {Note.MAY_MAIL_ALL}
+        of_rows.add(Note.NOT_CONSTRUCTED)
     named = [entry.domain for entry in entries if entry.domain]
     if len(set(named)) < len(named):
         of_rows.add(Note.SEVERAL_ADDRESSES)
     return [note for note in Note if note in of_rows] if of_rows else []
+
+
+def _may_mail_all(row: StagedRow) -> bool:
+    return Note.MAY_MAIL_ALL in row.notes.split()

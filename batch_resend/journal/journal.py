@@ -14,7 +14,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, insert
 
 from batch_resend.clock import Clock
-from batch_resend.journal.checks import note_checks
+from batch_resend.explanations import WOULD_WIDEN
+from batch_resend.journal.checks import OrderCheck, note_checks
 from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
 from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import Home, reading_connection
@@ -27,11 +28,11 @@ from batch_resend.journal.reading import JournalReader, as_run
 from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder, state_change
 from batch_resend.journal.recovery import delete_plans, end_cut_off
 from batch_resend.journal.schema import claims, runs, stops
-from batch_resend.journal.settling import SKIP, settle, settle_what_others_did, skipped
+from batch_resend.journal.settling import SETTLE, settle, settle_what_others_did, settled
 from batch_resend.journal.slots import Slots
 from batch_resend.journal.starting import Terms, add_start, begin, limits_text
 from batch_resend.journal.writer import Writer
-from batch_resend.model import Chunk, Run, RunState
+from batch_resend.model import Chunk, OrderStatus, Run, RunState
 from batch_resend.windows import Window
 
 Made = TypeVar("Made")
@@ -143,12 +144,21 @@ class Journal:
 
     async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
         """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
-        changes = [(SKIP, skipped(run, number, why, AS_THE_CA_SAYS)) for number, why in reasons]
+        await self._settle_unsent(run, reasons, OrderStatus.SKIPPED, AS_THE_CA_SAYS)
+
+    async def refuse(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
+        """Give orders, by their numbers, no mail in this run: the CA would mail others for them."""
+        await self._settle_unsent(run, reasons, OrderStatus.REFUSED, WOULD_WIDEN)
+
+    async def _settle_unsent(
+        self, run: Run, reasons: Sequence[tuple[int, str]], status: OrderStatus, code: str
+    ) -> None:
+        changes = [(SETTLE, settled(run, number, status, why, code)) for number, why in reasons]
         if changes:
             await self._writer.write(*changes)
 
-    async def note_checks(self, run: Run, found: Sequence[tuple[int, str]]) -> None:
-        """Write down what the CA says now of requests that a run has sent: number and status."""
+    async def note_checks(self, run: Run, found: Mapping[int, OrderCheck]) -> None:
+        """Write down what the CA says now of requests that a run has sent, by their numbers."""
         now = self._clock()
         await self._writer.transaction(lambda connection: note_checks(connection, run, found, now))
 

@@ -17,7 +17,7 @@ from batch_resend.journal.schema import (
 from batch_resend.model import OrderStatus, Ruling, Run
 
 # What may have been mailed counts as mailed: one too few does less harm than one too many.
-_MAY_BE_MAILED = or_(
+MAY_BE_MAILED = or_(
     attempts.c.ruling.in_((Ruling.ACCEPTED, Ruling.IN_DOUBT)), attempts.c.ruling.is_(None)
 )
 _ACKNOWLEDGED_AT = case((attempts.c.ruling == Ruling.ACCEPTED, attempts.c.ended_at))
@@ -33,7 +33,7 @@ _MAILS = (
         (requests.c.run == attempts.c.run) & (requests.c.number == attempts.c.request),
     )
     .join(runs, runs.c.number == attempts.c.run)
-    .where(_MAY_BE_MAILED, requests.c.call.is_(None))
+    .where(MAY_BE_MAILED, requests.c.call.is_(None))
     .group_by(requests.c.order_id)
 )
 _OF_CA = requests.c.account.is_(None) & (runs.c.base_url == bindparam("of_base_url"))

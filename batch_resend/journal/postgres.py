@@ -7,7 +7,7 @@ gone without a word is given up after half a minute, by the server's own keepali
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalError
 from batch_resend.journal.complaints import journal_errors
-from batch_resend.journal.slots import TABLES, TAKE_SLOTS
+from batch_resend.journal.slots import TABLES
 from batch_resend.places import Database
 
 try:
@@ -61,16 +61,6 @@ _SIZE = (
     "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
     "WHERE relnamespace = to_regnamespace('batch_resend') AND relkind = 'r'"
 )
-_UPGRADES = {  # none is older than schema 9
-    9: (
-        "ALTER TABLE reads ADD COLUMN in_doubt BOOLEAN NOT NULL DEFAULT false",
-        'ALTER TABLE pruned_mails ADD COLUMN budget TEXT COLLATE "C"',
-        "ALTER TABLE pauses ADD COLUMN start INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE pauses DROP CONSTRAINT pauses_pkey",
-        "ALTER TABLE pauses ADD PRIMARY KEY (run, start, number)",
-        TAKE_SLOTS,
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +68,6 @@ class PostgresHome:
     """A database that holds a journal."""
 
     place: Database
-    upgrades: ClassVar[Mapping[int, Sequence[str]]] = _UPGRADES
     additions: ClassVar[Sequence[str]] = TABLES
     is_shared: ClassVar[bool] = True
 

@@ -1,14 +1,15 @@
 """What the journal tells of a plan before it is sent: what is odd in it, and whom it mails."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, case, desc, distinct, func, select, true
+from sqlalchemy import bindparam, case, desc, distinct, func, literal, select, true
 
 from batch_resend.calls import CALLS
 from batch_resend.journal.dialects import each_entry, mail_domain, total
 from batch_resend.journal.encoding import decode_call, order_of
 from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
-from batch_resend.journal.schema import outcomes, requests, rows
+from batch_resend.journal.schema import Record, outcomes, requests, rows
 from batch_resend.model import Call, Note, Order, OrderStatus, Problem, RowStatus, Run
 from batch_resend.results import RowResult
 
@@ -27,20 +28,22 @@ _COUNT_PROBLEMS = (
 )
 _FIRST_OF_PROBLEM = REJECTED_ROWS.where(rows.c.problem == bindparam("of_problem"))
 _COUNT_NOTES = select(requests.c.notes, func.count()).where(_OF_RUN).group_by(requests.c.notes)
-_FIRST_NOTED = (
+_FIRST_ROWS = (
     select(
         requests.c.order_id,
         requests.c.locale,
         requests.c.entries,
         requests.c.call,
         requests.c.account,
+        requests.c.skip,
         rows.c.input,
         rows.c.line,
     )
     .join(rows, (rows.c.run == requests.c.run) & (rows.c.seq == requests.c.position))
-    .where(_OF_RUN, requests.c.notes.contains(bindparam("of_note")))
+    .where(_OF_RUN)
     .order_by(requests.c.position)
 )
+_FIRST_NOTED = _FIRST_ROWS.where(requests.c.notes.contains(bindparam("of_note")))
 _SKIPPED_BY_LIST = (
     outcomes.c.run == bindparam("of_run"),
     outcomes.c.status == OrderStatus.SKIPPED,
@@ -91,6 +94,18 @@ _COUNT_RECIPIENTS = select(
     func.count(), func.coalesce(total(_BY_MAIL_DOMAIN.c.mails), 0)
 ).select_from(_BY_MAIL_DOMAIN)
 
+_AT_DOMAINS = (
+    select(literal(1))
+    .select_from(_ENTRY)
+    .where(_MAIL_DOMAIN.in_(bindparam("of_domains", expanding=True)))
+    .correlate(requests)
+    .exists()
+)
+_COUNT_MAILED_AT = (
+    select(func.count()).select_from(requests).where(_OF_RUN, ~HAS_OUTCOME, _AT_DOMAINS)
+)
+_FIRST_MAILED_AT = _FIRST_ROWS.where(~HAS_OUTCOME, _AT_DOMAINS)
+
 
 @dataclass(frozen=True, slots=True)
 class NotedOrder:
@@ -99,6 +114,7 @@ class NotedOrder:
     order: Order
     input_ordinal: int
     line: int
+    skip: str | None  # why its lists say that there is nothing to resend
 
 
 class PlanReader(ResultReader):
@@ -128,14 +144,7 @@ class PlanReader(ResultReader):
     async def first_noted(self, run: Run, note: Note, limit: int) -> list[NotedOrder]:
         """Return the first orders that a note is about, as the lists had them."""
         found = await self._all(_FIRST_NOTED.limit(limit), of_run=run.number, of_note=note)
-        return [
-            NotedOrder(
-                order_of(record),
-                record.input,
-                record.line,
-            )
-            for record in found
-        ]
+        return [_noted(record) for record in found]
 
     async def count_skips(self, run: Run, limit: int) -> list[tuple[str, int]]:
         """Return why, by their own lists, orders are skipped, and how many each."""
@@ -161,7 +170,23 @@ class PlanReader(ResultReader):
         found = await self._all(_RECIPIENTS.limit(limit), of_run=run.number)
         return [(domain, count) for domain, count in found]
 
+    async def mailed_at(
+        self, run: Run, domains: Sequence[str], limit: int
+    ) -> tuple[int, list[NotedOrder]]:
+        """Return how many requests to send have addresses at some domains, and the first.
+
+        Domains are as `recipients` has them.
+        """
+        of = {"of_run": run.number, "of_domains": list(domains)}
+        ((count,),) = await self._all(_COUNT_MAILED_AT, **of)
+        found = await self._all(_FIRST_MAILED_AT.limit(limit), **of)
+        return count, [_noted(record) for record in found]
+
     async def count_recipients(self, run: Run) -> tuple[int, int]:
         """Return at how many domains the addresses are, and how many mails there are in all."""
         ((domains, mails),) = await self._all(_COUNT_RECIPIENTS, of_run=run.number)
         return domains, mails
+
+
+def _noted(record: Record) -> NotedOrder:
+    return NotedOrder(order_of(record), record.input, record.line, record.skip)

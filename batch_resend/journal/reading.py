@@ -32,6 +32,7 @@ from batch_resend.journal.schema import (
 from batch_resend.journal.slots import KEY_USE, SESSIONS, KeyUse
 from batch_resend.journal.standing import StandingReader
 from batch_resend.journal.statistics import StatisticsReader
+from batch_resend.journal.unapproved import UnapprovedReader
 from batch_resend.model import Chunk, PlannedOrder, Ruling, Run, RunState
 
 _PAGE = 1_000
@@ -142,8 +143,9 @@ _RECENT_ENDS = union_all(_RECENT_ATTEMPTS, _RECENT_READS).order_by("at")
 
 
 class JournalReader(
-    PlanReader, StatisticsReader, StandingReader, HistoryReader, MailsReader, ChecksReader
-):
+    PlanReader, StatisticsReader, StandingReader, HistoryReader, MailsReader, ChecksReader,
+    UnapprovedReader,
+):  # fmt: skip
     """Reads a journal through a connection that cannot write. One task at a time."""
 
     def __init__(self, connection: AsyncConnection, home: Home, session: int = 0) -> None:

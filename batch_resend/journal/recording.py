@@ -185,14 +185,15 @@ class ReadRecorder:
     async def begin(self, begun_at: float) -> int:
         """Write down that a request is about to leave; return its number."""
         self._reads += 1
+        number = self._reads  # while this one is written down, others begin
         values = {
             "start": self._start,
-            "number": self._reads,
+            "number": number,
             "base_url": self._base_url,
             "begun_at": begun_at,
         }
         await self._writer.write((_BEGIN_READ, values))
-        return self._reads
+        return number
 
     async def end(self, number: int, ended_at: float, *, in_doubt: bool = False) -> None:
         """Write down that its answer came; `in_doubt`: none did, and it may still arrive."""

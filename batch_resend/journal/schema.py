@@ -35,7 +35,7 @@ from sqlalchemy import (
 
 from batch_resend.journal.dialects import TEXT
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 1
 
 Record = Row[*tuple[Any, ...]]  # what a statement returns: its columns by name
 
@@ -184,6 +184,8 @@ checks = Table(  # what the CA said later of orders that a run has sent
     Column("request", BigInteger, primary_key=True),
     Column("asked_at", Float, nullable=False),
     Column("status", TEXT, nullable=False),  # in the CA's words
+    Column("names", Integer),  # that the order is for; NULL: that was not asked
+    Column("approved", Integer),  # of these
     sqlite_with_rowid=False,
 )
 
@@ -246,80 +248,3 @@ stops = Table(  # of whose requests nothing more is to be sent in a run
     Column("accounts", Text, primary_key=True),  # as in claims
     Column("reason", Text, nullable=False),
 )
-
-# From each older version to the next.
-UPGRADES = {
-    1: (
-        "ALTER TABLE inputs ADD COLUMN form TEXT NOT NULL DEFAULT '{}'",
-        "UPDATE inputs SET form = json_object("
-        "'kind', CASE columns WHEN '[]' THEN 'JSON' ELSE 'CSV' END, "
-        "'columns', json(columns), 'fields', json(fields))",
-        "ALTER TABLE inputs DROP COLUMN columns",
-        "ALTER TABLE inputs DROP COLUMN fields",
-        "ALTER TABLE rows ADD COLUMN skip TEXT",
-        "ALTER TABLE rows ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE rows ADD COLUMN problem TEXT",
-        "UPDATE rows SET problem = 'form' WHERE status = 'rejected'",
-        "ALTER TABLE requests ADD COLUMN skip TEXT",
-        "ALTER TABLE requests ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
-    ),
-    2: (
-        "CREATE TABLE starts (number INTEGER PRIMARY KEY, run INTEGER NOT NULL, "
-        "boot TEXT NOT NULL, offset_s FLOAT NOT NULL, began_at FLOAT NOT NULL)",
-        "INSERT INTO starts VALUES (0, 0, '', 0.0, 0.0)",  # of all attempts until now
-        "ALTER TABLE attempts ADD COLUMN start INTEGER NOT NULL DEFAULT 0",
-        "DROP INDEX attempts_by_end",
-        "CREATE INDEX attempts_by_end ON attempts (start, ended_at)",
-        "CREATE TABLE pauses (run INTEGER NOT NULL, number INTEGER NOT NULL, "
-        "began_at FLOAT NOT NULL, ended_at FLOAT, reason TEXT NOT NULL, share FLOAT NOT NULL, "
-        "PRIMARY KEY (run, number)) WITHOUT ROWID",
-    ),
-    3: (
-        "ALTER TABLE runs ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'",
-        "ALTER TABLE pauses ADD COLUMN until_at FLOAT",
-    ),
-    4: (
-        "CREATE TABLE reads (start INTEGER NOT NULL, number BIGINT NOT NULL, "
-        "base_url TEXT NOT NULL, begun_at FLOAT NOT NULL, ended_at FLOAT, "
-        "PRIMARY KEY (start, number)) WITHOUT ROWID",
-        "CREATE INDEX reads_by_end ON reads (start, ended_at)",
-        "CREATE TABLE checks (run INTEGER NOT NULL, request BIGINT NOT NULL, "
-        "asked_at FLOAT NOT NULL, status TEXT NOT NULL, PRIMARY KEY (run, request)) "
-        "WITHOUT ROWID",
-        "CREATE TABLE pruned_mails (number INTEGER PRIMARY KEY, base_url TEXT NOT NULL, "
-        "order_id TEXT NOT NULL, mails INTEGER NOT NULL, last_at FLOAT)",
-    ),
-    5: (
-        "ALTER TABLE starts ADD COLUMN limits TEXT",
-        "UPDATE starts SET limits = (SELECT limits FROM runs WHERE runs.number = starts.run)",
-    ),
-    6: (
-        "ALTER TABLE rows ADD COLUMN call TEXT",
-        "ALTER TABLE requests ADD COLUMN call TEXT",
-    ),
-    7: (
-        "ALTER TABLE rows ADD COLUMN account TEXT",
-        "ALTER TABLE requests ADD COLUMN account TEXT",
-        "ALTER TABLE pauses ADD COLUMN account TEXT",
-        "CREATE TABLE budgets (start INTEGER NOT NULL, account TEXT NOT NULL, "
-        "budget TEXT NOT NULL, PRIMARY KEY (start, account)) WITHOUT ROWID",
-    ),
-    8: (
-        "ALTER TABLE runs ADD COLUMN session INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE runs ADD COLUMN dealt_by INTEGER",
-        "ALTER TABLE starts ADD COLUMN session INTEGER NOT NULL DEFAULT 0",
-    ),
-    9: (
-        "ALTER TABLE reads ADD COLUMN in_doubt BOOLEAN NOT NULL DEFAULT 0",
-        "ALTER TABLE pruned_mails ADD COLUMN budget TEXT",
-        "ALTER TABLE pauses RENAME TO old_pauses",
-        "CREATE TABLE pauses (run INTEGER NOT NULL, start INTEGER NOT NULL, "
-        "number INTEGER NOT NULL, began_at FLOAT NOT NULL, ended_at FLOAT, until_at FLOAT, "
-        "reason TEXT NOT NULL, share FLOAT NOT NULL, account TEXT, "
-        "PRIMARY KEY (run, start, number)) WITHOUT ROWID",
-        # Of whichever start: they are told by when they began.
-        "INSERT INTO pauses SELECT run, 0, number, began_at, ended_at, until_at, reason, share, "
-        "account FROM old_pauses",
-        "DROP TABLE old_pauses",
-    ),
-}

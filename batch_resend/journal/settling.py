@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal, select, update
 
 from batch_resend.durations import timestamp
+from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.reading import MAY_HAVE_ARRIVED, WITH_WORKERS, as_run
 from batch_resend.journal.results import HAS_OUTCOME
 from batch_resend.journal.schema import (
@@ -34,8 +35,11 @@ _NOTE_OTHERS_DOUBTS = (
     .where(_OF_RUN, ~HAS_OUTCOME, requests.c.doubted_before.is_(False), _OTHERS_DOUBT)
     .values(doubted_before=True)
 )
+# But not what the CA itself said before sending: it was asked about this run, order by order.
 _FORGET_SKIPS = delete(outcomes).where(
-    outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SKIPPED
+    outcomes.c.run == bindparam("of_run"),
+    outcomes.c.status == OrderStatus.SKIPPED,
+    func.coalesce(outcomes.c.error_code, "") != AS_THE_CA_SAYS,
 )
 # A key that was denied may have been given its permission since.
 _FORGET_DENIALS = delete(outcomes).where(
@@ -44,7 +48,7 @@ _FORGET_DENIALS = delete(outcomes).where(
 _FORGET_DOUBTS = delete(outcomes).where(
     outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.IN_DOUBT
 )
-SKIP = insert(outcomes)
+SETTLE = insert(outcomes)
 _SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
     ["run", "request", "status", "error_message"],
     select(
@@ -143,21 +147,28 @@ def _skip_acknowledged(connection: Connection, run: Run, recent: dict[str, objec
     after = 0
     while batch := (connection.execute(_ACKNOWLEDGED_ELSEWHERE, {**recent, "after": after})).all():
         connection.execute(
-            SKIP,
+            SETTLE,
             [
-                skipped(run, r.number, f"sent {timestamp(r.sent_at)} by run {r.id}", None)
+                settled(
+                    run,
+                    r.number,
+                    OrderStatus.SKIPPED,
+                    f"sent {timestamp(r.sent_at)} by run {r.id}",
+                )
                 for r in batch
             ],
         )
         after = batch[-1].number
 
 
-def skipped(run: Run, number: int, reason: str, code: str | None) -> dict[str, object]:
-    """Return the values of an outcome: nothing to send, and why."""
+def settled(
+    run: Run, number: int, status: OrderStatus, reason: str, code: str | None = None
+) -> dict[str, object]:
+    """Return the values of the outcome of an order that is not sent, and why."""
     return {
         "run": run.number,
         "request": number,
-        "status": OrderStatus.SKIPPED,
+        "status": status,
         "error_code": code,
         "error_message": reason,
     }

@@ -8,7 +8,7 @@ commit survive a power loss.
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,6 @@ from batch_resend.durations import timestamp
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import make_private
 from batch_resend.journal.complaints import journal_errors
-from batch_resend.journal.schema import UPGRADES
 
 _WORTH_COMPACTING = 0.25  # of its pages, that are free
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
@@ -34,7 +33,6 @@ class SqliteHome:
     """A file that holds a journal."""
 
     place: Path
-    upgrades: ClassVar[Mapping[int, Sequence[str]]] = UPGRADES
     additions: ClassVar[Sequence[str]] = ()
     is_shared: ClassVar[bool] = False
 

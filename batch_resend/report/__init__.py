@@ -10,15 +10,23 @@ from batch_resend.report.conclusion import (
     next_steps,
 )
 from batch_resend.report.files import whole_file
-from batch_resend.report.preview import Kind, Preview, make_preview
+from batch_resend.report.preview import (
+    MOST_DOMAINS_ASKED,
+    Kind,
+    MailDomainsAsked,
+    Preview,
+    make_preview,
+)
 from batch_resend.report.redaction import redacted, without_quotes
 from batch_resend.report.report import make_summary, prepare_report, write_report
 from batch_resend.report.summary import BackPressure, Summary
 from batch_resend.report.tables import defused
 
 __all__ = [
+    "MOST_DOMAINS_ASKED",
     "BackPressure",
     "Kind",
+    "MailDomainsAsked",
     "NextFlags",
     "NextStep",
     "Presentation",

@@ -4,13 +4,14 @@ from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
 from batch_resend.intake import listed, unread
-from batch_resend.journal import JournalReader
+from batch_resend.journal import JournalReader, NotedOrder
 from batch_resend.model import Call, Note, Order, OrderStatus, Plan, Problem, Remark, RowStatus
 from batch_resend.report.summary import RowCounts
 from batch_resend.results import InputNote, RowResult
 
 KINDS_SHOWN = 10  # of reasons to skip, and of domains that are mailed
 COLUMNS_SHOWN = 5
+MOST_DOMAINS_ASKED = 10_000  # of DNS: those with the most mails
 
 _PROBLEM_IN_WORDS = {
     Problem.ORDER_ID: "no valid order number",
@@ -20,15 +21,20 @@ _PROBLEM_IN_WORDS = {
     Problem.LOCALE: "no locale code",
     Problem.PAIR: "domains and addresses that are no pairs",
     Problem.NO_ADDRESS: "no domain and address, in a list that has some",
-    Problem.STATUS: "a status that the CA does not have",
     Problem.CALL: "none of the CA's calls",
     Problem.ACCOUNT: "an account that no profile describes",
     Problem.FORM: "not in the list's form",
     Problem.AMBIGUOUS: "an order that two rows ask for in two ways",
 }
 _NOTE_IN_WORDS = {
+    Note.MAY_MAIL_ALL: "DANGER: domain-dcv with addresses other than admin, administrator, "
+    "webmaster, hostmaster or postmaster at the domain or a parent. If the CA does not know any of "
+    "them for the domain, it mails ALL addresses of the domain instead; --preflight asks the CA "
+    "beforehand",
+    Note.UNKNOWN_STATUS: "an order status that we do not know, and so skipped: the CA may have "
+    "added it, or the column is about something else. --all-statuses sends these too",
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
-    "postmaster at the domain or a parent, which the CA may refuse",
+    "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under a heading that is not known, and so not mailed: the CA "
     'mails all domains that wait. If they are to be mailed, say --map email="COLUMN"',
     Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not name",
@@ -86,6 +92,15 @@ class InputPreview(BaseModel):
     rows: int
 
 
+class MailDomainsAsked(BaseModel):
+    """What DNS was asked of the domains of the addresses that are to be mailed."""
+
+    domains: int  # that there are
+    asked: int  # of these
+    routes: dict[str, int]  # how many by where their mail goes: `mail_domains.MailRoute`
+    unknown: list[str]  # the first of which no answer came
+
+
 class Preview(BaseModel):
     """What a run is about to do. Orders in two languages are two requests."""
 
@@ -112,6 +127,7 @@ class Preview(BaseModel):
     accounts: list[Count]  # requests to send by account; none where they are all the run's own
     limits: list[str]
     duration_s: float
+    mail_domains: MailDomainsAsked | None = None  # None: DNS was not asked
 
 
 async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Preview:
@@ -139,7 +155,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
                 Place(
                     file=inputs[noted.input_ordinal].name,
                     line=noted.line,
-                    text=f"order {noted.order.order_id}: {_told_of(note, noted.order)}",
+                    text=f"{subject_of(noted.order)}: {_of_note(note, noted)}",
                 )
                 for noted in await reader.first_noted(run, note, shown)
             ],
@@ -201,14 +217,28 @@ def _place(inputs: list[InputNote], row: RowResult, text: str) -> Place:
     return Place(file=inputs[row.input_ordinal].name, line=row.line, text=text)
 
 
-def _told_of(note: Note, order: Order) -> str:
+def subject_of(order: Order) -> str:
+    """Return what a request is about, as a person names it."""
+    return f"{'domain' if _is_about_domain(order.call) else 'order'} {order.order_id}"
+
+
+def _of_note(note: Note, noted: NotedOrder) -> str:
     """Return what in an order a note is about."""
+    order = noted.order
+    if note is Note.UNKNOWN_STATUS:
+        return noted.skip or ""
     if note is Note.UNKNOWN_LOCALE:
         return f"locale {order.locale}"
     if note in (Note.ADDRESSES_ASIDE, Note.ALL_DOMAINS):
         return "asks for mails to all domains that wait"
-    pairs = [f"{entry.email} for {entry.domain}" for entry in order.entries]
-    return ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+    if _is_about_domain(order.call):
+        mails = [entry.email for entry in order.entries]
+    else:
+        mails = [f"{entry.email} for {entry.domain}" for entry in order.entries]
+    shown = ", ".join(mails[:5]) + (f" and {len(mails) - 5} more" if len(mails) > 5 else "")
+    if note is Note.MAY_MAIL_ALL and not all(entry.domain for entry in order.entries):
+        shown += " (only the domain's number is given, so its name is not known here)"
+    return shown
 
 
 def _form_in_words(note: InputNote) -> str:

@@ -1,24 +1,45 @@
-"""Reads of the CA, one at a time, under the same windows and the same patience as what is sent.
+"""Reads of the CA, under the same rate limits and the same patience as what is sent.
 
-A read changes nothing at the CA, so one without an answer is simply made again.
+Many may be under way beside each other. A read changes nothing at the CA, so one without an answer
+is simply made again.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import anyio
 
 from batch_resend.clock import running_time
-from batch_resend.errors import CallError, CallRefused
+from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
-from batch_resend.sending.gate import Advice, Gate
+from batch_resend.sending.gate import TROUBLE, Advice, Gate
 from batch_resend.sending.limiter import Limiter
 from batch_resend.sending.outlet import Outlet
 from batch_resend.sending.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
+
+MOST_AHEAD = 1_000  # items that are asked about while the answer to an earlier one is not there
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+# With which even a call that the CA may not have is waited for: they are about all calls.
+_OF_ALL = frozenset((Ruling.ACCEPTED, Ruling.RATE_LIMITED, Ruling.KEY_REFUSED))
+
+
+@dataclass(eq=False, slots=True)
+class _Read:
+    """What is known of one read while it is tried."""
+
+    path: str
+    number: int
+    optional: bool
+    reply: Reply | None = None  # the newest
+    in_trouble_since: float | None = None  # when it failed first, by the running clock
 
 
 @dataclass(eq=False, kw_only=True)
@@ -32,23 +53,37 @@ class Fetcher:
     limiter: Limiter
     gate: Gate
     policy: RetryPolicy
+    concurrency: int
     clock: Callable[[], float]
 
-    def __post_init__(self) -> None:
-        self._number = 0
-        self._outlet = Outlet(self.gate, self.limiter)
+    attempts: int = 0  # requests made
+    in_flight: int = 0
 
-    async def fetch(self, path: str) -> Reply:
-        """Return what the CA has at a path below the base URL. Raises CallError, JournalError."""
+    def __post_init__(self) -> None:
+        self._reads = 0
+        self._outlet = Outlet(self.gate, self.limiter)
+        self._places = anyio.Semaphore(self.concurrency, fast_acquire=True)
+        self._stopped: CallError | None = None  # why no read will pass
+
+    async def fetch(self, path: str, *, optional: bool = False) -> Reply:
+        """Return what the CA has at a path below the base URL.
+
+        `optional`: there is another way to ask. The CA may not have this call, or be slow or fail
+        at it: then it is refused at once, which says nothing of other calls.
+        Raises CallRefused where the CA says no to this read; KeyRefused, CallError, JournalError.
+        """
+        self._reads += 1
+        read = _Read(path, self._reads, optional)
         began = running_time()
         paused_before_s = self.gate.paused_s
-        replies: list[Reply] = []
 
         async def attempt() -> Verdict:
             while True:
-                verdict, advice = await self._attempt(path, replies)
+                verdict, advice = await self._attempt(read)
                 if advice is Advice.STOP:
-                    raise CallError(self._outlet.why_stop(verdict, self.explain))
+                    self._stopped = self._stopped or self._why_stop(verdict)
+                if self._stopped is not None:
+                    raise type(self._stopped)(str(self._stopped))
                 if advice is Advice.COUNT:
                     return verdict
 
@@ -57,50 +92,132 @@ class Fetcher:
             lambda: running_time() - began - (self.gate.paused_s - paused_before_s),
             attempt,
         )
-        if verdict.ruling is Ruling.ACCEPTED:
-            return replies[-1]
+        if verdict.ruling is Ruling.ACCEPTED and read.reply is not None:
+            return read.reply
         place = path.partition("?")[0]
         if verdict.ruling is Ruling.REFUSED:
-            raise CallRefused(f"the CA refuses {place}: {_said(verdict)}")
+            status, code = verdict.http_status, verdict.error_code
+            raise CallRefused(f"the CA refuses {place}: {_said(verdict)}", status, code)
         raise CallError(f"{place} cannot be read: {_said(verdict)}")
 
-    async def _attempt(self, path: str, replies: list[Reply]) -> tuple[Verdict, Advice]:
-        """Make one request; what it brings goes into `replies`."""
-        self._number += 1
-        async with self.limiter.slot() as slot, self.gate.passage() as passage:
+    async def _attempt(self, read: _Read) -> tuple[Verdict, Advice]:
+        """Make one request; what it brings goes into `read`."""
+        async with (
+            self._places,
+            self.limiter.slot() as slot,
+            self.gate.passage() as passage,
+        ):
+            if self._stopped is not None:
+                slot.answered()  # nothing leaves
+                raise type(self._stopped)(str(self._stopped))
             with anyio.CancelScope(shield=True):
                 number = await self.recorder.begin(self.clock())
-                result = await self.get(path)
+                result = await self._request(read.path)
                 verdict = self.judge(result)
                 in_doubt = verdict.ruling is Ruling.IN_DOUBT
                 if in_doubt:
                     slot.given_up()
                 else:
                     slot.answered()
-                verdict = _as_read(verdict)
-                lesson = self._outlet.learn(passage, self._number, verdict)
+                verdict = _as_read(verdict, optional=read.optional)
+                if read.optional and verdict.ruling is Ruling.REFUSED:
+                    advice = Advice.COUNT  # of a call that is not there: no news of the others
+                else:
+                    advice = self._outlet.learn(
+                        passage, read.number, verdict, read.in_trouble_since
+                    ).advice
                 await self.recorder.end(number, self.clock(), in_doubt=in_doubt)
         if isinstance(result, Reply):
-            replies.append(result)
+            read.reply = result
+        if read.in_trouble_since is None and verdict.ruling in TROUBLE:
+            read.in_trouble_since = running_time()
         log.debug(
             "read %s",
-            path,
+            read.path,
             extra={
                 "http_status": verdict.http_status,
                 "error_code": verdict.error_code,
                 "said": verdict.error_message,
             },
         )
-        return verdict, lesson.advice
+        return verdict, advice
+
+    async def _request(self, path: str) -> Reply | Fault:
+        self.attempts += 1
+        self.in_flight += 1
+        try:
+            return await self.get(path)
+        finally:
+            self.in_flight -= 1
+
+    def _why_stop(self, verdict: Verdict) -> CallError:
+        reason = self._outlet.why_stop(verdict, self.explain)
+        refused = verdict.ruling is Ruling.KEY_REFUSED
+        return KeyRefused(reason) if refused else CallError(reason)
 
 
-def _as_read(verdict: Verdict) -> Verdict:
+def _as_read(verdict: Verdict, *, optional: bool) -> Verdict:
     """Return what a verdict means for a read: what is in doubt was surely not read."""
-    if verdict.ruling is not Ruling.IN_DOUBT:
-        return verdict
-    return replace(verdict, ruling=Ruling.UNAVAILABLE)
+    is_of_all = verdict.ruling in _OF_ALL or verdict.http_status == 503 or _never_left(verdict)
+    if optional and not is_of_all:
+        return replace(verdict, ruling=Ruling.REFUSED)
+    if verdict.ruling is Ruling.IN_DOUBT:
+        return replace(verdict, ruling=Ruling.UNAVAILABLE)
+    return verdict
+
+
+def _never_left(verdict: Verdict) -> bool:
+    return verdict.http_status is None and verdict.ruling is Ruling.UNAVAILABLE
 
 
 def _said(verdict: Verdict) -> str:
     message = verdict.error_message or ""
     return verdict.said if message in verdict.said else f"{verdict.said}, {message}"
+
+
+async def ask_each(
+    items: AsyncIterator[Item],
+    ask: Callable[[Item], Awaitable[Answer]],
+    take: Callable[[Answer], object] = lambda _: None,
+    *,
+    wanted: Callable[[], int] = lambda: MOST_AHEAD,
+) -> None:
+    """Ask about each item, many beside each other; take the answers in the order of the items.
+
+    `wanted` says how many answers may still be of use: never more are asked for. The first error of
+    `items`, `ask` or `take` ends it all, and is raised.
+    """
+    answers: dict[int, Answer] = {}
+    errors: list[Exception] = []  # from the tasks they would come in a group
+    asked = taken = 0
+    taken_one = anyio.Event()
+
+    async def ask_one(place: int, item: Item) -> None:
+        nonlocal taken, taken_one
+        try:
+            answers[place] = await ask(item)
+            while taken in answers:
+                take(answers.pop(taken))
+                taken += 1
+        except Exception as error:
+            fail(error)
+        taken_one.set()
+
+    def fail(error: Exception) -> None:
+        errors.append(error)
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        try:
+            async for item in items:
+                while asked - taken >= min(MOST_AHEAD, wanted()) > 0:
+                    taken_one = anyio.Event()
+                    await taken_one.wait()
+                if wanted() <= 0:
+                    break
+                tasks.start_soon(ask_one, asked, item)
+                asked += 1
+        except Exception as error:
+            fail(error)
+    if errors:
+        raise errors[0]

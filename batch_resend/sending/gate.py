@@ -9,6 +9,10 @@ mailed counts, whatever the trouble: else it would be mailed on and on.
 Whether it is the CA that fails or an order is plain once others have passed since that order
 failed first: then it is the order. While the last few orders of a run fail and no other is left to
 tell, it is taken for the CA for some minutes, and for the orders from then on.
+
+An answer that is not the CA's (a proxy's page, a CDN's) is trouble of the same kind, but never that
+of the last few orders: it says nothing of them. As the answer to a run's first request some of them
+show that the URL is wrong, and so stop it at once.
 """
 
 import logging
@@ -32,7 +36,12 @@ FAILURES_IN_A_ROW = 5  # so many attempts, and nothing passes: it is the CA, not
 FEW_ORDERS = 5  # fewer may fail by themselves for as long as they are tried
 FREE_FOR_FEW_S = 300.0  # how long they are given the benefit of the doubt
 DENIALS = 5  # so many 403 in a row, none accepted before: it is the key, not an order
+# Of an answer that is not the CA's: where the CA is, there would be one of its own. Other than 403
+# and 406, with which proxies and CDNs block what they take for a robot, for a while.
+NO_CA_HERE = frozenset((*range(200, 400), 401, 404, 405, 407, 501, 511))
 
+_OF_ALL = frozenset((Ruling.HOPELESS, Ruling.KEY_REFUSED))  # no request will fare better
+TROUBLE = frozenset((Ruling.UNAVAILABLE, Ruling.BLOCKED, Ruling.IN_DOUBT))
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +136,8 @@ class Gate:
         `order` is the number of the order it was for, `in_trouble_since` when that order failed
         first, by the event loop's clock.
         """
-        if verdict.ruling is Ruling.HOPELESS or self._is_wrong_address(verdict):
+        is_first = self.flow is Flow.OPENING
+        if verdict.ruling in _OF_ALL or (is_first and _is_wrong_address(verdict)):
             return Advice.STOP
         is_current = passage.epoch == self._epoch
         if verdict.ruling in (Ruling.ACCEPTED, Ruling.REFUSED):
@@ -136,23 +146,28 @@ class Gate:
             if is_current:
                 return self._pause("the CA asks for fewer requests", verdict)
             return self._prolong(verdict)
+        return self._failed(passage, order, verdict, in_trouble_since)
+
+    def _failed(
+        self, passage: Passage, order: int, verdict: Verdict, in_trouble_since: float | None
+    ) -> Advice:
         # It failed before, others have passed since, it fails again: that is its own affair.
         own_affair = in_trouble_since is not None and in_trouble_since < self._last_good_at
         if not own_affair:
             self._note_trouble(passage, order)
         is_down = self.flow is Flow.PAUSED or self._failures >= FAILURES_IN_A_ROW
-        surely_not_done = verdict.ruling is Ruling.UNAVAILABLE
-        free = is_down and surely_not_done and not own_affair and self._is_the_ca()
+        surely_not_done = verdict.ruling is not Ruling.IN_DOUBT
+        free = is_down and surely_not_done and not own_affair and self._is_the_ca(verdict)
         advice = Advice.AGAIN if free else Advice.COUNT
-        return (
-            self._pause("the CA is in trouble", verdict, advice)
-            if is_down and is_current
-            else advice
-        )
+        if is_down and passage.epoch == self._epoch:
+            return self._pause(_trouble(verdict), verdict, advice)
+        return advice
 
-    def _is_the_ca(self) -> bool:
-        """Whether trouble is the CA's, as far as one can tell."""
-        if len(self._in_trouble) >= FEW_ORDERS or self._trouble_since is None:
+    def _is_the_ca(self, verdict: Verdict) -> bool:
+        """Whether trouble is the CA's, or of what stands before it, as far as one can tell."""
+        if verdict.ruling is Ruling.BLOCKED or self._trouble_since is None:
+            return True
+        if len(self._in_trouble) >= FEW_ORDERS:
             return True
         return running_time() - self._trouble_since < FREE_FOR_FEW_S
 
@@ -168,12 +183,6 @@ class Gate:
             return
         self._failures += 1
         self._in_trouble.add(order)
-
-    def _is_wrong_address(self, verdict: Verdict) -> bool:
-        return self.flow is Flow.OPENING and verdict.error_code in (
-            FaultKind.NO_SUCH_HOST,
-            FaultKind.TLS_REFUSED,
-        )
 
     def _answered(self, verdict: Verdict, *, is_current: bool) -> Advice:
         if verdict.http_status == 403 and not self._accepted_any:
@@ -233,3 +242,17 @@ class Gate:
         if is_news:
             self._told, self._told_at = self.reason, now
         return advice
+
+
+def _is_wrong_address(verdict: Verdict) -> bool:
+    """Whether a first answer, or its absence, shows that the CA is not at the URL."""
+    if verdict.ruling is Ruling.BLOCKED:
+        return verdict.http_status in NO_CA_HERE
+    return verdict.error_code in (FaultKind.NO_SUCH_HOST, FaultKind.TLS_REFUSED)
+
+
+def _trouble(verdict: Verdict) -> str:
+    """Return what is wrong, for the reason of a pause."""
+    if verdict.ruling is Ruling.BLOCKED:
+        return f"something before the CA answers in its place, with HTTP {verdict.http_status}"
+    return "the CA is in trouble"

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from batch_resend.clock import running_time
 from batch_resend.model import Ruling, Verdict
-from batch_resend.sending.gate import Advice, Flow, Gate, Passage
+from batch_resend.sending.gate import TROUBLE, Advice, Flow, Gate, Passage
 from batch_resend.sending.limiter import Limiter
 
 log = logging.getLogger(__name__)
 
-_TROUBLE = (Ruling.RATE_LIMITED, Ruling.IN_DOUBT, Ruling.UNAVAILABLE)
+BEFORE_THE_CA = (
+    "That answer is not the CA's. Look at what stands before it: your proxy (--trust-env), a rule "
+    "for IP addresses in CertCentral's account, the CA's CDN, which may take this host for a robot"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +67,8 @@ class Outlet:
 
     def why_stop(self, verdict: Verdict, explain: Callable[[Verdict], str]) -> str:
         """Return why an answer stops all that go by this key, and what a person can do."""
-        reason = self.gate.reason if verdict.ruling in _TROUBLE else None
+        is_of_gate = verdict.ruling in TROUBLE or verdict.ruling is Ruling.RATE_LIMITED
+        reason = self.gate.reason if is_of_gate else None
+        if reason and verdict.ruling is Ruling.BLOCKED:
+            return f"{reason}. {BEFORE_THE_CA}"
         return reason or explain(verdict)

@@ -31,7 +31,7 @@ class RetryPolicy:
         """Whether another attempt could change what a verdict says."""
         if verdict.ruling is Ruling.IN_DOUBT:
             return self.retry_in_doubt
-        return verdict.ruling is Ruling.UNAVAILABLE
+        return verdict.ruling in (Ruling.UNAVAILABLE, Ruling.BLOCKED)
 
     async def carry_on(
         self,

@@ -32,14 +32,13 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending.gate import Advice, Gate, Passage
+from batch_resend.sending.gate import TROUBLE, Advice, Gate, Passage
 from batch_resend.sending.limiter import Limiter, Slot
 from batch_resend.sending.outlet import Lesson, Outlet
 from batch_resend.sending.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
 
-TROUBLE = frozenset((Ruling.UNAVAILABLE, Ruling.IN_DOUBT))
 MAX_BACKING_OFF = 1_000  # orders that wait for another attempt; beyond it workers wait too
 
 

@@ -241,6 +241,30 @@ def says_and_closes(data: bytes) -> Step:
     return step
 
 
+def says_and_resets(data: bytes) -> Step:
+    """Act on the request, send these bytes, and reset once they are read."""
+
+    async def step(visit: Visit) -> None:
+        await visit.mail()
+        await visit.send(data)
+        await asyncio.sleep(0.05)  # a reset takes with it what was not read yet
+        visit.reset()
+
+    return step
+
+
+def says_later(data: bytes, more: bytes) -> Step:
+    """Act on the request, answer with these bytes, and with more in a packet of its own."""
+
+    async def step(visit: Visit) -> None:
+        await visit.mail()
+        await visit.send(data)
+        await asyncio.sleep(0.01)
+        await visit.send(more)
+
+    return step
+
+
 def drips(before: bytes, drop: bytes, every_s: float) -> Step:
     """Act on the request, send the first bytes, then a drop now and then for ever."""
 

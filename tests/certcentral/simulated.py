@@ -1,24 +1,35 @@
 """Clients and clocks for the simulator's tests."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from batch_resend.certcentral.contract import ErrorBody
 from batch_resend.certcentral.simulator import (
     Simulator,
     SimulatorSettings,
+    World,
+    WorldOrder,
 )
 
+NOVEMBER_1 = 1_793_491_200.0  # 2026-11-01T00:00:00Z
+DAY_S = 86_400.0
+DV, OV = "ssl_dv_geotrust_flex", "ssl_basic"
 KEY = {"X-DC-DEVKEY": "a key"}
 ENTRY = {"domain": "example.com", "email": "admin@example.com"}
 RATE_LIMITED = (
     b'{"errors":[{"code":"request_limit_exceeded",'
     b'"message":"Service unavailable, please limit request volume"}]}'
+)
+WRONG_KEY = (
+    b'{"errors":[{"code":"access_denied|access_denied_invalid_key",'
+    b'"message":"Access denied due to access_denied_invalid_key."}]}'
 )
 
 
@@ -65,7 +76,22 @@ class Client:
         url = f"{self.simulator.base_url}/order/certificate/{order_id}/resend-emails"
         return await self.request("PUT", url, **{"json": body or {}, "headers": KEY} | more)
 
-    async def request(self, method: str, url: str, **more: Any) -> tuple[int, bytes]:
+    async def put(self, path: str, body: object) -> tuple[int, bytes]:
+        """Make any call that mails, below the base URL."""
+        url = f"{self.simulator.base_url}{path}"
+        return await self.request("PUT", url, json=body, headers=KEY)
+
+    async def read(self, path: str, **headers: str) -> tuple[int, Any]:
+        """Read something below the base URL; return the answer's status and its JSON."""
+        status, body = await self.get(path, **headers)
+        return status, json.loads(body)
+
+    async def get(self, path: str, **headers: str) -> tuple[int, bytes]:
+        """Read something below the base URL; return the answer's status and body."""
+        url = URL(f"{self.simulator.base_url}{path}", encoded=True)
+        return await self.request("GET", url, headers=KEY | headers)
+
+    async def request(self, method: str, url: str | URL, **more: Any) -> tuple[int, bytes]:
         async with self._session.request(method, url, **more) as answer:
             return answer.status, await answer.read()
 
@@ -94,6 +120,32 @@ async def client_of(
         aiohttp.ClientSession(middlewares=(send_once,)) as session,
     ):
         yield Client(simulator, session)
+
+
+def fill(client: Client) -> World:
+    """Let five orders be, of four states, made on the days from 2 November 2026."""
+    world = client.simulator.world
+    for number, (status, product, container) in enumerate(
+        (
+            ("pending", DV, "Main"),
+            ("pending", OV, "Shop"),
+            ("reissue_pending", DV, "Main"),
+            ("issued", DV, "Main"),
+            ("expired", OV, "Shop"),
+        ),
+        start=1,
+    ):
+        world.add(
+            WorldOrder(
+                number,
+                status=status,
+                product=product,
+                container=container,
+                domains=(f"a{number}.example", f"*.a{number}.example"),
+                created_at=NOVEMBER_1 + number * DAY_S,
+            )
+        )
+    return world
 
 
 @asynccontextmanager

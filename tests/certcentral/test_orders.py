@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batch_resend.certcentral import Page, every_order, info_path, list_path, read_info, read_page
 from batch_resend.certcentral.orders import MOST_FRUITLESS
 from batch_resend.errors import CallError
-from batch_resend.model import ListedOrder
+from batch_resend.listed import ListedOrder
 from tests.certcentral.answers import reply
 
 # The example of the page "List orders", cut to what is read here and one thing that is not.
@@ -27,7 +27,11 @@ EXAMPLE = {
             "status": "pending",
             "date_created": "2026-11-20T10:00:00+00:00",
             "container": {"id": 5, "name": "Web"},
-            "product": {"name_id": "ssl_dv_geotrust_flex", "name": "GeoTrust DV", "type": "dv"},
+            "product": {
+                "name_id": "ssl_dv_geotrust_flex",
+                "name": "GeoTrust DV",
+                "type": "dv_ssl_certificate",
+            },
         }
     ],
     "page": {"total": 1, "limit": 1000, "offset": 0},
@@ -37,7 +41,7 @@ EXAMPLE = {
 def test_the_call_is_the_documented_one_its_filters_quoted() -> None:
     assert list_path([("status", "pending"), ("search", "a&b c")], 950, 1000) == (
         "/order/certificate?filters%5Bstatus%5D=pending&filters%5Bsearch%5D=a%26b%20c"
-        "&limit=1000&offset=950"
+        "&sort=order_id&limit=1000&offset=950"
     )
 
 
@@ -47,6 +51,7 @@ def test_a_page_is_read_as_the_documentation_has_it() -> None:
         order_id="100200301",
         status="pending",
         product="ssl_dv_geotrust_flex",
+        product_type="dv_ssl_certificate",
         created_at=1_795_168_800.0,
         container="Web",
         dcv_method=None,
@@ -61,20 +66,107 @@ def test_what_a_page_leaves_out_is_not_known_and_what_it_adds_is_left_aside() ->
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"<html>", b'{"orders": 1}', b'{"orders": [{"id": "x"}]}', b'{"orders": [{}]}'],
+    [b"", b"[]", b"<html>", b'{"orders": 1}', b'{"status": "ok"}', b"null"],
 )
 def test_what_is_no_page_is_said_to_be_none(body: bytes) -> None:
     with pytest.raises(CallError, match="the CA's list of orders cannot be read: "):
         read_page(reply(200, body))
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(200, b"{}", id="an object without anything"),
+        pytest.param(200, b" {}\n", id="with blanks around"),
+        pytest.param(204, b"", id="204"),
+        pytest.param(200, b'{"orders": []}', id="no orders"),
+        pytest.param(200, b'{"orders": null, "page": {"total": 0}}', id="null"),
+        pytest.param(200, b'{"page": {"total": 0, "limit": 1000, "offset": 0}}', id="a page alone"),
+    ],
+)
+def test_an_empty_list_is_one_in_whichever_form_it_comes(status: int, body: bytes) -> None:
+    page = read_page(reply(status, body))
+    assert (list(page.orders), list(page.unusable)) == ([], [])
+
+
+ODD: list[tuple[str, dict[str, object], ListedOrder]] = [
+    ("an empty date", {"date_created": ""}, ListedOrder("7")),
+    ("a zero date", {"date_created": "0000-00-00 00:00:00"}, ListedOrder("7")),
+    ("a date of no form", {"date_created": "soon"}, ListedOrder("7")),
+    ("a date that is an object", {"date_created": {"date": "2026-11-20"}}, ListedOrder("7")),
+    ("a date without a zone, which is UTC", {"date_created": "2026-11-20 10:00:00"},
+     ListedOrder("7", created_at=1_795_168_800.0)),
+    ("a date with a Z", {"date_created": "2026-11-20T10:00:00Z"},
+     ListedOrder("7", created_at=1_795_168_800.0)),
+    ("a date of another zone", {"date_created": "2026-11-20T12:00:00+02:00"},
+     ListedOrder("7", created_at=1_795_168_800.0)),
+    ("a date before all", {"date_created": "0001-01-01T00:00:00+14:00"}, ListedOrder("7")),
+    ("null among the names", {"certificate": {"dns_names": [None, "a.example"]}},
+     ListedOrder("7", domains=("a.example",))),
+    ("a blank for a name (change log of May 2022)", {"certificate": {"dns_names": [" "]}},
+     ListedOrder("7")),
+    ("one name in the place of a list", {"certificate": {"dns_names": "a.example"}},
+     ListedOrder("7", domains=("a.example",))),
+    ("no list of names", {"certificate": {"common_name": "a.example", "dns_names": None}},
+     ListedOrder("7", domains=("a.example",))),
+    ("a number for a name", {"certificate": {"common_name": 7, "dns_names": [8]}},
+     ListedOrder("7")),
+    ("[] for the certificate", {"certificate": []}, ListedOrder("7")),
+    ("[] for the container", {"container": [], "product": []}, ListedOrder("7")),
+    ("null for the product", {"product": None, "product_name_id": "ssl_dv"},
+     ListedOrder("7", product="ssl_dv")),
+    ("a number for the status", {"status": 3}, ListedOrder("7")),
+    ("a list for the status", {"status": ["pending"]}, ListedOrder("7")),
+    ("an organization that is none (recorded)", {"organization": []}, ListedOrder("7")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"), [pytest.param(item, order, id=name) for name, item, order in ODD]
+)
+def test_what_cannot_be_read_of_an_order_is_not_known_and_spoils_no_other(
+    item: dict[str, object], expected: ListedOrder
+) -> None:
+    page = read_page(reply(200, json.dumps({"orders": [{"id": 7} | item, {"id": 8}]}).encode()))
+    assert list(page.orders) == [expected, ListedOrder("8")]
+    assert page.unusable == []
+    assert read_info(reply(200, json.dumps(item).encode()), "7") == expected
+
+
+@pytest.mark.parametrize(
+    ("item", "shown"),
+    [
+        ({"id": "A-17"}, '"A-17"'),
+        ({"id": None}, "null"),
+        ({"id": 1.5}, "1.5"),
+        ({"id": -4}, "-4"),
+        ({"id": True}, "true"),
+        ({"id": "9" * 30}, f'"{"9" * 30}"'),
+        ({"status": "pending"}, '{"status":"pending"}'),
+        (None, "null"),
+        ("100200301", '"100200301"'),
+        ({"id": "x" * 200}, f'"{"x" * 76}...'),
+    ],
+)
+def test_an_item_without_an_order_number_is_named_and_the_others_go(
+    item: object, shown: str
+) -> None:
+    page = read_page(reply(200, json.dumps({"orders": [item, {"id": 8}]}).encode()))
+    assert list(page.orders) == [ListedOrder("8")]
+    assert page.unusable == [shown]
+
+
 def test_an_order_is_read_as_order_info_has_it() -> None:
     info = EXAMPLE["orders"][0] | {"dcv_method": "email"}  # type: ignore[index]
-    order = read_info(reply(200, json.dumps(info).encode()))
+    order = read_info(reply(200, json.dumps(info).encode()), "100200301")
     assert (order.order_id, order.dcv_method) == ("100200301", "email")
     assert info_path("100 200") == "/order/certificate/100%20200"
-    with pytest.raises(CallError, match="the CA's order cannot be read: id: "):
-        read_info(reply(200, b"{}"))
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>", b'{"id": 100200302}'])
+def test_what_is_no_answer_about_an_order_is_said_to_be_none(body: bytes) -> None:
+    with pytest.raises(CallError, match="order 100200301"):
+        read_info(reply(200, body), "100200301")
 
 
 # --- pages of a list that changes ---------------------------------------------------------------

@@ -70,7 +70,7 @@ async def test_refusals_at_the_door_come_without_latency() -> None:
     async with client_of(
         latency_s=(1, 1), sleep=gate, windows=(Window(1, 60.0),), clock=Clock()
     ) as client:
-        assert (await client.resend(headers={}))[0] == 401
+        assert (await client.resend(headers={}))[0] == 403
         assert (await client.resend(body={"what": 1}))[0] == 400
         assert (await client.resend())[0] == 429
         assert gate.asked == []

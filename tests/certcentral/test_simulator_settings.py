@@ -59,15 +59,16 @@ def test_it_has_no_address_before_it_is_entered() -> None:
         ("0.1s-2s", (0.1, 2.0)),
         ("500ms-2s", (0.5, 2.0)),
         ("0-1s", (0.0, 1.0)),
-        ("2", (2.0, 2.0)),
-        ("1-2", (1.0, 2.0)),
+        ("0", (0.0, 0.0)),
     ],
 )
 def test_a_latency_is_read_as_people_write_it(text: str, seconds: tuple[float, float]) -> None:
     assert parse_latency(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "-", "fast", "10-", "-10ms", "300-10ms", "1-2-3ms", "1ms-"])
+@pytest.mark.parametrize(
+    "text", ["", "-", "fast", "10-", "-10ms", "300-10ms", "1-2-3ms", "1ms-", "2", "1-2", "1ms-2"]
+)
 def test_what_is_not_a_latency_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="is not a latency: write 50ms, 10-300ms or") as caught:
         parse_latency(text)
@@ -115,7 +116,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> No
 
 def test_shares_that_add_up_to_one_but_for_rounding_are_taken() -> None:
     SimulatorSettings(faults=dict.fromkeys(list(FaultName)[:10], 0.1))
-    SimulatorSettings(faults=dict.fromkeys(list(FaultName), 1 / 11))
+    SimulatorSettings(faults=dict.fromkeys(FaultName, 1 / len(FaultName)))
 
 
 # --- the contract's types -------------------------------------------------------------------
@@ -136,7 +137,7 @@ def test_a_body_built_in_python_keeps_to_the_contract_too() -> None:
     [
         ("{}", ()),
         ('{"errors": [{"code": "a", "message": "b"}]}', (ErrorItem(code="a", message="b"),)),
-        ('{"errors": [{"code": 7, "description": "b"}]}', (ErrorItem(code="7", message="b"),)),
+        ('{"errors": [{"code": 7, "description": "b"}]}', (ErrorItem(message="b"),)),
         ('{"errors": [{"more": 1}], "more": 1}', (ErrorItem(),)),
     ],
 )

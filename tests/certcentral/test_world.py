@@ -1,6 +1,7 @@
 """The simulator's world: orders that wait, and are approved a while after a mail, by luck."""
 
 from batch_resend.certcentral.simulator import World, WorldOrder
+from batch_resend.certcentral.simulator.listing import slice_of
 
 
 class Hours:
@@ -23,8 +24,8 @@ def world_of(count: int, clock: Hours, chance: float) -> World:
 
 def issued(world: World) -> set[int]:
     """Return which orders the list has as issued."""
-    found = world.page({"filters[status]": "issued", "limit": "1000"})
-    return {order["id"] for order in found["orders"]}
+    found = slice_of(world, [("filters[status]", "issued"), ("limit", "1000")])
+    return {order.order_id for order in found.orders}
 
 
 def test_a_mail_brings_about_approvals_at_its_chance_within_its_time_and_no_other_does() -> None:

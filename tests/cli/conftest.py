@@ -68,6 +68,7 @@ class Desk:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # on no terminal, whoever runs the tests
         )
 
     async def start_after(

@@ -91,12 +91,17 @@ class CountingServer(FaultServer):
 
     def most_in(self, window: Window) -> int:
         """Return the most arrivals that any of a window's periods held."""
-        most, first = 0, 0
-        for last, at in enumerate(self.arrivals):
-            while at - self.arrivals[first] >= window.period_s:
-                first += 1
-            most = max(most, last - first + 1)
-        return most
+        return most_in(self.arrivals, window)
+
+
+def most_in(arrivals: Sequence[float], window: Window) -> int:
+    """Return the most arrivals that any of a window's periods held."""
+    most, first = 0, 0
+    for last, at in enumerate(arrivals):
+        while at - arrivals[first] >= window.period_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 def in_turn_per_order(fates: dict[str, Sequence[Fate]]) -> Fate:

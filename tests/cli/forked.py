@@ -128,6 +128,7 @@ class _InTheChild:
         return _received, (self._program, [DupFd(stream) for stream in self._streams])
 
     def __call__(self) -> None:
+        os.setsid()  # on no terminal, whoever runs the tests
         os.chdir(self._program.folder)
         os.environ.clear()
         os.environ.update(self._program.environment)

@@ -5,8 +5,9 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import pyte
 
@@ -66,25 +67,41 @@ class Screen:
         return code
 
 
+def _take_over(terminal: int, is_controlling: bool) -> None:
+    """In the new process: make a terminal the controlling one; leave no other descriptor of it."""
+    if is_controlling:
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    os.close(terminal)
+
+
 @asynccontextmanager
 async def on_screen(
     desk: Desk,
     *arguments: str,
     columns: int = 80,
     environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = (),
+    streams: Mapping[str, int] | None = None,
+    is_controlling: bool = True,
 ) -> AsyncIterator[Screen]:
-    """Run `batch-resend` on a terminal."""
+    """Run `batch-resend`, or another program, on a terminal.
+
+    `streams` are those that go elsewhere: `stdin`, `stdout` or `stderr`, with a descriptor each.
+    A terminal that is not the controlling one is found through the streams alone, as after setsid.
+    """
     ours, theirs = os.openpty()
+    elsewhere = streams or {}
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = await asyncio.create_subprocess_exec(
-        *desk.command(*arguments),
+        *(program or desk.command(*arguments)),
         cwd=desk.folder,
         env=desk.environment | {"TERM": "xterm-256color"} | dict(environment or {}),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=elsewhere.get("stdin", theirs),
+        stdout=elsewhere.get("stdout", theirs),
+        stderr=elsewhere.get("stderr", theirs),
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        pass_fds=(theirs,),
+        preexec_fn=partial(_take_over, theirs, is_controlling),
     )
     os.close(theirs)
     screen = Screen(ours, process, columns)

@@ -208,7 +208,7 @@ async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
         simulator = Simulator(SimulatorSettings())
         async with simulator as ca:
             for number in (1, 2):
-                ca.world.add(WorldOrder(number, is_told=True))
+                ca.world.add(WorldOrder(number))
             at.desk.write("orders.csv", "order_id\n1\n2\n")
             by = ("--base-url", ca.base_url, "--api-key-file")
             assert (await at.desk.run("send", "orders.csv", *by, "shop.key")).code == 0
@@ -221,7 +221,7 @@ async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
 
 async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
-        at.bank.world.add(WorldOrder(2, is_told=True))
+        at.bank.world.add(WorldOrder(2))
         at.desk.write("orders.csv", "order_id,account,call,email,all_domains\n2,bank,,,yes\n"
                       "2,bank,order-approval,boss@b.example,\n1,shop,,,yes\n")  # fmt: skip
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "list")
@@ -242,7 +242,7 @@ async def test_each_account_is_asked_about_its_own_orders(tmp_path: Path) -> Non
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--preflight")
         assert sent.code == 0, sent.err
         assert (at.shop.books.mails, at.bank.books.mails) == (1, 0)
-        assert (at.shop.books.reads, at.bank.books.reads) == (1, 1)
+        assert (at.shop.books.reads, at.bank.books.reads) == (2, 1), "the first's product, too"
 
 
 @pytest.mark.parametrize(

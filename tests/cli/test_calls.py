@@ -183,17 +183,23 @@ async def test_an_export_of_orders_that_are_not_dv_is_sent_domain_by_domain(tmp_
             }  # fmt: skip
 
 
-async def test_domains_are_not_asked_about_before_or_after(tmp_path: Path) -> None:
+async def test_of_domains_is_asked_beforehand_whom_they_have_mailed_and_nothing_afterwards(
+    tmp_path: Path,
+) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write("mixed.csv", MIXED)
         ca.world.add(WorldOrder(1001))
+        ca.world.add_domain(17, "c.example")
         sent = await desk.run("send", "mixed.csv", "--preflight")
         assert sent.code == 0, sent.err
-        assert ca.books.reads == 2, "of order 1001, once for each of its calls"
+        assert ca.books.reads_of["domain-emails"] == 1, "of the one that names an address"
+        assert ca.books.recipients["17"] == [["admin@c.example"]]
+        ca.books.reads_of.clear()
         run = desk.summary()["run_id"]
         verified = await desk.run("verify", run)
         assert verified.code == 0, verified.err
         assert "Of 2 orders sent" in verified.out
+        assert ca.books.reads_of["domain-emails"] == 0
 
 
 async def test_addresses_that_no_domain_goes_with_are_not_said_to_be_of_one(tmp_path: Path) -> None:

@@ -276,3 +276,33 @@ async def test_columns_that_are_not_read_are_named(desk: Desk) -> None:
     assert told in checked.out
     mapped = ("--map", "order_id=Bestellnummer", "--map", "locale=Stadt")
     assert "'Stadt'" not in (await desk.run("check", "orders.csv", *mapped)).out
+
+
+async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_word(
+    offline: Desk,
+) -> None:
+    words = ("denied", "failed", "suspended", "approved", "needs_approval", "needs_csr",
+             "processing", "expired", "cancelled", "canceled", "Waiting Pickup")  # fmt: skip
+    later = ("quarantined", "Held for Review")
+    rows = [f"{n},{word}" for n, word in enumerate((*words, *later, "pending"), start=1)]
+    offline.write("orders.csv", "\n".join(["order_id,status", *rows]) + "\n")
+    plan = await plan_of(offline, "orders.csv")
+    assert (plan["rejected"], plan["to_send"]) == ([], 1)
+    (note,) = plan["warnings"]
+    assert (note["kind"], note["count"]) == ("unknown_status", 2)
+    assert "--all-statuses sends these too" in note["text"]
+    assert [place["text"] for place in note["first"]] == [
+        f"order {n}: its status is {word!r}, which is not one that we know"
+        for n, word in enumerate(later, start=len(words) + 1)
+    ]
+    text = folded((await offline.run("check", "orders.csv")).out)
+    assert f"Worth a look 2 orders: {note['text']}" in text
+    assert (await plan_of(offline, "orders.csv", "--all-statuses"))["to_send"] == len(rows)
+
+
+async def test_an_order_with_a_row_that_waits_is_sent_whatever_its_other_rows_say(
+    offline: Desk,
+) -> None:
+    offline.write("orders.csv", "order_id,status\n1,quarantined\n1,pending\n")
+    plan = await plan_of(offline, "orders.csv")
+    assert (plan["to_send"], plan["warnings"]) == (1, [])

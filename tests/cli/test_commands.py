@@ -19,8 +19,8 @@ from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
 pytestmark = pytest.mark.asyncio
 
 COMMANDS = (
-    "send", "sweep", "export", "check", "simulate", "resume", "watch", "runs", "show", "history",
-    "report", "verify", "prune",
+    "send", "sweep", "export", "check", "doctor", "simulate", "resume", "watch", "runs", "show",
+    "history", "report", "verify", "prune",
     "completion",
 )  # fmt: skip
 
@@ -151,7 +151,7 @@ async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.environment |= {"BATCH_RESEND_OLDER_THAN": "1h", "BATCH_RESEND_FORMAT": "json"}
+        desk.environment |= {"BATCH_RESEND_OLDER_THAN": "1h"}
         desk.write_list(1)
         sent = await desk.run("send", "orders.csv")
         assert sent.code == 0, sent.err
@@ -161,7 +161,9 @@ async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(
         assert ca.books.mails == 1
         desk.write("settings.toml", 'format = "json"\n')
         refused = await desk.run("--config", "settings.toml", "runs")
-        assert "there is no option format" in refused.err
+        assert "format means something else from command to command" in refused.err
+        refused = await desk.run("runs", BATCH_RESEND_FORMAT="json")
+        assert "there is no variable BATCH_RESEND_FORMAT" in refused.err
 
 
 def without(*extras: str) -> None:
@@ -191,7 +193,7 @@ async def test_a_mistyped_option_in_the_file_is_named(desk: Desk) -> None:
     desk.write_list(1)
     refused = await desk.run("--config", "settings.toml", "send", "orders.csv")
     assert refused.code == 1
-    assert "--config settings.toml: there is no option concurency" in refused.err
+    assert "--config settings.toml, line 1: there is no option concurency" in refused.err
 
 
 async def test_logs_are_one_json_object_a_line_when_asked(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ async def test_logs_are_one_json_object_a_line_when_asked(tmp_path: Path) -> Non
     failed = [event for event in events if event["event"] == "attempt unavailable"]
     assert failed
     for event in failed:
-        assert event["said"] == "Down for maintenance."
+        assert event["said"] == "Service is unavailable"
         assert event["run_id"] == desk.summary()["run_id"]
         assert event["order_id"].startswith("7000")
 
@@ -314,6 +316,6 @@ async def test_the_summary_says_why_orders_were_not_sent_in_the_words_of_the_one
     for text in (told, again):
         assert (
             "Not sent, and why\n"
-            "  2 refused: 404 not_found|order, There is no such order in this account.\n"
+            "  2 refused: 404 not_found|order, The specified order was not found.\n"
             f"    {known.meaning} {known.remedy}\n"
         ) in text

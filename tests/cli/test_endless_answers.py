@@ -56,13 +56,13 @@ OK, FAILED, REFUSED = b"HTTP/1.1 204 N\r\n", b"HTTP/1.1 500 N\r\n", b"HTTP/1.1 4
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 BOMB = gzip.compress(bytes(100_000_000), 1)  # a hundred and more times as large as it looks
 ENDLESS: dict[str, tuple[Fate, str]] = {
-    "a huge header": (without_an_end(OK + b"X: ", WAVE), "in_doubt"),
-    "headers without an end": (without_an_end(OK, b"X: y\r\n" * 500), "in_doubt"),
+    "a huge header": (without_an_end(OK + b"X: ", WAVE), "sent"),
+    "headers without an end": (without_an_end(OK, b"X: y\r\n" * 500), "sent"),
     "a status line without an end": (without_an_end(b"HTTP/1.1 204 ", WAVE), "in_doubt"),
     "interim answers without an end": (
         without_an_end(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500), "in_doubt"),
     "an error without an end": (without_an_end(FAILED + b"\r\n", WAVE), "failed"),
-    "a refusal without an end": (without_an_end(REFUSED + b"\r\n", WAVE), "refused"),
+    "a refusal without an end": (without_an_end(REFUSED + b"\r\n", WAVE), "failed"),
     "chunks without an end": (
         without_an_end(FAILED + CHUNKED, b"10000\r\n" + WAVE + b"\r\n"), "failed"),
     "a chunk's size without an end": (without_an_end(FAILED + CHUNKED, b"0" * 65536), "failed"),
@@ -70,7 +70,7 @@ ENDLESS: dict[str, tuple[Fate, str]] = {
         without_an_end(b"HTTP/1.1 200 N\r\n\r\n", WAVE), "sent"),
     "a bomb": (says(500, BOMB, "Content-Encoding: gzip"), "failed"),
     "a dripping status line": (drop_by_drop(b"HTTP/1.1 204 ", b"x"), "in_doubt"),
-    "dripping headers": (drop_by_drop(OK, b"X: y\r\n"), "in_doubt"),
+    "dripping headers": (drop_by_drop(OK, b"X: y\r\n"), "sent"),
     "a dripping error": (drop_by_drop(FAILED + b"Content-Length: 9999\r\n\r\n", b"x"), "failed"),
     "a dripping acknowledgement": (
         drop_by_drop(b"HTTP/1.1 200 N\r\nContent-Length: 9999\r\n\r\n", b"x"), "sent"),

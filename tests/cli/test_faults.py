@@ -73,9 +73,12 @@ def error(code: str) -> bytes:
     return b'{"errors":[{"code":"%s","message":"No."}]}' % code.encode()
 
 
-BREAKS = "the connection breaks once it was made, before the answer's headers are whole"
+BREAKS = "the connection breaks once it was made, before the answer's status line is whole"
 NO_ANSWER = "no answer in time"
 GARBAGE = "an answer that is not HTTP"
+GATEWAY = "502, 504, or a 5xx that no standard has (520 to 524, 598): a gateway had no good answer"
+STANDS = "a 2xx, and something is wrong behind its status line: it was said"
+FOREIGN = "403, 406 or the like without a code of the CA's: a proxy's answer, or a CDN's"
 FAULTS = [
     Fault("closes after the headers", closes_after_headers, BREAKS, IN_DOUBT),
     Fault("resets after the headers", resets_after_headers, BREAKS, IN_DOUBT),
@@ -86,19 +89,26 @@ FAULTS = [
     Fault("mails, resets", mails_and_resets, BREAKS, IN_DOUBT, acted=True),
     Fault("mails, breaks off in the status line", mails_and_says(b"HTTP/1.1 20"), BREAKS, IN_DOUBT,
           acted=True),
-    Fault("mails, breaks off in the headers", mails_and_says(b"HTTP/1.1 204 N\r\nServ"), BREAKS,
-          IN_DOUBT, acted=True),
     Fault("stops after the headers", stops_after_headers, NO_ANSWER, IN_DOUBT),
     Fault("stops within the body", stops_within_body, NO_ANSWER, IN_DOUBT),
     Fault("reads all, never answers", reads_all_and_hangs, NO_ANSWER, IN_DOUBT),
     Fault("mails, never answers", mails_and_hangs, NO_ANSWER, IN_DOUBT, acted=True),
     Fault("mails, answers garbage", mails_and_says(b"\x15\x03\x01 what?\r\n\r\n"), GARBAGE,
           IN_DOUBT, acted=True),
-    Fault("502", says(502, HTML), "502, 504: a gateway had no good answer", IN_DOUBT),
-    Fault("504", says(504), "502, 504: a gateway had no good answer", IN_DOUBT),
+    Fault("502", says(502, HTML), GATEWAY, IN_DOUBT),
+    Fault("504", says(504), GATEWAY, IN_DOUBT),
+    Fault("524", says(524, HTML), GATEWAY, IN_DOUBT),
+    Fault("598", says(598), GATEWAY, IN_DOUBT),
+    Fault("mails, breaks off in the headers", mails_and_says(b"HTTP/1.1 204 N\r\nServ"), STANDS,
+          SENT, acted=True),
     Fault("mails, breaks off in the answer's body",
-          mails_and_says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"),
-          "a 2xx that breaks off in its body: it was said", SENT, acted=True),
+          mails_and_says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), STANDS, SENT,
+          acted=True),
+    Fault("a 2xx with errors", says(200, error("invalid_email")), "a 2xx that carries errors",
+          REFUSED),
+    Fault("a page under 403", says(403, HTML), FOREIGN, AGAIN),
+    Fault("nothing under 403", says(403), FOREIGN, AGAIN),
+    Fault("a page under 406", says(406, HTML), FOREIGN, AGAIN),
     Fault("500", says(500, error("server_error")), "500, 503 and other errors of the CA", AGAIN),
     Fault("500 that breaks off", breaks_off(b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nx"),
           "500, 503 and other errors of the CA", AGAIN),
@@ -206,6 +216,8 @@ async def test_a_connection_that_breaks_before_the_request_was_read_is_in_doubt_
 
 WHOLE_RUN = {
     "401": answer(401, error("invalid_api_key")),
+    "403 of the key": answer(403, error("access_denied|access_denied_invalid_key")),
+    "404 without a word of what": answer(404, error("not_found")),
     "404 of the URL": answer(404, error("not_found|route")),
     "a redirect": answer(302, b"", "Location: https://elsewhere.example/"),
     "a page": answer(200, b"<!DOCTYPE html><title>Welcome</title>"),
@@ -346,7 +358,13 @@ NEVER_SENT = [
     ("the host is unknown, TLS fails: at the opening of a run", NOT_MAILED, *STOPS),
     ("no connection, a proxy that refuses; host or TLS later on", NOT_MAILED, *AGAIN),
 ]
-OF_ALL = [("401, 404 of the URL, a redirect, a page instead of an answer", NOT_MAILED, *STOPS)]
+OF_ALL = [
+    (
+        "403 or 401 of the key, 404 of the URL; as the first answer also a redirect, or a page",
+        NOT_MAILED,
+        *STOPS,
+    )
+]
 
 
 async def test_the_readme_says_the_same() -> None:

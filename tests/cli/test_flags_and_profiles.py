@@ -39,10 +39,10 @@ def settings_as_told(folder: Path, said: str, file: str = "", **environment: str
         patch.chdir(folder)
         for name, value in environment.items():
             patch.setenv(name, value)
-        defaults, profiles = read_config(config, [cli.commands["send"]])
+        told = read_config(config, [cli.commands["send"]])
         words = ["--api-key-file", "own.key", *said.split(), "orders.csv"]
-        parent = click.Context(cli, obj=profiles)
-        parent.default_map = dict(defaults)
+        parent = click.Context(cli)
+        told.apply_to(parent)
         with cli.commands["send"].make_context("send", words, parent) as context:
             options: dict[str, Any] = context.params
             assert accounts_of(options).keys() == {"plain", "placed"}

@@ -60,7 +60,7 @@ def break_the_judge() -> None:
         raise RuntimeError("an error of a test's own")
 
     judge = import_module("batch_resend.certcentral.judge")
-    pytest.MonkeyPatch().setattr(judge, "_said", fails)
+    pytest.MonkeyPatch().setattr(judge, "_errors", fails)
 
 
 class Session:

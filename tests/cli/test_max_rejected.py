@@ -200,11 +200,11 @@ async def test_the_file_may_have_it_as_a_number_or_as_text(
 
 
 @pytest.mark.asyncio
-async def test_a_bad_value_in_the_file_or_the_environment_is_a_usage_error(ca: Ca) -> None:
+async def test_a_bad_value_in_the_file_or_the_environment_is_refused(ca: Ca) -> None:
     desk, _ = ca
     write_rows(desk, 3, 2)
     assert (await desk.run("send", "list.csv", BATCH_RESEND_MAX_REJECTED="many")).code == 2
     desk.write("settings.toml", 'max-rejected = "many"\n')
     refused = await desk.run("--config", "settings.toml", "send", "list.csv")
-    assert refused.code == 2
-    assert "'many': write a number of rows" in refused.err
+    assert refused.code == 1
+    assert "settings.toml, line 1: max-rejected: 'many': write a number of rows" in refused.err

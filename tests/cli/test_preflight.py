@@ -30,16 +30,18 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
         sent = await desk.run("send", "orders.csv", "--preflight")
         assert sent.code == 3, "the sixth is refused"
         assert ca.books.mails_per_order == {"1": 1, "5": 1}
-        assert ca.books.reads == 6
+        assert ca.books.reads_of == {"validation": 6, "order": 4}, (
+            "each, and where that leaves it open, its product"
+        )
         told = {line["order_id"]: (line["status"], line["error_message"]) for line in
                 results(desk.report())}  # fmt: skip
     assert told["2"] == ("skipped", "its status is issued, not pending")
     assert told["3"] == ("skipped", "its domains are validated by 'dns-txt-token', not by e-mail")
     assert told["4"][0] == "skipped"
     assert "is not DV" in told["4"][1]
-    assert told["6"] == ("refused", "There is no such order in this account.")
-    assert "Asking the CA about 6 orders\n" in sent.err
-    assert "  skipped   1: its status is issued, not pending, says the CA\n" in sent.err
+    assert told["6"] == ("refused", "The specified order was not found.")
+    assert "Asking the CA about 6 requests\n" in sent.err
+    assert "  skipped   1, says the CA: its status is issued, not pending\n" in sent.err
     assert "within the cooldown" not in sent.err
 
 
@@ -54,7 +56,9 @@ async def test_what_is_asked_counts_in_the_windows_with_what_is_sent(tmp_path: P
     async with desk_with_ca(tmp_path, windows=(Window(4, 1.0),)) as (desk, ca):
         fill(desk, ca)
         await desk.run("send", "orders.csv", "--preflight")
-        assert ca.books.requests == 6 + 3, "and the sixth, of which only the call itself tells"
+        assert (ca.books.reads, ca.books.mails) == (6 + 4, 3), (
+            "and the sixth, of which only the call itself tells"
+        )
         assert all(log.refused == 0 for log in ca.books.windows)
 
 
@@ -76,7 +80,7 @@ async def test_a_ca_that_cannot_be_asked_ends_it_before_anything_is_sent(tmp_pat
     async with desk_with_ca(tmp_path, api_key="the right one") as (desk, ca):
         fill(desk, ca)
         refused = await desk.run("send", "orders.csv", "--preflight")
-        assert refused.code == 1
+        assert refused.code == 4
         assert "the CA refused the API key" in refused.err
         assert ca.books.requests == 1
-        assert "No runs yet in" in (await desk.run("runs")).out
+        assert read_summary(desk.report())["orders"]["not_attempted"] == 6

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.certcentral.simulator import IN_WORDS, all_sources
 from tests.cli.conftest import Desk, Ended, ended, read_summary, until_told
 from tests.cli.town import Town, town
 
@@ -108,3 +109,23 @@ async def test_a_signal_to_the_simulator_ends_the_command_in_good_order(
         stopped = await ended(rehearsal)
         assert stopped.code == 128 + by, stopped.err
         assert read_summary(at.desk.report())["state"] == "interrupted"
+
+
+async def test_a_key_that_is_revoked_in_the_middle_mails_what_came_before_that(desk: Desk) -> None:
+    desk.write_list(40)
+    words = ("simulate", "--books", "books.json", "--revoke-after", "10", "--")
+    await desk.run(*words, *desk.command("send", "orders.csv", "--concurrency", "1"))
+    books = json.loads((desk.folder / "books.json").read_text())
+    assert books["mails"] == 10
+    assert books["answers_rest_on"]["recorded"] >= 1
+
+
+async def test_the_help_ends_with_every_answer_and_what_it_rests_on(desk: Desk) -> None:
+    text = (await desk.run("simulate", "--help")).out
+    listed = text.partition("\nWhere its answers come from:\n")[2]
+    assert listed
+    for source, answers in all_sources().items():
+        section = listed.partition(f"  {IN_WORDS[source]}:\n")[2].partition("\n\n")[0]
+        names = [line[4:].partition("  ")[0] for line in section.splitlines()
+                 if not line.startswith("     ")]  # fmt: skip
+        assert names == [answer.name for answer in answers]

@@ -134,7 +134,7 @@ async def test_prune_forgets_a_run_of_a_hundred_days_ago_and_not_whom_it_mailed(
         desk.write_list(2)
         assert (await desk.run("send", "orders.csv")).code == 0
         for number in ca.books.mails_per_order:
-            ca.world.add(WorldOrder(int(number), is_told=True, created_at=0.0))
+            ca.world.add(WorldOrder(int(number), created_at=0.0))
         with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
             journal.execute("UPDATE runs SET finished_at = finished_at - 100 * 86400.0")
             journal.commit()

@@ -55,10 +55,47 @@ def test_a_domain_may_be_named_by_its_number_and_then_its_name_is_the_scope(tmp_
     assert rows[0].locale == "de"
 
 
-def test_whom_the_ca_takes_for_a_domain_it_knows_itself(tmp_path: Path) -> None:
-    (row,) = read(tmp_path, "domain,email\na.example,somebody@else.example\n", DOMAIN)
+@pytest.mark.parametrize(
+    ("cells", "notes"),
+    [
+        pytest.param(",a.example,Admin@A.Example", (), id="constructed"),
+        pytest.param(",www.a.example,webmaster@a.example", (), id="at a parent"),
+        pytest.param(",*.a.example,postmaster@a.example", (), id="of a wildcard"),
+        pytest.param("17,a.example,admin@a.example", (), id="at the name scope"),
+        pytest.param(",a.example,somebody@a.example", (Note.MAY_MAIL_ALL,), id="another name"),
+        pytest.param(",a.example,amdin@a.example", (Note.MAY_MAIL_ALL,), id="a typing error"),
+        pytest.param(",a.example,admin@b.example", (Note.MAY_MAIL_ALL,), id="another domain"),
+        pytest.param(",a.example,admin@www.a.example", (Note.MAY_MAIL_ALL,), id="below it"),
+        pytest.param(",a.co.uk,admin@co.uk", (Note.MAY_MAIL_ALL,), id="at a public suffix"),
+        pytest.param(",a.example,x@a.example y@a.example", (Note.MAY_MAIL_ALL,), id="two, neither"),
+        pytest.param("17,,admin@a.example", (Note.MAY_MAIL_ALL,), id="a domain known by number"),
+        pytest.param(
+            ",a.example,x@a.example admin@a.example", (Note.NOT_CONSTRUCTED,), id="one of two"
+        ),
+    ],
+)
+def test_addresses_that_the_ca_may_not_know_for_a_domain_are_noted(
+    tmp_path: Path, cells: str, notes: tuple[Note, ...]
+) -> None:
+    (row,) = read(tmp_path, f"domain_id,domain,email\n{cells}\n", DOMAIN)
     assert isinstance(row, Row)
-    assert Note.NOT_CONSTRUCTED not in row.notes
+    assert row.notes == notes
+
+
+def test_without_a_column_for_addresses_whom_the_ca_knows_is_plainly_asked_for(
+    tmp_path: Path,
+) -> None:
+    (row,) = read(tmp_path, "domain\na.example\n", DOMAIN)
+    assert isinstance(row, Row)
+    assert (row.entries, row.notes) == ((), ())
+    (none,) = read(tmp_path, "domain,email\na.example,\n", DOMAIN)
+    assert problem(none)[0] is Problem.NO_ADDRESS, "there is a column, and it may have lost one"
+
+
+def test_whom_an_approval_mails_is_no_matter_of_constructed_addresses(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "order_id,email\n1,somebody@else.example\n", APPROVAL)
+    assert isinstance(row, Row)
+    assert row.notes == ()
 
 
 @pytest.mark.parametrize(

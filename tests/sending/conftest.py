@@ -53,17 +53,21 @@ _CODES = {
     "404": "not_found|order",
     "route": "not_found|route",
     "429": "request_limit_exceeded",
+    "key": "access_denied|access_denied_invalid_key",
 }
+_STATUSES = {"route": 404, "key": 403}
 
 
 def answer(word: str) -> Reply | Fault:
-    """Return what `503`, `429/30` (Retry-After: 30), `route` or `timeout` stands for."""
+    """Return what `503`, `429/30` (Retry-After: 30), `route`, `page403` or `timeout` stands for."""
     said, _, retry_after = word.partition("/")
     if said in _FAULTS:
         return Fault(_FAULTS[said], f"scripted: {said}")
     code = _CODES.get(said)
     body = f'{{"errors":[{{"code":"{code}","message":"scripted: {said}"}}]}}' if code else ""
-    status = 404 if said == "route" else int(said)
+    if said.startswith("page"):
+        body = f"<html><title>scripted: {said}</title></html>"
+    status = _STATUSES.get(said) or int(said.removeprefix("page"))
     return Reply(status, body.encode(), 0.0, retry_after or None)
 
 

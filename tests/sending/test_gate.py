@@ -53,20 +53,23 @@ async def test_who_gives_up_during_the_opening_lets_the_next_one_open() -> None:
 # --- when going on is pointless -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", ["401", "route", "302", "405"])
+@pytest.mark.parametrize("word", ["401", "key", "route"])
 async def test_an_answer_that_none_will_pass_stops_at_the_opening_and_later(word: str) -> None:
     assert await closed().go(1, word) is Advice.STOP
     assert await (await flowing()).go(1, word) is Advice.STOP
 
 
-@pytest.mark.parametrize("word", ["nohost", "tls"])
+@pytest.mark.parametrize(
+    "word", ["nohost", "tls", "page200", "302", "page401", "page404", "405", "407", "501", "511"]
+)
 async def test_a_wrong_address_stops_at_the_opening_only(word: str) -> None:
     assert await closed().go(1, word) is Advice.STOP
     assert await (await flowing()).go(1, word) is Advice.COUNT
 
 
-async def test_an_address_that_is_right_but_does_not_answer_does_not_stop_the_opening() -> None:
-    assert await closed().go(1, "noconn") is Advice.COUNT
+@pytest.mark.parametrize("word", ["noconn", "page403", "page406", "page400", "page451"])
+async def test_an_address_that_may_be_right_does_not_stop_the_opening(word: str) -> None:
+    assert await closed().go(1, word) is Advice.COUNT
 
 
 @pytest.mark.parametrize(

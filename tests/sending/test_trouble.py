@@ -5,12 +5,13 @@ from collections import Counter
 import pytest
 
 from batch_resend.model import Ruling, RunState
+from batch_resend.sending.gate import FAILURES_IN_A_ROW, LONGEST_PAUSE_S
 from batch_resend.windows import Window
 from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books, orders
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 
-BY_THE_CA = "the CA refused the API key (HTTP 401, invalid_api_key). Check that the key is whole"
+BY_THE_CA = "the CA refused the API key (HTTP 40"
 
 
 @pytest.mark.parametrize("word", ["503", "noconn", "lost", "429", "timeout@10"])
@@ -107,18 +108,20 @@ async def test_a_429_makes_all_orders_wait_and_one_probe() -> None:
     assert Counter(rig.statuses().values()) == {"sent": 60}
 
 
-async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do() -> None:
-    rig = Rig(otherwise="401@1", concurrency=32)
+@pytest.mark.parametrize("word", ["key", "401"])
+async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do(word: str) -> None:
+    rig = Rig(otherwise=f"{word}@1", concurrency=32)
     assert await rig.carry(orders(1, 500)) == []
     assert rig.order_of("call") == [1]
-    assert [line.said for line in rig.noted("end")] == [Ruling.HOPELESS]
+    assert [line.said for line in rig.noted("end")] == [Ruling.KEY_REFUSED]
     assert rig.sender.state is RunState.STOPPED
     assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
 
 
-async def test_a_key_that_is_revoked_in_the_middle_stops_the_run() -> None:
-    rig = Rig({50: "401"}, concurrency=4, latency_s=1)
+async def test_a_key_that_is_revoked_in_the_middle_stops_the_run_and_refuses_no_order() -> None:
+    rig = Rig(dict.fromkeys(range(50, 501), "key"), concurrency=4, latency_s=1)
     await rig.carry(orders(1, 500))
+    assert set(rig.statuses().values()) == {"sent"}
     assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
     assert len(rig.noted("call")) <= 50 + 4
     check_the_books(rig)
@@ -145,3 +148,40 @@ async def test_a_key_without_the_permission_costs_five_requests() -> None:
     assert rig.sender.state is RunState.STOPPED
     assert "the API key may not resend" in (rig.sender.stop_reason or "")
     assert set(rig.statuses().values()) == {"refused"}
+
+
+# --- what is not the CA's word ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["page403", "page406", "page400", "page451"])
+async def test_a_page_refuses_no_order_pauses_all_and_stops_after_the_patience(word: str) -> None:
+    rig = Rig(otherwise=word, concurrency=32, patience_s=HOUR_S)
+    assert await rig.carry(orders(1, 200)) == []
+    assert rig.sender.state is RunState.STOPPED
+    assert HOUR_S - 60 <= rig.elapsed_s() <= HOUR_S
+    assert len(rig.noted("call")) <= FAILURES_IN_A_ROW + 8 + HOUR_S / 60
+    reason = rig.sender.stop_reason or ""
+    wanted = (f"HTTP {word[4:]}", f"scripted: {word}", "beyond the patience of 1h", "proxy", "IP")
+    assert [said for said in wanted if said not in reason] == []
+
+
+async def test_what_a_page_held_up_is_sent_once_the_ca_answers_again() -> None:
+    rig = Rig(outages=[(0, 100, "page403")], concurrency=32, max_attempts=1)
+    await rig.carry(orders(1, 200))
+    assert Counter(rig.statuses().values())["sent"] >= 200 - FAILURES_IN_A_ROW
+    assert rig.elapsed_s() <= 100 + LONGEST_PAUSE_S
+
+
+async def test_a_page_for_one_order_alone_ends_that_order_and_holds_up_no_other() -> None:
+    rig = Rig({7: "page403"}, concurrency=4, latency_s=1)
+    await rig.carry(orders(1, 100))
+    assert rig.statuses() == dict.fromkeys(range(1, 101), "sent") | {7: "failed"}
+    assert rig.ca.asked[7] == 6
+    assert rig.noted("pause") == []
+
+
+async def test_a_retry_after_under_403_is_waited_for() -> None:
+    rig = Rig({1: "page403/30 204"}, concurrency=1)
+    await rig.carry(orders(1, 1))
+    assert [line.at for line in rig.noted("call")] == [0, 30]
+    assert rig.statuses() == {1: "sent"}

@@ -2,35 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from hashlib import blake2b
 from itertools import accumulate
 from math import fsum, isfinite
 
+from batch_resend.certcentral.simulator.faults import FaultName
 from batch_resend.durations import parse_duration
 from batch_resend.settings import is_loopback
 from batch_resend.windows import CA_WINDOWS, Window
-
-
-class FaultName(StrEnum):
-    """A way to fail, by the name a user gives it."""
-
-    SERVER_ERROR = "500"  # the CA's JSON error body; no mail
-    BAD_GATEWAY = "502"  # an HTML body, as a gateway before the CA writes it; no mail
-    MAINTENANCE = "503"  # with Retry-After: 1; no mail
-    RATE_LIMITED = "429"  # although the windows are kept, as when others use the key; no mail
-    BAD_REQUEST = "400"  # although the body is well-formed; no mail
-    NO_SUCH_ORDER = "404"  # not_found|order; no mail
-    NO_PERMISSION = "403"  # access_denied|missing_permission; no mail
-    RESET = "reset"  # the connection is reset before anything is done; no mail
-    DROP = "drop"  # mails, then closes the connection without an answer
-    HANG = "hang"  # mails, then never answers
-    GARBAGE = "garbage"  # mails, then answers bytes that are not HTTP
-
-    @property
-    def mails(self) -> bool:
-        """Whether the CA has acted on the request before it fails."""
-        return self in (FaultName.DROP, FaultName.HANG, FaultName.GARBAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +20,14 @@ class SimulatorSettings:
     port: int = 0  # 0: any free one
     windows: tuple[Window, ...] = CA_WINDOWS
     api_key: str | None = None  # None: any key will do, as long as there is one
+    revoke_after: int | None = None  # requests; every later one finds the key revoked
     unknown_orders: frozenset[str] = frozenset()  # answered 404 not_found|order
     latency_s: tuple[float, float] = (0.0, 0.0)  # from, to; evenly spread between
     faults: Mapping[FaultName, float] = field(default_factory=dict)  # a share of 0..1 each
     seed: int = 0
     keep_bodies: bool = False  # keep what was asked for every order, for tests
     orders: int = 0  # that wait in its world from the beginning
+    odd_orders: int = 0  # more of them, each of which is shown oddly
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host):
@@ -56,6 +37,8 @@ class SimulatorSettings:
         low, high = self.latency_s
         if not (0 <= low <= high and isfinite(high)):
             raise ValueError(f"a latency of {low:g} to {high:g} s makes no sense")
+        if self.revoke_after is not None and self.revoke_after < 0:
+            raise ValueError(f"a key revoked after {self.revoke_after} requests makes no sense")
         shares = self.faults.values()
         # What is meant to be 1 in all may come out above it by a rounding.
         if not all(0 <= share <= 1 for share in shares) or fsum(shares) > 1 + 1e-9:
@@ -64,14 +47,14 @@ class SimulatorSettings:
 
 def parse_latency(text: str) -> tuple[float, float]:
     """Return the seconds, from and to, of `50ms`, `10-300ms` or `0.1s-2s`. Raises ValueError."""
-    first, dash, second = text.strip().partition("-")
+    first, dash, second = (part.strip() for part in text.partition("-"))
     if not dash:
         second = first
-    unit = second.strip().lstrip("0123456789. ")
+    unit = second.lstrip("0123456789. ")
     try:
         high = parse_duration(second)
         # In `10-300ms` the unit stands for both.
-        low = parse_duration(first if first.strip()[-1:].isalpha() else first.strip() + unit)
+        low = parse_duration(first if first[-1:].isalpha() else first + unit)
     except ValueError:
         low, high = 1.0, 0.0
     if low > high:
@@ -108,7 +91,7 @@ class Fates:
     """Deals a fate to every request, the same whatever the concurrency.
 
     The fate of an order's k-th request depends on nothing but the seed, the order and k; requests
-    refused before they come this far (429 of a window, 401, 400) do not count.
+    refused before they come this far (429 of a window, a wrong key, 400) do not count.
     """
 
     def __init__(self, settings: SimulatorSettings) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from batch_resend.windows import Window
 
 _WRONG_REQUESTS_KEPT = 100
+_RECIPIENTS_KEPT = 10_000  # mails
 _PATH_KEPT = 200  # characters
 
 
@@ -38,12 +39,17 @@ class Books:
     """Everything received so far. Tests may read the fields; a report is `snapshot()`."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
-        self.reads = 0  # of orders: pages of the list, and single ones
+        self.reads = 0  # requests of the calls that only read
+        self.reads_of: Counter[str] = Counter()  # the same, each call by itself
         self.requests = 0  # to the API, whatever came of them
         self.requests_per_order: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()  # a status, or the fault that gave no answer
+        self.sources: Counter[str] = Counter()  # what the answers rest on: recorded, guessed ..
         self.mails = 0
         self.mails_per_order: Counter[str] = Counter()
+        self.addresses_mailed = 0
+        # Whom each request about an order or a domain mailed, of the first mails.
+        self.recipients: defaultdict[str, list[list[str]]] = defaultdict(list)
         self.windows = [WindowLog(window) for window in windows]
         self.wrong_requests: list[dict[str, str]] = []  # the first hundred
         self.wrong_request_count = 0
@@ -62,10 +68,23 @@ class Books:
             kept = log.arrive(now, key) and kept
         return kept
 
-    def mail(self, order_id: str) -> None:
-        """Record that the order's mails went out."""
+    def read(self, call: str) -> None:
+        """Record a request of a call that only reads."""
+        self.reads += 1
+        self.reads_of[str(call)] += 1
+
+    def answer(self, what: str, source: str) -> None:
+        """Record an answer, by its status or its fault, and what it rests on."""
+        self.answers[str(what)] += 1
+        self.sources[str(source)] += 1
+
+    def mail(self, subject: str, recipients: Sequence[str]) -> None:
+        """Record that the mails of an order or a domain went out, and to whom."""
         self.mails += 1
-        self.mails_per_order[order_id] += 1
+        self.mails_per_order[subject] += 1
+        self.addresses_mailed += len(recipients)
+        if self.mails <= _RECIPIENTS_KEPT:
+            self.recipients[subject].append(list(recipients))
 
     def wrong(self, method: str, path: str, reason: str) -> None:
         """Record a request that a correct client does not make."""
@@ -80,7 +99,10 @@ class Books:
         return {
             "requests": self.requests,
             "answers": dict(sorted(self.answers.items())),
+            "answers_rest_on": dict(sorted(self.sources.items())),
+            "reads": dict(sorted(self.reads_of.items())),
             "mails": self.mails,
+            "addresses_mailed": self.addresses_mailed,
             "orders_mailed": len(self.mails_per_order),
             "mails_per_order": dict(self.mails_per_order),
             "windows": [

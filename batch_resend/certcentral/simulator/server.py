@@ -13,17 +13,28 @@ from urllib.parse import unquote
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
-from batch_resend.certcentral.contract import (
-    DomainEmailsBody,
-    ErrorBody,
-    ErrorItem,
-    OrderApprovalBody,
-    ResendBody,
+from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
+from batch_resend.certcentral.simulator import pages
+from batch_resend.certcentral.simulator.answers import (
+    BAD_REQUEST_CODE,
+    DONE,
+    NO_SUCH_ADDRESS,
+    NO_SUCH_DOMAIN,
+    NO_SUCH_ORDER,
+    NOT_DV,
+    RATE_LIMITED,
+    WRONG_KEY,
+    Answer,
+    Known,
+    error,
 )
-from batch_resend.certcentral.simulator.behaviour import Fates, FaultName, SimulatorSettings
+from batch_resend.certcentral.simulator.behaviour import Fates, SimulatorSettings
 from batch_resend.certcentral.simulator.books import Books
+from batch_resend.certcentral.simulator.faults import FAULTS, Fault, FaultName
+from batch_resend.certcentral.simulator.mailing import recipients
+from batch_resend.certcentral.simulator.reads import AskedRead, Read, answer_read, asked_read
 from batch_resend.certcentral.simulator.world import World
 
 _BASE_PATH = "/services/v2"
@@ -35,7 +46,8 @@ _BODIES: tuple[tuple[re.Pattern[str], type[BaseModel]], ...] = tuple(
         ("/order/certificate/([^/?#]+)/order-approval/resend-emails", OrderApprovalBody),
     )
 )
-_READ = re.compile(rf"{_BASE_PATH}/order/certificate(?:/([^/]+))?")
+# Of the recordings of 2023; what stands in them is made up.
+_OF_THE_SERVICE = {"Server": "nginx", "X-CDN": "Imperva", "X-Iinfo": pages.IINFO}
 _MAX_BODY = 1024 * 1024  # bytes
 # What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
 _SHUTDOWN_TIMEOUT_S = 0.1
@@ -48,51 +60,14 @@ class _Asked:
     body: type[BaseModel]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes | None = None
-    content_type: str = "application/json"
-    retry_after: str | None = None
-
-
-def _error(status: int, code: str, message: str, retry_after: str | None = None) -> _Answer:
-    body = ErrorBody(errors=(ErrorItem(code=code, message=message),))
-    return _Answer(status, body.model_dump_json().encode(), retry_after=retry_after)
-
-
-_DONE = _Answer(204)
-_RATE_LIMITED = _error(
-    429, "request_limit_exceeded", "Service unavailable, please limit request volume"
-)
-_WRONG_KEY = _error(401, "invalid_api_key", "The API key is missing or not valid.")
-_NO_SUCH_ORDER = _error(404, "not_found|order", "There is no such order in this account.")
-_NO_SUCH_DOMAIN = _error(404, "not_found|domain", "There is no such domain in this account.")
-_NOT_DV = _error(400, "invalid_product", "This order is not DV: use the call of its domains.")
-_NO_SUCH_ROUTE = _error(404, "not_found|route", "There is nothing at this address.")
-_BAD_REQUEST = "bad_request_format"
-_ANSWERED_FAULTS = {
-    FaultName.SERVER_ERROR: _error(500, "internal_server_error", "Something went wrong."),
-    FaultName.BAD_GATEWAY: _Answer(
-        502, b"<html><body><h1>502 Bad Gateway</h1></body></html>\n", "text/html"
-    ),
-    FaultName.MAINTENANCE: _error(503, "service_unavailable", "Down for maintenance.", "1"),
-    FaultName.RATE_LIMITED: _RATE_LIMITED,
-    FaultName.BAD_REQUEST: _error(400, _BAD_REQUEST, "This order's mails cannot be sent."),
-    FaultName.NO_SUCH_ORDER: _NO_SUCH_ORDER,
-    FaultName.NO_PERMISSION: _error(
-        403, "access_denied|missing_permission", "The API key may not do this."
-    ),
-}
-
-
 class Simulator:
     """A local CertCentral: `async with Simulator(settings) as simulator: simulator.base_url`.
 
     What it was sent stands in `books`, and as JSON at `GET /` of its address; every request but
     that one counts in the windows. Checks come in this order: windows (429), address (404), key
-    (401), form and body (400), order (404), fault, and else 204. The last three come after the
-    latency. Entering raises OSError where the port cannot be had.
+    (403), form and body (400), order (404), fault, and else 204. The last three come after the
+    latency. Once the key is revoked, that is the answer to everything. Entering raises OSError
+    where the port cannot be had.
 
     `clock` gives the seconds by which windows roll; `sleep` waits out the latency.
     """
@@ -108,9 +83,11 @@ class Simulator:
         self.books = Books(self.settings.windows)
         self.world = World(seed=self.settings.seed)
         self.world.populate(self.settings.orders)
+        self.world.populate_oddly(self.settings.odd_orders)
         self._fates = Fates(self.settings)
         self._clock = clock
         self._sleep = sleep
+        self._is_revoked = False
         self._waiting: set[asyncio.Task[object]] = set()
         self._runner: web.ServerRunner | None = None
         self._origin = ""
@@ -130,6 +107,10 @@ class Simulator:
     def fail(self, faults: Mapping[FaultName, float]) -> None:
         """Fail another share of requests from now on."""
         self._fates = Fates(replace(self.settings, faults=faults))
+
+    def revoke_key(self) -> None:
+        """Answer every request from now on as one by a key that was revoked."""
+        self._is_revoked = True
 
     async def __aenter__(self) -> Self:
         # localhost may stand for two addresses, and port 0 for a port of each.
@@ -163,99 +144,118 @@ class Simulator:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "GET" and request.raw_path == "/":
             return web.json_response(self.books.snapshot())
+        read = _asked_read(request)
+        if read is not None:
+            return await self._read(request, read)
         asked = _asked(request)
-        if request.method == "GET" and (read := _READ.fullmatch(request.path)):
-            return await self._read(request, read[1])
-        if not self._arrives(request, asked.subject if asked else None):
-            answer = _RATE_LIMITED
+        answer = self._refuses(request, asked.subject if asked else None)
+        if answer is not None:
+            pass
         elif asked is None:
             self.books.wrong(request.method, request.raw_path, "no call of the contract")
-            answer = _NO_SUCH_ROUTE
+            answer = NO_SUCH_ADDRESS
         elif not self._takes_key(_key_of(request)):
-            answer = _WRONG_KEY
-        elif (reason := await self._wrong_with(request, asked)) is not None:
-            self.books.wrong(request.method, request.raw_path, reason)
-            answer = _error(400, _BAD_REQUEST, reason)
+            answer = WRONG_KEY
+        elif isinstance(body := await self._body(request, asked), str):
+            self.books.wrong(request.method, request.raw_path, body)
+            answer = error(Known.BAD_REQUEST, 400, BAD_REQUEST_CODE, body)
         else:
-            return await self._act(request, asked)
+            return await self._act(request, asked.subject, body)
         return self._send(answer)
 
-    def _arrives(self, request: web.BaseRequest, order_id: str | None) -> bool:
-        return self.books.arrive(self._clock(), order_id, _key_of(request))
+    def _refuses(self, request: web.BaseRequest, order_id: str | None) -> Answer | None:
+        """Count a request; return what keeps it out whatever it asks for. None: nothing does."""
+        is_within = self.books.arrive(self._clock(), order_id, _key_of(request))
+        after = self.settings.revoke_after
+        if self._is_revoked or (after is not None and self.books.requests > after):
+            return WRONG_KEY
+        return None if is_within else RATE_LIMITED
 
-    async def _read(self, request: web.BaseRequest, order_id: str | None) -> web.Response:
-        """Answer the calls "List orders" and "Order info", from the simulator's world."""
-        self.books.reads += 1
-        if not self._arrives(request, None):
-            return self._send(_RATE_LIMITED)
+    async def _read(self, request: web.BaseRequest, asked: AskedRead) -> web.StreamResponse:
+        """Answer a call that only reads, from the simulator's world."""
+        self.books.read(asked.read)
+        if (refused := self._refuses(request, None)) is not None:
+            return self._send(refused)
         if not self._takes_key(_key_of(request)):
-            return self._send(_WRONG_KEY)
+            return self._send(WRONG_KEY)
         fate = self._fates.deal(request.raw_path)
         if fate.latency_s > 0:
             await self._wait(self._sleep(fate.latency_s))
-        if fate.fault is not None and (answer := _ANSWERED_FAULTS.get(fate.fault)) is not None:
-            return self._send(answer)
-        if fate.fault is not None and request.transport is not None:
-            self.books.answers[str(fate.fault)] += 1
-            _break_off(request.transport, FaultName.RESET)
-            return web.Response()
-        return self._send(self._told_of_world(order_id, request.query))
-
-    def _told_of_world(self, order_id: str | None, query: Mapping[str, str]) -> _Answer:
-        if order_id is not None:
-            info = self.world.info(order_id)
-            return _NO_SUCH_ORDER if info is None else _Answer(200, to_json(info))
-        try:
-            return _Answer(200, to_json(self.world.page(query)))
-        except ValueError as error:
-            return _error(400, _BAD_REQUEST, str(error))
+        if fate.fault is not None:
+            fault = FAULTS[fate.fault]
+            if fault.answer is not None:
+                return self._send(fault.answer, fate.latency_s)
+            # A fault that comes after the mails has no meaning for a read: its connection breaks.
+            return self._break(
+                request, fate.fault, fault if fault.is_for_reads else FAULTS[FaultName.RESET]
+            )
+        subject = unquote(asked.subject)
+        if subject and subject in self.settings.unknown_orders:
+            is_domain = asked.read is Read.DOMAIN_EMAILS
+            return self._send(NO_SUCH_DOMAIN if is_domain else NO_SUCH_ORDER, fate.latency_s)
+        answer = answer_read(
+            self.world,
+            AskedRead(asked.read, subject),
+            request.query.items(),
+            request.headers.get("Accept", ""),
+        )
+        return self._send(answer, fate.latency_s)
 
     def _takes_key(self, key: str) -> bool:
         wanted = self.settings.api_key
         return bool(key) if wanted is None else key == wanted
 
-    async def _wrong_with(self, request: web.BaseRequest, asked: _Asked) -> str | None:
-        """Return what is wrong with the request's form or body; None if nothing is."""
+    async def _body(self, request: web.BaseRequest, asked: _Asked) -> BaseModel | str:
+        """Return what a request asks for, or in words what is wrong with its form or body."""
         reason = _wrong_with_headers(request)
         if reason is not None:
             return reason
         try:
             # Before any waiting: once the client has gone, aiohttp withholds even what has come.
-            body = await request.read()
-            asked.body.model_validate_json(body)
+            sent = await request.read()
+            body = asked.body.model_validate_json(sent)
         except OSError:
             return "the connection broke within the body"
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             return f"body: {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
         if self.settings.keep_bodies:
-            self.books.bodies.setdefault(asked.subject, []).append(from_json(body))
-        return None
+            self.books.bodies.setdefault(asked.subject, []).append(from_json(sent))
+        return body
 
-    async def _act(self, request: web.BaseRequest, asked: _Asked) -> web.StreamResponse:
+    async def _act(
+        self, request: web.BaseRequest, subject: str, body: BaseModel
+    ) -> web.StreamResponse:
         """Do what the CA does with a well-formed request, after its latency.
 
         Without cancellation by aiohttp (its default), a client that goes away changes nothing.
         """
-        subject = asked.subject
         fate = self._fates.deal(subject)
         if fate.latency_s > 0:
             await self._wait(self._sleep(fate.latency_s))
         if subject in self.settings.unknown_orders:
-            return self._send(_NO_SUCH_DOMAIN if asked.body is DomainEmailsBody else _NO_SUCH_ORDER)
-        if asked.body is ResendBody and not self.world.is_dv(subject):
-            return self._send(_NOT_DV)
-        fault = fate.fault
+            is_domain = isinstance(body, DomainEmailsBody)
+            return self._send(NO_SUCH_DOMAIN if is_domain else NO_SUCH_ORDER, fate.latency_s)
+        if isinstance(body, ResendBody) and not self.world.is_dv(subject):
+            return self._send(NOT_DV, fate.latency_s)
+        fault = None if fate.fault is None else FAULTS[fate.fault]
         if fault is None or fault.mails:
-            self.books.mail(subject)
-            self.world.mail(subject)
-        answer = _DONE if fault is None else _ANSWERED_FAULTS.get(fault)
+            self.books.mail(subject, recipients(self.world, subject, body))
+            if not isinstance(body, DomainEmailsBody):
+                self.world.mail(subject)
+        answer = DONE if fault is None else fault.answer
         if answer is not None:
-            return self._send(answer)
-        self.books.answers[str(fault)] += 1
-        if fault is FaultName.HANG:
+            return self._send(answer, fate.latency_s)
+        if fate.fault is FaultName.HANG:
+            self.books.answer(fate.fault, FAULTS[fate.fault].source)
             await self._wait(asyncio.get_running_loop().create_future())
-        elif request.transport is not None:
+            return web.Response()
+        return self._break(request, cast("FaultName", fate.fault), cast("Fault", fault))
+
+    def _break(self, request: web.BaseRequest, name: FaultName, fault: Fault) -> web.Response:
+        """Send the bytes of a fault, if it has any, and end the connection."""
+        self.books.answer(name, fault.source)
+        if request.transport is not None:
             _break_off(request.transport, fault)
         return web.Response()  # aiohttp wants one, and finds the connection closed
 
@@ -268,21 +268,30 @@ class Simulator:
         finally:
             self._waiting.discard(task)
 
-    def _send(self, answer: _Answer) -> web.Response:
-        self.books.answers[str(answer.status)] += 1
+    def _send(self, answer: Answer, latency_s: float = 0.0) -> web.Response:
+        self.books.answer(str(answer.status), answer.source)
+        # Where nothing is said of the server, aiohttp would name itself.
+        headers = {"Server": "proxy"}
+        if answer.is_of_service:
+            passed_ms = str(round(latency_s * 1000))
+            headers = _OF_THE_SERVICE | {"X-Envoy-Upstream-Service-Time": passed_ms}
+        headers |= answer.headers
         if answer.body is None:
-            return web.Response(status=answer.status)
-        headers = {"Retry-After": answer.retry_after} if answer.retry_after else None
-        return web.Response(
-            status=answer.status,
-            body=answer.body,
-            content_type=answer.content_type,
-            headers=headers,
-        )
+            return web.Response(status=answer.status, headers=headers)
+        headers["Content-Type"] = answer.content_type
+        return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
 def _key_of(request: web.BaseRequest) -> str:
     return request.headers.get("X-DC-DEVKEY", "")
+
+
+def _asked_read(request: web.BaseRequest) -> AskedRead | None:
+    """Return what a request reads; None if it is not one of the documented calls."""
+    path = request.raw_path.partition("?")[0]
+    if request.method != "GET" or not path.startswith(_BASE_PATH):
+        return None
+    return asked_read(path.removeprefix(_BASE_PATH))
 
 
 def _asked(request: web.BaseRequest) -> _Asked | None:
@@ -310,14 +319,13 @@ def _wrong_with_headers(request: web.BaseRequest) -> str | None:
     return None
 
 
-def _break_off(transport: asyncio.Transport, fault: FaultName | None) -> None:
-    if fault is FaultName.RESET:
+def _break_off(transport: asyncio.Transport, fault: Fault) -> None:
+    if fault.resets:
         # Lingering for 0 s makes the kernel send RST in place of FIN.
         linger = struct.pack("ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    if fault.raw is None:
         transport.abort()
-    elif fault is FaultName.GARBAGE:
-        transport.write(b"\x15\x03\x01 this is not HTTP\r\n\r\n")
-        transport.close()
     else:
-        transport.abort()
+        transport.write(fault.raw)
+        transport.close()

@@ -1,0 +1,89 @@
+"""What has become of the orders that a run has sent, asked of the CA in as few requests as serve.
+
+A list of what has changed since the run began tells of all at once, as far back as the CA keeps it.
+An order that is not in it waits as it did when the CA took its mail.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from batch_resend.census import WAITING, Census, in_turn
+from batch_resend.errors import CallRefused
+from batch_resend.journal import OrderCheck
+from batch_resend.listed import ListedOrder
+from batch_resend.sending import ask_each
+
+log = logging.getLogger(__name__)
+
+WAITS, WAITS_NO_MORE = "waiting", "no longer waiting"
+UNKNOWN = "unknown"  # the CA says no to the question: it has no such order, or not for this key
+FEW = 3  # orders, up to which each is asked about by itself
+FEW_NAMES = 5  # orders that wait, up to which their names are asked about unless told otherwise
+_MARGIN_S = 300.0  # by which the CA's clock may differ from ours
+
+
+async def look_up(
+    census: Census,
+    order_ids: Collection[str],
+    since_s: float,
+    note: Callable[[str, OrderCheck], object],
+    *,
+    with_names: bool | None = None,
+) -> None:
+    """Ask what has become of orders that were mailed up to `since_s` seconds ago.
+
+    `with_names`: also which names of those that wait are approved, a request each; None: where they
+    are few. `note` is handed what is known of each order as it comes, and may get more of one
+    later. Raises CallError, JournalError.
+    """
+    found: dict[str, OrderCheck] = {}
+
+    def learn(order_id: str, check: OrderCheck) -> None:
+        found[order_id] = check
+        note(order_id, check)
+
+    many = len(order_ids) > FEW
+    changes = await census.changes(since_s + _MARGIN_S) if many else None
+    if changes is not None:
+        log.info("what has become of %d orders: read from the status changes", len(order_ids))
+        for order_id in order_ids:
+            learn(order_id, OrderCheck(changes.get(order_id, WAITS)))
+    else:
+        log.info("what has become of %d orders: asked one by one", len(order_ids))
+        await _ask(census, list(order_ids), _status_of, learn)
+    waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
+    if with_names or (with_names is None and len(waiting) <= FEW_NAMES):
+        await _ask(census, waiting, _names_of, learn)
+
+
+async def _ask(
+    census: Census,
+    order_ids: Sequence[str],
+    check_one: Callable[[Census, str], Awaitable[OrderCheck | None]],
+    learn: Callable[[str, OrderCheck], object],
+) -> None:
+    """Ask about each order; learn what comes, as it comes."""
+    census.progress.total += len(order_ids)
+
+    async def ask(order_id: str) -> None:
+        if (check := await check_one(census, order_id)) is not None:
+            learn(order_id, check)
+        census.progress.done += 1
+
+    await ask_each(in_turn(order_ids), ask)
+
+
+async def _status_of(census: Census, order_id: str) -> OrderCheck:
+    """Return an order's status by its own call."""
+    try:
+        return OrderCheck((await census.order(order_id)).status or UNKNOWN)
+    except CallRefused:
+        return OrderCheck(UNKNOWN)
+
+
+async def _names_of(census: Census, order_id: str) -> OrderCheck | None:
+    """Return how many names of an order are approved; None: the CA does not tell."""
+    found = await census.completed(ListedOrder(order_id))
+    if not found.names:
+        return None
+    return OrderCheck(found.status or WAITS, len(found.names), found.approved)

@@ -1,0 +1,116 @@
+"""`help`: pages of the manual, which are in the package and are read without a network."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from batch_resend.topics import Topic, find_topic, mail_advice, topics
+from tests.cli.conftest import Desk
+from tests.cli.screen import on_screen
+
+ROOT = Path(__file__).parent.parent.parent
+# What a mail administrator must know, as DigiCert's pages have it.
+FACTS = (
+    "no-reply@digitalcertvalidation.com",
+    "[Action Required] Approve Certificate Request for",
+    "[Domain Approval]",
+    "MX",
+    "quarantine",
+    "hostmaster@",
+    "Send verification DCV emails to",
+    "_validation-contactemail",
+    "15 March 2028",
+)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("topic", ["mail", "mail-not-arriving", "Mail"])
+async def test_a_topic_is_shown_by_its_name_or_the_beginning_of_it(desk: Desk, topic: str) -> None:
+    shown = await desk.run("help", topic)
+    assert (shown.code, shown.err) == (0, "")
+    for fact in FACTS:
+        assert fact in shown.out
+
+
+@pytest.mark.asyncio
+async def test_without_a_topic_it_lists_them_all(desk: Desk) -> None:
+    listed = await desk.run("help")
+    assert listed.code == 0
+    assert "  mail-not-arriving  Mail that does not arrive\n" in listed.out
+    assert listed.out.endswith("Read one: batch-resend help TOPIC\n")
+    for topic in topics():
+        assert f"  {topic.name} " in listed.out
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("topic", "more"),
+    [("weather", ""), ("send", "`batch-resend send --help` explains the command")],
+)
+async def test_an_unknown_topic_is_wrong_usage_and_lists_those_there_are(
+    desk: Desk, topic: str, more: str
+) -> None:
+    refused = await desk.run("help", topic)
+    assert refused.code == 2
+    assert f"there is no topic '{topic}'" in refused.err
+    assert more in refused.err
+    assert "  mail-not-arriving  Mail that does not arrive" in refused.err
+
+
+@pytest.mark.asyncio
+async def test_a_long_page_goes_through_the_pager_of_a_terminal_and_of_nothing_else(
+    desk: Desk,
+) -> None:
+    pager = desk.write("pager", "#!/bin/sh\ntee seen > /dev/null\n")
+    pager.chmod(0o755)
+    await desk.run("help", "mail", PAGER=str(pager))
+    assert not (desk.folder / "seen").exists()
+    async with on_screen(desk, "help", "mail", environment={"PAGER": str(pager)}) as screen:
+        assert await screen.ended() == 0
+    assert FACTS[0] in (desk.folder / "seen").read_text()
+
+
+@pytest.mark.parametrize("page", [*topics()], ids=lambda page: page.name)
+def test_a_page_reads_well_on_a_terminal(page: Topic) -> None:
+    assert page.text.startswith(f"# {page.title}\n\n")
+    assert page.text.endswith("\n")
+    assert [line for line in page.text.splitlines() if len(line) > 80] == []
+
+
+def test_what_to_look_at_is_said_in_a_few_points_which_the_page_begins_with() -> None:
+    advice = mail_advice()
+    assert len(advice) == 5
+    words = ("Let the sender in", "MX record", "Missing alias", "quarantine", "Account setting")
+    for point, word in zip(advice, words, strict=True):
+        assert word in point
+        assert point.endswith(".")
+
+
+def test_every_topic_that_is_named_anywhere_is_there() -> None:
+    files = [ROOT / "README.md", *(ROOT / "batch_resend").rglob("*.py")]
+    files += [*(ROOT / "batch_resend").rglob("*.html"), *(ROOT / "batch_resend").rglob("*.md")]
+    named = {
+        name
+        for file in files
+        for name in re.findall(r"batch-resend help ([a-z-]+)", file.read_text(encoding="utf-8"))
+    }
+    assert "mail" in named
+    assert [name for name in named if find_topic(name) is None] == []
+
+
+def test_the_pages_are_found_in_a_package_that_is_no_folder(tmp_path: Path) -> None:
+    archive = tmp_path / "package.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in (ROOT / "batch_resend").rglob("*"):
+            if file.suffix in (".py", ".md"):
+                packed.write(file, file.relative_to(ROOT))
+    program = "from batch_resend.topics import find_topic; print(find_topic('mail').text)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(archive)}, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert FACTS[0] in done.stdout

@@ -1,0 +1,132 @@
+"""Which orders were mailed several times over all runs and wait still, whosever they are."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from batch_resend.journal import OrderCheck, Party, Terms, prune_journal, read_journal
+from batch_resend.model import Call, Row, Run, RunState
+from batch_resend.places import Place
+from tests.journal.conftest import (
+    BASE_URL,
+    NOON,
+    WINDOWS,
+    Clock,
+    carry,
+    opened,
+    orders,
+    pending,
+    plan,
+    row,
+)
+
+pytestmark = pytest.mark.asyncio
+
+DAY = 86_400.0
+EU = "https://eu.example/services/v2"
+OURS: Mapping[str | None, Party] = {None: Party(BASE_URL, "ours")}
+BOTH = {None: Party(BASE_URL, "ours"), "eu": Party(EU, "theirs")}
+
+
+async def night(
+    place: Place,
+    clock: Clock,
+    rows: list[Row],
+    script: Mapping[str, str] | None = None,
+    parties: Mapping[str | None, Party] = OURS,
+) -> Run:
+    """Send orders, a day after the last ones; note afterwards that all of them wait."""
+    clock.now += DAY
+    async with opened(place, clock) as journal:
+        run = await plan(journal, rows, take_up_since=1e12, parties=parties, base_url=_url(parties))
+        budgets = {name: party.budget or "" for name, party in parties.items()}
+        recorder = await journal.start(run, Terms(WINDOWS, budgets=budgets))
+        for planned in await pending(journal.reader, run):
+            how = (script or {}).get(planned.order.order_id, "204")
+            await carry(recorder, clock, planned, how)
+        await journal.finish(run, RunState.COMPLETED)
+        sent = [number async for number, _ in journal.reader.sent_requests(run)]
+        await journal.note_checks(run, dict.fromkeys(sent, OrderCheck("pending")))
+        return run
+
+
+def _url(parties: Mapping[str | None, Party]) -> str:
+    return parties[None].base_url
+
+
+async def found(place: Place, run: Run, most: int = 100) -> dict[tuple[str, str | None], int]:
+    """Return the mails of each order that was mailed several times."""
+    async with read_journal(place) as reader:
+        count, first = await reader.unapproved(run, most)
+    assert count >= len(first)
+    return {(one.order_id, one.account): one.mails for one in first}
+
+
+async def test_mails_of_all_runs_count_those_in_doubt_too_and_refusals_do_not(
+    place: Place, clock: Clock
+) -> None:
+    await night(place, clock, orders(1, 2, 3), {"2": "404", "3": "lost in_doubt"})
+    await night(place, clock, orders(1), {"1": "503 204"})
+    run = await night(place, clock, orders(1, 2, 3, 4))
+    assert await found(place, run) == {("1", None): 3, ("3", None): 2}
+    async with read_journal(place) as reader:
+        count, (first,) = await reader.unapproved(run, 1)
+    assert (count, first.order_id) == (2, "1"), "those with the most mails come first"
+    assert first.since_at == NOON + DAY
+
+
+async def test_what_was_forgotten_of_older_runs_counts_all_the_same(
+    place: Place, clock: Clock
+) -> None:
+    await night(place, clock, orders(1, 2))
+    await night(place, clock, orders(1))
+    run = await night(place, clock, orders(1, 2))
+    before = await found(place, run)
+    assert before == {("1", None): 3, ("2", None): 2}
+    assert (await prune_journal(place, 0.5 * DAY, clock)).runs == 2
+    assert await found(place, run) == before
+
+
+async def test_an_order_of_the_same_number_at_another_ca_is_another_one(
+    place: Place, clock: Clock
+) -> None:
+    await night(place, clock, orders(1, 2), parties={None: Party(EU, "theirs")})
+    run = await night(place, clock, orders(1))
+    assert await found(place, run) == {}
+
+
+async def test_an_order_is_the_same_whether_its_rows_name_its_account_or_not(
+    place: Place, clock: Clock
+) -> None:
+    of_eu = [replace(row(2, "1"), account="eu"), *orders(2)]
+    await night(place, clock, of_eu, parties=BOTH)
+    await night(place, clock, orders(1), parties={None: Party(EU, "theirs")})
+    run = await night(place, clock, of_eu, parties=BOTH)
+    assert await found(place, run) == {("1", "eu"): 3, ("2", None): 2}
+
+
+async def test_mails_of_other_calls_are_other_mails(place: Place, clock: Clock) -> None:
+    approval = replace(row(2, "1", "a.example boss@a.example"), call=Call.ORDER_APPROVAL)
+    await night(place, clock, [approval])
+    await night(place, clock, [approval])
+    run = await night(place, clock, [*orders(1), replace(approval, line=3)])
+    assert await found(place, run) == {}
+
+
+async def test_two_languages_of_an_order_are_one_order_with_both_mails(
+    place: Place, clock: Clock
+) -> None:
+    run = await night(place, clock, [row(2, "1", locale="de"), row(3, "1", locale="en")])
+    assert await found(place, run) == {("1", None): 2}
+
+
+async def test_before_the_ca_was_asked_nothing_is_known_to_wait(place: Place, clock: Clock) -> None:
+    await night(place, clock, orders(1))
+    run = await night(place, clock, orders(1))
+    async with opened(place, clock) as journal:
+        sent = [number async for number, _ in journal.reader.sent_requests(run)]
+        await journal.note_checks(run, dict.fromkeys(sent, OrderCheck("issued")))
+        assert await journal.reader.unapproved(run, 10) == (0, [])
+        third = await plan(journal, orders(1), take_up_since=1e12)
+        assert await journal.reader.unapproved(third, 10) == (0, [])
