@@ -249,10 +249,10 @@ def _what_is_missing(
         name = "COLUMN" if at is None or at in taken or not names[at] else names[at]
         flags.append(f'--map {field}="{name}"')
     file = where.rpartition(", line ")[0] or where
-    told = f"no column holds {' or '.join(_IN_WORDS[field] for field in wanted)}"
+    message = f"no column holds {' or '.join(_IN_WORDS[field] for field in wanted)}"
     if Field.ORDER_ID not in missing:
         there = " and ".join(field for field in places if field in ADDRESSES)
-        told = f"there is a column for the {there}, but none for the {' or '.join(missing)}"
+        message = f"there is a column for the {there}, but none for the {' or '.join(missing)}"
     said = f"batch-resend check {' '.join(flags)} {file!r}"
     more = ""
     if missing == [Field.EMAIL]:
@@ -264,7 +264,7 @@ def _what_is_missing(
         if bare := next((name for name in names if plain(name) == "id"), None):
             more = f"; {bare!r} alone may number anything"
         more += f" (without a heading row: --no-header --map order_id=1){_if_a_title(names)}"
-    return f"{where}: {told}; the columns are {listed(names)}. Say which it is: {said}{more}"
+    return f"{where}: {message}; the columns are {listed(names)}. Say which it is: {said}{more}"
 
 
 def _mapped(names: Sequence[str], field: Field, wanted: str, where: str) -> int:

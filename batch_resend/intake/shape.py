@@ -17,10 +17,11 @@ from batch_resend.intake.vocabulary import Field
 
 STRAY_CR = "\ufdd0"  # in the place of a carriage return that ends no line; no text has this
 
+# A cell that is nothing but such a word; of several cells, a line each.
 _TOTALS = re.compile(
-    r"(?:sub|grand|running)?[ -]?totals?|sum|count|summe|gesamt(?:summe|ergebnis)?|anzahl|ergebnis"
-    r"|somme|totaux|totale|totali|totales|suma|som|totaal|\(?\d+ rows?\)?",
-    re.IGNORECASE,
+    r"^[^\S\n]*(?:(?:sub|grand|running)?[ -]?totals?|sum|count|summe|gesamt(?:summe|ergebnis)?"
+    r"|anzahl|ergebnis|somme|totaux|totale|totali|totales|suma|som|totaal|\(?\d+ rows?\)?)[:\s]*$",
+    re.IGNORECASE | re.MULTILINE,
 )
 # Of few values: the last of a list that is cut off has one that no row before has.
 _OF_FEW_VALUES = (
@@ -84,16 +85,21 @@ class Shape:
     def _is_plainly_whole(
         self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
     ) -> bool:
-        """Whether a row is as wide as all around it, and names an address: most are that."""
-        return (
-            len(cells) == self.width == self.usual
-            and self.is_sure
-            and (before is None or len(before) > 1)
-            and (after is None or len(after) > 1)
-            and self.email_at is not None
-            and "@" in cells[self.email_at]
-            and STRAY_CR not in "".join(cells)
-        )
+        """Whether a row is as wide as all around it, and no more need be asked: most are that."""
+        if (
+            not len(cells) == self.width == self.usual
+            or not self.is_sure
+            or (before is not None and len(before) == 1 < self.width)
+            or after is None
+            or len(after) == 1 < self.width
+        ):
+            return False
+        text = "\n".join(cells)
+        if self.email_at is not None:
+            return "@" in cells[self.email_at] and STRAY_CR not in text
+        # Without addresses anywhere a group has no details, and a total is called so.
+        no_address = not self.columns.has_addresses
+        return no_address and STRAY_CR not in text and not _TOTALS.search(text)
 
     def observe(self, cells: Sequence[str]) -> None:
         """Take note of a row that is whole."""
@@ -200,7 +206,7 @@ class Shape:
             return ""
         own = self._read()
         others = [cell for at, cell in enumerate(cells) if at not in own]
-        if any(_TOTALS.fullmatch(trimmed(cell).rstrip(":")) for cell in others):
+        if _TOTALS.search("\n".join(others)):
             return "it looks like a row of totals"
         digits = _digits(self._cell(cells, Field.ORDER_ID))
         unlike = digits and len(digits) != self.longest.get(Field.ORDER_ID)

@@ -216,8 +216,8 @@ def _checked(
 
 
 def _with_remarks(form: ListForm, remarks: Mapping[Remark, int]) -> ListForm:
-    told = {remark.value: count for remark, count in remarks.items()}
-    return replace(form, remarks={**form.remarks, **told})
+    counts = {remark.value: count for remark, count in remarks.items()}
+    return replace(form, remarks={**form.remarks, **counts})
 
 
 Source = ListSource | RecordSource

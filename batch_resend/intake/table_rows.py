@@ -1,5 +1,6 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -30,6 +31,7 @@ from batch_resend.intake.vocabulary import Field, known_field, known_fields, pla
 from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
+_MAY_NAME_SOMEBODY = re.compile("[@.\uff20]")
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 _MAX_TITLE_ROWS = 5
 # Half of the codes of languages are codes of countries as well.
@@ -172,6 +174,7 @@ class TableRows:
         self, rows: Iterable[Numbered], columns: Columns, shape: Shape
     ) -> Iterator[tuple[RawRecord, int]]:
         """Yield a record a row, and how many cells the row has."""
+        asks_for_all = self._asks_for_all(columns)
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
         for (line, cells), after in _with_next(rows):
@@ -193,7 +196,7 @@ class TableRows:
                 shape.observe(whole)
                 if cut_off:
                     self.remarks[Remark.OPEN_END] += 1
-                if self._asks_for_all(columns):
+                if asks_for_all and _MAY_NAME_SOMEBODY.search("".join(whole)):
                     self._refuse_addresses(line, whole, columns)
             before = cells
             yield self._record(line, whole, stood, columns, complaint), len(cells)

@@ -45,18 +45,19 @@ _NOTE_IN_WORDS = {
 }
 
 
+# What is counted, and what is said of it.
 _REMARK_IN_WORDS = {
-    Remark.TITLE_ROWS: "above the headings passed over: {}",
-    Remark.HEADING_AGAIN: "heading rows in the middle, which count from there on: {}",
-    Remark.OPEN_END: "the last line has no line end, and seems whole",
-    Remark.HIDDEN_ROWS: "hidden rows left out: {}",
-    Remark.REPAIRED_NAME: "cells repaired, a name beside the address: {}",
-    Remark.REPAIRED_LINK: "cells repaired, mailto: or https:// in front: {}",
-    Remark.REPAIRED_DOT: "cells repaired, a dot behind the address: {}",
-    Remark.REPAIRED_SIGNS: "cells repaired, bullets, quotation marks or # around: {}",
-    Remark.REPAIRED_WIDTH: "cells repaired, letters of full width: {}",
-    Remark.REPAIRED_NOTHING: "cells repaired, a word for nothing: {}",
-    Remark.REPAIRED_LANGUAGE: "cells repaired, a language by its name: {}",
+    Remark.TITLE_ROWS: ("row", "above the headings passed over"),
+    Remark.HEADING_AGAIN: ("heading row", "in the middle, which counts from there on"),
+    Remark.OPEN_END: ("line", "without a line end, the last, which seems whole"),
+    Remark.HIDDEN_ROWS: ("hidden row", "left out"),
+    Remark.REPAIRED_NAME: ("cell", "repaired: a name beside the address"),
+    Remark.REPAIRED_LINK: ("cell", "repaired: mailto: or https:// in front"),
+    Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
+    Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),
+    Remark.REPAIRED_WIDTH: ("cell", "repaired: letters of full width"),
+    Remark.REPAIRED_NOTHING: ("cell", "repaired: a word for nothing"),
+    Remark.REPAIRED_LANGUAGE: ("cell", "repaired: a language by its name"),
 }
 
 
@@ -254,9 +255,9 @@ def _form_in_words(note: InputNote) -> str:
         words.append("no heading row")
     if form.orders_only:
         words.append("an export of the CA: order numbers only")
-    words += [
-        _REMARK_IN_WORDS[Remark(remark)].format(f"{n:,}") for remark, n in form.remarks.items()
-    ]
+    for remark, count in form.remarks.items():
+        noun, words_of_it = _REMARK_IN_WORDS[Remark(remark)]
+        words.append(f"{count:,} {noun}{'' if count == 1 else 's'} {words_of_it}")
     if names := unread(form):
         words.append(
             f"column{'s' if len(names) > 1 else ''} {listed(names, COLUMNS_SHOWN)} not read"

@@ -204,10 +204,10 @@ OF_SECOND = {
         ("outline.csv", 3, shops(range(1, 11)), "which have no order number"),
         ("outline.xlsx", 3, shops(range(3, 11)), "which have no order number"),
         ("export-with-addresses.csv", 1, {}, '--map email="Validation contact"'),
-        ("filtered.xlsx", 0, shops(range(1, 3)), "hidden rows left out: 8"),
-        ("dot-behind-address.csv", 0, OF_DOTS, "a dot behind the address: 2"),
-        ("null-locale.csv", 0, shops(range(1, 4)), "a word for nothing: 3"),
-        ("second-heading.csv", 0, shops(range(1, 8)) | OF_SECOND, "heading rows in the middle"),
+        ("filtered.xlsx", 0, shops(range(1, 3)), "8 hidden rows left out"),
+        ("dot-behind-address.csv", 0, OF_DOTS, "2 cells repaired: a dot behind the address"),
+        ("null-locale.csv", 0, shops(range(1, 4)), "3 cells repaired: a word for nothing"),
+        ("second-heading.csv", 0, shops(range(1, 8)) | OF_SECOND, "1 heading row in the middle"),
     ],
 )
 async def test_a_damaged_list_mails_those_that_the_eye_sees_in_it_or_nobody(
