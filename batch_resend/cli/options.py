@@ -229,7 +229,7 @@ concurrency_option = together(
         type=int,
         default=DEFAULT_CONCURRENCY,
         show_default=True,
-        help="Requests for mails in flight; what is read of the CA goes one after another.",
+        help="Requests in flight, for mails and for what is read of the CA.",
     ),
 )
 
@@ -277,7 +277,8 @@ asking_options = together(
     option(
         "--preflight",
         is_flag=True,
-        help="Ask the CA about each order first, a request each; skip those that wait for no mail.",
+        help="Ask the CA about each request first: skip what waits for no mail, refuse what would "
+        "mail others than it asks for.",
     ),
     option(
         "--yes", is_flag=True, help="Don't ask before sending (asked wherever there is a terminal)."
