@@ -108,8 +108,8 @@ def dated(data: bytes) -> bytes:
 
 def says(body: Any, status: int = 200, *headers: str, off_s: float = 0.0) -> bytes:
     """Return an answer with a body as JSON, which is dated once it leaves."""
-    told = json.dumps(body).encode()
-    return answer(status, told, "Content-Type: application/json", date(off_s), *headers)
+    content = json.dumps(body).encode()
+    return answer(status, content, "Content-Type: application/json", date(off_s), *headers)
 
 
 def error(status: int, code: str, message: str = "No.") -> bytes:
