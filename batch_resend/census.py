@@ -27,7 +27,8 @@ from batch_resend.certcentral import (
 )
 from batch_resend.errors import CallError, CallRefused
 from batch_resend.intake import is_dv, is_known_status, skip_reason
-from batch_resend.model import Call, ListedOrder, Reply
+from batch_resend.listed import ListedOrder, names_in_words
+from batch_resend.model import Call, Reply
 from batch_resend.sending import Fetcher, ask_each
 
 log = logging.getLogger(__name__)
@@ -54,13 +55,6 @@ def nothing_to_mail(
     if CALLS[call].approves_domains and order.names and order.approved == len(order.names):
         return names_in_words(order.approved, len(order.names))
     return None
-
-
-def names_in_words(approved: int, names: int) -> str:
-    """Return how many of an order's names are approved: `3 of 5 names approved`."""
-    if names == 1:
-        return "its name is approved" if approved else "its name is not approved yet"
-    return f"{approved:,} of {names:,} names approved"
 
 
 @dataclass(slots=True)

@@ -195,38 +195,6 @@ class PlannedOrder:
     doubts: int = 0  # attempts, of whichever run, that may have reached the CA unanswered
 
 
-# --- what the CA has ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NameValidation:
-    """How far the validation of one name of an order is."""
-
-    name: str
-    is_approved: bool
-    domain_id: str | None = None  # of the domain that it is validated by
-
-
-@dataclass(frozen=True, slots=True)
-class ListedOrder:
-    """An order as the CA's list has it. None and empty: the list does not say."""
-
-    order_id: str
-    status: str | None = None
-    product: str | None = None
-    product_type: str | None = None
-    created_at: float | None = None
-    container: str | None = None
-    dcv_method: str | None = None
-    domains: tuple[str, ...] = ()
-    names: tuple[NameValidation, ...] = ()  # of "Order validation status", which alone has them
-
-    @property
-    def approved(self) -> int:
-        """How many of its names are approved, as far as is known."""
-        return sum(name.is_approved for name in self.names)
-
-
 # --- what came back -----------------------------------------------------------------------
 
 
@@ -240,6 +208,7 @@ class Reply:
     retry_after: str | None = None  # the header as it came
     location: str | None = None
     content_type: str | None = None  # without its parameters, in lower case
+    server_date: str | None = None  # the header Date as it came
 
 
 class FaultKind(StrEnum):

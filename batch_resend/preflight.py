@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from batch_resend.calls import CALLS, domain_and_scope
-from batch_resend.census import MANY, Census, names_in_words, nothing_to_mail
-from batch_resend.model import ListedOrder, Order, PlannedOrder
+from batch_resend.census import MANY, Census, nothing_to_mail
+from batch_resend.listed import ListedOrder, names_in_words
+from batch_resend.model import Order, PlannedOrder
 from batch_resend.sending import ask_each
 
 log = logging.getLogger(__name__)

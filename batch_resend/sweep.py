@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from batch_resend.census import Census, nothing_to_mail
 from batch_resend.intake import RecordSource
 from batch_resend.journal import Mailed
-from batch_resend.model import ListedOrder, Row
+from batch_resend.listed import ListedOrder
+from batch_resend.model import Row
 
 SOURCE_NAME = "orders that wait at the CA"
 _NEVER = Mailed(0, None)

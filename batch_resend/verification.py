@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from batch_resend.census import WAITING, Census, in_turn
 from batch_resend.errors import CallRefused
 from batch_resend.journal import OrderCheck
-from batch_resend.model import ListedOrder
+from batch_resend.listed import ListedOrder
 from batch_resend.sending import ask_each
 
 log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ import pytest
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.check import _request
+from batch_resend.doctor import Check, Result
 from batch_resend.intake import Field, ListSource, Reading, table_rows
 from batch_resend.intake.json_rows import JsonRecord, records_of_lines
 from batch_resend.intake.records import _PROBLEMS, Defaults, RawRecord, check_record
@@ -49,6 +50,14 @@ def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:
     properties = cast("dict[str, Any]", schema("results").schema)["properties"]
     assert set(properties["status"]["enum"]) == set(OrderStatus)
     assert set(properties["call"]["enum"]) == set(Call) - {Call.DV_RESEND}
+
+
+def test_every_check_of_the_doctor_stands_in_its_schema_and_in_the_readme() -> None:
+    definitions = cast("dict[str, Any]", schema("doctor").schema)["$defs"]
+    finding = definitions["finding"]["properties"]
+    assert finding["check"]["enum"] == list(Check)
+    assert finding["result"]["enum"] == list(Result)
+    assert first_cells("| check | what is looked at |") == set(Check)
 
 
 @pytest.mark.parametrize("order", ORDERS_TRIED, ids=lambda order: str(order.call))

@@ -7,7 +7,7 @@ import pytest
 
 from batch_resend.census import WAITING, Asked, Census
 from batch_resend.journal import Mailed
-from batch_resend.model import ListedOrder, NameValidation
+from batch_resend.listed import ListedOrder, NameValidation
 from batch_resend.sweep import Rules, Swept, sweep
 
 pytestmark = pytest.mark.asyncio

@@ -27,13 +27,17 @@ from batch_resend.certcentral.orders import (
     read_info,
     read_page,
 )
+from batch_resend.certcentral.probe import Failure, Probe, Step, probe
 
 __all__ = [
     "LONGEST_CHANGES_S",
     "REPORT_PATH",
     "CertCentral",
+    "Failure",
     "Page",
+    "Probe",
     "Route",
+    "Step",
     "changes_path",
     "domain_emails_path",
     "every_order",
@@ -41,6 +45,7 @@ __all__ = [
     "judge",
     "list_path",
     "open_certcentral",
+    "probe",
     "read_changes",
     "read_domain_emails",
     "read_info",

@@ -124,6 +124,7 @@ def _head_of(response: aiohttp.ClientResponse, received_at: float) -> Reply:
         retry_after=headers.get("Retry-After"),
         location=headers.get("Location"),
         content_type=media_type(headers.get("Content-Type")),
+        server_date=headers.get("Date"),
     )
 
 

@@ -24,7 +24,8 @@ from batch_resend.certcentral.client import MAX_READ_BYTES
 from batch_resend.certcentral.lenient import Digits, Items, Names, Text
 from batch_resend.certcentral.orders import unreadable
 from batch_resend.errors import CallError
-from batch_resend.model import ListedOrder, NameValidation, Reply
+from batch_resend.listed import ListedOrder, NameValidation
+from batch_resend.model import Reply
 
 REPORT_PATH = "/report/order"
 LONGEST_CHANGES_S = 7 * 86_400.0  # back; beyond it the CA answers `time_frame_too_long`

@@ -21,7 +21,8 @@ from pydantic_core import from_json, to_json
 
 from batch_resend.certcentral.lenient import Moment, Names, Text, Whole
 from batch_resend.errors import CallError
-from batch_resend.model import ListedOrder, Reply
+from batch_resend.listed import ListedOrder
+from batch_resend.model import Reply
 
 log = logging.getLogger(__name__)
 

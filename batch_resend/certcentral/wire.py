@@ -150,6 +150,7 @@ def read_answer(arrived: bytes, received_at: float) -> Reply | None:
                 retry_after=_header(head, "Retry-After"),
                 location=_header(head, "Location"),
                 content_type=media_type(_header(head, "Content-Type")),
+                server_date=_header(head, "Date"),
             )
         arrived = body
     return None

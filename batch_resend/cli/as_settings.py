@@ -1,6 +1,6 @@
 """What a command's options come to: settings, a way to read lists, who is told of its end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,12 +17,20 @@ from batch_resend.model import Call, Run
 from batch_resend.settings import (
     DEFAULT_CONCURRENCY,
     DEFAULT_COOLDOWN_S,
+    Account,
     InDoubt,
     Region,
     Settings,
+    checked_base_url,
     make_settings,
 )
 from batch_resend.windows import Window, of_one_key, parse_windows
+
+_RETRYING = {  # settings by the options that say them
+    "max_attempts": "max_attempts",
+    "max_elapsed_s": "max_elapsed",
+    "patience_s": "patience",
+}
 
 
 def reading_of(options: dict[str, Any]) -> Reading:
@@ -144,6 +152,16 @@ def settings_of(
     accounts = {name: one.account() for name, one in accounts_of(options, run).items()}
     file = options["api_key_file"]
     key = find_key(file) if accounts and not needs_own_key else read_key(file)
+    return settings_by(options, key, accounts, run)
+
+
+def settings_by(
+    options: dict[str, Any],
+    key: str | None,
+    accounts: Mapping[str, Account],
+    run: Run | None = None,
+) -> Settings:
+    """Return the settings that options name, with these keys. Raises SettingsError."""
     settings = make_settings(
         **({} if key is None else {"api_key": key}),
         base_url=_base_url(options, run),
@@ -151,10 +169,8 @@ def settings_of(
         timeout_s=options["timeout"],
         ca_file=options["ca_file"],
         trust_env=options["trust_env"],
-        max_attempts=options["max_attempts"],
-        max_elapsed_s=options["max_elapsed"],
-        patience_s=options["patience"],
-        # What a command that only reads has no option for stays as it is usually.
+        # What a command has no option for stays as it is usually.
+        **{name: options[option] for name, option in _RETRYING.items() if option in options},
         concurrency=options.get("concurrency", DEFAULT_CONCURRENCY),
         in_doubt=options.get("in_doubt", InDoubt.RETRY),
         cooldown_s=0.0 if options.get("again") else options.get("cooldown", DEFAULT_COOLDOWN_S),
@@ -163,3 +179,11 @@ def settings_of(
     )
     rehearsal.refuse_elsewhere(settings.base_url)
     return settings
+
+
+def base_url_of(options: dict[str, Any]) -> str:
+    """Return where the CA of the command's own account is. Raises SettingsError."""
+    try:
+        return checked_base_url(_base_url(options, None))
+    except ValueError as error:
+        raise SettingsError(f"base_url: {error}") from None

@@ -15,6 +15,7 @@ SUBCOMMANDS = {
     "check": ("check", "Show what lists would send. Sends nothing."),
     "cluster": ("cluster", "Show how the workers of several hosts are doing."),
     "completion": ("completion", "Print what a shell needs to complete commands."),
+    "doctor": ("doctor", "Check key, network, clock and journal before a run."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
     "help": ("help", "Show a page of the manual, such as on lost mail."),
     "history": ("history", "Show every attempt ever made for an order or domain."),

@@ -35,6 +35,13 @@ WITHOUT_ORDERS = {  # what they mean of commands that send nothing
     ExitCode.NOT_STARTED: "could not be done; the message says why",
     ExitCode.STOPPED: "the CA refused the API key",
 }
+OF_DOCTOR = {  # of a command that looks whether a run could send
+    ExitCode.ALL_WELL: "nothing would keep a run from sending; there may be warnings",
+    ExitCode.NOT_STARTED: "could not start: bad settings",
+    ExitCode.STOPPED: "a problem would keep a run from sending; its line says what to do",
+    ExitCode.JOURNAL_BUSY: "another run holds the journal, so the CA was not asked; no problem "
+    "was found besides",
+}
 SIGNALLED = ("129, 130, 143", "interrupted by SIGHUP, SIGINT, SIGTERM")
 
 

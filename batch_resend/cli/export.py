@@ -26,7 +26,7 @@ from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
 from batch_resend.intake import is_dv
-from batch_resend.model import ListedOrder
+from batch_resend.listed import ListedOrder
 from batch_resend.report import defused, whole_file
 from batch_resend.sending import ask_each
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import stat
+from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
@@ -13,34 +14,57 @@ from batch_resend.settings import checked_key
 
 KEY_VARIABLE = "DIGICERT_API_KEY"
 CREDENTIAL = "digicert-api-key"  # LoadCredential=digicert-api-key:/path (systemd.exec(5))
+WHERE_TO_PUT_IT = (
+    "put it into a file and name that with --api-key-file, or into the variable "
+    f"{KEY_VARIABLE}; --profile NAME takes a profile's"
+)
 _LONGEST = 64 * 1024  # bytes: a file that is larger holds something else
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """An API key, and where it was."""
+
+    text: str = field(repr=False)
+    where: str
+    remedy: str | None = None  # what keeps others from reading its file; None: they cannot
 
 
 def read_key(path: Path | None) -> str:
     """Return the API key from a file, or else from where there is one. Raises SettingsError."""
     if (key := find_key(path)) is not None:
         return key
-    raise SettingsError(
-        "no API key: put it into a file and name that with --api-key-file, or into the variable "
-        f"{KEY_VARIABLE}; --profile NAME takes a profile's"
-    )
+    raise SettingsError(f"no API key: {WHERE_TO_PUT_IT}")
 
 
 def find_key(path: Path | None) -> str | None:
     """Return the API key as `read_key` does, or None where nothing names one."""
+    found = look_for_key(path)
+    if found is None:
+        return None
+    if found.remedy:
+        log.warning("%s can be read by others than its owner: %s", found.where, found.remedy)
+    return found.text
+
+
+def look_for_key(path: Path | None) -> FoundKey | None:
+    """Return the API key and where it was, or None where nothing names one. Raises SettingsError.
+
+    The file at `path` goes before the variable, and that before systemd's credential.
+    """
     if path is not None:
         return _read(path, f"--api-key-file {path}")
     if (key := os.environ.get(KEY_VARIABLE)) is not None:
-        return _checked(key, KEY_VARIABLE)
+        return FoundKey(_checked(key, KEY_VARIABLE), f"the variable {KEY_VARIABLE}")
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), CREDENTIAL)
     if credential.is_absolute() and credential.exists():
         return _read(credential, f"systemd's credential {CREDENTIAL}")
     return None
 
 
-def _read(path: Path, name: str) -> str:
+def _read(path: Path, name: str) -> FoundKey:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -52,9 +76,8 @@ def _read(path: Path, name: str) -> str:
         raise SettingsError(f"{name}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}: is not a text file") from None
-    if stat.S_ISREG(status.st_mode) and (remedy := _open_to_others(status, path)):
-        log.warning("%s can be read by others than its owner: %s", path, remedy)
-    return _checked(text, name)
+    remedy = _open_to_others(status, path) if stat.S_ISREG(status.st_mode) else None
+    return FoundKey(_checked(text, name), name, remedy)
 
 
 def _open_to_others(status: os.stat_result, path: Path) -> str | None:

@@ -25,12 +25,17 @@ class ManualCommand(click.Command):
         examples: Mapping[str, str] | None = None,
         exit_codes: Sequence[ExitCode] = (),
         see_also: Sequence[str] = (),
+        meanings: Mapping[ExitCode, str] | None = None,
         **how: Any,
     ) -> None:
-        """Take `examples` by what each shows, and the exit codes beyond 0, 1 and 2."""
+        """Take `examples` by what each shows, and the exit codes beyond 0, 1 and 2.
+
+        `meanings`: of those that mean something of their own here.
+        """
         super().__init__(*args, **how)
         self.examples = dict(examples or {})
         self._exit_codes = exit_codes
+        self._meanings = meanings or {}
         self._see_also = see_also
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -55,7 +60,8 @@ class ManualCommand(click.Command):
             with formatter.section("Examples"):
                 _write_examples(formatter, self.examples.items())
         codes = (ExitCode.ALL_WELL, ExitCode.NOT_STARTED, ExitCode.WRONG_USAGE, *self._exit_codes)
-        meanings = MEANINGS if ExitCode.NOT_ALL_SENT in codes else MEANINGS | WITHOUT_ORDERS
+        others = {} if ExitCode.NOT_ALL_SENT in codes else WITHOUT_ORDERS
+        meanings = {**MEANINGS, **others, **self._meanings}
         with formatter.section("Exit codes"):
             formatter.write_dl([*((str(int(code)), meanings[code]) for code in codes), SIGNALLED])
         if self._see_also:

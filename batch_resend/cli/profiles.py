@@ -52,14 +52,23 @@ class Profile:
         """
         if rehearsal.is_on():
             return rehearsal.stand_in(self.name, self.windows_kept)
+        file = self.key_file()
+        try:
+            key = read_key(file)
+        except SettingsError as error:
+            raise SettingsError(f"profile {self.name}: {error}") from None
+        return self.account_by(key)
+
+    def key_file(self) -> Path:
+        """Return where its key is. Raises SettingsError."""
         if self.api_key_file is None:
             raise SettingsError(f"profile {self.name}: has no api-key-file")
+        return self.api_key_file
+
+    def account_by(self, key: str) -> Account:
+        """Return the account as reached by a key. Raises SettingsError."""
         try:
-            return make_account(
-                api_key=read_key(self.api_key_file),
-                base_url=self.base_url,
-                windows=self.windows_kept,
-            )
+            return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
         except SettingsError as error:
             raise SettingsError(f"profile {self.name}: {error}") from None
 

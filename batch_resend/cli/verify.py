@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.census import names_in_words
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
@@ -20,6 +19,7 @@ from batch_resend.cli.progress import while_asking
 from batch_resend.cli.terminal import show_lines, show_pairs
 from batch_resend.durations import timestamp
 from batch_resend.journal import Checked, Unapproved, WaitingNames, read_journal
+from batch_resend.listed import names_in_words
 from batch_resend.places import Place
 from batch_resend.report import counted, in_words
 from batch_resend.topics import mail_advice

@@ -30,8 +30,8 @@ REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN,
 
 ADDRESSES = frozenset((Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN))
 _OF_EXPORTS = (Field.STATUS, Field.DCV_METHOD, Field.PRODUCT)
-ABOUT_REJECTED = ("file", "line", "reason")  # in front of a rejected row, in rejected.csv
-AS_ONE_TEXT = ("row",)  # it, where lists have no common heading
+ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
+AS_ONE_TEXT = ("row",)  # behind them, where it does not stand as it stood
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
 _FIELD_OF_HEADING = {
     "orderid": Field.ORDER_ID,
@@ -231,11 +231,6 @@ def _no_order_column(names: Sequence[str]) -> str:
         return (
             "there is no heading row, but a row of data; say which column is which by its "
             f"position: --no-header {shown}"
-        )
-    if tuple(names) == (*ABOUT_REJECTED, *AS_ONE_TEXT):
-        return (
-            "this is the rejected.csv of lists without a common heading: what stands in its column "
-            "'row', mended, in a list of that form, can be sent"
         )
     if len(names) == 1 and _LIKE_A_KEY.fullmatch(names[0].strip()):
         return (

@@ -1,7 +1,8 @@
 """A JSON document -> raw records: an array of them, or the CA's pages, `{"orders": [...]}`.
 
 Several documents may stand one after another, as pages that were fetched one by one do. They are
-read a record at a time, so that a document of any length fits.
+read a record at a time, so that a document of any length fits. Any other object that wraps one list
+of orders is read likewise: see `json_wrappers`.
 """
 
 import json
@@ -12,18 +13,26 @@ from contextlib import suppress
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import Field
 from batch_resend.intake.json_rows import DECODER, json_record, whole_number
+from batch_resend.intake.json_wrappers import (
+    Path,
+    Wrapper,
+    inner_record,
+    is_record,
+    may_hold_lists,
+)
 from batch_resend.intake.records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
 from batch_resend.model import Call, Problem, RejectedRow
 
 PAGE = "orders"
 
+_LONGEST_LINE_OF_A_RECORD = CHUNK_CHARS // 2  # in doubt a longer one is a document
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _PAGE_BEGINS = re.compile(r'\{[ \t\r\n]*"orders"[ \t\r\n]*:[ \t\r\n]*\[')
 _ANY_OBJECT = json.JSONDecoder(parse_float=str, parse_int=whole_number)
 
 
-def is_document(begin: str) -> bool:
+def is_document(begin: str, mapping: Mapping[Field, str], call: Call) -> bool:
     """Whether a text is a JSON document and not JSONL, an object a line, by how it begins.
 
     An object of many lines is one; so is one of the CA's pages. A line that is broken, with others
@@ -33,10 +42,15 @@ def is_document(begin: str) -> bool:
         return True
     first, _, rest = begin.partition("\n")
     try:
-        value, _ = DECODER.raw_decode(first)
+        value, _ = _ANY_OBJECT.raw_decode(first)
     except (ValueError, RecursionError):
+        if not rest and len(first) >= _LONGEST_LINE_OF_A_RECORD:
+            return True
         return bool(rest.strip()) and not rest.lstrip("\r\n").startswith("{")
-    return isinstance(value, dict) and isinstance(value.get(PAGE), list)
+    if not isinstance(value, dict):
+        return False
+    wraps = Wrapper("", mapping, call).complaint(value) is not None
+    return wraps or isinstance(value.get(PAGE), list)
 
 
 class JsonStream:
@@ -50,6 +64,7 @@ class JsonStream:
         self._buffer = ""
         self._at = 0  # in the buffer
         self._line = 1  # of that place
+        self._wrapper = Wrapper(name, mapping, call)
 
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield a record an object. Raises InputError where the text is not JSON."""
@@ -94,18 +109,85 @@ class JsonStream:
             self._value()
 
     def _records(self) -> Iterator[RawRecord | RejectedRow]:
+        """Yield the one record that a value is, or those of the list that it wraps."""
         line = self._line
         try:
-            value, raw = self._value()
-        except _KeyTwiceError as error:
-            yield RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", error.raw)
+            value, end = self._complete()
+        except _TooLongError:
+            if self._next() != "{":
+                raise
+            yield from self._wrapped(is_long=True)
             return
-        orders = value.get(PAGE) if isinstance(value, dict) else None
-        if isinstance(orders, list):  # a page with something else in front of its orders
+        seen = value.value if isinstance(value, _KeyTwiceError) else value
+        orders = seen.get(PAGE) if isinstance(seen, dict) else None
+        complaint = None
+        if isinstance(seen, dict) and not isinstance(orders, list) and _holds_more(seen):
+            if self._wrapper.wraps(seen):
+                yield from self._wrapped(is_long=False)
+                return
+            complaint = self._wrapper.complaint(seen)
+        raw = self._passed(end)
+        if isinstance(value, _KeyTwiceError):
+            yield RejectedRow(line, Problem.FORM, f"not a JSON object: {value}", raw)
+        elif complaint is not None:
+            yield RejectedRow(line, Problem.ORDER_ID, complaint, raw)
+        elif isinstance(orders, list):  # a page with something else in front of its orders
             for order in orders:
                 yield json_record(line, order, json.dumps(order), self._mapping, self._call)
         else:
             yield json_record(line, value, raw, self._mapping, self._call)
+
+    def _wrapped(self, *, is_long: bool) -> Iterator[RawRecord | RejectedRow]:
+        """Yield the records of the list of orders that an object wraps; `is_long`: for a record."""
+        too_long, keys = self._too_long(), list[str]()
+        yield from self._members((), keys)
+        complaint = self._wrapper.end(keys)
+        if is_long and is_record(keys, self._mapping, self._call):
+            raise too_long
+        if is_long and complaint is not None:
+            raise InputError(f"{self._name}: {complaint}")
+
+    def _members(self, path: Path, keys: list[str]) -> Iterator[RawRecord | RejectedRow]:
+        """Yield what is taken of the lists in an object; note its keys."""
+        self._take("{")
+        while (sign := self._next()) != "}":
+            if keys:
+                self._take(",")
+            elif sign != '"':
+                raise self._error("a key is expected", self._at)
+            key = str(self._value()[0])
+            keys.append(key)
+            self._take(":")
+            inside = (*path, key)
+            match self._next():
+                case "[" if may_hold_lists(inside):
+                    yield from self._elements(inside)
+                case "{" if may_hold_lists(inside):
+                    yield from self._members(inside, [])
+                case _:
+                    self._pass_over()
+        self._take("}")
+
+    def _elements(self, path: Path) -> Iterator[RawRecord | RejectedRow]:
+        """Yield the elements of a list, if it is the one of orders."""
+        self._take("[")
+        is_taken: bool | None = None
+        while self._next() != "]":
+            line = self._line
+            value, end = self._complete()
+            raw = self._passed(end)
+            seen = value.value if isinstance(value, _KeyTwiceError) else value
+            if is_taken is None:
+                is_taken = isinstance(seen, dict) and self._wrapper.takes(path, seen)
+            if is_taken and isinstance(value, _KeyTwiceError):
+                yield RejectedRow(line, Problem.FORM, f"not a JSON object: {value}", raw)
+            elif is_taken:
+                if isinstance(value, dict):
+                    value = inner_record(value, self._mapping, self._call)
+                yield json_record(line, value, raw, self._mapping, self._call)
+            if self._next() != "]":
+                self._take(",")
+        self._take("]")
 
     def _next(self) -> str:
         """Return the next sign that is not blank, without taking it; nothing at the end."""
@@ -124,6 +206,17 @@ class JsonStream:
 
     def _value(self) -> tuple[object, str]:
         """Return the value that begins here, and its text. Raises _KeyTwiceError, InputError."""
+        value, end = self._complete()
+        raw = self._passed(end)
+        if isinstance(value, _KeyTwiceError):
+            raise value
+        return value, raw
+
+    def _complete(self) -> tuple[object, int]:
+        """Return the value that begins here and where it ends, without taking it.
+
+        A _KeyTwiceError may stand in its place. Raises InputError.
+        """
         self._next()
         while True:
             try:
@@ -138,11 +231,7 @@ class JsonStream:
                 raise self._error("nested too deeply", self._at) from None
             if end == len(self._buffer) and self._read_more():
                 continue  # a number may go on
-            raw = self._passed(end)
-            if isinstance(value, _KeyTwiceError):
-                value.raw = raw
-                raise value
-            return value, raw
+            return value, end
 
     def _decoded(self) -> tuple[object, int]:
         """Return the value that begins here and where it ends; a _KeyTwiceError in its place.
@@ -154,8 +243,8 @@ class JsonStream:
         except json.JSONDecodeError:
             raise
         except ValueError as error:
-            _, end = _ANY_OBJECT.raw_decode(self._buffer, self._at)
-            return _KeyTwiceError(str(error)), end
+            value, end = _ANY_OBJECT.raw_decode(self._buffer, self._at)
+            return _KeyTwiceError(str(error), value), end
 
     def _passed(self, end: int) -> str:
         text = self._buffer[self._at : end]
@@ -169,14 +258,17 @@ class JsonStream:
     def _read_more(self) -> bool:
         """Read on, keeping what is not taken yet; False at the end. Raises InputError."""
         if len(self._buffer) - self._at > MAX_LINE_CHARS:
-            raise InputError(
-                f"{self._name}, line {self._line}: an object longer than 1 MiB; is this a list?"
-            )
+            raise self._too_long()
         chunk = next(self._chunks, "")
         if not chunk:
             return False  # places in the buffer, such as an error's, stay what they are
         self._buffer, self._at = self._buffer[self._at :] + chunk, 0
         return True
+
+    def _too_long(self) -> "_TooLongError":
+        return _TooLongError(
+            f"{self._name}, line {self._line}: an object longer than 1 MiB; is this a list?"
+        )
 
     def _error(self, told: str, at: int) -> InputError:
         line = self._line + self._buffer.count("\n", self._at, at)
@@ -186,7 +278,17 @@ class JsonStream:
         )
 
 
+def _holds_more(value: dict[str, object]) -> bool:
+    return any(isinstance(one, list | dict) for one in value.values())
+
+
+class _TooLongError(InputError):
+    """A value is longer than any record."""
+
+
 class _KeyTwiceError(ValueError):
     """A key stands twice in an object: which value counts is not ours to guess."""
 
-    raw = ""  # the object's text
+    def __init__(self, told: str, value: object) -> None:
+        super().__init__(told)
+        self.value = value  # with the last of them

@@ -12,6 +12,7 @@ from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.headings import ADDRESSES, Field
 from batch_resend.intake.json_rows import json_record, records_of_lines
 from batch_resend.intake.json_stream import JsonStream, is_document
+from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.packing import Bytes, ListFile
 from batch_resend.intake.records import Defaults, RawRecord, check_record
 from batch_resend.intake.table_rows import TableRows
@@ -102,19 +103,21 @@ class ListSource:
     def _records(self, file: Bytes) -> Iterator[RawRecord | RejectedRow]:
         """Yield the raw records, and note the form they were found in."""
         head = file.peek()
-        if head.startswith(workbook.OLD_EXCEL):
-            raise InputError(f"{self.name}: is an old Excel file; save it as .xlsx, or as CSV")
+        refuse_bytes(self.name, head)
+        if head.startswith(OLE):
+            raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
         if head.startswith(workbook.ZIP):
             rows = workbook.sheet_rows(self.name, file, self._reading.sheet)
             yield from self._table(rows, ListForm(ListKind.EXCEL))
             return
         text = Text(self.name, file, self._reading.encoding)
+        refuse_text(self.name, text.sample)
         begin = text.sample.lstrip()
         form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
         if begin.startswith(("{", "[")):
             self.form = form
             mapping, call = self._reading.mapping, self._reading.call
-            if is_document(begin):
+            if is_document(begin, mapping, call):
                 records = iter(JsonStream(self.name, text, mapping, call))
             else:
                 records = records_of_lines(text.lines(), mapping, call)

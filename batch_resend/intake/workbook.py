@@ -16,15 +16,15 @@ from xml.parsers import expat
 
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import listed
+from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.packing import Bytes
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
-ZIP = b"PK\x03\x04"
-OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second, where it has no member
 
-_MAX_PACKED_BYTES = 128 << 20
+MAX_PACKED_BYTES = 128 << 20
 _MAX_UNPACKED_BYTES = 1 << 30
 _MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
 _EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
@@ -46,7 +46,7 @@ def sheet_rows(name: str, file: Bytes, sheet: str | None) -> Iterator[tuple[int,
         from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
     except ImportError:
         raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
-    data = file.read(_MAX_PACKED_BYTES + 1)
+    data = file.read(MAX_PACKED_BYTES + 1)
     faulty = _look_through(name, data)
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
@@ -115,12 +115,14 @@ def _look_through(name: str, data: bytes) -> dict[str, Faults]:
     Read as empty, a failed lookup of an address would ask for all addresses of its order. Raises
     InputError where the file is none of Excel's or unpacks to more than can be held.
     """
-    if len(data) > _MAX_PACKED_BYTES:
+    if len(data) > MAX_PACKED_BYTES:
         raise _too_large(name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book:
-            if "xl/workbook.xml" not in book.namelist():
-                raise InputError(f"{name}: is a zip file, not an Excel workbook: unpack it first")
+            members = book.namelist()
+            if "xl/workbook.xml" not in members:
+                mimetype = book.open("mimetype").read(200) if "mimetype" in members else b""
+                raise of_zip(name, members, mimetype)
             room = _MAX_UNPACKED_BYTES
             faulty: dict[str, Faults] = {}
             for member in book.infolist():

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from batch_resend.durations import format_duration, timestamp
 from batch_resend.explanations import Explanation, explain
 from batch_resend.journal import AnswerTimes, JournalReader, PauseNote, Reason
+from batch_resend.listed import names_in_words
 from batch_resend.model import OrderStatus, Run
 from batch_resend.report.charts import answer_chart, answer_ranges, outcome_chart, pace_chart
 from batch_resend.report.conclusion import (
@@ -51,6 +52,7 @@ from batch_resend.windows import parse_windows
 MOST_REASONS = 50
 MOST_PAUSES = 200
 MOST_UNAPPROVED = 200
+MOST_WAITING = 200
 ANSWER_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 
 
@@ -107,6 +109,7 @@ async def make_page(
             next_steps=next_steps(summary, folder, presentation.flags),
             counts=counts,
             checked=await reader.checked(run),
+            waiting_names=await reader.waiting_names(run, MOST_WAITING),
             unapproved=unapproved,
             unapproved_count=unapproved_count,
             mail_advice=mail_advice(),
@@ -222,5 +225,6 @@ def _environment(redact: bool) -> Environment:
         "time": lambda at: timestamp(at)[:19].replace("T", " ") + " UTC",
         "words": in_words,
         "counted": counted,
+        "names": lambda one: names_in_words(one.approved, one.names),
     }
     return environment

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from pydantic_core import to_json
@@ -12,7 +12,9 @@ from pydantic_core import to_json
 from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
 from batch_resend.intake import ABOUT_REJECTED, AS_ONE_TEXT, FORMULA_SIGNS, REQUEST_FIELDS, Field
+from batch_resend.intake.headings import known_field
 from batch_resend.model import Call, Entry, OrderStatus, RowStatus
+from batch_resend.report.as_stood import texts_of
 from batch_resend.results import InputNote, RequestResult, Result, RowResult
 
 RESULT_COLUMNS = (
@@ -22,6 +24,10 @@ RESULT_COLUMNS = (
 )  # fmt: skip
 # Of rows that have no common form, where some need another call or are an account's.
 _ALL_FIELDS = (*REQUEST_FIELDS, Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
+# Those of rejected rows: a field left out would have the row ask for something else.
+_OF_REJECTED = tuple(
+    sorted(set(Field) - {Field.DCV_METHOD, Field.PRODUCT}, key=[*_ALL_FIELDS, *Field].index)
+)
 UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
 
 _NO_ENTRY = Entry("", "")
@@ -120,18 +126,8 @@ async def write_unsent(
     UTF-8 where --encoding says that the inputs were not.
     """
     form = _common_form(inputs, _ALL_FIELDS if mixed else REQUEST_FIELDS)
-    if form.marked:
-        file.write("\ufeff")
     table = csv.writer(file, delimiter=form.delimiter)
-    if form.heading:
-        # Unquoted, a first heading such as [Order] would pass for the beginning of JSON.
-        looks_like_json = form.heading[0].lstrip().startswith(("{", "["))
-        heading = (
-            csv.writer(file, delimiter=form.delimiter, quoting=csv.QUOTE_ALL)
-            if looks_like_json
-            else table
-        )
-        heading.writerow(form.heading)
+    _begin(file, form)
     async for row in rows:
         if row.status is RowStatus.ACCEPTED and row.result and _is_unsent(row.result, denied_too):
             table.writerows(form.lines(row))
@@ -142,15 +138,80 @@ def _is_unsent(result: Result, denied_too: bool) -> bool:
     return result.status in UNSENT or (denied and denied_too)
 
 
+def _begin(file: TextIO, form: "_Form") -> None:
+    """Write what stands in front of the rows: a byte order mark, and the heading row."""
+    if form.marked:
+        file.write("\ufeff")
+    if form.heading:
+        # Unquoted, a first heading such as [Order] would pass for the beginning of JSON.
+        looks_like_json = str(form.heading[0]).lstrip().startswith(("{", "["))
+        heading = (
+            csv.writer(file, delimiter=form.delimiter, quoting=csv.QUOTE_ALL)
+            if looks_like_json
+            else csv.writer(file, delimiter=form.delimiter)
+        )
+        heading.writerow(form.heading)
+
+
 async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
-    """Write the rejected rows: file, line, reason, and the row as it stood."""
-    columns = _common_columns(inputs)
-    table = csv.writer(file)
-    table.writerow((*ABOUT_REJECTED, *map(defused, columns or AS_ONE_TEXT)))
+    """Write the rejected rows in the form of unsent.csv, so that they can be corrected and sent.
+
+    Behind what their list had stand the file, the line and the reason, which nobody reads again;
+    and the row as one text, where it does not stand there as it stood.
+    """
+    form = _form_of_rejected(inputs)
+    table = csv.writer(file, delimiter=form.delimiter)
+    _begin(file, form)
     async for row in rows:
-        cells = json.loads(row.raw) if columns else [as_text(row, inputs)]
-        place = (inputs[row.input_ordinal].name, row.line, row.reason)
-        table.writerow(map(defused, (*place, *cells)))
+        table.writerows(map(defused, line) for line in form.lines(row))
+
+
+def _form_of_rejected(inputs: Sequence[InputNote]) -> "_Form":
+    form = _common_form(inputs, _OF_REJECTED)
+    fields = inputs[0].form.fields if inputs else {}
+
+    def about(row: RowResult) -> tuple[object, ...]:
+        return inputs[row.input_ordinal].name, row.line, row.reason
+
+    if columns := _common_columns(inputs):
+        own = _own_columns(columns)
+        width = len(columns) - own
+
+        def as_they_stood(row: RowResult) -> Iterator[Sequence[object]]:
+            cells = json.loads(row.raw)
+            padded = cells[:width] + [""] * (width - len(cells))
+            yield (*padded, *about(row), *cells[width + own :])
+
+        heading = (*(_harmless(name, fields) for name in columns[:width]), *ABOUT_REJECTED)
+        return replace(form, heading=heading, lines=as_they_stood)
+
+    def by_fields(row: RowResult) -> Iterator[Sequence[object]]:
+        for texts in texts_of(row.raw, inputs[row.input_ordinal].form):
+            if form.heading:
+                cells = [texts.get(name, "") for name in _OF_REJECTED]
+            else:
+                cells = [""] * max(map(int, fields.values()))
+                for name, position in fields.items():
+                    cells[int(position) - 1] = texts.get(Field(name), "")
+            yield (*cells, *about(row), as_text(row, inputs))
+
+    own_heading = (*ABOUT_REJECTED, *AS_ONE_TEXT)
+    heading = (*form.heading, *own_heading) if form.heading else ()
+    return replace(form, heading=heading, lines=by_fields)
+
+
+def _own_columns(columns: Sequence[str]) -> int:
+    """Return how many columns are those of a rejected.csv, where that is what was read."""
+    for own in ((*ABOUT_REJECTED, *AS_ONE_TEXT), ABOUT_REJECTED):
+        if tuple(columns[-len(own) :]) == own:
+            return len(own)
+    return 0
+
+
+def _harmless(heading: str, fields: Mapping[str, str]) -> object:
+    """Return a heading that no spreadsheet runs as a formula; what it is known by stays."""
+    is_known = heading.strip() in fields.values() or known_field(heading) is not None
+    return heading if is_known else defused(heading)
 
 
 def as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
@@ -168,7 +229,7 @@ class _Form:
 
     delimiter: str
     marked: bool  # with a byte order mark
-    heading: Sequence[str]
+    heading: Sequence[object]
     lines: Callable[[RowResult], Iterable[Sequence[object]]]
 
 

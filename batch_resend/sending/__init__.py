@@ -2,7 +2,7 @@
 
 from batch_resend.sending.fetcher import Fetcher, ask_each
 from batch_resend.sending.gate import Flow, Gate
-from batch_resend.sending.limiter import Limiter, WindowLimiter
+from batch_resend.sending.limiter import Limiter, Slot, WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
 from batch_resend.sending.sender import Progress, Sender
 from batch_resend.sending.share import Share
@@ -18,6 +18,7 @@ __all__ = [
     "Sender",
     "Share",
     "SharedLimiter",
+    "Slot",
     "WindowLimiter",
     "ask_each",
 ]

@@ -60,11 +60,12 @@ async def test_a_call_is_one_put_of_the_orders_address_with_the_key_and_the_body
 async def test_a_reply_is_the_answer_as_it_came_with_the_moment_it_came(
     answers: aioresponses,
 ) -> None:
-    headers = {"Retry-After": "7", "Location": "/elsewhere"}
+    date = "Tue, 24 Nov 2026 13:35:48 GMT"
+    headers = {"Retry-After": "7", "Location": "/elsewhere", "Date": date}
     answers.put(CALL_URL, status=503, body=b"later", headers=headers)
     async with open_certcentral(BASE_URL, SecretStr(KEY), LONG_S, clock=lambda: 12.5) as ca:
         assert await ca.resend(ORDER) == Reply(
-            503, b"later", 12.5, "7", "/elsewhere", "application/json"
+            503, b"later", 12.5, "7", "/elsewhere", "application/json", date
         )
 
 

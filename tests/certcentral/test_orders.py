@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batch_resend.certcentral import Page, every_order, info_path, list_path, read_info, read_page
 from batch_resend.certcentral.orders import MOST_FRUITLESS
 from batch_resend.errors import CallError
-from batch_resend.model import ListedOrder
+from batch_resend.listed import ListedOrder
 from tests.certcentral.answers import reply
 
 # The example of the page "List orders", cut to what is read here and one thing that is not.

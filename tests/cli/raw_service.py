@@ -1,14 +1,17 @@
 """A service that answers every request byte for byte as a test says, and counts what arrives."""
 
 import asyncio
+import csv
 import json
 import re
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.certcentral.fault_server import NO_CONTENT, FaultServer, Visit
+from tests.cli.conftest import Desk
 
 _REQUEST = re.compile(rb"^(\w+) /services/v2(\S*) HTTP/1\.1\r\n")
 
@@ -105,3 +108,23 @@ class RawService(FaultServer):
     def paths(self, method: str) -> list[str]:
         """Return the paths that were asked for by a method, in order of arrival."""
         return [one.path for one in self.asked if one.method == method]
+
+
+def desk_at(folder: Path, service: RawService, orders: int = 0) -> Desk:
+    """Return a folder to work in without limits, with a list of so many orders."""
+    desk = Desk(folder, service.base_url)
+    desk.environment["BATCH_RESEND_LIMIT"] = "none"
+    if orders:
+        desk.write_list(orders)
+    return desk
+
+
+def unsent(report: Path) -> set[str]:
+    """Return the orders that unsent.csv of a report has."""
+    with (report / "unsent.csv").open(encoding="utf-8", newline="") as file:
+        return {row["order_id"] for row in csv.DictReader(file)}
+
+
+def order_of(path: str) -> str:
+    """Return the number of the order that a path is about."""
+    return path.split("/")[3]

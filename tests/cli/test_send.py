@@ -123,9 +123,9 @@ async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_c
         assert statuses == ["sent", "duplicate", "rejected", "refused"]
         rejected = (desk.report() / "rejected.csv").read_text()
         assert (
-            "list.csv,4,the e-mail address 'nobody' has no @ (column 'email'),2,a.example.com"
-            in rejected
-        )
+            "2,a.example.com,nobody,'=cmd,list.csv,4,"
+            "the e-mail address 'nobody' has no @ (column 'email')\n"
+        ) in rejected
         assert "list.csv, line 4: the e-mail address 'nobody' has no @" in ended.err
 
 
@@ -154,3 +154,32 @@ async def test_the_key_appears_in_no_output_report_or_journal(tmp_path: Path) ->
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         assert len(files) >= 7
         assert not [path for path in files if key.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options"),
+    [
+        ("list.csv", "Bestellung;domain;email\n1;a.example;x@a.example\n2;a.example;x a.example\n",
+         ("--map", "order_id=Bestellung")),
+        ("list.json", '[{"order_id": 1, "domain": "a.example", "email": "x@a.example"},\n'
+         '{"order_id": 2, "domain": "a.example", "email": "x a.example"}]', ()),
+        ("list.csv", "1;a.example;x@a.example\n2;a.example;x a.example\n",
+         ("--no-header", "--map", "order_id=1", "--map", "domain=2", "--map", "email=3")),
+    ],
+)  # fmt: skip
+async def test_rejected_csv_is_sent_with_the_same_options_once_it_is_corrected(
+    tmp_path: Path, name: str, text: str, options: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        desk.write(name, text)
+        many = ("--max-rejected", "100%")
+        assert (await desk.run("send", name, *options, *many)).code == 3
+        path = desk.report() / "rejected.csv"
+        again = await desk.run("send", str(path), *options, *many, "--report-dir", "again")
+        assert ca.books.mails_per_order == {"1": 1}, again.err
+        rows = path.read_text().replace("x a.example", "x@a.example", 1)
+        path.write_text(rows)
+        sent = await desk.run("send", str(path), *options, "--report-dir", "corrected")
+        assert sent.code == 0, sent.err
+        assert ca.books.mails_per_order == {"1": 1, "2": 1}
+        assert ca.books.bodies["2"] == ca.books.bodies["1"]

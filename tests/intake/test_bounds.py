@@ -68,6 +68,6 @@ async def test_blank_rows_without_an_end_are_no_list(
 async def test_a_workbook_beyond_its_bound_is_to_be_saved_as_csv(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbook, "_MAX_PACKED_BYTES", 1_000)
+    monkeypatch.setattr(workbook, "MAX_PACKED_BYTES", 1_000)
     book = (Path(__file__).parent / "lists" / "excel.xlsx").read_bytes()
     assert "save the sheet as CSV" in await refusal(tmp_path, book)

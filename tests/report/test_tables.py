@@ -180,17 +180,17 @@ async def test_rejected_csv_has_file_line_reason_and_the_row_as_it_stood(tmp_pat
     found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
     first, second = str(tmp_path / "first.csv"), str(tmp_path / "second.csv")
     heading, *lines = found.table("rejected.csv")
-    assert heading == ["file", "line", "reason", "Order ID", "Note", "Domain", "Email", "Locale"]
-    assert [line[:2] for line in lines] == [[first, "5"], [second, "5"], [second, "6"]]
-    assert [line[3:] for line in lines] == [
+    assert heading == ["Order ID", "Note", "Domain", "Email", "Locale", "file", "line", "reason"]
+    assert [line[5:7] for line in lines] == [[first, "5"], [second, "5"], [second, "6"]]
+    assert [line[:5] for line in lines] == [
         ["1e9", "'=1+1", "x.example", "admin@x.example", ""],
         ["12", "ambiguous", "", "", ""],
         ["", "no order", "", "", ""],
     ]
-    assert all(line[2] for line in lines)
+    assert all(line[7] for line in lines)
 
 
-async def test_rows_of_lists_with_different_headings_are_rejected_as_one_text(
+async def test_rows_of_lists_with_different_headings_stand_field_by_field_and_as_one_text(
     tmp_path: Path,
 ) -> None:
     """A CSV row as a line of CSV, a JSON row as its text."""
@@ -200,8 +200,10 @@ async def test_rows_of_lists_with_different_headings_are_rejected_as_one_text(
     ]
     found, _ = await reported(tmp_path, sources, {})
     heading, *lines = found.table("rejected.csv")
-    assert heading == ["file", "line", "reason", "row"]
-    assert [line[3] for line in lines] == [
+    assert heading[:5] == ["order_id", "domain", "email", "email_domain", "locale"]
+    assert heading[-4:] == ["file", "line", "reason", "row"]
+    assert [line[0] for line in lines] == ["x", "y", ""]
+    assert [line[-1] for line in lines] == [
         'x,"a, ""b"""',
         '{"order_id": "y",  "note": "ü"}',
         "[1]",
@@ -216,14 +218,14 @@ async def test_no_cell_of_rejected_csv_runs_as_a_formula(tmp_path: Path, formula
     quoted = '"' + formula.replace('"', '""') + '"'
     path = write_list(tmp_path, "a.csv", "note,order_id", f"{quoted},x")
     found, _ = await reported(tmp_path, [ListSource(path)], {})
-    assert found.table("rejected.csv")[1][3:] == [f"'{formula}", "x"]
+    assert found.table("rejected.csv")[1][:2] == [f"'{formula}", "x"]
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
 async def test_no_heading_of_rejected_csv_runs_as_a_formula(tmp_path: Path, formula: str) -> None:
     path = write_list(tmp_path, "a.csv", f'order_id,"{formula}"', "x,")
     found, _ = await reported(tmp_path, [ListSource(path)], {})
-    assert found.table("rejected.csv")[0][4] == f"'{formula}"
+    assert found.table("rejected.csv")[0][1] == f"'{formula}"
 
 
 async def test_no_cell_of_results_csv_runs_as_a_formula(
@@ -307,5 +309,5 @@ async def test_a_run_of_which_all_was_sent_leaves_headings_only(tmp_path: Path) 
     path = write_list(tmp_path, "a.csv", "order_id,note", "1,x")
     found, _ = await reported(tmp_path, [ListSource(path)], {"1": "204"}, RunState.COMPLETED)
     assert found.table("unsent.csv") == [["order_id", "note"]]
-    assert found.table("rejected.csv") == [["file", "line", "reason", "order_id", "note"]]
+    assert found.table("rejected.csv") == [["order_id", "note", "file", "line", "reason"]]
     assert len(found.table("results.csv")) == 2

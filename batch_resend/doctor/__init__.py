@@ -1,0 +1,19 @@
+"""Whether everything is there to send: journal, key, network, clock, and answers as expected.
+
+A few harmless reads; nothing is mailed.
+"""
+
+from batch_resend.doctor.examination import Setup, Subject, examine
+from batch_resend.doctor.findings import Check, Deviation, Diagnosis, Finding, Group, Result
+
+__all__ = [
+    "Check",
+    "Deviation",
+    "Diagnosis",
+    "Finding",
+    "Group",
+    "Result",
+    "Setup",
+    "Subject",
+    "examine",
+]

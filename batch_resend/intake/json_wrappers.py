@@ -1,0 +1,143 @@
+"""Where the orders are in a JSON object that wraps its list: `{"data": {"items": [...]}}`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from batch_resend.calls import CALLS
+from batch_resend.errors import InputError
+from batch_resend.intake.headings import Field, known_field, listed
+from batch_resend.model import Call
+
+MOST_DEEP = 8  # objects within objects
+_NESTED = "domain_approval_emails"
+_ID_OF_ANYTHING = "id"
+_OF_THE_CA = "certificate"  # which each of the CA's own orders has, and an `id` is then the order's
+# What has the fields of a record in an object of their own: JSON:API, Airtable, GraphQL,
+# Elasticsearch, GeoJSON.
+_INNER = ("attributes", "fields", "node", "_source", "properties")
+
+Path = tuple[str, ...]
+
+
+def is_record(keys: Iterable[str], mapping: Mapping[Field, str], call: Call) -> bool:
+    """Whether an object with these keys is a record: whether one says what it is about."""
+    return _names_subject(tuple(keys), tuple(mapping.items()), call)
+
+
+@lru_cache(maxsize=256)
+def _names_subject(
+    keys: tuple[str, ...], mapping: tuple[tuple[Field, str], ...], call: Call
+) -> bool:
+    mapped = {key for which, key in mapping if which is Field.ORDER_ID}
+    if _NESTED in keys or not mapped.isdisjoint(keys) or {"method", "body"} <= set(keys):
+        return True
+    by_id = _OF_THE_CA in keys
+    naming = [key for key in keys if by_id or key.lower().strip("_") != _ID_OF_ANYTHING]
+    fields = {known_field(key) for key in naming}
+    fields |= {which for which, key in mapping if key in keys}
+    is_about_domain = CALLS[call].is_about_domain or Field.CALL in fields
+    of_domain = not fields.isdisjoint((Field.DOMAIN, Field.DOMAIN_ID))
+    return Field.ORDER_ID in fields or (is_about_domain and of_domain)
+
+
+def may_hold_lists(path: Path) -> bool:
+    """Whether a list of orders may stand at a place in an object: not under a key of a record's."""
+    return len(path) <= MOST_DEEP and known_field(path[0]) is None
+
+
+def lists_in(value: object, path: Path = ()) -> Iterator[tuple[Path, list[object]]]:
+    """Yield the lists in an object, with where they stand in it."""
+    if path and not may_hold_lists(path):
+        return
+    if isinstance(value, list):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from lists_in(one, (*path, key))
+
+
+def inner_record(
+    value: dict[str, object], mapping: Mapping[Field, str], call: Call
+) -> dict[str, object]:
+    """Return the object that has the fields of a record: itself, or one within."""
+    if not is_record(value, mapping, call):
+        for key in _INNER:
+            if isinstance(inner := value.get(key), dict):
+                return inner
+    return value
+
+
+@dataclass(slots=True)
+class Wrapper:
+    """Which of the lists in an object, or in several pages of it, is the one of orders."""
+
+    name: str  # of the file, for messages
+    mapping: Mapping[Field, str]
+    call: Call
+    taken: Path | None = None
+    _is_taken_here: bool = False  # in the object that is being read
+    _passed_over: list[str] = field(default_factory=list)  # lists there that hold no orders
+
+    def wraps(self, value: dict[str, object]) -> bool:
+        """Whether an object is no record itself, and wraps a list of them."""
+        if is_record(value, self.mapping, self.call):
+            return False
+        return any(
+            path == self.taken or (one and isinstance(one[0], dict) and self._are_orders(one[0]))
+            for path, one in lists_in(value)
+        )
+
+    def complaint(self, value: dict[str, object]) -> str | None:
+        """Return why an object that wraps a list is no use; None: it wraps none."""
+        if is_record(value, self.mapping, self.call):
+            return None
+        lists = [
+            self._described(path, one[0])
+            for path, one in lists_in(value)
+            if one and isinstance(one[0], dict)
+        ]
+        return _without_orders(value, lists) if lists else None
+
+    def takes(self, path: Path, first: dict[str, object]) -> bool:
+        """Return whether a list holds orders, by its first object.
+
+        Raises InputError where another one does, too: which is meant is not ours to guess.
+        """
+        if not self._are_orders(first):
+            self._passed_over.append(self._described(path, first))
+            return False
+        if self.taken is not None and (self._is_taken_here or path != self.taken):
+            raise InputError(
+                f"{self.name}: holds several lists of orders: {_shown(self.taken)} and "
+                f"{_shown(path)}; give the one that is meant as a list of its own"
+            )
+        self.taken, self._is_taken_here = path, True
+        return True
+
+    def end(self, keys: Iterable[str]) -> str | None:
+        """Return why the object that ends here was no use; None: a list in it was taken."""
+        is_taken, self._is_taken_here = self._is_taken_here, False
+        lists, self._passed_over = self._passed_over, []
+        return None if is_taken else _without_orders(keys, lists)
+
+    def _are_orders(self, first: dict[str, object]) -> bool:
+        return is_record(self._record(first), self.mapping, self.call)
+
+    def _described(self, path: Path, first: dict[str, object]) -> str:
+        return f"under {_shown(path)}, with the keys {listed(list(self._record(first)))}"
+
+    def _record(self, value: dict[str, object]) -> dict[str, object]:
+        return inner_record(value, self.mapping, self.call)
+
+
+def _without_orders(keys: Iterable[str], lists: list[str]) -> str:
+    return (
+        "no key holds the order number, neither of the object, with the keys "
+        f"{listed(list(keys))}, "
+        f'nor of the objects {" and ".join(lists[:5])}. Say which it is: --map order_id="KEY"'
+    )
+
+
+def _shown(path: Path) -> str:
+    return repr(".".join(path))

@@ -1,0 +1,151 @@
+"""What a file is that is no list, and what to do: by its content first, by its name second.
+
+Signatures are those that the formats' own specifications have, or that `file` knows them by.
+"""
+
+import re
+from pathlib import PurePath
+
+from batch_resend.errors import InputError
+
+OLE = b"\xd0\xcf\x11\xe0"  # [MS-CFB]: old Excel, and workbooks that are locked
+APPLE_DOUBLE = (b"\0\x05\x16\x07", b"\0\x05\x16\0")
+
+_SAVE = "save the table as .xlsx or CSV"
+_UNPACK = "unpack it first"
+_EXPORT = "export the table as CSV or JSON"
+_SIGNATURES = (
+    (b"{\\rtf", "an RTF document", _SAVE),
+    (b"SQLite format 3\0", "a SQLite database", _EXPORT),
+    (b"\0\x01\0\0Standard ", "an Access database", _EXPORT),
+    (b"PAR1", "a Parquet file", "save it as CSV or JSON"),
+    (b"ARROW1\0", "an Arrow file", "save it as CSV or JSON"),
+    (b"Obj\x01", "an Avro file", "save it as CSV or JSON"),
+    (b"\x89PNG\r\n", "a picture", "give a list of text"),
+    (b"\xff\xd8\xff", "a picture", "give a list of text"),
+    (b"GIF8", "a picture", "give a list of text"),
+    (b"7z\xbc\xaf\x27\x1c", "packed with 7-Zip", _UNPACK),
+    (b"Rar!\x1a\x07", "packed with RAR", _UNPACK),
+    (b"bplist00", "a property list of macOS, as it stands for a file that is elsewhere",
+     "give the file itself"),
+    (b"L\0\0\0\x01\x14\x02\0", "a Windows shortcut", "give the file itself"),
+)  # fmt: skip
+_BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
+_TAR = slice(257, 262)
+_PDF = re.compile(rb"\s{0,64}%PDF-[0-9]")
+
+# In the directory of an OLE file, names are UTF-16.
+_OLE_STREAMS = (
+    ("EncryptedPackage", "locked with a password", "save it without a password, or as CSV"),
+    ("WordDocument", "an old Word document", _SAVE),
+    ("PowerPoint Document", "an old PowerPoint document", _SAVE),
+    ("__properties_version1.0", "an Outlook message", "save its attachment, and give that"),
+)
+_OLD_EXCEL = ("an old Excel file", "save it as .xlsx, or as CSV")
+# Members of a zip file, by how their names begin.
+_ZIP_MEMBERS = (
+    ("xl/workbook.bin", "a binary Excel workbook (.xlsb)", "save it as .xlsx or CSV"),
+    ("Index/Document.iwa", "an Apple iWork document, as of Numbers", "export it as .xlsx or CSV"),
+    ("Index.zip", "an Apple iWork document, as of Numbers", "export it as .xlsx or CSV"),
+    ("word/", "a Word document", _SAVE),
+    ("ppt/", "a PowerPoint document", _SAVE),
+)
+_SPREADSHEET = "opendocument.spreadsheet"
+
+_TAG = re.compile(r"<(?:!|\?|[A-Za-z][\w.-]*(?::[\w.-]+)?[\s/>])")
+_HTML = re.compile(
+    r"<!doctype\s+html|<(?:html|head|body|table|meta|title|style|script|div)[\s>]", re.IGNORECASE
+)
+_MAIL = re.compile(
+    r"(?:From|To|Subject|Date|Received|Return-Path|Delivered-To|Message-ID|MIME-Version"
+    r"|Content-Type|X-[\w-]+): .*[\r\n]",
+    re.IGNORECASE,
+)
+_MIME = re.compile(r"^MIME-Version: ", re.IGNORECASE | re.MULTILINE)
+_TEXTS = (
+    ("-----BEGIN PGP MESSAGE", "encrypted with PGP", "decrypt it first"),
+    ("-----BEGIN ", "a key or a certificate", "give a list of orders"),
+    ("version https://git-lfs", "a pointer of Git LFS", "fetch the file: git lfs pull"),
+    ("[InternetShortcut]", "an internet shortcut", "give the file that it stands for"),
+)
+
+
+def refuse_bytes(name: str, head: bytes) -> None:
+    """Raise InputError where the first bytes, unpacked, are no list's; OLE and zip apart."""
+    base = PurePath(name).name
+    if head.startswith(APPLE_DOUBLE) or (base.startswith("._") and not head):
+        raise _no_list(name, "what macOS keeps beside a file", _give(base, "._"))
+    if base.startswith("~$") and 0 in head:
+        raise _no_list(name, "a lock file of Office, beside a file that is open", _give(base, "~$"))
+    if _PDF.match(head):
+        raise _no_list(name, "a PDF document", "get the table in it as CSV or .xlsx")
+    if _BZIP2.match(head):
+        raise _no_list(name, "packed with bzip2", _UNPACK)
+    if head[_TAR] == b"ustar":
+        raise _no_list(name, "a tar archive", _UNPACK)
+    for signature, what, remedy in _SIGNATURES:
+        if head.startswith(signature):
+            raise _no_list(name, what, remedy)
+
+
+def refuse_text(name: str, sample: str) -> None:
+    """Raise InputError where a text, by how it begins, is no list."""
+    base, begin = PurePath(name).name, sample.lstrip("\ufeff \t\r\n")
+    if base.startswith(".~lock.") and "file:///" in begin and begin.startswith(","):
+        told = _give(base.removesuffix("#"), ".~lock.")
+        raise _no_list(name, "a lock file of LibreOffice, beside a file that is open", told)
+    if base.endswith((".gsheet", ".gdoc")) and '"doc_id"' in begin:
+        raise _no_list(name, "a link to a Google document", "download it as .xlsx or CSV")
+    if _TAG.match(begin):
+        raise _no_list(name, *_markup(base, begin))
+    if _MAIL.match(begin) and _MIME.search(begin):
+        raise _no_list(
+            name, "an e-mail or a web archive", "save its table or its attachment, and give that"
+        )
+    for start, what, remedy in _TEXTS:
+        if begin.startswith(start):
+            raise _no_list(name, what, remedy)
+
+
+def of_ole(name: str, data: bytes) -> InputError:
+    """Return what there is to say of an OLE file, by all of its bytes."""
+    for stream, what, remedy in _OLE_STREAMS:
+        if stream.encode("utf-16-le") in data:
+            return _no_list(name, what, remedy)
+    return _no_list(name, *_OLD_EXCEL)
+
+
+def of_zip(name: str, members: list[str], mimetype: bytes) -> InputError:
+    """Return what there is to say of a zip file that is no workbook.
+
+    `mimetype` is what its member of that name holds, which OpenDocument files have.
+    """
+    kind = mimetype.decode("ascii", "replace")
+    if _SPREADSHEET in kind:
+        return _no_list(name, "an OpenDocument spreadsheet", "save it as .xlsx or CSV")
+    if "opendocument" in kind:
+        return _no_list(name, "an OpenDocument file", _SAVE)
+    for start, what, remedy in _ZIP_MEMBERS:
+        if any(member.startswith(start) for member in members):
+            return _no_list(name, what, remedy)
+    return _no_list(name, "a zip file, not an Excel workbook", _UNPACK)
+
+
+def _markup(base: str, begin: str) -> tuple[str, str]:
+    """Return what a text in tags is, and what to do."""
+    if "urn:schemas-microsoft-com:office:spreadsheet" in begin:
+        return "an Excel 2003 XML file", "save it as .xlsx or CSV"
+    if "<office:document" in begin:
+        return "an OpenDocument file of XML", "save it as .xlsx or CSV"
+    if _HTML.search(begin[:4096]):
+        although = f", although its name is {base}" if not base.endswith((".html", ".htm")) else ""
+        return f"a web page (HTML){although}", "open it in Excel and save it as .xlsx or CSV"
+    return "XML", "save it as CSV or JSON"
+
+
+def _give(base: str, mark: str) -> str:
+    return f"give {base.removeprefix(mark)}" if base.startswith(mark) else "give the file itself"
+
+
+def _no_list(name: str, what: str, remedy: str) -> InputError:
+    return InputError(f"{name}: is {what}: {remedy}")

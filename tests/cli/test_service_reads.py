@@ -1,0 +1,393 @@
+"""What is read of the service, as recordings and its pages have it, byte for byte."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.certcentral.fault_server import NO_CONTENT
+from tests.cli.raw_service import (
+    BLOCK_PAGE,
+    NO_SUCH_CALL,
+    AnswerTo,
+    Asked,
+    RawService,
+    accept_all,
+    as_json,
+    desk_at,
+    error,
+    http,
+    order_of,
+)
+
+pytestmark = pytest.mark.asyncio
+
+# --- lists of orders ------------------------------------------------------------------------------
+
+EMPTY: dict[str, bytes] = {
+    "{}": as_json({}),
+    "204": NO_CONTENT,
+    "no orders": as_json({"orders": [], "page": {"total": 0, "limit": 1000, "offset": 0}}),
+    "a page alone": as_json({"page": {"total": 0, "limit": 1000, "offset": 0}}),
+}
+
+
+@pytest.mark.parametrize("answer", EMPTY.values(), ids=EMPTY)
+async def test_an_empty_list_is_a_quiet_night(tmp_path: Path, answer: bytes) -> None:
+    async with RawService(lambda _: answer) as service:
+        desk = desk_at(tmp_path, service)
+        quiet = await desk.run("sweep", "-q")
+        assert (quiet.code, quiet.err) == (0, "")
+        assert quiet.out == "Nothing to send: 0 orders wait\n"
+        exported = await desk.run("export", "--out", "pending.csv")
+        assert (exported.code, exported.err) == (0, "0 orders wait.\n")
+
+
+async def test_what_is_no_list_is_no_quiet_night(tmp_path: Path) -> None:
+    async with RawService(lambda _: as_json({"status": "ok"})) as service:
+        failed = await desk_at(tmp_path, service).run("sweep")
+        assert failed.code == 1
+        assert "the CA's list of orders cannot be read" in failed.err
+
+
+def pending(number: int, **more: Any) -> dict[str, Any]:
+    """Return an order as a list was recorded to have it, with some fields otherwise."""
+    return {
+        "id": number,
+        "certificate": {
+            "id": number + 1,
+            "common_name": f"shop{number}.example.com",
+            "dns_names": [f"shop{number}.example.com"],
+            "signature_hash": "sha256",
+            "cert_validity": {"years": 1},
+        },
+        "status": "pending",
+        "is_renewed": False,
+        "date_created": "2026-06-08T14:59:13+00:00",
+        "organization": [],
+        "container": {"id": 7, "name": "Main", "is_active": True},
+        "product": {
+            "name_id": "ssl_dv_geotrust_flex",
+            "name": "GeoTrust DV SSL",
+            "type": "dv_ssl_certificate",
+        },
+        "product_name_id": "ssl_dv_geotrust_flex",
+        "price": 149,
+        "order_validity": {"years": 1},
+        "number_of_sans": 1,
+        "is_multi_year_plan": "1",
+    } | more
+
+
+def lists(*orders: object) -> AnswerTo:
+    """Return a service that has these orders waiting, validated by e-mail, and Order info alone."""
+
+    def answer_to(asked: Asked) -> bytes:
+        if asked.method == "PUT":
+            return NO_CONTENT
+        if "?" in asked.path:
+            is_first = "=pending&" in asked.path
+            return as_json({"orders": orders}) if is_first else as_json({})
+        number = order_of(asked.path)
+        if asked.path != f"/order/certificate/{number}" or not number.isdigit():
+            return NO_SUCH_CALL
+        return as_json(pending(int(number), dcv_method="email"))
+
+    return answer_to
+
+
+async def test_one_odd_order_spoils_no_page_and_one_that_cannot_be_used_is_named(
+    tmp_path: Path,
+) -> None:
+    odd = [
+        pending(1, date_created=""),
+        pending(2, date_created="0000-00-00 00:00:00"),
+        pending(3, date_created="2026-06-08 14:59:13"),
+        pending(4, certificate={"common_name": "a.example", "dns_names": [None, " "]}),
+        pending(5, certificate={"common_name": "a.example", "dns_names": "a.example"}),
+        pending(6, certificate=[], container=[], product=[]),
+        pending(7) | {"id": "A-7"},
+        None,
+        pending(8, status=["pending"]),
+    ]
+    async with RawService(lists(*odd)) as service:
+        desk = desk_at(tmp_path, service)
+        swept = await desk.run("sweep", "--log-file", "sweep.log")
+        assert swept.code == 0, swept.err
+        mailed = {order_of(path) for path in service.paths("PUT")}
+        assert mailed == {"1", "2", "3", "4", "5", "6", "8"}
+        assert "2 more in the CA's list without an order number" in swept.err
+        assert 'item without an order number: "A-7"' in (tmp_path / "sweep.log").read_text()
+        exported = await desk.run("export")
+        assert exported.code == 0
+        assert "2 more in the CA's list without an order number are left out" in exported.err
+
+
+async def test_lists_are_asked_for_by_number_so_that_new_orders_come_at_the_end(
+    tmp_path: Path,
+) -> None:
+    async with RawService(lists(pending(1))) as service:
+        await desk_at(tmp_path, service).run("sweep")
+        pages = [path for path in service.paths("GET") if "?" in path]
+        assert len(pages) == 2
+        assert all("&sort=order_id&limit=1000&offset=0" in path for path in pages)
+
+
+# --- asking less ----------------------------------------------------------------------------------
+
+
+def with_reports(answer_to: AnswerTo, orders: int, by_email: int) -> AnswerTo:
+    """Add an order report, of which the first `by_email` orders are validated by e-mail."""
+    lines = ["order_id,status,dcv_method,common_name,dns_names"]
+    lines += [
+        f'{n},pending,{"email" if n <= by_email else "dns-txt-token"},a.example,"a.example,b"'
+        for n in range(1, orders + 1)
+    ]
+    report = http(200, "\r\n".join(lines).encode(), "text/csv")
+    return lambda asked: report if asked.path == "/report/order" else answer_to(asked)
+
+
+async def test_how_many_orders_are_validated_is_read_from_one_report(tmp_path: Path) -> None:
+    orders = [pending(n) for n in range(1, 41)]
+    async with RawService(with_reports(lists(*orders), 40, by_email=30)) as service:
+        desk = desk_at(tmp_path, service)
+        swept = await desk.run("sweep", "--log-file", "sweep.log")
+        assert swept.code == 0, swept.err
+        assert len(service.paths("GET")) == 3, "two lists and the report"
+        assert {order_of(p) for p in service.paths("PUT")} == {str(n) for n in range(1, 31)}
+        log = (tmp_path / "sweep.log").read_text()
+        assert "40 read from the order report, 0 asked one by one" in log
+
+
+NO_REPORT: dict[str, bytes] = {
+    "the CA does not have it": NO_SUCH_CALL,
+    "the key may not": error(403, "access_denied|missing_permission"),
+    "a page": http(403, BLOCK_PAGE, "text/html"),
+    "a page that is no report": http(200, b"<title>Reports</title>", "text/html"),
+    "another table": http(200, b"a,b\r\n1,2\r\n", "text/csv"),
+    "nothing": http(200),
+    "an error": error(500, "server_error"),
+    "a gateway that waited in vain": http(504, b"<title>Timeout</title>", "text/html"),
+}
+
+
+@pytest.mark.parametrize("answer", NO_REPORT.values(), ids=NO_REPORT)
+async def test_without_a_report_each_order_is_asked_about_and_nothing_else_suffers(
+    tmp_path: Path, answer: bytes
+) -> None:
+    listed = lists(*(pending(n) for n in range(1, 31)))
+    async with RawService(
+        lambda asked: answer if asked.path == "/report/order" else listed(asked)
+    ) as service:
+        desk = desk_at(tmp_path, service)
+        swept = await desk.run("sweep", "--log-file", "sweep.log")
+        assert swept.code == 0, swept.err
+        assert len(service.paths("PUT")) == 30
+        assert service.paths("GET").count("/report/order") == 1
+        assert len(service.paths("GET")) == 2 + 1 + 1 + 30, "lists, report, validation, each order"
+        assert desk.summary()["back_pressure"]["pauses"] == 0
+        assert "0 read from the order report, 30 asked one by one" in (
+            (tmp_path / "sweep.log").read_text()
+        )
+
+
+CHANGES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
+    "as the pages have it": lambda changes: {"orders": changes},
+    "as a bare list": lambda changes: changes,
+}
+
+
+@pytest.mark.parametrize("shape", CHANGES.values(), ids=CHANGES)
+async def test_what_has_become_of_a_thousand_orders_takes_a_handful_of_requests(
+    tmp_path: Path, shape: Callable[[list[dict[str, Any]]], Any]
+) -> None:
+    async with RawService(accept_all) as service:
+        desk = desk_at(tmp_path, service, 1_000)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        numbers = [order_of(path) for path in service.paths("PUT")]
+        changes = [
+            {"order_id": int(n), "certificate_id": 1, "status": "issued"} for n in numbers[:700]
+        ]
+        service.asked.clear()
+        service.answer_to = lambda asked: (
+            as_json(shape(changes)) if "/status-changes?minutes=" in asked.path else NO_SUCH_CALL
+        )
+        found = await desk.run("verify", desk.report().name, "--format", "json")
+        assert found.code == 0, found.err
+        assert json.loads(found.out)["statuses"] == {"issued": 700, "waiting": 300}
+        assert len(service.asked) == 1
+        await desk.run("report", desk.report().name)
+        page = (desk.report() / "report.html").read_text()
+        assert "of 1,000 orders sent 700 are issued, 300 are waiting" in page
+
+
+@pytest.mark.parametrize("answer", [as_json({}), NO_CONTENT, as_json({"orders": []})])
+async def test_where_nothing_has_changed_all_wait(tmp_path: Path, answer: bytes) -> None:
+    async with RawService(accept_all) as service:
+        desk = desk_at(tmp_path, service, 30)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = lambda _: answer
+        found = await desk.run("verify", desk.report().name, "--format", "json")
+        assert json.loads(found.out)["statuses"] == {"waiting": 30}
+        assert service.requests == 30 + 1
+
+
+@pytest.mark.parametrize("answer", NO_REPORT.values(), ids=NO_REPORT)
+async def test_without_status_changes_each_order_is_asked_about(
+    tmp_path: Path, answer: bytes
+) -> None:
+    def answer_to(asked: Asked) -> bytes:
+        if "/status-changes" in asked.path:
+            return answer
+        number = order_of(asked.path)
+        return as_json(pending(int(number), status="issued" if int(number) % 2 else "pending"))
+
+    async with RawService(accept_all) as service:
+        desk = desk_at(tmp_path, service, 20)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = answer_to
+        found = await desk.run("verify", desk.report().name, "--format", "json", "--no-names")
+        assert found.code == 0, found.err
+        assert json.loads(found.out)["statuses"] == {"issued": 10, "pending": 10}
+        assert len(service.paths("GET")) == 1 + 20
+
+
+# --- which names wait -----------------------------------------------------------------------------
+
+
+def validation(*names: tuple[str, str], status: str = "pending") -> bytes:
+    """Return an order's validation status: its names, and whether each is approved."""
+    return as_json(
+        {
+            "order_status": status,
+            "order_dcv_method": "email",
+            "order_name_scope": names[0][0],
+            "dns_name_validations": [
+                {
+                    "domain_id": str(17 + place),
+                    "name_scope": name,
+                    "approval_scope": name,
+                    "status": state,
+                    "method": "email",
+                    "dns_names": [name],
+                }
+                for place, (name, state) in enumerate(names)
+            ],
+        }
+    )
+
+
+SOME = (
+    ("a.example", "approved"),
+    ("b.example", "unapproved"),
+    ("c.example", "approved"),
+    ("d.example", "unapproved"),
+    ("e.example", "approved"),
+)
+ALL = (("a.example", "approved"), ("b.example", "approved"))
+
+
+async def test_verify_and_the_report_say_how_many_names_are_approved(tmp_path: Path) -> None:
+    def answer_to(asked: Asked) -> bytes:
+        return validation(*SOME) if asked.path.endswith("/validation") else as_json({})
+
+    async with RawService(accept_all) as service:
+        desk = desk_at(tmp_path, service)
+        desk.write("orders.csv", "order_id\n100200301\n100200302\n100200303\n100200304\n")
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = answer_to
+        found = await desk.run("verify", desk.report().name)
+        assert found.code == 0, found.err
+        assert found.out.count("3 of 5 names approved") == 4
+        as_program = await desk.run("verify", desk.report().name, "--format", "json")
+        assert json.loads(as_program.out)["waiting"][0] == {
+            "order_id": "100200301", "approved": 3, "names": 5,
+        }  # fmt: skip
+        await desk.run("report", desk.report().name)
+        assert "3 of 5 names approved" in (desk.report() / "report.html").read_text()
+
+
+async def test_the_preflight_leaves_alone_what_is_all_approved(tmp_path: Path) -> None:
+    def answer_to(asked: Asked) -> bytes:
+        if asked.method == "PUT":
+            return NO_CONTENT
+        if asked.path.endswith("/validation"):
+            return validation(*(ALL if order_of(asked.path) == "2" else SOME))
+        return as_json(pending(int(order_of(asked.path))))
+
+    async with RawService(answer_to) as service:
+        desk = desk_at(tmp_path, service)
+        desk.write("orders.csv", "order_id\n1\n2\n3\n")
+        sent = await desk.run("send", "orders.csv", "--preflight")
+        assert sent.code == 0, sent.err
+        assert {order_of(path) for path in service.paths("PUT")} == {"1", "3"}
+        assert "skipped   1, says the CA: 2 of 2 names approved" in sent.err
+
+
+async def test_export_writes_the_names_that_wait_and_by_which_domain_each_is_validated(
+    tmp_path: Path,
+) -> None:
+    ov = {"name_id": "ssl_basic", "name": "Basic OV", "type": "ssl_certificate"}
+    listed = lists(pending(1), pending(2, product=ov, product_name_id="ssl_basic"))
+
+    def answer_to(asked: Asked) -> bytes:
+        return validation(*SOME) if asked.path.endswith("/validation") else listed(asked)
+
+    async with RawService(answer_to) as service:
+        desk = desk_at(tmp_path, service)
+        exported = await desk.run("export", "--details", "--out", "pending.csv")
+        assert exported.code == 0, exported.err
+        with (tmp_path / "pending.csv").open() as file:
+            rows = [(r["order_id"], r["domains"], r["domain_id"]) for r in csv.DictReader(file)]
+        assert rows == [
+            ("1", "b.example; d.example", ""),
+            ("2", "b.example", "18"),
+            ("2", "d.example", "20"),
+        ]
+        sent = await desk.run("send", "pending.csv", "--auto-call")
+        assert sent.code == 0, sent.err
+        assert sorted(service.paths("PUT")) == [
+            "/domain/18/dcv/emails", "/domain/20/dcv/emails", "/order/certificate/1/resend-emails",
+        ]  # fmt: skip
+
+
+# --- never wider than asked -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "is_sent"),
+    [
+        ("admin@example.com", True),
+        ("ADMIN@Example.com", True),
+        ("dns@example.net", True),
+        ("admim@example.com", False),
+        ("someone@elsewhere.example", False),
+    ],
+)
+async def test_the_preflight_refuses_a_domain_call_that_would_mail_everybody(
+    tmp_path: Path, address: str, is_sent: bool
+) -> None:
+    known = {
+        "name_scope": "example.com",
+        "base_emails": ["admin@example.com", "postmaster@example.com"],
+        "whois_emails": [],
+        "dns_txt_emails": ["dns@example.net"],
+    }
+    async with RawService(
+        lambda asked: NO_CONTENT if asked.method == "PUT" else as_json(known)
+    ) as service:
+        desk = desk_at(tmp_path, service)
+        desk.write("domains.csv", f"domain,email\nexample.com,{address}\n")
+        words = ("send", "domains.csv", "--call", "domain-dcv", "--preflight")
+        sent = await desk.run(*words)
+        assert service.paths("GET") == [
+            "/domain/example.com/dcv/emails?consider_dcv_email_preferences=true"
+        ]
+        assert service.paths("PUT") == (["/domain/example.com/dcv/emails"] if is_sent else [])
+        assert sent.code == (0 if is_sent else 3), sent.err
+        if not is_sent:
+            assert f"the CA does not know {address} as an address for example.com" in sent.out
+            assert desk.summary()["orders"]["refused"] == 1

@@ -1,0 +1,269 @@
+"""rejected.csv, corrected and read with the same options, asks for what its rows were to ask for.
+
+And for nothing before it is corrected.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+
+from batch_resend.intake import Field, ListSource, Reading
+from batch_resend.journal import Journal
+from batch_resend.model import Order, RejectedRow
+from batch_resend.report import write_report
+from tests.journal.conftest import Clock, pending
+from tests.report.carried import carried, plan_lists
+
+pytestmark = pytest.mark.asyncio
+
+# Each has one bad cell: where, what stands there, and what should.
+HEADING = ("Order #", "Domain", "E-Mail", "Language", "Note")
+ROWS = (
+    ("1", "a.example.com", "admin@a.example.com", "de", "good"),
+    ("2", "b.example.com", "admin at b.example.com", "de", "müller"),
+    ("1e9", "c.example.com", "admin@c.example.com", "fr", "=1+1"),
+    ("4", "d..example.com", "admin@d.example.com", "", 'q"q'),
+    ("5", "e.example.com", "+x@e.example.com", "klingon!", "-"),
+    ("6", "f.example.com", "", "", "a,b;c\td|e"),
+    ("", "g.example.com", "admin@g.example.com", "it", ""),
+)
+FIXES = {
+    "admin at b.example.com": "admin@b.example.com",
+    "1e9": "3",
+    "d..example.com": "d.example.com",
+    "klingon!": "en",
+}
+CORRECTED = {"2", "3", "4", "5", "6", "7"}
+POSITIONS = {Field.ORDER_ID: "1", Field.DOMAIN: "2", Field.EMAIL: "3", Field.LOCALE: "4"}
+KEYS = ("order_id", "domain", "email", "locale", "note")
+
+
+def fixed(cell: str) -> str:
+    return FIXES.get(cell, cell)
+
+
+def right(row: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a row as it was meant."""
+    number, domain, email, *rest = map(fixed, row)
+    if domain == "f.example.com":
+        email = "admin@f.example.com"
+    return (number or "7", domain, email, *rest)
+
+
+def table(
+    delimiter: str, rows: tuple[tuple[str, ...], ...], *, headed: bool = True, eol: str = "\n"
+) -> str:
+    """Return rows as CSV."""
+    text = io.StringIO()
+    quoted = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator=eol)
+    quoted.writerows((HEADING, *rows) if headed else rows)
+    return text.getvalue()
+
+
+def flat(rows: tuple[tuple[str, ...], ...]) -> list[dict[str, str]]:
+    return [{k: cell for k, cell in zip(KEYS, row, strict=True) if cell} for row in rows]
+
+
+def nested(rows: tuple[tuple[str, ...], ...]) -> list[dict[str, object]]:
+    """Return rows as orders with their entries within."""
+    found: list[dict[str, object]] = []
+    for number, domain, email, locale, _ in rows:
+        entry = {"domain": domain, "email": email}
+        found.append({"order_id": number, "domain_approval_emails": [entry], "locale": locale})
+    return found
+
+
+Make = Callable[[tuple[tuple[str, ...], ...]], str]
+FORMS: dict[str, tuple[Make, str, Reading]] = {
+    "comma": (lambda rows: table(",", rows), "utf-8", Reading()),
+    "semicolon": (lambda rows: table(";", rows), "utf-8", Reading()),
+    "tab": (lambda rows: table("\t", rows), "utf-8", Reading()),
+    "pipe": (lambda rows: table("|", rows), "utf-8", Reading()),
+    "colon, as an option says": (lambda rows: table(":", rows), "utf-8", Reading(delimiter=":")),
+    "old Macintosh": (lambda rows: table(",", rows, eol="\r"), "utf-8", Reading()),
+    "with a mark": (lambda rows: "\ufeff" + table(";", rows), "utf-8", Reading()),
+    "UTF-16": (lambda rows: "\ufeff" + table(";", rows), "utf-16-le", Reading()),
+    "Windows": (lambda rows: table(";", rows), "cp1252", Reading(encoding="cp1252")),
+    "by position": (
+        lambda rows: table(";", rows, headed=False), "utf-8", Reading(POSITIONS, headed=False),
+    ),
+    "by position, Windows": (
+        lambda rows: table(";", rows, headed=False), "cp1252",
+        Reading(POSITIONS, headed=False, encoding="cp1252", delimiter=";"),
+    ),
+    "columns that --map names": (
+        lambda rows: table(",", rows).replace("Order #", "=Nummer").replace("E-Mail", "-Wohin"),
+        "utf-8", Reading({Field.ORDER_ID: "=Nummer", Field.EMAIL: "-Wohin"}),
+    ),
+    "a first heading like JSON": (
+        lambda rows: table(",", rows).replace("Order #", "[Order]"), "utf-8",
+        Reading({Field.ORDER_ID: "[Order]"}),
+    ),
+    "JSON lines": (
+        lambda rows: "".join(json.dumps(one) + "\n" for one in flat(rows)), "utf-8", Reading(),
+    ),
+    "a JSON array": (lambda rows: json.dumps(flat(rows), indent=1), "utf-8", Reading()),
+    "JSON of orders": (lambda rows: json.dumps(nested(rows), indent=1), "utf-8", Reading()),
+    "wrapped JSON": (lambda rows: json.dumps({"data": {"items": flat(rows)}}), "utf-8", Reading()),
+    "JSON whose keys --map names": (
+        lambda rows: json.dumps(flat(rows)).replace("order_id", "Nummer"), "utf-8",
+        Reading({Field.ORDER_ID: "Nummer"}),
+    ),
+    "with a language for those that name none": (
+        lambda rows: table(",", rows), "utf-8", Reading(locale="it"),
+    ),
+}  # fmt: skip
+
+
+async def orders_of(journal: Journal, *sources: ListSource) -> dict[str, Order]:
+    """Return what lists ask for, by the orders' numbers."""
+    run = await plan_lists(journal, *sources)
+    return {one.order.order_id: one.order for one in await pending(journal.reader, run)}
+
+
+def correct(path: Path, encoding: str, delimiter: str) -> None:
+    """Correct the bad cells of a rejected.csv, as in an editor."""
+    with path.open(encoding=encoding, newline="") as file:
+        lines = list(csv.reader(file, delimiter=delimiter))
+    for cells in lines:
+        cells[:] = [FIXES.get(cell.removeprefix("'"), cell) for cell in cells]
+        if "f.example.com" in cells:
+            cells[cells.index("f.example.com") + 1] = "admin@f.example.com"
+        if "g.example.com" in cells:
+            cells[cells.index("g.example.com") - 1] = "7"
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(lines)
+
+
+def delimiter_of(path: Path, reading: Reading) -> str:
+    text = path.read_text(encoding="utf-8-sig")
+    return reading.delimiter or max(",;\t|", key=text.splitlines()[0].count)
+
+
+async def assert_goes_back(
+    folder: Path, sources: list[ListSource], meant: list[ListSource], reading: Reading
+) -> None:
+    """Check that rejected.csv asks for nothing as it is, and corrected for what was meant."""
+    async with carried(folder, sources, {}, clock=Clock()) as (journal, run):
+        await write_report(journal.reader, run, folder / "report")
+        wanted = await orders_of(journal, *meant)
+        path = folder / "report" / "rejected.csv"
+        as_it_is = list(ListSource(str(path), reading))
+        assert as_it_is
+        assert all(isinstance(row, RejectedRow) for row in as_it_is), as_it_is
+        correct(path, "utf-8-sig" if has_mark(path) else "utf-8", delimiter_of(path, reading))
+        assert await orders_of(journal, ListSource(str(path), reading)) == {
+            number: order for number, order in wanted.items() if number in CORRECTED
+        }
+
+
+def has_mark(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+@pytest.mark.parametrize(("make", "encoding", "reading"), FORMS.values(), ids=FORMS)
+async def test_of_a_list_of_any_form(
+    tmp_path: Path, make: Make, encoding: str, reading: Reading
+) -> None:
+    (tmp_path / "list").write_bytes(make(ROWS).encode(encoding))
+    (tmp_path / "meant").write_bytes(make(tuple(map(right, ROWS))).encode(encoding))
+    sources, meant = ([ListSource(str(tmp_path / name), reading)] for name in ("list", "meant"))
+    await assert_goes_back(tmp_path, sources, meant, reading)
+    unsent, rejected = (tmp_path / "report" / f"{name}.csv" for name in ("unsent", "rejected"))
+    assert has_mark(rejected) == has_mark(unsent)
+
+
+def write_workbook(path: Path, rows: tuple[tuple[str, ...], ...]) -> None:
+    book = xlsxwriter.Workbook(str(path), {"strings_to_formulas": False})
+    sheet = book.add_worksheet()
+    for number, row in enumerate((HEADING, *rows), start=2):
+        sheet.write_row(number, 1, [int(c) if c.isdigit() else c for c in row])
+    book.close()
+
+
+async def test_of_a_workbook(tmp_path: Path) -> None:
+    write_workbook(tmp_path / "list.xlsx", ROWS)
+    write_workbook(tmp_path / "meant.xlsx", tuple(map(right, ROWS)))
+    sources, meant = ([ListSource(str(tmp_path / f"{n}.xlsx"))] for n in ("list", "meant"))
+    await assert_goes_back(tmp_path, sources, meant, Reading())
+
+
+async def test_of_lists_of_several_forms(tmp_path: Path) -> None:
+    for name, make in (("1", FORMS["semicolon"][0]), ("2", FORMS["JSON lines"][0])):
+        part = ROWS[:4] if name == "1" else ROWS[4:]
+        (tmp_path / name).write_text(make(part))
+        (tmp_path / f"meant{name}").write_text(make(tuple(map(right, part))))
+    sources = [ListSource(str(tmp_path / name)) for name in ("1", "2")]
+    meant = [ListSource(str(tmp_path / f"meant{name}")) for name in ("1", "2")]
+    await assert_goes_back(tmp_path, sources, meant, Reading())
+
+
+JSON_OF_ANOTHER_FORM = [
+    '{"order_id": 8, "order_id": 9}',
+    '{"order_id": 8, "domain_approval_emails": []}',
+    '{"order_id": 8, "domain_approval_emails": null}',
+    '{"order_id": 8, "domain_approval_emails": [{"domain": "a.example"}]}',
+    '{"order_id": 8, "domain_approval_emails": [{"domain": "a.example", "email": "x@a.example"}],'
+    ' "domain": "b.example", "email": "x@b.example"}',
+    '{"order_id": 8, "domain": [], "email": "x@a.example"}',
+    '{"order_id": 8, "domain": "a.example", "email": {"name": "x"}}',
+    '{"order_id": true, "domain": "a.example", "email": "x@a.example"}',
+    '{"order_id": [8]}',
+    '{"order_id": 8, "account": "nobody"}',
+    '{"order_id": 8, "call": "nothing"}',
+    '{"order_id": 8',
+    "[1]",
+]
+
+
+@pytest.mark.parametrize("line", JSON_OF_ANOTHER_FORM)
+async def test_what_a_table_cannot_hold_is_not_sent_as_it_is(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "list.jsonl"
+    path.write_text('{"order_id": 1}\n' + line + "\n")
+    reading = Reading(accounts={"shop": None})
+    source = ListSource(str(path), reading)
+    _, bad = source
+    if not isinstance(bad, RejectedRow):
+        pytest.skip("is taken as it is")
+    async with carried(tmp_path, [source], {}, clock=Clock()) as (journal, run):
+        await write_report(journal.reader, run, tmp_path / "report")
+        back = list(ListSource(str(tmp_path / "report" / "rejected.csv"), reading))
+        assert back
+        assert all(isinstance(row, RejectedRow) for row in back), back
+        assert line in (tmp_path / "report" / "rejected.csv").read_text().replace('""', '"')
+
+
+async def test_once_more_rejected_it_has_its_own_columns_once(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(table(";", ROWS))
+    (tmp_path / "json").write_text(json.dumps(flat(ROWS)))
+    for name in ("list", "json"):
+        path, heading = tmp_path / name, ""
+        for number in range(3):
+            folder = tmp_path / f"{name}{number}"
+            folder.mkdir()
+            async with carried(folder, [ListSource(str(path))], {}, clock=Clock()) as (
+                journal,
+                run,
+            ):
+                await write_report(journal.reader, run, folder / "report")
+            path = folder / "report" / "rejected.csv"
+            first = path.read_text().splitlines()[0]
+            assert first.count("reason") == 1
+            assert number < 2 or first == heading
+            heading = first
+
+
+async def test_cells_beyond_the_heading_are_kept_and_reject_it_again(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("order_id,domain,email\n1,a.example,x@a.example,more,still\n")
+    async with carried(tmp_path, [ListSource(str(path))], {}, clock=Clock()) as (journal, run):
+        await write_report(journal.reader, run, tmp_path / "report")
+    rejected = tmp_path / "report" / "rejected.csv"
+    assert rejected.read_text().splitlines()[1].endswith(",more,still")
+    (row,) = ListSource(str(rejected))
+    assert isinstance(row, RejectedRow)
