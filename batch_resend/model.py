@@ -64,6 +64,7 @@ class Note(StrEnum):
     SEVERAL_ADDRESSES = "several_addresses"  # for one domain; all are mailed
     ADDRESSES_ASIDE = "addresses_aside"  # in cells of no known heading; the CA mails whom it will
     EMAIL_DOMAIN_FILLED_IN = "email_domain_filled_in"  # the address lives at a parent domain
+    ALL_DOMAINS = "all_domains"  # its row asks for all domains by the word for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Problem(StrEnum):
     EMAIL_DOMAIN = "email_domain"  # an e-mail domain that is none
     LOCALE = "locale"  # not shaped like a locale code
     PAIR = "pair"  # a domain without an address, the reverse, or several of both
+    NO_ADDRESS = "no_address"  # no domain and address, in a list that has some, and no word for it
     CALL = "call"  # none of the CA's calls
     ACCOUNT = "account"  # none that a profile describes
     FORM = "form"  # cells beyond the heading, or no JSON record
@@ -119,6 +121,23 @@ class ListKind(StrEnum):
     RECORDS = "records"  # handed over by a program
 
 
+class Remark(StrEnum):
+    """Something noticed while a list was read, which its plan counts."""
+
+    TITLE_ROWS = "title_rows"  # rows above the headings, passed over
+    HEADING_AGAIN = "heading_again"  # a heading row in the middle: its order of columns counts
+    OPEN_END = "open_end"  # the last line has no line end, and is whole by all that can be seen
+    HIDDEN_ROWS = "hidden_rows"  # of a sheet, left out
+    # Cells that were repaired, by what was taken away.
+    REPAIRED_NAME = "repaired_name"  # `Name <address>`
+    REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`
+    REPAIRED_DOT = "repaired_dot"  # behind an address
+    REPAIRED_SIGNS = "repaired_signs"  # bullets and quotation marks, and the # of a number
+    REPAIRED_WIDTH = "repaired_width"  # letters of full width
+    REPAIRED_NOTHING = "repaired_nothing"  # `NULL` and the like for an empty cell
+    REPAIRED_LANGUAGE = "repaired_language"  # a language by its name
+
+
 @dataclass(frozen=True, slots=True)
 class ListForm:
     """How a list was read: enough to write what is left of it in the same form."""
@@ -131,6 +150,8 @@ class ListForm:
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
     with_accounts: bool = False  # a column of accounts names profiles
+    with_addresses: bool = False  # of JSON, some have: one without needs the word for it
+    remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
 
     @property
     def is_table(self) -> bool:

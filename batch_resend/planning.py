@@ -6,7 +6,7 @@ from itertools import islice
 import anyio.to_thread
 
 from batch_resend.errors import InputError
-from batch_resend.intake import ListSource, Source
+from batch_resend.intake import NAMES_NOBODY, ListSource, Source
 from batch_resend.journal import JournalReader, Staging
 from batch_resend.model import Plan, RejectedRow, Row, Run
 from batch_resend.settings import OWN_KEY
@@ -40,6 +40,8 @@ async def stage(
                     f"rejected, this one because {bad[-1].reason}; is this the right list, and "
                     "--map right?"
                 )
+        if source.form.with_addresses:
+            await staging.reject_without_addresses(before, NAMES_NOBODY)
         count = staging.rows_read - before
         await staging.end_input(source.name, source.sha256, source.form, count)
     if not staging.rows_read:

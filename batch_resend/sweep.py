@@ -70,7 +70,7 @@ class Swept:
             Row(line, order.order_id, (), locale, json.dumps({"order_id": order.order_id}))
             for line, order in enumerate(self.due, start=1)
         ]
-        return RecordSource(rows, name=SOURCE_NAME)
+        return RecordSource(rows, name=SOURCE_NAME, all_domains=True)
 
 
 async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now: float) -> Swept:

@@ -51,6 +51,8 @@ def reading_of(options: dict[str, Any]) -> Reading:
             auto_call=options["auto_call"],
             accounts={name: profile.locale for name, profile in accounts.items()},
             own_account=options.get("profile"),
+            all_domains=options["all_domains"],
+            ignored=frozenset(options["ignored"]),
         )
     except SettingsError as error:
         raise SettingsError(f"--{error}") from None

@@ -198,10 +198,13 @@ def _request(order: Order) -> dict[str, object]:
     """Return a request as it would be sent. Its path goes below the base URL."""
     call = {} if order.call is Call.DV_RESEND else {"call": order.call}
     account = {} if order.account is None else {"account": order.account}
+    # Read again it stands beside requests that name addresses: there it needs the word.
+    nobody: dict[str, object] = {} if order.entries else {"all_domains": True}
     return {
         **list_fields(order.order_id, order.call),
         **call,
         **account,
+        **nobody,
         "method": "PUT",
         "path": request_path(order),
         "body": json.loads(request_body(order)),

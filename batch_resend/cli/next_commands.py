@@ -26,7 +26,7 @@ _ABOUT_THE_CA = (
 _OF_ACCOUNTS = ("base_url", "region", "api_key_file", "limits", "locale")
 _ABOUT_LISTS = (
     "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
-    "any_product", "call", "auto_call",
+    "any_product", "call", "auto_call", "all_domains", "ignored",
 )  # fmt: skip
 
 

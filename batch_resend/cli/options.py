@@ -128,6 +128,13 @@ list_options = together(
         multiple=True,
         help="Which column holds what; repeatable. Usual headings are known.",
     ),
+    option(
+        "--ignore",
+        "ignored",
+        metavar="COLUMN",
+        multiple=True,
+        help="A column that is not to be read, whatever it seems to hold; repeatable.",
+    ),
     option("--locale", metavar="CODE", help="Language for rows that name none, such as en."),
     option(
         "--delimiter",
@@ -164,6 +171,12 @@ list_options = together(
         "--all-statuses",
         is_flag=True,
         help="Send whatever an export of the CA says of an order's status, validation, product.",
+    ),
+    option(
+        "--all-domains",
+        is_flag=True,
+        help="For rows without domain and address, in lists that have some: have the CA mail all "
+        "domains of the order that wait, to all whom it knows.",
     ),
 )
 

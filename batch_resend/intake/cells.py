@@ -22,9 +22,18 @@ _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*
 _BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
-_LOCALE = re.compile(r"[A-Za-z]{2,8}(?:[_-][A-Za-z]{2,8})?")
+# A code of two letters, or of three that no word is: one of more is a language's name, or a yes.
+_LOCALE = re.compile(r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-][A-Za-z]{2,8})?")
 # With which a spreadsheet takes a cell for a formula; OWASP, "CSV Injection".
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NOTHING = frozenset(
+    ("null", "nil", "none", "nan", "na", "n/a", "n.a.", "#n/v", "-", "--", "\u2013", "\u2014", "?",
+     "(null)", "(none)", "\\n", "undefined")
+)  # fmt: skip
+_YES = frozenset(("yes", "y", "true", "1", "x", "ja", "oui", "s\u00ed", "si", "s\u00ec"))
+_NO = frozenset(("", "no", "n", "false", "0", "nein", "non"))
+# Legal in front of an @, and there by a spreadsheet or as the bullet of a list.
+_NO_BEGINNING = ("=", "-", "\u2013", "\u2014", "\u2212")
 _KNOWN_SPELLING = {code.lower(): code for code in KNOWN_LOCALES}
 
 
@@ -40,6 +49,11 @@ def shown(text: str) -> str:
 def trimmed(cell: str) -> str:
     """Return a cell without blanks around it. Control characters stay, to be refused."""
     return cell.strip(_BLANKS)
+
+
+def is_nothing(text: str) -> bool:
+    """Whether a cell says in a word that there is nothing in it."""
+    return text.lower() in _NOTHING
 
 
 def several(cell: str) -> list[str]:
@@ -117,6 +131,8 @@ def domain_name(text: str) -> str:
 
 @lru_cache(maxsize=4_096)  # the rows of an order name one over and over; so does an address
 def _domain_name(text: str) -> str:
+    if meant := _misread(text):
+        raise Malformed(f"the domain {shown(text)} was read in a wrong encoding; is it {meant}?")
     name = text.removesuffix(".").lower()
     wildcard, base = ("*.", name[2:]) if name.startswith("*.") else ("", name)
     if not base.isascii():
@@ -135,6 +151,14 @@ def _domain_name(text: str) -> str:
 def email_address(text: str) -> str:
     """Return an e-mail address, trimmed and otherwise as the list has it."""
     address = _fused(trimmed(text))
+    if address.startswith(_NO_BEGINNING):
+        raise Malformed(
+            f"the e-mail address {shown(address)} begins with {address[0]!r}: is it so?"
+        )
+    if meant := _misread(address):
+        raise Malformed(
+            f"the e-mail address {shown(address)} was read in a wrong encoding; is it {meant}?"
+        )
     local, at, domain = address.rpartition("@")
     if not at:
         raise Malformed(f"the e-mail address {shown(address)} has no @")
@@ -162,6 +186,19 @@ def email_address(text: str) -> str:
     return address
 
 
+def _misread(text: str) -> str:
+    """Return what a text was before UTF-8 was read as another encoding; empty where it was not."""
+    if text.isascii():
+        return ""
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            meant = text.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+        return shown(meant)
+    return ""
+
+
 def _fused(address: str) -> str:
     """Return an address without the apostrophe that keeps spreadsheets from running a formula."""
     return address[1:] if address[:1] == "'" and address[1:].startswith(FORMULA_SIGNS) else address
@@ -170,6 +207,18 @@ def _fused(address: str) -> str:
 def _all_visible(text: str) -> bool:
     """Whether no character is a control, a separator or one that takes no room."""
     return all(unicodedata.category(character)[0] not in "CZ" for character in text)
+
+
+def yes_or_no(value: object) -> bool:
+    """Return what a cell says that holds yes or no; an empty one says no."""
+    if isinstance(value, bool):
+        return value
+    text = trimmed(value).lower() if isinstance(value, str) else str(value or "")
+    if text in _YES:
+        return True
+    if text in _NO:
+        return False
+    raise Malformed(f"{shown(str(value))} is neither yes nor no")
 
 
 @lru_cache(maxsize=1024)

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import Field, known_field
+from batch_resend.intake.shape import STRAY_CR
 from batch_resend.intake.text import MAX_LINE_CHARS, Text
+from batch_resend.intake.vocabulary import Field, known_field, known_fields
 
 DELIMITERS = (",", ";", "\t", "|")
 
 _SAMPLE_ROWS = 50
+_MAX_TITLE_ROWS = 6
 _MAX_BLANK_ROWS = 1_000_000
 _ROW_OF_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own way to say the delimiter
 
@@ -22,8 +24,12 @@ Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
 class CsvCells:
     """The rows of one CSV list; rows of nothing but blanks are none."""
 
+    hidden_rows = 0
+    hidden_columns: frozenset[int] = frozenset()
+
     def __init__(self, name: str, text: Text, delimiter: str) -> None:
         self.delimiter = delimiter
+        self.ends_open = False  # the row read last, which is the list's last, has no line end
         self._name = name
         self._text = text
         self._row_begins = 1  # the line of the row that is being read
@@ -40,7 +46,8 @@ class CsvCells:
             for cells in reader:
                 line, self._row_begins = self._row_begins, reader.line_num + 1
                 self._chars_of_row = 0
-                if not any(map(str.strip, cells)):
+                if not "".join(cells).replace(STRAY_CR, "").strip():
+                    self.ends_open = False
                     blank_rows += 1
                     if blank_rows > _MAX_BLANK_ROWS:
                         raise InputError(
@@ -66,7 +73,14 @@ class CsvCells:
                     f"{self._name}, line {self._row_begins}: not CSV: the row that begins here is "
                     "longer than 1 MiB; is a quotation mark missing?"
                 )
-            yield line
+            self.ends_open = not line.endswith(("\n", "\r"))
+            if "\r" in line and self._text.lines_end_with_lf:
+                end = 2 if line.endswith("\r\n") else 1 if line.endswith("\n") else 0
+                body = line[: len(line) - end]
+                self.ends_open = not end
+                yield body.replace("\r", STRAY_CR) + line[len(body) :]
+            else:
+                yield line
 
 
 def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, headed: bool) -> str:
@@ -79,6 +93,8 @@ def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, heade
     if said := _ROW_OF_SEP.fullmatch(first):
         return said[1]
     samples = {delimiter: _sample(text, delimiter) for delimiter in DELIMITERS}
+    if headed:
+        samples = {d: _from_heading(rows, mapping) for d, rows in samples.items()}
     splitting = [d for d, rows in samples.items() if rows and len(rows[0]) > 1]
     if not splitting:  # a single column
         return DELIMITERS[0]
@@ -93,6 +109,17 @@ def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, heade
     if headed:
         _refuse_two_in_one(name, samples[chosen][0], chosen)
     return chosen
+
+
+def _from_heading(
+    rows: list[list[str]], mapping: Mapping[Field, str]
+) -> list[list[str]]:  # fmt: skip
+    """Return the rows from the heading on, if one of the first is plainly that; else all."""
+    mapped = set(mapping.values())
+    for at, row in enumerate(rows[:_MAX_TITLE_ROWS]):
+        if len(known_fields(row)) > 1 or mapped & {cell.strip() for cell in row}:
+            return rows[at:]
+    return rows
 
 
 def _sample(text: Text, delimiter: str) -> list[list[str]]:
@@ -132,7 +159,7 @@ def _refuse_two_in_one(name: str, heading: Sequence[str], chosen: str) -> None:
             ):
                 raise InputError(
                     f"{name}: {cell!r} is one column where {chosen!r} separates them; the heading "
-                    f"mixes {chosen!r} and {other!r}: mend it, or say --delimiter"
+                    f"mixes {chosen!r} and {other!r}: correct it, or say --delimiter"
                 )
 
 

@@ -6,9 +6,13 @@ API were seen to meet.
 """
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from batch_resend.calls import CALLS
+from batch_resend.errors import InputError
 from batch_resend.intake.cells import shown
+from batch_resend.intake.vocabulary import plain
 from batch_resend.model import Call
 
 _WAITING = frozenset(("pending", "reissue_pending"))
@@ -59,6 +63,35 @@ def is_known_status(status: str) -> bool:
     return not status or _plain(status) in _WAITING | _OVER
 
 
+@dataclass(slots=True)
+class StatusWords:
+    """Whether the words of a list's column for the status are the CA's at all.
+
+    Such a column may be a ticket's: none of its words are the CA's then, and it tells nothing of
+    an order.
+    """
+
+    first: str = ""  # what is not the CA's
+    line: int = 0
+    is_known: bool = False  # some word was
+
+    def note(self, status: str, line: int) -> None:
+        """Take note of a cell."""
+        if not self.is_known and (word := status.strip()):
+            self.is_known = is_known_status(word)
+            if not self.first:
+                self.first, self.line = word, line
+
+    def refuse(self, name: str) -> None:
+        """Raise InputError where no word was the CA's; `name`: the list's."""
+        if self.first and not self.is_known:
+            raise InputError(
+                f"{name}, line {self.line}: the status {shown(self.first)} is none that the CA's "
+                "orders have, and no other row has one: if the column is about something else, "
+                "--all-statuses leaves it aside"
+            )
+
+
 def is_dv(product: str) -> bool:
     """Whether a product is validated by domain alone, by its name, name_id or type."""
     return _DV.search(product.lower()) is not None
@@ -66,3 +99,62 @@ def is_dv(product: str) -> bool:
 
 def _plain(text: str) -> str:
     return _BETWEEN_WORDS.sub("_", text.strip().lower())
+
+
+# --- its columns --------------------------------------------------------------------------
+
+# Of the CA's order report (page "Order report"). Its `email` is the requester's.
+_REPORT = frozenset(
+    ("orderid", "customerorderid", "datecreated", "containerid", "containername", "status",
+     "userid", "techemail", "dcvmethod", "commonname", "plusfeature", "dnsnames", "productid",
+     "productnameid", "productname", "producttype", "email", "csr", "validfrom", "validtill")
+)  # fmt: skip
+# A report of all columns has these; one of chosen columns, or another list, some of them.
+_WHOLE_REPORT = frozenset(
+    ("orderid", "datecreated", "containerid", "status", "userid", "techemail", "dcvmethod",
+     "commonname", "dnsnames", "productnameid", "email", "csr")
+)  # fmt: skip
+_USUAL_IN_LISTS = frozenset(("orderid", "commonname", "email"))
+_OWN_ADDRESSES = frozenset(("techemail", "email"))
+_OWN_DOMAINS = frozenset(
+    ("commonname", "dnsname", "dnsnames", "san", "sans", "subjectalternativenames",
+     "domains")  # the last is that of our own `export`
+)  # fmt: skip
+
+
+# Of an order as the CA's calls List orders and Order info have it.
+_KEYS = frozenset(
+    ("id", "order_id", "certificate", "status", "is_renewed", "is_renewable", "renewed_order_id",
+     "date_created", "organization", "organization_contact", "technical_contact",
+     "verified_contacts", "contacts", "container", "product", "product_name_id", "price",
+     "order_validity", "number_of_sans", "is_multi_year_plan", "dcv_method", "user", "requests",
+     "notes", "additional_emails", "user_assignments", "custom_fields", "alternative_order_id",
+     "receipt_id", "payment_method", "payment_profile")
+)  # fmt: skip
+
+
+def is_own_key(key: str) -> bool:
+    """Whether the CA has such a key in its orders: addresses below it are no approvers'."""
+    return key in _KEYS
+
+
+def is_whole_report(headings: Sequence[str]) -> bool:
+    """Whether these are the columns of the CA's order report, all of them."""
+    names = [plain(name) for name in headings]
+    return _WHOLE_REPORT.issubset(names) and names.count("email") == 1
+
+
+def is_report_with_email(headings: Sequence[str]) -> bool:
+    """Whether a list may be a report of chosen columns, in which `email` is the requester's."""
+    names = {plain(name) for name in headings if name.strip()}
+    return names <= _REPORT and "email" in names and bool(names - _USUAL_IN_LISTS)
+
+
+def is_domain_heading(heading: str) -> bool:
+    """Whether the CA's exports have their domains under such a heading."""
+    return plain(heading) in _OWN_DOMAINS
+
+
+def own_address_columns(headings: Sequence[str]) -> Iterator[int]:
+    """Yield the places of columns whose addresses are those of the CA's customer."""
+    yield from (at for at, name in enumerate(headings) if plain(name) in _OWN_ADDRESSES)

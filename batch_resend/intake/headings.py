@@ -3,73 +3,27 @@
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
+from batch_resend.intake import exports
+from batch_resend.intake.looks import looked_for
+from batch_resend.intake.vocabulary import ADDRESSES, OF_EXPORTS, Field, known_field, plain
 from batch_resend.model import Call, ListForm
 
-
-class Field(StrEnum):
-    """What a column may hold. The values are the names in a list that needs no mapping."""
-
-    ORDER_ID = "order_id"
-    DOMAIN_ID = "domain_id"  # for calls about a domain: its number at the CA
-    DOMAIN = "domain"
-    EMAIL = "email"
-    EMAIL_DOMAIN = "email_domain"
-    LOCALE = "locale"
-    STATUS = "status"  # of the order, in exports of the CA
-    DCV_METHOD = "dcv_method"  # how its domains are validated, likewise
-    PRODUCT = "product"  # what was ordered, likewise; it may stand in several columns
-    CALL = "call"  # which of the CA's calls
-    ACCOUNT = "account"  # by whose key, where there are profiles
-
-
-REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN, Field.LOCALE)
-
-ADDRESSES = frozenset((Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN))
-_OF_EXPORTS = (Field.STATUS, Field.DCV_METHOD, Field.PRODUCT)
 ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
 AS_ONE_TEXT = ("row",)  # behind them, where it does not stand as it stood
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
-_FIELD_OF_HEADING = {
-    "orderid": Field.ORDER_ID,
-    "order": Field.ORDER_ID,
-    "ordernumber": Field.ORDER_ID,
-    "id": Field.ORDER_ID,
-    "domainid": Field.DOMAIN_ID,
-    "domain": Field.DOMAIN,
-    "domains": Field.DOMAIN,
-    "commonname": Field.DOMAIN,
-    "fqdn": Field.DOMAIN,
-    "dnsname": Field.DOMAIN,
-    "dnsnames": Field.DOMAIN,
-    "namescope": Field.DOMAIN,
-    "email": Field.EMAIL,
-    "emails": Field.EMAIL,
-    "approveremail": Field.EMAIL,
-    "dcvemail": Field.EMAIL,
-    "emailarray": Field.EMAIL,
-    "emaildomain": Field.EMAIL_DOMAIN,
-    "locale": Field.LOCALE,
-    "language": Field.LOCALE,
-    "status": Field.STATUS,
-    "orderstatus": Field.STATUS,
-    "dcvmethod": Field.DCV_METHOD,
-    "product": Field.PRODUCT,
-    "productname": Field.PRODUCT,
-    "productnameid": Field.PRODUCT,
-    "producttype": Field.PRODUCT,
-    "call": Field.CALL,
-    "account": Field.ACCOUNT,
+_IN_WORDS = {
+    Field.ORDER_ID: "the order number",
+    Field.DOMAIN: "the domain",
+    Field.EMAIL: "the e-mail address",
 }
-# The CA's order report. Its `email` is not an approver's (page "Order report").
-_ORDER_REPORT = frozenset(("orderid", "commonname", "dnsnames", "dcvmethod"))
-# Dashes of any kind, and signs that take no room.
-_BETWEEN_WORDS = re.compile("[\\s_.\\-#\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]+")
-_ORDER_NUMBER = re.compile(r"\s*'?[0-9][0-9 ]*(?:\.0+)?\s*")
-_DOMAIN = re.compile(r"\s*(?:\*\.)?[\w-]+(?:\.[\w-]+)+\s*")
+# Half of the world's tables have a column of this name: beside one of these it names orders.
+_OF_ORDERS_ONLY = frozenset(
+    ("domainapprovalemails", "commonname", "dnsname", "dnsnames", "dcvmethod", "orderstatus",
+     "productnameid", "emaildomain", "approveremail", "dcvemail", "alldomains")
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,36 +32,60 @@ class Columns:
 
     places: Mapping[Field, tuple[int, ...]]  # columns, counted from 0
     names: Mapping[Field, str]  # what messages call them
-    orders_only: bool  # an export of the CA: what domains and addresses it has are not for us
+    orders_only: bool = False  # an export of the CA: what domains it has are not for us
     aside: tuple[int, ...] = ()  # those domains, which only a call about a domain looks at
+    of_the_ca: frozenset[int] = frozenset()  # columns whose addresses are known to be no approvers'
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether there is a column for what would name whom to mail."""
+        return not ADDRESSES.isdisjoint(self.places)
 
 
-def known_field(heading: str) -> Field | None:
-    """Return the field that a heading is known to stand for."""
-    return _FIELD_OF_HEADING.get(_plain(heading))
+@dataclass(frozen=True, slots=True)
+class HeadingRules:
+    """What holds beside the usual words of headings, or of a record's keys."""
+
+    mapping: tuple[tuple[Field, str], ...] = ()  # the heading of a field, said outright
+    call: Call = Call.DV_RESEND  # of rows that name none
+    all_domains: bool = False  # rows that name nobody mail all domains
+    of_record: bool = False  # the keys of one record, which may leave out what others have
+    of_the_ca: bool = False  # of an order as the CA lists it
+    ignored: frozenset[str] = frozenset()  # keys that are not read
+    ruled_out: frozenset[Field] = frozenset()  # what usual words are no sign of: mapped elsewhere
 
 
 def find_columns(
-    headings: Sequence[str], mapping: Mapping[Field, str], where: str, call: Call
+    headings: Sequence[str],
+    rules: HeadingRules,
+    where: str,
+    sample: Sequence[Sequence[str]] = (),
 ) -> Columns:
     """Return which columns hold the fields that the list has.
 
-    `call` is that of rows that name none. `mapping` says the heading of a field outright; the rest
-    are known by their usual names.
-    `where` (file and line) stands in front of messages. Raises InputError.
+    `where` (file and line) stands in front of messages; `sample` has some rows, for what is to be
+    suggested. Raises InputError.
     """
+    mapping, call = dict(rules.mapping), rules.call
     names = [heading.strip() for heading in headings]
     places: dict[Field, tuple[int, ...]] = {
         field: (_mapped(names, field, wanted, where),) for field, wanted in mapping.items()
     }
-    taken = {index for indexes in places.values() for index in indexes}
-    known: dict[Field, list[int]] = {}
-    for index, name in enumerate(names):
-        field = known_field(name)
-        if field is not None and field not in mapping and index not in taken:
-            known.setdefault(field, []).append(index)
+    known = _known(
+        names,
+        {*mapping, *rules.ruled_out},
+        {at for found in places.values() for at in found},
+        rules.of_the_ca,
+    )
     by_pairs = call is Call.DV_RESEND and Field.CALL not in {*known, *places}
-    orders_only = by_pairs and mapping.keys().isdisjoint(ADDRESSES) and _is_export(names, known)
+    is_report = exports.is_whole_report(names) and _adds_no_address(names, known)
+    orders_only = by_pairs and mapping.keys().isdisjoint(ADDRESSES)
+    if orders_only and not is_report and exports.is_report_with_email(names):
+        orders_only = rules.all_domains
+        if not orders_only:
+            raise InputError(_whose_email(names, known, where))
+    elif orders_only:
+        orders_only = is_report or _is_export(names, known)
     aside = tuple(known.get(Field.DOMAIN, ())) if orders_only else ()
     for field, indexes in known.items():
         if orders_only and field in ADDRESSES:
@@ -119,9 +97,37 @@ def find_columns(
                 f"say which: --map {field}={other!r} (rename one if they are alike)"
             )
         places[field] = tuple(indexes)
-    require_subject(places, call, f"{where}: {_no_order_column(names)}", where)
+    if not rules.of_record and (missing := _missing(places, call)):
+        raise InputError(_what_is_missing(names, missing, places, sample, where))
+    bare = next((name for name in names if plain(name) == "id"), None)
+    may_be = f": {bare!r} alone may number anything; if it does: --map order_id={bare!r}"
+    without = f"{where}: nothing holds the order number{may_be if bare else ''}"
+    require_subject(places, call, without, where)
     shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
-    return Columns(places, shown, orders_only, aside)
+    others = frozenset(exports.own_address_columns(names)) if orders_only else frozenset[int]()
+    return Columns(places, shown, orders_only, aside, others)
+
+
+def _known(
+    names: Sequence[str], mapping: Container[Field], taken: Container[int], of_the_ca: bool
+) -> dict[Field, list[int]]:
+    """Return where the usual headings stand of the fields that are not mapped."""
+    known: dict[Field, list[int]] = {}
+    for index, name in enumerate(names):
+        field = known_field(name)
+        if field is not None and field not in mapping and index not in taken:
+            known.setdefault(field, []).append(index)
+    if orders := known.pop(Field.ORDER_ID, None):
+        plainly = [index for index in orders if plain(names[index]) != "id"]
+        others = [name for index, name in enumerate(names) if name and index not in orders]
+        if not plainly and (of_the_ca or not _OF_ORDERS_ONLY.isdisjoint(map(plain, others))):
+            plainly = orders
+        # An order among other things may be that in which they are to be done.
+        if len(plainly) == 1 and names[plainly[0]].lower() == "order" and not known and others:
+            plainly = []
+        if plainly:
+            known[Field.ORDER_ID] = plainly
+    return known
 
 
 def unread(form: ListForm) -> list[str]:
@@ -129,10 +135,19 @@ def unread(form: ListForm) -> list[str]:
     if form.orders_only:
         return []
     mapped = form.fields.values()
-    names = (heading.strip() for heading in form.columns)
+    names = [heading.strip() for heading in form.columns]
     of_nothing = {None, *form.fields, *(() if form.with_accounts else (Field.ACCOUNT,))}
+    known = _known(names, {Field(field) for field in form.fields}, (), of_the_ca=False)
+    orders = known.get(Field.ORDER_ID, ())
     return [
-        name for name in names if name and name not in mapped and known_field(name) in of_nothing
+        name
+        for at, name in enumerate(names)
+        if name
+        and name not in mapped
+        and (
+            known_field(name) in of_nothing
+            or (known_field(name) is Field.ORDER_ID and at not in orders)
+        )
     ]
 
 
@@ -155,7 +170,6 @@ def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Colu
     return Columns(
         places={field: (int(position) - 1,) for field, position in mapping.items()},
         names={field: f"column {position}" for field, position in mapping.items()},
-        orders_only=False,
     )
 
 
@@ -184,20 +198,73 @@ def require_width(columns: Columns, widest: int, where: str) -> None:
             )
 
 
-def require_pair(columns: Columns, headings: Sequence[str], where: str, call: Call) -> None:
-    """Raise InputError where there is a column for the domain or the e-mail, but not both."""
-    if call is not Call.DV_RESEND or Field.CALL in columns.places:
-        return
-    for one, other in ((Field.DOMAIN, Field.EMAIL), (Field.EMAIL, Field.DOMAIN)):
-        if one in columns.places and other not in columns.places:
-            raise InputError(
-                f"{where}: there is a column for the {one}, but none for the {other}; the "
-                f'columns are {listed(headings)}. Say which it is: --map {other}="COLUMN"'
-            )
+def is_heading_row(cells: Iterable[str], headings: Sequence[str] = ()) -> bool:
+    """Whether a row is nothing but headings, of which one names orders or domains.
+
+    `headings`: those that its list is known to have.
+    """
+    names = [cell.strip() for cell in cells if cell.strip()]
+    own = {plain(name) for name in headings if name.strip()}
+    if len(names) == 1:
+        return len(own) == 1 and (plain(names[0]) in own or names_orders(names[0]))
+    return all(known_field(name) is not None or plain(name) in own for name in names)
 
 
-def _plain(heading: str) -> str:
-    return _BETWEEN_WORDS.sub("", heading.lower())
+def names_orders(heading: str) -> bool:
+    """Whether a heading is one of orders by itself, and no word of other meanings."""
+    return known_field(heading) is Field.ORDER_ID and plain(heading) not in ("id", "order")
+
+
+def _missing(places: Mapping[Field, object], call: Call) -> list[Field]:
+    """Return the fields that a list lacks: what its rows are about, or half of a pair."""
+    about_domain = CALLS[call].is_about_domain or (
+        Field.CALL in places and (Field.DOMAIN in places or Field.DOMAIN_ID in places)
+    )
+    missing = [] if Field.ORDER_ID in places or about_domain else [Field.ORDER_ID]
+    if call is Call.DV_RESEND and Field.CALL not in places:
+        pair = (Field.DOMAIN, Field.EMAIL)
+        if any(field in places for field in (*pair, Field.EMAIL_DOMAIN)):
+            missing += [field for field in pair if field not in places]
+    return missing
+
+
+def _what_is_missing(
+    names: Sequence[str],
+    missing: Sequence[Field],
+    places: Mapping[Field, tuple[int, ...]],
+    sample: Sequence[Sequence[str]],
+    where: str,
+) -> str:
+    """Return all that is missing in one message, with the whole command to give."""
+    if Field.ORDER_ID in missing and (special := _is_no_heading(names)):
+        return f"{where}: {special}"
+    guesses = looked_for(sample, len(names))
+    taken = {at for found in places.values() for at in found}
+    wanted = list(missing)
+    if Field.ORDER_ID in missing and Field.EMAIL in guesses and Field.EMAIL not in places:
+        wanted += [f for f in (Field.DOMAIN, Field.EMAIL) if f not in (*places, *missing)]
+    flags = []
+    for field in wanted:
+        at = guesses.get(field)
+        name = "COLUMN" if at is None or at in taken or not names[at] else names[at]
+        flags.append(f'--map {field}="{name}"')
+    file = where.rpartition(", line ")[0] or where
+    told = f"no column holds {' or '.join(_IN_WORDS[field] for field in wanted)}"
+    if Field.ORDER_ID not in missing:
+        there = " and ".join(field for field in places if field in ADDRESSES)
+        told = f"there is a column for the {there}, but none for the {' or '.join(missing)}"
+    said = f"batch-resend check {' '.join(flags)} {file!r}"
+    more = ""
+    if missing == [Field.EMAIL]:
+        more = (
+            "; without that column, --all-domains has the CA mail all domains of each order that "
+            "wait"
+        )
+    if Field.ORDER_ID in missing:
+        if bare := next((name for name in names if plain(name) == "id"), None):
+            more = f"; {bare!r} alone may number anything"
+        more += f" (without a heading row: --no-header --map order_id=1){_if_a_title(names)}"
+    return f"{where}: {told}; the columns are {listed(names)}. Say which it is: {said}{more}"
 
 
 def _mapped(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
@@ -216,18 +283,43 @@ def _mapped(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
     return names.index(wanted)
 
 
-def _is_export(names: Iterable[str], known: Mapping[Field, object]) -> bool:
-    """Whether a list is one that the CA makes: orders, without approvers' addresses."""
-    if {_plain(name) for name in names} >= _ORDER_REPORT:
-        return True
-    no_address = Field.DOMAIN in known and Field.EMAIL not in known
-    return no_address and any(field in known for field in _OF_EXPORTS)
+def _adds_no_address(names: Sequence[str], known: Mapping[Field, Sequence[int]]) -> bool:
+    """Whether the order report has no columns for approvers beside its own."""
+    return (
+        len(known.get(Field.EMAIL, ())) == 1
+        and Field.EMAIL_DOMAIN not in known
+        and all(exports.is_domain_heading(names[at]) for at in known[Field.DOMAIN])
+    )
 
 
-def _no_order_column(names: Sequence[str]) -> str:
-    guesses = _positions(names)
+def _is_export(names: Sequence[str], known: Mapping[Field, Sequence[int]]) -> bool:
+    """Whether a list is one that the CA makes: orders, without approvers' addresses.
+
+    Its domains stand under the CA's own headings: under another one somebody has written which of
+    them are meant.
+    """
+    if Field.EMAIL in known or Field.EMAIL_DOMAIN in known or Field.DOMAIN not in known:
+        return False
+    of_the_ca = all(exports.is_domain_heading(names[at]) for at in known[Field.DOMAIN])
+    return of_the_ca and any(field in known for field in OF_EXPORTS)
+
+
+def _whose_email(names: Sequence[str], known: Mapping[Field, Sequence[int]], where: str) -> str:
+    domains = [names[at] for at in known.get(Field.DOMAIN, ())]
+    email = names[known[Field.EMAIL][0]] if Field.EMAIL in known else "COLUMN"
+    return (
+        f"{where}: has the columns of the CA's order report, in which {email!r} is who asked for "
+        "the certificate. If here it is who approves the domain, say so: "
+        f'--map domain="{domains[0] if domains else "COLUMN"}" --map email="{email}"; if the CA is '
+        "to mail all domains of each order that wait: --all-domains"
+    )
+
+
+def _is_no_heading(names: Sequence[str]) -> str:
+    """Return what to do about a first row that is none of headings at all; mostly nothing."""
+    guesses = looked_for([names], len(names))
     if Field.ORDER_ID in guesses:
-        shown = " ".join(f"--map {field}={position}" for field, position in guesses.items())
+        shown = " ".join(f"--map {field}={at + 1}" for field, at in guesses.items())
         return (
             "there is no heading row, but a row of data; say which column is which by its "
             f"position: --no-header {shown}"
@@ -237,30 +329,13 @@ def _no_order_column(names: Sequence[str]) -> str:
             "no column holds the order number, and the first line is one long word, as of a key: "
             "--api-key-file FILE names that"
         )
-    return (
-        f"no column holds the order number; the columns are {listed(names)}. "
-        'Say which it is: --map order_id="COLUMN" (without a heading row: --no-header --map '
-        f"order_id=1){_if_a_title(names)}"
-    )
+    return ""
 
 
 def _if_a_title(names: Sequence[str]) -> str:
     """Return a word for a line that has a single text, which may stand above the headings."""
     has_one = sum(bool(name.strip()) for name in names) == 1
     return "; if that line is a title, delete what stands above the headings" if has_one else ""
-
-
-def _positions(cells: Sequence[str]) -> dict[Field, int]:
-    """Return where a row of data seems to hold what, counted from 1."""
-    found: dict[Field, int] = {}
-    for position, cell in enumerate(cells, start=1):
-        if _ORDER_NUMBER.fullmatch(cell):
-            found.setdefault(Field.ORDER_ID, position)
-        elif "@" in cell:
-            found.setdefault(Field.EMAIL, position)
-        elif _DOMAIN.fullmatch(cell):
-            found.setdefault(Field.DOMAIN, position)
-    return found
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -7,26 +7,24 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import (
-    ADDRESSES,
-    Field,
-    find_columns,
-    known_field,
-    require_subject,
-)
+from batch_resend.intake.exports import is_own_key
+from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
+from batch_resend.intake.looks import has_address
 from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
 from batch_resend.model import Call, Problem, RejectedRow
 
 NESTED = "domain_approval_emails"
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 _PRODUCT_KEYS = ("name", "name_id", "type")
-_NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account")
+_NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account", "all_domains")
 _IN_WORDS = {
     "string_type": "a text is expected",
     "list_type": "a list is expected",
@@ -67,6 +65,7 @@ class JsonRecord(BaseModel):
     dcv_method: str | None = None
     call: str | None = None
     account: str | None = None
+    all_domains: object = None
 
 
 def decode(text: str) -> object:
@@ -95,9 +94,13 @@ DECODER = json.JSONDecoder(
 
 
 def records_of_lines(
-    lines: Iterable[str], mapping: Mapping[Field, str], call: Call
+    lines: Iterable[str],
+    mapping: Mapping[Field, str],
+    call: Call,
+    rules: HeadingRules | None = None,
 ) -> Iterator[RawRecord | RejectedRow]:
-    """Yield a record a line; blank lines are none."""
+    """Yield a record a line; blank lines are none. `rules`: beside mapping and call."""
+    rules = rules or rules_of(mapping, call)
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text:
@@ -107,7 +110,7 @@ def records_of_lines(
         except (ValueError, RecursionError) as error:
             yield RejectedRow(number, Problem.FORM, f"not a JSON object: {_told(error)}", text)
             continue
-        yield json_record(number, value, text, mapping, call)
+        yield json_record(number, value, text, rules)
 
 
 def _told(error: ValueError | RecursionError) -> str:
@@ -116,17 +119,39 @@ def _told(error: ValueError | RecursionError) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
 
 
-def json_record(
-    line: int, value: object, raw: str, mapping: Mapping[Field, str], call: Call
-) -> RawRecord | RejectedRow:
-    """Return the raw record that a decoded JSON value stands for; `call`: if it names none."""
+def rules_of(
+    mapping: Mapping[Field, str],
+    call: Call,
+    *,
+    all_domains: bool = False,
+    ignored: frozenset[str] = frozenset(),
+) -> HeadingRules:
+    """Return how the keys of a record are to be understood.
+
+    `call`: if it names none; `all_domains`: if it names nobody, all domains are meant.
+    """
+    named = tuple(mapping.items())
+    return HeadingRules(named, call, all_domains, of_record=True, ignored=ignored)
+
+
+def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawRecord | RejectedRow:
+    """Return the raw record that a decoded JSON value stands for."""
     if not isinstance(value, dict):
         return RejectedRow(line, Problem.FORM, "not a JSON object", raw)
     names: Mapping[Field, str] = {}
     keys: Mapping[Field, tuple[str, ...]] = {}
     value = _request_unwrapped(value)
+    has_addresses = NESTED in value
     try:
-        keys, names, aside = _keys_of_fields(tuple(value), tuple(mapping.items()), call)
+        keys, names, aside = _keys_of_fields(tuple(value), rules)
+        has_addresses = has_addresses or not ADDRESSES.isdisjoint(keys)
+        if not (has_addresses or rules.all_domains) and (found := _key_with_address(value)):
+            has_addresses = True
+            raise ValueError(
+                f"there is an e-mail address under the key {found!r}, which is not known to hold "
+                f'those to mail. If it does: --map domain="KEY" --map email="{found}"; if the CA '
+                "is to mail all domains of the order that wait: --all-domains"
+            )
         fields = {field.value: value[found[0]] for field, found in keys.items()}
         if NESTED in value:
             fields[NESTED] = value[NESTED]
@@ -145,10 +170,13 @@ def json_record(
             call=record.call or "",
             account=record.account or "",
             domain_id=record.domain_id,
-            addresses_aside="@" in raw and _OF_THE_CA not in value and Field.EMAIL not in keys,
+            all_domains=record.all_domains,
+            has_addresses=has_addresses,
+            of_the_ca=rules.of_the_ca or _OF_THE_CA in value,
+            addresses_aside=not has_addresses and _key_with_address(value) is not None,
         )
     except ValidationError as error:
-        reason = _first_complaint(error, names)
+        reason = _first_error(error, names)
     except (InputError, ValueError) as error:
         reason = str(error)
     told = {field: value[found[0]] for field, found in keys.items()}
@@ -163,7 +191,31 @@ def json_record(
         call=_text(told.get(Field.CALL)),
         account=_text(told.get(Field.ACCOUNT)),
         domain_id=told.get(Field.DOMAIN_ID),
+        has_addresses=has_addresses,
     )
+
+
+def _key_with_address(value: Mapping[str, object]) -> str | None:
+    """Return the key, none of the CA's own, under which an e-mail address stands."""
+    for key, held in value.items():
+        if not is_own_key(key) and any(map(has_address, _all_texts(held))):
+            return key
+        if key == _OF_THE_CA and any(map(has_address, _all_texts(held))):
+            return key
+    return None
+
+
+def _all_texts(value: object) -> Iterator[str]:
+    """Yield the texts in a value, however deep."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, list):
+            rest += one
+        elif isinstance(one, dict):
+            rest += one.values()
 
 
 def _text(value: object) -> str:
@@ -182,28 +234,30 @@ def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:
 
 @lru_cache(maxsize=256)
 def _keys_of_fields(
-    keys: tuple[str, ...], mapping: tuple[tuple[Field, str], ...], call: Call
+    keys: tuple[str, ...], rules: HeadingRules
 ) -> tuple[Mapping[Field, tuple[str, ...]], Mapping[Field, str], tuple[str, ...]]:
     """Return the keys that hold each field, what messages call them, and those left aside.
 
     Raises InputError.
     """
-    flat = [key for key in keys if key != NESTED]
+    flat = [key for key in keys if key != NESTED and key not in rules.ignored]
     # A record may leave out what is optional.
-    present = {f: key for f, key in mapping if key in flat or f is Field.ORDER_ID}
+    present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
     shown = ", ".join(map(repr, flat[:20])) or "none"
     require_subject(
         {*present, *(field for key in flat if (field := known_field(key)))},
-        call,
+        rules.call,
         f"no key holds the order number; the keys are {shown}. Say which it is: "
         '--map order_id="KEY"',
         "record",
     )
-    columns = find_columns(flat, present, "record", call)
+    # The nested form is one that only orders have.
+    of_the_ca = rules.of_the_ca or _OF_THE_CA in keys or NESTED in keys
+    ruled_out = frozenset(field for field, _ in rules.mapping)
+    rules = replace(rules, mapping=tuple(present.items()), of_the_ca=of_the_ca, ruled_out=ruled_out)
+    columns = find_columns(flat, rules, "record")
     found = {
-        field: tuple(flat[index] for index in indexes)
-        for field, indexes in columns.places.items()
-        if not (field in ADDRESSES and _OF_THE_CA in keys)
+        field: tuple(flat[index] for index in indexes) for field, indexes in columns.places.items()
     }
     names = {field: f"key {known[0]!r}" for field, known in found.items()}
     return found, names, tuple(flat[index] for index in columns.aside)
@@ -237,7 +291,7 @@ def _product(values: Iterable[object]) -> Iterator[str]:
         yield from (part for part in parts if isinstance(part, str) and part)
 
 
-def _first_complaint(error: ValidationError, names: Mapping[Field, str]) -> str:
+def _first_error(error: ValidationError, names: Mapping[Field, str]) -> str:
     first = error.errors(include_url=False)[0]
     known: Mapping[object, str] = {field.value: name for field, name in names.items()}
     where = [known.get(part, part) for part in first["loc"]]

@@ -9,9 +9,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import Field
+from batch_resend.intake.headings import HeadingRules
 from batch_resend.intake.json_rows import DECODER, json_record, whole_number
 from batch_resend.intake.json_wrappers import (
     Path,
@@ -22,6 +23,7 @@ from batch_resend.intake.json_wrappers import (
 )
 from batch_resend.intake.records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
+from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Problem, RejectedRow
 
 PAGE = "orders"
@@ -56,15 +58,17 @@ def is_document(begin: str, mapping: Mapping[Field, str], call: Call) -> bool:
 class JsonStream:
     """The records of JSON documents, each with the line on which it begins."""
 
-    def __init__(self, name: str, text: Text, mapping: Mapping[Field, str], call: Call) -> None:
+    def __init__(self, name: str, text: Text, rules: HeadingRules) -> None:
         self._name = name
         self._chunks = text.chunks()
-        self._mapping = mapping
-        self._call = call
+        self._rules = rules
+        self._rules_in_page = replace(rules, of_the_ca=True)
+        self._in_page = False
         self._buffer = ""
         self._at = 0  # in the buffer
         self._line = 1  # of that place
-        self._wrapper = Wrapper(name, mapping, call)
+        self._mapping, self._call = dict(rules.mapping), rules.call
+        self._wrapper = Wrapper(name, self._mapping, self._call)
 
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield a record an object. Raises InputError where the text is not JSON."""
@@ -95,7 +99,9 @@ class JsonStream:
         self._take("{")
         self._pass_over()
         self._take(":")
+        self._in_page = True
         yield from self._array()
+        self._in_page = False
         while self._next() != "}":  # what else the page tells
             self._take(",")
             self._pass_over()
@@ -133,9 +139,14 @@ class JsonStream:
             yield RejectedRow(line, Problem.ORDER_ID, complaint, raw)
         elif isinstance(orders, list):  # a page with something else in front of its orders
             for order in orders:
-                yield json_record(line, order, json.dumps(order), self._mapping, self._call)
+                yield self._record(line, order, json.dumps(order), in_page=True)
         else:
-            yield json_record(line, value, raw, self._mapping, self._call)
+            yield self._record(line, value, raw, in_page=self._in_page)
+
+    def _record(
+        self, line: int, value: object, raw: str, *, in_page: bool
+    ) -> RawRecord | RejectedRow:  # fmt: skip
+        return json_record(line, value, raw, self._rules_in_page if in_page else self._rules)
 
     def _wrapped(self, *, is_long: bool) -> Iterator[RawRecord | RejectedRow]:
         """Yield the records of the list of orders that an object wraps; `is_long`: for a record."""
@@ -184,7 +195,7 @@ class JsonStream:
             elif is_taken:
                 if isinstance(value, dict):
                     value = inner_record(value, self._mapping, self._call)
-                yield json_record(line, value, raw, self._mapping, self._call)
+                yield self._record(line, value, raw, in_page=self._in_page)
             if self._next() != "]":
                 self._take(",")
         self._take("]")

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import Field, known_field, listed
+from batch_resend.intake.headings import listed
+from batch_resend.intake.vocabulary import Field, known_field
 from batch_resend.model import Call
 
 MOST_DEEP = 8  # objects within objects

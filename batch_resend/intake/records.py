@@ -17,9 +17,10 @@ from batch_resend.intake.cells import (
     several,
     shown,
     trimmed,
+    yes_or_no,
 )
 from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
-from batch_resend.intake.headings import Field
+from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
 Cell = TypeVar("Cell")
@@ -34,7 +35,15 @@ _PROBLEMS = {
     Field.CALL: Problem.CALL,
     Field.ACCOUNT: Problem.ACCOUNT,
     Field.DOMAIN_ID: Problem.DOMAIN,
+    Field.ALL_DOMAINS: Problem.NO_ADDRESS,
 }
+
+
+NAMES_NOBODY = (
+    "no domain and no e-mail address, in a list that has some: write them, or yes into a column "
+    f"{Field.ALL_DOMAINS} (or say --all-domains) to have the CA mail all domains of the order that "
+    "wait"
+)
 
 
 class RawEntry(NamedTuple):
@@ -63,6 +72,9 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     account: str = ""
     domain_id: object = ""  # text, or a JSON number
     complaint: str = ""  # why it is not in its list's form; of what it says only this much is taken
+    all_domains: object = ""  # text, or a JSON truth value
+    has_addresses: bool = False  # its list has columns for them, or it has keys
+    of_the_ca: bool = False  # an order as the CA lists it, in JSON
 
 
 class _Unusable(Exception):
@@ -85,6 +97,7 @@ class Defaults:
     # Whom rows may name, and the language of those that name none. Without any, nobody can be.
     accounts: Mapping[str, str | None] = field(default_factory=dict)
     own_account: str | None = None  # of these, the command's own
+    all_domains: bool = False  # those without addresses mail all domains
 
 
 def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
@@ -105,6 +118,9 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
             pairs = _pairs(record, described)
         if unknown is not None:  # only now: left out, it is to have no other row mail more
             raise unknown
+        asks_for_all = record.all_domains not in ("", None) and _parsed(
+            record, Field.ALL_DOMAINS, yes_or_no, record.all_domains
+        )
         locale = defaults.locale if account is None else defaults.accounts[account]
         if record.locale and trimmed(record.locale):
             locale = _parsed(record, Field.LOCALE, locale_code, record.locale)
@@ -114,15 +130,42 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     entries = _entries_of(pairs)
     if described.addresses is Addresses.REQUIRED and not entries:
         return rejected(Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail")
+    if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
+        record, described
+    ):
+        return rejected(Problem.NO_ADDRESS, _needs_the_word(record, described))
+    if entries and asks_for_all:
+        return rejected(
+            Problem.PAIR, "asks for all domains, and names some beside: which is meant?"
+        )
     if not described.in_language:
         locale = None
     skip = _skip_reason(record, call, defaults)
     notes = tuple(_notes(pairs, locale, described))
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
+    if asks_for_all:
+        notes = (*notes, Note.ALL_DOMAINS)
     if skip is not None and not is_known_status(trimmed(record.status)):
         notes = (*notes, Note.UNKNOWN_STATUS)
     return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
+
+
+def _should_name_somebody(record: RawRecord, described: Description) -> bool:
+    """Whether a record without addresses is in a list whose records have some."""
+    if described.is_about_domain:
+        return Field.EMAIL in record.names
+    return record.has_addresses
+
+
+def _needs_the_word(record: RawRecord, described: Description) -> str:
+    if described.is_about_domain:
+        return (
+            "no e-mail address, in a list that has a column for it: write one, or yes into a "
+            f"column {Field.ALL_DOMAINS} (or say --all-domains) to have the CA mail all whom it "
+            "knows for the domain"
+        )
+    return NAMES_NOBODY
 
 
 def _call_and_account(
@@ -254,8 +297,7 @@ def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
     if not emails:
         raise _Unusable(
             Problem.PAIR,
-            "a domain without an e-mail address: give both, or neither to have the CA mail "
-            "all domains of the order that still wait",
+            "a domain without an e-mail address: give both",
         )
     if not domains:
         raise _Unusable(Problem.PAIR, "an e-mail address without the domain it shall approve")
@@ -266,6 +308,8 @@ def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
             "together? Give each domain a row of its own",
         )
     email_domain = _parsed(record, Field.EMAIL_DOMAIN, domain_name, named) if named else None
+    if len(domains) > 1 and set("\r\n") & set(raw.domain):
+        _refuse_broken_name(record, raw, domains, emails[0])
     for domain_text in domains:
         domain = _parsed(
             record, Field.DOMAIN, _one_of(domain_name, domains, raw.domain), domain_text
@@ -275,6 +319,25 @@ def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
                 record, Field.EMAIL, _one_of(email_address, emails, raw.email), email_text
             )
             yield Entry(domain, email, email_domain or _parent_of_mail(domain, email))
+
+
+def _refuse_broken_name(
+    record: RawRecord, raw: RawEntry, domains: Sequence[str], address: str
+) -> None:
+    """Raise _Unusable where a line break between domains may stand in the middle of one.
+
+    Each half of a name may look like one; but the address is at none of the two.
+    """
+    mail = _mail_domain(_parsed(record, Field.EMAIL, email_address, address))
+    names = [
+        _parsed(record, Field.DOMAIN, _one_of(domain_name, domains, raw.domain), d) for d in domains
+    ]
+    if not all(mail == name.removeprefix("*.") or is_parent(mail, name) for name in names):
+        raise _Unusable(
+            Problem.DOMAIN,
+            f"a line break stands in {shown(raw.domain)}, and the address is not at each part: is "
+            "it a broken name? Write ; between several",
+        )
 
 
 def _one_of(parse: Callable[[str], str], texts: Sequence[str], cell: str) -> Callable[[str], str]:

@@ -1,65 +1,25 @@
 """Where rows come from: a list in a file or on standard input, or a program's own records."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import replace
 
-from batch_resend.errors import InputError, SettingsError
+from batch_resend.errors import InputError
 from batch_resend.intake import workbook
-from batch_resend.intake.cells import Malformed, locale_code
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
-from batch_resend.intake.headings import ADDRESSES, Field
-from batch_resend.intake.json_rows import json_record, records_of_lines
+from batch_resend.intake.exports import StatusWords
+from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.packing import Bytes, ListFile
+from batch_resend.intake.reading import Reading, checked_locale
 from batch_resend.intake.records import Defaults, RawRecord, check_record
-from batch_resend.intake.table_rows import TableRows
-from batch_resend.intake.text import Text, known_encoding
-from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Row
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How to read lists, where they do not say it themselves. Raises SettingsError."""
-
-    mapping: Mapping[Field, str] = field(default_factory=dict)  # the column of a field
-    locale: str | None = None  # for rows that name none
-    headed: bool = True  # False: no heading row, and `mapping` counts columns from 1
-    delimiter: str | None = None  # of CSV lists
-    encoding: str | None = None  # of text without a byte order mark, if it is not UTF-8
-    sheet: str | None = None  # of Excel files
-    all_statuses: bool = False  # leave aside what the CA's exports say of an order
-    any_product: bool = False  # leave aside what they say of its product
-    call: Call = Call.DV_RESEND  # of rows that name none
-    auto_call: bool = False  # of those, by their product where they name one
-    # The accounts that rows may name, each with the locale of its rows that name none.
-    accounts: Mapping[str, str | None] = field(default_factory=dict)
-    own_account: str | None = None  # of these, the one whose settings are the run's own
-
-    def __post_init__(self) -> None:
-        """Check what can be checked before a list is opened."""
-        object.__setattr__(self, "mapping", MappingProxyType(dict(self.mapping)))
-        if self.locale is not None:
-            object.__setattr__(self, "locale", _checked_locale(self.locale))
-        if self.encoding is not None:
-            object.__setattr__(self, "encoding", known_encoding(self.encoding))
-        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
-            raise SettingsError(f"delimiter: {self.delimiter!r} is not a single character")
-
-    @property
-    def defaults(self) -> Defaults:
-        """What holds for rows that do not say it themselves."""
-        return Defaults(
-            self.locale,
-            self.call,
-            self.auto_call,
-            self.all_statuses,
-            self.any_product,
-            self.accounts,
-            self.own_account,
-        )
+from batch_resend.intake.repairs import repaired
+from batch_resend.intake.table_rows import Table, TableRows
+from batch_resend.intake.text import Text
+from batch_resend.intake.vocabulary import ADDRESSES
+from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
 
 
 class ListSource:
@@ -90,10 +50,19 @@ class ListSource:
         """
         defaults = self._reading.defaults
         empty = True
+        words, repairs = StatusWords(), Counter[Remark]()
         with self._file.open() as file:
             for record in self._records(file):
                 empty = False
-                yield _checked(record, defaults)
+                if isinstance(record, RejectedRow):
+                    yield replace(record, call=defaults.call)
+                    continue
+                if record.status and not record.of_the_ca:
+                    words.note(record.status, record.line)
+                yield check_record(repaired(record, repairs), defaults)
+        self.form = _with_remarks(self.form, repairs)
+        if not defaults.all_statuses:
+            words.refuse(self.name)
         if empty:
             headed = self.form.columns
             raise InputError(
@@ -107,8 +76,8 @@ class ListSource:
         if head.startswith(OLE):
             raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
         if head.startswith(workbook.ZIP):
-            rows = workbook.sheet_rows(self.name, file, self._reading.sheet)
-            yield from self._table(rows, ListForm(ListKind.EXCEL))
+            sheet = workbook.Sheet(self.name, file, self._reading.sheet)
+            yield from self._table(sheet, ListForm(ListKind.EXCEL))
             return
         text = Text(self.name, file, self._reading.encoding)
         refuse_text(self.name, text.sample)
@@ -116,11 +85,14 @@ class ListSource:
         form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
         if begin.startswith(("{", "[")):
             self.form = form
-            mapping, call = self._reading.mapping, self._reading.call
-            if is_document(begin, mapping, call):
-                records = iter(JsonStream(self.name, text, mapping, call))
+            how = self._reading
+            rules = rules_of(
+                how.mapping, how.call, all_domains=how.all_domains, ignored=how.ignored
+            )
+            if is_document(begin, how.mapping, how.call):
+                records = iter(JsonStream(self.name, text, rules))
             else:
-                records = records_of_lines(text.lines(), mapping, call)
+                records = records_of_lines(text.lines(), how.mapping, how.call, rules)
             yield from self._with_all_mapped(records)
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
@@ -138,31 +110,31 @@ class ListSource:
         """
         reading = self._reading
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
+        with_addresses = False
         for record in records:
-            if missing and isinstance(record, RawRecord):
+            if isinstance(record, RawRecord):
+                with_addresses = with_addresses or record.has_addresses
                 missing -= record.names.keys()
             yield record
+        if with_addresses and not reading.all_domains:
+            self.form = replace(self.form, with_addresses=True)
         for which in missing:
             raise InputError(
                 f"{self.name}: --map {which}={reading.mapping[which]!r} names a key that no record "
                 "has"
             )
 
-    def _table(
-        self, rows: Iterable[tuple[int, list[str]]], form: ListForm
-    ) -> Iterator[RawRecord | RejectedRow]:
-        reading = self._reading
-        table = TableRows(
-            self.name, rows, reading.mapping, headed=reading.headed, call=reading.call
-        )
-        yield from table
+    def _table(self, table: Table, form: ListForm) -> Iterator[RawRecord | RejectedRow]:
+        rows = TableRows(self.name, table, self._reading)
+        yield from rows
         self.form = replace(
             form,
-            columns=table.heading,
+            columns=rows.heading,
             fields=self._fields,
-            orders_only=table.orders_only,
-            with_accounts=bool(reading.accounts),
+            orders_only=rows.orders_only,
+            with_accounts=bool(self._reading.accounts),
         )
+        self.form = _with_remarks(self.form, rows.remarks)
 
     @property
     def _fields(self) -> Mapping[str, str]:
@@ -176,21 +148,29 @@ class RecordSource:
     """
 
     sha256 = None
-    form = ListForm(ListKind.RECORDS)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a program names them
         self,
         records: Iterable[Row | Mapping[str, object]] | AsyncIterable[Row | Mapping[str, object]],
         name: str = "records",
         locale: str | None = None,
         call: Call = Call.DV_RESEND,
         accounts: Mapping[str, str | None] | None = None,
+        *,
+        all_domains: bool = False,
     ) -> None:
-        """Take records; `accounts` has those that they may name, each with its usual locale."""
+        """Take records; `accounts` has those that they may name, each with its usual locale.
+
+        `all_domains`: mappings without addresses mail all domains, though others have some. A
+        `Row` without entries says so by itself.
+        """
         self.name = name
+        self.form = ListForm(ListKind.RECORDS)
+        self._has_addresses = self._has_checked_rows = False
+        self._repairs: Counter[Remark] = Counter()
         self._records = records
-        usual = None if locale is None else _checked_locale(locale)
-        self._defaults = Defaults(usual, call, accounts=accounts or {})
+        usual = None if locale is None else checked_locale(locale)
+        self._defaults = Defaults(usual, call, accounts=accounts or {}, all_domains=all_domains)
 
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows."""
@@ -206,28 +186,38 @@ class RecordSource:
 
     def _row(self, line: int, record: Row | Mapping[str, object]) -> Row | RejectedRow:
         if isinstance(record, Row):
+            self._has_checked_rows = True
             return record
         fields = dict(record)
         try:
             text = json.dumps(fields)
         except (TypeError, ValueError, RecursionError) as error:
             return RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", "{}")
-        raw = json_record(line, fields, text, {}, self._defaults.call)
-        return _checked(raw, self._defaults)
+        all_domains = self._defaults.all_domains
+        rules = rules_of({}, self._defaults.call, all_domains=all_domains)
+        raw = json_record(line, fields, text, rules)
+        if isinstance(raw, RawRecord) and raw.has_addresses:
+            self._has_addresses = True
+        # A program that hands over checked rows knows which of them are to name nobody.
+        expected = self._has_addresses and not (all_domains or self._has_checked_rows)
+        self.form = replace(self.form, with_addresses=expected)
+        row = _checked(raw, self._defaults, self._repairs)
+        self.form = _with_remarks(self.form, self._repairs)
+        return row
 
 
-def _checked(record: RawRecord | RejectedRow, defaults: Defaults) -> Row | RejectedRow:
+def _checked(
+    record: RawRecord | RejectedRow, defaults: Defaults, repairs: Counter[Remark]
+) -> Row | RejectedRow:
     """Return what a record comes to; of one without a form nobody can tell its own call."""
     if isinstance(record, RejectedRow):
         return replace(record, call=defaults.call)
-    return check_record(record, defaults)
+    return check_record(repaired(record, repairs), defaults)
 
 
-def _checked_locale(locale: str) -> str:
-    try:
-        return locale_code(locale)
-    except Malformed as reason:
-        raise SettingsError(f"locale: {reason}") from None
+def _with_remarks(form: ListForm, remarks: Mapping[Remark, int]) -> ListForm:
+    told = {remark.value: count for remark, count in remarks.items()}
+    return replace(form, remarks={**form.remarks, **told})
 
 
 Source = ListSource | RecordSource

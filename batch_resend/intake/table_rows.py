@@ -1,76 +1,305 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from json import dumps
+from typing import Protocol
 
 from pydantic_core import to_json
 
+from batch_resend.calls import CALLS
+from batch_resend.errors import InputError
 from batch_resend.intake.headings import (
+    ABOUT_REJECTED,
+    AS_ONE_TEXT,
     Columns,
-    Field,
+    HeadingRules,
     find_columns,
     find_positions,
-    require_pair,
+    is_heading_row,
+    names_orders,
     require_width,
 )
+from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import RawEntry, RawRecord
-from batch_resend.model import Call, RejectedRow
+from batch_resend.intake.repairs import is_language
+from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
+from batch_resend.intake.vocabulary import Field, known_field, known_fields, plain
+from batch_resend.model import RejectedRow, Remark
+
+_SAMPLE_ROWS = 50
+_CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
+_MAX_TITLE_ROWS = 5
+# Half of the codes of languages are codes of countries as well.
+_COUNTRIES = frozenset(
+    ("country", "countrycode", "land", "landercode", "landerkurzel", "pays", "paese", "pais",
+     "nation", "region", "state")
+)  # fmt: skip
+
+Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
+
+
+class Table(Protocol):
+    """The rows of cells of one list."""
+
+    ends_open: bool  # the last row, once it is read, has no line end
+    hidden_rows: int  # left out, as far as it was read
+    hidden_columns: frozenset[int]  # from 0; known when the first row is
+
+    def __iter__(self) -> Iterator[Numbered]: ...
 
 
 class TableRows:
     """The records of one list that is a table.
 
-    `heading` and `orders_only` are known once reading has begun.
+    What is known of it besides is known once it is read.
     """
 
-    def __init__(
-        self,
-        name: str,
-        rows: Iterable[tuple[int, list[str]]],
-        mapping: Mapping[Field, str],
-        *,
-        headed: bool,
-        call: Call,
-    ) -> None:
+    def __init__(self, name: str, table: Table, reading: Reading) -> None:
         self.heading: tuple[str, ...] = ()
         self.orders_only = False
+        self.remarks: Counter[Remark] = Counter()
+        self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
+        self._own_names: set[str] = set()  # those in it
+        self._about_rejected: set[int] = set()  # columns of a rejected.csv, behind the list's own
         self._name = name
-        self._rows = rows
-        self._mapping = mapping
-        self._headed = headed
-        self._call = call
+        self._table = table
+        self._reading = reading
 
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield a record a row. Raises InputError."""
-        rows = iter(self._rows)
-        if self._headed:
-            found = next(rows, None)
-            if found is None:
-                return
-            line, heading = found
-            where = f"{self._name}, line {line}"
-            columns = find_columns(heading, self._mapping, where, self._call)
-            require_pair(columns, heading, where, self._call)
-            self.heading, self.orders_only = tuple(heading), columns.orders_only
+        rows = iter(self._table)
+        first = list(islice(rows, _SAMPLE_ROWS))
+        if not first:
+            return
+        reading, name = self._reading, self._name
+        if reading.headed:
+            self._pass_titles(first)
+            line, heading = first.pop(0)
+            self._names = tuple(name.replace(STRAY_CR, "\r") for name in heading)
+            heading = [_without_stray_cr(name) for name in heading]
+            self._own_names = {plain(name) for name in heading if name.strip()}
+            self._about_rejected = _about_rejected(heading)
+            rules = HeadingRules(tuple(reading.mapping.items()), reading.call, reading.all_domains)
+            sample = [cells for _, cells in first]
+            where = f"{name}, line {line}"
+            seen = self._seen(heading, where)
+            columns = find_columns(seen, rules, where, sample)
+            # What is written in its form is read again by what was seen, and has nothing hidden.
+            self.heading = tuple(
+                "" if at in self._table.hidden_columns and not name else self._names[at]
+                for at, name in enumerate(seen)
+            )
+            self._ask_for_language(heading, columns, sample, where)
+            self.orders_only = columns.orders_only
         else:
-            columns = find_positions(self._mapping, self._name, self._call)
+            columns = find_positions(reading.mapping, name, reading.call)
+        by_order = not CALLS[reading.call].is_about_domain
+        shape = shape_of(
+            columns, self._names or None, [cells for _, cells in first], by_order=by_order
+        )
         widest = 0
-        for line, cells in rows:
-            widest = max(widest, len(cells))
-            yield self._record(line, cells, columns)
-        if widest and not self._headed:
-            require_width(columns, widest, self._name)
+        for record, width in self._records(chain(first, rows), columns, shape):
+            widest = max(widest, width)
+            yield record
+        if self._table.hidden_rows:
+            self.remarks[Remark.HIDDEN_ROWS] = self._table.hidden_rows
+        if widest and not reading.headed:
+            require_width(columns, widest, name)
 
-    def _record(self, line: int, cells: Sequence[str], columns: Columns) -> RawRecord:
-        complaint = ""
+    def _seen(self, heading: Sequence[str], where: str) -> list[str]:
+        """Return a heading without what is hidden, but for columns that --map names.
+
+        Raises InputError where one would be read that no visible one stands for.
+        """
+        mapped = self._reading.mapping.values()
+        hidden = {
+            at: name.strip()
+            for at, name in enumerate(heading)
+            if at in self._table.hidden_columns and name.strip() not in mapped
+        }
+        ignored = self._reading.ignored
+        seen = [
+            "" if at in hidden or name.strip() in ignored else name
+            for at, name in enumerate(heading)
+        ]
+        there = known_fields(seen) | set(self._reading.mapping)
+        for name in hidden.values():
+            field = None if name in ignored else known_field(name)
+            if field is not None and field not in there:
+                raise InputError(
+                    f"{where}: the column {name!r} is hidden: is it meant? Show it, delete it, or "
+                    f'say --map {field}="{name}"'
+                )
+        return seen
+
+    def _ask_for_language(
+        self, heading: Sequence[str], columns: Columns, sample: Sequence[Sequence[str]], where: str
+    ) -> None:
+        """Raise InputError where a column that is not read seems to hold the languages."""
+        reading = self._reading
+        if Field.LOCALE in columns.places or reading.locale is not None or columns.orders_only:
+            return
+        read = {at for places in columns.places.values() for at in places}
+        for at, name in enumerate(map(str.strip, heading)):
+            if at in read or name in reading.ignored or at in self._table.hidden_columns:
+                continue
+            cells = [row[at] for row in sample if at < len(row) and row[at].strip()]
+            if name and plain(name) not in _COUNTRIES and cells and all(map(is_language, cells)):
+                raise InputError(
+                    f"{where}: the column {name!r} seems to hold languages, and no column is known "
+                    f'to. If it says in which to mail: --map locale="{name}"; if not: --ignore '
+                    f'"{name}"'
+                )
+
+    def _pass_titles(self, first: list[Numbered]) -> None:
+        """Pass over what stands above a row that is plainly the heading, if it is no data."""
+        mapped = set(self._reading.mapping.values())
+        for at, (_, cells) in enumerate(first[: _MAX_TITLE_ROWS + 1]):
+            names = {cell.strip() for cell in cells if cell.strip()}
+            fields = known_fields(names)
+            if mapped & names or len(fields) > 1 or (fields and (at == 0 or len(names) == 1)):
+                del first[:at]
+                if at:
+                    self.remarks[Remark.TITLE_ROWS] += at
+                return
+            if any(is_order_number(name) or has_address(name) for name in names):
+                return
+
+    def _records(
+        self, rows: Iterable[Numbered], columns: Columns, shape: Shape
+    ) -> Iterator[tuple[RawRecord, int]]:
+        """Yield a record a row, and how many cells the row has."""
+        order: Sequence[int] | None = None  # of the columns, under a heading in the middle
+        before: list[str] | None = None
+        for (line, cells), after in _with_next(rows):
+            if self._may_be_heading(cells) and self._is_heading(line, cells):
+                order = self._order_of(line, cells)
+                self.remarks[Remark.HEADING_AGAIN] += 1
+                before = None
+                continue
+            cut_off = after is None and self._table.ends_open
+            beside = _arranged(after[1], order) if after else None
+            stood = whole = _arranged(cells, order)
+            if STRAY_CR in "".join(cells):
+                whole = [cell.strip(STRAY_CR) for cell in stood]
+                stood = [cell.replace(STRAY_CR, "\r") for cell in stood]
+            complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
+            if order is not None and len(cells) != len(order):
+                complaint = complaint or f"{len(cells)} cells, where its heading has {len(order)}"
+            if not complaint:
+                shape.observe(whole)
+                if cut_off:
+                    self.remarks[Remark.OPEN_END] += 1
+                if self._asks_for_all(columns):
+                    self._refuse_addresses(line, whole, columns)
+            before = cells
+            yield self._record(line, whole, stood, columns, complaint), len(cells)
+
+    def _may_be_heading(self, cells: Sequence[str]) -> bool:
+        """Whether it is worth a closer look: few rows end with a heading or begin with a word."""
+        if cells[0][:1].isalpha():
+            return True
+        last = cells[-1] or next(filter(None, reversed(cells)))
+        if "@" in last or last.isdigit():
+            return False
+        return plain(last) in self._own_names or known_field(last) is not None
+
+    def _is_heading(self, line: int, cells: Sequence[str]) -> bool:
+        """Whether a row is a heading once more. Raises InputError where it is half of one."""
+        where = f"{self._name}, line {line}"
+        if is_heading_row(cells, self._names):
+            if not self._reading.headed:
+                if len(known_fields(cells)) < 2:
+                    return False
+                raise InputError(f"{where}: is a heading row, and --no-header says there is none")
+            return True
+        own = self._own_names
+        names = [cell for cell in map(str.strip, cells) if cell]
+        heads = [cell for cell in names if plain(cell) in own or names_orders(cell)]
+        if len(heads) > 1 or any(map(names_orders, heads)):
+            raise InputError(
+                f"{where}: holds headings, {heads[0]!r} among them, and other cells: were two "
+                "lists joined there? Send them one by one"
+            )
+        if len(names) > 2 and len(names) >= len(own) > 0 and all(map(_is_word, names)):
+            raise InputError(
+                f"{where}: looks like the headings of another list, {names[0]!r} and others, which "
+                "are not known: send the lists one by one, or delete that line"
+            )
+        return False
+
+    def _order_of(self, line: int, cells: Sequence[str]) -> Sequence[int] | None:
+        """Return where the columns of the list's own heading stand under another one."""
+        names = [_meaning(cell) for cell in cells]
+        own = [_meaning(name) for name in self._names]
+        if names == own or list(map(plain, cells)) == list(map(plain, self._names)):
+            return None
+        if sorted(names) != sorted(own) or len(set(own)) < len(own):
+            raise InputError(
+                f"{self._name}, line {line}: is another heading row, with other columns than the "
+                "first: were two lists joined? Send them one by one"
+            )
+        return [names.index(name) for name in own]
+
+    def _asks_for_all(self, columns: Columns) -> bool:
+        """Whether no row can name whom to mail, and no word says that all are meant."""
+        if self._reading.all_domains:
+            return False
+        about_domain = CALLS[self._reading.call].is_about_domain
+        return not columns.has_addresses or (about_domain and Field.EMAIL not in columns.places)
+
+    def _refuse_addresses(self, line: int, cells: Sequence[str], columns: Columns) -> None:
+        """Raise InputError where addresses stand in a list that has no column for any.
+
+        Left aside, they would have the CA mail all domains of the order, to whom it knows.
+        """
+        names = self._names or [str(at + 1) for at in range(len(cells))]
+        # What is no number and no language is rejected by itself.
+        checked = {at for field in _CHECKED for at in columns.places.get(field, ())}
+        checked |= columns.of_the_ca | self._about_rejected
+        for at, cell in enumerate(cells):
+            if has_address(cell) and at not in checked:
+                domain = self._domain_column(cells, columns)
+                raise InputError(
+                    f"{self._name}, line {line}: there is an e-mail address in the column "
+                    f"{names[at]!r}, and no column is known to hold the addresses to mail. If it "
+                    f'does: --map domain="{domain}" --map email="{names[at]}"; if the CA is to '
+                    "mail all domains of each order that wait, whom it knows: --all-domains"
+                )
+            own = at in self._about_rejected or any(
+                at in places for places in columns.places.values()
+            )
+            of_orders = not columns.orders_only and not columns.has_addresses
+            if of_orders and not own and is_domain(cell):
+                raise InputError(
+                    f"{self._name}, line {line}: there is a domain in the column {names[at]!r}, "
+                    "and no column is known to hold the domains to approve. If it does: "
+                    f'--map domain="{names[at]}" --map email="COLUMN"; if the CA is to mail all '
+                    "domains of each order that wait, whom it knows: --all-domains"
+                )
+
+    def _domain_column(self, cells: Sequence[str], columns: Columns) -> str:
+        names = self._names or [str(at + 1) for at in range(len(cells))]
+        if columns.aside:
+            return names[columns.aside[0]]
+        return next((names[at] for at, cell in enumerate(cells) if is_domain(cell)), "COLUMN")
+
+    def _record(
+        self,
+        line: int,
+        cells: Sequence[str],
+        stood: Sequence[str],
+        columns: Columns,
+        complaint: str,
+    ) -> RawRecord:
         try:
-            raw = to_json(cells).decode()
+            raw = to_json(stood).decode()
         except ValueError:
-            raw = dumps(cells)
+            raw = dumps(stood)
             complaint = "a cell has half a character (a surrogate); is --encoding right?"
-        width = len(self.heading)
-        if self._headed and len(cells) > width and any(map(str.strip, cells[width:])):
-            complaint = f"{len(cells)} cells, where the heading has {width}"
         texts = {field: _text(cells, at) for field, at in columns.places.items()}
         text = texts.get
         return RawRecord(
@@ -92,10 +321,57 @@ class TableRows:
             call=text(Field.CALL, ""),
             account=text(Field.ACCOUNT, ""),
             domain_id=text(Field.DOMAIN_ID, ""),
+            all_domains=text(Field.ALL_DOMAINS, ""),
+            has_addresses=columns.has_addresses,
             addresses_aside=not columns.orders_only
             and Field.EMAIL not in columns.places
             and any("@" in cell for cell in cells),
         )
+
+
+def _with_next(rows: Iterable[Numbered]) -> Iterator[tuple[Numbered, Numbered | None]]:
+    """Yield each row with the one after it."""
+    rest = iter(rows)
+    row = next(rest, None)
+    while row is not None:
+        after = next(rest, None)
+        yield row, after
+        row = after
+
+
+def _arranged(cells: list[str], order: Sequence[int] | None) -> list[str]:
+    """Return cells in the order of the list's own columns; a row of another width as it is."""
+    if order is None or len(cells) != len(order):
+        return cells
+    return [cells[at] for at in order]
+
+
+def _meaning(heading: str) -> str:
+    """Return the field of a heading, by whichever of its names, or the heading itself."""
+    return known_field(heading) or plain(heading)
+
+
+def _about_rejected(heading: Sequence[str]) -> set[int]:
+    """Return which columns are those of a rejected.csv, which say what was wrong with a row."""
+    for own in ((*ABOUT_REJECTED, *AS_ONE_TEXT), ABOUT_REJECTED):
+        if tuple(heading[-len(own) :]) == own:
+            return set(range(len(heading) - len(own), len(heading)))
+    return set()
+
+
+def _without_stray_cr(cell: str) -> str:
+    """Return a cell without the carriage returns around it that end no line."""
+    return cell.strip(STRAY_CR) if STRAY_CR in cell else cell
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text could be a heading: letters, and none of what data are made of."""
+    return (
+        text[:1].isalpha()
+        and not any(sign.isdigit() or sign in "@" for sign in text)
+        and not is_domain(text)
+        and text.lower() not in ("n/a", "null", "none", "nan")
+    )
 
 
 def _text(cells: Sequence[str], places: Sequence[int], between: str = ", ") -> str:

@@ -22,6 +22,8 @@ _MARKS = {
 _USUAL = "cp1252"
 _WORDS = re.compile(r"[\s;,|\"]+")
 _LINE_END = re.compile("\r\n|\r|\n")
+_CR_ALONE = re.compile("\r(?!\n)")
+_CONFLICT = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|$)")
 _LOOKS_LIKE_UTF_16 = 0.2  # share of NUL bytes that no other text has
 
 
@@ -61,18 +63,29 @@ class Text:
                 "utf-16-le, utf-16-be or cp1252"
             ) from None
         self.sample_is_all = len(sample) < SAMPLE_BYTES - len(mark)
+        # Where lines end with LF, a CR without one is none of theirs: a paste or a copy left it.
+        self.lines_end_with_lf = _end_with_lf(self.sample)
         self._file = file
         self._lines_read = 0
 
     def lines(self) -> Iterator[str]:
-        """Yield each line with its line end: LF, CR LF or CR. Raises InputError."""
-        text = io.TextIOWrapper(self._file, self._codec, newline="")
+        """Yield each line with its line end: LF, CR LF, or CR where none has LF.
+
+        Raises InputError.
+        """
+        newline = "\n" if self.lines_end_with_lf else ""
+        text = io.TextIOWrapper(self._file, self._codec, newline=newline)
         try:
             while line := text.readline(MAX_LINE_CHARS + 1):
                 self._lines_read += 1
                 if len(line) > MAX_LINE_CHARS:
                     raise InputError(
                         f"{self._name}, line {self._lines_read}: longer than 1 MiB; is this a list?"
+                    )
+                if line[0] in "<=>|" and _CONFLICT.match(line):
+                    raise InputError(
+                        f"{self._name}, line {self._lines_read}: a merge conflict is marked there, "
+                        "and both its sides stand in the list: settle it first"
                     )
                 yield line
         except UnicodeError as error:
@@ -104,6 +117,15 @@ class Text:
             f"{self._name}, line {line}: byte 0x{byte:02x} is not {called}; "
             + _advice(error.object, error.start)
         )
+
+
+def _end_with_lf(sample: str) -> bool:
+    """Whether lines end with LF or CR LF, by the first line, or by most where that has a CR."""
+    first = _LINE_END.search(sample)
+    if first is None or first[0] != "\r":
+        return first is not None
+    line_feeds = sample.count("\n")
+    return line_feeds > 0 and line_feeds >= len(_CR_ALONE.findall(sample))
 
 
 def _advice(data: bytes, at: int) -> str:

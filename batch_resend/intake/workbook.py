@@ -26,6 +26,7 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second, where it has no member
 
 MAX_PACKED_BYTES = 128 << 20
 _MAX_UNPACKED_BYTES = 1 << 30
+_MAX_COLUMNS = 16_384
 _MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
 _EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
 # What the standard library's readers of ZIP and XML raise for bytes that are no workbook: of an
@@ -37,37 +38,64 @@ _BROKEN = (
 _INSTALL = "to read Excel files, install the extra: pip install 'batch-resend[excel]'"
 
 
-def sheet_rows(name: str, file: Bytes, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a sheet as texts, with their numbers in it; empty rows are none.
+class Sheet:
+    """The rows of one sheet as texts, with their numbers in it; empty rows are none."""
 
-    `sheet` is its name; without one, the only visible sheet with cells is taken. Raises InputError.
-    """
-    try:
-        from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
-    data = file.read(MAX_PACKED_BYTES + 1)
-    faulty = _look_through(name, data)
-    try:
-        with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
-            chosen = _chosen_sheet(name, book, sheet)
-            cells_of = book.get_sheet_by_name(chosen)
-            left = cells_of.start[1] if cells_of.start else 0
-            faults = faulty.get(chosen, {})
-            # Beyond all cells with a value there may be some that should have one.
-            rows, last = cells_of.iter_rows(), max(faults, default=0)
-            for number in count(1):
-                cells = next(rows, None)
-                if cells is None and number > last:
-                    break
-                texts = [""] * left + [_text(cell) for cell in cells or ()]
-                for column, fault in faults.get(number, {}).items():
-                    texts += [""] * (column - len(texts))
-                    texts[column - 1] = fault
-                if any(map(str.strip, texts)):
-                    yield number, texts
-    except CalamineError as error:
-        raise InputError(f"{name}: cannot be read as an Excel file: {error}") from error
+    ends_open = False
+
+    hidden_rows: int  # left out so far: what is filtered away, or folded up, nobody sees
+    hidden_columns: frozenset[int]  # from 0; known when the first row is
+
+    def __init__(self, name: str, file: Bytes, sheet: str | None) -> None:
+        """Take a workbook; `sheet` names the sheet, or the only visible one with cells is taken."""
+        self._name = name
+        self._file = file
+        self._wanted = sheet
+        self.hidden_rows = 0
+        self.hidden_columns = frozenset()
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows. Raises InputError."""
+        name = self._name
+        try:
+            from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
+        data = self._file.read(MAX_PACKED_BYTES + 1)
+        looks = _look_through(name, data)
+        try:
+            with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
+                chosen = _chosen_sheet(name, book, self._wanted)
+                look = looks.get(chosen, _SheetLook())
+                self.hidden_columns = frozenset(look.hidden_columns)
+                for number, texts in _numbered(book, chosen, look.faults):
+                    if number in look.hidden_rows:
+                        self.hidden_rows += 1
+                    else:
+                        yield number, texts
+        except CalamineError as error:
+            raise InputError(f"{name}: cannot be read as an Excel file: {error}") from error
+
+
+def _numbered(
+    book: "CalamineWorkbook", sheet: str, faults: "Faults"
+) -> Iterator[tuple[int, list[str]]]:
+    cells_of = book.get_sheet_by_name(sheet)
+    left = cells_of.start[1] if cells_of.start else 0
+    # Beyond all cells with a value there may be some that should have one.
+    rows, last = cells_of.iter_rows(), max(faults, default=0)
+    width = 0  # rows of a sheet are of one width, but for those of nothing but faults
+    for number in count(1):
+        cells = next(rows, None)
+        if cells is None and number > last:
+            break
+        texts = [""] * left + [_text(cell) for cell in cells or ()]
+        for column, fault in faults.get(number, {}).items():
+            texts += [""] * (column - len(texts))
+            texts[column - 1] = fault
+        if any(map(str.strip, texts)):
+            width = max(width, len(texts))
+            yield number, texts + [""] * (width - len(texts))
 
 
 def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> str:
@@ -109,10 +137,11 @@ def _text(cell: object) -> str:
 Faults = dict[int, dict[int, str]]  # row -> column -> what stands there, both from 1
 
 
-def _look_through(name: str, data: bytes) -> dict[str, Faults]:
-    """Return, by sheet, the cells that Excel has no value for: errors, formulas never computed.
+def _look_through(name: str, data: bytes) -> dict[str, "_SheetLook"]:
+    """Return, by sheet, what only its XML tells: what is hidden, and which cells have no value.
 
-    Read as empty, a failed lookup of an address would ask for all addresses of its order. Raises
+    Those are errors, and formulas never computed: read as empty, a failed lookup of an address
+    would leave it out. Raises
     InputError where the file is none of Excel's or unpacks to more than can be held.
     """
     if len(data) > MAX_PACKED_BYTES:
@@ -124,7 +153,7 @@ def _look_through(name: str, data: bytes) -> dict[str, Faults]:
                 mimetype = book.open("mimetype").read(200) if "mimetype" in members else b""
                 raise of_zip(name, members, mimetype)
             room = _MAX_UNPACKED_BYTES
-            faulty: dict[str, Faults] = {}
+            looks: dict[str, _SheetLook] = {}
             for member in book.infolist():
                 is_sheet = member.filename.startswith("xl/worksheets/")
                 look = _SheetLook()
@@ -137,9 +166,9 @@ def _look_through(name: str, data: bytes) -> dict[str, Faults]:
                             look.feed(chunk)
                         if room < 0 or look.area > _MAX_CELLS:
                             raise _too_large(name)
-                if look.faults:
-                    faulty[member.filename] = look.faults
-            return {sheet: faulty[path] for sheet, path in _sheets(book) if path in faulty}
+                if is_sheet:
+                    looks[member.filename] = look
+            return {sheet: looks[path] for sheet, path in _sheets(book) if path in looks}
     except _BROKEN as error:
         raise InputError(
             f"{name}: cannot be read as an Excel file: {error}; was it copied as a whole?"
@@ -165,10 +194,12 @@ def _xml(book: zipfile.ZipFile, member: str) -> ElementTree.Element:
 
 
 class _SheetLook:
-    """Looks at a sheet's cells as its XML goes by: how far they reach, and which are faulty."""
+    """Looks at a sheet as its XML goes by: how far it reaches, what is faulty, what hidden."""
 
     def __init__(self) -> None:
         self.faults: Faults = {}
+        self.hidden_rows: set[int] = set()  # from 1
+        self.hidden_columns: set[int] = set()  # from 0
         self._parser = expat.ParserCreate(namespace_separator="}")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
@@ -176,6 +207,10 @@ class _SheetLook:
         self._first_row = self._first_column = _MAX_CELLS
         self._row = self._column = self._last_row = self._last_column = 0
         self._is_error = self._has_formula = self._in_value = False
+        self._is_text = self._has_value = self._in_formula = self._gives_empty = False
+        self._formula_end = ""
+        self._shared_by: str | None = None
+        self._giving_empty: set[str] = set()  # shared formulas
         self._value = ""
 
     @property
@@ -193,31 +228,57 @@ class _SheetLook:
             case "row":
                 self._row = int(attributes.get("r") or self._row + 1)
                 self._column = 0
+                if _is_hidden(attributes, "ht"):
+                    self.hidden_rows.add(self._row)
+            case "col" if _is_hidden(attributes, "width"):
+                last = min(int(attributes.get("max", 0)), _MAX_COLUMNS)
+                self.hidden_columns.update(range(int(attributes.get("min", 1)) - 1, last))
             case "c":
                 self._column = _column_of(attributes.get("r", "")) or self._column + 1
                 self._is_error = attributes.get("t") == "e"
-                self._has_formula, self._value = False, ""
+                self._is_text = attributes.get("t") == "str"
+                self._has_formula = self._has_value = self._gives_empty = False
+                self._value = ""
             case "f":
-                self._has_formula = True
+                self._has_formula = self._in_formula = True
+                self._shared_by = attributes.get("si")
             case "v" | "is":
-                self._in_value = True
+                self._in_value = self._has_value = True
 
     def _characters(self, text: str) -> None:
         if self._in_value:
             self._value = (self._value + text)[:20]
+        elif self._in_formula and '""' in (self._formula_end + text):
+            self._gives_empty = True
+        self._formula_end = text[-1:] if self._in_formula else ""
 
     def _end(self, tag: str) -> None:
         match tag.rpartition("}")[2]:
             case "v" | "is":
                 self._in_value = False
+            case "f":
+                self._in_formula = False
+                if self._shared_by is not None:  # the first of those that share it has its text
+                    self._gives_empty = self._gives_empty or self._shared_by in self._giving_empty
+                    self._giving_empty.update({self._shared_by} if self._gives_empty else ())
             case "c" if self._value or self._has_formula:
                 self._first_row = min(self._first_row, self._row)
                 self._first_column = min(self._first_column, self._column)
                 self._last_row = max(self._last_row, self._row)
                 self._last_column = max(self._last_column, self._column)
-                if self._is_error or not self._value:
+                # A formula that gives an empty text has a value, which is that. Some libraries do
+                # not say that it is a text: then the formula has to show that it can be one.
+                may_be_empty = self._is_text or self._gives_empty
+                is_empty_text = self._has_value and not self._value and may_be_empty
+                if self._is_error or not (self._value or is_empty_text):
                     fault = self._value or "#NOT-COMPUTED"
                     self.faults.setdefault(self._row, {})[self._column] = fault
+
+
+def _is_hidden(attributes: dict[str, str], size: str) -> bool:
+    """Whether a row or a column is: by name, or by having no height or width."""
+    is_hidden = attributes.get("hidden", "0") in ("1", "true")
+    return is_hidden or float(attributes.get(size) or 1) == 0
 
 
 def _column_of(reference: str) -> int:

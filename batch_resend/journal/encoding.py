@@ -24,6 +24,8 @@ def encode_form(form: ListForm) -> str:
         "encoding": form.encoding,
         "orders_only": form.orders_only,
         "with_accounts": form.with_accounts,
+        "with_addresses": form.with_addresses,
+        "remarks": dict(form.remarks),
     }
     return to_json(told).decode()
 

@@ -45,6 +45,7 @@ from batch_resend.journal.schema import Record, inputs, rows, runs
 from batch_resend.journal.writer import Writer
 from batch_resend.model import (
     ListForm,
+    Note,
     Problem,
     RejectedRow,
     Row,
@@ -73,6 +74,21 @@ _ASSIGN = (
         rows.c.seq <= bindparam("until"),
     )
     .values({name: assignments.c[name] for name in ("status", "request", "problem", "reason")})
+)
+
+_REJECT_WITHOUT_ADDRESSES = (
+    update(rows)
+    .where(
+        rows.c.run == bindparam("of_run"),
+        rows.c.seq > bindparam("since"),
+        rows.c.status == RowStatus.ACCEPTED,
+        rows.c.entries == "",
+        rows.c.call.is_(None),
+        rows.c.notes.not_like(f"%{Note.ALL_DOMAINS}%"),
+    )
+    .values(
+        status=RowStatus.REJECTED, problem=Problem.NO_ADDRESS, reason=bindparam("why"), entries=None
+    )
 )
 
 # The reader's own copy of the rows, sorted: read from the journal itself while that is written,
@@ -156,6 +172,14 @@ class Staging:
         }
         await self.writer.write((_ADD_INPUT, values))
         self.input_names.append(name)
+
+    async def reject_without_addresses(self, since: int, reason: str) -> None:
+        """Reject the rows of an input that name nobody, where others do and no word asks for all.
+
+        `since`: how many rows came before the input. Raises JournalError.
+        """
+        values = {"of_run": self.run, "since": since, "why": reason}
+        await self._execute(_REJECT_WITHOUT_ADDRESSES, values)
 
     async def group(
         self,

@@ -141,6 +141,11 @@ _OTHERS = (
     )
     .limit(1)
 )
+_WITHOUT_ADDRESSES = (
+    select(requests.c.number)
+    .where(requests.c.run == bindparam("of_run"), requests.c.entries == "")
+    .limit(1)
+)
 _SOURCE_COLUMNS = (rows.c.input, rows.c.line)
 _ORDER_COLUMNS = (
     RESULTS.c.order_id,
@@ -323,6 +328,10 @@ class ResultReader:
     async def is_mixed(self, run: Run) -> bool:
         """Return whether any request of a run is another call than dv-resend, or an account's."""
         return bool(await self._all(_OTHERS, of_run=run.number))
+
+    async def names_nobody(self, run: Run) -> bool:
+        """Return whether any request of a run leaves it to the CA whom to mail."""
+        return bool(await self._all(_WITHOUT_ADDRESSES, of_run=run.number))
 
     async def _all(self, statement: Executable, **values: object) -> list[Record]:
         found: list[Record] = []

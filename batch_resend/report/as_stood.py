@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from batch_resend.intake import Field
-from batch_resend.intake.headings import known_field
 from batch_resend.intake.json_rows import NESTED, decode
+from batch_resend.intake.vocabulary import known_field
 from batch_resend.model import ListForm
 
 _ADDRESSES = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)

@@ -145,9 +145,9 @@ def _to_go_on(summary: Summary, program: str, flags: NextFlags) -> list[NextStep
     """Return what to do after a run that has not completed."""
     going_on = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
     if summary.started_at is None:
-        mend = "To send: mend the rejected rows and send the list again; rejected.csv says why."
-        others = [NextStep("Or send the others as they are:", going_on)]
-        return [NextStep(mend), *(others if summary.orders.total else ())]
+        # Not the others as they are: what damaged those rows may have damaged more of the list.
+        fix = "To send: correct the rejected rows and send the list again; rejected.csv says why."
+        return [NextStep(fix)]
     if summary.finished_at is None:
         watch = f"{program} watch {summary.run_id}{flags.watch}"
         return [

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from batch_resend.calls import CALLS
 from batch_resend.intake import listed, unread
 from batch_resend.journal import JournalReader, NotedOrder
-from batch_resend.model import Call, Note, Order, OrderStatus, Plan, Problem, RowStatus
+from batch_resend.model import Call, Note, Order, OrderStatus, Plan, Problem, Remark, RowStatus
 from batch_resend.report.summary import RowCounts
 from batch_resend.results import InputNote, RowResult
 
@@ -20,6 +20,7 @@ _PROBLEM_IN_WORDS = {
     Problem.EMAIL_DOMAIN: "no valid e-mail domain",
     Problem.LOCALE: "no locale code",
     Problem.PAIR: "domains and addresses that are no pairs",
+    Problem.NO_ADDRESS: "no domain and address, in a list that has some",
     Problem.CALL: "none of the CA's calls",
     Problem.ACCOUNT: "an account that no profile describes",
     Problem.FORM: "not in the list's form",
@@ -40,6 +41,22 @@ _NOTE_IN_WORDS = {
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
     Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain, for which email_domain is "
     "filled in",
+    Note.ALL_DOMAINS: "no addresses, and the word for it: the CA mails all domains that wait",
+}
+
+
+_REMARK_IN_WORDS = {
+    Remark.TITLE_ROWS: "above the headings passed over: {}",
+    Remark.HEADING_AGAIN: "heading rows in the middle, which count from there on: {}",
+    Remark.OPEN_END: "the last line has no line end, and seems whole",
+    Remark.HIDDEN_ROWS: "hidden rows left out: {}",
+    Remark.REPAIRED_NAME: "cells repaired, a name beside the address: {}",
+    Remark.REPAIRED_LINK: "cells repaired, mailto: or https:// in front: {}",
+    Remark.REPAIRED_DOT: "cells repaired, a dot behind the address: {}",
+    Remark.REPAIRED_SIGNS: "cells repaired, bullets, quotation marks or # around: {}",
+    Remark.REPAIRED_WIDTH: "cells repaired, letters of full width: {}",
+    Remark.REPAIRED_NOTHING: "cells repaired, a word for nothing: {}",
+    Remark.REPAIRED_LANGUAGE: "cells repaired, a language by its name: {}",
 }
 
 
@@ -212,7 +229,7 @@ def _of_note(note: Note, noted: NotedOrder) -> str:
         return noted.skip or ""
     if note is Note.UNKNOWN_LOCALE:
         return f"locale {order.locale}"
-    if note is Note.ADDRESSES_ASIDE:
+    if note in (Note.ADDRESSES_ASIDE, Note.ALL_DOMAINS):
         return "asks for mails to all domains that wait"
     if _is_about_domain(order.call):
         mails = [entry.email for entry in order.entries]
@@ -237,6 +254,9 @@ def _form_in_words(note: InputNote) -> str:
         words.append("no heading row")
     if form.orders_only:
         words.append("an export of the CA: order numbers only")
+    words += [
+        _REMARK_IN_WORDS[Remark(remark)].format(f"{n:,}") for remark, n in form.remarks.items()
+    ]
     if names := unread(form):
         words.append(
             f"column{'s' if len(names) > 1 else ''} {listed(names, COLUMNS_SHOWN)} not read"

@@ -9,12 +9,14 @@ from typing import TextIO, TypeVar
 
 from batch_resend.errors import ReportError
 from batch_resend.folders import make_private
+from batch_resend.intake import Field
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
 from batch_resend.report.conclusion import PLAIN, Presentation
 from batch_resend.report.files import whole_file
 from batch_resend.report.summary import Summary, summarize
 from batch_resend.report.tables import (
+    FOR_OTHER_CALLS,
     write_rejected,
     write_results_csv,
     write_results_jsonl,
@@ -44,7 +46,10 @@ async def write_report(
     unsent = partial(
         write_unsent,
         denied_too=run.state is RunState.STOPPED,
-        mixed=await reader.is_mixed(run),
+        others=(
+            *(FOR_OTHER_CALLS if await reader.is_mixed(run) else ()),
+            *((Field.ALL_DOMAINS,) if await reader.names_nobody(run) else ()),
+        ),
     )
     await _write_table(
         folder / "results.csv", reader.rows_in_list_order(run), write_results_csv, inputs

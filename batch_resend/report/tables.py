@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
 from batch_resend.intake import ABOUT_REJECTED, AS_ONE_TEXT, FORMULA_SIGNS, REQUEST_FIELDS, Field
-from batch_resend.intake.headings import known_field
+from batch_resend.intake.vocabulary import known_field
 from batch_resend.model import Call, Entry, OrderStatus, RowStatus
 from batch_resend.report.as_stood import texts_of
 from batch_resend.results import InputNote, RequestResult, Result, RowResult
@@ -23,7 +23,8 @@ RESULT_COLUMNS = (
     "account",
 )  # fmt: skip
 # Of rows that have no common form, where some need another call or are an account's.
-_ALL_FIELDS = (*REQUEST_FIELDS, Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
+FOR_OTHER_CALLS = (Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
+_ALL_FIELDS = (*REQUEST_FIELDS, *FOR_OTHER_CALLS, Field.ALL_DOMAINS)
 # Those of rejected rows: a field left out would have the row ask for something else.
 _OF_REJECTED = tuple(
     sorted(set(Field) - {Field.DCV_METHOD, Field.PRODUCT}, key=[*_ALL_FIELDS, *Field].index)
@@ -116,16 +117,18 @@ async def write_unsent(
     file: TextIO,
     *,
     denied_too: bool,
-    mixed: bool = False,
+    others: Sequence[Field] = (),
 ) -> None:
     """Write all that a next run should take, in the inputs' own form; `denied_too`: after 403 too.
+
+    `others`: the columns beyond the first five that some of them need.
 
     That is their heading row and their rows as they stood, where the inputs share one heading;
     otherwise a line an entry, under the fields' own names, or the columns `--map` gave them. The
     same options read it: their delimiter stands here too, and a byte order mark tells that it is
     UTF-8 where --encoding says that the inputs were not.
     """
-    form = _common_form(inputs, _ALL_FIELDS if mixed else REQUEST_FIELDS)
+    form = _common_form(inputs, (*REQUEST_FIELDS, *others))
     table = csv.writer(file, delimiter=form.delimiter)
     _begin(file, form)
     async for row in rows:
@@ -241,14 +244,15 @@ def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
     if columns := _common_columns(inputs):
         return _Form(delimiter or ",", marked, columns, _as_it_stood)
     if fields and _by_position(inputs):
-        if all(note.form.is_table for note in inputs):
-            return _Form(delimiter or ",", marked, (), _as_it_stood)
+        # Not as they stood: of few rows without a heading nothing would show what is not read.
         places = {field: int(position) - 1 for field, position in fields.items()}
         return _Form(delimiter or ",", marked, (), lambda row: _placed(row, places))
     heading = [fields.get(name, name) for name in names]
 
     def lines(row: RowResult) -> Iterator[Sequence[object]]:
-        return (line[: len(names)] for line in _canonical_lines(row))
+        for line in _canonical_lines(row):
+            cells = dict(zip(_ALL_FIELDS, line, strict=True))
+            yield [cells[name] for name in names]
 
     return _Form(delimiter or ",", marked, heading, lines)
 
@@ -291,6 +295,8 @@ def _canonical_lines(row: RowResult) -> Iterator[Sequence[object]]:
             named.get("domain_id"),
             call,
             row.account,
+            # Beside rows with addresses it needs the word.
+            None if entry.email else _yes_no(True),
         )
 
 

@@ -14,13 +14,13 @@ from tests.cli.town import BANK_KEY, SHOP_KEY, town
 pytestmark = pytest.mark.asyncio
 
 MIXED = (
-    "order_id,account,call,domain,email\n"
-    "1,shop,,a.example,admin@a.example\n"
-    "2,bank,,b.example,admin@b.example\n"
-    ",bank,domain-dcv,c.example,\n"
-    ",shop,domain-dcv,c.example,\n"
-    "3,bank,order-approval,,boss@b.example\n"
-    "4,,,d.example,admin@d.example\n"
+    "order_id,account,call,domain,email,all_domains\n"
+    "1,shop,,a.example,admin@a.example,\n"
+    "2,bank,,b.example,admin@b.example,\n"
+    ",bank,domain-dcv,c.example,,yes\n"
+    ",shop,domain-dcv,c.example,,yes\n"
+    "3,bank,order-approval,,boss@b.example,\n"
+    "4,,,d.example,admin@d.example,\n"
 )
 
 
@@ -222,8 +222,8 @@ async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
 async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.bank.world.add(WorldOrder(2))
-        at.desk.write("orders.csv", "order_id,account,call,email\n2,bank,,\n"
-                      "2,bank,order-approval,boss@b.example\n1,shop,,\n")  # fmt: skip
+        at.desk.write("orders.csv", "order_id,account,call,email,all_domains\n2,bank,,,yes\n"
+                      "2,bank,order-approval,boss@b.example,\n1,shop,,,yes\n")  # fmt: skip
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "list")
         assert sent.code == 0, sent.err
         swept = await at.desk.run("sweep", "--profile", "bank")

@@ -13,12 +13,12 @@ from tests.cli.conftest import Desk, desk_with_ca
 pytestmark = pytest.mark.asyncio
 
 MIXED = (
-    "order_id,call,domain_id,domain,email,locale\n"
-    "1001,,,a.example,admin@a.example,de\n"
-    "1001,,,b.example,admin@b.example,de\n"
-    ",domain-dcv,17,www.c.example,admin@c.example,\n"
-    ",domain-dcv,,d.example,,\n"
-    "1001,order-approval,,,boss@a.example,\n"
+    "order_id,call,domain_id,domain,email,locale,all_domains\n"
+    "1001,,,a.example,admin@a.example,de,\n"
+    "1001,,,b.example,admin@b.example,de,\n"
+    ",domain-dcv,17,www.c.example,admin@c.example,,\n"
+    ",domain-dcv,,d.example,,,yes\n"
+    "1001,order-approval,,,boss@a.example,,\n"
 )
 BODIES: dict[str, list[dict[str, Any]]] = {
     "1001": [
@@ -87,7 +87,7 @@ async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however
             "3,,www.ab.example,admin@ab.example,\n4,,,,\n"
             ",17,ab.example,,domain-dcv\n,,AB.example.,,domain-dcv\n",
         )
-        sent = await desk.run("send", "mixed.csv")
+        sent = await desk.run("send", "mixed.csv", "--all-domains")
         assert sent.code == 0, sent.err
         told = await desk.run("history", "Ab.example", "--format", "json")
         assert [(e["order_id"], e["outcome"]) for e in json.loads(told.out)] == [
@@ -218,7 +218,8 @@ async def test_a_typing_error_in_a_language_widens_no_mail_to_all_domains(tmp_pa
             "orders.csv",
             "order_id,domain,email,locale\n1,a.example,admin@a.example,!!\n1,,,\n2,,,\n",
         )
-        sent = await desk.run("send", "orders.csv", "--max-rejected", "100%")
+        options = ("--max-rejected", "100%", "--all-domains")
+        sent = await desk.run("send", "orders.csv", *options)
         assert sent.code == 3, sent.err
         assert set(ca.books.mails_per_order) == {"2"}
 

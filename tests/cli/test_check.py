@@ -12,19 +12,19 @@ from tests.cli.conftest import Desk, desk_with_ca
 pytestmark = pytest.mark.asyncio
 
 MIXED = """\
-order_id;domain;email;locale;note
-101;www.a.example;admin@a.example;;first
-101;b.a.example;hostmaster@A.Example;;
-102;c.example;ssl@c.example;en;
-102;c.example;admin@c.example;en;
-103;;;;
-104;nope;admin@nope;;
-x105;d.example;admin@d.example;;
-x106;e.example;admin@e.example;;
-107;f.example;;;
-108;g.example;admin@g.example;xx;
-108;g.example;admin@g.example;de;
-108;g.example;admin@g.example;de;
+order_id;domain;email;locale;note;all domains
+101;www.a.example;admin@a.example;;first;
+101;b.a.example;hostmaster@A.Example;;;
+102;c.example;ssl@c.example;en;;
+102;c.example;admin@c.example;en;;
+103;;;;;yes
+104;nope;admin@nope;;;
+x105;d.example;admin@d.example;;;
+x106;e.example;admin@e.example;;;
+107;f.example;;;;
+108;g.example;admin@g.example;xx;;
+108;g.example;admin@g.example;de;;
+108;g.example;admin@g.example;de;;
 """
 ORDERS_OF_THE_CA = {
     "orders": [
@@ -165,7 +165,7 @@ async def test_what_the_list_itself_says_is_over_is_counted_by_reason(offline: D
 
 async def test_how_each_of_several_lists_was_read_is_said(offline: Desk) -> None:
     offline.write("orders.json", json.dumps(ORDERS_OF_THE_CA))
-    checked = await offline.run("check", "mixed.csv", "orders.json", "-", stdin=b"id\n7\n")
+    checked = await offline.run("check", "mixed.csv", "orders.json", "-", stdin=b"order_id\n7\n")
     assert "mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in checked.out
     assert "orders.json: JSON, 4 rows" in checked.out
     assert "standard input: CSV, comma, 1 rows" in checked.out
@@ -252,7 +252,7 @@ async def test_the_plan_says_how_many_it_does_not_show(desk: Desk) -> None:
     assert (plan["recipient_domains"], plan["mails"]) == (13, 13)
     assert ", 3 other domains 3\n" in (await desk.run("check", "list.csv")).out
     products = "".join(f"{n},pending,EV {n}\n" for n in range(1, 13))
-    desk.write("skipped.csv", f"id,status,product\n{products}")
+    desk.write("skipped.csv", f"order_id,status,product\n{products}")
     assert "2: for other reasons" in (await desk.run("check", "skipped.csv")).out
 
 
@@ -269,13 +269,13 @@ async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: 
 
 
 async def test_columns_that_are_not_read_are_named(desk: Desk) -> None:
-    heading = "Bestellnummer;Sprache;" + ";".join(f"x{number}" for number in range(6))
-    desk.write("orders.csv", f"{heading}\n1;de{';' * 6}\n")
+    heading = "Bestellnummer;Stadt;" + ";".join(f"x{number}" for number in range(6))
+    desk.write("orders.csv", f"{heading}\n1;xy{';' * 6}\n")
     checked = await desk.run("check", "orders.csv", "--map", "order_id=Bestellnummer")
-    told = "semicolon, columns 'Sprache', 'x0', 'x1', 'x2', 'x3' and 2 more not read"
+    told = "semicolon, columns 'Stadt', 'x0', 'x1', 'x2', 'x3' and 2 more not read"
     assert told in checked.out
-    mapped = ("--map", "order_id=Bestellnummer", "--map", "locale=Sprache")
-    assert "'Sprache'" not in (await desk.run("check", "orders.csv", *mapped)).out
+    mapped = ("--map", "order_id=Bestellnummer", "--map", "locale=Stadt")
+    assert "'Stadt'" not in (await desk.run("check", "orders.csv", *mapped)).out
 
 
 async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_word(

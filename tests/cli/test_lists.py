@@ -4,7 +4,9 @@ import csv
 import gzip
 import json
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xlsxwriter
@@ -148,3 +150,71 @@ async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
         sent = await desk.run(*shlex.split(printed))
         assert sent.code == 0, sent.err
         assert ca.books.bodies == {"1": [ADMIN_1, ADMIN_1]}
+
+
+def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]]:
+    """Return the requests for such shops, each for its own domain and address alone."""
+    return {
+        str(start + n): [
+            {"domain_approval_emails": [{"domain": domain, "email": f"admin@{domain}"}]}
+        ]
+        for n in numbers
+        for domain in [f"shop{n}.example.com"]
+    }
+
+
+DETAIL = {"domain_approval_emails": [{"domain": "a.example.org", "email": "admin@a.example.org"}]}
+OF_DOTS = {
+    "100200301": [
+        {
+            "domain_approval_emails": [
+                {"domain": "shop.example.com", "email": "admin@shop.example.com"}
+            ]
+        }
+    ],
+    "100200302": [
+        {
+            "domain_approval_emails": [
+                {
+                    "domain": "shop.example.com",
+                    "email": "admin@example.com",
+                    "email_domain": "example.com",
+                }
+            ]
+        }
+    ],
+}
+OF_SECOND = {
+    f"10020040{n}": [
+        {
+            "domain_approval_emails": [
+                {"domain": f"web{n}.example.net", "email": f"admin@web{n}.example.net"}
+            ]
+        }
+    ]
+    for n in (1, 2, 3)
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "expected", "said"),
+    [
+        ("cut-off.csv", 3, shops(range(1, 10)), "was the row cut off"),
+        ("stray-cr.csv", 0, shops(range(1, 11)), ""),
+        ("outline.csv", 3, shops(range(1, 11)), "which have no order number"),
+        ("outline.xlsx", 3, shops(range(3, 11)), "which have no order number"),
+        ("export-with-addresses.csv", 1, {}, '--map email="Validation contact"'),
+        ("filtered.xlsx", 0, shops(range(1, 3)), "hidden rows left out: 8"),
+        ("dot-behind-address.csv", 0, OF_DOTS, "a dot behind the address: 2"),
+        ("null-locale.csv", 0, shops(range(1, 4)), "a word for nothing: 3"),
+        ("second-heading.csv", 0, shops(range(1, 8)) | OF_SECOND, "heading rows in the middle"),
+    ],
+)
+async def test_a_damaged_list_mails_those_that_the_eye_sees_in_it_or_nobody(
+    tmp_path: Path, name: str, code: int, expected: dict[str, list[Any]], said: str
+) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        sent = await desk.run("send", str(LISTS / name))
+        assert sent.code == code, sent.err
+        assert ca.books.bodies == expected
+        assert said in sent.err

@@ -93,7 +93,8 @@ LISTS = {
         (["heading.csv"], 1, "heading.csv: has a heading, but no rows"),
         (["good.csv", "gone.csv"], 1, "gone.csv: cannot be read"),
         (["foreign.csv"], 1, "foreign.csv, line 1: no column holds the order number; the columns "
-                             "are 'Bestellung', 'Wohin'. Say which it is: --map order_id="),
+                             "are 'Bestellung', 'Wohin'. Say which it is: batch-resend "
+                             "check --map order_id="),
         (["good.csv", "--map", "order_id=Auftrag"], 1, "good.csv, line 1: --map order_id='Auftrag' "
                                                        "names a column that is not there"),
         (["half.csv"], 1, "a column for the domain, but none for the email"),

@@ -14,8 +14,8 @@ from tests.cli.town import Town, town
 
 pytestmark = pytest.mark.asyncio
 
-LIST = "order_id,account,call,domain\n1,shop,,\n2,bank,,\n3,,,\n"
-LIST += ",shop,domain-dcv,c.example\n,bank,domain-dcv,c.example\n"
+LIST = "order_id,account,call,domain,all_domains\n1,shop,,,yes\n2,bank,,,yes\n3,,,,yes\n"
+LIST += ",shop,domain-dcv,c.example,\n,bank,domain-dcv,c.example,\n"
 
 
 async def rehearsed(at: Town, *words: str) -> Ended:

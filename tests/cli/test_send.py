@@ -68,7 +68,7 @@ async def test_what_is_sent_is_what_the_list_says(tmp_path: Path) -> None:
             "12,,,,\n"
             "11,www.example.com,admin@example.com,,en\n",
         )
-        assert (await desk.run("send", "list.csv")).code == 0
+        assert (await desk.run("send", "list.csv", "--all-domains")).code == 0
         assert ca.books.bodies == {
             "11": [
                 {

@@ -42,8 +42,8 @@ def test_a_list_of_domains_needs_no_order_numbers(tmp_path: Path) -> None:
 def test_a_domain_may_be_named_by_its_number_and_then_its_name_is_the_scope(tmp_path: Path) -> None:
     rows = read(
         tmp_path,
-        "domain_id,domain,emails,locale\n"
-        "17,www.a.example,admin@a.example; webmaster@a.example,de\n18,,,\n",
+        "domain_id,domain,emails,locale,all_domains\n"
+        "17,www.a.example,admin@a.example; webmaster@a.example,de,\n18,,,,yes\n",
         DOMAIN,
     )
     assert [asked(row) for row in rows] == [
@@ -58,7 +58,6 @@ def test_a_domain_may_be_named_by_its_number_and_then_its_name_is_the_scope(tmp_
 @pytest.mark.parametrize(
     ("cells", "notes"),
     [
-        pytest.param(",a.example,", (), id="none: whom the CA knows is plainly asked for"),
         pytest.param(",a.example,Admin@A.Example", (), id="constructed"),
         pytest.param(",www.a.example,webmaster@a.example", (), id="at a parent"),
         pytest.param(",*.a.example,postmaster@a.example", (), id="of a wildcard"),
@@ -81,6 +80,16 @@ def test_addresses_that_the_ca_may_not_know_for_a_domain_are_noted(
     (row,) = read(tmp_path, f"domain_id,domain,email\n{cells}\n", DOMAIN)
     assert isinstance(row, Row)
     assert row.notes == notes
+
+
+def test_without_a_column_for_addresses_whom_the_ca_knows_is_plainly_asked_for(
+    tmp_path: Path,
+) -> None:
+    (row,) = read(tmp_path, "domain\na.example\n", DOMAIN)
+    assert isinstance(row, Row)
+    assert (row.entries, row.notes) == ((), ())
+    (none,) = read(tmp_path, "domain,email\na.example,\n", DOMAIN)
+    assert problem(none)[0] is Problem.NO_ADDRESS, "there is a column, and it may have lost one"
 
 
 def test_whom_an_approval_mails_is_no_matter_of_constructed_addresses(tmp_path: Path) -> None:
@@ -124,8 +133,9 @@ def test_an_approval_needs_an_address_and_takes_no_language(tmp_path: Path) -> N
 def test_rows_may_each_name_their_call(tmp_path: Path) -> None:
     rows = read(
         tmp_path,
-        "order_id,call,domain,email\n1,,a.example,admin@a.example\n2,order-approval,,x@y.example\n"
-        ",Domain_DCV,b.example,\n3,dv-resend,,\n4,telephone,,\n",
+        "order_id,call,domain,email,all_domains\n1,,a.example,admin@a.example,\n"
+        "2,order-approval,,x@y.example,no\n,Domain_DCV,b.example,,yes\n3,dv-resend,,,yes\n"
+        "4,telephone,,,\n",
     )
     assert [asked(row)[:2] for row in rows[:4]] == [
         (Call.DV_RESEND, "1"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.intake import Field
-from batch_resend.model import Entry, RejectedRow, Row
+from batch_resend.model import Entry, Problem, RejectedRow, Row
 from tests.intake.conftest import read, read_rejected, read_row, unhurried
 
 
@@ -43,15 +43,29 @@ def test_a_nested_record_is_taken_with_all_its_entries_in_their_order() -> None:
     "text",
     [
         '{"order_id": 7}',
-        '{"order_id": "7", "domain": "", "email": " "}',
-        '{"order_id": 7, "domain": null, "email": null, "email_domain": null, "locale": null}',
-        '{"order_id": 7, "domain_approval_emails": null}',
+        '{"order_id": 7, "locale": null}',
         '{"Order ID": 7.0}',
+        '{"order_id": 7, "domain": "", "email": " ", "all_domains": "yes"}',
+        '{"order_id": 7, "domain": null, "email": null, "all_domains": true}',
+        '{"order_id": 7, "domain_approval_emails": null, "all_domains": true}',
     ],
 )
 def test_a_record_without_domains_asks_for_all_that_wait(text: str) -> None:
     row = read_row(text)
     assert (row.order_id, row.entries, row.locale) == ("7", (), None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"order_id": "7", "domain": "", "email": " "}',
+        '{"order_id": 7, "domain": null, "email": null, "email_domain": null, "locale": null}',
+        '{"order_id": 7, "domain_approval_emails": null}',
+        '{"order_id": 7, "domain": "", "email": "", "all_domains": false}',
+    ],
+)
+def test_one_with_keys_for_them_that_are_empty_needs_the_word_for_that(text: str) -> None:
+    assert read_rejected(text).problem is Problem.NO_ADDRESS
 
 
 def test_keys_are_known_in_the_spellings_that_headings_have() -> None:
@@ -71,7 +85,7 @@ def test_a_mapped_key_may_be_left_out_where_its_field_may_be_empty() -> None:
 
 
 def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
-    rows = read('{"id":1,"locale":"de"}\n{"id":2}\n{"id":3,"locale":""}\n', locale="fr")
+    rows = read('{"order":1,"locale":"de"}\n{"order":2}\n{"order":3,"locale":""}\n', locale="fr")
     assert [row.locale for row in rows if isinstance(row, Row)] == ["de", "fr", "fr"]
 
 
@@ -90,7 +104,9 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
         pytest.param('{"order_id": ' + "9" * 5_000 + "}", "", id="digits beyond measure"),
         pytest.param("{}", "no key holds the order number", id="an empty object"),
         pytest.param('{"name": 1}', "no key holds the order number", id="no order"),
-        pytest.param('{"id": 1, "order_id": 2}', "could both hold the order_id", id="two orders"),
+        pytest.param(
+            '{"Order No": 1, "order_id": 2}', "could both hold the order_id", id="two orders"
+        ),
         pytest.param('{"order_id": null}', "order number is missing", id="a null order"),
         pytest.param('{"order_id": true}', "digits are expected", id="a true order"),
         pytest.param('{"order_id": {"id": 1}}', "digits are expected", id="an object as order"),

@@ -123,7 +123,7 @@ def test_records_are_checked_as_those_of_a_jsonl_list() -> None:
 
 
 def test_the_locale_of_the_source_is_for_records_that_name_none() -> None:
-    rows = rows_of(RecordSource([{"id": 1}, {"id": 2, "locale": "de"}], locale="fr"))
+    rows = rows_of(RecordSource([{"order_id": 1}, {"order_id": 2, "locale": "de"}], locale="fr"))
     assert [row.locale for row in rows if isinstance(row, Row)] == ["fr", "de"]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batch_resend.intake import ListSource, Source
+from batch_resend.intake import ListSource, Reading, Source
 from batch_resend.journal import Journal
 from batch_resend.model import Run, RunState
 from batch_resend.planning import stage
@@ -120,7 +120,8 @@ def two_lists(folder: Path) -> list[Source]:
         "12,ambiguous,,,",
         ",no order,,,",
     )
-    return [ListSource(first), ListSource(second)]
+    asks_for_all = Reading(all_domains=True)
+    return [ListSource(first, asks_for_all), ListSource(second, asks_for_all)]
 
 
 SCRIPT = {

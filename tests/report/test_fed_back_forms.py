@@ -1,6 +1,7 @@
 """unsent.csv reads back with the same options, whatever form the lists had."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ ROWS = (
     ("3", "www.b.example.com", "admin@b.example.com", "de"),
     ("4", "", "", ""),
     ("5", "c.example.com d.example.com", "müller@c.example.com", "fr"),
-    ("6", "e.example.com", "=1+1@e.example.com", ""),
+    ("6", "e.example.com", "+1+1@e.example.com", ""),
 )
 HEADING = ("Order #", "Domain", "E-Mail", "Language")
 POSITIONS = {Field.ORDER_ID: "1", Field.DOMAIN: "2", Field.EMAIL: "3", Field.LOCALE: "4"}
+FOR_ALL = Reading(all_domains=True)  # who names nobody in these lists means all
 UNSENT = {"3", "4", "5", "6"}
 
 
@@ -64,6 +66,7 @@ async def test_a_list_of_any_form(
 ) -> None:
     path = tmp_path / "list"
     path.write_bytes(text.encode(encoding))
+    reading = replace(reading, all_domains=True)
     assert await assert_fed_back(tmp_path, [ListSource(str(path), reading)], reading=reading) == (
         UNSENT
     )
@@ -75,13 +78,13 @@ async def test_a_workbook(tmp_path: Path) -> None:
     for number, row in enumerate((HEADING, *ROWS), start=2):
         sheet.write_row(number, 1, [int(c) if c.isdigit() else c for c in row])
     book.close()
-    sources = [ListSource(str(tmp_path / "list.xlsx"))]
-    assert await assert_fed_back(tmp_path, sources) == UNSENT
+    sources = [ListSource(str(tmp_path / "list.xlsx"), FOR_ALL)]
+    assert await assert_fed_back(tmp_path, sources, reading=FOR_ALL) == UNSENT
 
 
 async def test_exports_of_the_ca_are_still_read_as_order_numbers(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
-    heading = "order_id,status,dcv_method,common_name,dns_names,product_name,email"
+    heading = "order_id,status,dcv_method,common_name,dns_names,product_name,tech_email"
     rest = '"pending","email","a.example","a.example, b.example","RapidSSL DV","x@y.example"'
     lines = [f'"{number}",{rest}' for number in range(1, 7)]
     path.write_text("\n".join([heading, *lines]))
@@ -99,14 +102,15 @@ async def test_lists_of_different_forms_together(tmp_path: Path) -> None:
     names = {"1.csv": table(";"), "2.csv": table("|"), "3.json": as_json()}
     for name, text in names.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    sources = [ListSource(str(tmp_path / name)) for name in names]
-    assert await assert_fed_back(tmp_path, sources) == UNSENT
+    sources = [ListSource(str(tmp_path / name), FOR_ALL) for name in names]
+    assert await assert_fed_back(tmp_path, sources, reading=FOR_ALL) == UNSENT
 
 
 async def test_json_beside_a_list_without_a_heading(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text(table(";", headed=False), encoding="utf-8")
     (tmp_path / "2.jsonl").write_text('{"order_id": 2}\n{"order_id": 6}\n', encoding="utf-8")
-    reading = Reading({Field.ORDER_ID: "4", Field.DOMAIN: "2", Field.EMAIL: "3"}, headed=False)
+    positions = {Field.ORDER_ID: "4", Field.DOMAIN: "2", Field.EMAIL: "3"}
+    reading = Reading(positions, headed=False, all_domains=True)
     moved = "".join(f'"";"{d}";"{e}";"{n}"\n' for n, d, e, _ in ROWS)
     (tmp_path / "1.csv").write_text(moved, encoding="utf-8")
     sources = [ListSource(str(tmp_path / name), reading) for name in ("1.csv", "2.jsonl")]

@@ -236,15 +236,15 @@ async def test_no_cell_of_results_csv_runs_as_a_formula(
         tmp_path,
         "=list.csv",
         "order_id,domain,email",
-        "1,a.example,=x+y@a.example",
-        "2,a.example,-x@a.example",
+        "1,a.example,+x+y@a.example",
+        "2,a.example,+x@a.example",
         "x,,",
     )
     found, _ = await reported(tmp_path, [ListSource("=list.csv")], {})
     lines = found.records("results.csv")
-    assert [line["email"] for line in lines] == ["'=x+y@a.example", "'-x@a.example", ""]
+    assert [line["email"] for line in lines] == ["'+x+y@a.example", "'+x@a.example", ""]
     assert {line["file"] for line in lines} == {"'=list.csv"}
-    assert found.requests[0]["entries"][0]["email"] == "=x+y@a.example"
+    assert found.requests[0]["entries"][0]["email"] == "+x+y@a.example"
     assert found.requests[0]["source"][0]["file"] == "=list.csv"
 
 
@@ -257,7 +257,8 @@ async def test_unsent_csv_has_its_cells_as_they_were_formulas_or_not(tmp_path: P
     ]
     lines = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]
     path = write_list(tmp_path, "a.csv", "-note,number,domain,email", *lines)
-    found, _ = await reported(tmp_path, [ListSource(path, Reading({Field.ORDER_ID: "number"}))], {})
+    reading = Reading({Field.ORDER_ID: "number"}, all_domains=True)
+    found, _ = await reported(tmp_path, [ListSource(path, reading)], {})
     assert found.table("unsent.csv") == [["-note", "number", "domain", "email"], *rows]
 
 
@@ -286,10 +287,10 @@ async def test_unsent_csv_of_lists_without_one_heading_is_a_line_an_entry(tmp_pa
     ]
     found, _ = await reported(tmp_path, sources, {})
     assert found.table("unsent.csv") == [
-        ["order_id", "domain", "email", "email_domain", "locale"],
-        ["7", "a.example", "x@a.example", "", ""],
-        ["7", "b.example", "x@up.example", "up.example", ""],
-        ["8", "", "", "", "de"],
+        ["order_id", "domain", "email", "email_domain", "locale", "all_domains"],
+        ["7", "a.example", "x@a.example", "", "", ""],
+        ["7", "b.example", "x@up.example", "up.example", "", ""],
+        ["8", "", "", "", "de", "yes"],
     ]
 
 

@@ -1,0 +1,71 @@
+"""What a cell looks like, whatever stands above it: an address, a domain, an order's number."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from batch_resend.intake.vocabulary import Field
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
+
+_ADDRESS = re.compile("[^\\s@\uff20]\\s*[@\uff20]\\s*[^\\s@\uff20]")
+_ORDER_NUMBER = re.compile(r"\s*[#'\u2019]?\s*[0-9][0-9 ]*(?:\.0+)?\s*")
+_DOMAIN = re.compile(r"\s*(?:\*\.)?[\w-]+(?:\.[\w-]+)+\.?\s*")
+# Top-level names of RFC 2606 and 6761, which lists made for trying things out have.
+_RESERVED = frozenset(("example", "test", "invalid", "localhost", "local", "internal"))
+
+
+def has_address(text: str) -> bool:
+    """Whether a text holds what looks like an e-mail address."""
+    return ("@" in text or "\uff20" in text) and _ADDRESS.search(text) is not None
+
+
+def is_domain(text: str) -> bool:
+    """Whether a text is a domain name below a top-level domain that exists."""
+    if "." not in text or _DOMAIN.fullmatch(text) is None:
+        return False
+    name = text.strip().strip(".").lower()
+    return name.rpartition(".")[2] in _RESERVED or _is_registered(name.removeprefix("*."))
+
+
+def is_order_number(text: str) -> bool:
+    """Whether a text could be the number of an order."""
+    return _ORDER_NUMBER.fullmatch(text) is not None
+
+
+def looked_for(rows: Sequence[Sequence[str]], width: int) -> dict[Field, int]:
+    """Return which column of some rows seems to hold what, counted from 0."""
+    found: dict[Field, int] = {}
+    columns = [
+        [row[at] for row in rows if at < len(row) and row[at].strip()] for at in range(width)
+    ]
+    for at, cells in enumerate(columns):
+        if not cells:
+            continue
+        if all(map(is_order_number, cells)):
+            # The longest numbers are the CA's: others count rows, or are years.
+            known = found.get(Field.ORDER_ID)
+            if known is None or _length(cells) > _length(columns[known]):
+                found[Field.ORDER_ID] = at
+        elif all(map(has_address, cells)):
+            found.setdefault(Field.EMAIL, at)
+        elif all(_DOMAIN.fullmatch(cell) for cell in cells):
+            found.setdefault(Field.DOMAIN, at)
+    return found
+
+
+def _length(cells: Sequence[str]) -> int:
+    return max(map(len, cells))
+
+
+def _is_registered(name: str) -> bool:
+    return _list().publicsuffix(name, accept_unknown=False) is not None
+
+
+@lru_cache(maxsize=1)
+def _list() -> "PublicSuffixList":
+    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - 80 ms; few lists need it
+
+    return PublicSuffixList(accept_unknown=False, only_icann=True)

@@ -1,0 +1,65 @@
+"""How lists are to be read, where they do not say it themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from batch_resend.errors import SettingsError
+from batch_resend.intake.cells import Malformed, locale_code
+from batch_resend.intake.records import Defaults
+from batch_resend.intake.text import known_encoding
+from batch_resend.intake.vocabulary import Field
+from batch_resend.model import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read lists, where they do not say it themselves. Raises SettingsError."""
+
+    mapping: Mapping[Field, str] = field(default_factory=dict)  # the column of a field
+    locale: str | None = None  # for rows that name none
+    headed: bool = True  # False: no heading row, and `mapping` counts columns from 1
+    delimiter: str | None = None  # of CSV lists
+    encoding: str | None = None  # of text without a byte order mark, if it is not UTF-8
+    sheet: str | None = None  # of Excel files
+    all_statuses: bool = False  # leave aside what the CA's exports say of an order
+    any_product: bool = False  # leave aside what they say of its product
+    call: Call = Call.DV_RESEND  # of rows that name none
+    auto_call: bool = False  # of those, by their product where they name one
+    # The accounts that rows may name, each with the locale of its rows that name none.
+    accounts: Mapping[str, str | None] = field(default_factory=dict)
+    own_account: str | None = None  # of these, the one whose settings are the run's own
+    all_domains: bool = False  # rows without addresses are to mail all domains that wait
+    ignored: frozenset[str] = frozenset()  # columns that are not read, whatever they hold
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before a list is opened."""
+        object.__setattr__(self, "mapping", MappingProxyType(dict(self.mapping)))
+        if self.locale is not None:
+            object.__setattr__(self, "locale", checked_locale(self.locale))
+        if self.encoding is not None:
+            object.__setattr__(self, "encoding", known_encoding(self.encoding))
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise SettingsError(f"delimiter: {self.delimiter!r} is not a single character")
+
+    @property
+    def defaults(self) -> Defaults:
+        """What holds for rows that do not say it themselves."""
+        return Defaults(
+            self.locale,
+            self.call,
+            self.auto_call,
+            self.all_statuses,
+            self.any_product,
+            self.accounts,
+            self.own_account,
+            self.all_domains,
+        )
+
+
+def checked_locale(locale: str) -> str:
+    """Return a locale as the CA takes it. Raises SettingsError."""
+    try:
+        return locale_code(locale)
+    except Malformed as reason:
+        raise SettingsError(f"locale: {reason}") from None

@@ -1,0 +1,306 @@
+"""Whether a row of a table is whole: what a copy, a paste or a spreadsheet does to rows.
+
+A row that lost a cell, or gained one, has its other cells under wrong headings; one that was cut
+off names another order, or leaves its address out. Each would mail others than those its list
+asks for. What cannot be told from damage is rejected.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from batch_resend.intake.addresses import is_parent
+from batch_resend.intake.cells import Malformed, domain_name, is_nothing, order_number, trimmed
+from batch_resend.intake.headings import Columns
+from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.vocabulary import Field
+
+STRAY_CR = "\ufdd0"  # in the place of a carriage return that ends no line; no text has this
+
+_TOTALS = re.compile(
+    r"(?:sub|grand|running)?[ -]?totals?|sum|count|summe|gesamt(?:summe|ergebnis)?|anzahl|ergebnis"
+    r"|somme|totaux|totale|totali|totales|suma|som|totaal|\(?\d+ rows?\)?",
+    re.IGNORECASE,
+)
+# Of few values: the last of a list that is cut off has one that no row before has.
+_OF_FEW_VALUES = (
+    Field.LOCALE, Field.CALL, Field.ACCOUNT, Field.ALL_DOMAINS, Field.STATUS, Field.DCV_METHOD,
+    Field.PRODUCT,
+)  # fmt: skip
+_MAX_VALUES = 1_000
+_NUMBERS = (Field.ORDER_ID, Field.DOMAIN_ID)
+
+
+@dataclass(slots=True)
+class Shape:
+    """What the rows of one table have in common, as far as they were seen."""
+
+    columns: Columns
+    width: int  # how many cells a row has to have
+    heading: int = 0  # how many the heading has; 0: there is none
+    usual: int = 0  # how many most of the first rows have
+    is_sure: bool = True  # the heading says it, or most rows do
+    is_single: bool = False  # there is one row alone
+    by_order: bool = True  # rows that name no call are about orders
+    rows: int = 0
+    total: int = 0  # of their orders' numbers
+    longest: dict[Field, int] = field(default_factory=dict)  # of the numbers
+    blank: set[int] = field(default_factory=set)  # columns that some row leaves empty
+    values: dict[Field, set[str]] = field(default_factory=dict)
+    email_at: int | None = None
+    numbers: tuple[tuple[Field, int], ...] = ()  # those there are, and their columns
+    of_few_values: tuple[Field, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Look up once what each row is asked for."""
+        places = self.columns.places
+        email_at, *_ = places.get(Field.EMAIL, (self.width,))
+        self.email_at = email_at if email_at < self.width else None
+        self.numbers = tuple((which, places[which][0]) for which in _NUMBERS if which in places)
+        self.of_few_values = tuple(which for which in _OF_FEW_VALUES if which in places)
+
+    def complaint(
+        self,
+        cells: Sequence[str],
+        before: Sequence[str] | None,
+        after: Sequence[str] | None,
+        *,
+        cut_off: bool,
+    ) -> str:
+        """Return why a row may not be what its list means; empty where nothing speaks for that.
+
+        `before` and `after`: the rows beside it. `cut_off`: it has no line end.
+        """
+        if not cut_off and self._is_plainly_whole(cells, before, after):
+            return ""
+        return (
+            self._width(cells)
+            or self._broken(cells, before, after)
+            or self._group(cells, after)
+            or self._totals(cells, is_last=after is None)
+            or (self._cut_off(cells) if cut_off else "")
+        )
+
+    def _is_plainly_whole(
+        self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
+    ) -> bool:
+        """Whether a row is as wide as all around it, and names an address: most are that."""
+        return (
+            len(cells) == self.width == self.usual
+            and self.is_sure
+            and (before is None or len(before) > 1)
+            and (after is None or len(after) > 1)
+            and self.email_at is not None
+            and "@" in cells[self.email_at]
+            and STRAY_CR not in "".join(cells)
+        )
+
+    def observe(self, cells: Sequence[str]) -> None:
+        """Take note of a row that is whole."""
+        self.rows += 1
+        if not all(cells):
+            self.blank.update(at for at, cell in enumerate(cells) if not cell.strip())
+        for which, at in self.numbers:
+            digits = cells[at] if at < len(cells) else ""
+            if not (digits.isascii() and digits.isdigit()):
+                digits = _digits(trimmed(digits))
+            if len(digits) > self.longest.get(which, 0):
+                self.longest[which] = len(digits)
+            if which is Field.ORDER_ID:
+                self.total += int(digits[:20] or 0)
+        for which in self.of_few_values:
+            seen = self.values.setdefault(which, set())
+            if len(seen) < _MAX_VALUES:
+                seen.add(self._cell(cells, which))
+
+    def _width(self, cells: Sequence[str]) -> str:
+        count = len(cells)
+        if count < self.width:
+            return (
+                f"{_counted(count)}, where {self._whose} {self.width}: was the row cut off, or "
+                "broken in two?"
+            )
+        most = max(self.heading, self.width)
+        if count > most and any(map(str.strip, cells[most:])):
+            return f"{_counted(count)}, where {self._whose} {self.heading or self.width}"
+        # Where each row ends with a delimiter that the heading has not, it is the same in all.
+        same_in_all = count == self.usual and self._is_unmistakable(cells)
+        if (count > most or self.usual > most or not self.is_sure) and not same_in_all:
+            if not self.is_sure:
+                return (
+                    "which cell holds what cannot be known for sure: the rows differ in width, or "
+                    "there is one alone"
+                )
+            return (
+                f"{_counted(count)}, where {self._whose} {most}, and which is which cannot be "
+                "known for sure"
+            )
+        return ""
+
+    def _is_unmistakable(self, cells: Sequence[str]) -> bool:
+        """Whether no other cell can be taken for one that is read, should they be shifted."""
+        own = self._read()
+        others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
+        if any(has_address(cell) or is_domain(cell) for cell in others):
+            return False
+        # Of one row alone nothing shows a shift; rejected.csv has a line's number behind it.
+        if not self.is_single and any(map(is_order_number, others)):
+            return False
+        # Rows of different widths show that one is damaged, and not which.
+        return self.is_sure or self.is_single or not self._why_elsewhere(cells)
+
+    @property
+    def _whose(self) -> str:
+        return "the heading has" if self.heading else "the other rows have"
+
+    def _broken(
+        self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
+    ) -> str:
+        read = self._read()
+        if any(STRAY_CR in cells[at] for at in read if at < len(cells)):
+            return "a carriage return stands within a cell: was the row broken in two?"
+        if before is not None and self.width > 1 and len(before) == 1:
+            return (
+                f"the row before has a single cell, {before[0].strip()[:40]!r}, which may be the "
+                "beginning of this one's first"
+            )
+        if after is not None and self._may_be_end_of(cells, after):
+            return (
+                f"the row below has a single cell, {after[0].strip()[:40]!r}, which may be the end "
+                "of this one's last"
+            )
+        return ""
+
+    def _may_be_end_of(self, cells: Sequence[str], after: Sequence[str]) -> bool:
+        """Whether the row below may be the end of this one's last cell, and that is one read."""
+        if len(after) > 1 or self.width < 2 or len(cells) - 1 not in self._read():
+            return False
+        numbers = {at for which in _NUMBERS for at in self.columns.places.get(which, ())}
+        return len(cells) - 1 in numbers or not after[0].strip().isdigit()
+
+    def _read(self) -> set[int]:
+        return {at for places in self.columns.places.values() for at in places}
+
+    def _group(self, cells: Sequence[str], after: Sequence[str] | None) -> str:
+        if after is None or not self.by_order or self._names_somebody(cells):
+            return ""
+        if not self._cell(cells, Field.ORDER_ID):
+            return ""
+        if self._cell(after, Field.CALL):  # which may be about the domain alone
+            return ""
+        if not self._cell(after, Field.ORDER_ID) and self._names_somebody(after):
+            return (
+                "its details stand in the rows below, which have no order number: write it into "
+                "each of them"
+            )
+        return ""
+
+    def _totals(self, cells: Sequence[str], *, is_last: bool) -> str:
+        if self._names_somebody(cells):
+            return ""
+        own = self._read()
+        others = [cell for at, cell in enumerate(cells) if at not in own]
+        if any(_TOTALS.fullmatch(trimmed(cell).rstrip(":")) for cell in others):
+            return "it looks like a row of totals"
+        digits = _digits(self._cell(cells, Field.ORDER_ID))
+        unlike = digits and len(digits) != self.longest.get(Field.ORDER_ID)
+        if is_last and unlike and self.rows > 1 and int(digits) in (self.rows, self.total):
+            return "its number is the count or the sum of the rows before: a row of totals?"
+        return ""
+
+    def _cut_off(self, cells: Sequence[str]) -> str:
+        why = self._why_cut_off(cells)
+        if not why:
+            return ""
+        return f"the last line has no line end, and {why}: was the list cut off there?"
+
+    def _why_cut_off(self, cells: Sequence[str]) -> str:
+        if self.rows:
+            for at, cell in enumerate(cells):
+                if not cell.strip() and at not in self.blank:
+                    return f"its cell {at + 1} is empty, as in no row before"
+        for which in _NUMBERS:
+            digits = _digits(self._cell(cells, which))
+            if digits and len(digits) < self.longest.get(which, 0):
+                return f"its number {digits} is shorter than those before"
+            is_last = len(cells) - 1 in self.columns.places.get(which, ())
+            if is_last and not self.rows and self.columns.has_addresses:
+                return f"its number {digits} comes last, and no row before shows how long they are"
+        if self.rows:
+            for which in _OF_FEW_VALUES:
+                value = self._cell(cells, which)
+                if value and value not in self.values.get(which, ()):
+                    return f"no row before has {value!r} for the {which}"
+        return self._why_elsewhere(cells)
+
+    def _why_elsewhere(self, cells: Sequence[str]) -> str:
+        """Return why the address may have been cut off; empty where it is at its domain."""
+        domains = [_domain(text) for text in _split(self._cell(cells, Field.DOMAIN))]
+        mails = [_domain(t.rpartition("@")[2]) for t in _split(self._cell(cells, Field.EMAIL))]
+        if Field.DOMAIN in self.columns.places:
+            for mail in mails:
+                if not all(mail == domain or is_parent(mail, domain) for domain in domains):
+                    return "its address is not at its domain"
+        named = self._cell(cells, Field.EMAIL_DOMAIN)
+        if named and _domain(named) not in mails:
+            return "its e-mail domain is not that of its address"
+        return ""
+
+    def _names_somebody(self, cells: Sequence[str]) -> bool:
+        return bool(self._cell(cells, Field.DOMAIN) or self._cell(cells, Field.EMAIL))
+
+    def _cell(self, cells: Sequence[str], which: Field) -> str:
+        places = self.columns.places.get(which, ())
+        texts = [trimmed(cells[at]) for at in places if at < len(cells)]
+        return ", ".join(text for text in texts if not is_nothing(text))
+
+
+def shape_of(
+    columns: Columns,
+    heading: Sequence[str] | None,
+    sample: Sequence[Sequence[str]],
+    *,
+    by_order: bool,
+) -> Shape:
+    """Return the shape that rows have to have: as wide as the heading, or as most of the first.
+
+    Headings that are empty, at the end, are none.
+    """
+    widths = [len(row) for row in sample]
+    of_heading = len(heading) if heading is not None else 0
+    usual = max(
+        set(widths), key=lambda width: (widths.count(width), width == of_heading, width), default=0
+    )
+    if heading is None:
+        is_sure = len(widths) > 1 and widths.count(usual) * 2 > len(widths)
+        return Shape(columns, width=usual, usual=usual, is_sure=is_sure, is_single=len(widths) == 1)
+    return Shape(columns, _without_blank_end(heading), len(heading), usual, by_order=by_order)
+
+
+def _without_blank_end(cells: Sequence[str]) -> int:
+    width = len(cells)
+    while width > 1 and not cells[width - 1].strip():
+        width -= 1
+    return width
+
+
+def _digits(text: str) -> str:
+    try:
+        return order_number(text) if text else ""
+    except Malformed:
+        return ""
+
+
+def _domain(text: str) -> str:
+    try:
+        return domain_name(text)
+    except Malformed:
+        return text
+
+
+def _split(text: str) -> list[str]:
+    return [one for one in re.split(r"[;,\s]+", text) if one]
+
+
+def _counted(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
