@@ -307,7 +307,7 @@ class _Account:
         findings.add(check_changes_shape(await self._read(reads, CHANGES_PATH), key))
 
     async def _keys(self, reads: Reads, user: Any) -> Any:
-        """Return what the CA tells of the keys of this one's user; an administrator's may ask."""
+        """Return what the CA says of the keys of this one's user; an administrator's may ask."""
         number = user_id(user)
         return None if number is None else await self._read(reads, f"/key?user_id={number}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -41,14 +42,16 @@ async def night(
     async with opened(place, clock) as journal:
         run = await plan(journal, rows, take_up_since=1e12, parties=parties, base_url=_url(parties))
         budgets = {name: party.budget or "" for name, party in parties.items()}
-        recorder = await journal.start(run, Terms(WINDOWS, budgets=budgets))
+        urls = {name: party.base_url for name, party in parties.items() if name}
+        terms = Terms(WINDOWS, {"accounts": urls} if urls else {}, budgets)
+        recorder = await journal.start(run, terms)
         for planned in await pending(journal.reader, run):
             how = (script or {}).get(planned.order.order_id, "204")
             await carry(recorder, clock, planned, how)
         await journal.finish(run, RunState.COMPLETED)
         sent = [number async for number, _ in journal.reader.sent_requests(run)]
         await journal.note_checks(run, dict.fromkeys(sent, OrderCheck("pending")))
-        return run
+        return await journal.reader.run(run.id)
 
 
 def _url(parties: Mapping[str | None, Party]) -> str:
@@ -104,6 +107,16 @@ async def test_an_order_is_the_same_whether_its_rows_name_its_account_or_not(
     await night(place, clock, orders(1), parties={None: Party(EU, "theirs")})
     run = await night(place, clock, of_eu, parties=BOTH)
     assert await found(place, run) == {("1", "eu"): 3, ("2", None): 2}
+    assert (await prune_journal(place, 0.5 * DAY, clock)).runs == 2
+    assert await found(place, run) == {("1", "eu"): 3, ("2", None): 2}
+
+
+async def test_two_orders_of_one_number_are_told_apart_where_a_run_asks_both_cas(
+    place: Place, clock: Clock
+) -> None:
+    await night(place, clock, orders(1, 2))
+    run = await night(place, clock, [replace(row(2, "1"), account="eu"), *orders(2)], parties=BOTH)
+    assert await found(place, run) == {("2", None): 2}
 
 
 async def test_mails_of_other_calls_are_other_mails(place: Place, clock: Clock) -> None:
@@ -130,3 +143,30 @@ async def test_before_the_ca_was_asked_nothing_is_known_to_wait(place: Place, cl
         assert await journal.reader.unapproved(run, 10) == (0, [])
         third = await plan(journal, orders(1), take_up_since=1e12)
         assert await journal.reader.unapproved(third, 10) == (0, [])
+
+
+async def steps_of(place: Path, clock: Clock, count: int) -> int:
+    """Return how many thousand steps SQLite takes where so many orders were mailed twice."""
+    await night(place, clock, orders(*range(1, count + 1)))
+    run = await night(place, clock, orders(*range(1, count + 1)))
+    steps = 0
+
+    def count_them() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    async with read_journal(place) as reader:
+        raw = await reader.connection.get_raw_connection()
+        assert raw.driver_connection is not None
+        await raw.driver_connection.set_progress_handler(count_them, 1_000)
+        assert (await reader.unapproved(run, 5))[0] == count
+    return steps
+
+
+async def test_the_work_of_finding_them_grows_with_their_number_not_its_square(
+    tmp_path: Path, clock: Clock
+) -> None:
+    few = await steps_of(tmp_path / "few.db", clock, 200)
+    many = await steps_of(tmp_path / "many.db", clock, 800)
+    assert 0 < many < 6 * few, "four times as many"
