@@ -29,6 +29,7 @@ _OF_FEW_VALUES = (
     Field.PRODUCT,
 )  # fmt: skip
 _MAX_VALUES = 1_000
+_LONG_NUMBER = 12  # digits; those of the CA have had ten at the most
 _NUMBERS = (Field.ORDER_ID, Field.DOMAIN_ID)
 
 
@@ -79,6 +80,7 @@ class Shape:
             or self._broken(cells, before, after)
             or self._group(cells, after)
             or self._totals(cells, is_last=after is None)
+            or self._joined_number(cells)
             or (self._cut_off(cells) if cut_off else "")
         )
 
@@ -92,6 +94,7 @@ class Shape:
             or (before is not None and len(before) == 1 < self.width)
             or after is None
             or len(after) == 1 < self.width
+            or any(at < len(cells) and len(cells[at]) > _LONG_NUMBER for _, at in self.numbers)
         ):
             return False
         text = "\n".join(cells)
@@ -133,10 +136,7 @@ class Shape:
         same_in_all = count == self.usual and self._is_unmistakable(cells)
         if (count > most or self.usual > most or not self.is_sure) and not same_in_all:
             if not self.is_sure:
-                return (
-                    "which cell holds what cannot be known for sure: the rows differ in width, or "
-                    "there is one alone"
-                )
+                return "which cell holds what cannot be known for sure: the rows differ in width"
             return (
                 f"{_counted(count)}, where {self._whose} {most}, and which is which cannot be "
                 "known for sure"
@@ -145,15 +145,14 @@ class Shape:
 
     def _is_unmistakable(self, cells: Sequence[str]) -> bool:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
+        if self.is_single:
+            return True  # nothing can be compared, and what is written behind it may be anything
         own = self._read()
         others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
-        if any(has_address(cell) or is_domain(cell) for cell in others):
-            return False
-        # Of one row alone nothing shows a shift; rejected.csv has a line's number behind it.
-        if not self.is_single and any(map(is_order_number, others)):
+        if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
             return False
         # Rows of different widths show that one is damaged, and not which.
-        return self.is_sure or self.is_single or not self._why_elsewhere(cells)
+        return self.is_sure or not self._why_elsewhere(cells)
 
     @property
     def _whose(self) -> str:
@@ -212,6 +211,14 @@ class Shape:
         unlike = digits and len(digits) != self.longest.get(Field.ORDER_ID)
         if is_last and unlike and self.rows > 1 and int(digits) in (self.rows, self.total):
             return "its number is the count or the sum of the rows before: a row of totals?"
+        return ""
+
+    def _joined_number(self, cells: Sequence[str]) -> str:
+        """Where a list was cut off in a number and another one put behind, they are one."""
+        for which, _ in self.numbers:
+            digits = _digits(self._cell(cells, which))
+            if self.rows and len(digits) > max(_LONG_NUMBER, self.longest.get(which, 0) + 2):
+                return f"its number {digits} is much longer than those before: are there two in it?"
         return ""
 
     def _cut_off(self, cells: Sequence[str]) -> str:

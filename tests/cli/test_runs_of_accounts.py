@@ -96,8 +96,8 @@ async def test_a_run_that_was_held_back_at_the_simulator_does_not_begin_in_earne
         assert refused.code == 1
         assert f"account bank at {at.shop.base_url}, not {at.bank.base_url}" in refused.err
         assert at.bank.books.requests == 0
-        told = commands_in((await at.desk.run("report", run)).out)
-        resumed = await at.desk.run(*told["resume"], "--report-dir", "later")
+        by = ("--base-url", at.shop.base_url)
+        resumed = await at.desk.run("resume", run, *by, "--report-dir", "later")
         assert read_summary(tmp_path / "later")["orders"]["sent"] == 2, resumed.err
         assert (at.shop.books.mails_per_order, at.bank.books.requests) == ({"1": 1, "2": 1}, 0)
 

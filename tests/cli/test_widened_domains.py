@@ -10,15 +10,15 @@ from tests.cli.conftest import Desk, desk_with_ca
 pytestmark = pytest.mark.asyncio
 
 LIST = """\
-domain_id,domain,email,locale
-,good.example,admin@good.example,
-,typo.example,amdin@typo.example,
-17,,admin@numbered.example,
-,mixed.example,boss@mixed.example,
-,mixed.example,hostmaster@mixed.example,
-,bare.example,,
-,two.example,boss@two.example,en
-,two.example,admin@two.example,de
+domain_id,domain,email,locale,all_domains
+,good.example,admin@good.example,,
+,typo.example,amdin@typo.example,,
+17,,admin@numbered.example,,
+,mixed.example,boss@mixed.example,,
+,mixed.example,hostmaster@mixed.example,,
+,bare.example,,,yes
+,two.example,boss@two.example,en,
+,two.example,admin@two.example,de,
 """
 DANGER = "it mails ALL addresses of the domain instead; --preflight asks the CA beforehand"
 

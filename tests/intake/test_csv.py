@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading
 from batch_resend.model import Entry, Problem, RejectedRow, Row
 from tests.intake.conftest import (
@@ -185,7 +186,11 @@ def test_whatever_is_in_the_cells_each_row_written_is_one_row_read(
     if not expected:
         assert "no rows" in refusal(file.getvalue())
         return
-    rows = read(file.getvalue())
+    try:
+        rows = read(file.getvalue())
+    except InputError as error:  # among texts of any kind there are headings, too
+        assert "heading" in str(error)
+        return
     assert [(row.line, json.loads(row.raw)) for row in rows] == expected
     assert all(row.reason for row in rows if isinstance(row, RejectedRow))
     assert all(row.order_id.isdigit() for row in rows if isinstance(row, Row))
