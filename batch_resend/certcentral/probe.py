@@ -16,6 +16,7 @@ from typing import Any, cast
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 import anyio
+import anyio.to_thread
 from anyio.abc import AnyByteStream, SocketAttribute
 from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.tls import TLSAttribute, TLSStream
@@ -118,7 +119,11 @@ class _Walk:
 
     async def _resolve(self, url: SplitResult) -> None:
         async with self._step(Step.NAME):
-            infos = await anyio.getaddrinfo(url.hostname or "", _port(url), type=socket.SOCK_STREAM)
+            # In a thread that can be left behind: name servers that are gone take half a minute.
+            infos = await anyio.to_thread.run_sync(
+                lambda: socket.getaddrinfo(url.hostname, _port(url), type=socket.SOCK_STREAM),
+                abandon_on_cancel=True,
+            )
         addresses = dict.fromkeys(str(info[4][0]) for info in infos)
         self.found = replace(self.found, addresses=tuple(addresses))
 

@@ -32,7 +32,7 @@ class AsText:
         self._verbose = verbose
         self._quiet = quiet
         self._group: Group | None = None  # whose title stands above
-        self._left_out: list[Finding] = []  # for one reason, which are told together
+        self._left_out: list[Finding] = []  # for one reason, shown together
 
     def show(self, group: Group, finding: Finding) -> None:
         """Show a finding. What is not checked for one reason is shown in one line, once it ends."""
@@ -87,7 +87,7 @@ class AsText:
 
 def as_json(found: Diagnosis, code: ExitCode, now: float, *, verbose: bool) -> str:
     """Return all that was found as one JSON object, as doctor.schema.json has it."""
-    told = {
+    document = {
         "version": __version__,
         "checked_at": timestamp(now),
         "exit_code": int(code),
@@ -104,7 +104,7 @@ def as_json(found: Diagnosis, code: ExitCode, now: float, *, verbose: bool) -> s
             for group in found.groups
         ],
     }
-    return json.dumps(told, indent=2)
+    return json.dumps(document, indent=2)
 
 
 def has_sample(finding: Finding, *, verbose: bool) -> bool:

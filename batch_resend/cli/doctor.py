@@ -14,7 +14,7 @@ from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.key import WHERE_TO_PUT_IT, FoundKey, look_for_key
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import doctor_options, option_of_its_own
+from batch_resend.cli.options import doctor_options
 from batch_resend.cli.profiles import Profile
 from batch_resend.clock import SystemClock
 from batch_resend.doctor import Check, Diagnosis, Finding, Result, Setup, Subject, examine
@@ -39,18 +39,14 @@ from batch_resend.settings import (
     meanings=OF_DOCTOR,
     see_also=("check", "simulate", "send"),
 )
-@option_of_its_own("--json", "is_json", is_flag=True, help="For programs: one object.")
 @doctor_options
 def doctor(is_json: bool, **options: Any) -> int:
     """Check whether everything is there to send: journal, key, network, clock, the CA's answers.
 
     It mails nobody: it connects to the CA, reads a few things there, each once, and compares the
     answers with what this program expects. What deviates is shown as a sample that has no names, no
-    addresses, no domains, no numbers and no key in it: please send it to us. With profiles, each
-    account is checked; --profile NAME checks that one.
-
-    What it reads counts in the rate limits. With -v it lists the fields that this program does not
-    know, and shows a sample of each answer.
+    addresses, no domains, no numbers and no key in it: please send it to us. What it reads counts
+    in the rate limits. With profiles, each account is checked; --profile NAME checks that one.
     """
     set_up_logs_of(options)
     setup = _setup(options)

@@ -229,7 +229,7 @@ concurrency_option = together(
         type=int,
         default=DEFAULT_CONCURRENCY,
         show_default=True,
-        help="Requests for mails in flight; what is read of the CA goes one after another.",
+        help="Requests in flight, for mails and for what is read of the CA.",
     ),
 )
 
@@ -277,7 +277,8 @@ asking_options = together(
     option(
         "--preflight",
         is_flag=True,
-        help="Ask the CA about each order first, a request each; skip those that wait for no mail.",
+        help="Ask the CA about each request first: skip what waits for no mail, refuse what would "
+        "mail others than it asks for.",
     ),
     option(
         "--yes", is_flag=True, help="Don't ask before sending (asked wherever there is a terminal)."
@@ -329,16 +330,18 @@ _log_format = option(
     show_default=True, help="How log lines look.",
 )  # fmt: skip
 
+_log_file = option(
+    "--log-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append all of the log here, every attempt too, whatever -q and -v say.",
+)
+
 log_options = together(
     "What is shown",
     _quiet,
     option("--verbose", "-v", is_flag=True, help="Every attempt."),
     _log_format,
-    option(
-        "--log-file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Append all of the log here, every attempt too, whatever -q and -v say.",
-    ),
+    _log_file,
 )
 
 check_log_options = together(
@@ -373,8 +376,23 @@ def export_options(command: Command) -> Command:
     return command
 
 
+doctor_log_options = together(
+    "What is shown",
+    option_of_its_own("--json", "is_json", is_flag=True, help="One object, for programs."),
+    option("--quiet", "-q", is_flag=True, help="Only what is wrong, and what it all comes to."),
+    option(
+        "--verbose",
+        "-v",
+        is_flag=True,
+        help="A sample of every answer, the fields that this program does not know, every request.",
+    ),
+    _log_format,
+    _log_file,
+)
+
+
 def doctor_options(command: Command) -> Command:
     """Add what a command needs that looks at what there is, in one try for each thing."""
-    for add in (log_options, together("Journal", journal_option), ca_options, limit_option):
+    for add in (doctor_log_options, together("Journal", journal_option), ca_options, limit_option):
         command = add(command)
     return command

@@ -44,7 +44,7 @@ def _in_brackets(value: object) -> str:
 def check_permission(user: Any, keys: Any) -> Finding:
     """Return whether the key may have mails sent.
 
-    `user` is what "User info" tells, `keys` what "List keys" tells of the user's: that has what
+    `user` is the answer of "User info", `keys` that of "List keys" for the user: it has what
     each key is restricted to, and not which of them this one is.
     """
     roles = _roles(user)
@@ -107,7 +107,7 @@ def _number(value: object) -> int | None:
 
 
 def user_id(user: Any) -> int | None:
-    """Return the number of the key's user, where it is told."""
+    """Return the number of the key's user, where the CA says it."""
     return _number(user.get("id")) if isinstance(user, dict) else None
 
 
@@ -157,15 +157,14 @@ class Listed:
     status: str  # that was asked for
     content: Any
     orders: Sequence[Any]
-    total: int | None  # None: it is not told
+    total: int | None  # None: the CA does not say
 
     @classmethod
     def of(cls, status: str, content: Any) -> "Listed":
         """Read a page. Without `orders` it is empty: `{}`, or no content at all."""
-        told = content if isinstance(content, dict) else {}
-        orders = told.get("orders")
-        page = told.get("page")
-        total = _number(page.get("total")) if isinstance(page, dict) else None
+        page = content if isinstance(content, dict) else {}
+        orders, place = page.get("orders"), page.get("page")
+        total = _number(place.get("total")) if isinstance(place, dict) else None
         return cls(status, content, orders if isinstance(orders, list) else (), total)
 
     @property
@@ -248,7 +247,7 @@ def check_changes_shape(content: Any, key: str) -> Finding:
 
 
 def check_shape(check: Check, content: Any, fields: tuple[Field, ...], key: str) -> Finding:
-    """Compare what was told of one thing with what is expected."""
+    """Compare what the CA says of one thing with what is expected."""
     if isinstance(content, Failed):
         return _unread(check, content, "`send` does without; sweep, export and verify may not.")
     return _finding(check, compare(content, fields, key), sanitized(content, key))

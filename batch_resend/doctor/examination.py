@@ -91,17 +91,29 @@ async def examine(setup: Setup, clock: Clock, show: Show) -> Diagnosis:
     """Check everything; `show` is called with each finding as soon as it is there."""
     diagnosis = Diagnosis()
     machine = _Findings(diagnosis, Group("This machine"), show)
-    probes: dict[tuple[str, Route], Probe] = {}
+    probes = _Probes(setup.timeout_s)
     async with AsyncExitStack() as stack:
         opened = await _open_journal(setup, clock, machine, stack)
         for subject in setup.subjects:
-            way = subject.base_url, subject.route
-            if way not in probes:
-                probes[way] = await probe(*way, setup.timeout_s)
             group = Group(subject.title, subject.names, subject.base_url)
             account = _Account(_Findings(diagnosis, group, show), subject, clock)
-            await account.examine(probes[way], opened)
+            await account.examine(probes, opened)
     return diagnosis
+
+
+class _Probes:
+    """Looks at the way to each CA, once for all accounts that go it."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._found: dict[tuple[str, Route], Probe] = {}
+
+    async def of(self, subject: Subject) -> Probe:
+        """Return how far a connection comes that an account needs."""
+        way = subject.base_url, subject.route
+        if way not in self._found:
+            self._found[way] = await probe(*way, self._timeout_s)
+        return self._found[way]
 
 
 class _Findings:
@@ -226,11 +238,12 @@ class _Account:
         self._subject = subject
         self._clock = clock
 
-    async def examine(self, found: Probe, opened: _Opened | None) -> None:
+    async def examine(self, probes: _Probes, opened: _Opened | None) -> None:
         """Make all checks, or say why one was not made."""
         subject, findings = self._subject, self._findings
         for finding in subject.key_findings:
             findings.add(finding)
+        found = await probes.of(subject)
         of_network = check_network(
             found, self._clock(), is_proxy_left_out=subject.is_proxy_left_out
         )
@@ -294,7 +307,7 @@ class _Account:
         findings.add(check_changes_shape(await self._read(reads, CHANGES_PATH), key))
 
     async def _keys(self, reads: Reads, user: Any) -> Any:
-        """Return what the CA tells of the keys of this one's user; an administrator's may ask."""
+        """Return what the CA says of the keys of this one's user; an administrator's may ask."""
         number = user_id(user)
         return None if number is None else await self._read(reads, f"/key?user_id={number}")
 

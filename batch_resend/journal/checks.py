@@ -38,8 +38,8 @@ _WAITING_NAMES = (
     select(requests.c.order_id, checks.c.approved, checks.c.names)
     .join(requests, (requests.c.run == checks.c.run) & (requests.c.number == checks.c.request))
     .where(checks.c.run == bindparam("of_run"), checks.c.approved < checks.c.names)
-    .order_by(requests.c.number)
-    .distinct()
+    .group_by(requests.c.order_id, checks.c.approved, checks.c.names)  # once, in several languages
+    .order_by(func.min(requests.c.number))
 )
 
 

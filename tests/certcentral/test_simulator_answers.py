@@ -74,9 +74,9 @@ async def test_the_service_itself_may_answer_in_an_unusual_form(
     fault: FaultName, body: bytes
 ) -> None:
     async with client_of(faults={fault: 1.0}) as client:
-        status, told = await client.resend()
+        status, sent = await client.resend()
         assert status == int(fault[:3])
-        assert told.startswith(body)
+        assert sent.startswith(body)
         assert client.books.mails == 0
 
 

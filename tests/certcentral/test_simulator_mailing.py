@@ -54,8 +54,8 @@ async def test_a_domain_is_known_by_its_number_as_by_its_name() -> None:
         number = validation["dns_name_validations"][0]["domain_id"]
         assert (await client.put(f"/domain/{number}/dcv/emails", {}))[0] == 204
         assert client.books.recipients == {number: [five("b.example")]}
-        _, told = await client.read(f"/domain/{number}/dcv/emails")
-        assert told["name_scope"] == "b.example"
+        _, emails = await client.read(f"/domain/{number}/dcv/emails")
+        assert emails["name_scope"] == "b.example"
 
 
 async def test_a_domains_number_is_no_orders() -> None:
@@ -78,15 +78,15 @@ async def test_an_account_that_selects_addresses_knows_no_others() -> None:
         assert client.books.recipients["a.example"] == [five("a.example")], "all, not those two"
 
 
-async def test_who_can_be_mailed_for_a_domain_is_told_beforehand() -> None:
+async def test_who_can_be_mailed_for_a_domain_can_be_asked_beforehand() -> None:
     async with client_of() as client:
         client.simulator.world.dns_txt["a.example"] = IN_DNS
-        status, told = await client.read(
+        status, emails = await client.read(
             "/domain/a.example/dcv/emails?consider_dcv_email_preferences=true"
         )
         assert status == 200
         assert client.books.mails == 0
-    assert told == {
+    assert emails == {
         "name_scope": "a.example",
         "base_emails": five("a.example"),
         "whois_emails": [],

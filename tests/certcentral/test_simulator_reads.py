@@ -73,11 +73,11 @@ async def test_an_order_that_is_not_there_is_answered_404_of_the_order(path: str
         assert (status, code_of(body)) == (404, "not_found|order")
 
 
-async def test_what_it_is_told_not_to_know_no_read_shows() -> None:
+async def test_no_read_shows_what_it_is_set_not_to_have() -> None:
     async with client_of(unknown_orders=frozenset({"1", "a.example"})) as client:
         fill(client)
-        told = [code_of((await client.get(path))[1]) for path in READS[1:3]]
-        assert told == ["not_found|order"] * 2
+        codes = [code_of((await client.get(path))[1]) for path in READS[1:3]]
+        assert codes == ["not_found|order"] * 2
         assert code_of((await client.get(READS[-1]))[1]) == "not_found|domain"
 
 
@@ -94,7 +94,7 @@ async def test_a_key_that_is_revoked_in_the_middle_is_refused_by_every_call_from
         assert client.books.mails == 0
 
 
-async def test_a_key_is_revoked_after_as_many_requests_as_it_is_told() -> None:
+async def test_a_key_is_revoked_after_as_many_requests_as_asked() -> None:
     async with client_of(revoke_after=2) as client:
         answers = [(await client.resend(str(number)))[0] for number in range(4)]
         assert answers == [204, 204, 403, 403]
@@ -122,7 +122,7 @@ async def test_an_order_alone_has_how_it_is_validated_and_its_contacts() -> None
     assert ov["organization_contact"]["email"]
 
 
-async def test_which_of_an_orders_names_wait_is_told_with_the_numbers_of_their_domains() -> None:
+async def test_the_names_of_an_order_that_wait_come_with_the_numbers_of_their_domains() -> None:
     async with client_of() as client:
         world = client.simulator.world
         world.add(WorldOrder(7, domains=("a.example", "*.a.example", "b.example", "c.a.example")))
@@ -187,7 +187,7 @@ async def changes(client: Client, query: str) -> Any:
     return answer
 
 
-async def test_status_changes_are_told_the_latest_first_within_the_time_asked_for() -> None:
+async def test_status_changes_come_the_latest_first_within_the_time_asked_for() -> None:
     clock = Clock()
     async with client_of() as client:
         world = client.simulator.world = World(clock=clock)

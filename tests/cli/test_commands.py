@@ -19,8 +19,8 @@ from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
 pytestmark = pytest.mark.asyncio
 
 COMMANDS = (
-    "send", "sweep", "export", "check", "simulate", "resume", "watch", "runs", "show", "history",
-    "report", "verify", "prune",
+    "send", "sweep", "export", "check", "doctor", "simulate", "resume", "watch", "runs", "show",
+    "history", "report", "verify", "prune",
     "completion",
 )  # fmt: skip
 

@@ -1,9 +1,12 @@
 """`doctor` as a user meets it: a line for each check, what to do, an exit code, and no mail."""
 
+import asyncio
 import json
 import re
 import signal
+import socket
 import ssl
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
+from batch_resend.places import Database
 from tests.certcentral.conftest import free_port
 from tests.certcentral.fault_server import (
     FaultServer,
@@ -43,10 +47,13 @@ from tests.doctor.answers import (
     page_of,
     says,
 )
+from tests.postgres import forget
 from tests.report.schemas import schema
 from tests.report.test_schemas import parts
 
 pytestmark = pytest.mark.asyncio
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 INVALID_KEY = error(
     403,
@@ -65,7 +72,7 @@ def assert_only_read(server: FaultServer) -> list[str]:
     return [name_of(head.split(b" ")[1].decode()) for head in server.heads]
 
 
-async def told(desk: Desk, *arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
+async def diagnosed(desk: Desk, *arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
     """Return the exit code of `doctor --json` and what it printed, held against its schema."""
     done = await ended(await desk.start("doctor", "--json", *arguments, **environment))
     assert "Traceback" not in done.err
@@ -129,7 +136,7 @@ async def test_what_it_reads_counts_in_the_rate_limits_of_what_is_sent_after_it(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, simulator):
-        (await told(desk))
+        (await diagnosed(desk))
         desk.write_list(3)
         sent = await desk.run("send", "orders.csv", "--limit", "8/1h", "--patience", "0")
         # Five reads, for no order waits there: three mails fit, and a fourth would not.
@@ -145,7 +152,7 @@ async def test_for_programs_it_prints_one_object_and_for_scripts_only_what_is_wr
 ) -> None:
     async with FaultServer(ca()) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await told(desk)
+        code, found = await diagnosed(desk)
         quiet = await desk.run("doctor", "-q")
     assert code == 0
     assert (found["problems"], found["warnings"], found["requests"]) == (0, 0, 7)
@@ -159,7 +166,7 @@ async def test_the_schema_takes_nothing_less_and_nothing_more_than_what_is_print
 ) -> None:
     odd = says(page_of(LISTED | {"status": "on_hold"}))
     async with FaultServer(ca(pending=odd)) as server:
-        _, found = await told(desk, BATCH_RESEND_BASE_URL=server.base_url)
+        _, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
     assert of_check(found, "order list")["deviations"]
     for group in found["groups"]:
         for finding in group["findings"]:
@@ -175,6 +182,25 @@ async def test_the_schema_takes_nothing_less_and_nothing_more_than_what_is_print
     assert schema("doctor").is_valid(found)
 
 
+async def test_the_readme_shows_what_a_wrong_key_brings(
+    desk: Desk, authority: trustme.CA, untrusted: ssl.SSLContext
+) -> None:
+    desk.write("key.txt", KEY).chmod(0o600)
+    authority.cert_pem.write_to_path(str(desk.folder / "ca.pem"))
+    async with FaultServer(ca(user=INVALID_KEY), tls=untrusted) as server:
+        url = server.base_url.replace("127.0.0.1", "localhost")
+        flags = ("--api-key-file", "key.txt", "--base-url", url, "--ca-file", "ca.pem")
+        done = await desk.run("doctor", *flags)
+    shown = README.partition("<!-- doctor -->\n```text\n")[2].partition("```")[0]
+    assert known_parts(done.out) == known_parts(shown)
+
+
+def known_parts(text: str) -> list[str]:
+    """Return lines without what differs between machines: the details of those that are ok."""
+    lines = [line[:26] if line.startswith("  ok ") else line for line in text.splitlines()]
+    return [line.partition(", http")[0] for line in lines]
+
+
 @pytest.mark.parametrize("columns", [60, 120])
 async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(
     desk: Desk, columns: int
@@ -186,9 +212,9 @@ async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(
     lines = screen.text.splitlines()
     begins = [line for line in lines if re.match(r"  (ok|problem|not checked) ", line)]
     assert len(begins) >= 7
-    (problem,) = [number for number, line in enumerate(lines) if "  problem" in line]
+    (problem,) = [n for n, line in enumerate(lines) if line.startswith("  problem ")]
     assert lines[problem].startswith("  problem      account     the CA refuses the API key")
-    (clock,) = [number for number, line in enumerate(lines) if "  clock" in line]
+    (clock,) = [n for n, line in enumerate(lines) if re.match("  ok +clock ", line)]
     below = lines[problem + 1 : clock]
     assert any("-> Check that the key is" in line for line in below)
     assert below
@@ -212,7 +238,7 @@ USER_PROBLEMS: dict[str, tuple[bytes, str, str]] = {
     "maintenance": (answer(503, b"Service is unavailable"), "is not available", "later"),
     "no JSON": (answer(200, b"hello"), "is not JSON", "--base-url"),
     "a yes with errors in it": (
-        says({"errors": [{"code": "x", "message": "y"}]}), "with errors in it", "tell us"),
+        says({"errors": [{"code": "x", "message": "y"}]}), "answers with errors", "tell us"),
 }  # fmt: skip
 
 
@@ -223,7 +249,7 @@ async def test_an_answer_that_keeps_a_run_from_sending_costs_one_read_and_ends_w
     said, detail, remedy = USER_PROBLEMS[case]
     async with FaultServer(ca(user=said)) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await told(desk)
+        code, found = await diagnosed(desk)
         assert assert_only_read(server) == [USER]
     assert code == 4
     problem = of_check(found, "account")
@@ -240,7 +266,9 @@ async def test_an_answer_that_does_not_come_is_a_problem_and_is_not_waited_for_a
     desk: Desk, step: Step
 ) -> None:
     async with FaultServer(step) as server:
-        code, found = await told(desk, "--timeout", "1s", BATCH_RESEND_BASE_URL=server.base_url)
+        code, found = await diagnosed(
+            desk, "--timeout", "1s", BATCH_RESEND_BASE_URL=server.base_url
+        )
         assert assert_only_read(server) == [USER]
     assert code == 4
     assert "no answer" in of_check(found, "account")["detail"]
@@ -251,7 +279,7 @@ async def test_a_key_that_may_only_view_is_a_problem_before_anybody_is_mailed(
 ) -> None:
     viewer = USER_BODY | {"access_roles": [{"id": 102, "name": "View Only"}]}
     async with FaultServer(ca(user=says(viewer), keys=error(403, "access_denied"))) as server:
-        code, found = await told(desk, BATCH_RESEND_BASE_URL=server.base_url)
+        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
         assert_only_read(server)
     assert code == 4
     assert of_check(found, "permission")["result"] == "problem"
@@ -260,7 +288,7 @@ async def test_a_key_that_may_only_view_is_a_problem_before_anybody_is_mailed(
 
 async def test_a_clock_ten_minutes_off_is_a_warning(desk: Desk) -> None:
     async with FaultServer(ca(user=says(USER_BODY, off_s=-600))) as server:
-        code, found = await told(desk, BATCH_RESEND_BASE_URL=server.base_url)
+        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
     assert code == 0
     warned = of_check(found, "clock")
     assert (warned["result"], "10 minutes ahead of" in warned["detail"]) == ("warning", True)
@@ -277,7 +305,7 @@ async def test_what_the_network_does_not_allow_is_said_at_its_step_and_nothing_i
         ("https://no-such-host.invalid/services/v2", "name"),
         (f"http://127.0.0.1:{free_port()}/services/v2", "connection"),
     ):
-        code, found = await told(desk, "--base-url", url)
+        code, found = await diagnosed(desk, "--base-url", url)
         assert code == 4
         assert of_check(found, check)["result"] == "problem"
         assert of_check(found, check)["remedy"]
@@ -290,12 +318,12 @@ async def test_a_certificate_that_is_not_trusted_stops_before_the_key_leaves(
 ) -> None:
     async with FaultServer(ca(), tls=untrusted) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await told(desk)
+        code, found = await diagnosed(desk)
         assert code == 4
         assert "--ca-file" in of_check(found, "TLS")["remedy"]
         assert server.requests == 0
         authority.cert_pem.write_to_path(str(desk.folder / "ca.pem"))
-        code, found = await told(desk, "--ca-file", "ca.pem")
+        code, found = await diagnosed(desk, "--ca-file", "ca.pem")
         assert (code, of_check(found, "TLS")["result"]) == (0, "ok")
         assert assert_only_read(server) == list(READS)
 
@@ -311,15 +339,15 @@ async def test_a_proxy_is_gone_through_and_one_that_refuses_is_named(
     async with FaultServer(ca(), tls=tls) as server:
         async with ConnectProxy(tunnels_to(server.port)) as proxy:
             through = f"http://someone:hunter2@{proxy.address}"
-            code, found = await told(desk, *flags, HTTPS_PROXY=through)
+            code, found = await diagnosed(desk, *flags, HTTPS_PROXY=through)
             assert (code, of_check(found, "proxy")["result"]) == (0, "ok")
             assert assert_only_read(server) == list(READS)
-            left_out, found = await told(desk, "--ca-file", "ca.pem", HTTPS_PROXY=through)
+            left_out, found = await diagnosed(desk, "--ca-file", "ca.pem", HTTPS_PROXY=through)
             assert left_out == 4
             assert "--trust-env goes through it" in of_check(found, "name")["remedy"]
         async with ConnectProxy(refuses(answer(403))) as proxy:
             through = f"http://someone:hunter2@{proxy.address}"
-            code, found = await told(desk, *flags, HTTPS_PROXY=through)
+            code, found = await diagnosed(desk, *flags, HTTPS_PROXY=through)
         assert code == 4
         refused = of_check(found, "proxy")
         assert "it says 403" in refused["detail"]
@@ -334,7 +362,7 @@ async def test_an_account_where_nothing_waits_is_fine(desk: Desk) -> None:
     for empty in (says({}), answer(204)):
         nothing = {PENDING: empty, REISSUES: empty, CHANGES: empty}
         async with FaultServer(ca(**nothing)) as server:
-            code, found = await told(desk, BATCH_RESEND_BASE_URL=server.base_url)
+            code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
             assert assert_only_read(server) == [USER, KEYS, PENDING, REISSUES, CHANGES]
         assert (code, found["warnings"]) == (0, 0)
         assert of_check(found, "orders")["detail"] == "none waits"
@@ -352,7 +380,7 @@ async def test_what_deviates_is_shown_as_a_sample_that_says_nothing_of_theirs(
     answers = {PENDING: says(page_of(LISTED, odd, odd)), VALIDATION: says(validation)}
     async with FaultServer(ca(**answers)) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await told(desk)
+        code, found = await diagnosed(desk)
         shown = await desk.run("doctor", "-v")
     assert code == 0
     warned = of_check(found, "order list")
@@ -381,7 +409,7 @@ async def test_what_can_be_left_unread_is_a_warning_and_the_rest_goes_on(desk: D
     missing = error(404, "not_found|route")
     answers = {PENDING: denied, VALIDATION: missing, CHANGES: answer(500)}
     async with FaultServer(ca(**answers, reissues=says(page_of(LISTED)))) as server:
-        code, found = await told(desk, BATCH_RESEND_BASE_URL=server.base_url)
+        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
         assert assert_only_read(server) == list(READS)
     assert code == 0
     came_to = results(found)
@@ -398,7 +426,7 @@ async def test_after_a_key_that_was_revoked_meanwhile_or_a_429_nothing_more_is_a
     desk: Desk, said: bytes, code: int, result: str
 ) -> None:
     async with FaultServer(ca(pending=said)) as server:
-        ended_with, found = await told(desk, BATCH_RESEND_BASE_URL=server.base_url)
+        ended_with, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
         assert assert_only_read(server) == [USER, KEYS, PENDING]
     assert (ended_with, of_check(found, "orders")["result"]) == (code, result)
     assert of_check(found, "changes")["result"] == "not checked"
@@ -415,7 +443,7 @@ async def test_a_journal_that_cannot_be_written_is_a_problem_and_nothing_is_read
     for journal in ("theirs.db", "file/journal.db"):
         async with FaultServer(ca()) as server:
             desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-            code, found = await told(desk, "--journal", journal)
+            code, found = await diagnosed(desk, "--journal", journal)
             assert (server.requests, server.connections) == (0, 1)  # the way there was looked at
         assert code == 4
         problem = of_check(found, "journal")
@@ -432,7 +460,7 @@ async def test_while_a_run_has_the_journal_it_asks_nothing_and_ends_with_5(
         desk.write_list(40)
         sending = await desk.start("send", "orders.csv", "--limit", "10/1s")
         await until(lambda: simulator.books.requests)
-        code, found = await told(desk)
+        code, found = await diagnosed(desk)
         assert (await ended(sending)).code == 0
     assert (code, found["requests"]) == (5, 0)
     assert "another run holds the journal" in of_check(found, "journal")["detail"]
@@ -444,8 +472,8 @@ async def test_without_a_key_the_rest_is_looked_at_and_it_is_said_where_to_put_o
     del desk.environment["DIGICERT_API_KEY"]
     async with FaultServer(ca()) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await told(desk)
-        bad = await told(desk, "--api-key-file", "gone.txt")
+        code, found = await diagnosed(desk)
+        bad = await diagnosed(desk, "--api-key-file", "gone.txt")
         assert server.requests == 0
     assert code == bad[0] == 4
     assert "--api-key-file" in of_check(found, "key")["remedy"]
@@ -458,7 +486,7 @@ async def test_a_key_that_others_can_read_is_warned_of_and_not_shown(desk: Desk)
     desk.write("key.txt", KEY).chmod(0o644)
     async with FaultServer(ca()) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await told(desk, "--api-key-file", "key.txt")
+        code, found = await diagnosed(desk, "--api-key-file", "key.txt")
     warned = of_check(found, "key")
     assert (code, warned["result"]) == (0, "warning")
     assert warned["remedy"] == "Run chmod 600 key.txt"
@@ -500,6 +528,41 @@ async def test_ctrl_c_ends_it_at_once_and_what_was_in_flight_is_counted(desk: De
     assert re.search(r"let no request leave for another (2h 00m|1h 5.m)", again.out)
 
 
+def never_resolve() -> None:
+    """Have name servers that do not answer, and whom nobody can stop waiting for."""
+    socket.getaddrinfo = lambda *_, **__: time.sleep(600) or []  # type: ignore[func-returns-value]
+
+
+async def test_ctrl_c_does_not_wait_for_name_servers_that_are_gone(desk: Desk) -> None:
+    words = ("doctor", "--base-url", "https://ca.example/services/v2", "--timeout", "1h")
+    process = await desk.start_after(never_resolve, *words)
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while b"  key  " not in await process.stdout.readline():
+            pass
+    process.send_signal(signal.SIGINT)
+    assert (await ended(process, timeout_s=60)).code == 130
+
+
+async def test_in_postgresql_its_reads_count_for_all_hosts(desk: Desk, database: Database) -> None:
+    forget(database)
+    async with FaultServer(ca()) as server:
+        desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
+        flags = ("--journal", str(database), "--limit", "10/1h")
+        code, found = await diagnosed(desk, *flags)
+        assert (code, of_check(found, "journal")["detail"]) == (
+            0,
+            f"{database}, new; it can be written",
+        )
+        code, found = await diagnosed(desk, *flags)
+        assert server.requests == 10
+    assert code == 0
+    warned = of_check(found, "orders")
+    assert warned["result"] == "warning"
+    assert "let no request leave" in warned["detail"]
+    assert of_check(found, "changes")["result"] == "not checked"
+
+
 # --- several accounts ---------------------------------------------------------------------------
 
 PROFILES = """
@@ -536,9 +599,9 @@ async def test_with_profiles_each_account_is_checked_and_one_of_them_can_be_name
     answers = {"shop-key-0123456789": ca(), "bank-key-0123456789": ca(user=INVALID_KEY)}
     async with FaultServer(by_key(answers)) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await told(desk)
+        code, found = await diagnosed(desk)
         assert assert_only_read(server) == [*READS, USER]
-        alone, one = await told(desk, "--profile", "shop")
+        alone, one = await diagnosed(desk, "--profile", "shop")
         text = await desk.run("doctor")
     assert code == 4
     assert [group["profiles"] for group in found["groups"]] == [[], ["shop"], ["bank"], ["gone"]]
@@ -562,7 +625,7 @@ async def test_accounts_that_go_by_one_key_are_checked_once(desk: Desk) -> None:
     desk.write("config.toml", PROFILES.partition("[profiles.gone]")[0])
     async with FaultServer(ca()) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await told(desk, BATCH_RESEND_CONFIG=str(desk.folder / "config.toml"))
+        code, found = await diagnosed(desk, BATCH_RESEND_CONFIG=str(desk.folder / "config.toml"))
         assert assert_only_read(server) == list(READS)
     assert code == 0
     assert [group["profiles"] for group in found["groups"]] == [[], ["shop", "bank"]]

@@ -122,10 +122,10 @@ async def test_a_key_that_is_revoked_in_the_middle_mails_what_came_before_that(d
 
 async def test_the_help_ends_with_every_answer_and_what_it_rests_on(desk: Desk) -> None:
     text = (await desk.run("simulate", "--help")).out
-    told = text.partition("\nWhere its answers come from:\n")[2]
-    assert told
+    listed = text.partition("\nWhere its answers come from:\n")[2]
+    assert listed
     for source, answers in all_sources().items():
-        section = told.partition(f"  {IN_WORDS[source]}:\n")[2].partition("\n\n")[0]
+        section = listed.partition(f"  {IN_WORDS[source]}:\n")[2].partition("\n\n")[0]
         names = [line[4:].partition("  ")[0] for line in section.splitlines()
                  if not line.startswith("     ")]  # fmt: skip
         assert names == [answer.name for answer in answers]

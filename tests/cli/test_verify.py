@@ -26,7 +26,7 @@ async def test_the_orders_that_were_sent_are_asked_about_and_the_report_tells_of
         assert verified.code == 0, verified.err
         assert verified.out == (
             f"Of 6 orders sent by run {run}\n  issued    3\n  pending   2\n  waiting   1\n"
-            "Which of their names are approved\n"
+            "Names that still wait\n"
             "  3         its name is not approved yet\n"
             "  4         its name is not approved yet\n"
         )

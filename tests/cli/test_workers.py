@@ -282,6 +282,28 @@ async def test_a_wrong_key_stops_the_run_after_a_request_a_worker(
         assert summary["orders"]["not_attempted"] >= 298
 
 
+async def test_a_key_revoked_while_workers_send_refuses_no_order_and_leaves_the_rest_unsent(
+    tmp_path: Path, database: Database
+) -> None:
+    async with shared_desk(tmp_path, database, latency_s=(0.02, 0.02)) as (desk, ca):
+        desk.write_list(300)
+        async with workers(desk, 2, "--concurrency", "4"):
+            sending = await desk.start("send", "orders.csv", "--distribute", "--limit", "100/1s")
+            await until(lambda: ca.books.mails >= 60)
+            ca.revoke_key()
+            stopped = await ended(sending)
+        assert stopped.code == 4, stopped.err
+        assert (
+            "the CA refused the API key (HTTP 403, access_denied|access_denied_inv" in stopped.err
+        )
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["orders"]["refused"] == 0
+        assert summary["orders"]["sent"] == ca.books.mails
+        assert summary["orders"]["not_attempted"] == 300 - ca.books.mails
+        assert ca.books.requests <= ca.books.mails + 2 * 4
+
+
 async def test_the_status_tells_of_workers_and_the_windows_in_use(
     tmp_path: Path, database: Database
 ) -> None:

@@ -1,6 +1,7 @@
 """The CA's answers byte for byte, after its public pages, and a server that gives them."""
 
 import json
+import re
 import time
 from email.utils import formatdate
 from typing import Any
@@ -92,14 +93,23 @@ def page_of(*orders: Any) -> dict[str, Any]:
 
 
 def date(off_s: float = 0.0) -> str:
-    """Return the header that says what time it is, or was."""
-    return f"Date: {formatdate(time.time() + off_s, usegmt=True)}"
+    """Return a header that is to say what time it is, or was, once the answer leaves."""
+    return f"Date: now{off_s:+g}"
+
+
+def dated(data: bytes) -> bytes:
+    """Return an answer that leaves now."""
+
+    def at(found: re.Match[bytes]) -> bytes:
+        return b"Date: " + formatdate(time.time() + float(found[1]), usegmt=True).encode()
+
+    return re.sub(rb"Date: now([+-][0-9]+)", at, data)
 
 
 def says(body: Any, status: int = 200, *headers: str, off_s: float = 0.0) -> bytes:
-    """Return an answer with a body as JSON, at this time."""
-    told = json.dumps(body).encode()
-    return answer(status, told, "Content-Type: application/json", date(off_s), *headers)
+    """Return an answer with a body as JSON, which is dated once it leaves."""
+    content = json.dumps(body).encode()
+    return answer(status, content, "Content-Type: application/json", date(off_s), *headers)
 
 
 def error(status: int, code: str, message: str = "No.") -> bytes:
@@ -140,10 +150,10 @@ def ca(**changed: bytes) -> Step:
         await visit.mail()
         name = name_of(visit.head.split(b" ")[1].decode())
         if name in changed:
-            await visit.send(changed[name])
+            await visit.send(dated(changed[name]))
         elif name in usual:
-            await visit.send(says(usual[name]))
+            await visit.send(dated(says(usual[name])))
         else:
-            await visit.send(error(404, "not_found|route"))
+            await visit.send(dated(error(404, "not_found|route")))
 
     return step

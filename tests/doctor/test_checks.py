@@ -94,7 +94,7 @@ def test_no_answer_is_a_trouble_too_whatever_broke(kind: FaultKind) -> None:
     assert "it broke" in failed.detail
 
 
-def test_every_trouble_can_be_told() -> None:
+def test_every_trouble_can_be_said() -> None:
     tried = {trouble for *_, trouble in TROUBLES} | {Trouble.REDIRECT, Trouble.NO_ANSWER}
     assert tried == set(Trouble)
 
@@ -119,7 +119,7 @@ def test_the_account_and_the_user_are_named() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, [], NOTHING, {"container": []}, {"account_id": None}, "x"])
-def test_a_user_of_whom_little_is_told_is_no_problem(body: object) -> None:
+def test_a_user_of_whom_little_is_said_is_no_problem(body: object) -> None:
     assert check_account(body).detail == "the CA takes the key"
 
 
@@ -164,11 +164,11 @@ PERMISSIONS = [
 ]
 
 
-@pytest.mark.parametrize(("told", "of_keys", "result", "said"), PERMISSIONS)
+@pytest.mark.parametrize(("whose", "of_keys", "result", "said"), PERMISSIONS)
 def test_roles_of_the_user_and_of_the_keys_say_whether_mails_can_be_sent(
-    told: Any, of_keys: Any, result: Result, said: str
+    whose: Any, of_keys: Any, result: Result, said: str
 ) -> None:
-    found = check_permission(told, of_keys)
+    found = check_permission(whose, of_keys)
     assert found.result is result
     assert said in found.detail
     assert (found.remedy is None) == (result in (Result.OK, Result.NOT_CHECKED))
@@ -229,7 +229,7 @@ def test_an_answer_without_a_date_leaves_the_clock_unchecked(header: str | None)
         ({"orders": None, "page": []}, [], "none waits"),
     ],
 )  # fmt: skip
-def test_orders_that_wait_are_counted_as_far_as_is_told(
+def test_orders_that_wait_are_counted_as_far_as_is_said(
     pending: Any, reissues: Any, said: str
 ) -> None:
     lists = [Listed.of("pending", pending), Listed.of("reissue_pending", reissues)]

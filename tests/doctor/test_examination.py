@@ -1,5 +1,7 @@
 """Whatever the CA answers, the examination ends with findings, and has asked with GET alone."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,16 @@ async def test_whatever_any_read_is_answered_with_every_check_has_a_finding(
         assert shown == list(found.findings)
         if read not in (USER,):
             assert found.count(Result.PROBLEM) == 0
+
+
+async def test_each_read_is_in_the_journal_with_its_end_so_that_its_slot_comes_free_in_time(
+    tmp_path: Path,
+) -> None:
+    async with FaultServer(ca()) as server:
+        await examined(server, tmp_path)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+        rows = journal.execute("SELECT ended_at >= begun_at, in_doubt FROM reads").fetchall()
+    assert rows == [(1, 0)] * len(READS)
 
 
 @pytest.mark.parametrize("read", [USER, ORDER, VALIDATION, CHANGES])

@@ -24,7 +24,7 @@ def probed(
     )  # fmt: skip
 
 
-def test_a_way_that_is_open_is_told_with_address_issuer_and_days() -> None:
+def test_a_way_that_is_open_is_said_with_address_issuer_and_days() -> None:
     findings = check_network(probed(), NOW, is_proxy_left_out=False)
     assert [(finding.check, finding.result) for finding in findings] == [
         (Check.NAME, Result.OK), (Check.CONNECTION, Result.OK), (Check.TLS, Result.OK)
@@ -36,7 +36,7 @@ def test_a_way_that_is_open_is_told_with_address_issuer_and_days() -> None:
     ]
 
 
-def test_with_a_proxy_it_is_the_proxy_whose_name_and_port_are_told() -> None:
+def test_with_a_proxy_it_is_the_proxy_whose_name_and_port_are_said() -> None:
     found = check_network(probed(proxy="proxy.corp:3128"), NOW, is_proxy_left_out=False)
     assert [finding.check for finding in found] == [
         Check.NAME, Check.CONNECTION, Check.PROXY, Check.TLS
@@ -75,7 +75,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("found", "check", "detail", "remedy"), FAILURES)
-def test_the_step_that_failed_is_the_last_that_is_told_with_what_to_do(
+def test_the_step_that_failed_is_the_last_that_is_said_with_what_to_do(
     found: Probe, check: Check, detail: str, remedy: str
 ) -> None:
     *before, last = check_network(found, NOW, is_proxy_left_out=False)
@@ -94,5 +94,5 @@ def test_where_the_environment_names_a_proxy_that_is_left_out_it_is_said(step: S
     assert "--trust-env goes through it" in last.remedy
 
 
-def test_every_step_can_be_told() -> None:
+def test_every_step_can_be_said() -> None:
     assert {found.failure.step for found, *_ in FAILURES if found.failure} == set(Step)

@@ -88,9 +88,9 @@ def test_where_the_ca_has_its_words_none_of_theirs_comes_through(
 @given(st.text(), st.one_of(word_keys, st.text()))
 def test_neither_the_key_nor_a_part_of_it_comes_through(around: str, field: str) -> None:
     for text in (KEY, around + KEY, KEY + around, KEY[2:], KEY[:-3]):
-        told = json.dumps(sanitized({field: text, text: field, "status": [text]}, KEY))
-        assert text not in told.replace(json.dumps(field), "")
-        assert KEY not in told
+        shown = json.dumps(sanitized({field: text, text: field, "status": [text]}, KEY))
+        assert text not in shown.replace(json.dumps(field), "")
+        assert KEY not in shown
 
 
 @pytest.mark.parametrize("field", sorted(WORD_KEYS))
@@ -144,8 +144,8 @@ def test_of_a_long_list_a_few_that_differ_are_shown() -> None:
     [USER_BODY, KEYS_BODY, LIST_BODY, ORDER_BODY, VALIDATION_BODY, CHANGES_BODY],
 )
 def test_of_the_cas_own_answers_nothing_of_theirs_is_left(body: dict[str, Any]) -> None:
-    told = json.dumps(sanitized(body, KEY))
-    assert [text for text in THEIRS if text in told] == []
+    shown = json.dumps(sanitized(body, KEY))
+    assert [text for text in THEIRS if text in shown] == []
 
 
 def leaves(value: Any) -> list[Any]:

@@ -270,10 +270,12 @@ class Simulator:
 
     def _send(self, answer: Answer, latency_s: float = 0.0) -> web.Response:
         self.books.answer(str(answer.status), answer.source)
-        headers = dict(answer.headers)
+        # Where nothing is said of the server, aiohttp would name itself.
+        headers = {"Server": "proxy"}
         if answer.is_of_service:
-            passed_ms = {"X-Envoy-Upstream-Service-Time": str(round(latency_s * 1000))}
-            headers = _OF_THE_SERVICE | passed_ms | headers
+            passed_ms = str(round(latency_s * 1000))
+            headers = _OF_THE_SERVICE | {"X-Envoy-Upstream-Service-Time": passed_ms}
+        headers |= answer.headers
         if answer.body is None:
             return web.Response(status=answer.status, headers=headers)
         headers["Content-Type"] = answer.content_type

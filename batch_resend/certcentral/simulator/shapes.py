@@ -1,7 +1,7 @@
 """Orders as the service shows them: in a list, alone, by their names. Only the forms have a source.
 
 Fields are those of the pages "List orders", "Order info" and "Order validation status"
-(dev.digicert.com), and of recordings of 2023. A list never tells how an order is validated.
+(dev.digicert.com), and of recordings of 2023. A list never has how an order is validated.
 """
 
 from collections.abc import Iterable, Mapping
