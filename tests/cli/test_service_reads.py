@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -93,10 +94,8 @@ def lists(*orders: object) -> AnswerTo:
         if "?" in asked.path:
             is_first = "=pending&" in asked.path
             return as_json({"orders": orders}) if is_first else as_json({})
-        number = order_of(asked.path)
-        if asked.path != f"/order/certificate/{number}" or not number.isdigit():
-            return NO_SUCH_CALL
-        return as_json(pending(int(number), dcv_method="email"))
+        info = re.fullmatch("/order/certificate/([0-9]+)", asked.path)
+        return as_json(pending(int(info[1]), dcv_method="email")) if info else NO_SUCH_CALL
 
     return answer_to
 
