@@ -24,6 +24,7 @@ from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
 from batch_resend.journal import (
+    METHODS_KEPT_S,
     Checked,
     Journal,
     JournalReader,
@@ -327,7 +328,9 @@ class Batch:
         async with AsyncExitStack() as sessions:
             slots = await sessions.enter_async_context(self._journal.slots())
             desk = await self._senders.open_desk(key, slots, sessions)
-            census = Census(self._senders.fetcher(desk, recorder))
+            since = self._clock() - METHODS_KEPT_S
+            methods = await self._journal.reader.methods(key.account.budget, since)
+            census = Census(self._senders.fetcher(desk, recorder), methods)
             lane = ReadLane(key.windows, census)
             self.reading.append(lane)
             try:

@@ -1,7 +1,7 @@
 """Which orders the CA has: read under its rate limits, each once, in as few requests as serve."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -68,8 +68,10 @@ class Asked:
 class Census:
     """Reads a CA's orders, many requests beside each other. What is read counts in its limits."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: Fetcher, methods: Mapping[str, str] | None = None) -> None:
+        """`methods`: how orders are validated, by number, as far as that was asked lately."""
         self.fetcher = fetcher
+        self._methods = methods or {}
         self.progress = Asked()
         self.unusable: dict[str, None] = {}  # what the list has without an order number
         self._offers_validation: bool | None = None  # None: that is not known yet
@@ -168,19 +170,16 @@ class Census:
         The order report tells it of all in one answer; of the others each order's own call does.
         No more than `wanted` says are asked about. Raises CallError, JournalError.
         """
-        unknown = [order for order in orders if order.dcv_method is None]
-        methods = await self.methods() if len(unknown) >= MANY else {}
-        known = [
-            replace(order, dcv_method=order.dcv_method or methods.get(order.order_id))
-            for order in orders
-        ]
+        orders = _with(orders, self._methods)
+        unknown = sum(order.dcv_method is None for order in orders)
+        known = _with(orders, await self.methods() if unknown >= MANY else {})
         to_ask = sum(order.dcv_method is None for order in known)
         self.progress.total += to_ask
         if unknown:
             log.info(
-                "how %d orders are validated: %d read from the order report, %d asked one by one",
-                len(unknown),
-                len(unknown) - to_ask,
+                "how %d orders are validated: %d by the order report, %d asked one by one",
+                unknown,
+                unknown - to_ask,
                 to_ask,
             )
 
@@ -188,6 +187,8 @@ class Census:
             if order.dcv_method is not None:
                 return order
             found = await self.completed(order)
+            if found.dcv_method is not None:
+                await self.fetcher.learn_method(order.order_id, found.dcv_method)
             self.progress.done += 1
             return found
 
@@ -242,6 +243,16 @@ class Census:
         For calls that this program does not make itself. Raises CallError, JournalError.
         """
         return (await self.fetcher.fetch(path)).body
+
+
+def _with(orders: Sequence[ListedOrder], methods: Mapping[str, str]) -> list[ListedOrder]:
+    """Return orders, each with how it is validated where it lacks that and `methods` says it."""
+    return [
+        order
+        if order.dcv_method is not None
+        else replace(order, dcv_method=methods.get(order.order_id))
+        for order in orders
+    ]
 
 
 async def in_turn(items: Iterable[Item]) -> AsyncIterator[Item]:

@@ -106,25 +106,29 @@ def _as_written(value: object, kind: click.ParamType[Any]) -> str:
     return str(value)
 
 
-def _only_here(context: click.Context, name: str) -> bool:
-    """Whether the file says an option in the table of this command, and so not for the next ones.
-
-    Where there are other accounts, only the key may be a flag: the rest would go for them as well.
-    """
+def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
+    """Whether the next commands find an option of the file by themselves, or are not to have it."""
     if name not in said_for_this_command(context):
-        return False
-    return name == "api_key_file" or not profiles_of(context)
+        return name in _OF_ACCOUNTS or bool(then)
+    root = context.find_root().default_map or {}
+    if name in root.get(then, {}):
+        return True
+    # Where there are other accounts, only the key may be a flag: the rest would go for them too.
+    return name in _OF_ACCOUNTS and name != "api_key_file" and bool(profiles_of(context))
 
 
-def words_told(context: click.Context, names: Sequence[str]) -> list[str]:
-    """Return the words by which a command was told of some options, wherever that was."""
+def words_told(context: click.Context, names: Sequence[str], then: str = "") -> list[str]:
+    """Return the words by which a command was told of some options, wherever that was.
+
+    `then` is the command that they are for, if it is known: what the file says for it stands.
+    """
     words: list[str] = []
     for param in context.command.params:
         given = context.get_parameter_source(param.name or "")
         if param.name not in names or given in (None, ParameterSource.DEFAULT):
             continue
         by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
-        if by_file and param.name in _OF_ACCOUNTS and not _only_here(context, param.name):
+        if by_file and _is_in_the_file_of(then, context, param.name or ""):
             continue
         value = context.params[param.name]
         if value is None or value is False:  # a flag that a file or a variable says is off

@@ -93,7 +93,7 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
     """
     # Handed out too, so that the death of this host does not stop it.
     sweep = [*_PROGRAM, *config_told(context), "sweep"]
-    words = ["--yes", "--quiet", "--distribute", *words_told(context, _FOR_SWEEPS)]
+    words = ["--yes", "--quiet", "--distribute", *words_told(context, _FOR_SWEEPS, "sweep")]
 
     async def work(interruption: Interruption) -> int:
         set_up_logs_of(options)

@@ -1,4 +1,8 @@
-"""What has come of the orders that a run has sent: asked of the CA later, and kept."""
+"""What the CA said when it was asked about orders, kept.
+
+What has come of those that a run has sent; and, for a while, how orders are validated, so that who
+is cut off while asking need not ask it all again.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -7,9 +11,10 @@ from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select
 
 from batch_resend.journal.encoding import order_of
 from batch_resend.journal.results import ResultReader
-from batch_resend.journal.schema import checks, outcomes, requests
+from batch_resend.journal.schema import checks, methods, outcomes, requests
 from batch_resend.model import Order, OrderStatus, Run
 
+METHODS_KEPT_S = 3_600.0  # a person may change how an order is validated
 _PAGE = 1_000
 _SENT_PAGE = (
     select(requests)
@@ -41,6 +46,12 @@ _WAITING_NAMES = (
     .group_by(requests.c.order_id, checks.c.approved, checks.c.names)  # once, in several languages
     .order_by(func.min(requests.c.number))
 )
+
+
+_METHODS = select(methods.c.order_id, methods.c.dcv_method).where(
+    methods.c.budget == bindparam("of_budget"), methods.c.asked_at >= bindparam("since")
+)
+_FORGET_METHODS = delete(methods).where(methods.c.asked_at < bindparam("before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +103,20 @@ class ChecksReader(ResultReader):
             return None
         return Checked(max(r.at for r in found), {r.status: r.orders for r in found})
 
+    async def methods(self, budget: str, since: float) -> dict[str, str]:
+        """Return how orders are validated, by number, as far as a key was used to ask lately."""
+        found = await self._all(_METHODS, of_budget=budget, since=since)
+        return {record.order_id: record.dcv_method for record in found}
+
     async def waiting_names(self, run: Run, most: int) -> list[WaitingNames]:
         """Return the orders of a run with names that still wait, where that was asked."""
         found = await self._all(_WAITING_NAMES.limit(most), of_run=run.number)
         return [WaitingNames(*record) for record in found]
+
+
+def forget_methods(connection: Connection, before: float) -> None:
+    """Forget how orders were validated where that was asked before some time."""
+    connection.execute(_FORGET_METHODS, {"before": before})
 
 
 def note_checks(

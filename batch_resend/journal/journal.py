@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert
 
 from batch_resend.clock import Clock
 from batch_resend.explanations import WOULD_WIDEN
-from batch_resend.journal.checks import OrderCheck, note_checks
+from batch_resend.journal.checks import METHODS_KEPT_S, OrderCheck, forget_methods, note_checks
 from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
 from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import Home, reading_connection
@@ -224,10 +224,14 @@ class Journal:
         """Begin to read of a CA: return what its requests are recorded with."""
         start = self._new_start(0, None)
         budgets: dict[str | None, str] = {None: budget} if budget else {}
-        number = await self._writer.transaction(
-            lambda connection: add_start(connection, start, budgets)
-        )
-        return ReadRecorder(self._writer, number, base_url)
+        old = self._clock() - METHODS_KEPT_S
+
+        def begin(connection: Connection) -> int:
+            forget_methods(connection, old)
+            return add_start(connection, start, budgets)
+
+        number = await self._writer.transaction(begin)
+        return ReadRecorder(self._writer, number, base_url, budget or "")
 
     def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
         return {

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from itertools import count
 
-from sqlalchemy import bindparam, func, insert, update
+from sqlalchemy import bindparam, delete, func, insert, update
 
-from batch_resend.journal.schema import attempts, outcomes, pauses, reads, runs
+from batch_resend.journal.schema import attempts, methods, outcomes, pauses, reads, runs
 from batch_resend.journal.writer import Change, Writer
 from batch_resend.model import Attempt, Outcome, Pause, RunState, Verdict
 
@@ -52,6 +52,10 @@ _END_READ = (
     .where(reads.c.start == bindparam("of_start"), reads.c.number == bindparam("of_number"))
     .values(ended_at=bindparam("new_ended_at"), in_doubt=bindparam("new_in_doubt"))
 )
+_FORGET_METHOD = delete(methods).where(
+    methods.c.budget == bindparam("of_budget"), methods.c.order_id == bindparam("of_order_id")
+)
+_LEARN_METHOD = insert(methods)
 _PROLONG = (
     update(pauses)
     .where(
@@ -176,10 +180,11 @@ class Recorder:
 class ReadRecorder:
     """Writes down what is read of the CA, which counts in its windows. Durable on return."""
 
-    def __init__(self, writer: Writer, start: int, base_url: str) -> None:
+    def __init__(self, writer: Writer, start: int, base_url: str, budget: str = "") -> None:
         self._writer = writer
         self._start = start
         self._base_url = base_url
+        self._budget = budget
         self._reads = 0
 
     async def begin(self, begun_at: float) -> int:
@@ -204,3 +209,14 @@ class ReadRecorder:
             "new_in_doubt": in_doubt,
         }
         await self._writer.write((_END_READ, values))
+
+    async def learn_method(self, order_id: str, dcv_method: str, now: float) -> None:
+        """Write down how an order is validated, as the CA has just said."""
+        of = {"of_budget": self._budget, "of_order_id": order_id}
+        values = {
+            "budget": self._budget,
+            "order_id": order_id,
+            "dcv_method": dcv_method,
+            "asked_at": now,
+        }
+        await self._writer.write((_FORGET_METHOD, of), (_LEARN_METHOD, values))

@@ -189,6 +189,16 @@ checks = Table(  # what the CA said later of orders that a run has sent
     sqlite_with_rowid=False,
 )
 
+methods = Table(  # how orders are validated, as the CA said when asked about each
+    "methods",
+    metadata,
+    Column("budget", TEXT, primary_key=True),  # of the key that it was asked by
+    Column("order_id", TEXT, primary_key=True),
+    Column("dcv_method", TEXT, nullable=False),  # in the CA's words
+    Column("asked_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 pruned_mails = Table(  # what is kept of runs that were pruned: how often orders were mailed
     "pruned_mails",
     metadata,

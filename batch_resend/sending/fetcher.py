@@ -100,6 +100,10 @@ class Fetcher:
             raise CallRefused(f"the CA refuses {place}: {_said(verdict)}", status, code)
         raise CallError(f"{place} cannot be read: {_said(verdict)}")
 
+    async def learn_method(self, order_id: str, dcv_method: str) -> None:
+        """Keep how an order is validated: a read that is cut off need not ask it again."""
+        await self.recorder.learn_method(order_id, dcv_method, self.clock())
+
     async def _attempt(self, read: _Read) -> tuple[Verdict, Advice]:
         """Make one request; what it brings goes into `read`."""
         async with (

@@ -3,8 +3,12 @@
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 
+from batch_resend.cli.config import read_config
+from batch_resend.cli.main import cli
+from batch_resend.cli.next_commands import words_told
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 
 pytestmark = pytest.mark.asyncio
@@ -187,3 +191,27 @@ async def test_the_help_of_a_command_is_shown_beside_a_file_that_is_refused(desk
     desk.write("batch.toml", "concurency = 3\n")
     helped = await desk.run("--config", "batch.toml", "send", "--help")
     assert helped.code == 0, helped.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('patience = "2h"\n[sweep]\npatience = "30m"', []),
+        ('patience = "2h"', []),
+        ('[worker]\npatience = "2h"', ["--patience", "7200s"]),
+        ('[worker]\npatience = "2h"\n[sweep]\npatience = "30m"', []),
+        ('[worker]\napi-key-file = "k"\n[profiles.x]', ["--api-key-file", "k"]),
+        ('[worker]\nlimit = "7/1m"', ["--limit", "7/1m"]),
+        ('[worker]\nlimit = "7/1m"\n[profiles.x]', []),
+    ],
+)
+async def test_the_sweeps_of_a_worker_keep_to_the_table_of_sweeps(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    (tmp_path / "batch.toml").write_text(text)
+    commands = [cli.commands["worker"], cli.commands["sweep"]]
+    parent = click.Context(cli)
+    read_config(tmp_path / "batch.toml", commands, (), "worker").apply_to(parent)
+    with cli.commands["worker"].make_context("worker", [], parent) as context:
+        names = ("patience", "api_key_file", "limits")
+        assert words_told(context, names, "sweep") == words

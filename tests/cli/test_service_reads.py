@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.certcentral.fault_server import NO_CONTENT
+from tests.cli.conftest import ended, until
 from tests.cli.raw_service import (
     BLOCK_PAGE,
     NO_SUCH_CALL,
@@ -91,10 +94,8 @@ def lists(*orders: object) -> AnswerTo:
         if "?" in asked.path:
             is_first = "=pending&" in asked.path
             return as_json({"orders": orders}) if is_first else as_json({})
-        number = order_of(asked.path)
-        if asked.path != f"/order/certificate/{number}" or not number.isdigit():
-            return NO_SUCH_CALL
-        return as_json(pending(int(number), dcv_method="email"))
+        info = re.fullmatch("/order/certificate/([0-9]+)", asked.path)
+        return as_json(pending(int(info[1]), dcv_method="email")) if info else NO_SUCH_CALL
 
     return answer_to
 
@@ -159,7 +160,7 @@ async def test_how_many_orders_are_validated_is_read_from_one_report(tmp_path: P
         assert len(service.paths("GET")) == 3, "two lists and the report"
         assert {order_of(p) for p in service.paths("PUT")} == {str(n) for n in range(1, 31)}
         log = (tmp_path / "sweep.log").read_text()
-        assert "40 read from the order report, 0 asked one by one" in log
+        assert "40 by the order report, 0 asked one by one" in log
 
 
 NO_REPORT: dict[str, bytes] = {
@@ -189,9 +190,30 @@ async def test_without_a_report_each_order_is_asked_about_and_nothing_else_suffe
         assert service.paths("GET").count("/report/order") == 1
         assert len(service.paths("GET")) == 2 + 1 + 1 + 30, "lists, report, validation, each order"
         assert desk.summary()["back_pressure"]["pauses"] == 0
-        assert "0 read from the order report, 30 asked one by one" in (
+        assert "0 by the order report, 30 asked one by one" in (
             (tmp_path / "sweep.log").read_text()
         )
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+async def test_what_a_sweep_has_asked_before_it_was_cut_off_is_not_asked_again(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    async with RawService(
+        lists(*(pending(n) for n in range(1, 101))), lambda asked: 0.02
+    ) as service:
+        desk = desk_at(tmp_path, service)
+        sweeping = await desk.start("sweep", "--concurrency", "2")
+        await until(lambda: service.requests >= 60)
+        sweeping.send_signal(end)
+        await ended(sweeping)
+        asked = [path for path in service.paths("GET") if "?" not in path]
+        service.asked.clear()
+        swept = await desk.run("sweep", "--report-dir", "again")
+        assert swept.code == 0, swept.err
+        again = [path for path in service.paths("GET") if "?" not in path]
+        assert len(set(asked) & set(again)) <= 2 + 2, "those in flight, and calls it has not"
+        assert len(service.paths("PUT")) == 100
 
 
 CHANGES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
