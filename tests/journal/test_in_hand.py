@@ -1,5 +1,6 @@
 """Several processes share a database: each run is in one's hand, each request in one run's."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -67,6 +68,9 @@ async def test_what_a_process_had_in_hand_when_it_died_is_cut_off_and_taken_up(
     async with two(database, clock) as (_, other):
         async with open_journal(database, clock) as dying:
             run = await begun(dying, 1, 2)
+        # The server notices the end of a connection, and so of its locks, a moment later.
+        while await other.reader.holder(run) is not None:
+            await asyncio.sleep(0.005)
         async with open_journal(database, clock):
             pass
         assert (await other.reader.run(run.id)).state is RunState.INTERRUPTED
