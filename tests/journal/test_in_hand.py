@@ -69,7 +69,7 @@ async def test_what_a_process_had_in_hand_when_it_died_is_cut_off_and_taken_up(
         async with open_journal(database, clock) as dying:
             run = await begun(dying, 1, 2)
         # The server notices the end of a connection, and so of its locks, a moment later.
-        while await other.reader.holder(run) is not None:
+        while await other.reader.holder(run) is not None:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.005)
         async with open_journal(database, clock):
             pass
