@@ -78,16 +78,21 @@ class Census:
         self._first_validation = anyio.Lock()
 
     async def orders(
-        self, statuses: Sequence[str] = WAITING, filters: Sequence[tuple[str, str]] = ()
+        self,
+        statuses: Sequence[str] = WAITING,
+        filters: Sequence[tuple[str, str]] = (),
+        *,
+        optional: bool = False,
     ) -> AsyncIterator[ListedOrder]:
         """Yield the orders in these statuses, each once, as the CA's list has them.
 
-        `filters` are further ones of the call "List orders". Items without an order number are
-        left out, and stand in `unusable`. Raises CallError, JournalError.
+        `filters` are further ones of the call "List orders"; `optional`: there is another way to
+        ask. Items without an order number are left out, and stand in `unusable`. Raises CallError,
+        JournalError.
         """
         seen: set[int] = set()
         for status in statuses:
-            pages = _Pages(self.fetcher, [("status", status), *filters])
+            pages = _Pages(self.fetcher, [("status", status), *filters], optional=optional)
             async for order in every_order(pages, note_unusable=self._note_unusable):
                 if int(order.order_id) not in seen:
                     seen.add(int(order.order_id))
@@ -98,6 +103,19 @@ class Census:
         self.unusable |= dict.fromkeys(new)
         for item in new:
             log.warning("the CA's list has an item without an order number: %s; left out", item)
+
+    async def waiting(self) -> dict[str, ListedOrder]:
+        """Return the orders that wait, by number, as far as the CA's list has them.
+
+        Raises CallError, JournalError.
+        """
+        found: dict[str, ListedOrder] = {}
+        try:
+            async for order in self.orders(optional=True):
+                found[order.order_id] = order
+        except CallRefused as refusal:
+            log.debug("the list of orders is not read: %s", refusal)
+        return found
 
     async def order(self, order_id: str) -> ListedOrder:
         """Return an order, as the call "Order info" has it. Raises CallError, JournalError."""
@@ -143,7 +161,7 @@ class Census:
             if _is_of_an_order(refusal.code):
                 raise
             self._offers_validation = None if (refusal.status or 500) >= 500 else False
-            log.info("which names wait is not read: %s; the order's own call is used", refusal)
+            log.debug("which names wait is not read: %s; the order's own call is used", refusal)
             return None
         self._offers_validation = True
         return found
@@ -203,7 +221,7 @@ class Census:
         try:
             return {} if reply is None else read_methods(reply)
         except CallError as error:
-            log.info("%s; each order's own call is used", error)
+            log.debug("%s; each order's own call is used", error)
             return {}
 
     async def changes(self, since_s: float) -> dict[str, str] | None:
@@ -217,7 +235,7 @@ class Census:
         try:
             return None if reply is None else read_changes(reply)
         except CallError as error:
-            log.info("%s; each order's own call is used", error)
+            log.debug("%s; each order's own call is used", error)
             return None
 
     async def domain_emails(self, domain: str) -> frozenset[str] | None:
@@ -234,7 +252,7 @@ class Census:
         try:
             return await self.fetcher.fetch(path, optional=True)
         except CallRefused as refusal:
-            log.info("%s is not read: %s", what, refusal)
+            log.debug("%s is not read: %s", what, refusal)
             return None
 
     async def read(self, path: str) -> bytes:
@@ -270,9 +288,13 @@ def _is_of_an_order(code: str | None) -> bool:
 class _Pages:
     """The pages of one list."""
 
-    def __init__(self, fetcher: Fetcher, filters: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, fetcher: Fetcher, filters: Sequence[tuple[str, str]], *, optional: bool
+    ) -> None:
         self._fetcher = fetcher
         self._filters = filters
+        self._optional = optional
 
     async def __call__(self, offset: int, limit: int) -> Page:
-        return read_page(await self._fetcher.fetch(list_path(self._filters, offset, limit)))
+        path = list_path(self._filters, offset, limit)
+        return read_page(await self._fetcher.fetch(path, optional=self._optional))

@@ -40,7 +40,7 @@ async def object_to(
     come: what ends it early loses none. Raises CallError, JournalError.
     """
     # What the list tells of all, such as their products, is not asked of each.
-    listed = {o.order_id: o async for o in census.orders()} if count >= MANY else {}
+    listed = await census.waiting() if count >= MANY else {}
     census.progress.total += count
 
     async def ask(planned: PlannedOrder) -> None:

@@ -45,7 +45,11 @@ class Listed(Census):
         self.asked: list[str] = []
 
     async def orders(
-        self, statuses: Sequence[str] = WAITING, filters: Sequence[tuple[str, str]] = ()
+        self,
+        statuses: Sequence[str] = WAITING,
+        filters: Sequence[tuple[str, str]] = (),
+        *,
+        optional: bool = False,
     ) -> AsyncIterator[ListedOrder]:
         for order in self._orders:
             yield order

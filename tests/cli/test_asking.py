@@ -1,160 +1,165 @@
-"""Whether it asks before it sends: wherever there is a terminal, whatever its streams are."""
+"""Asking the CA about many orders: within the limits, cut off, begun again, seen on a terminal."""
 
-import os
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import product
+import json
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk, desk_with_ca
+from batch_resend.windows import Window
+from tests.certcentral.fault_server import NO_CONTENT
+from tests.cli.conftest import Desk, ended, results, until
+from tests.cli.counting_server import most_in
+from tests.cli.raw_service import (
+    NO_SUCH_CALL,
+    AnswerTo,
+    Asked,
+    RawService,
+    accept_all,
+    as_json,
+    desk_at,
+    order_of,
+)
 from tests.cli.screen import on_screen
+from tests.cli.test_service_reads import lists, pending, validation
 
 pytestmark = pytest.mark.asyncio
 
-QUESTION = "Send 3 requests to 127.0.0.1 now? [y/N]"
-STREAMS = ("stdin", "stdout", "stderr")
+WINDOWS = (Window(40, 1.0), Window(100, 4.0))
+ENDS = [pytest.param(signal.SIGKILL, id="kill -9"), pytest.param(signal.SIGINT, id="Ctrl-C")]
 
 
-@contextmanager
-def redirected(desk: Desk, names: set[str]) -> Iterator[dict[str, int]]:
-    """Open what streams are redirected to: the list for standard input, files for the others."""
-    flags = os.O_RDWR | os.O_CREAT
-    opened = {
-        name: os.open(desk.folder / ("orders.csv" if name == "stdin" else name), flags)
-        for name in names
-    }
-    try:
-        yield opened
-    finally:
-        for descriptor in opened.values():
-            os.close(descriptor)
+def within_limits(folder: Path, service: RawService, orders: int = 0) -> Desk:
+    """Return a folder to work in, with limits that the service's arrivals are held against."""
+    desk = desk_at(folder, service, orders)
+    desk.environment["BATCH_RESEND_LIMIT"] = " ".join(map(str, WINDOWS))
+    desk.environment["BATCH_RESEND_TIMEOUT"] = "1s"
+    return desk
 
 
-def list_of(names: set[str]) -> str:
-    return "-" if "stdin" in names else "orders.csv"
+def spread(asked: Asked) -> float:
+    """Return latencies of 10 to 120 ms."""
+    return 0.01 + 0.01 * (asked.number * 7 % 12)
 
 
-ALL_REDIRECTIONS = [
-    {name for name, wanted in zip(STREAMS, chosen, strict=True) if wanted}
-    for chosen in product((False, True), repeat=3)
-]
+def each_by_itself(asked: Asked, status: str = "issued") -> bytes:
+    """Answer for any order by its own call, and acknowledge; have none of the other calls."""
+    if asked.method == "PUT":
+        return NO_CONTENT
+    parts = asked.path.split("/")
+    if len(parts) == 4 and parts[3].isdigit():
+        return as_json(pending(int(parts[3]), dcv_method="email", status=status))
+    return NO_SUCH_CALL
 
 
-@pytest.mark.parametrize("names", ALL_REDIRECTIONS, ids=lambda names: "+".join(sorted(names)))
-@pytest.mark.parametrize("answer", [b"n\n", b"y\n"])
-async def test_on_a_terminal_it_asks_there_whatever_streams_are_redirected(
-    tmp_path: Path, names: set[str], answer: bytes
+def with_names(asked: Asked) -> bytes:
+    """Answer as `each_by_itself`, and which names of an order wait: of every third, none."""
+    if not asked.path.endswith("/validation"):
+        return each_by_itself(asked, "pending")
+    approved = int(order_of(asked.path)) % 3 == 0
+    return validation(("a.example", "approved" if approved else "unapproved"))
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    ("words", "answer_to"),
+    [
+        pytest.param(("sweep",), lists(*(pending(n) for n in range(1, 81))), id="sweep"),
+        pytest.param(
+            ("export", "--details", "--out", "pending.csv"),
+            lists(*(pending(n) for n in range(1, 81))),
+            id="export --details",
+        ),
+        pytest.param(("send", "orders.csv", "--preflight"), with_names, id="--preflight"),
+    ],
+)
+async def test_cut_off_while_asking_and_begun_again_no_limit_is_exceeded_and_nothing_lost(
+    tmp_path: Path, words: tuple[str, ...], answer_to: AnswerTo, end: signal.Signals
 ) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        with redirected(desk, names) as streams:
-            async with on_screen(desk, "send", list_of(names), streams=streams) as screen:
-                await screen.shows(lambda seen: QUESTION in seen.text)
-                assert "3 to send" in screen.text, "the plan, where the question is"
-                assert ca.books.requests == 0
-                screen.type(answer)
-                code = await screen.ended()
-        assert (code, ca.books.requests) == ((0, 3) if answer == b"y\n" else (1, 0))
+    async with RawService(answer_to, spread) as service:
+        desk = within_limits(tmp_path, service, 80)
+        cut_off = await desk.start(*words)
+        await until(lambda: service.requests >= 50)
+        cut_off.send_signal(end)
+        await ended(cut_off)
+        again = await desk.run(*words, "--log-file", "again.log")
+        assert again.code == 0, again.err
+        for window in WINDOWS:
+            assert most_in(service.arrivals, window) <= window.limit
+        mailed = [order_of(path) for path in service.paths("PUT")]
+        assert len(mailed) == len(set(mailed)), "nothing was mailed twice"
+        if words[0] == "sweep":
+            assert len(mailed) == 80
+        if words[0] == "export":
+            assert len((tmp_path / "pending.csv").read_text().splitlines()) == 1 + 80
 
 
-@pytest.mark.parametrize("names", ALL_REDIRECTIONS, ids=lambda names: "+".join(sorted(names)))
-async def test_yes_sends_without_a_question(tmp_path: Path, names: set[str]) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        with redirected(desk, names) as streams:
-            words = ("send", list_of(names), "--yes")
-            async with on_screen(desk, *words, streams=streams) as screen:
-                assert await screen.ended() == 0
-                assert QUESTION not in screen.text
-        assert ca.books.requests == 3
-
-
-@pytest.mark.parametrize("names", ALL_REDIRECTIONS, ids=lambda names: "+".join(sorted(names)))
-async def test_on_a_terminal_that_is_not_the_controlling_one_it_asks_or_sends_nothing(
-    tmp_path: Path, names: set[str]
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        with redirected(desk, names) as streams:
-            words = ("send", list_of(names))
-            async with on_screen(desk, *words, streams=streams, is_controlling=False) as screen:
-                if names.isdisjoint({"stdin", "stderr"}):
-                    await screen.shows(lambda seen: QUESTION in seen.text)
-                    screen.type(b"y\n")
-                code = await screen.ended()
-        err = screen.text + "".join((tmp_path / name).read_text() for name in names & {"stderr"})
-        if names.isdisjoint({"stdin", "stderr"}):
-            assert (code, ca.books.requests) == (0, 3)
-        elif names == set(STREAMS):
-            assert (code, ca.books.requests) == (0, 3), "no terminal at all, as under cron"
-        else:
-            assert (code, ca.books.requests) == (1, 0)
-            assert "--yes" in err
-
-
-@pytest.mark.parametrize("names", ALL_REDIRECTIONS, ids=lambda names: "+".join(sorted(names)))
-async def test_in_the_background_of_a_terminal_it_sends_nothing_without_yes(
-    tmp_path: Path, names: set[str]
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        with redirected(desk, names) as streams:
-            # A shell with job control: what it starts with & is no part of the foreground.
-            command = shlex.join(desk.command("send", list_of(names)))
-            script = f"set -m; {command} <&0 & wait $!; echo ended with $?"
-            program = ["sh", "-c", script]
-            async with on_screen(desk, program=program, streams=streams, columns=200) as screen:
-                await screen.ended()
-        told = screen.text + "".join((tmp_path / n).read_text() for n in names - {"stdin"})
-        assert "ended with 1" in told
-        assert "in the background" in told
-        assert "--yes" in told
-        assert ca.books.requests == 0
-
-
-async def test_without_a_terminal_it_goes_ahead(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        sent = await desk.run("send", "-", stdin=(tmp_path / "orders.csv").read_bytes())
-        assert sent.code == 0, sent.err
-        assert ca.books.requests == 3
-
-
-@pytest.mark.parametrize("words", [("resume",), ("sweep", "--older-than", "0")])
-async def test_resume_and_sweep_ask_as_well(tmp_path: Path, words: tuple[str, ...]) -> None:
-    async with desk_with_ca(tmp_path, orders=3) as (desk, ca):
-        desk.write("orders.csv", "order_id\n1\n2\n3\nx\n")
-        assert (await desk.run("send", "orders.csv", "--strict")).code == 3, "held back"
-        before = ca.books.mails
-        run_id = await held_back_run(desk)
-        named = (*words, run_id) if words == ("resume",) else words
-        with redirected(desk, {"stdin", "stderr"}) as streams:
-            async with on_screen(desk, *named, streams=streams) as screen:
-                await screen.shows(lambda seen: "now? [y/N]" in seen.text)
-                screen.type(b"n\n")
-                assert await screen.ended() == 1
-        assert ca.books.mails == before
-
-
-async def held_back_run(desk: Desk) -> str:
-    """Return the name of the only run."""
-    (run_id,) = [path.name for path in (desk.folder / "reports").iterdir()]
-    return run_id
-
-
-async def test_what_is_no_answer_is_asked_again_and_the_end_of_input_sends_nothing(
+async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_sent_again(
     tmp_path: Path,
 ) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        with redirected(desk, {"stdin"}) as streams:
-            async with on_screen(desk, "send", "-", streams=streams) as screen:
-                await screen.shows(lambda seen: QUESTION in seen.text)
-                screen.type(b"perhaps\n")
-                await screen.shows(lambda seen: seen.text.count(QUESTION) == 2)
-                screen.type(b"\x04")
-                assert await screen.ended() == 130
-        assert ca.books.requests == 0
+    async with RawService(with_names, lambda asked: 0.02) as service:
+        desk = desk_at(tmp_path, service, 90)
+        cut_off = await desk.start("send", "orders.csv", "--preflight", "--concurrency", "2")
+        await until(lambda: service.requests >= 60)
+        cut_off.send_signal(signal.SIGINT)
+        assert (await ended(cut_off)).code == 130
+        assert service.paths("PUT") == []
+        asked = {order_of(path) for path in service.paths("GET") if path.endswith("/validation")}
+        approved = {number for number in asked if int(number) % 3 == 0}
+        assert len(approved) >= 10
+        service.answer_to = accept_all
+        sent = await desk.run("send", "orders.csv", "--report-dir", "again")
+        assert sent.code == 0, sent.err
+        mailed = {order_of(path) for path in service.paths("PUT")}
+        in_flight = 2
+        assert len(approved & mailed) <= in_flight
+        skipped = {r["order_id"] for r in results(tmp_path / "again") if r["status"] == "skipped"}
+        assert skipped <= approved
+
+
+async def test_what_verify_learned_before_ctrl_c_is_kept(tmp_path: Path) -> None:
+    async with RawService(accept_all, lambda asked: 0.3 * (asked.method == "GET")) as service:
+        desk = desk_at(tmp_path, service, 90)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = each_by_itself
+        cut_off = await desk.start("verify", desk.report().name)
+        await until(lambda: service.requests >= 90 + 10)
+        cut_off.send_signal(signal.SIGINT)
+        assert (await ended(cut_off)).code == 130
+        await desk.run("report", desk.report().name)
+        page = (desk.report() / "report.html").read_text()
+        kept = int(page.partition(" orders sent ")[0].rpartition("of ")[2])
+        assert 8 <= kept < 90
+        assert f"of {kept} orders sent {kept} are issued" in page
+
+
+async def test_a_person_sees_how_far_the_asking_is_how_fast_and_how_long_still(
+    tmp_path: Path,
+) -> None:
+    listed = lists(*(pending(n) for n in range(1, 61)))
+    async with RawService(listed, lambda asked: 0.15) as service:
+        desk = desk_at(tmp_path, service)
+        words = ("sweep", "--concurrency", "2", "--yes")
+        async with on_screen(desk, *words) as screen:
+            lines = await screen.shows(
+                lambda s: (
+                    any("asking" in line and "of 60 orders" in line for line in s.lines)
+                    and " left" in s.text
+                )
+            )
+            text = "\n".join(lines)
+            assert "/s now" in text
+            assert " left" in text
+            assert "allowed: no limit" in text
+            assert " sent ·" not in text, "nothing is sent yet"
+            assert await screen.ended() == 0
+
+
+async def test_elsewhere_nothing_is_drawn_and_json_stays_json(tmp_path: Path) -> None:
+    async with RawService(accept_all) as service:
+        desk = desk_at(tmp_path, service, 30)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = each_by_itself
+        found = await desk.run("verify", desk.report().name, "--format", "json")
+        assert "asking" not in found.err
+        assert json.loads(found.out)["statuses"] == {"issued": 30}
