@@ -145,14 +145,14 @@ class Shape:
 
     def _is_unmistakable(self, cells: Sequence[str]) -> bool:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
-        if self.is_single:
+        if self.is_single and not self._why_elsewhere(cells):
             return True  # nothing can be compared, and what is written behind it may be anything
         own = self._read()
         others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
         if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
             return False
         # Rows of different widths show that one is damaged, and not which.
-        return self.is_sure or not self._why_elsewhere(cells)
+        return self.is_sure or self.is_single or not self._why_elsewhere(cells)
 
     @property
     def _whose(self) -> str:
