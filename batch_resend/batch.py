@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 
 from batch_resend.calls import CALLS
-from batch_resend.census import Census, in_turn
+from batch_resend.census import Census
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
@@ -34,6 +34,7 @@ from batch_resend.journal import (
     open_journal,
 )
 from batch_resend.lanes import Lane, ReadLane, Sending
+from batch_resend.listed import WAITS
 from batch_resend.model import Chunk, Outcome, Plan, Run, RunState
 from batch_resend.planning import Part, make_plan, stage
 from batch_resend.preflight import Objection, object_to
@@ -41,7 +42,7 @@ from batch_resend.report import Presentation, Summary, prepare_report, write_rep
 from batch_resend.senders import Senders, route_to
 from batch_resend.sending import ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
-from batch_resend.verification import WAITS, WAITS_NO_MORE, look_up
+from batch_resend.verification import WAITS_NO_MORE, look_up
 from batch_resend.windows import joint
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Batch:
         self._journal = journal
         self._clock = clock
         self._senders = Senders(settings, journal, clock)
-        self.refused_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
+        self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
         self.reading: list[ReadLane] = []  # what is asked of the CA now, by key
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
@@ -121,8 +122,8 @@ class Batch:
 
         Each account's requests are asked about beside each other, within its limits; whatever ends
         it, what was learned is kept, and the run can be taken up. An account whose key is refused
-        sends nothing then (`refused_keys`); of several one that cannot be read keeps no other from
-        its mails. Raises CallError where the CA cannot be read, JournalError.
+        sends nothing then (`stopped_keys`), nor does one of several that cannot be read; neither
+        keeps others from their mails. Raises CallError where the CA cannot be read, JournalError.
         """
         reader = self._journal.reader
         counts = await reader.count_by_account(plan.run)
@@ -137,15 +138,14 @@ class Batch:
                     await object_to(
                         census, requests, count, objections.append, any_product=any_product
                     )
-            except KeyRefused as error:
-                self.refused_keys[key.account.budget] = str(error)
             except CallError as error:
-                if len(keys) == 1:
+                if len(keys) == 1 and not isinstance(error, KeyRefused):
                     raise
-                log.error("account %s: %s; its orders are sent unasked", key.title, error)
+                # Unasked, it might mail others than its rows ask for.
+                self.stopped_keys[key.account.budget] = str(error)
 
         try:
-            await ask_each(in_turn(keys), ask)
+            await ask_each(keys, ask)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._object(plan.run, objections)
@@ -163,10 +163,10 @@ class Batch:
             run, [(one.number, one.reason) for one in objections if one.would_widen]
         )
 
-    async def count_refused(self, plan: Plan) -> int:
-        """Return how many of the requests to send go by keys that the CA has refused."""
+    async def count_stopped(self, plan: Plan) -> int:
+        """Return how many of the requests to send go by keys that the preflight has stopped."""
         counts = await self._journal.reader.count_by_account(plan.run)
-        refused = [key for key in self._keys(counts) if key.account.budget in self.refused_keys]
+        refused = [key for key in self._keys(counts) if key.account.budget in self.stopped_keys]
         return sum(counts.get(name, 0) for key in refused for name in key.names)
 
     async def verify(self, run_id: str, *, with_names: bool | None = None) -> Checked | None:
@@ -200,9 +200,11 @@ class Batch:
                     await look_up(census, requests, since_s, note, with_names=with_names)
             except CallError as error:
                 errors.append(error)  # the other accounts are asked all the same
+                if len(sent) > 1:
+                    log.error("account %s: %s", key.title, error)
 
         try:
-            await ask_each(in_turn(self._keys_with(sent)), ask)
+            await ask_each(self._keys_with(sent), ask)
         finally:
             # Whatever ends it, hours of answers are not lost.
             with anyio.CancelScope(shield=True):
@@ -292,7 +294,7 @@ class Batch:
             for desk in desks
         ]
         for lane, desk in zip(lanes, desks, strict=True):
-            if why := self.refused_keys.get(desk.key.account.budget):
+            if why := self.stopped_keys.get(desk.key.account.budget):
                 lane.sender.stop(RunState.STOPPED, why)
         return lanes
 

@@ -1,9 +1,8 @@
 """Which orders the CA has: read under its rate limits, each once, in as few requests as serve."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import anyio
 
@@ -26,15 +25,13 @@ from batch_resend.certcentral import (
     validation_path,
 )
 from batch_resend.errors import CallError, CallRefused
-from batch_resend.intake import is_dv, is_known_status, skip_reason
-from batch_resend.listed import ListedOrder, names_in_words
+from batch_resend.intake import is_dv, skip_reason
+from batch_resend.listed import WAITING, ListedOrder, names_in_words
 from batch_resend.model import Call, Reply
 from batch_resend.sending import Fetcher, ask_each
 
 log = logging.getLogger(__name__)
 
-WAITING = ("pending", "reissue_pending")  # the statuses of orders that wait for an approval
-Item = TypeVar("Item")
 MANY = 20  # orders, from which on one answer about all is asked for in place of one about each
 
 
@@ -48,8 +45,6 @@ def nothing_to_mail(
     # The type says it of every product (public clients go by it), the name of most.
     product = "" if is_dv(order.product_type or "") else order.product or ""
     status, method = order.status or "", order.dcv_method or ""
-    if not is_known_status(status):
-        status = ""  # one that the CA has added: what it means for the mail the CA will say itself
     if reason := skip_reason(status, method, product, call, any_product=any_product):
         return reason
     if CALLS[call].approves_domains and order.names and order.approved == len(order.names):
@@ -73,7 +68,7 @@ class Census:
         self.fetcher = fetcher
         self._methods = methods or {}
         self.progress = Asked()
-        self.unusable: dict[str, None] = {}  # what the list has without an order number
+        self.unusable: dict[str, str] = {}  # what the list has without an order number, and shown
         self._offers_validation: bool | None = None  # None: that is not known yet
         self._first_validation = anyio.Lock()
 
@@ -98,11 +93,10 @@ class Census:
                     seen.add(int(order.order_id))
                     yield order
 
-    def _note_unusable(self, items: Sequence[str]) -> None:
-        new = [item for item in items if item not in self.unusable]
-        self.unusable |= dict.fromkeys(new)
-        for item in new:
-            log.warning("the CA's list has an item without an order number: %s; left out", item)
+    def _note_unusable(self, items: Mapping[str, str]) -> None:
+        for shown in (items[item] for item in items.keys() - self.unusable.keys()):
+            log.warning("the CA's list has an item without an order number: %s; left out", shown)
+        self.unusable |= items
 
     async def waiting(self) -> dict[str, ListedOrder]:
         """Return the orders that wait, by number, as far as the CA's list has them.
@@ -124,14 +118,11 @@ class Census:
     async def completed(self, order: ListedOrder) -> ListedOrder:
         """Return an order with what its list lacks: status now, method, which names are approved.
 
-        By "Order validation status"; where the CA does not have that, by "Order info", which says
-        nothing of names. An order that the CA has not, or does not show, is returned as it is.
-        Raises CallError, JournalError.
+        An order of which nothing can be read is returned as it is. Raises CallError where no order
+        can be read, JournalError.
         """
-        try:
-            found = await self._validation(order.order_id) or await self.order(order.order_id)
-        except CallRefused as refusal:
-            log.debug("order %s stays as it was listed: %s", order.order_id, refusal)
+        found = await self.known_of(order.order_id, with_names=True)
+        if found is None:
             return order
         return replace(
             order,
@@ -142,6 +133,23 @@ class Census:
             domains=order.domains or found.domains,
             names=found.names,
         )
+
+    async def known_of(self, order_id: str, *, with_names: bool = False) -> ListedOrder | None:
+        """Return what the CA tells of one order; None: nothing, which the log has.
+
+        With names by "Order validation status"; without, or where the CA lacks that, by "Order
+        info". Raises CallError where no order can be read, JournalError.
+        """
+        try:
+            found = await self._validation(order_id) if with_names else None
+            return found or await self.order(order_id)
+        except CallError as error:
+            if self.fetcher.is_stopped:
+                raise
+            # One odd order is to spoil no other.
+            level = logging.DEBUG if isinstance(error, CallRefused) else logging.WARNING
+            log.log(level, "order %s is taken as it was listed: %s", order_id, error)
+            return None
 
     async def _validation(self, order_id: str) -> ListedOrder | None:
         """Return what "Order validation status" has; None: the CA does not have that call."""
@@ -155,25 +163,41 @@ class Census:
 
     async def _first_of_validations(self, order_id: str) -> ListedOrder | None:
         try:
-            reply = await self.fetcher.fetch(validation_path(order_id), optional=True)
-            found = read_validation(reply, order_id)
+            reply = await self._if_offered(validation_path(order_id))
         except CallRefused as refusal:
-            if _is_of_an_order(refusal.code):
+            self._offers_validation = is_of_subject(refusal.code)
+            if self._offers_validation:
                 raise
-            self._offers_validation = None if (refusal.status or 500) >= 500 else False
             log.debug("which names wait is not read: %s; the order's own call is used", refusal)
             return None
         self._offers_validation = True
-        return found
+        return read_validation(reply, order_id)
+
+    async def _if_offered(self, path: str) -> Reply:
+        """Return what the CA has at a path, tried again where it fails.
+
+        Raises CallRefused where the CA says no, or fails at this call for long; CallError where no
+        read will pass.
+        """
+        try:
+            return await self.fetcher.fetch(path, optional=True)
+        except CallRefused as refusal:
+            if (refusal.status or 500) < 500:
+                raise
+        try:
+            return await self.fetcher.fetch(path)
+        except CallError as error:
+            if self.fetcher.is_stopped or isinstance(error, CallRefused):
+                raise
+            raise CallRefused(str(error)) from error
 
     async def with_product(self, order: ListedOrder) -> ListedOrder:
         """Return an order with its product, of "Order info"; without, where that says nothing.
 
         Raises CallError, JournalError.
         """
-        try:
-            found = await self.order(order.order_id)
-        except CallRefused:
+        found = await self.known_of(order.order_id)
+        if found is None:
             return order
         return replace(order, product=found.product, product_type=found.product_type)
 
@@ -192,7 +216,7 @@ class Census:
         unknown = sum(order.dcv_method is None for order in orders)
         known = _with(orders, await self.methods() if unknown >= MANY else {})
         to_ask = sum(order.dcv_method is None for order in known)
-        self.progress.total += to_ask
+        self.progress.total += min(to_ask, wanted())
         if unknown:
             log.info(
                 "how %d orders are validated: %d by the order report, %d asked one by one",
@@ -210,7 +234,7 @@ class Census:
             self.progress.done += 1
             return found
 
-        await ask_each(in_turn(known), ask, take, wanted=wanted)
+        await ask_each(known, ask, take, wanted=wanted)
 
     async def methods(self) -> dict[str, str]:
         """Return how orders are validated, by number, of the order report; empty: it is not had.
@@ -238,14 +262,16 @@ class Census:
             log.debug("%s; each order's own call is used", error)
             return None
 
-    async def domain_emails(self, domain: str) -> frozenset[str] | None:
-        """Return whom the CA can mail for a domain, in lower case; None: it does not tell.
+    async def domain_emails(self, domain: str) -> frozenset[str]:
+        """Return whom the CA can mail for a domain, in lower case.
 
-        Raises CallError, JournalError.
+        Raises CallRefused where it does not say that, CallError, JournalError.
         """
-        path = domain_emails_path(domain)
-        reply = await self._optional(path, f"the list of addresses of {domain}")
-        return None if reply is None else read_domain_emails(reply)
+        reply = await self._if_offered(domain_emails_path(domain))
+        try:
+            return read_domain_emails(reply)
+        except CallError as error:
+            raise CallRefused(str(error)) from error
 
     async def _optional(self, path: str, what: str) -> Reply | None:
         """Return what the CA has at a path; None where it does not have this call."""
@@ -273,14 +299,8 @@ def _with(orders: Sequence[ListedOrder], methods: Mapping[str, str]) -> list[Lis
     ]
 
 
-async def in_turn(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """Yield items one after another."""
-    for item in items:
-        yield item
-
-
-def _is_of_an_order(code: str | None) -> bool:
-    """Whether a code says that an order is not there, and not that a call is not."""
+def is_of_subject(code: str | None) -> bool:
+    """Whether a code says that an order, or a domain, is not there, and not that a call is not."""
     kind, _, what = (code or "").partition("|")
     return kind == "not_found" and bool(what) and "route" not in what
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+WAITING = ("pending", "reissue_pending")  # the statuses of orders that wait for an approval
+WAITS = "waiting"  # of an order that is in none of the CA's lists of what has changed
+
 
 @dataclass(frozen=True, slots=True)
 class NameValidation:

@@ -6,11 +6,14 @@ planned request -> nothing waits? -> left out
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import anyio
 
 from batch_resend.calls import CALLS, domain_and_scope
-from batch_resend.census import MANY, Census, nothing_to_mail
-from batch_resend.listed import ListedOrder, names_in_words
+from batch_resend.census import MANY, Census, is_of_subject, nothing_to_mail
+from batch_resend.errors import CallRefused
+from batch_resend.listed import ListedOrder
 from batch_resend.model import Order, PlannedOrder
 from batch_resend.sending import ask_each
 
@@ -39,41 +42,60 @@ async def object_to(
     `any_product`: those that are not DV go by the order call, too. The objections are noted as they
     come: what ends it early loses none. Raises CallError, JournalError.
     """
-    # What the list tells of all, such as their products, is not asked of each.
-    listed = await census.waiting() if count >= MANY else {}
+    products = _Products(census, count)
     census.progress.total += count
 
     async def ask(planned: PlannedOrder) -> None:
-        if objection := await _objection(census, planned, listed, any_product=any_product):
+        if objection := await _objection(census, planned, products, any_product=any_product):
             note(objection)
         census.progress.done += 1
 
     await ask_each(pending, ask)
 
 
+class _Products:
+    """Of which product an order is, asked where nothing else leaves it out."""
+
+    def __init__(self, census: Census, count: int) -> None:
+        """`count`: of requests; of many the CA's list tells it with fewer reads than one each."""
+        self._census = census
+        self._are_many = count >= MANY
+        self._listed: dict[str, ListedOrder] | None = None
+        self._turn = anyio.Lock()
+
+    async def add(self, order: ListedOrder) -> ListedOrder:
+        """Return an order with its product, where the CA says it."""
+        if self._are_many:
+            async with self._turn:
+                if self._listed is None:
+                    self._listed = await self._census.waiting()
+            if known := self._listed.get(order.order_id):
+                return replace(order, product=known.product, product_type=known.product_type)
+        return await self._census.with_product(order)
+
+
 async def _objection(
-    census: Census, planned: PlannedOrder, listed: dict[str, ListedOrder], *, any_product: bool
+    census: Census, planned: PlannedOrder, products: _Products, *, any_product: bool
 ) -> Objection | None:
     order = planned.order
     if CALLS[order.call].is_about_domain:
         reason = await _would_widen(census, order)
         return Objection(planned.number, reason, would_widen=True) if reason else None
-    known = listed.get(order.order_id)
-    found = await census.completed(known or ListedOrder(order.order_id))
+    found = await census.completed(ListedOrder(order.order_id))
     heeds_product = CALLS[order.call].is_for_dv and not any_product
     if heeds_product and found.product is None and not nothing_to_mail(found, order.call):
-        found = await census.with_product(found)
+        found = await products.add(found)
     reason = nothing_to_mail(found, order.call, any_product=any_product)
     reason = reason or _all_approved(order, found)
     return Objection(planned.number, reason) if reason else None
 
 
 def _all_approved(order: Order, found: ListedOrder) -> str | None:
-    """Return how many of the names that a request asks for are approved, if all are."""
+    """Return that all the names that a request asks for are approved, if they are."""
     asked = {entry.domain for entry in order.entries}
     approved = {name.name for name in found.names if name.is_approved}
     if asked and CALLS[order.call].approves_domains and asked <= approved:
-        return f"of those that it asks for, {names_in_words(len(asked), len(asked))}"
+        return "all the names that it asks for are approved"
     return None
 
 
@@ -86,9 +108,14 @@ async def _would_widen(census: Census, order: Order) -> str | None:
     if not order.entries:
         return None  # all are asked for
     domain, _ = domain_and_scope(order.order_id)
-    known = await census.domain_emails(domain)
-    if known is None:
-        return None  # the CA says why with the mail
+    try:
+        known = await census.domain_emails(domain)
+    except CallRefused as refusal:
+        if is_of_subject(refusal.code):
+            return None  # there is no such domain: that the CA says with the mail
+        return (
+            f"the CA does not say whom it can mail for {domain}, so it might mail all ({refusal})"
+        )
     unknown = [entry.email for entry in order.entries if entry.email.lower() not in known]
     if len(unknown) < len(order.entries):
         if unknown:

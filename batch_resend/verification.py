@@ -7,18 +7,18 @@ An order that is not in it waits as it did when the CA took its mail.
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from batch_resend.census import WAITING, Census, in_turn
-from batch_resend.errors import CallRefused
+from batch_resend.census import Census
+from batch_resend.errors import CallError, KeyRefused
 from batch_resend.journal import OrderCheck
-from batch_resend.listed import ListedOrder
+from batch_resend.listed import WAITING, WAITS, ListedOrder
 from batch_resend.sending import ask_each
 
 log = logging.getLogger(__name__)
 
-WAITS, WAITS_NO_MORE = "waiting", "no longer waiting"
+WAITS_NO_MORE = "no longer waiting"
 UNKNOWN = "unknown"  # the CA says no to the question: it has no such order, or not for this key
 FEW = 3  # orders, up to which each is asked about by itself
-FEW_NAMES = 5  # orders that wait, up to which their names are asked about unless told otherwise
+FEW_NAMES = 5  # orders that wait, up to which their names are asked about unless asked for
 _MARGIN_S = 300.0  # by which the CA's clock may differ from ours
 
 
@@ -52,8 +52,15 @@ async def look_up(
         log.info("what has become of %d orders: asked one by one", len(order_ids))
         await _ask(census, list(order_ids), _status_of, learn)
     waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
-    if with_names or (with_names is None and len(waiting) <= FEW_NAMES):
+    if with_names:
         await _ask(census, waiting, _names_of, learn)
+    elif with_names is None and len(waiting) <= FEW_NAMES:
+        try:
+            await _ask(census, waiting, _names_of, learn)
+        except KeyRefused:
+            raise
+        except CallError as error:  # nobody asked for them
+            log.info("which names are approved is not known: %s", error)
 
 
 async def _ask(
@@ -70,15 +77,13 @@ async def _ask(
             learn(order_id, check)
         census.progress.done += 1
 
-    await ask_each(in_turn(order_ids), ask)
+    await ask_each(order_ids, ask)
 
 
 async def _status_of(census: Census, order_id: str) -> OrderCheck:
     """Return an order's status by its own call."""
-    try:
-        return OrderCheck((await census.order(order_id)).status or UNKNOWN)
-    except CallRefused:
-        return OrderCheck(UNKNOWN)
+    found = await census.known_of(order_id)
+    return OrderCheck((found and found.status) or UNKNOWN)
 
 
 async def _names_of(census: Census, order_id: str) -> OrderCheck | None:

@@ -164,7 +164,7 @@ def remedy(verdict: Verdict, base_url: str) -> str:
         return f"the CA refused the API key ({verdict.said}). {what_to_do}"
     if status == 403 and verdict.ruling is Ruling.REFUSED:
         return (
-            f"the API key may not resend ({verdict.said}); none of the first orders was allowed. "
+            f"the API key may not do this ({verdict.said}); none of the first orders was allowed. "
             f"{what_to_do}"
         )
     if status is not None and 300 <= status < 400:

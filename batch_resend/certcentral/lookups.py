@@ -74,12 +74,17 @@ def validation_path(order_id: str) -> str:
     return f"/order/certificate/{quote(order_id, safe='')}/validation"
 
 
-def read_validation(reply: Reply, order_id: str) -> ListedOrder:
-    """Return an order's status, method and names: what cannot be read of them is not known."""
+def read_validation(reply: Reply, order_id: str) -> ListedOrder | None:
+    """Return an order's status, method and names: what cannot be read of them is not known.
+
+    None: nothing can.
+    """
     try:
         found = _Validation.model_validate_json(reply.body)
     except ValidationError:
         found = _Validation()
+    if not (found.order_status or found.order_dcv_method or found.dns_name_validations):
+        return None
     names: dict[str, NameValidation] = {}
     for item in found.dns_name_validations:
         try:
@@ -88,8 +93,12 @@ def read_validation(reply: Reply, order_id: str) -> ListedOrder:
             continue
         is_approved = (domain.status or "").lower() in _APPROVED
         for name in domain.dns_names or (domain.name_scope,):
-            if name:
-                names.setdefault(name, NameValidation(name, is_approved, domain.domain_id))
+            if not name:
+                continue
+            before = names.get(name)
+            # One that stands there twice is approved where both say so.
+            if before is None or (before.is_approved and not is_approved):
+                names[name] = NameValidation(name, is_approved, domain.domain_id)
     return ListedOrder(
         order_id,
         status=found.order_status,
@@ -135,10 +144,14 @@ def read_changes(reply: Reply) -> dict[str, str]:
         found = from_json(reply.body)
     except ValueError:
         found = None
-    if isinstance(found, Mapping):
-        found = found.get("orders") or [] if found.keys() <= {"orders", "page"} else None
+    page = None
+    if isinstance(found, Mapping) and found.keys() <= {"orders", "page"}:
+        page, found = found.get("page"), found.get("orders") or []
     if not isinstance(found, list):
         raise CallError("the CA's list of status changes cannot be read")
+    total = page.get("total") if isinstance(page, Mapping) else None
+    if isinstance(total, int) and total > len(found):
+        raise CallError("the CA shows only a part of its list of status changes")
     changes: dict[str, str] = {}
     for item in found:
         try:

@@ -12,8 +12,8 @@ meanwhile: the page is asked for again, further to the front. What was seen is t
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
@@ -38,7 +38,8 @@ class Page:
 
     orders: Sequence[ListedOrder]
     total: int | None = None  # how many there are in the whole list, as far as it says
-    unusable: Sequence[str] = ()  # items without an order number, as they stood, cut to a length
+    # Items without an order number: as they stood (JSON), and what names each.
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -100,14 +101,15 @@ def read_page(reply: Reply) -> Page:
         page = _Page.model_validate_json(reply.body)
     except ValidationError as error:
         raise unreadable("list of orders", error) from None
-    if page.orders is None and page.total is None and reply.body.strip() != b"{}":
+    if page.orders is None and not from_json(reply.body).keys() <= {"orders", "page"}:
         raise CallError("the CA's list of orders cannot be read: it has neither orders nor a page")
-    orders, unusable = [], []
+    orders: list[ListedOrder] = []
+    unusable: dict[str, str] = {}
     for item in page.orders or ():
         try:
             orders.append(_listed(_Item.model_validate(item)))
         except ValidationError:
-            unusable.append(_shown(item))
+            unusable[to_json(item).decode()] = _shown(item)
     return Page(orders, page.total, unusable)
 
 
@@ -135,7 +137,7 @@ def read_info(reply: Reply, order_id: str) -> ListedOrder:
 async def every_order(
     fetch: FetchPage,
     page_size: int = PAGE_SIZE,
-    note_unusable: Callable[[Sequence[str]], object] = lambda _: None,
+    note_unusable: Callable[[Mapping[str, str]], object] = lambda _: None,
 ) -> AsyncIterator[ListedOrder]:
     """Yield every order of a list once, though orders come into it and leave it meanwhile.
 
@@ -143,7 +145,7 @@ async def every_order(
     """
     seen: set[int | str] = set()
     overlap = min(OVERLAP, page_size // 2)
-    offset = fruitless = 0
+    offset = fruitless = got = total = 0
     while fruitless < MOST_FRUITLESS:
         fruitless += 1
         page = await fetch(offset, page_size)
@@ -158,16 +160,17 @@ async def every_order(
                 seen.add(int(order.order_id))
                 fruitless = 0
                 yield order
-        got = page.length
-        if not got and offset < (page.total or 0):
-            log.warning("the CA says that it has %d orders, and shows %d", page.total, offset)
+        got, total = page.length, page.total or 0
         # A CA may give fewer than it is asked for, and then tells by the total that there are more.
-        if not got or (got < page_size and offset + got >= (page.total or 0)):
-            return
+        if not got or (got < page_size and offset + got >= total):
+            break
         offset += got - min(overlap, got // 2)
-    raise CallError(
-        f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
-    )
+    if fruitless >= MOST_FRUITLESS and got >= page_size:
+        raise CallError(
+            f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
+        )
+    if len(seen) < total:
+        log.warning("the CA says that it has %d orders, and shows %d", total, len(seen))
 
 
 def unreadable(what: str, error: ValidationError) -> CallError:
@@ -178,8 +181,8 @@ def unreadable(what: str, error: ValidationError) -> CallError:
 
 
 def _shown(item: object) -> str:
-    """Return what names an item that has no order number."""
-    named = item.get("id", item) if isinstance(item, dict) else item
+    """Return what names an item that has no order number: its id where it has one, or all of it."""
+    named = (item.get("id") or item) if isinstance(item, dict) else item
     text = to_json(named).decode()
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
 

@@ -39,7 +39,7 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
             say(f"Asking the CA about {counted(plan.to_send, 'request')}")
         asking = batch.preflight(plan, any_product=manner.any_product)
         plan = await while_asking(asking, batch, quiet=manner.quiet)
-    will_pass = not batch.refused_keys or plan.to_send > await batch.count_refused(plan)
+    will_pass = not batch.stopped_keys or plan.to_send > await batch.count_stopped(plan)
     asks = bool(plan.to_send) and will_pass and manner.asks
     if not manner.quiet or (asks and reason):
         await _show_plan(batch, plan, manner, sys.stderr)

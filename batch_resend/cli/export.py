@@ -27,7 +27,7 @@ from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
 from batch_resend.intake import is_dv
 from batch_resend.listed import ListedOrder
-from batch_resend.report import defused, whole_file
+from batch_resend.report import counted, defused, whole_file
 from batch_resend.sending import ask_each
 
 COLUMNS = (
@@ -109,14 +109,17 @@ def export(**options: Any) -> int:
 
 async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[str, Any]) -> int:
     now = time.time()
-    written = 0
+    written = approved = 0
     with _written(options["out"]) as file:
         write = _writer(file, options["form"], now)
 
-        def take(order: ListedOrder) -> None:
-            nonlocal written
-            write(order)
-            written += 1
+        def take(order: ListedOrder | None) -> None:
+            nonlocal written, approved
+            if order is None:
+                approved += 1
+            else:
+                write(order)
+                written += 1
 
         async with batch.census() as census:
             ask = partial(_with_details, census, wanted=options["details"])
@@ -124,6 +127,8 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
             unusable = len(census.unusable)
     if not options["quiet"]:
         say("1 order waits." if written == 1 else f"{written:,} orders wait.")
+        if approved:
+            say(f"{counted(approved, 'order')} more with all names approved: nothing to mail.")
         if unusable:
             say(f"{unusable:,} more in the CA's list without an order number are left out.")
     return ExitCode.ALL_WELL
@@ -141,13 +146,15 @@ async def _chosen(
             yield order
 
 
-async def _with_details(census: Census, order: ListedOrder, *, wanted: bool) -> ListedOrder:
-    """Return an order with how it is validated, and of its names those that wait."""
+async def _with_details(census: Census, order: ListedOrder, *, wanted: bool) -> ListedOrder | None:
+    """Return an order with how it is validated, and of its names those that wait; None: none do."""
     if not wanted:
         return order
     found = await census.completed(order)
     census.progress.done += 1
     waiting = tuple(name for name in found.names if not name.is_approved)
+    if found.names and not waiting:
+        return None
     # It may have been approved since it was listed: then its status says so.
     return replace(found, domains=tuple(n.name for n in waiting) or found.domains, names=waiting)
 

@@ -126,13 +126,13 @@ async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
 
 def _in_words(swept: Swept, news: str, *, any_product: bool) -> str:
     """Return what a sweep has found, in one sentence."""
-    not_dv = "" if any_product else "not DV, or "
+    not_dv = "" if any_product else "not DV, "
     counts = (
         (len(swept.due), "due"),
         (swept.too_young, "too young"),
         (swept.mailed_lately, "mailed within the cooldown"),
         (swept.mailed_enough, "mailed often enough (--max-mails-per-order)"),
-        (swept.nothing_to_mail, f"{not_dv}not validated by e-mail"),
+        (swept.nothing_to_mail, f"with nothing to mail ({not_dv}not by e-mail, or approved)"),
         (swept.left_for_later, "left for the next sweep (--max-orders)"),
         (swept.unusable, "more in the CA's list without an order number (the log names them)"),
     )

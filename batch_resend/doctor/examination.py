@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batch_resend.census import WAITING
 from batch_resend.certcentral import (
     Probe,
     Route,
@@ -41,6 +40,7 @@ from batch_resend.doctor.network import check_network
 from batch_resend.doctor.reading import LimitsFull, Reads
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import Journal, Slots, open_journal, size_of_journal
+from batch_resend.listed import WAITING
 from batch_resend.places import Place
 from batch_resend.senders import Senders
 from batch_resend.settings import Key, Settings

@@ -13,9 +13,10 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import shown
 from batch_resend.intake.vocabulary import plain
+from batch_resend.listed import WAITING
 from batch_resend.model import Call
 
-_WAITING = frozenset(("pending", "reissue_pending"))
+_WAITING = frozenset(WAITING)
 _OVER = frozenset(
     (
         "issued", "rejected", "revoked", "waiting_pickup", "canceled", "cancelled", "expired",

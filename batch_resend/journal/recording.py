@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from itertools import count
 
-from sqlalchemy import bindparam, delete, func, insert, update
+from sqlalchemy import bindparam, func, insert, text, update
 
-from batch_resend.journal.schema import attempts, methods, outcomes, pauses, reads, runs
+from batch_resend.journal.schema import attempts, outcomes, pauses, reads, runs
 from batch_resend.journal.writer import Change, Writer
 from batch_resend.model import Attempt, Outcome, Pause, RunState, Verdict
 
@@ -52,10 +52,12 @@ _END_READ = (
     .where(reads.c.start == bindparam("of_start"), reads.c.number == bindparam("of_number"))
     .values(ended_at=bindparam("new_ended_at"), in_doubt=bindparam("new_in_doubt"))
 )
-_FORGET_METHOD = delete(methods).where(
-    methods.c.budget == bindparam("of_budget"), methods.c.order_id == bindparam("of_order_id")
+# Others may learn the same at once, in this process or on another host.
+_LEARN_METHOD = text(
+    "INSERT INTO methods (budget, order_id, dcv_method, asked_at) "
+    "VALUES (:budget, :order_id, :dcv_method, :asked_at) ON CONFLICT (budget, order_id) "
+    "DO UPDATE SET dcv_method = excluded.dcv_method, asked_at = excluded.asked_at"
 )
-_LEARN_METHOD = insert(methods)
 _PROLONG = (
     update(pauses)
     .where(
@@ -212,11 +214,10 @@ class ReadRecorder:
 
     async def learn_method(self, order_id: str, dcv_method: str, now: float) -> None:
         """Write down how an order is validated, as the CA has just said."""
-        of = {"of_budget": self._budget, "of_order_id": order_id}
         values = {
             "budget": self._budget,
             "order_id": order_id,
             "dcv_method": dcv_method,
             "asked_at": now,
         }
-        await self._writer.write((_FORGET_METHOD, of), (_LEARN_METHOD, values))
+        await self._writer.write((_LEARN_METHOD, values))

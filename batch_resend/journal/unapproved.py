@@ -20,11 +20,12 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
+from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import Run
 
 SEVERAL = 2  # mails, from which on it is worth a look why they had no effect
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
-STILL_WAITS = ("pending", "reissue_pending", "waiting")
+STILL_WAITS = (*WAITING, WAITS)
 
 # Of the accounts that ask one CA: an order's number may be another order's at another CA. The
 # attempts are walked through once, and each order looked up among those that wait: joined to these

@@ -5,7 +5,7 @@ is simply made again.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ MOST_AHEAD = 1_000  # items that are asked about while the answer to an earlier 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+_ANSWERED = frozenset((Ruling.ACCEPTED, Ruling.REFUSED))
 # With which even a call that the CA may not have is waited for: they are about all calls.
 _OF_ALL = frozenset((Ruling.ACCEPTED, Ruling.RATE_LIMITED, Ruling.KEY_REFUSED))
 
@@ -39,6 +40,7 @@ class _Read:
     number: int
     optional: bool
     reply: Reply | None = None  # the newest
+    began: float | None = None  # when the first request left, by the clock that pauses stop
     in_trouble_since: float | None = None  # when it failed first, by the running clock
 
 
@@ -59,6 +61,11 @@ class Fetcher:
     attempts: int = 0  # requests made
     in_flight: int = 0
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no read will pass any more: of an error it tells whether it is of them all."""
+        return self._stopped is not None
+
     def __post_init__(self) -> None:
         self._reads = 0
         self._outlet = Outlet(self.gate, self.limiter)
@@ -74,22 +81,20 @@ class Fetcher:
         """
         self._reads += 1
         read = _Read(path, self._reads, optional)
-        began = running_time()
-        paused_before_s = self.gate.paused_s
 
         async def attempt() -> Verdict:
             while True:
                 verdict, advice = await self._attempt(read)
                 if advice is Advice.STOP:
                     self._stopped = self._stopped or self._why_stop(verdict)
-                if self._stopped is not None:
+                if self._stopped is not None and verdict.ruling not in _ANSWERED:
                     raise type(self._stopped)(str(self._stopped))
                 if advice is Advice.COUNT:
                     return verdict
 
         verdict = await self.policy.carry_on(
             None,
-            lambda: running_time() - began - (self.gate.paused_s - paused_before_s),
+            lambda: self._unpaused_time() - (read.began or 0.0),
             attempt,
         )
         if verdict.ruling is Ruling.ACCEPTED and read.reply is not None:
@@ -114,6 +119,8 @@ class Fetcher:
             if self._stopped is not None:
                 slot.answered()  # nothing leaves
                 raise type(self._stopped)(str(self._stopped))
+            if read.began is None:
+                read.began = self._unpaused_time()
             with anyio.CancelScope(shield=True):
                 number = await self.recorder.begin(self.clock())
                 result = await self._request(read.path)
@@ -146,6 +153,10 @@ class Fetcher:
         )
         return verdict, advice
 
+    def _unpaused_time(self) -> float:
+        """Return the loop's time, less the pauses: they cost no read any of its own."""
+        return running_time() - self.gate.paused_s
+
     async def _request(self, path: str) -> Reply | Fault:
         self.attempts += 1
         self.in_flight += 1
@@ -162,7 +173,8 @@ class Fetcher:
 
 def _as_read(verdict: Verdict, *, optional: bool) -> Verdict:
     """Return what a verdict means for a read: what is in doubt was surely not read."""
-    is_of_all = verdict.ruling in _OF_ALL or verdict.http_status == 503 or _never_left(verdict)
+    asks_to_wait = verdict.http_status == 503 and verdict.retry_after_s is not None
+    is_of_all = verdict.ruling in _OF_ALL or asks_to_wait or _never_left(verdict)
     if optional and not is_of_all:
         return replace(verdict, ruling=Ruling.REFUSED)
     if verdict.ruling is Ruling.IN_DOUBT:
@@ -180,7 +192,7 @@ def _said(verdict: Verdict) -> str:
 
 
 async def ask_each(
-    items: AsyncIterator[Item],
+    items: AsyncIterable[Item] | Iterable[Item],
     ask: Callable[[Item], Awaitable[Answer]],
     take: Callable[[Answer], object] = lambda _: None,
     *,
@@ -213,7 +225,7 @@ async def ask_each(
 
     async with anyio.create_task_group() as tasks:
         try:
-            async for item in items:
+            async for item in _one_by_one(items):
                 while asked - taken >= min(MOST_AHEAD, wanted()) > 0:
                     taken_one = anyio.Event()
                     await taken_one.wait()
@@ -225,3 +237,12 @@ async def ask_each(
             fail(error)
     if errors:
         raise errors[0]
+
+
+async def _one_by_one(items: AsyncIterable[Item] | Iterable[Item]) -> AsyncIterator[Item]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

@@ -155,7 +155,12 @@ class Gate:
         own_affair = in_trouble_since is not None and in_trouble_since < self._last_good_at
         if not own_affair:
             self._note_trouble(passage, order)
-        is_down = self.flow is Flow.PAUSED or self._failures >= FAILURES_IN_A_ROW
+        asks_to_wait = verdict.ruling is Ruling.BLOCKED and verdict.retry_after_s is not None
+        is_down = (
+            self.flow is Flow.PAUSED
+            or self._failures >= FAILURES_IN_A_ROW
+            or (asks_to_wait and not own_affair)
+        )
         surely_not_done = verdict.ruling is not Ruling.IN_DOUBT
         free = is_down and surely_not_done and not own_affair and self._is_the_ca(verdict)
         advice = Advice.AGAIN if free else Advice.COUNT

@@ -77,7 +77,8 @@ def test_what_is_no_page_is_said_to_be_none(body: bytes) -> None:
     ("status", "body"),
     [
         pytest.param(200, b"{}", id="an object without anything"),
-        pytest.param(200, b" {}\n", id="with blanks around"),
+        pytest.param(200, b" {\n}\n", id="with blanks in it"),
+        pytest.param(200, b'{"page": {}}', id="a page that says nothing"),
         pytest.param(204, b"", id="204"),
         pytest.param(200, b'{"orders": []}', id="no orders"),
         pytest.param(200, b'{"orders": null, "page": {"total": 0}}', id="null"),
@@ -86,7 +87,7 @@ def test_what_is_no_page_is_said_to_be_none(body: bytes) -> None:
 )
 def test_an_empty_list_is_one_in_whichever_form_it_comes(status: int, body: bytes) -> None:
     page = read_page(reply(status, body))
-    assert (list(page.orders), list(page.unusable)) == ([], [])
+    assert (list(page.orders), dict(page.unusable)) == ([], {})
 
 
 ODD: list[tuple[str, dict[str, object], ListedOrder]] = [
@@ -129,7 +130,7 @@ def test_what_cannot_be_read_of_an_order_is_not_known_and_spoils_no_other(
 ) -> None:
     page = read_page(reply(200, json.dumps({"orders": [{"id": 7} | item, {"id": 8}]}).encode()))
     assert list(page.orders) == [expected, ListedOrder("8")]
-    assert page.unusable == []
+    assert page.unusable == {}
     assert read_info(reply(200, json.dumps(item).encode()), "7") == expected
 
 
@@ -137,7 +138,8 @@ def test_what_cannot_be_read_of_an_order_is_not_known_and_spoils_no_other(
     ("item", "shown"),
     [
         ({"id": "A-17"}, '"A-17"'),
-        ({"id": None}, "null"),
+        ({"id": None, "status": "pending"}, '{"id":null,"status":"pending"}'),
+        ({"id": ""}, '{"id":""}'),
         ({"id": 1.5}, "1.5"),
         ({"id": -4}, "-4"),
         ({"id": True}, "true"),
@@ -153,7 +155,7 @@ def test_an_item_without_an_order_number_is_named_and_the_others_go(
 ) -> None:
     page = read_page(reply(200, json.dumps({"orders": [item, {"id": 8}]}).encode()))
     assert list(page.orders) == [ListedOrder("8")]
-    assert page.unusable == [shown]
+    assert list(page.unusable.values()) == [shown]
 
 
 def test_an_order_is_read_as_order_info_has_it() -> None:

@@ -8,7 +8,6 @@ from math import ceil
 import anyio
 import pytest
 
-from batch_resend.census import in_turn
 from batch_resend.certcentral.judge import judge, remedy
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
@@ -56,6 +55,7 @@ class Reading:
         self,
         *script: str,
         max_attempts: int = 6,
+        max_elapsed_s: float = LONG_S,
         concurrency: int = 1,
         windows: Sequence[Window] = (WINDOW,),
         answering: Answering | None = None,
@@ -77,7 +77,7 @@ class Reading:
             recorder=self.journal,
             limiter=WindowLimiter(windows, linger_s=LINGER_S),
             gate=self.gate,
-            policy=RetryPolicy(max_attempts, LONG_S, retry_in_doubt=True),
+            policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt=True),
             concurrency=concurrency,
             clock=anyio.current_time,
         )
@@ -99,7 +99,7 @@ class Reading:
 
     async def read_beside(self, count: int) -> None:
         """Read so many orders beside each other."""
-        await ask_each(in_turn(range(count)), lambda n: self.fetcher.fetch(f"/{n}"))
+        await ask_each(range(count), lambda n: self.fetcher.fetch(f"/{n}"))
 
     def in_window(self, first: int) -> int:
         """Return how many requests left within a window's length, from one of them on."""
@@ -242,7 +242,7 @@ async def test_answers_are_taken_in_the_order_of_the_items_however_late_they_com
         await anyio.sleep(item * 37 % 11)
         return item
 
-    await ask_each(in_turn(range(200)), ask, taken.append)
+    await ask_each(range(200), ask, taken.append)
     assert taken == list(range(200))
 
 
@@ -254,7 +254,7 @@ async def test_a_late_answer_to_an_early_item_keeps_no_later_one_from_being_aske
         asked.append((anyio.current_time() - start, item))
         await anyio.sleep(1_000 if item == 0 else 1)
 
-    await ask_each(in_turn(range(900)), ask)
+    await ask_each(range(900), ask)
     assert {at for at, _ in asked} == {0}
 
 
@@ -273,7 +273,7 @@ async def test_no_more_is_asked_than_could_still_be_wanted(wanted: int) -> None:
         if item % 3 == 0:
             useful.append(item)
 
-    await ask_each(in_turn(range(1_000)), ask, take, wanted=lambda: wanted - len(useful))
+    await ask_each(range(1_000), ask, take, wanted=lambda: wanted - len(useful))
     assert useful == [3 * n for n in range(wanted)]
     assert asked == list(range(3 * (wanted - 1) + 1))
 
@@ -302,3 +302,16 @@ async def test_the_first_error_ends_it_and_comes_alone(where: str) -> None:
     with pytest.raises(CallError, match="here"):
         await ask_each(items(), ask, take)
     assert len(asked) <= 100
+
+
+async def test_a_read_has_all_its_time_from_when_it_first_leaves() -> None:
+    """Until then it waits for the limits, as the orders of a run do."""
+    reading = Reading(
+        windows=(Window(5, 1.0),),
+        concurrency=4,
+        answering=lambda path, number: "502" if number == 90 else "200",
+        max_elapsed_s=4.0,
+    )
+    await reading.read_beside(100)
+    assert len(reading.at) == 101
+    assert reading.elapsed_s() > 4.0

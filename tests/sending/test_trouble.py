@@ -146,7 +146,7 @@ async def test_a_key_without_the_permission_costs_five_requests() -> None:
     await rig.carry(orders(1, 50))
     assert len(rig.noted("call")) == 5
     assert rig.sender.state is RunState.STOPPED
-    assert "the API key may not resend" in (rig.sender.stop_reason or "")
+    assert "the API key may not do this" in (rig.sender.stop_reason or "")
     assert set(rig.statuses().values()) == {"refused"}
 
 
@@ -178,6 +178,14 @@ async def test_a_page_for_one_order_alone_ends_that_order_and_holds_up_no_other(
     assert rig.statuses() == dict.fromkeys(range(1, 101), "sent") | {7: "failed"}
     assert rig.ca.asked[7] == 6
     assert rig.noted("pause") == []
+
+
+async def test_a_page_that_names_a_time_is_heeded_by_all() -> None:
+    rig = Rig({5: "page403/30 204"}, concurrency=1, latency_s=1)
+    await rig.carry(orders(1, 20))
+    assert Counter(rig.statuses().values()) == {"sent": 20}
+    after = [line.at for line in rig.noted("call") if line.at > 4]
+    assert min(after) >= 5 + 30
 
 
 async def test_a_retry_after_under_403_is_waited_for() -> None:
