@@ -107,8 +107,10 @@ class Census:
         try:
             async for order in self.orders(optional=True):
                 found[order.order_id] = order
-        except CallRefused as refusal:
-            log.debug("the list of orders is not read: %s", refusal)
+        except CallError as error:
+            if self.fetcher.is_stopped:
+                raise
+            log.debug("the list of orders is not read: %s", error)
         return found
 
     async def order(self, order_id: str) -> ListedOrder:
