@@ -77,7 +77,7 @@ class CertCentral:
         """Make one request, and read its answer to a bound."""
         exchange = Exchange.begin()
         head: Reply | None = None
-        told = bytearray()
+        content = bytearray()
         # Here and not the session's own, which aiohttp tells a proxy as well.
         headers = {"X-DC-DEVKEY": self.api_key.get_secret_value()}
         if body is not None:
@@ -94,15 +94,15 @@ class CertCentral:
                 ) as response,
             ):
                 head = _head_of(response, self.clock())
-                await _read_body(response, told, max_body)
+                await _read_body(response, content, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # What is wrong behind a status line takes nothing away from the status. But what was to
             # be read is then not there.
-            reply = replace(head, body=bytes(told)) if head else exchange.answer(self.clock())
+            reply = replace(head, body=bytes(content)) if head else exchange.answer(self.clock())
             if reply is None or (method == "GET" and _has_what_is_read(reply.status)):
                 return classify(error, connected=exchange.connected)
             return reply
-        return replace(head, body=bytes(told)) if told else head
+        return replace(head, body=bytes(content)) if content else head
 
 
 def request_path(order: Order) -> str:

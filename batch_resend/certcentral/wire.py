@@ -62,7 +62,7 @@ class Exchange:
 
     @classmethod
     def begin(cls) -> "Exchange":
-        """Return a new one, which is told from now on what becomes of this task's call."""
+        """Return a new one, which follows this task's call from now on."""
         exchange = cls()
         _EXCHANGE.set(exchange)
         return exchange

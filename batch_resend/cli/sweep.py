@@ -95,13 +95,13 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             if not manner.quiet:
                 say("Asking the CA which orders wait")
             swept, news = await while_asking(_look(batch, rules), batch, quiet=manner.quiet)
-            told = _in_words(swept, news, any_product=rules.any_product)
+            found = _in_words(swept, news, any_product=rules.any_product)
             if not swept.due:
-                click.echo(f"Nothing to send: {told}")
-                log.debug("nothing to send: %s", told)
-                return Ending(ExitCode.ALL_WELL, note=f"nothing to send: {told}")
+                click.echo(f"Nothing to send: {found}")
+                log.debug("nothing to send: %s", found)
+                return Ending(ExitCode.ALL_WELL, note=f"nothing to send: {found}")
             if not manner.quiet:
-                click.echo(f"{told[0].upper()}{told[1:]}", err=True)
+                click.echo(f"{found[0].upper()}{found[1:]}", err=True)
             plan = await batch.plan([swept.source(options["locale"])])
             return await carry_out(batch, plan, manner, interruption)
 
