@@ -221,8 +221,7 @@ class Census:
         self.progress.total += min(to_ask, wanted())
         if unknown:
             log.info(
-                "how %d orders are validated: %d by the order report, %d asked one by one",
-                unknown,
+                "how orders are validated: of %d by the order report, of %d asked one by one",
                 unknown - to_ask,
                 to_ask,
             )

@@ -98,11 +98,12 @@ class CertCentral:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # What is wrong behind a status line takes nothing away from the status. But what was to
             # be read is then not there.
-            reply = replace(head, body=bytes(content)) if head else exchange.answer(self.clock())
+            reply = replace(head, body=_without_mark(content)) if head else None
+            reply = reply or exchange.answer(self.clock())
             if reply is None or (method == "GET" and _has_what_is_read(reply.status)):
                 return classify(error, connected=exchange.connected)
             return reply
-        return replace(head, body=bytes(content)) if content else head
+        return replace(head, body=_without_mark(content)) if content else head
 
 
 def request_path(order: Order) -> str:
@@ -113,6 +114,11 @@ def request_path(order: Order) -> str:
 def request_body(order: Order) -> bytes:
     """Return the body of the call. Without entries the CA mails all domains that still wait."""
     return _to_json(CALLS[order.call].body(order)).encode()
+
+
+def _without_mark(content: bytearray) -> bytes:
+    """Return a body without the byte order mark that some servers put before JSON."""
+    return bytes(content).removeprefix(b"\xef\xbb\xbf")
 
 
 def _head_of(response: aiohttp.ClientResponse, received_at: float) -> Reply:

@@ -7,6 +7,7 @@ page, says nothing of an order (`Ruling.BLOCKED`), whatever its status.
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from html import unescape
@@ -20,13 +21,14 @@ from batch_resend.model import Fault, Reply, Ruling, Verdict
 
 MAX_MESSAGE = 500  # characters of what the CA says that are kept
 MAX_PAGE = 2_000  # characters of a page that are looked at: the patterns are not linear
-LONGEST_WAIT_S = 7 * 86_400.0  # that Retry-After may ask for
+LONGEST_WAIT_S = 7 * 86_400.0  # beyond what anybody waits: of a longer one no more is read
 
 PAGE = "page"  # the code of an answer that is an HTML page and no answer of the CA's
 REDIRECT = "redirect"
 # A recording of 2023 has this as the code under 403, after "access_denied|"; one of 2017 has it in
 # the message alone.
 _WRONG_KEY = "access_denied_invalid_key"
+KEY_CODE = f"access_denied|{_WRONG_KEY}"
 _TOO_MANY = "request_limit_exceeded"
 _CODE = re.compile(r".*[A-Za-z]")  # the CA's codes are words; a gateway's may be numbers
 
@@ -90,7 +92,7 @@ def _judge_fault(fault: Fault, key: str) -> Verdict:
 
 def _ruling(reply: Reply, errors: _Errors) -> Ruling:
     """Return what an answer means, by its status and the CA's code in it."""
-    status, code = reply.status, errors.code or ""
+    status, code = reply.status, (errors.code or "").lower()
     if status == 429 or code == _TOO_MANY:
         return Ruling.RATE_LIMITED
     if _is_wrong_key(code, errors.message):
@@ -158,9 +160,10 @@ def _foreign_code(reply: Reply) -> str | None:
 def remedy(verdict: Verdict, base_url: str) -> str:
     """Return why nothing will pass, and what a person can do, of a verdict that stops a run."""
     status, code = verdict.http_status, verdict.error_code
-    known = explain(status, code)
+    is_key = verdict.ruling is Ruling.KEY_REFUSED
+    known = explain(403, KEY_CODE) if is_key else explain(status, code)
     what_to_do = known.remedy if known else "Check --base-url or --region."
-    if verdict.ruling is Ruling.KEY_REFUSED:
+    if is_key:
         return f"the CA refused the API key ({verdict.said}). {what_to_do}"
     if status == 403 and verdict.ruling is Ruling.REFUSED:
         return (
@@ -194,7 +197,7 @@ def _errors(reply: Reply, key: str) -> _Errors:
         body = ErrorBody.model_validate(_json(text))
     except ValueError:
         return _Errors(None, _bounded(_plain_text(text), key), are_there=False)
-    code = next((error.code for error in body.errors if error.code), None)
+    code = _most_telling([error.code for error in body.errors if error.code])
     message = "; ".join(error.message for error in body.errors if error.message)
     if not code and not message:
         message = _plain_text(text)
@@ -203,6 +206,12 @@ def _errors(reply: Reply, key: str) -> _Errors:
         _bounded(message, key) or None,
         are_there=bool(body.errors) or body.is_odd,
     )
+
+
+def _most_telling(codes: Sequence[str]) -> str | None:
+    """Return the code that is about all requests, if there is one, or else the first."""
+    of_all = (code for code in codes if _WRONG_KEY in code.lower() or code.lower() == _TOO_MANY)
+    return next(of_all, codes[0] if codes else None)
 
 
 def _json(text: str) -> object:
@@ -259,4 +268,4 @@ def _retry_after_s(reply: Reply) -> float | None:
             wait_s = at.timestamp() - reply.received_at
     except (ValueError, OverflowError):
         return None
-    return max(0.0, wait_s) if wait_s <= LONGEST_WAIT_S else None
+    return min(max(0.0, wait_s), LONGEST_WAIT_S)

@@ -38,7 +38,7 @@ def _items(value: object) -> tuple[object, ...]:
 def _moment(value: object) -> float | None:
     """Return a date and time in seconds since the epoch; without a zone it is in UTC.
 
-    A year in which there was no CA stands for no date, such as 0001 or 1970.
+    A year in which there is no such order stands for no date, such as 0001, 1970 or 9999.
     """
     text = _text(value)
     if text is None:
@@ -47,7 +47,7 @@ def _moment(value: object) -> float | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return at.replace(tzinfo=at.tzinfo or UTC).timestamp() if at.year > 1990 else None
+    return at.replace(tzinfo=at.tzinfo or UTC).timestamp() if 1990 < at.year < 2200 else None
 
 
 Text = Annotated[str | None, BeforeValidator(_text)]  # without the blanks around it

@@ -13,6 +13,7 @@ for there is another way to ask (order by order), or a safe side to stay on.
 import csv
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from io import StringIO
 from math import ceil
 from urllib.parse import quote
@@ -85,12 +86,15 @@ def read_validation(reply: Reply, order_id: str) -> ListedOrder | None:
         found = _Validation()
     if not (found.order_status or found.order_dcv_method or found.dns_name_validations):
         return None
+    known = ListedOrder(order_id, status=found.order_status, dcv_method=found.order_dcv_method)
     names: dict[str, NameValidation] = {}
     for item in found.dns_name_validations:
         try:
             domain = _DomainValidation.model_validate(item)
         except ValidationError:
-            continue
+            domain = _DomainValidation()
+        if not (domain.dns_names or domain.name_scope):
+            return replace(known, names=())  # of how many names, and which wait, is not known
         is_approved = (domain.status or "").lower() in _APPROVED
         for name in domain.dns_names or (domain.name_scope,):
             if not name:
@@ -99,13 +103,7 @@ def read_validation(reply: Reply, order_id: str) -> ListedOrder | None:
             # One that stands there twice is approved where both say so.
             if before is None or (before.is_approved and not is_approved):
                 names[name] = NameValidation(name, is_approved, domain.domain_id)
-    return ListedOrder(
-        order_id,
-        status=found.order_status,
-        dcv_method=found.order_dcv_method,
-        domains=tuple(names),
-        names=tuple(names.values()),
-    )
+    return replace(known, domains=tuple(names), names=tuple(names.values()))
 
 
 def read_methods(reply: Reply) -> dict[str, str]:

@@ -14,9 +14,10 @@ meanwhile: the page is asked for again, further to the front. What was seen is t
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from batch_resend.certcentral.lenient import Moment, Names, Text, Whole
@@ -75,7 +76,8 @@ class _Item(BaseModel):
 class _Page(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    orders: list[object] | None = None
+    # Some services write an empty list as `{}`.
+    orders: Annotated[list[object] | None, BeforeValidator(lambda v: v if v != {} else [])] = None
     total: Whole = Field(default=None, validation_alias=AliasPath("page", "total"))
 
 
@@ -93,9 +95,9 @@ def read_page(reply: Reply) -> Page:
     """Return a page of the list. Raises CallError where it is none.
 
     An empty list may come without `orders`, as `{}`, or as 204 (a sample page of a sibling call;
-    several public clients are prepared for it).
+    several public clients are prepared for it); or as `[]`, which stands for no organization.
     """
-    if reply.status == 204:
+    if reply.status == 204 or reply.body.strip() == b"[]":
         return Page(())
     try:
         page = _Page.model_validate_json(reply.body)

@@ -155,24 +155,24 @@ class Gate:
         own_affair = in_trouble_since is not None and in_trouble_since < self._last_good_at
         if not own_affair:
             self._note_trouble(passage, order)
-        asks_to_wait = verdict.ruling is Ruling.BLOCKED and verdict.retry_after_s is not None
+        asks_to_wait = _speaks_for_all(verdict) and verdict.retry_after_s is not None
         is_down = (
             self.flow is Flow.PAUSED
             or self._failures >= FAILURES_IN_A_ROW
             or (asks_to_wait and not own_affair)
         )
+        is_foreign = verdict.ruling is Ruling.BLOCKED  # it says nothing of the order
         surely_not_done = verdict.ruling is not Ruling.IN_DOUBT
-        free = is_down and surely_not_done and not own_affair and self._is_the_ca(verdict)
+        free = is_foreign or (is_down and surely_not_done and self._is_the_ca())
+        free = free and not own_affair
         advice = Advice.AGAIN if free else Advice.COUNT
         if is_down and passage.epoch == self._epoch:
             return self._pause(_trouble(verdict), verdict, advice)
         return advice
 
-    def _is_the_ca(self, verdict: Verdict) -> bool:
-        """Whether trouble is the CA's, or of what stands before it, as far as one can tell."""
-        if verdict.ruling is Ruling.BLOCKED or self._trouble_since is None:
-            return True
-        if len(self._in_trouble) >= FEW_ORDERS:
+    def _is_the_ca(self) -> bool:
+        """Whether trouble is the CA's, as far as one can tell."""
+        if len(self._in_trouble) >= FEW_ORDERS or self._trouble_since is None:
             return True
         return running_time() - self._trouble_since < FREE_FOR_FEW_S
 
@@ -254,6 +254,11 @@ def _is_wrong_address(verdict: Verdict) -> bool:
     if verdict.ruling is Ruling.BLOCKED:
         return verdict.http_status in NO_CA_HERE
     return verdict.error_code in (FaultKind.NO_SUCH_HOST, FaultKind.TLS_REFUSED)
+
+
+def _speaks_for_all(verdict: Verdict) -> bool:
+    """Whether an answer is about all requests: of a closed service, or of what stands before it."""
+    return verdict.ruling is Ruling.BLOCKED or verdict.http_status == 503
 
 
 def _trouble(verdict: Verdict) -> str:

@@ -66,7 +66,15 @@ def test_what_a_page_leaves_out_is_not_known_and_what_it_adds_is_left_aside() ->
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"<html>", b'{"orders": 1}', b'{"status": "ok"}', b"null"],
+    [
+        b"",
+        b"[1]",
+        b"<html>",
+        b'{"orders": 1}',
+        b'{"orders": {"a": 1}}',
+        b'{"status": "ok"}',
+        b"null",
+    ],
 )
 def test_what_is_no_page_is_said_to_be_none(body: bytes) -> None:
     with pytest.raises(CallError, match="the CA's list of orders cannot be read: "):
@@ -81,6 +89,8 @@ def test_what_is_no_page_is_said_to_be_none(body: bytes) -> None:
         pytest.param(200, b'{"page": {}}', id="a page that says nothing"),
         pytest.param(204, b"", id="204"),
         pytest.param(200, b'{"orders": []}', id="no orders"),
+        pytest.param(200, b'{"orders": {}}', id="an object in the place of no orders"),
+        pytest.param(200, b"[]", id="a list of nothing"),
         pytest.param(200, b'{"orders": null, "page": {"total": 0}}', id="null"),
         pytest.param(200, b'{"page": {"total": 0, "limit": 1000, "offset": 0}}', id="a page alone"),
     ],
@@ -102,6 +112,7 @@ ODD: list[tuple[str, dict[str, object], ListedOrder]] = [
     ("a date of another zone", {"date_created": "2026-11-20T12:00:00+02:00"},
      ListedOrder("7", created_at=1_795_168_800.0)),
     ("a date before all", {"date_created": "0001-01-01T00:00:00+14:00"}, ListedOrder("7")),
+    ("a date after all", {"date_created": "9999-12-31T23:59:59-14:00"}, ListedOrder("7")),
     ("null among the names", {"certificate": {"dns_names": [None, "a.example"]}},
      ListedOrder("7", domains=("a.example",))),
     ("a blank for a name (change log of May 2022)", {"certificate": {"dns_names": [" "]}},

@@ -36,14 +36,15 @@ async def answered(folder: Path, fates: Sequence[Fate], *flags: str) -> tuple[De
 
     One that is accepted follows each: a row of answers that are not the CA's would pause the run.
     """
-    by_order: dict[str, Sequence[Fate]] = {str(n): [fate] for n, fate in enumerate(fates, 1)}
+    # What is not the CA's costs an order nothing the first time: it meets its fate again.
+    by_order: dict[str, Sequence[Fate]] = {str(n): [fate] * 6 for n, fate in enumerate(fates, 1)}
     accepted = [str(n) for n in range(len(fates) + 1, 2 * len(fates) + 1)]
     async with CountingServer(in_turn_per_order(by_order)) as ca:
         desk = desk_at(folder, ca)
         pairs = zip(by_order, accepted, strict=True)
         desk.write("orders.csv", "\n".join(["order_id", *(f"{one}\n{two}" for one, two in pairs)]))
         sent = await desk.run("send", "orders.csv", *flags)
-    assert ca.requests in (2 * len(fates), 1), "all, or the one that stops the run"
+    assert ca.requests == 1 or 2 * len(fates) <= ca.requests <= 5 * len(fates)
     assert "Traceback" not in sent.err
     assert_adds_up(desk.summary())
     for text in (sent.out, sent.err, *(path.read_text() for path in desk.report().iterdir())):
@@ -115,8 +116,9 @@ async def test_control_codes_in_a_message_reach_neither_terminal_nor_report(
     assert [line["status"] for line in found] == ["refused", *["failed"] * 4] * len(CODES)
     for line in found:
         assert {"A", "Z"} <= set(line["error_message"])
-    attempts = re.findall("attempt (?:refused|blocked)", sent.err)
-    assert len(attempts) == len(fates)  # however many lines the message has
+    lines = [line for line in sent.err.splitlines() if re.search("attempt (refused|block)", line)]
+    assert len(lines) >= len(fates), "each in one line, however many the message has"
+    assert all("A" in line and "Z" in line for line in lines)
 
 
 @pytest.mark.parametrize(

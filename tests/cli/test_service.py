@@ -1,5 +1,6 @@
 """The service as it was recorded, and what stands before it: byte for byte, counted there."""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,28 @@ async def test_a_wrong_key_costs_one_request_however_long_the_list(
         assert "--region us|eu" in stopped.out
         assert desk.summary()["orders"]["not_attempted"] == orders
         assert len(unsent(desk.report())) == orders
+
+
+OTHER_WORDS_OF_IT: dict[str, bytes] = {
+    "behind a byte order mark": http(403, b"\xef\xbb\xbf" + WRONG_KEY.partition(b"\r\n\r\n")[2]),
+    "under 200": http(200, WRONG_KEY.partition(b"\r\n\r\n")[2]),
+    "under 401": error(401, "access_denied_invalid_key"),
+    "as HTML by its type": http(403, WRONG_KEY.partition(b"\r\n\r\n")[2], "text/html"),
+    "packed": http(
+        403, gzip.compress(WRONG_KEY.partition(b"\r\n\r\n")[2]), "application/json",
+        "Content-Encoding: gzip",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", OTHER_WORDS_OF_IT.values(), ids=OTHER_WORDS_OF_IT)
+async def test_a_wrong_key_is_known_however_it_is_wrapped(tmp_path: Path, answer: bytes) -> None:
+    async with RawService(lambda _: answer) as service:
+        desk = desk_at(tmp_path, service, 20)
+        stopped = await desk.run("send", "orders.csv")
+        assert (stopped.code, service.requests) == (4, 1)
+        assert "the CA refused the API key" in stopped.out
+        assert "--region us|eu" in stopped.out
 
 
 @pytest.mark.parametrize("concurrency", ["1", "8"])
@@ -95,14 +118,12 @@ async def test_a_wrong_key_ends_verify_with_one_request(tmp_path: Path) -> None:
 async def test_a_key_refused_in_the_preflight_sends_nothing_and_leaves_all_for_resume(
     tmp_path: Path, good: int
 ) -> None:
-    info = as_json({"id": 1, "status": "pending", "dcv_method": "email"})
-
     def answer_to(asked: Asked) -> bytes:
         if asked.number > good:
             return WRONG_KEY
         if asked.path.endswith("/validation") or "?" in asked.path:
             return NO_SUCH_CALL if asked.path.endswith("/validation") else as_json({})
-        return info.replace(b'"id": 1', b'"id": ' + order_of(asked.path).encode())
+        return as_json({"id": order_of(asked.path), "status": "pending", "dcv_method": "email"})
 
     async with RawService(answer_to) as service:
         desk = desk_at(tmp_path, service, 60)

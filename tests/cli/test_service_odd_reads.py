@@ -210,3 +210,28 @@ async def test_a_list_that_says_it_is_longer_than_it_is_ends_all_the_same(tmp_pa
         assert exported.code == 0, exported.err
         assert exported.err.endswith("3 orders wait.\n")
         assert "the CA says that it has 9 orders, and shows 3" in exported.err
+
+
+UNSURE: dict[str, list[object]] = {
+    "an item that is none": [{"name_scope": "a.example", "status": "approved"}, None, "x"],
+    "an item without a name": [
+        {"name_scope": "a.example", "status": "approved"},
+        {"status": "new"},
+    ],
+    "no status": [{"name_scope": "a.example"}],
+    "no items": [],
+}
+
+
+@pytest.mark.parametrize("items", UNSURE.values(), ids=UNSURE)
+async def test_names_of_which_not_all_can_be_read_are_not_taken_for_approved(
+    tmp_path: Path, items: list[object]
+) -> None:
+    said = {"order_status": "pending", "order_dcv_method": "email", "dns_name_validations": items}
+    listed = lists(pending(1))
+    async with RawService(
+        lambda asked: as_json(said) if asked.path.endswith("/validation") else listed(asked)
+    ) as service:
+        swept = await desk_at(tmp_path, service).run("sweep")
+        assert swept.code == 0
+        assert len(service.paths("PUT")) == 1

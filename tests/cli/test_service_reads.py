@@ -160,7 +160,7 @@ async def test_how_many_orders_are_validated_is_read_from_one_report(tmp_path: P
         assert len(service.paths("GET")) == 3, "two lists and the report"
         assert {order_of(p) for p in service.paths("PUT")} == {str(n) for n in range(1, 31)}
         log = (tmp_path / "sweep.log").read_text()
-        assert "40 by the order report, 0 asked one by one" in log
+        assert "of 40 by the order report, of 0 asked one by one" in log
 
 
 NO_REPORT: dict[str, bytes] = {
@@ -190,7 +190,7 @@ async def test_without_a_report_each_order_is_asked_about_and_nothing_else_suffe
         assert service.paths("GET").count("/report/order") == 1
         assert len(service.paths("GET")) == 2 + 1 + 1 + 30, "lists, report, validation, each order"
         assert desk.summary()["back_pressure"]["pauses"] == 0
-        assert "0 by the order report, 30 asked one by one" in (
+        assert "of 0 by the order report, of 30 asked one by one" in (
             (tmp_path / "sweep.log").read_text()
         )
 

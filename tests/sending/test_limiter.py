@@ -370,7 +370,7 @@ async def test_the_time_the_journal_takes_after_an_answer_holds_no_slot() -> Non
 
 
 async def test_an_order_that_backs_off_holds_neither_a_slot_nor_a_place_in_flight() -> None:
-    rig = Rig({2: "503/30 204"}, windows=[Window(1, 1.0)], concurrency=1)
+    rig = Rig({2: "500/30 204"}, windows=[Window(1, 1.0)], concurrency=1)
     await rig.carry(orders(1, 10))
     assert [(line.order, line.at) for line in rig.noted("call")] == [
         *[(order, order - 1) for order in range(1, 11)],

@@ -247,7 +247,7 @@ async def test_being_stopped_during_an_attempt_takes_effect_at_once() -> None:
         # Four attempts of its own, then some minutes for the CA's account, then the last two.
         pytest.param("503", "failed", 14, id="an error to the end"),
         pytest.param("noconn", "failed", 14, id="never reached"),
-        pytest.param("503/7200 204", "failed", 1, id="told to come back after its time"),
+        pytest.param("500/7200 204", "failed", 1, id="told to come back after its time"),
         pytest.param("timeout", "in_doubt", 6, id="no answer to the end"),
         pytest.param("lost", "in_doubt", 6, id="broken off to the end"),
         pytest.param("503 garbled 503", "in_doubt", 14, id="one doubt among errors is a doubt"),

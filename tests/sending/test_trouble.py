@@ -176,12 +176,13 @@ async def test_a_page_for_one_order_alone_ends_that_order_and_holds_up_no_other(
     rig = Rig({7: "page403"}, concurrency=4, latency_s=1)
     await rig.carry(orders(1, 100))
     assert rig.statuses() == dict.fromkeys(range(1, 101), "sent") | {7: "failed"}
-    assert rig.ca.asked[7] == 6
+    assert rig.ca.asked[7] <= 6 + 2, "the first says nothing of the order"
     assert rig.noted("pause") == []
 
 
-async def test_a_page_that_names_a_time_is_heeded_by_all() -> None:
-    rig = Rig({5: "page403/30 204"}, concurrency=1, latency_s=1)
+@pytest.mark.parametrize("word", ["page403", "503"])
+async def test_what_is_closed_for_a_named_time_is_left_alone_by_all(word: str) -> None:
+    rig = Rig({5: f"{word}/30 204"}, concurrency=1, latency_s=1, max_elapsed_s=10)
     await rig.carry(orders(1, 20))
     assert Counter(rig.statuses().values()) == {"sent": 20}
     after = [line.at for line in rig.noted("call") if line.at > 4]
