@@ -12,7 +12,8 @@ tell, it is taken for the CA for some minutes, and for the orders from then on.
 
 An answer that is not the CA's (a proxy's page, a CDN's) is trouble of the same kind, but never that
 of the last few orders: it says nothing of them. As the answer to a run's first request some of them
-show that the URL is wrong, and so stop it at once.
+show that the URL is wrong, and so stop it at once. Where such an answer, or a 503, names a time
+(Retry-After), all wait at once.
 """
 
 import logging
@@ -151,6 +152,7 @@ class Gate:
     def _failed(
         self, passage: Passage, order: int, verdict: Verdict, in_trouble_since: float | None
     ) -> Advice:
+        """Learn from an attempt that failed: was it the CA, what stands before it, or the order?"""
         # It failed before, others have passed since, it fails again: that is its own affair.
         own_affair = in_trouble_since is not None and in_trouble_since < self._last_good_at
         if not own_affair:
