@@ -152,7 +152,7 @@ class Gate:
     def _failed(
         self, passage: Passage, order: int, verdict: Verdict, in_trouble_since: float | None
     ) -> Advice:
-        """Learn from an attempt that failed: was it the CA, what stands before it, or the order?"""
+        """Learn from an attempt that failed, by the CA, by what stands before it, or by itself."""
         # It failed before, others have passed since, it fails again: that is its own affair.
         own_affair = in_trouble_since is not None and in_trouble_since < self._last_good_at
         if not own_affair:
