@@ -12,8 +12,8 @@ tell, it is taken for the CA for some minutes, and for the orders from then on.
 
 An answer that is not the CA's (a proxy's page, a CDN's) is trouble of the same kind, but never that
 of the last few orders: it says nothing of them. As the answer to a run's first request some of them
-show that the URL is wrong, and so stop it at once. Where such an answer, or a 503, names a time
-(Retry-After), all wait at once.
+show that the URL is wrong, and so stop it at once. Where such an answer names a time (Retry-After),
+all wait at once; where a 503 does, from a minute on.
 """
 
 import logging
@@ -157,13 +157,12 @@ class Gate:
         own_affair = in_trouble_since is not None and in_trouble_since < self._last_good_at
         if not own_affair:
             self._note_trouble(passage, order)
-        asks_to_wait = _speaks_for_all(verdict) and verdict.retry_after_s is not None
-        is_down = (
-            self.flow is Flow.PAUSED
-            or self._failures >= FAILURES_IN_A_ROW
-            or (asks_to_wait and not own_affair)
-        )
         is_foreign = verdict.ruling is Ruling.BLOCKED  # it says nothing of the order
+        # Unless it comes to one order alone, where others have had the CA's answers.
+        own_affair |= is_foreign and self._last_good_at > -inf and self._in_trouble <= {order}
+        is_down = self.flow is Flow.PAUSED or (
+            not own_affair and (self._failures >= FAILURES_IN_A_ROW or _closes_for_all(verdict))
+        )
         surely_not_done = verdict.ruling is not Ruling.IN_DOUBT
         free = is_foreign or (is_down and surely_not_done and self._is_the_ca())
         free = free and not own_affair
@@ -258,9 +257,17 @@ def _is_wrong_address(verdict: Verdict) -> bool:
     return verdict.error_code in (FaultKind.NO_SUCH_HOST, FaultKind.TLS_REFUSED)
 
 
-def _speaks_for_all(verdict: Verdict) -> bool:
-    """Whether an answer is about all requests: of a closed service, or of what stands before it."""
-    return verdict.ruling is Ruling.BLOCKED or verdict.http_status == 503
+def _closes_for_all(verdict: Verdict) -> bool:
+    """Whether an answer names a time before which no request will pass.
+
+    What stands before the CA does, with any; the service itself where it is closed for long: for
+    less, the order alone waits.
+    """
+    wait_s = verdict.retry_after_s
+    if wait_s is None:
+        return False
+    is_closed = verdict.http_status == 503 and wait_s >= LONGEST_PAUSE_S
+    return verdict.ruling is Ruling.BLOCKED or is_closed
 
 
 def _trouble(verdict: Verdict) -> str:

@@ -182,11 +182,14 @@ async def test_a_page_for_one_order_alone_ends_that_order_and_holds_up_no_other(
 
 @pytest.mark.parametrize("word", ["page403", "503"])
 async def test_what_is_closed_for_a_named_time_is_left_alone_by_all(word: str) -> None:
-    rig = Rig({5: f"{word}/30 204"}, concurrency=1, latency_s=1, max_elapsed_s=10)
+    """Two orders: a page that comes to one alone, beside the CA's answers, is that order's."""
+    script = {5: f"{word}/90 204", 6: f"{word}/90 204"}
+    rig = Rig(script, concurrency=2, latency_s=1, max_elapsed_s=100)
     await rig.carry(orders(1, 20))
     assert Counter(rig.statuses().values()) == {"sent": 20}
-    after = [line.at for line in rig.noted("call") if line.at > 4]
-    assert min(after) >= 5 + 30
+    first = min(line.at for line in rig.noted("answer") if line.said == f"{word}/90")
+    left_later = [line.at for line in rig.noted("call") if line.at > first]
+    assert min(left_later) >= first + 90
 
 
 async def test_a_retry_after_under_403_is_waited_for() -> None:
@@ -194,3 +197,19 @@ async def test_a_retry_after_under_403_is_waited_for() -> None:
     await rig.carry(orders(1, 1))
     assert [line.at for line in rig.noted("call")] == [0, 30]
     assert rig.statuses() == {1: "sent"}
+
+
+async def test_a_page_for_the_last_order_alone_ends_it_within_its_attempts() -> None:
+    rig = Rig({100: "page403"}, concurrency=4, latency_s=1)
+    await rig.carry(orders(1, 100))
+    assert rig.statuses()[100] == "failed"
+    assert rig.ca.asked[100] == 6
+    assert rig.noted("pause") == []
+    assert rig.elapsed_s() <= 100 / 4 + 6 * 60
+
+
+async def test_a_block_in_the_middle_costs_one_order_one_attempt_at_most() -> None:
+    rig = Rig(outages=[(10, 200, "page403")], concurrency=8, latency_s=0.25, max_attempts=2)
+    await rig.carry(orders(1, 500))
+    assert set(rig.statuses().values()) == {"sent"}
+    assert len(rig.noted("pause")) == 1
