@@ -8,7 +8,14 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake import exports
 from batch_resend.intake.looks import looked_for
-from batch_resend.intake.vocabulary import ADDRESSES, OF_EXPORTS, Field, known_field, plain
+from batch_resend.intake.vocabulary import (
+    ADDRESSES,
+    OF_EXPORTS,
+    Field,
+    is_close_to_all_domains,
+    known_field,
+    plain,
+)
 from batch_resend.model import Call, ListForm
 
 ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
@@ -77,6 +84,7 @@ def find_columns(
         {at for found in places.values() for at in found},
         rules.of_the_ca,
     )
+    _ask_about_headings(names, known, mapping, where)
     by_pairs = call is Call.DV_RESEND and Field.CALL not in {*known, *places}
     is_report = exports.is_whole_report(names) and _adds_no_address(names, known)
     orders_only = by_pairs and mapping.keys().isdisjoint(ADDRESSES)
@@ -106,6 +114,25 @@ def find_columns(
     shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
     others = frozenset(exports.own_address_columns(names)) if orders_only else frozenset[int]()
     return Columns(places, shown, orders_only, aside, others)
+
+
+def _ask_about_headings(
+    names: Sequence[str],
+    known: Mapping[Field, Sequence[int]],
+    mapping: Mapping[Field, str],
+    where: str,
+) -> None:
+    """Raise InputError where a heading that is not known is close to one that says whom to mail."""
+    if Field.ALL_DOMAINS in known:
+        return
+    for name in names:
+        if name in mapping.values() or known_field(name) is not None:
+            continue
+        if is_close_to_all_domains(name):
+            raise InputError(
+                f"{where}: is {name!r} the column {Field.ALL_DOMAINS}? If it is: "
+                f'--map {Field.ALL_DOMAINS}="{name}"; if not: --ignore "{name}"'
+            )
 
 
 def _known(

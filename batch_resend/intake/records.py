@@ -45,6 +45,11 @@ NAMES_NOBODY = (
     "wait"
 )
 
+_SAYS_NO = (
+    f"names no domain and no e-mail address, and does not say yes in {Field.ALL_DOMAINS}: nothing "
+    "is left to send"
+)
+
 
 class RawEntry(NamedTuple):
     """The cells of one entry, each with one text or several; an empty text is an empty cell."""
@@ -128,6 +133,8 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         cause = unknown or unusable
         return rejected(cause.problem, str(cause))
     entries = _entries_of(pairs)
+    if not entries and not asks_for_all and _says_no(record):
+        return rejected(Problem.NO_ADDRESS, _SAYS_NO)
     if described.addresses is Addresses.REQUIRED and not entries:
         return rejected(Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail")
     if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
@@ -153,12 +160,25 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
 
 def _should_name_somebody(record: RawRecord, described: Description) -> bool:
     """Whether a record without addresses is in a list whose records have some."""
+    if Field.ALL_DOMAINS in record.names:
+        return True  # it has a word for those that are to mail all
     if described.is_about_domain:
         return Field.EMAIL in record.names
     return record.has_addresses
 
 
+def _says_no(record: RawRecord) -> bool:
+    """Whether a record says outright that it does not ask for all domains."""
+    said = record.all_domains
+    return said is not None and (not isinstance(said, str) or trimmed(said) != "")
+
+
 def _needs_the_word(record: RawRecord, described: Description) -> str:
+    if Field.ALL_DOMAINS in record.names and not record.has_addresses:
+        return (
+            f"nothing in the column {Field.ALL_DOMAINS}: write yes there (or say --all-domains) to "
+            "have the CA mail all domains of the order that wait"
+        )
     if described.is_about_domain:
         return (
             "no e-mail address, in a list that has a column for it: write one, or yes into a "

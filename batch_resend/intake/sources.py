@@ -18,7 +18,7 @@ from batch_resend.intake.records import Defaults, RawRecord, check_record
 from batch_resend.intake.repairs import repaired
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Text
-from batch_resend.intake.vocabulary import ADDRESSES
+from batch_resend.intake.vocabulary import ADDRESSES, Field
 from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
 
 
@@ -113,7 +113,9 @@ class ListSource:
         with_addresses = False
         for record in records:
             if isinstance(record, RawRecord):
-                with_addresses = with_addresses or record.has_addresses
+                with_addresses = (
+                    with_addresses or record.has_addresses or Field.ALL_DOMAINS in record.names
+                )
                 missing -= record.names.keys()
             yield record
         if with_addresses and not reading.all_domains:
@@ -196,7 +198,9 @@ class RecordSource:
         all_domains = self._defaults.all_domains
         rules = rules_of({}, self._defaults.call, all_domains=all_domains)
         raw = json_record(line, fields, text, rules)
-        if isinstance(raw, RawRecord) and raw.has_addresses:
+        if isinstance(raw, RawRecord) and (
+            raw.has_addresses or Field.ALL_DOMAINS in raw.names
+        ):
             self._has_addresses = True
         # A program that hands over checked rows knows which of them are to name nobody.
         expected = self._has_addresses and not (all_domains or self._has_checked_rows)
