@@ -198,9 +198,7 @@ class RecordSource:
         all_domains = self._defaults.all_domains
         rules = rules_of({}, self._defaults.call, all_domains=all_domains)
         raw = json_record(line, fields, text, rules)
-        if isinstance(raw, RawRecord) and (
-            raw.has_addresses or Field.ALL_DOMAINS in raw.names
-        ):
+        if isinstance(raw, RawRecord) and (raw.has_addresses or Field.ALL_DOMAINS in raw.names):
             self._has_addresses = True
         # A program that hands over checked rows knows which of them are to name nobody.
         expected = self._has_addresses and not (all_domains or self._has_checked_rows)
