@@ -6,7 +6,7 @@ API were seen to meet.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from batch_resend.calls import CALLS
@@ -132,6 +132,23 @@ _KEYS = frozenset(
      "notes", "additional_emails", "user_assignments", "custom_fields", "alternative_order_id",
      "receipt_id", "payment_method", "payment_profile")
 )  # fmt: skip
+
+
+# What an order of the CA's has below a key of these, and other shops' orders have not.
+_BELOW = {
+    "certificate": ("dns_names", "common_name"),
+    "product": ("name_id",),
+}
+
+
+def is_order_of_the_ca(value: Mapping[str, object]) -> bool:
+    """Whether a JSON object is an order as the CA's calls have it: their `id` is its number."""
+    if "product_name_id" in value:
+        return True
+    return any(
+        isinstance(held := value.get(key), dict) and not held.keys().isdisjoint(own)
+        for key, own in _BELOW.items()
+    )
 
 
 def is_own_key(key: str) -> bool:

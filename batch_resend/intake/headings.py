@@ -26,10 +26,11 @@ _IN_WORDS = {
     Field.DOMAIN: "the domain",
     Field.EMAIL: "the e-mail address",
 }
-# Half of the world's tables have a column of this name: beside one of these it names orders.
+# Half of the world's tables have a column of this name: beside one of these it names orders. Not
+# beside a common name, a status or a serial number, which any inventory of certificates has.
 _OF_ORDERS_ONLY = frozenset(
-    ("domainapprovalemails", "commonname", "dnsname", "dnsnames", "dcvmethod", "orderstatus",
-     "productnameid", "emaildomain", "approveremail", "dcvemail", "alldomains")
+    ("domainapprovalemails", "dcvmethod", "productnameid", "approveremail", "dcvemail",
+     "alldomains")
 )  # fmt: skip
 
 

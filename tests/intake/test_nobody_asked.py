@@ -79,3 +79,59 @@ def test_a_heading_close_to_that_word_is_asked_about(heading: str) -> None:
     content = f"order_id,{heading}\n100200301,no\n"
     assert goes(content) == REFUSED
     assert goes(content, Reading(ignored=frozenset((heading,)))) == ["100200301"]
+
+
+# Row numbers under ID, beside what any inventory of certificates has.
+INVENTORIES = [
+    "ID,Common Name,CertCentral Nr,Status\n1,a.example.com,100200301,Pending\n",
+    "id,common_name,status\n1,a.example.com,pending\n2,b.example.com,issued\n",
+    "id,common name,serial number,status,valid from,valid till\n"
+    "1,a.example.com,0A,pending,2026-01-01,2027-01-01\n",
+    "id,order status\n1,pending\n2,shipped\n",
+    "id,dns names,issuer\n1,a.example.com,x\n",
+    "id,product name,status\n1,RapidSSL,pending\n",
+    "id,SAN,email\n1,a.example.com,admin@a.example.com\n",
+]
+
+
+@pytest.mark.parametrize("content", INVENTORIES)
+def test_a_bare_id_beside_what_any_inventory_has_numbers_no_orders(content: str) -> None:
+    assert goes(content) == REFUSED
+
+
+@pytest.mark.parametrize("other", ["dcv_method", "product name id", "approver email,domain"])
+def test_beside_what_only_lists_of_the_ca_have_it_does(other: str) -> None:
+    cells = {"dcv_method": "email", "product name id": "ssl_dv_geotrust"}
+    held = cells.get(other, "admin@a.example.com,a.example.com")
+    assert goes(f"id,{other}\n100200301,{held}\n") == ["100200301"]
+
+
+FOREIGN_JSON = [
+    '{"orders":[{"id":1,"status":"pending","total":"5.00"}]}',
+    '{"orders":[{"id":1},{"id":2}]}',
+    '{"page":{},"orders":[{"id":1,"status":"pending"}]}',
+    '{"id":1,"certificate":"a.pem"}\n',
+    '{"id":1,"certificate":null}\n',
+    '[{"id":1,"certificate":{"serial":"0A"},"status":"pending"}]',
+    '{"id":1,"product":{"name":"Shirt"},"status":"pending"}\n',
+    '{"data":[{"id":1,"status":"pending"}]}',
+]
+
+
+@pytest.mark.parametrize("content", FOREIGN_JSON)
+def test_an_id_in_orders_of_another_shop_is_no_order_of_the_ca(content: str) -> None:
+    assert goes(content) in ([], REFUSED)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        '"certificate": {"common_name": "a.example.com"}',
+        '"certificate": {"dns_names": ["a.example.com"]}',
+        '"product": {"name_id": "ssl_dv_geotrust"}',
+        '"product_name_id": "ssl_dv_geotrust"',
+    ],
+)
+def test_an_id_beside_what_orders_of_the_ca_have_is_its_number(held: str) -> None:
+    assert goes(f'{{"orders": [{{"id": 7, {held}}}]}}') == ["7"]
+    assert goes(f'{{"id": 7, {held}}}\n') == ["7"]
