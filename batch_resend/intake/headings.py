@@ -18,8 +18,6 @@ from batch_resend.intake.vocabulary import (
 )
 from batch_resend.model import Call, ListForm
 
-ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
-AS_ONE_TEXT = ("row",)  # behind them, where it does not stand as it stood
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
 _IN_WORDS = {
     Field.ORDER_ID: "the order number",

@@ -79,6 +79,7 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     complaint: str = ""  # why it is not in its list's form; of what it says only this much is taken
     all_domains: object = ""  # text, or a JSON truth value
     has_addresses: bool = False  # its list has columns for them, or it has keys
+    uncorrected: str = ""  # of a rejected.csv, as it stood: why it was rejected
     of_the_ca: bool = False  # an order as the CA lists it, in JSON
 
 
@@ -133,18 +134,8 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         cause = unknown or unusable
         return rejected(cause.problem, str(cause))
     entries = _entries_of(pairs)
-    if not entries and not asks_for_all and _says_no(record):
-        return rejected(Problem.NO_ADDRESS, _SAYS_NO)
-    if described.addresses is Addresses.REQUIRED and not entries:
-        return rejected(Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail")
-    if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
-        record, described
-    ):
-        return rejected(Problem.NO_ADDRESS, _needs_the_word(record, described))
-    if entries and asks_for_all:
-        return rejected(
-            Problem.PAIR, "asks for all domains, and names some beside: which is meant?"
-        )
+    if why := _unfit(record, call, defaults, entries, asks_for_all=asks_for_all):
+        return rejected(*why)
     if not described.in_language:
         locale = None
     skip = _skip_reason(record, call, defaults)
@@ -156,6 +147,31 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     if skip is not None and not is_known_status(trimmed(record.status)):
         notes = (*notes, Note.UNKNOWN_STATUS)
     return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
+
+
+def _unfit(
+    record: RawRecord,
+    call: Call,
+    defaults: Defaults,
+    entries: Sequence[Entry],
+    *,
+    asks_for_all: bool,
+) -> tuple[Problem, str] | None:
+    """Return why what a record asks for is not to be sent, though its cells are good."""
+    described = CALLS[call]
+    if not entries and not asks_for_all and _says_no(record):
+        return Problem.NO_ADDRESS, _SAYS_NO
+    if described.addresses is Addresses.REQUIRED and not entries:
+        return Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail"
+    if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
+        record, described
+    ):
+        return Problem.NO_ADDRESS, _needs_the_word(record, described)
+    if entries and asks_for_all:
+        return Problem.PAIR, "asks for all domains, and names some beside: which is meant?"
+    if record.uncorrected:  # what else is wrong with it says it better
+        return Problem.FORM, record.uncorrected
+    return None
 
 
 def _should_name_somebody(record: RawRecord, described: Description) -> bool:

@@ -43,6 +43,7 @@ class Shape:
     usual: int = 0  # how many most of the first rows have
     is_sure: bool = True  # the heading says it, or most rows do
     is_single: bool = False  # there is one row alone
+    aside: frozenset[int] = frozenset()  # columns about what was wrong with a row before
     by_order: bool = True  # rows that name no call are about orders
     rows: int = 0
     total: int = 0  # of their orders' numbers
@@ -147,7 +148,7 @@ class Shape:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
         if self.is_single and not self._why_elsewhere(cells):
             return True  # nothing can be compared, and what is written behind it may be anything
-        own = self._read()
+        own = self._read() | self.aside
         others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
         if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
             return False
@@ -204,7 +205,7 @@ class Shape:
         if self._names_somebody(cells):
             return ""
         own = self._read()
-        others = [cell for at, cell in enumerate(cells) if at not in own]
+        others = [cell for at, cell in enumerate(cells) if at not in own | self.aside]
         if _TOTALS.search("\n".join(others)):
             return "it looks like a row of totals"
         digits = _digits(self._cell(cells, Field.ORDER_ID))
@@ -274,6 +275,7 @@ def shape_of(
     sample: Sequence[Sequence[str]],
     *,
     by_order: bool,
+    aside: frozenset[int] = frozenset(),
 ) -> Shape:
     """Return the shape that rows have to have: as wide as the heading, or as most of the first.
 
@@ -287,7 +289,9 @@ def shape_of(
     if heading is None:
         is_sure = len(widths) > 1 and widths.count(usual) * 2 > len(widths)
         return Shape(columns, width=usual, usual=usual, is_sure=is_sure, is_single=len(widths) == 1)
-    return Shape(columns, _without_blank_end(heading), len(heading), usual, by_order=by_order)
+    return Shape(
+        columns, _without_blank_end(heading), len(heading), usual, by_order=by_order, aside=aside
+    )
 
 
 def _without_blank_end(cells: Sequence[str]) -> int:
