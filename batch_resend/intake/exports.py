@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import shown
-from batch_resend.intake.vocabulary import plain
+from batch_resend.intake.vocabulary import known_field, plain
 from batch_resend.listed import WAITING
 from batch_resend.model import Call
 
@@ -139,6 +139,28 @@ _BELOW = {
     "certificate": ("dns_names", "common_name"),
     "product": ("name_id",),
 }
+
+
+# Columns of the CA's order report beside those above, of its list of orders, and of our `export`.
+_OTHER_COLUMNS = frozenset(
+    ("organizationid", "organizationname", "organizationaddress1", "organizationaddress2",
+     "organizationcity", "organizationstate", "organizationcountry", "organizationunit",
+     "techfirstname", "techlastname", "techtitle", "techtelephone", "servertype", "issuingca",
+     "agreementid", "validityyears", "signaturehash", "certificatetrackerid", "isrenewed",
+     "renewedorderid", "receiptid", "disableissuanceemail", "paytype", "isoutofcontract",
+     "disablerenewalnotifications", "additionalemails", "autorenew", "customrenewalmessage",
+     "thumbprint", "serialnumber", "accountid", "userfirstname", "userlastname", "useremail",
+     "userassignments", "cost", "metadata", "hasduplicates",
+     "requested", "requestedon", "requestedby", "dateordered", "orderdate", "ordered", "expires",
+     "validuntil", "validity", "container", "division", "organization", "createdat", "agedays",
+     "domainid", "file", "line", "reason", "row")
+)  # fmt: skip
+
+
+def is_own_heading(heading: str) -> bool:
+    """Whether the CA's exports, or ours, have a column of that name."""
+    name = plain(heading)
+    return name in _REPORT or name in _OTHER_COLUMNS or known_field(heading) is not None
 
 
 def is_order_of_the_ca(value: Mapping[str, object]) -> bool:

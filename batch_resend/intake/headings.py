@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake import exports
+from batch_resend.intake.asked_about import ask_about
 from batch_resend.intake.looks import looked_for
 from batch_resend.intake.vocabulary import (
     ADDRESSES,
     OF_EXPORTS,
     Field,
-    is_close_to_all_domains,
     known_field,
     plain,
 )
@@ -41,6 +41,7 @@ class Columns:
     orders_only: bool = False  # an export of the CA: what domains it has are not for us
     aside: tuple[int, ...] = ()  # those domains, which only a call about a domain looks at
     of_the_ca: frozenset[int] = frozenset()  # columns whose addresses are known to be no approvers'
+    added: frozenset[int] = frozenset()  # columns that no export of the CA has
 
     @property
     def has_addresses(self) -> bool:
@@ -83,7 +84,6 @@ def find_columns(
         {at for found in places.values() for at in found},
         rules.of_the_ca,
     )
-    _ask_about_headings(names, known, mapping, where)
     by_pairs = call is Call.DV_RESEND and Field.CALL not in {*known, *places}
     is_report = exports.is_whole_report(names) and _adds_no_address(names, known)
     orders_only = by_pairs and mapping.keys().isdisjoint(ADDRESSES)
@@ -110,28 +110,13 @@ def find_columns(
     may_be = f": {bare!r} alone may number anything; if it does: --map order_id={bare!r}"
     without = f"{where}: nothing holds the order number{may_be if bare else ''}"
     require_subject(places, call, without, where)
+    ask_about(names, places, sample, where, orders_only=orders_only)
     shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
     others = frozenset(exports.own_address_columns(names)) if orders_only else frozenset[int]()
-    return Columns(places, shown, orders_only, aside, others)
-
-
-def _ask_about_headings(
-    names: Sequence[str],
-    known: Mapping[Field, Sequence[int]],
-    mapping: Mapping[Field, str],
-    where: str,
-) -> None:
-    """Raise InputError where a heading that is not known is close to one that says whom to mail."""
-    if Field.ALL_DOMAINS in known:
-        return
-    for name in names:
-        if name in mapping.values() or known_field(name) is not None:
-            continue
-        if is_close_to_all_domains(name):
-            raise InputError(
-                f"{where}: is {name!r} the column {Field.ALL_DOMAINS}? If it is: "
-                f'--map {Field.ALL_DOMAINS}="{name}"; if not: --ignore "{name}"'
-            )
+    added = frozenset(
+        at for at, name in enumerate(names) if name and not exports.is_own_heading(name)
+    )
+    return Columns(places, shown, orders_only, aside, others, added)
 
 
 def _known(
@@ -158,8 +143,6 @@ def _known(
 
 def unread(form: ListForm) -> list[str]:
     """Return the columns that stand for nothing; none of an export of the CA, which has many."""
-    if form.orders_only:
-        return []
     mapped = form.fields.values()
     names = [heading.strip() for heading in form.columns]
     of_nothing = {None, *form.fields, *(() if form.with_accounts else (Field.ACCOUNT,))}
@@ -170,6 +153,7 @@ def unread(form: ListForm) -> list[str]:
         for at, name in enumerate(names)
         if name
         and name not in mapped
+        and not (form.orders_only and exports.is_own_heading(name))
         and (
             known_field(name) in of_nothing
             or (known_field(name) is Field.ORDER_ID and at not in orders)

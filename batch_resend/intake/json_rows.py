@@ -14,9 +14,10 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
+from batch_resend.intake.asked_about import is_remark
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.looks import has_address
+from batch_resend.intake.looks import has_address, is_domain
 from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
 from batch_resend.model import Call, Problem, RejectedRow
@@ -153,6 +154,8 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
                 f'those to mail. If it does: --map domain="KEY" --map email="{found}"; if the CA '
                 "is to mail all domains of the order that wait: --all-domains"
             )
+        if is_order and not (has_addresses or rules.all_domains):
+            _refuse_added(value, rules)
         fields = {field.value: value[found[0]] for field, found in keys.items()}
         if NESTED in value:
             fields[NESTED] = value[NESTED]
@@ -194,6 +197,20 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         domain_id=told.get(Field.DOMAIN_ID),
         has_addresses=has_addresses,
     )
+
+
+def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
+    """Raise ValueError where somebody added to an order of the CA's what may say whom to mail."""
+    mapped = {key for _, key in rules.mapping}
+    for key, held in value.items():
+        if is_own_key(key) or key in mapped | rules.ignored or known_field(key) is not None:
+            continue
+        texts = [text for text in _all_texts(held) if text.strip()]
+        if (texts and is_remark(key)) or any(map(is_domain, texts)):
+            raise ValueError(
+                f"the key {key!r} is none of the CA's and is not read, and all domains of the "
+                f"order would be mailed: if that is right, --ignore {key!r}"
+            )
 
 
 def _key_with_address(value: Mapping[str, object]) -> str | None:

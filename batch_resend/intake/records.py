@@ -344,7 +344,7 @@ def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
             "together? Give each domain a row of its own",
         )
     email_domain = _parsed(record, Field.EMAIL_DOMAIN, domain_name, named) if named else None
-    if len(domains) > 1 and set("\r\n") & set(raw.domain):
+    if len(domains) > 1:
         _refuse_broken_name(record, raw, domains, emails[0])
     for domain_text in domains:
         domain = _parsed(
@@ -360,15 +360,23 @@ def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
 def _refuse_broken_name(
     record: RawRecord, raw: RawEntry, domains: Sequence[str], address: str
 ) -> None:
-    """Raise _Unusable where a line break between domains may stand in the middle of one.
+    """Raise _Unusable where what stands between domains may stand in the middle of one.
 
-    Each half of a name may look like one; but the address is at none of the two.
+    Each half of a name may look like one; but the address is at none of the two. Where a line break
+    stands there it has to be at both: few write one between domains.
     """
     mail = _mail_domain(_parsed(record, Field.EMAIL, email_address, address))
     names = [
         _parsed(record, Field.DOMAIN, _one_of(domain_name, domains, raw.domain), d) for d in domains
     ]
-    if not all(mail == name.removeprefix("*.") or is_parent(mail, name) for name in names):
+    at_it = [mail == name.removeprefix("*.") or is_parent(mail, name) for name in names]
+    if not any(at_it):
+        raise _Unusable(
+            Problem.DOMAIN,
+            f"the address is at none of the domains in {shown(raw.domain)}: is it one name, broken "
+            "in the middle? If there are several, give each a row of its own",
+        )
+    if not all(at_it) and set("\r\n") & set(raw.domain):
         raise _Unusable(
             Problem.DOMAIN,
             f"a line break stands in {shown(raw.domain)}, and the address is not at each part: is "

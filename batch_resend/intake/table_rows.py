@@ -293,7 +293,8 @@ class TableRows:
             own = at in self._about_rejected or any(
                 at in places for places in columns.places.values()
             )
-            of_orders = not columns.orders_only and not columns.has_addresses
+            is_read_of = columns.orders_only and at not in columns.added
+            of_orders = not is_read_of and not columns.has_addresses
             if of_orders and not own and is_domain(cell):
                 raise InputError(
                     f"{self._name}, line {line}: there is a domain in the column {names[at]!r}, "

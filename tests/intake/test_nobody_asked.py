@@ -9,7 +9,7 @@ import pytest
 import xlsxwriter
 
 from batch_resend.errors import InputError
-from batch_resend.intake import ListSource, Reading
+from batch_resend.intake import ListSource, Reading, unread
 from batch_resend.model import Row
 from tests.intake.conftest import standard_input
 
@@ -135,3 +135,72 @@ def test_an_id_in_orders_of_another_shop_is_no_order_of_the_ca(content: str) -> 
 def test_an_id_beside_what_orders_of_the_ca_have_is_its_number(held: str) -> None:
     assert goes(f'{{"orders": [{{"id": 7, {held}}}]}}') == ["7"]
     assert goes(f'{{"id": 7, {held}}}\n') == ["7"]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["send?", "Send", "skip", "Skip?", "do not send", "don't mail", "resend y/n", "Senden",
+     "exclude", "Opt-out", "überspringen", "envoyer"],
+)  # fmt: skip
+@pytest.mark.parametrize("row", ["100200302,b.example.com,admin@b.example.com", "100200302,,"])
+def test_a_column_of_whether_to_send_is_asked_about(heading: str, row: str) -> None:
+    content = f"order_id,domain,email,{heading}\n{row},no\n"
+    assert goes(content) == REFUSED
+    assert goes(content, Reading(ignored=frozenset((heading,)))) != REFUSED
+
+
+def test_so_is_one_of_yes_and_no_whatever_it_is_called() -> None:
+    assert goes("order_id,Kunde will\n100200301,ja\n100200302,nein\n") == REFUSED
+
+
+@pytest.mark.parametrize("key", ["send", "skip", "do_not_send"])
+def test_so_is_such_a_key(key: str) -> None:
+    assert goes(f'{{"order_id": 1, "{key}": "no"}}\n') == []
+
+
+EXPORT = "Order #,Common Name,Status,Product,{}\n"
+EXPORTED = "100200301,a.example.com,pending,RapidSSL,{}\n"
+ADDED = {
+    "a domain": ("Mail this", "www.a.example.com"),
+    "an address": ("Whom", "admin@a.example.com"),
+    "a remark": ("Remarks", "only www"),
+    "a remark in German": ("Bemerkung", "nur www"),
+    "a yes or no": ("Kunde will", "nein"),
+    "a word": ("skip", "x"),
+}
+
+
+@pytest.mark.parametrize(("heading", "cell"), ADDED.values(), ids=ADDED)
+def test_what_was_added_to_an_export_is_asked_about(heading: str, cell: str) -> None:
+    content = EXPORT.format(heading) + EXPORTED.format(cell)
+    assert goes(content) == REFUSED
+    later = EXPORT.format(heading) + EXPORTED.format("") * 70 + EXPORTED.format(cell)
+    if heading in ("Mail this", "Whom"):
+        assert goes(later) == REFUSED
+    ignoring = Reading(ignored=frozenset((heading,)), all_domains=heading == "Whom")
+    assert goes(content, ignoring) == ["100200301"]
+
+
+@pytest.mark.parametrize(
+    "added",
+    ['"only": "www.a.example.com"', '"remark": "only www"', '"send": "no"', '"x": ["a.de"]'],
+)
+def test_so_is_what_was_added_to_its_json(added: str) -> None:
+    order = '"id": 1, "certificate": {"common_name": "a.example.com"}'
+    assert goes(f'{{"orders": [{{{order}, {added}}}]}}') == []
+
+
+def test_what_else_was_added_is_named_as_not_read() -> None:
+    content = EXPORT.format("Team") + EXPORTED.format("blue")
+    with standard_input(content.encode()):
+        source = ListSource("-")
+        assert len(list(source)) == 1
+    assert unread(source.form) == ["Team"]
+
+
+@pytest.mark.parametrize("stray", [" ", "\t", ";", ",", "; "])
+def test_a_name_broken_in_two_of_which_none_is_at_the_address_is_rejected(stray: str) -> None:
+    row = f'100200301|"shop.exam{stray}ple.example.com"|admin@shop.example.net\n'
+    assert goes("order_id|domain|email\n" + row) == []
+    whole = '100200301|"shop.example.com; www.example.com"|admin@example.com\n'
+    assert goes("order_id|domain|email\n" + whole) == ["100200301"]
