@@ -11,6 +11,7 @@ from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import StatusWords
 from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
 from batch_resend.intake.json_stream import JsonStream, is_document
+from batch_resend.intake.lengths import with_usual_numbers
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.packing import Bytes, ListFile
 from batch_resend.intake.reading import Reading, checked_locale
@@ -93,7 +94,7 @@ class ListSource:
                 records = iter(JsonStream(self.name, text, rules))
             else:
                 records = records_of_lines(text.lines(), how.mapping, how.call, rules)
-            yield from self._with_all_mapped(records)
+            yield from self._with_all_mapped(with_usual_numbers(records))
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
                 self.name, text, self._reading.mapping, headed=self._reading.headed

@@ -10,7 +10,7 @@ import xlsxwriter
 
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading, unread
-from batch_resend.model import Row
+from batch_resend.model import Call, Row
 from tests.intake.conftest import standard_input
 
 REFUSED = ["refused"]
@@ -204,3 +204,86 @@ def test_a_name_broken_in_two_of_which_none_is_at_the_address_is_rejected(stray:
     assert goes("order_id|domain|email\n" + row) == []
     whole = '100200301|"shop.example.com; www.example.com"|admin@example.com\n'
     assert goes("order_id|domain|email\n" + whole) == ["100200301"]
+
+
+NUMBERS = ["100200301", "100200302", "100200303", "100200304"]
+NOT_ORDERS = {
+    "a count of Excel's subtotals": "2,a Count\n",
+    "the grand one": "3,Grand Count\n",
+    "in German": "3,Gesamtanzahl\n",
+    "named first": "3,Summe von Preis\n",
+    "a total with a name": "100200,Customer A Total\n",
+    "a sum of another column": "475,\n",
+    "a page": "100200309,Page 1\n",
+    "a page of several": "100200309,Seite 1 von 3\n",
+    "broken in two": "100200,\n399,\n",
+    "broken in another place": "10020039,\n9,\n",
+    "two joined": "100200301100200302,\n",
+    "a year": "2024,\n",
+    "commented out": "#100200309,x\n",
+    "commented out with a blank": "# 100200309,x\n",
+}
+
+
+@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("row", NOT_ORDERS.values(), ids=NOT_ORDERS)
+def test_what_is_no_order_among_orders_is_rejected_wherever_it_stands(row: str, at: int) -> None:
+    rows = [f"{number},note\n" for number in NUMBERS]
+    rows.insert(at, row)
+    assert goes("order_id,note\n" + "".join(rows)) == NUMBERS
+
+
+@pytest.mark.parametrize("number", ["2024", "100200", "100200301100200302", '"1002003"', "9"])
+def test_nor_does_a_number_of_another_length_go_in_json(number: str) -> None:
+    lines = [f'{{"order_id": {one}}}\n' for one in [*NUMBERS[:2], number, *NUMBERS[2:]]]
+    assert goes("".join(lines)) == NUMBERS
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["98", "99", "100", "101"],
+        ["99999998", "99999999", "100000000", "100000001"],
+        ["87654321", "100200301", "100200302", "87654322", "87654320", "100200303"],
+        [str(number) for number in range(1, 130)],
+        [*(str(99999000 + n) for n in range(60)), *(str(100200300 + n) for n in range(60))],
+    ],
+)
+def test_numbers_may_grow_longer(numbers: list[str]) -> None:
+    assert goes("order_id\n" + "".join(f"{number}\n" for number in numbers)) == numbers
+    assert goes("".join(f'{{"order_id": {number}}}\n' for number in numbers)) == numbers
+
+
+def test_by_the_word_a_number_of_another_length_goes() -> None:
+    content = "order_id,all_domains\n100200301,yes\n1002,yes\n"
+    assert goes(content) == ["100200301", "1002"]
+
+
+def test_a_sign_of_numbers_before_all_of_them_is_none_of_comments() -> None:
+    content = "order_id\n" + "".join(f"#{number}\n" for number in NUMBERS)
+    assert goes(content) == NUMBERS
+
+
+def test_a_row_commented_out_goes_no_more_with_an_address() -> None:
+    heading, row = "order_id,domain,email\n", "{}{},a.example.com,admin@a.example.com\n"
+    content = heading + row.format("", NUMBERS[0]) + row.format("#", NUMBERS[1])
+    assert goes(content) == NUMBERS[:1]
+    heading, row = "note,order_id\n", "{}x,{}\n"
+    content = heading + row.format("", NUMBERS[0]) + row.format("#", NUMBERS[1])
+    assert goes(content) == NUMBERS[:1]
+
+
+@pytest.mark.parametrize("content", ["order_id\n100200", "order_id,note\n100200,x"])
+def test_a_row_alone_without_its_line_end_goes_only_with_an_address(content: str) -> None:
+    assert goes(content) == []
+    assert goes(content + "\n") == ["100200"]
+
+
+@pytest.mark.parametrize("cut", ["shop.example.co", "shop.ex", "shop"])
+def test_a_domain_that_is_cut_off_at_the_end_is_rejected(cut: str) -> None:
+    reading = Reading(call=Call.DOMAIN_DCV)
+    assert goes(f"domain\na.example.com\nb.example.com\n{cut}", reading) == [
+        "a.example.com", "b.example.com",
+    ]  # fmt: skip
+    whole = goes("domain\na.example.com\nc.example.com", reading)
+    assert whole == ["a.example.com", "c.example.com"]
