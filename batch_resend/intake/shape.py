@@ -347,7 +347,8 @@ def shape_of(
     else:
         width = _without_blank_end(heading)
         shape = Shape(columns, width, len(heading), usual, by_order=by_order, aside=aside)
-    shape.lengths = Lengths(number_of(row, shape.order_at) for row in sample)
+    orders = (row for row in sample if not _TOTALS.search("\n".join(row)))
+    shape.lengths = Lengths(number_of(row, shape.order_at) for row in orders)
     places = {0, *columns.places.get(Field.ORDER_ID, ())}
     shape.hashed = frozenset(at for at in places if _all_begin_with_hash(sample, at))
     return shape
