@@ -15,7 +15,7 @@ from batch_resend.intake.cells import trimmed
 ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
 AS_ONE_TEXT = ("row",)  # behind them: the row as it stood
 OWN_COLUMNS = (*ABOUT_REJECTED, *AS_ONE_TEXT)
-_WHAT_TO_DO = ": correct it first"
+_WHAT_TO_DO = ": correct it first (or empty its reason, if it is right as it stands)"
 # What another option, or another profile, may put right without a change of the row.
 _BY_OPTION = "--all-domains"
 _BY_PROFILE = "no profile describes"

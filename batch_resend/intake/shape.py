@@ -110,7 +110,7 @@ class Shape:
         if (
             not len(cells) == self.width == self.usual
             or not self.is_sure
-            or (before is not None and len(before) == 1 < self.width)
+            or (before is not None and len(before) < self.width)
             or after is None
             or len(after) == 1 < self.width
             or any(at < len(cells) and len(cells[at]) > _LONG_NUMBER for _, at in self.numbers)
@@ -195,6 +195,8 @@ class Shape:
                 f"the row before has a single cell, {before[0].strip()[:40]!r}, which may be the "
                 "beginning of this one's first"
             )
+        if before is not None and len(before) < self.width:
+            return f"the row before has {_counted(len(before))}: is this one its rest?"
         if after is not None and self._may_be_end_of(cells, after):
             return (
                 f"the row below has a single cell, {after[0].strip()[:40]!r}, which may be the end "

@@ -104,3 +104,18 @@ async def test_what_an_option_puts_right_need_not_be_corrected(tmp_path: Path) -
     assert isinstance(row, RejectedRow)
     (row,) = ListSource(str(path), Reading(all_domains=True))
     assert isinstance(row, Row)
+
+
+async def test_a_row_that_is_right_as_it_stands_goes_once_its_reason_is_emptied(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("order_id,note\n100200301,x\n100200302\n100200303,y\n")
+    path = await rejected_csv(tmp_path / "sent", ListSource(str(path)))
+    with path.open(newline="") as file:
+        lines = list(csv.reader(file))
+    for cells in lines[1:]:
+        cells[4] = ""
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    assert [row.order_id for row in ListSource(str(path))] == ["100200302", "100200303"]
