@@ -5,17 +5,17 @@ Rows are streamed: nothing here holds more than one of them, but for a sheet of 
 
 from batch_resend.intake.cells import FORMULA_SIGNS, Malformed, domain_name, order_number
 from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
-from batch_resend.intake.headings import ABOUT_REJECTED, AS_ONE_TEXT, listed, unread
+from batch_resend.intake.fed_back import OWN_COLUMNS
+from batch_resend.intake.headings import listed, unread
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import NAMES_NOBODY
 from batch_resend.intake.sources import ListSource, RecordSource, Source
 from batch_resend.intake.vocabulary import REQUEST_FIELDS, Field
 
 __all__ = [
-    "ABOUT_REJECTED",
-    "AS_ONE_TEXT",
     "FORMULA_SIGNS",
     "NAMES_NOBODY",
+    "OWN_COLUMNS",
     "REQUEST_FIELDS",
     "Field",
     "ListSource",

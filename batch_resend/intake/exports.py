@@ -6,13 +6,13 @@ API were seen to meet.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import shown
-from batch_resend.intake.vocabulary import plain
+from batch_resend.intake.vocabulary import known_field, plain
 from batch_resend.listed import WAITING
 from batch_resend.model import Call
 
@@ -132,6 +132,45 @@ _KEYS = frozenset(
      "notes", "additional_emails", "user_assignments", "custom_fields", "alternative_order_id",
      "receipt_id", "payment_method", "payment_profile")
 )  # fmt: skip
+
+
+# What an order of the CA's has below a key of these, and other shops' orders have not.
+_BELOW = {
+    "certificate": ("dns_names", "common_name"),
+    "product": ("name_id",),
+}
+
+
+# Columns of the CA's order report beside those above, of its list of orders, and of our `export`.
+_OTHER_COLUMNS = frozenset(
+    ("organizationid", "organizationname", "organizationaddress1", "organizationaddress2",
+     "organizationcity", "organizationstate", "organizationcountry", "organizationunit",
+     "techfirstname", "techlastname", "techtitle", "techtelephone", "servertype", "issuingca",
+     "agreementid", "validityyears", "signaturehash", "certificatetrackerid", "isrenewed",
+     "renewedorderid", "receiptid", "disableissuanceemail", "paytype", "isoutofcontract",
+     "disablerenewalnotifications", "additionalemails", "autorenew", "customrenewalmessage",
+     "thumbprint", "serialnumber", "accountid", "userfirstname", "userlastname", "useremail",
+     "userassignments", "cost", "metadata", "hasduplicates",
+     "requested", "requestedon", "requestedby", "dateordered", "orderdate", "ordered", "expires",
+     "validuntil", "validity", "container", "division", "organization", "createdat", "agedays",
+     "domainid", "file", "line", "reason", "row")
+)  # fmt: skip
+
+
+def is_own_heading(heading: str) -> bool:
+    """Whether the CA's exports, or ours, have a column of that name."""
+    name = plain(heading)
+    return name in _REPORT or name in _OTHER_COLUMNS or known_field(heading) is not None
+
+
+def is_order_of_the_ca(value: Mapping[str, object]) -> bool:
+    """Whether a JSON object is an order as the CA's calls have it: their `id` is its number."""
+    if "product_name_id" in value:
+        return True
+    return any(
+        isinstance(held := value.get(key), dict) and not held.keys().isdisjoint(own)
+        for key, own in _BELOW.items()
+    )
 
 
 def is_own_key(key: str) -> bool:

@@ -7,22 +7,28 @@ from dataclasses import dataclass
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake import exports
+from batch_resend.intake.asked_about import ask_about
 from batch_resend.intake.looks import looked_for
-from batch_resend.intake.vocabulary import ADDRESSES, OF_EXPORTS, Field, known_field, plain
+from batch_resend.intake.vocabulary import (
+    ADDRESSES,
+    OF_EXPORTS,
+    Field,
+    known_field,
+    plain,
+)
 from batch_resend.model import Call, ListForm
 
-ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
-AS_ONE_TEXT = ("row",)  # behind them, where it does not stand as it stood
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
 _IN_WORDS = {
     Field.ORDER_ID: "the order number",
     Field.DOMAIN: "the domain",
     Field.EMAIL: "the e-mail address",
 }
-# Half of the world's tables have a column of this name: beside one of these it names orders.
+# Half of the world's tables have a column of this name: beside one of these it names orders. Not
+# beside a common name, a status or a serial number, which any inventory of certificates has.
 _OF_ORDERS_ONLY = frozenset(
-    ("domainapprovalemails", "commonname", "dnsname", "dnsnames", "dcvmethod", "orderstatus",
-     "productnameid", "emaildomain", "approveremail", "dcvemail", "alldomains")
+    ("domainapprovalemails", "dcvmethod", "productnameid", "approveremail", "dcvemail",
+     "alldomains")
 )  # fmt: skip
 
 
@@ -35,6 +41,7 @@ class Columns:
     orders_only: bool = False  # an export of the CA: what domains it has are not for us
     aside: tuple[int, ...] = ()  # those domains, which only a call about a domain looks at
     of_the_ca: frozenset[int] = frozenset()  # columns whose addresses are known to be no approvers'
+    added: frozenset[int] = frozenset()  # columns that no export of the CA has
 
     @property
     def has_addresses(self) -> bool:
@@ -103,9 +110,13 @@ def find_columns(
     may_be = f": {bare!r} alone may number anything; if it does: --map order_id={bare!r}"
     without = f"{where}: nothing holds the order number{may_be if bare else ''}"
     require_subject(places, call, without, where)
+    ask_about(names, places, sample, where, orders_only=orders_only)
     shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
     others = frozenset(exports.own_address_columns(names)) if orders_only else frozenset[int]()
-    return Columns(places, shown, orders_only, aside, others)
+    added = frozenset(
+        at for at, name in enumerate(names) if name and not exports.is_own_heading(name)
+    )
+    return Columns(places, shown, orders_only, aside, others, added)
 
 
 def _known(
@@ -132,8 +143,6 @@ def _known(
 
 def unread(form: ListForm) -> list[str]:
     """Return the columns that stand for nothing; none of an export of the CA, which has many."""
-    if form.orders_only:
-        return []
     mapped = form.fields.values()
     names = [heading.strip() for heading in form.columns]
     of_nothing = {None, *form.fields, *(() if form.with_accounts else (Field.ACCOUNT,))}
@@ -144,6 +153,7 @@ def unread(form: ListForm) -> list[str]:
         for at, name in enumerate(names)
         if name
         and name not in mapped
+        and not (form.orders_only and exports.is_own_heading(name))
         and (
             known_field(name) in of_nothing
             or (known_field(name) is Field.ORDER_ID and at not in orders)

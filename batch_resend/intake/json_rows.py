@@ -14,9 +14,10 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.exports import is_own_key
+from batch_resend.intake.asked_about import is_remark
+from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.looks import has_address
+from batch_resend.intake.looks import has_address, is_domain
 from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
 from batch_resend.model import Call, Problem, RejectedRow
@@ -142,8 +143,9 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
     keys: Mapping[Field, tuple[str, ...]] = {}
     value = _request_unwrapped(value)
     has_addresses = NESTED in value
+    is_order = is_order_of_the_ca(value)
     try:
-        keys, names, aside = _keys_of_fields(tuple(value), rules)
+        keys, names, aside = _keys_of_fields(tuple(value), rules, is_order=is_order)
         has_addresses = has_addresses or not ADDRESSES.isdisjoint(keys)
         if not (has_addresses or rules.all_domains) and (found := _key_with_address(value)):
             has_addresses = True
@@ -152,6 +154,8 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
                 f'those to mail. If it does: --map domain="KEY" --map email="{found}"; if the CA '
                 "is to mail all domains of the order that wait: --all-domains"
             )
+        if is_order and not (has_addresses or rules.all_domains):
+            _refuse_added(value, rules)
         fields = {field.value: value[found[0]] for field, found in keys.items()}
         if NESTED in value:
             fields[NESTED] = value[NESTED]
@@ -172,7 +176,7 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             domain_id=record.domain_id,
             all_domains=record.all_domains,
             has_addresses=has_addresses,
-            of_the_ca=rules.of_the_ca or _OF_THE_CA in value,
+            of_the_ca=is_order,
             addresses_aside=not has_addresses and _key_with_address(value) is not None,
         )
     except ValidationError as error:
@@ -193,6 +197,20 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         domain_id=told.get(Field.DOMAIN_ID),
         has_addresses=has_addresses,
     )
+
+
+def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
+    """Raise ValueError where somebody added to an order of the CA's what may say whom to mail."""
+    mapped = {key for _, key in rules.mapping}
+    for key, held in value.items():
+        if is_own_key(key) or key in mapped | rules.ignored or known_field(key) is not None:
+            continue
+        texts = [text for text in _all_texts(held) if text.strip()]
+        if (texts and is_remark(key)) or any(map(is_domain, texts)):
+            raise ValueError(
+                f"the key {key!r} is none of the CA's and is not read, and all domains of the "
+                f"order would be mailed: if that is right, --ignore {key!r}"
+            )
 
 
 def _key_with_address(value: Mapping[str, object]) -> str | None:
@@ -234,7 +252,7 @@ def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:
 
 @lru_cache(maxsize=256)
 def _keys_of_fields(
-    keys: tuple[str, ...], rules: HeadingRules
+    keys: tuple[str, ...], rules: HeadingRules, *, is_order: bool
 ) -> tuple[Mapping[Field, tuple[str, ...]], Mapping[Field, str], tuple[str, ...]]:
     """Return the keys that hold each field, what messages call them, and those left aside.
 
@@ -252,7 +270,7 @@ def _keys_of_fields(
         "record",
     )
     # The nested form is one that only orders have.
-    of_the_ca = rules.of_the_ca or _OF_THE_CA in keys or NESTED in keys
+    of_the_ca = is_order or NESTED in keys
     ruled_out = frozenset(field for field, _ in rules.mapping)
     rules = replace(rules, mapping=tuple(present.items()), of_the_ca=of_the_ca, ruled_out=ruled_out)
     columns = find_columns(flat, rules, "record")

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import HeadingRules
@@ -62,8 +61,6 @@ class JsonStream:
         self._name = name
         self._chunks = text.chunks()
         self._rules = rules
-        self._rules_in_page = replace(rules, of_the_ca=True)
-        self._in_page = False
         self._buffer = ""
         self._at = 0  # in the buffer
         self._line = 1  # of that place
@@ -99,9 +96,7 @@ class JsonStream:
         self._take("{")
         self._pass_over()
         self._take(":")
-        self._in_page = True
         yield from self._array()
-        self._in_page = False
         while self._next() != "}":  # what else the page tells
             self._take(",")
             self._pass_over()
@@ -139,14 +134,12 @@ class JsonStream:
             yield RejectedRow(line, Problem.ORDER_ID, complaint, raw)
         elif isinstance(orders, list):  # a page with something else in front of its orders
             for order in orders:
-                yield self._record(line, order, json.dumps(order), in_page=True)
+                yield self._record(line, order, json.dumps(order))
         else:
-            yield self._record(line, value, raw, in_page=self._in_page)
+            yield self._record(line, value, raw)
 
-    def _record(
-        self, line: int, value: object, raw: str, *, in_page: bool
-    ) -> RawRecord | RejectedRow:  # fmt: skip
-        return json_record(line, value, raw, self._rules_in_page if in_page else self._rules)
+    def _record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
+        return json_record(line, value, raw, self._rules)
 
     def _wrapped(self, *, is_long: bool) -> Iterator[RawRecord | RejectedRow]:
         """Yield the records of the list of orders that an object wraps; `is_long`: for a record."""
@@ -195,7 +188,7 @@ class JsonStream:
             elif is_taken:
                 if isinstance(value, dict):
                     value = inner_record(value, self._mapping, self._call)
-                yield self._record(line, value, raw, in_page=self._in_page)
+                yield self._record(line, value, raw)
             if self._next() != "]":
                 self._take(",")
         self._take("]")

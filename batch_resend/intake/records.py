@@ -45,6 +45,11 @@ NAMES_NOBODY = (
     "wait"
 )
 
+_SAYS_NO = (
+    f"names no domain and no e-mail address, and does not say yes in {Field.ALL_DOMAINS}: nothing "
+    "is left to send"
+)
+
 
 class RawEntry(NamedTuple):
     """The cells of one entry, each with one text or several; an empty text is an empty cell."""
@@ -74,6 +79,7 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     complaint: str = ""  # why it is not in its list's form; of what it says only this much is taken
     all_domains: object = ""  # text, or a JSON truth value
     has_addresses: bool = False  # its list has columns for them, or it has keys
+    uncorrected: str = ""  # of a rejected.csv, as it stood: why it was rejected
     of_the_ca: bool = False  # an order as the CA lists it, in JSON
 
 
@@ -128,16 +134,8 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         cause = unknown or unusable
         return rejected(cause.problem, str(cause))
     entries = _entries_of(pairs)
-    if described.addresses is Addresses.REQUIRED and not entries:
-        return rejected(Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail")
-    if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
-        record, described
-    ):
-        return rejected(Problem.NO_ADDRESS, _needs_the_word(record, described))
-    if entries and asks_for_all:
-        return rejected(
-            Problem.PAIR, "asks for all domains, and names some beside: which is meant?"
-        )
+    if why := _unfit(record, call, defaults, entries, asks_for_all=asks_for_all):
+        return rejected(*why)
     if not described.in_language:
         locale = None
     skip = _skip_reason(record, call, defaults)
@@ -151,14 +149,52 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
 
 
+def _unfit(
+    record: RawRecord,
+    call: Call,
+    defaults: Defaults,
+    entries: Sequence[Entry],
+    *,
+    asks_for_all: bool,
+) -> tuple[Problem, str] | None:
+    """Return why what a record asks for is not to be sent, though its cells are good."""
+    described = CALLS[call]
+    if not entries and not asks_for_all and _says_no(record):
+        return Problem.NO_ADDRESS, _SAYS_NO
+    if described.addresses is Addresses.REQUIRED and not entries:
+        return Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail"
+    if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
+        record, described
+    ):
+        return Problem.NO_ADDRESS, _needs_the_word(record, described)
+    if entries and asks_for_all:
+        return Problem.PAIR, "asks for all domains, and names some beside: which is meant?"
+    if record.uncorrected:  # what else is wrong with it says it better
+        return Problem.FORM, record.uncorrected
+    return None
+
+
 def _should_name_somebody(record: RawRecord, described: Description) -> bool:
     """Whether a record without addresses is in a list whose records have some."""
+    if Field.ALL_DOMAINS in record.names:
+        return True  # it has a word for those that are to mail all
     if described.is_about_domain:
         return Field.EMAIL in record.names
     return record.has_addresses
 
 
+def _says_no(record: RawRecord) -> bool:
+    """Whether a record says outright that it does not ask for all domains."""
+    said = record.all_domains
+    return said is not None and (not isinstance(said, str) or trimmed(said) != "")
+
+
 def _needs_the_word(record: RawRecord, described: Description) -> str:
+    if Field.ALL_DOMAINS in record.names and not record.has_addresses:
+        return (
+            f"nothing in the column {Field.ALL_DOMAINS}: write yes there (or say --all-domains) to "
+            "have the CA mail all domains of the order that wait"
+        )
     if described.is_about_domain:
         return (
             "no e-mail address, in a list that has a column for it: write one, or yes into a "
@@ -308,7 +344,7 @@ def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
             "together? Give each domain a row of its own",
         )
     email_domain = _parsed(record, Field.EMAIL_DOMAIN, domain_name, named) if named else None
-    if len(domains) > 1 and set("\r\n") & set(raw.domain):
+    if len(domains) > 1:
         _refuse_broken_name(record, raw, domains, emails[0])
     for domain_text in domains:
         domain = _parsed(
@@ -324,15 +360,23 @@ def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
 def _refuse_broken_name(
     record: RawRecord, raw: RawEntry, domains: Sequence[str], address: str
 ) -> None:
-    """Raise _Unusable where a line break between domains may stand in the middle of one.
+    """Raise _Unusable where what stands between domains may stand in the middle of one.
 
-    Each half of a name may look like one; but the address is at none of the two.
+    Each half of a name may look like one; but the address is at none of the two. Where a line break
+    stands there it has to be at both: few write one between domains.
     """
     mail = _mail_domain(_parsed(record, Field.EMAIL, email_address, address))
     names = [
         _parsed(record, Field.DOMAIN, _one_of(domain_name, domains, raw.domain), d) for d in domains
     ]
-    if not all(mail == name.removeprefix("*.") or is_parent(mail, name) for name in names):
+    at_it = [mail == name.removeprefix("*.") or is_parent(mail, name) for name in names]
+    if not any(at_it):
+        raise _Unusable(
+            Problem.DOMAIN,
+            f"the address is at none of the domains in {shown(raw.domain)}: is it one name, broken "
+            "in the middle? If there are several, give each a row of its own",
+        )
+    if not all(at_it) and set("\r\n") & set(raw.domain):
         raise _Unusable(
             Problem.DOMAIN,
             f"a line break stands in {shown(raw.domain)}, and the address is not at each part: is "

@@ -12,15 +12,24 @@ from dataclasses import dataclass, field
 from batch_resend.intake.addresses import is_parent
 from batch_resend.intake.cells import Malformed, domain_name, is_nothing, order_number, trimmed
 from batch_resend.intake.headings import Columns
+from batch_resend.intake.lengths import Lengths, number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.vocabulary import Field
 
 STRAY_CR = "\ufdd0"  # in the place of a carriage return that ends no line; no text has this
 
-# A cell that is nothing but such a word; of several cells, a line each.
+# A cell that ends in such a word, or begins with it; of several cells, a line each. The feature of
+# spreadsheets that makes subtotals writes `x Count`, `Grand Total`, `Gesamtanzahl`.
+_TOTAL_WORDS = (
+    r"(?:(?:sub|grand|running)[ -]?)?totals?|sum|count|average|summe|zwischensumme|teilergebnis"
+    r"|gesamt(?:summe|ergebnis|anzahl|zahl|wert)?|anzahl|ergebnis|mittelwert|somme|nombre|totaux"
+    r"|totale|totali|totales|conteggio|suma|cuenta|som|totaal"
+)
 _TOTALS = re.compile(
-    r"^[^\S\n]*(?:(?:sub|grand|running)?[ -]?totals?|sum|count|summe|gesamt(?:summe|ergebnis)?"
-    r"|anzahl|ergebnis|somme|totaux|totale|totali|totales|suma|som|totaal|\(?\d+ rows?\)?)[:\s]*$",
+    rf"^[^\S\n]*(?:(?:[^\n]*[\s_:-])?(?:{_TOTAL_WORDS})[:=\s\d]*"
+    rf"|(?:{_TOTAL_WORDS})[\s:][^\n]*"
+    r"|\(?\d+ (?:rows?|orders?|records?|zeilen)\)?"
+    r"|(?:page|seite|pagina|p\u00e1gina)\s*\d+[^\n]*)$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Of few values: the last of a list that is cut off has one that no row before has.
@@ -30,6 +39,7 @@ _OF_FEW_VALUES = (
 )  # fmt: skip
 _MAX_VALUES = 1_000
 _LONG_NUMBER = 12  # digits; those of the CA have had ten at the most
+_FAILED_FORMULAS = ("#N/", "#REF", "#VALUE", "#DIV", "#NAME", "#NULL", "#NUM")
 _NUMBERS = (Field.ORDER_ID, Field.DOMAIN_ID)
 
 
@@ -43,6 +53,7 @@ class Shape:
     usual: int = 0  # how many most of the first rows have
     is_sure: bool = True  # the heading says it, or most rows do
     is_single: bool = False  # there is one row alone
+    aside: frozenset[int] = frozenset()  # columns about what was wrong with a row before
     by_order: bool = True  # rows that name no call are about orders
     rows: int = 0
     total: int = 0  # of their orders' numbers
@@ -52,12 +63,17 @@ class Shape:
     email_at: int | None = None
     numbers: tuple[tuple[Field, int], ...] = ()  # those there are, and their columns
     of_few_values: tuple[Field, ...] = ()
+    order_at: int | None = None
+    lengths: Lengths = field(default_factory=lambda: Lengths(()))  # of orders' numbers
+    hashed: frozenset[int] = frozenset()  # columns whose cells all begin with #
+    last_labels: set[str] = field(default_factory=set)  # of domains that stand without an address
 
     def __post_init__(self) -> None:
         """Look up once what each row is asked for."""
         places = self.columns.places
         email_at, *_ = places.get(Field.EMAIL, (self.width,))
         self.email_at = email_at if email_at < self.width else None
+        self.order_at, *_ = places.get(Field.ORDER_ID, (None,))
         self.numbers = tuple((which, places[which][0]) for which in _NUMBERS if which in places)
         self.of_few_values = tuple(which for which in _OF_FEW_VALUES if which in places)
 
@@ -73,15 +89,18 @@ class Shape:
 
         `before` and `after`: the rows beside it. `cut_off`: it has no line end.
         """
+        if why := self._commented_out(cells):
+            return why
         if not cut_off and self._is_plainly_whole(cells, before, after):
             return ""
         return (
             self._width(cells)
             or self._broken(cells, before, after)
             or self._group(cells, after)
-            or self._totals(cells, is_last=after is None)
+            or self._totals(cells)
             or self._joined_number(cells)
             or (self._cut_off(cells) if cut_off else "")
+            or self._unusual_number(cells, before, after)
         )
 
     def _is_plainly_whole(
@@ -91,7 +110,7 @@ class Shape:
         if (
             not len(cells) == self.width == self.usual
             or not self.is_sure
-            or (before is not None and len(before) == 1 < self.width)
+            or (before is not None and len(before) < self.width)
             or after is None
             or len(after) == 1 < self.width
             or any(at < len(cells) and len(cells[at]) > _LONG_NUMBER for _, at in self.numbers)
@@ -102,7 +121,12 @@ class Shape:
             return "@" in cells[self.email_at] and STRAY_CR not in text
         # Without addresses anywhere a group has no details, and a total is called so.
         no_address = not self.columns.has_addresses
-        return no_address and STRAY_CR not in text and not _TOTALS.search(text)
+        return (
+            no_address
+            and STRAY_CR not in text
+            and not _TOTALS.search(text)
+            and self.lengths.is_usual(number_of(cells, self.order_at))
+        )
 
     def observe(self, cells: Sequence[str]) -> None:
         """Take note of a row that is whole."""
@@ -117,6 +141,8 @@ class Shape:
                 self.longest[which] = len(digits)
             if which is Field.ORDER_ID:
                 self.total += int(digits[:20] or 0)
+        if self.email_at is None and (domain := self._cell(cells, Field.DOMAIN)):
+            self.last_labels.add(domain.rpartition(".")[2].lower())
         for which in self.of_few_values:
             seen = self.values.setdefault(which, set())
             if len(seen) < _MAX_VALUES:
@@ -147,7 +173,7 @@ class Shape:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
         if self.is_single and not self._why_elsewhere(cells):
             return True  # nothing can be compared, and what is written behind it may be anything
-        own = self._read()
+        own = self._read() | self.aside
         others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
         if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
             return False
@@ -169,6 +195,8 @@ class Shape:
                 f"the row before has a single cell, {before[0].strip()[:40]!r}, which may be the "
                 "beginning of this one's first"
             )
+        if before is not None and len(before) < self.width:
+            return f"the row before has {_counted(len(before))}: is this one its rest?"
         if after is not None and self._may_be_end_of(cells, after):
             return (
                 f"the row below has a single cell, {after[0].strip()[:40]!r}, which may be the end "
@@ -200,16 +228,16 @@ class Shape:
             )
         return ""
 
-    def _totals(self, cells: Sequence[str], *, is_last: bool) -> str:
+    def _totals(self, cells: Sequence[str]) -> str:
         if self._names_somebody(cells):
             return ""
         own = self._read()
-        others = [cell for at, cell in enumerate(cells) if at not in own]
+        others = [cell for at, cell in enumerate(cells) if at not in own | self.aside]
         if _TOTALS.search("\n".join(others)):
             return "it looks like a row of totals"
         digits = _digits(self._cell(cells, Field.ORDER_ID))
         unlike = digits and len(digits) != self.longest.get(Field.ORDER_ID)
-        if is_last and unlike and self.rows > 1 and int(digits) in (self.rows, self.total):
+        if unlike and self.rows > 1 and int(digits) in (self.rows, self.total):
             return "its number is the count or the sum of the rows before: a row of totals?"
         return ""
 
@@ -221,11 +249,39 @@ class Shape:
                 return f"its number {digits} is much longer than those before: are there two in it?"
         return ""
 
+    def _unusual_number(
+        self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
+    ) -> str:
+        if self._names_somebody(cells) or self._cell(cells, Field.ALL_DOMAINS):
+            return ""
+        number = number_of(cells, self.order_at)
+        beside = (number_of(row, self.order_at) for row in (before, after))
+        return self.lengths.complaint(number, beside)
+
+    def _commented_out(self, cells: Sequence[str]) -> str:
+        for at in (0, self.order_at):
+            text = cells[at].lstrip(" \t'\"") if at is not None and at < len(cells) else ""
+            if not text.startswith("#") or text.upper().startswith(_FAILED_FORMULAS):
+                continue
+            if at not in self.hashed or (at == self.order_at and text[1:2].isspace()):
+                return f"begins with #, as what is commented out does: {text[:40]!r}"
+        return ""
+
     def _cut_off(self, cells: Sequence[str]) -> str:
-        why = self._why_cut_off(cells)
+        why = self._why_incomparable(cells) or self._why_cut_off(cells)
         if not why:
             return ""
         return f"the last line has no line end, and {why}: was the list cut off there?"
+
+    def _why_incomparable(self, cells: Sequence[str]) -> str:
+        """Return why a row without an address cannot be known to be whole."""
+        if not (self.rows or self._cell(cells, Field.EMAIL)):
+            return "no row before shows what is usual"
+        domain = self._cell(cells, Field.DOMAIN)
+        label = domain.rpartition(".")[2].lower()
+        if domain and not self._cell(cells, Field.EMAIL) and label not in self.last_labels:
+            return f"no row before has a domain that ends in {label!r}"
+        return ""
 
     def _why_cut_off(self, cells: Sequence[str]) -> str:
         if self.rows:
@@ -274,6 +330,7 @@ def shape_of(
     sample: Sequence[Sequence[str]],
     *,
     by_order: bool,
+    aside: frozenset[int] = frozenset(),
 ) -> Shape:
     """Return the shape that rows have to have: as wide as the heading, or as most of the first.
 
@@ -286,8 +343,22 @@ def shape_of(
     )
     if heading is None:
         is_sure = len(widths) > 1 and widths.count(usual) * 2 > len(widths)
-        return Shape(columns, width=usual, usual=usual, is_sure=is_sure, is_single=len(widths) == 1)
-    return Shape(columns, _without_blank_end(heading), len(heading), usual, by_order=by_order)
+        shape = Shape(
+            columns, width=usual, usual=usual, is_sure=is_sure, is_single=len(widths) == 1
+        )
+    else:
+        width = _without_blank_end(heading)
+        shape = Shape(columns, width, len(heading), usual, by_order=by_order, aside=aside)
+    orders = (row for row in sample if not _TOTALS.search("\n".join(row)))
+    shape.lengths = Lengths(number_of(row, shape.order_at) for row in orders)
+    places = {0, *columns.places.get(Field.ORDER_ID, ())}
+    shape.hashed = frozenset(at for at in places if _all_begin_with_hash(sample, at))
+    return shape
+
+
+def _all_begin_with_hash(sample: Sequence[Sequence[str]], at: int) -> bool:
+    texts = [row[at].lstrip(" \t'\"") for row in sample if at < len(row) and row[at].strip()]
+    return all(text.startswith("#") for text in texts)
 
 
 def _without_blank_end(cells: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import StatusWords
 from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
 from batch_resend.intake.json_stream import JsonStream, is_document
+from batch_resend.intake.lengths import with_usual_numbers
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.packing import Bytes, ListFile
 from batch_resend.intake.reading import Reading, checked_locale
@@ -18,7 +19,7 @@ from batch_resend.intake.records import Defaults, RawRecord, check_record
 from batch_resend.intake.repairs import repaired
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Text
-from batch_resend.intake.vocabulary import ADDRESSES
+from batch_resend.intake.vocabulary import ADDRESSES, Field
 from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
 
 
@@ -93,7 +94,7 @@ class ListSource:
                 records = iter(JsonStream(self.name, text, rules))
             else:
                 records = records_of_lines(text.lines(), how.mapping, how.call, rules)
-            yield from self._with_all_mapped(records)
+            yield from self._with_all_mapped(with_usual_numbers(records))
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
                 self.name, text, self._reading.mapping, headed=self._reading.headed
@@ -113,7 +114,9 @@ class ListSource:
         with_addresses = False
         for record in records:
             if isinstance(record, RawRecord):
-                with_addresses = with_addresses or record.has_addresses
+                with_addresses = (
+                    with_addresses or record.has_addresses or Field.ALL_DOMAINS in record.names
+                )
                 missing -= record.names.keys()
             yield record
         if with_addresses and not reading.all_domains:
@@ -196,7 +199,7 @@ class RecordSource:
         all_domains = self._defaults.all_domains
         rules = rules_of({}, self._defaults.call, all_domains=all_domains)
         raw = json_record(line, fields, text, rules)
-        if isinstance(raw, RawRecord) and raw.has_addresses:
+        if isinstance(raw, RawRecord) and (raw.has_addresses or Field.ALL_DOMAINS in raw.names):
             self._has_addresses = True
         # A program that hands over checked rows knows which of them are to name nobody.
         expected = self._has_addresses and not (all_domains or self._has_checked_rows)

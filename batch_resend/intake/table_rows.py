@@ -11,9 +11,8 @@ from pydantic_core import to_json
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
+from batch_resend.intake.fed_back import FedBack, own_columns
 from batch_resend.intake.headings import (
-    ABOUT_REJECTED,
-    AS_ONE_TEXT,
     Columns,
     HeadingRules,
     find_columns,
@@ -27,7 +26,7 @@ from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.intake.repairs import is_language
 from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
-from batch_resend.intake.vocabulary import Field, known_field, known_fields, plain
+from batch_resend.intake.vocabulary import REQUEST_FIELDS, Field, known_field, known_fields, plain
 from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
@@ -83,7 +82,7 @@ class TableRows:
             self._names = tuple(name.replace(STRAY_CR, "\r") for name in heading)
             heading = [_without_stray_cr(name) for name in heading]
             self._own_names = {plain(name) for name in heading if name.strip()}
-            self._about_rejected = _about_rejected(heading)
+            self._about_rejected = own_columns(heading)
             rules = HeadingRules(tuple(reading.mapping.items()), reading.call, reading.all_domains)
             sample = [cells for _, cells in first]
             where = f"{name}, line {line}"
@@ -100,7 +99,11 @@ class TableRows:
             columns = find_positions(reading.mapping, name, reading.call)
         by_order = not CALLS[reading.call].is_about_domain
         shape = shape_of(
-            columns, self._names or None, [cells for _, cells in first], by_order=by_order
+            columns,
+            self._names or None,
+            [cells for _, cells in first],
+            by_order=by_order,
+            aside=frozenset(self._about_rejected),
         )
         widest = 0
         for record, width in self._records(chain(first, rows), columns, shape):
@@ -175,6 +178,7 @@ class TableRows:
     ) -> Iterator[tuple[RawRecord, int]]:
         """Yield a record a row, and how many cells the row has."""
         asks_for_all = self._asks_for_all(columns)
+        fed_back = self._fed_back(columns)
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
         for (line, cells), after in _with_next(rows):
@@ -199,7 +203,21 @@ class TableRows:
                 if asks_for_all and _MAY_NAME_SOMEBODY.search("".join(whole)):
                     self._refuse_addresses(line, whole, columns)
             before = cells
-            yield self._record(line, whole, stood, columns, complaint), len(cells)
+            record = self._record(line, whole, stood, columns, complaint)
+            if reason := fed_back.uncorrected(whole):
+                record = record._replace(uncorrected=reason)
+            yield record, len(cells)
+
+    def _fed_back(self, columns: Columns) -> FedBack:
+        before = self._names[: min(self._about_rejected, default=0)]
+        mapped = self._reading.mapping.values()
+        by_fields = len(before) >= len(REQUEST_FIELDS) + 2 and all(
+            name.strip() in mapped or known_field(name) is not None for name in before
+        )
+        read = {at for places in columns.places.values() for at in places}
+        all_domains = self._reading.all_domains
+        headed = self._reading.headed
+        return FedBack(self._about_rejected, headed, by_fields, read, all_domains)
 
     def _may_be_heading(self, cells: Sequence[str]) -> bool:
         """Whether it is worth a closer look: few rows end with a heading or begin with a word."""
@@ -275,7 +293,8 @@ class TableRows:
             own = at in self._about_rejected or any(
                 at in places for places in columns.places.values()
             )
-            of_orders = not columns.orders_only and not columns.has_addresses
+            is_read_of = columns.orders_only and at not in columns.added
+            of_orders = not is_read_of and not columns.has_addresses
             if of_orders and not own and is_domain(cell):
                 raise InputError(
                     f"{self._name}, line {line}: there is a domain in the column {names[at]!r}, "
@@ -352,14 +371,6 @@ def _arranged(cells: list[str], order: Sequence[int] | None) -> list[str]:
 def _meaning(heading: str) -> str:
     """Return the field of a heading, by whichever of its names, or the heading itself."""
     return known_field(heading) or plain(heading)
-
-
-def _about_rejected(heading: Sequence[str]) -> set[int]:
-    """Return which columns are those of a rejected.csv, which say what was wrong with a row."""
-    for own in ((*ABOUT_REJECTED, *AS_ONE_TEXT), ABOUT_REJECTED):
-        if tuple(heading[-len(own) :]) == own:
-            return set(range(len(heading) - len(own), len(heading)))
-    return set()
 
 
 def _without_stray_cr(cell: str) -> str:

@@ -3,7 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Field(StrEnum):
@@ -87,3 +89,11 @@ def known_field(heading: str) -> Field | None:
 def known_fields(headings: Iterable[str]) -> set[Field]:
     """Return the fields that headings are known to stand for."""
     return {field for name in headings if (field := known_field(name)) is not None}
+
+
+@lru_cache(maxsize=1024)
+def is_close_to_all_domains(heading: str) -> bool:
+    """Whether a heading may be that of the word for all domains, misspelled."""
+    text = "".join(filter(str.isalpha, plain(heading)))
+    wanted = plain("all domains")
+    return wanted in text or SequenceMatcher(None, text, wanted).ratio() > 0.85

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
-from batch_resend.intake import ABOUT_REJECTED, AS_ONE_TEXT, FORMULA_SIGNS, REQUEST_FIELDS, Field
+from batch_resend.intake import FORMULA_SIGNS, OWN_COLUMNS, REQUEST_FIELDS, Field
 from batch_resend.intake.vocabulary import known_field
 from batch_resend.model import Call, Entry, OrderStatus, RowStatus
 from batch_resend.report.as_stood import texts_of
@@ -159,8 +159,8 @@ def _begin(file: TextIO, form: "_Form") -> None:
 async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
     """Write the rejected rows in the form of unsent.csv, so that they can be corrected and sent.
 
-    Behind what their list had stand the file, the line and the reason, which nobody reads again;
-    and the row as one text, where it does not stand there as it stood.
+    Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
+    text: `intake.fed_back` knows by it what was not corrected.
     """
     form = _form_of_rejected(inputs)
     table = csv.writer(file, delimiter=form.delimiter)
@@ -183,9 +183,10 @@ def _form_of_rejected(inputs: Sequence[InputNote]) -> "_Form":
         def as_they_stood(row: RowResult) -> Iterator[Sequence[object]]:
             cells = json.loads(row.raw)
             padded = cells[:width] + [""] * (width - len(cells))
-            yield (*padded, *about(row), *cells[width + own :])
+            more = cells[width + own :]
+            yield (*padded, *about(row), as_line([*cells[:width], *more]), *more)
 
-        heading = (*(_harmless(name, fields) for name in columns[:width]), *ABOUT_REJECTED)
+        heading = (*(_harmless(name, fields) for name in columns[:width]), *OWN_COLUMNS)
         return replace(form, heading=heading, lines=as_they_stood)
 
     def by_fields(row: RowResult) -> Iterator[Sequence[object]]:
@@ -198,17 +199,13 @@ def _form_of_rejected(inputs: Sequence[InputNote]) -> "_Form":
                     cells[int(position) - 1] = texts.get(Field(name), "")
             yield (*cells, *about(row), as_text(row, inputs))
 
-    own_heading = (*ABOUT_REJECTED, *AS_ONE_TEXT)
-    heading = (*form.heading, *own_heading) if form.heading else ()
+    heading = (*form.heading, *OWN_COLUMNS) if form.heading else ()
     return replace(form, heading=heading, lines=by_fields)
 
 
 def _own_columns(columns: Sequence[str]) -> int:
     """Return how many columns are those of a rejected.csv, where that is what was read."""
-    for own in ((*ABOUT_REJECTED, *AS_ONE_TEXT), ABOUT_REJECTED):
-        if tuple(columns[-len(own) :]) == own:
-            return len(own)
-    return 0
+    return len(OWN_COLUMNS) if tuple(columns[-len(OWN_COLUMNS) :]) == OWN_COLUMNS else 0
 
 
 def _harmless(heading: str, fields: Mapping[str, str]) -> object:
@@ -221,8 +218,13 @@ def as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
     """Return a row as one text: a CSV row as a line of CSV."""
     if not inputs[row.input_ordinal].form.is_table:
         return row.raw
+    return as_line(json.loads(row.raw))
+
+
+def as_line(cells: Sequence[str]) -> str:
+    """Return cells as a line of CSV, without a line end."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(json.loads(row.raw))
+    csv.writer(line, lineterminator="").writerow(cells)
     return line.getvalue()
 
 

@@ -124,7 +124,8 @@ async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_c
         rejected = (desk.report() / "rejected.csv").read_text()
         assert (
             "2,a.example.com,nobody,'=cmd,list.csv,4,"
-            "the e-mail address 'nobody' has no @ (column 'email')\n"
+            "the e-mail address 'nobody' has no @ (column 'email'),"
+            '"2,a.example.com,nobody,=cmd"\n'
         ) in rejected
         assert "list.csv, line 4: the e-mail address 'nobody' has no @" in ended.err
 

@@ -173,10 +173,9 @@ def test_no_damage_to_the_text_of_a_list_asks_for_more(
     assume(headed or len(written) > 1)
     if damage == "cut off" and names[-1] == "order_id":
         # A number that is cut off cannot be known for that if all before are as short.
-        assume(
-            len(written[-1]["order_id"])
-            <= max(len(one["order_id"]) for one in written[:-1] or written)
-        )
+        # Whichever row it is that the cut is in.
+        lengths = [len(line["order_id"]) for line in written]
+        assume(all(one <= max(lengths[:at_row] or [one]) for at_row, one in enumerate(lengths)))
     damaged = (TEXT_DAMAGES | {"a delimiter": _put_in(delimiter)})[damage](
         text, at % (len(text) + 1)
     )

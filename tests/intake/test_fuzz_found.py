@@ -46,7 +46,7 @@ def test_an_object_with_a_key_twice_that_then_breaks_off_is_refused(tmp_path: Pa
 
 def test_a_key_twice_in_what_else_a_page_tells_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "list.json"
-    path.write_bytes(b'{"orders": [{"id": 1}], "page": {"total": 1, "total": 2}}')
+    path.write_bytes(b'{"orders": [{"order_id": 1}], "page": {"total": 1, "total": 2}}')
     (row,) = ListSource(str(path))
     assert row.order_id == "1"
 

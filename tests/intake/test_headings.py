@@ -7,7 +7,7 @@ from tests.intake.conftest import read_row, refusal
 
 KNOWN = {
     Field.ORDER_ID: ["order_id", "Order ID", "ORDER-ID", "orderid", "Order", "Order Number",
-                     "order.number", "Order #", "id", " order_id "],
+                     "order.number", "Order #", " order_id "],
     Field.DOMAIN: ["domain", "Domain", "Common Name", "common_name", "COMMON-NAME", "FQDN",
                    "dns_name", "DNS name"],
     Field.EMAIL: ["email", "E-mail", "e mail", "EMAIL", "Approver Email", "approver e-mail",

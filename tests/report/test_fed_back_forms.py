@@ -92,7 +92,10 @@ async def test_exports_of_the_ca_are_still_read_as_order_numbers(tmp_path: Path)
 
 
 async def test_pages_of_the_ca_are_read_back_without_what_they_skip(tmp_path: Path) -> None:
-    orders = [{"id": n, "status": "issued" if n == 5 else "pending"} for n in range(1, 7)]
+    described = {"certificate": {"common_name": "a.example"}}
+    orders = [
+        {"id": n, "status": "issued" if n == 5 else "pending", **described} for n in range(1, 7)
+    ]
     path = tmp_path / "orders.json"
     path.write_text(json.dumps({"orders": orders}))
     assert await assert_fed_back(tmp_path, [ListSource(str(path))]) == UNSENT - {"5"}

@@ -180,7 +180,17 @@ async def test_rejected_csv_has_file_line_reason_and_the_row_as_it_stood(tmp_pat
     found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
     first, second = str(tmp_path / "first.csv"), str(tmp_path / "second.csv")
     heading, *lines = found.table("rejected.csv")
-    assert heading == ["Order ID", "Note", "Domain", "Email", "Locale", "file", "line", "reason"]
+    assert heading == [
+        "Order ID",
+        "Note",
+        "Domain",
+        "Email",
+        "Locale",
+        "file",
+        "line",
+        "reason",
+        "row",
+    ]
     assert [line[5:7] for line in lines] == [[first, "5"], [second, "5"], [second, "6"]]
     assert [line[:5] for line in lines] == [
         ["1e9", "'=1+1", "x.example", "admin@x.example", ""],
@@ -310,5 +320,5 @@ async def test_a_run_of_which_all_was_sent_leaves_headings_only(tmp_path: Path) 
     path = write_list(tmp_path, "a.csv", "order_id,note", "1,x")
     found, _ = await reported(tmp_path, [ListSource(path)], {"1": "204"}, RunState.COMPLETED)
     assert found.table("unsent.csv") == [["order_id", "note"]]
-    assert found.table("rejected.csv") == [["order_id", "note", "file", "line", "reason"]]
+    assert found.table("rejected.csv") == [["order_id", "note", "file", "line", "reason", "row"]]
     assert len(found.table("results.csv")) == 2

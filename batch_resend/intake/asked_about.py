@@ -1,0 +1,99 @@
+"""Columns and keys that are not read, but could say whom to mail or not to mail: asked about.
+
+Passed over, `send?` with no in it would have its row mailed, and so would a remark `only www`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from batch_resend.errors import InputError
+from batch_resend.intake.cells import trimmed
+from batch_resend.intake.exports import is_own_heading
+from batch_resend.intake.looks import has_address, is_domain
+from batch_resend.intake.vocabulary import Field, is_close_to_all_domains, plain
+
+_NO_LETTER = re.compile(r"[\W\d_]+")
+# Headings of whether a row is to be sent at all.
+_WHETHER = re.compile(
+    r"(?:(?:do|dont|donot|not|no|to|please|pls|zu|bitte|nicht|ne pas)*"
+    r"(?:re)?(?:send|skip|exclude|include|omit|ignore|notify|suppress|mailit|senden|versenden"
+    r"|verschicken|uberspringen|ueberspringen|auslassen|ausschlie(?:ss|ß)en|ignorieren|envoyer"
+    r"|ignorer|exclure|invia|inviare|escludere|saltare|enviar|omitir|excluir)"
+    r"(?:e?d|it|them|this|me|now|mails?|emails?|yn|yesno|janein|again|nochmal)*)"
+    r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|optout|unsubscribed?|wanted|gewunscht"
+)
+_REMARKS = re.compile(
+    r"(?:my|internal|our|interne?)?(?:notes?|remarks?|comments?|todo|actions?|instructions?"
+    r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
+    r"|commentaires?|nota|osservazion[ei]|comentarios?)"
+)
+_NO = frozenset(
+    ("no", "n", "false", "nein", "non", "skip", "don't send", "do not send", "nicht senden",
+     "hold", "exclude", "ignore", "never", "stop")
+)  # fmt: skip
+_YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send", "ok", "senden"))
+
+
+def ask_about(
+    names: Sequence[str],
+    places: Mapping[Field, Iterable[int]],
+    sample: Sequence[Sequence[str]],
+    where: str,
+    *,
+    orders_only: bool,
+) -> None:
+    """Raise InputError where a column, or a key, may say whom or what to mail, and is not read.
+
+    `places`: of those that are; `sample`: some rows; `orders_only`: of an export of the
+    CA, to which somebody added a column.
+    """
+    taken = {at for indexes in places.values() for at in indexes}
+    for at, name in enumerate(names):
+        if not name or at in taken:
+            continue
+        if Field.ALL_DOMAINS not in places and is_close_to_all_domains(name):
+            raise InputError(
+                f"{where}: is {name!r} the column {Field.ALL_DOMAINS}? If it is: "
+                f'--map {Field.ALL_DOMAINS}="{name}"; if not: --ignore "{name}"'
+            )
+        if is_own_heading(name):
+            continue
+        cells = [trimmed(row[at]) for row in sample if at < len(row) and trimmed(row[at])]
+        if says_whether(name) or _are_yes_and_no(cells):
+            raise InputError(
+                f"{where}: {name!r} may say which rows are to be sent, and is not read. Take out "
+                f'the rows that are not; then --ignore "{name}"'
+            )
+        if orders_only:
+            _refuse_added(name, cells, where)
+
+
+def says_whether(name: str) -> bool:
+    """Whether a heading is one of whether a row is to be sent."""
+    return _WHETHER.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+
+
+def is_remark(name: str) -> bool:
+    """Whether a heading is one of what a person remarks."""
+    return _REMARKS.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+
+
+def _are_yes_and_no(cells: Sequence[str]) -> bool:
+    words = {cell.lower() for cell in cells}
+    return words <= _YES | _NO and not words.isdisjoint(_NO)
+
+
+def _refuse_added(name: str, cells: Sequence[str], where: str) -> None:
+    if is_remark(name) and cells:
+        raise InputError(
+            f"{where}: {name!r} is no column of the CA's and is not read, and all domains of each "
+            f'order would be mailed. If nothing in it says otherwise: --ignore "{name}"'
+        )
+    if any(map(has_address, cells)):
+        return  # row by row it is said which
+    if any(map(is_domain, cells)):
+        raise InputError(
+            f"{where}: {name!r} is no column of the CA's and holds domains. If these are to be "
+            f'mailed: --map domain="{name}" --map email="COLUMN"; if the CA is to mail all domains '
+            f'of each order that wait: --ignore "{name}"'
+        )
