@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.intake import Field
+from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import Entry, Problem, RejectedRow, Row
-from tests.intake.conftest import standard_input, read, read_rejected, read_row, unhurried
+from tests.intake.conftest import read, read_rejected, read_row, standard_input, unhurried
 
 
 def test_a_flat_record_is_taken_whole() -> None:
