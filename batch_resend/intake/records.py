@@ -176,11 +176,10 @@ def _unfit(
 
 def _should_name_somebody(record: RawRecord, described: Description) -> bool:
     """Whether a record without addresses is in a list whose records have some."""
-    if Field.ALL_DOMAINS in record.names:
-        return True  # it has a word for those that are to mail all
-    if described.is_about_domain:
+    if described.is_about_domain:  # it names what it is about
         return Field.EMAIL in record.names
-    return record.has_addresses
+    # Where there is a word for those that are to mail all, the others are not.
+    return record.has_addresses or Field.ALL_DOMAINS in record.names
 
 
 def _says_no(record: RawRecord) -> bool:
