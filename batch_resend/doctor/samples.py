@@ -139,7 +139,7 @@ def _texts(value: object, name: str = "") -> Iterator[str]:
     """Yield all texts of an answer that stand where something of theirs may stand."""
     if isinstance(value, dict):
         for key, part in value.items():
-            if key != "product":  # its name is the CA's
+            if key != "product" or not isinstance(part, dict):  # whose name is the CA's
                 yield from _texts(part, key)
     elif isinstance(value, list):
         for part in value:

@@ -56,7 +56,7 @@ class CsvCells:
                         )
                     continue
                 blank_rows = 0
-                if not _says_delimiter(line, cells, self.delimiter):
+                if line > 1 or not _says_delimiter(cells, self.delimiter):
                     yield line, cells
         except csv.Error as error:
             raise InputError(
@@ -163,6 +163,6 @@ def _refuse_two_in_one(name: str, heading: Sequence[str], chosen: str) -> None:
                 )
 
 
-def _says_delimiter(line: int, cells: Sequence[str], delimiter: str) -> bool:
-    said = delimiter.join(cells)
-    return line == 1 and _ROW_OF_SEP.fullmatch(said) is not None
+def _says_delimiter(cells: Sequence[str], delimiter: str) -> bool:
+    """Whether a list's first line is one such as `sep=;`, which spreadsheets heed."""
+    return _ROW_OF_SEP.fullmatch(delimiter.join(cells)) is not None

@@ -76,7 +76,7 @@ class Session:
         """Write a list of orders that no other run has had."""
         self.runs += 1
         numbers = [str(1000 * self.runs + index) for index in range(orders)]
-        self.desk.write(f"{self.runs}.csv", "\n".join(["order_id", *numbers]))
+        self.desk.write(f"{self.runs}.csv", "\n".join(["order_id", *numbers, ""]))
         return numbers
 
     async def send(
