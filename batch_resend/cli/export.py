@@ -2,15 +2,17 @@
 
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+import anyio
 import click
 
 from batch_resend.batch import Batch, open_batch
@@ -123,7 +125,12 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
 
         async with batch.census() as census:
             ask = partial(_with_details, census, wanted=options["details"])
-            await ask_each(_chosen(census, filters, now, options), ask, take)
+            try:
+                await ask_each(_chosen(census, filters, now, options), ask, take)
+            except anyio.get_cancelled_exc_class():
+                if options["out"] is not None and written:
+                    _keep_part(file, options["out"], written)
+                raise
             unusable = len(census.unusable)
     if not options["quiet"]:
         say("1 order waits." if written == 1 else f"{written:,} orders wait.")
@@ -132,6 +139,17 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
         if unusable:
             say(f"{unusable:,} more in the CA's list without an order number are left out.")
     return ExitCode.ALL_WELL
+
+
+def _keep_part(file: TextIO, path: Path, orders: int) -> None:
+    """Keep what was read before a signal cut it short, under a name that says that it is a part."""
+    part = path.with_name(f"{path.name}.partial")
+    with suppress(OSError):
+        file.flush()
+        content = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as kept:
+            kept.write(content)
+        say(f"Cut short: the first {counted(orders, 'order')} are in {part}; {path} is as it was.")
 
 
 async def _chosen(

@@ -118,8 +118,25 @@ async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_s
         assert skipped <= approved
 
 
+async def test_what_an_export_has_read_before_ctrl_c_is_kept_as_a_part(tmp_path: Path) -> None:
+    listed = lists(*(pending(n) for n in range(1, 91)))
+    async with RawService(listed, lambda asked: 0.5) as service:
+        desk = desk_at(tmp_path, service)
+        cut_off = await desk.start("export", "--details", "--out", "pending.csv")
+        await until(lambda: service.requests >= 44)
+        cut_off.send_signal(signal.SIGINT)
+        stopped = await ended(cut_off)
+        assert stopped.code == 130
+        assert not (tmp_path / "pending.csv").exists()
+        lines = (tmp_path / "pending.csv.partial").read_text().splitlines()
+        assert lines[0].startswith("order_id,")
+        assert 1 < len(lines) <= 91
+        assert [line.split(",")[0] for line in lines[1:]] == [str(n) for n in range(1, len(lines))]
+        assert f"the first {len(lines) - 1} orders are in pending.csv.partial" in stopped.err
+
+
 async def test_what_verify_learned_before_ctrl_c_is_kept(tmp_path: Path) -> None:
-    async with RawService(accept_all, lambda asked: 0.3 * (asked.method == "GET")) as service:
+    async with RawService(accept_all, lambda asked: 0.5 * (asked.method == "GET")) as service:
         desk = desk_at(tmp_path, service, 90)
         assert (await desk.run("send", "orders.csv")).code == 0
         service.answer_to = each_by_itself
