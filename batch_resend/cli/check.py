@@ -150,7 +150,7 @@ async def _with_mail_routes(
 ) -> Preview:
     """Return a preview with what DNS says of the domains. Raises SettingsError, JournalError."""
     from batch_resend.mail_domains import MailDomains  # noqa: PLC0415 - slow, and rarely wanted
-    from batch_resend.report.mail_routes import with_mail_routes  # noqa: PLC0415
+    from batch_resend.report.mail_routes import with_mail_routes  # noqa: PLC0415 - likewise
 
     asking = MailDomains(options["dns_server"])
     if not options["quiet"] and preview.recipient_domains:

@@ -37,6 +37,8 @@ COLUMNS = (
     "domain_id",
 )  # fmt: skip
 _DAY_S = 86_400.0
+# Through no link: its name can be foreseen, and somebody else's file may wait behind one.
+_NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 
 
 product_option = option(
@@ -147,7 +149,7 @@ def _keep_part(file: TextIO, path: Path, orders: int) -> None:
     with suppress(OSError):
         file.flush()
         content = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as kept:
+        with os.fdopen(os.open(part, _NEW_PART, 0o600), "wb") as kept:
             kept.write(content)
         say(f"Cut short: the first {counted(orders, 'order')} are in {part}; {path} is as it was.")
 
