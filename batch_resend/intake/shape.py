@@ -16,7 +16,9 @@ from batch_resend.intake.lengths import Lengths, number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.vocabulary import Field
 
-STRAY_CR = "\ufdd0"  # in the place of a carriage return that ends no line; no text has this
+# In the place of a carriage return that ends no line. Half a character: a cell that has one of its
+# own is rejected anyway.
+STRAY_CR = "\udc0d"
 
 # A cell that ends in such a word, or begins with it; of several cells, a line each. The feature of
 # spreadsheets that makes subtotals writes `x Count`, `Grand Total`, `Gesamtanzahl`.

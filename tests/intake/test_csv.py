@@ -162,7 +162,7 @@ def test_another_delimiter_is_found_by_the_heading(separator: str) -> None:
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 _CELL = _TEXT | st.sampled_from(
     ["", " ", "1", "100200301", "1,234", "example.com", "*.example.org", "a@example.com", "en",
-     '"', '""', ",", "\n", "\r\n", "\ufeff", "{", "[", "'", "x\ny"]
+     "\ufdd0", '"', '""', ",", "\n", "\r\n", "\ufeff", "{", "[", "'", "x\ny"]
 )  # fmt: skip
 _ROWS = st.lists(st.lists(_CELL, min_size=1, max_size=7), min_size=1, max_size=8)
 
