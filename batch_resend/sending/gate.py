@@ -10,8 +10,6 @@ the trouble: else it would be mailed on and on.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -88,40 +86,35 @@ class Gate:
 
     # --- leaving ----------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def passage(
+    async def permit(
         self, tried: int = 0, *, has_failed: bool = False, may_ask: bool = False
-    ) -> AsyncIterator[Permit]:
+    ) -> Permit:
         """Wait for a permit. While requests do not flow there are few, for those tried least.
 
         `tried`: how often its order was; `has_failed`: in this process; `may_ask`: the permit may
-        be for a canary. What is not recorded by the end of the block is given back.
+        be for a canary. It is to be given back, whatever becomes of it.
         """
-        permit = await self._permit(tried, has_failed=has_failed, may_ask=may_ask)
+        if self.flow is Flow.FLOWING:
+            return self._breaker.permit(has_failed=has_failed, may_ask=may_ask)
+        called: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        heappush(self._line, _Waiting(has_failed, tried, next(self._numbers), may_ask, called))
+        self._call_in()
         try:
-            yield permit
-        finally:
+            return await called
+        except asyncio.CancelledError:
+            if called.done() and not called.cancelled():
+                self.give_back(called.result())
+            raise
+
+    def give_back(self, permit: Permit) -> None:
+        """Take back a permit. One whose answer was recorded is used up, any other is free again."""
+        if permit.is_open:
             self._breaker.give_back(permit)
             self._call_in()
 
     def leaves(self, permit: Permit) -> bool:
         """Whether a permit still holds: its request leaves now. Else wait for another."""
         return self._breaker.leaves(permit, running_time())
-
-    async def _permit(self, tried: int, *, has_failed: bool, may_ask: bool) -> Permit:
-        if self.flow is Flow.FLOWING:
-            return self._breaker.permit(has_failed=has_failed, may_ask=may_ask)
-        called: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(has_failed, tried, next(self._numbers), may_ask, called)
-        heappush(self._line, waiting)
-        self._call_in()
-        try:
-            return await called
-        except asyncio.CancelledError:
-            if called.done() and not called.cancelled():
-                self._breaker.give_back(called.result())
-                self._call_in()
-            raise
 
     def _call_in(self) -> None:
         """Give the permits that there are to the first in line."""

@@ -37,15 +37,16 @@ class Outlet:
         while it waits for these sends it back to the line.
         """
         while True:
-            async with (
-                self.gate.passage(tried, has_failed=history.has_failed, may_ask=may_ask) as permit,
-                self.places,
-                self.limiter.slot() as slot,
-            ):
-                if self.gate.leaves(permit):
-                    yield permit, slot
-                    return
-                slot.unused()
+            has_failed = history.has_failed
+            permit = await self.gate.permit(tried, has_failed=has_failed, may_ask=may_ask)
+            try:
+                async with self.places, self.limiter.slot() as slot:
+                    if self.gate.leaves(permit):
+                        yield permit, slot
+                        return
+                    slot.unused()
+            finally:
+                self.gate.give_back(permit)
 
     def learn(self, permit: Permit, order: int, verdict: Verdict, history: History) -> Action:
         """Let all others know what an answer says of the CA, before its passage ends.

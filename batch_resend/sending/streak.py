@@ -12,8 +12,8 @@ from batch_resend.model import Ruling
 # What a failure weighs. What may have been mailed weighs more: to try on costs second mails. A page
 # of a CDN weighs most: it takes this host for a robot, and every request makes that worse. A 429
 # says that the CA is there.
-WEIGHTS = {Ruling.RATE_LIMITED: 0, Ruling.UNAVAILABLE: 2, Ruling.IN_DOUBT: 3, Ruling.BLOCKED: 8}
-OPENS_AT = 40  # twenty sure failures
+WEIGHTS = {Ruling.RATE_LIMITED: 0, Ruling.UNAVAILABLE: 4, Ruling.IN_DOUBT: 5, Ruling.BLOCKED: 16}
+OPENS_AT = 80  # twenty sure failures
 OF_ONE_ORDER = 5  # failures: where as many of one order have come, there is none left that passes
 
 

@@ -16,10 +16,13 @@ from tests.sending.conftest import LONG_S, verdict
 async def leave(gate: Gate, tried: int, history: History) -> AsyncIterator[Permit]:
     """Wait for a permit that holds. One that does not, since a pause began, is given back."""
     while True:
-        async with gate.passage(tried, has_failed=history.has_failed) as permit:
+        permit = await gate.permit(tried, has_failed=history.has_failed)
+        try:
             if gate.leaves(permit):
                 yield permit
                 return
+        finally:
+            gate.give_back(permit)
 
 
 @dataclass
