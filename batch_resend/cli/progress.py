@@ -169,7 +169,7 @@ class _WatchedLane:
         if wait_s > _WORTH_TELLING_S:
             return "waiting: the windows are full", wait_s
         if gate.flow is Flow.PAUSED:
-            return f"paused: {gate.reason}; trying with one request", None
+            return f"paused: {gate.reason}; trying with a few requests", None
         return None, None
 
     def _rate_per_s(self, now: float) -> float:

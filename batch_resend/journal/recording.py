@@ -65,7 +65,7 @@ _PROLONG = (
         pauses.c.start == bindparam("of_start"),
         pauses.c.number == bindparam("of_number"),
     )
-    .values(until_at=bindparam("new_until_at"))
+    .values(until_at=bindparam("new_until_at"), share=bindparam("new_share"))
 )
 
 
@@ -153,13 +153,17 @@ class Recorder:
         }
         await self._writer.write((_PAUSE, values))
 
-    async def prolong_pause(self, until_at: float) -> None:
-        """Write down when the next request is to leave, the pause having gone on."""
+    async def prolong_pause(self, until_at: float, share: float) -> None:
+        """Write down when the next request is to leave, the pause having gone on.
+
+        `share`: what part of the windows is taken then.
+        """
         values = {
             "of_run": self._run,
             "of_start": self._start,
             "of_number": self._pause,
             "new_until_at": until_at,
+            "new_share": share,
         }
         await self._writer.write((_PROLONG, values))
 

@@ -44,6 +44,7 @@ DENIALS = 5  # so many 403 in a row, none accepted before: it is the key, not an
 # and 406, with which proxies and CDNs block what they take for a robot, for a while.
 NO_CA_HERE = frozenset((*range(200, 400), 401, 404, 405, 407, 501, 511))
 
+_COUNTED = Action(Advice.COUNT)
 _OF_ALL = frozenset((Ruling.HOPELESS, Ruling.KEY_REFUSED))  # no request will fare better
 _ANSWERED = frozenset((Ruling.ACCEPTED, Ruling.REFUSED))
 
@@ -64,12 +65,13 @@ class CircuitBreaker:
         self._left = 0  # requests
         self._streak = Streak()
         self._recent: deque[int | None] = deque(maxlen=RECENT)  # answers; of 429 whose it was
+        self._is_limited = False  # since requests did not flow: a smaller part is taken
         self._trouble_since: float | None = None
         self._good_left_at = -inf  # when the last request left that was answered well
         self._accepted_any = False
         self._denials = 0
         self._is_tail = False  # all that wait have failed, and they are few
-        self._canary_is_due = True
+        self._canary_is_due = False
         self._canary_is_there = True
         self._canary_failed = False  # since the last good answer
 
@@ -97,7 +99,6 @@ class CircuitBreaker:
         is_canary = may_ask and self._probing == 1 and self._wants_canary()
         if is_canary:
             self._probes = 0  # what it says, it says of all
-            self._canary_is_due = False
         return Permit(self._epoch, is_probe=True, is_canary=is_canary)
 
     def leaves(self, permit: Permit, now: float) -> bool:
@@ -127,10 +128,9 @@ class CircuitBreaker:
         """Whether only a canary can tell."""
         if not (self._canary_is_there and self._is_tail and self.flow is Flow.PAUSED):
             return False
-        if not self._canary_is_due:  # every other time: it may be that only the canary is ill
-            self._canary_is_due = True
-            return False
-        return True
+        # Every other time: mails have to have failed, and it may be that only the canary is ill.
+        self._canary_is_due = not self._canary_is_due
+        return not self._canary_is_due
 
     # --- answers ----------------------------------------------------------------------------
 
@@ -171,7 +171,8 @@ class CircuitBreaker:
             return Action(Advice.STOP if self._denials >= DENIALS else Advice.COUNT)
         self._denials = 0
         self._accepted_any |= verdict.ruling is Ruling.ACCEPTED
-        return Action(Advice.COUNT, self._passed(answer.permit))
+        change = self._passed(answer.permit)
+        return _COUNTED if change is Change.NOTHING else Action(Advice.COUNT, change)
 
     def _passed(self, permit: Permit) -> Change:
         """Take in that the CA is at work."""
@@ -187,8 +188,9 @@ class CircuitBreaker:
         change = Change.ENDS if self.flow is Flow.PAUSED else Change.NOTHING
         self.flow, self.reason = Flow.FLOWING, None
         self._pauses, self._trouble_since = 0, None
-        self._canary_is_due, self._canary_failed = True, False
+        self._canary_is_due = self._canary_failed = False
         self._recent.clear()
+        self._is_limited = False
         return change
 
     def _rate_limited(self, answer: Answer) -> Action:
@@ -205,19 +207,31 @@ class CircuitBreaker:
             return Action(Advice.COUNT)
         self._recent.append(answer.order)
         self._streak.failed(permit.number, answer.order, verdict.ruling)
+        action = Action(Advice.AGAIN, is_limited=self._meets_a_limit())
         if permit.epoch != self._epoch:
-            return self._prolong(answer)
+            return self._prolong(answer, action)
         if self.flow is Flow.PAUSED:
-            return self._probe_failed(answer, Advice.AGAIN)
-        limited = [order for order in self._recent if order is not None]
-        is_burst = len(limited) >= MOST_LIMITED
-        if is_burst or verdict.retry_after_s is not None:
+            return self._probe_failed(answer, action)
+        if verdict.retry_after_s is not None or self._limited_of() >= MOST_LIMITED:
             self._close(permit)
-            is_of_several = len(set(limited)) > 1  # else it may be that order's own affair
-            action = Action(Advice.AGAIN, is_limited=is_burst and is_of_several)
             return self._pause(verdict, answer.at, action)
         self.give_back(permit)
         return Action(Advice.WAIT)
+
+    def _limited_of(self) -> int:
+        """Return how many of the last answers were 429."""
+        return len(self._recent) - self._recent.count(None)
+
+    def _meets_a_limit(self) -> bool:
+        """Whether so many are 429 that the windows are taken for smaller: once for each pause.
+
+        Those of one order alone may be that order's own affair.
+        """
+        orders = {order for order in self._recent if order is not None}
+        if self._is_limited or self._limited_of() < MOST_LIMITED or len(orders) == 1:
+            return False
+        self._is_limited = True
+        return True
 
     def _failed(self, answer: Answer) -> Action:
         """Take in that a request failed, by the CA, by what stands before it, or by itself."""
@@ -246,7 +260,7 @@ class CircuitBreaker:
         if permit.epoch != self._epoch:
             return Action(advice)
         if self.flow is Flow.PAUSED:
-            return self._probe_failed(answer, advice)
+            return self._probe_failed(answer, Action(advice))
         if opens:
             self._close(permit)
             return self._pause(verdict, answer.at, Action(advice))
@@ -261,7 +275,7 @@ class CircuitBreaker:
 
     # --- pauses -----------------------------------------------------------------------------
 
-    def _probe_failed(self, answer: Answer, advice: Advice) -> Action:
+    def _probe_failed(self, answer: Answer, action: Action) -> Action:
         """Pause again once all probes have failed, or at once where one names a time."""
         verdict = answer.verdict
         is_limited = verdict.ruling is Ruling.RATE_LIMITED
@@ -269,19 +283,20 @@ class CircuitBreaker:
         self._close(answer.permit)
         self._probes = 0
         if self._probing and not (names_time or _closes_for_all(verdict)):
-            return Action(advice)
-        return self._pause(verdict, answer.at, Action(advice))
+            return self._noted(action)
+        return self._pause(verdict, answer.at, action)
 
     def _pause(self, verdict: Verdict, now: float, action: Action) -> Action:
         """Let nothing leave for a while, or give up when that is beyond the user's patience."""
         pause_s = self._pause_s(verdict)
         self.reason = f"{_trouble(verdict)} ({verdict.error_message or verdict.error_code})"
-        change = Change.PROLONGS if self.flow is Flow.PAUSED else Change.BEGINS
+        change = Change.PROLONGS
+        if self.flow is not Flow.PAUSED:
+            change, self._is_limited = Change.BEGINS, action.is_limited
         self.flow = Flow.PAUSED
         self._epoch += 1
         self._pauses += 1
         self._probes, self._probing = PROBES[min(self._pauses, len(PROBES)) - 1], 0
-        self._recent.clear()
         return self._wait(pause_s, now, replace(action, change=change))
 
     def _pause_s(self, verdict: Verdict) -> float:
@@ -291,14 +306,18 @@ class CircuitBreaker:
         first_s = FIRST_PAUSE_OF_ROBOTS_S if is_foreign else FIRST_PAUSE_S
         return min(first_s * 2.0 ** min(self._pauses, 10), LONGEST_PAUSE_S)
 
-    def _prolong(self, answer: Answer) -> Action:
+    def _prolong(self, answer: Answer, action: Action) -> Action:
         """Take in what a 429 to something that left before the pause asks for."""
         asked_s = answer.verdict.retry_after_s or 0.0
         if self.flow is not Flow.PAUSED:
-            return Action(Advice.WAIT)
+            return replace(action, advice=Advice.WAIT)
         if answer.at + asked_s > self.paused_until:
-            return self._wait(asked_s, answer.at, Action(Advice.AGAIN, Change.PROLONGS))
-        return Action(Advice.AGAIN)
+            return self._wait(asked_s, answer.at, replace(action, change=Change.PROLONGS))
+        return self._noted(action)
+
+    def _noted(self, action: Action) -> Action:
+        """Return an action during a pause: a limit that is met is written down with the pause."""
+        return replace(action, change=Change.PROLONGS) if action.is_limited else action
 
     def _wait(self, pause_s: float, now: float, action: Action) -> Action:
         if self._trouble_since is None:

@@ -94,7 +94,7 @@ class Gate:
         `tried`: how often its order was; `has_failed`: in this process; `may_ask`: the permit may
         be for a canary. It is to be given back, whatever becomes of it.
         """
-        if self.flow is Flow.FLOWING:
+        if self._breaker.flow is Flow.FLOWING:
             return self._breaker.permit(has_failed=has_failed, may_ask=may_ask)
         called: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         heappush(self._line, _Waiting(has_failed, tried, next(self._numbers), may_ask, called))
@@ -176,7 +176,8 @@ class Gate:
             self._paused_since = self._paused_since or now
         if action.change is not Change.NOTHING:
             self._call_in_later()
-        self._call_in()
+        if self._line:
+            self._call_in()
         return action
 
     def _say(self, now: float) -> None:

@@ -61,7 +61,7 @@ class Outlet:
         return self._heed(self.gate.record_canary(permit, verdict))
 
     def _heed(self, action: Action) -> Action:
-        if action.change is Change.BEGINS and action.is_limited:
+        if action.is_limited:
             self._decrease()
         if action.change in (Change.BEGINS, Change.PROLONGS):
             self.limiter.hold(self.gate.paused_until - running_time())

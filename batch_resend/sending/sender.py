@@ -219,9 +219,11 @@ class Sender:
         verdict = await self._request(tries, slot)
         action = self._learn(permit, tries, verdict)
         outcome = self._settled(tries, verdict)
-        pause = self._pause_of(action.change)
+        change = action.change
+        pause = None if change is Change.NOTHING else self._pause_of(change)
         await self.recorder.end(attempt, self.clock(), verdict, outcome)
-        await self._write_down(action.change, pause)
+        if change is not Change.NOTHING:
+            await self._write_down(change, pause)
         if outcome is not None:
             await self._deliver(outcome, delivered)
         counts = action.advice in (Advice.COUNT, Advice.STOP) or outcome is not None
@@ -235,7 +237,7 @@ class Sender:
         if pause is not None and change is Change.BEGINS:
             await self.recorder.pause(pause)
         elif pause is not None:
-            await self.recorder.prolong_pause(pause.until_at)
+            await self.recorder.prolong_pause(pause.until_at, pause.share)
         elif change is Change.ENDS:
             await self.recorder.flow_again(self.clock())
 

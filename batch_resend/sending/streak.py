@@ -52,4 +52,5 @@ class Streak:
     def passed(self, left: int) -> None:
         """Take in a good answer: what left before it was no outage."""
         self._good = max(self._good, left)
-        self._failures = [failure for failure in self._failures if failure.left > self._good]
+        if self._failures:
+            self._failures = [failure for failure in self._failures if failure.left > self._good]

@@ -120,7 +120,7 @@ class Notebook(Recorder):
         assert pause.began_at == anyio.current_time() - self._commit_s, "that of its answer"
         await self._write("pause", 0, f"{pause.share:g} {pause.reason}")
 
-    async def prolong_pause(self, until_at: float) -> None:
+    async def prolong_pause(self, until_at: float, share: float) -> None:
         # A pause of less than a commit is over when it is written down.
         assert until_at >= anyio.current_time() - self._commit_s
         self._note("prolonged", 0, None)
