@@ -1,7 +1,7 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lowest coverage bench fuzz mutants pictures check fix dist clean
+.PHONY: help demo test lowest coverage bench sick fuzz mutants pictures check fix dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,7 @@ help:
 	@echo "make lowest  the same, with the oldest versions of what runs that are allowed"
 	@echo "make coverage  the same, and which lines they run"
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
+	@echo "make sick   whole runs against a CA that fails in many ways; takes eight minutes"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the README's screens and picture of a report, from a real run"
@@ -63,6 +64,9 @@ coverage: $(READY)
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m tests.bench
+
+sick: $(READY)
+	$(BIN)/python -m tests.bench.sick
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.readers --seconds 60

@@ -98,7 +98,7 @@ async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flig
         process = await desk.start("send", "orders.csv")
         await until(lambda: len(ca.acknowledged) >= BEFORE_IT)
         await ca.crash()
-        await until_told(process, b"next try in 4s")  # a second pause is over, probes have failed
+        await until_told(process, b"next try in 8s")  # three pauses are over, probes have failed
         assert len(ca.acknowledged) < ORDERS
         await ca.listen()
         sent = await ended(process)

@@ -158,6 +158,7 @@ class ScriptedCA:
     latency_s: float = 0.0
     otherwise: str = "204"
     outages: Sequence[tuple[float, float, str]] = ()  # from, to (since the start), answer
+    canary: str = "200"  # the answer to one, but in an outage
     in_flight: int = 0
     most_in_flight: int = 0
     asked: Counter[int] = field(default_factory=Counter)
@@ -181,7 +182,7 @@ class ScriptedCA:
 
     async def get(self, path: str) -> Reply | Fault:
         """Answer a canary: it is no order's, so an outage is all that it meets."""
-        word = self._outage() or "200"
+        word = self._outage() or self.canary
         self.lines.append(Line(anyio.current_time(), "canary", 0, path))
         await anyio.sleep(self.latency_s)
         return answer(word)
@@ -230,10 +231,11 @@ class Rig:
         otherwise: str = "204",
         outages: Sequence[tuple[float, float, str]] = (),
         has_canary: bool = False,
+        canary: str = "200",
     ) -> None:
         self.start = anyio.current_time()
         self.lines: list[Line] = []
-        self.ca = ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages)
+        self.ca = ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages, canary)
         self.notebook = Notebook(self.lines, commit_s)
         self.progress = Progress(0)
         self.heard: list[Outcome] = []
