@@ -123,7 +123,7 @@ class Notebook(Recorder):
     async def prolong_pause(self, until_at: float, share: float) -> None:
         # A pause of less than a commit is over when it is written down.
         assert until_at >= anyio.current_time() - self._commit_s
-        self._note("prolonged", 0, None)
+        self._note("prolonged", 0, f"{share:g}")
 
     async def flow_again(self, now: float) -> None:
         assert now == anyio.current_time()

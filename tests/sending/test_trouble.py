@@ -94,12 +94,23 @@ async def test_each_pause_is_written_down_with_its_beginning_end_and_reason() ->
 
 
 async def test_only_an_answer_that_makes_a_pause_longer_is_written_down_as_that() -> None:
-    in_flight = dict.fromkeys(range(4, 9), "429/5@1.125 204")
+    in_flight = dict.fromkeys(range(4, 6), "429/5@1.125 204")
     rig = Rig({2: "429/30@1 204", 3: "429/60@1.125 204", **in_flight}, commit_s=0.5)
     await rig.carry(orders(1, 8))
     assert len(rig.noted("pause")) == 1
     assert len(rig.noted("prolonged")) == 1
     assert Counter(rig.statuses().values()) == {"sent": 8}
+
+
+async def test_a_limit_that_is_met_within_a_pause_is_written_down_with_it() -> None:
+    script = dict.fromkeys(range(2, 9), "429/5@1 204")
+    rig = Rig(script, windows=[Window(20, 10.0)])
+    await rig.carry(orders(1, 8))
+    assert [line.said for line in rig.noted("pause")] == [
+        "1 the CA asks for fewer requests (scripted: 429)"
+    ]
+    assert [line.said for line in rig.noted("prolonged")] == ["0.5"]
+    assert rig.sender.limiter.share == 0.5
 
 
 async def test_a_429_that_names_a_time_makes_all_orders_wait_and_five_probe() -> None:
