@@ -105,9 +105,20 @@ class Fetcher:
             raise CallRefused(f"the CA refuses {place}: {_said(verdict)}", status, code)
         raise CallError(f"{place} cannot be read: {_said(verdict)}")
 
-    async def learn_method(self, order_id: str, dcv_method: str) -> None:
-        """Keep how an order is validated: a read that is cut off need not ask it again."""
-        await self.recorder.learn_method(order_id, dcv_method, self.clock())
+    def kept(self, subject: str) -> str | None:
+        """Return what an earlier reading that was cut off has kept of a subject (JSON)."""
+        answers = self.recorder.answers
+        return answers.found.get(subject) if answers else None
+
+    async def keep(self, subject: str, found: str) -> None:
+        """Keep what was found of a subject (JSON), should this reading be cut off."""
+        if self.recorder.answers:
+            await self.recorder.answers.keep(subject, found, self.clock())
+
+    async def forget(self) -> None:
+        """Forget what was kept: the reading is whole, and the next one asks again."""
+        if self.recorder.answers:
+            await self.recorder.answers.forget()
 
     async def _attempt(self, read: _Read) -> tuple[Verdict, Advice]:
         """Make one request; what it brings goes into `read`."""
