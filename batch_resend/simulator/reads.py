@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from pydantic_core import to_json
 
-from batch_resend.certcentral.simulator.answers import (
+from batch_resend.model import USUAL_LOCAL_PARTS
+from batch_resend.simulator.answers import (
     BAD_REQUEST_CODE,
     CSV,
     EMPTY,
@@ -17,13 +18,12 @@ from batch_resend.certcentral.simulator.answers import (
     answer,
     error,
 )
-from batch_resend.certcentral.simulator.listing import changed, slice_of
-from batch_resend.certcentral.simulator.mailing import constructed, dns_txt
-from batch_resend.certcentral.simulator.shapes import USER, certificate_id, informed, listed
-from batch_resend.certcentral.simulator.shapes import validated as in_names
-from batch_resend.certcentral.simulator.tables import list_table, report_table
-from batch_resend.certcentral.simulator.world import World
-from batch_resend.model import USUAL_LOCAL_PARTS
+from batch_resend.simulator.listing import changed, slice_of
+from batch_resend.simulator.mailing import constructed, dns_txt
+from batch_resend.simulator.shapes import USER, certificate_id, informed, listed
+from batch_resend.simulator.shapes import validated as in_names
+from batch_resend.simulator.tables import list_table, report_table
+from batch_resend.simulator.world import World
 
 Query = Iterable[tuple[str, str]]
 _MOST_OF_REPORT, _USUAL_REPORT = 100_000, 50_000  # orders (page "Order report")
