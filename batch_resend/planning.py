@@ -32,10 +32,7 @@ async def stage(
             await staging.add_rows(batch)
             if each_names_an_account:
                 _refuse_without_account(source, batch)
-            bad = [row for row in batch if isinstance(row, RejectedRow)]
-            rejected += len(bad)
-            if rejected > _MAX_REJECTED:
-                raise InputError(_too_many_rejected(source, bad[-1]))
+            rejected += _count_rejected(source, batch, rejected)
         if source.form.with_addresses:
             await staging.reject_without_addresses(before, NAMES_NOBODY)
         count = staging.rows_read - before
@@ -44,11 +41,15 @@ async def stage(
         raise InputError("there are no rows to send")
 
 
-def _too_many_rejected(source: Source, last: RejectedRow) -> str:
-    return (
-        f"{source.name}, line {last.line}: more than {_MAX_REJECTED:,} rows are rejected, this one "
-        f"because {last.reason}; is this the right list, and --map right?"
-    )
+def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:
+    """Return how many rows are rejected. Raises InputError where that is no list for us."""
+    bad = [row for row in batch if isinstance(row, RejectedRow)]
+    if before + len(bad) > _MAX_REJECTED:
+        raise InputError(
+            f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are rejected, "
+            f"this one because {bad[-1].reason}; is this the right list, and --map right?"
+        )
+    return len(bad)
 
 
 def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) -> None:

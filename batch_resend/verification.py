@@ -52,15 +52,22 @@ async def look_up(
         log.info("what has become of orders (%d): asked one by one", len(order_ids))
         await _ask(census, list(order_ids), _status_of, learn)
     waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
-    if with_names is None and len(waiting) > FEW_NAMES:
-        with_names = False
-    if with_names is not False:
-        try:
-            await _ask(census, waiting, _names_of, learn)
-        except CallError as error:
-            if with_names or isinstance(error, KeyRefused):
-                raise
-            log.info("which names are approved is not known: %s", error)  # nobody asked for them
+    if with_names:
+        await _ask(census, waiting, _names_of, learn)
+    elif with_names is None and len(waiting) <= FEW_NAMES:
+        await _ask_for_names(census, waiting, learn)
+
+
+async def _ask_for_names(
+    census: Census, order_ids: Sequence[str], learn: Callable[[str, OrderCheck], object]
+) -> None:
+    """Ask which names are approved, where the CA tells that: nobody asked for it."""
+    try:
+        await _ask(census, order_ids, _names_of, learn)
+    except KeyRefused:
+        raise
+    except CallError as error:
+        log.info("which names are approved is not known: %s", error)
 
 
 async def _ask(

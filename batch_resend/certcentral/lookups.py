@@ -93,9 +93,8 @@ def read_validation(reply: Reply, order_id: str) -> ListedOrder | None:
         if not named:
             return known  # how many names there are, and which of them wait, is not known
         for one in named:
-            before = names.get(one.name)
             # One that stands there twice is approved where both say so.
-            if before is None or (before.is_approved and not one.is_approved):
+            if names.setdefault(one.name, one).is_approved:
                 names[one.name] = one
     return replace(known, domains=tuple(names), names=tuple(names.values()))
 

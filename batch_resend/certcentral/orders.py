@@ -166,10 +166,11 @@ async def every_order(
         if not got or (got < page_size and offset + got >= total):
             break
         offset += got - min(overlap, got // 2)
-    if fruitless >= MOST_FRUITLESS and got >= page_size:
-        raise CallError(
-            f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
-        )
+    else:
+        if got >= page_size:
+            raise CallError(
+                f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
+            )
     if len(seen) < total:
         log.warning("the CA says that it has %d orders, and shows %d", total, len(seen))
 
