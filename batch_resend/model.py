@@ -191,9 +191,7 @@ class Order:
         `budget` is given where what two keys ask for is not the same, though named the same.
         """
         keys = [[*entry.key[:2], entry.email_domain] for entry in self.entries]
-        asked: list[object] = [base_url, self.order_id, self.locale, keys]
-        if self.call is not Call.DV_RESEND:  # the first one there was: its digests stay
-            asked.append(self.call)
+        asked: list[object] = [base_url, self.order_id, self.locale, keys, self.call]
         if budget is not None:
             asked.append(budget)
         return blake2b(_to_json(asked).encode(), digest_size=16).digest()
@@ -375,8 +373,6 @@ class Run:
     def windows_of(self, account: str | None) -> tuple[str, ...] | None:
         """Return the windows that an account was to keep; None: that is not known."""
         told = self.settings.get("windows")
-        if told is None and account is None and "accounts" not in self.settings:
-            return self.limits  # as an earlier version wrote it down
         windows = told.get(account or "") if isinstance(told, Mapping) else None
         return None if windows is None else tuple(windows)
 
