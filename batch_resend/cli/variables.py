@@ -90,7 +90,10 @@ def _is_one_slip_away(text: str, wanted: str) -> bool:
     """Whether a letter is missing, one too many, another one, or two have changed places."""
     if abs(len(text) - len(wanted)) > 1:
         return False
-    at = next((at for at, two in enumerate(zip(text, wanted)) if two[0] != two[1]), len(wanted))
+    at = next(
+        (at for at, two in enumerate(zip(text, wanted, strict=False)) if two[0] != two[1]),
+        len(wanted),
+    )
     rests = (
         (text[at + 1 :], wanted[at + 1 :]),
         (text[at + 1 :], wanted[at:]),
