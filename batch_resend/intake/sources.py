@@ -58,7 +58,7 @@ class ListSource:
                 if isinstance(record, RejectedRow):
                     yield replace(record, call=defaults.call)
                     continue
-                if not record.of_the_ca:
+                if (record.status or record.dcv_method or record.product) and not record.of_the_ca:
                     words.note(Field.STATUS, record.status, record.line, record.names)
                     words.note(Field.DCV_METHOD, record.dcv_method, record.line, record.names)
                     words.note(Field.PRODUCT, record.product, record.line, record.names)
