@@ -17,7 +17,9 @@ from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
+from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.looks import has_address, is_domain
+from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
@@ -158,6 +160,8 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             )
         if is_order and not (has_addresses or rules.all_domains):
             _refuse_added(value, rules)
+        if not (is_order or has_addresses or rules.all_domains):
+            _refuse_other_trade(value, keys, rules)
         fields = {field.value: value[found[0]] for field, found in keys.items()}
         if NESTED in value:
             fields[NESTED] = value[NESTED]
@@ -200,6 +204,21 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         domain_id=told.get(Field.DOMAIN_ID),
         has_addresses=has_addresses,
     )
+
+
+def _refuse_other_trade(
+    value: Mapping[str, object], keys: Mapping[Field, tuple[str, ...]], rules: HeadingRules
+) -> None:
+    """Raise InputError where a record that names nobody may be about no order of the CA's."""
+    if Field.ORDER_ID not in keys or Field.ALL_DOMAINS in keys:
+        return
+    names = ["" if key in rules.ignored else key for key in value]
+    known = {key for found in keys.values() for key in found}
+    read = [at for at, key in enumerate(value) if key in known]
+    # Whoever names the key says that these are order numbers of the CA's.
+    is_named = any(which is Field.ORDER_ID for which, _ in rules.mapping)
+    numbers = () if is_named else (digits_of(value[keys[Field.ORDER_ID][0]]),)
+    refuse_other_trade(names, read, numbers, "record")
 
 
 def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:

@@ -21,7 +21,9 @@ from batch_resend.intake.headings import (
     names_orders,
     require_width,
 )
+from batch_resend.intake.lengths import number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.passed_over import PassedOver, ask_for_language
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import RawEntry, RawRecord
@@ -101,6 +103,7 @@ class TableRows:
             )
             if not (Field.LOCALE in columns.places or reading.locale or columns.orders_only):
                 ask_for_language(seen, columns.read, sample, where)
+            self._ask_for_trade(seen, columns, sample, where)
             self.orders_only = columns.orders_only
         else:
             columns = find_positions(reading.mapping, name, reading.call)
@@ -146,6 +149,20 @@ class TableRows:
                     f"say {map_flag(field, name)}"
                 )
         return seen
+
+    def _ask_for_trade(
+        self, seen: Sequence[str], columns: Columns, sample: Sequence[Sequence[str]], where: str
+    ) -> None:
+        """Raise InputError where rows that name nobody may be about no orders of the CA's."""
+        by_word = self._reading.all_domains or Field.ALL_DOMAINS in columns.places
+        places = columns.places.get(Field.ORDER_ID, ())
+        if by_word or columns.orders_only or columns.has_addresses or not places:
+            return
+        # Whoever names the column says that these are order numbers of the CA's.
+        is_named = Field.ORDER_ID in self._reading.mapping
+        numbers = () if is_named else [number_of(row, places[0]) for row in sample]
+        read = columns.read | self._about_rejected
+        refuse_other_trade(list(map(in_one_line, seen)), read, numbers, where)
 
     def _pass_titles(self, first: list[Numbered]) -> None:
         """Pass over what stands above a row that is plainly the heading, if it is no data."""
