@@ -33,7 +33,7 @@ from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DNS_SERVER, MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, Party, open_journal
-from batch_resend.model import Call, Order, Plan, RowStatus, Run
+from batch_resend.model import UNKNOWN_WORDS, Call, Order, Plan, RowStatus, Run
 from batch_resend.planning import make_plan, stage
 from batch_resend.report import MOST_DOMAINS_ASKED, Preview, make_preview, whole_file
 from batch_resend.windows import Window, of_one_key
@@ -138,7 +138,9 @@ async def _check(
         if MAX_REJECTED.is_exceeded(preview.rows.rejected, preview.rows.read):
             click.echo(f"`send` would send nothing: more than --max-rejected {MAX_REJECTED.text}")
         _show_requests(first, plan.to_send)
-    return ExitCode.NOT_ALL_SENT if plan.rows[RowStatus.REJECTED] else ExitCode.ALL_WELL
+    unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
+    is_all = not (plan.rows[RowStatus.REJECTED] or unsure)
+    return ExitCode.ALL_WELL if is_all else ExitCode.NOT_ALL_SENT
 
 
 async def _with_mail_routes(

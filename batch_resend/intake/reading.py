@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
 from batch_resend.intake.cells import Malformed, locale_code
 from batch_resend.intake.records import Defaults
@@ -41,6 +42,15 @@ class Reading:
             object.__setattr__(self, "encoding", known_encoding(self.encoding))
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise SettingsError(f"delimiter: {self.delimiter!r} is not a single character")
+
+    @property
+    def unasked(self) -> frozenset[Field]:
+        """Of which of the CA's columns it need not be asked whether they are the CA's."""
+        described = CALLS[self.call]
+        any_product = self.any_product or not (described.is_for_dv or self.auto_call)
+        product = {Field.PRODUCT} if any_product else set[Field]()
+        method = set[Field]() if described.approves_domains else {Field.DCV_METHOD}
+        return frozenset((*self.mapping, *product, *method))
 
     @property
     def defaults(self) -> Defaults:
