@@ -20,6 +20,7 @@ from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
     check_log_options,
+    format_option,
     inputs_argument,
     limit_option,
     list_options,
@@ -56,14 +57,7 @@ REQUESTS_SHOWN = 3
 @inputs_argument
 @list_options
 @limit_option
-@option_of_its_own(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@format_option("text", "json")
 @option_of_its_own(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -101,7 +95,7 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
-    own = Profile("", None, "", windows_of(options["limits"]), None, {})
+    own = Profile("", None, "", windows_of(options["limit"]), None, {})
     return anyio.run(_check, sources, {None: own, **accounts_of(options)}, options)
 
 

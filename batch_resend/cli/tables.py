@@ -8,20 +8,10 @@ from typing import Any
 
 import click
 
-from batch_resend.cli.options import option_of_its_own
 from batch_resend.cli.terminal import show_table
 from batch_resend.report import defused
 
 Record = Mapping[str, object]  # a row by its columns; numbers are numbers
-
-format_option = option_of_its_own(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
 
 
 def show_records(

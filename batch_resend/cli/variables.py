@@ -10,7 +10,6 @@ from difflib import get_close_matches
 
 import click
 
-from batch_resend.cli.suggestions import did_you_mean
 from batch_resend.errors import SettingsError
 
 PREFIX = "BATCH_RESEND_"
@@ -59,6 +58,21 @@ def check_variables(
         if name in known or not (is_own or get_close_matches(rest, options, n=1, cutoff=_CLOSE)):
             continue  # another program's, which only resembles ours
         raise SettingsError(f"there is no variable {name}.{did_you_mean(rest, options, PREFIX)}")
+
+
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return a sentence that names what a name may stand for, with a blank in front; or nothing.
+
+    Capitals, and whether words are joined by `-` or by `_`, make no difference. `prefix` is what
+    stands in front of every known name, and is not compared.
+    """
+    plain = {_plain(one): one for one in known}
+    near = get_close_matches(_plain(name), plain, n=1)
+    return f" Did you mean {prefix}{plain[near[0]]}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def _refuse_empty(name: str, value: str) -> None:
