@@ -28,11 +28,11 @@ def open_missing_streams() -> None:
             os.set_inheritable(number, True)  # as a standard stream is
     # Python has none where the descriptor was closed.
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115, PTH123 - as long as the process
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - as long as the process
     if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115, PTH123
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
-        sys.stderr = open(  # noqa: SIM115, PTH123
+        sys.stderr = open(  # noqa: SIM115
             2, "w", errors="backslashreplace", closefd=False
         )
 
