@@ -19,8 +19,8 @@ help:
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the README's screens and picture of a report, from a real run"
-	@echo "make check  format, lint, types, and the house's import rules"
-	@echo "make fix    format, and mend what the linter can"
+	@echo "make check  format, lint, spelling, types, and the house's import rules"
+	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"
 	@echo "make clean  remove the environment and everything made"
 
@@ -79,6 +79,7 @@ mutants: $(READY)
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell batch_resend samples tests README.md Makefile pyproject.toml
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -35,17 +35,20 @@ async def stage(
             bad = [row for row in batch if isinstance(row, RejectedRow)]
             rejected += len(bad)
             if rejected > _MAX_REJECTED:
-                raise InputError(
-                    f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are "
-                    f"rejected, this one because {bad[-1].reason}; is this the right list, and "
-                    "--map right?"
-                )
+                raise InputError(_too_many_rejected(source, bad[-1]))
         if source.form.with_addresses:
             await staging.reject_without_addresses(before, NAMES_NOBODY)
         count = staging.rows_read - before
         await staging.end_input(source.name, source.sha256, source.form, count)
     if not staging.rows_read:
         raise InputError("there are no rows to send")
+
+
+def _too_many_rejected(source: Source, last: RejectedRow) -> str:
+    return (
+        f"{source.name}, line {last.line}: more than {_MAX_REJECTED:,} rows are rejected, this one "
+        f"because {last.reason}; is this the right list, and --map right?"
+    )
 
 
 def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) -> None:

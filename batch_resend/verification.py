@@ -52,15 +52,15 @@ async def look_up(
         log.info("what has become of orders (%d): asked one by one", len(order_ids))
         await _ask(census, list(order_ids), _status_of, learn)
     waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
-    if with_names:
-        await _ask(census, waiting, _names_of, learn)
-    elif with_names is None and len(waiting) <= FEW_NAMES:
+    if with_names is None and len(waiting) > FEW_NAMES:
+        with_names = False
+    if with_names is not False:
         try:
             await _ask(census, waiting, _names_of, learn)
-        except KeyRefused:
-            raise
-        except CallError as error:  # nobody asked for them
-            log.info("which names are approved is not known: %s", error)
+        except CallError as error:
+            if with_names or isinstance(error, KeyRefused):
+                raise
+            log.info("which names are approved is not known: %s", error)  # nobody asked for them
 
 
 async def _ask(

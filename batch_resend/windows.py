@@ -76,6 +76,11 @@ def _most_in(period_s: float, windows: Sequence[Window]) -> int:
     return min(window.limit * ceil(period_s / window.period_s) for window in windows)
 
 
+def fastest(windows: Sequence[Window]) -> float:
+    """Return the requests a second that the fastest of some windows lets through; of none: inf."""
+    return max((window.limit / window.period_s for window in windows), default=inf)
+
+
 class Schedule:
     """When each of many requests may leave at the earliest, and their answers come at once.
 

@@ -29,6 +29,7 @@ from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
 from batch_resend.intake import is_dv
+from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.report import counted, defused, whole_file
 from batch_resend.sending import ask_each
@@ -126,7 +127,7 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
                 write(order)
                 written += 1
 
-        async with batch.census() as census:
+        async with batch.census(purpose=Purpose.EXPORT) as census:
             ask = partial(_with_details, census, wanted=options["details"])
             try:
                 await ask_each(_chosen(census, filters, now, options), ask, take)
@@ -134,6 +135,7 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
                 if options["out"] is not None and written:
                     _keep_part(file, options["out"], written)
                 raise
+            await census.fetcher.forget()
             unusable = len(census.unusable)
     if not options["quiet"]:
         say("1 order waits." if written == 1 else f"{written:,} orders wait.")

@@ -13,7 +13,13 @@ import anyio
 import click
 from anyio.abc import Process
 
-from batch_resend.certcentral.simulator import (
+from batch_resend.cli import rehearsal
+from batch_resend.cli.completion import complete_file
+from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
+from batch_resend.cli.key import KEY_VARIABLE
+from batch_resend.cli.manual import ManualCommand
+from batch_resend.errors import SettingsError
+from batch_resend.simulator import (
     IN_WORDS,
     Provenance,
     Simulator,
@@ -22,12 +28,6 @@ from batch_resend.certcentral.simulator import (
     parse_fault,
     parse_latency,
 )
-from batch_resend.cli import rehearsal
-from batch_resend.cli.completion import complete_file
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
-from batch_resend.cli.key import KEY_VARIABLE
-from batch_resend.cli.manual import ManualCommand
-from batch_resend.errors import SettingsError
 from batch_resend.windows import CA_WINDOWS, parse_windows
 
 

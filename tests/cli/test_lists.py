@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from batch_resend.certcentral.simulator import FaultName
+from batch_resend.simulator import FaultName
 from tests.cli.conftest import assert_adds_up, desk_with_ca
 
 pytestmark = pytest.mark.asyncio

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import FaultName, Simulator, SimulatorSettings
+from batch_resend.simulator import FaultName, Simulator, SimulatorSettings
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca
 from tests.cli.screen import answered_on_terminal
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from operator import attrgetter
 from typing import Any
 
-from batch_resend.certcentral.simulator.shapes import certificate_id
-from batch_resend.certcentral.simulator.world import World, WorldOrder
+from batch_resend.simulator.shapes import certificate_id
+from batch_resend.simulator.world import World, WorldOrder
 
 MOST_A_PAGE = 1_000
 USUAL_PAGE = 100

@@ -7,8 +7,8 @@ from io import StringIO
 
 import pytest
 
-from batch_resend.certcentral.simulator import Oddity
-from tests.certcentral.simulated import DV, Client, client_of, code_of, fill
+from batch_resend.simulator import Oddity
+from tests.simulator.simulated import DV, Client, client_of, code_of, fill
 
 pytestmark = pytest.mark.asyncio
 

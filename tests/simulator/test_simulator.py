@@ -7,11 +7,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from batch_resend.certcentral.simulator import (
+from batch_resend.simulator import (
     FaultName,
 )
 from batch_resend.windows import Window
-from tests.certcentral.simulated import (
+from tests.simulator.simulated import (
     ENTRY,
     KEY,
     RATE_LIMITED,

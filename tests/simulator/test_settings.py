@@ -6,14 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from batch_resend.certcentral.contract import ErrorBody, ErrorItem, ResendBody
-from batch_resend.certcentral.simulator import (
+from batch_resend.simulator import (
     FaultName,
     Simulator,
     SimulatorSettings,
     parse_fault,
     parse_latency,
 )
-from tests.certcentral.simulated import (
+from tests.simulator.simulated import (
     client_of,
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from batch_resend.certcentral.simulator import (
+from batch_resend.simulator import (
     FAULTS,
     FaultName,
     Oddity,
@@ -14,7 +14,7 @@ from batch_resend.certcentral.simulator import (
     WorldOrder,
     all_sources,
 )
-from tests.certcentral.simulated import KEY, client_of, no_sleep, raw_request
+from tests.simulator.simulated import KEY, client_of, no_sleep, raw_request
 
 NO_CONTENT = "HTTP/1.1 204 No Content"
 BAD_REQUEST = "HTTP/1.1 400 Bad Request"

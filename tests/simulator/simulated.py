@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from batch_resend.certcentral.contract import ErrorBody
-from batch_resend.certcentral.simulator import (
+from batch_resend.simulator import (
     Simulator,
     SimulatorSettings,
     World,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from batch_resend.certcentral.simulator import EVERYONE, WorldOrder
-from tests.certcentral.simulated import ENTRY, client_of
+from batch_resend.simulator import EVERYONE, WorldOrder
+from tests.simulator.simulated import ENTRY, client_of
 
 pytestmark = pytest.mark.asyncio
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from batch_resend.certcentral.simulator import World, WorldOrder
-from batch_resend.certcentral.simulator.tables import REPORT_COLUMNS
+from batch_resend.simulator import World, WorldOrder
+from batch_resend.simulator.tables import REPORT_COLUMNS
 from batch_resend.windows import Window
-from tests.certcentral.simulated import (
+from tests.simulator.simulated import (
     ENTRY,
     OV,
     WRONG_KEY,

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
-from batch_resend.certcentral.simulator import pages
-from batch_resend.certcentral.simulator.answers import (
+from batch_resend.simulator import pages
+from batch_resend.simulator.answers import (
     BAD_REQUEST_CODE,
     DONE,
     NO_SUCH_ADDRESS,
@@ -30,12 +30,12 @@ from batch_resend.certcentral.simulator.answers import (
     Known,
     error,
 )
-from batch_resend.certcentral.simulator.behaviour import Fates, SimulatorSettings
-from batch_resend.certcentral.simulator.books import Books
-from batch_resend.certcentral.simulator.faults import FAULTS, Fault, FaultName
-from batch_resend.certcentral.simulator.mailing import recipients
-from batch_resend.certcentral.simulator.reads import AskedRead, Read, answer_read, asked_read
-from batch_resend.certcentral.simulator.world import World
+from batch_resend.simulator.behaviour import Fates, SimulatorSettings
+from batch_resend.simulator.books import Books
+from batch_resend.simulator.faults import FAULTS, Fault, FaultName
+from batch_resend.simulator.mailing import recipients
+from batch_resend.simulator.reads import AskedRead, Read, answer_read, asked_read
+from batch_resend.simulator.world import World
 
 _BASE_PATH = "/services/v2"
 _BODIES: tuple[tuple[re.Pattern[str], type[BaseModel]], ...] = tuple(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from batch_resend.certcentral.simulator.answers import Provenance, Source
+from batch_resend.simulator.answers import Provenance, Source
 
 Item = dict[str, Any]
 

@@ -7,13 +7,13 @@ from collections import Counter
 import aiohttp
 import pytest
 
-from batch_resend.certcentral.simulator import (
+from batch_resend.simulator import (
     FaultName,
     SimulatorSettings,
 )
-from batch_resend.certcentral.simulator.behaviour import Fates
+from batch_resend.simulator.behaviour import Fates
 from batch_resend.windows import Window
-from tests.certcentral.simulated import (
+from tests.simulator.simulated import (
     KEY,
     Clock,
     Gate,

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from batch_resend.certcentral.simulator.answers import Known, Provenance, Source
-from batch_resend.certcentral.simulator.faults import FAULTS
-from batch_resend.certcentral.simulator.oddities import Oddity, provenance
+from batch_resend.simulator.answers import Known, Provenance, Source
+from batch_resend.simulator.faults import FAULTS
+from batch_resend.simulator.oddities import Oddity, provenance
 
 IN_WORDS: Mapping[Source, str] = {
     Source.RECORDED: "Recorded: real answers of the service, in public recordings",

@@ -7,8 +7,8 @@ from io import StringIO
 
 from pydantic_core import to_json
 
-from batch_resend.certcentral.simulator.shapes import product_type
-from batch_resend.certcentral.simulator.world import World, WorldOrder
+from batch_resend.simulator.shapes import product_type
+from batch_resend.simulator.world import World, WorldOrder
 
 # Of the page "Order report", in its order.
 _REPORT_HEADING = (

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from pydantic_core import to_json
 
-from batch_resend.certcentral.simulator.answers import (
+from batch_resend.model import USUAL_LOCAL_PARTS
+from batch_resend.simulator.answers import (
     BAD_REQUEST_CODE,
     CSV,
     EMPTY,
@@ -17,13 +18,12 @@ from batch_resend.certcentral.simulator.answers import (
     answer,
     error,
 )
-from batch_resend.certcentral.simulator.listing import changed, slice_of
-from batch_resend.certcentral.simulator.mailing import constructed, dns_txt
-from batch_resend.certcentral.simulator.shapes import USER, certificate_id, informed, listed
-from batch_resend.certcentral.simulator.shapes import validated as in_names
-from batch_resend.certcentral.simulator.tables import list_table, report_table
-from batch_resend.certcentral.simulator.world import World
-from batch_resend.model import USUAL_LOCAL_PARTS
+from batch_resend.simulator.listing import changed, slice_of
+from batch_resend.simulator.mailing import constructed, dns_txt
+from batch_resend.simulator.shapes import USER, certificate_id, informed, listed
+from batch_resend.simulator.shapes import validated as in_names
+from batch_resend.simulator.tables import list_table, report_table
+from batch_resend.simulator.world import World
 
 Query = Iterable[tuple[str, str]]
 _MOST_OF_REPORT, _USUAL_REPORT = 100_000, 50_000  # orders (page "Order report")
@@ -125,18 +125,15 @@ def _status_changes(world: World, _: str, query: Query) -> Answer:
             Known.FRAME_TOO_LONG, 400, "time_frame_too_long", "The time frame exceeds 7 days."
         )
     known = Known.STATUS_CHANGES if asked.keys() <= _DOCUMENTED_UNITS else Known.HOURS_AND_DAYS
-    orders = changed(world, query, frame_s)
-    if not orders:
-        return answer(known, 200, EMPTY)
     items = [
         {
             "order_id": order.order_id,
             "certificate_id": certificate_id(order),
             "status": order.status,
         }
-        for order in orders
+        for order in changed(world, query, frame_s)
     ]
-    return answer(known, 200, to_json({"orders": items}))
+    return answer(known, 200, to_json({"orders": items}) if items else EMPTY)
 
 
 def _report(world: World, _: str, query: Query) -> Answer:

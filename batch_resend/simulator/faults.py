@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from batch_resend.certcentral.simulator import pages
-from batch_resend.certcentral.simulator.answers import (
+from batch_resend.simulator import pages
+from batch_resend.simulator.answers import (
     BAD_REQUEST_CODE,
     HTML,
     NO_SUCH_ORDER,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import cycle
 
-from batch_resend.certcentral.simulator.oddities import Oddity
 from batch_resend.model import USUAL_LOCAL_PARTS
+from batch_resend.simulator.oddities import Oddity
 
 FIRST_ORDER = 100_200_001
 FIRST_DOMAIN = 4_000_001

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
-from batch_resend.certcentral.simulator.world import World
 from batch_resend.intake.addresses import is_constructed
 from batch_resend.model import USUAL_LOCAL_PARTS
+from batch_resend.simulator.world import World
 
 # Whom an order without addresses has mailed of which the world knows no names.
 EVERYONE = "everyone whom the order's domains have"
