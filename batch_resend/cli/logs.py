@@ -4,6 +4,7 @@ An event has a short text and its particulars beside it (order, attempt, what th
 that it is part of is added here.
 """
 
+import errno
 import logging
 import os
 import stat
@@ -19,6 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from batch_resend.cli.outflow import STALLED_S, write_all
 from batch_resend.cli.streams import STREAMS
 from batch_resend.errors import SettingsError
+from batch_resend.links import followed, is_everyones, is_trusted
 from batch_resend.report import redacted
 
 _ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams")
@@ -124,10 +126,18 @@ class _RotatedFile:
 
 
 def _open_to_append(path: Path) -> int:
+    """Open a file that another user neither chose nor owns. Raises OSError."""
+    place = followed(path)
     # A pipe that nobody reads is an error, instead of a wait without end.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o600)
-    os.set_blocking(descriptor, True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW
+    descriptor = os.open(place, flags, 0o600)
+    try:
+        if is_everyones(place.parent) and not is_trusted(os.fstat(descriptor)):
+            raise PermissionError(errno.EPERM, "it belongs to another user, who could read the log")
+        os.set_blocking(descriptor, True)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
