@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalError
 from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.slots import TABLES
 from batch_resend.places import Database
 
@@ -72,9 +73,9 @@ class PostgresHome:
     is_shared: ClassVar[bool] = True
 
     @contextmanager
-    def exclusive(self, _now: float) -> Iterator[None]:
+    def exclusive(self, _now: float) -> Iterator[HeldFile | None]:
         """Do nothing: it is shared."""
-        yield
+        yield None
 
     def by_turns(self, connection: Connection) -> None:
         """Let no other process decide anything until this transaction ends."""
