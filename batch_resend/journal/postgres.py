@@ -43,6 +43,10 @@ _SET_UP = (
     "SELECT set_config('synchronous_commit', 'on', false) "
     "WHERE current_setting('synchronous_commit') = 'off'",
     "SET default_transaction_isolation TO 'read committed'",  # take_slots counts on it
+    # A session waits through pauses, and a process may be stopped for a while: to end it for that
+    # would let others take up what is in flight. (Some of these are not in every version.)
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN "
+    "('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')",
     # A host that is gone without a word: its lock is not to outlive it by much.
     "SET tcp_keepalives_idle = 10",
     "SET tcp_keepalives_interval = 5",
