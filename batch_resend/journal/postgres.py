@@ -24,6 +24,8 @@ from batch_resend.places import Database
 
 try:
     import psycopg
+
+    from batch_resend.journal.encryption import encryption_options
 except ModuleNotFoundError as missing:
     raise JournalError(
         "a journal in PostgreSQL needs psycopg: pip install 'batch-resend[cluster]'"
@@ -123,15 +125,25 @@ class PostgresHome:
         """Leave it to the server, which does so by itself."""
 
     def writing_engine(self) -> Engine:
-        """Return what opens the one connection of this process that writes."""
-        return create_engine(_DRIVER, creator=self._connect)
+        """Return what opens the one connection of this process that writes. Raises JournalError."""
+        reached = self._reached()
+
+        def connect() -> psycopg.Connection[Any]:
+            connection = psycopg.connect(self.place.url, autocommit=True, **reached)
+            for statement in _SET_UP:
+                connection.execute(statement)
+            connection.autocommit = False
+            return connection
+
+        return create_engine(_DRIVER, creator=connect)
 
     def reading_engine(self) -> AsyncEngine:
-        """Return what opens connections that read."""
+        """Return what opens connections that read. Raises JournalError."""
+        reached = self._reached()
 
         async def connect() -> psycopg.AsyncConnection[Any]:
             connection = await psycopg.AsyncConnection.connect(
-                self.place.url, autocommit=True, **_REACHED
+                self.place.url, autocommit=True, **reached
             )
             for statement in _SET_UP:
                 await connection.execute(statement)
@@ -140,9 +152,6 @@ class PostgresHome:
 
         return create_async_engine(_DRIVER, async_creator=connect)
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(self.place.url, autocommit=True, **_REACHED)
-        for statement in _SET_UP:
-            connection.execute(statement)
-        connection.autocommit = False
-        return connection
+    def _reached(self) -> dict[str, Any]:
+        """Return how the server is reached."""
+        return {**_REACHED, **encryption_options(self.place)}
