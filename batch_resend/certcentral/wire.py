@@ -47,9 +47,11 @@ class Exchange:
 
     connected: bool = False
     arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
+    received: int = 0  # bytes, in all
 
     def keep(self, data: bytes) -> None:
         """Keep what has come, to a bound."""
+        self.received += len(data)
         self.arrived += data[: MAX_HEAD_BYTES - len(self.arrived)]
 
     def has_too_much(self) -> bool:
