@@ -38,6 +38,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
         return Reading(
             **named_in(Reading, options)
             | {
+                "mapping": dict(options["mapping"]),
                 "headed": not options["no_header"],
                 "delimiter": "\t" if delimiter in ("tab", "\\t") else delimiter,
                 "call": Call(options["call"]),
