@@ -251,9 +251,9 @@ class Batch:
         Leaving the block early lets nothing more leave, and waits for what is in flight.
         """
         reader = self._journal.reader
-        deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
         async with AsyncExitStack() as sessions:
             lanes = await self._lanes(plan, sessions)
+            deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = Sending(lanes, outcomes)
             with deliver:
                 work = [
