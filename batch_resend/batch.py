@@ -24,12 +24,12 @@ from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
 from batch_resend.journal import (
-    METHODS_KEPT_S,
     Checked,
     Journal,
     JournalReader,
     OrderCheck,
     Party,
+    Purpose,
     Terms,
     open_journal,
 )
@@ -134,10 +134,11 @@ class Batch:
             requests = reader.pending(plan.run, key.names)
             count = sum(counts.get(name, 0) for name in key.names)
             try:
-                async with self.census(key.names[0]) as census:
+                async with self.census(key.names[0], Purpose.PREFLIGHT) as census:
                     await object_to(
                         census, requests, count, objections.append, any_product=any_product
                     )
+                    await census.fetcher.forget()
             except CallError as error:
                 if len(keys) == 1 and not isinstance(error, KeyRefused):
                     raise
@@ -250,9 +251,9 @@ class Batch:
         Leaving the block early lets nothing more leave, and waits for what is in flight.
         """
         reader = self._journal.reader
-        deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
         async with AsyncExitStack() as sessions:
             lanes = await self._lanes(plan, sessions)
+            deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = Sending(lanes, outcomes)
             with deliver:
                 work = [
@@ -263,10 +264,12 @@ class Batch:
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
             prepared = asyncio.create_task(asyncio.to_thread(prepare_report))
+            watch = asyncio.create_task(self._journal.watch(sending.lose))
             try:
                 yield sending
             finally:
                 outcomes.close()
+                watch.cancel()
                 with anyio.CancelScope(shield=True):
                     if not all(task.done() for task in work):
                         sending.stop(LEFT_EARLY)
@@ -320,19 +323,21 @@ class Batch:
         )
 
     @asynccontextmanager
-    async def census(self, name: str | None = None) -> AsyncIterator[Census]:
+    async def census(
+        self, name: str | None = None, purpose: Purpose | None = None
+    ) -> AsyncIterator[Census]:
         """Open a way to read which orders an account has. Raises JournalError, SettingsError.
 
-        One a key at a time, and not while sending: each keeps the limits of its key by itself.
+        One a key at a time, and not while sending: each keeps the limits of its key by itself. For
+        a purpose, answers are kept: one that is cut off does not ask for them again.
         """
         key = self.settings.key(name)
-        recorder = await self._journal.start_reading(key.account.base_url, key.account.budget)
+        account = key.account
+        recorder = await self._journal.start_reading(account.base_url, account.budget, purpose)
         async with AsyncExitStack() as sessions:
             slots = await sessions.enter_async_context(self._journal.slots())
             desk = await self._senders.open_desk(key, slots, sessions)
-            since = self._clock() - METHODS_KEPT_S
-            methods = await self._journal.reader.methods(key.account.budget, since)
-            census = Census(self._senders.fetcher(desk, recorder), methods)
+            census = Census(self._senders.fetcher(desk, recorder))
             lane = ReadLane(key.windows, census)
             self.reading.append(lane)
             try:
@@ -378,9 +383,12 @@ class Batch:
         state, reason = sending.state, sending.stop_reason
         if not sending.finished and reason is None:
             state, reason = RunState.STOPPED, "an error in batch-resend itself"
+        if (lost := await self._journal.loss()) is not None:
+            # Whatever was sent: the next run would not know of it.
+            state, reason = RunState.STOPPED, lost
+            sending.lose(lost)
         try:
             await self._journal.finish(run, state, reason)
         except JournalError as error:
             # The next start finds the run cut off, and goes on with it.
-            for lane in sending.lanes:
-                lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, str(error)
+            sending.lose(str(error))

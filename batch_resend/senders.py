@@ -22,6 +22,7 @@ from batch_resend.sending import (
     WindowLimiter,
 )
 from batch_resend.settings import Account, InDoubt, Key, Settings, proxy_of_environment
+from batch_resend.windows import fastest
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Senders:
             gate=desk.gate,
             policy=self._policy(retry_in_doubt=True),
             concurrency=self.settings.concurrency,
+            pace=fastest(desk.key.windows),
             clock=self.clock,
             canary=self._canary(desk),
         )

@@ -51,6 +51,7 @@ class Exchange:
 
     connector: "SilentConnector | None" = None  # that gave the call its connection
     arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
+    received: int = 0  # bytes, in all
 
     @property
     def connected(self) -> bool:
@@ -64,6 +65,7 @@ class Exchange:
 
     def keep(self, data: bytes) -> None:
         """Keep what has come, to a bound."""
+        self.received += len(data)
         self.arrived += data[: MAX_HEAD_BYTES - len(self.arrived)]
 
     def has_too_much(self) -> bool:

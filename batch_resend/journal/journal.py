@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import anyio.to_thread
 from sqlalchemy import Connection, insert
 
 from batch_resend.clock import Clock
 from batch_resend.explanations import WOULD_WIDEN
-from batch_resend.journal.checks import METHODS_KEPT_S, OrderCheck, forget_methods, note_checks
+from batch_resend.journal.checks import OrderCheck, Purpose, kept_answers, note_checks
 from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
 from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import Home, reading_connection
@@ -25,7 +26,13 @@ from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader, as_run
-from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder, state_change
+from batch_resend.journal.recording import (
+    END_PAUSE,
+    KeptAnswers,
+    ReadRecorder,
+    Recorder,
+    state_change,
+)
 from batch_resend.journal.recovery import delete_plans, end_cut_off
 from batch_resend.journal.schema import claims, runs, stops
 from batch_resend.journal.settling import SETTLE, settle, settle_what_others_did, settled
@@ -34,6 +41,8 @@ from batch_resend.journal.starting import Terms, add_start, begin, limits_text
 from batch_resend.journal.writer import Writer
 from batch_resend.model import Chunk, OrderStatus, Run, RunState
 from batch_resend.windows import Window
+
+LOOK_EVERY_S = 1.0  # whether the journal's file is still there
 
 Made = TypeVar("Made")
 
@@ -118,6 +127,22 @@ class Journal:
             return work(connection)
 
         return await self._writer.transaction(alone)
+
+    async def loss(self) -> str | None:
+        """Return what has become of the journal's file since it was opened, and what to do.
+
+        None where it is there as it was, or is no file of this machine's.
+        """
+        held = self._writer.held
+        if held is None:
+            return None
+        return await anyio.to_thread.run_sync(held.loss_text, abandon_on_cancel=True)
+
+    async def watch(self, lose: Callable[[str], None]) -> None:
+        """Look every second whether the journal is still there; `lose` it once it is not."""
+        while (lost := await self.loss()) is None:  # noqa: ASYNC110 - others do it, no task of ours
+            await anyio.sleep(LOOK_EVERY_S)
+        lose(lost)
 
     def now(self) -> float:
         """Return the seconds since the epoch, by this process's clock."""
@@ -220,18 +245,26 @@ class Journal:
 
         return begin_alone
 
-    async def start_reading(self, base_url: str, budget: str | None = None) -> ReadRecorder:
-        """Begin to read of a CA: return what its requests are recorded with."""
+    async def start_reading(
+        self, base_url: str, budget: str = "", purpose: Purpose | None = None
+    ) -> ReadRecorder:
+        """Begin to read of a CA: return what its requests are recorded with.
+
+        For a purpose, answers are kept, and those of a reading that was cut off are there.
+        """
         start = self._new_start(0, None)
         budgets: dict[str | None, str] = {None: budget} if budget else {}
-        old = self._clock() - METHODS_KEPT_S
+        now = self._clock()
 
-        def begin(connection: Connection) -> int:
-            forget_methods(connection, old)
-            return add_start(connection, start, budgets)
+        def begin(connection: Connection) -> tuple[int, KeptAnswers | None]:
+            number = add_start(connection, start, budgets)
+            if purpose is None:
+                return number, None
+            found = kept_answers(connection, budget, purpose, now)
+            return number, KeptAnswers(self._writer, budget, purpose, found)
 
-        number = await self._writer.transaction(begin)
-        return ReadRecorder(self._writer, number, base_url, budget or "")
+        number, answers = await self._writer.transaction(begin)
+        return ReadRecorder(self._writer, number, base_url, answers)
 
     def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
         return {
@@ -266,6 +299,7 @@ class Journal:
         await self._writer.write(
             (END_PAUSE, {"of_run": run.number, "new_ended_at": now}),
             state_change(run.number, state, stop_reason, now),
+            of_the_past=True,
         )
 
     def _our_clock(self) -> dict[str, object]:

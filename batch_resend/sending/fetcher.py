@@ -7,6 +7,7 @@ is simply made again.
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
+from math import ceil, inf
 from typing import TypeVar
 
 import anyio
@@ -23,6 +24,13 @@ from batch_resend.sending.outlet import Outlet
 from batch_resend.sending.retry import RetryPolicy, limited_wait_s
 
 log = logging.getLogger(__name__)
+
+# Twice what the limits need, as answers do not take equally long. Every read in flight when the
+# program is killed holds its slot for long, since it may still arrive: more than serve cost pace.
+_AMPLE = 2.0
+_FEWEST = 4
+_SMOOTHING = 1 / 8  # of RFC 6298, "Computing TCP's Retransmission Timer"
+_USUAL_ANSWER_S = 0.5  # until one has come
 
 MOST_AHEAD = 1_000  # items that are asked about while the answer to an earlier one is not there
 
@@ -59,6 +67,7 @@ class Fetcher:
     gate: Gate
     policy: RetryPolicy
     concurrency: int
+    pace: float  # reads a second that the limits let through; infinite: there are none
     clock: Callable[[], float]
     canary: Canary | None = None  # tells whether the CA is up when only reads in trouble are left
 
@@ -72,8 +81,9 @@ class Fetcher:
 
     def __post_init__(self) -> None:
         self._reads = 0
-        places = anyio.Semaphore(self.concurrency, fast_acquire=True)
-        self._outlet = Outlet(self.gate, self.limiter, places)
+        self._answer_s = _USUAL_ANSWER_S  # how long answers take, smoothed
+        self._places = anyio.CapacityLimiter(self._most_in_flight())
+        self._outlet = Outlet(self.gate, self.limiter, self._places)
         self._stopped: CallError | None = None  # why no read will pass
 
     async def fetch(self, path: str, *, optional: bool = False) -> Reply:
@@ -111,9 +121,20 @@ class Fetcher:
             raise CallRefused(f"the CA refuses {place}: {_said(verdict)}", status, code)
         raise CallError(f"{place} cannot be read: {_said(verdict)}")
 
-    async def learn_method(self, order_id: str, dcv_method: str) -> None:
-        """Keep how an order is validated: a read that is cut off need not ask it again."""
-        await self.recorder.learn_method(order_id, dcv_method, self.clock())
+    def kept(self, subject: str) -> str | None:
+        """Return what an earlier reading that was cut off has kept of a subject (JSON)."""
+        answers = self.recorder.answers
+        return answers.found.get(subject) if answers else None
+
+    async def keep(self, subject: str, found: str) -> None:
+        """Keep what was found of a subject (JSON), should this reading be cut off."""
+        if self.recorder.answers:
+            await self.recorder.answers.keep(subject, found, self.clock())
+
+    async def forget(self) -> None:
+        """Forget what was kept: the reading is whole, and the next one asks again."""
+        if self.recorder.answers:
+            await self.recorder.answers.forget()
 
     async def _attempt(self, read: _Read) -> tuple[Verdict, Advice]:
         """Make one request; what it brings goes into `read`."""
@@ -167,10 +188,21 @@ class Fetcher:
     async def _request(self, path: str) -> Reply | Fault:
         self.attempts += 1
         self.in_flight += 1
+        began = running_time()
         try:
-            return await self.get(path)
+            result = await self.get(path)
         finally:
             self.in_flight -= 1
+        if isinstance(result, Reply):
+            self._answer_s += _SMOOTHING * (running_time() - began - self._answer_s)
+            self._places.total_tokens = self._most_in_flight()
+        return result
+
+    def _most_in_flight(self) -> int:
+        """Return how many reads keep the limits' pace while answers take as long as they do."""
+        if self.pace == inf:
+            return self.concurrency
+        return min(self.concurrency, max(_FEWEST, ceil(_AMPLE * self.pace * self._answer_s)))
 
     def _why_stop(self, verdict: Verdict) -> CallError:
         reason = self._outlet.why_stop(verdict, self.explain)
