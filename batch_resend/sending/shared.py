@@ -2,6 +2,9 @@
 
 Many tasks here ask for slots, few ways to the database are made: whoever waits is served by one and
 the same question, which also tells what was answered since the last one.
+
+The windows are kept here besides, for this process alone. Its own requests are the ones that all
+hosts' windows count, so that takes no time, as long as the database's clock goes as ours does.
 """
 
 import asyncio
@@ -15,6 +18,7 @@ import anyio
 from batch_resend.clock import running_time
 from batch_resend.errors import JournalError
 from batch_resend.journal import Budget, News, Slots
+from batch_resend.sending.limiter import WindowLimiter, WindowSlot
 from batch_resend.sending.share import DECREASE, LEAST, part
 from batch_resend.windows import Window
 
@@ -25,21 +29,24 @@ LONGEST_POLL_S = 1.0
 class SharedSlot:
     """Leave for one request."""
 
-    __slots__ = ("_limiter", "_number")
+    __slots__ = ("_limiter", "_number", "_own")
 
-    def __init__(self, limiter: "SharedLimiter", number: int) -> None:
+    def __init__(self, limiter: "SharedLimiter", number: int, own: WindowSlot) -> None:
         self._limiter: SharedLimiter | None = limiter
         self._number = number
+        self._own = own  # of this process's windows
 
     def answered(self) -> None:
         """Note that the answer has come now, or that surely nothing left. The first word counts."""
         if self._limiter is not None:
+            self._own.answered()
             self._limiter._note(self._limiter._news.ended, self._number)
             self._limiter = None
 
     def given_up(self) -> None:
         """Note that no answer has come until now; the request may still arrive."""
         if self._limiter is not None:
+            self._own.given_up()
             self._limiter._note(self._limiter._news.lingering, self._number)
             self._limiter = None
 
@@ -51,6 +58,8 @@ class SharedLimiter:
         """Have slots taken of a budget, which must have windows."""
         self._slots = slots
         self._budget = budget
+        # Whatever the database says, whose clock may be set: of this process nothing is over them.
+        self._own = WindowLimiter(budget.windows, linger_s=budget.linger_s)
         period_s = min(window.period_s for window in budget.windows)
         self._poll_s = min(period_s / POLLS_A_PERIOD, LONGEST_POLL_S)
         self._news = News()
@@ -72,16 +81,20 @@ class SharedLimiter:
         number: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append(number)
         self._stirred.set()
+        slot: SharedSlot | None = None
         try:
-            slot = SharedSlot(self, await number)
-        except asyncio.CancelledError:
-            if number.done() and not number.cancelled() and number.exception() is None:
-                self._note(self._news.unused, number.result())
-            raise
-        try:
-            yield slot
+            await number
+            async with self._own.slot() as own:
+                slot = SharedSlot(self, number.result(), own)
+                try:
+                    yield slot
+                finally:
+                    slot.given_up()
         finally:
-            slot.given_up()
+            # Cancelled before it had both: then nothing has left.
+            granted = number.done() and not number.cancelled() and number.exception() is None
+            if slot is None and granted:
+                self._note(self._news.unused, number.result())
 
     @property
     def full_for_s(self) -> float:

@@ -70,6 +70,22 @@ async def test_a_pause_and_a_smaller_share_hold_for_the_others_too() -> None:
         assert other.share < 1
 
 
+async def test_whatever_the_database_grants_one_process_alone_keeps_the_windows() -> None:
+    """As when its clock is set forward again and again, and all its slots come free."""
+    set_by_s = 0.0
+
+    def clock() -> float:
+        nonlocal set_by_s
+        set_by_s += 3_600
+        return running_time() + set_by_s
+
+    booking, budget = Booking(clock), Budget("key", WINDOWS, 0.0)
+    async with SharedLimiter(booking.of_session(1), budget) as limiter:
+        courses, _ = await play(limiter, [Request(0, answered_s=0.1)] * 120)
+    for window in WINDOWS:
+        assert crowded([course.arrived for course in courses], window) == []
+
+
 async def test_who_no_longer_waits_for_a_slot_that_was_just_granted_gives_it_back_unused() -> None:
     booking, budget = Booking(running_time), Budget("key", (Window(1, 1000.0),), 0.0)
 
