@@ -24,12 +24,12 @@ from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
 from batch_resend.journal import (
-    METHODS_KEPT_S,
     Checked,
     Journal,
     JournalReader,
     OrderCheck,
     Party,
+    Purpose,
     Terms,
     open_journal,
 )
@@ -134,10 +134,11 @@ class Batch:
             requests = reader.pending(plan.run, key.names)
             count = sum(counts.get(name, 0) for name in key.names)
             try:
-                async with self.census(key.names[0]) as census:
+                async with self.census(key.names[0], Purpose.PREFLIGHT) as census:
                     await object_to(
                         census, requests, count, objections.append, any_product=any_product
                     )
+                    await census.fetcher.forget()
             except CallError as error:
                 if len(keys) == 1 and not isinstance(error, KeyRefused):
                     raise
@@ -322,19 +323,21 @@ class Batch:
         )
 
     @asynccontextmanager
-    async def census(self, name: str | None = None) -> AsyncIterator[Census]:
+    async def census(
+        self, name: str | None = None, purpose: Purpose | None = None
+    ) -> AsyncIterator[Census]:
         """Open a way to read which orders an account has. Raises JournalError, SettingsError.
 
-        One a key at a time, and not while sending: each keeps the limits of its key by itself.
+        One a key at a time, and not while sending: each keeps the limits of its key by itself. For
+        a purpose, answers are kept: one that is cut off does not ask for them again.
         """
         key = self.settings.key(name)
-        recorder = await self._journal.start_reading(key.account.base_url, key.account.budget)
+        account = key.account
+        recorder = await self._journal.start_reading(account.base_url, account.budget, purpose)
         async with AsyncExitStack() as sessions:
             slots = await sessions.enter_async_context(self._journal.slots())
             desk = await self._senders.open_desk(key, slots, sessions)
-            since = self._clock() - METHODS_KEPT_S
-            methods = await self._journal.reader.methods(key.account.budget, since)
-            census = Census(self._senders.fetcher(desk, recorder), methods)
+            census = Census(self._senders.fetcher(desk, recorder))
             lane = ReadLane(key.windows, census)
             self.reading.append(lane)
             try:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
+from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
 from batch_resend.certcentral import (
@@ -31,6 +32,9 @@ from batch_resend.model import Call, Reply
 from batch_resend.sending import Fetcher, ask_each
 
 log = logging.getLogger(__name__)
+
+_ORDER = TypeAdapter(ListedOrder)
+_ADDRESSES = TypeAdapter(frozenset[str])
 
 MANY = 20  # orders, from which on one answer about all is asked for in place of one about each
 
@@ -63,10 +67,8 @@ class Asked:
 class Census:
     """Reads a CA's orders, many requests beside each other. What is read counts in its limits."""
 
-    def __init__(self, fetcher: Fetcher, methods: Mapping[str, str] | None = None) -> None:
-        """`methods`: how orders are validated, by number, as far as that was asked lately."""
+    def __init__(self, fetcher: Fetcher) -> None:
         self.fetcher = fetcher
-        self._methods = methods or {}
         self.progress = Asked()
         self.unusable: dict[str, str] = {}  # what the list has without an order number, and shown
         self._offers_validation: bool | None = None  # None: that is not known yet
@@ -142,9 +144,14 @@ class Census:
         With names by "Order validation status"; without, or where the CA lacks that, by "Order
         info". Raises CallError where no order can be read, JournalError.
         """
+        subject = f"{'names of ' if with_names else ''}order {order_id}"
+        if kept := self.fetcher.kept(subject):
+            return _ORDER.validate_json(kept)
         try:
             found = await self._validation(order_id) if with_names else None
-            return found or await self.order(order_id)
+            found = found or await self.order(order_id)
+            await self.fetcher.keep(subject, _ORDER.dump_json(found).decode())
+            return found
         except CallError as error:
             if self.fetcher.is_stopped:
                 raise
@@ -214,7 +221,6 @@ class Census:
         The order report tells it of all in one answer; of the others each order's own call does.
         No more than `wanted` says are asked about. Raises CallError, JournalError.
         """
-        orders = _with(orders, self._methods)
         unknown = sum(order.dcv_method is None for order in orders)
         known = _with(orders, await self.methods() if unknown >= MANY else {})
         to_ask = sum(order.dcv_method is None for order in known)
@@ -230,8 +236,6 @@ class Census:
             if order.dcv_method is not None:
                 return order
             found = await self.completed(order)
-            if found.dcv_method is not None:
-                await self.fetcher.learn_method(order.order_id, found.dcv_method)
             self.progress.done += 1
             return found
 
@@ -268,11 +272,16 @@ class Census:
 
         Raises CallRefused where it does not say that, CallError, JournalError.
         """
+        subject = f"addresses of {domain}"
+        if kept := self.fetcher.kept(subject):
+            return _ADDRESSES.validate_json(kept)
         reply = await self._if_offered(domain_emails_path(domain))
         try:
-            return read_domain_emails(reply)
+            found = read_domain_emails(reply)
         except CallError as error:
             raise CallRefused(str(error)) from error
+        await self.fetcher.keep(subject, _ADDRESSES.dump_json(found).decode())
+        return found
 
     async def _optional(self, path: str, what: str) -> Reply | None:
         """Return what the CA has at a path; None where it does not have this call."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
-from batch_resend.durations import parse_duration
+from batch_resend.durations import exact_duration, parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,7 @@ class Window:
         return cls(int(count), parse_duration(period))
 
     def __str__(self) -> str:
-        for unit, seconds in (("h", 3600), ("m", 60)):
-            if self.period_s % seconds == 0:
-                return f"{self.limit}/{self.period_s / seconds:.15g}{unit}"
-        return f"{self.limit}/{self.period_s:.15g}s"
+        return f"{self.limit}/{exact_duration(self.period_s)}"
 
 
 CA_WINDOWS = (Window(1000, 180.0), Window(100, 5.0))
@@ -74,6 +71,11 @@ def joint(several: Sequence[Sequence[Window]]) -> tuple[Window, ...]:
 
 def _most_in(period_s: float, windows: Sequence[Window]) -> int:
     return min(window.limit * ceil(period_s / window.period_s) for window in windows)
+
+
+def fastest(windows: Sequence[Window]) -> float:
+    """Return the requests a second that the fastest of some windows lets through; of none: inf."""
+    return max((window.limit / window.period_s for window in windows), default=inf)
 
 
 class Schedule:

@@ -18,8 +18,8 @@ from batch_resend import (
     Settings,
     open_batch,
 )
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings, WorldOrder
 from batch_resend.model import Verdict
+from batch_resend.simulator import Simulator, SimulatorSettings, WorldOrder
 
 pytestmark = pytest.mark.asyncio
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.conftest import Desk, desk_with_ca
 
 ROOT = Path(__file__).parent.parent

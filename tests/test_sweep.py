@@ -19,13 +19,6 @@ RULES = Rules(older_than_s=DAY_S, cooldown_s=20 * HOUR_S, max_mails=5, max_order
 WAITS = ListedOrder("1", "pending", created_at=NOW - 3 * DAY_S, dcv_method="email")
 
 
-class _Learning:
-    """What keeps how orders are validated; here it need not."""
-
-    async def learn_method(self, order_id: str, dcv_method: str) -> None:
-        """Forget it."""
-
-
 class Listed(Census):
     """A CA whose list, whose order report and whose word on one order are a test's.
 
@@ -38,7 +31,7 @@ class Listed(Census):
         details: Sequence[ListedOrder] = (),
         report: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(cast("Fetcher", _Learning()))
+        super().__init__(cast("Fetcher", None))
         self._orders = orders
         self._details = {order.order_id: order for order in details}
         self._report = report

@@ -1,4 +1,4 @@
-"""The CA: requests to it, what its answers mean, and a simulator to rehearse against."""
+"""The CA: requests to it, and what its answers mean."""
 
 from batch_resend.certcentral.client import (
     CertCentral,

@@ -96,6 +96,7 @@ class CertCentral:
                 head = _head_of(response, self.clock())
                 await _read_body(response, content, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            exchange.broke_off()
             # What is wrong behind a status line takes nothing away from the status. But what was to
             # be read is then not there.
             reply = replace(head, body=_without_mark(content)) if head else None

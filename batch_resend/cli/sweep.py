@@ -16,11 +16,12 @@ from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import any_product_option, option, send_options, together
+from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
 from batch_resend.cli.progress import while_asking
 from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
+from batch_resend.journal import Purpose
 from batch_resend.sweep import Rules, Swept
 from batch_resend.sweep import sweep as find_due
 
@@ -51,7 +52,12 @@ sweep_options = together(
     ),
     filter_options,
     any_product_option,
-    option("--locale", metavar="CODE", help="Language of the mails, such as en."),
+    option(
+        "--locale",
+        metavar="CODE",
+        carried_to=(SEND,),
+        help="Language of the mails, such as en.",
+    ),
 )
 
 
@@ -115,7 +121,7 @@ async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
     newest = await reader.run(run_id) if run_id else None
     mailed_last = await reader.sent_by(newest) if newest else set()
     mailed = await reader.mails(settings.base_url, settings.budget)
-    async with batch.census() as census:
+    async with batch.census(purpose=Purpose.SWEEP) as census:
         swept = await find_due(census, mailed, rules, time.time())
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept, ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import anyio
 import click
 
 from batch_resend.batch import open_batch
@@ -14,12 +15,18 @@ from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import export_options, option_of_its_own, run_argument
+from batch_resend.cli.options import (
+    export_options,
+    format_option,
+    option_of_its_own,
+    run_argument,
+)
 from batch_resend.cli.progress import while_asking
-from batch_resend.cli.terminal import show_lines, show_pairs
+from batch_resend.cli.terminal import say, show_lines, show_pairs
 from batch_resend.durations import timestamp
 from batch_resend.journal import Checked, Unapproved, WaitingNames, read_journal
 from batch_resend.listed import names_in_words
+from batch_resend.model import Run
 from batch_resend.places import Place
 from batch_resend.report import counted, in_words
 from batch_resend.topics import mail_advice
@@ -38,14 +45,7 @@ _SHOWN = 10
     see_also=("show", "report"),
 )
 @run_argument(required=True)
-@option_of_its_own(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@format_option("text", "json")
 @option_of_its_own(
     "--names/--no-names",
     default=None,
@@ -70,7 +70,12 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
             run = await reader.run(run_id)
         async with open_batch(settings_of(options, run)) as batch:
             asking = batch.verify(run_id, with_names=options["names"])
-            checked = await while_asking(asking, batch, quiet=options["quiet"])
+            try:
+                checked = await while_asking(asking, batch, quiet=options["quiet"])
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True):
+                    _say_what_is_kept(await batch.reader.checked(run), run)
+                raise
             return Found(
                 checked,
                 await batch.reader.waiting_names(run, MOST_LISTED),
@@ -94,6 +99,14 @@ class Found(NamedTuple):
     names: Sequence[WaitingNames]  # of orders of which names wait, as far as that was asked
     mailed_often: int  # orders that were mailed several times and still wait
     first_mailed_often: Sequence[Unapproved]  # of these
+
+
+def _say_what_is_kept(checked: Checked | None, run: Run) -> None:
+    if checked is not None:
+        say(
+            f"Cut short: what the CA said of {counted(checked.orders, 'order')} is kept; "
+            f"`batch-resend report {run.id}` shows it."
+        )
 
 
 def _show(run_id: str, checked: Checked, found: Found) -> None:

@@ -1,6 +1,6 @@
 """The run on disk: planned, attempted, finished."""
 
-from batch_resend.journal.checks import METHODS_KEPT_S, Checked, OrderCheck, WaitingNames
+from batch_resend.journal.checks import Checked, OrderCheck, Purpose, WaitingNames
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.hand import Hand
 from batch_resend.journal.history import Event
@@ -24,7 +24,6 @@ from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason, Spel
 from batch_resend.journal.unapproved import SEVERAL, Unapproved
 
 __all__ = [
-    "METHODS_KEPT_S",
     "RATE_OVER_S",
     "SEVERAL",
     "AnswerTimes",
@@ -43,6 +42,7 @@ __all__ = [
     "Party",
     "PauseNote",
     "Pruned",
+    "Purpose",
     "ReadRecorder",
     "Reason",
     "Recorder",

@@ -1,20 +1,21 @@
 """What the CA said when it was asked about orders, kept.
 
-What has come of those that a run has sent; and, for a while, how orders are validated, so that who
-is cut off while asking need not ask it all again.
+What has come of those that a run has sent; and, for a while, each answer to a sweep, an export or a
+preflight: one that was cut off does not ask it all again.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select
 
 from batch_resend.journal.encoding import order_of
 from batch_resend.journal.results import ResultReader
-from batch_resend.journal.schema import checks, methods, outcomes, requests
+from batch_resend.journal.schema import answers, checks, outcomes, requests
 from batch_resend.model import Order, OrderStatus, Run
 
-METHODS_KEPT_S = 3_600.0  # a person may change how an order is validated
+ANSWERS_KEPT_S = 3_600.0  # beyond that, too much may have changed at the CA
 _PAGE = 1_000
 _SENT_PAGE = (
     select(requests)
@@ -48,10 +49,20 @@ _WAITING_NAMES = (
 )
 
 
-_METHODS = select(methods.c.order_id, methods.c.dcv_method).where(
-    methods.c.budget == bindparam("of_budget"), methods.c.asked_at >= bindparam("since")
+_ANSWERS = select(answers.c.subject, answers.c.found).where(
+    answers.c.budget == bindparam("of_budget"), answers.c.purpose == bindparam("of_purpose")
 )
-_FORGET_METHODS = delete(methods).where(methods.c.asked_at < bindparam("before"))
+_FORGET_OLD_ANSWERS = delete(answers).where(  # and what a clock that was set back has not seen yet
+    (answers.c.asked_at < bindparam("before")) | (answers.c.asked_at > bindparam("now"))
+)
+
+
+class Purpose(StrEnum):
+    """What a CA is asked for. An answer serves the next reading for the same purpose alone."""
+
+    SWEEP = "sweep"  # how orders are validated: kept for as long as answers are
+    EXPORT = "export"  # a list of orders; kept until one is whole
+    PREFLIGHT = "preflight"  # what is better not sent; kept until all of a run has been asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +114,19 @@ class ChecksReader(ResultReader):
             return None
         return Checked(max(r.at for r in found), {r.status: r.orders for r in found})
 
-    async def methods(self, budget: str, since: float) -> dict[str, str]:
-        """Return how orders are validated, by number, as far as a key was used to ask lately."""
-        found = await self._all(_METHODS, of_budget=budget, since=since)
-        return {record.order_id: record.dcv_method for record in found}
-
     async def waiting_names(self, run: Run, most: int) -> list[WaitingNames]:
         """Return the orders of a run with names that still wait, where that was asked."""
         found = await self._all(_WAITING_NAMES.limit(most), of_run=run.number)
         return [WaitingNames(*record) for record in found]
 
 
-def forget_methods(connection: Connection, before: float) -> None:
-    """Forget how orders were validated where that was asked before some time."""
-    connection.execute(_FORGET_METHODS, {"before": before})
+def kept_answers(
+    connection: Connection, budget: str, purpose: Purpose, now: float
+) -> dict[str, str]:
+    """Return what is kept of readings by a key for a purpose (JSON by subject); forget old ones."""
+    connection.execute(_FORGET_OLD_ANSWERS, {"before": now - ANSWERS_KEPT_S, "now": now})
+    found = connection.execute(_ANSWERS, {"of_budget": budget, "of_purpose": purpose})
+    return {record.subject: record.found for record in found}
 
 
 def note_checks(

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert
 
 from batch_resend.clock import Clock
 from batch_resend.explanations import WOULD_WIDEN
-from batch_resend.journal.checks import METHODS_KEPT_S, OrderCheck, forget_methods, note_checks
+from batch_resend.journal.checks import OrderCheck, Purpose, kept_answers, note_checks
 from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
 from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import Home, reading_connection
@@ -26,7 +26,13 @@ from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader, as_run
-from batch_resend.journal.recording import END_PAUSE, ReadRecorder, Recorder, state_change
+from batch_resend.journal.recording import (
+    END_PAUSE,
+    KeptAnswers,
+    ReadRecorder,
+    Recorder,
+    state_change,
+)
 from batch_resend.journal.recovery import delete_plans, end_cut_off
 from batch_resend.journal.schema import claims, runs, stops
 from batch_resend.journal.settling import SETTLE, settle, settle_what_others_did, settled
@@ -239,18 +245,26 @@ class Journal:
 
         return begin_alone
 
-    async def start_reading(self, base_url: str, budget: str | None = None) -> ReadRecorder:
-        """Begin to read of a CA: return what its requests are recorded with."""
+    async def start_reading(
+        self, base_url: str, budget: str = "", purpose: Purpose | None = None
+    ) -> ReadRecorder:
+        """Begin to read of a CA: return what its requests are recorded with.
+
+        For a purpose, answers are kept, and those of a reading that was cut off are there.
+        """
         start = self._new_start(0, None)
         budgets: dict[str | None, str] = {None: budget} if budget else {}
-        old = self._clock() - METHODS_KEPT_S
+        now = self._clock()
 
-        def begin(connection: Connection) -> int:
-            forget_methods(connection, old)
-            return add_start(connection, start, budgets)
+        def begin(connection: Connection) -> tuple[int, KeptAnswers | None]:
+            number = add_start(connection, start, budgets)
+            if purpose is None:
+                return number, None
+            found = kept_answers(connection, budget, purpose, now)
+            return number, KeptAnswers(self._writer, budget, purpose, found)
 
-        number = await self._writer.transaction(begin)
-        return ReadRecorder(self._writer, number, base_url, budget or "")
+        number, answers = await self._writer.transaction(begin)
+        return ReadRecorder(self._writer, number, base_url, answers)
 
     def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
         return {

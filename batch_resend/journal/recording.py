@@ -1,11 +1,13 @@
 """The hot path: every attempt before it leaves, every answer after."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import count
 
-from sqlalchemy import bindparam, func, insert, text, update
+from sqlalchemy import bindparam, delete, func, insert, text, update
 
-from batch_resend.journal.schema import attempts, outcomes, pauses, reads, runs
+from batch_resend.journal.checks import Purpose
+from batch_resend.journal.schema import answers, attempts, outcomes, pauses, reads, runs
 from batch_resend.journal.writer import Change, Writer
 from batch_resend.model import Attempt, Outcome, Pause, RunState, Verdict
 
@@ -53,10 +55,14 @@ _END_READ = (
     .values(ended_at=bindparam("new_ended_at"), in_doubt=bindparam("new_in_doubt"))
 )
 # Others may learn the same at once, in this process or on another host.
-_LEARN_METHOD = text(
-    "INSERT INTO methods (budget, order_id, dcv_method, asked_at) "
-    "VALUES (:budget, :order_id, :dcv_method, :asked_at) ON CONFLICT (budget, order_id) "
-    "DO UPDATE SET dcv_method = excluded.dcv_method, asked_at = excluded.asked_at"
+_KEEP_ANSWER = text(
+    "INSERT INTO answers (budget, purpose, subject, found, asked_at) "
+    "VALUES (:budget, :purpose, :subject, :found, :asked_at) "
+    "ON CONFLICT (budget, purpose, subject) "
+    "DO UPDATE SET found = excluded.found, asked_at = excluded.asked_at"
+)
+_FORGET_ANSWERS = delete(answers).where(
+    answers.c.budget == bindparam("of_budget"), answers.c.purpose == bindparam("of_purpose")
 )
 _PROLONG = (
     update(pauses)
@@ -179,14 +185,42 @@ class Recorder:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnswers:
+    """What readings by one key for one purpose have learned. Durable on return."""
+
+    writer: Writer
+    budget: str  # of the key
+    purpose: Purpose
+    found: Mapping[str, str]  # JSON by subject, of an earlier reading that was cut off
+
+    async def keep(self, subject: str, found: str, now: float) -> None:
+        """Keep an answer (JSON): this reading may be cut off, too."""
+        values = {
+            "budget": self.budget,
+            "purpose": self.purpose,
+            "subject": subject,
+            "found": found,
+            "asked_at": now,
+        }
+        await self.writer.write((_KEEP_ANSWER, values))
+
+    async def forget(self) -> None:
+        """Forget all of them: the next reading asks again."""
+        values = {"of_budget": self.budget, "of_purpose": self.purpose}
+        await self.writer.write((_FORGET_ANSWERS, values))
+
+
 class ReadRecorder:
     """Writes down what is read of the CA, which counts in its windows. Durable on return."""
 
-    def __init__(self, writer: Writer, start: int, base_url: str, budget: str = "") -> None:
+    def __init__(
+        self, writer: Writer, start: int, base_url: str, answers: KeptAnswers | None = None
+    ) -> None:
+        self.answers = answers  # None: none are kept
         self._writer = writer
         self._start = start
         self._base_url = base_url
-        self._budget = budget
         self._reads = 0
 
     async def begin(self, begun_at: float) -> int:
@@ -211,13 +245,3 @@ class ReadRecorder:
             "new_in_doubt": in_doubt,
         }
         await self._writer.write((_END_READ, values), of_the_past=True)
-
-    async def learn_method(self, order_id: str, dcv_method: str, now: float) -> None:
-        """Write down how an order is validated, as the CA has just said."""
-        values = {
-            "budget": self._budget,
-            "order_id": order_id,
-            "dcv_method": dcv_method,
-            "asked_at": now,
-        }
-        await self._writer.write((_LEARN_METHOD, values))

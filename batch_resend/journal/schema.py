@@ -189,12 +189,13 @@ checks = Table(  # what the CA said later of orders that a run has sent
     sqlite_with_rowid=False,
 )
 
-methods = Table(  # how orders are validated, as the CA said when asked about each
-    "methods",
+answers = Table(  # what the CA said when asked about one order or domain; see `journal/checks.py`
+    "answers",
     metadata,
     Column("budget", TEXT, primary_key=True),  # of the key that it was asked by
-    Column("order_id", TEXT, primary_key=True),
-    Column("dcv_method", TEXT, nullable=False),  # in the CA's words
+    Column("purpose", TEXT, primary_key=True),
+    Column("subject", TEXT, primary_key=True),
+    Column("found", TEXT, nullable=False),  # as JSON
     Column("asked_at", Float, nullable=False),
     sqlite_with_rowid=False,
 )

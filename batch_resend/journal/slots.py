@@ -27,7 +27,7 @@ from batch_resend.journal.database_time import Bounds, DatabaseTime
 from batch_resend.places import Place
 from batch_resend.windows import Window
 
-# least, rise, decrease: see sending/share.py. Two who are told 429 at once learn it once.
+# Its numbers: see sending/share.py. Two who are told 429 at once learn it once.
 TAKE_SLOTS = """
     CREATE OR REPLACE FUNCTION take_slots(
         of_budget text, of_session integer, wanted integer,
@@ -88,17 +88,19 @@ TAKE_SLOTS = """
         ELSE
             UPDATE keys SET asked_at = greatest(now_s, known.asked_at) WHERE budget = of_budget;
         END IF;
-        share_now := least(1, known.share + 0.05 * (now_s - known.share_at) / known.longest);
-        IF decrease AND now_s - known.share_at > 1 THEN
-            share_now := greatest(0.05, 0.5 * share_now);
-            UPDATE keys SET share = share_now, share_at = now_s WHERE budget = of_budget;
+        share_now := least(1, known.share
+            + 0.05 * greatest(0, (now_s - known.share_at) / known.longest - 6));
+        -- Stamps are by the clock, believed or not: one that is too late holds for longer.
+        IF decrease AND said_s - known.share_at > 1 THEN
+            share_now := greatest(0.05,
+                CASE WHEN share_now >= 1 THEN 0.5 ELSE 0.7 END * share_now);
+            UPDATE keys SET share = share_now, share_at = said_s WHERE budget = of_budget;
         END IF;
-        IF pause_s > 0 AND now_s + pause_s > known.paused_until THEN
-            known.paused_until := now_s + pause_s;
+        IF pause_s > 0 AND said_s + pause_s > known.paused_until THEN
+            known.paused_until := said_s + pause_s;
             UPDATE keys SET paused_until = known.paused_until WHERE budget = of_budget;
         END IF;
         DELETE FROM slots WHERE budget = of_budget AND number = ANY (unused);
-        -- By the clock, believed or not: a stamp that is too late holds a slot for longer.
         UPDATE slots SET arrived_by = said_s WHERE budget = of_budget AND number = ANY (ended);
         UPDATE slots SET arrived_by = said_s + linger_s
             WHERE budget = of_budget AND number = ANY (lingering);

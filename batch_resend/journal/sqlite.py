@@ -6,6 +6,7 @@ commit survive a power loss.
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -21,9 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.folders import make_private
+from batch_resend.folders import close_to_others, make_private
 from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.journal_file import LOG_ENDINGS, HeldFile, hold_file, refuse_mounted_file
+
+log = logging.getLogger(__name__)
 
 _WORTH_COMPACTING = 0.25  # of its pages, that are free
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
@@ -89,6 +92,13 @@ class SqliteHome:
 
     def create(self) -> bool:
         """Return whether the file has anything in it: whoever holds it has made it."""
+        with suppress(OSError):
+            if close_to_others(self.path):
+                log.warning(
+                    "%s was open to every user of this machine, with domains and addresses in it; "
+                    "now it is not",
+                    self.place,
+                )
         for ending in LOG_ENDINGS:  # as read-only as the journal was when they were made
             with suppress(OSError):
                 Path(f"{self.path}{ending}").chmod(0o600)

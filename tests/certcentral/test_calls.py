@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings, WorldOrder
 from batch_resend.model import Call, Entry, Order, Reply, Ruling
+from batch_resend.simulator import Simulator, SimulatorSettings, WorldOrder
 from tests.certcentral.conftest import KEY, ca_at
 
 pytestmark = pytest.mark.asyncio

@@ -17,8 +17,8 @@ from yarl import URL
 
 from batch_resend.certcentral import open_certcentral
 from batch_resend.certcentral.client import MAX_BODY_BYTES, USER_AGENT, request_body
-from batch_resend.certcentral.simulator import FaultName, Simulator, SimulatorSettings
 from batch_resend.model import Fault, FaultKind, Reply
+from batch_resend.simulator import FaultName, Simulator, SimulatorSettings
 from batch_resend.version import __version__
 from tests.certcentral.conftest import KEY, LONG_S, ORDER, SHORT_S, ca_at, order
 from tests.certcentral.fault_server import (

@@ -1,12 +1,13 @@
 """The time limit of a call: on time, but for what has arrived already."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
 from batch_resend.certcentral import deadline
 from batch_resend.certcentral.deadline import Deadline
-from batch_resend.certcentral.wire import Exchange
+from batch_resend.certcentral.wire import Exchange, SilentConnector
 
 pytestmark = pytest.mark.asyncio
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.asyncio
 def begun(*, connected: bool = True) -> Exchange:
     """Return the exchange of a call."""
     exchange = Exchange.begin()
-    exchange.connected = connected
+    exchange.connector = cast("SilentConnector", object()) if connected else None
     return exchange
 
 

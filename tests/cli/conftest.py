@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
 from batch_resend.cli.interruption import LOOP_VARIABLE
+from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.forked import can_be_forked, fork
 from tests.report.schemas import schema
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator
+from batch_resend.simulator import Simulator
 from tests.cli.conftest import Desk, until
 
 LONG_LIST_ROWS = 4_000

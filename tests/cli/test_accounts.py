@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings, WorldOrder
+from batch_resend.simulator import Simulator, SimulatorSettings, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import ended, until
 from tests.cli.town import BANK_KEY, SHOP_KEY, town

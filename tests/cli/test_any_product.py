@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, WorldOrder
+from batch_resend.simulator import Simulator, WorldOrder
 from tests.alarm.listener import listening
 from tests.cli.conftest import Desk, desk_with_ca, read_summary, results
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.certcentral.simulator import WorldOrder
+from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca
 
 pytestmark = pytest.mark.asyncio

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator
 from batch_resend.places import Database
+from batch_resend.simulator import Simulator
 from batch_resend.windows import Window
 from tests.cli.conftest import (
     Desk,

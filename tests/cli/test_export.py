@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, WorldOrder
+from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import Ended, desk_with_ca, ended, until
 

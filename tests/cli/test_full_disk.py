@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator
 from batch_resend.report.files import REPORT_FILES
+from batch_resend.simulator import Simulator
 from tests.cli.conftest import (
     Desk,
     Ended,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator
+from batch_resend.simulator import Simulator
 from batch_resend.windows import Window
 from tests.cli.conftest import (
     Desk,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, WorldOrder
+from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.topics import mail_advice
 from tests.cli.conftest import Desk, desk_with_ca
 

@@ -8,8 +8,8 @@ import click
 import pytest
 import pytest_asyncio
 
-from batch_resend.certcentral.simulator import Simulator
 from batch_resend.cli.values import ShareType
+from batch_resend.simulator import Simulator
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary
 
 Ca = tuple[Desk, Simulator]
@@ -168,22 +168,6 @@ async def test_a_strict_list_of_good_rows_is_sent(ca: Ca) -> None:
     desk, simulator = ca
     write_rows(desk, 3, 0)
     assert (await desk.run("send", "list.csv", "--strict", "--max-rejected", "0")).code == 0
-    assert simulator.books.mails == 3
-
-
-@pytest.mark.asyncio
-async def test_the_flag_wins_over_the_environment_and_that_over_the_file(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 3, 2)
-    desk.write("settings.toml", 'max-rejected = "1"\n')
-    send = ("--config", "settings.toml", "send", "list.csv", "--report-dir", "report")
-    assert "more than --max-rejected 1." in (await desk.run(*send)).out
-    named = await desk.run(*send, BATCH_RESEND_MAX_REJECTED="30%")
-    assert "more than --max-rejected 30%." in named.out
-    flag = await desk.run(*send, "--max-rejected", "0", BATCH_RESEND_MAX_REJECTED="30%")
-    assert "more than --max-rejected 0." in flag.out
-    assert simulator.books.requests == 0
-    await desk.run(*send, BATCH_RESEND_MAX_REJECTED="40%")
     assert simulator.books.mails == 3
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend import clock
-from batch_resend.certcentral.simulator import FaultName, World, WorldOrder
+from batch_resend.simulator import FaultName, World, WorldOrder
 from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import WorldOrder
+from batch_resend.simulator import WorldOrder
 from batch_resend.windows import Window
 from tests.cli.town import Town, town
 

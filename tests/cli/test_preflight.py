@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, WorldOrder
+from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, desk_with_ca, read_summary, results
 from tests.cli.screen import on_screen

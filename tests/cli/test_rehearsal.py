@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import IN_WORDS, all_sources
+from batch_resend.simulator import IN_WORDS, all_sources
 from tests.cli.conftest import Desk, Ended, ended, read_summary, until_told
 from tests.cli.town import Town, town
 

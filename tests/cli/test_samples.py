@@ -14,10 +14,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from batch_resend.certcentral.simulator import WorldOrder
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.main import cli
 from batch_resend.places import Database, parse_place
+from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import KEY, desk_with_ca
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.certcentral.fault_server import NO_CONTENT
-from tests.cli.conftest import ended, until
+from tests.cli.conftest import Desk, ended, until
 from tests.cli.raw_service import (
     BLOCK_PAGE,
     NO_SUCH_CALL,
@@ -195,25 +195,95 @@ async def test_without_a_report_each_order_is_asked_about_and_nothing_else_suffe
         )
 
 
+READINGS: dict[str, tuple[str, ...]] = {
+    "sweep": ("sweep",),
+    "export": ("export", "--details", "--out", "pending.csv"),
+    "preflight": ("send", "orders.csv", "--preflight"),
+    "preflight of domains": ("send", "domains.csv", "--preflight", "--call", "domain-dcv"),
+}
+
+
+def hundred(asked: Asked) -> bytes:
+    """Answer as a service of a hundred orders and domains that wait."""
+    if asked.path.startswith("/domain/") and asked.method == "GET":
+        return as_json({"base_emails": ["admin@example.com"], "whois_emails": []})
+    if asked.path.endswith("/validation"):
+        return validation(*SOME)
+    return lists(*(pending(n) for n in range(1, 101)))(asked)
+
+
+def one_by_one(service: RawService) -> set[str]:
+    """Return what was asked about one order, or one domain, each."""
+    return {path for path in service.paths("GET") if re.search("/[0-9]+(/validation|/dcv|$)", path)}
+
+
+def desk_of_hundred(folder: Path, service: RawService) -> Desk:
+    """Return a folder with lists of a hundred orders, and of a hundred domains."""
+    desk = desk_at(folder, service)
+    numbers = range(1, 101)
+    desk.write("orders.csv", "order_id\n" + "".join(f"{n}\n" for n in numbers))
+    rows = "".join(f"{n},admin@example.com\n" for n in numbers)
+    desk.write("domains.csv", f"domain_id,email\n{rows}")
+    return desk
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-async def test_what_a_sweep_has_asked_before_it_was_cut_off_is_not_asked_again(
-    tmp_path: Path, end: signal.Signals
+@pytest.mark.parametrize("command", READINGS.values(), ids=READINGS)
+async def test_what_was_asked_before_a_reading_was_cut_off_is_not_asked_again(
+    tmp_path: Path, command: tuple[str, ...], end: signal.Signals
 ) -> None:
-    async with RawService(
-        lists(*(pending(n) for n in range(1, 101))), lambda asked: 0.02
-    ) as service:
-        desk = desk_at(tmp_path, service)
-        sweeping = await desk.start("sweep", "--concurrency", "2")
-        await until(lambda: service.requests >= 60)
-        sweeping.send_signal(end)
-        await ended(sweeping)
-        asked = [path for path in service.paths("GET") if "?" not in path]
+    async with RawService(hundred, lambda asked: 0.02) as service:
+        desk = desk_of_hundred(tmp_path, service)
+        reading = await desk.start(*command)
+        await until(lambda: service.requests >= 80)
+        reading.send_signal(end)
+        await ended(reading)
+        asked = one_by_one(service)
         service.asked.clear()
-        swept = await desk.run("sweep", "--report-dir", "again")
-        assert swept.code == 0, swept.err
-        again = [path for path in service.paths("GET") if "?" not in path]
-        assert len(set(asked) & set(again)) <= 2 + 2, "those in flight, and calls it has not"
-        assert len(service.paths("PUT")) == 100
+        whole = await desk.run(*command)
+        assert whole.code == 0, whole.err
+        again = one_by_one(service)
+        assert len(asked | again) == 100
+        assert len(asked & again) <= 32, "those in flight"
+        if command[0] == "export":
+            with (tmp_path / "pending.csv").open() as file:
+                rows = [(r["order_id"], r["domains"]) for r in csv.DictReader(file)]
+            assert rows == [(str(n), "b.example; d.example") for n in range(1, 101)]
+        else:
+            assert len(service.paths("PUT")) == 100
+
+
+@pytest.mark.parametrize("command", [READINGS["export"], (*READINGS["preflight"], "--again")])
+async def test_a_reading_that_was_whole_is_no_answer_to_the_next(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    async with RawService(hundred) as service:
+        desk = desk_of_hundred(tmp_path, service)
+        assert (await desk.run(*command, "--quiet")).code == 0
+        service.asked.clear()
+        assert (await desk.run(*command, "--quiet")).code == 0
+        assert len(one_by_one(service)) == 100
+
+
+async def test_verify_says_what_it_keeps_when_it_is_cut_off(tmp_path: Path) -> None:
+    def answer_to(asked: Asked) -> bytes:
+        if asked.method == "PUT":
+            return NO_CONTENT
+        if "/status-changes" in asked.path:
+            return NO_SUCH_CALL
+        return as_json(pending(int(order_of(asked.path))))
+
+    async with RawService(answer_to, lambda asked: 0.02) as service:
+        desk = desk_of_hundred(tmp_path, service)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        run = desk.report().name
+        service.asked.clear()
+        verifying = await desk.start("verify", run, "--no-names")
+        await until(lambda: len(service.asked) >= 60)
+        verifying.send_signal(signal.SIGINT)
+        cut_off = await ended(verifying)
+        assert cut_off.code == 130
+        assert f"orders is kept; `batch-resend report {run}` shows it" in cut_off.err
 
 
 CHANGES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {

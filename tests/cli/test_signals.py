@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import FaultName
+from batch_resend.simulator import FaultName
 from tests.cli.conftest import (
     Desk,
     Ended,

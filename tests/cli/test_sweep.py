@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, WorldOrder
+from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
 from tests.alarm.listener import SECRET, listening
 from tests.cli.conftest import desk_with_ca, ended, read_summary, until

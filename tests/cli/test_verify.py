@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import FaultName, WorldOrder
+from batch_resend.simulator import FaultName, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import desk_with_ca, ended, until
 

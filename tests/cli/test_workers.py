@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
 from batch_resend.places import Database
+from batch_resend.simulator import Simulator, SimulatorSettings
 from batch_resend.windows import Window
 from tests.cli.conftest import (
     Desk,

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
+from batch_resend.simulator import Simulator, SimulatorSettings
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk
 

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from batch_resend.batch import open_batch
-from batch_resend.certcentral.simulator import Simulator, SimulatorSettings
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import Queue, Worker, open_queue, worker
 from batch_resend.cluster.queue import Sweep, SweepAt, chunk_of
@@ -21,6 +20,7 @@ from batch_resend.places import Database
 from batch_resend.senders import Senders
 from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
+from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.postgres import forget
 
 pytestmark = pytest.mark.asyncio

@@ -13,7 +13,7 @@ from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply
 from batch_resend.sending import Fetcher, Gate, RetryPolicy, WindowLimiter, ask_each
-from batch_resend.windows import Window, dictated_time
+from batch_resend.windows import Window, dictated_time, fastest
 from tests.sending.conftest import HOUR_S, LONG_S, answer, crowded
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
@@ -79,6 +79,7 @@ class Reading:
             gate=self.gate,
             policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt=True),
             concurrency=concurrency,
+            pace=fastest(windows),
             clock=anyio.current_time,
         )
 
@@ -110,11 +111,17 @@ class Reading:
         return anyio.current_time() - self.start
 
 
-async def test_a_read_answered_with_429_leaves_a_part_of_the_windows_to_others() -> None:
-    reading = Reading("429/64")  # seconds, after which the windows are empty
-    await reading.read(13)
-    assert reading.at[:2] == [0.0, 64.0]
-    assert reading.in_window(1) == WINDOW.limit // 2 + 1  # a half, and what has grown since
+async def test_reads_answered_with_429_leave_a_part_of_the_windows_to_others() -> None:
+    reading = Reading(*["429"] * 5, concurrency=5)
+    await reading.read_beside(20)
+    assert len(reading.at) == 25
+    assert max(map(reading.in_window, range(5, 10))) == WINDOW.limit // 2
+
+
+async def test_a_time_that_a_429_names_is_waited_for_by_all_reads() -> None:
+    reading = Reading("429/64")
+    await reading.read(2)
+    assert reading.at == [0.0, 64.0, 64.0]
 
 
 @pytest.mark.parametrize("word", ["503", "noconn"])
@@ -172,7 +179,7 @@ async def test_reads_take_what_the_limits_dictate_and_never_exceed_them(
     # A slot comes free a window's length after its answer, so each burst adds its latency; and the
     # first one goes with no more in flight than may be.
     limit = min(window.limit for window in windows)
-    turns = ceil(count / limit) + ceil(limit / 32)
+    turns = ceil(count / limit) + ceil(limit / reading.most_in_flight)
     slowest_s = max(map(latency_s, range(count)))
     assert reading.elapsed_s() <= dictated_time(count, windows) + turns * slowest_s
 
@@ -181,6 +188,26 @@ async def test_no_more_reads_are_in_flight_than_requests_for_mails_may_be() -> N
     reading = Reading(windows=(), concurrency=7, latency_s=between(0.5, 0.5))
     await reading.read_beside(50)
     assert reading.most_in_flight == 7
+
+
+@pytest.mark.parametrize(
+    ("answer_s", "most"),
+    [
+        pytest.param(0.05, 20, id="fast: few serve, the first ones apart"),
+        pytest.param(0.4, 20, id="usual"),
+        pytest.param(5.0, 64, id="slow: as many as may be"),
+    ],
+)
+async def test_no_more_reads_are_in_flight_than_keep_the_pace_of_the_limits(
+    answer_s: float, most: int
+) -> None:
+    window = Window(100, 5.0)
+    reading = Reading(windows=(window,), concurrency=64, latency_s=lambda _: answer_s)
+    await reading.read_beside(600)
+    assert reading.most_in_flight <= most
+    burst_s = answer_s * ceil(window.limit / (most / 2))  # until a window's reads have left
+    bursts = 600 // window.limit
+    assert reading.elapsed_s() <= dictated_time(600, [window]) + bursts * max(burst_s, answer_s)
 
 
 async def test_a_read_that_always_fails_holds_up_no_other_and_ends_within_its_attempts() -> None:

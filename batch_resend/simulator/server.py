@@ -1,0 +1,331 @@
+"""The simulator: the documented contract of the calls that mail and read, over HTTP on loopback."""
+
+import asyncio
+import re
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self, cast
+from urllib.parse import unquote
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
+from batch_resend.simulator import pages
+from batch_resend.simulator.answers import (
+    BAD_REQUEST_CODE,
+    DONE,
+    NO_SUCH_ADDRESS,
+    NO_SUCH_DOMAIN,
+    NO_SUCH_ORDER,
+    NOT_DV,
+    RATE_LIMITED,
+    WRONG_KEY,
+    Answer,
+    Known,
+    error,
+)
+from batch_resend.simulator.behaviour import Fates, SimulatorSettings
+from batch_resend.simulator.books import Books
+from batch_resend.simulator.faults import FAULTS, Fault, FaultName
+from batch_resend.simulator.mailing import recipients
+from batch_resend.simulator.reads import AskedRead, Read, answer_read, asked_read
+from batch_resend.simulator.world import World
+
+_BASE_PATH = "/services/v2"
+_BODIES: tuple[tuple[re.Pattern[str], type[BaseModel]], ...] = tuple(
+    (re.compile(_BASE_PATH + path), body)
+    for path, body in (
+        ("/order/certificate/([^/?#]+)/resend-emails", ResendBody),
+        ("/domain/([^/?#]+)/dcv/emails", DomainEmailsBody),
+        ("/order/certificate/([^/?#]+)/order-approval/resend-emails", OrderApprovalBody),
+    )
+)
+# Of the recordings of 2023; what stands in them is made up.
+_OF_THE_SERVICE = {"Server": "nginx", "X-CDN": "Imperva", "X-Iinfo": pages.IINFO}
+_MAX_BODY = 1024 * 1024  # bytes
+# What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
+_SHUTDOWN_TIMEOUT_S = 0.1
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    subject: str  # an order's number, or a domain's number or name
+    body: type[BaseModel]
+
+
+class Simulator:
+    """A local CertCentral: `async with Simulator(settings) as simulator: simulator.base_url`.
+
+    What it was sent stands in `books`, and as JSON at `GET /` of its address; every request but
+    that one counts in the windows. Checks come in this order: windows (429), address (404), key
+    (403), form and body (400), order (404), fault, and else 204. The last three come after the
+    latency. Once the key is revoked, that is the answer to everything. Entering raises OSError
+    where the port cannot be had.
+
+    `clock` gives the seconds by which windows roll; `sleep` waits out the latency.
+    """
+
+    def __init__(
+        self,
+        settings: SimulatorSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.settings = settings or SimulatorSettings()
+        self.books = Books(self.settings.windows)
+        self.world = World(seed=self.settings.seed)
+        self.world.populate(self.settings.orders)
+        self.world.populate_oddly(self.settings.odd_orders)
+        self._fates = Fates(self.settings)
+        self._clock = clock
+        self._sleep = sleep
+        self._is_revoked = False
+        self._waiting: set[asyncio.Task[object]] = set()
+        self._runner: web.ServerRunner | None = None
+        self._origin = ""
+
+    @property
+    def base_url(self) -> str:
+        """What a client takes as its base URL: `http://127.0.0.1:PORT/services/v2`."""
+        return self.books_url.removesuffix("/") + _BASE_PATH
+
+    @property
+    def books_url(self) -> str:
+        """Where the books can be read: `http://127.0.0.1:PORT/`."""
+        if not self._origin:
+            raise RuntimeError("the simulator has no address before it is entered")
+        return self._origin
+
+    def fail(self, faults: Mapping[FaultName, float]) -> None:
+        """Fail another share of requests from now on."""
+        self._fates = Fates(replace(self.settings, faults=faults))
+
+    def revoke_key(self) -> None:
+        """Answer every request from now on as one by a key that was revoked."""
+        self._is_revoked = True
+
+    async def __aenter__(self) -> Self:
+        # localhost may stand for two addresses, and port 0 for a port of each.
+        host = "127.0.0.1" if self.settings.host == "localhost" else self.settings.host
+        # A compressed body is not in the contract: undone, it would look as if it were.
+        server = web.Server(self._handle, access_log=None, auto_decompress=False)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, self.settings.port, backlog=_BACKLOG).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        name = f"[{host}]" if ":" in host else host
+        self._origin = f"http://{name}:{runner.addresses[0][1]}/"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # aiohttp does not cancel a handler whose client has gone, so this is ours to do.
+        for task in self._waiting:
+            task.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "GET" and request.raw_path == "/":
+            return web.json_response(self.books.snapshot())
+        read = _asked_read(request)
+        if read is not None:
+            return await self._read(request, read)
+        asked = _asked(request)
+        answer = self._refuses(request, asked.subject if asked else None)
+        if answer is not None:
+            pass
+        elif asked is None:
+            self.books.wrong(request.method, request.raw_path, "no call of the contract")
+            answer = NO_SUCH_ADDRESS
+        elif not self._takes_key(_key_of(request)):
+            answer = WRONG_KEY
+        elif isinstance(body := await self._body(request, asked), str):
+            self.books.wrong(request.method, request.raw_path, body)
+            answer = error(Known.BAD_REQUEST, 400, BAD_REQUEST_CODE, body)
+        else:
+            return await self._act(request, asked.subject, body)
+        return self._send(answer)
+
+    def _refuses(self, request: web.BaseRequest, order_id: str | None) -> Answer | None:
+        """Count a request; return what keeps it out whatever it asks for. None: nothing does."""
+        is_within = self.books.arrive(self._clock(), order_id, _key_of(request))
+        after = self.settings.revoke_after
+        if self._is_revoked or (after is not None and self.books.requests > after):
+            return WRONG_KEY
+        return None if is_within else RATE_LIMITED
+
+    async def _read(self, request: web.BaseRequest, asked: AskedRead) -> web.StreamResponse:
+        """Answer a call that only reads, from the simulator's world."""
+        self.books.read(asked.read)
+        if (refused := self._refuses(request, None)) is not None:
+            return self._send(refused)
+        if not self._takes_key(_key_of(request)):
+            return self._send(WRONG_KEY)
+        fate = self._fates.deal(request.raw_path)
+        if fate.latency_s > 0:
+            await self._wait(self._sleep(fate.latency_s))
+        if fate.fault is not None:
+            fault = FAULTS[fate.fault]
+            if fault.answer is not None:
+                return self._send(fault.answer, fate.latency_s)
+            # A fault that comes after the mails has no meaning for a read: its connection breaks.
+            return self._break(
+                request, fate.fault, fault if fault.is_for_reads else FAULTS[FaultName.RESET]
+            )
+        subject = unquote(asked.subject)
+        if subject and subject in self.settings.unknown_orders:
+            is_domain = asked.read is Read.DOMAIN_EMAILS
+            return self._send(NO_SUCH_DOMAIN if is_domain else NO_SUCH_ORDER, fate.latency_s)
+        answer = answer_read(
+            self.world,
+            AskedRead(asked.read, subject),
+            request.query.items(),
+            request.headers.get("Accept", ""),
+        )
+        return self._send(answer, fate.latency_s)
+
+    def _takes_key(self, key: str) -> bool:
+        wanted = self.settings.api_key
+        return bool(key) if wanted is None else key == wanted
+
+    async def _body(self, request: web.BaseRequest, asked: _Asked) -> BaseModel | str:
+        """Return what a request asks for, or in words what is wrong with its form or body."""
+        reason = _wrong_with_headers(request)
+        if reason is not None:
+            return reason
+        try:
+            # Before any waiting: once the client has gone, aiohttp withholds even what has come.
+            sent = await request.read()
+            body = asked.body.model_validate_json(sent)
+        except OSError:
+            return "the connection broke within the body"
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            return f"body: {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
+        if self.settings.keep_bodies:
+            self.books.bodies.setdefault(asked.subject, []).append(from_json(sent))
+        return body
+
+    async def _act(
+        self, request: web.BaseRequest, subject: str, body: BaseModel
+    ) -> web.StreamResponse:
+        """Do what the CA does with a well-formed request, after its latency.
+
+        Without cancellation by aiohttp (its default), a client that goes away changes nothing.
+        """
+        fate = self._fates.deal(subject)
+        if fate.latency_s > 0:
+            await self._wait(self._sleep(fate.latency_s))
+        if subject in self.settings.unknown_orders:
+            is_domain = isinstance(body, DomainEmailsBody)
+            return self._send(NO_SUCH_DOMAIN if is_domain else NO_SUCH_ORDER, fate.latency_s)
+        if isinstance(body, ResendBody) and not self.world.is_dv(subject):
+            return self._send(NOT_DV, fate.latency_s)
+        fault = None if fate.fault is None else FAULTS[fate.fault]
+        if fault is None or fault.mails:
+            self.books.mail(subject, recipients(self.world, subject, body))
+            if not isinstance(body, DomainEmailsBody):
+                self.world.mail(subject)
+        answer = DONE if fault is None else fault.answer
+        if answer is not None:
+            return self._send(answer, fate.latency_s)
+        if fate.fault is FaultName.HANG:
+            self.books.answer(fate.fault, FAULTS[fate.fault].source)
+            await self._wait(asyncio.get_running_loop().create_future())
+            return web.Response()
+        return self._break(request, cast("FaultName", fate.fault), cast("Fault", fault))
+
+    def _break(self, request: web.BaseRequest, name: FaultName, fault: Fault) -> web.Response:
+        """Send the bytes of a fault, if it has any, and end the connection."""
+        self.books.answer(name, fault.source)
+        if request.transport is not None:
+            _break_off(request.transport, fault)
+        return web.Response()  # aiohttp wants one, and finds the connection closed
+
+    async def _wait(self, until: Awaitable[object]) -> None:
+        """Wait, but not beyond the stop of the simulator."""
+        task = cast("asyncio.Task[object]", asyncio.current_task())  # a coroutine runs in one
+        self._waiting.add(task)
+        try:
+            await until
+        finally:
+            self._waiting.discard(task)
+
+    def _send(self, answer: Answer, latency_s: float = 0.0) -> web.Response:
+        self.books.answer(str(answer.status), answer.source)
+        # Where nothing is said of the server, aiohttp would name itself.
+        headers = {"Server": "proxy"}
+        if answer.is_of_service:
+            passed_ms = str(round(latency_s * 1000))
+            headers = _OF_THE_SERVICE | {"X-Envoy-Upstream-Service-Time": passed_ms}
+        headers |= answer.headers
+        if answer.body is None:
+            return web.Response(status=answer.status, headers=headers)
+        headers["Content-Type"] = answer.content_type
+        return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+def _key_of(request: web.BaseRequest) -> str:
+    return request.headers.get("X-DC-DEVKEY", "")
+
+
+def _asked_read(request: web.BaseRequest) -> AskedRead | None:
+    """Return what a request reads; None if it is not one of the documented calls."""
+    path = request.raw_path.partition("?")[0]
+    if request.method != "GET" or not path.startswith(_BASE_PATH):
+        return None
+    return asked_read(path.removeprefix(_BASE_PATH))
+
+
+def _asked(request: web.BaseRequest) -> _Asked | None:
+    """Return what a request asks for; None if it is not one of the documented calls."""
+    if request.method != "PUT":
+        return None
+    for path, body in _BODIES:
+        if match := path.fullmatch(request.raw_path):
+            return _Asked(unquote(match[1]), body)
+    return None
+
+
+def _wrong_with_headers(request: web.BaseRequest) -> str | None:
+    headers = request.headers
+    if not headers.get("User-Agent"):
+        return "no User-Agent"
+    if "Transfer-Encoding" in headers:
+        return "a body in chunks instead of a Content-Length"
+    if "Content-Length" not in headers:
+        return "no Content-Length"
+    if request.content_type != "application/json":
+        return "Content-Type is not application/json"
+    if (request.content_length or 0) > _MAX_BODY:
+        return f"a body of more than {_MAX_BODY} bytes"
+    return None
+
+
+def _break_off(transport: asyncio.Transport, fault: Fault) -> None:
+    if fault.resets:
+        # Lingering for 0 s makes the kernel send RST in place of FIN.
+        linger = struct.pack("ii", 1, 0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    if fault.raw is None:
+        transport.abort()
+    else:
+        transport.write(fault.raw)
+        transport.close()
