@@ -33,12 +33,13 @@ TAKE_SLOTS = """
         of_budget text, of_session integer, wanted integer,
         limits integer[], periods double precision[], linger_s double precision,
         ended bigint[], lingering bigint[], unused bigint[],
-        decrease boolean, pause_s double precision,
+        decrease boolean, pause_s double precision, why_paused text,
         known_correction_s double precision, at_least double precision, at_most double precision,
         too_high_s double precision, is_new boolean
     ) RETURNS TABLE (
         granted bigint[], wait_s double precision, share_now double precision,
-        said_s double precision, correction_now_s double precision
+        said_s double precision, correction_now_s double precision,
+        paused_s double precision, paused_for text
     )
     LANGUAGE plpgsql AS $$
     DECLARE
@@ -98,7 +99,9 @@ TAKE_SLOTS = """
         END IF;
         IF pause_s > 0 AND said_s + pause_s > known.paused_until THEN
             known.paused_until := said_s + pause_s;
-            UPDATE keys SET paused_until = known.paused_until WHERE budget = of_budget;
+            known.pause_reason := why_paused;
+            UPDATE keys SET paused_until = known.paused_until, pause_reason = why_paused
+                WHERE budget = of_budget;
         END IF;
         DELETE FROM slots WHERE budget = of_budget AND number = ANY (unused);
         UPDATE slots SET arrived_by = said_s WHERE budget = of_budget AND number = ANY (ended);
@@ -118,9 +121,11 @@ TAKE_SLOTS = """
             END IF;
             free := least(free, most - taken);
         END LOOP;
-        IF known.paused_until > now_s THEN
+        paused_s := greatest(0, known.paused_until - now_s);
+        IF paused_s > 0 THEN
             free := 0;
-            wait_s := greatest(wait_s, known.paused_until - now_s);
+            paused_for := known.pause_reason;
+            wait_s := greatest(wait_s, paused_s);
         END IF;
         IF free <= 0 AND wanted > 0 THEN
             UPDATE slots SET arrived_by = said_s + linger_s
@@ -157,6 +162,7 @@ TABLES = (
         share double precision NOT NULL DEFAULT 1,
         share_at double precision NOT NULL DEFAULT 0,
         paused_until double precision NOT NULL DEFAULT 0,
+        pause_reason text,
         longest double precision NOT NULL DEFAULT 0,  -- of all windows that anyone keeps
         correction_s double precision NOT NULL DEFAULT 0,  -- of the clock, where it was set
         asked_at double precision NOT NULL DEFAULT 0  -- the last question of who knows the time
@@ -181,7 +187,7 @@ TABLES = (
 _TAKE = text(
     "SELECT * FROM take_slots(:of_budget, :of_session, :wanted, CAST(:limits AS integer[]), "
     "CAST(:periods AS double precision[]), :linger_s, CAST(:ended AS bigint[]), "
-    "CAST(:lingering AS bigint[]), CAST(:unused AS bigint[]), :decrease, :pause_s, "
+    "CAST(:lingering AS bigint[]), CAST(:unused AS bigint[]), :decrease, :pause_s, :why_paused, "
     ":known_correction_s, :at_least, :at_most, :too_high_s, :is_new)"
 )
 
@@ -199,6 +205,7 @@ class News:
     unused: list[int] = field(default_factory=list)  # nothing left by them
     decrease: bool = False  # the CA asks for fewer requests
     pause_s: float = 0.0  # let nothing leave for so long
+    why_paused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +215,8 @@ class Grant:
     slots: Sequence[int]
     wait_s: float  # until one more may be free; infinite: not before an answer comes
     share: float  # what part of the windows is taken
+    paused_s: float = 0.0  # how long nothing is to leave, because somebody has said so
+    paused_for: str = ""  # why
 
 
 KEY_USE = text(
@@ -275,6 +284,7 @@ class Slots:
             "unused": news.unused,
             "decrease": news.decrease,
             "pause_s": news.pause_s,
+            "why_paused": news.why_paused,
         }
         granted: list[Grant] = []
         with journal_errors(self._place), anyio.CancelScope(shield=True):
@@ -288,7 +298,9 @@ class Slots:
         time = self._times[budget]
         found = (await self._connection.execute(_TAKE, values | _as_values(time.ask()))).one()
         time.learn(found.said_s, found.correction_now_s)
-        return Grant(found.granted, found.wait_s, found.share_now)
+        return Grant(
+            found.granted, found.wait_s, found.share_now, found.paused_s, found.paused_for or ""
+        )
 
 
 def _as_values(bounds: Bounds) -> dict[str, float | bool | None]:

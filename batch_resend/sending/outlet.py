@@ -63,7 +63,7 @@ class Outlet:
         if action.change is Change.BEGINS and action.is_limited:
             self._decrease()
         if action.change in (Change.BEGINS, Change.PROLONGS):
-            self.limiter.hold(self.gate.paused_until - running_time())
+            self.limiter.hold(self.gate.paused_until - running_time(), self.gate.reason or "")
         return action
 
     def _decrease(self) -> None:

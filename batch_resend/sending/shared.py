@@ -16,9 +16,10 @@ from math import inf
 import anyio
 
 from batch_resend.clock import running_time
+from batch_resend.durations import format_duration
 from batch_resend.errors import JournalError
-from batch_resend.journal import Budget, News, Slots
-from batch_resend.sending.limiter import WindowLimiter, WindowSlot
+from batch_resend.journal import Budget, Grant, News, Slots
+from batch_resend.sending.limiter import HeldTooLong, Hold, WindowLimiter, WindowSlot
 from batch_resend.sending.share import decreased, part
 from batch_resend.windows import Window
 
@@ -61,8 +62,14 @@ class SharedSlot:
 class SharedLimiter:
     """Grants slots in the order they are asked for, within all windows, over all hosts."""
 
-    def __init__(self, slots: Slots, budget: Budget) -> None:
-        """Have slots taken of a budget, which must have windows."""
+    def __init__(self, slots: Slots, budget: Budget, patience_s: float = inf) -> None:
+        """Have slots taken of a budget, which must have windows.
+
+        `patience_s`: how long the pauses of other processes are waited for.
+        """
+        self._patience_s = patience_s
+        self._held_since: float | None = None
+        self.held: Hold | None = None  # the pause that holds up all
         self._slots = slots
         self._budget = budget
         # Whatever the database says, whose clock may be set: of this process nothing is over them.
@@ -82,7 +89,7 @@ class SharedLimiter:
         """Hold a slot from when every window has one; it comes free W seconds after its answer.
 
         Without a word of an answer, the request counts as given up at the end of the block.
-        Raises JournalError where the database cannot be asked.
+        Raises JournalError where the database cannot be asked, HeldTooLong.
         """
         self._check()
         number: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -117,9 +124,10 @@ class SharedLimiter:
             Window(part(window, self.share), window.period_s) for window in self._budget.windows
         ]
 
-    def hold(self, pause_s: float) -> None:
+    def hold(self, pause_s: float, reason: str) -> None:
         """Let nobody take a slot for so long: the CA is in trouble, or asks for it."""
-        self._news.pause_s = max(self._news.pause_s, pause_s)
+        if pause_s > self._news.pause_s:
+            self._news.pause_s, self._news.why_paused = pause_s, reason
         self._stirred.set()
 
     async def __aenter__(self) -> "SharedLimiter":
@@ -156,6 +164,7 @@ class SharedLimiter:
             self.share = grant.share
             self._full_until = running_time() + grant.wait_s
             self._hand_out(grant.slots)
+            self._heed_pause(grant)
 
     async def _until_there_is_something_to_say(self) -> None:
         """Wait for news, or for a slot to come free where one is wanted."""
@@ -180,6 +189,28 @@ class SharedLimiter:
             if not number.done():
                 number.set_result(left.pop(0))
         self._news.unused += left  # whoever wanted them has gone meanwhile
+
+    def _heed_pause(self, grant: Grant) -> None:
+        """Note a pause of others, and give up those who wait where it lasts too long for them."""
+        if grant.paused_s <= 0:
+            self.held, self._held_since = None, None
+            return
+        now = running_time()
+        self.held = Hold(grant.paused_for, now + grant.paused_s)
+        if not self._waiting:
+            return
+        self._held_since = now if self._held_since is None else self._held_since
+        if self.held.until <= self._held_since + self._patience_s:
+            return
+        reason = (
+            f"another process by this key has paused: {grant.paused_for}, for "
+            f"{format_duration(now - self._held_since)} by now; the next try would be in "
+            f"{format_duration(grant.paused_s)}, beyond the patience of "
+            f"{format_duration(self._patience_s)}"
+        )
+        for number in self._waiting:
+            if not number.done():
+                number.set_exception(HeldTooLong(reason))
 
     def _break(self, error: JournalError) -> None:
         self._broken = error

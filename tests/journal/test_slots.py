@@ -164,11 +164,13 @@ def _news(step: Step, held: Sequence[tuple[int, int]], place: int) -> News:
     numbers = [numbers[place] for numbers in held]
     ended, rest = numbers[: step.ended], numbers[step.ended :]
     lingering, rest = rest[: step.lingering], rest[step.lingering :]
-    return News(ended, lingering, rest[: step.unused], step.decrease, step.pause_s)
+    why = f"host {step.host} says so" if step.pause_s else ""
+    return News(ended, lingering, rest[: step.unused], step.decrease, step.pause_s, why)
 
 
-def _said(grant: Grant) -> tuple[int, float, float]:
-    return len(grant.slots), round(grant.wait_s, 5), round(grant.share, 5)
+def _said(grant: Grant) -> tuple[object, ...]:
+    pause = round(grant.paused_s, 5), grant.paused_for
+    return len(grant.slots), round(grant.wait_s, 5), round(grant.share, 5), *pause
 
 
 async def test_the_slots_of_a_host_that_died_come_free_as_if_answered_when_that_was_noticed(
