@@ -19,6 +19,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from batch_resend.certcentral.patience import PatientConnector
 from batch_resend.model import Fault, FaultKind, Reply
 
 MAX_HEAD_BYTES = 64 * 1024  # of an answer's line of status, of one header, and of what is kept
@@ -104,7 +105,7 @@ class _Recorded(ResponseHandler):
         super().data_received(data)
 
 
-class SilentConnector(aiohttp.TCPConnector):
+class SilentConnector(PatientConnector):
     """Takes no connection on which something has come that nobody asked for.
 
     aiohttp would take it for the answer to the next request.
