@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from batch_resend.alarm import Alarm
 from batch_resend.cli import rehearsal
+from batch_resend.cli.descriptors import most_in_flight
 from batch_resend.cli.key import find_key, read_key
 from batch_resend.cli.profiles import Profile, profiles_of
 from batch_resend.errors import SettingsError
@@ -164,7 +165,8 @@ def settings_by(
         said["api_key"] = key
     settings = make_settings(**said, accounts=accounts)
     rehearsal.refuse_elsewhere(settings.base_url)
-    return settings
+    most = most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
+    return settings.model_copy(update={"concurrency": most})
 
 
 def base_url_of(options: dict[str, Any]) -> str:

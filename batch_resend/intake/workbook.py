@@ -6,6 +6,7 @@ bounded, by looking through its XML before it is taken apart.
 
 import io
 import posixpath
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ MAX_PACKED_BYTES = 128 << 20
 _MAX_UNPACKED_BYTES = 1 << 30
 _MAX_COLUMNS = 16_384
 _MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
+_CLAIM = re.compile(rb"""uniqueCount\s*=\s*["']\s*(\d{1,20})""")  # of a table of texts
+_LONGEST_CLAIM = 200  # bytes
 _EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
 # What the standard library's readers of ZIP and XML raise for bytes that are no workbook: of an
 # unknown packing NotImplementedError, of a missing part LookupError, of a password RuntimeError.
@@ -160,12 +163,15 @@ def _look_through(name: str, data: bytes) -> dict[str, "_SheetLook"]:
                 # What the directory says of a member's size may be a lie.
                 member.file_size = room + 1
                 with book.open(member) as xml:
+                    before = b""
                     while chunk := xml.read(1 << 16):
                         room -= len(chunk)
                         if is_sheet:
                             look.feed(chunk)
-                        if room < 0 or look.area > _MAX_CELLS:
+                        is_lie = _claims_too_many(before + chunk)
+                        if room < 0 or look.area > _MAX_CELLS or is_lie:
                             raise _too_large(name)
+                        before = chunk[-_LONGEST_CLAIM:]
                 if is_sheet:
                     looks[member.filename] = look
             return {sheet: looks[path] for sheet, path in _sheets(book) if path in looks}
@@ -173,6 +179,14 @@ def _look_through(name: str, data: bytes) -> dict[str, "_SheetLook"]:
         raise InputError(
             f"{name}: cannot be read as an Excel file: {error}; was it copied as a whole?"
         ) from error
+
+
+def _claims_too_many(xml: bytes) -> bool:
+    """Whether a table of texts claims to have more of them than a workbook has cells.
+
+    calamine makes room for as many at once, and the process ends where there is none.
+    """
+    return any(int(count) > _MAX_CELLS for count in _CLAIM.findall(xml))
 
 
 def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
@@ -234,7 +248,9 @@ class _SheetLook:
                 last = min(int(attributes.get("max", 0)), _MAX_COLUMNS)
                 self.hidden_columns.update(range(int(attributes.get("min", 1)) - 1, last))
             case "c":
-                self._column = _column_of(attributes.get("r", "")) or self._column + 1
+                reference = attributes.get("r", "").upper()
+                self._column = _column_of(reference) or self._column + 1
+                self._row = _row_of(reference) or self._row
                 self._is_error = attributes.get("t") == "e"
                 self._is_text = attributes.get("t") == "str"
                 self._has_formula = self._has_value = self._gives_empty = False
@@ -261,7 +277,7 @@ class _SheetLook:
                 if self._shared_by is not None:  # the first of those that share it has its text
                     self._gives_empty = self._gives_empty or self._shared_by in self._giving_empty
                     self._giving_empty.update({self._shared_by} if self._gives_empty else ())
-            case "c" if self._value or self._has_formula:
+            case "c" if self._has_value or self._has_formula:  # an empty text takes room as well
                 self._first_row = min(self._first_row, self._row)
                 self._first_column = min(self._first_column, self._column)
                 self._last_row = max(self._last_row, self._row)
@@ -270,7 +286,8 @@ class _SheetLook:
                 # not say that it is a text: then the formula has to show that it can be one.
                 may_be_empty = self._is_text or self._gives_empty
                 is_empty_text = self._has_value and not self._value and may_be_empty
-                if self._is_error or not (self._value or is_empty_text):
+                is_blank = not (self._value or self._has_formula)
+                if not is_blank and (self._is_error or not (self._value or is_empty_text)):
                     fault = self._value or "#NOT-COMPUTED"
                     self.faults.setdefault(self._row, {})[self._column] = fault
 
@@ -289,6 +306,12 @@ def _column_of(reference: str) -> int:
             break
         column = column * 26 + ord(letter) - ord("A") + 1
     return column
+
+
+def _row_of(reference: str) -> int:
+    """Return the row of a cell's reference, which goes before that of the row it is in; 0: none."""
+    digits = reference.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return int(digits) if digits.isdecimal() and len(digits) < 20 else 0
 
 
 def _too_large(name: str) -> InputError:
