@@ -13,6 +13,7 @@ from batch_resend.intake.cells import (
     domain_name,
     domain_number,
     email_address,
+    failed_formula,
     locale_code,
     order_number,
     several,
@@ -325,6 +326,8 @@ def _parsed(record: RawRecord, field: Field, parse: Callable[[Cell], Value], cel
         return parse(cell)
     except Malformed as reason:
         name = record.names.get(field)
+        if isinstance(cell, str) and (why := failed_formula(cell)):
+            raise _Unusable(_PROBLEMS[field], f"{name or field} {why}") from None
         raise _Unusable(_PROBLEMS[field], f"{reason} ({name})" if name else str(reason)) from None
 
 

@@ -27,6 +27,7 @@ from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.passed_over import PassedOver, ask_for_language
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.repaired_texts import without_invisible
 from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
 from batch_resend.intake.suggestions import map_flag
 from batch_resend.intake.vocabulary import (
@@ -187,7 +188,10 @@ class TableRows:
         passed_over = PassedOver(self._names, columns, self._about_rejected)
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
-        for (line, cells), after in _with_next(rows):
+        for (line, as_is), after in _with_next(rows):
+            cells = as_is if "".join(as_is).isascii() else self._visible(as_is)
+            if not any(cells):  # of signs that take no room alone
+                continue
             if self._may_be_heading(cells) and self._is_heading(line, cells):
                 order = self._order_of(line, cells)
                 self.remarks[Remark.HEADING_AGAIN] += 1
@@ -195,9 +199,10 @@ class TableRows:
                 continue
             cut_off = after is None and self._table.ends_open
             beside = _arranged(after[1], order) if after else None
-            stood = whole = _arranged(cells, order)
+            whole = _arranged(cells, order)
+            stood = whole if cells is as_is else _arranged(as_is, order)
             if STRAY_CR in "".join(cells):
-                whole = [cell.strip(STRAY_CR) for cell in stood]
+                whole = [cell.strip(STRAY_CR) for cell in whole]
                 stood = [cell.replace(STRAY_CR, "\r") for cell in stood]
             complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
             if order is not None and len(cells) != len(order):
@@ -213,6 +218,13 @@ class TableRows:
             if reason := fed_back.uncorrected(whole):
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)
+
+    def _visible(self, cells: list[str]) -> list[str]:
+        """Return cells without characters that take no room, and count those that had some."""
+        seen = [without_invisible(cell) for cell in cells]
+        if changed := sum(one != other for one, other in zip(cells, seen, strict=True)):
+            self.remarks[Remark.REPAIRED_INVISIBLE] += changed
+        return seen
 
     def _fed_back(self, columns: Columns) -> FedBack:
         before = self._names[: min(self._about_rejected, default=0)]

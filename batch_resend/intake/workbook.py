@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from batch_resend.errors import InputError
+from batch_resend.intake.cells import NOT_COMPUTED
 from batch_resend.intake.heading_errors import listed
 from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.packing import Bytes
@@ -271,7 +272,7 @@ class _SheetLook:
                 may_be_empty = self._is_text or self._gives_empty
                 is_empty_text = self._has_value and not self._value and may_be_empty
                 if self._is_error or not (self._value or is_empty_text):
-                    fault = self._value or "#NOT-COMPUTED"
+                    fault = self._value or NOT_COMPUTED
                     self.faults.setdefault(self._row, {})[self._column] = fault
 
 

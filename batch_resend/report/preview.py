@@ -56,10 +56,11 @@ _REMARK_IN_WORDS = {
     Remark.OPEN_END: ("line", "without a line end, the last, which seems whole"),
     Remark.HIDDEN_ROWS: ("hidden row", "left out"),
     Remark.REPAIRED_NAME: ("cell", "repaired: a name beside the address"),
-    Remark.REPAIRED_LINK: ("cell", "repaired: mailto: or https:// in front"),
+    Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
     Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),
     Remark.REPAIRED_WIDTH: ("cell", "repaired: letters of full width"),
+    Remark.REPAIRED_INVISIBLE: ("cell", "repaired: characters that take no room"),
     Remark.REPAIRED_NOTHING: ("cell", "repaired: a word for nothing"),
     Remark.REPAIRED_LANGUAGE: ("cell", "repaired: a language by its name"),
 }
