@@ -190,8 +190,6 @@ class TableRows:
         before: list[str] | None = None
         for (line, as_is), after in _with_next(rows):
             cells = as_is if "".join(as_is).isascii() else self._visible(as_is)
-            if not any(cells):  # of signs that take no room alone
-                continue
             if self._may_be_heading(cells) and self._is_heading(line, cells):
                 order = self._order_of(line, cells)
                 self.remarks[Remark.HEADING_AGAIN] += 1
@@ -241,7 +239,7 @@ class TableRows:
         """Whether it is worth a closer look: few rows end with a heading or begin with a word."""
         if cells[0][:1].isalpha():
             return True
-        last = cells[-1] or next(filter(None, reversed(cells)))
+        last = cells[-1] or next(filter(None, reversed(cells)), "")
         if "@" in last or last.isdigit():
             return False
         return plain(last) in self._own_names or known_field(last) is not None
