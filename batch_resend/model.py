@@ -136,6 +136,7 @@ class Remark(StrEnum):
     HEADING_AGAIN = "heading_again"  # a heading row in the middle: its order of columns counts
     OPEN_END = "open_end"  # the last line has no line end, and is whole by all that can be seen
     HIDDEN_ROWS = "hidden_rows"  # of a sheet, left out
+    HIDDEN_SHEETS = "hidden_sheets"  # of a workbook, with cells, left out
     # Cells that were repaired, by what was taken away.
     REPAIRED_NAME = "repaired_name"  # `Name <address>`
     REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`, `DNS:host`

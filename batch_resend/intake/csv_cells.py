@@ -24,7 +24,7 @@ Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
 class CsvCells:
     """The rows of one CSV list; rows of nothing but blanks are none."""
 
-    hidden_rows = 0
+    hidden_rows = hidden_sheets = 0
     hidden_columns: frozenset[int] = frozenset()
 
     def __init__(self, name: str, text: Text, delimiter: str) -> None:

@@ -52,6 +52,7 @@ class Table(Protocol):
     ends_open: bool  # the last row, once it is read, has no line end
     hidden_rows: int  # left out, as far as it was read
     hidden_columns: frozenset[int]  # from 0; known when the first row is
+    hidden_sheets: int  # of a workbook, not read; likewise
 
     def __iter__(self) -> Iterator[Numbered]: ...
 
@@ -122,6 +123,8 @@ class TableRows:
             yield record
         if self._table.hidden_rows:
             self.remarks[Remark.HIDDEN_ROWS] = self._table.hidden_rows
+        if self._table.hidden_sheets:
+            self.remarks[Remark.HIDDEN_SHEETS] = self._table.hidden_sheets
         if widest and not reading.headed:
             require_width(columns, widest, name)
 

@@ -55,6 +55,7 @@ _REMARK_IN_WORDS = {
     Remark.HEADING_AGAIN: ("heading row", "in the middle, which counts from there on"),
     Remark.OPEN_END: ("line", "without a line end, the last, which seems whole"),
     Remark.HIDDEN_ROWS: ("hidden row", "left out"),
+    Remark.HIDDEN_SHEETS: ("hidden sheet", "left out"),
     Remark.REPAIRED_NAME: ("cell", "repaired: a name beside the address"),
     Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
