@@ -103,9 +103,9 @@ class TableRows:
                 "" if at in self._table.hidden_columns and not name else self._names[at]
                 for at, name in enumerate(seen)
             )
+            self._ask_for_trade(seen, columns, sample, where)
             if not (Field.LOCALE in columns.places or reading.locale or columns.orders_only):
                 ask_for_language(seen, columns.read, sample, where)
-            self._ask_for_trade(seen, columns, sample, where)
             self.orders_only = columns.orders_only
         else:
             columns = find_positions(reading.mapping, name, reading.call)
