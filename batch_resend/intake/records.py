@@ -89,6 +89,7 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     has_addresses: bool = False  # its list has columns for them, or it has keys
     uncorrected: str = ""  # of a rejected.csv, as it stood: why it was rejected
     of_the_ca: bool = False  # an order as the CA lists it, in JSON
+    place: str = ""  # which of several records that begin on one line
 
 
 class _Unusable(Exception):
@@ -122,8 +123,9 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     pairs: list[tuple[RawEntry, tuple[Entry, ...]]] = []
 
     def rejected(problem: Problem, why: str) -> RejectedRow:
+        told = f"{record.place}: {why}" if record.place else why
         return RejectedRow(
-            record.line, problem, why, record.raw, subject, call, account, _entries_of(pairs)
+            record.line, problem, told, record.raw, subject, call, account, _entries_of(pairs)
         )
 
     try:
