@@ -20,7 +20,7 @@ from batch_resend.intake.headings import HeadingRules, find_columns, require_sub
 from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
-from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
 from batch_resend.model import Call, Problem, RejectedRow

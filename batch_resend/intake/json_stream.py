@@ -21,7 +21,7 @@ from batch_resend.intake.json_wrappers import (
     is_record,
     may_hold_lists,
 )
-from batch_resend.intake.records import RawRecord
+from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
 from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Problem, RejectedRow

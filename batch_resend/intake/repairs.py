@@ -10,7 +10,7 @@ from collections import Counter
 
 from batch_resend.intake.cells import KNOWN_LOCALES, is_nothing, trimmed
 from batch_resend.intake.languages import code_of_language
-from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.repaired_addresses import ODD_ADDRESS, repaired_addresses
 from batch_resend.intake.repaired_texts import BETWEEN_SEVERAL, noted, plain_text
 from batch_resend.model import Remark

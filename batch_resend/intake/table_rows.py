@@ -25,8 +25,8 @@ from batch_resend.intake.lengths import number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.passed_over import PassedOver, ask_for_language
+from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.records import RawEntry, RawRecord
 from batch_resend.intake.repaired_texts import without_invisible
 from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
 from batch_resend.intake.suggestions import map_flag
