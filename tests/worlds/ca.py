@@ -16,7 +16,7 @@ from tests.worlds.spec import Kind, Trouble, World
 _HEAD = re.compile(rb"(\w+) /services/v2(\S*) HTTP/1\.1\r\n(?:.*\r\n)*?\r\n", re.MULTILINE)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _RESEND = re.compile(r"/order/certificate/(\d+)/resend-emails")
-_INFO = re.compile(r"/order/certificate/(\d+)")
+_INFO = re.compile(r"/order/certificate/(\d+)(/validation)?")
 _NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 _MAINTENANCE = http(503, b"<html><title>Service is unavailable</title></html>", "text/html")
 _PORTAL = http(200, b"<html><title>Log in to this network</title></html>", "text/html")
@@ -52,6 +52,8 @@ class Visit:
     arrived_at: float | None = None
     mailed: bool = False
     answer: bytes = b""
+    follows_junk: bool = False  # on its connection: whose bytes are whose, nobody can tell
+    brought_at: float | None = None  # when the whole of its answer lay in the process's buffer
     heard_at: float | None = None  # when the process had read the whole of the answer
 
     @property
@@ -88,6 +90,7 @@ class ModelCA:
         self._heard: dict[Connection, int] = {}
         self._to_hear: dict[Connection, list[tuple[int, Visit]]] = {}
         self._brought: dict[Connection, int] = {}
+        self._junk: set[Connection] = set()
 
     def begin_process(self, number: int) -> None:
         """Count anew for another process."""
@@ -166,6 +169,9 @@ class ModelCA:
             body,
             self._trouble(dice),
         )
+        visit.follows_junk = connection in self._junk
+        if visit.trouble is Kind.EXTRA_BYTES:
+            self._junk.add(connection)
         self.visits.append(visit)
         self._send_on_its_way(connection, visit, dice)
 
@@ -207,16 +213,40 @@ class ModelCA:
         kind = visit.trouble
         if kind in INSTEAD:
             return INSTEAD[kind], False
-        order_id = visit.order_id
-        if order_id is None:
-            return _read_of(visit), False
-        approved = dict(self.world.approved)
-        number = int(order_id) - self.first_order
-        if approved.get(number, self.outside.now) < self.outside.now:
+        if visit.order_id is None:
+            return self._read(visit), False
+        if self._is_approved(visit.order_id):
             return _NO_MORE, False
         if kind is Kind.GATEWAY_504:
             return _GATEWAY, True
         return dice.choice((_NO_CONTENT, _NO_CONTENT, http(200, b"{}"))), True
+
+    def _is_approved(self, order_id: str) -> bool:
+        since_s = dict(self.world.approved).get(int(order_id) - self.first_order)
+        return since_s is not None and since_s < self.outside.now
+
+    def _read(self, visit: Visit) -> bytes:
+        """Return what a read is answered; of other calls, that there are none."""
+        if found := _INFO.fullmatch(visit.path):
+            approved = self._is_approved(found[1])
+            status = "issued" if approved else "pending"
+            order: dict[str, object] = {
+                "id": int(found[1]),
+                "status": status,
+                "dcv_method": "email",
+                "product": {"name_id": "ssl_dv_geotrust_flex", "type": "dv_ssl_certificate"},
+            }
+            if found[2]:
+                name = {"domain_id": "7", "name_scope": "d.example.com", "dns_names": ["d"]}
+                order = {
+                    "order_status": status,
+                    "order_dcv_method": "email",
+                    "dns_name_validations": [
+                        {**name, "status": "approved" if approved else "unapproved"}
+                    ],
+                }
+            return http(200, json.dumps(order).encode())
+        return error(404, "not_found", "The specified route was not found.")
 
     def _answer(self, connection: Connection, visit: Visit, at: float, dice: random.Random) -> None:
         kind, timeout_s, answer = visit.trouble, self.world.timeout_s, visit.answer
@@ -244,6 +274,7 @@ class ModelCA:
                 self._bring(connection, at, answer[byte : byte + 7], whole=False)
         else:
             self._bring(connection, at, answer)
+        visit.brought_at = connection.last_arrival
         self._to_hear.get(connection, []).append((self._brought.get(connection, 0), visit))
         if kind is Kind.EXTRA_BYTES:
             extra = dice.choice(
@@ -274,16 +305,3 @@ _OF_CONNECTIONS = frozenset(tuple(Kind)[:5])
 
 def _is_now(trouble: Trouble, now: float) -> bool:
     return trouble.since_s <= now < trouble.until_s
-
-
-def _read_of(visit: Visit) -> bytes:
-    """Return what a read is answered: order info, for there are sources for each of its fields."""
-    if found := _INFO.fullmatch(visit.path):
-        order = {
-            "id": int(found[1]),
-            "status": "pending",
-            "dcv_method": "email",
-            "product": {"name_id": "ssl_dv_geotrust_flex", "type": "dv_ssl_certificate"},
-        }
-        return http(200, json.dumps(order).encode())
-    return error(404, "not_found", "The specified route was not found.")

@@ -12,6 +12,9 @@ from unittest import mock
 import aiohttp.connector
 import aiosqlite.core
 import anyio.to_thread
+from sqlalchemy import Engine
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy.util import LRUCache
 
 from tests.worlds.ca import ModelCA
 from tests.worlds.disk import IOERR_WRITE, SQLITE_FULL, SQLITE_OK, Disk
@@ -144,12 +147,30 @@ def _in_the_world(seed: str, outside: Outside) -> Iterator[None]:
         mock.patch.object(aiosqlite.core, "SimpleQueue", LoopQueue),
         mock.patch.object(anyio.to_thread, "run_sync", _in_a_thread),
         mock.patch.object(aiohttp.connector, "monotonic", lambda: outside.now),
+        mock.patch.object(Engine, "__init__", _with_shared_statements),
+        mock.patch.object(SQLiteDialect, "__eq__", _is_of_same_kind),
+        mock.patch.object(SQLiteDialect, "__hash__", lambda dialect: hash(type(dialect))),
         mock.patch.object(secrets, "token_hex", lambda size=8: dice.randbytes(size).hex()),
     ):
         try:
             yield
         finally:
             random.setstate(state)
+
+
+# Every process makes engines of its own, and would compile the same statements again: that takes
+# half of the time of a world.
+_STATEMENTS: Any = LRUCache(2_000)
+_make_engine = Engine.__init__
+
+
+def _with_shared_statements(engine: Any, *args: Any, **options: Any) -> None:
+    _make_engine(engine, *args, **options)
+    engine._compiled_cache = _STATEMENTS
+
+
+def _is_of_same_kind(one: object, other: object) -> bool:
+    return type(one) is type(other)
 
 
 async def _in_a_thread(function: Callable[..., Any], *args: Any, **_: Any) -> Any:

@@ -15,6 +15,7 @@ from tests.worlds.loop import WorldLoop
 
 ADDRESS = "192.0.2.7"  # TEST-NET-1 (RFC 5737)
 _READ = 256 * 1024  # bytes that asyncio reads in one turn
+_APART_S = 1e-9  # what a connection brings stays in order; what is due at once does not
 
 
 class Weather(Protocol):
@@ -54,7 +55,7 @@ class Connection(asyncio.Transport):
         self._lost = False
         self._reads = True
         self._reader_is_due = False
-        self._last_arrival = 0.0
+        self.last_arrival = 0.0
         self.number = 0  # of all connections of the world
         self.heard: Callable[[bytes], None] = lambda _: None  # what the process has read
 
@@ -62,12 +63,12 @@ class Connection(asyncio.Transport):
 
     def bring(self, at: float, data: bytes) -> None:
         """Have bytes arrive at a time, or after what is to arrive before them."""
-        self._last_arrival = max(at, self._last_arrival)
-        self._loop.outside.at(self._last_arrival, partial(self._arrive, data))
+        self.last_arrival = max(at, self.last_arrival + _APART_S)
+        self._loop.outside.at(self.last_arrival, partial(self._arrive, data))
 
     def end(self, at: float, how: str) -> None:
         """Have the other end close, or reset, the connection."""
-        when = self._last_arrival = max(at, self._last_arrival)
+        when = self.last_arrival = max(at, self.last_arrival + _APART_S)
         self._loop.outside.at(when, partial(self._end, how))
 
     def _arrive(self, data: bytes) -> None:

@@ -7,7 +7,7 @@ wrong in one line, for people; an empty list is a world in which all held.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, inf
 
 from batch_resend.model import OrderStatus, RunState
 from batch_resend.windows import Window, dictated_time, parse_windows
@@ -27,11 +27,13 @@ def check(history: History) -> list[str]:
         *_rows_unaccounted(history),
         *_over_the_limit(history),
         *_mailed_twice(history),
+        *_deaf(history),
         *_lost(history),
         *_after_a_refused_key(history),
         *_not_the_ca(history),
         *_crashes(history),
         *_slower_than_needed(history),
+        *_after_an_interruption(history),
     ]
     if not history.ended:
         last = history.processes[-1]
@@ -118,6 +120,28 @@ def _mailed_twice(history: History) -> Iterator[str]:
             yield f"5 again: order {visit.order_id} left at {visit.left_at:.3f} s, once more"
 
 
+def _deaf(history: History) -> Iterator[str]:
+    """Check that an acknowledgement counts that lay in the buffer well before the timeout."""
+    undisturbed = {
+        p.number for p in history.processes
+        if p.crashed is None and p.error is None and not any("disk" in s for s in p.struck)
+    }  # fmt: skip
+    for visit in history.ca.visits:
+        if visit.brought_at is None or not visit.mailed or visit.process not in undisturbed:
+            continue
+        # A reset takes with it what was not read; a connection may close behind its answer.
+        of_others = (Kind.STALE_CONNECTION, Kind.GATEWAY_504, Kind.EXTRA_BYTES)
+        if visit.trouble in of_others or visit.follows_junk:
+            continue
+        in_time = visit.brought_at < visit.left_at + 0.5 * history.world.timeout_s
+        again = any(
+            v.left_at > visit.brought_at and _asked(v) == _asked(visit)
+            for v in history.ca.visits if v.order_id
+        )  # fmt: skip
+        if in_time and again:
+            yield f"5 deaf: order {visit.order_id} left again, its acknowledgement had come in time"
+
+
 def _lost(history: History) -> Iterator[str]:
     """Check that no run says sent, or refused, of what the CA did not; and none forgets."""
     mails = _mails(history)
@@ -126,12 +150,15 @@ def _lost(history: History) -> Iterator[str]:
         for one in results:
             order_id, status = one.order.order_id, one.result.status
             entries = tuple(sorted((entry.domain, entry.email) for entry in one.order.entries))
-            if status in _SETTLED and not mails.get((order_id, entries)):
+            by_the_ca = one.result.error_code is not None  # that there is nothing to mail
+            if status in _SETTLED and not by_the_ca and not mails.get((order_id, entries)):
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
             if status is OrderStatus.REFUSED and order_id not in refused:
                 yield f"10 refused: run {run} says so of order {order_id}; the CA did not"
             of_run = {p.number for p in history.processes if p.run and p.run.id == run}
             mailed = any(v.process in of_run for v in mails.get((order_id, entries), ()))
+            if status is OrderStatus.FAILED and one.result.http_status == 429:
+                yield f"8 back-pressure: run {run} says failed of order {order_id}, by a 429"
             if status is OrderStatus.FAILED and mailed:
                 yield f"5 doubt: run {run} says failed of order {order_id}, which was mailed"
 
@@ -167,6 +194,26 @@ def _crashes(history: History) -> Iterator[str]:
             statuses = _statuses(history, process)
             if statuses.get(OrderStatus.NOT_ATTEMPTED):
                 yield f"2 run {process.run.id} is complete, and has orders not attempted"
+
+
+def _after_an_interruption(history: History) -> Iterator[str]:
+    """Check that nothing more leaves, and that only what is in flight is waited for."""
+    world = history.world
+    for process in history.processes:
+        struck = " ".join(process.struck)
+        if process.interrupted_at is None or process.crashed or "freeze" in struck:
+            continue
+        on_its_way_s = 0.3 + 3 * world.latency_s[1]
+        stopped_at = process.interrupted_at + on_its_way_s
+        later = [
+            v for v in history.ca.visits
+            if v.process == process.number and v.left_at > stopped_at and v.order_id
+        ]  # fmt: skip
+        if process.stop_reason == "interrupted" and later:
+            yield f"6 signal: {len(later)} requests left after the interruption"
+        reads_s = inf if world.verify or world.preflight or "suspend" in struck else 1.0
+        if process.ended_at > process.interrupted_at + world.timeout_s + reads_s + on_its_way_s:
+            yield f"6 signal: it took {process.ended_at - process.interrupted_at:.1f} s to end"
 
 
 def _slower_than_needed(history: History) -> Iterator[str]:

@@ -4,12 +4,12 @@ import csv
 import random
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.errors import BatchResendError, UnknownRun
+from batch_resend.errors import BatchResendError, CallError, UnknownRun
 from batch_resend.intake import ListSource
 from batch_resend.lanes import Sending
 from batch_resend.model import OrderStatus, Outcome, Plan, Run, RunState
@@ -135,13 +135,18 @@ class WorldRun:
         async with open_batch(settings, clock) as batch:
             plan = process.plan = await self._plan(batch, process)
             process.run = plan.run
+            if self.world.preflight:
+                plan = process.plan = await batch.preflight(plan)
             async with batch.send(plan) as sending:
                 self._sending = sending
                 async for outcome in sending:
                     process.heard.append((self.outside.now, outcome))
             process.state, process.stop_reason = sending.state, sending.stop_reason
+            if self.world.verify and process.state is RunState.COMPLETED:
+                with suppress(CallError):  # the CA may be in trouble, too
+                    await batch.verify(plan.run.id)
             await self._read_results(batch, process)
-            if self.world.rows % 3 == 0 or any(s.how is How.UNSENT for s in self.world.starts):
+            if self.world.rows % 7 == 0 or any(s.how is How.UNSENT for s in self.world.starts):
                 await batch.report(plan.run, self.folder / "report")
 
     async def _plan(self, batch: Batch, process: Process) -> Plan:
@@ -161,8 +166,8 @@ class WorldRun:
                 process.rows_read = sum((await reader.tally(run)).rows.values())
 
     def _interrupt(self, process: Process) -> None:
-        process.interrupted_at = self.outside.now
-        if self._sending is not None:
+        if self._sending is not None:  # before that, a signal is the command line's affair
+            process.interrupted_at = self.outside.now
             self._sending.stop("interrupted")
 
     def _crash(self, blow: Blow) -> None:

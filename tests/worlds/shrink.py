@@ -47,6 +47,7 @@ def _smaller(world: World) -> Iterator[World]:
     )  # fmt: skip
     for name in (
         "rows", "approved", "windows", "latency_s", "concurrency", "timers_first", "hold",
+        "preflight", "verify",
         "max_attempts", "timeout_s", "patience_s",
     ):  # fmt: skip
         if getattr(world, name) != getattr(plain, name):

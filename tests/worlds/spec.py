@@ -122,6 +122,8 @@ class World:
     patience_s: float
     timers_first: bool
     approved: tuple[tuple[int, float], ...]  # orders that the CA refuses from a moment on
+    preflight: bool = False  # the CA is asked about each order before anything is sent
+    verify: bool = False  # and afterwards
     troubles: tuple[Trouble, ...] = ()
     starts: tuple[Start, ...] = field(default=(Start(How.SAME, 0.0),))
 
@@ -183,6 +185,8 @@ def draw(seed: str) -> World:
             (number, chance.uniform(0.0, 30.0))
             for number in range(orders) if chance.random() < 0.05
         ),
+        preflight=chance.random() < 0.15,
+        verify=chance.random() < 0.15,
         troubles=troubles,
         starts=_readable_clocks(starts),
     )  # fmt: skip
@@ -227,9 +231,9 @@ def _start(chance: random.Random, orders: int, *, first: bool, calm: bool) -> St
 
 
 def _strike(chance: random.Random, orders: int) -> Strike:
-    blow = chance.choice((*Blow, Blow.KILL, Blow.KILL, Blow.POWER_LOSS))
+    blow = chance.choice((*Blow, Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE))
     is_of_disk = blow in (Blow.DISK_FULL, Blow.DISK_ERROR)
-    on = On.WRITE if is_of_disk else chance.choice(tuple(On))
+    on = On.WRITE if is_of_disk else chance.choice((*On, On.ARRIVAL, On.ANSWER))
     most = {
         On.TURN: 60 + 60 * orders,
         On.ARRIVAL: orders + 2,
