@@ -61,6 +61,7 @@ class Host:
         self._full = False
         loop = self._loop = WorldLoop(self.outside, self.seed, timers_first=self.timers_first)
         self._crashed: Blow | None = None
+        self.cancelled_at: float | None = None
         loop.network = Network(loop, self.ca, self.ca)
         loop.on_turn = lambda turn: self._count(On.TURN, turn)
         loop.on_work = self._worked
@@ -69,11 +70,14 @@ class Host:
         self.ca.on_answer = lambda count: self._count(On.ANSWER, count)
         self.disk.on_write = self._wrote
         with _in_the_world(self.seed, self.outside):
-            task = loop.create_task(_awaited(job))
+            task = self._task = loop.create_task(_awaited(job))
             try:
                 loop.run_until_complete(task)
             except Killed:
                 self._unwind(loop, task)
+            except asyncio.CancelledError:
+                if self.cancelled_at is None:
+                    raise
             finally:
                 self._left.clear()
                 self._full = False
@@ -126,6 +130,9 @@ class Host:
                 self._crashed = strike.blow
                 self.on_crash(strike.blow)
                 self._loop.kill = strike.blow.value
+        elif strike.blow is Blow.CANCEL:
+            self.cancelled_at = self.outside.now
+            self._loop.notify(self._task.cancel)
         elif strike.blow is Blow.INTERRUPT:
             self._loop.notify(self.on_interrupt)
         else:

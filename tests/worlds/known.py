@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -101,10 +102,7 @@ async def _no_ends(*_: Any, **__: Any) -> list[float]:
 
 
 def _head_of_the_queue_oversleeps() -> Patch:
-    async def wait(_: Any) -> None:
-        await anyio.sleep_forever()
-
-    deaf = mock.Mock(wait=wait, set=lambda: None)
+    deaf = SimpleNamespace(wait=anyio.sleep_forever, set=lambda: None)
     return mock.patch.object(limiter.anyio, "Event", lambda: deaf)  # type: ignore[attr-defined]
 
 

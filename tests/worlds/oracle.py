@@ -64,16 +64,18 @@ def _wider_than_asked(history: History) -> Iterator[str]:
 
 
 def _rows_unaccounted(history: History) -> Iterator[str]:
+    last = {p.run.id: p for p in history.processes if p.run is not None and p.has_planned}
     for process in history.processes:
         if process.run is None or process.rows_read is None:
             continue
         results = history.results[process.run.id]
         sources = Counter(source for result in results for source in result.sources)
-        if process.plan is not None and not process.plan.taken_up:
-            if process.rows_read != len(process.rows):
-                yield f"2 rows: {len(process.rows)} in the list, {process.rows_read} counted"
-            if sum(sources.values()) != len(process.rows) or max(sources.values(), default=1) > 1:
-                yield f"2 rows: {len(process.rows)} in the list, {len(sources)} in requests"
+        rows = len(process.rows)
+        if process.has_planned and process.rows_read != rows:
+            yield f"2 rows: {rows} in the list, {process.rows_read} counted"
+        # A run that is planned again, of a list that asks for the same, goes on with its rows.
+        if last.get(process.run.id) is process and list(sources.values()) != [1] * rows:
+            yield f"2 rows: {rows} in the list, {len(sources)} in requests"
         ids = Counter(result.order.order_id for result in results)
         if any(count > 1 for count in ids.values()):
             yield f"7 requests: {ids.most_common(1)} of one order in one run"
@@ -188,6 +190,7 @@ def _crashes(history: History) -> Iterator[str]:
     """Check that what was in flight at a crash is in doubt afterwards, not forgotten."""
     for process in history.processes:
         ended = process.state is not None or process.crashed is not None
+        ended |= process.cancelled_at is not None
         if not ended and process.error is None:
             yield f"2 process {process.number} ended with neither a state nor an error"
         if process.state is RunState.COMPLETED and process.run is not None:
@@ -201,19 +204,21 @@ def _after_an_interruption(history: History) -> Iterator[str]:
     world = history.world
     for process in history.processes:
         struck = " ".join(process.struck)
-        if process.interrupted_at is None or process.crashed or "freeze" in struck:
+        ordered_at = process.cancelled_at or process.interrupted_at
+        if ordered_at is None or process.crashed or "freeze" in struck:
             continue
         on_its_way_s = 0.3 + 3 * world.latency_s[1]
-        stopped_at = process.interrupted_at + on_its_way_s
+        stopped_at = ordered_at + on_its_way_s
         later = [
             v for v in history.ca.visits
             if v.process == process.number and v.left_at > stopped_at and v.order_id
         ]  # fmt: skip
-        if process.stop_reason == "interrupted" and later:
+        is_by_order = process.cancelled_at or process.stop_reason == "interrupted"
+        if is_by_order and later:
             yield f"6 signal: {len(later)} requests left after the interruption"
         reads_s = inf if world.verify or world.preflight or "suspend" in struck else 1.0
-        if process.ended_at > process.interrupted_at + world.timeout_s + reads_s + on_its_way_s:
-            yield f"6 signal: it took {process.ended_at - process.interrupted_at:.1f} s to end"
+        if process.ended_at > ordered_at + world.timeout_s + reads_s + on_its_way_s:
+            yield f"6 signal: it took {process.ended_at - ordered_at:.1f} s to end"
 
 
 def _slower_than_needed(history: History) -> Iterator[str]:

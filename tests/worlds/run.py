@@ -43,11 +43,13 @@ class Process:
     stop_reason: str | None = None
     error: BatchResendError | None = None
     plan: Plan | None = None
+    has_planned: bool = False  # rows of its own, and not gone on with those of another
     heard: list[tuple[float, Outcome]] = field(default_factory=list)
     rows_read: int | None = None  # as the report counts them
     attempts_after_stop: int = 0
     struck: tuple[str, ...] = ()
     interrupted_at: float | None = None
+    cancelled_at: float | None = None
 
 
 @dataclass(eq=False)
@@ -127,6 +129,7 @@ class WorldRun:
             process.error = error
         finally:
             process.ended_at = self.outside.now
+            process.cancelled_at = host.cancelled_at
             process.struck = tuple(f"{s.blow}@{s.on}" for s in host.struck)
         return process.crashed is None and process.error is None and self._is_whole(process)
 
@@ -155,6 +158,7 @@ class WorldRun:
                 return await batch.take_up()
             except UnknownRun:
                 pass
+        process.has_planned = True
         return await batch.plan([ListSource(str(self._written(process.rows)))])
 
     async def _read_results(self, batch: Batch, process: Process) -> None:

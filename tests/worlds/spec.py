@@ -61,6 +61,7 @@ class Blow(StrEnum):
     FREEZE = "freeze"  # SIGSTOP, a busy host: no turn for a while
     SUSPEND = "suspend"  # the machine sleeps; the loop's clock stands still
     INTERRUPT = "interrupt"  # the first signal: what is in flight is waited for
+    CANCEL = "cancel"  # whoever called the library has had enough
     DISK_FULL = "disk_full"  # a write fails, and all after it
     DISK_ERROR = "disk_error"  # a write or a sync fails, once
 
