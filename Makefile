@@ -1,7 +1,7 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test worlds lowest coverage bench fuzz mutants pictures check fix dist clean
+.PHONY: help demo test worlds lowest coverage bench fuzz mutants pictures reference check fix dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,8 +20,9 @@ help:
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the README's screens and picture of a report, from a real run"
-	@echo "make check  format, lint, types, and the house's import rules"
-	@echo "make fix    format, and mend what the linter can"
+	@echo "make reference  the README's table of options, from the options"
+	@echo "make check  format, lint, spelling, types, and the house's import rules"
+	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"
 	@echo "make clean  remove the environment and everything made"
 
@@ -77,6 +78,9 @@ fuzz: $(READY)
 pictures: $(READY)
 	$(BIN)/python -m tests.pictures
 
+reference: $(READY)
+	$(BIN)/python -m tests.reference
+
 # Results stay in mutants/: `.venv/bin/mutmut results`, `.venv/bin/mutmut show NAME`.
 mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
@@ -85,6 +89,7 @@ mutants: $(READY)
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell batch_resend samples tests README.md Makefile pyproject.toml
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

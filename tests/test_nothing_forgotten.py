@@ -55,7 +55,6 @@ def test_every_problem_and_every_note_has_its_words() -> None:
 def test_every_column_and_every_call_stands_in_the_readme() -> None:
     assert first_cells("| column | need | other names") == set(Field) - OF_EXPORTS
     assert first_cells("| call | for | what a row needs") == set(Call) == set(CALLS)
-    assert f"`--call {'|'.join(Call)}`" in README.replace("\\|", "|")
 
 
 def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:

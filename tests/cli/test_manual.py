@@ -66,14 +66,6 @@ def test_exit_codes_mean_in_the_manual_what_the_readme_says() -> None:
         assert f"| {int(code)} | {MEANINGS[code]} |" in readme
 
 
-def test_the_readme_names_every_option_of_send() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    options = [o for p in cli.commands["send"].params for o in p.opts if o.startswith("--")]
-    short = {"--quiet": "-q", "--verbose": "-v"}
-    for option in options:
-        assert re.search(rf"`{short.get(option, option)}(?![a-z-])", readme), option
-
-
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("words", "suggestion"),
