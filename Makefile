@@ -1,7 +1,8 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lowest coverage bench sick fuzz mutants pictures reference check fix dist clean
+.PHONY: help demo test worlds lowest coverage bench sick fuzz mutants pictures reference check fix \
+	dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,8 @@ PYTEST := -m pytest --numprocesses auto --dist worksteal
 help:
 	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
 	@echo "make test   run every test"
-	@echo "make lowest  the same, with the oldest versions of what runs that are allowed"
+	@echo "make worlds  run the program in simulated worlds of fresh seeds: SECONDS=60, SEED=, WORLD=FILE"
+	@echo "make lowest  the same as test, with the oldest versions of what runs that are allowed"
 	@echo "make coverage  the same, and which lines they run"
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
 	@echo "make sick   whole runs against a CA that fails in many ways; takes eight minutes"
@@ -55,6 +57,11 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python $(PYTEST)
+
+# One seed again: `make worlds SEED=4711`. A world as it was printed: `make worlds WORLD=FILE`.
+SECONDS ?= 60
+worlds: $(READY)
+	$(BIN)/python -m tests.worlds --seconds $(SECONDS) --seed "$(SEED)" --world "$(WORLD)"
 
 lowest: $(LOWEST)/.ready
 	$(LOWEST)/bin/python $(PYTEST)
