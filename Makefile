@@ -26,11 +26,13 @@ help:
 
 # uv where it is there, for speed; pip otherwise.
 $(READY): pyproject.toml
-	python3 -m venv $(VENV)
+	@echo "Installing batch-resend and what its tests need into $(VENV), once: about a minute ..."
+	@python3 -m venv $(VENV)
 	@if command -v uv >/dev/null 2>&1; \
 	then uv pip install --quiet --python $(BIN)/python --editable '.[dev]'; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; fi
 	@touch $@
+	@echo "Installed."
 
 # The peers in an environment of their own.
 $(BENCH)/.ready: pyproject.toml
@@ -43,7 +45,7 @@ $(LOWEST)/.ready: pyproject.toml
 	python3 -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python \
-		--resolution lowest-direct --editable '.[cluster,excel,uvloop]'
+		--resolution lowest-direct --editable '.[cluster,uvloop]'
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --editable '.[dev]'
 	@touch $@
 

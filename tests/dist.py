@@ -18,7 +18,7 @@ from batch_resend import __version__
 ROOT = Path(__file__).parent.parent
 DIST = ROOT / "dist"
 LIST = "order_id,domain,email\n100200301,exämple.com,admin@xn--exmple-cua.com\n100200302,,\n"
-XLSX = b"PK\x03\x04"
+XLSX = ROOT / "tests" / "intake" / "lists" / "excel.xlsx"
 # As little as a service may have: no home that anything could be written to, and a locale of ASCII.
 BARE = {
     "PATH": "/usr/bin:/bin", "HOME": "/dev/null",
@@ -52,7 +52,7 @@ def _try(folder: Path, wheel: Path) -> None:
     desk = folder / "dësk"
     desk.mkdir()
     (desk / "orders.csv").write_text(LIST, encoding="utf-8")
-    (desk / "orders.xlsx").write_bytes(XLSX)
+    (desk / "orders.xlsx").write_bytes(XLSX.read_bytes())
     ours = str(folder / "installed" / "bin" / "batch-resend")
 
     def expect(code: int, words: str, *arguments: str, **environment: str) -> None:
@@ -71,7 +71,7 @@ def _try(folder: Path, wheel: Path) -> None:
     expect(0, "2 sent", *rehearsal)
     if not list(desk.glob("reports/*/summary.json")):
         sys.exit("the rehearsal has left no report")
-    expect(1, "'batch-resend[excel]'", "check", "orders.xlsx")
+    expect(3, "2 for 2 orders", "check", "orders.xlsx")
     database = ("--journal", "postgresql://db/journal")
     expect(1, "'batch-resend[cluster]'", "runs", *database)
     expect(1, "'batch-resend[cluster]'", "worker", *database)

@@ -35,7 +35,6 @@ _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError,
     ValueError, expat.ExpatError, ElementTree.ParseError,
 )  # fmt: skip
-_INSTALL = "to read Excel files, install the extra: pip install 'batch-resend[excel]'"
 
 
 class Sheet:
@@ -57,10 +56,9 @@ class Sheet:
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows. Raises InputError."""
         name = self._name
-        try:
-            from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
+        # Only here: most lists are no workbooks, and every start would pay for the import.
+        from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415
+
         data = self._file.read(MAX_PACKED_BYTES + 1)
         looks = _look_through(name, data)
         try:
@@ -103,7 +101,7 @@ def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> st
         if wanted not in book.sheet_names:
             raise InputError(f"{name}: has no sheet {wanted!r}; it has {listed(book.sheet_names)}")
         return wanted
-    from python_calamine import SheetTypeEnum, SheetVisibleEnum  # noqa: PLC0415 - an extra
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum  # noqa: PLC0415 - as above
 
     visible = [
         sheet.name
