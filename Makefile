@@ -18,7 +18,7 @@ help:
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
-	@echo "make pictures  the README's screens and picture of a report, from a real run"
+	@echo "make pictures  the screens of README and manual, and the picture of a report, from a real run"
 	@echo "make check  format, lint, spelling, types, and the house's import rules"
 	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"

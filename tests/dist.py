@@ -17,7 +17,10 @@ from batch_resend import __version__
 
 ROOT = Path(__file__).parent.parent
 DIST = ROOT / "dist"
-LIST = "order_id,domain,email\n100200301,exämple.com,admin@xn--exmple-cua.com\n100200302,,\n"
+LIST = (
+    "order_id,domain,email\n"
+    "100200301,exämple.com,admin@xn--exmple-cua.com\n100200302,example.org,admin@example.org\n"
+)
 XLSX = ROOT / "tests" / "intake" / "lists" / "excel.xlsx"
 # As little as a service may have: no home that anything could be written to, and a locale of ASCII.
 BARE = {

@@ -11,13 +11,15 @@ from pathlib import Path
 import click
 import pytest
 
-from batch_resend.cli.exits import MEANINGS, ExitCode
+from batch_resend.cli.exits import MEANINGS, OF_DOCTOR, SIGNALLED, ExitCode
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import OTHER, ManualCommand
 from tests.cli.conftest import Desk, desk_with_ca
+from tests.pages import table
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = sorted(cli.commands)
+OPTION = re.compile(r"(?<![\w-])(--[a-z-]+|-[a-z]\b)")
 
 
 def command_lines() -> list[str]:
@@ -60,18 +62,36 @@ def test_the_many_options_of_send_are_listed_by_what_they_are_about() -> None:
     assert loose == []
 
 
-def test_exit_codes_mean_in_the_manual_what_the_readme_says() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for code in ExitCode:
-        assert f"| {int(code)} | {MEANINGS[code]} |" in readme
+def test_exit_codes_mean_in_help_what_the_reference_says() -> None:
+    meanings = [[str(int(code)), MEANINGS[code]] for code in ExitCode]
+    assert table("| exit code | meaning |") == [*meanings, [*SIGNALLED]]
+    of_doctor = [[str(int(code)), meaning] for code, meaning in OF_DOCTOR.items()]
+    assert table("| exit code of `doctor` | meaning |") == of_doctor
 
 
-def test_the_readme_names_every_option_of_send() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    options = [o for p in cli.commands["send"].params for o in p.opts if o.startswith("--")]
+def options_of(command: str) -> set[str]:
+    """Return the long options of a command, all spellings."""
+    params = [p for p in cli.commands[command].params if isinstance(p, click.Option)]
+    return {o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")}
+
+
+def test_the_reference_names_every_option_of_send() -> None:
     short = {"--quiet": "-q", "--verbose": "-v"}
-    for option in options:
-        assert re.search(rf"`{short.get(option, option)}(?![a-z-])", readme), option
+    named = {name for row in table("| option of `send` |") for name in OPTION.findall(row[0])}
+    assert {short.get(option, option) for option in options_of("send")} == named
+
+
+def test_the_reference_names_every_option_of_the_other_commands_beside_the_command() -> None:
+    named = {
+        (option, command)
+        for options, commands, *_ in table("| option | of | meaning")
+        for option in OPTION.findall(options)
+        for command in re.findall(r"`(\w+)`", commands)
+    }
+    there_are = {(option, name) for name in COMMANDS for option in options_of(name)}
+    assert named <= there_are
+    of_send = options_of("send")
+    assert {(o, name) for o, name in there_are - named if o not in of_send} == set()
 
 
 @pytest.mark.asyncio

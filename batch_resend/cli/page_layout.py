@@ -1,0 +1,85 @@
+"""A page of the manual for a terminal: Markdown, without what only a browser makes use of.
+
+Sentences and code are readable as they are. Tables are laid out for the width of the terminal,
+links name the page they lead to, comments are left out.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+_COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
+_IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_FENCE = "```"
+_GAP = "  "
+_INDENT = "    "
+
+
+def laid_out(markdown: str, width: int) -> str:
+    """Return the text of a page for a terminal of `width` columns.
+
+    A table too wide for it becomes a list: the first cell of a row, and below it the others, each
+    with its heading if there are several. Lines of code stay whole, so that they can be copied.
+    """
+    text = _LINK.sub(_as_words, _IMAGE.sub("", _COMMENT.sub("", markdown)))
+    return "\n".join(_lines(text.splitlines(), width)) + "\n"
+
+
+def _as_words(link: re.Match[str]) -> str:
+    words, target = link.groups()
+    file = target.partition("#")[0].removeprefix("../../").removeprefix("../")
+    if not file:
+        return words
+    if "/" not in file and file.endswith(".md") and file.islower():
+        topic = f"`help {file.removesuffix('.md')}`"
+        return topic if topic == f"`help {words}`" else f"{words} ({topic})"
+    return words if words == file else f"{words} ({file})"
+
+
+def _lines(lines: Sequence[str], width: int) -> Iterator[str]:
+    is_code = False
+    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
+        if is_table and not is_code:
+            yield from _table([_cells(line) for line in group], width)
+            continue
+        for line in group:
+            is_code ^= line.startswith(_FENCE)
+            yield line
+
+
+def _cells(line: str) -> list[str]:
+    cells = _CELL_BORDER.split(line)[1:-1]
+    return [cell.strip().replace("\\|", "|") for cell in cells]
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    headings, _, *rows = rows
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    if sum(widths) + len(_GAP) * (len(widths) - 1) <= width:
+        rule = ["-" * width for width in widths]
+        for row in (headings, rule, *rows):
+            padded = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
+            yield _GAP.join(padded).rstrip()
+        return
+    for number, row in enumerate(rows):
+        if number:
+            yield ""
+        yield from textwrap.wrap(row[0], width)
+        for heading, cell in zip(headings[1:], row[1:], strict=True):
+            if cell:
+                named = len(row) > 2 and heading
+                yield from _item(f"{heading}: {cell}" if named else cell, width)
+
+
+def _item(text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT + _GAP,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
