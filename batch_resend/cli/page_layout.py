@@ -22,7 +22,7 @@ def laid_out(markdown: str, width: int) -> str:
     """Return the text of a page for a terminal of `width` columns.
 
     A table too wide for it becomes a list: the first cell of a row, and below it the others, each
-    with its heading if there are several. Lines of code stay whole, so that they can be copied.
+    with its heading where there are several. Lines of code stay whole, so that they can be copied.
     """
     text = _LINK.sub(_as_words, _IMAGE.sub("", _COMMENT.sub("", markdown)))
     return "\n".join(_lines(text.splitlines(), width)) + "\n"
@@ -64,14 +64,19 @@ def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
             padded = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
             yield _GAP.join(padded).rstrip()
         return
+    # Where each row has one cell below its first, the headings are said once, before them.
+    is_named = len(headings) > 2
+    about = headings[0] if is_named else ": ".join(filter(None, headings))
+    if about:
+        yield from textwrap.wrap(f"({about})", width)
+        yield ""
     for number, row in enumerate(rows):
         if number:
             yield ""
         yield from textwrap.wrap(row[0], width)
         for heading, cell in zip(headings[1:], row[1:], strict=True):
             if cell:
-                named = len(row) > 2 and heading
-                yield from _item(f"{heading}: {cell}" if named else cell, width)
+                yield from _item(f"{heading}: {cell}" if is_named and heading else cell, width)
 
 
 def _item(text: str, width: int) -> list[str]:

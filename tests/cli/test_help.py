@@ -4,15 +4,20 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from batch_resend.cli.page_layout import laid_out
 from batch_resend.topics import Topic, find_topic, mail_advice, topics
 from tests.cli.conftest import Desk
 from tests.cli.screen import on_screen
 
 ROOT = Path(__file__).parent.parent.parent
+CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
+COMMENT = re.compile(r"^<!-- .* -->$", re.MULTILINE)
 # What a mail administrator must know, as DigiCert's pages have it.
 FACTS = (
     "no-reply@digitalcertvalidation.com",
@@ -75,10 +80,67 @@ async def test_a_long_page_goes_through_the_pager_of_a_terminal_and_of_nothing_e
 
 
 @pytest.mark.parametrize("page", [*topics()], ids=lambda page: page.name)
-def test_a_page_reads_well_on_a_terminal(page: Topic) -> None:
-    assert page.text.startswith(f"# {page.title}\n\n")
-    assert page.text.endswith("\n")
-    assert [line for line in page.text.splitlines() if len(line) > 80] == []
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_page_reads_well_on_a_terminal(page: Topic, width: int) -> None:
+    shown = laid_out(page.text, width)
+    assert shown.startswith(f"# {page.title}\n\n")
+    assert shown.endswith("\n")
+    assert not shown.endswith("\n\n")
+    without_code = CODE.sub("", shown)
+    assert [line for line in without_code.splitlines() if len(line) > width] == []
+    for only_for_a_browser in ("](", "<!--", "\n|", "\\|"):
+        assert only_for_a_browser not in without_code
+
+
+@pytest.mark.parametrize("page", [*topics()], ids=lambda page: page.name)
+def test_no_word_of_a_page_is_lost_on_a_terminal(page: Topic) -> None:
+    words = Counter(re.findall(r"\w+", LINK.sub(r"\1", COMMENT.sub("", page.text))))
+    shown = Counter(re.findall(r"\w+", laid_out(page.text, 80)))
+    assert words - shown == Counter()
+
+
+TABLE = r"""Before.
+
+<!-- mark -->
+| option | meaning | default |
+|---|---|---|
+| `--call a\|b` | which of them, see [calls](calls.md) | a |
+| `--yes` | [the source](../../samples/x.py), [below](#there) | |
+"""
+
+
+def test_a_table_that_fits_is_shown_in_columns() -> None:
+    assert (
+        laid_out(TABLE, 80)
+        == """\
+Before.
+
+option        meaning                           default
+------------  --------------------------------  -------
+`--call a|b`  which of them, see `help calls`   a
+`--yes`       the source (samples/x.py), below
+"""
+    )
+
+
+def test_a_table_that_is_too_wide_is_shown_as_a_list() -> None:
+    assert (
+        laid_out(TABLE, 40)
+        == """\
+Before.
+
+(option)
+
+`--call a|b`
+    meaning: which of them, see `help
+      calls`
+    default: a
+
+`--yes`
+    meaning: the source (samples/x.py),
+      below
+"""
+    )
 
 
 def test_what_to_look_at_is_said_in_a_few_points_which_the_page_begins_with() -> None:
