@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend import __version__
 from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.conftest import Desk, desk_with_ca
 from tests.pages import (
@@ -70,6 +71,11 @@ def test_the_readme_is_short_and_leads_to_every_page_of_the_manual() -> None:
     assert sorted(listed) == [
         f"[{page.stem}](batch_resend/docs/{page.name})" for page in sorted(MANUAL.glob("*.md"))
     ]
+
+
+def test_the_built_file_that_is_installed_is_of_this_version() -> None:
+    named = re.findall(r"batch_resend-([\w.]+)-py3-none-any\.whl", whole_text())
+    assert set(named) == {__version__}
 
 
 def test_no_page_advises_to_install_from_an_index_what_no_index_has() -> None:

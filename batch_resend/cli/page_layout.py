@@ -14,6 +14,8 @@ _IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
 _FENCE = "```"
+_SHORT_CODE = re.compile(r"`[^`]{1,30}`")  # what is to be typed is not split
+_UNBROKEN = "\0"
 _GAP = "  "
 _INDENT = "    "
 
@@ -21,8 +23,9 @@ _INDENT = "    "
 def laid_out(markdown: str, width: int) -> str:
     """Return the text of a page for a terminal of `width` columns.
 
-    A table too wide for it becomes a list: the first cell of a row, and below it the others, each
-    with its heading where there are several. Lines of code stay whole, so that they can be copied.
+    Of a table that is too wide the last column is wrapped; where that leaves it little room, the
+    table becomes a list: the first cell of a row, and below it the others, each with its heading
+    where there are several. Lines of code stay whole, so that they can be copied.
     """
     text = _LINK.sub(_as_words, _IMAGE.sub("", _COMMENT.sub("", markdown)))
     return "\n".join(_lines(text.splitlines(), width)) + "\n"
@@ -57,34 +60,48 @@ def _cells(line: str) -> list[str]:
 
 def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
     headings, _, *rows = rows
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    if sum(widths) + len(_GAP) * (len(widths) - 1) <= width:
-        rule = ["-" * width for width in widths]
+    *leading, last = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    indent = sum(leading) + len(_GAP) * len(leading)
+    room = width - indent  # for the last column, which may be wrapped
+    if indent + last <= width or indent <= width // 2:
+        rule = ["-" * size for size in (*leading, min(last, room))]
         for row in (headings, rule, *rows):
-            padded = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
-            yield _GAP.join(padded).rstrip()
-        return
+            yield from _in_columns(row, leading, room)
+    else:
+        yield from _as_list(headings, rows, width)
+
+
+def _in_columns(row: Sequence[str], leading: Sequence[int], room: int) -> Iterator[str]:
+    start = "".join(cell.ljust(size) + _GAP for cell, size in zip(row, leading, strict=False))
+    wrapped = _wrap(row[-1], room) or [""]
+    yield (start + wrapped[0]).rstrip()
+    yield from (" " * len(start) + line for line in wrapped[1:])
+
+
+def _as_list(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
     # Where each row has one cell below its first, the headings are said once, before them.
     is_named = len(headings) > 2
     about = headings[0] if is_named else ": ".join(filter(None, headings))
     if about:
-        yield from textwrap.wrap(f"({about})", width)
+        yield from _wrap(f"({about})", width)
         yield ""
     for number, row in enumerate(rows):
         if number:
             yield ""
-        yield from textwrap.wrap(row[0], width)
+        yield from _wrap(row[0], width)
         for heading, cell in zip(headings[1:], row[1:], strict=True):
             if cell:
-                yield from _item(f"{heading}: {cell}" if is_named and heading else cell, width)
+                item = f"{heading}: {cell}" if is_named and heading else cell
+                yield from _wrap(item, width, _INDENT, _INDENT + _GAP)
 
 
-def _item(text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text,
+def _wrap(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    lines = textwrap.wrap(
+        _SHORT_CODE.sub(lambda code: code[0].replace(" ", _UNBROKEN), text),
         width,
-        initial_indent=_INDENT,
-        subsequent_indent=_INDENT + _GAP,
+        initial_indent=first,
+        subsequent_indent=later,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace(_UNBROKEN, " ") for line in lines]

@@ -1,6 +1,6 @@
 """Every class of fault, end to end: what the report says against what the server saw.
 
-An order's first request meets the fault; whatever follows is accepted. The README has the same
+An order's first request meets the fault; whatever follows is accepted. The manual has the same
 table, for operators.
 """
 

@@ -109,38 +109,52 @@ TABLE = r"""Before.
 """
 
 
-def test_a_table_that_fits_is_shown_in_columns() -> None:
-    assert (
-        laid_out(TABLE, 80)
-        == """\
+LAST_IS_LONG = """| exit code | meaning |
+|---|---|
+| 0 | every order accepted, or skipped |
+| 5 | another run |
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "width", "shown"),
+    [
+        pytest.param(TABLE, 80, """\
 Before.
 
 option        meaning                           default
 ------------  --------------------------------  -------
 `--call a|b`  which of them, see `help calls`   a
 `--yes`       the source (samples/x.py), below
-"""
-    )
-
-
-def test_a_table_that_is_too_wide_is_shown_as_a_list() -> None:
-    assert (
-        laid_out(TABLE, 40)
-        == """\
+""", id="it fits"),
+        pytest.param(LAST_IS_LONG, 30, """\
+exit code  meaning
+---------  -------------------
+0          every order
+           accepted, or
+           skipped
+5          another run
+""", id="its last column is wrapped"),
+        pytest.param(TABLE, 40, """\
 Before.
 
 (option)
 
 `--call a|b`
-    meaning: which of them, see `help
-      calls`
+    meaning: which of them, see
+      `help calls`
     default: a
 
 `--yes`
     meaning: the source (samples/x.py),
       below
-"""
-    )
+""", id="too wide for columns"),
+    ],
+)  # fmt: skip
+def test_a_table_is_laid_out_for_the_width_of_the_terminal(
+    table: str, width: int, shown: str
+) -> None:
+    assert laid_out(table, width) == shown
 
 
 def test_what_to_look_at_is_said_in_a_few_points_which_the_page_begins_with() -> None:
