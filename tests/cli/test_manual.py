@@ -15,7 +15,7 @@ from batch_resend.cli.exits import MEANINGS, OF_DOCTOR, SIGNALLED, ExitCode
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import OTHER, ManualCommand
 from tests.cli.conftest import Desk, desk_with_ca
-from tests.pages import table
+from tests.pages import MANUAL, read_page, table
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = sorted(cli.commands)
@@ -92,6 +92,23 @@ def test_the_reference_names_every_option_of_the_other_commands_beside_the_comma
     assert named <= there_are
     of_send = options_of("send")
     assert {(o, name) for o, name in there_are - named if o not in of_send} == set()
+
+
+def test_the_reference_names_every_option_that_is_no_variable() -> None:
+    said = (
+        read_page(MANUAL / "reference.md")
+        .text.partition("These have no variable")[2]
+        .partition("\n\n")[0]
+    )
+    without = {
+        (option, name)
+        for name in COMMANDS
+        for param in cli.commands[name].params
+        if isinstance(param, click.Option) and param.envvar is None
+        for option in param.opts
+        if name != "simulate" and option != "--help"
+    }
+    assert {option for option, _ in without} == set(OPTION.findall(said))
 
 
 @pytest.mark.asyncio
