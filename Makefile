@@ -1,7 +1,7 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lowest coverage bench fuzz mutants pictures check fix dist clean
+.PHONY: help demo test lowest coverage bench fuzz mutants pictures reference check fix dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,7 @@ help:
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the screens of README and manual, and the picture of a report, from a real run"
+	@echo "make reference  the manual's tables of options, from the options"
 	@echo "make check  format, lint, spelling, types, and the house's import rules"
 	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"
@@ -72,6 +73,9 @@ fuzz: $(READY)
 # Needs tmux and chromium.
 pictures: $(READY)
 	$(BIN)/python -m tests.pictures
+
+reference: $(READY)
+	$(BIN)/python -m tests.reference
 
 # Results stay in mutants/: `.venv/bin/mutmut results`, `.venv/bin/mutmut show NAME`.
 mutants: $(READY)

@@ -28,6 +28,12 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def exact_duration(seconds: float) -> str:
+    """Return a length of time as `parse_duration` reads it, in the largest unit up to hours."""
+    unit = next((unit for unit in ("h", "m") if seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:.15g}{unit}"
+
+
 def format_duration(seconds: float) -> str:
     """Return `seconds` in the two largest units that matter: `1h 05m`, `3m 20s`, `4s`."""
     whole = max(0, round(seconds))

@@ -141,3 +141,9 @@ class Sending:
         """Let nothing more leave; the iteration ends once what is in flight is answered."""
         for lane in self.lanes:
             lane.sender.stop(state, reason)
+
+    def lose(self, why: str) -> None:
+        """Stop for want of a journal: the run is not complete, though all of it may be sent."""
+        self.stop(why, RunState.STOPPED)
+        for lane in self.lanes:
+            lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, why

@@ -59,12 +59,20 @@ class Note(StrEnum):
 
     MAY_MAIL_ALL = "may_mail_all"  # of a domain: if the CA knows none of the addresses given
     UNKNOWN_STATUS = "unknown_status"  # one that orders of the CA are not known to have: skipped
+    UNKNOWN_METHOD = (
+        "unknown_method"  # a way of validation that the CA is not known to have: skipped
+    )
+    UNKNOWN_PRODUCT = "unknown_product"  # one that the CA is not known to have: skipped
     NOT_CONSTRUCTED = "not_constructed"  # an address that is none of the five usual ones
     UNKNOWN_LOCALE = "unknown_locale"  # a code the CA's documentation does not name
     SEVERAL_ADDRESSES = "several_addresses"  # for one domain; all are mailed
     ADDRESSES_ASIDE = "addresses_aside"  # in cells of no known heading; the CA mails whom it will
     EMAIL_DOMAIN_FILLED_IN = "email_domain_filled_in"  # the address lives at a parent domain
     ALL_DOMAINS = "all_domains"  # its row asks for all domains by the word for it
+
+
+# For which an order is skipped, although nobody knows whether that is right.
+UNKNOWN_WORDS = (Note.UNKNOWN_STATUS, Note.UNKNOWN_METHOD, Note.UNKNOWN_PRODUCT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +199,7 @@ class Order:
         `budget` is given where what two keys ask for is not the same, though named the same.
         """
         keys = [[*entry.key[:2], entry.email_domain] for entry in self.entries]
-        asked: list[object] = [base_url, self.order_id, self.locale, keys]
-        if self.call is not Call.DV_RESEND:  # the first one there was: its digests stay
-            asked.append(self.call)
+        asked: list[object] = [base_url, self.order_id, self.locale, keys, self.call]
         if budget is not None:
             asked.append(budget)
         return blake2b(_to_json(asked).encode(), digest_size=16).digest()
@@ -375,8 +381,6 @@ class Run:
     def windows_of(self, account: str | None) -> tuple[str, ...] | None:
         """Return the windows that an account was to keep; None: that is not known."""
         told = self.settings.get("windows")
-        if told is None and account is None and "accounts" not in self.settings:
-            return self.limits  # as an earlier version wrote it down
         windows = told.get(account or "") if isinstance(told, Mapping) else None
         return None if windows is None else tuple(windows)
 

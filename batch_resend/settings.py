@@ -1,6 +1,7 @@
 """Validated settings of a run, and the secret.
 
-The names are those of the command line's options; durations are seconds.
+Durations are seconds. How people say a setting is declared at its field, as an `Option`: its flag,
+its environment variable, its key in a TOML file and its row in the manual all come from there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -24,7 +25,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     PlainSerializer,
+    PositiveFloat,
     SecretStr,
     ValidationError,
     field_validator,
@@ -36,7 +39,6 @@ from batch_resend.folders import folder_of_user
 from batch_resend.places import Place, parse_place
 from batch_resend.windows import CA_WINDOWS, Window, of_one_key
 
-DEFAULT_CONCURRENCY = 32
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # less than a day, so that a daily run mails again
 Made = TypeVar("Made", bound=BaseModel)
 
@@ -46,6 +48,34 @@ _PROXY = re.compile(rf"https?://([^/?#\s]*@)?{_HOST_AND_PORT.pattern}/?", re.IGN
 _NO_KEY = SecretStr("")
 OWN_KEY = "--api-key-file names its file, --profile an account to take it from"
 _KEY = re.compile(r"[\x21-\x7e]+")
+
+
+class Part(Enum):
+    """What a setting is about: a command has the options of a whole part, or none of it."""
+
+    LIMITS = auto()  # the rolling windows to keep
+    CA = auto()  # where the CA is, and how it is reached
+    CONCURRENCY = auto()  # how much is under way at once
+    RETRIES = auto()  # how long to go on where the CA does not answer well
+    REPEATS = auto()  # which requests to send a second time
+    JOURNAL = auto()  # where a run is written down
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How people give a setting its value. Type and default are those of the field."""
+
+    flag: str
+    part: Part
+    help: str
+    metavar: str | None = None  # what stands for the value, where its type does not say it
+    default: str | None = None  # in words; "" where another option decides it
+    carried: bool = False  # the next commands, which a report names, are given it as well
+
+    @property
+    def parameter(self) -> str:
+        """Its name among the parameters of a command."""
+        return self.flag.removeprefix("--").replace("-", "_")
 
 
 class Region(StrEnum):
@@ -163,9 +193,17 @@ class Account(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    # fmt: off
     api_key: Annotated[SecretStr, AfterValidator(checked_key)]
-    base_url: Annotated[str, AfterValidator(checked_base_url)] = Region.US.base_url
-    windows: tuple[Window, ...] = CA_WINDOWS
+    base_url: Annotated[str, AfterValidator(checked_base_url), Option(
+        "--base-url", Part.CA, "Where the API is, instead of --region.", metavar="URL",
+        default="", carried=True,
+    )] = Region.US.base_url
+    windows: Annotated[tuple[Window, ...], Option(
+        "--limit", Part.LIMITS, "At most N requests in any W; repeatable, all are kept. none: no "
+        "limit.", metavar="N/W", carried=True,
+    )] = CA_WINDOWS
+    # fmt: on
 
     @property
     def budget(self) -> str:
@@ -198,23 +236,46 @@ class Key:
 class Settings(Account):
     """How to send. A key is needed, `api_key` or that of an account; all else has a default."""
 
+    # fmt: off
     # Without one there is nothing but what names an account.
     api_key: Annotated[SecretStr, AfterValidator(checked_key)] = _NO_KEY
     accounts: Mapping[str, Account] = Field(default_factory=dict)  # that rows may name
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] = DEFAULT_CONCURRENCY
-    timeout_s: Annotated[float, Field(gt=0)] = 30.0
-    ca_file: Annotated[Path | None, AfterValidator(checked_ca_file)] = (
-        None  # instead of the system's
-    )
-    trust_env: bool = False  # take the proxy that the environment names
-    max_attempts: Annotated[int, Field(ge=1)] = 6
-    max_elapsed_s: Annotated[float, Field(gt=0)] = 3600.0
-    patience_s: Annotated[float, Field(ge=0)] = 3600.0
-    in_doubt: InDoubt = InDoubt.RETRY
-    cooldown_s: Annotated[float, Field(ge=0)] = DEFAULT_COOLDOWN_S
+    concurrency: Annotated[int, Field(ge=1, le=10_000), Option(
+        "--concurrency", Part.CONCURRENCY, "Requests in flight, for mails and for what is read of "
+        "the CA.",
+    )] = 32
+    ca_file: Annotated[Path | None, AfterValidator(checked_ca_file), Option(
+        "--ca-file", Part.CA, "Trusted certificates (PEM), instead of the system's.", carried=True,
+    )] = None
+    trust_env: Annotated[bool, Option(
+        "--trust-env", Part.CA, "Go through the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY "
+        "name.", carried=True,
+    )] = False
+    timeout_s: Annotated[PositiveFloat, Option("--timeout", Part.CA, "For one request.")] = 30.0
+    max_attempts: Annotated[int, Field(ge=1), Option(
+        "--max-attempts", Part.RETRIES, "For one order.",
+    )] = 6
+    max_elapsed_s: Annotated[PositiveFloat, Option(
+        "--max-elapsed", Part.RETRIES, "For one order.",
+    )] = 3600.0
+    patience_s: Annotated[NonNegativeFloat, Option(
+        "--patience", Part.RETRIES, "How long to wait for a CA that is down, or asks for a pause.",
+    )] = 3600.0
+    in_doubt: Annotated[InDoubt, Option(
+        "--in-doubt", Part.REPEATS, "A request that may have arrived unanswered: send again, or "
+        "leave for a person.",
+    )] = InDoubt.RETRY
+    cooldown_s: Annotated[NonNegativeFloat, Option(
+        "--cooldown", Part.REPEATS, "How long an acknowledged request is not repeated.",
+        carried=True,
+    )] = DEFAULT_COOLDOWN_S
     journal: Annotated[
-        Place, BeforeValidator(parse_place), PlainSerializer(str, when_used="json")
+        Place, BeforeValidator(parse_place), PlainSerializer(str, when_used="json"), Option(
+            "--journal", Part.JOURNAL, "The journal: a file, or a PostgreSQL database "
+            "(postgresql://HOST/NAME).", default="in your state folder", carried=True,
+        ),
     ] = Field(default_factory=default_journal)
+    # fmt: on
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:
@@ -270,6 +331,14 @@ class Settings(Account):
             )
             for same in together.values()
         ]
+
+
+OPTIONS: Mapping[str, Option] = {  # by the names of their fields
+    name: said
+    for name, field in Settings.model_fields.items()
+    for said in field.metadata
+    if isinstance(said, Option)
+}
 
 
 def make_settings(**values: object) -> Settings:

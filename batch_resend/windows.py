@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
-from batch_resend.durations import parse_duration
+from batch_resend.durations import exact_duration, parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,7 @@ class Window:
         return cls(int(count), parse_duration(period))
 
     def __str__(self) -> str:
-        for unit, seconds in (("h", 3600), ("m", 60)):
-            if self.period_s % seconds == 0:
-                return f"{self.limit}/{self.period_s / seconds:.15g}{unit}"
-        return f"{self.limit}/{self.period_s:.15g}s"
+        return f"{self.limit}/{exact_duration(self.period_s)}"
 
 
 CA_WINDOWS = (Window(1000, 180.0), Window(100, 5.0))

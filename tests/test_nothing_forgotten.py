@@ -32,7 +32,7 @@ from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS, _REMA
 from batch_resend.report.tables import RESULT_COLUMNS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan
-from tests.pages import names_in_first_cells, table
+from tests.pages import names_in_first_cells
 from tests.report.schemas import schema
 
 
@@ -55,8 +55,6 @@ def test_every_problem_and_every_note_has_its_words() -> None:
 def test_every_column_and_every_call_is_in_the_manual() -> None:
     assert names("| column | need | other names") == set(Field) - OF_EXPORTS
     assert names("| call | for | what a row needs") == set(Call) == set(CALLS)
-    options = [cells[0] for cells in table("| option of `send` |")]
-    assert any(f"`--call {'|'.join(Call)}`" in option for option in options)
 
 
 def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:

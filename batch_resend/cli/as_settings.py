@@ -1,7 +1,7 @@
 """What a command's options come to: settings, a way to read lists, who is told of its end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, cast
 
 import click
@@ -15,10 +15,8 @@ from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
 from batch_resend.settings import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_COOLDOWN_S,
+    OPTIONS,
     Account,
-    InDoubt,
     Region,
     Settings,
     checked_base_url,
@@ -26,11 +24,10 @@ from batch_resend.settings import (
 )
 from batch_resend.windows import Window, of_one_key, parse_windows
 
-_RETRYING = {  # settings by the options that say them
-    "max_attempts": "max_attempts",
-    "max_elapsed_s": "max_elapsed",
-    "patience_s": "patience",
-}
+
+def named_in(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what options say of the fields of a dataclass that have their names."""
+    return {one.name: options[one.name] for one in fields(kind) if one.name in options}
 
 
 def reading_of(options: dict[str, Any]) -> Reading:
@@ -39,20 +36,16 @@ def reading_of(options: dict[str, Any]) -> Reading:
     accounts = accounts_of(options)
     try:
         return Reading(
-            mapping=dict(options["mapping"]),
-            locale=options["locale"],
-            headed=not options["no_header"],
-            delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
-            encoding=options["encoding"],
-            sheet=options["sheet"],
-            all_statuses=options["all_statuses"],
-            any_product=options["any_product"],
-            call=Call(options["call"]),
-            auto_call=options["auto_call"],
-            accounts={name: profile.locale for name, profile in accounts.items()},
-            own_account=options.get("profile"),
-            all_domains=options["all_domains"],
-            ignored=frozenset(options["ignored"]),
+            **named_in(Reading, options)
+            | {
+                "mapping": dict(options["mapping"]),
+                "headed": not options["no_header"],
+                "delimiter": "\t" if delimiter in ("tab", "\\t") else delimiter,
+                "call": Call(options["call"]),
+                "ignored": frozenset(options["ignored"]),
+                "accounts": {name: profile.locale for name, profile in accounts.items()},
+                "own_account": options.get("profile"),
+            }
         )
     except SettingsError as error:
         raise SettingsError(f"--{error}") from None
@@ -60,13 +53,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
 
 def alarm_of(options: dict[str, Any]) -> Alarm:
     """Return who is told how a command ends: all of them, or as far as they are known."""
-    return Alarm(
-        notify_url=options.get("notify_url"),
-        ping_url=options.get("ping_url"),
-        metrics_file=options.get("metrics_file"),
-        trust_env=options.get("trust_env", False),
-        redact=options.get("redact", False),
-    )
+    return Alarm(**named_in(Alarm, options))
 
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
@@ -91,7 +78,7 @@ def accounts_of(options: dict[str, Any], run: Run | None = None) -> dict[str, Pr
         changes["base_url"] = base_url
     if _is_said("locale"):
         changes["locale"] = options["locale"]
-    limits = windows_of(options["limits"]) if _is_said("limits") else None
+    limits = windows_of(options["limit"]) if _is_said("limit") else None
     return {
         name: replace(
             profile,
@@ -124,10 +111,10 @@ def _base_url(options: dict[str, Any], run: Run | None) -> str:
 
 
 def _windows(options: dict[str, Any], run: Run | None) -> tuple[Window, ...]:
-    told = windows_of(options["limits"])
-    if _is_said("limits"):
+    told = windows_of(options["limit"])
+    if _is_said("limit"):
         return told
-    source = click.get_current_context().get_parameter_source("limits")
+    source = click.get_current_context().get_parameter_source("limit")
     of_file = None if source is ParameterSource.DEFAULT else told
     known = _with_those_of(run, None, of_file)
     return told if known is None else known
@@ -164,21 +151,18 @@ def settings_by(
     run: Run | None = None,
 ) -> Settings:
     """Return the settings that options name, with these keys. Raises SettingsError."""
-    settings = make_settings(
-        **({} if key is None else {"api_key": key}),
-        base_url=_base_url(options, run),
-        windows=_windows(options, run),
-        timeout_s=options["timeout"],
-        ca_file=options["ca_file"],
-        trust_env=options["trust_env"],
-        # What a command has no option for stays as it is usually.
-        **{name: options[option] for name, option in _RETRYING.items() if option in options},
-        concurrency=options.get("concurrency", DEFAULT_CONCURRENCY),
-        in_doubt=options.get("in_doubt", InDoubt.RETRY),
-        cooldown_s=0.0 if options.get("again") else options.get("cooldown", DEFAULT_COOLDOWN_S),
-        journal=options["journal"],
-        accounts=accounts,
-    )
+    # What a command has no option for stays as it is usually.
+    said = {
+        name: options[option.parameter]
+        for name, option in OPTIONS.items()
+        if option.parameter in options
+    }
+    said |= {"base_url": _base_url(options, run), "windows": _windows(options, run)}
+    if options.get("again"):
+        said["cooldown_s"] = 0.0
+    if key is not None:
+        said["api_key"] = key
+    settings = make_settings(**said, accounts=accounts)
     rehearsal.refuse_elsewhere(settings.base_url)
     return settings
 

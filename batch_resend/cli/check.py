@@ -20,6 +20,7 @@ from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
     check_log_options,
+    format_option,
     inputs_argument,
     limit_option,
     list_options,
@@ -33,7 +34,7 @@ from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DNS_SERVER, MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, Party, open_journal
-from batch_resend.model import Call, Order, Plan, RowStatus, Run
+from batch_resend.model import UNKNOWN_WORDS, Call, Order, Plan, RowStatus, Run
 from batch_resend.planning import make_plan, stage
 from batch_resend.report import MOST_DOMAINS_ASKED, Preview, make_preview, whole_file
 from batch_resend.windows import Window, of_one_key
@@ -56,14 +57,7 @@ REQUESTS_SHOWN = 3
 @inputs_argument
 @list_options
 @limit_option
-@option_of_its_own(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@format_option("text", "json")
 @option_of_its_own(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -101,7 +95,7 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
-    own = Profile("", None, "", windows_of(options["limits"]), None, {})
+    own = Profile("", None, "", windows_of(options["limit"]), None, {})
     return anyio.run(_check, sources, {None: own, **accounts_of(options)}, options)
 
 
@@ -138,7 +132,9 @@ async def _check(
         if MAX_REJECTED.is_exceeded(preview.rows.rejected, preview.rows.read):
             click.echo(f"`send` would send nothing: more than --max-rejected {MAX_REJECTED.text}")
         _show_requests(first, plan.to_send)
-    return ExitCode.NOT_ALL_SENT if plan.rows[RowStatus.REJECTED] else ExitCode.ALL_WELL
+    unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
+    is_all = not (plan.rows[RowStatus.REJECTED] or unsure)
+    return ExitCode.ALL_WELL if is_all else ExitCode.NOT_ALL_SENT
 
 
 async def _with_mail_routes(

@@ -10,7 +10,7 @@ import click
 
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import journal_option, option, option_of_its_own
+from batch_resend.cli.options import format_option, journal_option, option
 from batch_resend.cli.terminal import show_table
 from batch_resend.cluster import Status, cluster_status, open_queue
 from batch_resend.durations import format_duration
@@ -30,8 +30,7 @@ from batch_resend.places import Place
 )
 @click.argument("action", type=click.Choice(["status", "check"]))
 @option("--host", metavar="NAME", help="Only workers of this host, for `check`.")
-@option_of_its_own("--format", "form", type=click.Choice(["table", "json"]), default="table",
-        show_default=True, help="How `status` is written.")  # fmt: skip
+@format_option("table", "json", help="How `status` is written.")
 @journal_option
 def cluster(action: str, host: str | None, form: str, journal: Place) -> int:
     """Show how the workers are doing, or check that one is alive.

@@ -19,9 +19,9 @@ import click
 from platformdirs import user_config_path
 
 from batch_resend.cli.profiles import Profile, read_profiles
-from batch_resend.cli.suggestions import did_you_mean
 from batch_resend.cli.toml_file import TomlFile
 from batch_resend.cli.values import option_value
+from batch_resend.cli.variables import did_you_mean
 from batch_resend.folders import folder_of_user
 
 PROFILES = "profiles"  # the table that has them

@@ -22,8 +22,15 @@ from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import Command, export_options, option, option_of_its_own
+from batch_resend.cli.options import (
+    Command,
+    export_options,
+    format_option,
+    option,
+    option_of_its_own,
+)
 from batch_resend.cli.progress import while_asking
+from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
@@ -78,14 +85,7 @@ def filter_options(command: Command) -> Command:
     help="Ask about each order how it is validated and which of its names still wait: one request "
     "each. Only those names are written.",
 )
-@option_of_its_own(
-    "--format",
-    "form",
-    type=click.Choice(["csv", "jsonl"]),
-    default="csv",
-    show_default=True,
-    help="How the list is written.",
-)
+@format_option("csv", "jsonl", help="How the list is written.")
 @option_of_its_own(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -164,6 +164,7 @@ async def _chosen(
     async for order in census.orders(filters=filters):
         is_young = older_than and order.created_at and now - order.created_at < older_than
         if is_wanted(order) and not is_young:
+            await STREAMS.keep_pace()
             census.progress.total += bool(options["details"])
             yield order
 

@@ -12,10 +12,16 @@ from batch_resend.calls import CALLS
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import next_flags_of_run
-from batch_resend.cli.options import journal_option, redact_option, report_dir_option, run_argument
+from batch_resend.cli.options import (
+    format_option,
+    journal_option,
+    redact_option,
+    report_dir_option,
+    run_argument,
+)
 from batch_resend.cli.prune import size
 from batch_resend.cli.summary import REASONS_SHOWN, show_summary
-from batch_resend.cli.tables import Record, format_option, show_records
+from batch_resend.cli.tables import Record, show_records
 from batch_resend.durations import format_duration, timestamp
 from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, read_journal, size_of_journal
@@ -45,7 +51,7 @@ _EVENT_COLUMNS = (
     },
     see_also=("show", "watch"),
 )
-@format_option
+@format_option("table", "json", "csv")
 @journal_option
 def runs(journal: Place, form: str) -> int:
     """List all runs, the newest first."""
@@ -114,7 +120,7 @@ def _state(run: Run, holder: str | None) -> str:
     see_also=("runs", "report"),
 )
 @run_argument(required=True)
-@format_option
+@format_option("table", "json", "csv")
 @journal_option
 def show(run_id: str, form: str, journal: Place) -> int:
     """Show one run: its lists, limits and counts. As JSON it is as summary.json has it."""
@@ -165,7 +171,7 @@ def _facts(summary: Summary, state: str) -> list[Record]:
     see_also=("runs",),
 )
 @click.argument("order_id", metavar="ORDER_ID|DOMAIN")
-@format_option
+@format_option("table", "json", "csv")
 @journal_option
 def history(order_id: str, form: str, journal: Place) -> int:
     """Show every attempt ever made for an order, or that named a domain, over all runs.

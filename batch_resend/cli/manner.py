@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from batch_resend.cli.as_settings import named_in
 from batch_resend.cli.asking import has_terminal
 from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.values import Share
@@ -21,9 +22,9 @@ class Manner:
     preflight: bool
     asks: bool  # before anything leaves
     quiet: bool
-    strict: bool
-    max_rejected: Share | None
     presentation: Presentation
+    strict: bool = False
+    max_rejected: Share | None = None
     distribute: bool = False  # to workers
     any_product: bool = False  # --preflight: orders that are not DV are sent too
 
@@ -36,14 +37,8 @@ def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
             "--journal postgresql://HOST/NAME"
         )
     return Manner(
-        report_dir=options["report_dir"],
-        preflight=options["preflight"],
+        **named_in(Manner, options),
         # Decided at the start: a terminal that goes meanwhile has not said yes.
         asks=not options["yes"] and has_terminal(),
-        quiet=options["quiet"],
-        strict=options.get("strict", False),
-        max_rejected=options.get("max_rejected"),
         presentation=Presentation(next_flags(context), redact=options["redact"]),
-        distribute=options["distribute"],
-        any_product=options["any_product"],
     )

@@ -1,6 +1,6 @@
 """`--help` as a manual page: options by what they are about, examples, exit codes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -11,9 +11,14 @@ OTHER = "Other options"
 
 
 class ManualOption(click.Option):
-    """An option that knows under which heading it is listed."""
+    """An option that knows under which heading it is listed, and which commands need it next."""
 
     section = OTHER
+
+    def __init__(self, *args: Any, carried_to: Collection[str] = (), **how: Any) -> None:
+        """Take the commands that a report names, and that are to be given what this one was."""
+        super().__init__(*args, **how)
+        self.carried_to = carried_to
 
 
 class ManualCommand(click.Command):

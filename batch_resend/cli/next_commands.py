@@ -10,24 +10,14 @@ from click.core import ParameterSource
 
 from batch_resend.cli import rehearsal
 from batch_resend.cli.config import said_for_this_command
-from batch_resend.cli.profiles import profiles_of
+from batch_resend.cli.manual import ManualOption
+from batch_resend.cli.options import RESUME, SEND
+from batch_resend.cli.profiles import PARAMETERS, profiles_of
 from batch_resend.cli.values import DurationType
 from batch_resend.model import Run
 from batch_resend.report import NextFlags
 from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
-
-_ABOUT_THE_CA = (
-    "journal", "base_url", "region", "ca_file", "trust_env", "api_key_file", "limits", "cooldown",
-    "again", "redact", "profile",
-)  # fmt: skip
-# What the TOML file says of one account, or of all that say nothing else. As a flag it would go
-# for each account that a list names; it is in the file, which the next commands name.
-_OF_ACCOUNTS = ("base_url", "region", "api_key_file", "limits", "locale")
-_ABOUT_LISTS = (
-    "mapping", "locale", "delimiter", "encoding", "no_header", "sheet", "all_statuses",
-    "any_product", "call", "auto_call", "all_domains", "ignored",
-)  # fmt: skip
 
 
 def next_flags(context: click.Context) -> NextFlags:
@@ -37,8 +27,8 @@ def next_flags(context: click.Context) -> NextFlags:
     """
     return NextFlags(
         config="".join(f" {shlex.quote(word)}" for word in config_told(context)),
-        send=_flags(context, (*_ABOUT_THE_CA, *_ABOUT_LISTS)),
-        resume=_flags(context, (*_ABOUT_THE_CA, "any_product", "report_dir")),
+        send=_flags(context, _carried_to(SEND, context)),
+        resume=_flags(context, _carried_to(RESUME, context)),
         in_doubt=_flags(context, ("in_doubt",)),
         watch=_flags(context, ("journal",)),
         none_will_do=rehearsal.is_on(),
@@ -77,7 +67,15 @@ def config_told(context: click.Context) -> list[str]:
     return ["--config", str(path)] if path else []
 
 
-def _flags(context: click.Context, names: Sequence[str]) -> str:
+def _carried_to(command: str, context: click.Context) -> list[str | None]:
+    return [
+        param.name
+        for param in context.command.params
+        if isinstance(param, ManualOption) and command in param.carried_to
+    ]
+
+
+def _flags(context: click.Context, names: Sequence[str | None]) -> str:
     return "".join(f" {shlex.quote(word)}" for word in words_told(context, names))
 
 
@@ -107,17 +105,21 @@ def _as_written(value: object, kind: click.ParamType[Any]) -> str:
 
 
 def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
-    """Whether the next commands find an option of the file by themselves, or are not to have it."""
+    """Whether the next commands find an option of the file by themselves, or are not to have it.
+
+    What the file says of one account, or of all that say nothing else, would go as a flag for each
+    account that a list names.
+    """
     if name not in said_for_this_command(context):
-        return name in _OF_ACCOUNTS or bool(then)
+        return name in PARAMETERS or bool(then)
     root = context.find_root().default_map or {}
     if name in root.get(then, {}):
         return True
     # Where there are other accounts, only the key may be a flag: the rest would go for them too.
-    return name in _OF_ACCOUNTS and name != "api_key_file" and bool(profiles_of(context))
+    return name in PARAMETERS and name != "api_key_file" and bool(profiles_of(context))
 
 
-def words_told(context: click.Context, names: Sequence[str], then: str = "") -> list[str]:
+def words_told(context: click.Context, names: Sequence[str | None], then: str = "") -> list[str]:
     """Return the words by which a command was told of some options, wherever that was.
 
     `then` is the command that they are for, if it is known: what the file says for it stands.
@@ -130,13 +132,14 @@ def words_told(context: click.Context, names: Sequence[str], then: str = "") -> 
         by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
         if by_file and _is_in_the_file_of(then, context, param.name or ""):
             continue
-        value = context.params[param.name]
-        if value is None or value is False:  # a flag that a file or a variable says is off
-            continue
-        if value is True:
-            words.append(param.opts[0])
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            text = _as_written(one, param.type)
-            words += [param.opts[0], text]
+        words += _words_of(param, context.params[param.name])
     return words
+
+
+def _words_of(param: click.Parameter, value: object) -> list[str]:
+    """Return the words by which an option has a value; none for a flag that is off."""
+    name = param.opts[0]
+    if isinstance(value, bool) or value is None:
+        return [name] if value else []
+    values = value if isinstance(value, tuple) else (value,)
+    return [word for one in values for word in (name, _as_written(one, param.type))]

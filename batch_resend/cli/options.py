@@ -1,11 +1,14 @@
 """The options that several commands share; what they come to is in `as_settings`.
 
-An option is also an environment variable, BATCH_RESEND_ and its name, and a line of the TOML file
-that --config names. Flags win over the environment, the environment over the file. Where commands
-mean different things by one name, only a flag says which.
+Those that are settings are declared there, in `settings`, and made here. An option is also an
+environment variable, BATCH_RESEND_ and its name, and a line of the TOML file that --config names.
+Flags win over the environment, the environment over the file. Where commands mean different things
+by one name, only a flag says which.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,17 +19,20 @@ from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.profiles import take_profile
 from batch_resend.cli.values import DURATION, MAX_REJECTED, PLACE, MappingType, ShareType
+from batch_resend.durations import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.model import Call
-from batch_resend.settings import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_COOLDOWN_S,
-    InDoubt,
-    Region,
-    default_journal,
-)
-from batch_resend.windows import CA_WINDOWS
+from batch_resend.places import Place
+from batch_resend.settings import OPTIONS, Part, Region, Settings
 
+SEND, RESUME = "send", "resume"  # the commands that may come next
+_TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their fields
+    str: click.STRING,
+    int: click.INT,
+    float: DURATION,  # all that is no whole number is a length of time
+    Path | None: click.Path(path_type=Path),
+    Place: PLACE,
+}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -41,18 +47,33 @@ def option_of_its_own(name: str, *more: str, **how: Any) -> Callable[[Command], 
     return click.option(name, *more, cls=ManualOption, **how)
 
 
-def together(section: str, *options: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """Return one decorator for several options, listed in this order under this heading."""
+def together(
+    section: str | None, *options: Callable[[Any], Any], carried_to: Collection[str] = ()
+) -> Callable[[Command], Command]:
+    """Return one decorator for several options, in this order, under a heading if there is one."""
 
     def decorate(command: Command) -> Command:
         before = len(getattr(command, "__click_params__", ()))
         for add in reversed(options):
             command = add(command)
         for param in getattr(command, "__click_params__", ())[before:]:
-            param.section = section
+            param.section = section or param.section
+            param.carried_to = {*param.carried_to, *carried_to}
         return command
 
     return decorate
+
+
+def format_option(*forms: str, help: str = "For people, or for programs.") -> Callable[..., Any]:
+    """Return the option that says how a command's output is written; the first form is usual."""
+    return option_of_its_own(
+        "--format",
+        "form",
+        type=click.Choice(forms),
+        default=forms[0],
+        show_default=True,
+        help=help,
+    )
 
 
 inputs_argument = click.argument(
@@ -70,24 +91,45 @@ def run_argument(*, required: bool) -> Callable[[Command], Command]:
     )
 
 
-def _usual_journal() -> Path:
-    """Return the journal that no option names; without a home one has to be named."""
+def settings_options(part: Part) -> list[Callable[[Any], Any]]:
+    """Return the options of those settings that are about one thing, in their order."""
+    return [_setting(name) for name, said in OPTIONS.items() if said.part is part]
+
+
+def _setting(name: str) -> Callable[[Command], Command]:
+    """Return the option of a setting, by its field."""
+    said, field = OPTIONS[name], Settings.model_fields[name]
+    kind: Any = field.annotation
+    how: dict[str, Any] = {"show_default": said.default or True}
+    if kind is bool:
+        how = {"is_flag": True}
+    elif isinstance(kind, type) and issubclass(kind, StrEnum):
+        how |= {"type": click.Choice([one.value for one in kind]), "default": field.default.value}
+    elif isinstance(field.default, tuple):
+        texts = tuple(map(str, field.default))
+        how |= {"multiple": True, "default": texts, "show_default": " and ".join(texts)}
+    else:
+        how["type"] = _TYPES[kind]
+        if field.default_factory is not None:
+            how["default"] = partial(_made, field.default_factory)
+        elif said.default is None:
+            how["default"] = exact_duration(field.default) if kind is float else field.default
+    carried_to = (SEND, RESUME) if said.carried else ()
+    return option(said.flag, help=said.help, metavar=said.metavar, carried_to=carried_to, **how)
+
+
+def _made(factory: Callable[..., Any]) -> Any:
+    """Return a default that is made when it is needed; where it cannot be, one has to be named."""
     try:
-        return default_journal()
+        return factory()
     except SettingsError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
 
 
-journal_option = option(
-    "--journal",
-    type=PLACE,
-    default=_usual_journal,
-    show_default="in your state folder",
-    help="The journal: a file, or a PostgreSQL database (postgresql://HOST/NAME).",
-)
-
+(journal_option,) = settings_options(Part.JOURNAL)
 report_dir_option = option(
     "--report-dir",
+    carried_to=(RESUME,),
     type=click.Path(file_okay=False, path_type=Path),
     show_default="reports/RUN_ID",
     help="Where the report goes.",
@@ -96,6 +138,7 @@ report_dir_option = option(
 redact_option = option(
     "--redact",
     is_flag=True,
+    carried_to=(SEND, RESUME),
     help="Mask e-mail addresses in logs, in report.html, and in what is told to others.",
 )
 
@@ -113,6 +156,7 @@ def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -
 
 any_product_option = option(
     "--any-product",
+    carried_to=(SEND, RESUME),
     is_flag=True,
     callback=_one_way_only,
     help="Send dv-resend for orders that are not DV too: the CA's older pages say that it is for "
@@ -178,25 +222,16 @@ list_options = together(
         help="For rows without domain and address, in lists that have some: have the CA mail all "
         "domains of the order that wait, to all whom it knows.",
     ),
+    carried_to=(SEND,),
 )
 
-limit_option = together(
-    "The CA's limits",
-    option(
-        "--limit",
-        "limits",
-        metavar="N/W",
-        multiple=True,
-        default=tuple(str(window) for window in CA_WINDOWS),
-        show_default="1000/3m and 100/5s",
-        help="At most N requests in any W; repeatable, all are kept. none: no limit.",
-    ),
-)
+limit_option = together("The CA's limits", *settings_options(Part.LIMITS))
 
 ca_options = together(
     "The CA",
     option(
         "--profile",
+        carried_to=(SEND, RESUME),
         metavar="NAME",
         is_eager=True,
         callback=take_profile,
@@ -204,86 +239,38 @@ ca_options = together(
     ),
     option(
         "--api-key-file",
+        carried_to=(SEND, RESUME),
         type=click.Path(path_type=Path),
         help=f"File with the API key; else the variable {KEY_VARIABLE}, or systemd's credential "
         f"{CREDENTIAL}.",
     ),
     option(
         "--region",
+        carried_to=(SEND, RESUME),
         type=click.Choice([region.value for region in Region]),
         default=Region.US.value,
         show_default=True,
         help="Which of the CA's platforms.",
     ),
-    option("--base-url", metavar="URL", help="Where the API is, instead of --region."),
-    option(
-        "--ca-file",
-        type=click.Path(path_type=Path),
-        help="Trusted certificates (PEM), instead of the system's.",
-    ),
-    option(
-        "--trust-env",
-        is_flag=True,
-        help="Go through the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name.",
-    ),
-    option(
-        "--timeout",
-        type=DURATION,
-        default="30s",
-        show_default=True,
-        help="For one request.",
-    ),
+    *settings_options(Part.CA),
 )
 
-concurrency_option = together(
-    "The CA",
-    option(
-        "--concurrency",
-        type=int,
-        default=DEFAULT_CONCURRENCY,
-        show_default=True,
-        help="Requests in flight, for mails and for what is read of the CA.",
-    ),
-)
+concurrency_option = together("The CA", *settings_options(Part.CONCURRENCY))
 
-retry_options = together(
-    "Trying again",
-    option("--max-attempts", type=int, default=6, show_default=True, help="For one order."),
-    option("--max-elapsed", type=DURATION, default="1h", show_default=True, help="For one order."),
-    option(
-        "--patience",
-        type=DURATION,
-        default="1h",
-        show_default=True,
-        help="How long to wait for a CA that is down, or asks for a pause.",
-    ),
-)
+retry_options = together("Trying again", *settings_options(Part.RETRIES))
 
 again_options = together(
     "Trying again",
+    *settings_options(Part.REPEATS),
     option(
-        "--in-doubt",
-        type=click.Choice([policy.value for policy in InDoubt]),
-        default=InDoubt.RETRY.value,
-        show_default=True,
-        help="A request that may have arrived unanswered: send again, or leave for a person.",
+        "--again",
+        is_flag=True,
+        carried_to=(SEND, RESUME),
+        help="Repeat acknowledged requests: a cooldown of 0.",
     ),
-    option(
-        "--cooldown",
-        type=DURATION,
-        default=f"{DEFAULT_COOLDOWN_S:g}s",
-        show_default="20h",
-        help="How long an acknowledged request is not repeated.",
-    ),
-    option("--again", is_flag=True, help="Repeat acknowledged requests: a cooldown of 0."),
 )
 
-report_options = together(
-    "Journal and report",
-    journal_option,
-    report_dir_option,
-    redact_option,
-)
+report_options = together("Journal and report", journal_option, report_dir_option, redact_option)
 
 asking_options = together(
     "When not to send",
@@ -334,36 +321,34 @@ hold_back_options = together(
     ),
 )
 
-_quiet = option(
-    "--quiet", "-q", is_flag=True,
-    help="Only the summary and errors, and the plan where you are asked.",
-)  # fmt: skip
-_log_format = option(
-    "--log-format", type=click.Choice(["text", "json"]), default="text",
-    show_default=True, help="How log lines look.",
-)  # fmt: skip
+
+def _log_options(
+    verbose: str,
+    *more: Callable[[Any], Any],
+    quiet: str = "Only the summary and errors, and the plan where you are asked.",
+) -> Callable[[Command], Command]:
+    return together(
+        "What is shown",
+        option("--quiet", "-q", is_flag=True, help=quiet),
+        option("--verbose", "-v", is_flag=True, help=verbose),
+        option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="How log lines look.",
+        ),
+        *more,
+    )
+
 
 _log_file = option(
     "--log-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append all of the log here, every attempt too, whatever -q and -v say.",
 )
-
-log_options = together(
-    "What is shown",
-    _quiet,
-    option("--verbose", "-v", is_flag=True, help="Every attempt."),
-    _log_format,
-    _log_file,
-)
-
-check_log_options = together(
-    "What is shown",
-    _quiet,
-    option("--verbose", "-v", is_flag=True, help="Every row and order that there is a word of."),
-    _log_format,
-)
-
+log_options = _log_options("Every attempt.", _log_file)
+check_log_options = _log_options("Every row and order that there is a word of.")
 
 distribute_option = together("Who sends", option(
     "--distribute", is_flag=True,
@@ -371,41 +356,26 @@ distribute_option = together("Who sends", option(
 ))  # fmt: skip
 
 
-def send_options(command: Command) -> Command:
-    """Add what all commands that send have in common."""
-    for add in (
-        log_options, alarm_options, report_options, again_options, retry_options,
-        concurrency_option, ca_options, limit_option, asking_options, distribute_option,
-    ):  # fmt: skip
-        command = add(command)
-    return command
-
-
-def export_options(command: Command) -> Command:
-    """Add what a command needs that only reads of the CA."""
-    for add in (log_options, together("Journal", journal_option), retry_options, ca_options,
-                limit_option):  # fmt: skip
-        command = add(command)
-    return command
-
-
-doctor_log_options = together(
-    "What is shown",
-    option_of_its_own("--json", "is_json", is_flag=True, help="One object, for programs."),
-    option("--quiet", "-q", is_flag=True, help="Only what is wrong, and what it all comes to."),
-    option(
-        "--verbose",
-        "-v",
-        is_flag=True,
-        help="A sample of every answer, the fields that this program does not know, every request.",
-    ),
-    _log_format,
-    _log_file,
+send_options = together(
+    None, distribute_option, asking_options, limit_option, ca_options, concurrency_option,
+    retry_options, again_options, report_options, alarm_options, log_options,
+)  # fmt: skip
+# Of commands that only read of the CA.
+export_options = together(
+    None, limit_option, ca_options, retry_options, together("Journal", journal_option), log_options
 )
-
-
-def doctor_options(command: Command) -> Command:
-    """Add what a command needs that looks at what there is, in one try for each thing."""
-    for add in (doctor_log_options, together("Journal", journal_option), ca_options, limit_option):
-        command = add(command)
-    return command
+doctor_options = together(
+    None,
+    limit_option,
+    ca_options,
+    together("Journal", journal_option),
+    together(
+        "What is shown",
+        option_of_its_own("--json", "is_json", is_flag=True, help="One object, for programs."),
+        _log_options(
+            "A sample of every answer, the fields that this program does not know, every request.",
+            _log_file,
+            quiet="Only what is wrong, and what it all comes to.",
+        ),
+    ),
+)

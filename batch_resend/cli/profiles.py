@@ -27,6 +27,7 @@ _LIMIT = "limit"
 _ALL = (*_TEXTS, _LIMIT)
 _PLACE = ("region", "base-url")
 _SHARED = (*_PLACE, "locale", _LIMIT)  # what the rest of the file may say for all
+PARAMETERS = tuple(key.replace("-", "_") for key in _ALL)  # what a profile says, as options
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def _profile(name: str, own: Mapping[str, Any], rest: Mapping[str, Any]) -> Prof
     if has_place:
         taken["base_url"] = base_url
     if _LIMIT in own:
-        taken["limits"] = limits
+        taken[_LIMIT] = limits
     file = known.get("api-key-file")
     return Profile(
         name=name,

@@ -13,6 +13,7 @@ from rich.live import Live
 
 from batch_resend.batch import Batch
 from batch_resend.cli.live import View, live_lines, plain_line, together
+from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.terminal import console_of, is_screen
 from batch_resend.journal import RATE_OVER_S
 from batch_resend.lanes import Lane, ReadLane, Sending
@@ -64,7 +65,8 @@ async def show_views(view: Callable[[], View], *, at_once: bool = False) -> None
         if is_screen(sys.stderr):
             with _screen() as show:
                 while True:
-                    show(view())
+                    if not STREAMS.is_behind():  # as while Ctrl-S holds the terminal
+                        show(view())
                     await anyio.sleep(_SCREEN_EVERY_S)
         while True:
             if not at_once:

@@ -108,7 +108,7 @@ def _terms_of(run: Run, accounts: Sequence[str | None]) -> dict[str, object]:
     terms: dict[str, object] = {"in_doubt": policy} if policy else {}
     # As an option it would go for every account; each keeps to its own without it, too.
     if set(accounts) <= {None} and (limits := run.windows_of(None)) is not None:
-        terms["limits"] = limits or ("none",)
+        terms["limit"] = limits or ("none",)
     return terms
 
 

@@ -16,7 +16,7 @@ from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import any_product_option, option, send_options, together
+from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
 from batch_resend.cli.progress import while_asking
 from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.terminal import say
@@ -52,7 +52,12 @@ sweep_options = together(
     ),
     filter_options,
     any_product_option,
-    option("--locale", metavar="CODE", help="Language of the mails, such as en."),
+    option(
+        "--locale",
+        metavar="CODE",
+        carried_to=(SEND,),
+        help="Language of the mails, such as en.",
+    ),
 )
 
 

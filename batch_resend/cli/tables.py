@@ -8,20 +8,10 @@ from typing import Any
 
 import click
 
-from batch_resend.cli.options import option_of_its_own
 from batch_resend.cli.terminal import show_table
 from batch_resend.report import defused
 
 Record = Mapping[str, object]  # a row by its columns; numbers are numbers
-
-format_option = option_of_its_own(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
 
 
 def show_records(
@@ -34,12 +24,16 @@ def show_records(
     if form == "json":
         click.echo(json.dumps(list(records), indent=2, ensure_ascii=False))
     elif form == "csv":
-        table = csv.writer(sys.stdout, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows([_cell(record[column]) for column in columns] for record in records)
+        _write_csv(records, columns)
     else:
         rows = [[cell(record) for cell in in_table.values()] for record in records]
         show_table(list(in_table), rows, sys.stdout)
+
+
+def _write_csv(records: Sequence[Record], columns: Sequence[str]) -> None:
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_cell(record[column]) for column in columns] for record in records)
 
 
 def _cell(value: Any) -> object:

@@ -155,7 +155,7 @@ def _convert(option: click.Option, value: object) -> None:
         option.type.convert(value, option, None)
     except click.BadParameter as error:
         raise ValueError(error.message.rstrip(".")) from None
-    if option.name == "limits" and value != "none":
+    if option.metavar == "N/W" and value != "none":
         Window.parse(str(value))
 
 

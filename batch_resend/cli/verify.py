@@ -15,7 +15,12 @@ from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import export_options, option_of_its_own, run_argument
+from batch_resend.cli.options import (
+    export_options,
+    format_option,
+    option_of_its_own,
+    run_argument,
+)
 from batch_resend.cli.progress import while_asking
 from batch_resend.cli.terminal import say, show_lines, show_pairs
 from batch_resend.durations import timestamp
@@ -40,14 +45,7 @@ _SHOWN = 10
     see_also=("show", "report"),
 )
 @run_argument(required=True)
-@option_of_its_own(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@format_option("text", "json")
 @option_of_its_own(
     "--names/--no-names",
     default=None,

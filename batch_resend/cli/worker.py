@@ -40,11 +40,7 @@ log = logging.getLogger(__name__)
 
 AGAIN_AFTER_S = 2.0  # the database being gone
 LONGEST_WAIT_S = 15.0
-_FOR_SWEEPS = (
-    "journal", "profile", "api_key_file", "region", "base_url", "ca_file", "trust_env",
-    "concurrency", "timeout", "limits", "log_file", "log_format", "max_attempts", "max_elapsed",
-    "patience",
-)  # fmt: skip
+ITS_OWN = ("jobs", "sweeps", "quiet", "verbose")  # options that are not its sweeps' too
 
 worker_options = together(
     "What it does",
@@ -93,7 +89,8 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
     """
     # Handed out too, so that the death of this host does not stop it.
     sweep = [*_PROGRAM, *config_told(context), "sweep"]
-    words = ["--yes", "--quiet", "--distribute", *words_told(context, _FOR_SWEEPS, "sweep")]
+    names = [one.name for one in context.command.params if one.name not in ITS_OWN]
+    words = ["--yes", "--quiet", "--distribute", *words_told(context, names, "sweep")]
 
     async def work(interruption: Interruption) -> int:
         set_up_logs_of(options)

@@ -9,7 +9,7 @@ from itertools import islice
 from batch_resend.errors import InputError
 from batch_resend.intake.shape import STRAY_CR
 from batch_resend.intake.text import MAX_LINE_CHARS, Text
-from batch_resend.intake.vocabulary import Field, known_field, known_fields
+from batch_resend.intake.vocabulary import Field, in_one_line, known_field, known_fields
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -117,7 +117,7 @@ def _from_heading(
     """Return the rows from the heading on, if one of the first is plainly that; else all."""
     mapped = set(mapping.values())
     for at, row in enumerate(rows[:_MAX_TITLE_ROWS]):
-        if len(known_fields(row)) > 1 or mapped & {cell.strip() for cell in row}:
+        if len(known_fields(row)) > 1 or mapped & set(map(in_one_line, row)):
             return rows[at:]
     return rows
 
@@ -143,7 +143,7 @@ def _score(rows: Sequence[Sequence[str]], mapping: Mapping[Field, str] | None) -
     columns = len(rows[0]) if len(widths) == 1 else 0
     if mapping is None:
         return (columns,)
-    names = [cell.strip() for cell in rows[0]]
+    names = list(map(in_one_line, rows[0]))
     mapped = {field for field, wanted in mapping.items() if wanted in names}
     fields = mapped | {field for name in names if (field := known_field(name)) is not None}
     return (Field.ORDER_ID in fields, len(fields), columns)

@@ -5,27 +5,19 @@ those of the pages "List orders", "Order report" and "Product list", and those t
 API were seen to meet.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from batch_resend.calls import CALLS
-from batch_resend.errors import InputError
+from batch_resend.intake.ca_words import (
+    BY_EMAIL,
+    WAITING_WORDS,
+    is_dv,
+    is_known_status,
+    plain_word,
+)
 from batch_resend.intake.cells import shown
-from batch_resend.intake.vocabulary import known_field, plain
-from batch_resend.listed import WAITING
+from batch_resend.intake.vocabulary import Field, known_field, plain
 from batch_resend.model import Call
-
-_WAITING = frozenset(WAITING)
-_OVER = frozenset(
-    (
-        "issued", "rejected", "revoked", "waiting_pickup", "canceled", "cancelled", "expired",
-        "denied", "failed", "suspended", "approved", "needs_approval", "needs_csr", "processing",
-    )
-)  # fmt: skip
-_BY_EMAIL = frozenset(("email", "e_mail"))
-_DV = re.compile(r"(?<![a-z])dv(?![a-z])|rapidssl|quickssl|ssl123|encryption.?everywhere")
-_BETWEEN_WORDS = re.compile(r"[\s\-]+")
 
 
 def skip_reason(
@@ -38,68 +30,32 @@ def skip_reason(
 ) -> str | None:
     """Return why an order has nothing to resend by a call, as far as its list says.
 
-    An empty text says nothing. `any_product`: whatever the product is, the call is made. A status
+    An empty text says nothing. `any_product`: whatever the product is, the call is made. A word
     that is not known is a reason: what it means is not known either, and the narrower is sent.
     """
-    if status and (word := _plain(status)) not in _WAITING:
-        if word not in _OVER:
-            return f"its status is {shown(status.strip())}, which is not one that we know"
-        return f"its status is {word}, not pending"
+    cause = skip_cause(status, dcv_method, product, call, any_product=any_product)
+    return None if cause is None else cause[1]
+
+
+def skip_cause(
+    status: str, dcv_method: str, product: str, call: Call, *, any_product: bool
+) -> tuple[Field, str] | None:
+    """Return what of an order's words is the reason of `skip_reason`, and that reason."""
+    if status and (word := plain_word(status)) not in WAITING_WORDS:
+        if not is_known_status(status):
+            why = f"its status is {shown(status.strip())}, which is not one that we know"
+            return Field.STATUS, why
+        return Field.STATUS, f"its status is {word}, not pending"
     described = CALLS[call]
-    if described.approves_domains and dcv_method and _plain(dcv_method) not in _BY_EMAIL:
-        return f"its domains are validated by {shown(dcv_method.strip())}, not by e-mail"
+    if described.approves_domains and dcv_method and plain_word(dcv_method) not in BY_EMAIL:
+        why = f"its domains are validated by {shown(dcv_method.strip())}, not by e-mail"
+        return Field.DCV_METHOD, why
     if described.is_for_dv and not any_product and product and not is_dv(product):
-        return (
+        return Field.PRODUCT, (
             f"its product, {shown(product)}, is not DV, and by the CA's older pages {call} is for "
             "DV only: use --call domain-dcv for its domains, or --any-product to send it as it is"
         )
     return None
-
-
-def is_known_status(status: str) -> bool:
-    """Whether a status is one that orders of the CA were seen to have; an empty one says nothing.
-
-    Another one may be a later one of the CA's, or no order status at all.
-    """
-    return not status or _plain(status) in _WAITING | _OVER
-
-
-@dataclass(slots=True)
-class StatusWords:
-    """Whether the words of a list's column for the status are the CA's at all.
-
-    Such a column may be a ticket's: none of its words are the CA's then, and it tells nothing of
-    an order.
-    """
-
-    first: str = ""  # what is not the CA's
-    line: int = 0
-    is_known: bool = False  # some word was
-
-    def note(self, status: str, line: int) -> None:
-        """Take note of a cell."""
-        if not self.is_known and (word := status.strip()):
-            self.is_known = is_known_status(word)
-            if not self.first:
-                self.first, self.line = word, line
-
-    def refuse(self, name: str) -> None:
-        """Raise InputError where no word was the CA's; `name`: the list's."""
-        if self.first and not self.is_known:
-            raise InputError(
-                f"{name}, line {self.line}: the status {shown(self.first)} is none that the CA's "
-                "orders have, and no other row has one: if the column is about something else, "
-                "--all-statuses leaves it aside"
-            )
-
-
-def is_dv(product: str) -> bool:
-    """Whether a product is validated by domain alone, by its name, name_id or type."""
-    return _DV.search(product.lower()) is not None
-
-
-def _plain(text: str) -> str:
-    return _BETWEEN_WORDS.sub("_", text.strip().lower())
 
 
 # --- its columns --------------------------------------------------------------------------

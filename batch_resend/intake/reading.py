@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
 from batch_resend.intake.cells import Malformed, locale_code
 from batch_resend.intake.records import Defaults
+from batch_resend.intake.suggestions import flags_of
 from batch_resend.intake.text import known_encoding
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.vocabulary import Field, in_one_line
 from batch_resend.model import Call
 
 
@@ -34,13 +36,43 @@ class Reading:
 
     def __post_init__(self) -> None:
         """Check what can be checked before a list is opened."""
-        object.__setattr__(self, "mapping", MappingProxyType(dict(self.mapping)))
+        mapping = {which: in_one_line(column) for which, column in self.mapping.items()}
+        object.__setattr__(self, "mapping", MappingProxyType(mapping))
+        object.__setattr__(self, "ignored", frozenset(map(in_one_line, self.ignored)))
         if self.locale is not None:
             object.__setattr__(self, "locale", checked_locale(self.locale))
         if self.encoding is not None:
             object.__setattr__(self, "encoding", known_encoding(self.encoding))
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise SettingsError(f"delimiter: {self.delimiter!r} is not a single character")
+
+    @property
+    def flags(self) -> str:
+        """What was said on the command line, for commands that are suggested."""
+        flags = flags_of(
+            self.mapping,
+            sorted(self.ignored),
+            locale=self.locale,
+            no_header=not self.headed,
+            delimiter="tab" if self.delimiter == "\t" else self.delimiter,
+            encoding=self.encoding,
+            sheet=self.sheet,
+            all_statuses=self.all_statuses,
+            any_product=self.any_product,
+            call=None if self.call is Call.DV_RESEND else self.call.value,
+            auto_call=self.auto_call,
+            all_domains=self.all_domains,
+        )
+        return " ".join(flags)
+
+    @property
+    def unasked(self) -> frozenset[Field]:
+        """Of which of the CA's columns it need not be asked whether they are the CA's."""
+        described = CALLS[self.call]
+        any_product = self.any_product or not (described.is_for_dv or self.auto_call)
+        product = {Field.PRODUCT} if any_product else set[Field]()
+        method = set[Field]() if described.approves_domains else {Field.DCV_METHOD}
+        return frozenset((*self.mapping, *product, *method))
 
     @property
     def defaults(self) -> Defaults:

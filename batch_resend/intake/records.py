@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
 from batch_resend.intake.addresses import is_constructed, is_parent
+from batch_resend.intake.ca_words import is_dv, is_known_product, is_known_word
 from batch_resend.intake.cells import (
     KNOWN_LOCALES,
     Malformed,
@@ -19,7 +20,7 @@ from batch_resend.intake.cells import (
     trimmed,
     yes_or_no,
 )
-from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
+from batch_resend.intake.exports import skip_cause
 from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
@@ -38,6 +39,12 @@ _PROBLEMS = {
     Field.ALL_DOMAINS: Problem.NO_ADDRESS,
 }
 
+
+_NOTE_OF_WORD = {
+    Field.STATUS: Note.UNKNOWN_STATUS,
+    Field.DCV_METHOD: Note.UNKNOWN_METHOD,
+    Field.PRODUCT: Note.UNKNOWN_PRODUCT,
+}
 
 NAMES_NOBODY = (
     "no domain and no e-mail address, in a list that has some: write them, or yes into a column "
@@ -138,15 +145,18 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         return rejected(*why)
     if not described.in_language:
         locale = None
-    skip = _skip_reason(record, call, defaults)
+    skip = _skip_cause(record, call, defaults)
     notes = tuple(_notes(pairs, locale, described))
     if record.addresses_aside and not entries:
         notes = (*notes, Note.ADDRESSES_ASIDE)
     if asks_for_all:
         notes = (*notes, Note.ALL_DOMAINS)
-    if skip is not None and not is_known_status(trimmed(record.status)):
-        notes = (*notes, Note.UNKNOWN_STATUS)
-    return Row(record.line, subject, entries, locale, record.raw, skip, notes, call, account)
+    if skip is not None and not is_known_word(skip[0], _said(record)[skip[0]]):
+        notes = (*notes, _NOTE_OF_WORD[skip[0]])
+    why_skipped = None if skip is None else skip[1]
+    return Row(
+        record.line, subject, entries, locale, record.raw, why_skipped, notes, call, account
+    )  # fmt: skip
 
 
 def _unfit(
@@ -242,7 +252,9 @@ def _entries_of(pairs: Sequence[tuple[RawEntry, tuple[Entry, ...]]]) -> tuple[En
 def _call(record: RawRecord, defaults: Defaults) -> Call:
     if record.call and (named := trimmed(record.call)):
         return _parsed(record, Field.CALL, _call_of_name, named)
-    if defaults.auto_call and record.product and not is_dv(record.product):
+    product = record.product
+    # What is no product of the CA's says nothing of a call: its row is skipped.
+    if defaults.auto_call and product and not is_dv(product) and is_known_product(product):
         return Call.DOMAIN_DCV
     return defaults.call
 
@@ -316,11 +328,23 @@ def _parsed(record: RawRecord, field: Field, parse: Callable[[Cell], Value], cel
         raise _Unusable(_PROBLEMS[field], f"{reason} ({name})" if name else str(reason)) from None
 
 
-def _skip_reason(record: RawRecord, call: Call, defaults: Defaults) -> str | None:
+def _skip_cause(
+    record: RawRecord, call: Call, defaults: Defaults
+) -> tuple[Field, str] | None:  # fmt: skip
+    """Return which of a record's cells says that there is nothing to send, and why."""
     if defaults.all_statuses or not (record.status or record.dcv_method or record.product):
         return None
-    said = trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product)
-    return skip_reason(*said, call, any_product=defaults.any_product)
+    said = _said(record)
+    status, method, product = said[Field.STATUS], said[Field.DCV_METHOD], said[Field.PRODUCT]
+    return skip_cause(status, method, product, call, any_product=defaults.any_product)
+
+
+def _said(record: RawRecord) -> dict[Field, str]:
+    return {
+        Field.STATUS: trimmed(record.status),
+        Field.DCV_METHOD: trimmed(record.dcv_method),
+        Field.PRODUCT: trimmed(record.product),
+    }
 
 
 def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:

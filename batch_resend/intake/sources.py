@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from batch_resend.errors import InputError
 from batch_resend.intake import workbook
+from batch_resend.intake.ca_words import WordsSeen
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
-from batch_resend.intake.exports import StatusWords
 from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import with_usual_numbers
@@ -51,15 +51,17 @@ class ListSource:
         """
         defaults = self._reading.defaults
         empty = True
-        words, repairs = StatusWords(), Counter[Remark]()
+        words, repairs = WordsSeen(self._reading.unasked), Counter[Remark]()
         with self._file.open() as file:
             for record in self._records(file):
                 empty = False
                 if isinstance(record, RejectedRow):
                     yield replace(record, call=defaults.call)
                     continue
-                if record.status and not record.of_the_ca:
-                    words.note(record.status, record.line)
+                if (record.status or record.dcv_method or record.product) and not record.of_the_ca:
+                    words.note(Field.STATUS, record.status, record.line, record.names)
+                    words.note(Field.DCV_METHOD, record.dcv_method, record.line, record.names)
+                    words.note(Field.PRODUCT, record.product, record.line, record.names)
                 yield check_record(repaired(record, repairs), defaults)
         self.form = _with_remarks(self.form, repairs)
         if not defaults.all_statuses:

@@ -76,6 +76,11 @@ def plain(heading: str) -> str:
     return _BETWEEN_WORDS.sub("", text)
 
 
+def in_one_line(heading: str) -> str:
+    """Return a heading with single blanks between its words, as a person types it again."""
+    return " ".join(heading.split())
+
+
 _FIELD_OF_HEADING = {
     plain(name): field for field, names in _HEADINGS.items() for name in names.split(", ")
 }

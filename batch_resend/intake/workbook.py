@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import listed
+from batch_resend.intake.heading_errors import listed
 from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.packing import Bytes
 

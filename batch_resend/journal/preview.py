@@ -3,14 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, case, desc, distinct, func, literal, select, true
+from sqlalchemy import bindparam, case, desc, distinct, func, literal, or_, select, true
 
 from batch_resend.calls import CALLS
 from batch_resend.journal.dialects import each_entry, mail_domain, total
 from batch_resend.journal.encoding import decode_call, order_of
 from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
 from batch_resend.journal.schema import Record, outcomes, requests, rows
-from batch_resend.model import Call, Note, Order, OrderStatus, Problem, RowStatus, Run
+from batch_resend.model import (
+    UNKNOWN_WORDS,
+    Call,
+    Note,
+    Order,
+    OrderStatus,
+    Problem,
+    RowStatus,
+    Run,
+)
 from batch_resend.results import RowResult
 
 AS_THE_CA_SAYS = "preflight"  # the code of what is skipped because Order info says so
@@ -71,6 +80,9 @@ _COUNT_SKIPPED_BY_CA = (
 )
 _COUNT_SKIPPED_BY_LISTS = (
     select(func.count()).select_from(_WITH_ITS_REQUEST).where(*_SKIPPED_BY_LIST)
+)
+_COUNT_UNSURE = _COUNT_SKIPPED_BY_LISTS.where(
+    or_(*(requests.c.notes.contains(note) for note in UNKNOWN_WORDS))
 )
 _COUNT_WITHOUT_ADDRESSES = (
     select(requests.c.call, func.count())
@@ -159,6 +171,10 @@ class PlanReader(ResultReader):
     async def count_skipped_by_lists(self, run: Run) -> int:
         """Return how many orders are skipped because their lists say so."""
         return int((await self._all(_COUNT_SKIPPED_BY_LISTS, of_run=run.number))[0][0])
+
+    async def count_unsure(self, run: Run) -> int:
+        """Return how many of these are so for a word that is not known to be the CA's."""
+        return int((await self._all(_COUNT_UNSURE, of_run=run.number))[0][0])
 
     async def count_without_addresses(self, run: Run) -> dict[Call, int]:
         """Return how many requests to send leave it to the CA whom to mail, by their call."""

@@ -23,7 +23,7 @@ from batch_resend.journal.complaints import journal_errors
 from batch_resend.places import Place
 from batch_resend.windows import Window
 
-# least, rise, decrease: see sending/share.py. Two who are told 429 at once learn it once.
+# Its numbers: see sending/share.py. Two who are told 429 at once learn it once.
 TAKE_SLOTS = """
     CREATE OR REPLACE FUNCTION take_slots(
         of_budget text, of_session integer, wanted integer,
@@ -47,9 +47,11 @@ TAKE_SLOTS = """
             UPDATE keys SET longest = known.longest WHERE budget = of_budget;
         END IF;
         now_s := clock_s();
-        share_now := least(1, known.share + 0.05 * (now_s - known.share_at) / known.longest);
+        share_now := least(1, known.share
+            + 0.05 * greatest(0, (now_s - known.share_at) / known.longest - 6));
         IF decrease AND now_s - known.share_at > 1 THEN
-            share_now := greatest(0.05, 0.5 * share_now);
+            share_now := greatest(0.05,
+                CASE WHEN share_now >= 1 THEN 0.5 ELSE 0.7 END * share_now);
             UPDATE keys SET share = share_now, share_at = now_s WHERE budget = of_budget;
         END IF;
         IF pause_s > 0 AND now_s + pause_s > known.paused_until THEN

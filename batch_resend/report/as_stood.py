@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from batch_resend.intake import Field
 from batch_resend.intake.json_rows import NESTED, decode
-from batch_resend.intake.vocabulary import known_field
+from batch_resend.intake.vocabulary import in_one_line, known_field
 from batch_resend.model import ListForm
 
 _ADDRESSES = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
@@ -78,7 +78,7 @@ def _is_entry(value: object) -> bool:
 
 def _field_of(heading: str, form: ListForm) -> Field | None:
     for name, column in form.fields.items():
-        if column == heading.strip():
+        if column == in_one_line(heading):
             return Field(name)
     field = known_field(heading)
     return None if field in form.fields else field

@@ -130,6 +130,14 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
                 f"send {them} in a list of {them_own} own."
             )
         )
+    if unsure := summary.skipped_unsure:
+        steps.append(
+            NextStep(
+                f"{counted(unsure, 'order')} skipped for a status, validation or product that is "
+                "not known to be the CA's: if the column is about something else, send the list "
+                "again with --ignore COLUMN."
+            )
+        )
     if orders.skipped:
         steps.append(
             NextStep(

@@ -33,6 +33,10 @@ _NOTE_IN_WORDS = {
     "beforehand",
     Note.UNKNOWN_STATUS: "an order status that we do not know, and so skipped: the CA may have "
     "added it, or the column is about something else. --all-statuses sends these too",
+    Note.UNKNOWN_METHOD: "a way of validation that we do not know, and so skipped: "
+    "--all-statuses sends these too",
+    Note.UNKNOWN_PRODUCT: "a product that is none of the CA's as far as we know, and so skipped: "
+    "--any-product sends these too",
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under a heading that is not known, and so not mailed: the CA "
@@ -226,7 +230,7 @@ def subject_of(order: Order) -> str:
 def _of_note(note: Note, noted: NotedOrder) -> str:
     """Return what in an order a note is about."""
     order = noted.order
-    if note is Note.UNKNOWN_STATUS:
+    if note in (Note.UNKNOWN_STATUS, Note.UNKNOWN_METHOD, Note.UNKNOWN_PRODUCT):
         return noted.skip or ""
     if note is Note.UNKNOWN_LOCALE:
         return f"locale {order.locale}"

@@ -85,4 +85,5 @@ def prepare_report() -> None:
 async def make_summary(reader: JournalReader, run: Run) -> Summary:
     """Return a run in numbers."""
     accounts = await reader.accounts(run) if "accounts" in run.settings else ()
-    return summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
+    summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
+    return summary.model_copy(update={"skipped_unsure": await reader.count_unsure(run)})

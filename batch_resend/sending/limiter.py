@@ -45,6 +45,9 @@ class Slot(Protocol):
     def given_up(self) -> None:
         """Note that no answer has come until now; the request may still arrive."""
 
+    def unused(self) -> None:
+        """Give it back: no request has left."""
+
 
 class Limiter(Protocol):
     """Grants slots, for this process alone or together with others."""
@@ -85,6 +88,12 @@ class WindowSlot:
     def given_up(self) -> None:
         """Note that no answer has come until now; the request may still arrive."""
         self._end(may_arrive=True)
+
+    def unused(self) -> None:
+        """Give it back: no request has left."""
+        if self._limiter is not None:
+            self._limiter._unused()
+            self._limiter = None
 
     def _end(self, *, may_arrive: bool) -> None:
         if self._limiter is not None:
@@ -157,6 +166,10 @@ class WindowLimiter:
     def _end(self, linger_s: float) -> None:
         self._out -= 1
         self._give_back(running_time() + linger_s)
+        self._answered.set()
+
+    def _unused(self) -> None:
+        self._out -= 1
         self._answered.set()
 
     def _give_back(self, arrived_by: float) -> None:

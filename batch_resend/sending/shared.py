@@ -15,7 +15,7 @@ import anyio
 from batch_resend.clock import running_time
 from batch_resend.errors import JournalError
 from batch_resend.journal import Budget, News, Slots
-from batch_resend.sending.share import DECREASE, LEAST, part
+from batch_resend.sending.share import decreased, part
 from batch_resend.windows import Window
 
 POLLS_A_PERIOD = 50  # while only others' answers can make a slot come free
@@ -41,6 +41,12 @@ class SharedSlot:
         """Note that no answer has come until now; the request may still arrive."""
         if self._limiter is not None:
             self._limiter._note(self._limiter._news.lingering, self._number)
+            self._limiter = None
+
+    def unused(self) -> None:
+        """Give it back: no request has left."""
+        if self._limiter is not None:
+            self._limiter._note(self._limiter._news.unused, self._number)
             self._limiter = None
 
 
@@ -92,7 +98,7 @@ class SharedLimiter:
         """Take a smaller part of the windows; return what they come to now."""
         self._news.decrease = True
         self._stirred.set()
-        self.share = max(LEAST, DECREASE * self.share)
+        self.share = decreased(self.share)
         return [
             Window(part(window, self.share), window.period_s) for window in self._budget.windows
         ]

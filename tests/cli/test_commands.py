@@ -39,16 +39,6 @@ async def test_every_command_has_help_of_its_own(desk: Desk, command: str) -> No
     assert f"batch_resend {command}" in helped.out
 
 
-async def test_send_has_every_option_of_the_design(desk: Desk) -> None:
-    helped = await desk.run("send", "--help")
-    for option in (
-        "--api-key-file", "--region", "--base-url", "--limit", "--concurrency", "--timeout",
-        "--max-attempts", "--max-elapsed", "--in-doubt", "--locale", "--map", "--strict",
-        "--cooldown", "--again", "--journal", "--report-dir", "--yes", "-q", "-v", "--log-format",
-    ):  # fmt: skip
-        assert f"{option} " in helped.out or f"{option}," in helped.out
-
-
 async def test_version_says_which(desk: Desk) -> None:
     assert (await desk.run("--version")).out == f"batch-resend, version {__version__}\n"
 
@@ -186,14 +176,6 @@ async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(d
     worker = await ended(await desk.start_after(meddling, "--config", "settings.toml", "worker"))
     assert worker.code == 1
     assert "pip install 'batch-resend[cluster]'" in worker.err
-
-
-async def test_a_mistyped_option_in_the_file_is_named(desk: Desk) -> None:
-    desk.write("settings.toml", "concurency = 3\n")
-    desk.write_list(1)
-    refused = await desk.run("--config", "settings.toml", "send", "orders.csv")
-    assert refused.code == 1
-    assert "--config settings.toml, line 1: there is no option concurency" in refused.err
 
 
 async def test_logs_are_one_json_object_a_line_when_asked(tmp_path: Path) -> None:

@@ -213,5 +213,5 @@ async def test_the_sweeps_of_a_worker_keep_to_the_table_of_sweeps(
     parent = click.Context(cli)
     read_config(tmp_path / "batch.toml", commands, (), "worker").apply_to(parent)
     with cli.commands["worker"].make_context("worker", [], parent) as context:
-        names = ("patience", "api_key_file", "limits")
+        names = ("patience", "api_key_file", "limit")
         assert words_told(context, names, "sweep") == words

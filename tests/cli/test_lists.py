@@ -204,3 +204,40 @@ async def test_a_damaged_list_mails_those_that_the_eye_sees_in_it_or_nobody(
         assert sent.code == code, sent.err
         assert ca.books.bodies == expected
         assert said in sent.err
+
+
+@pytest.mark.parametrize(
+    ("column", "words", "said"),
+    [
+        ("Status", ["pending", "Held"], "an order status that we do not know"),
+        ("DCV method", ["email", "by phone"], "a way of validation that we do not know"),
+        ("Product", ["RapidSSL", "Gadget"], "a product that is none of the CA's"),
+    ],
+)
+async def test_what_is_left_out_for_a_word_that_is_not_the_cas_is_said_and_ends_with_code_3(
+    tmp_path: Path, column: str, words: list[str], said: str
+) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        rows = [f"{at},a.example.com,admin@a.example.com,{word}\n" for at, word in enumerate(words)]
+        desk.write(
+            "list.csv", f"order_id,domain,email,{column}\n" + "".join(rows).replace("0,", "2,")
+        )
+        checked = await desk.run("check", "list.csv")
+        assert checked.code == 3
+        assert said in checked.out
+        sent = await desk.run("send", "list.csv")
+        assert sent.code == 3
+        assert said in sent.err
+        assert "1 order skipped for a status, validation or product that is not known" in sent.out
+        assert ca.books.bodies == {"2": [ADMIN_1]}
+        ignored = await desk.run("send", "list.csv", "--ignore", column, "--again")
+        assert ignored.code == 0
+        assert sorted(ca.books.bodies) == ["1", "2"]
+
+
+async def test_nothing_is_sent_of_a_list_whose_status_is_a_tickets(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        sent = await desk.run("send", str(LISTS / "a-tickets-status-with-one-word-of-the-cas.csv"))
+        assert sent.code == 1
+        assert '--ignore "Status"' in sent.err
+        assert ca.books.requests == 0

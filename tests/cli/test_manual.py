@@ -69,31 +69,6 @@ def test_exit_codes_mean_in_help_what_the_reference_says() -> None:
     assert table("| exit code of `doctor` | meaning |") == of_doctor
 
 
-def options_of(command: str) -> set[str]:
-    """Return the long options of a command, all spellings."""
-    params = [p for p in cli.commands[command].params if isinstance(p, click.Option)]
-    return {o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")}
-
-
-def test_the_reference_names_every_option_of_send() -> None:
-    short = {"--quiet": "-q", "--verbose": "-v"}
-    named = {name for row in table("| option of `send` |") for name in OPTION.findall(row[0])}
-    assert {short.get(option, option) for option in options_of("send")} == named
-
-
-def test_the_reference_names_every_option_of_the_other_commands_beside_the_command() -> None:
-    named = {
-        (option, command)
-        for options, commands, *_ in table("| option | of | meaning")
-        for option in OPTION.findall(options)
-        for command in re.findall(r"`(\w+)`", commands)
-    }
-    there_are = {(option, name) for name in COMMANDS for option in options_of(name)}
-    assert named <= there_are
-    of_send = options_of("send")
-    assert {(o, name) for o, name in there_are - named if o not in of_send} == set()
-
-
 def test_the_reference_names_every_option_that_is_no_variable() -> None:
     said = (
         read_page(MANUAL / "reference.md")

@@ -171,22 +171,6 @@ async def test_a_strict_list_of_good_rows_is_sent(ca: Ca) -> None:
     assert simulator.books.mails == 3
 
 
-@pytest.mark.asyncio
-async def test_the_flag_wins_over_the_environment_and_that_over_the_file(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 3, 2)
-    desk.write("settings.toml", 'max-rejected = "1"\n')
-    send = ("--config", "settings.toml", "send", "list.csv", "--report-dir", "report")
-    assert "more than --max-rejected 1." in (await desk.run(*send)).out
-    named = await desk.run(*send, BATCH_RESEND_MAX_REJECTED="30%")
-    assert "more than --max-rejected 30%." in named.out
-    flag = await desk.run(*send, "--max-rejected", "0", BATCH_RESEND_MAX_REJECTED="30%")
-    assert "more than --max-rejected 0." in flag.out
-    assert simulator.books.requests == 0
-    await desk.run(*send, BATCH_RESEND_MAX_REJECTED="40%")
-    assert simulator.books.mails == 3
-
-
 @pytest.mark.parametrize(("written", "sends"), [("2", True), ("1", False), ('"40%"', True)])
 @pytest.mark.asyncio
 async def test_the_file_may_have_it_as_a_number_or_as_text(

@@ -100,17 +100,19 @@ def test_rows_of_nothing_but_blanks_are_none_and_count_as_lines() -> None:
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
-        pytest.param("order_id,n\n1,a\n2,b\n", [2, 3], id="plain"),
-        pytest.param("order_id,n\n1,a\n2,b", [2, 3], id="no line end at the end"),
-        pytest.param("order_id,n\r\n1,a\r\n2,b\r\n", [2, 3], id="CRLF"),
-        pytest.param("order_id,n\r\n1,a\n2,b\r\n", [2, 3], id="CRLF and LF mixed"),
-        pytest.param('order_id,n\n1,"a\nb\nc"\n2,b\n', [2, 5], id="a quoted line break"),
-        pytest.param('order_id,n\r\n1,"a\r\nb"\r\n2,b\r\n', [2, 4], id="a quoted CRLF"),
-        pytest.param('order_id,n\n1,"a\n\n\nb"\n\n2,"\n"\n3,\n', [2, 7, 9], id="blanks in quotes"),
-        pytest.param('order_id,"n\nm"\n1,a\nx,b\n', [3, 4], id="a line break in the heading"),
-        pytest.param("\ufefforder_id,n\n1,a\n", [2], id="a byte order mark"),
-        pytest.param("\ufeff\r\n\r\norder_id,n\r\n1,a\r\n", [4], id="BOM, then blank lines"),
-        pytest.param("order_id,n\n1,a\u2028b\n2,\x0b\x0c\x85\n", [2, 3], id="other line ends"),
+        pytest.param("order_id,note\n1,a\n2,b\n", [2, 3], id="plain"),
+        pytest.param("order_id,note\n1,a\n2,b", [2, 3], id="no line end at the end"),
+        pytest.param("order_id,note\r\n1,a\r\n2,b\r\n", [2, 3], id="CRLF"),
+        pytest.param("order_id,note\r\n1,a\n2,b\r\n", [2, 3], id="CRLF and LF mixed"),
+        pytest.param('order_id,note\n1,"a\nb\nc"\n2,b\n', [2, 5], id="a quoted line break"),
+        pytest.param('order_id,note\r\n1,"a\r\nb"\r\n2,b\r\n', [2, 4], id="a quoted CRLF"),
+        pytest.param(
+            'order_id,note\n1,"a\n\n\nb"\n\n2,"\n"\n3,\n', [2, 7, 9], id="blanks in quotes"
+        ),
+        pytest.param('order_id,"no\nte"\n1,a\nx,b\n', [3, 4], id="a line break in the heading"),
+        pytest.param("\ufefforder_id,note\n1,a\n", [2], id="a byte order mark"),
+        pytest.param("\ufeff\r\n\r\norder_id,note\r\n1,a\r\n", [4], id="BOM, then blank lines"),
+        pytest.param("order_id,note\n1,a\u2028b\n2,\x0b\x0c\x85\n", [2, 3], id="other line ends"),
     ],
 )
 def test_a_line_number_is_what_an_editor_shows_for_the_rows_first_line(

@@ -12,6 +12,7 @@ import pytest
 from batch_resend.errors import JournalError
 from batch_resend.journal import Budget, Grant, News, Slots, open_journal
 from batch_resend.places import Database
+from batch_resend.sending.share import HOLD
 from batch_resend.windows import Window
 from tests.booking import Booking
 from tests.postgres import end_connections, forget
@@ -175,7 +176,7 @@ async def test_what_one_host_learns_of_the_ca_holds_for_all(empty: Database) -> 
         await one.take(budget, 0, News(decrease=True, pause_s=30))
         held_up = await other.take(budget, 8, News(decrease=True))
         assert (held_up.slots, held_up.wait_s, held_up.share) == ([], 30.0, 0.5)
-        await clock.goes_on(30)
+        await clock.goes_on(HOLD * 10 + 30)
         risen = await other.take(budget, 8, News())
         assert len(risen.slots) == 5
         assert risen.share == pytest.approx(0.65)

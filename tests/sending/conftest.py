@@ -16,7 +16,7 @@ import pytest
 
 from batch_resend.certcentral.judge import judge, remedy
 from batch_resend.errors import JournalError
-from batch_resend.journal import Recorder
+from batch_resend.journal import ReadRecorder, Recorder
 from batch_resend.model import (
     Attempt,
     Fault,
@@ -31,7 +31,7 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.sending import Canary, Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.windows import Window
 
 HOUR_S = 3600.0
@@ -179,13 +179,36 @@ class ScriptedCA:
         self.lines.append(Line(anyio.current_time(), "answer", number, word))
         return answer(word)
 
-    def _word(self, number: int) -> str:
+    async def get(self, path: str) -> Reply | Fault:
+        """Answer a canary: it is no order's, so an outage is all that it meets."""
+        word = self._outage() or "200"
+        self.lines.append(Line(anyio.current_time(), "canary", 0, path))
+        await anyio.sleep(self.latency_s)
+        return answer(word)
+
+    def _outage(self) -> str | None:
         now = anyio.current_time() - self._start
-        for since, until, word in self.outages:
-            if since <= now < until:
-                return word
+        return next((word for since, until, word in self.outages if since <= now < until), None)
+
+    def _word(self, number: int) -> str:
+        if word := self._outage():
+            return word
         words = self.script.get(number, self.otherwise).split()
         return words[min(self.asked[number], len(words) - 1)]
+
+
+class ReadsCounted(ReadRecorder):
+    """The journal's reads, of which nothing is kept."""
+
+    def __init__(self) -> None:
+        self._begun = 0
+
+    async def begin(self, begun_at: float) -> int:
+        self._begun += 1
+        return self._begun
+
+    async def end(self, number: int, ended_at: float, *, in_doubt: bool = False) -> None:
+        assert number <= self._begun
 
 
 class Rig:
@@ -206,6 +229,7 @@ class Rig:
         latency_s: float = 0.0,
         otherwise: str = "204",
         outages: Sequence[tuple[float, float, str]] = (),
+        has_canary: bool = False,
     ) -> None:
         self.start = anyio.current_time()
         self.lines: list[Line] = []
@@ -219,11 +243,14 @@ class Rig:
             explain=partial(remedy, base_url="https://ca.example"),
             recorder=self.notebook,
             limiter=WindowLimiter(windows, linger_s=linger_s),
-            gate=Gate(patience_s),
+            gate=Gate(patience_s, concurrency),
             policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt),
             concurrency=concurrency,
             progress=self.progress,
             clock=anyio.current_time,
+            canary=Canary(self.ca.get, judge, _start_reading, anyio.current_time)
+            if has_canary
+            else None,
         )
 
     async def carry(
@@ -269,6 +296,10 @@ class Rig:
         told = {outcome.order.number: outcome.status.value for outcome in self.heard}
         assert len(told) == len(self.heard), "an order had two outcomes"
         return told
+
+
+async def _start_reading() -> ReadRecorder:
+    return ReadsCounted()
 
 
 async def _one_by_one(pending: Sequence[PlannedOrder]) -> AsyncIterator[PlannedOrder]:

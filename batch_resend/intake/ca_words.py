@@ -1,0 +1,144 @@
+"""The words that the CA's exports have for an order's status, validation and product.
+
+A column of such a name may be about something else: a ticket has a status, too, and a shop a
+product. One word in common does not make it the CA's. How much of the column is made of the CA's
+words decides, once the list has been read.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
+
+from batch_resend.errors import InputError
+from batch_resend.intake.cells import is_nothing, shown, trimmed
+from batch_resend.intake.suggestions import ignore_flag, map_flag
+from batch_resend.intake.vocabulary import Field
+from batch_resend.listed import WAITING
+
+WAITING_WORDS = frozenset(WAITING)
+_OVER = frozenset(
+    (
+        "issued", "rejected", "revoked", "waiting_pickup", "canceled", "cancelled", "expired",
+        "denied", "failed", "suspended", "approved", "needs_approval", "needs_csr", "processing",
+    )
+)  # fmt: skip
+BY_EMAIL = frozenset(("email", "e_mail"))
+_METHOD = re.compile(r"e_?mail|(?:dns|http)(?:_.+)?")
+_DV = re.compile(r"(?<![a-z])dv(?![a-z])|rapidssl|quickssl|ssl123|encryption.?everywhere")
+# Of the page "Product list": what its names and name_ids are made of.
+_PRODUCT = re.compile(
+    _DV.pattern
+    + r"|ssl|tls|s/?mime|secure.?(?:site|email)|geotrust|thawte|true.?bus|web.?server|wild.?card"
+    r"|multi.?domain|code.?sign|document.?sign|digital.?signature|certif|zertif|digicert"
+    r"|verified.?mark|common.?mark|(?<![a-z])(?:ov|ev|vmc|cmc|san)(?![a-z])|(?:grid|wi.?fi).?host"
+    r"|^client[ _](?:premium|authentication|email)"
+)
+_BETWEEN_WORDS = re.compile(r"[\s\-]+")
+_MAX_WORDS = 1_000  # that are remembered of a column
+_NAMES = {
+    Field.STATUS: "status",
+    Field.DCV_METHOD: "validation method",
+    Field.PRODUCT: "product",
+}
+
+
+def plain_word(text: str) -> str:
+    """Return a word as the CA writes it: in lower case, with `_` between its parts."""
+    return _BETWEEN_WORDS.sub("_", text.strip().lower())
+
+
+def is_dv(product: str) -> bool:
+    """Whether a product is validated by domain alone, by its name, name_id or type."""
+    return _DV.search(product.lower()) is not None
+
+
+def is_known_status(status: str) -> bool:
+    """Whether a status is one that orders of the CA were seen to have; an empty one says nothing.
+
+    Another one may be a later one of the CA's, or no order status at all.
+    """
+    return not status or plain_word(status) in WAITING_WORDS | _OVER
+
+
+def is_known_method(method: str) -> bool:
+    """Whether a validation method is one of the CA's; an empty one says nothing."""
+    return not method or _METHOD.fullmatch(plain_word(method)) is not None
+
+
+def is_known_product(product: str) -> bool:
+    """Whether a product may be one of the CA's, by what their names are made of."""
+    return not product or _PRODUCT.search(product.lower()) is not None
+
+
+_IS_KNOWN = {
+    Field.STATUS: is_known_status,
+    Field.DCV_METHOD: is_known_method,
+    Field.PRODUCT: is_known_product,
+}
+
+
+def is_known_word(which: Field, text: str) -> bool:
+    """Whether what a row says in one of these columns is in the CA's words; empty: it is."""
+    return _IS_KNOWN[which](text)
+
+
+@dataclass(slots=True)
+class _Column:
+    """How much of one column is made of the CA's words."""
+
+    is_word: Callable[[str], bool]
+    cells: Counter[bool] = field(default_factory=Counter)  # by whether they hold a word of the CA's
+    words: dict[str, bool] = field(default_factory=dict)  # likewise
+    first: str = ""  # that is not the CA's
+    line: int = 0
+    heading: str = ""  # what messages call it
+
+    def note(self, cell: str, line: int) -> None:
+        is_known = self.words.get(cell)
+        if is_known is None:
+            is_known = self.is_word(cell)
+            if len(self.words) < _MAX_WORDS:
+                self.words[cell] = is_known
+        self.cells[is_known] += 1
+        if not (is_known or self.first):
+            self.first, self.line = cell, line
+
+    @property
+    def is_of_the_ca(self) -> bool:
+        """Whether at least half of its cells, and of its words, are the CA's."""
+        words = Counter({word.lower(): is_known for word, is_known in self.words.items()}.values())
+        return self.cells[True] >= self.cells[False] and words[True] >= words[False]
+
+
+class WordsSeen:
+    """The words of a list's columns for status, validation and product."""
+
+    def __init__(self, unasked: Container[Field]) -> None:
+        """Take the fields that need no look: what --map names is the CA's by that."""
+        self._columns = {
+            which: _Column(is_word) for which, is_word in _IS_KNOWN.items() if which not in unasked
+        }
+
+    def note(self, which: Field, text: str, line: int, headings: Mapping[Field, str]) -> None:
+        """Take note of a cell; `headings`: what messages call the columns."""
+        column = self._columns.get(which)
+        if text and column is not None and (cell := trimmed(text)) and not is_nothing(cell):
+            column.note(cell, line)
+            column.heading = column.heading or headings.get(which, which)
+
+    def refuse(self, name: str) -> None:
+        """Raise InputError where a column is about something else; `name`: the list's."""
+        for which, column in self._columns.items():
+            if not column.is_of_the_ca:
+                raise InputError(f"{name}, line {column.line}: {self._complaint(which, column)}")
+
+    def _complaint(self, which: Field, column: _Column) -> str:
+        known, total = column.cells[True], column.cells.total()
+        only = f"only {known:,} of {total:,} cells hold" if known else "no cell holds"
+        name = column.heading.partition("'")[2].rpartition("'")[0] or column.heading
+        return (
+            f"{shown(column.first)} is no {_NAMES[which]} of the CA's, and {only} one "
+            f"({column.heading}). If the column is about something else: {ignore_flag(name)}; if "
+            f"it is the CA's: {map_flag(which, name)}"
+        )
