@@ -9,7 +9,8 @@ import click
 import pytest
 import trustme
 
-from batch_resend.cli.as_settings import reading_of
+from batch_resend.alarm import Alarm
+from batch_resend.cli.as_settings import Manner, reading_of
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import SEND
@@ -65,6 +66,10 @@ def test_a_setting_is_taken_from_the_command_line_the_environment_and_the_file(
 
 def test_every_setting_but_the_keys_is_an_option_of_what_sends() -> None:
     assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts"}
+    lengths_of_time = {
+        name for name, one in Settings.model_fields.items() if one.annotation is float
+    }
+    assert all(name.endswith("_s") for name in lengths_of_time), "they are read as such"
     for command in ("send", "resume", "sweep"):
         assert {one.parameter for one in OPTIONS.values()} <= parameters(command)
 
@@ -92,6 +97,11 @@ def differing(said: str) -> set[str]:
 def test_the_table_of_the_readme_is_made_of_the_options() -> None:
     text = README.read_text(encoding="utf-8")
     assert with_table(text) == text, "run: make reference"
+
+
+def test_what_is_shown_and_who_is_notified_is_taken_from_options_of_the_same_names() -> None:
+    taken = {one.name for kind in (Manner, Alarm) for one in fields(kind)}
+    assert taken - parameters("send") == {"asks", "presentation", "clock"}
 
 
 def parameters(command: str) -> set[str | None]:
