@@ -1,7 +1,8 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lowest coverage bench fuzz mutants pictures reference check fix dist clean
+.PHONY: help demo test worlds lowest coverage bench sick fuzz mutants pictures reference check fix \
+	dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,15 +14,17 @@ PYTEST := -m pytest --numprocesses auto --dist worksteal
 help:
 	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
 	@echo "make test   run every test"
-	@echo "make lowest  the same, with the oldest versions of what runs that are allowed"
+	@echo "make worlds  run the program in simulated worlds of fresh seeds: SECONDS=60, SEED=, WORLD=FILE"
+	@echo "make lowest  the same as test, with the oldest versions of what runs that are allowed"
 	@echo "make coverage  the same, and which lines they run"
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
+	@echo "make sick   whole runs against a CA that fails in many ways; takes eight minutes"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the README's screens and picture of a report, from a real run"
 	@echo "make reference  the README's table of options, from the options"
-	@echo "make check  format, lint, types, and the house's import rules"
-	@echo "make fix    format, and mend what the linter can"
+	@echo "make check  format, lint, spelling, types, and the house's import rules"
+	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"
 	@echo "make clean  remove the environment and everything made"
 
@@ -55,6 +58,11 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python $(PYTEST)
 
+# One seed again: `make worlds SEED=4711`. A world as it was printed: `make worlds WORLD=FILE`.
+SECONDS ?= 60
+worlds: $(READY)
+	$(BIN)/python -m tests.worlds --seconds $(SECONDS) --seed "$(SEED)" --world "$(WORLD)"
+
 lowest: $(LOWEST)/.ready
 	$(LOWEST)/bin/python $(PYTEST)
 
@@ -64,6 +72,9 @@ coverage: $(READY)
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m tests.bench
+
+sick: $(READY)
+	$(BIN)/python -m tests.bench.sick
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.readers --seconds 60
@@ -83,6 +94,7 @@ mutants: $(READY)
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell batch_resend samples tests README.md Makefile pyproject.toml
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

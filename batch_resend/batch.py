@@ -251,9 +251,9 @@ class Batch:
         Leaving the block early lets nothing more leave, and waits for what is in flight.
         """
         reader = self._journal.reader
-        deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
         async with AsyncExitStack() as sessions:
             lanes = await self._lanes(plan, sessions)
+            deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = Sending(lanes, outcomes)
             with deliver:
                 work = [
@@ -264,10 +264,12 @@ class Batch:
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
             prepared = asyncio.create_task(asyncio.to_thread(prepare_report))
+            watch = asyncio.create_task(self._journal.watch(sending.lose))
             try:
                 yield sending
             finally:
                 outcomes.close()
+                watch.cancel()
                 with anyio.CancelScope(shield=True):
                     if not all(task.done() for task in work):
                         sending.stop(LEFT_EARLY)
@@ -381,9 +383,12 @@ class Batch:
         state, reason = sending.state, sending.stop_reason
         if not sending.finished and reason is None:
             state, reason = RunState.STOPPED, "an error in batch-resend itself"
+        if (lost := await self._journal.loss()) is not None:
+            # Whatever was sent: the next run would not know of it.
+            state, reason = RunState.STOPPED, lost
+            sending.lose(lost)
         try:
             await self._journal.finish(run, state, reason)
         except JournalError as error:
             # The next start finds the run cut off, and goes on with it.
-            for lane in sending.lanes:
-                lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, str(error)
+            sending.lose(str(error))

@@ -1,5 +1,9 @@
-"""Folders that only their owner may look into, whatever the umask; and where a user's are."""
+"""Folders and files that only their owner may look into, whatever the umask.
 
+And where a user's folders are.
+"""
+
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +13,18 @@ def make_private(folder: Path) -> None:
     if not folder.parent.exists():
         make_private(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def close_to_others(path: Path) -> bool:
+    """Take the rights of users who are neither owner nor group; return whether they had any.
+
+    A group's stay: nobody has them by accident. Raises OSError, such as where it is not ours.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & stat.S_IRWXO:
+        return False
+    path.chmod(mode & ~stat.S_IRWXO)
+    return True
 
 
 def folder_of_user(find: Callable[[str], Path]) -> Path | None:

@@ -136,12 +136,14 @@ class Remark(StrEnum):
     HEADING_AGAIN = "heading_again"  # a heading row in the middle: its order of columns counts
     OPEN_END = "open_end"  # the last line has no line end, and is whole by all that can be seen
     HIDDEN_ROWS = "hidden_rows"  # of a sheet, left out
+    HIDDEN_SHEETS = "hidden_sheets"  # of a workbook, with cells, left out
     # Cells that were repaired, by what was taken away.
     REPAIRED_NAME = "repaired_name"  # `Name <address>`
-    REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`
+    REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`, `DNS:host`
     REPAIRED_DOT = "repaired_dot"  # behind an address
     REPAIRED_SIGNS = "repaired_signs"  # bullets and quotation marks, and the # of a number
     REPAIRED_WIDTH = "repaired_width"  # letters of full width
+    REPAIRED_INVISIBLE = "repaired_invisible"  # characters that take no room
     REPAIRED_NOTHING = "repaired_nothing"  # `NULL` and the like for an empty cell
     REPAIRED_LANGUAGE = "repaired_language"  # a language by its name
 
@@ -199,9 +201,7 @@ class Order:
         `budget` is given where what two keys ask for is not the same, though named the same.
         """
         keys = [[*entry.key[:2], entry.email_domain] for entry in self.entries]
-        asked: list[object] = [base_url, self.order_id, self.locale, keys]
-        if self.call is not Call.DV_RESEND:  # the first one there was: its digests stay
-            asked.append(self.call)
+        asked: list[object] = [base_url, self.order_id, self.locale, keys, self.call]
         if budget is not None:
             asked.append(budget)
         return blake2b(_to_json(asked).encode(), digest_size=16).digest()
@@ -383,8 +383,6 @@ class Run:
     def windows_of(self, account: str | None) -> tuple[str, ...] | None:
         """Return the windows that an account was to keep; None: that is not known."""
         told = self.settings.get("windows")
-        if told is None and account is None and "accounts" not in self.settings:
-            return self.limits  # as an earlier version wrote it down
         windows = told.get(account or "") if isinstance(told, Mapping) else None
         return None if windows is None else tuple(windows)
 

@@ -32,20 +32,24 @@ async def stage(
             await staging.add_rows(batch)
             if each_names_an_account:
                 _refuse_without_account(source, batch)
-            bad = [row for row in batch if isinstance(row, RejectedRow)]
-            rejected += len(bad)
-            if rejected > _MAX_REJECTED:
-                raise InputError(
-                    f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are "
-                    f"rejected, this one because {bad[-1].reason}; is this the right list, and "
-                    "--map right?"
-                )
+            rejected += _count_rejected(source, batch, rejected)
         if source.form.with_addresses:
             await staging.reject_without_addresses(before, NAMES_NOBODY)
         count = staging.rows_read - before
         await staging.end_input(source.name, source.sha256, source.form, count)
     if not staging.rows_read:
         raise InputError("there are no rows to send")
+
+
+def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:
+    """Return how many rows are rejected. Raises InputError where that is no list for us."""
+    bad = [row for row in batch if isinstance(row, RejectedRow)]
+    if before + len(bad) > _MAX_REJECTED:
+        raise InputError(
+            f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are rejected, "
+            f"this one because {bad[-1].reason}; is this the right list, and --map right?"
+        )
+    return len(bad)
 
 
 def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) -> None:

@@ -11,6 +11,7 @@ from batch_resend.errors import SettingsError
 from batch_resend.journal import Budget, Journal, ReadRecorder, Recorder, Slots
 from batch_resend.model import Run
 from batch_resend.sending import (
+    Canary,
     Fetcher,
     Gate,
     Limiter,
@@ -53,7 +54,7 @@ class Senders:
         """Return a key's desk, open until `sessions` ends; `slots` is what the journal opens."""
         limiter = await self._limiter(key, slots, sessions)
         ca = await sessions.enter_async_context(self._certcentral(key.account))
-        return Desk(key, ca, limiter, Gate(self.settings.patience_s))
+        return Desk(key, ca, limiter, Gate(self.settings.patience_s, self.settings.concurrency))
 
     def sender(self, desk: Desk, recorder: Recorder, requests: int) -> Sender:
         """Return what sends so many requests from a desk."""
@@ -69,6 +70,7 @@ class Senders:
             concurrency=settings.concurrency,
             progress=Progress(requests),
             clock=self.clock,
+            canary=self._canary(desk),
         )
 
     def fetcher(self, desk: Desk, recorder: ReadRecorder) -> Fetcher:
@@ -84,7 +86,14 @@ class Senders:
             concurrency=self.settings.concurrency,
             pace=fastest(desk.key.windows),
             clock=self.clock,
+            canary=self._canary(desk),
         )
+
+    def _canary(self, desk: Desk) -> Canary:
+        """Return what tells whether a CA is up when mails cannot."""
+        account = desk.key.account
+        start = partial(self.journal.start_reading, account.base_url, account.budget)
+        return Canary(desk.ca.get, desk.ca.judge, start, self.clock)
 
     def _certcentral(self, account: Account) -> AbstractAsyncContextManager[CertCentral]:
         """Open the way to the CA of an account."""
@@ -110,7 +119,9 @@ class Senders:
         linger_s = self.settings.timeout_s
         if slots is not None:
             budget = Budget(account.budget, windows, linger_s)
-            return await sessions.enter_async_context(SharedLimiter(slots, budget))
+            return await sessions.enter_async_context(
+                SharedLimiter(slots, budget, self.settings.patience_s)
+            )
         since = self.clock() - max(window.period_s for window in windows)
         ends = await self.journal.reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget

@@ -55,12 +55,19 @@ async def look_up(
     if with_names:
         await _ask(census, waiting, _names_of, learn)
     elif with_names is None and len(waiting) <= FEW_NAMES:
-        try:
-            await _ask(census, waiting, _names_of, learn)
-        except KeyRefused:
-            raise
-        except CallError as error:  # nobody asked for them
-            log.info("which names are approved is not known: %s", error)
+        await _ask_for_names(census, waiting, learn)
+
+
+async def _ask_for_names(
+    census: Census, order_ids: Sequence[str], learn: Callable[[str, OrderCheck], object]
+) -> None:
+    """Ask which names are approved, where the CA tells that: nobody asked for it."""
+    try:
+        await _ask(census, order_ids, _names_of, learn)
+    except KeyRefused:
+        raise
+    except CallError as error:
+        log.info("which names are approved is not known: %s", error)
 
 
 async def _ask(

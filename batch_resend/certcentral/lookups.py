@@ -89,21 +89,28 @@ def read_validation(reply: Reply, order_id: str) -> ListedOrder | None:
     known = ListedOrder(order_id, status=found.order_status, dcv_method=found.order_dcv_method)
     names: dict[str, NameValidation] = {}
     for item in found.dns_name_validations:
-        try:
-            domain = _DomainValidation.model_validate(item)
-        except ValidationError:
-            domain = _DomainValidation()
-        if not (domain.dns_names or domain.name_scope):
-            return replace(known, names=())  # of how many names, and which wait, is not known
-        is_approved = (domain.status or "").lower() in _APPROVED
-        for name in domain.dns_names or (domain.name_scope,):
-            if not name:
-                continue
-            before = names.get(name)
+        named = _names_of(item)
+        if not named:
+            return known  # how many names there are, and which of them wait, is not known
+        for one in named:
             # One that stands there twice is approved where both say so.
-            if before is None or (before.is_approved and not is_approved):
-                names[name] = NameValidation(name, is_approved, domain.domain_id)
+            if names.setdefault(one.name, one).is_approved:
+                names[one.name] = one
     return replace(known, domains=tuple(names), names=tuple(names.values()))
+
+
+def _names_of(item: object) -> list[NameValidation]:
+    """Return the names that a domain stands for; none: they cannot be read."""
+    try:
+        domain = _DomainValidation.model_validate(item)
+    except ValidationError:
+        return []
+    is_approved = (domain.status or "").lower() in _APPROVED
+    return [
+        NameValidation(name, is_approved, domain.domain_id)
+        for name in domain.dns_names or (domain.name_scope,)
+        if name
+    ]
 
 
 def read_methods(reply: Reply) -> dict[str, str]:
@@ -138,8 +145,16 @@ def read_changes(reply: Reply) -> dict[str, str]:
     """
     if reply.status == 204:
         return {}
+    changes = map(_change_of, _items_of_changes(reply.body))
+    return {  # the later of two
+        change.order_id: change.status for change in changes if change.order_id and change.status
+    }
+
+
+def _items_of_changes(body: bytes) -> list[object]:
+    """Return the items of the list, which stand as `orders`, or bare. Raises CallError."""
     try:
-        found = from_json(reply.body)
+        found = from_json(body)
     except ValueError:
         found = None
     page = None
@@ -150,15 +165,14 @@ def read_changes(reply: Reply) -> dict[str, str]:
     total = page.get("total") if isinstance(page, Mapping) else None
     if isinstance(total, int) and total > len(found):
         raise CallError("the CA shows only a part of its list of status changes")
-    changes: dict[str, str] = {}
-    for item in found:
-        try:
-            change = _Change.model_validate(item)
-        except ValidationError:
-            continue
-        if change.order_id and change.status:
-            changes[change.order_id] = change.status  # the later of two
-    return changes
+    return found
+
+
+def _change_of(item: object) -> _Change:
+    try:
+        return _Change.model_validate(item)
+    except ValidationError:
+        return _Change()
 
 
 def domain_emails_path(domain: str) -> str:

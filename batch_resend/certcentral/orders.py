@@ -151,26 +151,26 @@ async def every_order(
     while fruitless < MOST_FRUITLESS:
         fruitless += 1
         page = await fetch(offset, page_size)
-        if offset and seen.isdisjoint((*(int(o.order_id) for o in page.orders), *page.unusable)):
+        listed = {int(order.order_id): order for order in reversed(page.orders)}
+        if offset and seen.isdisjoint((*listed, *page.unusable)):
             offset = max(0, offset - page_size)
             continue
-        if page.unusable:
-            seen.update(page.unusable)
-            note_unusable(page.unusable)
-        for order in page.orders:
-            if int(order.order_id) not in seen:
-                seen.add(int(order.order_id))
-                fruitless = 0
-                yield order
+        note_unusable(page.unusable)
+        new = [number for number in reversed(listed) if number not in seen]
+        fruitless = 0 if new else fruitless
+        seen.update(new, page.unusable)
+        for number in new:
+            yield listed[number]
         got, total = page.length, page.total or 0
         # A CA may give fewer than it is asked for, and then tells by the total that there are more.
         if not got or (got < page_size and offset + got >= total):
             break
         offset += got - min(overlap, got // 2)
-    if fruitless >= MOST_FRUITLESS and got >= page_size:
-        raise CallError(
-            f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
-        )
+    else:
+        if got >= page_size:
+            raise CallError(
+                f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
+            )
     if len(seen) < total:
         log.warning("the CA says that it has %d orders, and shows %d", total, len(seen))
 

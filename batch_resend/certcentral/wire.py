@@ -4,6 +4,10 @@
 header too long or too many, a name that no standard allows, bytes behind a 204, an encoding that it
 cannot read, and it says nothing of the status either, which was there. So the first bytes of every
 answer are kept beside it (`Exchange.arrived`), and read again where aiohttp gives up.
+
+**Connections of one age break together.** A server that closes each after so many requests, a
+balancer that restarts, a router that forgets what it forwards: each takes all that are as old. So
+once a call has broken off, no request leaves on a connection that was there before.
 """
 
 import re
@@ -19,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from batch_resend.certcentral.patience import PatientConnector
 from batch_resend.model import Fault, FaultKind, Reply
 
 MAX_HEAD_BYTES = 64 * 1024  # of an answer's line of status, of one header, and of what is kept
@@ -45,11 +50,23 @@ class Exchange:
     aiohttp's own tracing would tell as well, and cost a tenth of a request.
     """
 
-    connected: bool = False
+    connector: "SilentConnector | None" = None  # that gave the call its connection
     arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
+    received: int = 0  # bytes, in all
+
+    @property
+    def connected(self) -> bool:
+        """Whether there was a connection: without one nothing was sent."""
+        return self.connector is not None
+
+    def broke_off(self) -> None:
+        """Note that the call had no whole answer: connections of that age are not used again."""
+        if self.connector is not None:
+            self.connector.retire_all()
 
     def keep(self, data: bytes) -> None:
         """Keep what has come, to a bound."""
+        self.received += len(data)
         self.arrived += data[: MAX_HEAD_BYTES - len(self.arrived)]
 
     def has_too_much(self) -> bool:
@@ -94,6 +111,7 @@ class _Recorded(ResponseHandler):
     """aiohttp's end of a connection, which lets an exchange keep what arrives."""
 
     exchange: Exchange | None = None
+    generation: int | None = None  # None: no request has left on it
 
     def data_received(self, data: bytes) -> None:
         """Keep what has come before aiohttp judges it."""
@@ -104,15 +122,16 @@ class _Recorded(ResponseHandler):
         super().data_received(data)
 
 
-class SilentConnector(aiohttp.TCPConnector):
-    """Takes no connection on which something has come that nobody asked for.
+class SilentConnector(PatientConnector):
+    """Uses no connection again that is older than the last loss, or on which something has come.
 
-    aiohttp would take it for the answer to the next request.
+    What nobody asked for, aiohttp would take for the answer to the next request.
     """
 
     def __init__(self, trusted: ssl.SSLContext | bool) -> None:
         """Bound nothing, so that no request waits, its time running, for a connection."""
         super().__init__(limit=0, ssl=trusted)
+        self._generation = 0  # of connections: a loss ends one
         # aiohttp has no public way to say by which class it reads.
         self._factory = cast("partial[ResponseHandler]", partial(_Recorded, loop=self._loop))
 
@@ -122,16 +141,35 @@ class SilentConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
     ) -> Connection:
-        """Return a connection that is new, or has been silent since its last answer."""
+        """Return a connection that is new, or as good as new."""
         connection = await super().connect(req, traces, timeout)
-        while connection.protocol is not None and connection.protocol.should_close:
+        while not self._may_be_used(connection.protocol):
             connection.close()
             connection = await super().connect(req, traces, timeout)
         exchange = _EXCHANGE.get()
-        exchange.connected = True
+        exchange.connector = self
         if isinstance(connection.protocol, _Recorded):
             connection.protocol.exchange = exchange
+            connection.protocol.generation = self._generation
         return connection
+
+    def retire_all(self) -> None:
+        """Let no request leave any more on a connection that there is now.
+
+        What is in flight on them is not touched.
+        """
+        self._generation += 1
+
+    def _may_be_used(self, protocol: ResponseHandler | None) -> bool:
+        """Whether a connection is new, or silent since its last answer and none was lost since.
+
+        A new one is good however often others were lost while it was made: its handshake shows it.
+        """
+        if protocol is None:
+            return True
+        if isinstance(protocol, _Recorded) and protocol.generation not in (None, self._generation):
+            return False
+        return not protocol.should_close
 
 
 def read_answer(arrived: bytes, received_at: float) -> Reply | None:

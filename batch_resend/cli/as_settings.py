@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from batch_resend.alarm import Alarm
 from batch_resend.cli import rehearsal
 from batch_resend.cli.asking import has_terminal
+from batch_resend.cli.descriptors import most_in_flight
 from batch_resend.cli.key import find_key, read_key
 from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.profiles import Profile, profiles_of
@@ -58,6 +59,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
         return Reading(
             **named_in(Reading, options)
             | {
+                "mapping": dict(options["mapping"]),
                 "headed": not options["no_header"],
                 "delimiter": "\t" if delimiter in ("tab", "\\t") else delimiter,
                 "call": Call(options["call"]),
@@ -198,7 +200,8 @@ def settings_by(
         said["api_key"] = key
     settings = make_settings(**said, accounts=accounts)
     rehearsal.refuse_elsewhere(settings.base_url)
-    return settings
+    most = most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
+    return settings.model_copy(update={"concurrency": most})
 
 
 def base_url_of(options: dict[str, Any]) -> str:

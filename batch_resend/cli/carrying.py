@@ -35,10 +35,7 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
     """Show the plan, ask, send, report; return how that ended."""
     reason = _hold_back_reason(plan, manner)
     if manner.preflight and plan.to_send and not reason:
-        if not manner.quiet:
-            say(f"Asking the CA about {counted(plan.to_send, 'request')}")
-        asking = batch.preflight(plan, any_product=manner.any_product)
-        plan = await while_asking(asking, batch, quiet=manner.quiet)
+        plan = await _preflight(batch, plan, manner)
     will_pass = not batch.stopped_keys or plan.to_send > await batch.count_stopped(plan)
     asks = bool(plan.to_send) and will_pass and manner.asks
     if not manner.quiet or (asks and reason):
@@ -53,7 +50,21 @@ async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Inte
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return Ending(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
-    # From here on there is something to report, whatever a signal finds being done.
+    return await _send_and_report(batch, plan, manner, interruption)
+
+
+async def _preflight(batch: Batch, plan: Plan, manner: Manner) -> Plan:
+    """Ask the CA about what is to be sent; return the plan without what it objects to."""
+    if not manner.quiet:
+        say(f"Asking the CA about {counted(plan.to_send, 'request')}")
+    asking = batch.preflight(plan, any_product=manner.any_product)
+    return await while_asking(asking, batch, quiet=manner.quiet)
+
+
+async def _send_and_report(
+    batch: Batch, plan: Plan, manner: Manner, interruption: Interruption
+) -> Ending:
+    """Send, or have workers send, and report, whatever a signal finds being done."""
     with interruption.leads_to(lambda _: "Stopping"), told_of_run(plan.run.id):
         if manner.distribute and plan.to_send:
             run = await _distribute(batch, plan, manner, interruption)

@@ -31,6 +31,8 @@ SUBCOMMANDS = {
     "watch": ("watch", "Watch a run that another process sends."),
     "worker": ("worker", "Send what `send --distribute` hands out, on any host."),
 }
+# What they print is a summary: nobody has to read it for them to end.
+SENDING = frozenset({"resume", "send", "sweep", "worker"})
 _WORDS = f"{__name__}.words"  # in a context
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time
 

@@ -12,6 +12,7 @@ Nothing in it is passed over: a key, a table or a type that is not known is an e
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from batch_resend.cli.variables import did_you_mean
 from batch_resend.errors import SettingsError
 from batch_resend.folders import folder_of_user
 
+_LARGEST = 1024 * 1024  # bytes; a thousand profiles have a tenth of it
 _OWN = f"{__name__}.own"  # in a context: the parameters that the command's own table says
 
 
@@ -74,11 +76,19 @@ class _TomlFile:
         """Read a file. Raises SettingsError."""
         self.path = path
         try:
-            self._text = path.read_text(encoding="utf-8-sig")
+            with path.open("rb") as file:
+                content = file.read(_LARGEST + 1)
+            if len(content) > _LARGEST:
+                raise SettingsError(f"--config {path}: is larger than 1 MiB: no file of options")
+            self._text = content.decode("utf-8-sig")
             self.values = tomllib.loads(f"{self._text}\n")  # by which it names the last line, too
         except OSError as error:
             raise SettingsError(f"--config {path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except RecursionError:
+            raise SettingsError(
+                f"--config {path}: lists or tables within too many others"
+            ) from None
+        except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
             raise SettingsError(f"--config {path}: {error}") from None
 
     def error(self, keys: Sequence[str], why: str) -> SettingsError:
@@ -91,18 +101,30 @@ def _line_of(text: str, keys: Sequence[str]) -> int:
 
     The values come without positions. So the lines in front of it are what is parsed: the first
     so many that hold the key end with its statement, which begins behind those that parsed before.
+    What more lines hold, fewer may not: they are found by halving.
     """
     lines = text.splitlines()
-    begins = 1
-    for end in range(1, len(lines) + 1):
-        try:
-            values = tomllib.loads("\n".join(lines[:end]))
-        except tomllib.TOMLDecodeError:
-            continue  # in the midst of a list or a text of several lines
+    without, within = 0, len(lines)  # so many lines that hold it not, and that do
+    while within - without > 1:
+        middle = (without + within) // 2
+        end, values = _parsed(lines, middle)
         if _holds(values, keys):
-            return begins
-        begins = end + 1
-    return begins
+            within = end
+        else:
+            without = middle
+    begins, _ = _parsed(lines, within - 1)
+    return begins + 1
+
+
+def _parsed(lines: Sequence[str], most: int) -> tuple[int, Any]:
+    """Return what the first lines hold, no more than so many, and how many those are.
+
+    Fewer where the last of them are in the midst of a list, or of a text of several lines.
+    """
+    for end in range(most, 0, -1):
+        with suppress(tomllib.TOMLDecodeError):
+            return end, tomllib.loads("\n".join(lines[:end]))
+    return 0, {}
 
 
 def _holds(values: Any, keys: Sequence[str]) -> bool:

@@ -30,6 +30,7 @@ from batch_resend.cli.options import (
     option_of_its_own,
 )
 from batch_resend.cli.progress import while_asking
+from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
@@ -163,6 +164,7 @@ async def _chosen(
     async for order in census.orders(filters=filters):
         is_young = older_than and order.created_at and now - order.created_at < older_than
         if is_wanted(order) and not is_young:
+            await STREAMS.keep_pace()
             census.progress.total += bool(options["details"])
             yield order
 

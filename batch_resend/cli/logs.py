@@ -4,11 +4,12 @@ An event has a short text and its particulars beside it (order, attempt, what th
 that it is part of is added here.
 """
 
+import errno
 import logging
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,10 +17,13 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from batch_resend.cli.outflow import STALLED_S, write_all
+from batch_resend.cli.streams import STREAMS
 from batch_resend.errors import SettingsError
+from batch_resend.links import followed, is_everyones, is_trusted
 from batch_resend.report import redacted
 
-_ON_STANDARD_ERROR_ANYHOW = "batch_resend.cli.main"
+_ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams")
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 
 
@@ -42,60 +46,99 @@ class _StandardError(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
-class _LogFile(logging.StreamHandler[TextIO]):
-    """Appends to a file that only its owner may read. One that fails ends no run.
+class _LogFile(logging.Handler):
+    """Appends to a file. One that fails, or that hangs, ends and delays no run.
 
-    What rotates logs gives the file another name, or removes it: the name is then opened again.
+    Raises SettingsError where it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         try:
-            stream = _open_to_append(path)
+            self._file = _RotatedFile(path, self._say_failed)
         except OSError as error:
             raise SettingsError(f"--log-file {path}: {error.strerror}") from None
-        super().__init__(stream)
+        super().__init__()
         self._path = path
         self._has_failed = False
+        self._outflow = STREAMS.add(f"to --log-file {path}", self._file.write, self._say_failed)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, to the file that has the name now."""
+        """Have a record written."""
         try:
-            self._follow_name()
-        except OSError:
-            self.handleError(record)  # the line goes to the file as it was
-        super().emit(record)
+            line = f"{self.format(record)}\n"
+        except Exception:
+            self.handleError(record)
+            return
+        self._outflow.put(line.encode("utf-8", "backslashreplace"), may_be_left_out=True)
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def flush(self) -> None:
+        """Wait until all is written, or nothing more is taken."""
+        self._outflow.wait(STALLED_S)
+
+    def close(self) -> None:
+        """Close the file. What is not written by now is left out."""
+        self.flush()
+        if not self._outflow.give_up():
+            self._file.close()
+        super().close()
+
+    def _say_failed(self, error: OSError) -> None:
         """Say once that lines are missing; the journal has what matters."""
         if not self._has_failed:
             self._has_failed = True
-            error = sys.exc_info()[1]
             logging.getLogger(__name__).error("--log-file %s: %s", self._path, error)
+
+
+class _RotatedFile:
+    """A file to append to, which only its owner may read.
+
+    What rotates logs gives the file another name, or removes it: the name is then opened again.
+    """
+
+    def __init__(self, path: Path, failed: Callable[[OSError], object]) -> None:
+        self._path = path
+        self._failed = failed
+        self._descriptor = _open_to_append(path)
+
+    def write(self, data: bytes) -> None:
+        """Write to the file that has the name now. Raises OSError."""
+        try:
+            self._follow_name()
+        except OSError as error:
+            self._failed(error)  # the lines go to the file as it was
+        write_all(self._descriptor, data)
 
     def close(self) -> None:
         """Close the file."""
         with suppress(OSError):
-            self.stream.close()
-        super().close()
+            os.close(self._descriptor)
 
     def _follow_name(self) -> None:
         """Open the file again if the name no longer stands for it. Raises OSError."""
-        opened = os.fstat(self.stream.fileno())
+        opened = os.fstat(self._descriptor)
         if not stat.S_ISREG(opened.st_mode):  # a pipe or a device: nobody rotates it
             return
         with suppress(FileNotFoundError):
             if os.path.samestat(opened, self._path.stat()):
                 return
-        old, self.stream = self.stream, _open_to_append(self._path)
-        old.close()
+        old, self._descriptor = self._descriptor, _open_to_append(self._path)
+        os.close(old)
 
 
-def _open_to_append(path: Path) -> TextIO:
+def _open_to_append(path: Path) -> int:
+    """Open a file that another user neither chose nor owns. Raises OSError."""
+    place = followed(path)
     # A pipe that nobody reads is an error, instead of a wait without end.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o600)
-    os.set_blocking(descriptor, True)
-    return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW
+    descriptor = os.open(place, flags, 0o600)
+    try:
+        if is_everyones(place.parent) and not is_trusted(os.fstat(descriptor)):
+            raise PermissionError(errno.EPERM, "it belongs to another user, who could read the log")
+        os.set_blocking(descriptor, True)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def set_up_logs(
@@ -107,7 +150,7 @@ def set_up_logs(
     """
     handlers: list[logging.Handler] = [_StandardError()]
     handlers[0].setLevel(LEVELS[max(-1, min(verbosity, 1))])
-    handlers[0].addFilter(lambda record: record.name != _ON_STANDARD_ERROR_ANYHOW)
+    handlers[0].addFilter(lambda record: record.name not in _ON_STANDARD_ERROR_ANYHOW)
     handlers[0].setFormatter(_formatter(log_format, redact, on_terminal=sys.stderr.isatty()))
     if file is not None:
         handlers.append(_LogFile(file))

@@ -6,14 +6,14 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import click
 
-from batch_resend.cli.commands import CommandsOnDemand, words_of
+from batch_resend.cli.commands import SENDING, CommandsOnDemand, words_of
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
+from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.variables import check_variables
 from batch_resend.errors import BatchResendError, JournalError, SettingsError
 from batch_resend.version import __version__
@@ -54,6 +54,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     if not set(context.help_option_names).isdisjoint(words_of(context)):
         return
     wanted = context.invoked_subcommand or ""
+    STREAMS.prints_data = wanted not in SENDING
     try:
         check_variables(
             os.environ, NOT_OPTIONS, cli.commands[wanted], lambda: _installed(cli.commands, wanted)
@@ -96,9 +97,7 @@ def _installed(commands: Mapping[str, click.Command], wanted: str) -> list[click
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        # As on standard error: what the locale does not know ends no command that has sent.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    STREAMS.take_over()
     logging.getLogger("batch_resend").addHandler(
         logging.NullHandler()
     )  # until a command has its own
@@ -126,26 +125,17 @@ def main() -> NoReturn:
     except BrokenPipeError:
         code = SIGNAL_BASE + signal.SIGPIPE
     except OSError as error:
-        click.echo(f"batch-resend: the output cannot be written: {error.strerror}", err=True)
+        if not STREAMS.output_failed:  # which is said below
+            click.echo(f"batch-resend: {error.strerror or error}", err=True)
         code = ExitCode.NOT_STARTED
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            _finish(stream)
+    STREAMS.finish()
+    if STREAMS.output_failed and code == ExitCode.ALL_WELL:
+        code = ExitCode.NOT_STARTED if STREAMS.prints_data else ExitCode.NOT_ALL_SENT
     sys.exit(code)
 
 
 def _leave_at_once(number: int) -> NoReturn:
     """End although a thread may still wait for standard input, which would hold up an exit."""
     log.error("interrupted by %s; nothing more was sent", signal.Signals(number).name)
-    with suppress(OSError):
-        click.echo("batch-resend: interrupted; nothing more was sent", err=True)
-        sys.stdout.flush()
-    os._exit(SIGNAL_BASE + number)
-
-
-def _finish(stream: TextIO) -> None:
-    """Write out what waits. Where whoever read it has left, there is nobody to tell."""
-    try:
-        stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    click.echo("batch-resend: interrupted; nothing more was sent", err=True)
+    STREAMS.leave(SIGNAL_BASE + number)

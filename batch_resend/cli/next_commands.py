@@ -132,13 +132,14 @@ def words_told(context: click.Context, names: Sequence[str | None], then: str = 
         by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
         if by_file and _is_in_the_file_of(then, context, param.name or ""):
             continue
-        value = context.params[param.name]
-        if value is None or value is False:  # a flag that a file or a variable says is off
-            continue
-        if value is True:
-            words.append(param.opts[0])
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            text = _as_written(one, param.type)
-            words += [param.opts[0], text]
+        words += _words_of(param, context.params[param.name])
     return words
+
+
+def _words_of(param: click.Parameter, value: object) -> list[str]:
+    """Return the words by which an option has a value; none for a flag that is off."""
+    name = param.opts[0]
+    if isinstance(value, bool) or value is None:
+        return [name] if value else []
+    values = value if isinstance(value, tuple) else (value,)
+    return [word for one in values for word in (name, _as_written(one, param.type))]

@@ -13,6 +13,7 @@ from rich.live import Live
 
 from batch_resend.batch import Batch
 from batch_resend.cli.live import View, live_lines, plain_line, together
+from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.terminal import console_of, is_screen
 from batch_resend.journal import RATE_OVER_S
 from batch_resend.lanes import Lane, ReadLane, Sending
@@ -64,7 +65,8 @@ async def show_views(view: Callable[[], View], *, at_once: bool = False) -> None
         if is_screen(sys.stderr):
             with _screen() as show:
                 while True:
-                    show(view())
+                    if not STREAMS.is_behind():  # as while Ctrl-S holds the terminal
+                        show(view())
                     await anyio.sleep(_SCREEN_EVERY_S)
         while True:
             if not at_once:
@@ -135,7 +137,8 @@ class _WatchedLane:
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
         held_up_by, held_up_s = self._held_up(now)
-        paused_s = (held_up_s or 0.0) if gate.flow is Flow.PAUSED else 0.0
+        is_paused = gate.flow is Flow.PAUSED or lane.held is not None
+        paused_s = (held_up_s or 0.0) if is_paused else 0.0
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
@@ -166,10 +169,12 @@ class _WatchedLane:
         wait_s = 0.0 if lane.progress.in_flight else lane.windows_full_for_s
         if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
             return f"paused: {gate.reason}", pause_s
+        if (held := lane.held) is not None and held.until > now:
+            return f"paused by another process: {held.reason}", held.until - now
         if wait_s > _WORTH_TELLING_S:
             return "waiting: the windows are full", wait_s
         if gate.flow is Flow.PAUSED:
-            return f"paused: {gate.reason}; trying with one request", None
+            return f"paused: {gate.reason}; trying with a few requests", None
         return None, None
 
     def _rate_per_s(self, now: float) -> float:

@@ -19,6 +19,7 @@ from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.key import KEY_VARIABLE
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.errors import SettingsError
+from batch_resend.links import followed
 from batch_resend.simulator import (
     IN_WORDS,
     Provenance,
@@ -164,6 +165,7 @@ async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: 
     simulator = Simulator(settings)
     try:
         if books:
+            books = followed(books)
             books.touch()
     except OSError as error:
         raise SettingsError(f"simulate: --books {books}: {error.strerror}") from None

@@ -61,14 +61,18 @@ def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     if told:
         yield 0, "Not sent, and why"
     for reason in told[:REASONS_SHOWN]:
-        answer = " ".join(str(word) for word in (reason.http_status, reason.error_code) if word)
-        message = f"such as: {reason.message}" if reason.messages > 1 else reason.message
-        said = ", ".join(text for text in (answer, message) if text)
-        yield 2, f"{reason.orders:,} {in_words(reason.status)}: {said or 'no answer'}"
+        yield 2, f"{reason.orders:,} {in_words(reason.status)}: {_answer(reason) or 'no answer'}"
         if known := explain(reason.http_status, reason.error_code):
             yield 4, f"{known.meaning} {known.remedy}"
     if len(told) > REASONS_SHOWN:
         yield 2, "and other reasons: report.html has them all"
+
+
+def _answer(reason: Reason) -> str:
+    """Return what the CA answered to orders: its status and code, and an example of its words."""
+    answer = " ".join(str(word) for word in (reason.http_status, reason.error_code) if word)
+    message = f"such as: {reason.message}" if reason.messages > 1 else reason.message
+    return ", ".join(text for text in (answer, message) if text)
 
 
 def _held_up(by: BackPressure) -> str:

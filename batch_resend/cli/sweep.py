@@ -20,6 +20,7 @@ from batch_resend.cli.progress import while_asking
 from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
+from batch_resend.intake import checked_or_none
 from batch_resend.journal import Purpose
 from batch_resend.sweep import Rules, Swept
 from batch_resend.sweep import sweep as find_due
@@ -87,6 +88,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     async def work(interruption: Interruption) -> Ending:
         manner = manner_of(context, options)
         settings = settings_of(options, needs_own_key=True)
+        locale = checked_or_none(options["locale"])
         rules = Rules(
             older_than_s=options["older_than"],
             cooldown_s=settings.cooldown_s,
@@ -107,7 +109,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 return Ending(ExitCode.ALL_WELL, note=f"nothing to send: {found}")
             if not manner.quiet:
                 click.echo(f"{found[0].upper()}{found[1:]}", err=True)
-            plan = await batch.plan([swept.source(options["locale"])])
+            plan = await batch.plan([swept.source(locale)])
             return await carry_out(batch, plan, manner, interruption)
 
     return run_with_alarm(work, options)

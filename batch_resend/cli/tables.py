@@ -24,12 +24,16 @@ def show_records(
     if form == "json":
         click.echo(json.dumps(list(records), indent=2, ensure_ascii=False))
     elif form == "csv":
-        table = csv.writer(sys.stdout, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows([_cell(record[column]) for column in columns] for record in records)
+        _write_csv(records, columns)
     else:
         rows = [[cell(record) for cell in in_table.values()] for record in records]
         show_table(list(in_table), rows, sys.stdout)
+
+
+def _write_csv(records: Sequence[Record], columns: Sequence[str]) -> None:
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_cell(record[column]) for column in columns] for record in records)
 
 
 def _cell(value: Any) -> object:

@@ -80,18 +80,9 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], to: TextIO
             click.echo(line, file=to)
         return
     console = console_of(to)
-    widest_words = (
-        max(len(word) for cell in (column, *cells) for word in cell.split() or [""])
-        for column, cells in zip(columns, zip(*rows, strict=True), strict=True)
-    )
-    if rows and sum(width + _GAP for width in widest_words) > console.width:
+    if rows and _width_of_words(columns, rows) > console.width:
         for row in rows:
-            block = Table.grid(padding=(0, _GAP))
-            for column, cell in zip(columns, row, strict=True):
-                if not cell:
-                    continue
-                block.add_row(Text(column, "bold"), Text(cell, overflow="fold"))
-            console.print(block, "")
+            console.print(_block(columns, row), "")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP, 0, 0))
     for place, column in enumerate(columns):
@@ -99,8 +90,23 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], to: TextIO
         justify, named = _justify(rows, place), place == 0
         table.add_column(Text(column), overflow="fold", justify=justify, no_wrap=named)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _width_of_words(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how many characters a table needs in which no word is broken."""
+    cells_of = zip(columns, *rows, strict=True)
+    return sum(_GAP + max(map(len, " ".join(cells).split()), default=0) for cells in cells_of)
+
+
+def _block(columns: Sequence[str], row: Sequence[str]) -> Table:
+    """Return a row as lines, a cell each; what is empty is left out."""
+    block = Table.grid(padding=(0, _GAP))
+    for column, cell in zip(columns, row, strict=True):
+        if cell:
+            block.add_row(Text(column, "bold"), Text(cell, overflow="fold"))
+    return block
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

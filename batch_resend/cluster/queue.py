@@ -20,6 +20,8 @@ try:
     import procrastinate
     from croniter import croniter
     from procrastinate import exceptions, jobs
+
+    from batch_resend.journal.encryption import encryption_options
 except ModuleNotFoundError as missing:
     raise JournalError(
         "workers need procrastinate: pip install 'batch-resend[cluster]'"
@@ -205,7 +207,11 @@ async def open_queue(place: Place) -> AsyncIterator[Queue]:
         )
     connector = procrastinate.PsycopgConnector(
         conninfo=place.url,
-        kwargs={"options": _OPTIONS, "application_name": "batch-resend worker"},
+        kwargs={
+            "options": _OPTIONS,
+            "application_name": "batch-resend worker",
+            **encryption_options(place),
+        },
         min_size=1,
         max_size=6,
     )

@@ -88,21 +88,24 @@ class _Found:
 
     def _compare(self, value: object, node: _Node, path: str) -> None:
         expected = node.expected
-        if value is _ABSENT or value is None:
-            if expected is not None and self._needs(expected):
-                self._deviates(path, expected, MISSING if value is _ABSENT else "null")
-            return
-        if expected is not None and not _fits(value, expected):
-            self._deviates(path, expected, self._found(value, expected))
-            return
-        if isinstance(value, dict):
+        if expected is not None and (found := self._why_not(value, expected)) is not None:
+            self._deviates(path, expected, found)
+        elif isinstance(value, dict):
             self.compare_object(value, node, path)
         elif isinstance(value, list) and node.item is not None:
             for part in value:
                 self._compare(part, node.item, f"{path}[]")
 
-    def _needs(self, expected: Field) -> bool:
-        return expected.need is Need.REQUIRED or (expected.need is Need.OF_DV and self._is_dv)
+    def _why_not(self, value: object, expected: Field) -> str | None:
+        """Return what there is where a field is not as it is expected; None: it is."""
+        if value is _ABSENT or value is None:
+            is_needed = expected.need is Need.REQUIRED or (
+                expected.need is Need.OF_DV and self._is_dv
+            )
+            return (MISSING if value is _ABSENT else "null") if is_needed else None
+        if _fits(value, expected):
+            return None
+        return self._vocabulary.word(value) if Kind.WORD in expected.kinds else kind_of(value)
 
     def _deviates(self, path: str, expected: Field, found: str) -> None:
         kinds = " or ".join(expected.kinds)
@@ -110,9 +113,6 @@ class _Found:
         deviation = Deviation(path, f"{kinds}{known}", found)
         if deviation not in self.deviations:  # items of a list deviate alike
             self.deviations.append(deviation)
-
-    def _found(self, value: object, expected: Field) -> str:
-        return self._vocabulary.word(value) if Kind.WORD in expected.kinds else kind_of(value)
 
 
 def _fits(value: object, expected: Field) -> bool:

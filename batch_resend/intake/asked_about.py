@@ -4,13 +4,14 @@ Passed over, `send?` with no in it would have its row mailed, and so would a rem
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import trimmed
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.looks import has_address, is_domain
-from batch_resend.intake.vocabulary import Field, is_close_to_all_domains, plain
+from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
+from batch_resend.intake.vocabulary import Field, is_close_to_all_domains, known_field, plain
 
 _NO_LETTER = re.compile(r"[\W\d_]+")
 # Headings of whether a row is to be sent at all.
@@ -27,6 +28,26 @@ _REMARKS = re.compile(
     r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
     r"|commentaires?|nota|osservazion[ei]|comentarios?)"
 )
+# A heading of what stands in a row a second time.
+_NUMBERED = re.compile(
+    r"([^\W\d]+)\d{1,2}|(?:2nd|3rd|second|secondary|third|another|zweite[rs]?|weitere[rs]?"
+    r"|deuxieme|second[ao]|autre)(.+)"
+)
+_IN_WORDS = {
+    Field.ORDER_ID: "order number",
+    Field.DOMAIN: "domain",
+    Field.EMAIL: "address",
+    Field.EMAIL_DOMAIN: "e-mail domain",
+    Field.LOCALE: "language",
+}
+_ROW_OF_ITS_OWN = "Give each domain and address a row of their own, with the order's number"
+_HOW_ONE_MORE = {
+    Field.ORDER_ID: "Give each order a row of its own",
+    Field.DOMAIN: _ROW_OF_ITS_OWN,
+    Field.EMAIL: f"{_ROW_OF_ITS_OWN}, or write several addresses into one cell (a; b)",
+    Field.EMAIL_DOMAIN: _ROW_OF_ITS_OWN,
+    Field.LOCALE: "Give each language a row of its own",
+}
 _NO = frozenset(
     ("no", "n", "false", "nein", "non", "skip", "don't send", "do not send", "nicht senden",
      "hold", "exclude", "ignore", "never", "stop")
@@ -48,13 +69,15 @@ def ask_about(
     CA, to which somebody added a column.
     """
     taken = {at for indexes in places.values() for at in indexes}
+    others = [name for at, name in enumerate(names) if name and at not in taken]
+    _refuse_one_more(others, places, where)
     for at, name in enumerate(names):
         if not name or at in taken:
             continue
         if Field.ALL_DOMAINS not in places and is_close_to_all_domains(name):
             raise InputError(
                 f"{where}: is {name!r} the column {Field.ALL_DOMAINS}? If it is: "
-                f'--map {Field.ALL_DOMAINS}="{name}"; if not: --ignore "{name}"'
+                f"{map_flag(Field.ALL_DOMAINS, name)}; if not: {ignore_flag(name)}"
             )
         if is_own_heading(name):
             continue
@@ -62,10 +85,36 @@ def ask_about(
         if says_whether(name) or _are_yes_and_no(cells):
             raise InputError(
                 f"{where}: {name!r} may say which rows are to be sent, and is not read. Take out "
-                f'the rows that are not; then --ignore "{name}"'
+                f"the rows that are not; then {ignore_flag(name)}"
             )
         if orders_only:
             _refuse_added(name, cells, where)
+
+
+def _refuse_one_more(names: Sequence[str], read: Container[Field], where: str) -> None:
+    more = {
+        name: which
+        for name in names
+        if not is_own_heading(name) and (which := one_more_of(name)) is not None
+    }
+    # Where all columns of a field are numbered, the first is not one more.
+    first = {which: name for name, which in reversed(more.items()) if which not in read}
+    flags = [map_flag(which, name) for name, which in more.items() if first.get(which) == name]
+    flags += [ignore_flag(name) for name, which in more.items() if first.get(which) != name]
+    for name, which in more.items():
+        raise InputError(
+            f"{where}: {name!r} seems to hold one more {_IN_WORDS[which]} of a row, and is not "
+            f"read. {_HOW_ONE_MORE[which]}. To have one alone read: {' '.join(flags)}"
+        )
+
+
+def one_more_of(name: str) -> Field | None:
+    """Return the field that a heading numbers, as `domain 2` or `second e-mail`; None: none."""
+    found = _NUMBERED.fullmatch(plain(name))
+    if found is None or found[1] == "id" or found[2] == "id":
+        return None
+    which = known_field(found[1] or found[2])
+    return which if which in _IN_WORDS else None
 
 
 def says_whether(name: str) -> bool:
@@ -87,13 +136,13 @@ def _refuse_added(name: str, cells: Sequence[str], where: str) -> None:
     if is_remark(name) and cells:
         raise InputError(
             f"{where}: {name!r} is no column of the CA's and is not read, and all domains of each "
-            f'order would be mailed. If nothing in it says otherwise: --ignore "{name}"'
+            f"order would be mailed. If nothing in it says otherwise: {ignore_flag(name)}"
         )
     if any(map(has_address, cells)):
         return  # row by row it is said which
     if any(map(is_domain, cells)):
         raise InputError(
             f"{where}: {name!r} is no column of the CA's and holds domains. If these are to be "
-            f'mailed: --map domain="{name}" --map email="COLUMN"; if the CA is to mail all domains '
-            f'of each order that wait: --ignore "{name}"'
+            f"mailed: {pair_flags(name, None)}; if the CA is to mail all domains of each order "
+            f"that wait: {ignore_flag(name)}"
         )

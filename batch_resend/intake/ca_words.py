@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import is_nothing, shown, trimmed
+from batch_resend.intake.suggestions import ignore_flag, map_flag
 from batch_resend.intake.vocabulary import Field
 from batch_resend.listed import WAITING
 
@@ -138,6 +139,6 @@ class WordsSeen:
         name = column.heading.partition("'")[2].rpartition("'")[0] or column.heading
         return (
             f"{shown(column.first)} is no {_NAMES[which]} of the CA's, and {only} one "
-            f'({column.heading}). If the column is about something else: --ignore "{name}"; if it '
-            f'is the CA\'s: --map {which}="{name}"'
+            f"({column.heading}). If the column is about something else: {ignore_flag(name)}; if "
+            f"it is the CA's: {map_flag(which, name)}"
         )

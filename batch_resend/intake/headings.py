@@ -1,6 +1,5 @@
 """Which column holds what."""
 
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,22 +7,27 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake import exports
 from batch_resend.intake.asked_about import ask_about
-from batch_resend.intake.looks import looked_for
+from batch_resend.intake.heading_errors import (
+    Head,
+    if_a_title,
+    listed,
+    what_is_missing,
+    which_of,
+    whose_email,
+)
+from batch_resend.intake.suggestions import map_flag
 from batch_resend.intake.vocabulary import (
     ADDRESSES,
     OF_EXPORTS,
     Field,
+    fields_of,
+    in_one_line,
+    is_any_order,
     known_field,
     plain,
 )
 from batch_resend.model import Call, ListForm
 
-_LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
-_IN_WORDS = {
-    Field.ORDER_ID: "the order number",
-    Field.DOMAIN: "the domain",
-    Field.EMAIL: "the e-mail address",
-}
 # Half of the world's tables have a column of this name: beside one of these it names orders. Not
 # beside a common name, a status or a serial number, which any inventory of certificates has.
 _OF_ORDERS_ONLY = frozenset(
@@ -44,6 +48,11 @@ class Columns:
     added: frozenset[int] = frozenset()  # columns that no export of the CA has
 
     @property
+    def read(self) -> set[int]:
+        """Which columns hold a field."""
+        return {at for places in self.places.values() for at in places}
+
+    @property
     def has_addresses(self) -> bool:
         """Whether there is a column for what would name whom to mail."""
         return not ADDRESSES.isdisjoint(self.places)
@@ -59,6 +68,7 @@ class HeadingRules:
     of_record: bool = False  # the keys of one record, which may leave out what others have
     of_the_ca: bool = False  # of an order as the CA lists it
     ignored: frozenset[str] = frozenset()  # keys that are not read
+    given: str = ""  # what else was said on the command line
     ruled_out: frozenset[Field] = frozenset()  # what usual words are no sign of: mapped elsewhere
 
 
@@ -74,7 +84,7 @@ def find_columns(
     suggested. Raises InputError.
     """
     mapping, call = dict(rules.mapping), rules.call
-    names = [heading.strip() for heading in headings]
+    names = [in_one_line(heading) for heading in headings]
     places: dict[Field, tuple[int, ...]] = {
         field: (_mapped(names, field, wanted, where),) for field, wanted in mapping.items()
     }
@@ -90,7 +100,7 @@ def find_columns(
     if orders_only and not is_report and exports.is_report_with_email(names):
         orders_only = rules.all_domains
         if not orders_only:
-            raise InputError(_whose_email(names, known, where))
+            raise InputError(whose_email(names, known, where))
     elif orders_only:
         orders_only = is_report or _is_export(names, known)
     aside = tuple(known.get(Field.DOMAIN, ())) if orders_only else ()
@@ -98,17 +108,15 @@ def find_columns(
         if orders_only and field in ADDRESSES:
             continue
         if len(indexes) > 1 and field is not Field.PRODUCT:
-            one, other = (names[index] for index in indexes[:2])
-            raise InputError(
-                f"{where}: the columns {one!r} and {other!r} could both hold the {field}; "
-                f"say which: --map {field}={other!r} (rename one if they are alike)"
-            )
+            raise InputError(which_of(field, [names[index] for index in indexes], where))
         places[field] = tuple(indexes)
     if not rules.of_record and (missing := _missing(places, call)):
-        raise InputError(_what_is_missing(names, missing, places, sample, where))
+        raise InputError(what_is_missing(Head(names, where, sample, rules.given), missing, places))
     bare = next((name for name in names if plain(name) == "id"), None)
-    may_be = f": {bare!r} alone may number anything; if it does: --map order_id={bare!r}"
-    without = f"{where}: nothing holds the order number{may_be if bare else ''}"
+    without = f"{where}: nothing holds the order number"
+    if bare:
+        says = map_flag(Field.ORDER_ID, bare)
+        without += f": {bare!r} alone may number anything; if it numbers orders: {says}"
     require_subject(places, call, without, where)
     ask_about(names, places, sample, where, orders_only=orders_only)
     shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
@@ -124,8 +132,7 @@ def _known(
 ) -> dict[Field, list[int]]:
     """Return where the usual headings stand of the fields that are not mapped."""
     known: dict[Field, list[int]] = {}
-    for index, name in enumerate(names):
-        field = known_field(name)
+    for index, field in enumerate(fields_of(names)):
         if field is not None and field not in mapping and index not in taken:
             known.setdefault(field, []).append(index)
     if orders := known.pop(Field.ORDER_ID, None):
@@ -134,7 +141,7 @@ def _known(
         if not plainly and (of_the_ca or not _OF_ORDERS_ONLY.isdisjoint(map(plain, others))):
             plainly = orders
         # An order among other things may be that in which they are to be done.
-        if len(plainly) == 1 and names[plainly[0]].lower() == "order" and not known and others:
+        if len(plainly) == 1 and is_any_order(names[plainly[0]]) and not known and others:
             plainly = []
         if plainly:
             known[Field.ORDER_ID] = plainly
@@ -144,20 +151,18 @@ def _known(
 def unread(form: ListForm) -> list[str]:
     """Return the columns that stand for nothing; none of an export of the CA, which has many."""
     mapped = form.fields.values()
-    names = [heading.strip() for heading in form.columns]
-    of_nothing = {None, *form.fields, *(() if form.with_accounts else (Field.ACCOUNT,))}
+    names = [in_one_line(heading) for heading in form.columns]
     known = _known(names, {Field(field) for field in form.fields}, (), of_the_ca=False)
-    orders = known.get(Field.ORDER_ID, ())
+    if not form.with_accounts:
+        known.pop(Field.ACCOUNT, None)
+    read = {at for places in known.values() for at in places}
     return [
         name
         for at, name in enumerate(names)
         if name
+        and at not in read
         and name not in mapped
         and not (form.orders_only and exports.is_own_heading(name))
-        and (
-            known_field(name) in of_nothing
-            or (known_field(name) is Field.ORDER_ID and at not in orders)
-        )
     ]
 
 
@@ -222,7 +227,11 @@ def is_heading_row(cells: Iterable[str], headings: Sequence[str] = ()) -> bool:
 
 def names_orders(heading: str) -> bool:
     """Whether a heading is one of orders by itself, and no word of other meanings."""
-    return known_field(heading) is Field.ORDER_ID and plain(heading) not in ("id", "order")
+    return (
+        known_field(heading) is Field.ORDER_ID
+        and plain(heading) != "id"
+        and not is_any_order(heading)
+    )
 
 
 def _missing(places: Mapping[Field, object], call: Call) -> list[Field]:
@@ -238,52 +247,13 @@ def _missing(places: Mapping[Field, object], call: Call) -> list[Field]:
     return missing
 
 
-def _what_is_missing(
-    names: Sequence[str],
-    missing: Sequence[Field],
-    places: Mapping[Field, tuple[int, ...]],
-    sample: Sequence[Sequence[str]],
-    where: str,
-) -> str:
-    """Return all that is missing in one message, with the whole command to give."""
-    if Field.ORDER_ID in missing and (special := _is_no_heading(names)):
-        return f"{where}: {special}"
-    guesses = looked_for(sample, len(names))
-    taken = {at for found in places.values() for at in found}
-    wanted = list(missing)
-    if Field.ORDER_ID in missing and Field.EMAIL in guesses and Field.EMAIL not in places:
-        wanted += [f for f in (Field.DOMAIN, Field.EMAIL) if f not in (*places, *missing)]
-    flags = []
-    for field in wanted:
-        at = guesses.get(field)
-        name = "COLUMN" if at is None or at in taken or not names[at] else names[at]
-        flags.append(f'--map {field}="{name}"')
-    file = where.rpartition(", line ")[0] or where
-    message = f"no column holds {' or '.join(_IN_WORDS[field] for field in wanted)}"
-    if Field.ORDER_ID not in missing:
-        there = " and ".join(field for field in places if field in ADDRESSES)
-        message = f"there is a column for the {there}, but none for the {' or '.join(missing)}"
-    said = f"batch-resend check {' '.join(flags)} {file!r}"
-    more = ""
-    if missing == [Field.EMAIL]:
-        more = (
-            "; without that column, --all-domains has the CA mail all domains of each order that "
-            "wait"
-        )
-    if Field.ORDER_ID in missing:
-        if bare := next((name for name in names if plain(name) == "id"), None):
-            more = f"; {bare!r} alone may number anything"
-        more += f" (without a heading row: --no-header --map order_id=1){_if_a_title(names)}"
-    return f"{where}: {message}; the columns are {listed(names)}. Say which it is: {said}{more}"
-
-
 def _mapped(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
     if wanted not in names:
         by_position = "; positions are for lists without a heading row: --no-header"
         raise InputError(
             f"{where}: --map {field}={wanted!r} names a column that is not there; "
             f"the columns are {listed(names)}{by_position if wanted.isdigit() else ''}"
-            f"{_if_a_title(names)}"
+            f"{if_a_title(names)}"
         )
     if names.count(wanted) > 1:
         raise InputError(
@@ -312,43 +282,3 @@ def _is_export(names: Sequence[str], known: Mapping[Field, Sequence[int]]) -> bo
         return False
     of_the_ca = all(exports.is_domain_heading(names[at]) for at in known[Field.DOMAIN])
     return of_the_ca and any(field in known for field in OF_EXPORTS)
-
-
-def _whose_email(names: Sequence[str], known: Mapping[Field, Sequence[int]], where: str) -> str:
-    domains = [names[at] for at in known.get(Field.DOMAIN, ())]
-    email = names[known[Field.EMAIL][0]] if Field.EMAIL in known else "COLUMN"
-    return (
-        f"{where}: has the columns of the CA's order report, in which {email!r} is who asked for "
-        "the certificate. If here it is who approves the domain, say so: "
-        f'--map domain="{domains[0] if domains else "COLUMN"}" --map email="{email}"; if the CA is '
-        "to mail all domains of each order that wait: --all-domains"
-    )
-
-
-def _is_no_heading(names: Sequence[str]) -> str:
-    """Return what to do about a first row that is none of headings at all; mostly nothing."""
-    guesses = looked_for([names], len(names))
-    if Field.ORDER_ID in guesses:
-        shown = " ".join(f"--map {field}={at + 1}" for field, at in guesses.items())
-        return (
-            "there is no heading row, but a row of data; say which column is which by its "
-            f"position: --no-header {shown}"
-        )
-    if len(names) == 1 and _LIKE_A_KEY.fullmatch(names[0].strip()):
-        return (
-            "no column holds the order number, and the first line is one long word, as of a key: "
-            "--api-key-file FILE names that"
-        )
-    return ""
-
-
-def _if_a_title(names: Sequence[str]) -> str:
-    """Return a word for a line that has a single text, which may stand above the headings."""
-    has_one = sum(bool(name.strip()) for name in names) == 1
-    return "; if that line is a title, delete what stands above the headings" if has_one else ""
-
-
-def listed(names: Sequence[str], most: int = 20) -> str:
-    """Return names in a row, so many at the most."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -14,11 +14,14 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import is_remark
+from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.looks import has_address, is_domain
-from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.lengths import digits_of
+from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.other_trades import refuse_other_trade
+from batch_resend.intake.raw_records import RawEntry, RawRecord
+from batch_resend.intake.suggestions import ignore_flag, pair_flags
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
 from batch_resend.model import Call, Problem, RejectedRow
 
@@ -48,6 +51,7 @@ class JsonEntry(BaseModel):
     domain: str
     email: str
     email_domain: str | None = None
+    locale: str | None = None
 
 
 class JsonRecord(BaseModel):
@@ -138,7 +142,9 @@ def rules_of(
 def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawRecord | RejectedRow:
     """Return the raw record that a decoded JSON value stands for."""
     if not isinstance(value, dict):
-        return RejectedRow(line, Problem.FORM, "not a JSON object", raw)
+        why = f'not a JSON object: write what it is, such as {{"order_id": {raw[:40]}}}'
+        is_alone = isinstance(value, str | int)
+        return RejectedRow(line, Problem.FORM, why if is_alone else "not a JSON object", raw)
     names: Mapping[Field, str] = {}
     keys: Mapping[Field, tuple[str, ...]] = {}
     value = _request_unwrapped(value)
@@ -151,20 +157,23 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             has_addresses = True
             raise ValueError(
                 f"there is an e-mail address under the key {found!r}, which is not known to hold "
-                f'those to mail. If it does: --map domain="KEY" --map email="{found}"; if the CA '
+                f"those to mail. If it does: {pair_flags('KEY', found)}; if the CA "
                 "is to mail all domains of the order that wait: --all-domains"
             )
         if is_order and not (has_addresses or rules.all_domains):
             _refuse_added(value, rules)
+        if not (is_order or has_addresses or rules.all_domains):
+            _refuse_other_trade(value, keys, rules)
         fields = {field.value: value[found[0]] for field, found in keys.items()}
         if NESTED in value:
             fields[NESTED] = value[NESTED]
+            _refuse_unread(value[NESTED], rules)
         record = JsonRecord.model_validate(fields)
         return RawRecord(
             line=line,
             order_id=record.order_id,
             entries=tuple(_entries(record)),
-            locale=record.locale or "",
+            locale=_locale(record),
             raw=raw,
             names=names,
             status=record.status or "",
@@ -199,6 +208,21 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
     )
 
 
+def _refuse_other_trade(
+    value: Mapping[str, object], keys: Mapping[Field, tuple[str, ...]], rules: HeadingRules
+) -> None:
+    """Raise InputError where a record that names nobody may be about no order of the CA's."""
+    if Field.ORDER_ID not in keys or Field.ALL_DOMAINS in keys:
+        return
+    names = ["" if key in rules.ignored else key for key in value]
+    known = {key for found in keys.values() for key in found}
+    read = [at for at, key in enumerate(value) if key in known]
+    # Whoever names the key says that these are order numbers of the CA's.
+    is_named = any(which is Field.ORDER_ID for which, _ in rules.mapping)
+    numbers = () if is_named else (digits_of(value[keys[Field.ORDER_ID][0]]),)
+    refuse_other_trade(names, read, numbers, "record")
+
+
 def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
     """Raise ValueError where somebody added to an order of the CA's what may say whom to mail."""
     mapped = {key for _, key in rules.mapping}
@@ -209,7 +233,7 @@ def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
         if (texts and is_remark(key)) or any(map(is_domain, texts)):
             raise ValueError(
                 f"the key {key!r} is none of the CA's and is not read, and all domains of the "
-                f"order would be mailed: if that is right, --ignore {key!r}"
+                f"order would be mailed: if that is right, {ignore_flag(key)}"
             )
 
 
@@ -262,6 +286,14 @@ def _keys_of_fields(
     # A record may leave out what is optional.
     present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
     shown = ", ".join(map(repr, flat[:20])) or "none"
+    if flat and all(map(is_order_number, flat)):
+        raise InputError(
+            "the orders' numbers are keys, and only what stands below them is a record: make "
+            'objects of them with the number in each, [{"order_id": '
+            + flat[0][:20]
+            + ", ...}, ...]; "
+            "with jq: to_entries | map(.value + {order_id: .key})"
+        )
     require_subject(
         {*present, *(field for key in flat if (field := known_field(key)))},
         rules.call,
@@ -293,6 +325,35 @@ def _entries(record: JsonRecord) -> Iterable[RawEntry]:
         if not entry.domain.strip() or not entry.email.strip():
             raise ValueError(f"an entry of {NESTED} lacks its domain or its email")
         yield RawEntry(entry.domain, entry.email, entry.email_domain or "")
+
+
+def _locale(record: JsonRecord) -> str:
+    """Return a record's language, which may stand in each of its entries. Raises ValueError."""
+    of_entries = {entry.locale or "" for entry in record.domain_approval_emails or ()} - {""}
+    if not of_entries:
+        return record.locale or ""
+    entries = record.domain_approval_emails or ()
+    if len({*of_entries, record.locale or next(iter(of_entries))}) > 1 or not all(
+        entry.locale or record.locale for entry in entries
+    ):
+        raise ValueError(
+            f"entries of {NESTED} are in several languages: give each language a record of its own"
+        )
+    return of_entries.pop()
+
+
+def _refuse_unread(entries: object, rules: HeadingRules) -> None:
+    """Raise ValueError where an entry has a key that is not read and may say whom to mail."""
+    for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
+        for key, held in entry.items() if isinstance(entry, dict) else ():
+            if key in JsonEntry.model_fields or key in rules.ignored:
+                continue
+            may_say = known_field(key) is not None or one_more_of(key) or says_whether(key)
+            if may_say or any(map(has_address, _all_texts(held))):
+                raise ValueError(
+                    f"entry {number} of {NESTED} has the key {key!r}, which is not read: give each "
+                    f"domain and address an entry of their own; or say {ignore_flag(key)}"
+                )
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.headings import listed
+from batch_resend.intake.heading_errors import listed
 from batch_resend.intake.vocabulary import Field, known_field
 from batch_resend.model import Call
 

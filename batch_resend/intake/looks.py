@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile("[^\\s@\uff20]\\s*[@\uff20]\\s*[^\\s@\uff20]")
 _ORDER_NUMBER = re.compile(r"\s*[#'\u2019]?\s*[0-9][0-9 ]*(?:\.0+)?\s*")
 _DOMAIN = re.compile(r"\s*(?:\*\.)?[\w-]+(?:\.[\w-]+)+\.?\s*")
+# Digits of an order number that is suggested: a telephone's has more, a count of rows fewer.
+_SHORTEST_NUMBER, _LONGEST_NUMBER = 5, 10
 # Top-level names of RFC 2606 and 6761, which lists made for trying things out have.
 _RESERVED = frozenset(("example", "test", "invalid", "localhost", "local", "internal"))
 
@@ -36,28 +38,43 @@ def is_order_number(text: str) -> bool:
 
 
 def looked_for(rows: Sequence[Sequence[str]], width: int) -> dict[Field, int]:
-    """Return which column of some rows seems to hold what, counted from 0."""
-    found: dict[Field, int] = {}
+    """Return which column of some rows seems to hold what, counted from 0.
+
+    Where two may hold the same, none is named.
+    """
     columns = [
         [row[at] for row in rows if at < len(row) and row[at].strip()] for at in range(width)
     ]
+    found: dict[Field, list[int]] = {}
     for at, cells in enumerate(columns):
-        if not cells:
-            continue
-        if all(map(is_order_number, cells)):
-            # The longest numbers are the CA's: others count rows, or are years.
-            known = found.get(Field.ORDER_ID)
-            if known is None or _length(cells) > _length(columns[known]):
-                found[Field.ORDER_ID] = at
-        elif all(map(has_address, cells)):
-            found.setdefault(Field.EMAIL, at)
-        elif all(_DOMAIN.fullmatch(cell) for cell in cells):
-            found.setdefault(Field.DOMAIN, at)
-    return found
+        if (field := _looks_like(cells)) is not None:
+            found.setdefault(field, []).append(at)
+    if numbers := found.get(Field.ORDER_ID):
+        # The longest are the CA's: others count rows, or are years.
+        most = max(_length(columns[at]) for at in numbers)
+        found[Field.ORDER_ID] = [at for at in numbers if _length(columns[at]) == most]
+    return {field: places[0] for field, places in found.items() if len(places) == 1}
+
+
+def _looks_like(cells: Sequence[str]) -> Field | None:
+    """Return what all cells of a column look like."""
+    if not cells:
+        return None
+    if all(map(is_order_number, cells)):
+        is_long_enough = _SHORTEST_NUMBER <= _length(cells) <= _LONGEST_NUMBER
+        may_be = is_long_enough and not any(map(_is_phone, cells))
+        return Field.ORDER_ID if may_be else None
+    if all(map(has_address, cells)):
+        return Field.EMAIL
+    return Field.DOMAIN if all(_DOMAIN.fullmatch(cell) for cell in cells) else None
+
+
+def _is_phone(cell: str) -> bool:
+    return cell.strip().startswith("0") and len(cell.strip()) > 1
 
 
 def _length(cells: Sequence[str]) -> int:
-    return max(map(len, cells))
+    return max(sum(map(str.isdigit, cell.partition(".")[0])) for cell in cells)
 
 
 def _is_registered(name: str) -> bool:

@@ -6,10 +6,12 @@ from types import MappingProxyType
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
-from batch_resend.intake.cells import Malformed, locale_code
+from batch_resend.intake.cells import KNOWN_LOCALES, Malformed, locale_code
+from batch_resend.intake.languages import code_of_language
 from batch_resend.intake.records import Defaults
+from batch_resend.intake.suggestions import flags_of
 from batch_resend.intake.text import known_encoding
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.vocabulary import Field, in_one_line
 from batch_resend.model import Call
 
 
@@ -35,13 +37,36 @@ class Reading:
 
     def __post_init__(self) -> None:
         """Check what can be checked before a list is opened."""
-        object.__setattr__(self, "mapping", MappingProxyType(dict(self.mapping)))
+        mapping = {which: in_one_line(column) for which, column in self.mapping.items()}
+        object.__setattr__(self, "mapping", MappingProxyType(mapping))
+        object.__setattr__(self, "ignored", frozenset(map(in_one_line, self.ignored)))
         if self.locale is not None:
             object.__setattr__(self, "locale", checked_locale(self.locale))
+        accounts = {name: checked_or_none(one) for name, one in self.accounts.items()}
+        object.__setattr__(self, "accounts", MappingProxyType(accounts))
         if self.encoding is not None:
             object.__setattr__(self, "encoding", known_encoding(self.encoding))
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise SettingsError(f"delimiter: {self.delimiter!r} is not a single character")
+
+    @property
+    def flags(self) -> str:
+        """What was said on the command line, for commands that are suggested."""
+        flags = flags_of(
+            self.mapping,
+            sorted(self.ignored),
+            locale=self.locale,
+            no_header=not self.headed,
+            delimiter="tab" if self.delimiter == "\t" else self.delimiter,
+            encoding=self.encoding,
+            sheet=self.sheet,
+            all_statuses=self.all_statuses,
+            any_product=self.any_product,
+            call=None if self.call is Call.DV_RESEND else self.call.value,
+            auto_call=self.auto_call,
+            all_domains=self.all_domains,
+        )
+        return " ".join(flags)
 
     @property
     def unasked(self) -> frozenset[Field]:
@@ -67,9 +92,14 @@ class Reading:
         )
 
 
+def checked_or_none(locale: str | None) -> str | None:
+    """Return a locale as `checked_locale` does; None: there is none."""
+    return None if locale is None else checked_locale(locale)
+
+
 def checked_locale(locale: str) -> str:
-    """Return a locale as the CA takes it. Raises SettingsError."""
+    """Return a locale as the CA takes it; a language's name stands for it. Raises SettingsError."""
     try:
-        return locale_code(locale)
+        return locale_code(code_of_language(locale, KNOWN_LOCALES) or locale)
     except Malformed as reason:
         raise SettingsError(f"locale: {reason}") from None

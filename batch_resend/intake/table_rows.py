@@ -21,24 +21,28 @@ from batch_resend.intake.headings import (
     names_orders,
     require_width,
 )
+from batch_resend.intake.lengths import number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.other_trades import refuse_other_trade
+from batch_resend.intake.passed_over import PassedOver, ask_for_language
+from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.records import RawEntry, RawRecord
-from batch_resend.intake.repairs import is_language
+from batch_resend.intake.repaired_texts import without_invisible
 from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
-from batch_resend.intake.vocabulary import REQUEST_FIELDS, Field, known_field, known_fields, plain
+from batch_resend.intake.suggestions import map_flag
+from batch_resend.intake.vocabulary import (
+    REQUEST_FIELDS,
+    Field,
+    in_one_line,
+    known_field,
+    known_fields,
+    plain,
+)
 from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
 _MAY_NAME_SOMEBODY = re.compile("[@.\uff20]")
-_CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 _MAX_TITLE_ROWS = 5
-# Half of the codes of languages are codes of countries as well.
-_COUNTRIES = frozenset(
-    ("country", "countrycode", "land", "landercode", "landerkurzel", "pays", "paese", "pais",
-     "nation", "region", "state")
-)  # fmt: skip
-
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
 
 
@@ -48,6 +52,7 @@ class Table(Protocol):
     ends_open: bool  # the last row, once it is read, has no line end
     hidden_rows: int  # left out, as far as it was read
     hidden_columns: frozenset[int]  # from 0; known when the first row is
+    hidden_sheets: int  # of a workbook, not read; likewise
 
     def __iter__(self) -> Iterator[Numbered]: ...
 
@@ -83,7 +88,12 @@ class TableRows:
             heading = [_without_stray_cr(name) for name in heading]
             self._own_names = {plain(name) for name in heading if name.strip()}
             self._about_rejected = own_columns(heading)
-            rules = HeadingRules(tuple(reading.mapping.items()), reading.call, reading.all_domains)
+            rules = HeadingRules(
+                tuple(reading.mapping.items()),
+                reading.call,
+                reading.all_domains,
+                given=reading.flags,
+            )
             sample = [cells for _, cells in first]
             where = f"{name}, line {line}"
             seen = self._seen(heading, where)
@@ -93,7 +103,9 @@ class TableRows:
                 "" if at in self._table.hidden_columns and not name else self._names[at]
                 for at, name in enumerate(seen)
             )
-            self._ask_for_language(heading, columns, sample, where)
+            self._ask_for_trade(seen, columns, sample, where)
+            if not (Field.LOCALE in columns.places or reading.locale or columns.orders_only):
+                ask_for_language(seen, columns.read, sample, where)
             self.orders_only = columns.orders_only
         else:
             columns = find_positions(reading.mapping, name, reading.call)
@@ -111,6 +123,8 @@ class TableRows:
             yield record
         if self._table.hidden_rows:
             self.remarks[Remark.HIDDEN_ROWS] = self._table.hidden_rows
+        if self._table.hidden_sheets:
+            self.remarks[Remark.HIDDEN_SHEETS] = self._table.hidden_sheets
         if widest and not reading.headed:
             require_width(columns, widest, name)
 
@@ -120,15 +134,15 @@ class TableRows:
         Raises InputError where one would be read that no visible one stands for.
         """
         mapped = self._reading.mapping.values()
+        names = list(map(in_one_line, heading))
         hidden = {
-            at: name.strip()
-            for at, name in enumerate(heading)
-            if at in self._table.hidden_columns and name.strip() not in mapped
+            at: name
+            for at, name in enumerate(names)
+            if at in self._table.hidden_columns and name not in mapped
         }
         ignored = self._reading.ignored
         seen = [
-            "" if at in hidden or name.strip() in ignored else name
-            for at, name in enumerate(heading)
+            "" if at in hidden or names[at] in ignored else name for at, name in enumerate(heading)
         ]
         there = known_fields(seen) | set(self._reading.mapping)
         for name in hidden.values():
@@ -136,34 +150,29 @@ class TableRows:
             if field is not None and field not in there:
                 raise InputError(
                     f"{where}: the column {name!r} is hidden: is it meant? Show it, delete it, or "
-                    f'say --map {field}="{name}"'
+                    f"say {map_flag(field, name)}"
                 )
         return seen
 
-    def _ask_for_language(
-        self, heading: Sequence[str], columns: Columns, sample: Sequence[Sequence[str]], where: str
+    def _ask_for_trade(
+        self, seen: Sequence[str], columns: Columns, sample: Sequence[Sequence[str]], where: str
     ) -> None:
-        """Raise InputError where a column that is not read seems to hold the languages."""
-        reading = self._reading
-        if Field.LOCALE in columns.places or reading.locale is not None or columns.orders_only:
+        """Raise InputError where rows that name nobody may be about no orders of the CA's."""
+        by_word = self._reading.all_domains or Field.ALL_DOMAINS in columns.places
+        places = columns.places.get(Field.ORDER_ID, ())
+        if by_word or columns.orders_only or columns.has_addresses or not places:
             return
-        read = {at for places in columns.places.values() for at in places}
-        for at, name in enumerate(map(str.strip, heading)):
-            if at in read or name in reading.ignored or at in self._table.hidden_columns:
-                continue
-            cells = [row[at] for row in sample if at < len(row) and row[at].strip()]
-            if name and plain(name) not in _COUNTRIES and cells and all(map(is_language, cells)):
-                raise InputError(
-                    f"{where}: the column {name!r} seems to hold languages, and no column is known "
-                    f'to. If it says in which to mail: --map locale="{name}"; if not: --ignore '
-                    f'"{name}"'
-                )
+        # Whoever names the column says that these are order numbers of the CA's.
+        is_named = Field.ORDER_ID in self._reading.mapping
+        numbers = () if is_named else [number_of(row, places[0]) for row in sample]
+        read = columns.read | self._about_rejected
+        refuse_other_trade(list(map(in_one_line, seen)), read, numbers, where)
 
     def _pass_titles(self, first: list[Numbered]) -> None:
         """Pass over what stands above a row that is plainly the heading, if it is no data."""
         mapped = set(self._reading.mapping.values())
         for at, (_, cells) in enumerate(first[: _MAX_TITLE_ROWS + 1]):
-            names = {cell.strip() for cell in cells if cell.strip()}
+            names = {in_one_line(cell) for cell in cells if cell.strip()}
             fields = known_fields(names)
             if mapped & names or len(fields) > 1 or (fields and (at == 0 or len(names) == 1)):
                 del first[:at]
@@ -179,9 +188,11 @@ class TableRows:
         """Yield a record a row, and how many cells the row has."""
         asks_for_all = self._asks_for_all(columns)
         fed_back = self._fed_back(columns)
+        passed_over = PassedOver(self._names, columns, self._about_rejected)
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
-        for (line, cells), after in _with_next(rows):
+        for (line, as_is), after in _with_next(rows):
+            cells = as_is if "".join(as_is).isascii() else self._visible(as_is)
             if self._may_be_heading(cells) and self._is_heading(line, cells):
                 order = self._order_of(line, cells)
                 self.remarks[Remark.HEADING_AGAIN] += 1
@@ -189,9 +200,10 @@ class TableRows:
                 continue
             cut_off = after is None and self._table.ends_open
             beside = _arranged(after[1], order) if after else None
-            stood = whole = _arranged(cells, order)
+            whole = _arranged(cells, order)
+            stood = whole if cells is as_is else _arranged(as_is, order)
             if STRAY_CR in "".join(cells):
-                whole = [cell.strip(STRAY_CR) for cell in stood]
+                whole = [cell.strip(STRAY_CR) for cell in whole]
                 stood = [cell.replace(STRAY_CR, "\r") for cell in stood]
             complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
             if order is not None and len(cells) != len(order):
@@ -201,20 +213,27 @@ class TableRows:
                 if cut_off:
                     self.remarks[Remark.OPEN_END] += 1
                 if asks_for_all and _MAY_NAME_SOMEBODY.search("".join(whole)):
-                    self._refuse_addresses(line, whole, columns)
+                    passed_over.refuse(whole, f"{self._name}, line {line}")
             before = cells
             record = self._record(line, whole, stood, columns, complaint)
             if reason := fed_back.uncorrected(whole):
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)
 
+    def _visible(self, cells: list[str]) -> list[str]:
+        """Return cells without characters that take no room, and count those that had some."""
+        seen = [without_invisible(cell) for cell in cells]
+        if changed := sum(one != other for one, other in zip(cells, seen, strict=True)):
+            self.remarks[Remark.REPAIRED_INVISIBLE] += changed
+        return seen
+
     def _fed_back(self, columns: Columns) -> FedBack:
         before = self._names[: min(self._about_rejected, default=0)]
         mapped = self._reading.mapping.values()
         by_fields = len(before) >= len(REQUEST_FIELDS) + 2 and all(
-            name.strip() in mapped or known_field(name) is not None for name in before
+            in_one_line(name) in mapped or known_field(name) is not None for name in before
         )
-        read = {at for places in columns.places.values() for at in places}
+        read = columns.read
         all_domains = self._reading.all_domains
         headed = self._reading.headed
         return FedBack(self._about_rejected, headed, by_fields, read, all_domains)
@@ -223,7 +242,7 @@ class TableRows:
         """Whether it is worth a closer look: few rows end with a heading or begin with a word."""
         if cells[0][:1].isalpha():
             return True
-        last = cells[-1] or next(filter(None, reversed(cells)))
+        last = cells[-1] or next(filter(None, reversed(cells)), "")
         if "@" in last or last.isdigit():
             return False
         return plain(last) in self._own_names or known_field(last) is not None
@@ -271,43 +290,6 @@ class TableRows:
             return False
         about_domain = CALLS[self._reading.call].is_about_domain
         return not columns.has_addresses or (about_domain and Field.EMAIL not in columns.places)
-
-    def _refuse_addresses(self, line: int, cells: Sequence[str], columns: Columns) -> None:
-        """Raise InputError where addresses stand in a list that has no column for any.
-
-        Left aside, they would have the CA mail all domains of the order, to whom it knows.
-        """
-        names = self._names or [str(at + 1) for at in range(len(cells))]
-        # What is no number and no language is rejected by itself.
-        checked = {at for field in _CHECKED for at in columns.places.get(field, ())}
-        checked |= columns.of_the_ca | self._about_rejected
-        for at, cell in enumerate(cells):
-            if has_address(cell) and at not in checked:
-                domain = self._domain_column(cells, columns)
-                raise InputError(
-                    f"{self._name}, line {line}: there is an e-mail address in the column "
-                    f"{names[at]!r}, and no column is known to hold the addresses to mail. If it "
-                    f'does: --map domain="{domain}" --map email="{names[at]}"; if the CA is to '
-                    "mail all domains of each order that wait, whom it knows: --all-domains"
-                )
-            own = at in self._about_rejected or any(
-                at in places for places in columns.places.values()
-            )
-            is_read_of = columns.orders_only and at not in columns.added
-            of_orders = not is_read_of and not columns.has_addresses
-            if of_orders and not own and is_domain(cell):
-                raise InputError(
-                    f"{self._name}, line {line}: there is a domain in the column {names[at]!r}, "
-                    "and no column is known to hold the domains to approve. If it does: "
-                    f'--map domain="{names[at]}" --map email="COLUMN"; if the CA is to mail all '
-                    "domains of each order that wait, whom it knows: --all-domains"
-                )
-
-    def _domain_column(self, cells: Sequence[str], columns: Columns) -> str:
-        names = self._names or [str(at + 1) for at in range(len(cells))]
-        if columns.aside:
-            return names[columns.aside[0]]
-        return next((names[at] for at, cell in enumerate(cells) if is_domain(cell)), "COLUMN")
 
     def _record(
         self,

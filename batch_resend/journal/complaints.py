@@ -39,6 +39,10 @@ def _hint_of_server(told: str) -> str:
         return "; give it in PGPASSWORD or in a password file (PGPASSFILE, or ~/.pgpass)"
     if "permission denied" in told:
         return "; its user needs a schema batch_resend of its own, or the right to create it"
+    if "does not support SSL" in told:
+        return (
+            "; set up TLS there, or, if its network is yours alone, add sslmode=disable to the URL"
+        )
     if "does not exist" in told:
         return "; create it, or name another with --journal"
     return "; is the server up, and can it be reached from here?"

@@ -1,12 +1,13 @@
 """The journal's two connections, and its schema, whichever database it is in."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import anyio
 from sqlalchemy import Connection, Engine, inspect, select
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from batch_resend.errors import JournalError
 from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.journal_file import HeldFile, real_path
 from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version, shared_metadata
 from batch_resend.places import Place
 
@@ -35,8 +37,11 @@ class Home(Protocol):
     def is_shared(self) -> bool:
         """Whether several processes may write at once."""
 
-    def exclusive(self, now: float) -> AbstractContextManager[None]:
-        """Hold the journal for one process, where it can't be shared. Raises JournalBusy."""
+    def exclusive(self, now: float) -> AbstractContextManager[HeldFile | None]:
+        """Hold the journal for one process, where it can't be shared. Raises JournalBusy.
+
+        Yields the file that is held, to be watched; None where it is no file of this machine's.
+        """
 
     def by_turns(self, connection: Connection) -> None:
         """Let no other process decide anything until this transaction ends."""
@@ -70,11 +75,11 @@ class Home(Protocol):
 
 
 def home_of(place: Place) -> Home:
-    """Return where a journal lives. Raises JournalError where the driver is not installed."""
+    """Return where a journal lives. Raises JournalError where its driver is not installed."""
     if isinstance(place, Path):
         from batch_resend.journal.sqlite import SqliteHome  # noqa: PLC0415 - one of two is needed
 
-        return SqliteHome(place)
+        return SqliteHome(place, real_path(place))
     from batch_resend.journal.postgres import PostgresHome  # noqa: PLC0415 - one of two is needed
 
     return PostgresHome(place)
@@ -107,6 +112,17 @@ class WritingConnection:
         with anyio.CancelScope(shield=True):
             await _in_thread(self.thread, whole)
         return made[0]
+
+    async def write_back(self) -> None:
+        """Have SQLite write into the file what is only in its log, as far as no reader keeps it."""
+
+        def checkpoint() -> None:
+            connection = self.connection.connection.driver_connection
+            with suppress(sqlite3.Error):  # the log is still there to be read
+                cast("sqlite3.Connection", connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+        with anyio.CancelScope(shield=True):
+            await _in_thread(self.thread, checkpoint)
 
 
 @asynccontextmanager

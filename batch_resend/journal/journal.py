@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import anyio.to_thread
 from sqlalchemy import Connection, insert
 
 from batch_resend.clock import Clock
@@ -40,6 +41,8 @@ from batch_resend.journal.starting import Terms, add_start, begin, limits_text
 from batch_resend.journal.writer import Writer
 from batch_resend.model import Chunk, OrderStatus, Run, RunState
 from batch_resend.windows import Window
+
+LOOK_EVERY_S = 1.0  # whether the journal's file is still there
 
 Made = TypeVar("Made")
 
@@ -124,6 +127,22 @@ class Journal:
             return work(connection)
 
         return await self._writer.transaction(alone)
+
+    async def loss(self) -> str | None:
+        """Return what has become of the journal's file since it was opened, and what to do.
+
+        None where it is there as it was, or is no file of this machine's.
+        """
+        held = self._writer.held
+        if held is None:
+            return None
+        return await anyio.to_thread.run_sync(held.loss_text, abandon_on_cancel=True)
+
+    async def watch(self, lose: Callable[[str], None]) -> None:
+        """Look every second whether the journal is still there; `lose` it once it is not."""
+        while (lost := await self.loss()) is None:  # noqa: ASYNC110 - others do it, no task of ours
+            await anyio.sleep(LOOK_EVERY_S)
+        lose(lost)
 
     def now(self) -> float:
         """Return the seconds since the epoch, by this process's clock."""
@@ -264,7 +283,9 @@ class Journal:
             yield None
             return
         async with reading_connection(self._home, at_once=True) as connection:
-            yield Slots(connection, self._home.place, self.session)
+            clock = self._clock
+            steady_time = lambda: clock() - clock.offset_s  # noqa: E731
+            yield Slots(connection, self._home.place, self.session, steady_time)
 
     def _since(self, cooldown_s: float) -> float | None:
         return self._clock() - cooldown_s if cooldown_s > 0 else None
@@ -280,6 +301,7 @@ class Journal:
         await self._writer.write(
             (END_PAUSE, {"of_run": run.number, "new_ended_at": now}),
             state_change(run.number, state, stop_reason, now),
+            of_the_past=True,
         )
 
     def _our_clock(self) -> dict[str, object]:

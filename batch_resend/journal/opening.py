@@ -9,6 +9,7 @@ from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
 from batch_resend.journal.database import Home, home_of, reading_connection, writing_connection
 from batch_resend.journal.journal import Journal
+from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.writer import Writer
@@ -26,8 +27,8 @@ async def open_journal(
     A file is for one process at a time: raises JournalBusy where another one has it.
     """
     clock, home = clock or SystemClock(), home_of(place)
-    with home.exclusive(clock()):
-        async with _opened(home, clock, title) as journal:
+    with home.exclusive(clock()) as held:
+        async with _opened(home, clock, title, held) as journal:
             yield journal
 
 
@@ -37,8 +38,8 @@ async def prune_journal(place: Place, older_than_s: float, clock: Clock | None =
     How often orders were mailed is kept. Raises JournalError, JournalBusy.
     """
     clock, home = clock or SystemClock(), home_of(place)
-    with home.exclusive(clock()):
-        async with _opened(home, clock, _TITLE) as journal:
+    with home.exclusive(clock()) as held:
+        async with _opened(home, clock, _TITLE, held) as journal:
             pruned = await journal.prune(clock() - older_than_s)
         with suppress(JournalError):  # it is larger than it need be, and as good as before
             await anyio.to_thread.run_sync(home.compact)
@@ -46,13 +47,17 @@ async def prune_journal(place: Place, older_than_s: float, clock: Clock | None =
 
 
 @asynccontextmanager
-async def _opened(home: Home, clock: Clock, title: str) -> AsyncIterator[Journal]:
+async def _opened(
+    home: Home, clock: Clock, title: str, held: HeldFile | None
+) -> AsyncIterator[Journal]:
     """Open the journal, which this process holds, or shares."""
     async with (
         writing_connection(home, clock(), title) as connection,
         reading_connection(home) as reading,
-        Writer(connection, home.place) as writer,
+        Writer(connection, home.place, held) as writer,
     ):
+        if held is not None:
+            held.note_log()
         session = connection.session
         reader = JournalReader(reading, home, session)
         journal = Journal(home, writer, session, reader, clock)

@@ -300,13 +300,11 @@ async def _by_order(
 ) -> AsyncIterator[list[StagedRow]]:
     """Yield the rows of one order after another."""
     together: list[StagedRow] = []
-    subject = None
     async for page in pages:
         for row in page:
-            if row.subject != subject:
-                if together:
-                    yield together
-                together, subject = [], row.subject
+            if together and row.subject != together[0].subject:
+                yield together
+                together = []
             together.append(row)
             if len(together) > _MAX_ROWS_OF_ORDER:
                 raise InputError(

@@ -18,11 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalError
 from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.slots import TABLES
 from batch_resend.places import Database
 
 try:
     import psycopg
+
+    from batch_resend.journal.encryption import encryption_options
 except ModuleNotFoundError as missing:
     raise JournalError(
         "a journal in PostgreSQL needs psycopg: pip install 'batch-resend[cluster]'"
@@ -42,6 +45,10 @@ _SET_UP = (
     "SELECT set_config('synchronous_commit', 'on', false) "
     "WHERE current_setting('synchronous_commit') = 'off'",
     "SET default_transaction_isolation TO 'read committed'",  # take_slots counts on it
+    # A session waits through pauses, and a process may be stopped for a while: to end it for that
+    # would let others take up what is in flight. (Some of these are not in every version.)
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN "
+    "('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')",
     # A host that is gone without a word: its lock is not to outlive it by much.
     "SET tcp_keepalives_idle = 10",
     "SET tcp_keepalives_interval = 5",
@@ -72,9 +79,9 @@ class PostgresHome:
     is_shared: ClassVar[bool] = True
 
     @contextmanager
-    def exclusive(self, _now: float) -> Iterator[None]:
+    def exclusive(self, _now: float) -> Iterator[HeldFile | None]:
         """Do nothing: it is shared."""
-        yield
+        yield None
 
     def by_turns(self, connection: Connection) -> None:
         """Let no other process decide anything until this transaction ends."""
@@ -118,15 +125,25 @@ class PostgresHome:
         """Leave it to the server, which does so by itself."""
 
     def writing_engine(self) -> Engine:
-        """Return what opens the one connection of this process that writes."""
-        return create_engine(_DRIVER, creator=self._connect)
+        """Return what opens the one connection of this process that writes. Raises JournalError."""
+        reached = self._reached()
+
+        def connect() -> psycopg.Connection[Any]:
+            connection = psycopg.connect(self.place.url, autocommit=True, **reached)
+            for statement in _SET_UP:
+                connection.execute(statement)
+            connection.autocommit = False
+            return connection
+
+        return create_engine(_DRIVER, creator=connect)
 
     def reading_engine(self) -> AsyncEngine:
-        """Return what opens connections that read."""
+        """Return what opens connections that read. Raises JournalError."""
+        reached = self._reached()
 
         async def connect() -> psycopg.AsyncConnection[Any]:
             connection = await psycopg.AsyncConnection.connect(
-                self.place.url, autocommit=True, **_REACHED
+                self.place.url, autocommit=True, **reached
             )
             for statement in _SET_UP:
                 await connection.execute(statement)
@@ -135,9 +152,6 @@ class PostgresHome:
 
         return create_async_engine(_DRIVER, async_creator=connect)
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(self.place.url, autocommit=True, **_REACHED)
-        for statement in _SET_UP:
-            connection.execute(statement)
-        connection.autocommit = False
-        return connection
+    def _reached(self) -> dict[str, Any]:
+        """Return how the server is reached."""
+        return {**_REACHED, **encryption_options(self.place)}

@@ -71,7 +71,7 @@ _PROLONG = (
         pauses.c.start == bindparam("of_start"),
         pauses.c.number == bindparam("of_number"),
     )
-    .values(until_at=bindparam("new_until_at"))
+    .values(until_at=bindparam("new_until_at"), share=bindparam("new_share"))
 )
 
 
@@ -138,11 +138,11 @@ class Recorder:
         changes: list[Change] = [(_END, ended)]
         if outcome is not None:
             changes.append(self._settlement(outcome))
-        await self._writer.write(*changes)
+        await self._writer.write(*changes, of_the_past=True)
 
     async def settle(self, outcome: Outcome) -> None:
         """Write down what became of an order that no answer has settled."""
-        await self._writer.write(self._settlement(outcome))
+        await self._writer.write(self._settlement(outcome), of_the_past=True)
 
     async def pause(self, pause: Pause) -> None:
         """Write down that requests do not flow from now on."""
@@ -157,22 +157,26 @@ class Recorder:
             "share": pause.share,
             "account": self._account,
         }
-        await self._writer.write((_PAUSE, values))
+        await self._writer.write((_PAUSE, values), of_the_past=True)
 
-    async def prolong_pause(self, until_at: float) -> None:
-        """Write down when the next request is to leave, the pause having gone on."""
+    async def prolong_pause(self, until_at: float, share: float) -> None:
+        """Write down when the next request is to leave, the pause having gone on.
+
+        `share`: what part of the windows is taken then.
+        """
         values = {
             "of_run": self._run,
             "of_start": self._start,
             "of_number": self._pause,
             "new_until_at": until_at,
+            "new_share": share,
         }
-        await self._writer.write((_PROLONG, values))
+        await self._writer.write((_PROLONG, values), of_the_past=True)
 
     async def flow_again(self, now: float) -> None:
         """Write down that requests flow again."""
         ended = {"of_run": self._run, "of_account": self._account or "", "new_ended_at": now}
-        await self._writer.write((_END_PAUSE_OF_ACCOUNT, ended))
+        await self._writer.write((_END_PAUSE_OF_ACCOUNT, ended), of_the_past=True)
 
     def _settlement(self, outcome: Outcome) -> Change:
         return _SETTLE, {
@@ -244,4 +248,4 @@ class ReadRecorder:
             "new_ended_at": ended_at,
             "new_in_doubt": in_doubt,
         }
-        await self._writer.write((_END_READ, values))
+        await self._writer.write((_END_READ, values), of_the_past=True)

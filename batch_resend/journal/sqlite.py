@@ -6,6 +6,7 @@ commit survive a power loss.
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.folders import make_private
+from batch_resend.folders import close_to_others, make_private
 from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.journal_file import LOG_ENDINGS, HeldFile, hold_file, refuse_mounted_file
+
+log = logging.getLogger(__name__)
 
 _WORTH_COMPACTING = 0.25  # of its pages, that are free
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
@@ -32,17 +36,19 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_t
 class SqliteHome:
     """A file that holds a journal."""
 
-    place: Path
+    place: Path  # as it was named
+    path: Path  # its one name, links resolved
     additions: ClassVar[Sequence[str]] = ()
     is_shared: ClassVar[bool] = False
 
     @contextmanager
-    def exclusive(self, now: float) -> Iterator[None]:
+    def exclusive(self, now: float) -> Iterator[HeldFile]:
         """Hold the journal for one process. Raises JournalBusy.
 
-        The lock is the operating system's: it ends with the process that holds it, however it ends.
+        The locks are the operating system's: they end with the process that holds them, however it
+        ends. One is on a file beside the journal, where readers look; one on the journal itself.
         """
-        path = self.place
+        place, path = self.place, self.path
         # A moment's patience, for whoever looks whether it is held does so by holding it.
         lock = FileLock(f"{path}.lock", timeout=0.2, mode=0o600)
         holder = Path(f"{path}.holder")
@@ -51,23 +57,26 @@ class SqliteHome:
             lock.acquire()
         except Timeout:
             raise JournalBusy(
-                f"{path}: another run holds the journal{_told_by(holder)}; wait for it; "
+                f"{place}: another run holds the journal{_told_by(holder)}; wait for it; "
                 "`batch-resend watch` shows how it goes, once it sends"
             ) from None
         except OSError as error:
             raise JournalError(
-                f"{path}: the journal cannot be locked: {error.strerror}; name another with "
+                f"{place}: the journal cannot be locked: {error.strerror}; name another with "
                 "--journal"
             ) from error
         try:
-            with journal_errors(path):
-                holder.unlink(missing_ok=True)
-                _create_private(holder)
-                holder.write_text(f"process {os.getpid()}, since {timestamp(now)}\n")
-            yield
+            with hold_file(place, path) as held:
+                with journal_errors(place):
+                    holder.unlink(missing_ok=True)
+                    _create_private(holder)
+                    holder.write_text(f"process {os.getpid()}, since {timestamp(now)}\n")
+                try:
+                    yield held
+                finally:
+                    with suppress(OSError):
+                        holder.unlink()
         finally:
-            with suppress(OSError):
-                holder.unlink()
             lock.release()
 
     def by_turns(self, connection: Connection) -> None:
@@ -79,15 +88,20 @@ class SqliteHome:
 
     async def holder(self, _connection: AsyncConnection, _session: int) -> str | None:
         """Return which living process holds the journal, if one does."""
-        return _holder(self.place)
+        return _holder(self.path)
 
     def create(self) -> bool:
-        """Create the file, if there is none, readable by its owner alone. Raises JournalError."""
-        with journal_errors(self.place):
-            _create_private(self.place)
-        for ending in ("-wal", "-shm"):  # as read-only as the journal was when they were made
+        """Return whether the file has anything in it: whoever holds it has made it."""
+        with suppress(OSError):
+            if close_to_others(self.path):
+                log.warning(
+                    "%s was open to every user of this machine, with domains and addresses in it; "
+                    "now it is not",
+                    self.place,
+                )
+        for ending in LOG_ENDINGS:  # as read-only as the journal was when they were made
             with suppress(OSError):
-                Path(f"{self.place}{ending}").chmod(0o600)
+                Path(f"{self.path}{ending}").chmod(0o600)
         return bool(self.size())
 
     def prepare(self, connection: Connection) -> None:
@@ -95,14 +109,14 @@ class SqliteHome:
 
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none."""
-        return self.place.stat().st_size if self.place.is_file() else None
+        return self.path.stat().st_size if self.path.is_file() else None
 
     def compact(self) -> None:
         """Give the room that a journal no longer needs back to the disk, where that pays.
 
         Only while nobody else has it open, and with room for a copy of it. Raises JournalError.
         """
-        with journal_errors(self.place), closing(sqlite3.connect(self.place)) as database:
+        with journal_errors(self.place), closing(sqlite3.connect(self.path)) as database:
             (pages,) = database.execute("PRAGMA page_count").fetchone()
             (free,) = database.execute("PRAGMA freelist_count").fetchone()
             if free >= pages * _WORTH_COMPACTING:
@@ -112,7 +126,7 @@ class SqliteHome:
     def writing_engine(self) -> Engine:
         """Return what opens the one connection that writes."""
         engine = create_engine(
-            URL.create("sqlite", database=str(self.place)), connect_args={"isolation_level": None}
+            URL.create("sqlite", database=str(self.path)), connect_args={"isolation_level": None}
         )
         _begin_with(engine, "BEGIN IMMEDIATE")
 
@@ -124,11 +138,12 @@ class SqliteHome:
         return engine
 
     def reading_engine(self) -> AsyncEngine:
-        """Return what opens connections that cannot write."""
+        """Return what opens connections that cannot write. Raises JournalError."""
+        refuse_mounted_file(self.place, self.path)
         engine = create_async_engine(
             URL.create(
                 "sqlite+aiosqlite",
-                database=f"file:{quote(bytes(self.place.absolute()))}",
+                database=f"file:{quote(bytes(self.path))}",
                 query={"mode": "ro", "uri": "true"},
             ),
             connect_args={"isolation_level": None},

@@ -12,6 +12,7 @@ from batch_resend.errors import JournalError
 from batch_resend.journal.bulk import Values, execute_many
 from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import WritingConnection
+from batch_resend.journal.journal_file import HeldFile
 from batch_resend.places import Place
 
 Change = tuple[Executable, Values]
@@ -22,14 +23,23 @@ Made = TypeVar("Made")
 class _Ticket:
     changes: tuple[Change, ...]
     done: asyncio.Future[None]  # and not anyio's event, which takes several times as long
+    of_the_past: bool  # what has happened already: written though the journal is lost
+    refused: JournalError | None = None
 
 
 class Writer:
-    """Carries out changes, as many a commit as are waiting, one statement after another."""
+    """Carries out changes, as many a commit as are waiting, one statement after another.
 
-    def __init__(self, connection: WritingConnection, place: Place) -> None:
+    Once the file of the journal is lost, it takes nothing but what has happened already, which
+    goes to the file that is still open, for the report.
+    """
+
+    def __init__(
+        self, connection: WritingConnection, place: Place, held: HeldFile | None = None
+    ) -> None:
         self._connection = connection
         self._place = place
+        self.held = held  # the file, where it is one of this machine's
         self._waiting: list[_Ticket] = []
         self._news = asyncio.Event()
         self._closed = False
@@ -41,24 +51,39 @@ class Writer:
 
         It is done in the connection's thread.
         """
+
+        def unless_lost(connection: Connection) -> Made:
+            if (lost := self._loss()) is not None:
+                raise lost
+            return work(connection)
+
+        return await self._transaction(unless_lost)
+
+    async def _transaction(self, work: Callable[[Connection], Made]) -> Made:
         async with self._turn:
             self._check()
             with journal_errors(self._place):
                 return await self._connection.transaction(work)
 
-    async def write(self, *changes: Change) -> None:
+    async def write(self, *changes: Change, of_the_past: bool = False) -> None:
         """Carry out `changes` in one transaction; they are durable on return.
 
-        Raises JournalError; from the first failure on nothing more is written, since what the
-        journal does not know of may not happen.
+        `of_the_past`: they say what has happened already, and are written though the journal's file
+        is lost. Raises JournalError; from the first failure on nothing more is written, since what
+        the journal does not know of may not happen.
         """
         self._check()
         if self._closed:
             raise RuntimeError("the journal is closed")
-        ticket = _Ticket(changes, asyncio.get_running_loop().create_future())
+        ticket = _Ticket(changes, asyncio.get_running_loop().create_future(), of_the_past)
         self._waiting.append(ticket)
         self._news.set()
         await ticket.done
+
+    def _loss(self) -> JournalError | None:
+        """Return what has become of the file, if it is lost. A look costs some microseconds."""
+        text = self.held.loss_text() if self.held is not None else None
+        return None if text is None else JournalError(text)
 
     def _check(self) -> None:
         if self._broken:
@@ -99,22 +124,28 @@ class Writer:
         """Let whoever waits know; one that was cancelled waits no more."""
         if ticket.done.done():
             return
-        if self._broken is None:
+        failure = self._broken or ticket.refused
+        if failure is None:
             ticket.done.set_result(None)
         else:
             # One of its own for each who waits: a shared one would gather all their tracebacks.
-            error = JournalError(str(self._broken))
-            error.__cause__ = self._broken
+            error = JournalError(str(failure))
+            error.__cause__ = failure
             ticket.done.set_exception(error)
 
     async def _commit(self, tickets: list[_Ticket]) -> None:
-        changes_of: dict[Executable, list[Values]] = {}
-        for ticket in tickets:
-            for statement, values in ticket.changes:
-                changes_of.setdefault(statement, []).append(values)
-
         def carry_out(connection: Connection) -> None:
+            changes_of: dict[Executable, list[Values]] = {}
+            lost = self._loss()
+            for ticket in tickets:
+                if lost is not None and not ticket.of_the_past:
+                    ticket.refused = lost
+                    continue
+                for statement, values in ticket.changes:
+                    changes_of.setdefault(statement, []).append(values)
             for statement, many in changes_of.items():
                 execute_many(connection, statement, many)
 
-        await self.transaction(carry_out)
+        await self._transaction(carry_out)
+        if self.held is not None and self.held.log_is_lost:
+            await self._connection.write_back()  # a log without a name ends with this process

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from batch_resend.errors import ReportError
+from batch_resend.links import followed
 
 # A report: its files, in the order in which they are written.
 REPORT_FILES = (
@@ -24,9 +25,9 @@ def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
 
     Raises ReportError; an older file of that name is then left as it was.
     """
-    place = Path(os.path.realpath(path))  # a link stays one
     draft: Path | None = None
     try:
+        place = followed(path)  # a link stays one
         if path.exists() and not path.is_file():
             raise ReportError(f"{path}: is there, and is not a file")
         # Of a name that nobody foresees: in a folder of many, a link could wait there.

@@ -6,7 +6,7 @@ is simply made again.
 
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, inf
 from typing import TypeVar
 
@@ -16,10 +16,12 @@ from batch_resend.clock import running_time
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
-from batch_resend.sending.gate import TROUBLE, Advice, Gate
-from batch_resend.sending.limiter import Limiter
+from batch_resend.sending.canary import Canary
+from batch_resend.sending.events import Action, Advice, History, Permit
+from batch_resend.sending.gate import Gate
+from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
 from batch_resend.sending.outlet import Outlet
-from batch_resend.sending.retry import RetryPolicy
+from batch_resend.sending.retry import RetryPolicy, limited_wait_s
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ class _Read:
     optional: bool
     reply: Reply | None = None  # the newest
     began: float | None = None  # when the first request left, by the clock that pauses stop
-    in_trouble_since: float | None = None  # when it failed first, by the running clock
+    history: History = field(default_factory=History)  # as the circuit breaker has to know it
+    tried: int = 0  # requests made
 
 
 @dataclass(eq=False, kw_only=True)
@@ -66,6 +69,7 @@ class Fetcher:
     concurrency: int
     pace: float  # reads a second that the limits let through; infinite: there are none
     clock: Callable[[], float]
+    canary: Canary | None = None  # tells whether the CA is up when only reads in trouble are left
 
     attempts: int = 0  # requests made
     in_flight: int = 0
@@ -77,9 +81,9 @@ class Fetcher:
 
     def __post_init__(self) -> None:
         self._reads = 0
-        self._outlet = Outlet(self.gate, self.limiter)
         self._answer_s = _USUAL_ANSWER_S  # how long answers take, smoothed
         self._places = anyio.CapacityLimiter(self._most_in_flight())
+        self._outlet = Outlet(self.gate, self.limiter, self._places)
         self._stopped: CallError | None = None  # why no read will pass
 
     async def fetch(self, path: str, *, optional: bool = False) -> Reply:
@@ -94,7 +98,13 @@ class Fetcher:
 
         async def attempt() -> Verdict:
             while True:
-                verdict, advice = await self._attempt(read)
+                try:
+                    verdict, advice = await self._attempt(read)
+                except HeldTooLong as error:
+                    self._stopped = self._stopped or CallError(str(error))
+                    raise CallError(str(error)) from None
+                if advice is Advice.WAIT:
+                    await anyio.sleep(limited_wait_s(read.history.limited, verdict))
                 if advice is Advice.STOP:
                     self._stopped = self._stopped or self._why_stop(verdict)
                 if self._stopped is not None and verdict.ruling not in _ANSWERED:
@@ -132,37 +142,38 @@ class Fetcher:
 
     async def _attempt(self, read: _Read) -> tuple[Verdict, Advice]:
         """Make one request; what it brings goes into `read`."""
-        async with (
-            self._places,
-            self.limiter.slot() as slot,
-            self.gate.passage() as passage,
-        ):
-            if self._stopped is not None:
-                slot.answered()  # nothing leaves
-                raise type(self._stopped)(str(self._stopped))
-            if read.began is None:
-                read.began = self._unpaused_time()
-            with anyio.CancelScope(shield=True):
-                number = await self.recorder.begin(self.clock())
-                result = await self._request(read.path)
-                verdict = self.judge(result)
-                in_doubt = verdict.ruling is Ruling.IN_DOUBT
-                if in_doubt:
-                    slot.given_up()
-                else:
-                    slot.answered()
-                verdict = _as_read(verdict, optional=read.optional)
-                if read.optional and verdict.ruling is Ruling.REFUSED:
-                    advice = Advice.COUNT  # of a call that is not there: no news of the others
-                else:
-                    advice = self._outlet.learn(
-                        passage, read.number, verdict, read.in_trouble_since
-                    ).advice
-                await self.recorder.end(number, self.clock(), in_doubt=in_doubt)
+        while True:
+            way = self._outlet.way(read.tried, read.history, may_ask=self.canary is not None)
+            async with way as (permit, slot):
+                if self._stopped is not None:
+                    slot.unused()
+                    raise type(self._stopped)(str(self._stopped))
+                if read.began is None:
+                    read.began = self._unpaused_time()
+                with anyio.CancelScope(shield=True):
+                    if self.canary is None or not permit.is_canary:
+                        return await self._make(read, permit, slot)
+                    self._outlet.learn_of_canary(permit, await self.canary.ask(slot))
+
+    async def _make(self, read: _Read, permit: Permit, slot: Slot) -> tuple[Verdict, Advice]:
+        """Make one request now; what it brings goes into `read`."""
+        number = await self.recorder.begin(self.clock())
+        read.tried += 1
+        result = await self._request(read.path)
+        verdict = self.judge(result)
+        in_doubt = verdict.ruling is Ruling.IN_DOUBT
+        if in_doubt:
+            slot.given_up()
+        else:
+            slot.answered()
+        verdict = _as_read(verdict, optional=read.optional)
+        action = Action(Advice.COUNT)
+        if not (read.optional and verdict.ruling is Ruling.REFUSED):
+            # Else of a call that is not there: no news of the others.
+            action = self._outlet.learn(permit, -read.number, verdict, read.history)
+        await self.recorder.end(number, self.clock(), in_doubt=in_doubt)
         if isinstance(result, Reply):
             read.reply = result
-        if read.in_trouble_since is None and verdict.ruling in TROUBLE:
-            read.in_trouble_since = running_time()
         log.debug(
             "read %s",
             read.path,
@@ -172,7 +183,7 @@ class Fetcher:
                 "said": verdict.error_message,
             },
         )
-        return verdict, advice
+        return verdict, action.advice
 
     def _unpaused_time(self) -> float:
         """Return the loop's time, less the pauses: they cost no read any of its own."""

@@ -23,6 +23,7 @@ read off clocks that disagree is said in `journal/schema.py`.
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf
 from typing import Protocol
@@ -36,6 +37,18 @@ from batch_resend.windows import Window
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A pause that another process has begun, for all that send by the key."""
+
+    reason: str
+    until: float  # of the event loop's clock
+
+
+class HeldTooLong(Exception):
+    """A pause that another process has begun lasts beyond the user's patience."""
+
+
 class Slot(Protocol):
     """Leave for one request."""
 
@@ -44,6 +57,9 @@ class Slot(Protocol):
 
     def given_up(self) -> None:
         """Note that no answer has come until now; the request may still arrive."""
+
+    def unused(self) -> None:
+        """Give it back: no request has left."""
 
 
 class Limiter(Protocol):
@@ -66,8 +82,12 @@ class Limiter(Protocol):
     def decrease(self) -> Sequence[Window]:
         """Take a smaller part of the windows, if there are any; return what they come to now."""
 
-    def hold(self, pause_s: float) -> None:
+    def hold(self, pause_s: float, reason: str) -> None:
         """Let nobody else take a slot for so long either: the CA is in trouble, or asks for it."""
+
+    @property
+    def held(self) -> "Hold | None":
+        """The pause of another process that holds up this one, if there is one."""
 
 
 class WindowSlot:
@@ -85,6 +105,12 @@ class WindowSlot:
     def given_up(self) -> None:
         """Note that no answer has come until now; the request may still arrive."""
         self._end(may_arrive=True)
+
+    def unused(self) -> None:
+        """Give it back: no request has left."""
+        if self._limiter is not None:
+            self._limiter._unused()
+            self._limiter = None
 
     def _end(self, *, may_arrive: bool) -> None:
         if self._limiter is not None:
@@ -151,12 +177,21 @@ class WindowLimiter:
         share = self._share.decrease(running_time())
         return [Window(part(window, share), window.period_s) for window in self._windows]
 
-    def hold(self, pause_s: float) -> None:
+    def hold(self, pause_s: float, reason: str) -> None:
         """Do nothing: whom this limiter serves, the gate holds up."""
+
+    @property
+    def held(self) -> "Hold | None":
+        """None: there is no other process."""
+        return None
 
     def _end(self, linger_s: float) -> None:
         self._out -= 1
         self._give_back(running_time() + linger_s)
+        self._answered.set()
+
+    def _unused(self) -> None:
+        self._out -= 1
         self._answered.set()
 
     def _give_back(self, arrived_by: float) -> None:

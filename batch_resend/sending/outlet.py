@@ -1,13 +1,15 @@
 """Where requests by a key leave: through a gate, within windows. Both learn from an answer."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from batch_resend.clock import running_time
 from batch_resend.model import Ruling, Verdict
-from batch_resend.sending.gate import TROUBLE, Advice, Flow, Gate, Passage
-from batch_resend.sending.limiter import Limiter
+from batch_resend.sending.events import TROUBLE, Action, Change, History, Permit
+from batch_resend.sending.gate import Gate
+from batch_resend.sending.limiter import Limiter, Slot
 
 log = logging.getLogger(__name__)
 
@@ -18,44 +20,52 @@ BEFORE_THE_CA = (
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """What an answer has changed for all."""
-
-    advice: Advice
-    begins_pause: bool
-    prolongs_pause: bool
-    ends_pause: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Outlet:
     """A gate and a limiter."""
 
     gate: Gate
     limiter: Limiter
+    places: AbstractAsyncContextManager[object]  # of requests in flight
 
-    def learn(
-        self,
-        passage: Passage,
-        order: int,
-        verdict: Verdict,
-        in_trouble_since: float | None = None,
-    ) -> Lesson:
+    @asynccontextmanager
+    async def way(
+        self, tried: int, history: History, *, may_ask: bool = False
+    ) -> AsyncIterator[tuple[Permit, Slot]]:
+        """Wait until a request of an order may leave, which it then must at once.
+
+        The gate comes first: who waits at it holds neither a place nor a slot. A pause that begins
+        while it waits for these sends it back to the line.
+        """
+        while True:
+            has_failed = history.has_failed
+            permit = await self.gate.permit(tried, has_failed=has_failed, may_ask=may_ask)
+            try:
+                async with self.places, self.limiter.slot() as slot:
+                    if self.gate.leaves(permit):
+                        yield permit, slot
+                        return
+                    slot.unused()
+            finally:
+                self.gate.give_back(permit)
+
+    def learn(self, permit: Permit, order: int, verdict: Verdict, history: History) -> Action:
         """Let all others know what an answer says of the CA, before its passage ends.
 
-        As `Gate.tell`; and after a 429 a part of the windows is left to whoever else uses the key.
+        As `Gate.record`; and where a limit was reached sooner than it should be, a part of the
+        windows is left to whoever else uses the key.
         """
-        gate = self.gate
-        was_paused, paused_until = gate.flow is Flow.PAUSED, gate.paused_until
-        advice = gate.tell(passage, order, verdict, in_trouble_since)
-        begins_pause = not was_paused and gate.flow is Flow.PAUSED
-        if begins_pause and verdict.ruling is Ruling.RATE_LIMITED:
+        return self._heed(self.gate.record(permit, order, verdict, history))
+
+    def learn_of_canary(self, permit: Permit, verdict: Verdict) -> Action:
+        """Let all others know what the answer to a canary says."""
+        return self._heed(self.gate.record_canary(permit, verdict))
+
+    def _heed(self, action: Action) -> Action:
+        if action.is_limited:
             self._decrease()
-        is_longer = gate.paused_until > paused_until
-        if is_longer:
-            self.limiter.hold(gate.paused_until - running_time())
-        ends_pause = was_paused and gate.flow is Flow.FLOWING
-        return Lesson(advice, begins_pause, is_longer and not begins_pause, ends_pause)
+        if action.change in (Change.BEGINS, Change.PROLONGS):
+            self.limiter.hold(self.gate.paused_until - running_time(), self.gate.reason or "")
+        return action
 
     def _decrease(self) -> None:
         if windows := self.limiter.decrease():

@@ -4,6 +4,7 @@ An order's budget is bounded by attempts and by time. Between attempts it waits 
 share of an exponentially growing span (full jitter), or for what Retry-After says.
 """
 
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
@@ -31,7 +32,7 @@ class RetryPolicy:
         """Whether another attempt could change what a verdict says."""
         if verdict.ruling is Ruling.IN_DOUBT:
             return self.retry_in_doubt
-        return verdict.ruling in (Ruling.UNAVAILABLE, Ruling.BLOCKED)
+        return verdict.ruling in (Ruling.UNAVAILABLE, Ruling.BLOCKED, Ruling.RATE_LIMITED)
 
     async def carry_on(
         self,
@@ -70,6 +71,19 @@ class RetryPolicy:
         )
         verdict: Verdict = await retrying(next_verdict)
         return verdict
+
+
+def _backoff_s(span_s: float) -> float:
+    return random.uniform(0.0, span_s)  # noqa: S311 - no secret
+
+
+def limited_wait_s(limited: int, verdict: Verdict) -> float:
+    """Return the seconds that an order waits alone after its so many-th 429, which costs nothing.
+
+    As between attempts, though it is none that counts.
+    """
+    span_s = min(FIRST_SPAN_S * 2.0 ** min(limited - 1, 10), LONGEST_SPAN_S)
+    return max(_backoff_s(span_s), verdict.retry_after_s or 0.0)
 
 
 def _last_verdict(state: RetryCallState) -> Verdict:

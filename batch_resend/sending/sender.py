@@ -1,6 +1,6 @@
 """Pending orders -> outcomes: workers that carry each order to its end.
 
-    pending orders -> worker -> in flight? -> slot? -> gate? -> journal -> CA -> journal -> outcome
+    pending orders -> worker -> gate? -> in flight? -> slot? -> journal -> CA -> journal -> outcome
 
 What waits, waits on the left of the journal: it can be stopped at any moment. Once an attempt is
 in the journal nothing stops it but its own timeout, so that its answer is not lost.
@@ -32,10 +32,12 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending.gate import TROUBLE, Advice, Gate, Passage
-from batch_resend.sending.limiter import Limiter, Slot
-from batch_resend.sending.outlet import Lesson, Outlet
-from batch_resend.sending.retry import RetryPolicy
+from batch_resend.sending.canary import Canary
+from batch_resend.sending.events import Action, Advice, Change, History, Permit
+from batch_resend.sending.gate import Gate
+from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
+from batch_resend.sending.outlet import Outlet
+from batch_resend.sending.retry import RetryPolicy, limited_wait_s
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class _Tries:
     attempts: int  # made so far, over all starts of the run
     doubts: int  # of them, or of another run's
     began: float | None = None  # when the first of this start was made, by the running clock
-    in_trouble_since: float | None = None  # when it failed first, by the same
+    history: History = field(default_factory=History)  # as the circuit breaker has to know it
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class _Step:
     verdict: Verdict
     counts: bool  # against the order's budget; an answer that concerns the whole run does not
     is_last: bool
+    wait_s: float = 0.0  # before the next one, where this one does not count
 
 
 @dataclass(eq=False, kw_only=True)
@@ -93,6 +96,7 @@ class Sender:
     progress: Progress
     clock: Callable[[], float]
     tell_of_stop: Callable[[str], None] | None = None  # those who send by the same key
+    canary: Canary | None = None  # tells whether the CA is up when only orders in trouble are left
 
     state: RunState = RunState.COMPLETED  # how the run ends, unless something else is learned
     stop_reason: str | None = None
@@ -100,10 +104,10 @@ class Sender:
     finished: bool = False
 
     def __post_init__(self) -> None:
-        self._outlet = Outlet(self.gate, self.limiter)
         # Fast: none of these gives way to other tasks where there is nothing to wait for.
         self._turn = anyio.Lock(fast_acquire=True)
-        self._in_flight = anyio.Semaphore(self.concurrency, fast_acquire=True)
+        in_flight = anyio.Semaphore(self.concurrency, fast_acquire=True)
+        self._outlet = Outlet(self.gate, self.limiter, in_flight)
         self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
         self._scope = anyio.CancelScope()
 
@@ -129,6 +133,8 @@ class Sender:
                 # What cannot be written down must not be sent: the run ends here.
                 self.journal_error = JournalError(str(errors.exceptions[0]))
                 self.stop(RunState.STOPPED, str(self.journal_error))
+            except* HeldTooLong as errors:
+                self.stop(RunState.STOPPED, str(errors.exceptions[0]))
             self.finished = True
 
     async def _work(
@@ -155,11 +161,17 @@ class Sender:
         self, tries: _Tries, first: _Step, delivered: MemoryObjectSendStream[Outcome]
     ) -> None:
         """Try an order again, beside the workers, until it has its outcome."""
+        wait_s = first.wait_s
 
         async def attempt_that_counts() -> Verdict:
-            while not (step := await self._attempt(tries, delivered)).counts:
-                pass
-            return step.verdict
+            nonlocal wait_s
+            while True:
+                if wait_s:
+                    await anyio.sleep(wait_s)
+                step = await self._attempt(tries, delivered)
+                wait_s = step.wait_s
+                if step.counts:
+                    return step.verdict
 
         def announce(verdict: Verdict, wait_s: float) -> None:
             waits = {"wait_s": round(wait_s, 3)}
@@ -182,28 +194,54 @@ class Sender:
                 await self._deliver(outcome, delivered)
 
     async def _attempt(self, tries: _Tries, delivered: MemoryObjectSendStream[Outcome]) -> _Step:
-        """Make one attempt; settle the order if that does it."""
-        async with self._in_flight, self.limiter.slot() as slot, self.gate.passage() as passage:
-            if tries.began is None:
-                tries.began = self._running_time()
-            with anyio.CancelScope(shield=True):
-                attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
-                await self.recorder.begin(attempt)
-                verdict = await self._request(tries, slot)
-                lesson = self._learn(passage, tries, verdict)
-                outcome = self._settled(tries, verdict)
-                pause = self._pause() if lesson.begins_pause or lesson.prolongs_pause else None
-                await self.recorder.end(attempt, self.clock(), verdict, outcome)
-                if pause is not None and lesson.begins_pause:
-                    await self.recorder.pause(pause)
-                elif pause is not None:
-                    await self.recorder.prolong_pause(pause.until_at)
-                elif lesson.ends_pause:
-                    await self.recorder.flow_again(self.clock())
-                if outcome is not None:
-                    await self._deliver(outcome, delivered)
-        counts = lesson.advice is not Advice.AGAIN or outcome is not None
-        return _Step(verdict, counts, counts and not self.policy.wants_another(verdict))
+        """Make one attempt, as soon as one may leave; settle the order if that does it."""
+        may_ask = self.canary is not None
+        while True:
+            way = self._outlet.way(tries.attempts, tries.history, may_ask=may_ask)
+            async with way as (permit, slot):
+                if tries.began is None:
+                    tries.began = self._running_time()
+                with anyio.CancelScope(shield=True):
+                    if self.canary is None or not permit.is_canary:
+                        return await self._send(tries, permit, slot, delivered)
+                    verdict = await self.canary.ask(slot)
+                    change = self._outlet.learn_of_canary(permit, verdict).change
+                    await self._write_down(change, self._pause_of(change))
+
+    async def _send(
+        self,
+        tries: _Tries,
+        permit: Permit,
+        slot: Slot,
+        delivered: MemoryObjectSendStream[Outcome],
+    ) -> _Step:
+        """Make one attempt now."""
+        attempt = Attempt(tries.planned, tries.attempts + 1, self.clock())
+        await self.recorder.begin(attempt)
+        verdict = await self._request(tries, slot)
+        action = self._learn(permit, tries, verdict)
+        outcome = self._settled(tries, verdict)
+        change = action.change
+        pause = None if change is Change.NOTHING else self._pause_of(change)
+        await self.recorder.end(attempt, self.clock(), verdict, outcome)
+        if change is not Change.NOTHING:
+            await self._write_down(change, pause)
+        if outcome is not None:
+            await self._deliver(outcome, delivered)
+        counts = action.advice in (Advice.COUNT, Advice.STOP) or outcome is not None
+        is_last = counts and not self.policy.wants_another(verdict)
+        waits = action.advice is Advice.WAIT
+        wait_s = limited_wait_s(tries.history.limited, verdict) if waits else 0.0
+        return _Step(verdict, counts, is_last, wait_s)
+
+    async def _write_down(self, change: Change, pause: Pause | None) -> None:
+        """Write down what an answer has changed for all; `pause` is as it was when it came."""
+        if pause is not None and change is Change.BEGINS:
+            await self.recorder.pause(pause)
+        elif pause is not None:
+            await self.recorder.prolong_pause(pause.until_at, pause.share)
+        elif change is Change.ENDS:
+            await self.recorder.flow_again(self.clock())
 
     async def _request(self, tries: _Tries, slot: Slot) -> Verdict:
         """Make one request, and count it."""
@@ -222,24 +260,23 @@ class Sender:
         tries.doubts += verdict.ruling is Ruling.IN_DOUBT
         return verdict
 
-    def _learn(self, passage: Passage, tries: _Tries, verdict: Verdict) -> Lesson:
+    def _learn(self, permit: Permit, tries: _Tries, verdict: Verdict) -> Action:
         """Let all others know what an answer says of the CA, before it is even written down."""
         if log.isEnabledFor(logging.DEBUG):
             ruling = verdict.ruling.value.replace("_", " ")
             log.debug("attempt %s", ruling, extra=_particulars(tries, verdict))
-        number = tries.planned.number
-        lesson = self._outlet.learn(passage, number, verdict, tries.in_trouble_since)
-        if tries.in_trouble_since is None and verdict.ruling in TROUBLE:
-            tries.in_trouble_since = running_time()
-        if lesson.advice is Advice.STOP:
+        action = self._outlet.learn(permit, tries.planned.number, verdict, tries.history)
+        if action.advice is Advice.STOP:
             why = self._outlet.why_stop(verdict, self.explain)
             self.stop(RunState.STOPPED, why)
             if self.tell_of_stop is not None:  # at once: the next one is waiting at the gate
                 self.tell_of_stop(why)
-        return lesson
+        return action
 
-    def _pause(self) -> Pause:
-        """Return the pause that there is, as if it began now: by the time of day."""
+    def _pause_of(self, change: Change) -> Pause | None:
+        """Return the pause that begins or goes on now, as if it began now: by the time of day."""
+        if change not in (Change.BEGINS, Change.PROLONGS):
+            return None
         now = self.clock()
         until_at = now + self.gate.paused_until - running_time()
         return Pause(now, until_at, self.gate.reason or "", self.limiter.share)

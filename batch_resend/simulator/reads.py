@@ -125,18 +125,15 @@ def _status_changes(world: World, _: str, query: Query) -> Answer:
             Known.FRAME_TOO_LONG, 400, "time_frame_too_long", "The time frame exceeds 7 days."
         )
     known = Known.STATUS_CHANGES if asked.keys() <= _DOCUMENTED_UNITS else Known.HOURS_AND_DAYS
-    orders = changed(world, query, frame_s)
-    if not orders:
-        return answer(known, 200, EMPTY)
     items = [
         {
             "order_id": order.order_id,
             "certificate_id": certificate_id(order),
             "status": order.status,
         }
-        for order in orders
+        for order in changed(world, query, frame_s)
     ]
-    return answer(known, 200, to_json({"orders": items}))
+    return answer(known, 200, to_json({"orders": items}) if items else EMPTY)
 
 
 def _report(world: World, _: str, query: Query) -> Answer:

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import cluster, growth, prediction, startup, throughput, windows
+from tests.bench import cluster, growth, prediction, sick, startup, throughput, windows
 from tests.bench.findings import Finding, keep, show
 from tests.bench.processes import machine
 
@@ -30,6 +30,7 @@ def main() -> int:
         "growth": lambda: growth.measure(full=options.full),
         "prediction": prediction.measure,
         "cluster": cluster.measure,
+        "sick": sick.measure,
     }
     print(machine())
     found: list[Finding] = []

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from batch_resend.windows import Window
 from tests.certcentral.fault_server import NO_CONTENT, FaultServer, Visit, answer
 
+_CANARY = b"GET /services/v2/user/me HTTP/1.1\r\n"
 _ORDER = re.compile(rb"^PUT /services/v2/order/certificate/(\d+)/resend-emails HTTP/1\.1\r\n")
 
 Fate = Callable[["Call"], Awaitable[object]]
@@ -65,6 +66,7 @@ class CountingServer(FaultServer):
         self.repeated: set[str] = set()  # asked for again after it was acknowledged
         self.arrivals: list[float] = []
         self.wrong: list[bytes] = []
+        self.canaries = 0  # reads of who the key is, which are answered
         self.fate = fate
         self._before = before
 
@@ -73,6 +75,10 @@ class CountingServer(FaultServer):
             return
         head = await visit.read_head()
         self.arrivals.append(time.monotonic())
+        if head.startswith(_CANARY):
+            self.canaries += 1
+            await visit.send(answer(200, b"{}", "Content-Type: application/json"))
+            return
         found = _ORDER.match(head)
         if found is None:
             self.wrong.append(head)

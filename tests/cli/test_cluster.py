@@ -247,3 +247,20 @@ async def test_without_the_driver_it_is_said_what_to_install(desk: Desk) -> None
     told = await desk.run("runs", "--journal", "postgresql://db/x", PYTHONPATH=str(desk.folder))
     assert told.code == 1
     assert "pip install 'batch-resend[cluster]'" in told.err
+
+
+async def test_a_database_that_ends_idle_sessions_ends_no_run_that_waits_for_its_windows(
+    tmp_path: Path, database: Database
+) -> None:
+    setting = "ALTER DATABASE postgres {} idle_session_timeout"
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(f"{setting.format('SET')} = '300ms'")
+    try:
+        async with shared_desk(tmp_path, database, windows=(Window(5, 1.0),)) as (desk, ca):
+            desk.write_list(12)
+            sent = await desk.run("send", "orders.csv")
+        assert sent.code == 0, sent.err
+        assert ca.books.mails == 12
+    finally:
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute(setting.format("RESET"))

@@ -68,7 +68,7 @@ async def test_with_hold_nothing_is_mailed_twice_and_every_drop_is_in_doubt(
     assert desk.summary()["requests"]["possible_duplicates"] == 0
     doubtful = {r["order_id"] for r in results(desk.report()) if r["status"] == "in_doubt"}
     assert doubtful == set(ca.dropped)
-    assert len(doubtful) >= 80
+    assert doubtful
 
 
 async def test_with_retry_all_are_sent_and_the_doubles_reported_are_the_doubles_counted(
@@ -88,7 +88,7 @@ async def test_with_retry_all_are_sent_and_the_doubles_reported_are_the_doubles_
     summary = desk.summary()
     assert set(ca.mails) == set(numbers)
     assert summary["orders"]["sent"] == 500
-    assert summary["requests"]["attempts"] == ca.mails.total() > 580
+    assert summary["requests"]["attempts"] == ca.mails.total() > 500
     assert summary["requests"]["possible_duplicates"] == ca.mails.total() - 500
     marked = {r["order_id"] for r in results(desk.report()) if r["possible_duplicate"]}
     assert marked == {number for number, count in ca.mails.items() if count > 1}
@@ -99,7 +99,7 @@ async def test_an_outage_that_mails_and_never_answers_mails_no_order_beyond_its_
 ) -> None:
     faults = {"drop": 1.0}
     async with desk_with_ca(tmp_path, faults=faults) as (desk, ca):
-        desk.write_list(12)
+        desk.write_list(30)
         stopped = await desk.run("send", "orders.csv", "--max-attempts", "1", "--patience", "8s")
         assert stopped.code == 4, stopped.err
         assert max(ca.books.mails_per_order.values()) == 1

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio
 
 ORDERS = 120
 BEFORE_IT = 40  # orders mailed before the outage
-OUTAGE_S = 12.0  # longer than the first pause, so that some probes fail
+OUTAGE_S = 12.0  # longer than the first pauses, so that some probes fail
 
 
 class MovingCA:
@@ -62,7 +62,7 @@ def desk_at(folder: Path, base_url: str) -> Desk:
 
 
 @pytest.mark.parametrize("out", [says_503, hangs], ids=lambda out: out.__name__)
-async def test_an_outage_is_ridden_out_with_single_probes_and_no_order_fails(
+async def test_an_outage_is_ridden_out_with_few_probes_and_no_order_fails(
     tmp_path: Path, out: Callable[[Call], Awaitable[object]]
 ) -> None:
     ca = MovingCA(out)
@@ -79,10 +79,8 @@ async def test_an_outage_is_ridden_out_with_single_probes_and_no_order_fails(
     assert summary["back_pressure"]["paused_s"] > 5
     assert set(server.mails_of.values()) == {1}
     assert len(server.mails_of) == ORDERS
-    # Those in flight when it began, and those that followed until it was plain: each of up to
-    # eight requests that had come before it, and are answered well in its first moments, begins
-    # the count of failures anew. Then single probes.
-    assert 5 <= ca.probes.total() <= 8 + 8 * 4 + 8 + 3
+    # Those that fail until it is plain, those in flight then, and probes: five, three, two, one.
+    assert 16 <= ca.probes.total() <= 8 + 20 + 10 + 4
     assert summary["requests"]["possible_duplicates"] == (
         0 if out is says_503 else ca.probes.total()
     )
@@ -100,7 +98,7 @@ async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flig
         process = await desk.start("send", "orders.csv")
         await until(lambda: len(ca.acknowledged) >= BEFORE_IT)
         await ca.crash()
-        await until_told(process, b"next try in 10s")  # a first pause is over, a probe has failed
+        await until_told(process, b"next try in 8s")  # three pauses are over, probes have failed
         assert len(ca.acknowledged) < ORDERS
         await ca.listen()
         sent = await ended(process)
@@ -112,8 +110,8 @@ async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flig
     assert summary["back_pressure"]["pauses"] == 1
     assert set(ca.mails_of.values()) == {1}
     assert ca.repeated == set()
-    # Eight in flight when it broke, as many that then met a closed port, and single probes.
-    assert 5 <= summary["requests"]["attempts"] - ORDERS <= 8 + 4 + 8 + 3
+    # Those in flight when it broke, and those that then met a closed port, and probes.
+    assert 16 <= summary["requests"]["attempts"] - ORDERS <= 8 + 8 + 20 + 10 + 4
     assert summary["requests"]["possible_duplicates"] <= 8
 
 
@@ -145,7 +143,7 @@ async def test_beyond_the_patience_the_run_stops_and_what_is_left_goes_on_later(
         assert {line.partition(",")[0] for line in unsent}.isdisjoint(ca.acknowledged)
         assert len({line.partition(",")[0] for line in unsent}) == ORDERS - len(ca.acknowledged)
         mailed_before = len(ca.acknowledged)
-        assert ca.requests - mailed_before <= 32 + 4  # those in flight then, and single probes
+        assert ca.requests - mailed_before <= 8 + 20 + 10  # until it is plain; probes
         ca.fate = Call.accept
         feed = ["resume"] if later == "resume" else ["send", str(desk.report() / "unsent.csv")]
         again = await desk.run(*feed, "--report-dir", "again")

@@ -93,12 +93,11 @@ LISTS = {
         (["heading.csv"], 1, "heading.csv: has a heading, but no rows"),
         (["good.csv", "gone.csv"], 1, "gone.csv: cannot be read"),
         (["foreign.csv"], 1, "foreign.csv, line 1: no column holds the order number; the columns "
-                             "are 'Bestellung', 'Wohin'. Say which it is: batch-resend "
-                             "check --map order_id="),
+                             "are 'Bestellung', 'Wohin'. Say which it is: --map order_id="),
         (["good.csv", "--map", "order_id=Auftrag"], 1, "good.csv, line 1: --map order_id='Auftrag' "
                                                        "names a column that is not there"),
         (["half.csv"], 1, "a column for the domain, but none for the email"),
-        (["twice.csv"], 1, "the columns 'order_id' and 'Order Number' could both hold"),
+        (["twice.csv"], 1, "the columns 'order_id', 'Order Number' could each hold"),
         (["quote.csv"], 1, "quote.csv, line 2: not CSV"),
         (["array.json"], 1, "array.json, line 1: not JSON: ',' is expected; was it copied"),
         (["good.csv", "--api-key-file", "no.txt"], 1, "--api-key-file no.txt: No such file"),

@@ -229,7 +229,7 @@ def test_a_named_pipe_is_a_list_like_any_other(tmp_path: Path) -> None:
         LIST,
         LIST.rstrip(),
         b"\xef\xbb\xbf\r\n\r\n" + LIST.replace(b"\n", b"\r\n") + b"\n\n",
-        b'order_id,n\n1,"a\n\nb"\n',
+        b'order_id,note\n1,"a\n\nb"\n',
         b'{"order_id": 1}\n\n{"order',
     ],
 )

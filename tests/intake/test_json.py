@@ -105,7 +105,7 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
         pytest.param("{}", "no key holds the order number", id="an empty object"),
         pytest.param('{"name": 1}', "no key holds the order number", id="no order"),
         pytest.param(
-            '{"Order No": 1, "order_id": 2}', "could both hold the order_id", id="two orders"
+            '{"Order No": 1, "order_id": 2}', "could each hold the order_id", id="two orders"
         ),
         pytest.param('{"order_id": null}', "order number is missing", id="a null order"),
         pytest.param('{"order_id": true}', "digits are expected", id="a true order"),

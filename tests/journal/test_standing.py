@@ -66,15 +66,16 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
         assert stands.pausing.reason == "the CA asks for fewer requests"
         assert stands.pausing.left_s == 42
         assert stands.share == 0.5
-        await recorder.prolong_pause(clock() + 90)
+        await recorder.prolong_pause(clock() + 90, 0.25)
         stands = await outside.standing(run, clock)
         assert stands is not None
         assert stands.pausing is not None
         assert stands.pausing.left_s == 90
+        assert stands.share == 0.25
         await recorder.flow_again(clock())
         stands = await outside.standing(run, clock)
         assert stands is not None
-        assert (stands.pausing, stands.share) == (None, 0.5)
+        assert (stands.pausing, stands.share) == (None, 0.25)
 
 
 async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_left(

@@ -16,7 +16,7 @@ import pytest
 
 from batch_resend.certcentral.judge import judge, remedy
 from batch_resend.errors import JournalError
-from batch_resend.journal import Recorder
+from batch_resend.journal import ReadRecorder, Recorder
 from batch_resend.model import (
     Attempt,
     Fault,
@@ -31,7 +31,7 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.sending import Canary, Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.windows import Window
 
 HOUR_S = 3600.0
@@ -120,10 +120,10 @@ class Notebook(Recorder):
         assert pause.began_at == anyio.current_time() - self._commit_s, "that of its answer"
         await self._write("pause", 0, f"{pause.share:g} {pause.reason}")
 
-    async def prolong_pause(self, until_at: float) -> None:
+    async def prolong_pause(self, until_at: float, share: float) -> None:
         # A pause of less than a commit is over when it is written down.
         assert until_at >= anyio.current_time() - self._commit_s
-        self._note("prolonged", 0, None)
+        self._note("prolonged", 0, f"{share:g}")
 
     async def flow_again(self, now: float) -> None:
         assert now == anyio.current_time()
@@ -158,6 +158,7 @@ class ScriptedCA:
     latency_s: float = 0.0
     otherwise: str = "204"
     outages: Sequence[tuple[float, float, str]] = ()  # from, to (since the start), answer
+    canary: str = "200"  # the answer to one, but in an outage
     in_flight: int = 0
     most_in_flight: int = 0
     asked: Counter[int] = field(default_factory=Counter)
@@ -179,13 +180,36 @@ class ScriptedCA:
         self.lines.append(Line(anyio.current_time(), "answer", number, word))
         return answer(word)
 
-    def _word(self, number: int) -> str:
+    async def get(self, path: str) -> Reply | Fault:
+        """Answer a canary: it is no order's, so an outage is all that it meets."""
+        word = self._outage() or self.canary
+        self.lines.append(Line(anyio.current_time(), "canary", 0, path))
+        await anyio.sleep(self.latency_s)
+        return answer(word)
+
+    def _outage(self) -> str | None:
         now = anyio.current_time() - self._start
-        for since, until, word in self.outages:
-            if since <= now < until:
-                return word
+        return next((word for since, until, word in self.outages if since <= now < until), None)
+
+    def _word(self, number: int) -> str:
+        if word := self._outage():
+            return word
         words = self.script.get(number, self.otherwise).split()
         return words[min(self.asked[number], len(words) - 1)]
+
+
+class ReadsCounted(ReadRecorder):
+    """The journal's reads, of which nothing is kept."""
+
+    def __init__(self) -> None:
+        self._begun = 0
+
+    async def begin(self, begun_at: float) -> int:
+        self._begun += 1
+        return self._begun
+
+    async def end(self, number: int, ended_at: float, *, in_doubt: bool = False) -> None:
+        assert number <= self._begun
 
 
 class Rig:
@@ -206,10 +230,12 @@ class Rig:
         latency_s: float = 0.0,
         otherwise: str = "204",
         outages: Sequence[tuple[float, float, str]] = (),
+        has_canary: bool = False,
+        canary: str = "200",
     ) -> None:
         self.start = anyio.current_time()
         self.lines: list[Line] = []
-        self.ca = ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages)
+        self.ca = ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages, canary)
         self.notebook = Notebook(self.lines, commit_s)
         self.progress = Progress(0)
         self.heard: list[Outcome] = []
@@ -219,11 +245,14 @@ class Rig:
             explain=partial(remedy, base_url="https://ca.example"),
             recorder=self.notebook,
             limiter=WindowLimiter(windows, linger_s=linger_s),
-            gate=Gate(patience_s),
+            gate=Gate(patience_s, concurrency),
             policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt),
             concurrency=concurrency,
             progress=self.progress,
             clock=anyio.current_time,
+            canary=Canary(self.ca.get, judge, _start_reading, anyio.current_time)
+            if has_canary
+            else None,
         )
 
     async def carry(
@@ -269,6 +298,10 @@ class Rig:
         told = {outcome.order.number: outcome.status.value for outcome in self.heard}
         assert len(told) == len(self.heard), "an order had two outcomes"
         return told
+
+
+async def _start_reading() -> ReadRecorder:
+    return ReadsCounted()
 
 
 async def _one_by_one(pending: Sequence[PlannedOrder]) -> AsyncIterator[PlannedOrder]:

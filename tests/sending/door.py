@@ -1,12 +1,28 @@
 """A gate, and requests that go through it with answers of a script."""
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 
-from batch_resend.sending.gate import Advice, Gate
+from batch_resend.sending.events import Advice, History, Permit
+from batch_resend.sending.gate import Gate
 from tests.sending.conftest import LONG_S, verdict
+
+
+@asynccontextmanager
+async def leave(gate: Gate, tried: int, history: History) -> AsyncIterator[Permit]:
+    """Wait for a permit that holds. One that does not, since a pause began, is given back."""
+    while True:
+        permit = await gate.permit(tried, has_failed=history.has_failed)
+        try:
+            if gate.leaves(permit):
+                yield permit
+                return
+        finally:
+            gate.give_back(permit)
 
 
 @dataclass
@@ -16,6 +32,8 @@ class Door:
     gate: Gate
     left: list[tuple[float, int]] = field(default_factory=list)
     under_way: int = 0
+    tried: Counter[int] = field(default_factory=Counter)
+    histories: defaultdict[int, History] = field(default_factory=lambda: defaultdict(History))
 
     def __post_init__(self) -> None:
         self.start = anyio.current_time()
@@ -25,14 +43,16 @@ class Door:
 
     async def go(self, order: int, word: str, takes_s: float = 0.0) -> Advice:
         """Make one request that is answered with `word`."""
-        async with self.gate.passage() as passage:
+        history = self.histories[order]
+        async with leave(self.gate, self.tried[order], history) as permit:
+            self.tried[order] += 1
             self.left.append((self.now(), order))
             self.under_way += 1
             try:
                 await anyio.sleep(takes_s)
             finally:
                 self.under_way -= 1
-            return self.gate.tell(passage, order, verdict(word))
+            return self.gate.record(permit, order, verdict(word), history).advice
 
     async def all_go(self, requests: Sequence[tuple[int, str, float]]) -> dict[int, Advice]:
         """Make requests at once."""

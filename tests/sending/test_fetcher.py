@@ -111,11 +111,17 @@ class Reading:
         return anyio.current_time() - self.start
 
 
-async def test_a_read_answered_with_429_leaves_a_part_of_the_windows_to_others() -> None:
-    reading = Reading("429/64")  # seconds, after which the windows are empty
-    await reading.read(13)
-    assert reading.at[:2] == [0.0, 64.0]
-    assert reading.in_window(1) == WINDOW.limit // 2 + 1  # a half, and what has grown since
+async def test_reads_answered_with_429_leave_a_part_of_the_windows_to_others() -> None:
+    reading = Reading(*["429"] * 5, concurrency=5)
+    await reading.read_beside(20)
+    assert len(reading.at) == 25
+    assert max(map(reading.in_window, range(5, 10))) == WINDOW.limit // 2
+
+
+async def test_a_time_that_a_429_names_is_waited_for_by_all_reads() -> None:
+    reading = Reading("429/64")
+    await reading.read(2)
+    assert reading.at == [0.0, 64.0, 64.0]
 
 
 @pytest.mark.parametrize("word", ["503", "noconn"])

@@ -1,6 +1,7 @@
 """Back-pressure is not failure: when requests may leave, and when going on is pointless."""
 
 import logging
+from collections import Counter, defaultdict
 from itertools import pairwise
 
 import anyio
@@ -9,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.model import Ruling
-from batch_resend.sending.gate import Advice, Flow, Gate
+from batch_resend.sending.breaker import FREE_LIMITED, PROBES
+from batch_resend.sending.events import Advice, Flow, History
+from batch_resend.sending.gate import Gate
 from tests.sending.conftest import LONG_S, verdict
-from tests.sending.door import closed, flowing, told
+from tests.sending.door import closed, flowing, leave, told
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(idle_step=1, idle_timeout=9)]
 
-TIMES_5_TO_60 = [5, 10, 20, 40, 60, 60, 60]
+TIMES_1_TO_60 = [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 # --- opening ------------------------------------------------------------------------------
@@ -74,6 +77,12 @@ async def test_a_page_at_the_opening_costs_no_order_anything_and_does_not_stop_i
     assert await closed().go(1, word) is Advice.AGAIN
 
 
+async def test_a_429_at_the_opening_lets_the_next_one_open() -> None:
+    door = closed()
+    assert await told(door, "429 204 204") == [Advice.WAIT, Advice.COUNT, Advice.COUNT]
+    assert [at for at, _ in door.left] == [0, 0, 0]
+
+
 async def test_an_address_that_is_right_but_does_not_answer_does_not_stop_the_opening() -> None:
     assert await closed().go(1, "noconn") is Advice.COUNT
 
@@ -103,24 +112,60 @@ async def test_denials_stop_the_run_when_they_are_the_keys(
 # --- too many requests --------------------------------------------------------------------
 
 
-async def test_a_429_lets_nothing_leave_until_the_pause_is_over_and_one_got_through() -> None:
+async def test_a_429_with_a_time_lets_nothing_leave_until_then_and_then_a_few() -> None:
     door = await flowing()
-    assert await door.go(1, "429") is Advice.AGAIN
-    advice = await door.all_go([(2, "204", 3), (3, "204", 3), (4, "204", 3)])
-    assert door.left == [(0, 1), (5, 2), (8, 3), (8, 4)]
+    assert await door.go(1, "429/5") is Advice.AGAIN
+    advice = await door.all_go([(order, "204", 3) for order in range(2, 10)])
+    assert door.left == [(0, 1), *[(5, n) for n in range(2, 7)], *[(8, n) for n in range(7, 10)]]
     assert set(advice.values()) == {Advice.COUNT}
     assert (door.gate.flow, door.gate.reason) == (Flow.FLOWING, None)
 
 
 @pytest.mark.parametrize(
+    ("words", "pauses"),
+    [
+        pytest.param("429", False, id="a single one: only its order waits"),
+        pytest.param("429 204 204 429 204 429 204 204 429", False, id="four of the last ten"),
+        pytest.param("429 204 429 204 429 204 429 204 429", True, id="five of the last ten"),
+        pytest.param("429 429 429 429 429", True, id="five in a row"),
+        pytest.param("429 503 429 404 429 lost 429 204 429", True, id="among answers of any kind"),
+        pytest.param("429/2", True, id="one that names a time"),
+    ],
+)
+async def test_which_429s_pause_all(words: str, pauses: bool) -> None:
+    door = await flowing()
+    *_, last = await told(door, words)
+    assert last is (Advice.AGAIN if pauses else Advice.WAIT)
+    assert (door.gate.flow is Flow.PAUSED) is pauses
+
+
+async def test_an_order_that_gets_429_while_others_pass_is_its_own_affair_after_a_while() -> None:
+    door = await flowing()
+    advice: list[Advice] = []
+    for _ in range(6):
+        advice.append(await door.go(1, "429/3" if len(advice) > 2 else "429"))
+        await anyio.sleep(1)
+        await door.go(2, "204")
+    assert advice == [*[Advice.WAIT] * 3, *[Advice.COUNT] * 3]
+    assert door.gate.paused_s == 0
+
+
+async def test_429s_cost_an_order_nothing_while_no_other_passes() -> None:
+    door = await flowing()
+    advice = [await door.go(1, "429") for _ in range(50)]
+    assert set(advice) == {Advice.WAIT, Advice.AGAIN}
+
+
+@pytest.mark.parametrize(
     ("words", "probed_after_s"),
     [
-        pytest.param(["429"] * 7, TIMES_5_TO_60, id="429: growing to a minute"),
-        pytest.param(["429", "503", "timeout", "429"], [5, 10, 20, 40], id="trouble of all kinds"),
+        pytest.param(["429/1", *["429"] * 7], TIMES_1_TO_60, id="429: growing to a minute"),
+        pytest.param(["429/1", "503", "timeout", "429"], [1, 2, 4, 8], id="trouble of all kinds"),
+        pytest.param(["429/1", *["page403"] * 4], [1, 10, 20, 40, 60], id="pages: five times that"),
         pytest.param(["429/7"] * 3, [7, 7, 7], id="Retry-After is obeyed"),
         pytest.param(["429/300"] * 3, [300, 300, 300], id="also beyond a minute"),
         pytest.param(["429/0"] * 3, [1, 1, 1], id="but for less than a second"),
-        pytest.param(["429", "429/2", "429", "503/9"], [5, 2, 20, 9], id="where it is given"),
+        pytest.param(["429/5", "429/2", "429", "503/9"], [5, 2, 4, 9], id="where it is given"),
     ],
 )
 async def test_how_long_pauses_are(words: list[str], probed_after_s: list[float]) -> None:
@@ -148,50 +193,86 @@ async def test_short_pauses_for_one_reason_are_said_now_and_then_and_all_are_in_
 
 async def test_pauses_begin_short_again_once_one_got_through() -> None:
     door = await flowing()
-    assert await told(door, "429 429 429 204 429 204")
-    assert [at for at, _ in door.left] == [0, 5, 15, 35, 35, 40]
+    assert await told(door, "429/1 429 429 204 429/1 429 204")
+    assert [at for at, _ in door.left] == [0, 1, 3, 7, 7, 8, 10]
 
 
-async def test_a_failing_probe_makes_all_others_wait_for_the_next_one() -> None:
+async def test_after_each_pause_fewer_probe_and_all_others_wait_for_the_next_ones() -> None:
     door = await flowing()
-    await door.go(1, "429")
-    advice = await door.all_go([(2, "429", 1), (3, "noconn", 1), (4, "204", 1), (5, "204", 1)])
-    assert door.left == [(0, 1), (5, 2), (16, 3), (37, 4), (38, 5)]
-    assert [advice[order] for order in (2, 3, 4, 5)] == [Advice.AGAIN] * 2 + [Advice.COUNT] * 2
+    await door.go(0, "429/1")
+    bad = [(order, "503", 1) for order in range(1, 14)]
+    advice = await door.all_go([*bad, *[(order, "204", 1) for order in range(14, 20)]])
+    left = Counter(at for at, _ in door.left[1:])
+    assert list(left.values()) == [5, 3, 2, 1, 1, 1, 1, 5], "the last five once one got through"
+    assert list(left) == [1, 4, 9, 18, 35, 68, 129, 130]
+    assert [order for _, order in door.left] == list(range(20))
+    assert {advice[order] for order, *_ in bad} == {Advice.AGAIN}
+
+
+async def test_those_that_never_failed_probe_first_and_then_those_tried_least() -> None:
+    door = await flowing()
+    for order in (1, 1, 1, 2, 2, 3):
+        await door.go(order, "503")
+    await door.go(4, "204")
+    await door.go(5, "429/1")
+    door.left.clear()
+    await door.all_go([(order, "503", 1) for order in (1, 2, 3, 5, 4, 6)])
+    assert [order for _, order in door.left[:5]] == [6, 4, 3, 5, 2]
+
+
+async def test_one_probe_that_gets_through_is_enough() -> None:
+    door = await flowing()
+    await door.go(1, "429/1")
+    await door.all_go([(2, "503", 1), (3, "429", 1), (4, "204", 2), (5, "lost", 3), (6, "503", 4)])
+    assert door.gate.flow is Flow.FLOWING
+    assert door.now() == 1 + 4
+
+
+async def test_an_order_in_trouble_by_itself_gives_its_permit_back_and_lengthens_no_pause() -> None:
+    door = await flowing()
+    await door.go(1, "503")
+    await anyio.sleep(1)
+    await door.go(2, "204")
+    await door.go(3, "429/1")
+    for _ in range(9):
+        assert await door.go(1, "503") is Advice.COUNT
+    assert {at for at, order in door.left if order == 1} == {0, 2}
+    assert await door.go(4, "204") is Advice.COUNT
+    assert door.now() == 2
 
 
 @pytest.mark.parametrize("word", ["204", "404", "403", "429", "429/2", "503", "503/500", "timeout"])
 async def test_late_answers_from_before_a_pause_neither_prolong_nor_end_it(word: str) -> None:
     door = await flowing()
     late = [(order, word, 2.0) for order in range(2, 12)]
-    advice = await door.all_go([(1, "429", 1), *late])
+    advice = await door.all_go([(1, "429/5", 1), *late])
     assert {at for at, _ in door.left} == {0}, "all had left before the pause"
     assert (door.gate.flow, door.gate.paused_until - door.start) == (Flow.PAUSED, 6)
     counts = word in ("204", "404", "403", "timeout")
     assert set(advice.values()) == ({Advice.AGAIN, Advice.COUNT} if counts else {Advice.AGAIN})
     await door.go(20, "429")
     await door.go(21, "204")
-    assert door.left[-2:] == [(6, 20), (16, 21)]
+    assert door.left[-2:] == [(6, 20), (8, 21)]
 
 
 async def test_late_answers_from_between_two_pauses_do_not_end_the_second_one() -> None:
     door = await flowing()
-    await told(door, "429 204")
-    advice = await door.all_go([(3, "429", 1), (4, "204", 2)])
+    await told(door, "429/1 204")
+    advice = await door.all_go([(3, "429/9", 1), (4, "204", 2)])
     assert advice == {3: Advice.AGAIN, 4: Advice.COUNT}
     assert door.gate.flow is Flow.PAUSED
 
 
 async def test_a_time_that_a_late_429_names_is_kept_too() -> None:
     door = await flowing()
-    await door.all_go([(1, "429", 1), (2, "429/30", 2), (3, "429/10", 3)])
+    await door.all_go([(1, "429/5", 1), (2, "429/30", 2), (3, "429/10", 3)])
     await door.go(4, "204")
     assert door.left[-1] == (32, 4)
 
 
 async def test_a_time_that_a_late_429_names_is_not_waited_for_beyond_the_patience() -> None:
     door = await flowing(patience_s=100)
-    advice = await door.all_go([(1, "429", 1), (2, "429/86400", 2)])
+    advice = await door.all_go([(1, "429/5", 1), (2, "429/86400", 2)])
     assert advice[2] is Advice.STOP or door.gate.paused_until - door.start <= 101
 
 
@@ -202,7 +283,7 @@ async def test_a_bad_answer_from_before_a_pause_that_comes_after_it_pauses_nobod
     door = await flowing()
     async with anyio.create_task_group() as tasks:
         for order, takes_s in ((1, 0), *((order, 30) for order in range(2, 12))):
-            tasks.start_soon(door.go, order, word if takes_s else "429", takes_s)
+            tasks.start_soon(door.go, order, word if takes_s else "429/5", takes_s)
         await anyio.sleep(6)
         await door.go(20, "204")
         await anyio.sleep(30)
@@ -214,13 +295,16 @@ async def test_a_bad_answer_from_before_a_pause_that_comes_after_it_pauses_nobod
 
 async def test_who_gives_up_during_a_pause_or_probing_does_not_block_the_others() -> None:
     door = await flowing()
-    await door.go(1, "429")
+    await door.go(1, "429/5")
     with anyio.move_on_after(2):
         await door.go(2, "204")
-    with anyio.move_on_after(6):
-        await door.go(3, "204", 60)
-    await door.all_go([(4, "204", 1), (5, "204", 1)])
-    assert door.left == [(0, 1), (5, 3), (8, 4), (9, 5)]
+    async with anyio.create_task_group() as tasks:
+        for order in range(3, 3 + PROBES[0]):
+            tasks.start_soon(door.go, order, "204", 60)
+        await anyio.sleep(6)
+        tasks.cancel_scope.cancel()
+    await door.all_go([(10, "204", 1), (11, "204", 1)])
+    assert door.left[-2:] == [(8, 10), (8, 11)]
 
 
 # --- whatever comes -----------------------------------------------------------------------
@@ -235,27 +319,31 @@ requests_of = st.lists(
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(requests_of, min_size=1, max_size=3))
-async def test_whatever_is_answered_pauses_are_kept_and_probes_are_single(
+async def test_whatever_is_answered_pauses_are_kept_and_probes_are_few(
     rounds: list[list[tuple[int, str, float]]],
 ) -> None:
     gate = Gate(LONG_S)
-    under_way: list[int] = []
+    under_way: list[tuple[int, bool]] = []
+    histories: defaultdict[int, History] = defaultdict(History)
 
     async def one(order: int, word: str, takes_s: float) -> None:
-        async with gate.passage() as passage:
-            now = anyio.current_time()
-            if gate.flow is not Flow.FLOWING:
-                assert now >= gate.paused_until, "left during a pause"
-                assert passage.epoch not in under_way, "two probes at once"
-            under_way.append(passage.epoch)
+        history = histories[order]
+        async with leave(gate, 0, history) as permit:
+            if gate.flow is Flow.PAUSED:
+                assert anyio.current_time() >= gate.paused_until, "left during a pause"
+                assert under_way.count((permit.epoch, True)) < PROBES[0], "too many probes at once"
+            elif gate.flow is Flow.OPENING:
+                assert under_way == [], "two at the opening"
+            kind = permit.epoch, permit.is_probe
+            under_way.append(kind)
             await anyio.sleep(takes_s)
-            advice = gate.tell(passage, order, verdict(word))
-            under_way.remove(passage.epoch)
+            under_way.remove(kind)
+            advice = gate.record(permit, order, verdict(word), history).advice
         said = verdict(word).ruling
         if said in (Ruling.ACCEPTED, Ruling.REFUSED):
             assert advice is Advice.COUNT or (advice is Advice.STOP and word == "403")
-        if said is Ruling.RATE_LIMITED:
-            assert advice is Advice.AGAIN, "a 429 cost an order an attempt"
+        if said is Ruling.RATE_LIMITED and history.limited <= FREE_LIMITED:
+            assert advice in (Advice.AGAIN, Advice.WAIT), "a 429 cost an order an attempt"
 
     for requests in rounds:
         async with anyio.create_task_group() as tasks:

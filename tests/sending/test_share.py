@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.sending.share import LEAST, Share
+from batch_resend.sending.share import HOLD, LEAST, Share
 
 PERIOD_S = 180.0
 
@@ -13,19 +13,20 @@ def test_without_a_429_the_whole_is_ours() -> None:
     assert Share(PERIOD_S).at(0.0) == Share(PERIOD_S).at(1e9) == 1.0
 
 
-def test_a_429_halves_the_share_and_every_period_gives_back_a_twentieth_of_the_whole() -> None:
+def test_a_limit_halves_the_share_which_stays_so_and_then_rises_by_a_twentieth_a_period() -> None:
     share = Share(PERIOD_S)
     assert share.decrease(1000.0) == 0.5
-    assert [share.at(1000.0 + n * PERIOD_S) for n in (0, 1, 2, 10, 11)] == pytest.approx(
-        [0.5, 0.55, 0.6, 1.0, 1.0]
+    periods = (0, 1, HOLD, HOLD + 1, HOLD + 2, HOLD + 10, HOLD + 11)
+    assert [share.at(1000.0 + n * PERIOD_S) for n in periods] == pytest.approx(
+        [0.5, 0.5, 0.5, 0.55, 0.6, 1.0, 1.0]
     )
 
 
-def test_each_429_halves_what_there_is_but_leaves_something() -> None:
+def test_each_later_limit_takes_three_tenths_of_what_there_is_but_leaves_something() -> None:
     share = Share(PERIOD_S)
-    assert [share.decrease(float(second)) for second in range(8)] == pytest.approx(
-        [0.5, 0.25, 0.125, 0.0625, LEAST, LEAST, LEAST, LEAST], abs=0.002
-    )
+    shares = [share.decrease(float(second)) for second in range(12)]
+    assert shares[:4] == pytest.approx([0.5, 0.35, 0.245, 0.1715])
+    assert shares[-3:] == [LEAST] * 3
 
 
 @given(

@@ -1,0 +1,161 @@
+"""What is wrong with a list's headings, in words, with what to say on the command line."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from batch_resend.intake.looks import has_address, looked_for
+from batch_resend.intake.suggestions import (
+    COLUMN,
+    check_command,
+    ignore_flag,
+    map_flag,
+    pair_flags,
+    quoted,
+)
+from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field, plain
+
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
+_OTHER_DELIMITERS = (":", "^", "~", "!", "/", "\\", "#", "&", "*")
+_IN_QUOTES = (",", ";", "|", "\t")
+_IN_WORDS = {
+    Field.ORDER_ID: "the order number",
+    Field.DOMAIN: "the domain",
+    Field.EMAIL: "the e-mail address",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A heading row, and what is known around it."""
+
+    names: Sequence[str]
+    where: str  # file and line
+    sample: Sequence[Sequence[str]] = ()  # some rows below it
+    given: str = ""  # the options that were given on the command line
+
+
+def what_is_missing(
+    head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
+) -> str:
+    """Return all that is missing in one message, with the whole command to give."""
+    special = _is_no_heading(head.names) or _is_split_otherwise(head)
+    if Field.ORDER_ID in missing and special:
+        return f"{head.where}: {special}"
+    names = head.names
+    taken = {at for found in places.values() for at in found}
+    guesses = {
+        field: names[at]
+        for field, at in looked_for(head.sample, len(names)).items()
+        if at not in taken and names[at] and names.count(names[at]) == 1
+    }
+    wanted = list(missing)
+    names_somebody = any(has_address(cell) for row in head.sample for cell in row)
+    if Field.ORDER_ID in missing and names_somebody and Field.EMAIL not in places:
+        wanted += [f for f in (Field.DOMAIN, Field.EMAIL) if f not in (*places, *missing)]
+    flags = {field: guesses.get(field, COLUMN) for field in wanted}
+    message = f"no column holds {' or '.join(_IN_WORDS[field] for field in wanted)}"
+    if Field.ORDER_ID not in missing:
+        there = " and ".join(field for field in places if field in ADDRESSES)
+        message = f"there is a column for the {there}, but none for the {' or '.join(missing)}"
+    said = " ".join(map_flag(field, name) for field, name in flags.items())
+    if COLUMN not in flags.values():
+        said = check_command(head.where, (head.given, said))
+    more = ""
+    if missing == [Field.EMAIL]:
+        more = (
+            "; without that column, --all-domains has the CA mail all domains of each order that "
+            "wait"
+        )
+    if Field.ORDER_ID in missing:
+        if bare := next((name for name in names if plain(name) == "id"), None):
+            more = f"; {bare!r} alone may number anything"
+        more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
+    columns = listed(names)
+    return f"{head.where}: {message}; the columns are {columns}. Say which it is: {said}{more}"
+
+
+def whose_email(names: Sequence[str], known: Mapping[Field, Sequence[int]], where: str) -> str:
+    """Return what to ask of a list that may be the CA's order report, with an `email`."""
+    domains = [names[at] for at in known.get(Field.DOMAIN, ())]
+    email = names[known[Field.EMAIL][0]] if Field.EMAIL in known else None
+    return (
+        f"{where}: has the columns of the CA's order report, in which {email!r} is who asked for "
+        "the certificate. If here it is who approves the domain, say so: "
+        f"{pair_flags(next(iter(domains), None), email)}; if the CA is to mail all domains of each "
+        "order that wait: --all-domains"
+    )
+
+
+def which_of(field: Field, names: Sequence[str], where: str) -> str:
+    """Return what to ask where several columns could hold a field."""
+    one, other = names[:2]
+    if names.count(one) > 1 or names.count(other) > 1:
+        return (
+            f"{where}: several columns are called {one if names.count(one) > 1 else other!r}; if "
+            f"each holds one more {field}, give each a row of its own; if not, rename all but one"
+        )
+    others = " ".join(map(ignore_flag, names[1:]))
+    return (
+        f"{where}: the columns {listed(names)} could each hold the {field}; say which: "
+        f"{map_flag(field, other)}, or leave aside what is not to be read: {others}"
+    )
+
+
+def _is_no_heading(names: Sequence[str]) -> str:
+    """Return what to do about a first row that is none of headings at all; mostly nothing."""
+    guesses = looked_for([names], len(names))
+    if Field.ORDER_ID in guesses:
+        shown = " ".join(f"--map {field}={at + 1}" for field, at in guesses.items())
+        return (
+            "there is no heading row, but a row of data; say which column is which by its "
+            f"position: --no-header {shown}"
+        )
+    if len(names) == 1 and _LIKE_A_KEY.fullmatch(names[0].strip()):
+        return (
+            "no column holds the order number, and the first line is one long word, as of a key: "
+            "--api-key-file FILE names that"
+        )
+    return ""
+
+
+def _is_split_otherwise(head: Head) -> str:
+    """Return what to do about several headings in one cell; mostly there are none."""
+    if len(head.names) != 1:
+        return ""
+    text = head.names[0]
+    for between in _OTHER_DELIMITERS:
+        if _has_several(text.split(between)):
+            flags = (head.given, f"--delimiter {quoted(between)}")
+            return (
+                f"the columns seem to be separated by {between!r}: "
+                f"{check_command(head.where, flags)}"
+            )
+    for between in _IN_QUOTES:
+        if _has_several(text.split(between)):
+            return (
+                f"{text!r} is one cell, as each line stands between quotation marks: take these "
+                "away at the beginning and the end of each line"
+            )
+    if "::" in text or _has_several(text.split()):
+        return (
+            f"{text!r} is one cell: no single character separates the columns. Save the list as "
+            "CSV, or put a tab between them"
+        )
+    return ""
+
+
+def _has_several(parts: Sequence[str]) -> bool:
+    return sum(known_field(part) is not None for part in parts) > 1 and "" not in parts
+
+
+def if_a_title(names: Sequence[str]) -> str:
+    """Return a word for a line that has a single text, which may stand above the headings."""
+    has_one = sum(bool(name.strip()) for name in names) == 1
+    return "; if that line is a title, delete what stands above the headings" if has_one else ""
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return names in a row, so many at the most."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,85 @@
+"""Cells of a table that no column is read for, but hold an address, a domain, a language.
+
+Left aside, an address would have the CA mail all domains of its order, to all whom it knows.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from batch_resend.errors import InputError
+from batch_resend.intake.headings import Columns
+from batch_resend.intake.looks import has_address, is_domain
+from batch_resend.intake.repairs import is_language
+from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
+from batch_resend.intake.vocabulary import Field, in_one_line, plain
+
+_CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
+# Half of the codes of languages are codes of countries as well.
+_COUNTRIES = frozenset(
+    ("country", "countrycode", "land", "landercode", "landerkurzel", "pays", "paese", "pais",
+     "nation", "region", "state")
+)  # fmt: skip
+
+
+def ask_for_language(
+    heading: Sequence[str],
+    read: Collection[int],
+    sample: Sequence[Sequence[str]],
+    where: str,
+) -> None:
+    """Raise InputError where a column seems to hold the languages; `read`: those not to look at."""
+    for at, name in enumerate(map(in_one_line, heading)):
+        if at in read or not name or plain(name) in _COUNTRIES:
+            continue
+        cells = [row[at] for row in sample if at < len(row) and row[at].strip()]
+        if cells and all(map(is_language, cells)):
+            raise InputError(
+                f"{where}: the column {name!r} seems to hold languages, and no column is known "
+                f"to. If it says in which to mail: {map_flag(Field.LOCALE, name)}; if not: "
+                f"{ignore_flag(name)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Looks at the rows of a list that has no column for whom to mail."""
+
+    names: Sequence[str]  # the heading; empty where there is none
+    columns: Columns
+    aside: Collection[int]  # columns about what was wrong with a row before
+
+    def refuse(self, cells: Sequence[str], where: str) -> None:
+        """Raise InputError where a row holds an address, or a domain, that is not read."""
+        columns = self.columns
+        # What is no number and no language is rejected by itself.
+        checked = {at for field in _CHECKED for at in columns.places.get(field, ())}
+        checked |= columns.of_the_ca | set(self.aside)
+        own = {at for places in columns.places.values() for at in places} | set(self.aside)
+        addresses = [at for at, cell in enumerate(cells) if at not in checked and has_address(cell)]
+        domains = [at for at, cell in enumerate(cells) if at not in own and is_domain(cell)]
+        new_domains = [at for at in domains if not columns.orders_only or at in columns.added]
+        if not addresses and (columns.has_addresses or not new_domains):
+            return
+        domain = columns.aside[0] if columns.aside else next(iter(domains), None)
+        if (known := columns.places.get(Field.DOMAIN)) is not None:
+            domain = known[0]
+        flags = pair_flags(self._name(domain), self._name(next(iter(addresses), None)))
+        if addresses:
+            what, of_what = "an e-mail address", "the addresses to mail"
+            at = addresses[0]
+        else:
+            what, of_what = "a domain", "the domains to approve"
+            at = new_domains[0]
+        raise InputError(
+            f"{where}: there is {what} in the column {self._name(at)!r}, and no column is known to "
+            f"hold {of_what}. If it does: {flags}; if the CA is to mail all domains of each order "
+            "that wait, whom it knows: --all-domains"
+        )
+
+    def _name(self, at: int | None) -> str | None:
+        """Return how --map names a column: by its heading, or its position from 1."""
+        if at is None:
+            return None
+        if not self.names:
+            return str(at + 1)
+        return in_one_line(self.names[at]) if at < len(self.names) else None

@@ -1,0 +1,56 @@
+"""What to say on the command line where a list does not say it itself: fit to be pasted."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+
+from batch_resend.intake.vocabulary import Field
+
+COLUMN = "COLUMN"  # in the place of a heading that only a person can name
+_PLAIN = re.compile(r'[^"$`\\!\n\r\t]*')  # what a shell leaves as it is between double quotes
+_STANDARD_INPUT = "standard input"
+
+
+def map_flag(field: Field, column: str) -> str:
+    """Return the option that says which column, or key, holds a field."""
+    return f"--map {field}={quoted(column)}"
+
+
+def ignore_flag(column: str) -> str:
+    """Return the option that leaves a column aside."""
+    return f"--ignore {quoted(column)}"
+
+
+def pair_flags(domain: str | None, email: str | None) -> str:
+    """Return the options for the columns of domains and addresses, as far as they are known."""
+    return " ".join(
+        map_flag(field, column or COLUMN)
+        for field, column in ((Field.DOMAIN, domain), (Field.EMAIL, email))
+    )
+
+
+def quoted(text: str) -> str:
+    """Return a text as one word of a shell."""
+    return f'"{text}"' if _PLAIN.fullmatch(text) else shlex.quote(text)
+
+
+def check_command(where: str, flags: Iterable[str]) -> str:
+    """Return the command that reads a list again; `where`: its name, perhaps with a line."""
+    file = where.rpartition(", line ")[0] or where
+    word = "-" if file == _STANDARD_INPUT else shlex.quote(file)
+    return " ".join(("batch-resend check", *filter(None, flags), word))
+
+
+def flags_of(mapping: Mapping[Field, str], ignored: Sequence[str], **others: object) -> list[str]:
+    """Return options that were given, to give them again; `others` by their long names.
+
+    What is false or None was not given.
+    """
+    flags = [map_flag(field, column) for field, column in mapping.items()]
+    flags += [ignore_flag(column) for column in ignored]
+    for name, value in others.items():
+        if value is True:
+            flags.append(f"--{name.replace('_', '-')}")
+        elif value is not None and value is not False:
+            flags.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
+    return flags

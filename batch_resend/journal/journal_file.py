@@ -1,0 +1,234 @@
+"""The file of a journal: held by one process, whatever its name, and watched while it is used.
+
+SQLite keeps its log (`-wal`) beside the name that a database was opened by, and takes no notice
+when that name is deleted, moved or given to another file: it writes on to the file that is open,
+and the next process finds nothing of it. So a journal has one name (links are resolved, a second
+hard link and a mount of the file alone are refused), its lock is on the file itself, and the writer
+compares the open file with its name before every commit.
+
+A lost file is still written to, as long as it is open: the report of the run is read from it.
+"""
+
+import fcntl
+import os
+import re
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from batch_resend.errors import JournalBusy, JournalError
+from batch_resend.journal.complaints import journal_errors
+
+LOG_ENDINGS = ("-wal", "-shm")  # SQLite's log, and its index
+_MOUNTS = Path("/proc/self/mountinfo")  # proc(5); Linux only
+_MOUNT_POINT = 4  # which word of a line
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+# SQLite locks 512 bytes behind the first GiB: this one is far from them, and from any content.
+_LOCKED_BYTE = 2**62
+_FLOCK = "hhqqi0q"  # struct flock: type, whence, start, length, process
+
+FileId = tuple[int, int]  # device and inode
+
+# Of this process. A second descriptor of a file may not even be opened here: to close it would end
+# the locks that SQLite has on the file for this process (fcntl(2), of POSIX locks).
+_held: set[FileId] = set()
+
+
+class Loss(Enum):
+    """What became of a journal in the middle of a run; what a person can do about it."""
+
+    DELETED = (
+        "was deleted",
+        "The report has all that was sent: send what is left by its unsent.csv. The same lists "
+        "again would be mailed twice",
+    )
+    MOVED = (
+        "was moved away",
+        "Move it back, then `batch-resend resume` goes on. Without it the same lists would be "
+        "mailed twice",
+    )
+    REPLACED = (
+        "was replaced: another file is in its place",
+        "Put the file of this run back, then `batch-resend resume` goes on. If you have it no "
+        "more, send what is left by unsent.csv of the report: the same lists would be mailed twice",
+    )
+    UNREACHABLE = (
+        "can no longer be reached by its name",
+        "Make it reachable again, then `batch-resend resume` goes on",
+    )
+    LOG_DELETED = (
+        "lost its log: {log} was deleted",
+        "What was in it has been written into the journal: `batch-resend resume` goes on",
+    )
+    LOG_REPLACED = (
+        "lost its log: another file is in the place of {log}",
+        "What was in it has been written into the journal: `batch-resend resume` goes on",
+    )
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+
+
+def real_path(place: Path) -> Path:
+    """Return the one name of a journal, links resolved. Raises JournalError."""
+    try:
+        return place.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, until Python 3.13
+        raise JournalError(
+            f"{place}: the links to the journal lead nowhere; name another with --journal"
+        ) from error
+
+
+def mount_points() -> Iterator[Path]:
+    """Yield where something is mounted, as this process sees it; nothing where nobody can tell."""
+    with suppress(OSError), _MOUNTS.open(encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            words = line.split(" ")
+            if len(words) > _MOUNT_POINT:
+                yield Path(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), words[_MOUNT_POINT]))
+
+
+def refuse_mounted_file(
+    place: Path, path: Path, mounts: Callable[[], Iterable[Path]] = mount_points
+) -> None:
+    """Raise JournalError for a file that is mounted by itself, as into a container.
+
+    Its log would be written beside the mount, and be missing wherever the file is opened next.
+    """
+    if path in mounts():
+        raise JournalError(
+            f"{place}: the journal is mounted as a single file, so its log (-wal) would stay "
+            "behind, and with it what was sent last; mount the folder that it is in"
+        )
+
+
+@dataclass(eq=False, slots=True)
+class HeldFile:
+    """The file of a journal, open, and this process's alone."""
+
+    place: Path  # as it was named
+    path: Path
+    descriptor: int
+    known: dict[Path, FileId] = field(default_factory=dict)  # what has to stay where it is
+    log_is_lost: bool = False  # but not the journal itself
+
+    def note_log(self) -> None:
+        """Note the log that SQLite has made, now that it has opened the journal.
+
+        There is none on a file system that cannot hold one; SQLite then writes without.
+        """
+        for ending in LOG_ENDINGS:
+            path = Path(f"{self.path}{ending}")
+            if (found := _file_at(path)) is not None:
+                self.known[path] = found
+
+    def loss(self) -> tuple[Path, Loss] | None:
+        """Return which file is not what its name leads to any more, and what became of it."""
+        for path in self.known:
+            if (loss := self._loss_of(path)) is not None:
+                return path, loss
+        return None
+
+    def loss_text(self) -> str | None:
+        """Return what has become of the journal, and what to do; None where nothing has."""
+        if (lost := self.loss()) is None:
+            return None
+        path, loss = lost
+        what = loss.what.format(log=path.name)
+        self.log_is_lost = path != self.path
+        return (
+            f"{self.place}: the journal {what} while it was in use. Nothing more is sent: what the "
+            f"CA acknowledges could not be kept. {loss.remedy}"
+        )
+
+    def _loss_of(self, path: Path) -> Loss | None:
+        try:
+            found = _file_at(path)
+        except OSError:
+            return Loss.UNREACHABLE
+        if found == self.known[path]:
+            return None
+        if path != self.path:
+            return Loss.LOG_DELETED if found is None else Loss.LOG_REPLACED
+        if found is not None:
+            return Loss.REPLACED
+        return Loss.MOVED if os.fstat(self.descriptor).st_nlink else Loss.DELETED
+
+
+@contextmanager
+def hold_file(place: Path, path: Path) -> Iterator[HeldFile]:
+    """Hold a journal's file for this process, by whatever name others open it; make it if need be.
+
+    It is readable by its owner alone. Raises JournalBusy, JournalError.
+    """
+    refuse_mounted_file(place, path)
+    with journal_errors(place):
+        if (there := _file_at(path)) is not None and there in _held:
+            raise _busy(place)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with journal_errors(place):
+            _refuse_second_name(place, descriptor)
+            held = _id_of(os.fstat(descriptor))
+            _lock(place, descriptor)
+        _held.add(held)
+        try:
+            yield HeldFile(place, path, descriptor, {path: held})
+        finally:
+            _held.discard(held)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(place: Path, descriptor: int) -> None:
+    """Lock the file. Raises JournalBusy.
+
+    By a lock of the open file, which ends with it, and which no other descriptor's end takes away.
+    Where there is none, on other systems than Linux, the lock file beside the journal has to do.
+    """
+    command = getattr(fcntl, "F_OFD_SETLK", None)
+    if command is None:
+        return
+    lock = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_BYTE, 1, 0)
+    try:
+        fcntl.fcntl(descriptor, command, lock)
+    except (BlockingIOError, PermissionError):
+        raise _busy(place) from None
+    except OSError:
+        pass  # a file system without locks
+
+
+def _busy(place: Path) -> JournalBusy:
+    return JournalBusy(
+        f"{place}: another run holds the journal, by another name of it; wait for it; "
+        "`batch-resend watch` shows how it goes, once it sends"
+    )
+
+
+def _refuse_second_name(place: Path, descriptor: int) -> None:
+    names = os.fstat(descriptor).st_nlink
+    if names > 1:
+        raise JournalError(
+            f"{place}: the journal has {names} names (hard links), and by each of them another "
+            "log (-wal): what was sent by one would not be known by the other; remove the other "
+            "names, or name another with --journal"
+        )
+
+
+def _file_at(path: Path) -> FileId | None:
+    """Return which file a name leads to by itself: a link is another file than the journal.
+
+    Raises OSError where nobody can tell.
+    """
+    try:
+        return _id_of(path.stat(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _id_of(status: os.stat_result) -> FileId:
+    return status.st_dev, status.st_ino

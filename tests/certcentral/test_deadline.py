@@ -1,0 +1,73 @@
+"""The time limit of a call: on time, but for what has arrived already."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from batch_resend.certcentral import deadline
+from batch_resend.certcentral.deadline import Deadline
+from batch_resend.certcentral.wire import Exchange, SilentConnector
+
+pytestmark = pytest.mark.asyncio
+
+
+def begun(*, connected: bool = True) -> Exchange:
+    """Return the exchange of a call."""
+    exchange = Exchange.begin()
+    exchange.connector = cast("SilentConnector", object()) if connected else None
+    return exchange
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_call_without_an_answer_ends_on_time(connected: bool) -> None:
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(TimeoutError):
+        async with Deadline(begun(connected=connected), 30.0):
+            await asyncio.sleep(100)
+    assert asyncio.get_running_loop().time() - began == 30.0
+
+
+@pytest.mark.looptime
+async def test_a_call_that_ends_before_is_not_disturbed_later() -> None:
+    async with Deadline(begun(), 30.0):
+        await asyncio.sleep(29)
+    await asyncio.sleep(29)
+
+
+async def test_a_call_to_which_something_comes_without_an_end_is_ended_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(deadline, "GRACE_S", 0.05)
+    exchange = begun()
+    with pytest.raises(TimeoutError):
+        async with Deadline(exchange, 0.01):
+            while True:
+                exchange.keep(b"x")
+                await asyncio.sleep(0)
+
+
+async def test_a_loop_that_stood_still_past_the_limit_hears_what_comes_within_its_grace() -> None:
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+    async with Deadline(begun(), 0.01):
+        # As when a process is stopped: time goes by, and no turn is taken.
+        stand_still_s = deadline.LATE_S + 0.1
+        until = loop.time() + stand_still_s
+        while loop.time() < until:
+            pass
+        loop.call_later(0.01, answer.set_result, "said")
+        assert await answer == "said"
+
+
+async def test_without_a_connection_a_loop_that_stood_still_lets_no_request_leave_late() -> None:
+    loop = asyncio.get_running_loop()
+    connected = loop.create_future()
+    with pytest.raises(TimeoutError):
+        async with Deadline(begun(connected=False), 0.01):
+            until = loop.time() + deadline.LATE_S + 0.1
+            while loop.time() < until:
+                pass
+            loop.call_later(0.5, connected.set_result, None)
+            await connected

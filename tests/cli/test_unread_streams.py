@@ -1,0 +1,229 @@
+"""Standard error, standard output and log files that nobody reads, or that are read slowly."""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import struct
+import termios
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import KEY, Desk, assert_adds_up, desk_with_ca, results, until
+
+pytestmark = pytest.mark.asyncio
+
+LONG_S = 60.0  # for a run that takes some seconds: what hangs takes for ever
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[int, int]]:
+    """Open a pipe that nobody reads, unless a test does: its reading and its writing end."""
+    ours, theirs = os.pipe()
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@asynccontextmanager
+async def started(
+    desk: Desk, *arguments: str, stdout: int = asyncio.subprocess.DEVNULL,
+    stderr: int = asyncio.subprocess.DEVNULL, loop: str = "",
+) -> AsyncIterator[asyncio.subprocess.Process]:  # fmt: skip
+    """Run `batch-resend` with these descriptors as its streams; it does not outlive the block."""
+    process = await asyncio.create_subprocess_exec(
+        *desk.command(*arguments),
+        cwd=desk.folder,
+        env=desk.environment | {"BATCH_RESEND_EVENT_LOOP": loop},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def code_of(process: asyncio.subprocess.Process) -> int:
+    return await asyncio.wait_for(process.wait(), LONG_S)
+
+
+async def read_slowly(descriptor: int, take: int, rest_s: float) -> bytes:
+    """Read to the end, a little at a time."""
+    taken = b""
+    os.set_blocking(descriptor, False)
+    while True:
+        try:
+            part = os.read(descriptor, take)
+        except BlockingIOError:
+            part = None
+        if part == b"":
+            return taken
+        taken += part or b""
+        await asyncio.sleep(rest_s)  # the reader is what is slow here
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("unread", ["stderr", "both", "log file"])
+async def test_what_nobody_reads_holds_up_no_order_and_how_much_is_missing_is_said(
+    tmp_path: Path, unread: str, loop: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(2_000)
+        os.mkfifo(tmp_path / "fifo")
+        fifo = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+        words = ["send", "orders.csv", "--concurrency", "16"]
+        words += ["--log-file", "fifo"] if unread == "log file" else ["-v"]
+        with pipe() as (_, theirs), (tmp_path / "out").open("wb") as file:
+            read = file.fileno()
+            streams = {"stderr": {"stderr": theirs, "stdout": read},
+                       "both": {"stderr": theirs, "stdout": theirs},
+                       "log file": {"stderr": read, "stdout": read}}[unread]  # fmt: skip
+            async with started(desk, *words, **streams, loop=loop) as process:
+                assert await code_of(process) == 0
+        os.close(fifo)
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert_adds_up(desk.summary())
+        if unread != "both":
+            said = (tmp_path / "out").read_text()
+            assert "2,000 of 2,000 orders sent" in said
+            assert "were not written: nobody read" in said
+
+
+@pytest.mark.parametrize(
+    ("by", "loop"),
+    [
+        (signal.SIGTERM, "asyncio"),
+        (signal.SIGTERM, "uvloop"),
+        (signal.SIGINT, "asyncio"),
+        (signal.SIGHUP, "uvloop"),
+    ],
+)
+async def test_a_signal_ends_a_run_in_good_order_although_nobody_reads_what_it_says(
+    tmp_path: Path, loop: str, by: signal.Signals
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
+        desk.write_list(5_000)
+        words = ("send", "orders.csv", "-v", "--concurrency", "16")
+        with pipe() as (_, theirs):
+            async with started(desk, *words, stdout=theirs, stderr=theirs, loop=loop) as process:
+                await until(lambda: ca.books.mails >= 600)  # the pipe has long been full
+                process.send_signal(by)
+                assert await code_of(process) == 128 + by
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["stop_reason"] == f"interrupted by {by.name}"
+        assert summary["orders"]["sent"] == ca.books.mails == ca.books.requests < 5_000
+
+
+async def test_a_second_signal_quits_at_once_although_nobody_reads(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, faults={"hang": 0.002}) as (desk, ca):
+        desk.write_list(5_000)
+        with pipe() as (_, theirs):
+            async with started(
+                desk, "send", "orders.csv", "-v", stdout=theirs, stderr=theirs
+            ) as process:
+                await until(lambda: ca.books.answers["hang"] >= 2)
+                process.send_signal(signal.SIGTERM)
+                await asyncio.sleep(1)  # later than what counts as the same signal
+                process.send_signal(signal.SIGTERM)
+                async with asyncio.timeout(20):  # less than --timeout
+                    assert await process.wait() == 143
+
+
+async def test_a_reader_that_is_slow_gets_each_line_or_is_told_how_many_are_missing(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(1_500)
+        with pipe() as (ours, theirs):
+            async with started(
+                desk, "send", "orders.csv", "-v", "--log-format", "json", stderr=theirs
+            ) as process:
+                os.close(theirs)
+                said = (await read_slowly(ours, 4_096, 0.02)).decode()
+                assert await code_of(process) == 0
+            os.dup2(ours, theirs)  # for the pipe to be closed below
+        attempts = said.count('"event": "attempt ')
+        missing = [line for line in said.splitlines() if "were not written" in line]
+        assert attempts == 1_500 or missing
+        assert ca.books.mails == 1_500
+
+
+async def test_the_last_word_of_a_run_reaches_a_reader_that_is_slow(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, api_key=KEY, revoke_after=600) as (desk, ca):
+        desk.write_list(800)
+        with pipe() as (ours, theirs):
+            async with started(
+                desk, "send", "orders.csv", "-v", stdout=theirs, stderr=theirs
+            ) as process:
+                os.close(theirs)
+                said = (await read_slowly(ours, 2_048, 0.03)).decode()
+                assert await code_of(process) == 4
+            os.dup2(ours, theirs)
+        assert "batch-resend: stopped: the CA refused the API key" in said
+        assert f"{ca.books.mails} of 800 orders sent" in said
+        assert "batch-resend resume" in said.splitlines()[-1]
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+async def test_an_export_that_is_read_slowly_loses_no_line(tmp_path: Path, form: str) -> None:
+    async with desk_with_ca(tmp_path, orders=6_000) as (desk, _):
+        with pipe() as (ours, theirs):
+            async with started(desk, "export", "--format", form, stdout=theirs) as process:
+                os.close(theirs)
+                await asyncio.sleep(2)  # nothing is read while the CA's answers come
+                lines = (await read_slowly(ours, 65_536, 0.01)).decode().splitlines()
+                assert await code_of(process) == 0
+            os.dup2(ours, theirs)
+        assert len(lines) == 6_000 + (form == "csv")
+        if form == "jsonl":
+            assert len({json.loads(line)["order_id"] for line in lines}) == 6_000
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("words", [("export",), ("check", "orders.csv", "-v")])
+async def test_a_signal_ends_a_command_whose_data_nobody_reads(
+    tmp_path: Path, words: tuple[str, ...], loop: str
+) -> None:
+    async with desk_with_ca(tmp_path, orders=6_000) as (desk, _):
+        desk.write("orders.csv", "order_id\n" + "x\n" * 6_000)
+        with pipe() as (ours, theirs):
+            async with started(desk, *words, stdout=theirs, loop=loop) as process:
+                os.set_blocking(ours, False)
+                await until(lambda: peeked(theirs) >= 30_000)
+                began = time.monotonic()
+                process.send_signal(signal.SIGTERM)
+                assert await code_of(process) in (143, -15)
+                assert time.monotonic() - began < 20
+
+
+def peeked(descriptor: int) -> int:
+    """Return how many bytes a pipe holds that nobody has read."""
+    return int(struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0])
+
+
+async def test_results_are_in_the_report_whatever_is_read(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        numbers = desk.write_list(50)
+        with pipe() as (_, theirs):
+            async with started(desk, "send", "orders.csv", stdout=theirs, stderr=theirs) as process:
+                assert await code_of(process) == 0
+        assert {r["order_id"] for r in results(desk.report())} == set(numbers)

@@ -1,0 +1,230 @@
+"""The file of a journal: one process at a time, by whatever name, and never apart from its log."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from batch_resend.errors import JournalBusy, JournalError
+from batch_resend.journal import journal_file, open_journal, read_journal
+from batch_resend.journal.journal_file import mount_points
+from batch_resend.model import Attempt, OrderStatus, Outcome
+from tests.journal.conftest import NOON, Clock, opened, orders, plan
+from tests.journal.test_writer import ACCEPTED, running
+
+pytestmark = pytest.mark.asyncio
+
+
+# --- one process at a time ------------------------------------------------------------------
+
+
+def by_a_link(path: Path) -> Path:
+    link = path.with_name("link.db")
+    link.symlink_to(path.name)
+    return link
+
+
+def by_a_link_to_its_folder(path: Path) -> Path:
+    link = path.parent.with_name("link")
+    link.symlink_to(path.parent)
+    return link / path.name
+
+
+def by_a_relative_path(path: Path) -> Path:
+    return Path(os.path.relpath(path))
+
+
+def by_its_new_name(path: Path) -> Path:
+    return path.rename(path.with_name("moved.db"))
+
+
+def without_the_file_beside_it(path: Path) -> Path:
+    """As after `rm *.lock`."""
+    path.with_name(f"{path.name}.lock").unlink()
+    return path
+
+
+OTHER_WAYS = [
+    by_a_link,
+    by_a_link_to_its_folder,
+    by_a_relative_path,
+    by_its_new_name,
+    without_the_file_beside_it,
+]
+TRY = """
+import asyncio, sys
+from pathlib import Path
+from batch_resend.errors import JournalBusy
+from batch_resend.journal import open_journal
+async def main():
+    async with open_journal(Path(sys.argv[1])):
+        pass
+try:
+    asyncio.run(main())
+except JournalBusy as error:
+    sys.exit(f"busy: {error}")
+"""
+
+
+async def said_by(*command: str) -> str:
+    """Run a program to its end; return what it said on standard error."""
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    return said.decode()
+
+
+@pytest.mark.parametrize("other_way", OTHER_WAYS)
+async def test_a_journal_is_one_processs_by_whatever_way_another_one_comes_to_it(
+    tmp_path: Path, other_way: Callable[[Path], Path]
+) -> None:
+    path = tmp_path / "state" / "journal.db"
+    async with opened(path, Clock()):
+        named = other_way(path)
+        said = await said_by(sys.executable, "-c", TRY, str(named))
+        assert f"busy: {named}: another run holds the journal" in said
+
+
+@pytest.mark.parametrize("other_way", OTHER_WAYS)
+async def test_a_second_try_within_the_process_takes_no_lock_of_sqlites_away(
+    tmp_path: Path, other_way: Callable[[Path], Path]
+) -> None:
+    """To close a descriptor of a file ends all POSIX locks that the process has on it."""
+    path = tmp_path / "state" / "journal.db"
+    async with opened(path, Clock()):
+        inode = f":{path.stat().st_ino} "
+        before = [line for line in locks() if inode in line]
+        assert any("POSIX" in line for line in before)
+        with pytest.raises(JournalBusy):
+            async with open_journal(other_way(path)):
+                pass
+        assert [line for line in locks() if inode in line] == before
+
+
+def locks() -> Sequence[str]:
+    """Return the locks there are, without their numbers."""
+    file = Path("/proc/locks")
+    if not file.exists():
+        pytest.skip("needs /proc/locks")
+    return [line.split(" ", 1)[1] for line in file.read_text().splitlines()]
+
+
+async def test_what_was_written_by_a_link_is_there_by_the_name_that_it_leads_to(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "real" / "journal.db"
+    path.parent.mkdir()
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    async with opened(link, Clock()) as journal:
+        run = await plan(journal, orders(1))
+        assert path.with_name("journal.db-wal").exists()
+        async with read_journal(path) as reader:
+            assert (await reader.run(run.id)).id == run.id
+    assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["link.db"]
+
+
+# --- what parts a journal from its log ------------------------------------------------------
+
+
+async def test_a_journal_with_a_second_name_is_refused_until_that_is_gone(path: Path) -> None:
+    async with opened(path, Clock()):
+        pass
+    other = path.with_name("other.db")
+    other.hardlink_to(path)
+    for name in (path, other):
+        with pytest.raises(JournalError, match=r"has 2 names \(hard links\).*remove the other"):
+            async with open_journal(name):
+                pass
+    other.unlink()
+    async with open_journal(path):
+        pass
+
+
+async def test_links_in_a_circle_are_a_journal_error(path: Path) -> None:
+    path.symlink_to(path)
+    with pytest.raises(JournalError, match="lead nowhere"):
+        async with open_journal(path):
+            pass
+
+
+@pytest.mark.parametrize("name", ["journal.db", "with a blank.db", "with\\backslash.db"])
+async def test_a_journal_that_is_mounted_by_itself_is_neither_written_nor_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / name
+    async with opened(path, Clock()):
+        pass
+    escaped = str(path).replace("\\", "\\134").replace(" ", "\\040")
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "22 1 254:1 / / rw,relatime - ext4 /dev/root rw\n"
+        f"29 22 254:1 /srv/journal.db {escaped} rw,relatime - ext4 /dev/root rw\n"
+    )
+    monkeypatch.setattr(journal_file, "_MOUNTS", table)
+    for way in (open_journal, read_journal):
+        with pytest.raises(JournalError, match="mount the folder"):
+            async with way(path):
+                pass
+
+
+async def test_where_nobody_can_tell_what_is_mounted_a_journal_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(journal_file, "_MOUNTS", tmp_path / "there is none")
+    assert list(mount_points()) == []
+    async with open_journal(path):
+        pass
+
+
+async def test_a_file_that_is_really_mounted_by_itself_is_refused(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.db", tmp_path / "target.db"
+    async with opened(source, Clock()):
+        pass
+    target.touch()
+    script = f'mount --bind "$1" "$2" && shift 2 && exec {sys.executable} -c "$@"'
+    if not shutil.which("unshare"):
+        pytest.skip("needs unshare, to mount something")
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(source), str(target), TRY]
+    said = await said_by(*command, str(target))
+    if "mount:" in said or "unshare:" in said:
+        pytest.skip(f"needs the right to mount: {said.strip()}")
+    assert "mount the folder that it is in" in said
+
+
+# --- its log --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm"])
+async def test_without_its_log_a_journal_takes_no_new_request_and_keeps_every_answer_in_its_file(
+    path: Path, tmp_path: Path, ending: str
+) -> None:
+    """The process may be killed right after: an unlinked log ends with it."""
+    async with running(path, 2) as (_, _, recorder, (order, other)):
+        attempt = Attempt(order, 1, NOON)
+        await recorder.begin(attempt)
+        Path(f"{path}{ending}").unlink()
+        await recorder.end(attempt, NOON + 1, ACCEPTED, Outcome(order, OrderStatus.SENT, 204))
+        with pytest.raises(JournalError, match=f"journal.db{ending} was deleted"):
+            await recorder.begin(Attempt(other, 1, NOON))
+        copy = tmp_path / "copy.db"
+        copy.write_bytes(path.read_bytes())  # the file as it is, without any log
+        with closing(sqlite3.connect(copy)) as database:
+            found = database.execute("SELECT request, status FROM outcomes").fetchall()
+            assert found == [(order.number, "sent")]
+            assert database.execute("SELECT count(*) FROM attempts").fetchone() == (1,)
+
+
+async def test_a_journal_that_cannot_have_a_log_is_not_missing_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batch_resend.journal.sqlite._PRAGMAS", ("journal_mode=DELETE",))
+    async with running(path, 1) as (journal, _, recorder, (order,)):
+        assert not Path(f"{path}-wal").exists()
+        await recorder.begin(Attempt(order, 1, NOON))
+        assert await journal.loss() is None
