@@ -21,8 +21,8 @@ help:
 	@echo "make sick   whole runs against a CA that fails in many ways; takes eight minutes"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
-	@echo "make pictures  the README's screens and picture of a report, from a real run"
-	@echo "make reference  the README's table of options, from the options"
+	@echo "make pictures  the screens of README and manual, and the picture of a report, from a real run"
+	@echo "make reference  the manual's tables of options, from the options"
 	@echo "make check  format, lint, spelling, types, and the house's import rules"
 	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"
@@ -30,11 +30,13 @@ help:
 
 # uv where it is there, for speed; pip otherwise.
 $(READY): pyproject.toml
-	python3 -m venv $(VENV)
+	@echo "Installing batch-resend and what its tests need into $(VENV), once: about a minute ..."
+	@python3 -m venv $(VENV)
 	@if command -v uv >/dev/null 2>&1; \
 	then uv pip install --quiet --python $(BIN)/python --editable '.[dev]'; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; fi
 	@touch $@
+	@echo "Installed."
 
 # The peers in an environment of their own.
 $(BENCH)/.ready: pyproject.toml
@@ -47,7 +49,7 @@ $(LOWEST)/.ready: pyproject.toml
 	python3 -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python \
-		--resolution lowest-direct --editable '.[cluster,excel,uvloop]'
+		--resolution lowest-direct --editable '.[cluster,uvloop]'
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --editable '.[dev]'
 	@touch $@
 

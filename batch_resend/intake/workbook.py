@@ -41,7 +41,6 @@ _BROKEN = (
     ValueError, expat.ExpatError, ElementTree.ParseError,
 )  # fmt: skip
 _TEXT_PART = 3  # of a number format
-_INSTALL = "to read Excel files, install the extra: pip install 'batch-resend[excel]'"
 
 
 class Sheet:
@@ -64,10 +63,9 @@ class Sheet:
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows. Raises InputError."""
         name = self._name
-        try:
-            from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
+        # Only here: most lists are no workbooks, and every start would pay for the import.
+        from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415
+
         data = self._file.read(MAX_PACKED_BYTES + 1)
         looks = _look_through(name, data)
         try:

@@ -248,7 +248,10 @@ async def test_no_cell_of_results_csv_runs_as_a_formula(
         Row(line, str(line), (Entry("a.example", email),), None, "{}")
         for line, email in enumerate(("+x+y@a.example", "+x@a.example"), start=1)
     ]
-    sources = [RecordSource(rows, name="=list.csv"), ListSource("=list.csv")]
+    sources: list[ListSource | RecordSource] = [
+        RecordSource(rows, name="=list.csv"),
+        ListSource("=list.csv"),
+    ]
     found, _ = await reported(tmp_path, sources, {})
     lines = found.records("results.csv")
     assert [line["email"] for line in lines] == ["'+x+y@a.example", "'+x@a.example", ""]

@@ -7,6 +7,7 @@ seconds each took, and by which invariant it was found.
 """
 
 import argparse
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from batch_resend.certcentral import client, wire
 from batch_resend.journal import journal, reading, recording, recovery, settling, sqlite
 from batch_resend.model import Ruling
 from batch_resend.sending import gate, limiter, sender
+from batch_resend.sending.events import Advice
 from tests.worlds.explore import violations
 from tests.worlds.spec import draw
 
@@ -117,7 +119,7 @@ def _extra_bytes_taken_for_an_answer() -> Patch:
 async def _plain_connect(self: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
     connection = await aiohttp.TCPConnector.connect(self, req, traces, timeout)
     exchange = wire._EXCHANGE.get()
-    exchange.connected = True
+    exchange.connector = self
     if isinstance(connection.protocol, wire._Recorded):
         connection.protocol.exchange = exchange
     return connection
@@ -148,13 +150,14 @@ def _an_errors_body_is_accepted() -> Patch:
 
 
 def _rate_limit_counts() -> Patch:
-    real = gate.Gate.tell
+    real = gate.Gate.record
 
-    def tell(self: Any, *told: Any) -> Any:
-        advice = real(self, *told)
-        return gate.Advice.COUNT if advice is gate.Advice.AGAIN else advice
+    def record(self: Any, *answer: Any) -> Any:
+        action = real(self, *answer)
+        counts = action.advice is Advice.AGAIN
+        return dataclasses.replace(action, advice=Advice.COUNT) if counts else action
 
-    return mock.patch.object(gate.Gate, "tell", tell)
+    return mock.patch.object(gate.Gate, "record", record)
 
 
 def _pragmas(**instead: str) -> Callable[[], Patch]:
