@@ -14,7 +14,8 @@ _IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
 _FENCE = "```"
-_SHORT_CODE = re.compile(r"`[^`]{1,30}`")  # what is to be typed is not split
+_CODE = re.compile(r"`[^`]+`")
+_LONGEST_UNBROKEN = 30
 _UNBROKEN = "\0"
 _GAP = "  "
 _INDENT = "    "
@@ -95,9 +96,14 @@ def _as_list(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int)
                 yield from _wrap(item, width, _INDENT, _INDENT + _GAP)
 
 
+def _in_one_piece(code: re.Match[str]) -> str:
+    """Return code that is short enough to be kept on one line, as what is to be typed should be."""
+    return code[0].replace(" ", _UNBROKEN) if len(code[0]) <= _LONGEST_UNBROKEN else code[0]
+
+
 def _wrap(text: str, width: int, first: str = "", later: str = "") -> list[str]:
     lines = textwrap.wrap(
-        _SHORT_CODE.sub(lambda code: code[0].replace(" ", _UNBROKEN), text),
+        _CODE.sub(_in_one_piece, text),
         width,
         initial_indent=first,
         subsequent_indent=later,

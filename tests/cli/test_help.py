@@ -112,7 +112,7 @@ TABLE = r"""Before.
 LAST_IS_LONG = """| exit code | meaning |
 |---|---|
 | 0 | every order accepted, or skipped |
-| 5 | another run |
+| 5 | another run: see `runs`, and `a command that is longer than a line` or `the next` |
 """
 
 
@@ -127,13 +127,14 @@ option        meaning                           default
 `--call a|b`  which of them, see `help calls`   a
 `--yes`       the source (samples/x.py), below
 """, id="it fits"),
-        pytest.param(LAST_IS_LONG, 30, """\
+        pytest.param(LAST_IS_LONG, 40, """\
 exit code  meaning
----------  -------------------
-0          every order
-           accepted, or
+---------  -----------------------------
+0          every order accepted, or
            skipped
-5          another run
+5          another run: see `runs`, and
+           `a command that is longer
+           than a line` or `the next`
 """, id="its last column is wrapped"),
         pytest.param(TABLE, 40, """\
 Before.
