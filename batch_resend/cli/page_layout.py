@@ -6,13 +6,14 @@ links name the page they lead to, comments are left out.
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
 _IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
+_START_OF_ITEM = re.compile(r"\s*(?:- |\d+\. )?")
 _FENCE = "```"
 _CODE = re.compile(r"`[^`]+`")
 _LONGEST_UNBROKEN = 30
@@ -50,8 +51,17 @@ def _lines(lines: Sequence[str], width: int) -> Iterator[str]:
             yield from _table([_cells(line) for line in group], width)
             continue
         for line in group:
-            is_code ^= line.startswith(_FENCE)
-            yield line
+            is_fence = line.startswith(_FENCE)
+            is_code ^= is_fence
+            yield from [line] if is_code or is_fence else _sentences(line, width)
+
+
+def _sentences(line: str, width: int) -> list[str]:
+    """Return a line of text, or several where it is too long; where it fits, it stays as it is."""
+    if len(line) <= width:
+        return [line]
+    start = _START_OF_ITEM.match(line)
+    return _wrap(line, width, later=" " * (start.end() if start else 0))
 
 
 def _cells(line: str) -> list[str]:
@@ -64,12 +74,17 @@ def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
     *leading, last = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     indent = sum(leading) + len(_GAP) * len(leading)
     room = width - indent  # for the last column, which may be wrapped
-    if indent + last <= width or indent <= width // 2:
+    if indent + last <= width or (indent <= width // 2 and _all_fit([r[-1] for r in rows], room)):
         rule = ["-" * size for size in (*leading, min(last, room))]
         for row in (headings, rule, *rows):
             yield from _in_columns(row, leading, room)
     else:
         yield from _as_list(headings, rows, width)
+
+
+def _all_fit(cells: Iterable[str], room: int) -> bool:
+    """Whether cells can be wrapped to this width: a long word cannot be broken."""
+    return all(len(line) <= room for cell in cells for line in _wrap(cell, room))
 
 
 def _in_columns(row: Sequence[str], leading: Sequence[int], room: int) -> Iterator[str]:
