@@ -6,15 +6,17 @@ links name the page they lead to, comments are left out.
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
 _IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
+_START_OF_ITEM = re.compile(r"\s*(?:- |\d+\. )?")
 _FENCE = "```"
-_SHORT_CODE = re.compile(r"`[^`]{1,30}`")  # what is to be typed is not split
+_CODE = re.compile(r"`[^`]+`")
+_LONGEST_UNBROKEN = 30
 _UNBROKEN = "\0"
 _GAP = "  "
 _INDENT = "    "
@@ -49,8 +51,17 @@ def _lines(lines: Sequence[str], width: int) -> Iterator[str]:
             yield from _table([_cells(line) for line in group], width)
             continue
         for line in group:
-            is_code ^= line.startswith(_FENCE)
-            yield line
+            is_fence = line.startswith(_FENCE)
+            is_code ^= is_fence
+            yield from [line] if is_code or is_fence else _sentences(line, width)
+
+
+def _sentences(line: str, width: int) -> list[str]:
+    """Return a line of text, or several where it is too long; where it fits, it stays as it is."""
+    if len(line) <= width:
+        return [line]
+    start = _START_OF_ITEM.match(line)
+    return _wrap(line, width, later=" " * (start.end() if start else 0))
 
 
 def _cells(line: str) -> list[str]:
@@ -63,12 +74,17 @@ def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
     *leading, last = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     indent = sum(leading) + len(_GAP) * len(leading)
     room = width - indent  # for the last column, which may be wrapped
-    if indent + last <= width or indent <= width // 2:
+    if indent + last <= width or (indent <= width // 2 and _all_fit([r[-1] for r in rows], room)):
         rule = ["-" * size for size in (*leading, min(last, room))]
         for row in (headings, rule, *rows):
             yield from _in_columns(row, leading, room)
     else:
         yield from _as_list(headings, rows, width)
+
+
+def _all_fit(cells: Iterable[str], room: int) -> bool:
+    """Whether cells can be wrapped to this width: a long word cannot be broken."""
+    return all(len(line) <= room for cell in cells for line in _wrap(cell, room))
 
 
 def _in_columns(row: Sequence[str], leading: Sequence[int], room: int) -> Iterator[str]:
@@ -95,9 +111,14 @@ def _as_list(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int)
                 yield from _wrap(item, width, _INDENT, _INDENT + _GAP)
 
 
+def _in_one_piece(code: re.Match[str]) -> str:
+    """Return code that is short enough to be kept on one line, as what is to be typed should be."""
+    return code[0].replace(" ", _UNBROKEN) if len(code[0]) <= _LONGEST_UNBROKEN else code[0]
+
+
 def _wrap(text: str, width: int, first: str = "", later: str = "") -> list[str]:
     lines = textwrap.wrap(
-        _SHORT_CODE.sub(lambda code: code[0].replace(" ", _UNBROKEN), text),
+        _CODE.sub(_in_one_piece, text),
         width,
         initial_indent=first,
         subsequent_indent=later,

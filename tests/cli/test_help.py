@@ -80,7 +80,7 @@ async def test_a_long_page_goes_through_the_pager_of_a_terminal_and_of_nothing_e
 
 
 @pytest.mark.parametrize("page", [*topics()], ids=lambda page: page.name)
-@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_page_reads_well_on_a_terminal(page: Topic, width: int) -> None:
     shown = laid_out(page.text, width)
     assert shown.startswith(f"# {page.title}\n\n")
@@ -112,12 +112,12 @@ TABLE = r"""Before.
 LAST_IS_LONG = """| exit code | meaning |
 |---|---|
 | 0 | every order accepted, or skipped |
-| 5 | another run |
+| 5 | another run: see `runs`, and `a command that is longer than a line` or `the next` |
 """
 
 
 @pytest.mark.parametrize(
-    ("table", "width", "shown"),
+    ("text", "width", "shown"),
     [
         pytest.param(TABLE, 80, """\
 Before.
@@ -127,13 +127,14 @@ option        meaning                           default
 `--call a|b`  which of them, see `help calls`   a
 `--yes`       the source (samples/x.py), below
 """, id="it fits"),
-        pytest.param(LAST_IS_LONG, 30, """\
+        pytest.param(LAST_IS_LONG, 40, """\
 exit code  meaning
----------  -------------------
-0          every order
-           accepted, or
+---------  -----------------------------
+0          every order accepted, or
            skipped
-5          another run
+5          another run: see `runs`, and
+           `a command that is longer
+           than a line` or `the next`
 """, id="its last column is wrapped"),
         pytest.param(TABLE, 40, """\
 Before.
@@ -149,12 +150,21 @@ Before.
     meaning: the source (samples/x.py),
       below
 """, id="too wide for columns"),
+        pytest.param("1. A line that is longer than the terminal is wide.\n", 40, """\
+1. A line that is longer than the
+   terminal is wide.
+""", id="a sentence, not a table"),
+        pytest.param("```sh\nbatch-resend check a-very-long-name-of-a-list.csv\n```\n", 40, """\
+```sh
+batch-resend check a-very-long-name-of-a-list.csv
+```
+""", id="a command, which stays whole"),
     ],
 )  # fmt: skip
-def test_a_table_is_laid_out_for_the_width_of_the_terminal(
-    table: str, width: int, shown: str
+def test_a_page_is_laid_out_for_the_width_of_the_terminal(
+    text: str, width: int, shown: str
 ) -> None:
-    assert laid_out(table, width) == shown
+    assert laid_out(text, width) == shown
 
 
 def test_what_to_look_at_is_said_in_a_few_points_which_the_page_begins_with() -> None:
