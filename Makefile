@@ -1,7 +1,8 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lowest coverage bench sick fuzz mutants pictures reference check fix dist clean
+.PHONY: help demo test worlds lowest coverage bench sick fuzz mutants pictures reference check fix \
+	dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,14 +14,15 @@ PYTEST := -m pytest --numprocesses auto --dist worksteal
 help:
 	@echo "make demo   rehearse: send samples/orders.csv to a simulated CertCentral"
 	@echo "make test   run every test"
-	@echo "make lowest  the same, with the oldest versions of what runs that are allowed"
+	@echo "make worlds  run the program in simulated worlds of fresh seeds: SECONDS=60, SEED=, WORLD=FILE"
+	@echo "make lowest  the same as test, with the oldest versions of what runs that are allowed"
 	@echo "make coverage  the same, and which lines they run"
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
 	@echo "make sick   whole runs against a CA that fails in many ways; takes eight minutes"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
-	@echo "make pictures  the README's screens and picture of a report, from a real run"
-	@echo "make reference  the README's table of options, from the options"
+	@echo "make pictures  the screens of README and manual, and the picture of a report, from a real run"
+	@echo "make reference  the manual's tables of options, from the options"
 	@echo "make check  format, lint, spelling, types, and the house's import rules"
 	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"
@@ -28,11 +30,13 @@ help:
 
 # uv where it is there, for speed; pip otherwise.
 $(READY): pyproject.toml
-	python3 -m venv $(VENV)
+	@echo "Installing batch-resend and what its tests need into $(VENV), once: about a minute ..."
+	@python3 -m venv $(VENV)
 	@if command -v uv >/dev/null 2>&1; \
 	then uv pip install --quiet --python $(BIN)/python --editable '.[dev]'; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; fi
 	@touch $@
+	@echo "Installed."
 
 # The peers in an environment of their own.
 $(BENCH)/.ready: pyproject.toml
@@ -45,7 +49,7 @@ $(LOWEST)/.ready: pyproject.toml
 	python3 -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python \
-		--resolution lowest-direct --editable '.[cluster,excel,uvloop]'
+		--resolution lowest-direct --editable '.[cluster,uvloop]'
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --editable '.[dev]'
 	@touch $@
 
@@ -55,6 +59,11 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python $(PYTEST)
+
+# One seed again: `make worlds SEED=4711`. A world as it was printed: `make worlds WORLD=FILE`.
+SECONDS ?= 60
+worlds: $(READY)
+	$(BIN)/python -m tests.worlds --seconds $(SECONDS) --seed "$(SEED)" --world "$(WORLD)"
 
 lowest: $(LOWEST)/.ready
 	$(LOWEST)/bin/python $(PYTEST)

@@ -9,7 +9,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from batch_resend.census import Census
 from batch_resend.model import OrderStatus, Outcome, RunState
-from batch_resend.sending import Gate, Progress, Sender
+from batch_resend.sending import Gate, Hold, Progress, Sender
 from batch_resend.windows import Window
 
 
@@ -40,6 +40,11 @@ class Lane:
     def windows_full_for_s(self) -> float:
         """How many seconds the windows let nothing leave; infinite: not before an answer comes."""
         return self.sender.limiter.full_for_s
+
+    @property
+    def held(self) -> Hold | None:
+        """The pause of another process by this key, if there is one."""
+        return self.sender.limiter.held
 
     @property
     def stop_reason(self) -> str | None:
@@ -88,6 +93,11 @@ class ReadLane:
     def windows_full_for_s(self) -> float:
         """How many seconds the windows let nothing leave; infinite: not before an answer comes."""
         return self.census.fetcher.limiter.full_for_s
+
+    @property
+    def held(self) -> Hold | None:
+        """The pause of another process by this key, if there is one."""
+        return self.census.fetcher.limiter.held
 
 
 class Sending:

@@ -136,12 +136,14 @@ class Remark(StrEnum):
     HEADING_AGAIN = "heading_again"  # a heading row in the middle: its order of columns counts
     OPEN_END = "open_end"  # the last line has no line end, and is whole by all that can be seen
     HIDDEN_ROWS = "hidden_rows"  # of a sheet, left out
+    HIDDEN_SHEETS = "hidden_sheets"  # of a workbook, with cells, left out
     # Cells that were repaired, by what was taken away.
     REPAIRED_NAME = "repaired_name"  # `Name <address>`
-    REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`
+    REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`, `DNS:host`
     REPAIRED_DOT = "repaired_dot"  # behind an address
     REPAIRED_SIGNS = "repaired_signs"  # bullets and quotation marks, and the # of a number
     REPAIRED_WIDTH = "repaired_width"  # letters of full width
+    REPAIRED_INVISIBLE = "repaired_invisible"  # characters that take no room
     REPAIRED_NOTHING = "repaired_nothing"  # `NULL` and the like for an empty cell
     REPAIRED_LANGUAGE = "repaired_language"  # a language by its name
 

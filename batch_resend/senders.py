@@ -119,7 +119,9 @@ class Senders:
         linger_s = self.settings.timeout_s
         if slots is not None:
             budget = Budget(account.budget, windows, linger_s)
-            return await sessions.enter_async_context(SharedLimiter(slots, budget))
+            return await sessions.enter_async_context(
+                SharedLimiter(slots, budget, self.settings.patience_s)
+            )
         since = self.clock() - max(window.period_s for window in windows)
         ends = await self.journal.reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget

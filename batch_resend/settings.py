@@ -1,7 +1,7 @@
 """Validated settings of a run, and the secret.
 
 Durations are seconds. How people say a setting is declared at its field, as an `Option`: its flag,
-its environment variable, its key in a TOML file and its line in the README all come from there.
+its environment variable, its key in a TOML file and its row in the manual all come from there.
 """
 
 from __future__ import annotations

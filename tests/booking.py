@@ -20,6 +20,7 @@ class Key:
     share: Share = field(default_factory=lambda: Share(1.0))
     decreased_at: float = -inf
     paused_until: float = -inf
+    why_paused: str = ""
     longest_s: float = 0.0
     out: dict[int, int] = field(default_factory=dict)  # slots whose answers have not come: by whom
     arrived_by: dict[int, float] = field(default_factory=dict)
@@ -50,8 +51,8 @@ class Booking:
         if news.decrease and now - key.decreased_at > LEARNED_ONCE_S:
             key.share.decrease(now)
             key.decreased_at = now
-        if news.pause_s > 0:
-            key.paused_until = max(key.paused_until, now + news.pause_s)
+        if news.pause_s > 0 and now + news.pause_s > key.paused_until:
+            key.paused_until, key.why_paused = now + news.pause_s, news.why_paused
         for number in news.unused:
             del key.out[number]
         self._end(key, news.ended, now)
@@ -68,15 +69,16 @@ class Booking:
                 comes_free = waiting[place] - now if place < len(waiting) else inf
                 wait_s = max(wait_s, comes_free)
             free = min(free, most - taken)
-        if key.paused_until > now:
-            free, wait_s = 0, max(wait_s, key.paused_until - now)
+        paused_s = max(0.0, key.paused_until - now)
+        if paused_s > 0:
+            free, wait_s = 0, max(wait_s, paused_s)
         if free <= 0 < wanted and self.living is not None:
             dead = [number for number, by in key.out.items() if by not in self.living]
             self._end(key, dead, now + budget.linger_s)
         numbers = [self._numbers + n + 1 for n in range(max(0, free))]
         self._numbers += len(numbers)
         key.out.update(dict.fromkeys(numbers, session))
-        return Grant(numbers, wait_s, share)
+        return Grant(numbers, wait_s, share, paused_s, key.why_paused if paused_s > 0 else "")
 
     def _end(self, key: Key, numbers: list[int], at: float) -> None:
         for number in numbers:

@@ -1,7 +1,7 @@
-"""The README's pictures, made from a real run: `make pictures`.
+"""The pictures of README and manual, made from a real run: `make pictures`.
 
-A rehearsal with trouble in it runs in a real terminal (tmux); what it shows goes into the README
-as text, and its report's page, as a real browser shows it, into samples/report.png.
+A rehearsal with trouble in it runs in a real terminal (tmux); what it shows goes into the
+pages as text, and its report's page, as a real browser shows it, into samples/report.png.
 """
 
 import re
@@ -15,8 +15,8 @@ from time import monotonic, sleep
 
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+from tests.pages import ROOT, replace_block
+
 PICTURE = ROOT / "samples" / "report.png"
 PROGRAM = f"{sys.executable} -m batch_resend"
 REHEARSAL = (
@@ -68,19 +68,9 @@ def is_running(view: str) -> bool:
     )
 
 
-def into_readme(mark: str, text: str) -> None:
-    """Put text into the code block after a comment in the README."""
-    lines = "\n".join(line.rstrip() for line in text.splitlines())
-    pattern = rf"(<!-- {mark} -->\n```text\n).*?(```)"
-    readme, count = re.subn(
-        pattern,
-        lambda found: f"{found[1]}{lines}\n{found[2]}",
-        README.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
-    if count != 1:
-        raise LookupError(f"README.md: no block {mark}")
-    README.write_text(readme, encoding="utf-8")
+def into_its_page(mark: str, text: str) -> None:
+    """Put a screen into the code block after a comment in the README or the manual."""
+    replace_block(mark, "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
 
 
 def photograph(page: Path, picture: Path) -> None:
@@ -112,10 +102,10 @@ def main() -> None:
             end = tmux.shows(lambda text: "Report: " in text)
         finally:
             tmux("kill-server")
-        into_readme("screen: plan", plan)
-        into_readme("screen: running", live_view(running))
-        into_readme("screen: paused", live_view(paused))
-        into_readme("screen: end", end[end.rindex("Run ") :])
+        into_its_page("screen: plan", plan)
+        into_its_page("screen: running", live_view(running))
+        into_its_page("screen: paused", live_view(paused))
+        into_its_page("screen: end", end[end.rindex("Run ") :])
         (report,) = (folder / "reports").iterdir()
         photograph(report / "report.html", PICTURE)
 

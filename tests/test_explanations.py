@@ -1,12 +1,12 @@
 """One table explains the CA's codes, wherever they are shown."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from batch_resend.explanations import EXPLANATIONS, Explanation, explain
 from batch_resend.model import FaultKind
+from tests.pages import table
 
 ROOT = Path(__file__).parent.parent
 
@@ -92,16 +92,11 @@ def test_an_answer_that_nobody_documents_is_not_explained_away() -> None:
     assert explain(204, None) is None
 
 
-def test_the_readme_has_the_same_table() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = re.search(r"<!-- explanations -->\n(.*?)\n\n", readme, re.DOTALL)
-    assert section is not None
-    lines = section[1].splitlines()[2:]
-    told = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-    assert told == [
+def test_the_manual_has_the_same_table() -> None:
+    assert table("explanations") == [
         [
             known.status or "none",
-            f"`{known.code}`{' or none' if known.or_none else ''}".replace("|", "\\|"),
+            f"`{known.code}`{' or none' if known.or_none else ''}",
             known.meaning,
             known.remedy,
         ]

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from inspect import getsource
 from pathlib import Path
 from typing import Any, cast
@@ -14,8 +13,10 @@ from batch_resend.cli.check import _request
 from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading, table_rows
+from batch_resend.intake.entries import _PROBLEMS
 from batch_resend.intake.json_rows import JsonRecord, records_of_lines
-from batch_resend.intake.records import _PROBLEMS, Defaults, RawRecord, check_record
+from batch_resend.intake.raw_records import RawRecord
+from batch_resend.intake.records import Defaults, check_record
 from batch_resend.journal import open_journal
 from batch_resend.model import (
     Call,
@@ -30,20 +31,21 @@ from batch_resend.model import (
 )
 from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS, _REMARK_IN_WORDS
+from batch_resend.report.tables import RESULT_COLUMNS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan
+from tests.pages import names_in_first_cells
 from tests.report.schemas import schema
 
+
+def names(table_start: str) -> set[str]:
+    """Return what stands as code in the first cells of a table of the manual."""
+    return set(names_in_first_cells(table_start))
+
+
 ORDERS_TRIED = [cast("Order", param.values[0]) for param in CALLS_TRIED]
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 # Of the CA's exports: what they say of an order, which nobody writes into a list.
 OF_EXPORTS = {Field.STATUS, Field.DCV_METHOD, Field.PRODUCT}
-
-
-def first_cells(heading: str) -> set[str]:
-    """Return the first cells of the README's table with that heading row."""
-    rows = README.partition(heading)[2].partition("\n\n")[0]
-    return set(re.findall(r"^\| `([^`]+)` \|", rows, re.M))
 
 
 def test_every_problem_and_every_note_has_its_words() -> None:
@@ -52,9 +54,9 @@ def test_every_problem_and_every_note_has_its_words() -> None:
     assert set(_REMARK_IN_WORDS) == set(Remark)
 
 
-def test_every_column_and_every_call_stands_in_the_readme() -> None:
-    assert first_cells("| column | need | other names") == set(Field) - OF_EXPORTS
-    assert first_cells("| call | for | what a row needs") == set(Call) == set(CALLS)
+def test_every_column_and_every_call_is_in_the_manual() -> None:
+    assert names("| column | need | other names") == set(Field) - OF_EXPORTS
+    assert names("| call | for | what a row needs") == set(Call) == set(CALLS)
 
 
 def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:
@@ -63,12 +65,12 @@ def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:
     assert set(properties["call"]["enum"]) == set(Call) - {Call.DV_RESEND}
 
 
-def test_every_check_of_the_doctor_stands_in_its_schema_and_in_the_readme() -> None:
+def test_every_check_of_the_doctor_stands_in_its_schema_and_in_the_manual() -> None:
     definitions = cast("dict[str, Any]", schema("doctor").schema)["$defs"]
     finding = definitions["finding"]["properties"]
     assert finding["check"]["enum"] == list(Check)
     assert finding["result"]["enum"] == list(Result)
-    assert first_cells("| check | what is looked at |") == set(Check)
+    assert names("| check | what is looked at |") == set(Check)
 
 
 @pytest.mark.parametrize("order", ORDERS_TRIED, ids=lambda order: str(order.call))
@@ -92,8 +94,10 @@ def test_every_field_is_read_of_tables_and_of_json_and_has_its_problem() -> None
     assert set(_PROBLEMS) == set(Field) - OF_EXPORTS, "what an export says of an order skips it"
 
 
-def test_every_file_of_a_report_stands_in_the_readme() -> None:
-    assert first_cells("| file | what is in it |") == set(REPORT_FILES)
+def test_every_file_and_every_column_of_a_report_is_in_the_manual() -> None:
+    assert names("| file | what is in it |") == set(REPORT_FILES)
+    assert names_in_first_cells("| column of `results.csv` |") == list(RESULT_COLUMNS)
+    assert names("| status | meaning |") == set(OrderStatus)
 
 
 @pytest.mark.asyncio

@@ -1,4 +1,4 @@
-"""What the README says is what happens."""
+"""What the README and the manual say is what happens."""
 
 import ast
 import re
@@ -9,18 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend import __version__
 from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.conftest import Desk, desk_with_ca
+from tests.pages import (
+    MANUAL,
+    README,
+    ROOT,
+    Page,
+    block,
+    names_in_first_cells,
+    pages,
+    read_page,
+    table,
+    whole_text,
+)
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def block(mark: str) -> str:
-    """Return the code block after a comment in the README."""
-    found = re.search(rf"<!-- {mark} -->\n```\w+\n(.*?)```", README, re.DOTALL)
-    assert found is not None
-    return found[1]
+MAINTAINERS = ROOT / "batch_resend" / "README.md"
+MOST_LINES = 200
 
 
 def said_by_the_program() -> list[str]:
@@ -35,26 +41,49 @@ def said_by_the_program() -> list[str]:
 
 
 def test_the_messages_that_are_explained_are_said() -> None:
-    table = README.partition("<!-- messages -->\n")[2].partition("\n\n")[0]
-    explained = re.findall(r"^\| `([^`]+)` \|", table, re.M)
+    explained = names_in_first_cells("messages")
     said = said_by_the_program()
     assert len(explained) > 10
     assert [message for message in explained if not any(message in text for text in said)] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "batch_resend/README.md"])
-def test_what_a_page_links_to_is_there(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    places = {
+def places(page: Path) -> set[str]:
+    """Return what a link may name of a page: its headings, as GitHub makes anchors of them."""
+    return {
         re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", text, re.M)
+        for heading in re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
     }
-    links = re.findall(r"\]\(([^)\s]+)\)", text)
-    assert links
-    for link in links:
+
+
+@pytest.mark.parametrize("page", [*pages(), read_page(MAINTAINERS)], ids=str)
+def test_what_a_page_links_to_is_there(page: Page) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.text):
         file, _, place = link.partition("#")
-        assert not file or (ROOT / page).parent.joinpath(file).is_file(), link
-        assert file or place in places, link
+        target = page.path.parent / file if file else page.path
+        assert target.is_file(), link
+        assert not place or place in places(target), link
+
+
+def test_the_readme_is_short_and_leads_to_every_page_of_the_manual() -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert readme.count("\n") <= MOST_LINES
+    listed = [topic for topic, _ in table("| topic | what it is about")]
+    assert sorted(listed) == [
+        f"[{page.stem}](batch_resend/docs/{page.name})" for page in sorted(MANUAL.glob("*.md"))
+    ]
+
+
+def test_the_built_file_that_is_installed_is_of_this_version() -> None:
+    named = re.findall(r"batch_resend-([\w.]+)-py3-none-any\.whl", whole_text())
+    assert set(named) == {__version__}
+
+
+def test_no_page_advises_to_install_from_an_index_what_no_index_has() -> None:
+    lines = [line for page in pages() for line in page.command_lines() if " install " in line]
+    assert lines
+    from_index = [line for line in lines if re.search(r"install\b.* '?batch-resend\b", line)]
+    assert [line for line in from_index if " --no-index " not in line] == []
+    assert "install 'batch-resend" not in whole_text()
 
 
 def test_the_picture_of_the_house_is_the_order_in_which_modules_may_import() -> None:
@@ -109,7 +138,8 @@ async def test_the_library_example_sends_what_it_says(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_list_examples_are_taken_as_they_stand(tmp_path: Path) -> None:
-    csv_list, json_list = re.findall(r"```text\n((?:order_id|\{).*?)```", README, re.DOTALL)
+    examples = re.findall(r"```text\n((?:order_id|\{).*?)```", whole_text(), re.DOTALL)
+    csv_list, json_list = examples
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         desk.write("list.csv", csv_list)
         desk.write("list.jsonl", json_list)

@@ -23,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from batch_resend.certcentral.patience import PatientConnector
 from batch_resend.model import Fault, FaultKind, Reply
 
 MAX_HEAD_BYTES = 64 * 1024  # of an answer's line of status, of one header, and of what is kept
@@ -121,7 +122,7 @@ class _Recorded(ResponseHandler):
         super().data_received(data)
 
 
-class SilentConnector(aiohttp.TCPConnector):
+class SilentConnector(PatientConnector):
     """Uses no connection again that is older than the last loss, or on which something has come.
 
     What nobody asked for, aiohttp would take for the answer to the next request.

@@ -7,7 +7,10 @@ from click.shell_completion import CompletionItem
 
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.page_layout import laid_out
 from batch_resend.topics import find_topic, topics
+
+_WIDEST = 100  # columns: longer lines are hard to read
 
 
 def complete_topic(
@@ -41,10 +44,12 @@ def help(topic: str | None) -> int:
     page = find_topic(topic)
     if page is None:
         raise click.UsageError(f"there is no topic {topic!r}{_if_a_command(topic)}.\n\n{_list()}")
-    if page.text.count("\n") < shutil.get_terminal_size().lines:
-        click.echo(page.text, nl=False)
+    terminal = shutil.get_terminal_size()
+    text = laid_out(page.text, min(terminal.columns, _WIDEST))
+    if text.count("\n") < terminal.lines:
+        click.echo(text, nl=False)
     else:
-        click.echo_via_pager(page.text)
+        click.echo_via_pager(text)
     return ExitCode.ALL_WELL
 
 

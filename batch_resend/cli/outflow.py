@@ -53,7 +53,8 @@ class Outflow:
     def put(self, data: bytes, *, may_be_left_out: bool) -> None:
         """Have whole lines written when their turn comes. Never waits."""
         with self._changed:
-            is_full = self._waiting_bytes + len(data) > MOST_WAITING_BYTES
+            # One text alone is taken, whatever its size.
+            is_full = 0 < self._waiting_bytes > MOST_WAITING_BYTES - len(data)
             if self._given_up or (is_full and may_be_left_out):
                 self._left_out += data.count(b"\n")
                 return

@@ -137,7 +137,8 @@ class _WatchedLane:
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
         held_up_by, held_up_s = self._held_up(now)
-        paused_s = (held_up_s or 0.0) if gate.flow is Flow.PAUSED else 0.0
+        is_paused = gate.flow is Flow.PAUSED or lane.held is not None
+        paused_s = (held_up_s or 0.0) if is_paused else 0.0
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
@@ -168,6 +169,8 @@ class _WatchedLane:
         wait_s = 0.0 if lane.progress.in_flight else lane.windows_full_for_s
         if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
             return f"paused: {gate.reason}", pause_s
+        if (held := lane.held) is not None and held.until > now:
+            return f"paused by another process: {held.reason}", held.until - now
         if wait_s > _WORTH_TELLING_S:
             return "waiting: the windows are full", wait_s
         if gate.flow is Flow.PAUSED:

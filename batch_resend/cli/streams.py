@@ -15,8 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn, TextIO
 
-import anyio
-
 from batch_resend.cli.exits import SIGNAL_BASE
 from batch_resend.cli.outflow import MOST_WAITING_BYTES, STALLED_S, Outflow, write_all
 
@@ -102,10 +100,12 @@ class Streams:
 
     async def keep_pace(self) -> None:
         """Wait, with the event loop going on, until no more than a bounded part of data waits."""
+        from anyio import sleep  # noqa: PLC0415 - slow, and --help needs none
+
         output = self._output
         # A thread has no event of the loop's to set.
         while output is not None and output.waiting_bytes > MOST_WAITING_BYTES:  # noqa: ASYNC110
-            await anyio.sleep(_PACE_S)
+            await sleep(_PACE_S)
 
     @property
     def output_failed(self) -> bool:

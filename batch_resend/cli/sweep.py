@@ -9,18 +9,18 @@ import click
 from batch_resend.alarm import Ending
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.alarmed import run_with_alarm
-from batch_resend.cli.as_settings import settings_of
+from batch_resend.cli.as_settings import manner_of, settings_of
 from batch_resend.cli.carrying import carry_out
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
 from batch_resend.cli.progress import while_asking
 from batch_resend.cli.send import ENDINGS
 from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
+from batch_resend.intake import checked_or_none
 from batch_resend.journal import Purpose
 from batch_resend.sweep import Rules, Swept
 from batch_resend.sweep import sweep as find_due
@@ -88,6 +88,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     async def work(interruption: Interruption) -> Ending:
         manner = manner_of(context, options)
         settings = settings_of(options, needs_own_key=True)
+        locale = checked_or_none(options["locale"])
         rules = Rules(
             older_than_s=options["older_than"],
             cooldown_s=settings.cooldown_s,
@@ -108,7 +109,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 return Ending(ExitCode.ALL_WELL, note=f"nothing to send: {found}")
             if not manner.quiet:
                 click.echo(f"{found[0].upper()}{found[1:]}", err=True)
-            plan = await batch.plan([swept.source(options["locale"])])
+            plan = await batch.plan([swept.source(locale)])
             return await carry_out(batch, plan, manner, interruption)
 
     return run_with_alarm(work, options)

@@ -4,7 +4,7 @@ Not `sending.Fetcher`, which waits out pauses and tries again: here a failure is
 """
 
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from math import isfinite
 
@@ -16,7 +16,7 @@ from batch_resend.durations import format_duration
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Ruling
 from batch_resend.senders import Desk
-from batch_resend.sending import Slot
+from batch_resend.sending import HeldTooLong, Slot
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,6 @@ class Reads:
         """Take a slot, to be given back when `stack` ends. Raises LimitsFull."""
         limiter = self.desk.limiter
         if limiter.full_for_s <= LONGEST_WAIT_S:
-            with anyio.move_on_after(LONGEST_WAIT_S):
+            with suppress(HeldTooLong), anyio.move_on_after(LONGEST_WAIT_S):
                 return await stack.enter_async_context(limiter.slot())
         raise LimitsFull(limiter.full_for_s)

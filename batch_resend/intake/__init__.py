@@ -9,7 +9,7 @@ from batch_resend.intake.exports import skip_reason
 from batch_resend.intake.fed_back import OWN_COLUMNS
 from batch_resend.intake.heading_errors import listed
 from batch_resend.intake.headings import unread
-from batch_resend.intake.reading import Reading
+from batch_resend.intake.reading import Reading, checked_or_none
 from batch_resend.intake.records import NAMES_NOBODY
 from batch_resend.intake.sources import ListSource, RecordSource, Source
 from batch_resend.intake.vocabulary import REQUEST_FIELDS, Field
@@ -25,6 +25,7 @@ __all__ = [
     "Reading",
     "RecordSource",
     "Source",
+    "checked_or_none",
     "domain_name",
     "is_dv",
     "is_known_status",

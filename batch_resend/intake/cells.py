@@ -10,6 +10,9 @@ from functools import lru_cache
 
 import idna
 
+from batch_resend.intake.languages import is_no_language
+from batch_resend.intake.lookalikes import lookalike
+
 KNOWN_LOCALES = frozenset(
     ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")
 )  # the languages the CA's own documentation is published in
@@ -27,13 +30,20 @@ _LOCALE = re.compile(r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-
 # With which a spreadsheet takes a cell for a formula; OWASP, "CSV Injection".
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NOTHING = frozenset(
-    ("null", "nil", "none", "nan", "na", "n/a", "n.a.", "#n/v", "-", "--", "\u2013", "\u2014", "?",
-     "(null)", "(none)", "\\n", "undefined")
+    ("null", "nil", "none", "nan", "na", "n/a", "n.a.", "#n/v", "n/v", "n.v.", "k.a.", "k. a.", "-",
+     "--", "\u2013", "\u2014", "?", "(null)", "(none)", "\\n", "undefined")
 )  # fmt: skip
 _YES = frozenset(("yes", "y", "true", "1", "x", "ja", "oui", "s\u00ed", "si", "s\u00ec"))
 _NO = frozenset(("", "no", "n", "false", "0", "nein", "non"))
-# Legal in front of an @, and there by a spreadsheet or as the bullet of a list.
-_NO_BEGINNING = ("=", "-", "\u2013", "\u2014", "\u2212")
+# Legal in front of an @, most of them, and there by a spreadsheet, as the bullet of a list, or to
+# say something of the address.
+_NO_BEGINNING = tuple("=-\u2013\u2014\u2212*+#/?!~|&$%^`{}'")
+NOT_COMPUTED = "#NOT-COMPUTED"  # how a workbook's formula without a value is read
+_FAILED_FORMULA = re.compile(
+    r"#(?:N/A|N/D|NV|REF!|BEZUG!|VALUE!|VALEUR!|WERT!|VALOR!|DIV/0!|NAME\?|NOM\s?\?|NULL!|NUM!|ZAHL!"
+    r"|NOMBRE\s?!|SPILL!|CALC!|GETTING_DATA|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|ERROR!)|ERR:[0-9]{3}"
+)
+_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _KNOWN_SPELLING = {code.lower(): code for code in KNOWN_LOCALES}
 
 
@@ -54,6 +64,22 @@ def trimmed(cell: str) -> str:
 def is_nothing(text: str) -> bool:
     """Whether a cell says in a word that there is nothing in it."""
     return text.lower() in _NOTHING
+
+
+def failed_formula(text: str) -> str:
+    """Return what is wrong with a cell whose formula failed; empty where none did.
+
+    Of spreadsheets in English, in German, French and Spanish.
+    """
+    word = trimmed(text).upper()
+    if word == NOT_COMPUTED:
+        return (
+            "holds a formula that was never computed: open the list in a spreadsheet program, save "
+            "it there, and give that"
+        )
+    if _FAILED_FORMULA.fullmatch(word):
+        return f"is {shown(trimmed(text))}, a formula that failed: correct it in the spreadsheet"
+    return ""
 
 
 def several(cell: str) -> list[str]:
@@ -136,6 +162,11 @@ def _domain_name(text: str) -> str:
     name = text.removesuffix(".").lower()
     wildcard, base = ("*.", name[2:]) if name.startswith("*.") else ("", name)
     if not base.isascii():
+        if sign := lookalike(base):
+            raise Malformed(
+                f"the domain {shown(text)} has {sign}, which is not what it looks like: type the "
+                "name again"
+            )
         try:
             base = idna.encode(base, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
@@ -154,6 +185,15 @@ def email_address(text: str) -> str:
     if address.startswith(_NO_BEGINNING):
         raise Malformed(
             f"the e-mail address {shown(address)} begins with {address[0]!r}: is it so?"
+        )
+    if not address.isascii() and (sign := lookalike(address)):
+        raise Malformed(
+            f"the e-mail address {shown(address)} has {sign}, which is not what it looks like: "
+            "type the address again"
+        )
+    if "%" in address and _PERCENT.search(address):
+        raise Malformed(
+            f"the e-mail address {shown(address)} is encoded as in a link: write it as it is"
         )
     if meant := _misread(address):
         raise Malformed(
@@ -230,4 +270,9 @@ def locale_code(text: str) -> str:
     code = trimmed(text)
     if not _LOCALE.fullmatch(code):
         raise Malformed(f"the locale {shown(code)} is not a code such as en or zh_CN")
+    if is_no_language(code):
+        raise Malformed(
+            f"the locale {shown(code)} is no language, but perhaps a country: write the language, "
+            "such as en or zh_CN"
+        )
     return _KNOWN_SPELLING.get(code.lower().replace("-", "_"), code)

@@ -11,10 +11,13 @@ from batch_resend.intake.suggestions import (
     ignore_flag,
     map_flag,
     pair_flags,
+    quoted,
 )
-from batch_resend.intake.vocabulary import ADDRESSES, Field, plain
+from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field, plain
 
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
+_OTHER_DELIMITERS = (":", "^", "~", "!", "/", "\\", "#", "&", "*")
+_IN_QUOTES = (",", ";", "|", "\t")
 _IN_WORDS = {
     Field.ORDER_ID: "the order number",
     Field.DOMAIN: "the domain",
@@ -36,7 +39,8 @@ def what_is_missing(
     head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
 ) -> str:
     """Return all that is missing in one message, with the whole command to give."""
-    if Field.ORDER_ID in missing and (special := _is_no_heading(head.names)):
+    special = _is_no_heading(head.names) or _is_split_otherwise(head)
+    if Field.ORDER_ID in missing and special:
         return f"{head.where}: {special}"
     names = head.names
     taken = {at for found in places.values() for at in found}
@@ -113,6 +117,36 @@ def _is_no_heading(names: Sequence[str]) -> str:
             "--api-key-file FILE names that"
         )
     return ""
+
+
+def _is_split_otherwise(head: Head) -> str:
+    """Return what to do about several headings in one cell; mostly there are none."""
+    if len(head.names) != 1:
+        return ""
+    text = head.names[0]
+    for between in _OTHER_DELIMITERS:
+        if _has_several(text.split(between)):
+            flags = (head.given, f"--delimiter {quoted(between)}")
+            return (
+                f"the columns seem to be separated by {between!r}: "
+                f"{check_command(head.where, flags)}"
+            )
+    for between in _IN_QUOTES:
+        if _has_several(text.split(between)):
+            return (
+                f"{text!r} is one cell, as each line stands between quotation marks: take these "
+                "away at the beginning and the end of each line"
+            )
+    if "::" in text or _has_several(text.split()):
+        return (
+            f"{text!r} is one cell: no single character separates the columns. Save the list as "
+            "CSV, or put a tab between them"
+        )
+    return ""
+
+
+def _has_several(parts: Sequence[str]) -> bool:
+    return sum(known_field(part) is not None for part in parts) > 1 and "" not in parts
 
 
 def if_a_title(names: Sequence[str]) -> str:

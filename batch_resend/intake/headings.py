@@ -20,7 +20,9 @@ from batch_resend.intake.vocabulary import (
     ADDRESSES,
     OF_EXPORTS,
     Field,
+    fields_of,
     in_one_line,
+    is_any_order,
     known_field,
     plain,
 )
@@ -130,8 +132,7 @@ def _known(
 ) -> dict[Field, list[int]]:
     """Return where the usual headings stand of the fields that are not mapped."""
     known: dict[Field, list[int]] = {}
-    for index, name in enumerate(names):
-        field = known_field(name)
+    for index, field in enumerate(fields_of(names)):
         if field is not None and field not in mapping and index not in taken:
             known.setdefault(field, []).append(index)
     if orders := known.pop(Field.ORDER_ID, None):
@@ -140,7 +141,7 @@ def _known(
         if not plainly and (of_the_ca or not _OF_ORDERS_ONLY.isdisjoint(map(plain, others))):
             plainly = orders
         # An order among other things may be that in which they are to be done.
-        if len(plainly) == 1 and names[plainly[0]].lower() == "order" and not known and others:
+        if len(plainly) == 1 and is_any_order(names[plainly[0]]) and not known and others:
             plainly = []
         if plainly:
             known[Field.ORDER_ID] = plainly
@@ -151,19 +152,17 @@ def unread(form: ListForm) -> list[str]:
     """Return the columns that stand for nothing; none of an export of the CA, which has many."""
     mapped = form.fields.values()
     names = [in_one_line(heading) for heading in form.columns]
-    of_nothing = {None, *form.fields, *(() if form.with_accounts else (Field.ACCOUNT,))}
     known = _known(names, {Field(field) for field in form.fields}, (), of_the_ca=False)
-    orders = known.get(Field.ORDER_ID, ())
+    if not form.with_accounts:
+        known.pop(Field.ACCOUNT, None)
+    read = {at for places in known.values() for at in places}
     return [
         name
         for at, name in enumerate(names)
         if name
+        and at not in read
         and name not in mapped
         and not (form.orders_only and exports.is_own_heading(name))
-        and (
-            known_field(name) in of_nothing
-            or (known_field(name) is Field.ORDER_ID and at not in orders)
-        )
     ]
 
 
@@ -228,7 +227,11 @@ def is_heading_row(cells: Iterable[str], headings: Sequence[str] = ()) -> bool:
 
 def names_orders(heading: str) -> bool:
     """Whether a heading is one of orders by itself, and no word of other meanings."""
-    return known_field(heading) is Field.ORDER_ID and plain(heading) not in ("id", "order")
+    return (
+        known_field(heading) is Field.ORDER_ID
+        and plain(heading) != "id"
+        and not is_any_order(heading)
+    )
 
 
 def _missing(places: Mapping[Field, object], call: Call) -> list[Field]:

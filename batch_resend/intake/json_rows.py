@@ -18,9 +18,9 @@ from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
 from batch_resend.intake.lengths import digits_of
-from batch_resend.intake.looks import has_address, is_domain
+from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
-from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
 from batch_resend.model import Call, Problem, RejectedRow
@@ -142,7 +142,9 @@ def rules_of(
 def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawRecord | RejectedRow:
     """Return the raw record that a decoded JSON value stands for."""
     if not isinstance(value, dict):
-        return RejectedRow(line, Problem.FORM, "not a JSON object", raw)
+        why = f'not a JSON object: write what it is, such as {{"order_id": {raw[:40]}}}'
+        is_alone = isinstance(value, str | int)
+        return RejectedRow(line, Problem.FORM, why if is_alone else "not a JSON object", raw)
     names: Mapping[Field, str] = {}
     keys: Mapping[Field, tuple[str, ...]] = {}
     value = _request_unwrapped(value)
@@ -284,6 +286,14 @@ def _keys_of_fields(
     # A record may leave out what is optional.
     present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
     shown = ", ".join(map(repr, flat[:20])) or "none"
+    if flat and all(map(is_order_number, flat)):
+        raise InputError(
+            "the orders' numbers are keys, and only what stands below them is a record: make "
+            'objects of them with the number in each, [{"order_id": '
+            + flat[0][:20]
+            + ", ...}, ...]; "
+            "with jq: to_entries | map(.value + {order_id: .key})"
+        )
     require_subject(
         {*present, *(field for key in flat if (field := known_field(key)))},
         rules.call,

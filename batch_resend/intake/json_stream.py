@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from batch_resend.errors import InputError
 from batch_resend.intake.headings import HeadingRules
@@ -20,7 +21,7 @@ from batch_resend.intake.json_wrappers import (
     is_record,
     may_hold_lists,
 )
-from batch_resend.intake.records import RawRecord
+from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
 from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Problem, RejectedRow
@@ -30,6 +31,7 @@ PAGE = "orders"
 _LONGEST_LINE_OF_A_RECORD = CHUNK_CHARS // 2  # in doubt a longer one is a document
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _PAGE_BEGINS = re.compile(r'\{[ \t\r\n]*"orders"[ \t\r\n]*:[ \t\r\n]*\[')
+_ANOTHER_ON_LINE = re.compile(r"[ \t]*,[ \t]*\S")
 _ANY_OBJECT = json.JSONDecoder(parse_float=str, parse_int=whole_number)
 
 
@@ -65,6 +67,7 @@ class JsonStream:
         self._at = 0  # in the buffer
         self._line = 1  # of that place
         self._mapping, self._call = dict(rules.mapping), rules.call
+        self._count = self._last_line = 0  # of records, and where the last one began
         self._wrapper = Wrapper(name, self._mapping, self._call)
 
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
@@ -129,9 +132,10 @@ class JsonStream:
             complaint = self._wrapper.complaint(seen)
         raw = self._passed(end)
         if isinstance(value, _KeyTwiceError):
-            yield RejectedRow(line, Problem.FORM, f"not a JSON object: {value}", raw)
+            why = f"not a JSON object: {value}"
+            yield self._placed(RejectedRow(line, Problem.FORM, why, raw))
         elif complaint is not None:
-            yield RejectedRow(line, Problem.ORDER_ID, complaint, raw)
+            yield self._placed(RejectedRow(line, Problem.ORDER_ID, complaint, raw))
         elif isinstance(orders, list):  # a page with something else in front of its orders
             for order in orders:
                 yield self._record(line, order, json.dumps(order))
@@ -139,7 +143,19 @@ class JsonStream:
             yield self._record(line, value, raw)
 
     def _record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
-        return json_record(line, value, raw, self._rules)
+        record = json_record(line, value, raw, self._rules)
+        return self._placed(record)
+
+    def _placed(self, record: RawRecord | RejectedRow) -> RawRecord | RejectedRow:
+        """Return a record that was taken with its number, where several begin on one line."""
+        self._count += 1
+        follows, self._last_line = record.line == self._last_line, record.line
+        if not (follows or _ANOTHER_ON_LINE.match(self._buffer, self._at)):
+            return record
+        place = f"record {self._count}"
+        if isinstance(record, RejectedRow):
+            return replace(record, reason=f"{place}: {record.reason}")
+        return record._replace(place=place)
 
     def _wrapped(self, *, is_long: bool) -> Iterator[RawRecord | RejectedRow]:
         """Yield the records of the list of orders that an object wraps; `is_long`: for a record."""
@@ -184,7 +200,8 @@ class JsonStream:
             if is_taken is None:
                 is_taken = isinstance(seen, dict) and self._wrapper.takes(path, seen)
             if is_taken and isinstance(value, _KeyTwiceError):
-                yield RejectedRow(line, Problem.FORM, f"not a JSON object: {value}", raw)
+                why = f"not a JSON object: {value}"
+                yield self._placed(RejectedRow(line, Problem.FORM, why, raw))
             elif is_taken:
                 if isinstance(value, dict):
                     value = inner_record(value, self._mapping, self._call)

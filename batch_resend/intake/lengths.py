@@ -6,17 +6,20 @@ or a count. Where the row names an address the CA refuses it; without one it mai
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import Malformed, order_number, trimmed
-from batch_resend.intake.records import RawRecord
+from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.vocabulary import Field
-from batch_resend.model import RejectedRow
+from batch_resend.model import RejectedRow, Row
 
 _SAMPLE = 50
 _FEW = 3  # rows that have a length make it usual
 _NEAR = 100  # orders apart: a number of one digit more may follow
+
+
+Record = TypeVar("Record", bound=RawRecord | RejectedRow | Row)
 
 
 class Lengths:
@@ -55,38 +58,53 @@ class Lengths:
         )
 
 
+class NumberCheck(Generic[Record]):
+    """Checks the numbers of records that name nobody, as they come, by those around them.
+
+    It keeps some back, to see which lengths are usual: `end` hands these over.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: list[Record] = []
+        self._lengths: Lengths | None = None
+        self._before = ""
+
+    def take(self, record: Record) -> Iterator[Record]:
+        """Take a record; yield those that are checked."""
+        self._ahead.append(record)
+        if len(self._ahead) > _SAMPLE:
+            yield self._next()
+
+    def end(self) -> Iterator[Record]:
+        """Yield what was kept back."""
+        while self._ahead:
+            yield self._next()
+
+    def _next(self) -> Record:
+        if self._lengths is None:
+            self._lengths = Lengths(map(_number, self._ahead[:_SAMPLE]))
+        record = self._ahead.pop(0)
+        number = _number(record)
+        after = _number(self._ahead[0]) if self._ahead else ""
+        before, self._before = self._before, number
+        if not isinstance(record, RawRecord) or record.complaint or not _names_nobody(record):
+            return record
+        why = self._lengths.complaint(number, (before, after))
+        return cast("Record", record._replace(complaint=why)) if why else record
+
+
 def with_usual_numbers(
     records: Iterable[RawRecord | RejectedRow],
 ) -> Iterator[RawRecord | RejectedRow]:
     """Yield JSON records; those that name nobody only with a number as long as others."""
-    broken: list[InputError] = []
-    rest = _until_broken(records, broken)
-    ahead = list(islice(rest, _SAMPLE))
-    lengths = Lengths(map(_number, ahead))
-    before = ""
-    while ahead:
-        record = ahead.pop(0)
-        ahead += islice(rest, 1)
-        number = _number(record)
-        after = _number(ahead[0]) if ahead else ""
-        if isinstance(record, RawRecord) and not record.complaint and _names_nobody(record):
-            why = lengths.complaint(number, (before, after))
-            yield record._replace(complaint=why) if why else record
-        else:
-            yield record
-        before = number
-    for error in broken:
-        raise error
-
-
-def _until_broken(
-    records: Iterable[RawRecord | RejectedRow], broken: list[InputError]
-) -> Iterator[RawRecord | RejectedRow]:
-    """Yield records, and note why there are no more: those read ahead come first."""
+    check = NumberCheck[RawRecord | RejectedRow]()
     try:
-        yield from records
-    except InputError as error:
-        broken.append(error)
+        for record in records:
+            yield from check.take(record)
+    except InputError:  # those read before it come first
+        yield from check.end()
+        raise
+    yield from check.end()
 
 
 def digits_of(text: object) -> str:
@@ -97,7 +115,7 @@ def digits_of(text: object) -> str:
         return ""
 
 
-def _number(record: RawRecord | RejectedRow) -> str:
+def _number(record: object) -> str:
     number = record.order_id if isinstance(record, RawRecord) else None
     return digits_of(number) if isinstance(number, str | int) else ""
 

@@ -62,7 +62,22 @@ _MAIL = re.compile(
     re.IGNORECASE,
 )
 _MIME = re.compile(r"^MIME-Version: ", re.IGNORECASE | re.MULTILINE)
+# Of a mail kept as it went, that has no part but its text.
+_HEADERS = re.compile(r"(?:[A-Za-z][A-Za-z-]*: .*\r?\n|[ \t]+\S.*\r?\n)+\r?\n", re.IGNORECASE)
+_SUBJECT = re.compile(r"^(?:Subject|Message-ID|Date): ", re.IGNORECASE | re.MULTILINE)
+_YAML = re.compile(
+    r"(?:%YAML.*\n)?(?:---[ \t]*\r?\n)?(?:[ \t]*#.*\n)*"
+    r"[ \t]*(?:- +)?[\w-]+:(?:[ \t][^,;\t|\r\n]*)?\r?\n[ \t]*(?:- +)?[\w-]+:(?:[ \t\r\n]|$)"
+)
+_INI = re.compile(r"\[\[?[A-Za-z][\w .-]*\]\]?[ \t]*\r?\n\s*[\w .-]+=")
+_SQL = re.compile(
+    r"(?:--[^\n]*\n\s*|/\*.*?\*/;?\s*)*(?:INSERT\s+INTO|CREATE\s+TABLE|DROP\s+TABLE|COPY\s+\S+\s*\("
+    r"|SELECT\s)",
+    re.IGNORECASE | re.DOTALL,
+)
 _TEXTS = (
+    ("BEGIN:VCARD", "a vCard, of contacts", "give a list of orders"),
+    ("BEGIN:VCALENDAR", "a calendar", "give a list of orders"),
     ("-----BEGIN PGP MESSAGE", "encrypted with PGP", "decrypt it first"),
     ("-----BEGIN ", "a key or a certificate", "give a list of orders"),
     ("version https://git-lfs", "a pointer of Git LFS", "fetch the file: git lfs pull"),
@@ -98,13 +113,19 @@ def refuse_text(name: str, sample: str) -> None:
         raise _no_list(name, "a link to a Google document", "download it as .xlsx or CSV")
     if _TAG.match(begin):
         raise _no_list(name, *_markup(base, begin))
-    if _MAIL.match(begin) and _MIME.search(begin):
+    if base.startswith("~$") and not re.search(r"[,;\t|\n{]", begin.rstrip()):
+        raise _no_list(name, "a lock file of Office, beside a file that is open", _give(base, "~$"))
+    is_mail = _HEADERS.match(begin) and _SUBJECT.search(begin.partition("\n\n")[0])
+    if _MAIL.match(begin) and (is_mail or _MIME.search(begin)):
         raise _no_list(
             name, "an e-mail or a web archive", "save its table or its attachment, and give that"
         )
     for start, what, remedy in _TEXTS:
         if begin.startswith(start):
             raise _no_list(name, what, remedy)
+    for form, what in ((_YAML, "YAML"), (_INI, "an INI or TOML file"), (_SQL, "SQL")):
+        if form.match(begin):
+            raise _no_list(name, what, _EXPORT)
 
 
 def of_ole(name: str, data: bytes) -> InputError:

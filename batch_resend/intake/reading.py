@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
-from batch_resend.intake.cells import Malformed, locale_code
+from batch_resend.intake.cells import KNOWN_LOCALES, Malformed, locale_code
+from batch_resend.intake.languages import code_of_language
 from batch_resend.intake.records import Defaults
 from batch_resend.intake.suggestions import flags_of
 from batch_resend.intake.text import known_encoding
@@ -41,6 +42,8 @@ class Reading:
         object.__setattr__(self, "ignored", frozenset(map(in_one_line, self.ignored)))
         if self.locale is not None:
             object.__setattr__(self, "locale", checked_locale(self.locale))
+        accounts = {name: checked_or_none(one) for name, one in self.accounts.items()}
+        object.__setattr__(self, "accounts", MappingProxyType(accounts))
         if self.encoding is not None:
             object.__setattr__(self, "encoding", known_encoding(self.encoding))
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
@@ -89,9 +92,14 @@ class Reading:
         )
 
 
+def checked_or_none(locale: str | None) -> str | None:
+    """Return a locale as `checked_locale` does; None: there is none."""
+    return None if locale is None else checked_locale(locale)
+
+
 def checked_locale(locale: str) -> str:
-    """Return a locale as the CA takes it. Raises SettingsError."""
+    """Return a locale as the CA takes it; a language's name stands for it. Raises SettingsError."""
     try:
-        return locale_code(locale)
+        return locale_code(code_of_language(locale, KNOWN_LOCALES) or locale)
     except Malformed as reason:
         raise SettingsError(f"locale: {reason}") from None

@@ -11,11 +11,12 @@ from batch_resend.intake.ca_words import WordsSeen
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
 from batch_resend.intake.json_stream import JsonStream, is_document
-from batch_resend.intake.lengths import with_usual_numbers
+from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.packing import Bytes, ListFile
+from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.reading import Reading, checked_locale
-from batch_resend.intake.records import Defaults, RawRecord, check_record
+from batch_resend.intake.records import Defaults, check_record
 from batch_resend.intake.repairs import repaired
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Text
@@ -173,23 +174,28 @@ class RecordSource:
         self.form = ListForm(ListKind.RECORDS)
         self._has_addresses = self._has_checked_rows = False
         self._repairs: Counter[Remark] = Counter()
+        self._numbers = NumberCheck[Row | RawRecord | RejectedRow]()
         self._records = records
         usual = None if locale is None else checked_locale(locale)
         self._defaults = Defaults(usual, call, accounts=accounts or {}, all_domains=all_domains)
 
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
-        """Yield the rows."""
+        """Yield the rows; some are kept back until it is known how long order numbers are."""
         line = 0
         if isinstance(self._records, AsyncIterable):
             async for record in self._records:
                 line += 1
-                yield self._row(line, record)
+                for row in self._numbers.take(self._raw(line, record)):
+                    yield self._row(row)
         else:
             for record in self._records:
                 line += 1
-                yield self._row(line, record)
+                for row in self._numbers.take(self._raw(line, record)):
+                    yield self._row(row)
+        for row in self._numbers.end():
+            yield self._row(row)
 
-    def _row(self, line: int, record: Row | Mapping[str, object]) -> Row | RejectedRow:
+    def _raw(self, line: int, record: Row | Mapping[str, object]) -> Row | RawRecord | RejectedRow:
         if isinstance(record, Row):
             self._has_checked_rows = True
             return record
@@ -198,15 +204,19 @@ class RecordSource:
             text = json.dumps(fields)
         except (TypeError, ValueError, RecursionError) as error:
             return RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", "{}")
-        all_domains = self._defaults.all_domains
-        rules = rules_of({}, self._defaults.call, all_domains=all_domains)
+        rules = rules_of({}, self._defaults.call, all_domains=self._defaults.all_domains)
         raw = json_record(line, fields, text, rules)
         if isinstance(raw, RawRecord) and (raw.has_addresses or Field.ALL_DOMAINS in raw.names):
             self._has_addresses = True
+        return raw
+
+    def _row(self, record: Row | RawRecord | RejectedRow) -> Row | RejectedRow:
+        if isinstance(record, Row):
+            return record
         # A program that hands over checked rows knows which of them are to name nobody.
-        expected = self._has_addresses and not (all_domains or self._has_checked_rows)
-        self.form = replace(self.form, with_addresses=expected)
-        row = _checked(raw, self._defaults, self._repairs)
+        by_word = self._defaults.all_domains or self._has_checked_rows
+        self.form = replace(self.form, with_addresses=self._has_addresses and not by_word)
+        row = _checked(record, self._defaults, self._repairs)
         self.form = _with_remarks(self.form, self._repairs)
         return row
 

@@ -25,8 +25,9 @@ from batch_resend.intake.lengths import number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.passed_over import PassedOver, ask_for_language
+from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.records import RawEntry, RawRecord
+from batch_resend.intake.repaired_texts import without_invisible
 from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
 from batch_resend.intake.suggestions import map_flag
 from batch_resend.intake.vocabulary import (
@@ -51,6 +52,7 @@ class Table(Protocol):
     ends_open: bool  # the last row, once it is read, has no line end
     hidden_rows: int  # left out, as far as it was read
     hidden_columns: frozenset[int]  # from 0; known when the first row is
+    hidden_sheets: int  # of a workbook, not read; likewise
 
     def __iter__(self) -> Iterator[Numbered]: ...
 
@@ -101,9 +103,9 @@ class TableRows:
                 "" if at in self._table.hidden_columns and not name else self._names[at]
                 for at, name in enumerate(seen)
             )
+            self._ask_for_trade(seen, columns, sample, where)
             if not (Field.LOCALE in columns.places or reading.locale or columns.orders_only):
                 ask_for_language(seen, columns.read, sample, where)
-            self._ask_for_trade(seen, columns, sample, where)
             self.orders_only = columns.orders_only
         else:
             columns = find_positions(reading.mapping, name, reading.call)
@@ -121,6 +123,8 @@ class TableRows:
             yield record
         if self._table.hidden_rows:
             self.remarks[Remark.HIDDEN_ROWS] = self._table.hidden_rows
+        if self._table.hidden_sheets:
+            self.remarks[Remark.HIDDEN_SHEETS] = self._table.hidden_sheets
         if widest and not reading.headed:
             require_width(columns, widest, name)
 
@@ -187,7 +191,8 @@ class TableRows:
         passed_over = PassedOver(self._names, columns, self._about_rejected)
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
-        for (line, cells), after in _with_next(rows):
+        for (line, as_is), after in _with_next(rows):
+            cells = as_is if "".join(as_is).isascii() else self._visible(as_is)
             if self._may_be_heading(cells) and self._is_heading(line, cells):
                 order = self._order_of(line, cells)
                 self.remarks[Remark.HEADING_AGAIN] += 1
@@ -195,9 +200,10 @@ class TableRows:
                 continue
             cut_off = after is None and self._table.ends_open
             beside = _arranged(after[1], order) if after else None
-            stood = whole = _arranged(cells, order)
+            whole = _arranged(cells, order)
+            stood = whole if cells is as_is else _arranged(as_is, order)
             if STRAY_CR in "".join(cells):
-                whole = [cell.strip(STRAY_CR) for cell in stood]
+                whole = [cell.strip(STRAY_CR) for cell in whole]
                 stood = [cell.replace(STRAY_CR, "\r") for cell in stood]
             complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
             if order is not None and len(cells) != len(order):
@@ -214,6 +220,13 @@ class TableRows:
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)
 
+    def _visible(self, cells: list[str]) -> list[str]:
+        """Return cells without characters that take no room, and count those that had some."""
+        seen = [without_invisible(cell) for cell in cells]
+        if changed := sum(one != other for one, other in zip(cells, seen, strict=True)):
+            self.remarks[Remark.REPAIRED_INVISIBLE] += changed
+        return seen
+
     def _fed_back(self, columns: Columns) -> FedBack:
         before = self._names[: min(self._about_rejected, default=0)]
         mapped = self._reading.mapping.values()
@@ -229,7 +242,7 @@ class TableRows:
         """Whether it is worth a closer look: few rows end with a heading or begin with a word."""
         if cells[0][:1].isalpha():
             return True
-        last = cells[-1] or next(filter(None, reversed(cells)))
+        last = cells[-1] or next(filter(None, reversed(cells)), "")
         if "@" in last or last.isdigit():
             return False
         return plain(last) in self._own_names or known_field(last) is not None

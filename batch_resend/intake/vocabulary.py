@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 from enum import StrEnum
 from functools import lru_cache
@@ -33,28 +33,46 @@ _HEADINGS = {
     Field.ORDER_ID: (
         "order id, order, order no, order nr, order number, order num, id, digicert order id, "
         "digicert order, digicert order no, digicert order number, certcentral order id, "
-        "Bestellnummer, Bestell-Nr, Bestell-ID, Auftragsnummer, Auftrags-Nr, Auftrags-ID, "
+        "certcentral order, Bestellnummer, Bestell-Nr, Best.-Nr, Bestell-ID, Bestellung, "
+        "Auftragsnummer, Auftrags-Nr, Auftrags-ID, Auftrag, "
         "numéro de commande, n° de commande, no de commande, n° commande, id de commande, "
-        "numero ordine, numero d'ordine, numero di ordine, n. ordine, id ordine, "
-        "número de pedido, n° de pedido, id de pedido, número de orden, bestelnummer, ordernummer"
+        "commande, "
+        "numero ordine, numero d'ordine, numero di ordine, n. ordine, id ordine, ordine, "
+        "número de pedido, número do pedido, n° de pedido, n° do pedido, nro pedido, id de pedido, "
+        "id do pedido, pedido, número de orden, bestelnummer, bestelnr, bestelling, ordernummer, "
+        "beställningsnummer, beställning, ordrenummer, ordrenr, ordre, tilausnumero, "
+        "numer zamówienia, nr zamówienia, id zamówienia, zamówienie, číslo objednávky, objednávka, "
+        "rendelésszám, sipariş no, sipariş numaras\u0131, номер заказа, заказ, 注文番号, 注文ID, "
+        "オーダー番号, 订单号, 订单编号, 訂單編號, 訂單號碼, 주문번호"
     ),
     Field.DOMAIN_ID: "domain id",
     Field.DOMAIN: (
-        "domain, domains, domain name, domain names, common name, fqdn, host name, host names, "
-        "dns name, dns names, name scope, san, sans, subject alternative name, "
-        "subject alternative names, Domäne, Domaene, Domänenname, Domainname, domaine, domaines, "
-        "nom de domaine, nom d'hôte, dominio, dominios, domini, nome di dominio, nome dominio, "
-        "nombre de dominio, domein, domeinnaam"
+        "domain, domains, domain name, domain names, common name, common names, fqdn, fqdns, "
+        "host name, host names, dns name, dns names, name scope, san, sans, "
+        "subject alternative name, subject alternative names, Domäne, Domaene, Domänen, "
+        "Domänenname, Domainname, domaine, domaines, nom de domaine, nom d'hôte, dominio, "
+        "dominios, "
+        "domini, nome di dominio, nome dominio, nome de domínio, nombre de dominio, domein, "
+        "domeinnaam, domän, domännamn, domæne, domene, domena, nazwa domeny, doména, "
+        "alan ad\u0131, домен, доменное имя, ドメイン, ドメイン名, 域名, 網域, 도메인"
     ),
     Field.EMAIL: (
-        "email, emails, email address, email addresses, mail, mail address, approver, "
-        "approver email, approver email address, approver mail, approver address, dcv email, "
-        "dcv email address, email array, E-Mail-Adresse, E-Mail-Adressen, Mailadresse, "
+        "email, emails, email address, email addresses, mail, mail address, approver, approvers, "
+        "approver email, approver email address, approver mail, approver address, approval email, "
+        "approval email address, approval mail, validation email, verification email, dcv email, "
+        "dcv emails, dcv email address, dcv mail, email array, recipient email, "
+        "E-Mail-Adresse, E-Mail-Adressen, Mailadresse, "
         "adresse e-mail, adresse mail, adresse électronique, courriel, indirizzo e-mail, "
-        "indirizzo mail, correo, correo electrónico, e-mailadres"
+        "indirizzo mail, correo, correo electrónico, dirección de correo, dirección de email, "
+        "endereço de e-mail, e-mailadres, e-post, e-postadress, e-postadresse, adres e-mail, "
+        "adres email, e-posta, эл. почта, электронная почта, почта, メール, メールアドレス, "
+        "电子邮件, 电子邮箱, 邮箱, 電子郵件, 이메일, 메일"
     ),
     Field.EMAIL_DOMAIN: "email domain",
-    Field.LOCALE: "locale, language, Sprache, langue, lingua, idioma, taal",
+    Field.LOCALE: (
+        "locale, language, lang, mail language, Sprache, langue, lingua, língua, idioma, lenguaje, "
+        "taal, språk, sprog, język, jazyk, kieli, nyelv, dil, язык, 言語, 语言, 語言, 언어"
+    ),
     Field.ALL_DOMAINS: "all domains",
     Field.STATUS: "status, order status",
     Field.DCV_METHOD: "dcv method",
@@ -62,8 +80,21 @@ _HEADINGS = {
     Field.CALL: "call",
     Field.ACCOUNT: "account",
 }
+# Headings that hold a field where no other does: each may mean something else as well.
+_SECOND_HEADINGS = {
+    Field.DOMAIN: "cn, cns, host, hosts",
+    Field.EMAIL: (
+        "to, mail to, recipient, recipients, Empfänger, destinataire, destinataires, destinatario, "
+        "destinatarios, ontvanger, mottagare, odbiorca, получатель, 宛先"
+    ),
+}
+# Words for an order of any kind: alone among columns that are not known they mean none of the CA's.
+_BARE_ORDERS = frozenset(
+    ("order", "bestellung", "auftrag", "commande", "ordine", "pedido", "bestelling", "bestallning",
+     "ordre", "zamowienie", "objednavka")
+)  # fmt: skip
 # Dashes of any kind, signs that take no room, and those of numbers.
-_BETWEEN_WORDS = re.compile("[\\s_.\\-#'\u2019°º\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]+")
+_BETWEEN_WORDS = re.compile("[\\s_.:()*\\-#'\u2019°º\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]+")
 
 
 def plain(heading: str) -> str:
@@ -81,14 +112,33 @@ def in_one_line(heading: str) -> str:
     return " ".join(heading.split())
 
 
-_FIELD_OF_HEADING = {
-    plain(name): field for field, names in _HEADINGS.items() for name in names.split(", ")
-}
+def _by_heading(words: Mapping[Field, str]) -> Mapping[str, Field]:
+    return {plain(name): field for field, names in words.items() for name in names.split(", ")}
+
+
+_FIELD_OF_HEADING = _by_heading(_HEADINGS)
+_FIELD_OF_SECOND_HEADING = _by_heading(_SECOND_HEADINGS)
 
 
 def known_field(heading: str) -> Field | None:
     """Return the field that a heading is known to stand for."""
     return _FIELD_OF_HEADING.get(plain(heading))
+
+
+def fields_of(headings: Iterable[str]) -> list[Field | None]:
+    """Return the field of each heading; a second-rate one counts where no other holds its field."""
+    names = list(headings)
+    fields = [known_field(name) for name in names]
+    second = [_FIELD_OF_SECOND_HEADING.get(plain(name)) for name in names]
+    return [
+        field or (None if other in fields else other)
+        for field, other in zip(fields, second, strict=True)
+    ]
+
+
+def is_any_order(heading: str) -> bool:
+    """Whether a heading is a word for an order of any kind, and no more."""
+    return plain(heading) in _BARE_ORDERS
 
 
 def known_fields(headings: Iterable[str]) -> set[Field]:

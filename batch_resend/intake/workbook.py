@@ -6,6 +6,7 @@ bounded, by looking through its XML before it is taken apart.
 
 import io
 import posixpath
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from batch_resend.errors import InputError
+from batch_resend.intake.cells import NOT_COMPUTED
 from batch_resend.intake.heading_errors import listed
 from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.packing import Bytes
+from batch_resend.intake.suggestions import quoted
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
@@ -28,6 +31,8 @@ MAX_PACKED_BYTES = 128 << 20
 _MAX_UNPACKED_BYTES = 1 << 30
 _MAX_COLUMNS = 16_384
 _MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
+_CLAIM = re.compile(rb"""uniqueCount\s*=\s*["']\s*(\d{1,20})""")  # of a table of texts
+_LONGEST_CLAIM = 200  # bytes
 _EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
 # What the standard library's readers of ZIP and XML raise for bytes that are no workbook: of an
 # unknown packing NotImplementedError, of a missing part LookupError, of a password RuntimeError.
@@ -35,7 +40,7 @@ _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError,
     ValueError, expat.ExpatError, ElementTree.ParseError,
 )  # fmt: skip
-_INSTALL = "to read Excel files, install the extra: pip install 'batch-resend[excel]'"
+_TEXT_PART = 3  # of a number format
 
 
 class Sheet:
@@ -45,28 +50,32 @@ class Sheet:
 
     hidden_rows: int  # left out so far: what is filtered away, or folded up, nobody sees
     hidden_columns: frozenset[int]  # from 0; known when the first row is
+    hidden_sheets: int  # beside the one that is read, with cells; likewise
 
     def __init__(self, name: str, file: Bytes, sheet: str | None) -> None:
         """Take a workbook; `sheet` names the sheet, or the only visible one with cells is taken."""
         self._name = name
         self._file = file
         self._wanted = sheet
-        self.hidden_rows = 0
+        self.hidden_rows = self.hidden_sheets = 0
         self.hidden_columns = frozenset()
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows. Raises InputError."""
         name = self._name
-        try:
-            from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise InputError(f"{name}: is an Excel file; {_INSTALL}") from None
+        # Only here: most lists are no workbooks, and every start would pay for the import.
+        from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415
+
         data = self._file.read(MAX_PACKED_BYTES + 1)
         looks = _look_through(name, data)
         try:
             with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
                 chosen = _chosen_sheet(name, book, self._wanted)
                 look = looks.get(chosen, _SheetLook())
+                if look.unseen is not None:
+                    raise InputError(_hidden_by_format(name, look.unseen))
+                if self._wanted is None:
+                    self.hidden_sheets = len(_filled_sheets(book, visible=False))
                 self.hidden_columns = frozenset(look.hidden_columns)
                 for number, texts in _numbered(book, chosen, look.faults):
                     if number in look.hidden_rows:
@@ -103,22 +112,38 @@ def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> st
         if wanted not in book.sheet_names:
             raise InputError(f"{name}: has no sheet {wanted!r}; it has {listed(book.sheet_names)}")
         return wanted
-    from python_calamine import SheetTypeEnum, SheetVisibleEnum  # noqa: PLC0415 - an extra
-
-    visible = [
-        sheet.name
-        for sheet in book.sheets_metadata
-        if sheet.typ is SheetTypeEnum.WorkSheet and sheet.visible is SheetVisibleEnum.Visible
-    ]
-    filled = [one for one in visible if book.get_sheet_by_name(one).start is not None]
+    filled = _filled_sheets(book, visible=True)
     if len(filled) > 1:
         raise InputError(
-            f"{name}: has {len(filled)} sheets with cells; say which: --sheet {filled[0]!r} "
+            f"{name}: has {len(filled)} sheets with cells; say which: --sheet {quoted(filled[0])} "
             f"(there are {listed(filled)})"
         )
     if not filled:
-        raise InputError(f"{name}: has no visible sheet with cells; name one with --sheet")
+        hidden = _filled_sheets(book, visible=False)
+        one = f"--sheet {quoted(hidden[0])} names a hidden one" if hidden else "name one: --sheet"
+        raise InputError(f"{name}: has no visible sheet with cells; {one}")
     return filled[0]
+
+
+def _filled_sheets(book: "CalamineWorkbook", *, visible: bool) -> list[str]:
+    """Return the sheets with cells that people see, or those that are hidden."""
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum  # noqa: PLC0415 - an extra
+
+    sheets = [
+        sheet.name
+        for sheet in book.sheets_metadata
+        if sheet.typ is SheetTypeEnum.WorkSheet
+        and (sheet.visible is SheetVisibleEnum.Visible) == visible
+    ]
+    return [one for one in sheets if book.get_sheet_by_name(one).start is not None]
+
+
+def _hidden_by_format(name: str, cell: tuple[int, int]) -> str:
+    row, column = cell
+    return (
+        f"{name}, line {row}: the cell {_letters(column)}{row} holds something that its number "
+        "format (;;;) does not show: is it meant? Give it the format General, or delete it"
+    )
 
 
 def _text(cell: object) -> str:
@@ -160,19 +185,35 @@ def _look_through(name: str, data: bytes) -> dict[str, "_SheetLook"]:
                 # What the directory says of a member's size may be a lie.
                 member.file_size = room + 1
                 with book.open(member) as xml:
+                    before = b""
                     while chunk := xml.read(1 << 16):
                         room -= len(chunk)
                         if is_sheet:
                             look.feed(chunk)
-                        if room < 0 or look.area > _MAX_CELLS:
+                        is_lie = _claims_too_many(before + chunk)
+                        if room < 0 or look.area > _MAX_CELLS or is_lie:
                             raise _too_large(name)
+                        before = chunk[-_LONGEST_CLAIM:]
                 if is_sheet:
                     looks[member.filename] = look
+            empty = _formats_of_nothing(book)
+            for look in looks.values():
+                look.unseen = next(
+                    (at for style, at in look.styled.items() if style in empty), None
+                )
             return {sheet: looks[path] for sheet, path in _sheets(book) if path in looks}
     except _BROKEN as error:
         raise InputError(
             f"{name}: cannot be read as an Excel file: {error}; was it copied as a whole?"
         ) from error
+
+
+def _claims_too_many(xml: bytes) -> bool:
+    """Whether a table of texts claims to have more of them than a workbook has cells.
+
+    calamine makes room for as many at once, and the process ends where there is none.
+    """
+    return any(int(count) > _MAX_CELLS for count in _CLAIM.findall(xml))
 
 
 def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
@@ -188,6 +229,29 @@ def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
             yield element.get("name", ""), posixpath.join("xl", target).removeprefix("/")
 
 
+def _formats_of_nothing(book: zipfile.ZipFile) -> set[tuple[int, bool]]:
+    """Return which styles of cells show nothing of a number, and which nothing of a text.
+
+    By their number formats, whose parts are for positive numbers, negative ones, zero and text.
+    """
+    if "xl/styles.xml" not in book.namelist():
+        return set()
+    codes: dict[str, str] = {}
+    found: set[tuple[int, bool]] = set()
+    for element in _xml(book, "xl/styles.xml"):
+        kind = element.tag.rpartition("}")[2]
+        if kind == "numFmts":
+            codes = {one.get("numFmtId", ""): one.get("formatCode", "") for one in element}
+        elif kind == "cellXfs":
+            for style, one in enumerate(element):
+                parts = codes.get(one.get("numFmtId", ""), "General").split(";")
+                if len(parts) > 1 and not parts[0].strip('"'):
+                    found.add((style, False))
+                if len(parts) > _TEXT_PART and not parts[_TEXT_PART].strip('"'):
+                    found.add((style, True))
+    return found
+
+
 def _xml(book: zipfile.ZipFile, member: str) -> ElementTree.Element:
     # And from 2.4.1 on expat refuses entities that grow.
     return ElementTree.fromstring(book.read(member))  # noqa: S314 - it fetches nothing from outside
@@ -200,6 +264,8 @@ class _SheetLook:
         self.faults: Faults = {}
         self.hidden_rows: set[int] = set()  # from 1
         self.hidden_columns: set[int] = set()  # from 0
+        self.styled: dict[tuple[int, bool], tuple[int, int]] = {}  # style, of a text -> first cell
+        self.unseen: tuple[int, int] | None = None  # the first that its format does not show
         self._parser = expat.ParserCreate(namespace_separator="}")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
@@ -210,6 +276,7 @@ class _SheetLook:
         self._is_text = self._has_value = self._in_formula = self._gives_empty = False
         self._formula_end = ""
         self._shared_by: str | None = None
+        self._style = (0, False)
         self._giving_empty: set[str] = set()  # shared formulas
         self._value = ""
 
@@ -234,9 +301,15 @@ class _SheetLook:
                 last = min(int(attributes.get("max", 0)), _MAX_COLUMNS)
                 self.hidden_columns.update(range(int(attributes.get("min", 1)) - 1, last))
             case "c":
-                self._column = _column_of(attributes.get("r", "")) or self._column + 1
+                reference = attributes.get("r", "").upper()
+                self._column = _column_of(reference) or self._column + 1
+                self._row = _row_of(reference) or self._row
                 self._is_error = attributes.get("t") == "e"
                 self._is_text = attributes.get("t") == "str"
+                self._style = (
+                    int(attributes.get("s", "0")),
+                    attributes.get("t") in ("s", "str", "inlineStr"),
+                )
                 self._has_formula = self._has_value = self._gives_empty = False
                 self._value = ""
             case "f":
@@ -261,17 +334,21 @@ class _SheetLook:
                 if self._shared_by is not None:  # the first of those that share it has its text
                     self._gives_empty = self._gives_empty or self._shared_by in self._giving_empty
                     self._giving_empty.update({self._shared_by} if self._gives_empty else ())
-            case "c" if self._value or self._has_formula:
+            case "c" if self._has_value or self._has_formula:  # an empty text takes room as well
                 self._first_row = min(self._first_row, self._row)
                 self._first_column = min(self._first_column, self._column)
                 self._last_row = max(self._last_row, self._row)
                 self._last_column = max(self._last_column, self._column)
+                is_hidden = self._row in self.hidden_rows or self._column - 1 in self.hidden_columns
+                if self._value and not is_hidden:
+                    self.styled.setdefault(self._style, (self._row, self._column))
                 # A formula that gives an empty text has a value, which is that. Some libraries do
                 # not say that it is a text: then the formula has to show that it can be one.
                 may_be_empty = self._is_text or self._gives_empty
                 is_empty_text = self._has_value and not self._value and may_be_empty
-                if self._is_error or not (self._value or is_empty_text):
-                    fault = self._value or "#NOT-COMPUTED"
+                is_blank = not (self._value or self._has_formula)
+                if not is_blank and (self._is_error or not (self._value or is_empty_text)):
+                    fault = self._value or NOT_COMPUTED
                     self.faults.setdefault(self._row, {})[self._column] = fault
 
 
@@ -289,6 +366,21 @@ def _column_of(reference: str) -> int:
             break
         column = column * 26 + ord(letter) - ord("A") + 1
     return column
+
+
+def _row_of(reference: str) -> int:
+    """Return the row of a cell's reference, which goes before that of the row it is in; 0: none."""
+    digits = reference.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return int(digits) if digits.isdecimal() and len(digits) < 20 else 0
+
+
+def _letters(column: int) -> str:
+    """Return the letters of a column, from 1, as in AB12."""
+    text = ""
+    while column:
+        column, rest = divmod(column - 1, 26)
+        text = chr(ord("A") + rest) + text
+    return text
 
 
 def _too_large(name: str) -> InputError:

@@ -283,7 +283,9 @@ class Journal:
             yield None
             return
         async with reading_connection(self._home, at_once=True) as connection:
-            yield Slots(connection, self._home.place, self.session)
+            clock = self._clock
+            steady_time = lambda: clock() - clock.offset_s  # noqa: E731
+            yield Slots(connection, self._home.place, self.session, steady_time)
 
     def _since(self, cooldown_s: float) -> float | None:
         return self._clock() - cooldown_s if cooldown_s > 0 else None

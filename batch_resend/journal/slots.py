@@ -1,5 +1,7 @@
 """One budget for all hosts: the windows of a key as rows in PostgreSQL, by the server's own clock.
 
+That clock may be set: each client's steady clock says so (`database_time`).
+
     sessions   a process that has the journal open; alive as long as its connection holds its lock
     keys       what all senders by a key have learned: their share of the windows, and a pause
     slots      a slot from its grant until W after its answer
@@ -11,7 +13,8 @@ or as long after as one may linger. Grants for one key are made one after anothe
 its row in `keys`; all is one statement, so one way to the server and back.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.database_time import Bounds, DatabaseTime
 from batch_resend.places import Place
 from batch_resend.windows import Window
 
@@ -29,8 +33,14 @@ TAKE_SLOTS = """
         of_budget text, of_session integer, wanted integer,
         limits integer[], periods double precision[], linger_s double precision,
         ended bigint[], lingering bigint[], unused bigint[],
-        decrease boolean, pause_s double precision
-    ) RETURNS TABLE (granted bigint[], wait_s double precision, share_now double precision)
+        decrease boolean, pause_s double precision, why_paused text,
+        known_correction_s double precision, at_least double precision, at_most double precision,
+        too_high_s double precision, is_new boolean
+    ) RETURNS TABLE (
+        granted bigint[], wait_s double precision, share_now double precision,
+        said_s double precision, correction_now_s double precision,
+        paused_s double precision, paused_for text
+    )
     LANGUAGE plpgsql AS $$
     DECLARE
         now_s double precision;
@@ -46,21 +56,56 @@ TAKE_SLOTS = """
             SELECT max(period) INTO known.longest FROM unnest(periods) period;
             UPDATE keys SET longest = known.longest WHERE budget = of_budget;
         END IF;
-        now_s := clock_s();
+        said_s := clock_s() + known.correction_s;
+        is_new := is_new AND known.asked_at > 0
+            AND EXISTS (SELECT FROM living WHERE number <> of_session);  -- who may know better
+        IF known_correction_s IS NULL THEN
+            at_least := nullif(known.asked_at, 0);
+        ELSIF known_correction_s <> known.correction_s THEN
+            at_least := NULL;  -- another one may know better
+            too_high_s := 0;
+        END IF;
+        now_s := greatest(at_least, said_s - too_high_s);  -- and not what is unknown
+        IF now_s <> said_s THEN
+            known.correction_s := known.correction_s + now_s - said_s;
+            IF now_s < said_s THEN  -- what was stamped meanwhile is of no later time than now
+                UPDATE slots SET arrived_by = now_s + linger_s
+                    WHERE budget = of_budget AND arrived_by > now_s + linger_s;
+                known.asked_at := least(known.asked_at, now_s);
+                known.share_at := least(known.share_at, now_s);
+                IF known.paused_until > said_s THEN
+                    known.paused_until := known.paused_until - too_high_s;
+                END IF;
+            END IF;
+            UPDATE keys SET correction_s = known.correction_s, asked_at = known.asked_at,
+                share_at = known.share_at, paused_until = known.paused_until
+                WHERE budget = of_budget;
+            said_s := now_s;
+        END IF;
+        correction_now_s := known.correction_s;
+        now_s := least(now_s, at_most);
+        IF is_new THEN
+            now_s := least(now_s, known.asked_at);
+        ELSE
+            UPDATE keys SET asked_at = greatest(now_s, known.asked_at) WHERE budget = of_budget;
+        END IF;
         share_now := least(1, known.share
             + 0.05 * greatest(0, (now_s - known.share_at) / known.longest - 6));
-        IF decrease AND now_s - known.share_at > 1 THEN
+        -- Stamps are by the clock, believed or not: one that is too late holds for longer.
+        IF decrease AND said_s - known.share_at > 1 THEN
             share_now := greatest(0.05,
                 CASE WHEN share_now >= 1 THEN 0.5 ELSE 0.7 END * share_now);
-            UPDATE keys SET share = share_now, share_at = now_s WHERE budget = of_budget;
+            UPDATE keys SET share = share_now, share_at = said_s WHERE budget = of_budget;
         END IF;
-        IF pause_s > 0 AND now_s + pause_s > known.paused_until THEN
-            known.paused_until := now_s + pause_s;
-            UPDATE keys SET paused_until = known.paused_until WHERE budget = of_budget;
+        IF pause_s > 0 AND said_s + pause_s > known.paused_until THEN
+            known.paused_until := said_s + pause_s;
+            known.pause_reason := why_paused;
+            UPDATE keys SET paused_until = known.paused_until, pause_reason = why_paused
+                WHERE budget = of_budget;
         END IF;
         DELETE FROM slots WHERE budget = of_budget AND number = ANY (unused);
-        UPDATE slots SET arrived_by = now_s WHERE budget = of_budget AND number = ANY (ended);
-        UPDATE slots SET arrived_by = now_s + linger_s
+        UPDATE slots SET arrived_by = said_s WHERE budget = of_budget AND number = ANY (ended);
+        UPDATE slots SET arrived_by = said_s + linger_s
             WHERE budget = of_budget AND number = ANY (lingering);
         DELETE FROM slots WHERE budget = of_budget AND arrived_by + known.longest <= now_s;
         wait_s := 0;
@@ -76,12 +121,14 @@ TAKE_SLOTS = """
             END IF;
             free := least(free, most - taken);
         END LOOP;
-        IF known.paused_until > now_s THEN
+        paused_s := greatest(0, known.paused_until - now_s);
+        IF paused_s > 0 THEN
             free := 0;
-            wait_s := greatest(wait_s, known.paused_until - now_s);
+            paused_for := known.pause_reason;
+            wait_s := greatest(wait_s, paused_s);
         END IF;
         IF free <= 0 AND wanted > 0 THEN
-            UPDATE slots SET arrived_by = now_s + linger_s
+            UPDATE slots SET arrived_by = said_s + linger_s
                 WHERE budget = of_budget AND arrived_by IS NULL
                     AND session NOT IN (SELECT number FROM living);
         END IF;
@@ -115,7 +162,10 @@ TABLES = (
         share double precision NOT NULL DEFAULT 1,
         share_at double precision NOT NULL DEFAULT 0,
         paused_until double precision NOT NULL DEFAULT 0,
-        longest double precision NOT NULL DEFAULT 0  -- of all windows that anyone keeps
+        pause_reason text,
+        longest double precision NOT NULL DEFAULT 0,  -- of all windows that anyone keeps
+        correction_s double precision NOT NULL DEFAULT 0,  -- of the clock, where it was set
+        asked_at double precision NOT NULL DEFAULT 0  -- the last question of who knows the time
     )
     """,
     """
@@ -137,8 +187,13 @@ TABLES = (
 _TAKE = text(
     "SELECT * FROM take_slots(:of_budget, :of_session, :wanted, CAST(:limits AS integer[]), "
     "CAST(:periods AS double precision[]), :linger_s, CAST(:ended AS bigint[]), "
-    "CAST(:lingering AS bigint[]), CAST(:unused AS bigint[]), :decrease, :pause_s)"
+    "CAST(:lingering AS bigint[]), CAST(:unused AS bigint[]), :decrease, :pause_s, :why_paused, "
+    ":known_correction_s, :at_least, :at_most, :too_high_s, :is_new)"
 )
+
+_NOTHING = {
+    "wanted": 0, "ended": [], "lingering": [], "unused": [], "decrease": False, "pause_s": 0.0,
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -150,6 +205,7 @@ class News:
     unused: list[int] = field(default_factory=list)  # nothing left by them
     decrease: bool = False  # the CA asks for fewer requests
     pause_s: float = 0.0  # let nothing leave for so long
+    why_paused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +215,16 @@ class Grant:
     slots: Sequence[int]
     wait_s: float  # until one more may be free; infinite: not before an answer comes
     share: float  # what part of the windows is taken
+    paused_s: float = 0.0  # how long nothing is to leave, because somebody has said so
+    paused_for: str = ""  # why
 
 
 KEY_USE = text(
-    "SELECT budget, share, paused_until - clock_s() AS paused_s, "
+    "SELECT budget, share, paused_until - clock_s() - correction_s AS paused_s, "
     "(SELECT count(*) FROM slots WHERE slots.budget = keys.budget AND arrived_by IS NULL) AS out, "
     "(SELECT count(*) FROM slots WHERE slots.budget = keys.budget "
-    "AND arrived_by > clock_s() - longest) AS waiting, longest FROM keys ORDER BY budget"
+    "AND arrived_by > clock_s() + correction_s - longest) AS waiting, longest "
+    "FROM keys ORDER BY budget"
 )
 SESSIONS = text("SELECT name FROM living ORDER BY number")
 
@@ -194,8 +253,18 @@ class Budget:
 class Slots:
     """Takes slots of any key. Raises JournalError where the database cannot be asked."""
 
-    def __init__(self, connection: AsyncConnection, place: Place, session: int) -> None:
-        """Ask by a connection that commits every statement by itself."""
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        place: Place,
+        session: int,
+        steady_time: Callable[[], float],
+    ) -> None:
+        """Ask by a connection that commits every statement by itself.
+
+        `steady_time`: seconds of a clock that nobody sets, by which the database's is checked.
+        """
+        self._times: defaultdict[str, DatabaseTime] = defaultdict(lambda: DatabaseTime(steady_time))
         self._connection = connection
         self._place = place
         self._session = session
@@ -215,10 +284,30 @@ class Slots:
             "unused": news.unused,
             "decrease": news.decrease,
             "pause_s": news.pause_s,
+            "why_paused": news.why_paused,
         }
         granted: list[Grant] = []
         with journal_errors(self._place), anyio.CancelScope(shield=True):
             async with self._turn:
-                found = (await self._connection.execute(_TAKE, values)).one()
-                granted.append(Grant(found.granted, found.wait_s, found.share_now))
+                granted.append(await self._ask(budget.name, values))
+                if self._times[budget.name].is_too_high:  # at once: others may believe it
+                    await self._ask(budget.name, values | _NOTHING)
         return granted[0]
+
+    async def _ask(self, budget: str, values: dict[str, Any]) -> Grant:
+        time = self._times[budget]
+        found = (await self._connection.execute(_TAKE, values | _as_values(time.ask()))).one()
+        time.learn(found.said_s, found.correction_now_s)
+        return Grant(
+            found.granted, found.wait_s, found.share_now, found.paused_s, found.paused_for or ""
+        )
+
+
+def _as_values(bounds: Bounds) -> dict[str, float | bool | None]:
+    return {
+        "known_correction_s": bounds.correction_s,
+        "at_least": bounds.at_least,
+        "at_most": bounds.at_most,
+        "too_high_s": bounds.too_high_s,
+        "is_new": bounds.is_new,
+    }

@@ -4,7 +4,7 @@ from batch_resend.sending.canary import Canary
 from batch_resend.sending.events import Flow
 from batch_resend.sending.fetcher import Fetcher, ask_each
 from batch_resend.sending.gate import Gate
-from batch_resend.sending.limiter import Limiter, Slot, WindowLimiter
+from batch_resend.sending.limiter import HeldTooLong, Hold, Limiter, Slot, WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
 from batch_resend.sending.sender import Progress, Sender
 from batch_resend.sending.share import Share
@@ -15,6 +15,8 @@ __all__ = [
     "Fetcher",
     "Flow",
     "Gate",
+    "HeldTooLong",
+    "Hold",
     "Limiter",
     "Progress",
     "RetryPolicy",

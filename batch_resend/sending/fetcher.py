@@ -19,7 +19,7 @@ from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending.canary import Canary
 from batch_resend.sending.events import Action, Advice, History, Permit
 from batch_resend.sending.gate import Gate
-from batch_resend.sending.limiter import Limiter, Slot
+from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
 from batch_resend.sending.outlet import Outlet
 from batch_resend.sending.retry import RetryPolicy, limited_wait_s
 
@@ -98,7 +98,11 @@ class Fetcher:
 
         async def attempt() -> Verdict:
             while True:
-                verdict, advice = await self._attempt(read)
+                try:
+                    verdict, advice = await self._attempt(read)
+                except HeldTooLong as error:
+                    self._stopped = self._stopped or CallError(str(error))
+                    raise CallError(str(error)) from None
                 if advice is Advice.WAIT:
                     await anyio.sleep(limited_wait_s(read.history.limited, verdict))
                 if advice is Advice.STOP:

@@ -23,6 +23,7 @@ read off clocks that disagree is said in `journal/schema.py`.
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf
 from typing import Protocol
@@ -34,6 +35,18 @@ from batch_resend.sending.share import Share, part
 from batch_resend.windows import Window
 
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A pause that another process has begun, for all that send by the key."""
+
+    reason: str
+    until: float  # of the event loop's clock
+
+
+class HeldTooLong(Exception):
+    """A pause that another process has begun lasts beyond the user's patience."""
 
 
 class Slot(Protocol):
@@ -69,8 +82,12 @@ class Limiter(Protocol):
     def decrease(self) -> Sequence[Window]:
         """Take a smaller part of the windows, if there are any; return what they come to now."""
 
-    def hold(self, pause_s: float) -> None:
+    def hold(self, pause_s: float, reason: str) -> None:
         """Let nobody else take a slot for so long either: the CA is in trouble, or asks for it."""
+
+    @property
+    def held(self) -> "Hold | None":
+        """The pause of another process that holds up this one, if there is one."""
 
 
 class WindowSlot:
@@ -160,8 +177,13 @@ class WindowLimiter:
         share = self._share.decrease(running_time())
         return [Window(part(window, share), window.period_s) for window in self._windows]
 
-    def hold(self, pause_s: float) -> None:
+    def hold(self, pause_s: float, reason: str) -> None:
         """Do nothing: whom this limiter serves, the gate holds up."""
+
+    @property
+    def held(self) -> "Hold | None":
+        """None: there is no other process."""
+        return None
 
     def _end(self, linger_s: float) -> None:
         self._out -= 1

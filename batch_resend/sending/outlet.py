@@ -64,7 +64,7 @@ class Outlet:
         if action.is_limited:
             self._decrease()
         if action.change in (Change.BEGINS, Change.PROLONGS):
-            self.limiter.hold(self.gate.paused_until - running_time())
+            self.limiter.hold(self.gate.paused_until - running_time(), self.gate.reason or "")
         return action
 
     def _decrease(self) -> None:

@@ -35,7 +35,7 @@ from batch_resend.model import (
 from batch_resend.sending.canary import Canary
 from batch_resend.sending.events import Action, Advice, Change, History, Permit
 from batch_resend.sending.gate import Gate
-from batch_resend.sending.limiter import Limiter, Slot
+from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
 from batch_resend.sending.outlet import Outlet
 from batch_resend.sending.retry import RetryPolicy, limited_wait_s
 
@@ -133,6 +133,8 @@ class Sender:
                 # What cannot be written down must not be sent: the run ends here.
                 self.journal_error = JournalError(str(errors.exceptions[0]))
                 self.stop(RunState.STOPPED, str(self.journal_error))
+            except* HeldTooLong as errors:
+                self.stop(RunState.STOPPED, str(errors.exceptions[0]))
             self.finished = True
 
     async def _work(

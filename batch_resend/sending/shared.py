@@ -2,6 +2,9 @@
 
 Many tasks here ask for slots, few ways to the database are made: whoever waits is served by one and
 the same question, which also tells what was answered since the last one.
+
+The windows are kept here besides, for this process alone. Its own requests are the ones that all
+hosts' windows count, so that takes no time, as long as the database's clock goes as ours does.
 """
 
 import asyncio
@@ -13,8 +16,10 @@ from math import inf
 import anyio
 
 from batch_resend.clock import running_time
+from batch_resend.durations import format_duration
 from batch_resend.errors import JournalError
-from batch_resend.journal import Budget, News, Slots
+from batch_resend.journal import Budget, Grant, News, Slots
+from batch_resend.sending.limiter import HeldTooLong, Hold, WindowLimiter, WindowSlot
 from batch_resend.sending.share import decreased, part
 from batch_resend.windows import Window
 
@@ -25,27 +30,31 @@ LONGEST_POLL_S = 1.0
 class SharedSlot:
     """Leave for one request."""
 
-    __slots__ = ("_limiter", "_number")
+    __slots__ = ("_limiter", "_number", "_own")
 
-    def __init__(self, limiter: "SharedLimiter", number: int) -> None:
+    def __init__(self, limiter: "SharedLimiter", number: int, own: WindowSlot) -> None:
         self._limiter: SharedLimiter | None = limiter
         self._number = number
+        self._own = own  # of this process's windows
 
     def answered(self) -> None:
         """Note that the answer has come now, or that surely nothing left. The first word counts."""
         if self._limiter is not None:
+            self._own.answered()
             self._limiter._note(self._limiter._news.ended, self._number)
             self._limiter = None
 
     def given_up(self) -> None:
         """Note that no answer has come until now; the request may still arrive."""
         if self._limiter is not None:
+            self._own.given_up()
             self._limiter._note(self._limiter._news.lingering, self._number)
             self._limiter = None
 
     def unused(self) -> None:
         """Give it back: no request has left."""
         if self._limiter is not None:
+            self._own.unused()
             self._limiter._note(self._limiter._news.unused, self._number)
             self._limiter = None
 
@@ -53,10 +62,18 @@ class SharedSlot:
 class SharedLimiter:
     """Grants slots in the order they are asked for, within all windows, over all hosts."""
 
-    def __init__(self, slots: Slots, budget: Budget) -> None:
-        """Have slots taken of a budget, which must have windows."""
+    def __init__(self, slots: Slots, budget: Budget, patience_s: float = inf) -> None:
+        """Have slots taken of a budget, which must have windows.
+
+        `patience_s`: how long the pauses of other processes are waited for.
+        """
+        self._patience_s = patience_s
+        self._held_since: float | None = None
+        self.held: Hold | None = None  # the pause that holds up all
         self._slots = slots
         self._budget = budget
+        # Whatever the database says, whose clock may be set: of this process nothing is over them.
+        self._own = WindowLimiter(budget.windows, linger_s=budget.linger_s)
         period_s = min(window.period_s for window in budget.windows)
         self._poll_s = min(period_s / POLLS_A_PERIOD, LONGEST_POLL_S)
         self._news = News()
@@ -72,22 +89,26 @@ class SharedLimiter:
         """Hold a slot from when every window has one; it comes free W seconds after its answer.
 
         Without a word of an answer, the request counts as given up at the end of the block.
-        Raises JournalError where the database cannot be asked.
+        Raises JournalError where the database cannot be asked, HeldTooLong.
         """
         self._check()
         number: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append(number)
         self._stirred.set()
+        slot: SharedSlot | None = None
         try:
-            slot = SharedSlot(self, await number)
-        except asyncio.CancelledError:
-            if number.done() and not number.cancelled() and number.exception() is None:
-                self._note(self._news.unused, number.result())
-            raise
-        try:
-            yield slot
+            await number
+            async with self._own.slot() as own:
+                slot = SharedSlot(self, number.result(), own)
+                try:
+                    yield slot
+                finally:
+                    slot.given_up()
         finally:
-            slot.given_up()
+            # Cancelled before it had both: then nothing has left.
+            granted = number.done() and not number.cancelled() and number.exception() is None
+            if slot is None and granted:
+                self._note(self._news.unused, number.result())
 
     @property
     def full_for_s(self) -> float:
@@ -103,9 +124,10 @@ class SharedLimiter:
             Window(part(window, self.share), window.period_s) for window in self._budget.windows
         ]
 
-    def hold(self, pause_s: float) -> None:
+    def hold(self, pause_s: float, reason: str) -> None:
         """Let nobody take a slot for so long: the CA is in trouble, or asks for it."""
-        self._news.pause_s = max(self._news.pause_s, pause_s)
+        if pause_s > self._news.pause_s:
+            self._news.pause_s, self._news.why_paused = pause_s, reason
         self._stirred.set()
 
     async def __aenter__(self) -> "SharedLimiter":
@@ -142,6 +164,7 @@ class SharedLimiter:
             self.share = grant.share
             self._full_until = running_time() + grant.wait_s
             self._hand_out(grant.slots)
+            self._heed_pause(grant)
 
     async def _until_there_is_something_to_say(self) -> None:
         """Wait for news, or for a slot to come free where one is wanted."""
@@ -166,6 +189,28 @@ class SharedLimiter:
             if not number.done():
                 number.set_result(left.pop(0))
         self._news.unused += left  # whoever wanted them has gone meanwhile
+
+    def _heed_pause(self, grant: Grant) -> None:
+        """Note a pause of others, and give up those who wait where it lasts too long for them."""
+        if grant.paused_s <= 0:
+            self.held, self._held_since = None, None
+            return
+        now = running_time()
+        self.held = Hold(grant.paused_for, now + grant.paused_s)
+        if not self._waiting:
+            return
+        self._held_since = now if self._held_since is None else self._held_since
+        if self.held.until <= self._held_since + self._patience_s:
+            return
+        reason = (
+            f"another process by this key has paused: {grant.paused_for}, for "
+            f"{format_duration(now - self._held_since)} by now; the next try would be in "
+            f"{format_duration(grant.paused_s)}, beyond the patience of "
+            f"{format_duration(self._patience_s)}"
+        )
+        for number in self._waiting:
+            if not number.done():
+                number.set_exception(HeldTooLong(reason))
 
     def _break(self, error: JournalError) -> None:
         self._broken = error

@@ -10,7 +10,7 @@ from batch_resend.report import mail_routes
 from tests.cli.conftest import Desk, ended
 from tests.cli.test_check import folded
 from tests.dns_server import SERVFAIL, DnsServer, dns_server
-from tests.test_readme import block
+from tests.pages import block
 
 pytestmark = pytest.mark.asyncio
 
@@ -81,7 +81,7 @@ async def test_the_plan_for_programs_counts_the_domains_by_where_their_mail_goes
 ) -> None:
     async with dns_server(NAMES) as server:
         plan = await plan_of(offline, server)
-        assert plan["mail_domains"] == json.loads(block("mail_domains")), "as the README has it"
+        assert plan["mail_domains"] == json.loads(block("mail_domains")), "as the manual has it"
         assert server.asked["gone.example", "MX"] == 1, "a domain is asked about once"
         assert "over.example" not in {name for name, _ in server.asked}, "it would not be mailed"
 

@@ -47,13 +47,13 @@ from tests.doctor.answers import (
     page_of,
     says,
 )
+from tests.pages import block
 from tests.postgres import forget
 from tests.report.schemas import schema
 from tests.report.test_schemas import parts
 
 pytestmark = pytest.mark.asyncio
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 INVALID_KEY = error(
     403,
@@ -182,7 +182,7 @@ async def test_the_schema_takes_nothing_less_and_nothing_more_than_what_is_print
     assert schema("doctor").is_valid(found)
 
 
-async def test_the_readme_shows_what_a_wrong_key_brings(
+async def test_the_manual_shows_what_a_wrong_key_brings(
     desk: Desk, authority: trustme.CA, untrusted: ssl.SSLContext
 ) -> None:
     desk.write("key.txt", KEY).chmod(0o600)
@@ -191,8 +191,7 @@ async def test_the_readme_shows_what_a_wrong_key_brings(
         url = server.base_url.replace("127.0.0.1", "localhost")
         flags = ("--api-key-file", "key.txt", "--base-url", url, "--ca-file", "ca.pem")
         done = await desk.run("doctor", *flags)
-    shown = README.partition("<!-- doctor -->\n```text\n")[2].partition("```")[0]
-    assert known_parts(done.out) == known_parts(shown)
+    assert known_parts(done.out) == known_parts(block("doctor"))
 
 
 def known_parts(text: str) -> list[str]:

@@ -1,11 +1,10 @@
 """Every class of fault, end to end: what the report says against what the server saw.
 
-An order's first request meets the fault; whatever follows is accepted. The README has the same
+An order's first request meets the fault; whatever follows is accepted. The manual has the same
 table, for operators.
 """
 
 import asyncio
-import re
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -40,10 +39,10 @@ from tests.cli.counting_server import (
     stops_after_headers,
     stops_within_body,
 )
+from tests.pages import table
 
 pytestmark = pytest.mark.asyncio
 
-README = Path(__file__).parents[2] / "README.md"
 HTML = b"<html><title>502 Bad Gateway</title></html>"
 MAILED, NOT_MAILED = "yes", "no"
 IN_DOUBT = ("sent again, a possible duplicate", "in doubt")
@@ -59,7 +58,7 @@ class Fault:
 
     stage: str
     fate: Fate
-    row: str  # of the README's table
+    row: str  # of the manual's table
     comes_of_it: tuple[str, str]  # with retry, with hold
     acted: bool = False  # whether the server has mailed
 
@@ -352,7 +351,7 @@ async def test_a_proxy_that_refuses_later_on_costs_an_attempt_and_no_doubt(
         assert_sent_again(desk, ca, sent)
 
 
-# --- the README's table -------------------------------------------------------------------------
+# --- the manual's table -------------------------------------------------------------------------
 
 NEVER_SENT = [
     ("the host is unknown, TLS fails: at the opening of a run", NOT_MAILED, *STOPS),
@@ -367,11 +366,8 @@ OF_ALL = [
 ]
 
 
-async def test_the_readme_says_the_same() -> None:
+async def test_the_manual_says_the_same() -> None:
     of_orders = dict.fromkeys(
         (fault.row, fault.may_have_been_mailed, *fault.comes_of_it) for fault in FAULTS
     )
-    table = README.read_text(encoding="utf-8").partition("<!-- faults -->\n")[2]
-    lines = table.partition("\n\n")[0].splitlines()[2:]
-    cells = [tuple(re.split(r" \| ", line.strip("| "))) for line in lines]
-    assert cells == [*NEVER_SENT, *of_orders, *OF_ALL]
+    assert [*map(tuple, table("faults"))] == [*NEVER_SENT, *of_orders, *OF_ALL]

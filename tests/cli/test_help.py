@@ -4,15 +4,20 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from batch_resend.cli.page_layout import laid_out
 from batch_resend.topics import Topic, find_topic, mail_advice, topics
 from tests.cli.conftest import Desk
 from tests.cli.screen import on_screen
 
 ROOT = Path(__file__).parent.parent.parent
+CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
+COMMENT = re.compile(r"^<!-- .* -->$", re.MULTILINE)
 # What a mail administrator must know, as DigiCert's pages have it.
 FACTS = (
     "no-reply@digitalcertvalidation.com",
@@ -75,10 +80,81 @@ async def test_a_long_page_goes_through_the_pager_of_a_terminal_and_of_nothing_e
 
 
 @pytest.mark.parametrize("page", [*topics()], ids=lambda page: page.name)
-def test_a_page_reads_well_on_a_terminal(page: Topic) -> None:
-    assert page.text.startswith(f"# {page.title}\n\n")
-    assert page.text.endswith("\n")
-    assert [line for line in page.text.splitlines() if len(line) > 80] == []
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_page_reads_well_on_a_terminal(page: Topic, width: int) -> None:
+    shown = laid_out(page.text, width)
+    assert shown.startswith(f"# {page.title}\n\n")
+    assert shown.endswith("\n")
+    assert not shown.endswith("\n\n")
+    without_code = CODE.sub("", shown)
+    assert [line for line in without_code.splitlines() if len(line) > width] == []
+    for only_for_a_browser in ("](", "<!--", "\n|", "\\|"):
+        assert only_for_a_browser not in without_code
+
+
+@pytest.mark.parametrize("page", [*topics()], ids=lambda page: page.name)
+def test_no_word_of_a_page_is_lost_on_a_terminal(page: Topic) -> None:
+    words = Counter(re.findall(r"\w+", LINK.sub(r"\1", COMMENT.sub("", page.text))))
+    shown = Counter(re.findall(r"\w+", laid_out(page.text, 80)))
+    assert words - shown == Counter()
+
+
+TABLE = r"""Before.
+
+<!-- mark -->
+| option | meaning | default |
+|---|---|---|
+| `--call a\|b` | which of them, see [calls](calls.md) | a |
+| `--yes` | [the source](../../samples/x.py), [below](#there) | |
+"""
+
+
+LAST_IS_LONG = """| exit code | meaning |
+|---|---|
+| 0 | every order accepted, or skipped |
+| 5 | another run |
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "width", "shown"),
+    [
+        pytest.param(TABLE, 80, """\
+Before.
+
+option        meaning                           default
+------------  --------------------------------  -------
+`--call a|b`  which of them, see `help calls`   a
+`--yes`       the source (samples/x.py), below
+""", id="it fits"),
+        pytest.param(LAST_IS_LONG, 30, """\
+exit code  meaning
+---------  -------------------
+0          every order
+           accepted, or
+           skipped
+5          another run
+""", id="its last column is wrapped"),
+        pytest.param(TABLE, 40, """\
+Before.
+
+(option)
+
+`--call a|b`
+    meaning: which of them, see
+      `help calls`
+    default: a
+
+`--yes`
+    meaning: the source (samples/x.py),
+      below
+""", id="too wide for columns"),
+    ],
+)  # fmt: skip
+def test_a_table_is_laid_out_for_the_width_of_the_terminal(
+    table: str, width: int, shown: str
+) -> None:
+    assert laid_out(table, width) == shown
 
 
 def test_what_to_look_at_is_said_in_a_few_points_which_the_page_begins_with() -> None:

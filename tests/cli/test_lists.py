@@ -111,20 +111,6 @@ async def test_lists_of_several_forms_at_once_are_one_run(tmp_path: Path) -> Non
         assert ca.books.bodies["2"] == [{}]
 
 
-async def test_without_the_extra_an_excel_file_is_refused_with_what_to_install(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        a_workbook(desk.folder / "a.xlsx")
-        (desk.folder / "shim").mkdir()
-        desk.write("shim/python_calamine.py", "raise ImportError('not installed')\n")
-        desk.environment["PYTHONPATH"] = str(desk.folder / "shim")
-        refused = await desk.run("send", "a.xlsx")
-        assert refused.code == 1
-        assert "a.xlsx: is an Excel file; to read Excel files, install the extra" in refused.err
-        assert not ca.books.mails_per_order
-
-
 @pytest.mark.parametrize(
     ("content", "options"),
     [

@@ -11,13 +11,15 @@ from pathlib import Path
 import click
 import pytest
 
-from batch_resend.cli.exits import MEANINGS, ExitCode
+from batch_resend.cli.exits import MEANINGS, OF_DOCTOR, SIGNALLED, ExitCode
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import OTHER, ManualCommand
 from tests.cli.conftest import Desk, desk_with_ca
+from tests.pages import MANUAL, read_page, table
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = sorted(cli.commands)
+OPTION = re.compile(r"(?<![\w-])(--[a-z-]+|-[a-z]\b)")
 
 
 def command_lines() -> list[str]:
@@ -60,10 +62,28 @@ def test_the_many_options_of_send_are_listed_by_what_they_are_about() -> None:
     assert loose == []
 
 
-def test_exit_codes_mean_in_the_manual_what_the_readme_says() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for code in ExitCode:
-        assert f"| {int(code)} | {MEANINGS[code]} |" in readme
+def test_exit_codes_mean_in_help_what_the_reference_says() -> None:
+    meanings = [[str(int(code)), MEANINGS[code]] for code in ExitCode]
+    assert table("| exit code | meaning |") == [*meanings, [*SIGNALLED]]
+    of_doctor = [[str(int(code)), meaning] for code, meaning in OF_DOCTOR.items()]
+    assert table("| exit code of `doctor` | meaning |") == of_doctor
+
+
+def test_the_reference_names_every_option_that_is_no_variable() -> None:
+    said = (
+        read_page(MANUAL / "reference.md")
+        .text.partition("These have no variable")[2]
+        .partition("\n\n")[0]
+    )
+    without = {
+        (option, name)
+        for name in COMMANDS
+        for param in cli.commands[name].params
+        if isinstance(param, click.Option) and param.envvar is None
+        for option in param.opts
+        if name != "simulate" and option != "--help"
+    }
+    assert {option for option, _ in without} == set(OPTION.findall(said))
 
 
 @pytest.mark.asyncio

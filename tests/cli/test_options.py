@@ -1,5 +1,6 @@
 """An option is declared in one place: all others have it from there."""
 
+import re
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,8 @@ import click
 import pytest
 import trustme
 
-from batch_resend.cli.as_settings import reading_of
+from batch_resend.alarm import Alarm
+from batch_resend.cli.as_settings import Manner, reading_of
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import SEND
@@ -18,7 +20,8 @@ from batch_resend.intake import Reading
 from batch_resend.settings import OPTIONS, Settings
 from batch_resend.windows import Window
 from tests.cli.test_flags_and_profiles import settings_as_told
-from tests.reference import README, with_table
+from tests.pages import table
+from tests.reference import REFERENCE, with_tables
 
 # Of settings whose type does not say what they may be: a text, and what it comes to.
 EXAMPLES: dict[str, tuple[str, object]] = {
@@ -65,6 +68,10 @@ def test_a_setting_is_taken_from_the_command_line_the_environment_and_the_file(
 
 def test_every_setting_but_the_keys_is_an_option_of_what_sends() -> None:
     assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts"}
+    lengths_of_time = {
+        name for name, one in Settings.model_fields.items() if one.annotation is float
+    }
+    assert all(name.endswith("_s") for name in lengths_of_time), "they are read as such"
     for command in ("send", "resume", "sweep"):
         assert {one.parameter for one in OPTIONS.values()} <= parameters(command)
 
@@ -89,9 +96,25 @@ def differing(said: str) -> set[str]:
     }
 
 
-def test_the_table_of_the_readme_is_made_of_the_options() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert with_table(text) == text, "run: make reference"
+def test_the_tables_of_the_reference_are_made_of_the_options() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    assert with_tables(text) == text, "run: make reference"
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_each_option_of_each_command_is_in_the_reference(name: str) -> None:
+    rows = [(row[0], "`send`") for row in table("options")]
+    rows += [(row[0], row[1]) for row in table("other options")]
+    shared = {flags for flags, of in rows if of == "`send`"}
+    own = {flags for flags, of in rows if f"`{name}`" in of}
+    for option in cli.commands[name].params:
+        if isinstance(option, click.Option):
+            assert any(re.search(f"`{option.opts[0]}[` ]", flags) for flags in shared | own), option
+
+
+def test_what_is_shown_and_who_is_notified_is_taken_from_options_of_the_same_names() -> None:
+    taken = {one.name for kind in (Manner, Alarm) for one in fields(kind)}
+    assert taken - parameters("send") == {"asks", "presentation", "clock"}
 
 
 def parameters(command: str) -> set[str | None]:

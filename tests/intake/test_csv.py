@@ -125,8 +125,34 @@ def test_a_byte_order_mark_is_no_part_of_the_first_heading_even_quoted() -> None
     assert read_row('\ufeff"order_id",note\n7,x\n').order_id == "7"
 
 
-def test_a_byte_order_mark_anywhere_else_is_text() -> None:
-    assert "digits are expected" in read_rejected("order_id\n\ufeff7\n").reason
+@pytest.mark.parametrize("sign", ["\ufeff", "\u200b", "\u2060", "\u00ad", "\u200e"])
+@pytest.mark.parametrize(
+    "row",
+    ["{0}7|a.example.com|admin@a.example.com", "7{0}|a.exam{0}ple.com|ad{0}min@a.example.com",
+     "7|a.example.com{0}|{0}admin@a.example.com{0}"],
+)  # fmt: skip
+def test_signs_that_take_no_room_are_taken_away_wherever_they_stand_and_counted(
+    sign: str, row: str
+) -> None:
+    line = row.format(sign)
+    content = f"order_id|domain|email\n{line}\n"
+    with standard_input(content.encode()):
+        source = ListSource("-")
+        (found,) = source
+    assert isinstance(found, Row)
+    assert found.order_id == "7"
+    assert found.entries == (Entry("a.example.com", "admin@a.example.com"),)
+    assert json.loads(found.raw) == line.split("|")
+    marked = sum(sign in cell for cell in line.split("|"))
+    assert source.form.remarks == {"repaired_invisible": marked}
+    flat = json.dumps(dict(zip(("order_id", "domain", "email"), line.split("|"), strict=True)))
+    assert read_row(flat + "\n").entries == found.entries
+
+
+def test_a_byte_order_mark_before_a_second_heading_is_none_of_its_signs() -> None:
+    part = "\ufefforder_id,domain,email\n{0},a.example.com,admin@a.example.com\n"
+    rows = read(part.format(7) + part.format(8))
+    assert [row.order_id for row in rows] == ["7", "8"]
 
 
 def test_a_row_keeps_all_its_cells_as_they_stood() -> None:

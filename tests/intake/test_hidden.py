@@ -172,3 +172,68 @@ def test_no_change_to_a_sheet_asks_for_more_than_the_eye_sees(
             shop(int(one.order_id) - 100200300)[1:]
         ]
         assert one.line - 1 not in hidden_rows
+
+
+def two_sheets(path: Path, hide: Callable[[Sheet], None]) -> ListSource:
+    """Write a workbook of two sheets with cells, one of them hidden."""
+    book = xlsxwriter.Workbook(str(path))
+    for number, name in enumerate(("Orders", "Old"), start=1):
+        sheet = book.add_worksheet(name)
+        sheet.write_row(0, 0, HEADING)
+        sheet.write_row(1, 0, shop(number))
+    hide(sheet)
+    book.close()
+    return ListSource(str(path))
+
+
+@pytest.mark.parametrize("hide", [lambda sheet: sheet.hide(), lambda sheet: sheet.very_hidden()])
+def test_a_hidden_sheet_with_cells_is_left_out_and_counted(
+    tmp_path: Path, hide: Callable[[Sheet], None]
+) -> None:
+    source = two_sheets(tmp_path / "list.xlsx", hide)
+    assert orders(source) == ["100200301"]
+    assert source.form.remarks == {Remark.HIDDEN_SHEETS: 1}
+    named = ListSource(source.name, Reading(sheet="Old"))
+    assert orders(named) == ["100200302"]
+    assert not named.form.remarks
+
+
+def formatted(path: Path, code: str, cells: Sequence[tuple[int, int]]) -> ListSource:
+    """Write a workbook some cells of which, by row and column, have a number format."""
+    book = xlsxwriter.Workbook(str(path))
+    form = book.add_format({"num_format": code})
+    sheet = book.add_worksheet()
+    for row, texts in enumerate((HEADING, shop(1), shop(2))):
+        for column, text in enumerate(texts):
+            sheet.write(row, column, text, form if (row, column) in cells else None)
+    book.close()
+    return ListSource(str(path))
+
+
+@pytest.mark.parametrize(
+    ("code", "cell", "named"),
+    [
+        (";;;", (1, 0), "A2"),
+        (";;;", (2, 2), "C3"),
+        (";;;", (0, 2), "C1"),
+        (";;", (1, 0), "A2"),
+        ('"";"";"";""', (1, 1), "B2"),
+        ("0;0;0;", (1, 1), "B2"),
+    ],
+)
+def test_a_cell_that_its_number_format_does_not_show_refuses_the_list(
+    tmp_path: Path, code: str, cell: tuple[int, int], named: str
+) -> None:
+    source = formatted(tmp_path / "list.xlsx", code, [cell])
+    with pytest.raises(InputError, match=f"the cell {named} holds something that its number"):
+        list(source)
+
+
+@pytest.mark.parametrize(
+    ("code", "cell"),
+    [("0", (1, 0)), ("@", (1, 0)), ("0;-0;;@", (1, 0)), (";;", (1, 1)), ("0;0;0", (1, 1))],
+)
+def test_a_format_that_shows_what_is_in_the_cell_does_not(
+    tmp_path: Path, code: str, cell: tuple[int, int]
+) -> None:
+    assert len(orders(formatted(tmp_path / "list.xlsx", code, [cell]))) == 2

@@ -54,4 +54,4 @@ def test_a_last_column_of_nothing_but_formulas_is_a_column(tmp_path: Path) -> No
     assert [row.line for row in found] == [1, 2]
     for row in found:
         assert isinstance(row, RejectedRow)
-        assert "#NOT-COMPUTED" in row.reason
+        assert "never computed" in row.reason

@@ -11,10 +11,12 @@ import pytest
 
 from batch_resend.errors import JournalError
 from batch_resend.journal import Budget, Grant, News, Slots, open_journal
+from batch_resend.journal.database_time import NEW_S
 from batch_resend.places import Database
 from batch_resend.sending.share import HOLD
 from batch_resend.windows import Window
 from tests.booking import Booking
+from tests.journal.conftest import Clock
 from tests.postgres import end_connections, forget
 
 pytestmark = pytest.mark.asyncio
@@ -25,33 +27,47 @@ _TEST_CLOCK = (
     "CREATE OR REPLACE FUNCTION batch_resend.clock_s() RETURNS double precision LANGUAGE sql "
     "VOLATILE AS 'SELECT at FROM batch_resend.test_clock'",
 )
+# Steady: nobody sets it.
+HOSTS_CLOCK = Clock()
 
 
 @dataclass
 class ServerClock:
-    """The server's clock, as a test sets it."""
+    """The server's clock, as a test sets it, and the time that goes by."""
 
     connection: psycopg.AsyncConnection[object]
-    now: float = 1_800_000_000.0
+    hosts: Clock
+    set_by_s: float = 0.0
 
     def __call__(self) -> float:
-        return self.now
+        return self.hosts.now
 
     async def goes_on(self, by_s: float) -> None:
-        """Let time go by."""
-        self.now += by_s
-        await self.connection.execute("UPDATE batch_resend.test_clock SET at = %s", (self.now,))
+        """Let time go by, for the server and for all hosts."""
+        self.hosts.now += by_s
+        await self._tell()
+
+    async def is_set(self, by_s: float) -> None:
+        """Have somebody set the server's clock."""
+        self.set_by_s += by_s
+        await self._tell()
+
+    async def _tell(self) -> None:
+        at = self.hosts.now + self.set_by_s
+        await self.connection.execute("UPDATE batch_resend.test_clock SET at = %s", (at,))
 
 
 @asynccontextmanager
-async def hosts(database: Database, number: int = 2) -> AsyncIterator[list[Slots]]:
+async def hosts(
+    database: Database, number: int = 2, clock: Clock = HOSTS_CLOCK
+) -> AsyncIterator[list[Slots]]:
     """Open the journal as several hosts do; yield each one's way to the windows."""
     async with anyio.create_task_group() as tasks:
         opened: list[Slots] = []
         done = anyio.Event()
 
         async def host() -> None:
-            async with open_journal(database) as journal, journal.slots() as slots:
+            async with open_journal(database, clock) as journal, journal.slots() as slots:
                 assert slots is not None
                 opened.append(slots)
                 await done.wait()
@@ -71,7 +87,7 @@ async def set_clock(database: Database) -> AsyncIterator[ServerClock]:
     async with connection:
         for statement in _TEST_CLOCK:
             await connection.execute(statement)
-        clock = ServerClock(connection)
+        clock = ServerClock(connection, HOSTS_CLOCK)
         await clock.goes_on(0)
         yield clock
 
@@ -128,6 +144,9 @@ async def test_the_database_grants_what_the_model_grants(empty: Database) -> Non
             chance = random.Random(seed)
             windows = windows_of(chance)
             budget = Budget(f"key {seed}", windows, linger_s=0.25)
+            for host in opened:
+                await host.take(budget, 0, News())
+            await clock.goes_on(NEW_S)
             booking = Booking(clock)
             models = [booking.of_session(1), booking.of_session(2)]
             held: list[list[tuple[int, int]]] = [[], []]
@@ -145,11 +164,13 @@ def _news(step: Step, held: Sequence[tuple[int, int]], place: int) -> News:
     numbers = [numbers[place] for numbers in held]
     ended, rest = numbers[: step.ended], numbers[step.ended :]
     lingering, rest = rest[: step.lingering], rest[step.lingering :]
-    return News(ended, lingering, rest[: step.unused], step.decrease, step.pause_s)
+    why = f"host {step.host} says so" if step.pause_s else ""
+    return News(ended, lingering, rest[: step.unused], step.decrease, step.pause_s, why)
 
 
-def _said(grant: Grant) -> tuple[int, float, float]:
-    return len(grant.slots), round(grant.wait_s, 5), round(grant.share, 5)
+def _said(grant: Grant) -> tuple[object, ...]:
+    pause = round(grant.paused_s, 5), grant.paused_for
+    return len(grant.slots), round(grant.wait_s, 5), round(grant.share, 5), *pause
 
 
 async def test_the_slots_of_a_host_that_died_come_free_as_if_answered_when_that_was_noticed(
@@ -157,7 +178,7 @@ async def test_the_slots_of_a_host_that_died_come_free_as_if_answered_when_that_
 ) -> None:
     budget = Budget("key", (Window(3, 4.0),), linger_s=1.0)
     async with hosts(empty) as (one, _), set_clock(empty) as clock:
-        async with open_journal(empty) as journal, journal.slots() as dying:
+        async with open_journal(empty, HOSTS_CLOCK) as journal, journal.slots() as dying:
             assert dying is not None
             assert len((await dying.take(budget, 2, News())).slots) == 2
         await clock.goes_on(100)
@@ -210,3 +231,122 @@ async def test_a_server_that_is_gone_is_said_to_be_so(empty: Database) -> None:
         end_connections(empty)
         with pytest.raises(JournalError, match="is the server up"):
             await host.take(budget, 1, News())
+
+
+# --- somebody sets the server's clock ---------------------------------------------------------
+
+BY_S = [3_600.0, -3_600.0, 5.0, -5.0, 86_400.0 * 400]
+WINDOW = Window(20, 6.0)
+OURS = Budget("key", (WINDOW,), linger_s=0.0)
+
+
+async def known_for_a_while(opened: Sequence[Slots], clock: ServerClock) -> None:
+    """Let hosts come to know the time."""
+    for after_s in (0.0, NEW_S + 0.1):
+        await clock.goes_on(after_s)
+        for host in opened:
+            await host.take(OURS, 0, News())
+
+
+async def used(host: Slots, budget: Budget, wanted: int) -> Sequence[int]:
+    """Take slots and have them answered at once; return them."""
+    taken = (await host.take(budget, wanted, News())).slots
+    await host.take(budget, 0, News(ended=list(taken)))
+    return taken
+
+
+async def all_taken(host: Slots) -> int:
+    """Take and use up all slots there are; return how many."""
+    return len(await used(host, OURS, 100))
+
+
+@pytest.mark.parametrize("by_s", BY_S)
+async def test_a_clock_that_is_set_neither_frees_a_slot_nor_keeps_one(
+    empty: Database, by_s: float
+) -> None:
+    async with hosts(empty) as opened, set_clock(empty) as clock:
+        one, other = opened
+        await known_for_a_while(opened, clock)
+        assert await all_taken(one) == WINDOW.limit
+        await clock.goes_on(1.0)
+        await clock.is_set(by_s)
+        for host in (other, one, other, one):
+            assert await all_taken(host) == 0
+        await clock.goes_on(4.5)
+        assert await all_taken(one) + await all_taken(other) == 0
+        await clock.goes_on(1.0)
+        assert await all_taken(one) + await all_taken(other) == WINDOW.limit
+        await clock.goes_on(WINDOW.period_s + 0.3)
+        assert await all_taken(other) == WINDOW.limit
+
+
+@pytest.mark.parametrize("by_s", [-3_600.0, -5.0])
+async def test_a_clock_that_is_set_back_while_nobody_asks_holds_nobody_up_for_as_long(
+    empty: Database, by_s: float
+) -> None:
+    async with hosts(empty, 1) as (one,), set_clock(empty) as clock:
+        assert await all_taken(one) == WINDOW.limit
+        await clock.is_set(by_s)
+        async with hosts(empty, 1) as (new,):
+            assert await all_taken(new) == 0
+            await clock.goes_on(WINDOW.period_s + 0.3)
+            assert await all_taken(new) == WINDOW.limit
+
+
+async def test_a_new_host_takes_nothing_by_a_clock_that_was_just_set_forward(
+    empty: Database,
+) -> None:
+    async with hosts(empty, 1) as (old,), set_clock(empty) as clock:
+        await known_for_a_while([old], clock)
+        assert await all_taken(old) == WINDOW.limit
+        await clock.is_set(3_600.0)
+        async with hosts(empty, 1) as (new,):
+            for _ in range(8):
+                assert await all_taken(new) == 0
+                await clock.goes_on(0.3)
+                await old.take(OURS, 0, News())
+            await clock.goes_on(WINDOW.period_s - 2.4 + 0.3)
+            assert await all_taken(new) + await all_taken(old) == WINDOW.limit
+
+
+async def test_what_a_host_has_stamped_by_a_wrong_clock_holds_nobody_up_once_that_is_known(
+    empty: Database,
+) -> None:
+    """Slots, a pause, a share: nobody asked for so long that it took the time for right."""
+    async with hosts(empty, 1) as (old,), set_clock(empty) as clock:
+        await known_for_a_while([old], clock)
+        await clock.is_set(3_600.0)
+        async with hosts(empty, 1) as (new,):
+            await known_for_a_while([new], clock)
+            assert await all_taken(new) == WINDOW.limit
+            await new.take(OURS, 0, News(pause_s=2.0, decrease=True))
+            assert await all_taken(old) == 0
+            await clock.goes_on(WINDOW.period_s + 0.3)
+            assert await all_taken(old) >= WINDOW.limit // 2
+
+
+async def test_however_often_the_clock_is_set_the_windows_are_kept_and_used(
+    empty: Database,
+) -> None:
+    async with hosts(empty) as opened, set_clock(empty) as clock:
+        for seed in range(20):
+            chance = random.Random(seed)
+            budget = Budget(f"key {seed}", (WINDOW,), 0.0)
+            taken: list[float] = []
+            for after_s in (0.0, NEW_S + 0.1):
+                await clock.goes_on(after_s)
+                for host in opened:
+                    await host.take(budget, 0, News())
+            for _ in range(40):
+                if chance.random() < 0.2:
+                    await clock.is_set(chance.choice([-4_000.0, -7.0, -1.0, 1.0, 7.0, 4_000.0]))
+                    for host in chance.sample([*opened, *opened], 4):  # as those who wait do
+                        taken += [clock()] * len(await used(host, budget, 1))
+                host = chance.choice(opened)
+                taken += [clock()] * len(await used(host, budget, chance.randint(1, 15)))
+                await clock.goes_on(chance.choice([0.0, 0.25, 1.0, 3.0]))
+            await clock.goes_on(WINDOW.period_s + 0.5)
+            assert len(await used(opened[0], budget, 100)) == WINDOW.limit, seed
+            for at in taken:
+                within = sum(at <= other < at + WINDOW.period_s - 0.3 for other in taken)
+                assert within <= WINDOW.limit, (seed, at)

@@ -106,7 +106,7 @@ def two_lists(folder: Path) -> list[Source]:
         "12,refused,a.example,admin@a.example,",
         "11,sent,a.example,admin@a.example,de",
         "1e9,=1+1,x.example,admin@x.example,",
-        '13,"fails, ""ü""\nfor good",a.example,+admin@a.example,',
+        '13,"fails, ""ü""\nfor good",a.example,admin@a.example,',
         "11,again,a.example,admin@a.example,de",
         "14,in doubt,,,",
     )

@@ -28,7 +28,7 @@ ROWS = (
     ("2", "b.example.com", "admin at b.example.com", "de", "müller"),
     ("1e9", "c.example.com", "admin@c.example.com", "fr", "=1+1"),
     ("4", "d..example.com", "admin@d.example.com", "", 'q"q'),
-    ("5", "e.example.com", "+x@e.example.com", "klingon!", "-"),
+    ("5", "e.example.com", "x+y@e.example.com", "klingon!", "-"),
     ("6", "f.example.com", "", "", "a,b;c\td|e"),
     ("", "g.example.com", "admin@g.example.com", "it", ""),
 )

@@ -1,0 +1,107 @@
+"""A page of the manual for a terminal: Markdown, without what only a browser makes use of.
+
+Sentences and code are readable as they are. Tables are laid out for the width of the terminal,
+links name the page they lead to, comments are left out.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+_COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
+_IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_FENCE = "```"
+_SHORT_CODE = re.compile(r"`[^`]{1,30}`")  # what is to be typed is not split
+_UNBROKEN = "\0"
+_GAP = "  "
+_INDENT = "    "
+
+
+def laid_out(markdown: str, width: int) -> str:
+    """Return the text of a page for a terminal of `width` columns.
+
+    Of a table that is too wide the last column is wrapped; where that leaves it little room, the
+    table becomes a list: the first cell of a row, and below it the others, each with its heading
+    where there are several. Lines of code stay whole, so that they can be copied.
+    """
+    text = _LINK.sub(_as_words, _IMAGE.sub("", _COMMENT.sub("", markdown)))
+    return "\n".join(_lines(text.splitlines(), width)) + "\n"
+
+
+def _as_words(link: re.Match[str]) -> str:
+    words, target = link.groups()
+    file = target.partition("#")[0].removeprefix("../../").removeprefix("../")
+    if not file:
+        return words
+    if "/" not in file and file.endswith(".md") and file.islower():
+        topic = f"`help {file.removesuffix('.md')}`"
+        return topic if topic == f"`help {words}`" else f"{words} ({topic})"
+    return words if words == file else f"{words} ({file})"
+
+
+def _lines(lines: Sequence[str], width: int) -> Iterator[str]:
+    is_code = False
+    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
+        if is_table and not is_code:
+            yield from _table([_cells(line) for line in group], width)
+            continue
+        for line in group:
+            is_code ^= line.startswith(_FENCE)
+            yield line
+
+
+def _cells(line: str) -> list[str]:
+    cells = _CELL_BORDER.split(line)[1:-1]
+    return [cell.strip().replace("\\|", "|") for cell in cells]
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    headings, _, *rows = rows
+    *leading, last = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    indent = sum(leading) + len(_GAP) * len(leading)
+    room = width - indent  # for the last column, which may be wrapped
+    if indent + last <= width or indent <= width // 2:
+        rule = ["-" * size for size in (*leading, min(last, room))]
+        for row in (headings, rule, *rows):
+            yield from _in_columns(row, leading, room)
+    else:
+        yield from _as_list(headings, rows, width)
+
+
+def _in_columns(row: Sequence[str], leading: Sequence[int], room: int) -> Iterator[str]:
+    start = "".join(cell.ljust(size) + _GAP for cell, size in zip(row, leading, strict=False))
+    wrapped = _wrap(row[-1], room) or [""]
+    yield (start + wrapped[0]).rstrip()
+    yield from (" " * len(start) + line for line in wrapped[1:])
+
+
+def _as_list(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    # Where each row has one cell below its first, the headings are said once, before them.
+    is_named = len(headings) > 2
+    about = headings[0] if is_named else ": ".join(filter(None, headings))
+    if about:
+        yield from _wrap(f"({about})", width)
+        yield ""
+    for number, row in enumerate(rows):
+        if number:
+            yield ""
+        yield from _wrap(row[0], width)
+        for heading, cell in zip(headings[1:], row[1:], strict=True):
+            if cell:
+                item = f"{heading}: {cell}" if is_named and heading else cell
+                yield from _wrap(item, width, _INDENT, _INDENT + _GAP)
+
+
+def _wrap(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    lines = textwrap.wrap(
+        _SHORT_CODE.sub(lambda code: code[0].replace(" ", _UNBROKEN), text),
+        width,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_UNBROKEN, " ") for line in lines]

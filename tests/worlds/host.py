@@ -1,0 +1,184 @@
+"""One process of a world: the real library in virtual time, until it ends or is struck."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import aiohttp.connector
+import aiosqlite.core
+import anyio.to_thread
+from sqlalchemy import Engine
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy.util import LRUCache
+
+from tests.worlds.ca import ModelCA
+from tests.worlds.disk import IOERR_WRITE, SQLITE_FULL, SQLITE_OK, Disk
+from tests.worlds.loop import Killed, LoopQueue, LoopThread, Outside, WorldLoop
+from tests.worlds.network import Network
+from tests.worlds.spec import Blow, On, Strike
+
+EPOCH_S = 1_795_000_000.0  # what the system's clock says when a world begins
+
+
+@dataclass(slots=True)
+class WorldClock:
+    """The package's clock: the steady time of a machine, and what its system's clock said."""
+
+    outside: Outside
+    boot: str
+    offset_s: float
+
+    def __call__(self) -> float:
+        return self.outside.now + self.offset_s
+
+
+@dataclass(eq=False)
+class Host:
+    """What a process runs on, and what strikes it."""
+
+    seed: str
+    outside: Outside
+    ca: ModelCA
+    disk: Disk
+    strikes: tuple[Strike, ...]
+    timers_first: bool
+    on_crash: Callable[[Blow], None] = lambda _: None  # the moment the process is gone
+    on_interrupt: Callable[[], None] = lambda: None
+    struck: list[Strike] = field(default_factory=list)
+
+    def run(self, job: Callable[[], Awaitable[None]]) -> Blow | None:
+        """Run a process to its end; return what ended it, or None: it ended by itself.
+
+        Raises what the process itself ends with, Stuck where it does not end.
+        """
+        self._left = list(self.strikes)
+        self._works = 0
+        self._full = False
+        loop = self._loop = WorldLoop(self.outside, self.seed, timers_first=self.timers_first)
+        self._crashed: Blow | None = None
+        self.cancelled_at: float | None = None
+        loop.network = Network(loop, self.ca, self.ca)
+        loop.on_turn = lambda turn: self._count(On.TURN, turn)
+        loop.on_work = self._worked
+        self.ca.lets_in = lambda: not loop.network.is_gone
+        self.ca.on_arrival = lambda count: self._count(On.ARRIVAL, count)
+        self.ca.on_answer = lambda count: self._count(On.ANSWER, count)
+        self.disk.on_write = self._wrote
+        with _in_the_world(self.seed, self.outside):
+            task = self._task = loop.create_task(_awaited(job))
+            try:
+                loop.run_until_complete(task)
+            except Killed:
+                self._unwind(loop, task)
+            except asyncio.CancelledError:
+                if self.cancelled_at is None:
+                    raise
+            finally:
+                self._left.clear()
+                self._full = False
+                self.outside.forget_process()
+                loop.close()
+        return self._crashed
+
+    def _unwind(self, loop: WorldLoop, task: "asyncio.Task[Any]") -> None:
+        """Let what the dead process has open be closed: it reaches neither CA nor its disk."""
+        self._left.clear()
+        loop.kill = None
+        loop.network.vanish()
+        before, loop.turns = self.outside.now, 0
+        task.cancel()
+        with suppress(BaseException):
+            loop.run_until_complete(task)
+        others = asyncio.all_tasks(loop)
+        for other in others:
+            other.cancel()
+        with suppress(BaseException):
+            loop.run_until_complete(asyncio.gather(*others, return_exceptions=True))
+        self.unwound_s = self.outside.now - before
+
+    def _worked(self) -> None:
+        self._works += 1
+        self._count(On.WORK, self._works)
+
+    def _wrote(self, count: int) -> int:
+        self._count(On.WRITE, count)
+        for strike in [s for s in self._left if s.on is On.WRITE and count >= s.count]:
+            self._left.remove(strike)
+            self.struck.append(strike)
+            self._full |= strike.blow is Blow.DISK_FULL
+            if strike.blow is Blow.DISK_ERROR:
+                return IOERR_WRITE
+        return SQLITE_FULL if self._full else SQLITE_OK
+
+    def _count(self, on: On, count: int) -> None:
+        """Strike what is due."""
+        for strike in [s for s in self._left if s.on is on and count >= s.count]:
+            if strike.blow in (Blow.DISK_FULL, Blow.DISK_ERROR):
+                continue  # the writes themselves know
+            self._left.remove(strike)
+            self.struck.append(strike)
+            self._strike(strike)
+
+    def _strike(self, strike: Strike) -> None:
+        if strike.blow in (Blow.KILL, Blow.POWER_LOSS):
+            if self._crashed is None:
+                self._crashed = strike.blow
+                self.on_crash(strike.blow)
+                self._loop.kill = strike.blow.value
+        elif strike.blow is Blow.CANCEL:
+            self.cancelled_at = self.outside.now
+            self._loop.notify(self._task.cancel)
+        elif strike.blow is Blow.INTERRUPT:
+            self._loop.notify(self.on_interrupt)
+        else:
+            self.outside.freeze(strike.for_s, suspend=strike.blow is Blow.SUSPEND)
+
+
+async def _awaited(job: Callable[[], Awaitable[None]]) -> None:
+    await job()
+
+
+@contextmanager
+def _in_the_world(seed: str, outside: Outside) -> Iterator[None]:
+    """Put what the package and its libraries take for granted under the world's rule."""
+    state = random.getstate()
+    random.seed(f"{seed}/libraries")
+    dice = random.Random(f"{seed}/secrets")
+    with (
+        mock.patch.object(aiosqlite.core, "Thread", LoopThread),
+        mock.patch.object(aiosqlite.core, "SimpleQueue", LoopQueue),
+        mock.patch.object(anyio.to_thread, "run_sync", _in_a_thread),
+        mock.patch.object(aiohttp.connector, "monotonic", lambda: outside.now),
+        mock.patch.object(Engine, "__init__", _with_shared_statements),
+        mock.patch.object(SQLiteDialect, "__eq__", _is_of_same_kind),
+        mock.patch.object(SQLiteDialect, "__hash__", lambda dialect: hash(type(dialect))),
+        mock.patch.object(secrets, "token_hex", lambda size=8: dice.randbytes(size).hex()),
+    ):
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+# Every process makes engines of its own, and would compile the same statements again: that takes
+# half of the time of a world.
+_STATEMENTS: Any = LRUCache(2_000)
+_make_engine = Engine.__init__
+
+
+def _with_shared_statements(engine: Any, *args: Any, **options: Any) -> None:
+    _make_engine(engine, *args, **options)
+    engine._compiled_cache = _STATEMENTS
+
+
+def _is_of_same_kind(one: object, other: object) -> bool:
+    return type(one) is type(other)
+
+
+async def _in_a_thread(function: Callable[..., Any], *args: Any, **_: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, function, *args)

@@ -1,0 +1,247 @@
+"""What always holds, checked on a world's books: those of the CA, of the journal, of the reports.
+
+The numbers are those of the invariants that the maintainers' page names. Each check returns what is
+wrong in one line, for people; an empty list is a world in which all held.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from math import ceil, inf
+
+from batch_resend.model import OrderStatus, RunState
+from batch_resend.windows import Window, dictated_time, parse_windows
+from tests.worlds.ca import Visit
+from tests.worlds.run import History, Process
+from tests.worlds.spec import Kind
+
+_SETTLED = (OrderStatus.SENT, OrderStatus.SKIPPED)
+
+
+def check(history: History) -> list[str]:
+    """Return what is wrong; each line begins with the invariant that it breaks."""
+    if history.stuck is not None:
+        return [f"no end: {history.stuck}"]
+    found = [
+        *_wider_than_asked(history),
+        *_rows_unaccounted(history),
+        *_over_the_limit(history),
+        *_mailed_twice(history),
+        *_deaf(history),
+        *_lost(history),
+        *_after_a_refused_key(history),
+        *_not_the_ca(history),
+        *_crashes(history),
+        *_slower_than_needed(history),
+        *_after_an_interruption(history),
+    ]
+    if not history.ended:
+        last = history.processes[-1]
+        found.append(
+            f"8 no healthy end: {last.state} {last.stop_reason or last.error or ''}, "
+            f"{_statuses(history, last)}"
+        )
+    return found
+
+
+def _asked(visit: Visit) -> tuple[str, tuple[tuple[str, str], ...]]:
+    entries = json.loads(visit.body).get("domain_approval_emails", ())
+    return visit.order_id or "", tuple(sorted((one["domain"], one["email"]) for one in entries))
+
+
+def _mails(history: History) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[Visit]]:
+    mails = defaultdict(list)
+    for visit in history.ca.visits:
+        if visit.mailed:
+            mails[_asked(visit)].append(visit)
+    return mails
+
+
+def _wider_than_asked(history: History) -> Iterator[str]:
+    for visit in history.ca.visits:
+        if visit.order_id is not None and _asked(visit) not in history.asked_for:
+            yield f"1 wider: order {visit.order_id} was asked for {_asked(visit)[1]}"
+
+
+def _rows_unaccounted(history: History) -> Iterator[str]:
+    last = {p.run.id: p for p in history.processes if p.run is not None and p.has_planned}
+    for process in history.processes:
+        if process.run is None or process.rows_read is None:
+            continue
+        results = history.results[process.run.id]
+        sources = Counter(source for result in results for source in result.sources)
+        rows = len(process.rows)
+        if process.has_planned and process.rows_read != rows:
+            yield f"2 rows: {rows} in the list, {process.rows_read} counted"
+        # A run that is planned again, of a list that asks for the same, goes on with its rows.
+        if last.get(process.run.id) is process and list(sources.values()) != [1] * rows:
+            yield f"2 rows: {rows} in the list, {len(sources)} in requests"
+        ids = Counter(result.order.order_id for result in results)
+        if any(count > 1 for count in ids.values()):
+            yield f"7 requests: {ids.most_common(1)} of one order in one run"
+
+
+def _over_the_limit(history: History) -> Iterator[str]:
+    arrivals = sorted(v.arrived_at for v in history.ca.visits if v.arrived_at is not None)
+    for window in parse_windows(history.world.windows):
+        if crowd := _crowd(arrivals, window):
+            yield f"3 limit {window}: {crowd[1]} arrivals from {crowd[0]:.6f} s on"
+
+
+def _crowd(arrivals: Sequence[float], window: Window) -> tuple[float, int] | None:
+    for first, last in zip(arrivals, arrivals[window.limit :], strict=False):
+        if last - first < window.period_s - 1e-6:
+            inside = [at for at in arrivals if first <= at < first + window.period_s]
+            return first, len(inside)
+    return None
+
+
+def _mailed_twice(history: History) -> Iterator[str]:
+    counted: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+    for results in history.results.values():
+        for one in results:
+            entries = tuple(sorted((entry.domain, entry.email) for entry in one.order.entries))
+            counted[one.order.order_id, entries] += one.result.possible_duplicates
+    for asked, mails in _mails(history).items():
+        if history.world.hold and len(mails) > 1:
+            yield f"5 hold: order {asked[0]} was mailed {len(mails)} times"
+        if len(mails) - 1 > counted[asked]:
+            yield (
+                f"5 twice: order {asked[0]} was mailed {len(mails)} times, "
+                f"{counted[asked]} possible duplicates are reported"
+            )
+    settled: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for process in history.processes:
+        for at, outcome in process.heard:
+            if outcome.status is OrderStatus.SENT:
+                order = outcome.order.order
+                entries = tuple(sorted((entry.domain, entry.email) for entry in order.entries))
+                settled.setdefault((order.order_id, entries), at)
+    for visit in history.ca.visits:
+        if visit.order_id and visit.left_at > settled.get(_asked(visit), visit.left_at):
+            yield f"5 again: order {visit.order_id} left at {visit.left_at:.3f} s, once more"
+
+
+def _deaf(history: History) -> Iterator[str]:
+    """Check that an acknowledgement counts that lay in the buffer well before the timeout."""
+    undisturbed = {
+        p.number for p in history.processes
+        if p.crashed is None and p.error is None and not any("disk" in s for s in p.struck)
+    }  # fmt: skip
+    for visit in history.ca.visits:
+        if visit.brought_at is None or not visit.mailed or visit.process not in undisturbed:
+            continue
+        # A reset takes with it what was not read; a connection may close behind its answer.
+        of_others = (Kind.STALE_CONNECTION, Kind.GATEWAY_504, Kind.EXTRA_BYTES)
+        if visit.trouble in of_others or visit.follows_junk:
+            continue
+        in_time = visit.brought_at < visit.left_at + 0.5 * history.world.timeout_s
+        again = any(
+            v.left_at > visit.brought_at and _asked(v) == _asked(visit)
+            for v in history.ca.visits if v.order_id
+        )  # fmt: skip
+        if in_time and again:
+            yield f"5 deaf: order {visit.order_id} left again, its acknowledgement had come in time"
+
+
+def _lost(history: History) -> Iterator[str]:
+    """Check that no run says sent, or refused, of what the CA did not; and none forgets."""
+    mails = _mails(history)
+    refused = {v.order_id for v in history.ca.visits if not v.mailed and v.answer}
+    for run, results in history.results.items():
+        for one in results:
+            order_id, status = one.order.order_id, one.result.status
+            entries = tuple(sorted((entry.domain, entry.email) for entry in one.order.entries))
+            by_the_ca = one.result.error_code is not None  # that there is nothing to mail
+            if status in _SETTLED and not by_the_ca and not mails.get((order_id, entries)):
+                yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
+            if status is OrderStatus.REFUSED and order_id not in refused:
+                yield f"10 refused: run {run} says so of order {order_id}; the CA did not"
+            of_run = {p.number for p in history.processes if p.run and p.run.id == run}
+            mailed = any(v.process in of_run for v in mails.get((order_id, entries), ()))
+            if status is OrderStatus.FAILED and one.result.http_status == 429:
+                yield f"8 back-pressure: run {run} says failed of order {order_id}, by a 429"
+            if status is OrderStatus.FAILED and mailed:
+                yield f"5 doubt: run {run} says failed of order {order_id}, which was mailed"
+
+
+def _after_a_refused_key(history: History) -> Iterator[str]:
+    for process in history.processes:
+        visits = [v for v in history.ca.visits if v.process == process.number]
+        known = [v.heard_at for v in visits if v.says_key_is_refused and v.heard_at is not None]
+        if known:
+            # What was let go before is on its way: through a commit, and a new connection.
+            on_its_way_s = 0.2 + 3 * history.world.latency_s[1]
+            later = [v for v in visits if v.left_at > min(known) + on_its_way_s]
+            if later:
+                yield f"9 key: {len(later)} requests left after the key was refused"
+
+
+def _not_the_ca(history: History) -> Iterator[str]:
+    only_foreign = (Kind.CDN_PAGE, Kind.PAGE_200, Kind.REDIRECTED, Kind.MAINTENANCE)
+    spoken = {v.order_id for v in history.ca.visits if v.answer and v.trouble not in only_foreign}
+    for results in history.results.values():
+        for one in results:
+            if one.result.status is OrderStatus.REFUSED and one.order.order_id not in spoken:
+                yield f"10 only pages came, but order {one.order.order_id} is refused"
+
+
+def _crashes(history: History) -> Iterator[str]:
+    """Check that what was in flight at a crash is in doubt afterwards, not forgotten."""
+    for process in history.processes:
+        ended = process.state is not None or process.crashed is not None
+        ended |= process.cancelled_at is not None
+        if not ended and process.error is None:
+            yield f"2 process {process.number} ended with neither a state nor an error"
+        if process.state is RunState.COMPLETED and process.run is not None:
+            statuses = _statuses(history, process)
+            if statuses.get(OrderStatus.NOT_ATTEMPTED):
+                yield f"2 run {process.run.id} is complete, and has orders not attempted"
+
+
+def _after_an_interruption(history: History) -> Iterator[str]:
+    """Check that nothing more leaves, and that only what is in flight is waited for."""
+    world = history.world
+    for process in history.processes:
+        struck = " ".join(process.struck)
+        ordered_at = process.cancelled_at or process.interrupted_at
+        if ordered_at is None or process.crashed or "freeze" in struck:
+            continue
+        on_its_way_s = 0.3 + 3 * world.latency_s[1]
+        stopped_at = ordered_at + on_its_way_s
+        later = [
+            v for v in history.ca.visits
+            if v.process == process.number and v.left_at > stopped_at and v.order_id
+        ]  # fmt: skip
+        is_by_order = process.cancelled_at or process.stop_reason == "interrupted"
+        if is_by_order and later:
+            yield f"6 signal: {len(later)} requests left after the interruption"
+        reads_s = inf if world.verify or world.preflight or "suspend" in struck else 1.0
+        if process.ended_at > ordered_at + world.timeout_s + reads_s + on_its_way_s:
+            yield f"6 signal: it took {process.ended_at - ordered_at:.1f} s to end"
+
+
+def _slower_than_needed(history: History) -> Iterator[str]:
+    """Check the time that a run takes of which neither network, CA nor host disturbs anything."""
+    world, visits = history.world, history.ca.visits
+    if world.troubles or any(start.strikes for start in world.starts) or world.approved:
+        return
+    of_first = [v for v in visits if v.process == 1 and v.heard_at is not None]
+    if not of_first:
+        return
+    # A slot comes free W after its answer, and an answer takes both ways, behind a new connection.
+    answers_s = 4 * world.latency_s[1] + 0.08  # and two commits
+    windows = [
+        Window(window.limit, window.period_s + answers_s) for window in parse_windows(world.windows)
+    ]
+    in_turn = ceil(len(of_first) / world.concurrency) * answers_s
+    most_s = 1.02 * dictated_time(len(of_first), windows) + in_turn + 0.5
+    took_s = max(v.heard_at or 0.0 for v in of_first) - min(v.left_at for v in of_first)
+    if took_s > most_s:
+        yield f"4 slow: {len(of_first)} requests took {took_s:.2f} s, and need {most_s:.2f}"
+
+
+def _statuses(history: History, process: Process) -> Counter[OrderStatus]:
+    if process.run is None:
+        return Counter()
+    return Counter(one.result.status for one in history.results.get(process.run.id, ()))

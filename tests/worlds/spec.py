@@ -1,0 +1,245 @@
+"""What a world is, as a value: drawn from a seed, made smaller piece by piece, kept as JSON."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from math import inf
+
+from pydantic import TypeAdapter
+
+SHORTEST_WAIT_S = 1.0
+
+
+class Kind(StrEnum):
+    """A kind of trouble: what happens to a share of connections or requests for a while."""
+
+    NO_ANSWER_OF_DNS = "no_answer_of_dns"  # names do not resolve for now
+    UNKNOWN_NAME = "unknown_name"  # the name server says that there is no such host
+    CONNECT_REFUSED = "connect_refused"  # no connection is made
+    CONNECT_HANGS = "connect_hangs"  # nor is it refused
+    TLS_REFUSED = "tls_refused"  # a certificate that nobody trusts
+    LOST_ON_THE_WAY = "lost_on_the_way"  # the request arrives nowhere; silence
+    RESET_BEFORE = "reset_before"  # the request arrives nowhere; the connection is reset
+    ARRIVES_LATE = "arrives_late"  # the request arrives once it was given up; silence
+    RESET_AFTER = "reset_after"  # the CA acted; the connection is reset
+    CLOSED_AFTER = "closed_after"  # the CA acted; the connection is closed without an answer
+    SILENT_AFTER = "silent_after"  # the CA acted; silence
+    ANSWER_CUT = "answer_cut"  # at any byte; then the connection is closed
+    ANSWER_LATE = "answer_late"  # around the timeout, before and after it
+    ANSWER_SLOW = "answer_slow"  # most of the timeout
+    ANSWER_IN_PIECES = "answer_in_pieces"  # with pauses in between
+    GARBAGE = "garbage"  # the CA acted; what comes back is no HTTP
+    EXTRA_BYTES = "extra_bytes"  # behind a whole answer
+    STALE_CONNECTION = "stale_connection"  # closed by the CA some time after an answer
+    RATE_LIMITED = "rate_limited"  # others use the key: 429
+    ERROR_500 = "error_500"  # the service's own trouble: it did not act
+    MAINTENANCE = "maintenance"  # 503 and a page
+    GATEWAY_504 = "gateway_504"  # the CA acted; a gateway lost the answer
+    CDN_PAGE = "cdn_page"  # 403 and a page of what stands before the CA
+    PAGE_200 = "page_200"  # a portal's page in the CA's place
+    REDIRECTED = "redirected"  # a portal's
+    ERRORS_IN_200 = "errors_in_200"  # a refusal under a status of success
+    KEY_REVOKED = "key_revoked"  # the key is no good
+
+
+class How(StrEnum):
+    """What a start is given."""
+
+    SAME = "same"  # the list as it was
+    SHUFFLED = "shuffled"  # in another order
+    EDITED = "edited"  # one order more, one less
+    UNSENT = "unsent"  # unsent.csv of the last report
+    RESUME = "resume"  # nothing: `take_up`
+
+
+class Blow(StrEnum):
+    """What strikes a process."""
+
+    KILL = "kill"  # -9: what it has written stays
+    POWER_LOSS = "power_loss"  # what was not synced may be gone
+    FREEZE = "freeze"  # SIGSTOP, a busy host: no turn for a while
+    SUSPEND = "suspend"  # the machine sleeps; the loop's clock stands still
+    INTERRUPT = "interrupt"  # the first signal: what is in flight is waited for
+    CANCEL = "cancel"  # whoever called the library has had enough
+    DISK_FULL = "disk_full"  # a write fails, and all after it
+    DISK_ERROR = "disk_error"  # a write or a sync fails, once
+
+
+class On(StrEnum):
+    """What a blow waits for; the number of them is beside it."""
+
+    TURN = "turn"  # of the event loop
+    ARRIVAL = "arrival"  # of a request at the CA
+    ANSWER = "answer"  # in the process's buffer
+    WORK = "work"  # done by a thread: a commit, a page read
+    WRITE = "write"  # to the journal's files
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A time of trouble. Seconds since the world began."""
+
+    kind: Kind
+    since_s: float
+    until_s: float
+    share: float  # of the connections or requests
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A blow, and when it falls."""
+
+    blow: Blow
+    on: On
+    count: int
+    for_s: float = 0.0  # of those that last
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A process."""
+
+    how: How
+    gap_s: float  # since the one before ended
+    clock_skew_s: float = 0.0  # of the system's clock, from this start on
+    reboot: bool = False
+    strikes: tuple[Strike, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that happens, but for small change, which the seed deals."""
+
+    seed: str
+    orders: int
+    rows: int  # at least one an order
+    windows: tuple[str, ...]
+    latency_s: tuple[float, float]  # each way, when all is well
+    timeout_s: float
+    concurrency: int
+    hold: bool
+    max_attempts: int
+    patience_s: float
+    timers_first: bool
+    approved: tuple[tuple[int, float], ...]  # orders that the CA refuses from a moment on
+    preflight: bool = False  # the CA is asked about each order before anything is sent
+    verify: bool = False  # and afterwards
+    troubles: tuple[Trouble, ...] = ()
+    starts: tuple[Start, ...] = field(default=(Start(How.SAME, 0.0),))
+
+    @property
+    def calm_at(self) -> float:
+        """When all troubles are over."""
+        return max((trouble.until_s for trouble in self.troubles), default=0.0)
+
+    def as_json(self) -> str:
+        """Return it as one line of JSON, which `from_json` reads."""
+        return _WORLD.dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "World":
+        """Return the world that a JSON text has. Raises ValueError."""
+        return _WORLD.validate_json(text)
+
+
+_WORLD = TypeAdapter(World)
+
+
+# Each a different tightness; a run of a few dozen orders meets each of them.
+_WINDOWS = (
+    ("1000/3m", "100/5s"),
+    ("10/1m", "4/5s"),
+    ("6/10s",),
+    ("3/2s", "20/1m"),
+    ("1/3s",),
+    ("none",),
+)
+_OF_ONE_ANSWER = tuple(Kind)[5:]  # that strike single requests; the others, connections
+
+
+def draw(seed: str) -> World:
+    """Return the world of a seed."""
+    chance = random.Random(f"{seed}/spec")
+    orders = chance.choice((1, 2, 3, 5, 8, 13, 21, 34))
+    timeout_s = chance.choice((2.0, 5.0, 30.0))
+    fast, slow = sorted(chance.choice((0.001, 0.01, 0.1, 0.15 * timeout_s)) for _ in "12")
+    is_calm = chance.random() < 0.05
+    troubles = () if is_calm else tuple(
+        _trouble(chance) for _ in range(chance.choice((0, 1, 1, 2, 3, 5)))
+    )  # fmt: skip
+    count = 1 if is_calm else chance.choice((1, 1, 2, 3, 4))
+    starts = [_start(chance, orders, first=n == 0, calm=is_calm) for n in range(count)]
+    return World(
+        seed=seed,
+        orders=orders,
+        rows=orders + chance.choice((0, 0, 1, orders)),
+        windows=chance.choice(_WINDOWS),
+        latency_s=(fast, slow),
+        timeout_s=timeout_s,
+        concurrency=chance.choice((1, 2, 8, 32)),
+        hold=chance.random() < 0.3,
+        max_attempts=chance.choice((1, 2, 6)),
+        patience_s=chance.choice((30.0, 600.0, 3600.0)),
+        timers_first=chance.random() < 0.3,
+        approved=() if is_calm else tuple(
+            (number, chance.uniform(0.0, 30.0))
+            for number in range(orders) if chance.random() < 0.05
+        ),
+        preflight=chance.random() < 0.15,
+        verify=chance.random() < 0.15,
+        troubles=troubles,
+        starts=_readable_clocks(starts),
+    )  # fmt: skip
+
+
+def _readable_clocks(starts: Sequence[Start]) -> tuple[Start, ...]:
+    """Return starts of which no clock is ahead of one from before the machine was started again.
+
+    There is nothing to know the age of an attempt by, once clocks disagree and the machine was
+    started again in between; while it runs on, its steady time tells.
+    """
+    ceiling_s = inf
+    of_this_boot: list[float] = []
+    readable: list[Start] = []
+    for start in starts:
+        if start.reboot:
+            ceiling_s, of_this_boot = min(ceiling_s, *of_this_boot), []
+        readable.append(replace(start, clock_skew_s=min(start.clock_skew_s, ceiling_s)))
+        of_this_boot.append(readable[-1].clock_skew_s)
+    return tuple(readable)
+
+
+def _trouble(chance: random.Random) -> Trouble:
+    # All kinds that there are are drawn alike, but in a world of a few they meet often enough.
+    kind = chance.choice(_OF_ONE_ANSWER if chance.random() < 0.8 else tuple(Kind))
+    since_s = chance.choice((0.0, chance.uniform(0.0, 5.0), chance.uniform(0.0, 60.0)))
+    for_s = chance.choice((0.5, 5.0, 60.0, 600.0))
+    return Trouble(kind, since_s, since_s + for_s, chance.choice((0.1, 0.3, 0.7, 1.0)))
+
+
+def _start(chance: random.Random, orders: int, *, first: bool, calm: bool) -> Start:
+    how = How.SAME if first else chance.choice(tuple(How))
+    gap_s = 0.0 if first else chance.choice((SHORTEST_WAIT_S, 7.0, 100.0, 4000.0))
+    strikes: tuple[Strike, ...] = ()
+    if not calm and chance.random() >= 0.25:
+        strikes = (_strike(chance, orders),)
+    if strikes and chance.random() < 0.2:
+        strikes += (_strike(chance, orders),)
+    skew_s = chance.choice((0.0, 0.0, 0.0, -3600.0, 3600.0, -5.0, 90_000.0))
+    reboot = not first and chance.random() < 0.2
+    return Start(how, gap_s, 0.0 if first or calm else skew_s, reboot, strikes)
+
+
+def _strike(chance: random.Random, orders: int) -> Strike:
+    blow = chance.choice((*Blow, Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE))
+    is_of_disk = blow in (Blow.DISK_FULL, Blow.DISK_ERROR)
+    on = On.WRITE if is_of_disk else chance.choice((*On, On.ARRIVAL, On.ANSWER))
+    most = {
+        On.TURN: 60 + 60 * orders,
+        On.ARRIVAL: orders + 2,
+        On.ANSWER: orders + 2,
+        On.WORK: 45 + 5 * orders,
+        On.WRITE: 120 + 10 * orders,
+    }[on]
+    return Strike(blow, on, chance.randint(1, most), chance.choice((0.5, 4.0, 40.0, 400.0)))
