@@ -20,7 +20,7 @@ from tests.pages import ROOT, replace_block
 PICTURE = ROOT / "samples" / "report.png"
 PROGRAM = f"{sys.executable} -m batch_resend"
 REHEARSAL = (
-    f"{PROGRAM} simulate --latency 10-300ms --limit 100/1s --limit 400/5s --fail 429=0.3% "
+    f"{PROGRAM} simulate --latency 10-300ms --limit 70/1s --limit 400/5s "
     f"--fail 503=1% --fail drop=1% --unknown 100005 --unknown 100044 -- "
     f"{PROGRAM} send --limit 100/1s --limit 400/5s --in-doubt hold orders.csv"
 )
@@ -97,8 +97,8 @@ def main() -> None:
         try:
             plan = tmux.shows(lambda text: " now?" in text)
             tmux("send-keys", "y", "Enter")
-            running = tmux.shows(lambda text: is_running(live_view(text)))
             paused = tmux.shows(lambda text: "  paused: " in live_view(text))
+            running = tmux.shows(lambda text: is_running(live_view(text)))
             end = tmux.shows(lambda text: "Report: " in text)
         finally:
             tmux("kill-server")

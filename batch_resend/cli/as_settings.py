@@ -1,7 +1,8 @@
-"""What a command's options come to: settings, a way to read lists, who is told of its end."""
+"""What options come to: settings, how to read lists, how to show a run, who is told of its end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -9,12 +10,16 @@ from click.core import ParameterSource
 
 from batch_resend.alarm import Alarm
 from batch_resend.cli import rehearsal
+from batch_resend.cli.asking import has_terminal
 from batch_resend.cli.descriptors import most_in_flight
 from batch_resend.cli.key import find_key, read_key
+from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.profiles import Profile, profiles_of
+from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
+from batch_resend.report import Presentation
 from batch_resend.settings import (
     OPTIONS,
     Account,
@@ -24,6 +29,21 @@ from batch_resend.settings import (
     make_settings,
 )
 from batch_resend.windows import Window, of_one_key, parse_windows
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is shown and reported."""
+
+    report_dir: Path | None
+    preflight: bool
+    asks: bool  # before anything leaves
+    quiet: bool
+    presentation: Presentation
+    strict: bool = False
+    max_rejected: Share | None = None
+    distribute: bool = False  # to workers
+    any_product: bool = False  # --preflight: orders that are not DV are sent too
 
 
 def named_in(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,6 +70,21 @@ def reading_of(options: dict[str, Any]) -> Reading:
         )
     except SettingsError as error:
         raise SettingsError(f"--{error}") from None
+
+
+def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
+    """Return how a command's options want a run shown and reported. Raises SettingsError."""
+    if options["distribute"] and isinstance(options["journal"], Path):
+        raise SettingsError(
+            f"--distribute: {options['journal']} is a file; workers need a journal in PostgreSQL, "
+            "--journal postgresql://HOST/NAME"
+        )
+    return Manner(
+        **named_in(Manner, options),
+        # Decided at the start: a terminal that goes meanwhile has not said yes.
+        asks=not options["yes"] and has_terminal(),
+        presentation=Presentation(next_flags(context), redact=options["redact"]),
+    )
 
 
 def alarm_of(options: dict[str, Any]) -> Alarm:

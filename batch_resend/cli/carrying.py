@@ -14,11 +14,11 @@ import click
 
 from batch_resend.alarm import Ending
 from batch_resend.batch import Batch
+from batch_resend.cli.as_settings import Manner
 from batch_resend.cli.asking import CannotAskError, open_terminal
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.logs import told_of_run
-from batch_resend.cli.manner import Manner
 from batch_resend.cli.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.progress import follow, while_asking
 from batch_resend.cli.summary import REASONS_SHOWN, show_counts, show_summary

@@ -10,7 +10,9 @@
 Nothing in it is passed over: a key, a table or a type that is not known is an error.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,13 @@ from typing import Any
 import click
 from platformdirs import user_config_path
 
-from batch_resend.cli.profiles import Profile, read_profiles
-from batch_resend.cli.toml_file import TomlFile
+from batch_resend.cli.profiles import PROFILES, Profile, read_profiles
 from batch_resend.cli.values import option_value
 from batch_resend.cli.variables import did_you_mean
+from batch_resend.errors import SettingsError
 from batch_resend.folders import folder_of_user
 
-PROFILES = "profiles"  # the table that has them
+_LARGEST = 1024 * 1024  # bytes; a thousand profiles have a tenth of it
 _OWN = f"{__name__}.own"  # in a context: the parameters that the command's own table says
 
 
@@ -63,14 +65,80 @@ def read_config(
 
     `known` are the names of all commands, those too of which not all is installed.
     """
-    reader = _Reader(TomlFile(path), {command.name or "": command for command in commands})
+    reader = _Reader(_TomlFile(path), {command.name or "": command for command in commands})
     return reader.read(frozenset(known), wanted)
+
+
+class _TomlFile:
+    """The values of a file, and where in it they are: an error names the line."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a file. Raises SettingsError."""
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                content = file.read(_LARGEST + 1)
+            if len(content) > _LARGEST:
+                raise SettingsError(f"--config {path}: is larger than 1 MiB: no file of options")
+            self._text = content.decode("utf-8-sig")
+            self.values = tomllib.loads(f"{self._text}\n")  # by which it names the last line, too
+        except OSError as error:
+            raise SettingsError(f"--config {path}: {error.strerror}") from None
+        except RecursionError:
+            raise SettingsError(
+                f"--config {path}: lists or tables within too many others"
+            ) from None
+        except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+            raise SettingsError(f"--config {path}: {error}") from None
+
+    def error(self, keys: Sequence[str], why: str) -> SettingsError:
+        """Return an error about a key, which is named with the tables that it is in."""
+        return SettingsError(f"--config {self.path}, line {_line_of(self._text, keys)}: {why}")
+
+
+def _line_of(text: str, keys: Sequence[str]) -> int:
+    """Return the line, from 1, where a key of a valid TOML text begins.
+
+    The values come without positions. So the lines in front of it are what is parsed: the first
+    so many that hold the key end with its statement, which begins behind those that parsed before.
+    What more lines hold, fewer may not: they are found by halving.
+    """
+    lines = text.splitlines()
+    without, within = 0, len(lines)  # so many lines that hold it not, and that do
+    while within - without > 1:
+        middle = (without + within) // 2
+        end, values = _parsed(lines, middle)
+        if _holds(values, keys):
+            within = end
+        else:
+            without = middle
+    begins, _ = _parsed(lines, within - 1)
+    return begins + 1
+
+
+def _parsed(lines: Sequence[str], most: int) -> tuple[int, Any]:
+    """Return what the first lines hold, no more than so many, and how many those are.
+
+    Fewer where the last of them are in the midst of a list, or of a text of several lines.
+    """
+    for end in range(most, 0, -1):
+        with suppress(tomllib.TOMLDecodeError):
+            return end, tomllib.loads("\n".join(lines[:end]))
+    return 0, {}
+
+
+def _holds(values: Any, keys: Sequence[str]) -> bool:
+    for key in keys:
+        if not isinstance(values, Mapping) or key not in values:
+            return False
+        values = values[key]
+    return True
 
 
 class _Reader:
     """Reads the values of a file as options of commands."""
 
-    def __init__(self, file: TomlFile, commands: Mapping[str, click.Command]) -> None:
+    def __init__(self, file: _TomlFile, commands: Mapping[str, click.Command]) -> None:
         self._file = file
         self._commands = commands
         # The name of an option, without its dashes: what it is in each command that has it.
@@ -92,7 +160,11 @@ class _Reader:
         for name, values in own.items():
             defaults[name] |= values
         rest = self._said(()) | self._said((wanted,) if wanted in tables else ())
-        profiles = read_profiles(self._file, PROFILES, rest)
+        profiles = read_profiles(
+            self._file.values.get(PROFILES, {}),
+            rest,
+            lambda keys, why: self._file.error((PROFILES, *keys), why),
+        )
         return Config(defaults, profiles, frozenset(own.get(wanted, ())))
 
     def _split(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from batch_resend.batch import Batch
+from batch_resend.cli.as_settings import Manner
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.manner import Manner
 from batch_resend.cli.terminal import say
 from batch_resend.cli.watch import follow_others
 from batch_resend.cluster import open_queue

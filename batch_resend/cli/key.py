@@ -9,6 +9,7 @@ from shlex import quote
 
 from pydantic import SecretStr
 
+from batch_resend.cli.dumps import keep_memory_private
 from batch_resend.errors import SettingsError
 from batch_resend.settings import checked_key
 
@@ -94,6 +95,7 @@ def _open_to_others(status: os.stat_result, path: Path) -> str | None:
 
 
 def _checked(text: str, name: str) -> str:
+    keep_memory_private()
     try:
         return checked_key(SecretStr(text)).get_secret_value()
     except ValueError as error:

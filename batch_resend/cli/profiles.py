@@ -8,7 +8,7 @@
 What a profile does not say, but for the key, is as the rest of the file has it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ import click
 
 from batch_resend.cli import rehearsal
 from batch_resend.cli.key import read_key
-from batch_resend.cli.toml_file import TomlFile
 from batch_resend.errors import SettingsError
 from batch_resend.settings import Account, Region, make_account
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
+PROFILES = "profiles"  # the table that has them
 _TEXTS = ("api-key-file", "region", "base-url", "locale")
 _LIMIT = "limit"
 _ALL = (*_TEXTS, _LIMIT)
@@ -74,25 +74,26 @@ class Profile:
             raise SettingsError(f"profile {self.name}: {error}") from None
 
 
-def read_profiles(file: TomlFile, named: str, rest: Mapping[str, Any]) -> dict[str, Profile]:
-    """Return the profiles of a TOML file's table of that name. Raises SettingsError.
+def read_profiles(
+    table: object, rest: Mapping[str, Any], error: Callable[[Sequence[str], str], SettingsError]
+) -> dict[str, Profile]:
+    """Return the profiles of a table of a TOML file. Raises SettingsError, made by `error`.
 
     `rest` is what the file says besides, of all accounts.
     """
-    table = file.values.get(named, {})
     if not isinstance(table, dict) or not all(isinstance(one, dict) for one in table.values()):
-        raise file.error((named,), f"{named} are tables: [{named}.NAME]")
+        raise error((), f"{PROFILES} are tables: [{PROFILES}.NAME]")
     shared = {key: value for key, value in rest.items() if key in _SHARED}
     found = {}
     for name, values in table.items():
         for key in values:
             if key.replace("_", "-") not in _ALL:
                 why = f"profile {name}: there is no {key}; there are {', '.join(_ALL)}"
-                raise file.error((named, name, key), why)
+                raise error((name, key), why)
         try:
             found[name] = _profile(name, _spelled(values), shared)
-        except ValueError as error:
-            raise file.error((named, name), str(error)) from None
+        except ValueError as wrong:
+            raise error((name,), str(wrong)) from None
     return found
 
 

@@ -8,11 +8,10 @@ import click
 from batch_resend.alarm import Ending
 from batch_resend.batch import open_batch
 from batch_resend.cli.alarmed import run_with_alarm
-from batch_resend.cli.as_settings import reading_of, settings_of
+from batch_resend.cli.as_settings import manner_of, reading_of, settings_of
 from batch_resend.cli.carrying import carry_out
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import taken_over
 from batch_resend.cli.options import (

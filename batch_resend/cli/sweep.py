@@ -9,12 +9,11 @@ import click
 from batch_resend.alarm import Ending
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.alarmed import run_with_alarm
-from batch_resend.cli.as_settings import settings_of
+from batch_resend.cli.as_settings import manner_of, settings_of
 from batch_resend.cli.carrying import carry_out
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.manner import manner_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
 from batch_resend.cli.progress import while_asking

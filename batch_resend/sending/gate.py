@@ -22,7 +22,6 @@ from batch_resend.sending.breaker import FEW_ORDERS, CircuitBreaker
 from batch_resend.sending.events import (
     TROUBLE,
     Action,
-    Advice,
     Answer,
     Change,
     Flow,
@@ -165,15 +164,13 @@ class Gate:
         return self._done(self._breaker.record_canary(permit, verdict, now), now)
 
     def _done(self, action: Action, now: float) -> Action:
+        if self.flow is Flow.PAUSED and self._paused_since is None:
+            self._paused_since = now
         if action.change is Change.ENDS:
             log.info("the CA takes requests again: going on")
             self._paused_before_s, self._paused_since = self.paused_s, None
         elif action.change is not Change.NOTHING:
-            if self._paused_since is None:
-                self._paused_since = now
             self._say(now)
-        elif action.advice is Advice.STOP and self.flow is Flow.PAUSED:
-            self._paused_since = self._paused_since or now
         if action.change is not Change.NOTHING:
             self._call_in_later()
         if self._line:

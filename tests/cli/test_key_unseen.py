@@ -1,7 +1,9 @@
 """The API key comes out nowhere: not on a terminal, not in logs, reports or the journal."""
 
 import json
+import shlex
 import signal
+import subprocess
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -168,3 +170,29 @@ async def look_back(session: Session) -> None:
     assert (await session.run("show", runs[0], "--format", "json")).code == 0
     assert (await session.run("report", runs[0], "--report-dir", "again")).code == 0
     session.assert_told_nowhere(KEY, KEY[:12])
+
+
+@pytest.mark.parametrize("where", ["a file", "the environment"])
+async def test_a_core_dump_of_a_run_that_crashes_is_not_made(tmp_path: Path, where: str) -> None:
+    """A dump would hold the key. What dumps here at all is seen by a process without one."""
+    (tmp_path / "other").mkdir()
+    crash = "ulimit -c unlimited && cd other && sh -c 'kill -ABRT $$'"
+    subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
+        ["sh", "-c", crash], cwd=tmp_path, check=False, stderr=subprocess.DEVNULL
+    )
+    if not list((tmp_path / "other").iterdir()):
+        pytest.skip("core dumps go elsewhere on this machine, or are not made")
+    async with CountingServer(mails_and_hangs) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        desk.write_list(3)
+        words = ["send", "orders.csv"]
+        if where == "a file":
+            del desk.environment["DIGICERT_API_KEY"]
+            desk.write("key.txt", KEY).chmod(0o600)
+            words += ["--api-key-file", "key.txt"]
+        line = f"ulimit -c unlimited && exec {shlex.join(desk.command(*words))}"
+        process = await desk.start(program=["sh", "-c", line])
+        await until(lambda: ca.requests)
+        process.send_signal(signal.SIGABRT)
+        assert (await ended(process)).code == -signal.SIGABRT
+    assert not list(tmp_path.glob("*core*"))

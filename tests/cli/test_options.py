@@ -10,7 +10,8 @@ import click
 import pytest
 import trustme
 
-from batch_resend.cli.as_settings import reading_of
+from batch_resend.alarm import Alarm
+from batch_resend.cli.as_settings import Manner, reading_of
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import SEND
@@ -67,6 +68,10 @@ def test_a_setting_is_taken_from_the_command_line_the_environment_and_the_file(
 
 def test_every_setting_but_the_keys_is_an_option_of_what_sends() -> None:
     assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts"}
+    lengths_of_time = {
+        name for name, one in Settings.model_fields.items() if one.annotation is float
+    }
+    assert all(name.endswith("_s") for name in lengths_of_time), "they are read as such"
     for command in ("send", "resume", "sweep"):
         assert {one.parameter for one in OPTIONS.values()} <= parameters(command)
 
@@ -105,6 +110,11 @@ def test_each_option_of_each_command_is_in_the_reference(name: str) -> None:
     for option in cli.commands[name].params:
         if isinstance(option, click.Option):
             assert any(re.search(f"`{option.opts[0]}[` ]", flags) for flags in shared | own), option
+
+
+def test_what_is_shown_and_who_is_notified_is_taken_from_options_of_the_same_names() -> None:
+    taken = {one.name for kind in (Manner, Alarm) for one in fields(kind)}
+    assert taken - parameters("send") == {"asks", "presentation", "clock"}
 
 
 def parameters(command: str) -> set[str | None]:

@@ -32,6 +32,17 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(theirs)
 
 
+@contextmanager
+def pty() -> Iterator[tuple[int, int]]:
+    """Open a terminal that is held, as by Ctrl-S: what it shows, and what a command writes to."""
+    ours, theirs = os.openpty()
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 @asynccontextmanager
 async def started(
     desk: Desk, *arguments: str, stdout: int = asyncio.subprocess.DEVNULL,
@@ -78,7 +89,7 @@ async def read_slowly(descriptor: int, take: int, rest_s: float) -> bytes:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-@pytest.mark.parametrize("unread", ["stderr", "both", "log file"])
+@pytest.mark.parametrize("unread", ["stderr", "both", "log file", "terminal"])
 async def test_what_nobody_reads_holds_up_no_order_and_how_much_is_missing_is_said(
     tmp_path: Path, unread: str, loop: str
 ) -> None:
@@ -86,11 +97,15 @@ async def test_what_nobody_reads_holds_up_no_order_and_how_much_is_missing_is_sa
         numbers = desk.write_list(2_000)
         os.mkfifo(tmp_path / "fifo")
         fifo = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-        words = ["send", "orders.csv", "--concurrency", "16"]
+        words = ["send", "orders.csv", "--yes", "--concurrency", "16"]
         words += ["--log-file", "fifo"] if unread == "log file" else ["-v"]
-        with pipe() as (_, theirs), (tmp_path / "out").open("wb") as file:
+        with (
+            (pty if unread == "terminal" else pipe)() as (_, theirs),
+            (tmp_path / "out").open("wb") as file,
+        ):
             read = file.fileno()
             streams = {"stderr": {"stderr": theirs, "stdout": read},
+                       "terminal": {"stderr": theirs, "stdout": read},
                        "both": {"stderr": theirs, "stdout": theirs},
                        "log file": {"stderr": read, "stdout": read}}[unread]  # fmt: skip
             async with started(desk, *words, **streams, loop=loop) as process:
@@ -178,6 +193,23 @@ async def test_the_last_word_of_a_run_reaches_a_reader_that_is_slow(tmp_path: Pa
         assert "batch-resend: stopped: the CA refused the API key" in said
         assert f"{ca.books.mails} of 800 orders sent" in said
         assert "batch-resend resume" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_a_terminal_that_has_gone_ends_no_run_for_which_that_is_no_signal(
+    tmp_path: Path, loop: str
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
+        numbers = desk.write_list(200)
+        ours, theirs = os.openpty()
+        words = ("send", "orders.csv", "-v", "--yes", "--concurrency", "8")
+        async with started(desk, *words, stdout=theirs, stderr=theirs, loop=loop) as process:
+            os.close(theirs)
+            await until(lambda: ca.books.mails >= 40)
+            os.close(ours)  # from now on each write is an error (EIO)
+            assert await code_of(process) == 0
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert_adds_up(desk.summary())
 
 
 # --- data ----------------------------------------------------------------------------------------

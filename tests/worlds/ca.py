@@ -52,7 +52,7 @@ class Visit:
     arrived_at: float | None = None
     mailed: bool = False
     answer: bytes = b""
-    follows_junk: bool = False  # on its connection: whose bytes are whose, nobody can tell
+    follows_junk: bool = False  # on its connection, or what is to close it
     brought_at: float | None = None  # when the whole of its answer lay in the process's buffer
     heard_at: float | None = None  # when the process had read the whole of the answer
 
@@ -170,7 +170,7 @@ class ModelCA:
             self._trouble(dice),
         )
         visit.follows_junk = connection in self._junk
-        if visit.trouble is Kind.EXTRA_BYTES:
+        if visit.trouble in (Kind.EXTRA_BYTES, Kind.STALE_CONNECTION):
             self._junk.add(connection)
         self.visits.append(visit)
         self._send_on_its_way(connection, visit, dice)
@@ -246,6 +246,8 @@ class ModelCA:
                     ],
                 }
             return http(200, json.dumps(order).encode())
+        if visit.path == "/user/me":
+            return http(200, b'{"id": 1, "access_roles": [{"id": 101, "name": "Administrator"}]}')
         return error(404, "not_found", "The specified route was not found.")
 
     def _answer(self, connection: Connection, visit: Visit, at: float, dice: random.Random) -> None:

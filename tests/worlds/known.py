@@ -7,26 +7,25 @@ seconds each took, and by which invariant it was found.
 """
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-import aiohttp
 import anyio
 
 from batch_resend import senders
-from batch_resend.certcentral import client, wire
+from batch_resend.certcentral import client, deadline, wire
 from batch_resend.journal import journal, reading, recording, recovery, settling, sqlite
 from batch_resend.model import Ruling
-from batch_resend.sending import gate, limiter, sender
-from batch_resend.sending.events import Advice
+from batch_resend.sending import events, gate, limiter, sender
 from tests.worlds.explore import violations
 from tests.worlds.spec import draw
 
@@ -63,7 +62,10 @@ def _attempt_written_after_the_request() -> Patch:
 
 
 def _timer_beats_a_delivered_answer() -> Patch:
-    return mock.patch.object(wire.Exchange, "answer", lambda *_: None)
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(deadline.Deadline, "_due", deadline.Deadline._end))
+    stack.enter_context(mock.patch.object(wire.Exchange, "answer", lambda *_: None))
+    return stack
 
 
 def _outcome_counted_before_it_is_durable() -> Patch:
@@ -112,17 +114,12 @@ async def _sends_twice(request: Any, handler: Any) -> Any:
     return await handler(request)
 
 
-def _extra_bytes_taken_for_an_answer() -> Patch:
-    return mock.patch.object(wire.SilentConnector, "connect", _plain_connect)
+def _any_connection_is_used_again() -> Patch:
+    return mock.patch.object(wire.SilentConnector, "_may_be_used", lambda *_: True)
 
 
-async def _plain_connect(self: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109
-    connection = await aiohttp.TCPConnector.connect(self, req, traces, timeout)
-    exchange = wire._EXCHANGE.get()
-    exchange.connector = self
-    if isinstance(connection.protocol, wire._Recorded):
-        connection.protocol.exchange = exchange
-    return connection
+def _loss_ends_no_other_connection() -> Patch:
+    return mock.patch.object(wire.SilentConnector, "retire_all", lambda _: None)
 
 
 def _cut_off_is_not_in_doubt() -> Patch:
@@ -152,10 +149,11 @@ def _an_errors_body_is_accepted() -> Patch:
 def _rate_limit_counts() -> Patch:
     real = gate.Gate.record
 
-    def record(self: Any, *answer: Any) -> Any:
-        action = real(self, *answer)
-        counts = action.advice is Advice.AGAIN
-        return dataclasses.replace(action, advice=Advice.COUNT) if counts else action
+    def record(self: Any, permit: Any, order: int, verdict: Any, history: Any = None) -> Any:
+        action = real(self, permit, order, verdict, history)
+        if verdict.ruling is Ruling.RATE_LIMITED:
+            return replace(action, advice=events.Advice.COUNT)
+        return action
 
     return mock.patch.object(gate.Gate, "record", record)
 
@@ -190,7 +188,8 @@ KNOWN: Mapping[str, Callable[[], Patch]] = {
     "aiohttp sends a PUT twice": lambda: mock.patch.object(
         client, "never_send_twice", _sends_twice
     ),
-    "extra bytes taken for an answer": _extra_bytes_taken_for_an_answer,
+    "extra bytes taken for an answer": _any_connection_is_used_again,
+    "retries on old connections": _loss_ends_no_other_connection,
     "cut off is not in doubt": _cut_off_is_not_in_doubt,
     "403 of the key is a refusal": _ruled(Ruling.KEY_REFUSED, Ruling.REFUSED),
     "an errors body is accepted": _an_errors_body_is_accepted,
@@ -213,17 +212,19 @@ def main() -> int:
     for name, patch in KNOWN.items():
         if given.names and name not in given.names:
             continue
-        worlds, took_s, found = _search(patch, given.seconds)
+        worlds, took_s, found = search(patch, given.seconds)
         missed += not found
         sys.stdout.write(f"{name:38} {worlds:5} worlds {took_s:6.1f} s  {(found or ['-'])[0]}\n")
         sys.stdout.flush()
     return 1 if missed else 0
 
 
-def _search(patch: Callable[[], Patch], seconds: float) -> tuple[int, float, list[str]]:
+def search(
+    patch: Callable[[], Patch], seconds: float, most: float = inf
+) -> tuple[int, float, list[str]]:
     """Return how many worlds, and seconds of a processor, it took, and what was found."""
     began, worlds = time.process_time(), 0
-    while time.process_time() - began < seconds:
+    while time.process_time() - began < seconds and worlds < most:
         worlds += 1
         world = draw(f"known {worlds}")
         with patch():

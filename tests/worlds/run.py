@@ -239,7 +239,9 @@ class WorldRun:
 
     def _is_whole(self, process: Process) -> bool:
         """Whether every order of its list has what it can have."""
-        if process.run is None or process.state is not RunState.COMPLETED:
+        if process.run is None or process.rows_read is None:
+            return False  # it was cut off before it could be looked at
+        if process.state is not RunState.COMPLETED:
             return False
         good = {OrderStatus.SENT, OrderStatus.SKIPPED, OrderStatus.REFUSED}
         if self.world.hold:

@@ -9,13 +9,11 @@ import pytest
 
 from tests.worlds.disk import is_available
 from tests.worlds.explore import Met, violations
-from tests.worlds.run import run_world
+from tests.worlds.known import KNOWN, search
 from tests.worlds.spec import Blow, How, On, Start, Strike, World, draw
 
-# A process that is killed closes nothing; what it leaves in memory is only a world's.
-pytestmark = pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
 FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
-WORLDS = range(48)  # some ten seconds of a processor; `make worlds` runs as many as you like
+WORLDS = range(24)  # four seconds of a processor; `make worlds` runs as many as you like
 _A_PLACE_IN_TEXT = """
 import hashlib, logging
 from tests.worlds.run import run_world
@@ -25,10 +23,10 @@ print(hashlib.sha256(repr(run_world(draw("163")).trace()).encode()).hexdigest())
 """
 
 
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(4))
 def test_in_worlds_of_all_kinds_every_invariant_holds(part: int) -> None:
     """Whatever befalls network, CA, disk and host, no invariant is broken."""
-    for seed in WORLDS[part::8]:
+    for seed in WORLDS[part::4]:
         assert violations(draw(str(seed))) == [], f"SEED={seed} make worlds"
 
 
@@ -66,21 +64,42 @@ def _struck(strike: Strike) -> World:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("on", On)
-@pytest.mark.parametrize("blow", Blow)
+# Writes are struck, and strike, by what the disk does: where SQLite is the system's library.
+_OF_DISK = (Blow.DISK_FULL, Blow.DISK_ERROR)
+_FALLS = [
+    (blow, on)
+    for blow in Blow
+    for on in On
+    if ((on is On.WRITE) if blow in _OF_DISK else True) and (on is not On.WRITE or is_available())
+]
+
+
+@pytest.mark.parametrize(("blow", "on"), _FALLS)
 def test_each_blow_falls_at_each_kind_of_moment(blow: Blow, on: On) -> None:
     """A blow strikes the process, whatever it waits for, and the world comes to a healthy end."""
-    of_disk = blow in (Blow.DISK_FULL, Blow.DISK_ERROR)
-    if of_disk != (on is On.WRITE) and (of_disk or not is_available()):
-        pytest.skip("writes are struck, and strike, where SQLite is the system's library")
     met = Met()
     assert violations(_struck(Strike(blow, on, 3, 1.0)), met) == []
     assert met.blows == {f"{blow}@{on}": 1}
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "slot freed at the grant",
+        "attempt written after the request",
+        "resume forgets hold",
+        "cut off is not in doubt",
+        "cooldown forgotten",
+    ],
+)
+def test_worlds_find_a_fault_that_is_put_back(fault: str) -> None:
+    """The checks can fail: a known fault breaks an invariant in one of a few worlds."""
+    worlds, _, found = search(KNOWN[fault], seconds=60.0, most=30)
+    assert found, f"not in {worlds} worlds"
+
+
+@pytest.mark.skipif(not is_available(), reason="SQLite is built into this Python")
 def test_a_power_loss_forgets_what_was_not_synced() -> None:
-    """The disk of a world is worth its name: without syncs a journal loses what it said."""
-    if not is_available():
-        pytest.skip("SQLite is built into this Python")
-    world = _struck(Strike(Blow.POWER_LOSS, On.ANSWER, 4))
-    assert run_world(world).ended
+    """A journal that is not synced loses what it said: the disk of a world is worth its name."""
+    worlds, _, found = search(KNOWN["log not synced"], seconds=60.0, most=30)
+    assert found, f"not in {worlds} worlds"
