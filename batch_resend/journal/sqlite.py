@@ -92,6 +92,13 @@ class SqliteHome:
 
     def create(self) -> bool:
         """Return whether the file has anything in it: whoever holds it has made it."""
+        for ending in LOG_ENDINGS:  # as read-only as the journal was when they were made
+            with suppress(OSError):
+                Path(f"{self.path}{ending}").chmod(0o600)
+        return bool(self.size())
+
+    def prepare(self, connection: Connection) -> None:
+        """Take the rights of other users, now that it is known to be a journal, or to be empty."""
         with suppress(OSError):
             if close_to_others(self.path):
                 log.warning(
@@ -99,13 +106,6 @@ class SqliteHome:
                     "now it is not",
                     self.place,
                 )
-        for ending in LOG_ENDINGS:  # as read-only as the journal was when they were made
-            with suppress(OSError):
-                Path(f"{self.path}{ending}").chmod(0o600)
-        return bool(self.size())
-
-    def prepare(self, connection: Connection) -> None:
-        """Do nothing: the file holds the tables."""
 
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none."""
