@@ -7,7 +7,7 @@ words decides, once the list has been read.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from batch_resend.errors import InputError
@@ -35,7 +35,7 @@ _PRODUCT = re.compile(
     r"|^client[ _](?:premium|authentication|email)"
 )
 _BETWEEN_WORDS = re.compile(r"[\s\-]+")
-_MAX_WORDS = 1_000  # that are remembered of a column
+_MAX_WORDS = 10_000  # that are remembered, with those beside them
 _NAMES = {
     Field.STATUS: "status",
     Field.DCV_METHOD: "validation method",
@@ -83,31 +83,23 @@ def is_known_word(which: Field, text: str) -> bool:
     return _IS_KNOWN[which](text)
 
 
+Said = tuple[str, str, str]  # status, validation method and product, as a row has them
+
+
 @dataclass(slots=True)
 class _Column:
     """How much of one column is made of the CA's words."""
 
-    is_word: Callable[[str], bool]
+    heading: str  # what messages call it
     cells: Counter[bool] = field(default_factory=Counter)  # by whether they hold a word of the CA's
     words: dict[str, bool] = field(default_factory=dict)  # likewise
     first: str = ""  # that is not the CA's
     line: int = 0
-    heading: str = ""  # what messages call it
-
-    def note(self, cell: str, line: int) -> None:
-        is_known = self.words.get(cell)
-        if is_known is None:
-            is_known = self.is_word(cell)
-            if len(self.words) < _MAX_WORDS:
-                self.words[cell] = is_known
-        self.cells[is_known] += 1
-        if not (is_known or self.first):
-            self.first, self.line = cell, line
 
     @property
     def is_of_the_ca(self) -> bool:
         """Whether at least half of its cells, and of its words, are the CA's."""
-        words = Counter({word.lower(): is_known for word, is_known in self.words.items()}.values())
+        words = Counter(self.words.values())
         return self.cells[True] >= self.cells[False] and words[True] >= words[False]
 
 
@@ -116,22 +108,38 @@ class WordsSeen:
 
     def __init__(self, unasked: Container[Field]) -> None:
         """Take the fields that need no look: what --map names is the CA's by that."""
-        self._columns = {
-            which: _Column(is_word) for which, is_word in _IS_KNOWN.items() if which not in unasked
-        }
+        self._unasked = unasked
+        self._rows: dict[Said, list[int]] = {}  # how many say so, and the line of the first
+        self._headings: Mapping[Field, str] = {}
 
-    def note(self, which: Field, text: str, line: int, headings: Mapping[Field, str]) -> None:
-        """Take note of a cell; `headings`: what messages call the columns."""
-        column = self._columns.get(which)
-        if text and column is not None and (cell := trimmed(text)) and not is_nothing(cell):
-            column.note(cell, line)
-            column.heading = column.heading or headings.get(which, which)
+    def note(self, said: Said, line: int, headings: Mapping[Field, str]) -> None:
+        """Take note of a row; `headings`: what messages call the columns."""
+        known = self._rows.get(said)
+        if known is not None:
+            known[0] += 1
+        elif len(self._rows) < _MAX_WORDS:
+            self._rows[said] = [1, line]
+            self._headings = headings
 
     def refuse(self, name: str) -> None:
         """Raise InputError where a column is about something else; `name`: the list's."""
-        for which, column in self._columns.items():
-            if not column.is_of_the_ca:
+        for at, which in enumerate(_IS_KNOWN):
+            column = self._column(at, which)
+            if which not in self._unasked and not column.is_of_the_ca:
                 raise InputError(f"{name}, line {column.line}: {self._complaint(which, column)}")
+
+    def _column(self, at: int, which: Field) -> _Column:
+        column = _Column(self._headings.get(which, which))
+        for said, (count, line) in self._rows.items():
+            cell = trimmed(said[at])
+            if not cell or is_nothing(cell):
+                continue
+            is_known = _IS_KNOWN[which](cell)
+            column.cells[is_known] += count
+            column.words[cell.lower()] = is_known
+            if not (is_known or column.first):
+                column.first, column.line = cell, line
+        return column
 
     def _complaint(self, which: Field, column: _Column) -> str:
         known, total = column.cells[True], column.cells.total()

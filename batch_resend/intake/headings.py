@@ -15,6 +15,7 @@ from batch_resend.intake.heading_errors import (
     which_of,
     whose_email,
 )
+from batch_resend.intake.looks import holds_alone
 from batch_resend.intake.suggestions import map_flag
 from batch_resend.intake.vocabulary import (
     ADDRESSES,
@@ -25,6 +26,7 @@ from batch_resend.intake.vocabulary import (
     is_any_order,
     known_field,
     plain,
+    second_fields,
 )
 from batch_resend.model import Call, ListForm
 
@@ -93,6 +95,7 @@ def find_columns(
         {*mapping, *rules.ruled_out},
         {at for found in places.values() for at in found},
         rules.of_the_ca,
+        {at for at, which in second_fields(names).items() if holds_alone(at, which, sample)},
     )
     by_pairs = call is Call.DV_RESEND and Field.CALL not in {*known, *places}
     is_report = exports.is_whole_report(names) and _adds_no_address(names, known)
@@ -128,11 +131,15 @@ def find_columns(
 
 
 def _known(
-    names: Sequence[str], mapping: Container[Field], taken: Container[int], of_the_ca: bool
+    names: Sequence[str],
+    mapping: Container[Field],
+    taken: Container[int],
+    of_the_ca: bool,
+    second: Container[int],
 ) -> dict[Field, list[int]]:
     """Return where the usual headings stand of the fields that are not mapped."""
     known: dict[Field, list[int]] = {}
-    for index, field in enumerate(fields_of(names)):
+    for index, field in enumerate(fields_of(names, second)):
         if field is not None and field not in mapping and index not in taken:
             known.setdefault(field, []).append(index)
     if orders := known.pop(Field.ORDER_ID, None):
@@ -152,7 +159,8 @@ def unread(form: ListForm) -> list[str]:
     """Return the columns that stand for nothing; none of an export of the CA, which has many."""
     mapped = form.fields.values()
     names = [in_one_line(heading) for heading in form.columns]
-    known = _known(names, {Field(field) for field in form.fields}, (), of_the_ca=False)
+    fields = {Field(field) for field in form.fields}
+    known = _known(names, fields, (), of_the_ca=False, second=second_fields(names))
     if not form.with_accounts:
         known.pop(Field.ACCOUNT, None)
     read = {at for places in known.values() for at in places}

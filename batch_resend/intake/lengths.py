@@ -69,11 +69,10 @@ class NumberCheck(Generic[Record]):
         self._lengths: Lengths | None = None
         self._before = ""
 
-    def take(self, record: Record) -> Iterator[Record]:
-        """Take a record; yield those that are checked."""
+    def take(self, record: Record) -> Record | None:
+        """Take a record; return the one that is checked now, if there is one."""
         self._ahead.append(record)
-        if len(self._ahead) > _SAMPLE:
-            yield self._next()
+        return self._next() if len(self._ahead) > _SAMPLE else None
 
     def end(self) -> Iterator[Record]:
         """Yield what was kept back."""
@@ -100,7 +99,8 @@ def with_usual_numbers(
     check = NumberCheck[RawRecord | RejectedRow]()
     try:
         for record in records:
-            yield from check.take(record)
+            if (checked := check.take(record)) is not None:
+                yield checked
     except InputError:  # those read before it come first
         yield from check.end()
         raise

@@ -56,6 +56,13 @@ def looked_for(rows: Sequence[Sequence[str]], width: int) -> dict[Field, int]:
     return {field: places[0] for field, places in found.items() if len(places) == 1}
 
 
+def holds_alone(at: int, field: Field, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether no other column of some rows has domains, or addresses, than this one."""
+    looks = has_address if field is Field.EMAIL else is_domain
+    there = {place for row in rows for place, cell in enumerate(row) if looks(cell)}
+    return there <= {at}
+
+
 def _looks_like(cells: Sequence[str]) -> Field | None:
     """Return what all cells of a column look like."""
     if not cells:

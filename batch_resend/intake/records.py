@@ -254,9 +254,8 @@ def _skip_cause(
     """Return which of a record's cells says that there is nothing to send, and why."""
     if defaults.all_statuses or not (record.status or record.dcv_method or record.product):
         return None
-    said = _said(record)
-    status, method, product = said[Field.STATUS], said[Field.DCV_METHOD], said[Field.PRODUCT]
-    return skip_cause(status, method, product, call, any_product=defaults.any_product)
+    said = trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product)
+    return skip_cause(*said, call, any_product=defaults.any_product)
 
 
 def _said(record: RawRecord) -> dict[Field, str]:

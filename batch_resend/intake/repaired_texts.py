@@ -24,6 +24,7 @@ _FULL_WIDTH = re.compile("[\u3000\uff01-\uff60\ufb00-\ufb06]")
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
 # Between letters of some scripts these two mean something; between others they do not.
 _JOINERS = re.compile("[\u200c\u200d]")
+TAKES_NO_ROOM = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # any of those above
 # Between several texts of one cell, beside those that `cells` knows.
 BETWEEN_SEVERAL = re.compile(r"\s+(?:/|\||&|and|und|et)\s+", re.I)
 

@@ -60,9 +60,11 @@ class ListSource:
                     yield replace(record, call=defaults.call)
                     continue
                 if (record.status or record.dcv_method or record.product) and not record.of_the_ca:
-                    words.note(Field.STATUS, record.status, record.line, record.names)
-                    words.note(Field.DCV_METHOD, record.dcv_method, record.line, record.names)
-                    words.note(Field.PRODUCT, record.product, record.line, record.names)
+                    words.note(
+                        (record.status, record.dcv_method, record.product),
+                        record.line,
+                        record.names,
+                    )
                 yield check_record(repaired(record, repairs), defaults)
         self.form = _with_remarks(self.form, repairs)
         if not defaults.all_statuses:
@@ -185,12 +187,12 @@ class RecordSource:
         if isinstance(self._records, AsyncIterable):
             async for record in self._records:
                 line += 1
-                for row in self._numbers.take(self._raw(line, record)):
+                if (row := self._numbers.take(self._raw(line, record))) is not None:
                     yield self._row(row)
         else:
             for record in self._records:
                 line += 1
-                for row in self._numbers.take(self._raw(line, record)):
+                if (row := self._numbers.take(self._raw(line, record))) is not None:
                     yield self._row(row)
         for row in self._numbers.end():
             yield self._row(row)

@@ -27,7 +27,7 @@ from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.passed_over import PassedOver, ask_for_language
 from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.repaired_texts import without_invisible
+from batch_resend.intake.repaired_texts import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
 from batch_resend.intake.suggestions import map_flag
 from batch_resend.intake.vocabulary import (
@@ -192,7 +192,10 @@ class TableRows:
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
         for (line, as_is), after in _with_next(rows):
-            cells = as_is if "".join(as_is).isascii() else self._visible(as_is)
+            cells, joined = as_is, "".join(as_is)
+            is_plain = joined.isascii()
+            if not is_plain and TAKES_NO_ROOM.search(joined):
+                cells = self._visible(as_is)
             if self._may_be_heading(cells) and self._is_heading(line, cells):
                 order = self._order_of(line, cells)
                 self.remarks[Remark.HEADING_AGAIN] += 1
@@ -202,7 +205,7 @@ class TableRows:
             beside = _arranged(after[1], order) if after else None
             whole = _arranged(cells, order)
             stood = whole if cells is as_is else _arranged(as_is, order)
-            if STRAY_CR in "".join(cells):
+            if not is_plain and STRAY_CR in joined:
                 whole = [cell.strip(STRAY_CR) for cell in whole]
                 stood = [cell.replace(STRAY_CR, "\r") for cell in stood]
             complaint = shape.complaint(whole, before, beside, cut_off=cut_off)

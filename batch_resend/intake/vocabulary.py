@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from difflib import SequenceMatcher
 from enum import StrEnum
 from functools import lru_cache
@@ -125,15 +125,24 @@ def known_field(heading: str) -> Field | None:
     return _FIELD_OF_HEADING.get(plain(heading))
 
 
-def fields_of(headings: Iterable[str]) -> list[Field | None]:
-    """Return the field of each heading; a second-rate one counts where no other holds its field."""
+def fields_of(headings: Iterable[str], second: Container[int] = ()) -> list[Field | None]:
+    """Return the field of each heading.
+
+    `second`: where one of many meanings holds what no plainer one does; see `second_fields`.
+    """
     names = list(headings)
     fields = [known_field(name) for name in names]
-    second = [_FIELD_OF_SECOND_HEADING.get(plain(name)) for name in names]
+    others = {at: field for at, field in second_fields(names).items() if at in second}
     return [
-        field or (None if other in fields else other)
-        for field, other in zip(fields, second, strict=True)
+        field or (None if others.get(at) in fields else others.get(at))
+        for at, field in enumerate(fields)
     ]
+
+
+def second_fields(headings: Iterable[str]) -> dict[int, Field]:
+    """Return the places of headings of many meanings, and the field that each may hold."""
+    found = ((at, _FIELD_OF_SECOND_HEADING.get(plain(name))) for at, name in enumerate(headings))
+    return {at: field for at, field in found if field is not None}
 
 
 def is_any_order(heading: str) -> bool:

@@ -5,11 +5,11 @@ can hold becomes its JSON text, which no field takes, so that uncorrected it is 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from batch_resend.intake import Field
 from batch_resend.intake.json_rows import NESTED, decode
-from batch_resend.intake.vocabulary import fields_of, in_one_line
+from batch_resend.intake.vocabulary import fields_of, in_one_line, second_fields
 from batch_resend.model import ListForm
 
 _ADDRESSES = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
@@ -40,7 +40,10 @@ def texts_of(raw: str, form: ListForm) -> Iterator[Texts]:
 
 def _of_columns(form: ListForm, cells: Sequence[str]) -> Texts:
     found: dict[Field, str] = {}
-    fields = [_field_of(heading, form, known) for heading, known in _known(form.columns)]
+    fields = [
+        _field_of(heading, form, known)
+        for heading, known in _known(form.columns, second_fields(form.columns))
+    ]
     for field, cell in zip(fields, cells, strict=False):
         if field is not None and not (form.orders_only and field in _ADDRESSES):
             found[field] = "; ".join(filter(None, (found.get(field), cell)))
@@ -53,7 +56,7 @@ def _of_object(form: ListForm, value: dict[str, object]) -> Iterator[Texts]:
     if isinstance(body, dict) and "method" in value:  # a line of `check --out`
         value = {**value, **body}
     found: dict[Field, str] = {}
-    for (key, known), one in zip(_known(value), value.values(), strict=True):
+    for (key, known), one in zip(_known(value, ()), value.values(), strict=True):
         field = _field_of(key, form, known)
         if field is not None and not (_OF_THE_CA in value and field in _ADDRESSES):
             found[field] = "; ".join(filter(None, (found.get(field), _text(one))))
@@ -76,9 +79,11 @@ def _is_entry(value: object) -> bool:
     return isinstance(value, dict) and bool(value.get("domain") or value.get("email"))
 
 
-def _known(headings: Iterable[str]) -> Iterator[tuple[str, Field | None]]:
+def _known(
+    headings: Iterable[str], second: Container[int]
+) -> Iterator[tuple[str, Field | None]]:  # fmt: skip
     names = list(headings)
-    return zip(names, fields_of(names), strict=True)
+    return zip(names, fields_of(names, second), strict=True)
 
 
 def _field_of(heading: str, form: ListForm, known: Field | None) -> Field | None:
