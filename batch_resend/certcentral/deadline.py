@@ -40,6 +40,7 @@ class Deadline:
         self._loop = asyncio.get_running_loop()
         self._at = self._loop.time() + limit_s
         self._exchange = exchange
+        exchange.leaves_by = self._at
         self._limit = asyncio.timeout(None)
         self._handle: asyncio.Handle = self._loop.call_at(self._at, self._due)
         self._ends_by = 0.0

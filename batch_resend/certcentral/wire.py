@@ -16,6 +16,7 @@ import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import cast
 
 import aiohttp
@@ -53,6 +54,7 @@ class Exchange:
     connector: "SilentConnector | None" = None  # that gave the call its connection
     arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
     received: int = 0  # bytes, in all
+    leaves_by: float = inf  # by the loop's time: later, nobody waits for an answer any more
 
     @property
     def connected(self) -> bool:
@@ -141,12 +143,16 @@ class SilentConnector(PatientConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
     ) -> Connection:
-        """Return a connection that is new, or as good as new."""
+        """Return a connection that is new, or as good as new. Raises TimeoutError: it is late."""
         connection = await super().connect(req, traces, timeout)
         while not self._may_be_used(connection.protocol):
             connection.close()
             connection = await super().connect(req, traces, timeout)
         exchange = _EXCHANGE.get()
+        if self._loop.time() >= exchange.leaves_by:
+            # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+            connection.release()
+            raise TimeoutError
         exchange.connector = self
         if isinstance(connection.protocol, _Recorded):
             connection.protocol.exchange = exchange

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from batch_resend.journal.dialects import is_living
 from batch_resend.journal.schema import (
-    SHIFT_S,
+    TO_ITS_CLOCK_S,
     attempts,
     inputs,
     outcomes,
@@ -38,21 +38,31 @@ _END_CUT_OFF_RUNS = (
     )
 )
 # Now, as the clock of the process that began them would have said it.
-_SHIFT_OF_ITS_START = select(SHIFT_S).where(starts.c.number == attempts.c.start).scalar_subquery()
+_TO_CLOCK_OF_ATTEMPT = (
+    select(TO_ITS_CLOCK_S).where(starts.c.number == attempts.c.start).scalar_subquery()
+)
+_NOW_OF_ATTEMPT = bindparam("now") + func.coalesce(_TO_CLOCK_OF_ATTEMPT, 0.0)
 _END_CUT_OFF_ATTEMPTS = (
     update(attempts)
     .where(attempts.c.ended_at.is_(None), attempts.c.start.in_(_OF_THE_DEAD))
     .values(
-        ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_START, 0.0),
+        # No earlier than it began, whatever the clocks say.
+        ended_at=case(
+            (attempts.c.begun_at < _NOW_OF_ATTEMPT, _NOW_OF_ATTEMPT), else_=attempts.c.begun_at
+        ),
         ruling=Ruling.IN_DOUBT,
         error_message=CUT_OFF,
     )
 )
-_SHIFT_OF_ITS_READING = select(SHIFT_S).where(starts.c.number == reads.c.start).scalar_subquery()
+_TO_CLOCK_OF_READ = select(TO_ITS_CLOCK_S).where(starts.c.number == reads.c.start).scalar_subquery()
+_NOW_OF_READ = bindparam("now") + func.coalesce(_TO_CLOCK_OF_READ, 0.0)
 _END_CUT_OFF_READS = (
     update(reads)
     .where(reads.c.ended_at.is_(None), reads.c.start.in_(_OF_THE_DEAD))
-    .values(ended_at=bindparam("now") - func.coalesce(_SHIFT_OF_ITS_READING, 0.0), in_doubt=True)
+    .values(
+        ended_at=case((reads.c.begun_at < _NOW_OF_READ, _NOW_OF_READ), else_=reads.c.begun_at),
+        in_doubt=True,
+    )
 )
 _END_OF_ITS_RUN = select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
 _END_CUT_OFF_PAUSES = (

@@ -143,7 +143,11 @@ budgets = Table(  # whose windows the requests of an account count in, from a st
 # disagree, the one is believed by which a thing is younger: the safer reading, for windows and
 # cooldown alike.
 _AHEAD_S: ColumnElement[float] = bindparam("our_offset_s") - starts.c.offset_s
-SHIFT_S = case(((starts.c.boot == bindparam("our_boot")) & (_AHEAD_S > 0), _AHEAD_S), else_=0.0)
+_SAME_BOOT = starts.c.boot == bindparam("our_boot")
+SHIFT_S = case((_SAME_BOOT & (_AHEAD_S > 0), _AHEAD_S), else_=0.0)
+# What turns a time by our clock into one by the clock of a start, where that can be known: a third
+# process may read what we write into its rows by a clock that is neither.
+TO_ITS_CLOCK_S = case((_SAME_BOOT, -_AHEAD_S), else_=0.0)
 
 attempts = Table(
     "attempts",
