@@ -5,8 +5,9 @@ keeps the clock, and the line of those who wait.
 
 **When it opens.** One failure among answers is an order's, or chance. Twenty in the order of
 leaving, with no good answer in between, are neither: of three requests in five that fail at random,
-a run of a thousand meets that once in fifty times. Losses, and answers of proxies, weigh more (`streak`). A 429 pauses all where it names a time
-(Retry-After), or where half of the last answers are 429; else only its order waits.
+a run of a thousand meets that once in fifty times. Losses, and answers of proxies, weigh more
+(`streak`). A 429 pauses all where it names a time (Retry-After), or where half of the
+last answers are 429; else only its order waits.
 
 **How it closes.** After a pause a few requests leave, first those of orders that were tried least:
 five, after the next pause three, two, and then one. One good answer, and all flows. A pause lasts
