@@ -164,7 +164,7 @@ class Gate:
         return self._done(self._breaker.record_canary(permit, verdict, now), now)
 
     def _done(self, action: Action, now: float) -> Action:
-        if self.flow is Flow.PAUSED and self._paused_since is None:
+        if self._paused_since is None and self._breaker.flow is Flow.PAUSED:
             self._paused_since = now
         if action.change is Change.ENDS:
             log.info("the CA takes requests again: going on")
