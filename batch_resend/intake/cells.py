@@ -37,7 +37,7 @@ _YES = frozenset(("yes", "y", "true", "1", "x", "ja", "oui", "s\u00ed", "si", "s
 _NO = frozenset(("", "no", "n", "false", "0", "nein", "non"))
 # Legal in front of an @, most of them, and there by a spreadsheet, as the bullet of a list, or to
 # say something of the address.
-_NO_BEGINNING = tuple("=-\u2013\u2014\u2212*+#/?!~|&$%^`{}'")
+_NO_BEGINNING = frozenset("=-\u2013\u2014\u2212*+#/?!~|&$%^`{}'")
 NOT_COMPUTED = "#NOT-COMPUTED"  # how a workbook's formula without a value is read
 _FAILED_FORMULA = re.compile(
     r"#(?:N/A|N/D|NV|REF!|BEZUG!|VALUE!|VALEUR!|WERT!|VALOR!|DIV/0!|NAME\?|NOM\s?\?|NULL!|NUM!|ZAHL!"
@@ -182,7 +182,7 @@ def _domain_name(text: str) -> str:
 def email_address(text: str) -> str:
     """Return an e-mail address, trimmed and otherwise as the list has it."""
     address = _fused(trimmed(text))
-    if address.startswith(_NO_BEGINNING):
+    if address[:1] in _NO_BEGINNING:
         raise Malformed(
             f"the e-mail address {shown(address)} begins with {address[0]!r}: is it so?"
         )

@@ -329,10 +329,12 @@ def _entries(record: JsonRecord) -> Iterable[RawEntry]:
 
 def _locale(record: JsonRecord) -> str:
     """Return a record's language, which may stand in each of its entries. Raises ValueError."""
-    of_entries = {entry.locale or "" for entry in record.domain_approval_emails or ()} - {""}
+    if record.domain_approval_emails is None:
+        return record.locale or ""
+    of_entries = {entry.locale or "" for entry in record.domain_approval_emails} - {""}
     if not of_entries:
         return record.locale or ""
-    entries = record.domain_approval_emails or ()
+    entries = record.domain_approval_emails
     if len({*of_entries, record.locale or next(iter(of_entries))}) > 1 or not all(
         entry.locale or record.locale for entry in entries
     ):

@@ -57,10 +57,10 @@ def looked_for(rows: Sequence[Sequence[str]], width: int) -> dict[Field, int]:
 
 
 def holds_alone(at: int, field: Field, rows: Sequence[Sequence[str]]) -> bool:
-    """Whether no other column of some rows has domains, or addresses, than this one."""
+    """Whether one column of some rows has domains, or addresses, and no other column has any."""
     looks = has_address if field is Field.EMAIL else is_domain
     there = {place for row in rows for place, cell in enumerate(row) if looks(cell)}
-    return there <= {at}
+    return there == {at}
 
 
 def _looks_like(cells: Sequence[str]) -> Field | None:

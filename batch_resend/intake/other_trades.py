@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import is_remark
 from batch_resend.intake.exports import is_own_heading
-from batch_resend.intake.suggestions import ignore_flag
-from batch_resend.intake.vocabulary import plain
+from batch_resend.intake.suggestions import ignore_flag, map_flag
+from batch_resend.intake.vocabulary import plain, second_fields
 
 _LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen
 # What headings of shops begin with, or hold, in the form that `plain` gives them.
@@ -41,6 +41,11 @@ def refuse_other_trade(
         for at, name in enumerate(names)
         if name and at not in known and not is_own_heading(name)
     ]
+    for at, field in second_fields(others).items():
+        raise InputError(
+            f"{where}: {others[at]!r} may be the {field}, and no address is in the list. If it is: "
+            f"{map_flag(field, others[at])}; if not: {ignore_flag(others[at])}"
+        )
     if of_shop := next((name for name in others if _OF_SHOPS.search(plain(name))), None):
         raise InputError(
             f"{where}: {of_shop!r} is a column that lists of shops have, and no address is in the "

@@ -12,12 +12,8 @@ from urllib.parse import unquote
 from batch_resend.intake.repaired_texts import BETWEEN_SEVERAL, noted, plain_text
 from batch_resend.model import Remark
 
-# What a cell has that is to be looked at more closely; most have none of it.
-ODD_ADDRESS = re.compile(
-    r"[^A-Za-z0-9._@+;, -]|^[ ]*[-+]|^[ ]*[0-9]+\.[ ]|\.[ ]*$|\.[;,]|^n[a/]|^nil$|^null$|^none$"
-    r"|^k\.|^n\.v| (?:and|und|et) ",
-    re.I,
-)
+# Most cells are plain; the others are looked at more closely.
+PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*@[A-Za-z0-9.-]*[A-Za-z0-9-]")
 _LINK = re.compile(r"\bmailto:(?://)?", re.I)
 _LABEL = re.compile(
     r"(?:^|(?<=[;,<(\[\s]))(?:smtp|to|an|e-?mail|mail|address|e-?mail address|adresse|approver)"

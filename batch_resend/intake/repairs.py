@@ -11,18 +11,14 @@ from collections import Counter
 from batch_resend.intake.cells import KNOWN_LOCALES, is_nothing, trimmed
 from batch_resend.intake.languages import code_of_language
 from batch_resend.intake.raw_records import RawEntry, RawRecord
-from batch_resend.intake.repaired_addresses import ODD_ADDRESS, repaired_addresses
+from batch_resend.intake.repaired_addresses import PLAIN_ADDRESS, repaired_addresses
 from batch_resend.intake.repaired_texts import BETWEEN_SEVERAL, noted, plain_text
 from batch_resend.model import Remark
 
 _KNOWN_CODES = frozenset(code.lower() for code in KNOWN_LOCALES)
-# What a cell has that is to be looked at more closely; most have none of it.
+# Most cells are plain; the others are looked at more closely.
 _ODD_NUMBER = re.compile("[^0-9 .,']")
-_ODD_DOMAIN = re.compile(
-    r"[^A-Za-z0-9.*;, -]|^[ ]*[-*](?![.])|^[ ]*[0-9]+\.[ ]|^n[a/]|^nil$|^null$|^none$|^k\.|^n\.v"
-    "| (?:and|und|et|y) ",
-    re.I,
-)
+_PLAIN_DOMAIN = re.compile(r"(?:\*\.)?[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+")
 _URL = re.compile(r"(?:(?:https?|ftps?):)?//([^/\s;,?#@:]+)(?::\d+)?(?:[/?#][^\s;,]*)?", re.I)
 # `host:443`, and a path, which is no second name.
 _PORT = re.compile(r"(?<=[A-Za-z0-9]):[0-9]{1,5}(?=[ \t]*(?:[;,/]|$))")
@@ -72,10 +68,11 @@ def _locale(text: str, counts: Counter[Remark]) -> str:
 
 
 def _is_odd(entry: RawEntry) -> bool:
+    domain, email, email_domain = entry
     return (
-        _ODD_DOMAIN.search(entry.domain) is not None
-        or ODD_ADDRESS.search(entry.email) is not None
-        or (entry.email_domain != "" and _ODD_DOMAIN.search(entry.email_domain) is not None)
+        (domain != "" and _PLAIN_DOMAIN.fullmatch(domain) is None)
+        or (email != "" and PLAIN_ADDRESS.fullmatch(email) is None)
+        or (email_domain != "" and _PLAIN_DOMAIN.fullmatch(email_domain) is None)
     )
 
 

@@ -115,6 +115,7 @@ class Shape:
             or (before is not None and len(before) < self.width)
             or after is None
             or len(after) == 1 < self.width
+            or STRAY_CR in after[0]
             or any(at < len(cells) and len(cells[at]) > _LONG_NUMBER for _, at in self.numbers)
         ):
             return False
@@ -199,6 +200,11 @@ class Shape:
             )
         if before is not None and len(before) < self.width:
             return f"the row before has {_counted(len(before))}: is this one its rest?"
+        if after is not None and STRAY_CR in after[0].strip(STRAY_CR):
+            return (
+                "a carriage return stands in the first cell of the row below, which may begin with "
+                "the end of this one's last"
+            )
         if after is not None and self._may_be_end_of(cells, after):
             return (
                 f"the row below has a single cell, {after[0].strip()[:40]!r}, which may be the end "

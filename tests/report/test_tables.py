@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.durations import timestamp
-from batch_resend.intake import Field, ListSource, Reading, RecordSource
+from batch_resend.intake import Field, ListSource, Reading, RecordSource, Source
 from batch_resend.model import Entry, Row, RunState
 from batch_resend.report import write_report
 from tests.journal.conftest import NOON, Clock
@@ -248,10 +248,7 @@ async def test_no_cell_of_results_csv_runs_as_a_formula(
         Row(line, str(line), (Entry("a.example", email),), None, "{}")
         for line, email in enumerate(("+x+y@a.example", "+x@a.example"), start=1)
     ]
-    sources: list[ListSource | RecordSource] = [
-        RecordSource(rows, name="=list.csv"),
-        ListSource("=list.csv"),
-    ]
+    sources: list[Source] = [RecordSource(rows, name="=list.csv"), ListSource("=list.csv")]
     found, _ = await reported(tmp_path, sources, {})
     lines = found.records("results.csv")
     assert [line["email"] for line in lines] == ["'+x+y@a.example", "'+x@a.example", ""]
