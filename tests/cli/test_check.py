@@ -22,7 +22,7 @@ order_id;domain;email;locale;note;all domains
 x105;d.example;admin@d.example;;;
 x106;e.example;admin@e.example;;;
 107;f.example;;;;
-108;g.example;admin@g.example;xx;;
+108;g.example;admin@g.example;eo;;
 108;g.example;admin@g.example;de;;
 108;g.example;admin@g.example;de;;
 """
@@ -96,7 +96,7 @@ async def test_warnings_name_the_order_and_what_is_odd_about_it(offline: Desk) -
     pair = "admin@c.example for c.example, ssl@c.example for c.example"
     # Twice: the address is none of the usual five, and the domain has two of them.
     assert warnings.count(f"mixed.csv, line 4: order 102: {pair}\n") == 2
-    assert "mixed.csv, line 11: order 108: locale xx\n" in warnings
+    assert "mixed.csv, line 11: order 108: locale eo\n" in warnings
     assert "1 order: an address at a parent domain, for which email_domain is filled in" in warnings
 
 
