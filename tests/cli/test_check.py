@@ -22,7 +22,7 @@ order_id;domain;email;locale;note;all domains
 x105;d.example;admin@d.example;;;
 x106;e.example;admin@e.example;;;
 107;f.example;;;;
-108;g.example;admin@g.example;xx;;
+108;g.example;admin@g.example;nl;;
 108;g.example;admin@g.example;de;;
 108;g.example;admin@g.example;de;;
 """
@@ -96,7 +96,7 @@ async def test_warnings_name_the_order_and_what_is_odd_about_it(offline: Desk) -
     pair = "admin@c.example for c.example, ssl@c.example for c.example"
     # Twice: the address is none of the usual five, and the domain has two of them.
     assert warnings.count(f"mixed.csv, line 4: order 102: {pair}\n") == 2
-    assert "mixed.csv, line 11: order 108: locale xx\n" in warnings
+    assert "mixed.csv, line 11: order 108: locale nl\n" in warnings
     assert "1 order: an address at a parent domain, for which email_domain is filled in" in warnings
 
 
@@ -270,7 +270,7 @@ async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: 
 
 async def test_columns_that_are_not_read_are_named(desk: Desk) -> None:
     heading = "Bestellnummer;Stadt;" + ";".join(f"x{number}" for number in range(6))
-    desk.write("orders.csv", f"{heading}\n1;xy{';' * 6}\n")
+    desk.write("orders.csv", f"{heading}\n1;nl{';' * 6}\n")
     checked = await desk.run("check", "orders.csv", "--map", "order_id=Bestellnummer")
     told = "semicolon, columns 'Stadt', 'x0', 'x1', 'x2', 'x3' and 2 more not read"
     assert told in checked.out
