@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
 
 from batch_resend.journal.dialects import is_living
 from batch_resend.journal.schema import (
@@ -41,7 +41,7 @@ _END_CUT_OFF_RUNS = (
 _TO_CLOCK_OF_ATTEMPT = (
     select(TO_ITS_CLOCK_S).where(starts.c.number == attempts.c.start).scalar_subquery()
 )
-_NOW_OF_ATTEMPT = bindparam("now") + func.coalesce(_TO_CLOCK_OF_ATTEMPT, 0.0)
+_NOW_OF_ATTEMPT: ColumnElement[float] = bindparam("now") + func.coalesce(_TO_CLOCK_OF_ATTEMPT, 0.0)
 _END_CUT_OFF_ATTEMPTS = (
     update(attempts)
     .where(attempts.c.ended_at.is_(None), attempts.c.start.in_(_OF_THE_DEAD))
@@ -55,7 +55,7 @@ _END_CUT_OFF_ATTEMPTS = (
     )
 )
 _TO_CLOCK_OF_READ = select(TO_ITS_CLOCK_S).where(starts.c.number == reads.c.start).scalar_subquery()
-_NOW_OF_READ = bindparam("now") + func.coalesce(_TO_CLOCK_OF_READ, 0.0)
+_NOW_OF_READ: ColumnElement[float] = bindparam("now") + func.coalesce(_TO_CLOCK_OF_READ, 0.0)
 _END_CUT_OFF_READS = (
     update(reads)
     .where(reads.c.ended_at.is_(None), reads.c.start.in_(_OF_THE_DEAD))

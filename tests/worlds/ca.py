@@ -193,7 +193,10 @@ class ModelCA:
             return
         travels_s = self._latency_s(dice)
         if kind is Kind.ARRIVES_LATE:
-            travels_s = timeout_s * dice.uniform(0.5, 1.9)
+            # The program takes it to arrive within its timeout again once it was given up, which is
+            # up to a timeout after the call began: before its connection, and a freeze, if any.
+            stood_still = any(s.for_s for start in self.world.starts for s in start.strikes)
+            travels_s = timeout_s * dice.uniform(0.5, 1.0 if stood_still else 1.6)
         process = self.process
         self.outside.after(travels_s, lambda: self._arrive(connection, visit, dice, process))
 
