@@ -205,7 +205,8 @@ def _after_an_interruption(history: History) -> Iterator[str]:
     for process in history.processes:
         struck = " ".join(process.struck)
         ordered_at = process.cancelled_at or process.interrupted_at
-        if ordered_at is None or process.crashed or "freeze" in struck:
+        stood_still = "freeze" in struck or "suspend" in struck
+        if ordered_at is None or process.crashed or stood_still:
             continue
         on_its_way_s = 0.3 + 3 * world.latency_s[1]
         stopped_at = ordered_at + on_its_way_s
@@ -216,7 +217,7 @@ def _after_an_interruption(history: History) -> Iterator[str]:
         is_by_order = process.cancelled_at or process.stop_reason == "interrupted"
         if is_by_order and later:
             yield f"6 signal: {len(later)} requests left after the interruption"
-        reads_s = inf if world.verify or world.preflight or "suspend" in struck else 1.0
+        reads_s = inf if world.verify or world.preflight else 1.0
         if process.ended_at > ordered_at + world.timeout_s + reads_s + on_its_way_s:
             yield f"6 signal: it took {process.ended_at - ordered_at:.1f} s to end"
 
@@ -224,7 +225,8 @@ def _after_an_interruption(history: History) -> Iterator[str]:
 def _slower_than_needed(history: History) -> Iterator[str]:
     """Check the time that a run takes of which neither network, CA nor host disturbs anything."""
     world, visits = history.world, history.ca.visits
-    if world.troubles or any(start.strikes for start in world.starts) or world.approved:
+    reads = world.verify or world.preflight
+    if reads or world.troubles or any(s.strikes for s in world.starts) or world.approved:
         return
     of_first = [v for v in visits if v.process == 1 and v.heard_at is not None]
     if not of_first:
