@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from batch_resend.intake import Field, ListSource, Reading, RecordSource
     from batch_resend.journal import JournalReader, read_journal
-    from batch_resend.lanes import Sending
+    from batch_resend.key_runs import Sending
     from batch_resend.model import Call, Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
     from batch_resend.report import Presentation, Summary
     from batch_resend.settings import Account, InDoubt, Region, Settings

@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 
 from batch_resend.calls import CALLS
-from batch_resend.census import Census
+from batch_resend.channels import Senders, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
@@ -33,13 +33,13 @@ from batch_resend.journal import (
     Terms,
     open_journal,
 )
-from batch_resend.lanes import Lane, ReadLane, Sending
+from batch_resend.key_runs import Lane, ReadLane, Sending
 from batch_resend.listed import WAITS
 from batch_resend.model import Chunk, Outcome, Plan, Run, RunState
+from batch_resend.order_reader import Census
 from batch_resend.planning import Part, make_plan, stage
 from batch_resend.preflight import Objection, object_to
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.senders import Senders, route_to
 from batch_resend.sending import ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
 from batch_resend.verification import WAITS_NO_MORE, look_up

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import anyio
 
 from batch_resend.calls import CALLS, domain_and_scope
-from batch_resend.census import MANY, Census, is_of_subject, nothing_to_mail
 from batch_resend.errors import CallRefused
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Order, PlannedOrder
+from batch_resend.order_reader import MANY, Census, is_of_subject, nothing_to_mail
 from batch_resend.sending import ask_each
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batch_resend.census import Census, nothing_to_mail
 from batch_resend.intake import RecordSource
 from batch_resend.journal import Mailed
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Row
+from batch_resend.order_reader import Census, nothing_to_mail
 
 SOURCE_NAME = "orders that wait at the CA"
 _NEVER = Mailed(0, None)

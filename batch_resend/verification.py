@@ -7,10 +7,10 @@ An order that is not in it waits as it did when the CA took its mail.
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from batch_resend.census import Census
 from batch_resend.errors import CallError, KeyRefused
 from batch_resend.journal import OrderCheck
 from batch_resend.listed import WAITING, WAITS, ListedOrder
+from batch_resend.order_reader import Census
 from batch_resend.sending import ask_each
 
 log = logging.getLogger(__name__)

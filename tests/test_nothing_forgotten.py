@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from batch_resend.calls import CALLS
-from batch_resend.cli.check import _request
+from batch_resend.cli.commands.check import _request
 from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading, table_rows

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from batch_resend.census import Census
 from batch_resend.journal import Mailed
 from batch_resend.listed import WAITING, ListedOrder, NameValidation
+from batch_resend.order_reader import Census
 from batch_resend.sending import Fetcher
 from batch_resend.sweep import Rules, Swept, sweep
 

@@ -8,7 +8,6 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
-from batch_resend.alarm import Alarm
 from batch_resend.cli import rehearsal
 from batch_resend.cli.asking import has_terminal
 from batch_resend.cli.descriptors import most_in_flight
@@ -19,6 +18,7 @@ from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
+from batch_resend.notify import Alarm
 from batch_resend.report import Presentation
 from batch_resend.settings import (
     OPTIONS,

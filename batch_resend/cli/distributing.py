@@ -8,9 +8,9 @@ import anyio
 
 from batch_resend.batch import Batch
 from batch_resend.cli.as_settings import Manner
+from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.terminal import say
-from batch_resend.cli.watch import follow_others
+from batch_resend.cli.output.terminal import say
 from batch_resend.cluster import open_queue
 from batch_resend.errors import JournalError
 from batch_resend.model import Plan, Run, RunState

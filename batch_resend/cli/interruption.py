@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from batch_resend.cli.exits import SIGNAL_BASE, Interrupted
-from batch_resend.cli.terminal import say
+from batch_resend.cli.output.terminal import say
 from batch_resend.errors import SettingsError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import click
 
-from batch_resend.cli.commands import SENDING, CommandsOnDemand, words_of
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
+from batch_resend.cli.registry import SENDING, CommandsOnDemand, words_of
 from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.variables import check_variables
 from batch_resend.errors import BatchResendError, JournalError, SettingsError
@@ -62,7 +62,7 @@ def cli(context: click.Context, config: Path | None) -> None:
         if (path := _find_config(config)) is not None:
             _apply(path, context, wanted)
     except SettingsError as error:
-        from batch_resend.cli.alarmed import tell_of_bad_settings  # noqa: PLC0415 - slow, and rare
+        from batch_resend.cli.lifecycle import tell_of_bad_settings  # noqa: PLC0415 - slow, and rare
 
         tell_of_bad_settings(error, context, cli.commands[wanted], words_of(context))
         raise
@@ -110,7 +110,7 @@ def main() -> NoReturn:
         error.show()
         code = ExitCode.WRONG_USAGE
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            from batch_resend.cli.alarmed import tell_of_wrong_usage  # noqa: PLC0415 - slow, and rare
+            from batch_resend.cli.lifecycle import tell_of_wrong_usage  # noqa: PLC0415 - slow, and rare
 
             tell_of_wrong_usage(error, error.ctx)
     except BatchResendError as error:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from batch_resend.cli.completion import complete_file, complete_run
+from batch_resend.cli.commands.completion import complete_file, complete_run
 from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.profiles import take_profile

@@ -14,11 +14,11 @@ from typing import cast
 
 import anyio
 
+from batch_resend.channels import Desk, Senders
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
 from batch_resend.journal import Hand, Recorder, Slots
 from batch_resend.model import Chunk, Outcome, Run, RunState
-from batch_resend.senders import Desk, Senders
 from batch_resend.sending import Sender
 from batch_resend.settings import InDoubt, Key, Settings
 from batch_resend.windows import parse_windows

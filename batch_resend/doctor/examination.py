@@ -20,6 +20,7 @@ from batch_resend.certcentral import (
     probe,
     validation_path,
 )
+from batch_resend.channels import Senders
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import ENDS_ALL, Failed, Trouble, content_of
 from batch_resend.doctor.checks import (
@@ -42,7 +43,6 @@ from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import Journal, Slots, open_journal, size_of_journal
 from batch_resend.listed import WAITING
 from batch_resend.places import Place
-from batch_resend.senders import Senders
 from batch_resend.settings import Key, Settings
 
 LISTED = 100  # orders of a list that are looked at

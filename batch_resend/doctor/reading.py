@@ -10,12 +10,12 @@ from math import isfinite
 
 import anyio
 
+from batch_resend.channels import Desk
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import Answer, Failed, Trouble
 from batch_resend.durations import format_duration
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Ruling
-from batch_resend.senders import Desk
 from batch_resend.sending import HeldTooLong, Slot
 
 log = logging.getLogger(__name__)

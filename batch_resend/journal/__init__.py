@@ -2,9 +2,10 @@
 
 from batch_resend.journal.checks import Checked, OrderCheck, Purpose, WaitingNames
 from batch_resend.journal.grouping import Party
-from batch_resend.journal.hand import Hand
 from batch_resend.journal.history import Event
 from batch_resend.journal.journal import Journal
+from batch_resend.journal.leases import Hand
+from batch_resend.journal.live_status import RATE_OVER_S, Standing
 from batch_resend.journal.mails import Mailed
 from batch_resend.journal.opening import (
     open_journal,
@@ -18,7 +19,6 @@ from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
 from batch_resend.journal.slots import Budget, Grant, KeyUse, News, Slots
-from batch_resend.journal.standing import RATE_OVER_S, Standing
 from batch_resend.journal.starting import Terms
 from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason, Spell
 from batch_resend.journal.unapproved import SEVERAL, Unapproved

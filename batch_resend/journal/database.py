@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from batch_resend.errors import JournalError
-from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.journal_file import HeldFile, real_path
 from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version, shared_metadata
 from batch_resend.places import Place

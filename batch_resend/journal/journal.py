@@ -17,10 +17,10 @@ from sqlalchemy import Connection, insert
 from batch_resend.clock import Clock
 from batch_resend.explanations import WOULD_WIDEN
 from batch_resend.journal.checks import OrderCheck, Purpose, kept_answers, note_checks
+from batch_resend.journal.chunks import cut, forget_stops
 from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
-from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import Home, reading_connection
-from batch_resend.journal.dealing import cut, forget_stops
+from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.grouping import Party
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS

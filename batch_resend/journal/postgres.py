@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from batch_resend.durations import timestamp
 from batch_resend.errors import JournalError
-from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.slots import TABLES
 from batch_resend.places import Database

@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.checks import ChecksReader
-from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import Home
+from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.dialects import is_living
 from batch_resend.journal.encoding import order_of
 from batch_resend.journal.history import HistoryReader
+from batch_resend.journal.live_status import StandingReader
 from batch_resend.journal.mails import MailsReader
 from batch_resend.journal.preview import PlanReader
 from batch_resend.journal.results import HAS_OUTCOME
@@ -30,7 +31,6 @@ from batch_resend.journal.schema import (
     starts,
 )
 from batch_resend.journal.slots import KEY_USE, SESSIONS, KeyUse
-from batch_resend.journal.standing import StandingReader
 from batch_resend.journal.statistics import StatisticsReader
 from batch_resend.journal.unapproved import UnapprovedReader
 from batch_resend.model import Chunk, PlannedOrder, Ruling, Run, RunState

@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import Home
+from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.dialects import total
 from batch_resend.journal.encoding import decode_call, decode_entries, decode_form, decode_order
 from batch_resend.journal.schema import (

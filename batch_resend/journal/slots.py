@@ -22,7 +22,7 @@ import anyio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from batch_resend.journal.complaints import journal_errors
+from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.database_time import Bounds, DatabaseTime
 from batch_resend.places import Place
 from batch_resend.windows import Window

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Executable
 
 from batch_resend.errors import JournalError
 from batch_resend.journal.bulk import Values, execute_many
-from batch_resend.journal.complaints import journal_errors
 from batch_resend.journal.database import WritingConnection
+from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.journal_file import HeldFile
 from batch_resend.places import Place
 

@@ -17,10 +17,10 @@ from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending.canary import Canary
+from batch_resend.sending.dispatcher import Outlet
 from batch_resend.sending.events import Action, Advice, History, Permit
 from batch_resend.sending.gate import Gate
 from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
-from batch_resend.sending.outlet import Outlet
 from batch_resend.sending.retry import RetryPolicy, limited_wait_s
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from batch_resend.alarm import Alarm, Ending
-from batch_resend.alarm import post as posting
 from batch_resend.errors import SettingsError
+from batch_resend.notify import Alarm, Ending
+from batch_resend.notify import post as posting
 from tests.alarm.listener import SECRET, listening
 from tests.report.test_conclusion import summary
 

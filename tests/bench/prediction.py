@@ -14,7 +14,7 @@ import looptime
 from batch_resend.certcentral import judge
 from batch_resend.durations import format_duration
 from batch_resend.journal import Recorder
-from batch_resend.lanes import Sending
+from batch_resend.key_runs import Sending
 from batch_resend.model import Attempt, Order, Outcome, Pause, PlannedOrder, Reply, Verdict
 from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.windows import CA_WINDOWS, Window, dictated_time

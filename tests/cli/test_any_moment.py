@@ -146,7 +146,7 @@ def have_neither_report_nor_journal_written() -> None:
         raise JournalError("journal.db: the journal cannot be used: disk I/O error")
 
     pytest.MonkeyPatch().setattr("batch_resend.batch.write_report", write_report)
-    pytest.MonkeyPatch().setattr("batch_resend.cli.carrying.make_summary", make_summary)
+    pytest.MonkeyPatch().setattr("batch_resend.cli.execution.make_summary", make_summary)
 
 
 async def test_a_disk_that_fails_both_report_and_journal_is_no_failed_start(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from batch_resend.cli.live import View, live_lines, plain_line, together
-from batch_resend.cli.progress import Course, time_left_s
+from batch_resend.cli.output.live import View, live_lines, plain_line, together
+from batch_resend.cli.output.progress import Course, time_left_s
 from batch_resend.model import OrderStatus
 from batch_resend.windows import CA_WINDOWS, Schedule
 

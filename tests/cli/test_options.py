@@ -10,13 +10,13 @@ import click
 import pytest
 import trustme
 
-from batch_resend.alarm import Alarm
 from batch_resend.cli.as_settings import Manner, reading_of
+from batch_resend.cli.commands.worker import ITS_OWN
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import SEND
-from batch_resend.cli.worker import ITS_OWN
 from batch_resend.intake import Reading
+from batch_resend.notify import Alarm
 from batch_resend.settings import OPTIONS, Settings
 from batch_resend.windows import Window
 from tests.cli.test_flags_and_profiles import settings_as_told

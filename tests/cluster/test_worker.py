@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from batch_resend.batch import open_batch
+from batch_resend.channels import Senders
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import Queue, Worker, open_queue, worker
 from batch_resend.cluster.queue import Sweep, SweepAt, chunk_of
@@ -17,7 +18,6 @@ from batch_resend.intake import RecordSource
 from batch_resend.journal import Hand, open_journal
 from batch_resend.model import Chunk, OrderStatus, Run, RunState
 from batch_resend.places import Database
-from batch_resend.senders import Senders
 from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
 from batch_resend.simulator import Simulator, SimulatorSettings

@@ -11,7 +11,7 @@ from pathlib import Path
 from batch_resend.batch import Batch, open_batch
 from batch_resend.errors import BatchResendError, CallError, UnknownRun
 from batch_resend.intake import ListSource
-from batch_resend.lanes import Sending
+from batch_resend.key_runs import Sending
 from batch_resend.model import OrderStatus, Outcome, Plan, Run, RunState
 from batch_resend.results import RequestResult
 from batch_resend.settings import Settings, make_settings

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from batch_resend.journal.dealing import (
+from batch_resend.journal.chunks import (
     cut_by_key,
     finish_if_done,
     left_behind,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from batch_resend.census import Census
 from batch_resend.model import OrderStatus, Outcome, RunState
+from batch_resend.order_reader import Census
 from batch_resend.sending import Gate, Hold, Progress, Sender
 from batch_resend.windows import Window
 

@@ -7,13 +7,13 @@ import anyio
 import click
 
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
-from batch_resend.cli.live import View
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import next_flags_of_run
 from batch_resend.cli.options import journal_option, run_argument
-from batch_resend.cli.progress import Course, show_views, time_left_s
-from batch_resend.cli.summary import show_counts
+from batch_resend.cli.output.live import View
+from batch_resend.cli.output.progress import Course, show_views, time_left_s
+from batch_resend.cli.output.summary import show_counts
 from batch_resend.clock import SystemClock
 from batch_resend.errors import JournalError, UnknownRun
 from batch_resend.journal import RATE_OVER_S, JournalReader, Standing, read_journal

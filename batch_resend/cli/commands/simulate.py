@@ -14,7 +14,7 @@ import click
 from anyio.abc import Process
 
 from batch_resend.cli import rehearsal
-from batch_resend.cli.completion import complete_file
+from batch_resend.cli.commands.completion import complete_file
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.key import KEY_VARIABLE
 from batch_resend.cli.manual import ManualCommand

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 
-from batch_resend.alarm.post import Post, post
 from batch_resend.errors import ReportError, SettingsError
+from batch_resend.notify.post import Post, post
 from batch_resend.report import Summary, headline, redacted
 
 LONGEST_S = 30.0  # that telling may take, in all
@@ -79,7 +79,7 @@ class Alarm:
     async def ended(self, ending: Ending) -> None:
         """Tell how a command ended."""
         if self.metrics_file:
-            from batch_resend.alarm.metrics import write_metrics  # noqa: PLC0415 - slow, and rare
+            from batch_resend.notify.metrics import write_metrics  # noqa: PLC0415 - slow, and rare
 
             try:
                 write_metrics(self.metrics_file, ending.code, ending.summary, self.clock())

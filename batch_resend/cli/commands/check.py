@@ -28,9 +28,9 @@ from batch_resend.cli.options import (
     option_of_its_own,
     together,
 )
-from batch_resend.cli.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, Closeness, show_plan
+from batch_resend.cli.output.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, Closeness, show_plan
+from batch_resend.cli.output.terminal import say
 from batch_resend.cli.profiles import Profile
-from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DNS_SERVER, MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, Party, open_journal

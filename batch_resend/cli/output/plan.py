@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from batch_resend.cli.terminal import show_lines, show_pairs
+from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.durations import format_duration
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,

@@ -8,13 +8,13 @@ import click
 from batch_resend.certcentral import Route
 from batch_resend.cli import rehearsal
 from batch_resend.cli.as_settings import accounts_of, base_url_of, settings_by
-from batch_resend.cli.diagnosis import AsText, as_json
 from batch_resend.cli.exits import OF_DOCTOR, ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.key import WHERE_TO_PUT_IT, FoundKey, look_for_key
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import doctor_options
+from batch_resend.cli.output.diagnosis import AsText, as_json
 from batch_resend.cli.profiles import Profile
 from batch_resend.clock import SystemClock
 from batch_resend.doctor import Check, Diagnosis, Finding, Result, Setup, Subject, examine

@@ -12,11 +12,11 @@ import anyio
 from rich.live import Live
 
 from batch_resend.batch import Batch
-from batch_resend.cli.live import View, live_lines, plain_line, together
+from batch_resend.cli.output.live import View, live_lines, plain_line, together
+from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
-from batch_resend.cli.terminal import console_of, is_screen
 from batch_resend.journal import RATE_OVER_S
-from batch_resend.lanes import Lane, ReadLane, Sending
+from batch_resend.key_runs import Lane, ReadLane, Sending
 from batch_resend.sending import Flow
 from batch_resend.windows import Schedule, joint
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from batch_resend.cli.terminal import show_table
+from batch_resend.cli.output.terminal import show_table
 from batch_resend.report import defused
 
 Record = Mapping[str, object]  # a row by its columns; numbers are numbers

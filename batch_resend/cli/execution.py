@@ -12,20 +12,20 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 import click
 
-from batch_resend.alarm import Ending
 from batch_resend.batch import Batch
 from batch_resend.cli.as_settings import Manner
 from batch_resend.cli.asking import CannotAskError, open_terminal
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.logs import told_of_run
-from batch_resend.cli.plan import BEFORE_SENDING, show_plan
-from batch_resend.cli.progress import follow, while_asking
-from batch_resend.cli.summary import REASONS_SHOWN, show_counts, show_summary
-from batch_resend.cli.terminal import say
+from batch_resend.cli.output.plan import BEFORE_SENDING, show_plan
+from batch_resend.cli.output.progress import follow, while_asking
+from batch_resend.cli.output.summary import REASONS_SHOWN, show_counts, show_summary
+from batch_resend.cli.output.terminal import say
 from batch_resend.errors import BatchResendError, JournalError, ReportError
-from batch_resend.lanes import Sending
+from batch_resend.key_runs import Sending
 from batch_resend.model import Plan, RowStatus, Run, RunState
+from batch_resend.notify import Ending
 from batch_resend.report import counted, make_preview, make_summary
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,6 @@ import anyio
 import click
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.census import Census
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption, run_interruptibly
@@ -29,14 +28,15 @@ from batch_resend.cli.options import (
     option,
     option_of_its_own,
 )
-from batch_resend.cli.progress import while_asking
+from batch_resend.cli.output.progress import while_asking
+from batch_resend.cli.output.terminal import say
 from batch_resend.cli.streams import STREAMS
-from batch_resend.cli.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.durations import timestamp
 from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
+from batch_resend.order_reader import Census
 from batch_resend.report import counted, defused, whole_file
 from batch_resend.sending import ask_each
 

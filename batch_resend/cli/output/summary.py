@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batch_resend.cli.terminal import show_lines, show_pairs
+from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.durations import format_duration
 from batch_resend.explanations import explain
 from batch_resend.journal import Reason

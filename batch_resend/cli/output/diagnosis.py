@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.terminal import console_of, is_screen
+from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.doctor import Deviation, Diagnosis, Finding, Group, Result
 from batch_resend.durations import timestamp
 from batch_resend.version import __version__

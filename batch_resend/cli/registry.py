@@ -71,7 +71,7 @@ class _Subcommands(Mapping[str, click.Command]):
 
     def __getitem__(self, name: str) -> click.Command:
         module, summary = SUBCOMMANDS[name]
-        command: click.Command = getattr(_imported(f"batch_resend.cli.{module}"), name)
+        command: click.Command = getattr(_imported(f"batch_resend.cli.commands.{module}"), name)
         command.short_help = summary
         return command
 

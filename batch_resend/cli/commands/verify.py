@@ -21,8 +21,8 @@ from batch_resend.cli.options import (
     option_of_its_own,
     run_argument,
 )
-from batch_resend.cli.progress import while_asking
-from batch_resend.cli.terminal import say, show_lines, show_pairs
+from batch_resend.cli.output.progress import while_asking
+from batch_resend.cli.output.terminal import say, show_lines, show_pairs
 from batch_resend.durations import timestamp
 from batch_resend.journal import Checked, Unapproved, WaitingNames, read_journal
 from batch_resend.listed import names_in_words

@@ -9,6 +9,7 @@ import anyio
 import click
 
 from batch_resend.calls import CALLS
+from batch_resend.cli.commands.prune import size
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import next_flags_of_run
@@ -19,9 +20,8 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.prune import size
-from batch_resend.cli.summary import REASONS_SHOWN, show_summary
-from batch_resend.cli.tables import Record, show_records
+from batch_resend.cli.output.summary import REASONS_SHOWN, show_summary
+from batch_resend.cli.output.tables import Record, show_records
 from batch_resend.durations import format_duration, timestamp
 from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, read_journal, size_of_journal

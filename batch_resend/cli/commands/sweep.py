@@ -6,22 +6,22 @@ from typing import Any
 
 import click
 
-from batch_resend.alarm import Ending
 from batch_resend.batch import Batch, open_batch
-from batch_resend.cli.alarmed import run_with_alarm
 from batch_resend.cli.as_settings import manner_of, settings_of
-from batch_resend.cli.carrying import carry_out
+from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
+from batch_resend.cli.commands.send import ENDINGS
+from batch_resend.cli.execution import carry_out
 from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.interruption import Interruption
+from batch_resend.cli.lifecycle import run_with_alarm
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
-from batch_resend.cli.progress import while_asking
-from batch_resend.cli.send import ENDINGS
-from batch_resend.cli.terminal import say
+from batch_resend.cli.output.progress import while_asking
+from batch_resend.cli.output.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.intake import checked_or_none
 from batch_resend.journal import Purpose
+from batch_resend.notify import Ending
 from batch_resend.sweep import Rules, Swept
 from batch_resend.sweep import sweep as find_due
 

@@ -10,12 +10,12 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.alarm import Ending
 from batch_resend.cli.as_settings import alarm_of
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.errors import BatchResendError, SettingsError
+from batch_resend.notify import Ending
 
 START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has ended
 

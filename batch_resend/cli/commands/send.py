@@ -5,13 +5,12 @@ from typing import Any
 
 import click
 
-from batch_resend.alarm import Ending
 from batch_resend.batch import open_batch
-from batch_resend.cli.alarmed import run_with_alarm
 from batch_resend.cli.as_settings import manner_of, reading_of, settings_of
-from batch_resend.cli.carrying import carry_out
+from batch_resend.cli.execution import carry_out
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption
+from batch_resend.cli.lifecycle import run_with_alarm
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import taken_over
 from batch_resend.cli.options import (
@@ -26,6 +25,7 @@ from batch_resend.cli.options import (
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Run
+from batch_resend.notify import Ending
 
 ENDINGS = (ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY)
 
