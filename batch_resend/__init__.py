@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     )
     from batch_resend.intake import Field, ListSource, Reading, RecordSource
     from batch_resend.journal import JournalReader, read_journal
-    from batch_resend.key_runs import Sending
-    from batch_resend.model import Call, Entry, Order, OrderStatus, Outcome, Plan, Row, RunState
+    from batch_resend.key_runs import RunHandle
+    from batch_resend.model import Call, Entry, Outcome, Plan, Request, RequestStatus, Row, RunState
     from batch_resend.report import Presentation, Summary
     from batch_resend.settings import Account, InDoubt, Region, Settings
     from batch_resend.windows import Window
@@ -43,8 +43,8 @@ _PLACES = {
     ),
     "intake": ("Field", "ListSource", "Reading", "RecordSource"),
     "journal": ("JournalReader", "read_journal"),
-    "lanes": ("Sending",),
-    "model": ("Call", "Entry", "Order", "OrderStatus", "Outcome", "Plan", "Row", "RunState"),
+    "key_runs": ("RunHandle",),
+    "model": ("Call", "Entry", "Request", "RequestStatus", "Outcome", "Plan", "Row", "RunState"),
     "report": ("Presentation", "Summary"),
     "settings": ("Account", "InDoubt", "Region", "Settings"),
     "windows": ("Window",),
@@ -65,8 +65,6 @@ __all__ = [
     "JournalError",
     "JournalReader",
     "ListSource",
-    "Order",
-    "OrderStatus",
     "Outcome",
     "Plan",
     "Presentation",
@@ -74,9 +72,11 @@ __all__ = [
     "RecordSource",
     "Region",
     "ReportError",
+    "Request",
+    "RequestStatus",
     "Row",
+    "RunHandle",
     "RunState",
-    "Sending",
     "Settings",
     "SettingsError",
     "Summary",

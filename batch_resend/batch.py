@@ -19,24 +19,24 @@ from pathlib import Path
 import anyio
 
 from batch_resend.calls import CALLS
-from batch_resend.channels import Senders, route_to
+from batch_resend.channels import Channels, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
 from batch_resend.journal import (
     Checked,
+    Endpoint,
     Journal,
     JournalReader,
     OrderCheck,
-    Party,
     Purpose,
     Terms,
     open_journal,
 )
-from batch_resend.key_runs import Lane, ReadLane, Sending
+from batch_resend.key_runs import KeyReading, KeyRun, RunHandle
 from batch_resend.listed import WAITS
 from batch_resend.model import Chunk, Outcome, Plan, Run, RunState
-from batch_resend.order_reader import Census
+from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Part, make_plan, stage
 from batch_resend.preflight import Objection, object_to
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
@@ -71,9 +71,9 @@ class Batch:
         self.settings = settings
         self._journal = journal
         self._clock = clock
-        self._senders = Senders(settings, journal, clock)
+        self._channels = Channels(settings, journal, clock)
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
-        self.reading: list[ReadLane] = []  # what is asked of the CA now, by key
+        self.reading: list[KeyReading] = []  # what is asked of the CA now, by key
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -83,10 +83,10 @@ class Batch:
         """
         settings = self.settings
         run, staging = await self._journal.new_run(
-            settings.base_url, settings.windows, settings.told()
+            settings.base_url, settings.windows, settings.snapshot()
         )
         accounts = {name: settings.account(name) for name in settings.names}
-        parties = {name: Party(one.base_url, one.budget) for name, one in accounts.items()}
+        parties = {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
         try:
             await stage(sources, staging, each_names_an_account=None not in settings.names)
             planned = await self._journal.finish_planning(
@@ -99,7 +99,7 @@ class Batch:
         return await self._plan_of(planned, taken_up=planned.number != run.number)
 
     async def take_up(self, run_id: str | None = None) -> Plan:
-        """Plan to go on with a run that did not finish: the newest, unless named.
+        """Plan to resume a run that did not finish: the newest, unless named.
 
         Raises UnknownRun where there is none, or it was completed; SettingsError where it is for
         another CA; JournalBusy where another process has it in hand.
@@ -110,7 +110,7 @@ class Batch:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:
             raise UnknownRun(f"run {run.id} is complete: there is nothing to go on with")
-        self._senders.refuse_elsewhere(run, await reader.count_by_account(run))
+        self._channels.refuse_elsewhere(run, await reader.count_by_account(run))
         await self._journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 
@@ -134,11 +134,11 @@ class Batch:
             requests = reader.pending(plan.run, key.names)
             count = sum(counts.get(name, 0) for name in key.names)
             try:
-                async with self.census(key.names[0], Purpose.PREFLIGHT) as census:
+                async with self.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
                     await object_to(
-                        census, requests, count, objections.append, any_product=any_product
+                        order_reader, requests, count, objections.append, any_product=any_product
                     )
-                    await census.fetcher.forget()
+                    await order_reader.fetcher.forget()
             except CallError as error:
                 if len(keys) == 1 and not isinstance(error, KeyRefused):
                     raise
@@ -179,13 +179,13 @@ class Batch:
         """
         reader = self._journal.reader
         run = await reader.run(run_id)
-        self._senders.refuse_elsewhere(run, await reader.accounts(run))
+        self._channels.refuse_elsewhere(run, await reader.accounts(run))
         sent: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
         async for number, order in reader.sent_requests(run):
             if not CALLS[order.call].is_about_domain:  # a domain may be of many orders, or none
                 key = self.settings.key(order.account)
                 orders = sent.setdefault(key.account.budget, {})
-                orders.setdefault(order.order_id, []).append(number)
+                orders.setdefault(order.subject, []).append(number)
         found: dict[int, OrderCheck] = {}
         since_s = self._clock() - (run.started_at or run.created_at)
         errors: list[CallError] = []
@@ -197,8 +197,8 @@ class Batch:
                 found.update(dict.fromkeys(requests[order_id], check))
 
             try:
-                async with self.census(key.names[0]) as census:
-                    await look_up(census, requests, since_s, note, with_names=with_names)
+                async with self.order_reader(key.names[0]) as order_reader:
+                    await look_up(order_reader, requests, since_s, note, with_names=with_names)
             except CallError as error:
                 errors.append(error)  # the other accounts are asked all the same
                 if len(sent) > 1:
@@ -229,7 +229,7 @@ class Batch:
         if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
             return
         found = {
-            number: OrderCheck(WAITS if order.order_id in waiting else WAITS_NO_MORE)
+            number: OrderCheck(WAITS if order.subject in waiting else WAITS_NO_MORE)
             async for number, order in reader.sent_requests(run)
             if order.account is None and not CALLS[order.call].is_about_domain
         }
@@ -245,22 +245,24 @@ class Batch:
         await self._journal.finish(plan.run, state, reason)
 
     @asynccontextmanager
-    async def send(self, plan: Plan) -> AsyncIterator["Sending"]:
+    async def send(self, plan: Plan) -> AsyncIterator["RunHandle"]:
         """Send what is planned; iterate the outcomes as they come.
 
         Leaving the block early lets nothing more leave, and waits for what is in flight.
         """
         reader = self._journal.reader
         async with AsyncExitStack() as sessions:
-            lanes = await self._lanes(plan, sessions)
+            key_runs = await self._key_runs(plan, sessions)
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
-            sending = Sending(lanes, outcomes)
+            sending = RunHandle(key_runs, outcomes)
             with deliver:
                 work = [
                     asyncio.create_task(
-                        lane.sender.run(reader.pending(plan.run, lane.accounts), deliver.clone())
+                        key_run.sender.run(
+                            reader.pending(plan.run, key_run.accounts), deliver.clone()
+                        )
                     )
-                    for lane in lanes
+                    for key_run in key_runs
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
             prepared = asyncio.create_task(asyncio.to_thread(prepare_report))
@@ -280,34 +282,38 @@ class Batch:
             for task in work:
                 task.result()
 
-    async def _lanes(self, plan: Plan, sessions: AsyncExitStack) -> list[Lane]:
-        """Return a lane for each key by which something is to be sent, or for the command's own."""
+    async def _key_runs(self, plan: Plan, sessions: AsyncExitStack) -> list[KeyRun]:
+        """Return a run for each key by which something is to be sent, or for the command's own."""
         reader = self._journal.reader
         keys = self._keys(await reader.count_by_account(plan.run))
         slots = await sessions.enter_async_context(self._journal.slots())
-        desks = [await self._senders.open_desk(key, slots, sessions) for key in keys]
+        channels = [await self._channels.open_channel(key, slots, sessions) for key in keys]
         recorder = await self._journal.start(plan.run, self._terms(keys))
         left = await reader.count_by_account(plan.run)  # some are settled by what others did
-        lanes = [
-            Lane(
-                desk.key.names,
-                desk.key.windows,
-                self._senders.sender(desk, recorder, sum(left.get(n, 0) for n in desk.key.names)),
+        key_runs = [
+            KeyRun(
+                channel.key.names,
+                channel.key.windows,
+                self._channels.sender(
+                    channel, recorder, sum(left.get(n, 0) for n in channel.key.names)
+                ),
             )
-            for desk in desks
+            for channel in channels
         ]
-        for lane, desk in zip(lanes, desks, strict=True):
-            if why := self.stopped_keys.get(desk.key.account.budget):
-                lane.sender.stop(RunState.STOPPED, why)
-        return lanes
+        for key_run, channel in zip(key_runs, channels, strict=True):
+            if why := self.stopped_keys.get(channel.key.account.budget):
+                key_run.sender.stop(RunState.STOPPED, why)
+        return key_runs
 
-    async def deal(self, plan: Plan) -> list[Chunk]:
+    async def distribute(self, plan: Plan) -> list[Chunk]:
         """Begin to have workers send what is planned: return the chunks that are to be handed out.
 
         For a journal that is shared.
         """
         keys = self._keys(await self.reader.count_by_account(plan.run))
-        return await self._journal.deal(plan.run, self._terms(keys), [key.names for key in keys])
+        return await self._journal.distribute(
+            plan.run, self._terms(keys), [key.names for key in keys]
+        )
 
     def _keys(self, names: Collection[str | None]) -> list[Key]:
         """Return the keys of accounts; of none the first that there is, which then has no work."""
@@ -316,16 +322,16 @@ class Batch:
     def _terms(self, keys: Sequence[Key]) -> Terms:
         return Terms(
             windows=joint([key.windows for key in keys]),
-            settings=self.settings.told(),
+            settings=self.settings.snapshot(),
             budgets={name: key.account.budget for key in keys for name in key.names},
             cooldown_s=self.settings.cooldown_s,
             hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
         )
 
     @asynccontextmanager
-    async def census(
+    async def order_reader(
         self, name: str | None = None, purpose: Purpose | None = None
-    ) -> AsyncIterator[Census]:
+    ) -> AsyncIterator[OrderReader]:
         """Open a way to read which orders an account has. Raises JournalError, SettingsError.
 
         One a key at a time, and not while sending: each keeps the limits of its key by itself. For
@@ -336,14 +342,14 @@ class Batch:
         recorder = await self._journal.start_reading(account.base_url, account.budget, purpose)
         async with AsyncExitStack() as sessions:
             slots = await sessions.enter_async_context(self._journal.slots())
-            desk = await self._senders.open_desk(key, slots, sessions)
-            census = Census(self._senders.fetcher(desk, recorder))
-            lane = ReadLane(key.windows, census)
-            self.reading.append(lane)
+            channel = await self._channels.open_channel(key, slots, sessions)
+            order_reader = OrderReader(self._channels.fetcher(channel, recorder))
+            key_run = KeyReading(key.windows, order_reader)
+            self.reading.append(key_run)
             try:
-                yield census
+                yield order_reader
             finally:
-                self.reading.remove(lane)
+                self.reading.remove(key_run)
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None
@@ -372,14 +378,14 @@ class Batch:
         ]
 
     def _take_up_since(self) -> float:
-        """Return since when a run must have been at work to be gone on with.
+        """Return since when a run must have been at work to be resumed.
 
         What an older one had acknowledged may be sent again by now, so it would leave out too
         much. `--again` says nothing of runs that did not finish.
         """
         return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
 
-    async def _note_end(self, run: Run, sending: Sending) -> None:
+    async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason
         if not sending.finished and reason is None:
             state, reason = RunState.STOPPED, "an error in batch-resend itself"
@@ -390,5 +396,5 @@ class Batch:
         try:
             await self._journal.finish(run, state, reason)
         except JournalError as error:
-            # The next start finds the run cut off, and goes on with it.
+            # The next start finds the run cut off, and resumes it.
             sending.lose(str(error))

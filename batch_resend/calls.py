@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote
 
-from batch_resend.model import Call, Entry, Order
+from batch_resend.model import Call, Entry, Request
 
 
 class Addresses(StrEnum):
@@ -33,8 +33,8 @@ class Description:
     is_for_dv: bool  # of all products, those validated by domain alone
     addresses: Addresses
     in_language: bool  # whether it takes a locale
-    path: Callable[[Order], str]  # below the base URL
-    body: Callable[[Order], dict[str, object]]  # what is optional and not wanted is left out
+    path: Callable[[Request], str]  # below the base URL
+    body: Callable[[Request], dict[str, object]]  # what is optional and not wanted is left out
 
 
 def domain_subject(domain_id: str, name_scope: str) -> str:
@@ -58,11 +58,11 @@ def list_fields(subject: str, call: Call) -> dict[str, str]:
     return {"domain": domain}
 
 
-def _of_order(order: Order) -> str:
-    return f"/order/certificate/{quote(order.order_id, safe='')}"
+def _of_order(order: Request) -> str:
+    return f"/order/certificate/{quote(order.subject, safe='')}"
 
 
-def _dv_body(order: Order) -> dict[str, object]:
+def _dv_body(order: Request) -> dict[str, object]:
     body: dict[str, object] = {}
     if order.entries:
         body["domain_approval_emails"] = [_entry_object(entry) for entry in order.entries]
@@ -76,13 +76,13 @@ def _entry_object(entry: Entry) -> dict[str, str]:
     return described
 
 
-def _domain_path(order: Order) -> str:
-    return f"/domain/{quote(domain_and_scope(order.order_id)[0], safe='')}/dcv/emails"
+def _domain_path(order: Request) -> str:
+    return f"/domain/{quote(domain_and_scope(order.subject)[0], safe='')}/dcv/emails"
 
 
-def _domain_body(order: Order) -> dict[str, object]:
+def _domain_body(order: Request) -> dict[str, object]:
     body: dict[str, object] = {}
-    _, scope = domain_and_scope(order.order_id)
+    _, scope = domain_and_scope(order.subject)
     if scope is not None:
         body["name_scope"] = scope
     if order.entries:
@@ -90,11 +90,11 @@ def _domain_body(order: Order) -> dict[str, object]:
     return body | _language(order)
 
 
-def _emails(order: Order) -> list[str]:
+def _emails(order: Request) -> list[str]:
     return [entry.email for entry in order.entries]
 
 
-def _language(order: Order) -> dict[str, object]:
+def _language(order: Request) -> dict[str, object]:
     return {} if order.locale is None else {"locale": order.locale}
 
 

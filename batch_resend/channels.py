@@ -26,7 +26,7 @@ from batch_resend.windows import fastest
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Channel:
     """Where requests by one key leave from: whoever sends by it shares these."""
 
     key: Key
@@ -36,8 +36,8 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Senders:
-    """Opens desks, and makes senders that work at them."""
+class Channels:
+    """Opens channels, and makes what sends and reads over them."""
 
     settings: Settings
     journal: Journal
@@ -50,50 +50,52 @@ class Senders:
             if (there := run.url_of(name)) != here:
                 raise SettingsError(_elsewhere(run, name, there, here))
 
-    async def open_desk(self, key: Key, slots: Slots | None, sessions: AsyncExitStack) -> Desk:
-        """Return a key's desk, open until `sessions` ends; `slots` is what the journal opens."""
+    async def open_channel(
+        self, key: Key, slots: Slots | None, sessions: AsyncExitStack
+    ) -> Channel:
+        """Return a key's channel, open until `sessions` ends; `slots` is what the journal opens."""
         limiter = await self._limiter(key, slots, sessions)
         ca = await sessions.enter_async_context(self._certcentral(key.account))
-        return Desk(key, ca, limiter, Gate(self.settings.patience_s, self.settings.concurrency))
+        return Channel(key, ca, limiter, Gate(self.settings.patience_s, self.settings.concurrency))
 
-    def sender(self, desk: Desk, recorder: Recorder, requests: int) -> Sender:
-        """Return what sends so many requests from a desk."""
+    def sender(self, channel: Channel, recorder: Recorder, requests: int) -> Sender:
+        """Return what sends so many requests from a channel."""
         settings = self.settings
         return Sender(
-            resend=desk.ca.resend,
-            judge=desk.ca.judge,
-            explain=partial(remedy, base_url=desk.key.account.base_url),
-            recorder=recorder.of_account(desk.key.names[0]),
-            limiter=desk.limiter,
-            gate=desk.gate,
+            resend=channel.ca.resend,
+            judge=channel.ca.judge,
+            explain=partial(remedy, base_url=channel.key.account.base_url),
+            recorder=recorder.of_account(channel.key.names[0]),
+            limiter=channel.limiter,
+            gate=channel.gate,
             policy=self._policy(retry_in_doubt=settings.in_doubt is InDoubt.RETRY),
             concurrency=settings.concurrency,
             progress=Progress(requests),
             clock=self.clock,
-            canary=self._canary(desk),
+            canary=self._canary(channel),
         )
 
-    def fetcher(self, desk: Desk, recorder: ReadRecorder) -> Fetcher:
-        """Return what reads of the CA from a desk."""
+    def fetcher(self, channel: Channel, recorder: ReadRecorder) -> Fetcher:
+        """Return what reads of the CA from a channel."""
         return Fetcher(
-            get=desk.ca.get,
-            judge=desk.ca.judge,
-            explain=partial(remedy, base_url=desk.key.account.base_url),
+            get=channel.ca.get,
+            judge=channel.ca.judge,
+            explain=partial(remedy, base_url=channel.key.account.base_url),
             recorder=recorder,
-            limiter=desk.limiter,
-            gate=desk.gate,
+            limiter=channel.limiter,
+            gate=channel.gate,
             policy=self._policy(retry_in_doubt=True),
             concurrency=self.settings.concurrency,
-            pace=fastest(desk.key.windows),
+            pace=fastest(channel.key.windows),
             clock=self.clock,
-            canary=self._canary(desk),
+            canary=self._canary(channel),
         )
 
-    def _canary(self, desk: Desk) -> Canary:
+    def _canary(self, channel: Channel) -> Canary:
         """Return what tells whether a CA is up when mails cannot."""
-        account = desk.key.account
+        account = channel.key.account
         start = partial(self.journal.start_reading, account.base_url, account.budget)
-        return Canary(desk.ca.get, desk.ca.judge, start, self.clock)
+        return Canary(channel.ca.get, channel.ca.judge, start, self.clock)
 
     def _certcentral(self, account: Account) -> AbstractAsyncContextManager[CertCentral]:
         """Open the way to the CA of an account."""

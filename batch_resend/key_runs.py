@@ -1,4 +1,4 @@
-"""A run on its way: a lane for each key, with its own windows, pauses and end."""
+"""A run on its way: a key run for each key, with its own windows, pauses and end."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from batch_resend.model import OrderStatus, Outcome, RunState
-from batch_resend.order_reader import Census
+from batch_resend.model import Outcome, RequestStatus, RunState
+from batch_resend.order_reader import OrderReader
 from batch_resend.sending import Gate, Hold, Progress, Sender
 from batch_resend.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class KeyRun:
     """What is sent by one key."""
 
     accounts: tuple[str | None, ...]  # that go by it; None: the command's own
@@ -63,48 +63,50 @@ class ReadProgress:
     done: int
     attempts: int  # requests, those for lists of orders included
     in_flight: int
-    outcomes: Mapping[OrderStatus, int] = field(default_factory=dict)  # none: nothing is sent
+    outcomes: Mapping[RequestStatus, int] = field(default_factory=dict)  # none: nothing is sent
 
 
 @dataclass(frozen=True, slots=True)
-class ReadLane:
+class KeyReading:
     """What is asked of the CA by one key."""
 
     windows: Sequence[Window]
-    census: Census
+    order_reader: OrderReader
 
     @property
     def progress(self) -> ReadProgress:
         """Counts so far."""
-        asked, fetcher = self.census.progress, self.census.fetcher
+        asked, fetcher = self.order_reader.progress, self.order_reader.fetcher
         return ReadProgress(asked.total, asked.done, fetcher.attempts, fetcher.in_flight)
 
     @property
     def gate(self) -> Gate:
         """Whether requests flow, and if not, why and until when."""
-        return self.census.fetcher.gate
+        return self.order_reader.fetcher.gate
 
     @property
     def share(self) -> float:
         """What part of the windows is taken: all, 1, unless there was a 429 a while ago."""
-        return self.census.fetcher.limiter.share
+        return self.order_reader.fetcher.limiter.share
 
     @property
     def windows_full_for_s(self) -> float:
         """How many seconds the windows let nothing leave; infinite: not before an answer comes."""
-        return self.census.fetcher.limiter.full_for_s
+        return self.order_reader.fetcher.limiter.full_for_s
 
     @property
     def held(self) -> Hold | None:
         """The pause of another process by this key, if there is one."""
-        return self.census.fetcher.limiter.held
+        return self.order_reader.fetcher.limiter.held
 
 
-class Sending:
+class RunHandle:
     """A run on its way: iterate it for the outcomes, as they come."""
 
-    def __init__(self, lanes: Sequence[Lane], outcomes: MemoryObjectReceiveStream[Outcome]) -> None:
-        self.lanes = lanes
+    def __init__(
+        self, key_runs: Sequence[KeyRun], outcomes: MemoryObjectReceiveStream[Outcome]
+    ) -> None:
+        self.key_runs = key_runs
         self._outcomes = outcomes
 
     async def __aiter__(self) -> AsyncIterator[Outcome]:
@@ -120,10 +122,10 @@ class Sending:
     @property
     def progress(self) -> Progress:
         """Counts so far, of all accounts."""
-        parts = [lane.progress for lane in self.lanes]
+        parts = [key_run.progress for key_run in self.key_runs]
         return Progress(
             sum(part.total for part in parts),
-            {status: sum(part.outcomes[status] for part in parts) for status in OrderStatus},
+            {status: sum(part.outcomes[status] for part in parts) for status in RequestStatus},
             sum(part.attempts for part in parts),
             sum(part.rate_limited for part in parts),
             sum(part.in_flight for part in parts),
@@ -132,28 +134,28 @@ class Sending:
     @property
     def state(self) -> RunState:
         """How the run ends, as far as is known: an account that stops stops no other."""
-        states = {lane.sender.state for lane in self.lanes}
+        states = {key_run.sender.state for key_run in self.key_runs}
         worst = (RunState.STOPPED, RunState.INTERRUPTED)
         return next((state for state in worst if state in states), RunState.COMPLETED)
 
     @property
     def stop_reason(self) -> str | None:
         """Why it ends before its end; None where it does not."""
-        found = [lane.stop_reason for lane in self.lanes if lane.stop_reason]
+        found = [key_run.stop_reason for key_run in self.key_runs if key_run.stop_reason]
         return "; ".join(dict.fromkeys(found)) or None
 
     @property
     def finished(self) -> bool:
-        """Whether every lane's orders have been carried as far as they can be."""
-        return all(lane.sender.finished for lane in self.lanes)
+        """Whether every key run's orders have been carried as far as they can be."""
+        return all(key_run.sender.finished for key_run in self.key_runs)
 
     def stop(self, reason: str, state: RunState = RunState.INTERRUPTED) -> None:
         """Let nothing more leave; the iteration ends once what is in flight is answered."""
-        for lane in self.lanes:
-            lane.sender.stop(state, reason)
+        for key_run in self.key_runs:
+            key_run.sender.stop(state, reason)
 
     def lose(self, why: str) -> None:
         """Stop for want of a journal: the run is not complete, though all of it may be sent."""
         self.stop(why, RunState.STOPPED)
-        for lane in self.lanes:
-            lane.sender.state, lane.sender.stop_reason = RunState.STOPPED, why
+        for key_run in self.key_runs:
+            key_run.sender.state, key_run.sender.stop_reason = RunState.STOPPED, why

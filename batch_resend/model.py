@@ -183,13 +183,13 @@ _to_json = JSONEncoder(separators=(",", ":")).encode  # in ASCII, whatever is in
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Request:
     """One request to make: an order's mails in one language. `entries` are sorted, unique.
 
     What a call that is about a domain has in place of the order's number, `calls` says.
     """
 
-    order_id: str
+    subject: str
     locale: str | None
     entries: tuple[Entry, ...]
     call: Call = Call.DV_RESEND
@@ -201,7 +201,7 @@ class Order:
         `budget` is given where what two keys ask for is not the same, though named the same.
         """
         keys = [[*entry.key[:2], entry.email_domain] for entry in self.entries]
-        asked: list[object] = [base_url, self.order_id, self.locale, keys, self.call]
+        asked: list[object] = [base_url, self.subject, self.locale, keys, self.call]
         if budget is not None:
             asked.append(budget)
         return blake2b(_to_json(asked).encode(), digest_size=16).digest()
@@ -213,12 +213,12 @@ def entry_list(entry: Entry) -> list[str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedOrder:
+class PlannedRequest:
     """An order as it stands in a run's plan."""
 
     number: int  # its place in canonical order: the same requests have the same numbers
     position: int  # its place in the list: requests go out in this order
-    order: Order
+    request: Request
     digest: bytes
     attempts: int = 0  # made by this run so far
     doubts: int = 0  # attempts, of whichever run, that may have reached the CA unanswered
@@ -289,7 +289,7 @@ class Verdict:
     retry_after_s: float | None = None
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """What the CA said, in few words: `HTTP 401, invalid_api_key`, `HTTP 401`, or a fault."""
         status = f"HTTP {self.http_status}" if self.http_status else None
         words = (status, self.error_code or self.error_message)
@@ -300,7 +300,7 @@ class Verdict:
 class Attempt:
     """One request that is let go."""
 
-    order: PlannedOrder
+    planned: PlannedRequest
     attempt: int  # 1 for the order's first
     begun_at: float
 
@@ -308,7 +308,7 @@ class Attempt:
 # --- what became of it --------------------------------------------------------------------
 
 
-class OrderStatus(StrEnum):
+class RequestStatus(StrEnum):
     """What became of a request to make."""
 
     SENT = "sent"  # the CA acknowledged it
@@ -323,11 +323,16 @@ class OrderStatus(StrEnum):
 class Outcome:
     """What became of one order in one run."""
 
-    order: PlannedOrder
-    status: OrderStatus
+    planned: PlannedRequest
+    status: RequestStatus
     http_status: int | None = None
     error_code: str | None = None
     error_message: str | None = None
+
+    @property
+    def request(self) -> Request:
+        """What was asked for."""
+        return self.planned.request
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,24 +371,26 @@ class Run:
     finished_at: float | None
     settings: Mapping[str, object] = field(default_factory=dict)  # of its last try; no secret
     session: int = 0  # whoever has it in hand, or had it last
-    dealt_by: int | None = None  # the start that dealt it out to workers; None: one sends it all
+    distributed_by: int | None = (
+        None  # the start that dealt it out to workers; None: one sends it all
+    )
 
     @property
     def is_with_workers(self) -> bool:
         """Whether workers are to send it now, as long as there are any."""
-        return self.dealt_by is not None and self.state is RunState.RUNNING
+        return self.distributed_by is not None and self.state is RunState.RUNNING
 
     def url_of(self, account: str | None) -> str | None:
         """Return where an account's CA was; None: that is not known."""
         if account is None:
             return self.base_url
-        told = self.settings.get("accounts")
-        return told.get(account) if isinstance(told, Mapping) else None
+        recorded = self.settings.get("accounts")
+        return recorded.get(account) if isinstance(recorded, Mapping) else None
 
     def windows_of(self, account: str | None) -> tuple[str, ...] | None:
         """Return the windows that an account was to keep; None: that is not known."""
-        told = self.settings.get("windows")
-        windows = told.get(account or "") if isinstance(told, Mapping) else None
+        recorded = self.settings.get("windows")
+        windows = recorded.get(account or "") if isinstance(recorded, Mapping) else None
         return None if windows is None else tuple(windows)
 
 
@@ -408,7 +415,7 @@ class Plan:
     taken_up: bool  # an earlier run that did not finish, going on
     rows: dict[RowStatus, int]
     orders: int
-    settled: dict[OrderStatus, int]  # orders that have their outcome before sending begins
+    settled: dict[RequestStatus, int]  # orders that have their outcome before sending begins
     to_send: int
     limits: tuple[str, ...]  # of all the accounts together
     duration_s: float  # what the windows dictate for those to send

@@ -64,7 +64,7 @@ class Asked:
     done: int = 0
 
 
-class Census:
+class OrderReader:
     """Reads a CA's orders, many requests beside each other. What is read counts in its limits."""
 
     def __init__(self, fetcher: Fetcher) -> None:

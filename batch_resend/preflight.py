@@ -13,8 +13,8 @@ import anyio
 from batch_resend.calls import CALLS, domain_and_scope
 from batch_resend.errors import CallRefused
 from batch_resend.listed import ListedOrder
-from batch_resend.model import Order, PlannedOrder
-from batch_resend.order_reader import MANY, Census, is_of_subject, nothing_to_mail
+from batch_resend.model import PlannedRequest, Request
+from batch_resend.order_reader import MANY, OrderReader, is_of_subject, nothing_to_mail
 from batch_resend.sending import ask_each
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ class Objection:
 
 
 async def object_to(
-    census: Census,
-    pending: AsyncIterator[PlannedOrder],
+    order_reader: OrderReader,
+    pending: AsyncIterator[PlannedRequest],
     count: int,
     note: Callable[[Objection], object],
     *,
@@ -42,13 +42,13 @@ async def object_to(
     `any_product`: those that are not DV go by the order call, too. The objections are noted as they
     come: what ends it early loses none. Raises CallError, JournalError.
     """
-    products = _Products(census, count)
-    census.progress.total += count
+    products = _Products(order_reader, count)
+    order_reader.progress.total += count
 
-    async def ask(planned: PlannedOrder) -> None:
-        if objection := await _objection(census, planned, products, any_product=any_product):
+    async def ask(planned: PlannedRequest) -> None:
+        if objection := await _objection(order_reader, planned, products, any_product=any_product):
             note(objection)
-        census.progress.done += 1
+        order_reader.progress.done += 1
 
     await ask_each(pending, ask)
 
@@ -56,9 +56,9 @@ async def object_to(
 class _Products:
     """Of which product an order is, asked where nothing else leaves it out."""
 
-    def __init__(self, census: Census, count: int) -> None:
+    def __init__(self, order_reader: OrderReader, count: int) -> None:
         """`count`: of requests; of many the CA's list tells it with fewer reads than one each."""
-        self._census = census
+        self._census = order_reader
         self._are_many = count >= MANY
         self._listed: dict[str, ListedOrder] | None = None
         self._turn = anyio.Lock()
@@ -75,13 +75,13 @@ class _Products:
 
 
 async def _objection(
-    census: Census, planned: PlannedOrder, products: _Products, *, any_product: bool
+    order_reader: OrderReader, planned: PlannedRequest, products: _Products, *, any_product: bool
 ) -> Objection | None:
-    order = planned.order
+    order = planned.request
     if CALLS[order.call].is_about_domain:
-        reason = await _would_widen(census, order)
+        reason = await _would_widen(order_reader, order)
         return Objection(planned.number, reason, would_widen=True) if reason else None
-    found = await census.completed(ListedOrder(order.order_id))
+    found = await order_reader.completed(ListedOrder(order.subject))
     heeds_product = CALLS[order.call].is_for_dv and not any_product
     if heeds_product and found.product is None and not nothing_to_mail(found, order.call):
         found = await products.add(found)
@@ -90,7 +90,7 @@ async def _objection(
     return Objection(planned.number, reason) if reason else None
 
 
-def _all_approved(order: Order, found: ListedOrder) -> str | None:
+def _all_approved(order: Request, found: ListedOrder) -> str | None:
     """Return that all the names that a request asks for are approved, if they are."""
     asked = {entry.domain for entry in order.entries}
     approved = {name.name for name in found.names if name.is_approved}
@@ -99,7 +99,7 @@ def _all_approved(order: Order, found: ListedOrder) -> str | None:
     return None
 
 
-async def _would_widen(census: Census, order: Order) -> str | None:
+async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
     """Return why the CA would mail others for a domain than those that a request names.
 
     Of addresses that it does not know it takes no notice; and where it knows none of those given,
@@ -107,9 +107,9 @@ async def _would_widen(census: Census, order: Order) -> str | None:
     """
     if not order.entries:
         return None  # all are asked for
-    domain, _ = domain_and_scope(order.order_id)
+    domain, _ = domain_and_scope(order.subject)
     try:
-        known = await census.domain_emails(domain)
+        known = await order_reader.domain_emails(domain)
     except CallRefused as refusal:
         if is_of_subject(refusal.code):
             return None  # there is no such domain: that the CA says with the mail

@@ -6,14 +6,14 @@ What there is one of for every row is a tuple: a dataclass takes several times a
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from batch_resend.model import Call, Entry, ListForm, Order, OrderStatus, RowStatus
+from batch_resend.model import Call, Entry, ListForm, Request, RequestStatus, RowStatus
 
 
 class Result(NamedTuple):
     """What came of one request of a run, for reports."""
 
     number: int
-    status: OrderStatus
+    status: RequestStatus
     http_status: int | None
     error_code: str | None
     error_message: str | None
@@ -33,7 +33,7 @@ class Source(NamedTuple):
 class RequestResult(NamedTuple):
     """One request with what came of it, and all rows that ask for it, in the order of the lists."""
 
-    order: Order
+    order: Request
     result: Result
     sources: tuple[Source, ...]
 
@@ -70,7 +70,7 @@ class Tally:
 
     rows: dict[RowStatus, int]
     planned: int  # orders
-    orders: dict[OrderStatus, int]
+    orders: dict[RequestStatus, int]
     attempts: int
     retries: int  # attempts of an order beyond its first
     rate_limited: int

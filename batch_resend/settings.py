@@ -288,16 +288,18 @@ class Settings(Account):
         """The accounts that there are keys of; None, these settings' own, comes first."""
         return (*self.accounts,) if self.api_key == _NO_KEY else (None, *self.accounts)
 
-    def told(self) -> dict[str, object]:
+    def snapshot(self) -> dict[str, object]:
         """Return what may be told of these settings: all but the keys, as JSON has it."""
-        told = self.model_dump(mode="json", exclude={"api_key", "windows", "base_url", "accounts"})
+        values = self.model_dump(
+            mode="json", exclude={"api_key", "windows", "base_url", "accounts"}
+        )
         if self.accounts:
-            told["accounts"] = {name: one.base_url for name, one in self.accounts.items()}
-        told["windows"] = {
+            values["accounts"] = {name: one.base_url for name, one in self.accounts.items()}
+        values["windows"] = {
             name or "": [str(window) for window in self.account(name).windows]
             for name in self.names
         }
-        return told
+        return values
 
     def account(self, name: str | None) -> Account:
         """Return an account that rows name; None: these settings' own. Raises SettingsError."""

@@ -15,7 +15,7 @@ from batch_resend.intake import RecordSource
 from batch_resend.journal import Mailed
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Row
-from batch_resend.order_reader import Census, nothing_to_mail
+from batch_resend.order_reader import OrderReader, nothing_to_mail
 
 SOURCE_NAME = "orders that wait at the CA"
 _NEVER = Mailed(0, None)
@@ -39,7 +39,7 @@ class Rules:
 
 
 @dataclass(slots=True)
-class Swept:
+class SweepResult:
     """What a sweep has found. An order is counted once."""
 
     waiting: int = 0
@@ -73,11 +73,13 @@ class Swept:
         return RecordSource(rows, name=SOURCE_NAME, all_domains=True)
 
 
-async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now: float) -> Swept:
+async def sweep(
+    order_reader: OrderReader, mailed: Mapping[str, Mailed], rules: Rules, now: float
+) -> SweepResult:
     """Return which orders are due. Raises CallError, JournalError."""
-    swept = Swept()
+    swept = SweepResult()
     orders = []
-    async for order in census.orders(filters=rules.filters):
+    async for order in order_reader.orders(filters=rules.filters):
         swept.numbers.add(order.order_id)
         if rules.is_wanted(order):
             orders.append(order)
@@ -96,9 +98,9 @@ async def sweep(census: Census, mailed: Mapping[str, Mailed], rules: Rules, now:
         else:
             swept.due.append(order)
 
-    await census.with_methods(to_ask, take, lambda: rules.max_orders - len(swept.due))
+    await order_reader.with_methods(to_ask, take, lambda: rules.max_orders - len(swept.due))
     swept.left_for_later = len(candidates) - len(swept.due) - swept.nothing_to_mail
-    swept.unusable = len(census.unusable)
+    swept.unusable = len(order_reader.unusable)
     return swept
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from batch_resend.errors import CallError, KeyRefused
 from batch_resend.journal import OrderCheck
 from batch_resend.listed import WAITING, WAITS, ListedOrder
-from batch_resend.order_reader import Census
+from batch_resend.order_reader import OrderReader
 from batch_resend.sending import ask_each
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _MARGIN_S = 300.0  # by which the CA's clock may differ from ours
 
 
 async def look_up(
-    census: Census,
+    order_reader: OrderReader,
     order_ids: Collection[str],
     since_s: float,
     note: Callable[[str, OrderCheck], object],
@@ -43,27 +43,27 @@ async def look_up(
         note(order_id, check)
 
     many = len(order_ids) > FEW
-    changes = await census.changes(since_s + _MARGIN_S) if many else None
+    changes = await order_reader.changes(since_s + _MARGIN_S) if many else None
     if changes is not None:
         log.info("what has become of orders (%d): read from the status changes", len(order_ids))
         for order_id in order_ids:
             learn(order_id, OrderCheck(changes.get(order_id, WAITS)))
     else:
         log.info("what has become of orders (%d): asked one by one", len(order_ids))
-        await _ask(census, list(order_ids), _status_of, learn)
+        await _ask(order_reader, list(order_ids), _status_of, learn)
     waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
     if with_names:
-        await _ask(census, waiting, _names_of, learn)
+        await _ask(order_reader, waiting, _names_of, learn)
     elif with_names is None and len(waiting) <= FEW_NAMES:
-        await _ask_for_names(census, waiting, learn)
+        await _ask_for_names(order_reader, waiting, learn)
 
 
 async def _ask_for_names(
-    census: Census, order_ids: Sequence[str], learn: Callable[[str, OrderCheck], object]
+    order_reader: OrderReader, order_ids: Sequence[str], learn: Callable[[str, OrderCheck], object]
 ) -> None:
     """Ask which names are approved, where the CA tells that: nobody asked for it."""
     try:
-        await _ask(census, order_ids, _names_of, learn)
+        await _ask(order_reader, order_ids, _names_of, learn)
     except KeyRefused:
         raise
     except CallError as error:
@@ -71,31 +71,31 @@ async def _ask_for_names(
 
 
 async def _ask(
-    census: Census,
+    order_reader: OrderReader,
     order_ids: Sequence[str],
-    check_one: Callable[[Census, str], Awaitable[OrderCheck | None]],
+    check_one: Callable[[OrderReader, str], Awaitable[OrderCheck | None]],
     learn: Callable[[str, OrderCheck], object],
 ) -> None:
     """Ask about each order; learn what comes, as it comes."""
-    census.progress.total += len(order_ids)
+    order_reader.progress.total += len(order_ids)
 
     async def ask(order_id: str) -> None:
-        if (check := await check_one(census, order_id)) is not None:
+        if (check := await check_one(order_reader, order_id)) is not None:
             learn(order_id, check)
-        census.progress.done += 1
+        order_reader.progress.done += 1
 
     await ask_each(order_ids, ask)
 
 
-async def _status_of(census: Census, order_id: str) -> OrderCheck:
+async def _status_of(order_reader: OrderReader, order_id: str) -> OrderCheck:
     """Return an order's status by its own call."""
-    found = await census.known_of(order_id)
+    found = await order_reader.known_of(order_id)
     return OrderCheck((found and found.status) or UNKNOWN)
 
 
-async def _names_of(census: Census, order_id: str) -> OrderCheck | None:
+async def _names_of(order_reader: OrderReader, order_id: str) -> OrderCheck | None:
     """Return how many names of an order are approved; None: the CA does not tell."""
-    found = await census.completed(ListedOrder(order_id))
+    found = await order_reader.completed(ListedOrder(order_id))
     if not found.names:
         return None
     return OrderCheck(found.status or WAITS, len(found.names), found.approved)

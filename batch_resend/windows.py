@@ -108,7 +108,7 @@ class Schedule:
     ) -> float:  # fmt: skip
         """Return the seconds until the last of `to_make` requests may leave, `made` having left.
 
-        The last of those left `since_last_s` seconds ago; the schedule is gone on with from there,
+        The last of those left `since_last_s` seconds ago; the schedule is resumed from there,
         with no more than a `share` of the windows taken.
         """
         ahead = self.time_of(made + to_make) - self.time_of(made)

@@ -97,13 +97,13 @@ def _try_ways_to_install(folder: Path, built: Sequence[Path]) -> None:
             shutil.copy(path, folder)
     checkout = folder / f"batch_resend-{__version__}"
     shutil.move(folder / next(path.name for path in built if path.suffix == ".whl"), checkout)
-    home = folder / "home"
+    backend = folder / "home"
     environment = {
         **os.environ,
-        "HOME": str(home),
-        "PATH": f"{home / '.local' / 'bin'}:{tools / 'bin'}:/usr/bin:/bin",
-        "PIPX_HOME": str(home / "pipx"),
-        "UV_TOOL_BIN_DIR": str(home / "uv"),  # else each finds the program of the other
+        "HOME": str(backend),
+        "PATH": f"{backend / '.local' / 'bin'}:{tools / 'bin'}:/usr/bin:/bin",
+        "PIPX_HOME": str(backend / "pipx"),
+        "UV_TOOL_BIN_DIR": str(backend / "uv"),  # else each finds the program of the other
     }
     for line in read_page(MANUAL / "install.md").command_lines():
         if line.startswith(("podman ", "rm ")):

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from batch_resend import (
     InputError,
     JournalBusy,
-    OrderStatus,
     RecordSource,
+    RequestStatus,
     RunState,
     Settings,
     open_batch,
@@ -51,7 +51,7 @@ async def test_rows_may_come_from_an_async_iterable(tmp_path: Path) -> None:
         plan = await batch.plan([RecordSource(rows())])
         async with batch.send(plan) as sending:
             sent = [outcome async for outcome in sending]
-        assert {outcome.status for outcome in sent} == {OrderStatus.SENT}
+        assert {outcome.status for outcome in sent} == {RequestStatus.SENT}
         assert len(sent) == plan.to_send == ca.books.mails == 20
         assert sending.state is RunState.COMPLETED
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from batch_resend.intake import ListSource, cells
-from batch_resend.journal.grouping import Grouping, Party, StagedRow
-from batch_resend.model import Attempt, Order, OrderStatus, Outcome, Reply
+from batch_resend.journal.grouping import Endpoint, Grouping, StagedRow
+from batch_resend.model import Attempt, Outcome, Reply, Request, RequestStatus
 from batch_resend.windows import Window
 from tests.bench import prediction
 from tests.bench.processes import write_list
@@ -65,7 +65,7 @@ def test_a_row_that_is_read_costs_few_calls(tmp_path: Path) -> None:
 
 def test_an_order_that_is_grouped_costs_few_calls() -> None:
     def calls(count: int) -> float:
-        grouping = Grouping(1, {None: Party("https://ca.example")}, ["orders.csv"])
+        grouping = Grouping(1, {None: Endpoint("https://ca.example")}, ["orders.csv"])
         listed = [
             [StagedRow(n, 0, n, str(n), None, f'[["o{n}.example","a@o{n}.example",null]]', None, "",
                        None, None)]
@@ -94,7 +94,7 @@ async def test_a_request_that_is_sent_costs_few_calls_and_turns_of_the_loop(
         handles += 1
         return call_soon(*arguments, **how)
 
-    async def answered(_order: Order) -> Reply:
+    async def answered(_order: Request) -> Reply:
         await asyncio.sleep(0)
         return Reply(204, b"", 0.0)
 
@@ -118,7 +118,7 @@ async def test_a_request_is_three_statements_in_two_commits(tmp_path: Path) -> N
         with statements(journal) as told:
             attempt = Attempt(order, 1, 0.0)
             await recorder.begin(attempt)
-            await recorder.end(attempt, 1.0, ACCEPTED, Outcome(order, OrderStatus.SENT, 204))
+            await recorder.end(attempt, 1.0, ACCEPTED, Outcome(order, RequestStatus.SENT, 204))
     commands = [statement.split()[0] for statement in told]
     assert commands == [
         "BEGIN", "INSERT", "COMMIT", "BEGIN", "UPDATE", "INSERT", "COMMIT",

@@ -10,10 +10,10 @@ from batch_resend.model import (
     Call,
     Entry,
     FaultKind,
-    Order,
-    PlannedOrder,
+    PlannedRequest,
     Problem,
     RejectedRow,
+    Request,
     Row,
     entry_list,
 )
@@ -21,35 +21,35 @@ from batch_resend.model import (
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
 CA = "https://www.digicert.com/services/v2"
-ORDER = Order("100200301", "en", (Entry("example.com", "admin@example.com", "example.org"),))
+ORDER = Request("100200301", "en", (Entry("example.com", "admin@example.com", "example.org"),))
 
 _FEW = st.sampled_from(["", "1", "2", "12", "a", '"', ",", "null", "None", "\\", "é", "\ud800"])
 _ENTRY = st.builds(Entry, _FEW, _FEW, st.none() | _FEW)
 _ORDER = st.builds(
-    Order,
+    Request,
     _FEW,
     st.none() | _FEW,
     st.lists(_ENTRY, max_size=2).map(tuple),
     st.sampled_from([Call.DV_RESEND, Call.DOMAIN_DCV]),
 )
 _ASKED = st.tuples(_FEW, _ORDER, st.none() | _FEW)  # of which CA, what, by which key
-_ONE = Order("1", None, ())
+_ONE = Request("1", None, ())
 
 
 @unhurried
 @given(_ASKED, _ASKED)
-@example(("", _ONE, None), ("", Order("1", "", ()), None))
-@example(("", _ONE, None), ("", Order("1", "null", ()), None))
-@example(("1", Order("2", None, ()), None), ("12", Order("", None, ()), None))
-@example(("", Order("1", "2", ()), None), ("", Order("12", "", ()), None))
-@example(("", _ONE, None), ("", Order("1", None, (), Call.DOMAIN_DCV), None))
+@example(("", _ONE, None), ("", Request("1", "", ()), None))
+@example(("", _ONE, None), ("", Request("1", "null", ()), None))
+@example(("1", Request("2", None, ()), None), ("12", Request("", None, ()), None))
+@example(("", Request("1", "2", ()), None), ("", Request("12", "", ()), None))
+@example(("", _ONE, None), ("", Request("1", None, (), Call.DOMAIN_DCV), None))
 @example(("", _ONE, None), ("", _ONE, "key"))
 @example(
-    ("", Order("1", None, (Entry("a", "b", None),)), None),
-    ("", Order("1", None, (Entry("a", "b", ""),)), None),
+    ("", Request("1", None, (Entry("a", "b", None),)), None),
+    ("", Request("1", None, (Entry("a", "b", ""),)), None),
 )
 def test_two_requests_have_one_digest_only_if_they_ask_the_same_of_the_same_ca(
-    asked: tuple[str, Order, str | None], other: tuple[str, Order, str | None]
+    asked: tuple[str, Request, str | None], other: tuple[str, Request, str | None]
 ) -> None:
     digests = [order.digest(ca, budget) for ca, order, budget in (asked, other)]
     assert (digests[0] == digests[1]) is (asked == other)
@@ -60,19 +60,19 @@ def test_two_requests_have_one_digest_only_if_they_ask_the_same_of_the_same_ca(
 def test_a_digest_is_made_of_what_is_asked_and_not_of_where_it_stands(
     ca: str, order_id: str, locale: str | None, pairs: list[tuple[str, str]]
 ) -> None:
-    def made() -> Order:
-        return Order(order_id, locale, tuple(Entry(*pair) for pair in pairs))
+    def made() -> Request:
+        return Request(order_id, locale, tuple(Entry(*pair) for pair in pairs))
 
     digests = {made().digest(ca) for _ in range(2)}
-    planned = [PlannedOrder(n, 9 - n, made(), made().digest(ca), attempts=n) for n in range(3)]
-    assert digests == {each.order.digest(ca) for each in planned}
+    planned = [PlannedRequest(n, 9 - n, made(), made().digest(ca), attempts=n) for n in range(3)]
+    assert digests == {each.request.digest(ca) for each in planned}
     assert {len(digest) for digest in digests} == {16}
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param(replace(ORDER, order_id="100200302"), id="another order"),
+        pytest.param(replace(ORDER, subject="100200302"), id="another order"),
         pytest.param(replace(ORDER, locale="de"), id="another language"),
         pytest.param(replace(ORDER, locale=None), id="no language"),
         pytest.param(replace(ORDER, entries=()), id="all domains"),
@@ -97,13 +97,13 @@ def test_a_digest_is_made_of_what_is_asked_and_not_of_where_it_stands(
         ),
     ],
 )
-def test_a_request_that_differs_in_one_thing_has_another_digest(other: Order) -> None:
+def test_a_request_that_differs_in_one_thing_has_another_digest(other: Request) -> None:
     assert other.digest(CA) != ORDER.digest(CA)
 
 
 def test_the_five_usual_addresses_are_one_in_any_case_and_no_other_is() -> None:
     def asked(email: str) -> bytes:
-        return Order("7", None, (Entry("example.com", email),)).digest(CA)
+        return Request("7", None, (Entry("example.com", email),)).digest(CA)
 
     assert asked("Admin@Example.com") == asked("admin@example.com")
     assert asked("Jane@example.com") != asked("jane@example.com")

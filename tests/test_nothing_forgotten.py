@@ -22,11 +22,11 @@ from batch_resend.model import (
     Call,
     Entry,
     Note,
-    Order,
-    OrderStatus,
     Problem,
     RejectedRow,
     Remark,
+    Request,
+    RequestStatus,
     Row,
 )
 from batch_resend.report.files import REPORT_FILES
@@ -43,7 +43,7 @@ def names(table_start: str) -> set[str]:
     return set(names_in_first_cells(table_start))
 
 
-ORDERS_TRIED = [cast("Order", param.values[0]) for param in CALLS_TRIED]
+ORDERS_TRIED = [cast("Request", param.values[0]) for param in CALLS_TRIED]
 # Of the CA's exports: what they say of an order, which nobody writes into a list.
 OF_EXPORTS = {Field.STATUS, Field.DCV_METHOD, Field.PRODUCT}
 
@@ -61,7 +61,7 @@ def test_every_column_and_every_call_is_in_the_manual() -> None:
 
 def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:
     properties = cast("dict[str, Any]", schema("results").schema)["properties"]
-    assert set(properties["status"]["enum"]) == set(OrderStatus)
+    assert set(properties["status"]["enum"]) == set(RequestStatus)
     assert set(properties["call"]["enum"]) == set(Call) - {Call.DV_RESEND}
 
 
@@ -75,13 +75,13 @@ def test_every_check_of_the_doctor_stands_in_its_schema_and_in_the_manual() -> N
 
 @pytest.mark.parametrize("order", ORDERS_TRIED, ids=lambda order: str(order.call))
 def test_what_check_writes_of_every_call_is_read_again_with_all_its_addresses(
-    order: Order,
+    order: Request,
 ) -> None:
     line = json.dumps(_request(order))
     (raw,) = records_of_lines([line], {}, Call.DV_RESEND)
     row = check_record(raw, Defaults()) if isinstance(raw, RawRecord) else raw
     assert isinstance(row, Row), row
-    assert (row.order_id, row.call, row.locale) == (order.order_id, order.call, order.locale)
+    assert (row.order_id, row.call, row.locale) == (order.subject, order.call, order.locale)
     assert [e.email for e in row.entries] == [e.email for e in order.entries]
 
 
@@ -97,7 +97,7 @@ def test_every_field_is_read_of_tables_and_of_json_and_has_its_problem() -> None
 def test_every_file_and_every_column_of_a_report_is_in_the_manual() -> None:
     assert names("| file | what is in it |") == set(REPORT_FILES)
     assert names_in_first_cells("| column of `results.csv` |") == list(RESULT_COLUMNS)
-    assert names("| status | meaning |") == set(OrderStatus)
+    assert names("| status | meaning |") == set(RequestStatus)
 
 
 @pytest.mark.asyncio
@@ -155,5 +155,5 @@ def test_every_call_is_tried_against_the_simulator() -> None:
 @pytest.mark.parametrize("call", Call)
 def test_every_address_of_an_order_stands_in_the_body_of_its_call(call: Call) -> None:
     several = tuple(Entry("a.example", f"{n}@a.example") for n in "abc")
-    body = json.dumps(CALLS[call].body(Order("3", None, several, call)))
+    body = json.dumps(CALLS[call].body(Request("3", None, several, call)))
     assert all(entry.email in body for entry in several)

@@ -8,9 +8,9 @@ import pytest
 
 from batch_resend.journal import Mailed
 from batch_resend.listed import WAITING, ListedOrder, NameValidation
-from batch_resend.order_reader import Census
+from batch_resend.order_reader import OrderReader
 from batch_resend.sending import Fetcher
-from batch_resend.sweep import Rules, Swept, sweep
+from batch_resend.sweep import Rules, SweepResult, sweep
 
 pytestmark = pytest.mark.asyncio
 
@@ -19,7 +19,7 @@ RULES = Rules(older_than_s=DAY_S, cooldown_s=20 * HOUR_S, max_mails=5, max_order
 WAITS = ListedOrder("1", "pending", created_at=NOW - 3 * DAY_S, dcv_method="email")
 
 
-class Listed(Census):
+class Listed(OrderReader):
     """A CA whose list, whose order report and whose word on one order are a test's.
 
     It counts what is asked of it about one order.
@@ -57,7 +57,7 @@ class Listed(Census):
 
 async def swept(
     *orders: ListedOrder, mailed: dict[str, Mailed] | None = None, rules: Rules = RULES
-) -> Swept:
+) -> SweepResult:
     return await sweep(Listed(orders), mailed or {}, rules, NOW)
 
 
@@ -126,30 +126,30 @@ async def test_how_an_order_is_validated_is_asked_only_of_those_that_are_due_oth
         replace(WAITS, order_id="3", status="issued"),
         replace(WAITS, order_id="4"),
     ]
-    census = Listed([*lacking, young], told)
+    order_reader = Listed([*lacking, young], told)
     rules = replace(RULES, max_orders=2)
-    found = await sweep(census, {"5": Mailed(5, None)}, rules, NOW)
+    found = await sweep(order_reader, {"5": Mailed(5, None)}, rules, NOW)
     assert [order.order_id for order in found.due] == ["1", "4"]
-    assert census.asked == ["1", "2", "3", "4"]
+    assert order_reader.asked == ["1", "2", "3", "4"]
     assert (found.nothing_to_mail, found.mailed_enough, found.too_young) == (2, 1, 1)
 
 
 async def test_no_more_orders_are_asked_about_than_may_still_be_due() -> None:
     lacking = [replace(WAITS, order_id=str(n), dcv_method=None) for n in range(1, 50)]
     details = [replace(o, dcv_method="email" if int(o.order_id) % 2 else "http") for o in lacking]
-    census = Listed(lacking, details)
-    found = await sweep(census, {}, replace(RULES, max_orders=5), NOW)
+    order_reader = Listed(lacking, details)
+    found = await sweep(order_reader, {}, replace(RULES, max_orders=5), NOW)
     assert [order.order_id for order in found.due] == ["1", "3", "5", "7", "9"]
-    assert census.asked == [str(n) for n in range(1, 10)]
+    assert order_reader.asked == [str(n) for n in range(1, 10)]
     assert (found.nothing_to_mail, found.left_for_later) == (4, 40)
 
 
 async def test_what_the_order_report_tells_of_many_is_not_asked_of_each() -> None:
     lacking = [replace(WAITS, order_id=str(n), dcv_method=None) for n in range(1, 31)]
     report = {str(n): "email" if n > 3 else "dns-txt-token" for n in range(1, 28)}
-    census = Listed(lacking, [replace(lacking[28], dcv_method="http-token")], report)
-    found = await sweep(census, {}, RULES, NOW)
-    assert census.asked == ["28", "29", "30"], "those that the report leaves out"
+    order_reader = Listed(lacking, [replace(lacking[28], dcv_method="http-token")], report)
+    found = await sweep(order_reader, {}, RULES, NOW)
+    assert order_reader.asked == ["28", "29", "30"], "those that the report leaves out"
     assert [order.order_id for order in found.due] == [str(n) for n in (*range(4, 29), 30)]
     assert found.nothing_to_mail == 4
 

@@ -27,7 +27,7 @@ from batch_resend.certcentral.wire import (
     media_type,
     never_send_twice,
 )
-from batch_resend.model import Fault, Order, Reply, Verdict
+from batch_resend.model import Fault, Reply, Request, Verdict
 from batch_resend.version import __version__
 
 USER_AGENT = f"batch-resend/{__version__}"
@@ -63,7 +63,7 @@ class CertCentral:
         """Return what an answer means. The key is not in it, whatever the server repeats."""
         return judge(result, self.api_key.get_secret_value())
 
-    async def resend(self, order: Order) -> Reply | Fault:
+    async def resend(self, order: Request) -> Reply | Fault:
         """Ask the CA to mail an order again: one request, whatever happens to it."""
         return await self._call("PUT", request_path(order), request_body(order), MAX_BODY_BYTES)
 
@@ -107,12 +107,12 @@ class CertCentral:
         return replace(head, body=_without_mark(content)) if content else head
 
 
-def request_path(order: Order) -> str:
+def request_path(order: Request) -> str:
     """Return where the call goes, below the base URL."""
     return CALLS[order.call].path(order)
 
 
-def request_body(order: Order) -> bytes:
+def request_body(order: Request) -> bytes:
     """Return the body of the call. Without entries the CA mails all domains that still wait."""
     return _to_json(CALLS[order.call].body(order)).encode()
 

@@ -164,11 +164,11 @@ def remedy(verdict: Verdict, base_url: str) -> str:
     known = explain(403, KEY_CODE) if is_key else explain(status, code)
     what_to_do = known.remedy if known else "Check --base-url or --region."
     if is_key:
-        return f"the CA refused the API key ({verdict.said}). {what_to_do}"
+        return f"the CA refused the API key ({verdict.summary}). {what_to_do}"
     if status == 403 and verdict.ruling is Ruling.REFUSED:
         return (
-            f"the API key may not do this ({verdict.said}); none of the first orders was allowed. "
-            f"{what_to_do}"
+            f"the API key may not do this ({verdict.summary}); none of the first orders was "
+            f"allowed. {what_to_do}"
         )
     if status is not None and 300 <= status < 400:
         target = f" {verdict.error_message}" if code else ""
@@ -184,7 +184,9 @@ def remedy(verdict: Verdict, base_url: str) -> str:
 def _with_title(verdict: Verdict) -> str:
     """Return what was said; of a page its title, too, which often names who wrote it."""
     return (
-        f"{verdict.said}: {verdict.error_message}" if verdict.error_code == PAGE else verdict.said
+        f"{verdict.summary}: {verdict.error_message}"
+        if verdict.error_code == PAGE
+        else verdict.summary
     )
 
 

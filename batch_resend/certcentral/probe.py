@@ -153,8 +153,8 @@ class _Walk:
             try:
                 head = await reader.receive_until(b"\r\n\r\n", _MAX_HEAD_BYTES)
             except anyio.IncompleteRead:
-                said = "its answer is not HTTP" if reader.buffer else "it closed the connection"
-                raise _Failed(Failure(Step.TUNNEL, said)) from None
+                detail = "its answer is not HTTP" if reader.buffer else "it closed the connection"
+                raise _Failed(Failure(Step.TUNNEL, detail)) from None
             except anyio.DelimiterNotFound:
                 raise _Failed(Failure(Step.TUNNEL, "its answer is not HTTP")) from None
         version, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")

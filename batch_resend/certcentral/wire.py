@@ -215,13 +215,13 @@ def classify(error: Exception, *, connected: bool) -> Fault:
 
     Without a connection nothing was sent; with one, something may have been, and arrived.
     """
-    detail = _told(error)
+    detail = _describe(error)
     if connected:
         return _broken_off(error, detail)
     if isinstance(
         error, aiohttp.ClientProxyConnectionError | aiohttp.ClientResponseError | _Broken
     ):
-        return Fault(FaultKind.PROXY_REFUSED, _said_of_proxy(error, detail))
+        return Fault(FaultKind.PROXY_REFUSED, _describe_proxy_error(error, detail))
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         unknown = getattr(error.os_error, "errno", None) == socket.EAI_NONAME
         return Fault(FaultKind.NO_SUCH_HOST if unknown else FaultKind.NOT_CONNECTED, detail)
@@ -231,7 +231,7 @@ def classify(error: Exception, *, connected: bool) -> Fault:
     return Fault(FaultKind.NOT_CONNECTED, "no connection in time" if timed_out else detail)
 
 
-def _said_of_proxy(error: Exception, detail: str) -> str:
+def _describe_proxy_error(error: Exception, detail: str) -> str:
     """Return what a proxy did: without a connection to the CA only it can answer, or break off.
 
     Not the whole text of a bad answer, which has the proxy's URL and so the password in it.
@@ -244,7 +244,7 @@ def _said_of_proxy(error: Exception, detail: str) -> str:
     return f"the proxy {'broke off' if reached else 'cannot be reached'}: {detail}"
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError) and error.strerror is None:
         # Closed within the TLS handshake; its own text says "None".
         return f"Cannot connect to host {error.host}:{error.port} [it closed the connection]"

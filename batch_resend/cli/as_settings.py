@@ -18,7 +18,7 @@ from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
-from batch_resend.notify import Alarm
+from batch_resend.notify import Notifier
 from batch_resend.report import Presentation
 from batch_resend.settings import (
     OPTIONS,
@@ -32,7 +32,7 @@ from batch_resend.windows import Window, of_one_key, parse_windows
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class RunOptions:
     """How a run is shown and reported."""
 
     report_dir: Path | None
@@ -72,24 +72,24 @@ def reading_of(options: dict[str, Any]) -> Reading:
         raise SettingsError(f"--{error}") from None
 
 
-def manner_of(context: click.Context, options: dict[str, Any]) -> Manner:
+def run_options_of(context: click.Context, options: dict[str, Any]) -> RunOptions:
     """Return how a command's options want a run shown and reported. Raises SettingsError."""
     if options["distribute"] and isinstance(options["journal"], Path):
         raise SettingsError(
             f"--distribute: {options['journal']} is a file; workers need a journal in PostgreSQL, "
             "--journal postgresql://HOST/NAME"
         )
-    return Manner(
-        **named_in(Manner, options),
+    return RunOptions(
+        **named_in(RunOptions, options),
         # Decided at the start: a terminal that goes meanwhile has not said yes.
         asks=not options["yes"] and has_terminal(),
         presentation=Presentation(next_flags(context), redact=options["redact"]),
     )
 
 
-def alarm_of(options: dict[str, Any]) -> Alarm:
+def notifier_of(options: dict[str, Any]) -> Notifier:
     """Return who is told how a command ends: all of them, or as far as they are known."""
-    return Alarm(**named_in(Alarm, options))
+    return Notifier(**named_in(Notifier, options))
 
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
@@ -106,15 +106,15 @@ def accounts_of(options: dict[str, Any], run: Run | None = None) -> dict[str, Pr
     """Return the profiles as this command has them. Raises SettingsError.
 
     What flags or the environment say goes before what a profile says: for the accounts that rows
-    name too, or a command that names the simulator would mail by them in earnest. An account of an
+    name too, or a command that names the simulator would mail by them for real. An account of an
     earlier run keeps to the windows that it had there, and to those that its profile says now.
     """
     changes: dict[str, Any] = {}
-    if (base_url := _base_url_said(options)) is not None:
+    if (base_url := _given_base_url(options)) is not None:
         changes["base_url"] = base_url
-    if _is_said("locale"):
+    if _is_given("locale"):
         changes["locale"] = options["locale"]
-    limits = windows_of(options["limit"]) if _is_said("limit") else None
+    limits = windows_of(options["limit"]) if _is_given("limit") else None
     return {
         name: replace(
             profile,
@@ -125,43 +125,43 @@ def accounts_of(options: dict[str, Any], run: Run | None = None) -> dict[str, Pr
     }
 
 
-def _is_said(option: str) -> bool:
+def _is_given(option: str) -> bool:
     """Whether a flag or the environment names an option, and no file or default."""
     source = click.get_current_context().get_parameter_source(option)
     return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
-def _base_url_said(options: dict[str, Any]) -> str | None:
+def _given_base_url(options: dict[str, Any]) -> str | None:
     """Return where flags or the environment say that the API is, if they do."""
-    if _is_said("base_url"):
+    if _is_given("base_url"):
         return cast("str", options["base_url"])
-    return Region(options["region"]).base_url if _is_said("region") else None
+    return Region(options["region"]).base_url if _is_given("region") else None
 
 
 def _base_url(options: dict[str, Any], run: Run | None) -> str:
-    if (said := _base_url_said(options)) is not None:
-        return said
-    if (told := options["base_url"]) is not None:  # by the file
-        return cast("str", told)
+    if (given := _given_base_url(options)) is not None:
+        return given
+    if (by_file := options["base_url"]) is not None:  # by the file
+        return cast("str", by_file)
     return Region(options["region"]).base_url if run is None else run.base_url
 
 
 def _windows(options: dict[str, Any], run: Run | None) -> tuple[Window, ...]:
-    told = windows_of(options["limit"])
-    if _is_said("limit"):
-        return told
+    by_file = windows_of(options["limit"])
+    if _is_given("limit"):
+        return by_file
     source = click.get_current_context().get_parameter_source("limit")
-    of_file = None if source is ParameterSource.DEFAULT else told
+    of_file = None if source is ParameterSource.DEFAULT else by_file
     known = _with_those_of(run, None, of_file)
-    return told if known is None else known
+    return by_file if known is None else known
 
 
 def _with_those_of(
     run: Run | None, account: str | None, windows: tuple[Window, ...] | None
 ) -> tuple[Window, ...] | None:
     """Return some windows and those that an account had in a run; None: there are neither."""
-    told = None if run is None else run.windows_of(account)
-    had = None if told is None else parse_windows(told)
+    by_file = None if run is None else run.windows_of(account)
+    had = None if by_file is None else parse_windows(by_file)
     known = [one for one in (windows, had) if one is not None]
     return of_one_key(known) if known else None
 
@@ -188,17 +188,17 @@ def settings_by(
 ) -> Settings:
     """Return the settings that options name, with these keys. Raises SettingsError."""
     # What a command has no option for stays as it is usually.
-    said = {
+    given = {
         name: options[option.parameter]
         for name, option in OPTIONS.items()
         if option.parameter in options
     }
-    said |= {"base_url": _base_url(options, run), "windows": _windows(options, run)}
+    given |= {"base_url": _base_url(options, run), "windows": _windows(options, run)}
     if options.get("again"):
-        said["cooldown_s"] = 0.0
+        given["cooldown_s"] = 0.0
     if key is not None:
-        said["api_key"] = key
-    settings = make_settings(**said, accounts=accounts)
+        given["api_key"] = key
+    settings = make_settings(**given, accounts=accounts)
     rehearsal.refuse_elsewhere(settings.base_url)
     most = most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
     return settings.model_copy(update={"concurrency": most})

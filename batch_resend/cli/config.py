@@ -44,7 +44,7 @@ class Config:
         context.meta[_OWN] = self.own
 
 
-def said_for_this_command(context: click.Context) -> frozenset[str]:
+def given_for_this_command(context: click.Context) -> frozenset[str]:
     """Return the parameters that the file says in the command's own table alone."""
     own: frozenset[str] = context.meta.get(_OWN, frozenset())
     return own
@@ -159,7 +159,7 @@ class _Reader:
         own = {name: self._own(name, table) for name, table in tables.items()}
         for name, values in own.items():
             defaults[name] |= values
-        rest = self._said(()) | self._said((wanted,) if wanted in tables else ())
+        rest = self._given(()) | self._given((wanted,) if wanted in tables else ())
         profiles = read_profiles(
             self._file.values.get(PROFILES, {}),
             rest,
@@ -229,7 +229,7 @@ class _Reader:
                     raise self._file.error((*within, spelled), f"{key}: {error}{hint}") from None
         return found
 
-    def _said(self, within: tuple[str, ...]) -> dict[str, Any]:
+    def _given(self, within: tuple[str, ...]) -> dict[str, Any]:
         table = self._table(within)
         return {key: table[spelled] for key, spelled in self._spelled(within).items()}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from batch_resend.batch import Batch
-from batch_resend.cli.as_settings import Manner
+from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.interruption import Interruption
 from batch_resend.cli.output.terminal import say
@@ -39,22 +39,24 @@ class _Following:
         )
 
 
-async def distribute(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Run:
+async def distribute(
+    batch: Batch, plan: Plan, run_options: RunOptions, interruption: Interruption
+) -> Run:
     """Have workers send what is planned; return the run when it has ended, or was left alone."""
     async with open_queue(batch.settings.journal) as queue:
-        following = _Following(plan.run, manner.presentation.flags)
+        following = _Following(plan.run, run_options.presentation.flags)
         with interruption.leads_to(following.detach), following.scope:
             if interruption.caught is not None:  # before there was anything to follow
                 name = signal.Signals(interruption.caught).name
                 await batch.decline(plan, f"interrupted by {name}", RunState.INTERRUPTED)
                 return await batch.reader.run(plan.run.id)
-            await queue.add(await batch.deal(plan))
+            await queue.add(await batch.distribute(plan))
             if not any(worker.is_alive for worker in await queue.workers()):
                 say(
                     "No worker is alive: the run begins as soon as there is one, `batch-resend "
                     "worker` on any host"
                 )
-            await _follow(batch, plan.run, quiet=manner.quiet)
+            await _follow(batch, plan.run, quiet=run_options.quiet)
         return await batch.reader.run(plan.run.id)
 
 

@@ -13,73 +13,79 @@ import anyio.to_thread
 import click
 
 from batch_resend.batch import Batch
-from batch_resend.cli.as_settings import Manner
+from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.asking import CannotAskError, open_terminal
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.logs import told_of_run
+from batch_resend.cli.logs import with_run_id
 from batch_resend.cli.output.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import REASONS_SHOWN, show_counts, show_summary
 from batch_resend.cli.output.terminal import say
 from batch_resend.errors import BatchResendError, JournalError, ReportError
-from batch_resend.key_runs import Sending
+from batch_resend.key_runs import RunHandle
 from batch_resend.model import Plan, RowStatus, Run, RunState
-from batch_resend.notify import Ending
+from batch_resend.notify import CommandResult
 from batch_resend.report import counted, make_preview, make_summary
 
 log = logging.getLogger(__name__)
 
 
-async def carry_out(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
+async def execute(
+    batch: Batch, plan: Plan, run_options: RunOptions, interruption: Interruption
+) -> CommandResult:
     """Show the plan, ask, send, report; return how that ended."""
-    reason = _hold_back_reason(plan, manner)
-    if manner.preflight and plan.to_send and not reason:
-        plan = await _preflight(batch, plan, manner)
+    reason = _hold_back_reason(plan, run_options)
+    if run_options.preflight and plan.to_send and not reason:
+        plan = await _preflight(batch, plan, run_options)
     will_pass = not batch.stopped_keys or plan.to_send > await batch.count_stopped(plan)
-    asks = bool(plan.to_send) and will_pass and manner.asks
-    if not manner.quiet or (asks and reason):
-        await _show_plan(batch, plan, manner, sys.stderr)
+    asks = bool(plan.to_send) and will_pass and run_options.asks
+    if not run_options.quiet or (asks and reason):
+        await _show_plan(batch, plan, run_options, sys.stderr)
     if reason:
         log.debug("held back", extra={"why": reason})
         await batch.decline(plan, reason)
-        ending = await _report(batch, plan, manner, interruption)
+        ending = await _report(batch, plan, run_options, interruption)
         return replace(ending, code=ending.code or ExitCode.NOT_ALL_SENT)
-    if asks and (refusal := await _refusal(batch, plan, manner)) is not None:
+    if asks and (refusal := await _refusal(batch, plan, run_options)) is not None:
         log.debug("declined", extra={"why": refusal})
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
-        return Ending(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
-    return await _send_and_report(batch, plan, manner, interruption)
+        return CommandResult(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
+    return await _send_and_report(batch, plan, run_options, interruption)
 
 
-async def _preflight(batch: Batch, plan: Plan, manner: Manner) -> Plan:
+async def _preflight(batch: Batch, plan: Plan, run_options: RunOptions) -> Plan:
     """Ask the CA about what is to be sent; return the plan without what it objects to."""
-    if not manner.quiet:
+    if not run_options.quiet:
         say(f"Asking the CA about {counted(plan.to_send, 'request')}")
-    asking = batch.preflight(plan, any_product=manner.any_product)
-    return await while_asking(asking, batch, quiet=manner.quiet)
+    asking = batch.preflight(plan, any_product=run_options.any_product)
+    return await while_asking(asking, batch, quiet=run_options.quiet)
 
 
 async def _send_and_report(
-    batch: Batch, plan: Plan, manner: Manner, interruption: Interruption
-) -> Ending:
+    batch: Batch, plan: Plan, run_options: RunOptions, interruption: Interruption
+) -> CommandResult:
     """Send, or have workers send, and report, whatever a signal finds being done."""
-    with interruption.leads_to(lambda _: "Stopping"), told_of_run(plan.run.id):
-        if manner.distribute and plan.to_send:
-            run = await _distribute(batch, plan, manner, interruption)
+    with interruption.leads_to(lambda _: "Stopping"), with_run_id(plan.run.id):
+        if run_options.distribute and plan.to_send:
+            run = await _distribute(batch, plan, run_options, interruption)
             if run.is_with_workers:
-                return Ending(SIGNAL_BASE + (interruption.caught or 0), note="left to the workers")
+                return CommandResult(
+                    SIGNAL_BASE + (interruption.caught or 0), note="left to the workers"
+                )
             state = run.state
         else:
-            state = await _send(batch, plan, manner, interruption)
-        ending = await _report(batch, plan, manner, interruption)
+            state = await _send(batch, plan, run_options, interruption)
+        ending = await _report(batch, plan, run_options, interruption)
     if interruption.caught is not None:
         return replace(ending, code=SIGNAL_BASE + interruption.caught)
     return ending if state is RunState.COMPLETED else replace(ending, code=ExitCode.STOPPED)
 
 
-async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> RunState:
+async def _send(
+    batch: Batch, plan: Plan, run_options: RunOptions, interruption: Interruption
+) -> RunState:
     """Send what is planned; return how that ended."""
     log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
     try:
@@ -87,7 +93,7 @@ async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interrup
             with interruption.leads_to(lambda name: _stop(sending, name)):
                 if interruption.caught is not None:
                     _stop(sending, signal.Signals(interruption.caught).name)
-                await follow(sending, quiet=manner.quiet)
+                await follow(sending, quiet=run_options.quiet)
     except BatchResendError:
         raise  # such as a journal that cannot be written when sending is to begin: no error of ours
     except Exception:
@@ -101,83 +107,96 @@ async def _send(batch: Batch, plan: Plan, manner: Manner, interruption: Interrup
     return sending.state
 
 
-async def _distribute(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Run:
+async def _distribute(
+    batch: Batch, plan: Plan, run_options: RunOptions, interruption: Interruption
+) -> Run:
     """Have workers send what is planned; return the run as it was left."""
     from batch_resend.cli.distributing import distribute  # noqa: PLC0415 - needs the extra cluster
 
-    run = await distribute(batch, plan, manner, interruption)
+    run = await distribute(batch, plan, run_options, interruption)
     if run.state is RunState.STOPPED:
         with suppress(OSError):
             say(f"batch-resend: stopped: {run.stop_reason}")
     return run
 
 
-def _stop(sending: Sending, signal_name: str) -> str:
+def _stop(sending: RunHandle, signal_name: str) -> str:
     sending.stop(f"interrupted by {signal_name}")
     return f"Stopping: waiting for {sending.progress.in_flight} requests in flight"
 
 
-async def _show_plan(batch: Batch, plan: Plan, manner: Manner, to: TextIO) -> None:
+async def _show_plan(batch: Batch, plan: Plan, run_options: RunOptions, to: TextIO) -> None:
     preview = await make_preview(plan, batch.reader, shown=BEFORE_SENDING.first)
     if plan.taken_up:
         click.echo(f"Run {plan.run.id} did not finish and goes on.", file=to)
-    show_plan(preview, to, BEFORE_SENDING, redact=manner.presentation.redact)
+    show_plan(preview, to, BEFORE_SENDING, redact=run_options.presentation.redact)
 
 
-def _hold_back_reason(plan: Plan, manner: Manner) -> str | None:
+def _hold_back_reason(plan: Plan, run_options: RunOptions) -> str | None:
     """Return why nothing is to be sent, so many rows being rejected."""
     rejected, read = plan.rows[RowStatus.REJECTED], sum(plan.rows.values())
-    if manner.strict and rejected:
+    if run_options.strict and rejected:
         rows = "row was" if rejected == 1 else "rows were"
         return f"--strict: {rejected:,} {rows} rejected"
-    limit = manner.max_rejected
+    limit = run_options.max_rejected
     if limit is not None and limit.is_exceeded(rejected, read):
         return f"{rejected:,} of {read:,} rows were rejected, more than --max-rejected {limit.text}"
     return None
 
 
-async def _report(batch: Batch, plan: Plan, manner: Manner, interruption: Interruption) -> Ending:
+async def _report(
+    batch: Batch, plan: Plan, run_options: RunOptions, interruption: Interruption
+) -> CommandResult:
     """Write the report and say what came of the run; return how a command ends by that."""
-    flags = manner.presentation.flags
-    anew = f"batch-resend{flags.config} report {plan.run.id}{flags.watch}"
+    flags = run_options.presentation.flags
+    report_command = f"batch-resend{flags.config} report {plan.run.id}{flags.watch}"
     try:
-        return await _told(batch, plan, manner, interruption, anew)
+        return await _write_report(batch, plan, run_options, interruption, report_command)
     except JournalError as error:
         note = f"run {plan.run.id} is over, and of what came of it nothing can be told: {error}"
-        say(f"batch-resend: {note}\nOnce it can be used again, this writes the report:\n  {anew}")
-        return Ending(ExitCode.STOPPED, note=note, error=str(error))
+        say(
+            f"batch-resend: {note}\nOnce it can be used again, this writes the report:\n"
+            f"  {report_command}"
+        )
+        return CommandResult(ExitCode.STOPPED, note=note, error=str(error))
 
 
-async def _told(
-    batch: Batch, plan: Plan, manner: Manner, interruption: Interruption, anew: str
-) -> Ending:
-    """Report as `_report` does; `anew` writes the report later. Raises JournalError."""
-    folder = manner.report_dir or Path("reports") / plan.run.id
+async def _write_report(
+    batch: Batch,
+    plan: Plan,
+    run_options: RunOptions,
+    interruption: Interruption,
+    report_command: str,
+) -> CommandResult:
+    """Report as `_report` does; `report_command` writes it later. Raises JournalError."""
+    folder = run_options.report_dir or Path("reports") / plan.run.id
     try:
         with interruption.leads_to(lambda _: "Writing the report"):
-            summary = await batch.report(plan.run, folder, manner.presentation)
+            summary = await batch.report(plan.run, folder, run_options.presentation)
     except ReportError as error:
         say(
             f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
-            f"  {anew} --report-dir DIR"
+            f"  {report_command} --report-dir DIR"
         )
         summary = await make_summary(batch.reader, await batch.reader.run(plan.run.id))
         with suppress(OSError):
             show_counts(summary)
-        return Ending(ExitCode.NOT_ALL_SENT, summary, error=str(error))
+        return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
     with suppress(OSError):
         reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2)
-        show_summary(summary, reasons, folder, manner.presentation.flags)
+        show_summary(summary, reasons, folder, run_options.presentation.flags)
     code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-    return Ending(code, summary, folder)
+    return CommandResult(code, summary, folder)
 
 
-async def _refusal(batch: Batch, plan: Plan, manner: Manner) -> str | None:
+async def _refusal(batch: Batch, plan: Plan, run_options: RunOptions) -> str | None:
     """Ask at the terminal whether to send; return why not, or None if the answer is yes."""
     try:
         with open_terminal() as terminal:
-            if manner.quiet or terminal.shows is not sys.stderr:  # where the plan was not shown
-                await _show_plan(batch, plan, manner, terminal.shows)
+            if (
+                run_options.quiet or terminal.shows is not sys.stderr
+            ):  # where the plan was not shown
+                await _show_plan(batch, plan, run_options, terminal.shows)
             question = await _question(batch, plan)
             confirmed = await anyio.to_thread.run_sync(
                 terminal.confirm, question, abandon_on_cancel=True

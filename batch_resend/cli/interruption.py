@@ -57,9 +57,9 @@ class Interruption:
                     # All that matters is in the journal: the next start goes on from there.
                     os._exit(SIGNAL_BASE + number)
                 self.caught, again_from = number, now + SAME_SIGNAL_S
-                told = self._act(signal.Signals(number).name)
+                message = self._act(signal.Signals(number).name)
                 with suppress(OSError):  # the terminal may be what has gone
-                    say(f"{told} (once more: quit at once)")
+                    say(f"{message} (once more: quit at once)")
 
     def _leave(self, _name: str) -> str:
         self.scope.cancel()

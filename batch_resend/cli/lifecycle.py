@@ -10,105 +10,109 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.cli.as_settings import alarm_of
+from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, code_of_error
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.errors import BatchResendError, SettingsError
-from batch_resend.notify import Ending
+from batch_resend.notify import CommandResult
 
 START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has ended
 
 log = logging.getLogger(__name__)
 
 
-def run_with_alarm(
-    work: Callable[[Interruption], Awaitable[Ending]], options: dict[str, Any]
+def run_with_notifier(
+    work: Callable[[Interruption], Awaitable[CommandResult]], options: dict[str, Any]
 ) -> int:
     """Run a command to its end, with its logs, and tell of it; return its exit code."""
-    alarm = alarm_of(options)
+    notifier = notifier_of(options)
 
-    async def told(interruption: Interruption) -> int:
-        endings: list[Ending] = []
+    async def notified(interruption: Interruption) -> int:
+        results: list[CommandResult] = []
         errors: list[Exception] = []  # passed on below: from the tasks they would come in a group
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_tell, alarm.started)  # whoever is slow holds up nothing
+                tasks.start_soon(
+                    _notify_safely, notifier.started
+                )  # whoever is slow holds up nothing
                 try:
                     set_up_logs_of(options)
-                    alarm.check()
-                    endings.append(await work(interruption))
+                    notifier.check()
+                    results.append(await work(interruption))
                 except Exception as error:
                     errors.append(error)
-                    endings.append(_failed(error))
+                    results.append(_failed(error))
                 # Who has not heard of the start by then is told of the end alone.
                 tasks.cancel_scope.deadline = anyio.current_time() + START_GRACE_S
         finally:
-            ending = endings[0] if endings else _cut_short(interruption)
+            result = results[0] if results else _cut_short(interruption)
             with (
-                anyio.CancelScope(shield=True) as telling,
-                interruption.leads_to(lambda _: _cut(telling)),
+                anyio.CancelScope(shield=True) as notifying,
+                interruption.leads_to(lambda _: _cut(notifying)),
             ):
-                await _tell(lambda: alarm.ended(ending))
+                await _notify_safely(lambda: notifier.ended(result))
         if errors:
             raise errors[0]
-        return ending.code
+        return result.code
 
-    return run_interruptibly(told)
+    return run_interruptibly(notified)
 
 
-def _cut(telling: anyio.CancelScope) -> str:
+def _cut(notifying: anyio.CancelScope) -> str:
     """End a telling that takes long; the command's own ending stands."""
-    telling.cancel()
+    notifying.cancel()
     return "Telling nobody any more"
 
 
-async def _tell(tell: Callable[[], Awaitable[None]]) -> None:
+async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:
     """Tell somebody. Whatever comes of it, nothing comes of it for the command."""
     try:
-        await tell()
+        await notify()
     except Exception as error:
         log.error("nobody could be told: %s", type(error).__name__)  # its text may have a URL
 
 
-def tell_of_wrong_usage(error: click.UsageError, context: click.Context) -> None:
+def notify_wrong_usage(error: click.UsageError, context: click.Context) -> None:
     """Notify whom a command line names, as far as it was understood, that it was wrong.
 
     Of a timer's nobody would see.
     """
-    _notify(context, Ending(ExitCode.WRONG_USAGE, error=error.format_message()))
+    _notify(context, CommandResult(ExitCode.WRONG_USAGE, error=error.format_message()))
 
 
-def tell_of_bad_settings(
+def notify_bad_settings(
     error: SettingsError, parent: click.Context, command: click.Command, words: list[str]
 ) -> None:
     """Notify likewise where a file or a variable is wrong, and the command was not yet parsed."""
     with suppress(click.ClickException):  # the words are wrong as well
         context = command.make_context(command.name, list(words), parent, resilient_parsing=True)
-        _notify(context, Ending(ExitCode.NOT_STARTED, error=str(error)))
+        _notify(context, CommandResult(ExitCode.NOT_STARTED, error=str(error)))
 
 
-def _notify(context: click.Context, ending: Ending) -> None:
+def _notify(context: click.Context, result: CommandResult) -> None:
     # What click has not come to yet, or was not given, has a mark of click's own.
     known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
-    alarm = alarm_of(known)
-    anyio.run(_tell, lambda: alarm.ended(ending))
+    notifier = notifier_of(known)
+    anyio.run(_notify_safely, lambda: notifier.ended(result))
 
 
-def _failed(error: Exception) -> Ending:
+def _failed(error: Exception) -> CommandResult:
     """Return how a command ends that an error has ended."""
     if isinstance(error, click.Abort):  # the end of input, where a person was asked
-        return Ending(SIGNAL_BASE + signal.SIGINT, declined="nothing was sent: nobody answered")
+        return CommandResult(
+            SIGNAL_BASE + signal.SIGINT, declined="nothing was sent: nobody answered"
+        )
     if isinstance(error, BrokenPipeError):
-        return Ending(SIGNAL_BASE + signal.SIGPIPE, error="whoever read the output is gone")
+        return CommandResult(SIGNAL_BASE + signal.SIGPIPE, error="whoever read the output is gone")
     if isinstance(error, BatchResendError):
-        return Ending(code_of_error(error), error=str(error))
-    return Ending(ExitCode.NOT_STARTED, error=f"{type(error).__name__}: {error}")
+        return CommandResult(code_of_error(error), error=str(error))
+    return CommandResult(ExitCode.NOT_STARTED, error=f"{type(error).__name__}: {error}")
 
 
-def _cut_short(interruption: Interruption) -> Ending:
+def _cut_short(interruption: Interruption) -> CommandResult:
     """Return how a command ends that a signal has cut short before it had begun to send."""
-    return Ending(
+    return CommandResult(
         SIGNAL_BASE + (interruption.caught or signal.SIGINT),
         declined="interrupted; nothing more was sent",
     )

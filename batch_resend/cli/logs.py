@@ -162,7 +162,7 @@ def set_up_logs(
 
 
 @contextmanager
-def told_of_run(run_id: str) -> Iterator[None]:
+def with_run_id(run_id: str) -> Iterator[None]:
     """Have all events in a block, and in tasks begun there, name the run they are part of."""
     with structlog.contextvars.bound_contextvars(run_id=run_id):
         yield

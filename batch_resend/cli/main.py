@@ -62,9 +62,9 @@ def cli(context: click.Context, config: Path | None) -> None:
         if (path := _find_config(config)) is not None:
             _apply(path, context, wanted)
     except SettingsError as error:
-        from batch_resend.cli.lifecycle import tell_of_bad_settings  # noqa: PLC0415 - slow, and rare
+        from batch_resend.cli.lifecycle import notify_bad_settings  # noqa: PLC0415 - slow, and rare
 
-        tell_of_bad_settings(error, context, cli.commands[wanted], words_of(context))
+        notify_bad_settings(error, context, cli.commands[wanted], words_of(context))
         raise
 
 
@@ -110,9 +110,9 @@ def main() -> NoReturn:
         error.show()
         code = ExitCode.WRONG_USAGE
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            from batch_resend.cli.lifecycle import tell_of_wrong_usage  # noqa: PLC0415 - slow, and rare
+            from batch_resend.cli.lifecycle import notify_wrong_usage  # noqa: PLC0415 - slow, and rare
 
-            tell_of_wrong_usage(error, error.ctx)
+            notify_wrong_usage(error, error.ctx)
     except BatchResendError as error:
         code = code_of_error(error)
         log.error("ended", extra={"exit_code": int(code), "why": str(error)})

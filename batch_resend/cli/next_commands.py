@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.cli import rehearsal
-from batch_resend.cli.config import said_for_this_command
+from batch_resend.cli.config import given_for_this_command
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import RESUME, SEND
 from batch_resend.cli.profiles import PARAMETERS, profiles_of
@@ -26,7 +26,7 @@ def next_flags(context: click.Context) -> NextFlags:
     By the environment or the TOML file too: whoever reads a report may have neither.
     """
     return NextFlags(
-        config="".join(f" {shlex.quote(word)}" for word in config_told(context)),
+        config="".join(f" {shlex.quote(word)}" for word in config_words(context)),
         send=_flags(context, _carried_to(SEND, context)),
         resume=_flags(context, _carried_to(RESUME, context)),
         in_doubt=_flags(context, ("in_doubt",)),
@@ -61,7 +61,7 @@ def next_flags_of_run(
     )
 
 
-def config_told(context: click.Context) -> list[str]:
+def config_words(context: click.Context) -> list[str]:
     """Return the words that name the TOML file, wherever it was found; they stand before all."""
     path = context.find_root().params.get("config")
     return ["--config", str(path)] if path else []
@@ -76,7 +76,7 @@ def _carried_to(command: str, context: click.Context) -> list[str | None]:
 
 
 def _flags(context: click.Context, names: Sequence[str | None]) -> str:
-    return "".join(f" {shlex.quote(word)}" for word in words_told(context, names))
+    return "".join(f" {shlex.quote(word)}" for word in option_words(context, names))
 
 
 def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str, object]:
@@ -110,7 +110,7 @@ def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
     What the file says of one account, or of all that say nothing else, would go as a flag for each
     account that a list names.
     """
-    if name not in said_for_this_command(context):
+    if name not in given_for_this_command(context):
         return name in PARAMETERS or bool(then)
     root = context.find_root().default_map or {}
     if name in root.get(then, {}):
@@ -119,7 +119,7 @@ def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
     return name in PARAMETERS and name != "api_key_file" and bool(profiles_of(context))
 
 
-def words_told(context: click.Context, names: Sequence[str | None], then: str = "") -> list[str]:
+def option_words(context: click.Context, names: Sequence[str | None], then: str = "") -> list[str]:
     """Return the words by which a command was told of some options, wherever that was.
 
     `then` is the command that they are for, if it is known: what the file says for it stands.

@@ -116,8 +116,8 @@ class ShareType(click.ParamType[Share]):
         text = str(value).strip()
         found = _SHARE.fullmatch(text)
         if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
-            told = f"{value!r}: write a number of rows, such as 50, or a percentage, 20%"
-            self.fail(told, param, ctx)
+            message = f"{value!r}: write a number of rows, such as 50, or a percentage, 20%"
+            self.fail(message, param, ctx)
         return Share(text, float(found[1]), bool(found[2]))
 
 

@@ -191,10 +191,10 @@ class Queue:
         try:
             yield
         except exceptions.ConnectorException as error:
-            told = str(error.__cause__ or error)
+            message = " ".join(str(error.__cause__ or error).split())
             raise JournalError(
-                f"{self._place}: the queue cannot be used: {' '.join(told.split())}; is the server "
-                "up, and can it be reached from here?"
+                f"{self._place}: the queue cannot be used: {message}; is the server up, and "
+                "can it be reached from here?"
             ) from error
 
 

@@ -1,7 +1,8 @@
-"""A worker: sends chunks of runs that were dealt out, and looks after those of workers that died.
+"""A worker: sends chunks of runs that were distributed, and looks after those of workers that died.
 
-It has one session with the journal, one desk for each key, and a sender for each chunk. A chunk is
-claimed before anything of it leaves, and given back when it is done, or when the worker is to end.
+It has one session with the journal, one channel for each key, and a sender for each chunk. A chunk
+is claimed before anything of it leaves, and given back when it is done, or when the worker is to
+end.
 """
 
 import logging
@@ -14,10 +15,10 @@ from typing import cast
 
 import anyio
 
-from batch_resend.channels import Desk, Senders
+from batch_resend.channels import Channel, Channels
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
-from batch_resend.journal import Hand, Recorder, Slots
+from batch_resend.journal import ChunkLeases, Recorder, Slots
 from batch_resend.model import Chunk, Outcome, Run, RunState
 from batch_resend.sending import Sender
 from batch_resend.settings import InDoubt, Key, Settings
@@ -41,24 +42,24 @@ class _Part:
 class Worker:
     """Does the queue's jobs until it is told to end."""
 
-    def __init__(self, senders: Senders, queue: Queue, concurrency: int) -> None:
-        """`senders` has this worker's settings: a run's own, as it was dealt out, go first."""
-        self._senders = senders
-        self._journal = senders.journal
+    def __init__(self, channels: Channels, queue: Queue, concurrency: int) -> None:
+        """`channels` has this worker's settings: a run's own, as it was distributed, go first."""
+        self._channels = channels
+        self._journal = channels.journal
         self._queue = queue
-        self._hand = Hand(senders.journal)
+        self._leases = ChunkLeases(channels.journal)
         self._concurrency = concurrency
         self._scope = anyio.CancelScope()
         self._ending = anyio.Event()
         self._error: JournalError | None = None
         self._sessions = AsyncExitStack()
-        self._desks: dict[tuple[object, ...], Desk] = {}
+        self._open: dict[tuple[object, ...], Channel] = {}
         self._recorders: dict[int, Recorder] = {}
         self._slots: Slots | None = None
         self._at_work: dict[Sender, _Part] = {}
         self._in_hand: Counter[_Part] = Counter()  # chunks
         self._stopped: dict[_Part, str] = {}  # why nothing more of what is in hand will pass
-        self._turn = anyio.Lock()  # to open a desk, or to join a run: once
+        self._turn = anyio.Lock()  # to open a channel, or to join a run: once
 
     @property
     def _ends(self) -> bool:
@@ -95,7 +96,7 @@ class Worker:
             raise self._error
 
     def _fail(self, error: JournalError) -> None:
-        """End, for want of a database: whoever runs this may begin anew."""
+        """End, for want of a database: whoever runs this may begin again."""
         self._error = self._error or error
         self.stop()
 
@@ -116,11 +117,11 @@ class Worker:
         part = _Part(run.number, chunk.accounts)
         self._in_hand[part] += 1
         try:
-            if await self._hand.take(job, run, chunk):
+            if await self._leases.take(job, run, chunk):
                 await self._send_taken(job, run, chunk)
         finally:
             self._in_hand[part] -= 1
-            if not self._in_hand[part]:  # the journal knows; it may be dealt out again
+            if not self._in_hand[part]:  # the journal knows; it may be distributed again
                 del self._in_hand[part]
                 self._stopped.pop(part, None)
 
@@ -155,7 +156,7 @@ class Worker:
         await self._queue.add([chunk])
 
     async def _put_down(self, job: int, run: Run, chunk: Chunk, stopped: str = "") -> None:
-        if await self._hand.put_down(job, run, chunk.accounts, stopped):
+        if await self._leases.put_down(job, run, chunk.accounts, stopped):
             self._recorders.pop(run.number, None)
 
     def _stop_all(self, part: _Part, why: str) -> None:
@@ -165,8 +166,10 @@ class Worker:
             if of == part:
                 sender.stop(RunState.STOPPED, why)
         # Whoever sends by this key again begins with a single request.
-        self._desks = {
-            name: desk for name, desk in self._desks.items() if desk.key.names != part.accounts
+        self._open = {
+            name: channel
+            for name, channel in self._open.items()
+            if channel.key.names != part.accounts
         }
 
     async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:
@@ -174,35 +177,35 @@ class Worker:
         outcomes.close()  # the journal has them
         part = _Part(run.number, chunk.accounts)
         self._at_work[sender] = part
-        sender.tell_of_stop = partial(self._stop_all, part)
+        sender.on_stop = partial(self._stop_all, part)
         try:
             if self._ends:
                 sender.stop(RunState.INTERRUPTED, ENDS)
-            if part in self._stopped:  # while its desk was opened
+            if part in self._stopped:  # while its channel was opened
                 sender.stop(RunState.STOPPED, self._stopped[part])
             await sender.run(self._journal.reader.pending_of(run, chunk), deliver)
         finally:
             del self._at_work[sender]
 
     async def _sender(self, run: Run, chunk: Chunk) -> Sender:
-        settings = _as_dealt(self._senders.settings, run.settings)
+        settings = _as_distributed(self._channels.settings, run.settings)
         key, *others = settings.keys(chunk.accounts)
         if others:
             names = ", ".join(name or "the command's own" for name in chunk.accounts)
             raise SettingsError(f"the accounts {names} are to go by one key, and here do not")
-        self._senders.refuse_elsewhere(run, chunk.accounts)
-        senders = Senders(settings, self._senders.journal, self._senders.clock)
+        self._channels.refuse_elsewhere(run, chunk.accounts)
+        channels = Channels(settings, self._channels.journal, self._channels.clock)
         async with self._turn:
-            desk = await self._desk(key, senders)
+            channel = await self._channel(key, channels)
             recorder = await self._recorder(run, settings.keys(settings.names))
-        return senders.sender(desk, recorder, 0)
+        return channels.sender(channel, recorder, 0)
 
-    async def _desk(self, key: Key, senders: Senders) -> Desk:
-        settings = senders.settings
+    async def _channel(self, key: Key, channels: Channels) -> Channel:
+        settings = channels.settings
         name = key.account.budget, key.names, key.windows, settings.timeout_s, settings.patience_s
-        if name not in self._desks:
-            self._desks[name] = await senders.open_desk(key, self._slots, self._sessions)
-        return self._desks[name]
+        if name not in self._open:
+            self._open[name] = await channels.open_channel(key, self._slots, self._sessions)
+        return self._open[name]
 
     async def _recorder(self, run: Run, keys: Sequence[Key]) -> Recorder:
         if run.number not in self._recorders:
@@ -222,27 +225,27 @@ class Worker:
 
     async def look_after_others(self) -> None:
         """Look once."""
-        for job, chunk in (*await self._hand.tidy(), *await self._queue.tidy()):
-            if await self._hand.free(job):
+        for job, chunk in (*await self._leases.tidy(), *await self._queue.tidy()):
+            if await self._leases.free(job):
                 log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
                 await self._queue.hand_on(job, chunk)
         for run in await self._journal.reader.runs_with_workers():
             if not await self._queue.has_jobs(run.id):
-                await self._queue.add(await self._hand.deal_again(run))
+                await self._queue.add(await self._leases.distribute_again(run))
 
 
-def _as_dealt(settings: Settings, told: Mapping[str, object]) -> Settings:
+def _as_distributed(settings: Settings, recorded: Mapping[str, object]) -> Settings:
     """Return a worker's settings, with what a run was to be sent by."""
     wanted = {
-        name: told[name]
+        name: recorded[name]
         for name in ("concurrency", "timeout_s", "max_attempts", "max_elapsed_s", "patience_s")
-        if name in told
+        if name in recorded
     }
-    if "in_doubt" in told:
-        wanted["in_doubt"] = InDoubt(str(told["in_doubt"]))
+    if "in_doubt" in recorded:
+        wanted["in_doubt"] = InDoubt(str(recorded["in_doubt"]))
     windows = {
         name: parse_windows(texts or ["none"])
-        for name, texts in cast("Mapping[str, list[str]]", told.get("windows", {})).items()
+        for name, texts in cast("Mapping[str, list[str]]", recorded.get("windows", {})).items()
     }
     if "" in windows:
         wanted["windows"] = windows[""]

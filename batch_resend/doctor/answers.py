@@ -97,8 +97,8 @@ def content_of(answer: Answer, base_url: str) -> Any:
     try:
         content = from_json(reply.body)
     except ValueError:
-        said = f"HTTP {reply.status}, and what came is not JSON"
-        return Failed(Trouble.UNREADABLE, said, "Check --base-url, and what stands in between.")
+        detail = f"HTTP {reply.status}, and what came is not JSON"
+        return Failed(Trouble.UNREADABLE, detail, "Check --base-url, and what stands in between.")
     return content
 
 
@@ -121,10 +121,10 @@ def _in_words(trouble: Trouble, verdict: Verdict, base_url: str) -> tuple[str, s
     if trouble is Trouble.PAGE:
         titled = f", titled {message!r}" if message else ""
         return f"{status}, an answer that is not the CA's{titled}", _LOOK_BETWEEN
-    said = f"{status} {verdict.error_code}" if verdict.error_code else status
-    said = f"{said} ({message})" if message else said
+    detail = f"{status} {verdict.error_code}" if verdict.error_code else status
+    detail = f"{detail} ({message})" if message else detail
     what, remedy = _WORDS[trouble]
     if not remedy:
         known = explain(verdict.http_status, verdict.error_code)
         remedy = known.remedy if known else "Please tell us what the CA said."
-    return f"{what.format(base_url)}: {said}", remedy
+    return f"{what.format(base_url)}: {detail}", remedy

@@ -117,9 +117,9 @@ def user_id(user: Any) -> int | None:
 def check_clock(answer: Answer) -> Finding:
     """Compare this machine's clock with the header Date, which may be made anywhere on the way."""
     reply = answer.result
-    said = reply.server_date if isinstance(reply, Reply) else None
+    date_header = reply.server_date if isinstance(reply, Reply) else None
     try:
-        date = parsedate_to_datetime(said) if said else None
+        date = parsedate_to_datetime(date_header) if date_header else None
     except ValueError:
         date = None
     if date is None or not isinstance(reply, Reply):
@@ -266,8 +266,8 @@ def _finding(check: Check, found: Comparison, sample: object) -> Finding:
     deviations, unknown = found.deviations, found.unknown_fields
     beyond = f"; {len(unknown)} fields beyond that" if unknown else ""
     if not deviations:
-        said = f"as this program expects{beyond}"
-        return Finding(check, Result.OK, said, unknown_fields=unknown, sample=sample)
+        date_header = f"as this program expects{beyond}"
+        return Finding(check, Result.OK, date_header, unknown_fields=unknown, sample=sample)
     some = "is 1 deviation" if len(deviations) == 1 else f"are {len(deviations)} deviations"
     return Finding(
         check,

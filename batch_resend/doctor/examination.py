@@ -20,7 +20,7 @@ from batch_resend.certcentral import (
     probe,
     validation_path,
 )
-from batch_resend.channels import Senders
+from batch_resend.channels import Channels
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import ENDS_ALL, Failed, Trouble, content_of
 from batch_resend.doctor.checks import (
@@ -181,17 +181,17 @@ def check_journal(place: Place, size: int | None, room: tuple[int, int] | None) 
 
     `size` is how many bytes it took before, `room` how many its disk has: free, and in all.
     """
-    said = f"{place}, {'new' if size is None else _bytes(size)}; it can be written"
+    detail = f"{place}, {'new' if size is None else _bytes(size)}; it can be written"
     if room is None:
-        return Finding(Check.JOURNAL, Result.OK, said)
+        return Finding(Check.JOURNAL, Result.OK, detail)
     free, total = room
-    said = f"{said}, {_bytes(free)} of {_bytes(total)} are free there"
+    detail = f"{detail}, {_bytes(free)} of {_bytes(total)} are free there"
     if free >= LITTLE_ROOM:
-        return Finding(Check.JOURNAL, Result.OK, said)
+        return Finding(Check.JOURNAL, Result.OK, detail)
     return Finding(
         Check.JOURNAL,
         Result.WARNING,
-        said,
+        detail,
         "Make room: a run stops once its journal cannot be written. `batch-resend prune` forgets "
         "old runs.",
     )
@@ -265,10 +265,10 @@ class _Account:
         reads: Reads | None = None
         try:
             async with AsyncExitStack() as sessions:
-                senders = Senders(opened.settings, opened.journal, self._clock)
-                desk = await senders.open_desk(key, opened.slots, sessions)
+                channels = Channels(opened.settings, opened.journal, self._clock)
+                channel = await channels.open_channel(key, opened.slots, sessions)
                 recorder = await opened.journal.start_reading(account.base_url, account.budget)
-                reads = Reads(desk, recorder, self._clock)
+                reads = Reads(channel, recorder, self._clock)
                 await self._check_answers(reads, account.api_key.get_secret_value())
         except (LimitsFull, _Ended) as error:
             self._end(error.failed)

@@ -37,8 +37,8 @@ def check_network(probe: Probe, now: float, *, is_proxy_left_out: bool) -> list[
 
 def _fine(check: Check, probe: Probe, now: float) -> Finding:
     if check is Check.TLS and not probe.is_encrypted:
-        said = "plain HTTP, which is spoken within this machine only"
-        return Finding(check, Result.NOT_CHECKED, said)
+        detail = "plain HTTP, which is spoken within this machine only"
+        return Finding(check, Result.NOT_CHECKED, detail)
     match check:
         case Check.NAME:
             detail = _name(probe)

@@ -10,7 +10,7 @@ from math import isfinite
 
 import anyio
 
-from batch_resend.channels import Desk
+from batch_resend.channels import Channel
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import Answer, Failed, Trouble
 from batch_resend.durations import format_duration
@@ -41,7 +41,7 @@ class LimitsFull(Exception):
 class Reads:
     """Reads by one key."""
 
-    desk: Desk
+    channel: Channel
     recorder: ReadRecorder
     clock: Clock
     made: int = 0
@@ -58,20 +58,22 @@ class Reads:
             is_doubtful = True  # until an answer says otherwise: it may still arrive
             try:
                 sent_at = self.clock()
-                result = await self.desk.ca.get(path)
-                verdict = self.desk.ca.judge(result)
+                result = await self.channel.ca.get(path)
+                verdict = self.channel.ca.judge(result)
                 is_doubtful = verdict.ruling is Ruling.IN_DOUBT
             finally:
                 if not is_doubtful:
                     slot.answered()
                 with anyio.CancelScope(shield=True):
                     await self.recorder.end(number, self.clock(), in_doubt=is_doubtful)
-        log.debug("read %s", path, extra={"http_status": verdict.http_status, "said": verdict.said})
+        log.debug(
+            "read %s", path, extra={"http_status": verdict.http_status, "said": verdict.summary}
+        )
         return Answer(result, verdict, sent_at)
 
     async def _slot(self, stack: AsyncExitStack) -> Slot:
         """Take a slot, to be given back when `stack` ends. Raises LimitsFull."""
-        limiter = self.desk.limiter
+        limiter = self.channel.limiter
         if limiter.full_for_s <= LONGEST_WAIT_S:
             with suppress(HeldTooLong), anyio.move_on_after(LONGEST_WAIT_S):
                 return await stack.enter_async_context(limiter.slot())

@@ -107,8 +107,8 @@ def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, heade
     """
     lines = io.StringIO(text.sample, newline="").readlines()
     first = next((line for line in lines if line.strip()), "")
-    if said := _ROW_OF_SEP.fullmatch(first):
-        return said[1]
+    if found := _ROW_OF_SEP.fullmatch(first):
+        return found[1]
     samples = {delimiter: _sample(text, delimiter) for delimiter in DELIMITERS}
     if headed:
         samples = {d: _from_heading(rows, mapping) for d, rows in samples.items()}

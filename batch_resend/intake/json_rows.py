@@ -113,12 +113,12 @@ def records_of_lines(
         try:
             value = decode(text)
         except (ValueError, RecursionError) as error:
-            yield RejectedRow(number, Problem.FORM, f"not a JSON object: {_told(error)}", text)
+            yield RejectedRow(number, Problem.FORM, f"not a JSON object: {_describe(error)}", text)
             continue
         yield json_record(number, value, text, rules)
 
 
-def _told(error: ValueError | RecursionError) -> str:
+def _describe(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg[:1].lower()}{error.msg[1:]}, column {error.colno}"
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
@@ -192,18 +192,18 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         reason = _first_error(error, names)
     except (InputError, ValueError) as error:
         reason = str(error)
-    told = {field: value[found[0]] for field, found in keys.items()}
+    texts = {field: value[found[0]] for field, found in keys.items()}
     return RawRecord(
         line=line,
         complaint=reason,
-        order_id=told.get(Field.ORDER_ID),
-        entries=(RawEntry(_text(told.get(Field.DOMAIN)), "", ""),),
+        order_id=texts.get(Field.ORDER_ID),
+        entries=(RawEntry(_text(texts.get(Field.DOMAIN)), "", ""),),
         locale="",
         raw=raw,
         names=names,
-        call=_text(told.get(Field.CALL)),
-        account=_text(told.get(Field.ACCOUNT)),
-        domain_id=told.get(Field.DOMAIN_ID),
+        call=_text(texts.get(Field.CALL)),
+        account=_text(texts.get(Field.ACCOUNT)),
+        domain_id=texts.get(Field.DOMAIN_ID),
         has_addresses=has_addresses,
     )
 

@@ -291,10 +291,10 @@ class JsonStream:
             f"{self._name}, line {self._line}: an object longer than 1 MiB; is this a list?"
         )
 
-    def _error(self, told: str, at: int) -> InputError:
+    def _error(self, message: str, at: int) -> InputError:
         line = self._line + self._buffer.count("\n", self._at, at)
         return InputError(
-            f"{self._name}, line {line}: not JSON: {told[:1].lower()}{told[1:]}; "
+            f"{self._name}, line {line}: not JSON: {message[:1].lower()}{message[1:]}; "
             "was it copied as a whole?"
         )
 
@@ -310,6 +310,6 @@ class _TooLongError(InputError):
 class _KeyTwiceError(ValueError):
     """A key stands twice in an object: which value counts is not ours to guess."""
 
-    def __init__(self, told: str, value: object) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, value: object) -> None:
+        super().__init__(message)
         self.value = value  # with the last of them

@@ -107,8 +107,8 @@ def refuse_text(name: str, sample: str) -> None:
     """Raise InputError where a text, by how it begins, is no list."""
     base, begin = PurePath(name).name, sample.lstrip("\ufeff \t\r\n")
     if base.startswith(".~lock.") and "file:///" in begin and begin.startswith(","):
-        told = _give(base.removesuffix("#"), ".~lock.")
-        raise _no_list(name, "a lock file of LibreOffice, beside a file that is open", told)
+        lock_name = _give(base.removesuffix("#"), ".~lock.")
+        raise _no_list(name, "a lock file of LibreOffice, beside a file that is open", lock_name)
     if base.endswith((".gsheet", ".gdoc")) and '"doc_id"' in begin:
         raise _no_list(name, "a link to a Google document", "download it as .xlsx or CSV")
     if _TAG.match(begin):

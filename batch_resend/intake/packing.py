@@ -163,6 +163,6 @@ class _Unpacked(io.RawIOBase):
             count += len(data)
         self._count += count
         if self._count > max(_MAX_RATIO_FROM, _MAX_RATIO * self._counted.count):
-            told = f"it unpacks to more than {_MAX_RATIO} times its size; is this a list?"
-            raise OSError(0, told)
+            message = f"it unpacks to more than {_MAX_RATIO} times its size; is this a list?"
+            raise OSError(0, message)
         return count

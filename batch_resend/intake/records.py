@@ -141,8 +141,8 @@ def _should_name_somebody(record: RawRecord, described: Description) -> bool:
 
 def _says_no(record: RawRecord) -> bool:
     """Whether a record says outright that it does not ask for all domains."""
-    said = record.all_domains
-    return said is not None and (not isinstance(said, str) or trimmed(said) != "")
+    word = record.all_domains
+    return word is not None and (not isinstance(word, str) or trimmed(word) != "")
 
 
 def _needs_the_word(record: RawRecord, described: Description) -> str:
@@ -254,8 +254,8 @@ def _skip_cause(
     """Return which of a record's cells says that there is nothing to send, and why."""
     if defaults.all_statuses or not (record.status or record.dcv_method or record.product):
         return None
-    said = trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product)
-    return skip_cause(*said, call, any_product=defaults.any_product)
+    word = trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product)
+    return skip_cause(*word, call, any_product=defaults.any_product)
 
 
 def _said(record: RawRecord) -> dict[Field, str]:

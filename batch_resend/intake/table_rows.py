@@ -204,10 +204,10 @@ class TableRows:
             cut_off = after is None and self._table.ends_open
             beside = _arranged(after[1], order) if after else None
             whole = _arranged(cells, order)
-            stood = whole if cells is as_is else _arranged(as_is, order)
+            original = whole if cells is as_is else _arranged(as_is, order)
             if not is_plain and STRAY_CR in joined:
                 whole = [cell.strip(STRAY_CR) for cell in whole]
-                stood = [cell.replace(STRAY_CR, "\r") for cell in stood]
+                original = [cell.replace(STRAY_CR, "\r") for cell in original]
             complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
             if order is not None and len(cells) != len(order):
                 complaint = complaint or f"{len(cells)} cells, where its heading has {len(order)}"
@@ -218,7 +218,7 @@ class TableRows:
                 if asks_for_all and _MAY_NAME_SOMEBODY.search("".join(whole)):
                     passed_over.refuse(whole, f"{self._name}, line {line}")
             before = cells
-            record = self._record(line, whole, stood, columns, complaint)
+            record = self._record(line, whole, original, columns, complaint)
             if reason := fed_back.uncorrected(whole):
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)
@@ -298,14 +298,14 @@ class TableRows:
         self,
         line: int,
         cells: Sequence[str],
-        stood: Sequence[str],
+        original: Sequence[str],
         columns: Columns,
         complaint: str,
     ) -> RawRecord:
         try:
-            raw = to_json(stood).decode()
+            raw = to_json(original).decode()
         except ValueError:
-            raw = dumps(stood)
+            raw = dumps(original)
             complaint = "a cell has half a character (a surrogate); is --encoding right?"
         texts = {field: _text(cells, at) for field, at in columns.places.items()}
         text = texts.get

@@ -1,11 +1,11 @@
 """The run on disk: planned, attempted, finished."""
 
 from batch_resend.journal.checks import Checked, OrderCheck, Purpose, WaitingNames
-from batch_resend.journal.grouping import Party
+from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.history import Event
 from batch_resend.journal.journal import Journal
-from batch_resend.journal.leases import Hand
-from batch_resend.journal.live_status import RATE_OVER_S, Standing
+from batch_resend.journal.leases import ChunkLeases
+from batch_resend.journal.live_status import RATE_OVER_S, LiveStatus
 from batch_resend.journal.mails import Mailed
 from batch_resend.journal.opening import (
     open_journal,
@@ -14,32 +14,34 @@ from batch_resend.journal.opening import (
     size_of_journal,
 )
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.preview import NotedOrder
+from batch_resend.journal.preview import NotedRequest
 from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
 from batch_resend.journal.slots import Budget, Grant, KeyUse, News, Slots
 from batch_resend.journal.starting import Terms
-from batch_resend.journal.statistics import AnswerTimes, PauseNote, Reason, Spell
+from batch_resend.journal.statistics import ActivePeriod, AnswerTimes, PauseNote, Reason
 from batch_resend.journal.unapproved import SEVERAL, Unapproved
 
 __all__ = [
     "RATE_OVER_S",
     "SEVERAL",
+    "ActivePeriod",
     "AnswerTimes",
     "Budget",
     "Checked",
+    "ChunkLeases",
+    "Endpoint",
     "Event",
     "Grant",
-    "Hand",
     "Journal",
     "JournalReader",
     "KeyUse",
+    "LiveStatus",
     "Mailed",
     "News",
-    "NotedOrder",
+    "NotedRequest",
     "OrderCheck",
-    "Party",
     "PauseNote",
     "Pruned",
     "Purpose",
@@ -47,9 +49,7 @@ __all__ = [
     "Reason",
     "Recorder",
     "Slots",
-    "Spell",
     "Staging",
-    "Standing",
     "Terms",
     "Unapproved",
     "WaitingNames",

@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select
 
-from batch_resend.journal.encoding import order_of
+from batch_resend.journal.encoding import request_of
 from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import answers, checks, outcomes, requests
-from batch_resend.model import Order, OrderStatus, Run
+from batch_resend.model import Request, RequestStatus, Run
 
 ANSWERS_KEPT_S = 3_600.0  # beyond that, too much may have changed at the CA
 _PAGE = 1_000
@@ -23,7 +23,7 @@ _SENT_PAGE = (
     .where(
         requests.c.run == bindparam("of_run"),
         requests.c.number > bindparam("after"),
-        outcomes.c.status == OrderStatus.SENT,
+        outcomes.c.status == RequestStatus.SENT,
     )
     .order_by(requests.c.number)
     .limit(_PAGE)
@@ -99,12 +99,12 @@ class Checked:
 class ChecksReader(ResultReader):
     """Reads what was sent, and what has come of it."""
 
-    async def sent_requests(self, run: Run) -> AsyncIterator[tuple[int, Order]]:
+    async def sent_requests(self, run: Run) -> AsyncIterator[tuple[int, Request]]:
         """Yield number and order of the requests that a run has sent; by order number."""
         after = -1
         while page := await self._all(_SENT_PAGE, of_run=run.number, after=after):
             for record in page:
-                yield record.number, order_of(record)
+                yield record.number, request_of(record)
             after = page[-1].number
 
     async def checked(self, run: Run) -> Checked | None:

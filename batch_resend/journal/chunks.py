@@ -88,7 +88,7 @@ def names_of(accounts: Sequence[str | None]) -> str:
     return "\n".join(sorted(name or "" for name in accounts))
 
 
-def cut(connection: Connection, run: Run, accounts: Sequence[str | None]) -> list[Chunk]:
+def split(connection: Connection, run: Run, accounts: Sequence[str | None]) -> list[Chunk]:
     """Return what is left to send of a run by accounts that share a key, cut into chunks."""
     found = connection.execute(
         _POSITIONS, {"of_run": run.number, "of_accounts": [name or "" for name in accounts]}
@@ -100,12 +100,12 @@ def cut(connection: Connection, run: Run, accounts: Sequence[str | None]) -> lis
 
 
 def cut_by_key(connection: Connection, run: Run) -> list[Chunk]:
-    """Return what is left to send of a run that was dealt out before, cut into chunks."""
-    found = connection.execute(_ACCOUNTS_OF_KEYS, {"of_start": run.dealt_by}).all()
+    """Return what is left to send of a run that was distributed before, cut into chunks."""
+    found = connection.execute(_ACCOUNTS_OF_KEYS, {"of_start": run.distributed_by}).all()
     together: dict[str, list[str | None]] = {}
     for record in found:
         together.setdefault(record.budget, []).append(record.account or None)
-    return [chunk for accounts in together.values() for chunk in cut(connection, run, accounts)]
+    return [chunk for accounts in together.values() for chunk in split(connection, run, accounts)]
 
 
 def take(connection: Connection, job: int, run: int, chunk: Chunk, session: int) -> bool:
@@ -146,7 +146,7 @@ def release_of_dead(connection: Connection, job: int) -> bool:
     return connection.execute(_CLAIMED, {"of_job": job}).first() is None
 
 
-def left_behind(connection: Connection) -> list[tuple[int, Chunk]]:
+def orphaned(connection: Connection) -> list[tuple[int, Chunk]]:
     """Return the chunks of sessions that died, with the jobs that they were."""
     return [
         (
@@ -170,7 +170,7 @@ def note_stop(connection: Connection, run: int, accounts: Sequence[str | None], 
 
 
 def forget_stops(connection: Connection, run: int) -> None:
-    """Let all accounts of a run send again: it is dealt out anew."""
+    """Let all accounts of a run send again: it is distributed again."""
     connection.execute(_FORGET_STOPS, {"of_run": run})
 
 

@@ -23,7 +23,7 @@ from batch_resend.journal.dialects import is_living
 from batch_resend.journal.reading import IN_ANOTHERS_HAND, IS_WITH_WORKERS, UNFINISHED, newest_first
 from batch_resend.journal.results import HAS_OUTCOME
 from batch_resend.journal.schema import Record, inputs, outcomes, requests, rows, runs
-from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState
 
 _SAME_PLAN = (
     newest_first(UNFINISHED)
@@ -48,7 +48,7 @@ _SKIP_UNDER_WAY = insert(outcomes).from_select(
     select(
         requests.c.run,
         requests.c.number,
-        literal(OrderStatus.SKIPPED.value),
+        literal(RequestStatus.SKIPPED.value),
         func.min(literal("run ") + runs.c.id + literal(", which is under way, sends it")),
     )
     .join(_THEIRS, (_THEIRS.c.digest == requests.c.digest) & (_THEIRS.c.run != requests.c.run))
@@ -112,7 +112,7 @@ def skip_what_is_under_way(connection: Connection, run: Run) -> None:
 
 
 def go_on(connection: Connection, earlier: Run, run: Run) -> None:
-    """Let an earlier run go on with the rows of this one, which is forgotten."""
+    """Let an earlier run resume the rows of this one, which is forgotten."""
     for table in (inputs, rows):
         connection.execute(delete(table).where(table.c.run == earlier.number))
         connection.execute(

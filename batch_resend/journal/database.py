@@ -22,7 +22,7 @@ from batch_resend.places import Place
 Made = TypeVar("Made")
 
 
-class Home(Protocol):
+class Backend(Protocol):
     """Where a journal lives, and how its database is to be treated."""
 
     @property
@@ -43,7 +43,7 @@ class Home(Protocol):
         Yields the file that is held, to be watched; None where it is no file of this machine's.
         """
 
-    def by_turns(self, connection: Connection) -> None:
+    def serialize(self, connection: Connection) -> None:
         """Let no other process decide anything until this transaction ends."""
 
     def enter(self, connection: Connection, now: float, title: str) -> int:
@@ -74,15 +74,15 @@ class Home(Protocol):
         """Return what opens connections that read."""
 
 
-def home_of(place: Place) -> Home:
+def home_of(place: Place) -> Backend:
     """Return where a journal lives. Raises JournalError where its driver is not installed."""
     if isinstance(place, Path):
-        from batch_resend.journal.sqlite import SqliteHome  # noqa: PLC0415 - one of two is needed
+        from batch_resend.journal.sqlite import SqliteBackend  # noqa: PLC0415 - one of two is needed
 
-        return SqliteHome(place, real_path(place))
-    from batch_resend.journal.postgres import PostgresHome  # noqa: PLC0415 - one of two is needed
+        return SqliteBackend(place, real_path(place))
+    from batch_resend.journal.postgres import PostgresBackend  # noqa: PLC0415 - one of two is needed
 
-    return PostgresHome(place)
+    return PostgresBackend(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +127,24 @@ class WritingConnection:
 
 @asynccontextmanager
 async def writing_connection(
-    home: Home, now: float, title: str
+    backend: Backend, now: float, title: str
 ) -> AsyncIterator[WritingConnection]:
     """Open the one connection that writes; creates the tables. Raises JournalError, JournalBusy."""
     with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
         with anyio.CancelScope(shield=True):
-            was_there = await _in_thread(thread, home.create)
+            was_there = await _in_thread(thread, backend.create)
         if was_there:  # whose it is comes before anything that might change it
-            async with reading_connection(home, to_be_written=True):
+            async with reading_connection(backend, to_be_written=True):
                 pass
-        engine = home.writing_engine()
-        with journal_errors(home.place), anyio.CancelScope(shield=True):
+        engine = backend.writing_engine()
+        with journal_errors(backend.place), anyio.CancelScope(shield=True):
             connection = await _in_thread(thread, engine.connect)
         try:
             writing = WritingConnection(connection, thread)
-            with journal_errors(home.place):
-                await writing.transaction(lambda connection: _create_tables(connection, home))
+            with journal_errors(backend.place):
+                await writing.transaction(lambda connection: _create_tables(connection, backend))
                 session = await writing.transaction(
-                    lambda connection: home.enter(connection, now, title)
+                    lambda connection: backend.enter(connection, now, title)
                 )
             yield replace(writing, session=session)
         finally:
@@ -155,16 +155,16 @@ async def writing_connection(
 
 @asynccontextmanager
 async def reading_connection(
-    home: Home, *, to_be_written: bool = False, at_once: bool = False
+    backend: Backend, *, to_be_written: bool = False, at_once: bool = False
 ) -> AsyncIterator[AsyncConnection]:
     """Open a connection that reads; with `at_once`, each statement is its own transaction.
 
     Raises JournalError.
     """
-    place = home.place
+    place = backend.place
     if isinstance(place, Path) and not place.is_file():
         raise _no_journal(place)
-    async with _connected(home.reading_engine(), place) as connection:
+    async with _connected(backend.reading_engine(), place) as connection:
         with journal_errors(place), anyio.CancelScope(shield=True):
             async with connection.begin():
                 version = await connection.run_sync(_version, place)
@@ -200,15 +200,15 @@ def _no_journal(place: Place) -> JournalError:
     return JournalError(f"{place}: there is no journal here yet; `send` makes one")
 
 
-def _create_tables(connection: Connection, home: Home) -> None:
+def _create_tables(connection: Connection, backend: Backend) -> None:
     """Create the tables where there are none."""
-    home.prepare(connection)
+    backend.prepare(connection)
     if inspect(connection).has_table(schema_version.name):
         return
     metadata.create_all(connection)
-    if home.is_shared:
+    if backend.is_shared:
         shared_metadata.create_all(connection)
-    for statement in home.additions:
+    for statement in backend.additions:
         connection.exec_driver_sql(statement)
     connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
 

@@ -16,33 +16,33 @@ def journal_errors(place: Place) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
-        told = str(error.orig if isinstance(error, DatabaseError) else error)
+        message = str(error.orig if isinstance(error, DatabaseError) else error)
         if isinstance(error, OSError):
-            told = error.strerror or told
-        told = " ".join(told.split())
-        hint = _hint_of_server(told) if isinstance(place, Database) else _hint_of_file(told)
-        raise JournalError(f"{place}: the journal cannot be used: {told}{hint}") from error
+            message = error.strerror or message
+        message = " ".join(message.split())
+        hint = _hint_of_server(message) if isinstance(place, Database) else _hint_of_file(message)
+        raise JournalError(f"{place}: the journal cannot be used: {message}{hint}") from error
 
 
-def _hint_of_file(told: str) -> str:
+def _hint_of_file(message: str) -> str:
     """Return what a person can do about an error of a file."""
-    if any(sign in told for sign in ("disk I/O", "disk is full", "No space left")):
+    if any(sign in message for sign in ("disk I/O", "disk is full", "No space left")):
         return "; is the disk full, or that of temporary files (TMPDIR)?"
-    if "malformed" in told:
+    if "malformed" in message:
         return "; put back a copy of it, or name another with --journal: that knows of no run"
     return "; name another with --journal"
 
 
-def _hint_of_server(told: str) -> str:
+def _hint_of_server(message: str) -> str:
     """Return what a person can do about an error of a server."""
-    if "password" in told:
+    if "password" in message:
         return "; give it in PGPASSWORD or in a password file (PGPASSFILE, or ~/.pgpass)"
-    if "permission denied" in told:
+    if "permission denied" in message:
         return "; its user needs a schema batch_resend of its own, or the right to create it"
-    if "does not support SSL" in told:
+    if "does not support SSL" in message:
         return (
             "; set up TLS there, or, if its network is yours alone, add sslmode=disable to the URL"
         )
-    if "does not exist" in told:
+    if "does not exist" in message:
         return "; create it, or name another with --journal"
     return "; is the server up, and can it be reached from here?"

@@ -16,7 +16,7 @@ def total(summed: ColumnElement[Any]) -> ColumnElement[int]:
     return cast(func.sum(summed), BigInteger)
 
 
-def _said(element: type[GenericFunction[Any]], **words: str) -> None:
+def _compiled_as(element: type[GenericFunction[Any]], **words: str) -> None:
     """Note how each database says a function of one value, which stands at {}."""
     for dialect, text in words.items():
 
@@ -58,15 +58,15 @@ class is_living(GenericFunction[bool]):
     inherit_cache = True
 
 
-_said(whole, sqlite="CAST({0} AS INTEGER)", postgresql="CAST(trunc({0}) AS BIGINT)")
-_said(
+_compiled_as(whole, sqlite="CAST({0} AS INTEGER)", postgresql="CAST(trunc({0}) AS BIGINT)")
+_compiled_as(
     each_entry,
     sqlite="json_each(nullif({0}, ''))",
     postgresql="json_array_elements(CAST(nullif({0}, '') AS json))",
 )
-_said(
+_compiled_as(
     mail_domain,
     sqlite="lower(substr(json_extract({0}, '$[1]'), instr(json_extract({0}, '$[1]'), '@') + 1))",
     postgresql="lower(substr({0} ->> 1, strpos({0} ->> 1, '@') + 1)) COLLATE \"C\"",
 )
-_said(is_living, sqlite="(1 = 0)", postgresql="({0} IN (SELECT number FROM living))")
+_compiled_as(is_living, sqlite="(1 = 0)", postgresql="({0} IN (SELECT number FROM living))")

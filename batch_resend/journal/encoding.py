@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pydantic_core import from_json, to_json
 
 from batch_resend.journal.schema import Record
-from batch_resend.model import Call, Entry, ListForm, ListKind, Order, entry_list
+from batch_resend.model import Call, Entry, ListForm, ListKind, Request, entry_list
 
 
 def encode_entries(entries: Iterable[Entry]) -> str:
@@ -16,7 +16,7 @@ def encode_entries(entries: Iterable[Entry]) -> str:
 
 def encode_form(form: ListForm) -> str:
     """Return how a list was read as the journal stores it."""
-    told = {
+    values = {
         "kind": form.kind,
         "columns": form.columns,
         "fields": dict(form.fields),
@@ -27,14 +27,14 @@ def encode_form(form: ListForm) -> str:
         "with_addresses": form.with_addresses,
         "remarks": dict(form.remarks),
     }
-    return to_json(told).decode()
+    return to_json(values).decode()
 
 
 def decode_form(text: str) -> ListForm:
     """Return how a list was read as the journal stored it."""
-    told = from_json(text)
-    columns = tuple(told.pop("columns"))
-    return ListForm(kind=ListKind(told.pop("kind")), columns=columns, **told)
+    values = from_json(text)
+    columns = tuple(values.pop("columns"))
+    return ListForm(kind=ListKind(values.pop("kind")), columns=columns, **values)
 
 
 def encode_call(call: Call) -> str | None:
@@ -54,11 +54,11 @@ def decode_entries(text: str | None) -> tuple[Entry, ...]:
 
 def decode_order(
     order_id: str, locale: str | None, entries: str, call: str | None, account: str | None
-) -> Order:
+) -> Request:
     """Return the order of a request as the journal stored it, from the columns of its order."""
-    return Order(order_id, locale, decode_entries(entries), decode_call(call), account)
+    return Request(order_id, locale, decode_entries(entries), decode_call(call), account)
 
 
-def order_of(record: Record) -> Order:
+def request_of(record: Record) -> Request:
     """Return the order of a request, from a record that has the columns of its order."""
     return decode_order(record.order_id, record.locale, record.entries, record.call, record.account)

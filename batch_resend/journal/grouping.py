@@ -16,7 +16,7 @@ from batch_resend.calls import CALLS
 from batch_resend.journal.bulk import Values
 from batch_resend.journal.encoding import decode_call, decode_entries, encode_entries
 from batch_resend.journal.schema import requests, rows
-from batch_resend.model import Entry, Note, Order, Problem, RowStatus
+from batch_resend.model import Entry, Note, Problem, Request, RowStatus
 
 ADD_REQUEST = insert(requests)
 # What becomes of each row, in the order in which it is found: written into the rows themselves, all
@@ -54,7 +54,7 @@ class StagedRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Party:
+class Endpoint:
     """Who is asked: a CA, by a key."""
 
     base_url: str
@@ -66,11 +66,11 @@ class Grouping:
     """Makes requests of the rows of one order after another, and numbers them."""
 
     run: int
-    parties: Mapping[str | None, Party]  # by account
+    parties: Mapping[str | None, Endpoint]  # by account
     input_names: Sequence[str]
     requests_made: int = 0
     subject: tuple[str, str | None] | None = None  # what was asked for last, by which call,
-    asked: dict[Party | None, StagedRow] = field(default_factory=dict)  # of whom, by which row
+    asked: dict[Endpoint | None, StagedRow] = field(default_factory=dict)  # of whom, by which row
     plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
 
     def changes(self, order_rows: Sequence[StagedRow]) -> Iterator[tuple[Executable, Values]]:
@@ -108,7 +108,7 @@ class Grouping:
             else:
                 reason = f"adds nothing to its order's rows before it, from {self._place(first)}"
                 yield self._assign(row, RowStatus.DUPLICATE, number, reason)
-        order = Order(
+        order = Request(
             first.order_id,
             first.locale,
             _canonical(entries.values()),
@@ -125,7 +125,7 @@ class Grouping:
                 "run": self.run,
                 "number": number,
                 "position": min(row.seq for row in asking),
-                "order_id": order.order_id,
+                "order_id": order.subject,
                 "locale": order.locale,
                 "entries": encode_entries(order.entries),
                 "digest": digest,

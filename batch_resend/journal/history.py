@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, or_, 
 from batch_resend.journal.encoding import decode_call, decode_entries
 from batch_resend.journal.results import IN_DOUBT, ResultReader
 from batch_resend.journal.schema import Record, attempts, outcomes, requests, runs
-from batch_resend.model import Call, Entry, OrderStatus, Ruling, RunState
+from batch_resend.model import Call, Entry, RequestStatus, Ruling, RunState
 
 
-def _said(column: str) -> ColumnElement[Any]:
+def _value_of(column: str) -> ColumnElement[Any]:
     """Return what the CA said to an attempt; where a run made none, what became of the order."""
     return case((attempts.c.attempt.is_(None), outcomes.c[column]), else_=attempts.c[column])
 
@@ -38,12 +38,12 @@ _HISTORY = (
         attempts.c.begun_at,
         attempts.c.ended_at,
         attempts.c.ruling,
-        _said("http_status").label("http_status"),
-        _said("error_code").label("error_code"),
-        _said("error_message").label("message"),
+        _value_of("http_status").label("http_status"),
+        _value_of("error_code").label("error_code"),
+        _value_of("error_message").label("message"),
         func.coalesce(
             outcomes.c.status,
-            case((_MAY_BE_DONE, OrderStatus.IN_DOUBT), else_=OrderStatus.NOT_ATTEMPTED),
+            case((_MAY_BE_DONE, RequestStatus.IN_DOUBT), else_=RequestStatus.NOT_ATTEMPTED),
         ).label("status"),
     )
     .select_from(requests)
@@ -89,7 +89,7 @@ class Event:
     http_status: int | None
     error_code: str | None
     message: str | None
-    outcome: OrderStatus  # of the order in that run; as long as it has none, what is known of it
+    outcome: RequestStatus  # of the order in that run; as long as it has none, what is known of it
 
 
 class HistoryReader(ResultReader):
@@ -132,5 +132,5 @@ def _event(record: Record) -> Event:
         http_status=record.http_status,
         error_code=record.error_code,
         message=record.message,
-        outcome=OrderStatus(record.status),
+        outcome=RequestStatus(record.status),
     )

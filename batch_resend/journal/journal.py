@@ -17,11 +17,11 @@ from sqlalchemy import Connection, insert
 from batch_resend.clock import Clock
 from batch_resend.explanations import WOULD_WIDEN
 from batch_resend.journal.checks import OrderCheck, Purpose, kept_answers, note_checks
-from batch_resend.journal.chunks import cut, forget_stops
+from batch_resend.journal.chunks import forget_stops, split
 from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
-from batch_resend.journal.database import Home, reading_connection
+from batch_resend.journal.database import Backend, reading_connection
 from batch_resend.journal.database_errors import journal_errors
-from batch_resend.journal.grouping import Party
+from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.pruning import Pruned, prune
@@ -39,7 +39,7 @@ from batch_resend.journal.settling import SETTLE, settle, settle_what_others_did
 from batch_resend.journal.slots import Slots
 from batch_resend.journal.starting import Terms, add_start, begin, limits_text
 from batch_resend.journal.writer import Writer
-from batch_resend.model import Chunk, OrderStatus, Run, RunState
+from batch_resend.model import Chunk, RequestStatus, Run, RunState
 from batch_resend.windows import Window
 
 LOOK_EVERY_S = 1.0  # whether the journal's file is still there
@@ -51,9 +51,9 @@ class Journal:
     """The journal, open for writing; where it is a file, by this process alone."""
 
     def __init__(
-        self, home: Home, writer: Writer, session: int, reader: JournalReader, clock: Clock
+        self, backend: Backend, writer: Writer, session: int, reader: JournalReader, clock: Clock
     ) -> None:
-        self._home = home
+        self._backend = backend
         self._writer = writer
         self.session = session
         self._clock = clock
@@ -90,16 +90,16 @@ class Journal:
         run: Run,
         staging: Staging,
         take_up_since: float,
-        parties: Mapping[str | None, Party] | None = None,
+        parties: Mapping[str | None, Endpoint] | None = None,
     ) -> Run:
         """Group the rows into requests; return the run that is to make them.
 
         That is an unfinished run of just the same requests, at work since `take_up_since`, which
-        then goes on with the rows of this plan; or else this run. `parties`: whom
+        then resumes the rows of this plan; or else this run. `parties`: whom
         each account asks; without it there is only the run's own.
         """
-        parties = parties or {None: Party(run.base_url)}
-        with journal_errors(self._home.place):
+        parties = parties or {None: Endpoint(run.base_url)}
+        with journal_errors(self._backend.place):
             digest = await staging.group(self.reader.connection, parties)
 
         def take_up_earlier(connection: Connection) -> Run | None:
@@ -116,14 +116,14 @@ class Journal:
         return await self.reader.run(run.id)
 
     async def claim(self, run: Run) -> None:
-        """Take a run in hand, to go on with it. Raises JournalBusy where another process has it."""
+        """Take a run in hand, to resume it. Raises JournalBusy where another process has it."""
         await self.decide(lambda connection: claim(connection, run, self.session))
 
     async def decide(self, work: Callable[[Connection], Made]) -> Made:
         """Have `work` carried out with no other process's decision falling into it."""
 
         def alone(connection: Connection) -> Made:
-            self._home.by_turns(connection)
+            self._backend.serialize(connection)
             return work(connection)
 
         return await self._writer.transaction(alone)
@@ -169,14 +169,14 @@ class Journal:
 
     async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
         """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
-        await self._settle_unsent(run, reasons, OrderStatus.SKIPPED, AS_THE_CA_SAYS)
+        await self._settle_unsent(run, reasons, RequestStatus.SKIPPED, AS_THE_CA_SAYS)
 
     async def refuse(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
         """Give orders, by their numbers, no mail in this run: the CA would mail others for them."""
-        await self._settle_unsent(run, reasons, OrderStatus.REFUSED, WOULD_WIDEN)
+        await self._settle_unsent(run, reasons, RequestStatus.REFUSED, WOULD_WIDEN)
 
     async def _settle_unsent(
-        self, run: Run, reasons: Sequence[tuple[int, str]], status: OrderStatus, code: str
+        self, run: Run, reasons: Sequence[tuple[int, str]], status: RequestStatus, code: str
     ) -> None:
         changes = [(SETTLE, settled(run, number, status, why, code)) for number, why in reasons]
         if changes:
@@ -197,24 +197,24 @@ class Journal:
         self._has_begun = True
         return self._recorder(run, start)
 
-    async def deal(
+    async def distribute(
         self, run: Run, terms: Terms, keys: Sequence[Sequence[str | None]]
     ) -> list[Chunk]:
         """Begin to have a run sent by workers: return the chunks that it is cut into.
 
         `keys` has, for each key, the accounts that go by it.
         """
-        start = self._beginning(run, terms, is_dealt=True)
+        start = self._beginning(run, terms, is_distributed=True)
 
-        def deal_out(connection: Connection) -> list[Chunk]:
+        def distribute_run(connection: Connection) -> list[Chunk]:
             start(connection)
             forget_stops(connection, run.number)
-            return [chunk for accounts in keys for chunk in cut(connection, run, accounts)]
+            return [chunk for accounts in keys for chunk in split(connection, run, accounts)]
 
-        return await self.decide(deal_out)
+        return await self.decide(distribute_run)
 
     async def join(self, run: Run, budgets: Mapping[str | None, str]) -> Recorder:
-        """Begin to send a part of a run that was dealt out: return what attempts are recorded with.
+        """Begin to send a part of a distributed run: return what attempts are recorded with.
 
         `budgets` names, by account, whose windows its requests count in.
         """
@@ -228,19 +228,19 @@ class Journal:
         return Recorder(self._writer, run.number, start)
 
     def _beginning(
-        self, run: Run, terms: Terms, *, is_dealt: bool = False
+        self, run: Run, terms: Terms, *, is_distributed: bool = False
     ) -> Callable[[Connection], int]:
         """Return what a start of a run is in a transaction: it returns the start's number."""
         start = self._new_start(run.number, limits_text(terms.windows))
         since, ours, now = self._since(terms.cooldown_s), self._our_clock(), self._clock()
 
         def begin_alone(connection: Connection) -> int:
-            if self._home.is_shared:
+            if self._backend.is_shared:
                 skip_what_is_under_way(connection, run)
-            if self._home.is_shared or self._has_begun:
+            if self._backend.is_shared or self._has_begun:
                 settle_what_others_did(connection, run, since, ours, hold_doubts=terms.hold_doubts)
             number = add_start(connection, start, terms.budgets)
-            begin(connection, run, terms, now, number if is_dealt else None)
+            begin(connection, run, terms, now, number if is_distributed else None)
             return number
 
         return begin_alone
@@ -279,20 +279,20 @@ class Journal:
     @asynccontextmanager
     async def slots(self) -> AsyncIterator[Slots | None]:
         """Open a way to the windows that all hosts keep together; None: this process is alone."""
-        if not self._home.is_shared:
+        if not self._backend.is_shared:
             yield None
             return
-        async with reading_connection(self._home, at_once=True) as connection:
+        async with reading_connection(self._backend, at_once=True) as connection:
             clock = self._clock
             steady_time = lambda: clock() - clock.offset_s  # noqa: E731
-            yield Slots(connection, self._home.place, self.session, steady_time)
+            yield Slots(connection, self._backend.place, self.session, steady_time)
 
     def _since(self, cooldown_s: float) -> float | None:
         return self._clock() - cooldown_s if cooldown_s > 0 else None
 
     async def prune(self, before: float) -> Pruned:
         """Forget the runs that ended before a time, but for how often orders were mailed."""
-        more = (claims, stops) if self._home.is_shared else ()
+        more = (claims, stops) if self._backend.is_shared else ()
         return await self.decide(lambda connection: prune(connection, before, more))
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a worker has in hand of runs that were dealt out, and what others have left behind."""
+"""What a worker has in hand of runs that were distributed, and what others have left behind."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from batch_resend.journal.chunks import (
     cut_by_key,
     finish_if_done,
-    left_behind,
     note_stop,
+    orphaned,
     release,
     release_of_dead,
     take,
@@ -18,7 +18,7 @@ from batch_resend.journal.settling import hold_doubts_of_workers
 from batch_resend.model import Chunk, Run
 
 
-class Hand:
+class ChunkLeases:
     """The chunks that this process has, of any runs. All methods raise JournalError."""
 
     def __init__(self, journal: Journal) -> None:
@@ -51,16 +51,16 @@ class Hand:
         """Give back the chunk of a process that died; return whether it is nobody's now."""
         return await self._journal.decide(lambda connection: release_of_dead(connection, job))
 
-    async def deal_again(self, run: Run) -> list[Chunk]:
+    async def distribute_again(self, run: Run) -> list[Chunk]:
         """Return what is left to send of a run, in chunks: no job for it is anywhere."""
         now = self._journal.now()
 
-        def deal(connection: Connection) -> list[Chunk]:
+        def distribute(connection: Connection) -> list[Chunk]:
             if finish_if_done(connection, run.number, now):
                 return []
             return cut_by_key(connection, run)
 
-        return await self._journal.decide(deal)
+        return await self._journal.decide(distribute)
 
     async def tidy(self) -> list[tuple[int, Chunk]]:
         """Bring what processes that died had in hand into a known state.
@@ -70,7 +70,7 @@ class Hand:
         await self._journal.clean_up()
 
         def look(connection: Connection) -> list[tuple[int, Chunk]]:
-            if found := left_behind(connection):
+            if found := orphaned(connection):
                 hold_doubts_of_workers(connection)
             return found
 

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, desc, func, select
 from batch_resend.clock import Clock
 from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import attempts, pauses, starts
-from batch_resend.model import OrderStatus, Run
+from batch_resend.model import RequestStatus, Run
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
 
@@ -15,7 +15,7 @@ _LAST_START = (
     select(starts).where(starts.c.run == bindparam("of_run")).order_by(desc(starts.c.number))
 ).limit(1)
 _START = select(starts).where(starts.c.number == bindparam("of_start"))
-# The starts of the workers that it was dealt out to come after the one that dealt it.
+# The starts of the workers that it was distributed to come after the one that dealt it.
 _OF_RUN_SINCE = attempts.c.start.in_(
     select(starts.c.number).where(
         starts.c.run == bindparam("of_run"), starts.c.number >= bindparam("of_start")
@@ -42,10 +42,10 @@ class Pausing:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LiveStatus:
     """Where a run stands. Times are those of the process that sends it."""
 
-    outcomes: dict[OrderStatus, int]
+    outcomes: dict[RequestStatus, int]
     planned: int
     made: int  # attempts of its last start
     since_start_s: float
@@ -57,15 +57,15 @@ class Standing:
     share_since_s: float  # how long ago that was
 
 
-class StandingReader(ResultReader):
+class LiveStatusReader(ResultReader):
     """Reads where a run stands, without disturbing whoever sends it."""
 
-    async def standing(self, run: Run, clock: Clock) -> Standing | None:
+    async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""
-        if run.dealt_by is None:
+        if run.distributed_by is None:
             found = await self._all(_LAST_START, of_run=run.number)
         else:
-            found = await self._all(_START, of_start=run.dealt_by)
+            found = await self._all(_START, of_start=run.distributed_by)
         if not found:
             return None
         start = found[0]
@@ -82,7 +82,7 @@ class StandingReader(ResultReader):
             until_at = paused[0].until_at
             left_s = None if until_at is None else max(0.0, until_at - now)
             pausing = Pausing(paused[0].reason, left_s)
-        return Standing(
+        return LiveStatus(
             outcomes=await self.count_outcomes(run),
             planned=await self.count_orders(run),
             made=made.made,

@@ -14,7 +14,7 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
-from batch_resend.model import OrderStatus, Ruling, Run
+from batch_resend.model import RequestStatus, Ruling, Run
 
 # What may have been mailed counts as mailed: one too few does less harm than one too many.
 MAY_BE_MAILED = or_(
@@ -94,7 +94,7 @@ _SENT_BY_RUN = (
         requests.c.run == bindparam("of_run"),
         requests.c.account.is_(None),
         requests.c.call.is_(None),
-        outcomes.c.status == OrderStatus.SENT,
+        outcomes.c.status == RequestStatus.SENT,
     )
 )
 

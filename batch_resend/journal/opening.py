@@ -7,7 +7,7 @@ import anyio.to_thread
 
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
-from batch_resend.journal.database import Home, home_of, reading_connection, writing_connection
+from batch_resend.journal.database import Backend, home_of, reading_connection, writing_connection
 from batch_resend.journal.journal import Journal
 from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.pruning import Pruned
@@ -26,9 +26,9 @@ async def open_journal(
 
     A file is for one process at a time: raises JournalBusy where another one has it.
     """
-    clock, home = clock or SystemClock(), home_of(place)
-    with home.exclusive(clock()) as held:
-        async with _opened(home, clock, title, held) as journal:
+    clock, backend = clock or SystemClock(), home_of(place)
+    with backend.exclusive(clock()) as held:
+        async with _opened(backend, clock, title, held) as journal:
             yield journal
 
 
@@ -37,30 +37,30 @@ async def prune_journal(place: Place, older_than_s: float, clock: Clock | None =
 
     How often orders were mailed is kept. Raises JournalError, JournalBusy.
     """
-    clock, home = clock or SystemClock(), home_of(place)
-    with home.exclusive(clock()) as held:
-        async with _opened(home, clock, _TITLE, held) as journal:
+    clock, backend = clock or SystemClock(), home_of(place)
+    with backend.exclusive(clock()) as held:
+        async with _opened(backend, clock, _TITLE, held) as journal:
             pruned = await journal.prune(clock() - older_than_s)
         with suppress(JournalError):  # it is larger than it need be, and as good as before
-            await anyio.to_thread.run_sync(home.compact)
+            await anyio.to_thread.run_sync(backend.compact)
     return pruned
 
 
 @asynccontextmanager
 async def _opened(
-    home: Home, clock: Clock, title: str, held: HeldFile | None
+    backend: Backend, clock: Clock, title: str, held: HeldFile | None
 ) -> AsyncIterator[Journal]:
     """Open the journal, which this process holds, or shares."""
     async with (
-        writing_connection(home, clock(), title) as connection,
-        reading_connection(home) as reading,
-        Writer(connection, home.place, held) as writer,
+        writing_connection(backend, clock(), title) as connection,
+        reading_connection(backend) as reading,
+        Writer(connection, backend.place, held) as writer,
     ):
         if held is not None:
             held.note_log()
         session = connection.session
-        reader = JournalReader(reading, home, session)
-        journal = Journal(home, writer, session, reader, clock)
+        reader = JournalReader(reading, backend, session)
+        journal = Journal(backend, writer, session, reader, clock)
         await journal.clean_up()
         yield journal
 
@@ -68,9 +68,9 @@ async def _opened(
 @asynccontextmanager
 async def read_journal(place: Place) -> AsyncIterator[JournalReader]:
     """Open the journal for reading, beside whoever writes it. Raises JournalError."""
-    home = home_of(place)
-    async with reading_connection(home) as connection:
-        yield JournalReader(connection, home)
+    backend = home_of(place)
+    async with reading_connection(backend) as connection:
+        yield JournalReader(connection, backend)
 
 
 def size_of_journal(place: Place) -> int | None:

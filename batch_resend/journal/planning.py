@@ -36,8 +36,8 @@ from batch_resend.journal.encoding import (
 from batch_resend.journal.grouping import (
     ADD_REQUEST,
     ASSIGN_ROW,
+    Endpoint,
     Grouping,
-    Party,
     StagedRow,
     assignments,
 )
@@ -184,7 +184,7 @@ class Staging:
     async def group(
         self,
         reader: AsyncConnection,
-        parties: Mapping[str | None, Party],
+        parties: Mapping[str | None, Endpoint],
     ) -> bytes | None:
         """Make the requests of all rows added; return the digest of the whole plan.
 
@@ -235,13 +235,13 @@ class Staging:
         await self.writer.transaction(lambda connection: connection.execute(statement, values))
 
     async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
-        def carry_out(connection: Connection) -> None:
+        def execute(connection: Connection) -> None:
             for statement, values in batches.items():
                 if values:
                     execute_many(connection, statement, values)
                     values.clear()
 
-        await self.writer.transaction(carry_out)
+        await self.writer.transaction(execute)
 
 
 def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Values:

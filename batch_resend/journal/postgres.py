@@ -71,7 +71,7 @@ _SIZE = (
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresHome:
+class PostgresBackend:
     """A database that holds a journal."""
 
     place: Database
@@ -83,7 +83,7 @@ class PostgresHome:
         """Do nothing: it is shared."""
         yield None
 
-    def by_turns(self, connection: Connection) -> None:
+    def serialize(self, connection: Connection) -> None:
         """Let no other process decide anything until this transaction ends."""
         connection.exec_driver_sql(_BY_TURNS)
 
@@ -106,7 +106,7 @@ class PostgresHome:
 
     def prepare(self, connection: Connection) -> None:
         """Create the schema, if there is none."""
-        self.by_turns(connection)
+        self.serialize(connection)
         # Looked for first: whoever may use it need not be able to make it.
         if connection.exec_driver_sql(_FIND_SCHEMA).scalar_one() is None:
             connection.exec_driver_sql("CREATE SCHEMA batch_resend")

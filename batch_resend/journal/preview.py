@@ -7,16 +7,16 @@ from sqlalchemy import bindparam, case, desc, distinct, func, literal, or_, sele
 
 from batch_resend.calls import CALLS
 from batch_resend.journal.dialects import each_entry, mail_domain, total
-from batch_resend.journal.encoding import decode_call, order_of
+from batch_resend.journal.encoding import decode_call, request_of
 from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
 from batch_resend.journal.schema import Record, outcomes, requests, rows
 from batch_resend.model import (
     UNKNOWN_WORDS,
     Call,
     Note,
-    Order,
-    OrderStatus,
     Problem,
+    Request,
+    RequestStatus,
     RowStatus,
     Run,
 )
@@ -55,7 +55,7 @@ _FIRST_ROWS = (
 _FIRST_NOTED = _FIRST_ROWS.where(requests.c.notes.contains(bindparam("of_note")))
 _SKIPPED_BY_LIST = (
     outcomes.c.run == bindparam("of_run"),
-    outcomes.c.status == OrderStatus.SKIPPED,
+    outcomes.c.status == RequestStatus.SKIPPED,
     requests.c.skip == outcomes.c.error_message,
 )
 _WITH_ITS_REQUEST = outcomes.join(
@@ -72,7 +72,7 @@ _COUNT_SKIPPED_BY_CA = (
     select(outcomes.c.error_message, func.count())
     .where(
         outcomes.c.run == bindparam("of_run"),
-        outcomes.c.status == OrderStatus.SKIPPED,
+        outcomes.c.status == RequestStatus.SKIPPED,
         outcomes.c.error_code == AS_THE_CA_SAYS,
     )
     .group_by(outcomes.c.error_message)
@@ -120,10 +120,10 @@ _FIRST_MAILED_AT = _FIRST_ROWS.where(~HAS_OUTCOME, _AT_DOMAINS)
 
 
 @dataclass(frozen=True, slots=True)
-class NotedOrder:
+class NotedRequest:
     """An order that a note is about, and the first of its rows."""
 
-    order: Order
+    order: Request
     input_ordinal: int
     line: int
     skip: str | None  # why its lists say that there is nothing to resend
@@ -153,7 +153,7 @@ class PlanReader(ResultReader):
         counts = {note: sum(n for notes, n in found if note in notes.split()) for note in Note}
         return {note: count for note, count in counts.items() if count}
 
-    async def first_noted(self, run: Run, note: Note, limit: int) -> list[NotedOrder]:
+    async def first_noted(self, run: Run, note: Note, limit: int) -> list[NotedRequest]:
         """Return the first orders that a note is about, as the lists had them."""
         found = await self._all(_FIRST_NOTED.limit(limit), of_run=run.number, of_note=note)
         return [_noted(record) for record in found]
@@ -188,7 +188,7 @@ class PlanReader(ResultReader):
 
     async def mailed_at(
         self, run: Run, domains: Sequence[str], limit: int
-    ) -> tuple[int, list[NotedOrder]]:
+    ) -> tuple[int, list[NotedRequest]]:
         """Return how many requests to send have addresses at some domains, and the first.
 
         Domains are as `recipients` has them.
@@ -204,5 +204,5 @@ class PlanReader(ResultReader):
         return domains, mails
 
 
-def _noted(record: Record) -> NotedOrder:
-    return NotedOrder(order_of(record), record.input, record.line, record.skip)
+def _noted(record: Record) -> NotedRequest:
+    return NotedRequest(request_of(record), record.input, record.line, record.skip)

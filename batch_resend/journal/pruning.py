@@ -36,7 +36,7 @@ _OLD_READS = delete(reads).where(reads.c.begun_at < bindparam("before"))
 _IDLE_STARTS = delete(starts).where(
     starts.c.began_at < bindparam("before"),
     ~is_living(starts.c.session),
-    starts.c.number.not_in(select(runs.c.dealt_by).where(runs.c.dealt_by.is_not(None))),
+    starts.c.number.not_in(select(runs.c.distributed_by).where(runs.c.distributed_by.is_not(None))),
     starts.c.number.not_in(select(attempts.c.start)),
     starts.c.number.not_in(select(reads.c.start)),
 )

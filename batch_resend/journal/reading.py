@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.checks import ChecksReader
-from batch_resend.journal.database import Home
+from batch_resend.journal.database import Backend
 from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.dialects import is_living
-from batch_resend.journal.encoding import order_of
+from batch_resend.journal.encoding import request_of
 from batch_resend.journal.history import HistoryReader
-from batch_resend.journal.live_status import StandingReader
+from batch_resend.journal.live_status import LiveStatusReader
 from batch_resend.journal.mails import MailsReader
 from batch_resend.journal.preview import PlanReader
 from batch_resend.journal.results import HAS_OUTCOME
@@ -33,7 +33,7 @@ from batch_resend.journal.schema import (
 from batch_resend.journal.slots import KEY_USE, SESSIONS, KeyUse
 from batch_resend.journal.statistics import StatisticsReader
 from batch_resend.journal.unapproved import UnapprovedReader
-from batch_resend.model import Chunk, PlannedOrder, Ruling, Run, RunState
+from batch_resend.model import Chunk, PlannedRequest, Ruling, Run, RunState
 
 _PAGE = 1_000
 
@@ -41,7 +41,7 @@ _PAGE = 1_000
 
 UNFINISHED = (RunState.RUNNING, RunState.STOPPED, RunState.INTERRUPTED)
 _STARTED = (*UNFINISHED, RunState.COMPLETED)
-IS_WITH_WORKERS = runs.c.dealt_by.is_not(None) & (runs.c.state == RunState.RUNNING)
+IS_WITH_WORKERS = runs.c.distributed_by.is_not(None) & (runs.c.state == RunState.RUNNING)
 IN_ANOTHERS_HAND = IS_WITH_WORKERS | (
     is_living(runs.c.session) & (runs.c.session != bindparam("our_session"))
 )
@@ -143,14 +143,14 @@ _RECENT_ENDS = union_all(_RECENT_ATTEMPTS, _RECENT_READS).order_by("at")
 
 
 class JournalReader(
-    PlanReader, StatisticsReader, StandingReader, HistoryReader, MailsReader, ChecksReader,
+    PlanReader, StatisticsReader, LiveStatusReader, HistoryReader, MailsReader, ChecksReader,
     UnapprovedReader,
 ):  # fmt: skip
     """Reads a journal through a connection that cannot write. One task at a time."""
 
-    def __init__(self, connection: AsyncConnection, home: Home, session: int = 0) -> None:
+    def __init__(self, connection: AsyncConnection, backend: Backend, session: int = 0) -> None:
         """Read for the process that has this session; 0: for one that only reads."""
-        super().__init__(connection, home)
+        super().__init__(connection, backend)
         self._session = session
 
     async def holder(self, run: Run) -> str | None:
@@ -160,7 +160,7 @@ class JournalReader(
         held_by = None
         with journal_errors(self._place), anyio.CancelScope(shield=True):
             async with self._turn, self.connection.begin():
-                held_by = await self._home.holder(self.connection, run.session)
+                held_by = await self._backend.holder(self.connection, run.session)
         return held_by
 
     async def run(self, run_id: str) -> Run:
@@ -210,7 +210,7 @@ class JournalReader(
         """Return the accounts that a run asks; None: the command's own."""
         return [record.account for record in await self._all(_ACCOUNTS, of_run=run.number)]
 
-    async def pending_of(self, run: Run, chunk: Chunk) -> AsyncIterator[PlannedOrder]:
+    async def pending_of(self, run: Run, chunk: Chunk) -> AsyncIterator[PlannedRequest]:
         """Yield the orders of a chunk that have no outcome yet, in the list's order."""
         after, of = chunk.first - 1, [name or "" for name in chunk.accounts]
         while page := await self._all(
@@ -226,7 +226,7 @@ class JournalReader(
 
     async def pending(
         self, run: Run, accounts: Sequence[str | None] | None = None
-    ) -> AsyncIterator[PlannedOrder]:
+    ) -> AsyncIterator[PlannedRequest]:
         """Yield the orders of a run that have no outcome yet, in the list's order.
 
         `accounts` has those whose orders they are to be; without it, they are all accounts'.
@@ -283,12 +283,12 @@ def as_run(record: Record) -> Run:
         finished_at=record.finished_at,
         settings=json.loads(record.settings),
         session=record.session,
-        dealt_by=record.dealt_by,
+        distributed_by=record.distributed_by,
     )
 
 
-def _planned_order(record: Record) -> PlannedOrder:
+def _planned_order(record: Record) -> PlannedRequest:
     doubts = record.doubts + record.doubted_before
-    return PlannedOrder(
-        record.number, record.position, order_of(record), record.digest, record.attempts, doubts
+    return PlannedRequest(
+        record.number, record.position, request_of(record), record.digest, record.attempts, doubts
     )

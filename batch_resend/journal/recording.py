@@ -113,10 +113,10 @@ class Recorder:
         """Write down that a request is about to leave. Raises JournalError: then it must not."""
         values = {
             "run": self._run,
-            "request": attempt.order.number,
+            "request": attempt.planned.number,
             "attempt": attempt.attempt,
             "start": self._start,
-            "digest": attempt.order.digest,
+            "digest": attempt.planned.digest,
             "begun_at": attempt.begun_at,
         }
         await self._writer.write((_BEGIN, values))
@@ -127,7 +127,7 @@ class Recorder:
         """Write down what came of an attempt, and of its order where that is settled by it."""
         ended = {
             "of_run": self._run,
-            "of_request": attempt.order.number,
+            "of_request": attempt.planned.number,
             "of_attempt": attempt.attempt,
             "new_ended_at": ended_at,
             "new_ruling": verdict.ruling,
@@ -181,7 +181,7 @@ class Recorder:
     def _settlement(self, outcome: Outcome) -> Change:
         return _SETTLE, {
             "run": self._run,
-            "request": outcome.order.number,
+            "request": outcome.planned.number,
             "status": outcome.status,
             "http_status": outcome.http_status,
             "error_code": outcome.error_code,

@@ -30,7 +30,7 @@ _LAST_SIGN_OF_LIFE = (
 )
 _END_CUT_OFF_RUNS = (
     update(runs)
-    .where(runs.c.state == RunState.RUNNING, runs.c.dealt_by.is_(None), _IN_NOBODYS_HAND)
+    .where(runs.c.state == RunState.RUNNING, runs.c.distributed_by.is_(None), _IN_NOBODYS_HAND)
     .values(
         state=RunState.INTERRUPTED,
         stop_reason="the program was cut off (killed, or the power failed)",

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from batch_resend.journal.database import Home
+from batch_resend.journal.database import Backend
 from batch_resend.journal.database_errors import journal_errors
 from batch_resend.journal.dialects import total
 from batch_resend.journal.encoding import decode_call, decode_entries, decode_form, decode_order
@@ -35,7 +35,7 @@ from batch_resend.journal.schema import (
     rows,
     runs,
 )
-from batch_resend.model import OrderStatus, RowStatus, Ruling, Run
+from batch_resend.model import RequestStatus, RowStatus, Ruling, Run
 from batch_resend.results import InputNote, RequestResult, Result, RowResult, Source, Tally
 
 HAS_OUTCOME = exists().where(
@@ -97,7 +97,7 @@ RESULTS = (
         requests.c.account,
         func.coalesce(
             outcomes.c.status,
-            case((_MAY_BE_DONE, OrderStatus.IN_DOUBT), else_=OrderStatus.NOT_ATTEMPTED),
+            case((_MAY_BE_DONE, RequestStatus.IN_DOUBT), else_=RequestStatus.NOT_ATTEMPTED),
         ).label("status"),
         func.coalesce(outcomes.c.http_status, _of_last("http_status")).label("http_status"),
         func.coalesce(outcomes.c.error_code, _of_last("error_code")).label("error_code"),
@@ -180,7 +180,7 @@ _ROWS_IN_LIST_ORDER = _ROW_RESULTS.order_by(rows.c.seq)
 # Not the column itself: SQLite would see that only rows with a result can be meant, look for the
 # rows of each result in turn, and so need a time that grows with their square.
 _STATUS = func.coalesce(RESULTS.c.status, "")
-NOT_SENT = _STATUS.not_in(("", OrderStatus.SENT, OrderStatus.SKIPPED))
+NOT_SENT = _STATUS.not_in(("", RequestStatus.SENT, RequestStatus.SKIPPED))
 _ROWS_NOT_SENT = _ROWS_IN_LIST_ORDER.where(NOT_SENT)
 _RESULTS_BY_REQUEST = (
     select(*_SOURCE_COLUMNS, *_ORDER_COLUMNS, *_RESULT_COLUMNS)
@@ -196,7 +196,7 @@ _COUNT_DONE = (
     .select_from(outcomes)
     .where(
         outcomes.c.run == bindparam("of_run"),
-        outcomes.c.status.in_((OrderStatus.SENT, OrderStatus.SKIPPED)),
+        outcomes.c.status.in_((RequestStatus.SENT, RequestStatus.SKIPPED)),
     )
 )
 ANY_NOT_SENT = select(literal(1)).where(
@@ -204,10 +204,10 @@ ANY_NOT_SENT = select(literal(1)).where(
 )
 _ANY_SKIPPED = (
     select(outcomes.c.request)
-    .where(outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.SKIPPED)
+    .where(outcomes.c.run == bindparam("of_run"), outcomes.c.status == RequestStatus.SKIPPED)
     .limit(1)
 )
-_RESULTS_SKIPPED = _RESULTS_BY_REQUEST.where(_STATUS == OrderStatus.SKIPPED)
+_RESULTS_SKIPPED = _RESULTS_BY_REQUEST.where(_STATUS == RequestStatus.SKIPPED)
 REJECTED_ROWS = (
     select(*_ROW_COLUMNS)
     .where(rows.c.run == bindparam("of_run"), rows.c.status == RowStatus.REJECTED)
@@ -247,10 +247,10 @@ _COUNT_PAUSES = (
 class ResultReader:
     """Reads results through a connection that cannot write."""
 
-    def __init__(self, connection: AsyncConnection, home: Home) -> None:
+    def __init__(self, connection: AsyncConnection, backend: Backend) -> None:
         self.connection = connection
-        self._home = home
-        self._place = home.place
+        self._backend = backend
+        self._place = backend.place
         self._turn = anyio.Lock()
 
     async def inputs(self, run: Run) -> list[InputNote]:
@@ -274,15 +274,15 @@ class ResultReader:
         found = {RowStatus(s): n for s, n in await self._all(_COUNT_ROWS, of_run=run.number)}
         return {status: found.get(status, 0) for status in RowStatus}
 
-    async def count_outcomes(self, run: Run) -> dict[OrderStatus, int]:
+    async def count_outcomes(self, run: Run) -> dict[RequestStatus, int]:
         """Return how many orders of a run have which outcome already."""
         found = await self._all(_COUNT_OUTCOMES, of_run=run.number)
-        return {OrderStatus(status): n for status, n in found}
+        return {RequestStatus(status): n for status, n in found}
 
     async def tally(self, run: Run) -> Tally:
         """Count a run."""
         by_status = await self._all(_COUNT_RESULTS, of_run=run.number)
-        orders = {OrderStatus(record.status): record.orders for record in by_status}
+        orders = {RequestStatus(record.status): record.orders for record in by_status}
 
         def counted(name: str) -> int:
             return sum(getattr(record, name) for record in by_status)
@@ -291,7 +291,7 @@ class ResultReader:
         return Tally(
             rows=await self.count_rows(run),
             planned=await self.count_orders(run),
-            orders={status: orders.get(status, 0) for status in OrderStatus},
+            orders={status: orders.get(status, 0) for status in RequestStatus},
             attempts=counted("attempts"),
             retries=counted("retries"),
             rate_limited=counted("rate_limited"),
@@ -404,4 +404,4 @@ def _request_result(record: Sequence[Any], sources: Sequence[Source]) -> Request
 
 def _result(number: int, status: str, *others: Any) -> Result:
     """Return what came of a request as _RESULT_COLUMNS tell it: by place, a third of by name."""
-    return Result(number, OrderStatus(status), *others)
+    return Result(number, RequestStatus(status), *others)

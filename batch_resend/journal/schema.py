@@ -62,7 +62,9 @@ runs = Table(
     Column("started_at", Float),
     Column("finished_at", Float),
     Column("session", Integer, nullable=False, server_default="0"),  # of whoever has it in hand
-    Column("dealt_by", Integer),  # the start that dealt it out to workers; NULL: one sends it all
+    Column(
+        "distributed_by", Integer
+    ),  # the start that dealt it out to workers; NULL: one sends it all
 )
 
 inputs = Table(
@@ -118,7 +120,7 @@ requests = Table(
     sqlite_with_rowid=False,
 )
 
-starts = Table(  # a process that began to send a run, or went on with it; or to read (run 0)
+starts = Table(  # a process that began to send a run, or resumed it; or to read (run 0)
     "starts",
     metadata,
     Column("number", Integer, primary_key=True),

@@ -16,7 +16,7 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
-from batch_resend.model import OrderStatus, Ruling, Run
+from batch_resend.model import RequestStatus, Ruling, Run
 from batch_resend.settings import InDoubt
 
 _BATCH = 5_000
@@ -38,7 +38,7 @@ _NOTE_OTHERS_DOUBTS = (
 # But not what the CA itself said before sending: it was asked about this run, order by order.
 _FORGET_SKIPS = delete(outcomes).where(
     outcomes.c.run == bindparam("of_run"),
-    outcomes.c.status == OrderStatus.SKIPPED,
+    outcomes.c.status == RequestStatus.SKIPPED,
     func.coalesce(outcomes.c.error_code, "") != AS_THE_CA_SAYS,
 )
 # A key that was denied may have been given its permission since.
@@ -46,7 +46,7 @@ _FORGET_DENIALS = delete(outcomes).where(
     outcomes.c.run == bindparam("of_run"), outcomes.c.http_status == 403
 )
 _FORGET_DOUBTS = delete(outcomes).where(
-    outcomes.c.run == bindparam("of_run"), outcomes.c.status == OrderStatus.IN_DOUBT
+    outcomes.c.run == bindparam("of_run"), outcomes.c.status == RequestStatus.IN_DOUBT
 )
 SETTLE = insert(outcomes)
 _SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
@@ -54,7 +54,7 @@ _SKIP_WHAT_LISTS_SAY = insert(outcomes).from_select(
     select(
         requests.c.run,
         requests.c.number,
-        literal(OrderStatus.SKIPPED.value),
+        literal(RequestStatus.SKIPPED.value),
         requests.c.skip,
     ).where(_OF_RUN, ~HAS_OUTCOME, requests.c.skip.is_not(None)),
 )
@@ -93,14 +93,14 @@ _HOLD_DOUBTS = insert(outcomes).from_select(
     select(
         requests.c.run,
         requests.c.number,
-        literal(OrderStatus.IN_DOUBT.value),
+        literal(RequestStatus.IN_DOUBT.value),
         literal("an earlier attempt may have reached the CA; held for a person to decide"),
     ).where(_OF_RUN, ~HAS_OUTCOME, MAY_HAVE_ARRIVED),
 )
 
 
 def hold_doubts_of_workers(connection: Connection) -> None:
-    """Leave to a person what may have reached the CA, in runs dealt out to be sent so."""
+    """Leave to a person what may have reached the CA, in runs distributed to be sent so."""
     for run in map(as_run, connection.execute(WITH_WORKERS).all()):
         if run.settings.get("in_doubt") == InDoubt.HOLD:
             connection.execute(_HOLD_DOUBTS, {"of_run": run.number})
@@ -152,7 +152,7 @@ def _skip_acknowledged(connection: Connection, run: Run, recent: dict[str, objec
                 settled(
                     run,
                     r.number,
-                    OrderStatus.SKIPPED,
+                    RequestStatus.SKIPPED,
                     f"sent {timestamp(r.sent_at)} by run {r.id}",
                 )
                 for r in batch
@@ -162,7 +162,7 @@ def _skip_acknowledged(connection: Connection, run: Run, recent: dict[str, objec
 
 
 def settled(
-    run: Run, number: int, status: OrderStatus, reason: str, code: str | None = None
+    run: Run, number: int, status: RequestStatus, reason: str, code: str | None = None
 ) -> dict[str, object]:
     """Return the values of the outcome of an order that is not sent, and why."""
     return {

@@ -33,7 +33,7 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_t
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteHome:
+class SqliteBackend:
     """A file that holds a journal."""
 
     place: Path  # as it was named
@@ -57,7 +57,7 @@ class SqliteHome:
             lock.acquire()
         except Timeout:
             raise JournalBusy(
-                f"{place}: another run holds the journal{_told_by(holder)}; wait for it; "
+                f"{place}: another run holds the journal{_described_by(holder)}; wait for it; "
                 "`batch-resend watch` shows how it goes, once it sends"
             ) from None
         except OSError as error:
@@ -79,7 +79,7 @@ class SqliteHome:
         finally:
             lock.release()
 
-    def by_turns(self, connection: Connection) -> None:
+    def serialize(self, connection: Connection) -> None:
         """Do nothing: there is nobody else."""
 
     def enter(self, _connection: Connection, _now: float, _title: str) -> int:
@@ -155,17 +155,17 @@ class SqliteHome:
 def _holder(path: Path) -> str | None:
     """Look at the lock, not at the number: that may be another process by now, or a container's."""
     try:
-        told = Path(f"{path}.holder").read_text().strip()
+        holder_text = Path(f"{path}.holder").read_text().strip()
         with Path(f"{path}.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return told
+        return holder_text
     except (OSError, UnicodeError):
         pass
     return None
 
 
-def _told_by(holder: Path) -> str:
+def _described_by(holder: Path) -> str:
     try:
         return f" ({holder.read_text().strip()})"
     except OSError:

@@ -1,4 +1,4 @@
-"""A start: a process that begins to send a run, or goes on with it; or to read of a CA."""
+"""A start: a process that begins to send a run, or resumes it; or to read of a CA."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _START = (
         limits=bindparam("new_limits"),
         settings=bindparam("new_settings"),
         started_at=func.coalesce(runs.c.started_at, bindparam("now")),
-        dealt_by=bindparam("new_dealt_by"),
+        distributed_by=bindparam("new_distributed_by"),
     )
 )
 _ADD_START = insert(starts).returning(starts.c.number)
@@ -57,9 +57,9 @@ def add_start(
 
 
 def begin(
-    connection: Connection, run: Run, terms: Terms, now: float, dealt_by: int | None = None
+    connection: Connection, run: Run, terms: Terms, now: float, distributed_by: int | None = None
 ) -> None:
-    """Write down that a run is being sent; `dealt_by`: the start that deals it out to workers."""
+    """Write down that a run is being sent; `dealt_by`: the start that distributes it to workers."""
     connection.execute(
         _START,
         {
@@ -67,6 +67,6 @@ def begin(
             "now": now,
             "new_limits": limits_text(terms.windows),
             "new_settings": json.dumps(dict(terms.settings)),
-            "new_dealt_by": dealt_by,
+            "new_distributed_by": distributed_by,
         },
     )

@@ -12,7 +12,7 @@ from sqlalchemy import Float, bindparam, case, desc, func, select
 from batch_resend.journal.dialects import whole
 from batch_resend.journal.results import ANY_NOT_SENT, NOT_SENT, RESULTS, ResultReader
 from batch_resend.journal.schema import attempts, pauses, runs, starts
-from batch_resend.model import OrderStatus, Run
+from batch_resend.model import RequestStatus, Run
 
 _OF_RUN = attempts.c.run == bindparam("of_run")
 # What was cut off ends, for the windows' sake, when that was found: for its run it was over before.
@@ -80,7 +80,7 @@ class AnswerTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class ActivePeriod:
     """A time in which a run was at work, from the first sign of it to the last: a start of it."""
 
     start: int
@@ -104,7 +104,7 @@ class PauseNote:
 class Reason:
     """Why orders were not sent: status, the last answer, and one of its messages."""
 
-    status: OrderStatus
+    status: RequestStatus
     http_status: int | None
     error_code: str | None
     message: str | None
@@ -115,21 +115,21 @@ class Reason:
 class StatisticsReader(ResultReader):
     """Reads what is told of a whole run."""
 
-    async def spells(self, run: Run) -> list[Spell]:
+    async def periods(self, run: Run) -> list[ActivePeriod]:
         """Return when the run was at work: from when to when each start of it made requests."""
         found = await self._all(_SPELLS, of_run=run.number)
         return [
-            Spell(record.start, record.from_at, record.to_at, tuple(record.limits.split()))
+            ActivePeriod(record.start, record.from_at, record.to_at, tuple(record.limits.split()))
             for record in found
         ]
 
-    async def pace(self, run: Run, spell: Spell, step_s: float) -> list[tuple[int, int]]:
-        """Return how many attempts began in which step of a spell, those with none left out."""
+    async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[tuple[int, int]]:
+        """Return how many attempts began in which step of a period, those with none left out."""
         found = await self._all(
             _COUNT_BY_STEP,
             of_run=run.number,
-            of_start=spell.start,
-            from_at=spell.from_at,
+            of_start=period.start,
+            from_at=period.from_at,
             step_s=step_s,
         )
         return [(record.step, record.made) for record in found]
@@ -177,7 +177,7 @@ class StatisticsReader(ResultReader):
             return []
         return [
             Reason(
-                OrderStatus(record.status),
+                RequestStatus(record.status),
                 record.http_status,
                 record.error_code,
                 record.message,

@@ -118,9 +118,9 @@ class Writer:
                     else JournalError(f"{self._place}: the journal cannot be written: {error!r}")
                 )
             for ticket in tickets:
-                self._tell(ticket)
+                self._resolve(ticket)
 
-    def _tell(self, ticket: _Ticket) -> None:
+    def _resolve(self, ticket: _Ticket) -> None:
         """Let whoever waits know; one that was cancelled waits no more."""
         if ticket.done.done():
             return
@@ -134,7 +134,7 @@ class Writer:
             ticket.done.set_exception(error)
 
     async def _commit(self, tickets: list[_Ticket]) -> None:
-        def carry_out(connection: Connection) -> None:
+        def execute(connection: Connection) -> None:
             changes_of: dict[Executable, list[Values]] = {}
             lost = self._loss()
             for ticket in tickets:
@@ -146,6 +146,6 @@ class Writer:
             for statement, many in changes_of.items():
                 execute_many(connection, statement, many)
 
-        await self._transaction(carry_out)
+        await self._transaction(execute)
         if self.held is not None and self.held.log_is_lost:
             await self._connection.write_back()  # a log without a name ends with this process

@@ -1,5 +1,5 @@
 """How a run ended -> whoever is to be woken. A failure here never changes what a run comes to."""
 
-from batch_resend.notify.notifier import Alarm, Ending
+from batch_resend.notify.notifier import CommandResult, Notifier
 
-__all__ = ["Alarm", "Ending"]
+__all__ = ["CommandResult", "Notifier"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from batch_resend.model import OrderStatus
+from batch_resend.model import RequestStatus
 from batch_resend.report import Summary, whole_file
 
 LAST_SUCCESS = "batch_resend_last_success_timestamp_seconds"
@@ -34,7 +34,7 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
         orders = Gauge(
             "batch_resend_orders", "Orders of the last run", ["outcome"], registry=registry
         )
-        for status in OrderStatus:
+        for status in RequestStatus:
             orders.labels(outcome=status.value).set(getattr(summary.orders, status))
         gauge("batch_resend_rejected_rows", "Rows that were rejected", summary.rows.rejected)
         gauge("batch_resend_attempts", "Requests that were made", summary.requests.attempts)

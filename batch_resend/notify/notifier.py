@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CommandResult:
     """How a command ended."""
 
     code: int  # its exit code
@@ -33,29 +33,29 @@ class Ending:
     @property
     def text(self) -> str:
         """The whole in one sentence."""
-        if self.summary is None and (told := self.note or self.declined):
-            return f"batch-resend: {told}"
+        if self.summary is None and (note := self.note or self.declined):
+            return f"batch-resend: {note}"
         if self.summary is None:
             return f"batch-resend could not start: {self.error}"
-        told = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
+        note = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
-            told += f" ({self.summary.stop_reason})"
-        return told
+            note += f" ({self.summary.stop_reason})"
+        return note
 
     def as_json(self) -> str:
         """Return it as JSON: the keys of summary.json, and `text`, as Slack's webhooks take it."""
         summary = self.summary.model_dump(mode="json") if self.summary else {}
-        told = {
+        note = {
             "text": self.text,
             "exit_code": self.code,
             "error": self.error or self.declined,
             "report": str(self.folder) if self.folder else None,
         }
-        return json.dumps(told | summary, ensure_ascii=False)
+        return json.dumps(note | summary, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class Notifier:
     """Tells of a command's beginning and end. URLs are secrets: they are not repeated anywhere."""
 
     notify_url: str | None = None  # is sent a POST with the ending
@@ -76,7 +76,7 @@ class Alarm:
         if self.ping_url:
             await self._post("--ping-url", _below(self.ping_url, "start"), "")
 
-    async def ended(self, ending: Ending) -> None:
+    async def ended(self, ending: CommandResult) -> None:
         """Tell how a command ended."""
         if self.metrics_file:
             from batch_resend.notify.metrics import write_metrics  # noqa: PLC0415 - slow, and rare
@@ -85,13 +85,13 @@ class Alarm:
                 write_metrics(self.metrics_file, ending.code, ending.summary, self.clock())
             except ReportError as error:
                 log.error("--metrics-file %s", error)
-        told = redacted(ending.as_json()) if self.redact else ending.as_json()
+        note = redacted(ending.as_json()) if self.redact else ending.as_json()
         async with anyio.create_task_group() as tasks:
             if self.ping_url:
                 url = self.ping_url if ending.code == 0 else _below(self.ping_url, "fail")
-                tasks.start_soon(self._post, "--ping-url", url, told)
+                tasks.start_soon(self._post, "--ping-url", url, note)
             if self.notify_url:
-                tasks.start_soon(self._post, "--notify-url", self.notify_url, told)
+                tasks.start_soon(self._post, "--notify-url", self.notify_url, note)
 
     async def _post(self, option: str, url: str, body: str) -> None:
         if not is_url(url):

@@ -96,8 +96,8 @@ def answer_chart(counts: Sequence[tuple[str, int]], text: str) -> Markup:
 
 def answer_ranges(bounds_s: Sequence[float]) -> list[str]:
     """Return the labels of the ranges that bounds make, the one beyond the last included."""
-    told = [f"{b * 1000:g} ms" if b < 1 else format_duration(b) for b in bounds_s]
-    return [*(f"to {label}" for label in told), f"over {told[-1]}"]
+    labels = [f"{b * 1000:g} ms" if b < 1 else format_duration(b) for b in bounds_s]
+    return [*(f"to {label}" for label in labels), f"over {labels[-1]}"]
 
 
 def _drawn(chart: Any, kind: str, text: str) -> Markup:

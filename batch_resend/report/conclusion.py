@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch_resend.durations import format_duration
-from batch_resend.model import OrderStatus
+from batch_resend.model import RequestStatus
 from batch_resend.report.summary import Summary
 
 REHEARSED = "the simulator acknowledged it; nobody was mailed"
 STATUS_MEANINGS = {
-    OrderStatus.SENT: "the CA acknowledged it: the mails are on their way",
-    OrderStatus.REFUSED: "the CA said no, for good",
-    OrderStatus.FAILED: "attempts or time used up; surely not mailed",
-    OrderStatus.IN_DOUBT: "it may have been mailed: no answer came back",
-    OrderStatus.NOT_ATTEMPTED: "the run stopped first",
-    OrderStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
+    RequestStatus.SENT: "the CA acknowledged it: the mails are on their way",
+    RequestStatus.REFUSED: "the CA said no, for good",
+    RequestStatus.FAILED: "attempts or time used up; surely not mailed",
+    RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
+    RequestStatus.NOT_ATTEMPTED: "the run stopped first",
+    RequestStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
 }
 
 
@@ -65,8 +65,8 @@ def counted(count: int, noun: str) -> str:
 
 def headline(summary: Summary) -> str:
     """Return what came of a run, in one sentence without its full stop."""
-    told = _what_came(summary)
-    return f"Rehearsal, nobody was mailed: {told}" if summary.is_rehearsal else told
+    found = _what_came(summary)
+    return f"Rehearsal, nobody was mailed: {found}" if summary.is_rehearsal else found
 
 
 def _what_came(summary: Summary) -> str:
@@ -78,17 +78,17 @@ def _what_came(summary: Summary) -> str:
     if summary.finished_at is None:
         how = "So far (it is under way, or was cut off): "
     took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
-    told = f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
+    found = f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
     if orders.skipped == orders.total:
-        told = "Nothing was due" if orders.total else "There was nothing to send"
+        found = "Nothing was due" if orders.total else "There was nothing to send"
     others = [
         f"{count:,} {in_words(status)}"
-        for status in OrderStatus
-        if status is not OrderStatus.SENT and (count := getattr(orders, status))
+        for status in RequestStatus
+        if status is not RequestStatus.SENT and (count := getattr(orders, status))
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")
-    return f"{told}; {', '.join(others)}" if others else told
+    return f"{found}; {', '.join(others)}" if others else found
 
 
 def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> list[NextStep]:

@@ -7,7 +7,7 @@ from html import escape
 from typing import TypeVar
 
 from batch_resend.journal import JournalReader
-from batch_resend.model import Call, Order, OrderStatus, Run
+from batch_resend.model import Call, Request, RequestStatus, Run
 from batch_resend.report.redaction import NOT_SHOWN, without_quotes
 from batch_resend.report.tables import as_text
 from batch_resend.results import InputNote, RequestResult
@@ -22,12 +22,12 @@ Listed = TypeVar("Listed")
 
 
 @dataclass(frozen=True, slots=True)
-class OrderNotSent:
+class RequestNotSent:
     """An order that was not sent."""
 
     order_id: str
     locale: str | None
-    status: OrderStatus
+    status: RequestStatus
     answer: str
     message: str
     entries: tuple[str, ...]  # address for domain
@@ -46,7 +46,7 @@ class ListedRow:
 
 async def list_orders(
     reader: JournalReader, run: Run, inputs: Sequence[InputNote]
-) -> list[OrderNotSent]:
+) -> list[RequestNotSent]:
     """Return the orders that were not sent, to a bound; those rightly skipped come last."""
     return await _bounded(_orders(reader, run, inputs), MOST_ORDERS)
 
@@ -73,11 +73,11 @@ async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[List
 
 async def _orders(
     reader: JournalReader, run: Run, inputs: Sequence[InputNote]
-) -> AsyncGenerator[OrderNotSent, None]:
+) -> AsyncGenerator[RequestNotSent, None]:
     for results in (reader.results_not_sent(run), reader.results_skipped(run)):
         async with aclosing(results) as found:
             async for one in found:
-                yield _order_not_sent(one, inputs)
+                yield _request_not_sent(one, inputs)
 
 
 async def _rejected(
@@ -93,10 +93,10 @@ async def _rejected(
             yield ListedRow(inputs[row.input_ordinal].name, row.line, reason, text)
 
 
-def _order_not_sent(found: RequestResult, inputs: Sequence[InputNote]) -> OrderNotSent:
+def _request_not_sent(found: RequestResult, inputs: Sequence[InputNote]) -> RequestNotSent:
     order, result = found.order, found.result
     answer = " ".join(str(word) for word in (result.http_status, result.error_code) if word)
-    return OrderNotSent(
+    return RequestNotSent(
         order_id=_named(order),
         locale=order.locale,
         status=result.status,
@@ -109,11 +109,11 @@ def _order_not_sent(found: RequestResult, inputs: Sequence[InputNote]) -> OrderN
     )
 
 
-def _named(order: Order) -> str:
+def _named(order: Request) -> str:
     """Return the order, with what sets it apart from the usual ones."""
     by = "" if order.call is Call.DV_RESEND else f" by {order.call}"
     of = "" if order.account is None else f" of {order.account}"
-    return f"{order.order_id}{by}{of}"
+    return f"{order.subject}{by}{of}"
 
 
 def _cut(texts: Sequence[str]) -> tuple[str, ...]:

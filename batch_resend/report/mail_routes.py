@@ -6,7 +6,7 @@ Apart from the preview, for it asks DNS, which nothing else of a report does.
 from collections.abc import Collection, Mapping
 
 from batch_resend.intake import Malformed, domain_name
-from batch_resend.journal import JournalReader, NotedOrder
+from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.mail_domains import MailDomains, MailRoute
 from batch_resend.model import Run
 from batch_resend.report.preview import (
@@ -86,7 +86,7 @@ def _asked(found: Mapping[str, MailRoute], domains: int) -> MailDomainsAsked:
     )
 
 
-def _place(preview: Preview, noted: NotedOrder, domains: Collection[str]) -> Place:
+def _place(preview: Preview, noted: NotedRequest, domains: Collection[str]) -> Place:
     """Return the first row of an order, and its addresses at some domains."""
     emails = dict.fromkeys(entry.email for entry in noted.order.entries)
     at_these = [email for email in emails if email.partition("@")[2].lower() in domains]

@@ -1,13 +1,13 @@
 """How many requests a run made in which time, and the most that its windows allowed.
 
-A run that was gone on with has a time at work for each start. Nothing is told of the time between.
+A run that was resumed has a time at work for each start. Nothing is told of the time between.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
-from batch_resend.journal import PauseNote, Spell
+from batch_resend.journal import ActivePeriod, PauseNote
 from batch_resend.windows import Window
 
 MOST_STEPS = 60
@@ -38,14 +38,14 @@ def end_of(pause: PauseNote) -> float:
     return pause.until_at or pause.began_at
 
 
-def with_pauses(spells: Sequence[Spell], pauses: Sequence[PauseNote]) -> list[Spell]:
+def with_pauses(periods: Sequence[ActivePeriod], pauses: Sequence[PauseNote]) -> list[ActivePeriod]:
     """Return times at work that last as long as the pauses in them, not only as their requests."""
-    lasting: list[Spell] = []
-    for place, spell in enumerate(spells):
-        next_at = spells[place + 1].from_at if place + 1 < len(spells) else inf
-        ends = [end_of(pause) for pause in pauses if spell.from_at <= pause.began_at < next_at]
-        to_at = min(next_at, max([spell.to_at, *ends]))
-        lasting.append(Spell(spell.start, spell.from_at, to_at, spell.limits))
+    lasting: list[ActivePeriod] = []
+    for place, period in enumerate(periods):
+        next_at = periods[place + 1].from_at if place + 1 < len(periods) else inf
+        ends = [end_of(pause) for pause in pauses if period.from_at <= pause.began_at < next_at]
+        to_at = min(next_at, max([period.to_at, *ends]))
+        lasting.append(ActivePeriod(period.start, period.from_at, to_at, period.limits))
     return lasting
 
 
@@ -78,7 +78,7 @@ def lasting_per_minute(windows: Sequence[Window]) -> float | None:
 
 
 def steps_of(
-    made: Sequence[tuple[int, int]], step_s: float, spell: Spell, at_work_s: float,
+    made: Sequence[tuple[int, int]], step_s: float, period: ActivePeriod, at_work_s: float,
     most: float | None,
 ) -> list[Step]:  # fmt: skip
     """Return the steps of a time at work, those without a request too.
@@ -86,10 +86,10 @@ def steps_of(
     `made`: step -> requests. `at_work_s`: how long earlier starts were.
     """
     counts = dict(made)
-    last = max(max(counts, default=0), ceil((spell.to_at - spell.from_at) / step_s) - 1)
+    last = max(max(counts, default=0), ceil((period.to_at - period.from_at) / step_s) - 1)
     return [
         Step(
-            began_at=spell.from_at + place * step_s,
+            began_at=period.from_at + place * step_s,
             from_s=at_work_s + place * step_s,
             to_s=at_work_s + (place + 1) * step_s,
             made=counts.get(place, 0),

@@ -19,7 +19,7 @@ from batch_resend.durations import format_duration, timestamp
 from batch_resend.explanations import Explanation, explain
 from batch_resend.journal import AnswerTimes, JournalReader, PauseNote, Reason
 from batch_resend.listed import names_in_words
-from batch_resend.model import OrderStatus, Run
+from batch_resend.model import RequestStatus, Run
 from batch_resend.report.charts import answer_chart, answer_ranges, outcome_chart, pace_chart
 from batch_resend.report.conclusion import (
     REHEARSED,
@@ -92,13 +92,14 @@ async def make_page(
     inputs = await reader.inputs(run)
     pauses = await reader.pauses(run, MOST_PAUSES)
     counts = [
-        (status, getattr(summary.orders, status), STATUS_MEANINGS[status]) for status in OrderStatus
+        (status, getattr(summary.orders, status), STATUS_MEANINGS[status])
+        for status in RequestStatus
     ]
     if summary.is_rehearsal:
-        counts[0] = (OrderStatus.SENT, summary.orders.sent, REHEARSED)
+        counts[0] = (RequestStatus.SENT, summary.orders.sent, REHEARSED)
     unapproved_count, unapproved = await reader.unapproved(run, MOST_UNAPPROVED)
     reasons = await reader.reasons(run, MOST_REASONS + 1)
-    told = ", ".join(f"{in_words(status)} {count:,}" for status, count, _ in counts if count)
+    counted = ", ".join(f"{in_words(status)} {count:,}" for status, count, _ in counts if count)
     return (
         _environment(presentation.redact)
         .get_template("page.html")
@@ -113,7 +114,7 @@ async def make_page(
             unapproved=unapproved,
             unapproved_count=unapproved_count,
             mail_advice=mail_advice(),
-            outcome_chart=outcome_chart([count for _, count, _ in counts], f"Outcomes: {told}"),
+            outcome_chart=outcome_chart([count for _, count, _ in counts], f"Outcomes: {counted}"),
             pace=await _pace(reader, run, pauses),
             pauses=pauses,
             meanings=STATUS_MEANINGS,
@@ -138,17 +139,17 @@ async def make_page(
 
 
 async def _pace(reader: JournalReader, run: Run, pauses: Sequence[PauseNote]) -> Pace | None:
-    spells = with_pauses(await reader.spells(run), pauses)
-    if not spells:
+    periods = with_pauses(await reader.periods(run), pauses)
+    if not periods:
         return None
-    lasted_s = sum(spell.to_at - spell.from_at for spell in spells)
+    lasted_s = sum(period.to_at - period.from_at for period in periods)
     windows = parse_windows(run.limits)
     step_s = step_length_s(lasted_s, windows)
     steps: list[Step] = []
-    for spell in spells:
-        most = most_per_minute(step_s, parse_windows(spell.limits))
-        made = await reader.pace(run, spell, step_s)
-        steps += steps_of(made, step_s, spell, steps[-1].to_s if steps else 0.0, most)
+    for period in periods:
+        most = most_per_minute(step_s, parse_windows(period.limits))
+        made = await reader.pace(run, period, step_s)
+        steps += steps_of(made, step_s, period, steps[-1].to_s if steps else 0.0, most)
     highest, most = max(step.per_minute for step in steps), steps[-1].most
     allowed = f"the windows allow {most:,.0f}" if most is not None else "there is no limit"
     text = (
@@ -157,7 +158,7 @@ async def _pace(reader: JournalReader, run: Run, pauses: Sequence[PauseNote]) ->
     )
     marks = [(at_work_s(p.began_at, steps), at_work_s(end_of(p), steps)) for p in pauses]
     chart = pace_chart(steps, marks, text)
-    return Pace(steps, step_s, lasting_per_minute(windows), len(spells), lasted_s, chart)
+    return Pace(steps, step_s, lasting_per_minute(windows), len(periods), lasted_s, chart)
 
 
 async def _answers(reader: JournalReader, run: Run) -> Answers | None:
@@ -175,13 +176,13 @@ async def _answers(reader: JournalReader, run: Run) -> Answers | None:
 
 def _settings(run: Run) -> list[tuple[str, str]]:
     """Return the settings of a run, by their options' names."""
-    told = [("limits", " and ".join(run.limits) or "none")]
-    told += [
+    counted = [("limits", " and ".join(run.limits) or "none")]
+    counted += [
         (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
         for name, value in run.settings.items()
         if value is not None and value != {"": list(run.limits)}  # which are told
     ]
-    return told
+    return counted
 
 
 def _setting(name: str, value: object) -> str:

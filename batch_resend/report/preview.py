@@ -4,8 +4,8 @@ from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
 from batch_resend.intake import listed, unread
-from batch_resend.journal import JournalReader, NotedOrder
-from batch_resend.model import Call, Note, Order, OrderStatus, Plan, Problem, Remark, RowStatus
+from batch_resend.journal import JournalReader, NotedRequest
+from batch_resend.model import Call, Note, Plan, Problem, Remark, Request, RequestStatus, RowStatus
 from batch_resend.report.summary import RowCounts
 from batch_resend.results import InputNote, RowResult
 
@@ -170,7 +170,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         for note, count in (await reader.count_notes(run)).items()
     ]
     skips = await reader.count_skips(run, KINDS_SHOWN)
-    skipped = plan.settled.get(OrderStatus.SKIPPED, 0)
+    skipped = plan.settled.get(RequestStatus.SKIPPED, 0)
     by_lists = await reader.count_skipped_by_lists(run)
     by_ca = await reader.count_skips_by_ca(run)
     recipients = await reader.recipients(run, KINDS_SHOWN)
@@ -191,7 +191,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         requests=plan.orders,
         to_send=plan.to_send,
         cooling_down=skipped - by_lists - sum(count for _, count in by_ca),
-        held=plan.settled.get(OrderStatus.IN_DOUBT, 0),
+        held=plan.settled.get(RequestStatus.IN_DOUBT, 0),
         second_mails=await reader.count_second_mails(run),
         skipped_by_ca=[Count(text=reason, count=count) for reason, count in by_ca],
         skipped=[Count(text=reason, count=count) for reason, count in skips],
@@ -224,12 +224,12 @@ def _place(inputs: list[InputNote], row: RowResult, text: str) -> Place:
     return Place(file=inputs[row.input_ordinal].name, line=row.line, text=text)
 
 
-def subject_of(order: Order) -> str:
+def subject_of(order: Request) -> str:
     """Return what a request is about, as a person names it."""
-    return f"{'domain' if _is_about_domain(order.call) else 'order'} {order.order_id}"
+    return f"{'domain' if _is_about_domain(order.call) else 'order'} {order.subject}"
 
 
-def _of_note(note: Note, noted: NotedOrder) -> str:
+def _of_note(note: Note, noted: NotedRequest) -> str:
     """Return what in an order a note is about."""
     order = noted.order
     if note in (Note.UNKNOWN_STATUS, Note.UNKNOWN_METHOD, Note.UNKNOWN_PRODUCT):

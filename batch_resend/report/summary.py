@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from batch_resend.durations import timestamp
-from batch_resend.model import OrderStatus, RowStatus, Run, RunState
+from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.results import InputNote, Tally
 from batch_resend.settings import is_loopback
 
@@ -94,7 +94,7 @@ class Summary(BaseModel):
         rows, orders = self.rows, self.orders
         if rows.read != rows.accepted + rows.duplicate + rows.rejected:
             raise ValueError(f"the rows do not add up: {rows}")
-        if orders.total != sum(getattr(orders, status) for status in OrderStatus):
+        if orders.total != sum(getattr(orders, status) for status in RequestStatus):
             raise ValueError(f"the orders do not add up: {orders}")
         return self
 

@@ -13,7 +13,7 @@ from batch_resend.calls import list_fields
 from batch_resend.durations import timestamp
 from batch_resend.intake import FORMULA_SIGNS, OWN_COLUMNS, REQUEST_FIELDS, Field
 from batch_resend.intake.vocabulary import known_field
-from batch_resend.model import Call, Entry, OrderStatus, RowStatus
+from batch_resend.model import Call, Entry, RequestStatus, RowStatus
 from batch_resend.report.as_stood import texts_of
 from batch_resend.results import InputNote, RequestResult, Result, RowResult
 
@@ -29,7 +29,7 @@ _ALL_FIELDS = (*REQUEST_FIELDS, *FOR_OTHER_CALLS, Field.ALL_DOMAINS)
 _OF_REJECTED = tuple(
     sorted(set(Field) - {Field.DCV_METHOD, Field.PRODUCT}, key=[*_ALL_FIELDS, *Field].index)
 )
-UNSENT = frozenset((OrderStatus.FAILED, OrderStatus.IN_DOUBT, OrderStatus.NOT_ATTEMPTED))
+UNSENT = frozenset((RequestStatus.FAILED, RequestStatus.IN_DOUBT, RequestStatus.NOT_ATTEMPTED))
 
 _NO_ENTRY = Entry("", "")
 
@@ -83,7 +83,7 @@ async def write_results_jsonl(
 def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[str, object]:
     order, result = found.order, found.result
     described: dict[str, object] = {
-        "order_id": order.order_id,
+        "order_id": order.subject,
         "locale": order.locale,
         "entries": [_entry_object(entry) for entry in order.entries],
         "status": result.status,
@@ -137,7 +137,7 @@ async def write_unsent(
 
 
 def _is_unsent(result: Result, denied_too: bool) -> bool:
-    denied = result.status is OrderStatus.REFUSED and result.http_status == 403
+    denied = result.status is RequestStatus.REFUSED and result.http_status == 403
     return result.status in UNSENT or (denied and denied_too)
 
 

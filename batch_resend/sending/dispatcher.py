@@ -20,7 +20,7 @@ BEFORE_THE_CA = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class Dispatcher:
     """A gate and a limiter."""
 
     gate: Gate
@@ -48,7 +48,7 @@ class Outlet:
             finally:
                 self.gate.give_back(permit)
 
-    def learn(self, permit: Permit, order: int, verdict: Verdict, history: History) -> Action:
+    def feedback(self, permit: Permit, order: int, verdict: Verdict, history: History) -> Action:
         """Let all others know what an answer says of the CA, before its passage ends.
 
         As `Gate.record`; and where a limit was reached sooner than it should be, a part of the
@@ -56,7 +56,7 @@ class Outlet:
         """
         return self._heed(self.gate.record(permit, order, verdict, history))
 
-    def learn_of_canary(self, permit: Permit, verdict: Verdict) -> Action:
+    def canary_feedback(self, permit: Permit, verdict: Verdict) -> Action:
         """Let all others know what the answer to a canary says."""
         return self._heed(self.gate.record_canary(permit, verdict))
 

@@ -17,7 +17,7 @@ from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending.canary import Canary
-from batch_resend.sending.dispatcher import Outlet
+from batch_resend.sending.dispatcher import Dispatcher
 from batch_resend.sending.events import Action, Advice, History, Permit
 from batch_resend.sending.gate import Gate
 from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
@@ -83,7 +83,7 @@ class Fetcher:
         self._reads = 0
         self._answer_s = _USUAL_ANSWER_S  # how long answers take, smoothed
         self._places = anyio.CapacityLimiter(self._most_in_flight())
-        self._outlet = Outlet(self.gate, self.limiter, self._places)
+        self._dispatcher = Dispatcher(self.gate, self.limiter, self._places)
         self._stopped: CallError | None = None  # why no read will pass
 
     async def fetch(self, path: str, *, optional: bool = False) -> Reply:
@@ -122,8 +122,8 @@ class Fetcher:
         place = path.partition("?")[0]
         if verdict.ruling is Ruling.REFUSED:
             status, code = verdict.http_status, verdict.error_code
-            raise CallRefused(f"the CA refuses {place}: {_said(verdict)}", status, code)
-        raise CallError(f"{place} cannot be read: {_said(verdict)}")
+            raise CallRefused(f"the CA refuses {place}: {_describe(verdict)}", status, code)
+        raise CallError(f"{place} cannot be read: {_describe(verdict)}")
 
     def kept(self, subject: str) -> str | None:
         """Return what an earlier reading that was cut off has kept of a subject (JSON)."""
@@ -143,7 +143,7 @@ class Fetcher:
     async def _attempt(self, read: _Read) -> tuple[Verdict, Advice]:
         """Make one request; what it brings goes into `read`."""
         while True:
-            way = self._outlet.way(read.tried, read.history, may_ask=self.canary is not None)
+            way = self._dispatcher.way(read.tried, read.history, may_ask=self.canary is not None)
             async with way as (permit, slot):
                 if self._stopped is not None:
                     slot.unused()
@@ -153,7 +153,7 @@ class Fetcher:
                 with anyio.CancelScope(shield=True):
                     if self.canary is None or not permit.is_canary:
                         return await self._make(read, permit, slot)
-                    self._outlet.learn_of_canary(permit, await self.canary.ask(slot))
+                    self._dispatcher.canary_feedback(permit, await self.canary.ask(slot))
 
     async def _make(self, read: _Read, permit: Permit, slot: Slot) -> tuple[Verdict, Advice]:
         """Make one request now; what it brings goes into `read`."""
@@ -170,7 +170,7 @@ class Fetcher:
         action = Action(Advice.COUNT)
         if not (read.optional and verdict.ruling is Ruling.REFUSED):
             # Else of a call that is not there: no news of the others.
-            action = self._outlet.learn(permit, -read.number, verdict, read.history)
+            action = self._dispatcher.feedback(permit, -read.number, verdict, read.history)
         await self.recorder.end(number, self.clock(), in_doubt=in_doubt)
         if isinstance(result, Reply):
             read.reply = result
@@ -209,7 +209,7 @@ class Fetcher:
         return min(self.concurrency, max(_FEWEST, ceil(_AMPLE * self.pace * self._answer_s)))
 
     def _why_stop(self, verdict: Verdict) -> CallError:
-        reason = self._outlet.why_stop(verdict, self.explain)
+        reason = self._dispatcher.why_stop(verdict, self.explain)
         refused = verdict.ruling is Ruling.KEY_REFUSED
         return KeyRefused(reason) if refused else CallError(reason)
 
@@ -229,9 +229,9 @@ def _never_left(verdict: Verdict) -> bool:
     return verdict.http_status is None and verdict.ruling is Ruling.UNAVAILABLE
 
 
-def _said(verdict: Verdict) -> str:
+def _describe(verdict: Verdict) -> str:
     message = verdict.error_message or ""
-    return verdict.said if message in verdict.said else f"{verdict.said}, {message}"
+    return verdict.summary if message in verdict.summary else f"{verdict.summary}, {message}"
 
 
 async def ask_each(

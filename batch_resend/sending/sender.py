@@ -22,18 +22,18 @@ from batch_resend.journal import Recorder
 from batch_resend.model import (
     Attempt,
     Fault,
-    Order,
-    OrderStatus,
     Outcome,
     Pause,
-    PlannedOrder,
+    PlannedRequest,
     Reply,
+    Request,
+    RequestStatus,
     Ruling,
     RunState,
     Verdict,
 )
 from batch_resend.sending.canary import Canary
-from batch_resend.sending.dispatcher import Outlet
+from batch_resend.sending.dispatcher import Dispatcher
 from batch_resend.sending.events import Action, Advice, Change, History, Permit
 from batch_resend.sending.gate import Gate
 from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
@@ -49,7 +49,9 @@ class Progress:
     """How far sending has come, since it began or went on. For whoever shows it."""
 
     total: int
-    outcomes: dict[OrderStatus, int] = field(default_factory=lambda: dict.fromkeys(OrderStatus, 0))
+    outcomes: dict[RequestStatus, int] = field(
+        default_factory=lambda: dict.fromkeys(RequestStatus, 0)
+    )
     attempts: int = 0
     rate_limited: int = 0
     in_flight: int = 0
@@ -64,7 +66,7 @@ class Progress:
 class _Tries:
     """What is known of an order while it is carried."""
 
-    planned: PlannedOrder
+    planned: PlannedRequest
     attempts: int  # made so far, over all starts of the run
     doubts: int  # of them, or of another run's
     began: float | None = None  # when the first of this start was made, by the running clock
@@ -85,7 +87,7 @@ class _Step:
 class Sender:
     """Sends the pending orders of one run."""
 
-    resend: Callable[[Order], Awaitable[Reply | Fault]]
+    resend: Callable[[Request], Awaitable[Reply | Fault]]
     judge: Callable[[Reply | Fault], Verdict]
     explain: Callable[[Verdict], str]  # what a person can do when nothing will pass
     recorder: Recorder
@@ -95,7 +97,7 @@ class Sender:
     concurrency: int
     progress: Progress
     clock: Callable[[], float]
-    tell_of_stop: Callable[[str], None] | None = None  # those who send by the same key
+    on_stop: Callable[[str], None] | None = None  # those who send by the same key
     canary: Canary | None = None  # tells whether the CA is up when only orders in trouble are left
 
     state: RunState = RunState.COMPLETED  # how the run ends, unless something else is learned
@@ -107,7 +109,7 @@ class Sender:
         # Fast: none of these gives way to other tasks where there is nothing to wait for.
         self._turn = anyio.Lock(fast_acquire=True)
         in_flight = anyio.Semaphore(self.concurrency, fast_acquire=True)
-        self._outlet = Outlet(self.gate, self.limiter, in_flight)
+        self._dispatcher = Dispatcher(self.gate, self.limiter, in_flight)
         self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
         self._scope = anyio.CancelScope()
 
@@ -118,7 +120,7 @@ class Sender:
             self._scope.cancel()
 
     async def run(
-        self, pending: AsyncIterator[PlannedOrder], delivered: MemoryObjectSendStream[Outcome]
+        self, pending: AsyncIterator[PlannedRequest], delivered: MemoryObjectSendStream[Outcome]
     ) -> None:
         """Carry the orders to their outcomes, which are sent on as they come, until the last.
 
@@ -139,7 +141,7 @@ class Sender:
 
     async def _work(
         self,
-        pending: AsyncIterator[PlannedOrder],
+        pending: AsyncIterator[PlannedRequest],
         delivered: MemoryObjectSendStream[Outcome],
         tasks: TaskGroup,
     ) -> None:
@@ -147,12 +149,12 @@ class Sender:
             tries = _Tries(planned, planned.attempts, planned.doubts)
             step = await self._attempt(tries, delivered)
             if not step.is_last:
-                # The worker goes on with the next order: one in trouble keeps nobody from it.
+                # The worker resumes the next order: one in trouble keeps nobody from it.
                 await self._backing_off.acquire()
                 tasks.start_soon(self._carry_on, tries, step, delivered)
                 await anyio.lowlevel.checkpoint()  # it comes before the next order
 
-    async def _next(self, pending: AsyncIterator[PlannedOrder]) -> PlannedOrder | None:
+    async def _next(self, pending: AsyncIterator[PlannedRequest]) -> PlannedRequest | None:
         """Return the next order for a worker, or None: there is no more."""
         async with self._turn:
             return await anext(pending, None)
@@ -197,7 +199,7 @@ class Sender:
         """Make one attempt, as soon as one may leave; settle the order if that does it."""
         may_ask = self.canary is not None
         while True:
-            way = self._outlet.way(tries.attempts, tries.history, may_ask=may_ask)
+            way = self._dispatcher.way(tries.attempts, tries.history, may_ask=may_ask)
             async with way as (permit, slot):
                 if tries.began is None:
                     tries.began = self._running_time()
@@ -205,7 +207,7 @@ class Sender:
                     if self.canary is None or not permit.is_canary:
                         return await self._send(tries, permit, slot, delivered)
                     verdict = await self.canary.ask(slot)
-                    change = self._outlet.learn_of_canary(permit, verdict).change
+                    change = self._dispatcher.canary_feedback(permit, verdict).change
                     await self._write_down(change, self._pause_of(change))
 
     async def _send(
@@ -249,7 +251,7 @@ class Sender:
         self.progress.attempts += 1
         self.progress.in_flight += 1
         try:
-            verdict = self.judge(await self.resend(tries.planned.order))
+            verdict = self.judge(await self.resend(tries.planned.request))
         finally:
             self.progress.in_flight -= 1
         if verdict.ruling is Ruling.IN_DOUBT:
@@ -265,12 +267,12 @@ class Sender:
         if log.isEnabledFor(logging.DEBUG):
             ruling = verdict.ruling.value.replace("_", " ")
             log.debug("attempt %s", ruling, extra=_particulars(tries, verdict))
-        action = self._outlet.learn(permit, tries.planned.number, verdict, tries.history)
+        action = self._dispatcher.feedback(permit, tries.planned.number, verdict, tries.history)
         if action.advice is Advice.STOP:
-            why = self._outlet.why_stop(verdict, self.explain)
+            why = self._dispatcher.why_stop(verdict, self.explain)
             self.stop(RunState.STOPPED, why)
-            if self.tell_of_stop is not None:  # at once: the next one is waiting at the gate
-                self.tell_of_stop(why)
+            if self.on_stop is not None:  # at once: the next one is waiting at the gate
+                self.on_stop(why)
         return action
 
     def _pause_of(self, change: Change) -> Pause | None:
@@ -288,9 +290,9 @@ class Sender:
     def _settled(self, tries: _Tries, verdict: Verdict) -> Outcome | None:
         """Return the outcome that a verdict means by itself; None where the order goes on."""
         status = {
-            Ruling.ACCEPTED: OrderStatus.SENT,
-            Ruling.REFUSED: OrderStatus.REFUSED,
-            Ruling.IN_DOUBT: None if self.policy.retry_in_doubt else OrderStatus.IN_DOUBT,
+            Ruling.ACCEPTED: RequestStatus.SENT,
+            Ruling.REFUSED: RequestStatus.REFUSED,
+            Ruling.IN_DOUBT: None if self.policy.retry_in_doubt else RequestStatus.IN_DOUBT,
         }.get(verdict.ruling)
         return _outcome(tries, status, verdict) if status else None
 
@@ -306,8 +308,8 @@ class Sender:
 def _particulars(tries: _Tries, verdict: Verdict) -> dict[str, object]:
     """Return what a log line says of an attempt, beside its text."""
     return {
-        "order_id": tries.planned.order.order_id,
-        "locale": tries.planned.order.locale,
+        "order_id": tries.planned.request.subject,
+        "locale": tries.planned.request.locale,
         "attempt": tries.attempts,
         "http_status": verdict.http_status,
         "error_code": verdict.error_code,
@@ -317,13 +319,13 @@ def _particulars(tries: _Tries, verdict: Verdict) -> dict[str, object]:
 
 def _used_up(tries: _Tries, last: Verdict) -> Outcome:
     """Return the outcome of an order whose budget is used up."""
-    status = OrderStatus.IN_DOUBT if tries.doubts else OrderStatus.FAILED
+    status = RequestStatus.IN_DOUBT if tries.doubts else RequestStatus.FAILED
     return _outcome(tries, status, last)
 
 
-def _outcome(tries: _Tries, status: OrderStatus, verdict: Verdict) -> Outcome:
-    said = verdict.error_message
+def _outcome(tries: _Tries, status: RequestStatus, verdict: Verdict) -> Outcome:
+    message = verdict.error_message
     if tries.doubts and verdict.ruling not in (Ruling.ACCEPTED, Ruling.IN_DOUBT):
-        said = said or verdict.said
-        said += " (an attempt before had no answer: it may have been mailed)"
-    return Outcome(tries.planned, status, verdict.http_status, verdict.error_code, said)
+        message = message or verdict.summary
+        message += " (an attempt before had no answer: it may have been mailed)"
+    return Outcome(tries.planned, status, verdict.http_status, verdict.error_code, message)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from batch_resend import Order, OrderStatus, RecordSource, Settings, open_batch
+from batch_resend import RecordSource, Request, RequestStatus, Settings, open_batch
 
 ACCOUNT = Settings(
     api_key=SecretStr(os.environ.get("DIGICERT_API_KEY", "")),
@@ -21,7 +21,7 @@ ACCOUNT = Settings(
 )
 WAITING = "SELECT order_id, domain, email FROM approvals WHERE mailed_at IS NULL ORDER BY order_id"
 MAILED = "UPDATE approvals SET mailed_at = datetime() WHERE order_id = ? AND domain = ?"
-ACKNOWLEDGED = (OrderStatus.SENT, OrderStatus.SKIPPED)
+ACKNOWLEDGED = (RequestStatus.SENT, RequestStatus.SKIPPED)
 
 
 def waiting(database: sqlite3.Connection) -> Iterator[Mapping[str, object]]:
@@ -30,10 +30,10 @@ def waiting(database: sqlite3.Connection) -> Iterator[Mapping[str, object]]:
     return (dict(zip(names, row, strict=True)) for row in database.execute(WAITING))
 
 
-def note_mailed(database: sqlite3.Connection, order: Order) -> None:
+def note_mailed(database: sqlite3.Connection, order: Request) -> None:
     """Write down which domains of an order were mailed; to say so twice does no harm."""
     with database:
-        database.executemany(MAILED, [(int(order.order_id), one.domain) for one in order.entries])
+        database.executemany(MAILED, [(int(order.subject), one.domain) for one in order.entries])
 
 
 async def resend(database: sqlite3.Connection) -> int:
@@ -46,14 +46,12 @@ async def resend(database: sqlite3.Connection) -> int:
             sys.stderr.write(f"row {row.line}: {row.reason}\n")
         async with batch.send(plan) as sending:
             async for outcome in sending:
-                order = outcome.order.order
-                if outcome.status is OrderStatus.SENT:
+                order = outcome.request
+                if outcome.status is RequestStatus.SENT:
                     note_mailed(database, order)
                 else:
                     left += 1
-                    sys.stderr.write(
-                        f"{order.order_id} {outcome.status}: {outcome.error_message}\n"
-                    )
+                    sys.stderr.write(f"{order.subject} {outcome.status}: {outcome.error_message}\n")
         # And what was acknowledged before, when something broke off before it was written down.
         async for found in batch.reader.results(plan.run):
             if found.result.status in ACKNOWLEDGED:

@@ -39,7 +39,7 @@ class OrderInfo(BaseModel):
 async def products(order_ids: Sequence[str]) -> dict[int, str]:
     """Return what was ordered, by order. Raises CallError where the CA says no."""
     found: dict[int, str] = {}
-    async with open_batch(ACCOUNT) as batch, batch.census() as ca:
+    async with open_batch(ACCOUNT) as batch, batch.order_reader() as ca:
         for order_id in order_ids:
             body = await ca.read(f"/order/certificate/{int(order_id)}")
             info = OrderInfo.model_validate_json(body)

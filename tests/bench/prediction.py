@@ -14,8 +14,8 @@ import looptime
 from batch_resend.certcentral import judge
 from batch_resend.durations import format_duration
 from batch_resend.journal import Recorder
-from batch_resend.key_runs import Sending
-from batch_resend.model import Attempt, Order, Outcome, Pause, PlannedOrder, Reply, Verdict
+from batch_resend.key_runs import RunHandle
+from batch_resend.model import Attempt, Outcome, Pause, PlannedRequest, Reply, Request, Verdict
 from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.windows import CA_WINDOWS, Window, dictated_time
 from tests.bench.findings import Finding
@@ -45,17 +45,17 @@ class Forgetful(Recorder):
         """Forget."""
 
 
-async def orders(count: int) -> AsyncIterator[PlannedOrder]:
+async def orders(count: int) -> AsyncIterator[PlannedRequest]:
     """Yield so many orders."""
     for number in range(1, count + 1):
-        yield PlannedOrder(number, number, Order(str(number), None, ()), b"")
+        yield PlannedRequest(number, number, Request(str(number), None, ()), b"")
 
 
-def answering_slowly() -> Callable[[Order], Awaitable[Reply]]:
+def answering_slowly() -> Callable[[Request], Awaitable[Reply]]:
     """Return a CA that takes its time."""
     chance = random.Random(1)
 
-    async def resend(_order: Order) -> Reply:
+    async def resend(_order: Request) -> Reply:
         # In steps that virtual time can hold.
         await asyncio.sleep(round(chance.uniform(*ANSWER_S) * 64) / 64)
         return Reply(204, b"", 0.0)
@@ -64,7 +64,7 @@ def answering_slowly() -> Callable[[Order], Awaitable[Reply]]:
 
 
 async def send(
-    count: int, resend: Callable[[Order], Awaitable[Reply]], windows: Sequence[Window]
+    count: int, resend: Callable[[Request], Awaitable[Reply]], windows: Sequence[Window]
 ) -> float:
     """Send so many orders; return the seconds until the last outcome."""
     loop = asyncio.get_running_loop()
@@ -85,7 +85,7 @@ async def send(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sender.run, orders(count), deliver)
         with outcomes:
-            async for _ in Sending([], outcomes):
+            async for _ in RunHandle([], outcomes):
                 heard += 1
     assert heard == count, sender.stop_reason
     return loop.time() - began

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from batch_resend.intake import ListSource
 from batch_resend.journal import Journal, Terms
-from batch_resend.model import Attempt, OrderStatus, Outcome, Pause, Ruling, RunState, Verdict
+from batch_resend.model import Attempt, Outcome, Pause, RequestStatus, Ruling, RunState, Verdict
 from batch_resend.report import NextFlags, Presentation, Summary, write_report
 from batch_resend.windows import CA_WINDOWS
 from tests.journal.conftest import Clock, opened, pending
@@ -101,11 +101,11 @@ async def _carry_out(journal: Journal, clock: Clock, folder: Path, orders: int) 
     await journal.settle(run, 0.0, hold_doubts=False)
     recorder = await journal.start(run, Terms((), {"concurrency": 32, "timeout_s": 30.0}))
     verdicts = {
-        0: (Verdict(Ruling.REFUSED, 404, "not_found|order", HOSTILE), OrderStatus.REFUSED),
-        1: (Verdict(Ruling.IN_DOUBT, None, "lost", "the connection broke"), OrderStatus.IN_DOUBT),
-        2: (Verdict(Ruling.UNAVAILABLE, 503, None, "maintenance"), OrderStatus.FAILED),
+        0: (Verdict(Ruling.REFUSED, 404, "not_found|order", HOSTILE), RequestStatus.REFUSED),
+        1: (Verdict(Ruling.IN_DOUBT, None, "lost", "the connection broke"), RequestStatus.IN_DOUBT),
+        2: (Verdict(Ruling.UNAVAILABLE, 503, None, "maintenance"), RequestStatus.FAILED),
     }
-    sent = (Verdict(Ruling.ACCEPTED, 204), OrderStatus.SENT)
+    sent = (Verdict(Ruling.ACCEPTED, 204), RequestStatus.SENT)
     for planned in (await pending(journal.reader, run))[:-3]:
         verdict, status = verdicts.get(planned.number % 20, sent)
         attempt = Attempt(planned, 1, clock())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from batch_resend.model import OrderStatus
+from batch_resend.model import RequestStatus
 from batch_resend.report.charts import answer_chart, answer_ranges, pace_chart
 from batch_resend.report.pace import Step
 from batch_resend.report.page import ANSWER_BOUNDS_S, _asset
@@ -31,7 +31,7 @@ def test_the_figures_on_the_page_are_those_of_summary_json(chromium: Browser, ma
     summary = made.report.summary
     with shown(chromium, made.report) as seen:
         page = seen.page
-        for status in OrderStatus:
+        for status in RequestStatus:
             cell = page.locator(f'#counts tr[data-status="{status.value}"] td.n')
             assert cell.inner_text() == f"{summary['orders'][status.value]:,}"
         assert page.locator("#counts tfoot td.n").inner_text() == f"{summary['orders']['total']:,}"

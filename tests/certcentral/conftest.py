@@ -14,11 +14,11 @@ from aioresponses import aioresponses
 from pydantic import SecretStr
 
 from batch_resend.certcentral import CertCentral, open_certcentral
-from batch_resend.model import Entry, Fault, FaultKind, Order
+from batch_resend.model import Entry, Fault, FaultKind, Request
 from tests.certcentral.fault_server import FaultServer
 
 KEY = "s3cr3t-key-of-a-test-0123456789"
-ORDER = Order("1001", "en", (Entry("a.example", "admin@a.example"),))
+ORDER = Request("1001", "en", (Entry("a.example", "admin@a.example"),))
 LONG_S = 10.0  # a time that no test should need
 SHORT_S = 0.4  # a time that a test waits out
 
@@ -28,9 +28,9 @@ def ca_at(base_url: str, timeout_s: float = LONG_S) -> AbstractAsyncContextManag
     return open_certcentral(base_url, SecretStr(KEY), timeout_s)
 
 
-def order(order_id: object) -> Order:
+def order(order_id: object) -> Request:
     """Return an order that asks for nothing in particular."""
-    return Order(str(order_id), None, ())
+    return Request(str(order_id), None, ())
 
 
 # --- many calls -------------------------------------------------------------------------------

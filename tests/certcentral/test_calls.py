@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from batch_resend.model import Call, Entry, Order, Reply, Ruling
+from batch_resend.model import Call, Entry, Reply, Request, Ruling
 from batch_resend.simulator import Simulator, SimulatorSettings, WorldOrder
 from tests.certcentral.conftest import KEY, ca_at
 
@@ -14,7 +14,7 @@ ADMIN, ROOT = Entry("example.com", "admin@example.com"), Entry("", "root@example
 
 CALLS = [
     pytest.param(
-        Order("1001", "en", (Entry("www.example.com", "admin@example.com", "example.com"),)),
+        Request("1001", "en", (Entry("www.example.com", "admin@example.com", "example.com"),)),
         "/order/certificate/1001/resend-emails",
         {
             "domain_approval_emails": [
@@ -29,7 +29,7 @@ CALLS = [
         id="dv-resend",
     ),
     pytest.param(
-        Order("17 www.example.com", "en", (ADMIN, ROOT), Call.DOMAIN_DCV),
+        Request("17 www.example.com", "en", (ADMIN, ROOT), Call.DOMAIN_DCV),
         "/domain/17/dcv/emails",
         {
             "name_scope": "www.example.com",
@@ -39,19 +39,19 @@ CALLS = [
         id="domain-dcv by number, all fields",
     ),
     pytest.param(
-        Order("example.com", None, (), Call.DOMAIN_DCV),
+        Request("example.com", None, (), Call.DOMAIN_DCV),
         "/domain/example.com/dcv/emails",
         {},
         id="domain-dcv by name, none",
     ),
     pytest.param(
-        Order("*.example.com", None, (), Call.DOMAIN_DCV),
+        Request("*.example.com", None, (), Call.DOMAIN_DCV),
         "/domain/%2A.example.com/dcv/emails",
         {},
         id="a wildcard is quoted",
     ),
     pytest.param(
-        Order("1002", None, (ADMIN, ROOT), Call.ORDER_APPROVAL),
+        Request("1002", None, (ADMIN, ROOT), Call.ORDER_APPROVAL),
         "/order/certificate/1002/order-approval/resend-emails",
         {"emails": ["admin@example.com", "root@example.com"]},
         id="order-approval",
@@ -61,7 +61,7 @@ CALLS = [
 
 @pytest.mark.parametrize(("order", "path", "body"), CALLS)
 async def test_a_call_is_the_documented_request(
-    order: Order, path: str, body: dict[str, object]
+    order: Request, path: str, body: dict[str, object]
 ) -> None:
     requests: list[tuple[str, str, dict[str, object]]] = []
     async with Simulator(SimulatorSettings(keep_bodies=True)) as simulator:
@@ -77,7 +77,9 @@ async def test_a_call_is_the_documented_request(
 
 
 @pytest.mark.parametrize(("order", "path", "body"), CALLS)
-async def test_a_call_goes_to_its_address(order: Order, path: str, body: dict[str, object]) -> None:
+async def test_a_call_goes_to_its_address(
+    order: Request, path: str, body: dict[str, object]
+) -> None:
     from aiohttp import web  # noqa: PLC0415 - what is seen by a server that knows no contract
 
     seen: list[tuple[str, str, object, str]] = []
@@ -101,27 +103,29 @@ async def test_a_call_goes_to_its_address(order: Order, path: str, body: dict[st
 async def test_an_order_that_is_not_dv_is_refused_by_the_dv_call_with_what_to_do() -> None:
     async with Simulator() as simulator, ca_at(simulator.base_url) as ca:
         simulator.world.add(WorldOrder(1, product="ssl_basic"))
-        verdict = ca.judge(await ca.resend(Order("1", None, ())))
+        verdict = ca.judge(await ca.resend(Request("1", None, ())))
         assert verdict.ruling is Ruling.REFUSED
-        approval = Order("1", None, (ROOT,), Call.ORDER_APPROVAL)
+        approval = Request("1", None, (ROOT,), Call.ORDER_APPROVAL)
         assert ca.judge(await ca.resend(approval)).ruling is Ruling.ACCEPTED
 
 
 async def test_an_unknown_domain_is_refused_for_itself_and_stops_nobody() -> None:
     settings = SimulatorSettings(unknown_orders=frozenset({"nowhere.example"}))
     async with Simulator(settings) as simulator, ca_at(simulator.base_url) as ca:
-        verdict = ca.judge(await ca.resend(Order("nowhere.example", None, (), Call.DOMAIN_DCV)))
+        verdict = ca.judge(await ca.resend(Request("nowhere.example", None, (), Call.DOMAIN_DCV)))
     assert (verdict.ruling, verdict.error_code) == (Ruling.REFUSED, "not_found|domain")
 
 
 @pytest.mark.parametrize(
     ("order", "told"),
     [
-        (Order("1", None, (), Call.ORDER_APPROVAL), "emails"),
-        (Order("1", None, (Entry("", ""),), Call.ORDER_APPROVAL), "emails"),
+        (Request("1", None, (), Call.ORDER_APPROVAL), "emails"),
+        (Request("1", None, (Entry("", ""),), Call.ORDER_APPROVAL), "emails"),
     ],
 )
-async def test_the_simulator_refuses_what_its_page_does_not_allow(order: Order, told: str) -> None:
+async def test_the_simulator_refuses_what_its_page_does_not_allow(
+    order: Request, told: str
+) -> None:
     async with Simulator() as simulator, ca_at(simulator.base_url) as ca:
         verdict = ca.judge(await ca.resend(order))
         assert simulator.books.mails == 0

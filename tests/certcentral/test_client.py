@@ -120,7 +120,7 @@ async def test_without_a_connection_nothing_was_sent(
 @pytest.mark.asyncio
 async def test_the_simulator_finds_nothing_wrong_with_any_form_of_the_request() -> None:
     settings = SimulatorSettings(windows=(), api_key=KEY, keep_bodies=True)
-    orders = [ORDER, order("1002"), dataclasses.replace(ORDER, order_id="1003", locale=None)]
+    orders = [ORDER, order("1002"), dataclasses.replace(ORDER, subject="1003", locale=None)]
     async with Simulator(settings) as simulator, ca_at(simulator.base_url) as ca:
         replies = [await ca.resend(asked) for asked in orders]
         assert [reply.status for reply in replies if isinstance(reply, Reply)] == [204] * 3

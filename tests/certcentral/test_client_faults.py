@@ -8,7 +8,7 @@ import pytest
 
 from batch_resend.certcentral import judge
 from batch_resend.certcentral.client import MAX_BODY_BYTES
-from batch_resend.model import Entry, Fault, FaultKind, Order, Reply, Ruling
+from batch_resend.model import Entry, Fault, FaultKind, Reply, Request, Ruling
 from tests.certcentral.conftest import (
     KEY,
     LONG_S,
@@ -171,7 +171,9 @@ async def test_a_call_after_a_broken_one_has_a_connection_and_an_answer_of_its_o
 
 # --- large requests ---------------------------------------------------------------------------
 
-LARGE = Order("7", None, tuple(Entry(f"{n}.example", f"admin@{n}.example") for n in range(15_000)))
+LARGE = Request(
+    "7", None, tuple(Entry(f"{n}.example", f"admin@{n}.example") for n in range(15_000))
+)
 
 
 @pytest.mark.asyncio

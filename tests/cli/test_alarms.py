@@ -9,10 +9,10 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.alarm.listener import SECRET, Listener, listening
-from tests.alarm.test_alarm import samples
 from tests.cli.conftest import Desk, desk_with_ca, ended, until
 from tests.cli.screen import answered_on_terminal
+from tests.notify.listener import SECRET, Listener, listening
+from tests.notify.test_alarm import samples
 
 pytestmark = pytest.mark.asyncio
 

@@ -28,11 +28,11 @@ BEFORE_SENDING = [
     "journal.grouping:Grouping.changes",
     "journal.journal:Journal.settle",
     "batch:make_plan",
-    "cli.carrying:make_preview",
+    "cli.execution:make_preview",
 ]
 FROM_SENDING_ON = [
     "journal.journal:Journal.start",
-    "senders:open_certcentral",
+    "channels:open_certcentral",
     "journal.recording:Recorder.begin",
     "certcentral.client:CertCentral.resend",
     "journal.recording:Recorder.end",

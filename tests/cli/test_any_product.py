@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from batch_resend.simulator import Simulator, WorldOrder
-from tests.alarm.listener import listening
 from tests.cli.conftest import Desk, desk_with_ca, read_summary, results
+from tests.notify.listener import listening
 
 pytestmark = pytest.mark.asyncio
 

@@ -8,13 +8,13 @@ import pytest
 
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
-from batch_resend.cli.next_commands import words_told
+from batch_resend.cli.next_commands import option_words
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 
 pytestmark = pytest.mark.asyncio
 
 
-async def config_told(desk: Desk, text: str, *words: str) -> str:
+async def config_words(desk: Desk, text: str, *words: str) -> str:
     """Return what is said of a TOML file that is refused before anything is sent."""
     desk.write("batch.toml", text)
     desk.write_list(3)
@@ -89,7 +89,7 @@ async def test_what_it_does_not_know_is_refused_with_its_line_and_nothing_is_sen
     tmp_path: Path, text: str, line: int, said: str
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        told = await config_told(desk, text)
+        told = await config_words(desk, text)
         assert told.startswith(f"batch-resend: --config batch.toml, line {line}: "), told
         assert said in told
         assert ca.books.requests == 0
@@ -100,7 +100,7 @@ async def test_what_it_does_not_know_is_refused_with_its_line_and_nothing_is_sen
     [("a = ", "line 1"), ("a = 1\na = 2", "line 2"), ("[send]\n[send]", "line 2")],
 )
 async def test_what_is_no_toml_is_refused_with_its_line(desk: Desk, text: str, said: str) -> None:
-    assert said in await config_told(desk, text)
+    assert said in await config_words(desk, text)
 
 
 async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s_alone(
@@ -214,4 +214,4 @@ async def test_the_sweeps_of_a_worker_keep_to_the_table_of_sweeps(
     read_config(tmp_path / "batch.toml", commands, (), "worker").apply_to(parent)
     with cli.commands["worker"].make_context("worker", [], parent) as context:
         names = ("patience", "api_key_file", "limit")
-        assert words_told(context, names, "sweep") == words
+        assert option_words(context, names, "sweep") == words

@@ -10,16 +10,16 @@ from rich.console import Console
 
 from batch_resend.cli.output.live import View, live_lines, plain_line, together
 from batch_resend.cli.output.progress import Course, time_left_s
-from batch_resend.model import OrderStatus
+from batch_resend.model import RequestStatus
 from batch_resend.windows import CA_WINDOWS, Schedule
 
 RUNNING = View(
     total=10_000,
     outcomes={
-        OrderStatus.SENT: 4_190,
-        OrderStatus.REFUSED: 12,
-        OrderStatus.IN_DOUBT: 5,
-        OrderStatus.FAILED: 3,
+        RequestStatus.SENT: 4_190,
+        RequestStatus.REFUSED: 12,
+        RequestStatus.IN_DOUBT: 5,
+        RequestStatus.FAILED: 3,
     },
     in_flight=32,
     rate_per_s=19.96,
@@ -149,10 +149,10 @@ def test_nothing_left_takes_no_time_and_before_the_first_answer_only_windows_tel
 def test_several_accounts_are_one_view_and_only_a_pause_of_all_is_one() -> None:
     both = together([RUNNING, PAUSED], ("2000/3m",))
     assert (both.total, both.in_flight, both.limits) == (20_000, 32, ("2000/3m",))
-    assert both.outcomes[OrderStatus.SENT] == 2 * 4_190
+    assert both.outcomes[RequestStatus.SENT] == 2 * 4_190
     assert (both.held_up_by, both.share) == (None, 0.5)
     assert both.left_s == 1040.0
-    over = replace(RUNNING, outcomes={OrderStatus.SENT: 10_000}, left_s=0.0)
+    over = replace(RUNNING, outcomes={RequestStatus.SENT: 10_000}, left_s=0.0)
     waiting = together([over, PAUSED, replace(PAUSED, held_up_s=5.0)], ())
     assert (waiting.held_up_by, waiting.held_up_s) == (PAUSED.held_up_by, 5.0)
     assert together([PAUSED], ("ignored",)) is PAUSED

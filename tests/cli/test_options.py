@@ -10,13 +10,13 @@ import click
 import pytest
 import trustme
 
-from batch_resend.cli.as_settings import Manner, reading_of
+from batch_resend.cli.as_settings import RunOptions, reading_of
 from batch_resend.cli.commands.worker import ITS_OWN
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import SEND
 from batch_resend.intake import Reading
-from batch_resend.notify import Alarm
+from batch_resend.notify import Notifier
 from batch_resend.settings import OPTIONS, Settings
 from batch_resend.windows import Window
 from tests.cli.test_flags_and_profiles import settings_as_told
@@ -113,7 +113,7 @@ def test_each_option_of_each_command_is_in_the_reference(name: str) -> None:
 
 
 def test_what_is_shown_and_who_is_notified_is_taken_from_options_of_the_same_names() -> None:
-    taken = {one.name for kind in (Manner, Alarm) for one in fields(kind)}
+    taken = {one.name for kind in (RunOptions, Notifier) for one in fields(kind)}
     assert taken - parameters("send") == {"asks", "presentation", "clock"}
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from batch_resend.places import Database
 from batch_resend.simulator import Simulator
-from tests.alarm.listener import listening
 from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, until, until_told
 from tests.cli.meddling import run_ids
 from tests.cli.test_sweep import wait
+from tests.notify.listener import listening
 from tests.pages import Page, pages
 from tests.postgres import forget
 

@@ -8,8 +8,8 @@ from typing import NoReturn
 
 import pytest
 
-from tests.alarm.listener import listening
 from tests.cli.conftest import Desk, desk_with_ca, ended
+from tests.notify.listener import listening
 
 pytestmark = pytest.mark.asyncio
 

@@ -9,8 +9,8 @@ import pytest
 
 from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
-from tests.alarm.listener import SECRET, listening
 from tests.cli.conftest import desk_with_ca, ended, read_summary, until
+from tests.notify.listener import SECRET, listening
 
 pytestmark = pytest.mark.asyncio
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.alarm.listener import listening
 from tests.cli.conftest import desk_with_ca
 from tests.cli.test_alarms import told
+from tests.notify.listener import listening
 
 pytestmark = pytest.mark.asyncio
 

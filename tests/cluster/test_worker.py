@@ -10,13 +10,13 @@ import psycopg
 import pytest
 
 from batch_resend.batch import open_batch
-from batch_resend.channels import Senders
+from batch_resend.channels import Channels
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import Queue, Worker, open_queue, worker
 from batch_resend.cluster.queue import Sweep, SweepAt, chunk_of
 from batch_resend.intake import RecordSource
-from batch_resend.journal import Hand, open_journal
-from batch_resend.model import Chunk, OrderStatus, Run, RunState
+from batch_resend.journal import ChunkLeases, open_journal
+from batch_resend.model import Chunk, RequestStatus, Run, RunState
 from batch_resend.places import Database
 from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
@@ -39,7 +39,7 @@ async def at_work(
         open_queue(settings.journal) as queue,
         anyio.create_task_group() as tasks,
     ):
-        one = Worker(Senders(settings, journal, clock), queue, jobs)
+        one = Worker(Channels(settings, journal, clock), queue, jobs)
         tasks.start_soon(one.run, sweeps)
         yield one
         one.stop()
@@ -67,7 +67,7 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
         async with open_batch(settings) as batch, open_queue(database) as queue:
             orders = [{"order_id": number} for number in range(1000, 1400)]
             plan = await batch.plan([RecordSource(orders)])
-            await queue.add(await batch.deal(plan))
+            await queue.add(await batch.distribute(plan))
             async with at_work(settings), at_work(settings), asyncio.timeout(60):
                 run = plan.run
                 while not run.finished_at:
@@ -75,7 +75,7 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
                     run = await batch.reader.run(run.id)
             tally = await batch.reader.tally(run)
     assert found, "others took them for dead"
-    assert tally.orders[OrderStatus.SENT] == 400
+    assert tally.orders[RequestStatus.SENT] == 400
     assert set(ca.books.requests_per_order.values()) == {1}
 
 
@@ -84,7 +84,7 @@ async def test_a_key_that_is_refused_costs_one_request_however_late_other_parts_
 ) -> None:
     forget(database)
     begun, refused = 0, asyncio.Event()
-    sender, put_down = Worker._sender, Hand.put_down
+    sender, put_down = Worker._sender, ChunkLeases.put_down
 
     async def late_but_the_first(self: Worker, run: Run, chunk: Chunk) -> Sender:
         nonlocal begun
@@ -93,18 +93,18 @@ async def test_a_key_that_is_refused_costs_one_request_however_late_other_parts_
             await refused.wait()
         return await sender(self, run, chunk)
 
-    async def put_down_and_told(self: Hand, *what: Any) -> bool:
+    async def put_down_and_told(self: ChunkLeases, *what: Any) -> bool:
         done = await put_down(self, *what)
         refused.set()
         return done
 
     monkeypatch.setattr(Worker, "_sender", late_but_the_first)
-    monkeypatch.setattr(Hand, "put_down", put_down_and_told)
+    monkeypatch.setattr(ChunkLeases, "put_down", put_down_and_told)
     async with Simulator(SimulatorSettings(api_key="another-key-0123456789")) as ca:
         settings = make_settings(api_key=KEY, base_url=ca.base_url, journal=database)
         async with open_batch(settings) as batch, open_queue(database) as queue:
             plan = await batch.plan([RecordSource([{"order_id": n} for n in range(1000, 1400)])])
-            await queue.add(await batch.deal(plan))
+            await queue.add(await batch.distribute(plan))
             run = plan.run
             async with at_work(settings), asyncio.timeout(30):
                 while not run.finished_at:

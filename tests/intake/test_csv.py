@@ -225,7 +225,7 @@ def test_whatever_is_in_the_cells_each_row_written_is_one_row_read(
 
 
 def test_half_a_character_rejects_its_row_alone_and_keeps_it_as_it_stood() -> None:
-    # Some encodings can spell it, and UTF-8, which the journal is in, cannot.
+    # Some encodings can period it, and UTF-8, which the journal is in, cannot.
     with standard_input(b"order_id,note\n7,+2AA-\n8,fine\n"):
         bad, good = ListSource("-", Reading(encoding="utf-7"))
     assert isinstance(bad, RejectedRow)

@@ -112,7 +112,7 @@ def assert_not_wider(content: str | bytes, whole: Asked, reading: Reading | None
 # --- what happens to a text -------------------------------------------------------------
 
 
-def cut(text: str, at: int) -> str:
+def split(text: str, at: int) -> str:
     """Cut a file off."""
     return text[:at]
 
@@ -140,7 +140,7 @@ def _with_line(*choices: str) -> Callable[[str, int], str]:
 
 
 TEXT_DAMAGES: dict[str, Callable[[str, int], str]] = {
-    "cut off": cut,
+    "cut off": split,
     "a quotation mark": _put_in('"'),
     "a line end": _put_in("\n"),
     "a CR LF": _put_in("\r\n"),

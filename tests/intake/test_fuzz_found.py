@@ -23,9 +23,9 @@ def refusal(path: Path, content: bytes) -> str:
 
 def test_a_workbook_that_lost_bytes_in_its_middle_is_refused(tmp_path: Path) -> None:
     content = (LISTS / "excel.xlsx").read_bytes()
-    for cut in range(1, 80):
+    for split in range(1, 80):
         assert "cannot be read as an Excel file" in refusal(
-            tmp_path / "list.xlsx", content[:50] + content[50 + cut :]
+            tmp_path / "list.xlsx", content[:50] + content[50 + split :]
         )
 
 

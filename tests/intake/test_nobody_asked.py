@@ -280,9 +280,9 @@ def test_a_row_alone_without_its_line_end_goes_only_with_an_address(content: str
 
 
 @pytest.mark.parametrize("cut", ["shop.example.co", "shop.ex", "shop"])
-def test_a_domain_that_is_cut_off_at_the_end_is_rejected(cut: str) -> None:
+def test_a_domain_that_is_cut_off_at_the_end_is_rejected(split: str) -> None:
     reading = Reading(call=Call.DOMAIN_DCV)
-    assert goes(f"domain\na.example.com\nb.example.com\n{cut}", reading) == [
+    assert goes(f"domain\na.example.com\nb.example.com\n{split}", reading) == [
         "a.example.com", "b.example.com",
     ]  # fmt: skip
     whole = goes("domain\na.example.com\nc.example.com", reading)

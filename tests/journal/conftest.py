@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Journal, JournalReader, Party, Recorder, Terms, open_journal
+from batch_resend.journal import Endpoint, Journal, JournalReader, Recorder, Terms, open_journal
 from batch_resend.model import (
     Attempt,
     Entry,
     ListForm,
     ListKind,
-    OrderStatus,
     Outcome,
-    PlannedOrder,
+    PlannedRequest,
     RejectedRow,
+    RequestStatus,
     Row,
     RowStatus,
     Ruling,
@@ -48,10 +48,10 @@ _VERDICTS = {
     "lost": Verdict(Ruling.IN_DOUBT, None, None, "the connection broke"),
 }
 _SETTLED_BY = {
-    Ruling.ACCEPTED: OrderStatus.SENT,
-    Ruling.REFUSED: OrderStatus.REFUSED,
+    Ruling.ACCEPTED: RequestStatus.SENT,
+    Ruling.REFUSED: RequestStatus.REFUSED,
 }
-_GIVEN_UP = {"failed": OrderStatus.FAILED, "in_doubt": OrderStatus.IN_DOUBT}
+_GIVEN_UP = {"failed": RequestStatus.FAILED, "in_doubt": RequestStatus.IN_DOUBT}
 
 
 @dataclass
@@ -88,7 +88,7 @@ async def plan(
     take_up_since: float = 0.0,
     base_url: str = BASE_URL,
     names: Sequence[str] = ("a.csv", "b.csv"),
-    parties: Mapping[str | None, Party] | None = None,
+    parties: Mapping[str | None, Endpoint] | None = None,
 ) -> Run:
     """Plan a run of the rows of several inputs."""
     run, staging = await journal.new_run(base_url, WINDOWS)
@@ -98,14 +98,14 @@ async def plan(
     return await journal.finish_planning(run, staging, take_up_since, parties)
 
 
-async def pending(reader: JournalReader, run: Run) -> list[PlannedOrder]:
+async def pending(reader: JournalReader, run: Run) -> list[PlannedRequest]:
     """Return what a run has left to send."""
     return [order async for order in reader.pending(run)]
 
 
 async def pending_ids(reader: JournalReader, run: Run) -> list[str]:
     """Return the order numbers of what a run has left to send."""
-    return [planned.order.order_id for planned in await pending(reader, run)]
+    return [planned.request.subject for planned in await pending(reader, run)]
 
 
 async def all_rows(reader: JournalReader, run: Run) -> list[RowResult]:
@@ -115,7 +115,7 @@ async def all_rows(reader: JournalReader, run: Run) -> list[RowResult]:
 
 async def results(reader: JournalReader, run: Run) -> dict[str, Result]:
     """Return what came of each order of a run whose orders have one locale each."""
-    return {found.order.order_id: found.result async for found in reader.results(run)}
+    return {found.order.subject: found.result async for found in reader.results(run)}
 
 
 async def statuses(reader: JournalReader, run: Run) -> dict[str, str]:
@@ -124,7 +124,7 @@ async def statuses(reader: JournalReader, run: Run) -> dict[str, str]:
 
 
 async def carry(
-    recorder: Recorder, clock: Clock, planned: PlannedOrder, script: str
+    recorder: Recorder, clock: Clock, planned: PlannedRequest, script: str
 ) -> list[Attempt]:
     """Let an order fare as a script says, a word an attempt, each a second long.
 
@@ -151,7 +151,7 @@ async def carry(
     return made
 
 
-def _outcome(planned: PlannedOrder, status: OrderStatus, verdict: Verdict) -> Outcome:
+def _outcome(planned: PlannedRequest, status: RequestStatus, verdict: Verdict) -> Outcome:
     return Outcome(planned, status, verdict.http_status, verdict.error_code, verdict.error_message)
 
 
@@ -168,7 +168,7 @@ async def send(
     await journal.settle(run, cooldown_s, hold_doubts=hold_doubts)
     recorder = await journal.start(run, Terms(WINDOWS))
     for planned in await pending(journal.reader, run):
-        await carry(recorder, clock, planned, script.get(planned.order.order_id, ""))
+        await carry(recorder, clock, planned, script.get(planned.request.subject, ""))
 
 
 def assert_every_row_counted(rows: Mapping[RowStatus, int], read: int) -> None:

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from batch_resend.journal import Journal
-from batch_resend.model import Entry, Order, PlannedOrder, Problem, RejectedRow, Row, RowStatus, Run
+from batch_resend.model import (
+    Entry,
+    PlannedRequest,
+    Problem,
+    RejectedRow,
+    Request,
+    Row,
+    RowStatus,
+    Run,
+)
 from batch_resend.places import Place
 from batch_resend.results import RowResult
 from tests.journal.conftest import (
@@ -28,7 +37,7 @@ pytestmark = pytest.mark.asyncio
 
 async def grouped(
     place: Place, *inputs: Rows
-) -> tuple[list[PlannedOrder], list[RowResult], dict[RowStatus, int]]:
+) -> tuple[list[PlannedRequest], list[RowResult], dict[RowStatus, int]]:
     """Return the requests, the rows and the row counts of a plan."""
     async with opened(place, Clock()) as journal:
         run = await plan(journal, *inputs)
@@ -46,7 +55,7 @@ async def test_all_rows_of_an_order_are_one_request_wherever_they_stand(place: P
         ],
         [row(2, "7", "c.example admin@c.example")],
     )
-    assert [(p.order.order_id, len(p.order.entries)) for p in requests] == [("7", 3), ("5", 1)]
+    assert [(p.request.subject, len(p.request.entries)) for p in requests] == [("7", 3), ("5", 1)]
     assert {r.result.number for r in found if r.order_id == "7" and r.result} == {2}
 
 
@@ -60,7 +69,7 @@ async def test_an_order_in_two_languages_is_two_requests(place: Place) -> None:
             row(5, "7", "d.example admin@d.example"),
         ],
     )
-    assert {p.order.locale: [e.domain for e in p.order.entries] for p in requests} == {
+    assert {p.request.locale: [e.domain for e in p.request.entries] for p in requests} == {
         "de": ["a.example", "c.example"],
         "en": ["b.example"],
         None: ["d.example"],
@@ -77,7 +86,7 @@ async def test_a_request_has_its_entries_sorted_and_each_once(place: Place) -> N
             row(4, "7", "a.example y@a.example up.example", "b.example x@b.example"),
         ],
     )
-    assert request.order == Order(
+    assert request.request == Request(
         "7",
         None,
         (
@@ -91,14 +100,14 @@ async def test_a_request_has_its_entries_sorted_and_each_once(place: Place) -> N
 
 async def test_a_request_is_named_by_what_it_asks_for_alone(place: Place) -> None:
     (request,), _, _ = await grouped(place, [row(9, "7", "a.example x@a.example", locale="de")])
-    order = Order("7", "de", entries("a.example x@a.example"))
-    assert request.order == order
+    order = Request("7", "de", entries("a.example x@a.example"))
+    assert request.request == order
     assert request.digest == order.digest(BASE_URL)
 
 
 async def test_requests_stand_where_their_first_row_stands(place: Place) -> None:
     requests, _, _ = await grouped(place, orders(30, 9, 30, 200), orders(9, 1))
-    assert [(p.order.order_id, p.position) for p in requests] == [
+    assert [(p.request.subject, p.position) for p in requests] == [
         ("30", 1),
         ("9", 2),
         ("200", 4),
@@ -111,8 +120,8 @@ async def test_requests_are_numbered_in_canonical_order_whatever_the_list_order(
 ) -> None:
     first, _, _ = await grouped(path, orders(30, 9, 200))
     second, _, _ = await grouped(tmp_path / "other.db", orders(200, 200, 30), orders(9))
-    assert {p.order.order_id: p.number for p in first} == {
-        p.order.order_id: p.number for p in second
+    assert {p.request.subject: p.number for p in first} == {
+        p.request.subject: p.number for p in second
     }
     assert sorted(p.number for p in first) == [1, 2, 3]
 
@@ -120,7 +129,7 @@ async def test_requests_are_numbered_in_canonical_order_whatever_the_list_order(
 async def test_many_requests_are_pending_in_list_order_over_all_pages(place: Place) -> None:
     numbers = [(k * 7919) % 2503 for k in range(2503)]  # a permutation, longer than two pages
     requests, _, _ = await grouped(place, orders(*numbers))
-    assert [int(p.order.order_id) for p in requests] == numbers
+    assert [int(p.request.subject) for p in requests] == numbers
     assert [p.position for p in requests] == list(range(1, 2504))
 
 
@@ -162,7 +171,7 @@ async def test_an_order_only_row_beside_rows_with_domains_is_rejected_naming_one
     (rejected,) = (r for r in found if r.status is RowStatus.REJECTED)
     assert (rejected.line, rejected.order_id, rejected.result) == (20, "7", None)
     assert "line 10 of a.csv" in (rejected.reason or "")
-    assert {p.order.order_id: p.order.entries for p in requests} == {
+    assert {p.request.subject: p.request.entries for p in requests} == {
         "7": named.entries,
         "8": (),
     }
@@ -216,7 +225,8 @@ async def test_rows_added_in_several_batches_are_one_list(place: Place, clock: C
         assert staging.rows_read == 4
         await staging.end_input("a.csv", None, FORM, 4)
         run = await journal.finish_planning(run, staging, 0.0)
-        assert [(p.order.order_id, p.order.locale) for p in await pending(journal.reader, run)] == [
+        planned = await pending(journal.reader, run)
+        assert [(one.request.subject, one.request.locale) for one in planned] == [
             ("3", None), ("1", None), ("3", "de"),
         ]  # fmt: skip
         assert [r.status.value for r in await all_rows(journal.reader, run)][-1] == "duplicate"

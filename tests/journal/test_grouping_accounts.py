@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from batch_resend.journal import Party
+from batch_resend.journal import Endpoint
 from batch_resend.model import Call, Row, RowStatus
 from batch_resend.places import Place
 from batch_resend.results import RowResult
@@ -22,10 +22,10 @@ from tests.journal.conftest import (
 pytestmark = pytest.mark.asyncio
 
 ONE_KEY_TWICE = {
-    None: Party(BASE_URL, "own"),
-    "bank": Party(BASE_URL, "bank's"),
-    "shop": Party(BASE_URL, "shop's"),
-    "shop-2": Party(BASE_URL, "shop's"),
+    None: Endpoint(BASE_URL, "own"),
+    "bank": Endpoint(BASE_URL, "bank's"),
+    "shop": Endpoint(BASE_URL, "shop's"),
+    "shop-2": Endpoint(BASE_URL, "shop's"),
 }
 
 
@@ -40,7 +40,7 @@ async def planned(
     async with opened(place, Clock()) as journal:
         run = await plan(journal, rows, parties=ONE_KEY_TWICE)
         left = await pending(journal.reader, run)
-        asked = [(one.order.order_id, one.order.account) for one in left]
+        asked = [(one.request.subject, one.request.account) for one in left]
         return asked, await all_rows(journal.reader, run)
 
 
@@ -81,7 +81,7 @@ async def test_what_a_list_says_to_skip_of_an_order_is_not_mailed_with_the_rest(
     async with opened(place, Clock()) as journal:
         run = await plan(journal, both)
         (left,) = await pending(journal.reader, run)
-        assert [entry.domain for entry in left.order.entries] == ["b.example"]
+        assert [entry.domain for entry in left.request.entries] == ["b.example"]
         first, second = await all_rows(journal.reader, run)
         assert (first.status, second.status) == (RowStatus.DUPLICATE, RowStatus.ACCEPTED)
         assert first.reason == "asks for nothing, beside line 3 of a.csv: validated by dns"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from batch_resend.journal import Terms
 from batch_resend.model import (
     Entry,
-    OrderStatus,
-    PlannedOrder,
+    PlannedRequest,
     RejectedRow,
+    RequestStatus,
     Row,
     RowStatus,
     RunState,
@@ -52,7 +52,7 @@ async def test_rows_in_any_order_over_any_lists_ask_for_the_same(
 ) -> None:
     """The same requests under the same numbers, and the same plan: one takes up the other."""
     shuffled = data.draw(st.permutations(rows))
-    cut = data.draw(st.integers(0, len(rows)))
+    split = data.draw(st.integers(0, len(rows)))
     with tempfile.TemporaryDirectory() as folder:
         clock = Clock()
         async with opened(Path(folder) / "journal.db", clock) as journal:
@@ -61,20 +61,20 @@ async def test_rows_in_any_order_over_any_lists_ask_for_the_same(
             await journal.start(first, Terms(()))
             await journal.finish(first, RunState.INTERRUPTED)
             clock.now += 1.0
-            second = await plan(journal, shuffled[:cut], shuffled[cut:])
+            second = await plan(journal, shuffled[:split], shuffled[split:])
             assert (second.id == first.id) == bool(asked)
             assert named(await pending(journal.reader, second)) == asked
 
 
 @settings(deadline=None, max_examples=25)
-@given(rows=_lists, cut=st.integers(0, 12))
+@given(rows=_lists, split=st.integers(0, 12))
 async def test_every_row_read_is_accepted_a_duplicate_or_rejected(
-    rows: list[Row | RejectedRow], cut: int
+    rows: list[Row | RejectedRow], split: int
 ) -> None:
     """And the requests ask for all that the accepted rows say, and for nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(folder) / "journal.db", Clock()) as journal:
-            run = await plan(journal, rows[:cut], rows[cut:])
+            run = await plan(journal, rows[:split], rows[split:])
             requests = await pending(journal.reader, run)
             found = await all_rows(journal.reader, run)
             counts = await journal.reader.count_rows(run)
@@ -83,7 +83,7 @@ async def test_every_row_read_is_accepted_a_duplicate_or_rejected(
     assert_every_row_counted(counts, len(rows))
     assert len(found) == len(rows)
     assert sum(tally.orders.values()) == tally.planned == len(requests)
-    assert tally.orders[OrderStatus.NOT_ATTEMPTED] == len(requests)
+    assert tally.orders[RequestStatus.NOT_ATTEMPTED] == len(requests)
     accepted = [r for r in found if r.status is RowStatus.ACCEPTED]
     asked_by_rows = {
         (r.order_id, r.locale): {
@@ -92,7 +92,7 @@ async def test_every_row_read_is_accepted_a_duplicate_or_rejected(
         }
         for r in accepted
     }  # fmt: skip
-    asked = {(p.order.order_id, p.order.locale): p.order.entries for p in requests}
+    asked = {(p.request.subject, p.request.locale): p.request.entries for p in requests}
     assert {which: keys(entries) for which, entries in asked.items()} == asked_by_rows
     assert all(len(keys(entries)) == len(entries) for entries in asked.values())
     for duplicate in (r for r in found if r.status is RowStatus.DUPLICATE):
@@ -117,6 +117,6 @@ def keys(entries: Sequence[Entry]) -> set[tuple[str, str, str]]:
     return {entry.key for entry in entries}
 
 
-def named(requests: Sequence[PlannedOrder]) -> set[tuple[int, bytes]]:
+def named(requests: Sequence[PlannedRequest]) -> set[tuple[int, bytes]]:
     """Return requests by number and digest."""
     return {(planned.number, planned.digest) for planned in requests}

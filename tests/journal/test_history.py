@@ -3,7 +3,7 @@
 import pytest
 
 from batch_resend.journal import Event, Journal
-from batch_resend.model import OrderStatus, Ruling
+from batch_resend.model import RequestStatus, Ruling
 from batch_resend.places import Place
 from tests.journal.conftest import HOUR, NOON, Clock, opened, orders, plan, row, send
 
@@ -24,10 +24,10 @@ async def test_every_attempt_of_every_run_is_there_the_oldest_first(
         await send(journal, clock, second, {"1": "204"})
         told = await events(journal, "1")
         assert [(e.run_id, e.attempt, e.ruling, e.outcome) for e in told] == [
-            (first.id, 1, Ruling.IN_DOUBT, OrderStatus.REFUSED),
-            (first.id, 2, Ruling.RATE_LIMITED, OrderStatus.REFUSED),
-            (first.id, 3, Ruling.REFUSED, OrderStatus.REFUSED),
-            (second.id, 1, Ruling.ACCEPTED, OrderStatus.SENT),
+            (first.id, 1, Ruling.IN_DOUBT, RequestStatus.REFUSED),
+            (first.id, 2, Ruling.RATE_LIMITED, RequestStatus.REFUSED),
+            (first.id, 3, Ruling.REFUSED, RequestStatus.REFUSED),
+            (second.id, 1, Ruling.ACCEPTED, RequestStatus.SENT),
         ]
         assert (told[0].begun_at, told[0].ended_at) == (NOON, NOON + 1)
         assert [e.http_status for e in told] == [None, 429, 404, 204]
@@ -44,10 +44,10 @@ async def test_a_run_that_made_no_attempt_has_one_line_with_its_reason(
         second = await plan(journal, orders(1, 2))
         await send(journal, clock, second, {}, cooldown_s=HOUR)
         _, skipped = await events(journal, "1")
-        assert (skipped.attempt, skipped.outcome) == (None, OrderStatus.SKIPPED)
+        assert (skipped.attempt, skipped.outcome) == (None, RequestStatus.SKIPPED)
         assert first.id in (skipped.message or "")
         (left,) = await events(journal, "2")
-        assert (left.attempt, left.outcome) == (None, OrderStatus.NOT_ATTEMPTED)
+        assert (left.attempt, left.outcome) == (None, RequestStatus.NOT_ATTEMPTED)
 
 
 async def test_both_languages_of_an_order_are_its_history(place: Place, clock: Clock) -> None:
@@ -69,7 +69,7 @@ async def test_an_attempt_without_an_answer_yet_says_so(place: Place, clock: Clo
         await send(journal, clock, await plan(journal, orders(1)), {"1": "cut"})
         (event,) = await events(journal, "1")
         assert (event.attempt, event.ruling, event.ended_at) == (1, None, None)
-        assert event.outcome is OrderStatus.IN_DOUBT, "until there is one"
+        assert event.outcome is RequestStatus.IN_DOUBT, "until there is one"
 
 
 async def test_of_an_order_that_no_run_had_nothing_is_known(place: Place, clock: Clock) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import Journal, Terms, open_journal
-from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.places import Database
 from tests.journal.conftest import (
     BASE_URL,
@@ -86,7 +86,7 @@ async def test_the_same_list_meanwhile_is_another_run_which_leaves_all_to_the_fi
         assert second.id != first.id
         assert await pending_ids(other.reader, second) == ["3"]
         skipped = (await results(other.reader, second))["1"]
-        assert skipped.status is OrderStatus.SKIPPED
+        assert skipped.status is RequestStatus.SKIPPED
         assert skipped.error_message == f"run {first.id}, which is under way, sends it"
 
 

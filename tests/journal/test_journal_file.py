@@ -14,7 +14,7 @@ import pytest
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import journal_file, open_journal, read_journal
 from batch_resend.journal.journal_file import mount_points
-from batch_resend.model import Attempt, OrderStatus, Outcome
+from batch_resend.model import Attempt, Outcome, RequestStatus
 from tests.journal.conftest import NOON, Clock, opened, orders, plan
 from tests.journal.test_writer import ACCEPTED, running
 
@@ -209,7 +209,7 @@ async def test_without_its_log_a_journal_takes_no_new_request_and_keeps_every_an
         attempt = Attempt(order, 1, NOON)
         await recorder.begin(attempt)
         Path(f"{path}{ending}").unlink()
-        await recorder.end(attempt, NOON + 1, ACCEPTED, Outcome(order, OrderStatus.SENT, 204))
+        await recorder.end(attempt, NOON + 1, ACCEPTED, Outcome(order, RequestStatus.SENT, 204))
         with pytest.raises(JournalError, match=f"journal.db{ending} was deleted"):
             await recorder.begin(Attempt(other, 1, NOON))
         copy = tmp_path / "copy.db"

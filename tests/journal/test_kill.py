@@ -79,7 +79,7 @@ async def test_after_a_kill_the_journal_is_free_and_knows_what_was_sent(place: P
         (run,) = await journal.reader.runs()
         assert (run.state, run.finished_at) == (RunState.INTERRUPTED, NOON + 1)
         left = await pending(journal.reader, run)
-        assert [(p.order.order_id, p.attempts, p.doubts) for p in left] == [
+        assert [(p.request.subject, p.attempts, p.doubts) for p in left] == [
             ("2", 1, 1),
             ("3", 0, 0),
         ]

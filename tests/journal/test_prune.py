@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from batch_resend.journal import (
-    Hand,
+    ChunkLeases,
+    Endpoint,
     Mailed,
-    Party,
     Terms,
     open_journal,
     prune_journal,
     read_journal,
 )
-from batch_resend.model import OrderStatus, RunState
+from batch_resend.model import RequestStatus, RunState
 from batch_resend.places import Database, Place
 from tests.journal.conftest import (
     BASE_URL,
@@ -62,7 +62,7 @@ async def test_runs_that_ended_long_ago_are_forgotten_wholly_and_younger_ones_no
         kept = await reader.runs()
         assert [run.id for run in kept] == ids[:2]
         for run in kept:
-            assert (await reader.tally(run)).orders[OrderStatus.SENT] == 1
+            assert (await reader.tally(run)).orders[RequestStatus.SENT] == 1
             assert len([row async for row in reader.rows_in_list_order(run)]) == 3
     everything = await prune_journal(path, 0.0, clock)
     assert everything.runs == 2
@@ -142,18 +142,20 @@ async def test_a_run_that_was_dealt_out_long_ago_keeps_its_start_and_whose_windo
     forget(database)
     async with opened(database, clock) as journal:
         run = await plan(journal, orders(1, 2))
-        await journal.deal(run, Terms(WINDOWS, budgets={None: "a key"}), [[None]])
+        await journal.distribute(run, Terms(WINDOWS, budgets={None: "a key"}), [[None]])
     clock.now += 40 * DAY
     assert (await prune_journal(database, 30 * DAY, clock)).runs == 0
     async with opened(database, clock) as journal:
         dealt = await journal.reader.run(run.id)
-        assert [chunk.run for chunk in await Hand(journal).deal_again(dealt)] == [run.id]
+        assert [chunk.run for chunk in await ChunkLeases(journal).distribute_again(dealt)] == [
+            run.id
+        ]
 
 
 async def test_whose_mails_they_were_is_the_same_before_and_after(
     place: Place, clock: Clock
 ) -> None:
-    parties = {None: Party(BASE_URL, "ours"), "eu": Party(EU, "theirs")}
+    parties = {None: Endpoint(BASE_URL, "ours"), "eu": Endpoint(EU, "theirs")}
     async with opened(place, clock) as journal:
         rows = [*orders(1), replace(row(3, "2"), account="eu")]
         run = await plan(journal, rows, parties=parties)

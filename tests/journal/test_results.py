@@ -3,7 +3,7 @@
 import pytest
 
 from batch_resend.journal import Terms
-from batch_resend.model import OrderStatus, Pause, RunState
+from batch_resend.model import Pause, RequestStatus, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
     HOUR,
@@ -143,12 +143,12 @@ async def test_a_tally_counts_every_order_once_and_every_attempt(
         await send(journal, clock, run, script, cooldown_s=HOUR)
         tally = await journal.reader.tally(run)
         assert tally.orders == {
-            OrderStatus.SENT: 3,
-            OrderStatus.REFUSED: 1,
-            OrderStatus.FAILED: 1,
-            OrderStatus.IN_DOUBT: 1,
-            OrderStatus.NOT_ATTEMPTED: 2,
-            OrderStatus.SKIPPED: 1,
+            RequestStatus.SENT: 3,
+            RequestStatus.REFUSED: 1,
+            RequestStatus.FAILED: 1,
+            RequestStatus.IN_DOUBT: 1,
+            RequestStatus.NOT_ATTEMPTED: 2,
+            RequestStatus.SKIPPED: 1,
         }
         assert tally.planned == 9
         assert (tally.attempts, tally.retries, tally.rate_limited) == (11, 4, 2)

@@ -7,7 +7,7 @@ import pytest
 from batch_resend.errors import UnknownRun
 from batch_resend.journal import Terms, read_journal
 from batch_resend.journal.recovery import CUT_OFF
-from batch_resend.model import Attempt, OrderStatus, RunState, Verdict
+from batch_resend.model import Attempt, RequestStatus, RunState, Verdict
 from batch_resend.model import Ruling as R
 from batch_resend.places import Place
 from tests.journal.conftest import (
@@ -178,7 +178,7 @@ async def test_an_attempt_without_an_answer_is_in_doubt_from_this_opening_on(
     async with opened(place, clock) as journal:
         assert await journal.reader.recent_ends(BASE_URL, 0.0, clock) == [NOON + 2, reopened_at]
         left = await pending(journal.reader, run)
-        assert [(p.order.order_id, p.attempts, p.doubts) for p in left] == [("1", 1, 1)]
+        assert [(p.request.subject, p.attempts, p.doubts) for p in left] == [("1", 1, 1)]
         assert (await results(journal.reader, run))["1"].error_message == CUT_OFF
     clock.now += 500
     async with opened(place, clock) as journal:
@@ -195,7 +195,7 @@ async def test_attempts_under_way_are_in_doubt_for_whoever_reads_meanwhile(
         async with read_journal(place) as reader:
             assert await statuses(reader, run) == {"1": "in_doubt", "2": "not_attempted"}
             tally = await reader.tally(run)
-            assert (tally.orders[OrderStatus.IN_DOUBT], tally.attempts) == (1, 1)
+            assert (tally.orders[RequestStatus.IN_DOUBT], tally.attempts) == (1, 1)
 
 
 async def test_recent_ends_are_those_of_one_ca_over_all_runs_oldest_first(
@@ -241,7 +241,7 @@ async def test_attempts_are_counted_over_all_starts_of_a_run(place: Place, clock
         recorder = await journal.start(run, Terms(()))
         await carry(recorder, clock, left, "204")
         result = (await results(journal.reader, run))["1"]
-        assert (result.status, result.attempts) == (OrderStatus.SENT, 4)
+        assert (result.status, result.attempts) == (RequestStatus.SENT, 4)
         assert (result.first_attempt_at, result.last_attempt_at) == (NOON, NOON + 4)
         tally = await journal.reader.tally(run)
         assert (tally.attempts, tally.retries, tally.rate_limited) == (4, 3, 1)

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from batch_resend.durations import timestamp
 from batch_resend.journal import Journal, Terms
-from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
@@ -61,7 +61,7 @@ async def test_what_another_run_had_acknowledged_is_skipped_saying_when_and_by_w
         assert found["1"].error_message == f"sent {timestamp(NOON + 1)} by run {first.id}"
         assert found["2"].error_message == f"sent {timestamp(NOON + 3)} by run {first.id}"
         assert (found["1"].attempts, found["1"].possible_duplicates) == (0, 0)
-        assert await journal.reader.count_outcomes(run) == {OrderStatus.SKIPPED: 2}
+        assert await journal.reader.count_outcomes(run) == {RequestStatus.SKIPPED: 2}
 
 
 async def test_the_newest_acknowledgement_is_the_one_that_is_named(
@@ -145,7 +145,7 @@ async def test_what_another_run_left_in_doubt_is_sent_again_and_known_to_be_in_d
         await ended_run(journal, clock, {"1": "lost", "2": "204"})
         run = await settled(journal, 1, 3)
         left = await pending(journal.reader, run)
-        assert [(p.order.order_id, p.attempts, p.doubts) for p in left] == [
+        assert [(p.request.subject, p.attempts, p.doubts) for p in left] == [
             ("1", 0, 1),
             ("3", 0, 0),
         ]
@@ -160,8 +160,8 @@ async def test_what_another_run_left_in_doubt_is_held_where_doubts_are_held(
         assert await pending_ids(journal.reader, run) == ["3"]
         found = await results(journal.reader, run)
         assert (found["1"].status, found["2"].status) == (
-            OrderStatus.IN_DOUBT,
-            OrderStatus.SKIPPED,
+            RequestStatus.IN_DOUBT,
+            RequestStatus.SKIPPED,
         )
         assert "held for a person" in (found["1"].error_message or "")
 
@@ -260,4 +260,4 @@ async def test_more_than_a_batch_of_acknowledged_requests_are_all_skipped(
         )
         run = await settled(journal, *many, 9_999)
         assert await pending_ids(journal.reader, run) == ["9999"]
-        assert await journal.reader.count_outcomes(run) == {OrderStatus.SKIPPED: len(many)}
+        assert await journal.reader.count_outcomes(run) == {RequestStatus.SKIPPED: len(many)}

@@ -7,7 +7,7 @@ import pytest
 
 from batch_resend.journal import RATE_OVER_S, Terms, read_journal
 from batch_resend.journal.schema import metadata
-from batch_resend.model import Attempt, OrderStatus, Pause, RunState
+from batch_resend.model import Attempt, Pause, RequestStatus, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import WINDOWS, Clock, carry, on_disk, opened, orders, pending, plan
 
@@ -33,7 +33,7 @@ async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_
         clock.now += 0.25
         stands = await outside.standing(run, clock)
         assert stands is not None
-        assert stands.outcomes == {OrderStatus.SENT: 1}
+        assert stands.outcomes == {RequestStatus.SENT: 1}
         assert (stands.planned, stands.made, stands.in_flight) == (3, 3, 1)
         assert stands.ended_lately == 2
         assert stands.since_last_s == 0.25
@@ -106,7 +106,7 @@ async def test_a_run_gone_on_with_is_counted_whole_but_its_pace_is_that_of_its_l
         await carry(again, clock, second, "404")
         stands = await outside.standing(run, clock)
         assert stands is not None
-        assert stands.outcomes == {OrderStatus.SENT: 1, OrderStatus.REFUSED: 1}
+        assert stands.outcomes == {RequestStatus.SENT: 1, RequestStatus.REFUSED: 1}
         assert stands.made == 1
 
 

@@ -9,9 +9,9 @@ import pytest
 from batch_resend.journal import Journal, JournalReader, Recorder, Terms
 from batch_resend.model import (
     Attempt,
-    OrderStatus,
     Outcome,
     Pause,
+    RequestStatus,
     Ruling,
     Run,
     RunState,
@@ -67,7 +67,7 @@ async def test_a_run_without_attempts_has_neither_spells_nor_answers(
     place: Place, clock: Clock
 ) -> None:
     async with begun(place, clock, 1) as (journal, run, _):
-        assert await journal.reader.spells(run) == []
+        assert await journal.reader.periods(run) == []
         assert await journal.reader.answer_times(run, (1.0,)) is None
         assert await journal.reader.pauses(run, 10) == []
         assert [r.orders for r in await journal.reader.reasons(run, 10)] == [1], "not attempted"
@@ -79,9 +79,9 @@ async def test_the_pace_counts_every_attempt_in_the_step_in_which_it_began(
     async with begun(place, clock, 1) as (journal, run, recorder):
         for begun_at in (NOON, NOON + 9.9, NOON + 10.0, NOON + 35.0):
             await answer(journal.reader, run, recorder, begun_at=begun_at)
-        (spell,) = await journal.reader.spells(run)
-        assert (spell.from_at, spell.to_at) == (NOON, NOON + 35.5)
-        assert await journal.reader.pace(run, spell, 10.0) == [(0, 2), (1, 1), (3, 1)]
+        (period,) = await journal.reader.periods(run)
+        assert (period.from_at, period.to_at) == (NOON, NOON + 35.5)
+        assert await journal.reader.pace(run, period, 10.0) == [(0, 2), (1, 1), (3, 1)]
 
 
 async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits(
@@ -95,7 +95,7 @@ async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits
     async with opened(place, clock) as journal:
         recorder = await journal.start(run, Terms((Window(7, 1.0),)))
         await answer(journal.reader, run, recorder, begun_at=(resumed_at := clock()))
-        first, second = await journal.reader.spells(run)
+        first, second = await journal.reader.periods(run)
         assert (first.from_at, first.to_at) == (NOON, NOON + 20), "not when it was found cut off"
         assert first.limits == tuple(map(str, WINDOWS))
         assert (second.from_at, second.limits) == (resumed_at, ("7/1s",))
@@ -118,7 +118,7 @@ async def test_a_reason_says_in_how_many_ways_the_ca_told_it(place: Place, clock
     async with begun(place, clock, 3) as (journal, run, recorder):
         for planned, said in zip(await pending(journal.reader, run), "abb", strict=True):
             attempt, verdict = Attempt(planned, 1, NOON), Verdict(Ruling.REFUSED, 404, "gone", said)
-            outcome = Outcome(planned, OrderStatus.REFUSED, 404, "gone", said)
+            outcome = Outcome(planned, RequestStatus.REFUSED, 404, "gone", said)
             await recorder.begin(attempt)
             await recorder.end(attempt, NOON + 1, verdict, outcome)
         (reason,) = await journal.reader.reasons(run, 10)
@@ -156,11 +156,11 @@ async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_mos
         await send(journal, clock, run, script)
         reasons = await journal.reader.reasons(run, 10)
         assert [(r.status, r.http_status, r.orders) for r in reasons[:2]] == [
-            (OrderStatus.NOT_ATTEMPTED, None, 2),
-            (OrderStatus.REFUSED, 404, 2),
+            (RequestStatus.NOT_ATTEMPTED, None, 2),
+            (RequestStatus.REFUSED, 404, 2),
         ]
         tally = await journal.reader.tally(run)
-        assert sum(r.orders for r in reasons) == tally.planned - tally.orders[OrderStatus.SENT]
+        assert sum(r.orders for r in reasons) == tally.planned - tally.orders[RequestStatus.SENT]
         assert {r.error_code for r in reasons if r.http_status == 403} == {
             "access_denied|missing_permission"
         }
@@ -177,9 +177,9 @@ async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
         await send(journal, clock, run, {"2": "204", "3": "404"}, cooldown_s=3600)
         reader = journal.reader
         assert [row.order_id async for row in reader.rows_not_sent(run)] == ["3", "4"]
-        not_sent = [found.order.order_id async for found in reader.results_not_sent(run)]
+        not_sent = [found.order.subject async for found in reader.results_not_sent(run)]
         assert not_sent == ["3", "4"]
-        assert [found.order.order_id async for found in reader.results_skipped(run)] == ["1"]
+        assert [found.order.subject async for found in reader.results_skipped(run)] == ["1"]
 
 
 async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_with_its_run(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import Journal, Party
+from batch_resend.journal import Endpoint, Journal
 from batch_resend.model import Problem, RejectedRow, Row, RowStatus, Run, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
@@ -64,7 +64,7 @@ async def test_a_run_that_was_killed_is_taken_up_too(place: Place, clock: Clock)
         again = await plan(journal, OLD)
         assert again.id == old.id
         left = await pending(journal.reader, again)
-        assert [(p.order.order_id, p.doubts) for p in left] == [("2", 1), ("3", 0), ("4", 0)]
+        assert [(p.request.subject, p.doubts) for p in left] == [("2", 1), ("3", 0), ("4", 0)]
 
 
 async def test_a_run_stopped_before_its_start_is_taken_up_too(place: Place, clock: Clock) -> None:
@@ -217,7 +217,7 @@ async def test_of_a_plan_that_is_taken_up_elsewhere_nothing_else_stays(
 async def test_what_is_left_goes_by_the_account_that_the_new_list_names(
     place: Place, clock: Clock
 ) -> None:
-    parties = {None: Party(BASE_URL, "old"), "shop": Party(BASE_URL, "new")}
+    parties = {None: Endpoint(BASE_URL, "old"), "shop": Endpoint(BASE_URL, "new")}
     of_shop = [replace(one, account="shop") for one in orders(1, 2)]
     async with opened(place, clock) as journal:
         old = await plan(journal, orders(1, 2), parties=parties)
@@ -226,7 +226,7 @@ async def test_what_is_left_goes_by_the_account_that_the_new_list_names(
         again = await plan(journal, of_shop, parties=parties)
         assert again.id == old.id
         (left,) = await pending(journal.reader, again)
-        assert (left.order.order_id, left.order.account) == ("2", "shop")
+        assert (left.request.subject, left.request.account) == ("2", "shop")
         assert await journal.reader.count_by_account(again) == {"shop": 1}
-        (sent,) = [o async for o in journal.reader.results(again) if o.order.order_id == "1"]
+        (sent,) = [o async for o in journal.reader.results(again) if o.order.subject == "1"]
         assert sent.order.account is None, "by which it was mailed"

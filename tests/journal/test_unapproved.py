@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import OrderCheck, Party, Terms, prune_journal, read_journal
+from batch_resend.journal import Endpoint, OrderCheck, Terms, prune_journal, read_journal
 from batch_resend.model import Call, Row, Run, RunState
 from batch_resend.places import Place
 from tests.journal.conftest import (
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.asyncio
 
 DAY = 86_400.0
 EU = "https://eu.example/services/v2"
-OURS: Mapping[str | None, Party] = {None: Party(BASE_URL, "ours")}
-BOTH = {None: Party(BASE_URL, "ours"), "eu": Party(EU, "theirs")}
+OURS: Mapping[str | None, Endpoint] = {None: Endpoint(BASE_URL, "ours")}
+BOTH = {None: Endpoint(BASE_URL, "ours"), "eu": Endpoint(EU, "theirs")}
 
 
 async def night(
@@ -35,7 +35,7 @@ async def night(
     clock: Clock,
     rows: list[Row],
     script: Mapping[str, str] | None = None,
-    parties: Mapping[str | None, Party] = OURS,
+    parties: Mapping[str | None, Endpoint] = OURS,
 ) -> Run:
     """Send orders, a day after the last ones; note afterwards that all of them wait."""
     clock.now += DAY
@@ -46,7 +46,7 @@ async def night(
         terms = Terms(WINDOWS, {"accounts": urls} if urls else {}, budgets)
         recorder = await journal.start(run, terms)
         for planned in await pending(journal.reader, run):
-            how = (script or {}).get(planned.order.order_id, "204")
+            how = (script or {}).get(planned.request.subject, "204")
             await carry(recorder, clock, planned, how)
         await journal.finish(run, RunState.COMPLETED)
         sent = [number async for number, _ in journal.reader.sent_requests(run)]
@@ -54,7 +54,7 @@ async def night(
         return await journal.reader.run(run.id)
 
 
-def _url(parties: Mapping[str | None, Party]) -> str:
+def _url(parties: Mapping[str | None, Endpoint]) -> str:
     return parties[None].base_url
 
 
@@ -94,7 +94,7 @@ async def test_what_was_forgotten_of_older_runs_counts_all_the_same(
 async def test_an_order_of_the_same_number_at_another_ca_is_another_one(
     place: Place, clock: Clock
 ) -> None:
-    await night(place, clock, orders(1, 2), parties={None: Party(EU, "theirs")})
+    await night(place, clock, orders(1, 2), parties={None: Endpoint(EU, "theirs")})
     run = await night(place, clock, orders(1))
     assert await found(place, run) == {}
 
@@ -104,7 +104,7 @@ async def test_an_order_is_the_same_whether_its_rows_name_its_account_or_not(
 ) -> None:
     of_eu = [replace(row(2, "1"), account="eu"), *orders(2)]
     await night(place, clock, of_eu, parties=BOTH)
-    await night(place, clock, orders(1), parties={None: Party(EU, "theirs")})
+    await night(place, clock, orders(1), parties={None: Endpoint(EU, "theirs")})
     run = await night(place, clock, of_eu, parties=BOTH)
     assert await found(place, run) == {("1", "eu"): 3, ("2", None): 2}
     assert (await prune_journal(place, 0.5 * DAY, clock)).runs == 2

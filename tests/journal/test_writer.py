@@ -13,7 +13,7 @@ from sqlalchemy import Connection, event
 
 from batch_resend.errors import JournalError
 from batch_resend.journal import Journal, Recorder, Terms, read_journal
-from batch_resend.model import Attempt, OrderStatus, Outcome, PlannedOrder, Ruling, Run, Verdict
+from batch_resend.model import Attempt, Outcome, PlannedRequest, RequestStatus, Ruling, Run, Verdict
 from tests.journal.conftest import (
     FORM,
     NOON,
@@ -37,7 +37,7 @@ ACCEPTED = Verdict(Ruling.ACCEPTED, 204)
 @asynccontextmanager
 async def running(
     path: Path, count: int
-) -> AsyncIterator[tuple[Journal, Run, Recorder, list[PlannedOrder]]]:
+) -> AsyncIterator[tuple[Journal, Run, Recorder, list[PlannedRequest]]]:
     """Open a journal with a run of so many orders that has just started."""
     async with opened(path, Clock()) as journal:
         run = await plan(journal, orders(*range(1, count + 1)))
@@ -67,7 +67,7 @@ def statements(journal: Journal) -> Iterator[list[str]]:
 
 
 async def begun_at_once(
-    recorder: Recorder, planned: Sequence[PlannedOrder]
+    recorder: Recorder, planned: Sequence[PlannedRequest]
 ) -> list[BaseException | None]:
     """Begin an attempt of each order, all at once; return what became of each."""
     begins = (recorder.begin(Attempt(order, 1, NOON)) for order in planned)
@@ -87,7 +87,7 @@ async def test_an_answer_and_its_outcome_are_on_disk_together_when_end_returns(p
     async with running(path, 1) as (_, run, recorder, (order,)):
         attempt = Attempt(order, 1, NOON)
         await recorder.begin(attempt)
-        await recorder.end(attempt, NOON + 1, ACCEPTED, Outcome(order, OrderStatus.SENT, 204))
+        await recorder.end(attempt, NOON + 1, ACCEPTED, Outcome(order, RequestStatus.SENT, 204))
         assert on_disk(path, "SELECT ended_at, ruling, http_status FROM attempts") == [
             (NOON + 1, "accepted", 204)
         ]
@@ -99,7 +99,7 @@ async def test_an_answer_and_its_outcome_are_on_disk_together_when_end_returns(p
 async def test_settled_orders_are_on_disk_and_no_longer_pending(path: Path) -> None:
     async with running(path, 3) as (journal, run, recorder, planned):
         for order in planned[:2]:
-            await recorder.settle(Outcome(order, OrderStatus.FAILED))
+            await recorder.settle(Outcome(order, RequestStatus.FAILED))
         assert len(on_disk(path, "SELECT * FROM outcomes")) == 2
         assert await pending_ids(journal.reader, run) == ["3"]
 
@@ -143,12 +143,12 @@ async def test_what_one_task_writes_by_itself_is_a_commit_each(path: Path) -> No
 async def test_begins_and_ends_that_wait_together_are_all_carried_out(path: Path) -> None:
     async with running(path, 60) as (journal, run, recorder, planned):
 
-        async def whole(order: PlannedOrder) -> None:
+        async def whole(order: PlannedRequest) -> None:
             for attempt in (1, 2):
                 made = Attempt(order, attempt, NOON + attempt)
                 await recorder.begin(made)
                 verdict = ACCEPTED if attempt == 2 else Verdict(Ruling.UNAVAILABLE, 503)
-                outcome = Outcome(order, OrderStatus.SENT, 204) if attempt == 2 else None
+                outcome = Outcome(order, RequestStatus.SENT, 204) if attempt == 2 else None
                 await recorder.end(made, NOON + 10 + attempt, verdict, outcome)
 
         with statements(journal) as told:
@@ -157,7 +157,7 @@ async def test_begins_and_ends_that_wait_together_are_all_carried_out(path: Path
                     tasks.start_soon(whole, order)
         tally = await journal.reader.tally(run)
         assert (tally.attempts, tally.retries) == (120, 60)
-        assert tally.orders[OrderStatus.SENT] == 60
+        assert tally.orders[RequestStatus.SENT] == 60
         assert on_disk(path, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
         assert told.count("COMMIT") < 60
 
@@ -207,7 +207,7 @@ async def test_a_write_that_fails_fails_for_all_who_wait_and_for_everyone_later(
 
         with statements(journal) as told:
             with pytest.raises(JournalError, match=said):
-                await recorder.settle(Outcome(planned[0], OrderStatus.FAILED))
+                await recorder.settle(Outcome(planned[0], RequestStatus.FAILED))
             with pytest.raises(JournalError, match=said):
                 await journal.finish(run, run.state)
             with pytest.raises(JournalError, match=said):
@@ -274,7 +274,7 @@ async def test_who_waits_to_write_may_be_cancelled_and_the_journal_goes_on(
         with anyio.fail_after(10):
             attempt = Attempt(planned[2], 1, NOON)
             await recorder.begin(attempt)
-            await recorder.end(attempt, NOON, ACCEPTED, Outcome(planned[2], OrderStatus.SENT))
+            await recorder.end(attempt, NOON, ACCEPTED, Outcome(planned[2], RequestStatus.SENT))
         assert (await statuses(journal.reader, run))["3"] == "sent"
         assert on_disk(path, "SELECT count(*) FROM attempts") in ([(1,)], [(2,)], [(3,)])
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from batch_resend.model import OrderStatus, RowStatus, Run, RunState
+from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.report import NextFlags, Summary, headline, next_steps
 from batch_resend.report.summary import summarize
 from batch_resend.results import Tally
 
 FOLDER = Path("reports/RUN")
 TALLY = Tally(
-    dict.fromkeys(RowStatus, 0), 0, dict.fromkeys(OrderStatus, 0), 0, 0, 0, 0, 0, 0.0, 1.0
+    dict.fromkeys(RowStatus, 0), 0, dict.fromkeys(RequestStatus, 0), 0, 0, 0, 0, 0, 0.0, 1.0
 )
 
 

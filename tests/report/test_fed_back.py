@@ -33,7 +33,7 @@ async def requests_of(journal: Journal, *sources: Source) -> dict[bytes, str]:
     """Return the digests of all requests that sources make, each with its order number."""
     run = await plan_lists(journal, *sources)
     return {
-        planned.digest: planned.order.order_id for planned in await pending(journal.reader, run)
+        planned.digest: planned.request.subject for planned in await pending(journal.reader, run)
     }
 
 

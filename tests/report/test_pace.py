@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.journal import PauseNote, Spell
+from batch_resend.journal import ActivePeriod, PauseNote
 from batch_resend.report.pace import (
     MOST_STEPS,
     at_work_s,
@@ -51,7 +51,7 @@ def test_the_most_that_windows_allow_in_a_step_is_a_bound_that_no_run_within_the
 
 
 def test_steps_without_a_request_are_there_and_the_sum_is_all_that_were_made() -> None:
-    steps = steps_of([(0, 10), (3, 5)], 60.0, spell(1000.0, 1200.0), 0.0, 20.0)
+    steps = steps_of([(0, 10), (3, 5)], 60.0, period(1000.0, 1200.0), 0.0, 20.0)
     assert [step.per_minute for step in steps] == [10, 0, 0, 5]
     assert [(s.began_at, s.from_s, s.to_s) for s in steps[::3]] == [
         (1000, 0, 60), (1180, 180, 240)
@@ -64,9 +64,9 @@ def test_in_the_long_run_the_strictest_window_counts() -> None:
     assert lasting_per_minute(()) is None
 
 
-def spell(from_at: float, to_at: float) -> Spell:
+def period(from_at: float, to_at: float) -> ActivePeriod:
     """Return a time at work."""
-    return Spell(1, from_at, to_at, ())
+    return ActivePeriod(1, from_at, to_at, ())
 
 
 def pause(began_at: float, ended_at: float | None, until_at: float | None = None) -> PauseNote:
@@ -76,7 +76,7 @@ def pause(began_at: float, ended_at: float | None, until_at: float | None = None
 
 def test_a_time_at_work_lasts_as_long_as_its_last_pause_but_not_into_the_next() -> None:
     first, second = with_pauses(
-        [spell(0.0, 100.0), spell(500.0, 600.0)],
+        [period(0.0, 100.0), period(500.0, 600.0)],
         [pause(90.0, 140.0), pause(95.0, 95.0, until_at=9_000.0), pause(590.0, None, 650.0)],
     )
     assert (first.from_at, first.to_at) == (0.0, 500.0), "cut off, and was to last longer"
@@ -84,8 +84,8 @@ def test_a_time_at_work_lasts_as_long_as_its_last_pause_but_not_into_the_next() 
 
 
 def test_the_time_between_two_starts_is_no_time_at_work() -> None:
-    steps = steps_of([(0, 1)], 60.0, spell(1000.0, 1100.0), 0.0, None)
-    steps += steps_of([(0, 1)], 60.0, spell(9000.0, 9010.0), steps[-1].to_s, None)
+    steps = steps_of([(0, 1)], 60.0, period(1000.0, 1100.0), 0.0, None)
+    steps += steps_of([(0, 1)], 60.0, period(9000.0, 9010.0), steps[-1].to_s, None)
     assert [at_work_s(at, steps) for at in (0, 1000, 1090, 5000, 9000, 9020)] == [
         0, 0, 90, 120, 120, 140
     ]  # fmt: skip

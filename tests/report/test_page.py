@@ -12,8 +12,8 @@ from batch_resend.journal import Journal, Terms
 from batch_resend.model import (
     Attempt,
     Entry,
-    OrderStatus,
     Outcome,
+    RequestStatus,
     Row,
     Ruling,
     Run,
@@ -137,7 +137,7 @@ async def refused(journal: Journal, clock: Clock, count: int, said: str, entries
         if planned.number == 1:
             await recorder.begin(Attempt(planned, 1, clock()))
             await recorder.end(Attempt(planned, 1, clock()), clock() + 1, verdict, None)
-        outcomes.append(Outcome(planned, OrderStatus.REFUSED, 400, verdict.error_code, said))
+        outcomes.append(Outcome(planned, RequestStatus.REFUSED, 400, verdict.error_code, said))
     await asyncio.gather(*map(recorder.settle, outcomes))
     await journal.finish(run, RunState.COMPLETED)
     return await journal.reader.run(run.id)

@@ -14,7 +14,7 @@ import xlsxwriter
 
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.journal import Journal
-from batch_resend.model import Order, RejectedRow
+from batch_resend.model import RejectedRow, Request
 from batch_resend.report import write_report
 from tests.journal.conftest import Clock, pending
 from tests.report.carried import carried, plan_lists
@@ -120,10 +120,10 @@ FORMS: dict[str, tuple[Make, str, Reading]] = {
 }  # fmt: skip
 
 
-async def orders_of(journal: Journal, *sources: ListSource) -> dict[str, Order]:
+async def orders_of(journal: Journal, *sources: ListSource) -> dict[str, Request]:
     """Return what lists ask for, by the orders' numbers."""
     run = await plan_lists(journal, *sources)
-    return {one.order.order_id: one.order for one in await pending(journal.reader, run)}
+    return {one.request.subject: one.request for one in await pending(journal.reader, run)}
 
 
 def correct(path: Path, encoding: str, delimiter: str) -> None:

@@ -21,12 +21,12 @@ from batch_resend.model import (
     Attempt,
     Fault,
     FaultKind,
-    Order,
-    OrderStatus,
     Outcome,
     Pause,
-    PlannedOrder,
+    PlannedRequest,
     Reply,
+    Request,
+    RequestStatus,
     Ruling,
     RunState,
     Verdict,
@@ -76,13 +76,13 @@ def verdict(word: str) -> Verdict:
     return judge(answer(word))
 
 
-def planned(number: int, *, attempts: int = 0, doubts: int = 0) -> PlannedOrder:
-    return PlannedOrder(
-        number, number, Order(str(number), None, ()), number.to_bytes(16), attempts, doubts
+def planned(number: int, *, attempts: int = 0, doubts: int = 0) -> PlannedRequest:
+    return PlannedRequest(
+        number, number, Request(str(number), None, ()), number.to_bytes(16), attempts, doubts
     )
 
 
-def orders(first: int, last: int) -> list[PlannedOrder]:
+def orders(first: int, last: int) -> list[PlannedRequest]:
     return [planned(number) for number in range(first, last + 1)]
 
 
@@ -106,15 +106,15 @@ class Notebook(Recorder):
         self.broken = False
 
     async def begin(self, attempt: Attempt) -> None:
-        await self._write("begin", attempt.order.number, None, attempt.attempt)
+        await self._write("begin", attempt.planned.number, None, attempt.attempt)
 
     async def end(
         self, attempt: Attempt, ended_at: float, verdict: Verdict, outcome: Outcome | None
     ) -> None:
         assert ended_at >= attempt.begun_at
-        await self._write("end", attempt.order.number, verdict.ruling, attempt.attempt)
+        await self._write("end", attempt.planned.number, verdict.ruling, attempt.attempt)
         if outcome is not None:
-            self._note("outcome", outcome.order.number, outcome.status)
+            self._note("outcome", outcome.planned.number, outcome.status)
 
     async def pause(self, pause: Pause) -> None:
         assert pause.began_at == anyio.current_time() - self._commit_s, "that of its answer"
@@ -130,7 +130,7 @@ class Notebook(Recorder):
         await self._write("flow again", 0, None)
 
     async def settle(self, outcome: Outcome) -> None:
-        await self._write("outcome", outcome.order.number, outcome.status)
+        await self._write("outcome", outcome.planned.number, outcome.status)
 
     def _check(self, what: str, order: int) -> None:
         self.broken |= (what, order) == self.broken_from
@@ -166,8 +166,8 @@ class ScriptedCA:
     def __post_init__(self) -> None:
         self._start = anyio.current_time()
 
-    async def resend(self, order: Order) -> Reply | Fault:
-        number = int(order.order_id)
+    async def resend(self, order: Request) -> Reply | Fault:
+        number = int(order.subject)
         word, _, latency = self._word(number).partition("@")
         self.asked[number] += 1
         self.lines.append(Line(anyio.current_time(), "call", number))
@@ -256,7 +256,7 @@ class Rig:
         )
 
     async def carry(
-        self, pending: Sequence[PlannedOrder], *, hear_at_most: int | None = None
+        self, pending: Sequence[PlannedRequest], *, hear_at_most: int | None = None
     ) -> list[Outcome]:
         """Run the sender to its end; return the outcomes heard. It must end by itself."""
         self.progress.total = len(pending)
@@ -272,7 +272,7 @@ class Rig:
                             break
         return self.heard
 
-    async def stop_at(self, at_s: float, pending: Sequence[PlannedOrder]) -> None:
+    async def stop_at(self, at_s: float, pending: Sequence[PlannedRequest]) -> None:
         """Run the sender, and stop it so many seconds after the start."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.carry, pending)
@@ -290,12 +290,12 @@ class Rig:
             if line.what == what and order in (None, line.order)
         ]
 
-    def order_of(self, what: str) -> list[int]:
+    def request_of(self, what: str) -> list[int]:
         return [line.order for line in self.noted(what)]
 
     def statuses(self) -> dict[int, str]:
         """Return what was heard of each order; none may be heard of twice."""
-        told = {outcome.order.number: outcome.status.value for outcome in self.heard}
+        told = {outcome.planned.number: outcome.status.value for outcome in self.heard}
         assert len(told) == len(self.heard), "an order had two outcomes"
         return told
 
@@ -304,7 +304,7 @@ async def _start_reading() -> ReadRecorder:
     return ReadsCounted()
 
 
-async def _one_by_one(pending: Sequence[PlannedOrder]) -> AsyncIterator[PlannedOrder]:
+async def _one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:
     for order in pending:
         yield order
 
@@ -335,7 +335,7 @@ def check_the_books(rig: Rig) -> None:
     assert dict(settled) == rig.statuses(), "what was told is not what was written down"
     assert len(settled) == len(dict(settled)), "two outcomes"
     progress = rig.progress
-    assert progress.outcomes == {s: Counter(rig.statuses().values())[s] for s in OrderStatus}
+    assert progress.outcomes == {s: Counter(rig.statuses().values())[s] for s in RequestStatus}
     assert progress.done == len(settled)
     assert (progress.attempts, progress.in_flight) == (len(rig.noted("call")), 0)
     limited = [line for line in rig.noted("end") if line.said is Ruling.RATE_LIMITED]

@@ -17,7 +17,16 @@ import looptime
 
 from batch_resend.certcentral.judge import judge
 from batch_resend.journal import Recorder
-from batch_resend.model import Attempt, Fault, Order, Outcome, Pause, PlannedOrder, Reply, Verdict
+from batch_resend.model import (
+    Attempt,
+    Fault,
+    Outcome,
+    Pause,
+    PlannedRequest,
+    Reply,
+    Request,
+    Verdict,
+)
 from batch_resend.sending import Canary, Gate, Progress, RetryPolicy, Sender, WindowLimiter
 from batch_resend.sending.events import Permit
 from batch_resend.windows import Window
@@ -119,8 +128,8 @@ class SickCA:
     def now(self) -> float:
         return anyio.current_time() - self._start
 
-    async def resend(self, order: Order) -> Reply | Fault:
-        number = int(order.order_id)
+    async def resend(self, order: Request) -> Reply | Fault:
+        number = int(order.subject)
         word = self._word(number)
         self.calls.append((self.now(), number, word))
         return await self._answer(word)
@@ -237,7 +246,7 @@ async def _start_reading() -> ReadsCounted:
     return ReadsCounted()
 
 
-async def _orders(count: int) -> AsyncIterator[PlannedOrder]:
+async def _orders(count: int) -> AsyncIterator[PlannedRequest]:
     for number in range(1, count + 1):
         yield planned(number)
 

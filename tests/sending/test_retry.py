@@ -266,7 +266,9 @@ async def test_a_refusal_after_an_attempt_without_an_answer_says_that_it_may_hav
     None
 ):
     rig = Rig({1: "timeout 404", 2: "503 404"})
-    heard = {outcome.order.number: outcome for outcome in await rig.carry([planned(1), planned(2)])}
+    heard = {
+        outcome.planned.number: outcome for outcome in await rig.carry([planned(1), planned(2)])
+    }
     assert heard[1].error_message == (
         "scripted: 404 (an attempt before had no answer: it may have been mailed)"
     )

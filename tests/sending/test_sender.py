@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.model import OrderStatus, RunState
+from batch_resend.model import RequestStatus, RunState
 from batch_resend.windows import Window
 from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books, crowded, orders, planned
 
@@ -94,12 +94,12 @@ async def test_a_journal_that_fails_ends_the_run_and_no_request_leaves_unwritten
     rig.notebook.broken_from = (what, 7)
     await rig.carry(orders(1, 99))
     assert (rig.sender.state, rig.sender.stop_reason) == (RunState.STOPPED, "the disk is full")
-    assert Counter(rig.order_of("call")) == Counter(rig.order_of("begin"))
-    assert sorted(rig.order_of("answer")) == sorted(rig.order_of("call")), (
+    assert Counter(rig.request_of("call")) == Counter(rig.request_of("begin"))
+    assert sorted(rig.request_of("answer")) == sorted(rig.request_of("call")), (
         "what is in flight comes home"
     )
-    assert set(rig.statuses()) == set(rig.order_of("outcome")), "only what is written is told of"
-    assert (7 in rig.order_of("call")) is (what != "begin")
+    assert set(rig.statuses()) == set(rig.request_of("outcome")), "only what is written is told of"
+    assert (7 in rig.request_of("call")) is (what != "begin")
 
 
 async def test_a_journal_that_fails_for_all_workers_at_once_ends_the_run_with_its_reason() -> None:
@@ -107,9 +107,9 @@ async def test_a_journal_that_fails_for_all_workers_at_once_ends_the_run_with_it
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(rig.carry, orders(1, 99))
         await anyio.sleep(2.5)
-        assert rig.order_of("answer") == [1], "the others are about to be written down"
+        assert rig.request_of("answer") == [1], "the others are about to be written down"
         rig.notebook.broken = True
-    assert rig.order_of("call") == [1]
+    assert rig.request_of("call") == [1]
     assert (rig.sender.state, rig.sender.stop_reason) == (RunState.STOPPED, "the disk is full")
 
 
@@ -117,9 +117,9 @@ async def test_an_error_in_the_program_itself_is_raised_once_what_is_in_flight_i
     rig = Rig({6: "no answer at all@0.5"}, concurrency=4, latency_s=2)
     with pytest.RaisesGroup(pytest.RaisesGroup(ValueError)):
         await rig.carry(orders(1, 99))
-    assert len(rig.order_of("call")) <= 6 + 3, "nothing leaves any more"
-    assert set(rig.order_of("call")) - set(rig.order_of("end")) == {6}
-    assert 6 not in rig.order_of("outcome")
+    assert len(rig.request_of("call")) <= 6 + 3, "nothing leaves any more"
+    assert set(rig.request_of("call")) - set(rig.request_of("end")) == {6}
+    assert 6 not in rig.request_of("outcome")
     assert not rig.sender.finished
 
 
@@ -138,7 +138,7 @@ async def test_a_request_leaves_only_once_it_is_written_down_and_is_told_of_only
         ("end", start + 7),
         ("outcome", start + 7),
     ]
-    assert outcome.status is OrderStatus.SENT
+    assert outcome.status is RequestStatus.SENT
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8, 32])
@@ -216,7 +216,7 @@ async def test_a_failing_order_does_not_keep_the_only_worker_while_all_wait() ->
 async def test_a_stop_lets_nothing_more_leave_and_what_is_in_flight_come_home() -> None:
     rig = Rig({1: "204@0.5"}, concurrency=4, latency_s=10, commit_s=0.25)
     await rig.stop_at(5, orders(1, 50))
-    assert sorted(rig.order_of("call")) == [1, 2, 3, 4, 5]
+    assert sorted(rig.request_of("call")) == [1, 2, 3, 4, 5]
     assert rig.statuses() == dict.fromkeys(range(1, 6), "sent")
     assert 11 <= rig.elapsed_s() <= 12
     check_the_books(rig)
@@ -271,7 +271,7 @@ async def test_when_nobody_listens_any_more_the_run_goes_on_to_its_end() -> None
     rig = Rig({7: "503 204"}, concurrency=4, latency_s=1)
     heard = await rig.carry(orders(1, 50), hear_at_most=3)
     assert len(heard) == 3
-    assert sorted(rig.order_of("outcome")) == list(range(1, 51))
+    assert sorted(rig.request_of("outcome")) == list(range(1, 51))
     assert rig.progress.done == 50
 
 

@@ -127,7 +127,7 @@ async def test_a_429_that_names_a_time_makes_all_orders_wait_and_five_probe() ->
 async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do(word: str) -> None:
     rig = Rig(otherwise=f"{word}@1", concurrency=32)
     assert await rig.carry(orders(1, 500)) == []
-    assert rig.order_of("call") == [1]
+    assert rig.request_of("call") == [1]
     assert [line.said for line in rig.noted("end")] == [Ruling.KEY_REFUSED]
     assert rig.sender.state is RunState.STOPPED
     assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)

@@ -21,7 +21,7 @@ from unittest import mock
 
 import anyio
 
-from batch_resend import senders
+from batch_resend import channels
 from batch_resend.certcentral import client, deadline, wire
 from batch_resend.journal import journal, reading, recording, recovery, settling, sqlite
 from batch_resend.model import Ruling
@@ -168,7 +168,7 @@ def _others_are_not_asked() -> Patch:
 
 
 def _no_linger() -> Patch:
-    return mock.patch.object(senders, "WindowLimiter", partial(_limiter_without_linger))
+    return mock.patch.object(channels, "WindowLimiter", partial(_limiter_without_linger))
 
 
 def _limiter_without_linger(windows: Any, ages: Any = (), **_: Any) -> Any:

@@ -193,7 +193,7 @@ class WorldLoop(asyncio.SelectorEventLoop):
         if thread:
             self._free_at[id(thread)] = began + took_s
 
-        def carry_out() -> None:
+        def execute() -> None:
             if self.threads_are_gone:
                 return
             try:
@@ -207,7 +207,7 @@ class WorldLoop(asyncio.SelectorEventLoop):
             hear = partial(self.notify, report, made, error)
             self.outside.after(heard_s, hear, of_process=True)
 
-        self.outside.at(began + took_s, carry_out, of_process=True)
+        self.outside.at(began + took_s, execute, of_process=True)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any

@@ -9,13 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from math import ceil, inf
 
-from batch_resend.model import OrderStatus, RunState
+from batch_resend.model import RequestStatus, RunState
 from batch_resend.windows import Window, dictated_time, parse_windows
 from tests.worlds.ca import Visit
 from tests.worlds.run import History, Process
 from tests.worlds.spec import Kind
 
-_SETTLED = (OrderStatus.SENT, OrderStatus.SKIPPED)
+_SETTLED = (RequestStatus.SENT, RequestStatus.SKIPPED)
 
 
 def check(history: History) -> list[str]:
@@ -76,7 +76,7 @@ def _rows_unaccounted(history: History) -> Iterator[str]:
         # A run that is planned again, of a list that asks for the same, goes on with its rows.
         if last.get(process.run.id) is process and list(sources.values()) != [1] * rows:
             yield f"2 rows: {rows} in the list, {len(sources)} in requests"
-        ids = Counter(result.order.order_id for result in results)
+        ids = Counter(result.order.subject for result in results)
         if any(count > 1 for count in ids.values()):
             yield f"7 requests: {ids.most_common(1)} of one order in one run"
 
@@ -101,7 +101,7 @@ def _mailed_twice(history: History) -> Iterator[str]:
     for results in history.results.values():
         for one in results:
             entries = tuple(sorted((entry.domain, entry.email) for entry in one.order.entries))
-            counted[one.order.order_id, entries] += one.result.possible_duplicates
+            counted[one.order.subject, entries] += one.result.possible_duplicates
     for asked, mails in _mails(history).items():
         if history.world.hold and len(mails) > 1:
             yield f"5 hold: order {asked[0]} was mailed {len(mails)} times"
@@ -113,10 +113,10 @@ def _mailed_twice(history: History) -> Iterator[str]:
     settled: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for process in history.processes:
         for at, outcome in process.heard:
-            if outcome.status is OrderStatus.SENT:
-                order = outcome.order.order
+            if outcome.status is RequestStatus.SENT:
+                order = outcome.request
                 entries = tuple(sorted((entry.domain, entry.email) for entry in order.entries))
-                settled.setdefault((order.order_id, entries), at)
+                settled.setdefault((order.subject, entries), at)
     for visit in history.ca.visits:
         if visit.order_id and visit.left_at > settled.get(_asked(visit), visit.left_at):
             yield f"5 again: order {visit.order_id} left at {visit.left_at:.3f} s, once more"
@@ -150,18 +150,18 @@ def _lost(history: History) -> Iterator[str]:
     refused = {v.order_id for v in history.ca.visits if not v.mailed and v.answer}
     for run, results in history.results.items():
         for one in results:
-            order_id, status = one.order.order_id, one.result.status
+            order_id, status = one.order.subject, one.result.status
             entries = tuple(sorted((entry.domain, entry.email) for entry in one.order.entries))
             by_the_ca = one.result.error_code is not None  # that there is nothing to mail
             if status in _SETTLED and not by_the_ca and not mails.get((order_id, entries)):
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
-            if status is OrderStatus.REFUSED and order_id not in refused:
+            if status is RequestStatus.REFUSED and order_id not in refused:
                 yield f"10 refused: run {run} says so of order {order_id}; the CA did not"
             of_run = {p.number for p in history.processes if p.run and p.run.id == run}
             mailed = any(v.process in of_run for v in mails.get((order_id, entries), ()))
-            if status is OrderStatus.FAILED and one.result.http_status == 429:
+            if status is RequestStatus.FAILED and one.result.http_status == 429:
                 yield f"8 back-pressure: run {run} says failed of order {order_id}, by a 429"
-            if status is OrderStatus.FAILED and mailed:
+            if status is RequestStatus.FAILED and mailed:
                 yield f"5 doubt: run {run} says failed of order {order_id}, which was mailed"
 
 
@@ -182,8 +182,8 @@ def _not_the_ca(history: History) -> Iterator[str]:
     spoken = {v.order_id for v in history.ca.visits if v.answer and v.trouble not in only_foreign}
     for results in history.results.values():
         for one in results:
-            if one.result.status is OrderStatus.REFUSED and one.order.order_id not in spoken:
-                yield f"10 only pages came, but order {one.order.order_id} is refused"
+            if one.result.status is RequestStatus.REFUSED and one.order.subject not in spoken:
+                yield f"10 only pages came, but order {one.order.subject} is refused"
 
 
 def _crashes(history: History) -> Iterator[str]:
@@ -195,7 +195,7 @@ def _crashes(history: History) -> Iterator[str]:
             yield f"2 process {process.number} ended with neither a state nor an error"
         if process.state is RunState.COMPLETED and process.run is not None:
             statuses = _statuses(history, process)
-            if statuses.get(OrderStatus.NOT_ATTEMPTED):
+            if statuses.get(RequestStatus.NOT_ATTEMPTED):
                 yield f"2 run {process.run.id} is complete, and has orders not attempted"
 
 
@@ -243,7 +243,7 @@ def _slower_than_needed(history: History) -> Iterator[str]:
         yield f"4 slow: {len(of_first)} requests took {took_s:.2f} s, and need {most_s:.2f}"
 
 
-def _statuses(history: History, process: Process) -> Counter[OrderStatus]:
+def _statuses(history: History, process: Process) -> Counter[RequestStatus]:
     if process.run is None:
         return Counter()
     return Counter(one.result.status for one in history.results.get(process.run.id, ()))

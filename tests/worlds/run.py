@@ -11,8 +11,8 @@ from pathlib import Path
 from batch_resend.batch import Batch, open_batch
 from batch_resend.errors import BatchResendError, CallError, UnknownRun
 from batch_resend.intake import ListSource
-from batch_resend.key_runs import Sending
-from batch_resend.model import OrderStatus, Outcome, Plan, Run, RunState
+from batch_resend.key_runs import RunHandle
+from batch_resend.model import Outcome, Plan, RequestStatus, Run, RunState
 from batch_resend.results import RequestResult
 from batch_resend.settings import Settings, make_settings
 from tests.worlds.ca import ModelCA
@@ -86,7 +86,7 @@ class WorldRun:
         self._dice = random.Random(f"{world.seed}/run")
         self._disks = 0
         self._boots = 0
-        self._sending: Sending | None = None
+        self._sending: RunHandle | None = None
         self._list = self._first_list()
         self._on_disk.mkdir(parents=True)
 
@@ -184,7 +184,7 @@ class WorldRun:
     def _state_of_run(self) -> str:
         if self._sending is None:
             return "not sending"
-        return ", ".join(lane.gate.flow.value for lane in self._sending.lanes)
+        return ", ".join(key_run.gate.flow.value for key_run in self._sending.key_runs)
 
     # --- what a process is given ------------------------------------------------------------
 
@@ -243,9 +243,9 @@ class WorldRun:
             return False  # it was cut off before it could be looked at
         if process.state is not RunState.COMPLETED:
             return False
-        good = {OrderStatus.SENT, OrderStatus.SKIPPED, OrderStatus.REFUSED}
+        good = {RequestStatus.SENT, RequestStatus.SKIPPED, RequestStatus.REFUSED}
         if self.world.hold:
-            good.add(OrderStatus.IN_DOUBT)
+            good.add(RequestStatus.IN_DOUBT)
         results = self.history.results[process.run.id]
         return all(one.result.status in good for one in results)
 

@@ -33,8 +33,8 @@ from batch_resend.cli.output.terminal import say
 from batch_resend.cli.profiles import Profile
 from batch_resend.cli.values import DNS_SERVER, MAX_REJECTED
 from batch_resend.intake import ListSource
-from batch_resend.journal import JournalReader, Party, open_journal
-from batch_resend.model import UNKNOWN_WORDS, Call, Order, Plan, RowStatus, Run
+from batch_resend.journal import Endpoint, JournalReader, open_journal
+from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Request, RowStatus, Run
 from batch_resend.planning import make_plan, stage
 from batch_resend.report import MOST_DOMAINS_ASKED, Preview, make_preview, whole_file
 from batch_resend.windows import Window, of_one_key
@@ -154,16 +154,16 @@ async def _with_mail_routes(
     return await with_mail_routes(preview, reader, run, asking, closeness.first)
 
 
-def _party(profile: Profile) -> Party:
+def _party(profile: Profile) -> Endpoint:
     """Return whom an account asks, as far as can be told without its key."""
-    return Party("check", f"{profile.base_url} {profile.api_key_file}")
+    return Endpoint("check", f"{profile.base_url} {profile.api_key_file}")
 
 
 def _parts(
     accounts: Mapping[str | None, Profile], counts: Mapping[str | None, int]
 ) -> list[tuple[int, Sequence[Window]]]:
     """Return how many requests go out within which windows: those by one key together."""
-    together: dict[Party, list[str | None]] = {}
+    together: dict[Endpoint, list[str | None]] = {}
     for name in counts or (None,):
         together.setdefault(_party(accounts[name]), []).append(name)
     return [
@@ -175,29 +175,29 @@ def _parts(
     ]
 
 
-async def _first_orders(reader: JournalReader, plan: Plan) -> list[Order]:
-    found: list[Order] = []
+async def _first_orders(reader: JournalReader, plan: Plan) -> list[Request]:
+    found: list[Request] = []
     async for planned in reader.pending(plan.run):
         if len(found) == REQUESTS_SHOWN:
             break
-        found.append(planned.order)
+        found.append(planned.request)
     return found
 
 
 async def _write_requests(reader: JournalReader, plan: Plan, path: Path) -> None:
     with whole_file(path) as file:
         async for planned in reader.pending(plan.run):
-            file.write(json.dumps(_request(planned.order), ensure_ascii=False) + "\n")
+            file.write(json.dumps(_request(planned.request), ensure_ascii=False) + "\n")
 
 
-def _request(order: Order) -> dict[str, object]:
+def _request(order: Request) -> dict[str, object]:
     """Return a request as it would be sent. Its path goes below the base URL."""
     call = {} if order.call is Call.DV_RESEND else {"call": order.call}
     account = {} if order.account is None else {"account": order.account}
     # Read again it stands beside requests that name addresses: there it needs the word.
     nobody: dict[str, object] = {} if order.entries else {"all_domains": True}
     return {
-        **list_fields(order.order_id, order.call),
+        **list_fields(order.subject, order.call),
         **call,
         **account,
         **nobody,

@@ -46,7 +46,7 @@ def cluster(action: str, host: str | None, form: str, journal: Place) -> int:
     if action == "check":
         return _check(status, host)
     if form == "json":
-        click.echo(json.dumps(_told(status), indent=2))
+        click.echo(json.dumps(_as_json(status), indent=2))
     else:
         _show(status)
     return ExitCode.ALL_WELL
@@ -63,7 +63,7 @@ def _check(status: Status, host: str | None) -> int:
     return ExitCode.NOT_STARTED
 
 
-def _told(status: Status) -> dict[str, Any]:
+def _as_json(status: Status) -> dict[str, Any]:
     return {
         "sessions": list(status.sessions),
         "workers": [asdict(worker) | {"is_alive": worker.is_alive} for worker in status.workers],

@@ -36,7 +36,7 @@ from batch_resend.durations import timestamp
 from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
-from batch_resend.order_reader import Census
+from batch_resend.order_reader import OrderReader
 from batch_resend.report import counted, defused, whole_file
 from batch_resend.sending import ask_each
 
@@ -126,16 +126,16 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
                 write(order)
                 written += 1
 
-        async with batch.census(purpose=Purpose.EXPORT) as census:
-            ask = partial(_with_details, census, wanted=options["details"])
+        async with batch.order_reader(purpose=Purpose.EXPORT) as order_reader:
+            ask = partial(_with_details, order_reader, wanted=options["details"])
             try:
-                await ask_each(_chosen(census, filters, now, options), ask, take)
+                await ask_each(_chosen(order_reader, filters, now, options), ask, take)
             except anyio.get_cancelled_exc_class():
                 if options["out"] is not None and written:
                     _keep_part(file, options["out"], written)
                 raise
-            await census.fetcher.forget()
-            unusable = len(census.unusable)
+            await order_reader.fetcher.forget()
+            unusable = len(order_reader.unusable)
     if not options["quiet"]:
         say("1 order waits." if written == 1 else f"{written:,} orders wait.")
         if approved:
@@ -157,24 +157,26 @@ def _keep_part(file: TextIO, path: Path, orders: int) -> None:
 
 
 async def _chosen(
-    census: Census, filters: list[tuple[str, str]], now: float, options: dict[str, Any]
+    order_reader: OrderReader, filters: list[tuple[str, str]], now: float, options: dict[str, Any]
 ) -> AsyncIterator[ListedOrder]:
     """Yield the orders that the options ask for. One whose age is not known counts as old."""
     is_wanted, older_than = wanted_of(options), options["older_than"]
-    async for order in census.orders(filters=filters):
+    async for order in order_reader.orders(filters=filters):
         is_young = older_than and order.created_at and now - order.created_at < older_than
         if is_wanted(order) and not is_young:
             await STREAMS.keep_pace()
-            census.progress.total += bool(options["details"])
+            order_reader.progress.total += bool(options["details"])
             yield order
 
 
-async def _with_details(census: Census, order: ListedOrder, *, wanted: bool) -> ListedOrder | None:
+async def _with_details(
+    order_reader: OrderReader, order: ListedOrder, *, wanted: bool
+) -> ListedOrder | None:
     """Return an order with how it is validated, and of its names those that wait; None: none do."""
     if not wanted:
         return order
-    found = await census.completed(order)
-    census.progress.done += 1
+    found = await order_reader.completed(order)
+    order_reader.progress.done += 1
     waiting = tuple(name for name in found.names if not name.is_approved)
     if found.names and not waiting:
         return None

@@ -25,7 +25,7 @@ from batch_resend.cli.output.tables import Record, show_records
 from batch_resend.durations import format_duration, timestamp
 from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, read_journal, size_of_journal
-from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.places import Place
 from batch_resend.report import (
     Presentation,
@@ -35,7 +35,7 @@ from batch_resend.report import (
     write_report,
 )
 
-_COUNTS = ("total", *OrderStatus)
+_COUNTS = ("total", *RequestStatus)
 _RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
 _EVENT_COLUMNS = (
     "run", "locale", "attempt", "begun_at", "took_s", "answer", "http_status", "error_code",
@@ -89,7 +89,7 @@ def _run_record(summary: Summary, state: str) -> Record:
 
 def _others(record: Record) -> str:
     """Return what became of the orders of a run that were not sent."""
-    counts = [(s, record[s]) for s in OrderStatus if s is not OrderStatus.SENT]
+    counts = [(s, record[s]) for s in RequestStatus if s is not RequestStatus.SENT]
     return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
 
 
@@ -97,7 +97,7 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     "run": lambda run: run["run"],
     "state": lambda run: run["state"],
     "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
-    "sent": lambda run: f"{run[OrderStatus.SENT]:,} of {run['total']:,}",
+    "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
     "not sent": _others,
     "lists": lambda run: ", ".join(run["inputs"]),
 }

@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.as_settings import manner_of, reading_of, settings_of
-from batch_resend.cli.execution import carry_out
+from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
+from batch_resend.cli.execution import execute
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.lifecycle import run_with_alarm
+from batch_resend.cli.lifecycle import run_with_notifier
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.next_commands import taken_over
 from batch_resend.cli.options import (
@@ -25,7 +25,7 @@ from batch_resend.cli.options import (
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Run
-from batch_resend.notify import Ending
+from batch_resend.notify import CommandResult
 
 ENDINGS = (ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY)
 
@@ -57,13 +57,13 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     within the cooldown are skipped; a run of the same requests that did not finish goes on.
     """
 
-    async def work(interruption: Interruption) -> Ending:
-        manner = manner_of(context, options)
+    async def work(interruption: Interruption) -> CommandResult:
+        run_options = run_options_of(context, options)
         sources = _sources(inputs, options)
         async with open_batch(settings_of(options)) as batch:
-            return await carry_out(batch, await batch.plan(sources), manner, interruption)
+            return await execute(batch, await batch.plan(sources), run_options, interruption)
 
-    return run_with_alarm(work, options)
+    return run_with_notifier(work, options)
 
 
 @click.command(
@@ -86,19 +86,19 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     It goes on within the limits and by the --in-doubt that it had, unless told otherwise.
     """
 
-    async def work(interruption: Interruption) -> Ending:
+    async def work(interruption: Interruption) -> CommandResult:
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
             had = _terms_of(run, await reader.accounts(run)) if run else {}
         wanted = options | taken_over(context, had)
         settings = settings_of(wanted, run)
-        manner = manner_of(context, wanted)
+        run_options = run_options_of(context, wanted)
         async with open_batch(settings) as batch:
-            return await carry_out(
-                batch, await batch.take_up(run.id if run else None), manner, interruption
+            return await execute(
+                batch, await batch.take_up(run.id if run else None), run_options, interruption
             )
 
-    return run_with_alarm(work, options)
+    return run_with_notifier(work, options)
 
 
 def _terms_of(run: Run, accounts: Sequence[str | None]) -> dict[str, object]:

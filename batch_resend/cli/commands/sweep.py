@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.cli.as_settings import manner_of, settings_of
+from batch_resend.cli.as_settings import run_options_of, settings_of
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.commands.send import ENDINGS
-from batch_resend.cli.execution import carry_out
+from batch_resend.cli.execution import execute
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.lifecycle import run_with_alarm
+from batch_resend.cli.lifecycle import run_with_notifier
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
 from batch_resend.cli.output.progress import while_asking
@@ -21,8 +21,8 @@ from batch_resend.cli.output.terminal import say
 from batch_resend.cli.values import DURATION
 from batch_resend.intake import checked_or_none
 from batch_resend.journal import Purpose
-from batch_resend.notify import Ending
-from batch_resend.sweep import Rules, Swept
+from batch_resend.notify import CommandResult
+from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
 
 log = logging.getLogger(__name__)
@@ -85,8 +85,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     """
     filters = filters_of(options)
 
-    async def work(interruption: Interruption) -> Ending:
-        manner = manner_of(context, options)
+    async def work(interruption: Interruption) -> CommandResult:
+        run_options = run_options_of(context, options)
         settings = settings_of(options, needs_own_key=True)
         locale = checked_or_none(options["locale"])
         rules = Rules(
@@ -99,31 +99,31 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             any_product=options["any_product"],
         )
         async with open_batch(settings) as batch:
-            if not manner.quiet:
+            if not run_options.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await while_asking(_look(batch, rules), batch, quiet=manner.quiet)
+            swept, news = await while_asking(_look(batch, rules), batch, quiet=run_options.quiet)
             found = _in_words(swept, news, any_product=rules.any_product)
             if not swept.due:
                 click.echo(f"Nothing to send: {found}")
                 log.debug("nothing to send: %s", found)
-                return Ending(ExitCode.ALL_WELL, note=f"nothing to send: {found}")
-            if not manner.quiet:
+                return CommandResult(ExitCode.ALL_WELL, note=f"nothing to send: {found}")
+            if not run_options.quiet:
                 click.echo(f"{found[0].upper()}{found[1:]}", err=True)
             plan = await batch.plan([swept.source(locale)])
-            return await carry_out(batch, plan, manner, interruption)
+            return await execute(batch, plan, run_options, interruption)
 
-    return run_with_alarm(work, options)
+    return run_with_notifier(work, options)
 
 
-async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
+async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     """Return which orders are due, and what came of those that the newest run has mailed."""
     reader, settings = batch.reader, batch.settings
     run_id = await reader.newest_run(settings.base_url, settings.budget)
     newest = await reader.run(run_id) if run_id else None
     mailed_last = await reader.sent_by(newest) if newest else set()
     mailed = await reader.mails(settings.base_url, settings.budget)
-    async with batch.census(purpose=Purpose.SWEEP) as census:
-        swept = await find_due(census, mailed, rules, time.time())
+    async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
+        swept = await find_due(order_reader, mailed, rules, time.time())
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept, ""
     await batch.note_waiting(newest, swept.numbers)
@@ -131,7 +131,7 @@ async def _look(batch: Batch, rules: Rules) -> tuple[Swept, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _in_words(swept: Swept, news: str, *, any_product: bool) -> str:
+def _in_words(swept: SweepResult, news: str, *, any_product: bool) -> str:
     """Return what a sweep has found, in one sentence."""
     not_dv = "" if any_product else "not DV, "
     counts = (
@@ -143,6 +143,6 @@ def _in_words(swept: Swept, news: str, *, any_product: bool) -> str:
         (swept.left_for_later, "left for the next sweep (--max-orders)"),
         (swept.unusable, "more in the CA's list without an order number (the log names them)"),
     )
-    told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    parts = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     waits = "1 order waits" if swept.waiting == 1 else f"{swept.waiting:,} orders wait"
-    return f"{waits}{f': {told}' if told else ''}{news}"
+    return f"{waits}{f': {parts}' if parts else ''}{news}"

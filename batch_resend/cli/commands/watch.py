@@ -16,8 +16,8 @@ from batch_resend.cli.output.progress import Course, show_views, time_left_s
 from batch_resend.cli.output.summary import show_counts
 from batch_resend.clock import SystemClock
 from batch_resend.errors import JournalError, UnknownRun
-from batch_resend.journal import RATE_OVER_S, JournalReader, Standing, read_journal
-from batch_resend.model import OrderStatus, Run, RunState
+from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, read_journal
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.places import Place
 from batch_resend.report import NextFlags, Summary, make_summary
 from batch_resend.sending import Share
@@ -95,7 +95,7 @@ async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False)
 async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Place) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
-    # Not always the newest: an older one may be gone on with.
+    # Not always the newest: an older one may be resumed.
     for run in await reader.runs():
         if await _is_under_way(run, reader):
             return run
@@ -119,7 +119,7 @@ class _Watcher:
         self._clock = SystemClock()
         self._windows = parse_windows(run.limits)
         self._schedule = Schedule(self._windows)
-        self._standing: Standing | None = None
+        self._standing: LiveStatus | None = None
         self._looked_at = 0.0
 
     async def look_later(self) -> bool:
@@ -138,10 +138,10 @@ class _Watcher:
 
     def view(self) -> View:
         """Return how the run goes, as it was when last looked at."""
-        standing = cast("Standing", self._standing)  # a run under way, once looked at, has one
+        standing = cast("LiveStatus", self._standing)  # a run under way, once looked at, has one
         since_look_s = anyio.current_time() - self._looked_at
         outcomes = dict(standing.outcomes)
-        total = standing.planned - outcomes.pop(OrderStatus.SKIPPED, 0)
+        total = standing.planned - outcomes.pop(RequestStatus.SKIPPED, 0)
         pausing = standing.pausing
         held_up_s = None
         if pausing is not None and pausing.left_s is not None:

@@ -12,13 +12,13 @@ import anyio
 import click
 from anyio.abc import Process
 
-from batch_resend.channels import Senders
+from batch_resend.channels import Channels
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import SIGNAL_BASE
 from batch_resend.cli.interruption import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import config_told, words_told
+from batch_resend.cli.next_commands import config_words, option_words
 from batch_resend.cli.options import (
     ca_options,
     concurrency_option,
@@ -84,13 +84,13 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
     """Send what `send --distribute` hands out, until it is told to end.
 
     The journal is a PostgreSQL database that all hosts reach. A signal lets nothing more leave,
-    and waits for what is in flight; others go on with the rest. While the database is gone, it
+    and waits for what is in flight; others resume the rest. While the database is gone, it
     waits for it.
     """
     # Handed out too, so that the death of this host does not stop it.
-    sweep = [*_PROGRAM, *config_told(context), "sweep"]
+    sweep = [*_PROGRAM, *config_words(context), "sweep"]
     names = [one.name for one in context.command.params if one.name not in ITS_OWN]
-    words = ["--yes", "--quiet", "--distribute", *words_told(context, names, "sweep")]
+    words = ["--yes", "--quiet", "--distribute", *option_words(context, names, "sweep")]
 
     async def work(interruption: Interruption) -> int:
         set_up_logs_of(options)
@@ -141,7 +141,7 @@ def _sweeps_at(crons: Sequence[str], profile: str | None) -> list[SweepAt]:
 async def _work_on(
     settings: Settings, jobs: int, sweeper: _Sweeper, interruption: Interruption
 ) -> int:
-    """Work until a signal comes, and return it; begin anew whenever the database was gone."""
+    """Work until a signal comes, and return it; begin again whenever the database was gone."""
     wait_s, opened = AGAIN_AFTER_S, False
     while interruption.caught is None:
         try:
@@ -152,7 +152,7 @@ async def _work_on(
             ):
                 wait_s, opened = AGAIN_AFTER_S, True
                 # A sweep that waits for its parts to be sent is not to take their place.
-                one = Worker(Senders(settings, journal, clock), queue, jobs + len(sweeper.due))
+                one = Worker(Channels(settings, journal, clock), queue, jobs + len(sweeper.due))
                 with interruption.leads_to(partial(_end, one, sweeper)):
                     log.info("at work")
                     await one.run([(due, sweeper.sweep) for due in sweeper.due])

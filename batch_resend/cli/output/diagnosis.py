@@ -72,8 +72,8 @@ class AsText:
             checks = ", ".join(finding.check for finding in self._left_out)
             first = self._left_out[0]
             many = len(self._left_out) > 1
-            said = f"{checks}: {first.detail}" if many else first.detail
-            _line(Result.NOT_CHECKED, "" if many else first.check, said)
+            text = f"{checks}: {first.detail}" if many else first.detail
+            _line(Result.NOT_CHECKED, "" if many else first.check, text)
             self._left_out = []
 
     def _below(self, finding: Finding) -> Iterator[str]:

@@ -9,17 +9,22 @@ from rich.table import Table
 from rich.text import Text
 
 from batch_resend.durations import format_duration
-from batch_resend.model import OrderStatus
+from batch_resend.model import RequestStatus
 from batch_resend.report import in_words
 from batch_resend.visible import visible
 
 _STYLES = {
-    OrderStatus.SENT: "green",
-    OrderStatus.REFUSED: "red",
-    OrderStatus.FAILED: "yellow",
-    OrderStatus.IN_DOUBT: "magenta",
+    RequestStatus.SENT: "green",
+    RequestStatus.REFUSED: "red",
+    RequestStatus.FAILED: "yellow",
+    RequestStatus.IN_DOUBT: "magenta",
 }
-_ALWAYS_SHOWN = (OrderStatus.SENT, OrderStatus.REFUSED, OrderStatus.IN_DOUBT, OrderStatus.FAILED)
+_ALWAYS_SHOWN = (
+    RequestStatus.SENT,
+    RequestStatus.REFUSED,
+    RequestStatus.IN_DOUBT,
+    RequestStatus.FAILED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class View:
     """A run on its way at one moment."""
 
     total: int  # orders that are to be sent
-    outcomes: Mapping[OrderStatus, int]  # of these
+    outcomes: Mapping[RequestStatus, int]  # of these
     in_flight: int
     rate_per_s: float  # attempts that ended lately
     limits: tuple[str, ...]
@@ -44,7 +49,7 @@ class View:
 
 
 def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
-    """Return the views of several lanes as one of the run; `limits` are those of all."""
+    """Return the views of several key runs as one of the run; `limits` are those of all."""
     if len(views) == 1:
         return views[0]
     at_work = [view for view in views if view.done < view.total]
@@ -54,7 +59,7 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
     left = [view.left_s for view in views]
     return View(
         total=sum(view.total for view in views),
-        outcomes={s: sum(view.outcomes.get(s, 0) for view in views) for s in OrderStatus},
+        outcomes={s: sum(view.outcomes.get(s, 0) for view in views) for s in RequestStatus},
         in_flight=sum(view.in_flight for view in views),
         rate_per_s=sum(view.rate_per_s for view in views),
         limits=limits,
@@ -87,8 +92,8 @@ def live_lines(view: View) -> RenderableType:
     if view.answered is None:
         lines.append(_counts(view))
     lines += [Text(f"  {_speed(view)}"), Text(f"  {_allowed(view)}")]
-    if told := held_up(view):
-        lines.append(Text(f"  {told}", "bold yellow"))
+    if reason := held_up(view):
+        lines.append(Text(f"  {reason}", "bold yellow"))
     return Group(*lines)
 
 
@@ -106,7 +111,7 @@ def plain_line(view: View) -> str:
     counts = [
         f"{count:,} {in_words(status)}"
         for status in _ALWAYS_SHOWN
-        if (count := view.outcomes.get(status, 0)) or status is OrderStatus.SENT
+        if (count := view.outcomes.get(status, 0)) or status is RequestStatus.SENT
     ]
     what = ", ".join(counts) if view.answered is None else "asking the CA"
     speed = held_up(view) or f"{_speed(view)}; {_allowed(view)}"

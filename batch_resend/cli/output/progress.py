@@ -16,7 +16,7 @@ from batch_resend.cli.output.live import View, live_lines, plain_line, together
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
 from batch_resend.journal import RATE_OVER_S
-from batch_resend.key_runs import Lane, ReadLane, Sending
+from batch_resend.key_runs import KeyReading, KeyRun, RunHandle
 from batch_resend.sending import Flow
 from batch_resend.windows import Schedule, joint
 
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
-async def follow(sending: Sending, *, quiet: bool) -> None:
+async def follow(sending: RunHandle, *, quiet: bool) -> None:
     """Take in the outcomes of a run to its end, showing how far it is."""
     async with anyio.create_task_group() as tasks:
         if not quiet:
@@ -89,14 +89,14 @@ def _screen() -> Iterator[Callable[[View], None]]:
 class Watched:
     """A run of this process, watched from its beginning."""
 
-    def __init__(self, sending: Sending) -> None:
-        self._lanes = [_WatchedLane(lane) for lane in sending.lanes]
-        windows = joint([lane.windows for lane in sending.lanes])
+    def __init__(self, sending: RunHandle) -> None:
+        self._key_runs = [_WatchedKeyRun(key_run) for key_run in sending.key_runs]
+        windows = joint([key_run.windows for key_run in sending.key_runs])
         self._limits = tuple(map(str, windows))
 
     def view(self) -> View:
         """Return how the run goes now."""
-        return together([lane.view() for lane in self._lanes], self._limits)
+        return together([key_run.view() for key_run in self._key_runs], self._limits)
 
 
 class WatchedReads:
@@ -104,27 +104,27 @@ class WatchedReads:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._lanes: dict[ReadLane, _WatchedLane] = {}
+        self._key_runs: dict[KeyReading, _WatchedKeyRun] = {}
 
     def view(self) -> View:
         """Return how the asking goes now."""
-        for lane in self._batch.reading:
-            if lane not in self._lanes:
-                self._lanes[lane] = _WatchedLane(lane)
-        windows = joint([lane.windows for lane in self._lanes])
-        views = [lane.view() for lane in self._lanes.values()]
+        for key_run in self._batch.reading:
+            if key_run not in self._key_runs:
+                self._key_runs[key_run] = _WatchedKeyRun(key_run)
+        windows = joint([key_run.windows for key_run in self._key_runs])
+        views = [key_run.view() for key_run in self._key_runs.values()]
         return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
 
 
 _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
 
 
-class _WatchedLane:
+class _WatchedKeyRun:
     """What goes by one key."""
 
-    def __init__(self, lane: Lane | ReadLane) -> None:
-        self._lane = lane
-        self._schedule = Schedule(lane.windows)
+    def __init__(self, key_run: KeyRun | KeyReading) -> None:
+        self._lane = key_run
+        self._schedule = Schedule(key_run.windows)
         self._began = anyio.current_time()
         self._attempts = 0
         self._last_left = self._began
@@ -132,20 +132,20 @@ class _WatchedLane:
 
     def view(self) -> View:
         """Return how it goes now."""
-        lane, now = self._lane, anyio.current_time()
-        progress, gate = lane.progress, lane.gate
+        key_run, now = self._lane, anyio.current_time()
+        progress, gate = key_run.progress, key_run.gate
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
         held_up_by, held_up_s = self._held_up(now)
-        is_paused = gate.flow is Flow.PAUSED or lane.held is not None
+        is_paused = gate.flow is Flow.PAUSED or key_run.held is not None
         paused_s = (held_up_s or 0.0) if is_paused else 0.0
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
             in_flight=progress.in_flight,
             rate_per_s=self._rate_per_s(now),
-            limits=tuple(str(window) for window in lane.windows),
-            share=lane.share,
+            limits=tuple(str(window) for window in key_run.windows),
+            share=key_run.share,
             held_up_by=held_up_by,
             held_up_s=held_up_s,
             left_s=time_left_s(
@@ -157,19 +157,19 @@ class _WatchedLane:
                     since_last_s=now - self._last_left,
                     flowed_s=now - self._began - gate.paused_s,
                     paused_s=paused_s,
-                    share=lane.share,
+                    share=key_run.share,
                 ),
             ),
-            answered=progress.done if isinstance(lane, ReadLane) else None,
+            answered=progress.done if isinstance(key_run, KeyReading) else None,
         )
 
     def _held_up(self, now: float) -> tuple[str | None, float | None]:
         """Return why nothing leaves, if so, and for how many seconds still."""
-        lane, gate = self._lane, self._lane.gate
-        wait_s = 0.0 if lane.progress.in_flight else lane.windows_full_for_s
+        key_run, gate = self._lane, self._lane.gate
+        wait_s = 0.0 if key_run.progress.in_flight else key_run.windows_full_for_s
         if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
             return f"paused: {gate.reason}", pause_s
-        if (held := lane.held) is not None and held.until > now:
+        if (held := key_run.held) is not None and held.until > now:
             return f"paused by another process: {held.reason}", held.until - now
         if wait_s > _WORTH_TELLING_S:
             return "waiting: the windows are full", wait_s

@@ -10,7 +10,7 @@ from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.durations import format_duration
 from batch_resend.explanations import explain
 from batch_resend.journal import Reason
-from batch_resend.model import OrderStatus
+from batch_resend.model import RequestStatus
 from batch_resend.report import BackPressure, NextFlags, Summary, headline, in_words, next_steps
 
 REASONS_SHOWN = 5  # for which orders were not sent
@@ -35,7 +35,7 @@ def show_counts(summary: Summary) -> None:
     pairs = []
     if summary.stop_reason and summary.started_at is not None:
         pairs.append(("why", summary.stop_reason))
-    counts = [f"{getattr(orders, s):,} {in_words(s)}" for s in OrderStatus]
+    counts = [f"{getattr(orders, s):,} {in_words(s)}" for s in RequestStatus]
     pairs += [
         ("orders", " · ".join(counts)),
         (
@@ -57,14 +57,14 @@ def show_counts(summary: Summary) -> None:
 
 def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
-    told = [reason for reason in reasons if reason.status is not OrderStatus.NOT_ATTEMPTED]
-    if told:
+    shown = [reason for reason in reasons if reason.status is not RequestStatus.NOT_ATTEMPTED]
+    if shown:
         yield 0, "Not sent, and why"
-    for reason in told[:REASONS_SHOWN]:
+    for reason in shown[:REASONS_SHOWN]:
         yield 2, f"{reason.orders:,} {in_words(reason.status)}: {_answer(reason) or 'no answer'}"
         if known := explain(reason.http_status, reason.error_code):
             yield 4, f"{known.meaning} {known.remedy}"
-    if len(told) > REASONS_SHOWN:
+    if len(shown) > REASONS_SHOWN:
         yield 2, "and other reasons: report.html has them all"
 
 
@@ -77,7 +77,7 @@ def _answer(reason: Reason) -> str:
 
 def _held_up(by: BackPressure) -> str:
     """Return how far the CA held a run up."""
-    told = f"{by.pauses:,} because of the CA, {format_duration(by.paused_s)} in all"
+    shown = f"{by.pauses:,} because of the CA, {format_duration(by.paused_s)} in all"
     if by.lowest_share < 1:
-        told += f"; after a 429 no more than {by.lowest_share:.0%} of the windows was taken"
-    return told
+        shown += f"; after a 429 no more than {by.lowest_share:.0%} of the windows was taken"
+    return shown

@@ -61,8 +61,8 @@ def show_pairs(title: str, pairs: Pairs, to: TextIO) -> None:
 def show_lines(lines: Sequence[tuple[int, str]], to: TextIO) -> None:
     """Show lines, each so far indented; on a terminal they are wrapped between words."""
     screen = is_screen(to)
-    for indent, said in lines:
-        text = visible(said)
+    for indent, line in lines:
+        text = visible(line)
         if screen:
             console_of(to).print(Padding(Text(text, overflow="fold"), (0, 0, 0, indent)))
         else:

@@ -12,14 +12,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch_resend.errors import SettingsError
-from batch_resend.notify import Alarm, Ending
+from batch_resend.notify import CommandResult, Notifier
 from batch_resend.notify import post as posting
-from tests.alarm.listener import SECRET, listening
+from tests.notify.listener import SECRET, listening
 from tests.report.test_conclusion import summary
 
-WELL = Ending(0, summary(sent=3), Path("reports/RUN"))
-NOT_WELL = Ending(3, summary(sent=3, refused=1), Path("reports/RUN"))
-NOT_BEGUN = Ending(1, error="no API key: put it into a file")
+WELL = CommandResult(0, summary(sent=3), Path("reports/RUN"))
+NOT_WELL = CommandResult(3, summary(sent=3, refused=1), Path("reports/RUN"))
+NOT_BEGUN = CommandResult(1, error="no API key: put it into a file")
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_a_watchdog_is_pinged_at_the_start_and_once_at_the_end(
-    ending: Ending, paths: list[str]
+    ending: CommandResult, paths: list[str]
 ) -> None:
     async with listening() as listener:
-        alarm = Alarm(ping_url=listener.url)
+        alarm = Notifier(ping_url=listener.url)
         await alarm.started()
         await alarm.ended(ending)
         assert [path for path, _ in listener.posts] == paths
@@ -52,14 +52,14 @@ async def test_a_watchdog_is_pinged_at_the_start_and_once_at_the_end(
 @pytest.mark.asyncio
 async def test_a_ping_url_keeps_its_query_behind_what_is_added_to_its_path() -> None:
     async with listening() as listener:
-        await Alarm(ping_url=f"{listener.url}/?rid=1").started()
+        await Notifier(ping_url=f"{listener.url}/?rid=1").started()
         assert listener.posts == [(f"/{SECRET}/start?rid=1", "")]
 
 
 @pytest.mark.asyncio
 async def test_a_webhook_gets_the_summary_with_a_text_that_slack_shows() -> None:
     async with listening() as listener:
-        await Alarm(notify_url=listener.url).ended(NOT_WELL)
+        await Notifier(notify_url=listener.url).ended(NOT_WELL)
         ((path, body),) = listener.posts
         told: dict[str, Any] = json.loads(body)
         assert path == f"/{SECRET}"
@@ -74,7 +74,7 @@ async def test_a_webhook_gets_the_summary_with_a_text_that_slack_shows() -> None
 @pytest.mark.asyncio
 async def test_a_command_that_could_not_start_says_why() -> None:
     async with listening() as listener:
-        await Alarm(notify_url=listener.url).ended(NOT_BEGUN)
+        await Notifier(notify_url=listener.url).ended(NOT_BEGUN)
         told = json.loads(listener.posts[0][1])
         assert told["text"] == ("batch-resend could not start: no API key: put it into a file")
 
@@ -86,11 +86,11 @@ async def test_a_listener_that_fails_twice_is_told_a_third_time_and_no_fourth(
 ) -> None:
     async with listening() as listener:
         listener.statuses = [500, 502]
-        await Alarm(notify_url=listener.url).ended(WELL)
+        await Notifier(notify_url=listener.url).ended(WELL)
         assert len(listener.posts) == 3
         assert not caplog.records
         listener.statuses = [500, 500, 503, 500]
-        await Alarm(notify_url=listener.url).ended(WELL)
+        await Notifier(notify_url=listener.url).ended(WELL)
         assert len(listener.posts) == 6
         assert "--notify-url: 127.0.0.1: HTTP 503" in caplog.text
 
@@ -110,7 +110,7 @@ async def test_trouble_with_a_listener_is_a_warning_that_does_not_repeat_the_url
             "no such host": f"http://nowhere.invalid/{SECRET}",
         }.get(trouble, listener.url)
         with anyio.fail_after(10):
-            await Alarm(ping_url=url).ended(WELL)
+            await Notifier(ping_url=url).ended(WELL)
         assert not [path for path, _ in listener.posts if "elsewhere" in path]
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert len(warnings) == 1
@@ -127,7 +127,7 @@ async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
     async with listening() as slow, listening() as quick:
         slow.hangs = True
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(Alarm(ping_url=slow.url, notify_url=quick.url).ended, WELL)
+            tasks.start_soon(Notifier(ping_url=slow.url, notify_url=quick.url).ended, WELL)
             with anyio.fail_after(0.4):
                 while not quick.posts:  # noqa: ASYNC110 - what comes over a socket is no event
                     await anyio.sleep(0.01)
@@ -139,7 +139,7 @@ async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
 )
 def test_what_is_no_url_is_refused_before_anything_is_sent_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        Alarm(notify_url=url).check()
+        Notifier(notify_url=url).check()
     assert str(caught.value).startswith("--notify-url: ")
     assert not url or url not in str(caught.value)
 
@@ -160,7 +160,7 @@ def samples(path: Path) -> Mapping[str, float]:
 async def test_metrics_are_those_of_the_summary(tmp_path: Path) -> None:
     path = tmp_path / "resend.prom"
     umask = os.umask(0o077)
-    await Alarm(metrics_file=path, clock=lambda: 1000.0).ended(NOT_WELL)
+    await Notifier(metrics_file=path, clock=lambda: 1000.0).ended(NOT_WELL)
     os.umask(umask)
     found = samples(path)
     assert found["batch_resend_orders sent"] == 3
@@ -180,7 +180,7 @@ async def test_the_time_of_the_last_success_outlives_runs_without_one(tmp_path: 
         (1.0, NOT_WELL, None), (2.0, WELL, 2.0), (3.0, NOT_WELL, 2.0), (4.0, NOT_BEGUN, 2.0),
         (5.0, WELL, 5.0),
     ):  # fmt: skip
-        await Alarm(metrics_file=path, clock=lambda at=at: at).ended(ending)  # type: ignore[misc]
+        await Notifier(metrics_file=path, clock=lambda at=at: at).ended(ending)  # type: ignore[misc]
         assert samples(path).get(name) == last
         assert samples(path)["batch_resend_last_run_timestamp_seconds"] == at
 
@@ -189,7 +189,7 @@ async def test_the_time_of_the_last_success_outlives_runs_without_one(tmp_path: 
 async def test_a_metrics_file_that_is_none_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "resend.prom"
     path.write_bytes(b"{ not metrics \xff")
-    await Alarm(metrics_file=path).ended(WELL)
+    await Notifier(metrics_file=path).ended(WELL)
     assert samples(path)["batch_resend_orders sent"] == 3
 
 
@@ -197,15 +197,15 @@ async def test_a_metrics_file_that_is_none_is_written_anew(tmp_path: Path) -> No
 async def test_metrics_that_cannot_be_written_are_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await Alarm(metrics_file=tmp_path / "no such folder" / "x.prom").ended(WELL)
+    await Notifier(metrics_file=tmp_path / "no such folder" / "x.prom").ended(WELL)
     assert "--metrics-file" in caplog.text
 
 
 @pytest.mark.asyncio
 async def test_redacted_whoever_is_told_learns_no_address() -> None:
-    ending = Ending(1, error="list.csv, line 3: jane.doe@a.example is no address")
+    ending = CommandResult(1, error="list.csv, line 3: jane.doe@a.example is no address")
     async with listening() as listener:
-        await Alarm(notify_url=listener.url, redact=True).ended(ending)
+        await Notifier(notify_url=listener.url, redact=True).ended(ending)
         told = json.loads(listener.posts[0][1])
     assert told["error"] == "list.csv, line 3: ***@a.example is no address"
     assert "jane" not in json.dumps(told)
