@@ -309,5 +309,8 @@ class Journal:
 
     async def clean_up(self) -> None:
         """Bring what a process that died left behind into a known state."""
-        ours, now = self._our_clock(), self._clock()
-        await self.decide(lambda connection: end_cut_off(connection, ours, now))
+        await self.decide(self.clean_up_within)
+
+    def clean_up_within(self, connection: Connection) -> None:
+        """Do so as a part of a transaction."""
+        end_cut_off(connection, self._our_clock(), self._clock())

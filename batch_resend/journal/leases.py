@@ -67,10 +67,13 @@ class ChunkLeases:
 
         Return their chunks, and which jobs they were: somebody must send what is left of them.
         """
-        await self._journal.clean_up()
 
         def look(connection: Connection) -> list[tuple[int, Chunk]]:
-            if found := orphaned(connection):
+            # In this order: a process that dies in between has its chunk found the next time, and
+            # nobody's chunk is found before what it had in flight is in doubt.
+            found = orphaned(connection)
+            self._journal.clean_up_within(connection)
+            if found:
                 hold_doubts_of_workers(connection)
             return found
 
