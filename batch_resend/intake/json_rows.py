@@ -14,11 +14,13 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
+from batch_resend.intake.address_signs import holds_address, holds_domain
 from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
+from batch_resend.intake.json_unread import all_texts, refuse_address_data
 from batch_resend.intake.lengths import digits_of
-from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.looks import has_address, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
@@ -163,6 +165,9 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         if is_order and not (has_addresses or rules.all_domains):
             _refuse_added(value, rules)
         if not (is_order or has_addresses or rules.all_domains):
+            unread = {key: held for key, held in value.items() if key not in _read(keys)}
+            refuse_address_data(unread, rules.ignored)
+        if not (is_order or has_addresses or rules.all_domains):
             _refuse_other_trade(value, keys, rules)
         fields = {field.value: value[found[0]] for field, found in keys.items()}
         if NESTED in value:
@@ -208,6 +213,10 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
     )
 
 
+def _read(keys: Mapping[Field, tuple[str, ...]]) -> set[str]:
+    return {key for found in keys.values() for key in found}
+
+
 def _refuse_other_trade(
     value: Mapping[str, object], keys: Mapping[Field, tuple[str, ...]], rules: HeadingRules
 ) -> None:
@@ -215,7 +224,7 @@ def _refuse_other_trade(
     if Field.ORDER_ID not in keys or Field.ALL_DOMAINS in keys:
         return
     names = ["" if key in rules.ignored else key for key in value]
-    known = {key for found in keys.values() for key in found}
+    known = _read(keys)
     read = [at for at, key in enumerate(value) if key in known]
     # Whoever names the key says that these are order numbers of the CA's.
     is_named = any(which is Field.ORDER_ID for which, _ in rules.mapping)
@@ -229,8 +238,8 @@ def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
     for key, held in value.items():
         if is_own_key(key) or key in mapped | rules.ignored or known_field(key) is not None:
             continue
-        texts = [text for text in _all_texts(held) if text.strip()]
-        if (texts and is_remark(key)) or any(map(is_domain, texts)):
+        texts = [text for text in all_texts(held) if text.strip()]
+        if (texts and is_remark(key)) or any(map(holds_domain, texts)):
             raise ValueError(
                 f"the key {key!r} is none of the CA's and is not read, and all domains of the "
                 f"order would be mailed: if that is right, {ignore_flag(key)}"
@@ -240,24 +249,11 @@ def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
 def _key_with_address(value: Mapping[str, object]) -> str | None:
     """Return the key, none of the CA's own, under which an e-mail address stands."""
     for key, held in value.items():
-        if not is_own_key(key) and any(map(has_address, _all_texts(held))):
+        if not is_own_key(key) and any(map(holds_address, all_texts(held))):
             return key
-        if key == _OF_THE_CA and any(map(has_address, _all_texts(held))):
+        if key == _OF_THE_CA and any(map(has_address, all_texts(held))):
             return key
     return None
-
-
-def _all_texts(value: object) -> Iterator[str]:
-    """Yield the texts in a value, however deep."""
-    rest = [value]
-    while rest:
-        one = rest.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, list):
-            rest += one
-        elif isinstance(one, dict):
-            rest += one.values()
 
 
 def _text(value: object) -> str:
@@ -351,7 +347,7 @@ def _refuse_unread(entries: object, rules: HeadingRules) -> None:
             if key in JsonEntry.model_fields or key in rules.ignored:
                 continue
             may_say = known_field(key) is not None or one_more_of(key) or says_whether(key)
-            if may_say or any(map(has_address, _all_texts(held))):
+            if may_say or any(map(has_address, all_texts(held))):
                 raise ValueError(
                     f"entry {number} of {NESTED} has the key {key!r}, which is not read: give each "
                     f"domain and address an entry of their own; or say {ignore_flag(key)}"

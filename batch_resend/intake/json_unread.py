@@ -1,0 +1,62 @@
+"""Keys of a JSON record that are not read, and may say whom to mail or that nobody is to be."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from batch_resend.intake.address_signs import (
+    has_content,
+    holds_domain,
+    is_mailbox,
+    is_of_addresses,
+)
+from batch_resend.intake.asked_about import says_state
+from batch_resend.intake.suggestions import ignore_flag, pair_flags
+
+
+def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) -> None:
+    """Raise ValueError where a record without addresses has a key that may narrow what it asks for.
+
+    `unread`: its keys that hold no field, with what stands under them; `ignored`: those named by
+    --ignore. A domain in one of these still needs --all-domains.
+    """
+    for key, held in unread.items():
+        texts = list(all_texts(held))
+        if any(map(holds_domain, texts)):
+            raise ValueError(
+                f"there is a domain in the key {key!r}, which is not known to hold those to "
+                f"approve. If it does: {pair_flags(key, None)}; if the CA is to mail all domains "
+                "of the order that wait: --all-domains"
+            )
+        if key in ignored:
+            continue
+        if any(map(is_mailbox, texts)) or (is_of_addresses(key) and says_anything(held)):
+            raise ValueError(
+                f"the key {key!r} may say which domains or addresses are meant, and is not read: "
+                "all domains of the order would be mailed. If that is right, "
+                f"{ignore_flag(key)}"
+            )
+        if says_state(key) and says_anything(held):
+            raise ValueError(
+                f"the key {key!r} may say which orders need no mail, and is not read. Take out "
+                f"those that do not; then {ignore_flag(key)}"
+            )
+
+
+def says_anything(value: object) -> bool:
+    """Whether a JSON value is more than an empty one."""
+    if isinstance(value, str):
+        return has_content(value)
+    return value is not None and value not in ([], {})
+
+
+def all_texts(value: object) -> Iterator[str]:
+    """Yield the texts in a value, keys of objects among them, however deep."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, list):
+            rest += one
+        elif isinstance(one, dict):
+            rest += one
+            rest += one.values()

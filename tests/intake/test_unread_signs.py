@@ -1,0 +1,87 @@
+"""A list with any sign of addresses, or of orders that need no mail, is not read as order-only.
+
+Each list names nobody in a column or key that is read. It goes only by the user's word.
+"""
+
+import json
+
+import pytest
+
+from batch_resend.intake import Reading
+from tests.intake.test_nobody_asked import goes
+
+ORDER = "100200301"
+DOMAINS = {
+    "bare": "a.example.com",
+    "as a URL": "https://a.example.com/",
+    "with a port": "a.example.com:443",
+    "with a label": "DNS:a.example.com",
+    "as a distinguished name": "CN=a.example.com",
+    "in parentheses": "(a.example.com)",
+    "two": "a.example.com b.example.com",
+    "with a slash between": "a.example.com / b.example.com",
+    "with a comma": "a.example.com, b.example.com",
+    "as a set": "{a.example.com,b.example.com}",
+    "in a sentence": "only a.example.com please",
+    "at the end of a sentence": "Only for a.example.com.",
+    "a wildcard": "*.example.com",
+    "defanged": "a[.]example[.]com",
+    "defanged in words": "a (dot) example (dot) com",
+    "full width": "a\uff0eexample\uff0ecom",
+    "an address in words": "admin(at)a.example.com",
+    "an address all in words": "admin [at] a [dot] example [dot] com",
+}
+HELD = {
+    **DOMAINS,
+    "in a list": ["a.example.com", "b.example.com"],
+    "in an object": {"name": "a.example.com"},
+    "as a key of an object": {"a.example.com": True},
+    "deep": [{"x": [{"y": "https://a.example.com/"}]}],
+}
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+def test_a_domain_under_an_unknown_key_is_asked_about(held: object) -> None:
+    content = json.dumps({"order_id": int(ORDER), "thing": held}) + "\n"
+    assert goes(content) == []
+    assert goes(f"[{content}]") == []
+    assert goes(content, Reading(all_domains=True)) == [ORDER]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["blue", "Example GmbH & Co.KG", "e.g. later", "v1.2", "10.0.0.1", "3.14", "report.pdf",
+     "No. 7", "d.o.o.", "2026-01-01T00:00:00.000Z"],
+)  # fmt: skip
+def test_what_only_has_a_dot_is_no_domain(text: str) -> None:
+    assert goes(json.dumps({"order_id": int(ORDER), "team": text}) + "\n") == [ORDER]
+
+
+SIGNS = {
+    "a mailbox": ("x", "admin"),
+    "two mailboxes": ("x", "webmaster, Postmaster@"),
+    "a word for a mailbox": ("Mailbox name", "jo"),
+    "for an approver": ("approverName", "Jo"),
+    "for a domain": ("sub-domain", "www"),
+    "for a zone": ("DNS zone", "internal"),
+    "for a host": ("host_part", "shop"),
+    "for a prefix": ("prefix", "www"),
+    **{
+        f"a row marked {heading}": (heading, cell)
+        for heading, cell in (
+            ("done", "x"), ("cancelled", "2026-01-01"), ("Approved", "y"), ("sent", "2026-01-01"),
+            ("mailed on", "1.1.2026"), ("resolved?", "x"), ("completed_at", "2026-01-01"),
+            ("blocked", "x"), ("on hold", "x"), ("erledigt", "x"), ("gesendet am", "1.1."),
+            ("fait", "x"), ("hecho", "x"), ("deleted_at", "2026-01-01"), ("archived", "1"),
+            ("Is done", "x"), ("Storniert", "x"), ("already mailed", "x"),
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "text"), SIGNS.values(), ids=SIGNS)
+def test_a_key_that_may_narrow_what_is_meant_is_asked_about(key: str, text: str) -> None:
+    content = json.dumps({"order_id": int(ORDER), key: text}) + "\n"
+    assert goes(content) == []
+    assert goes(content, Reading(ignored=frozenset((key,)))) == [ORDER]
+    assert goes(json.dumps({"order_id": int(ORDER), key: ""}) + "\n") == [ORDER]
