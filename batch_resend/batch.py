@@ -385,6 +385,13 @@ class Batch:
         """
         return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
 
+    async def journal_loss(self) -> str | None:
+        """Return what has become of the journal since it was opened, and what to do; None: nothing.
+
+        Once it is lost, the next run of the same lists would mail all of them again.
+        """
+        return await self._journal.loss()
+
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason
         if not sending.finished and reason is None:

@@ -170,9 +170,14 @@ async def _write_report(
 ) -> CommandResult:
     """Report as `_report` does; `report_command` writes it later. Raises JournalError."""
     folder = run_options.report_dir or Path("reports") / plan.run.id
+    presentation = run_options.presentation
+    lost = await batch.journal_loss()
+    if lost:  # what to do, its message says: no command would find the run
+        flags = replace(presentation.flags, none_will_do=True)
+        presentation = replace(presentation, flags=flags)
     try:
         with interruption.leads_to(lambda _: "Writing the report"):
-            summary = await batch.report(plan.run, folder, run_options.presentation)
+            summary = await batch.report(plan.run, folder, presentation)
     except ReportError as error:
         say(
             f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
@@ -184,7 +189,10 @@ async def _write_report(
         return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
     with suppress(OSError):
         reasons = await batch.reader.reasons(plan.run, REASONS_SHOWN + 2)
-        show_summary(summary, reasons, folder, run_options.presentation.flags)
+        show_summary(summary, reasons, folder, presentation.flags)
+    if not lost and (lost := await batch.journal_loss()):
+        say(f"batch-resend: {lost}")
+        return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)
     code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
     return CommandResult(code, summary, folder)
 

@@ -30,7 +30,12 @@ def _hint_of_file(message: str) -> str:
         return "; is the disk full, or that of temporary files (TMPDIR)?"
     if "malformed" in message:
         return "; put back a copy of it, or name another with --journal: that knows of no run"
-    return "; name another with --journal"
+    if "locked" in message:
+        return (
+            "; another program, such as a backup, has it open for writing: once it has ended, run "
+            "the same command again"
+        )
+    return "; name another with --journal: that knows of no run"
 
 
 def _hint_of_server(message: str) -> str:

@@ -55,6 +55,11 @@ class Loss(Enum):
         "Put the file of this run back, then `batch-resend resume` goes on. If you have it no "
         "more, send what is left by unsent.csv of the report: the same lists would be mailed twice",
     )
+    RELINKED = (
+        "has a link in its name that now leads to another file",
+        "Have it lead to the file of this run again, then `batch-resend resume` goes on. Without "
+        "it the same lists would be mailed twice",
+    )
     UNREACHABLE = (
         "can no longer be reached by its name",
         "Make it reachable again, then `batch-resend resume` goes on",
@@ -131,7 +136,16 @@ class HeldFile:
         for path in self.known:
             if (loss := self._loss_of(path)) is not None:
                 return path, loss
+        if self.place != self.path and not self._is_reached_as_named():
+            return self.path, Loss.RELINKED
         return None
+
+    def _is_reached_as_named(self) -> bool:
+        """Whether the name that was given, with its links, still leads to the file."""
+        try:
+            return _id_of(self.place.stat()) == self.known[self.path]
+        except OSError:
+            return False
 
     def loss_text(self) -> str | None:
         """Return what has become of the journal, and what to do; None where nothing has."""

@@ -84,6 +84,51 @@ def journal_in_a_folder(desk: Desk) -> Path:
     return journal
 
 
+def link_to(journal: Path) -> Path:
+    """Have a link lead to a journal that is to be made."""
+    journal.parent.mkdir()
+    link = journal.parent.with_name("link.db")
+    link.symlink_to(journal)
+    return link
+
+
+def link_to_folder(journal: Path) -> Path:
+    """Have a link lead to the folder of a journal that is to be made."""
+    journal.parent.mkdir()
+    link = journal.parent.with_name("link")
+    link.symlink_to(journal.parent)
+    return link / journal.name
+
+
+@pytest.mark.parametrize("by_link", [link_to, link_to_folder])
+async def test_nothing_leaves_once_a_link_in_the_journals_name_leads_elsewhere(
+    tmp_path: Path, by_link: Callable[[Path], Path]
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.1)) as (desk, ca):
+        journal = journal_in_a_folder(desk)
+        named = by_link(journal)
+        desk.environment["BATCH_RESEND_JOURNAL"] = str(named)
+        numbers = desk.write_list(300)
+        process = await desk.start("send", "orders.csv", "--concurrency", str(AT_ONCE))
+        await until(lambda: ca.books.requests >= 20)
+        link = named if named.is_symlink() else named.parent
+        there = link.readlink()
+        link.unlink()
+        link.symlink_to(there.with_name("other"))
+        seen = ca.books.requests
+        stopped = await ended(process)
+        assert stopped.code == 4, stopped.err
+        assert ca.books.requests <= seen + AT_ONCE
+        assert "a link in its name that now leads to another file" in stopped.err
+        assert "To go on" not in stopped.out + stopped.err
+
+        link.unlink()
+        link.symlink_to(there)
+        resumed = await desk.run("resume", "--report-dir", "resumed")
+        assert resumed.code == 0, resumed.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+
+
 def orders_of(report: Path, status: str) -> set[str]:
     return {line["order_id"] for line in results(report) if line["status"] == status}
 

@@ -52,7 +52,7 @@ async def started(
     process = await asyncio.create_subprocess_exec(
         *desk.command(*arguments),
         cwd=desk.folder,
-        env=desk.environment | {"BATCH_RESEND_EVENT_LOOP": loop},
+        env=desk.environment | ({"BATCH_RESEND_EVENT_LOOP": loop} if loop else {}),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,

@@ -18,7 +18,7 @@ ROWS = (
     ("3", "www.b.example.com", "admin@b.example.com", "de"),
     ("4", "", "", ""),
     ("5", "c.example.com d.example.com", "müller@c.example.com", "fr"),
-    ("6", "e.example.com", "+1+1@e.example.com", ""),
+    ("6", "e.example.com", "x+1@e.example.com", ""),
 )
 HEADING = ("Order #", "Domain", "E-Mail", "Language")
 POSITIONS = {Field.ORDER_ID: "1", Field.DOMAIN: "2", Field.EMAIL: "3", Field.LOCALE: "4"}
