@@ -8,7 +8,7 @@ import json
 import pytest
 
 from batch_resend.intake import Reading
-from tests.intake.test_nobody_asked import goes
+from tests.intake.test_nobody_asked import REFUSED, goes
 
 ORDER = "100200301"
 DOMAINS = {
@@ -85,3 +85,37 @@ def test_a_key_that_may_narrow_what_is_meant_is_asked_about(key: str, text: str)
     assert goes(content) == []
     assert goes(content, Reading(ignored=frozenset((key,)))) == [ORDER]
     assert goes(json.dumps({"order_id": int(ORDER), key: ""}) + "\n") == [ORDER]
+
+
+def table(heading: str, cell: str) -> str:
+    """Return a list of order numbers alone with one more column."""
+    return f'order_id,"{heading}"\n{ORDER},"{cell}"\n'
+
+
+@pytest.mark.parametrize("text", DOMAINS.values(), ids=DOMAINS)
+def test_a_domain_in_an_unread_column_is_asked_about(text: str) -> None:
+    assert goes(table("thing", text)) == REFUSED
+    assert goes(table("thing", text), Reading(all_domains=True)) == [ORDER]
+    later = table("thing", "") + f"{ORDER},\n" * 60 + f'{ORDER},"{text}"\n'
+    assert goes(later) == REFUSED
+
+
+@pytest.mark.parametrize(("heading", "cell"), SIGNS.values(), ids=SIGNS)
+def test_a_column_that_may_narrow_what_is_meant_is_asked_about(heading: str, cell: str) -> None:
+    assert goes(table(heading, cell)) == REFUSED
+    assert goes(table(heading, cell), Reading(ignored=frozenset((heading,)))) == [ORDER]
+    assert goes(table(heading, "")) == [ORDER]
+    marked_later = table(heading, "") + f"{ORDER},\n" * 60 + f'{ORDER},"{cell}"\n'
+    assert goes(marked_later) == REFUSED
+
+
+@pytest.mark.parametrize("cell", ["skip", "no", "do not send", "x", "7"])
+def test_a_column_without_a_heading_is_asked_about(cell: str) -> None:
+    assert goes(table("", cell)) == REFUSED
+    assert goes(table("", cell), Reading(ignored=frozenset(("column 2",)))) == [ORDER]
+    assert goes(table("", "")) == [ORDER]
+
+
+def test_columns_beside_addresses_are_not_asked_about() -> None:
+    head, row = "order_id,domain,email,done,,prefix\n", "a.example.com,admin@a.example.com,x,y,www"
+    assert goes(f"{head}{ORDER},{row}\n") == [ORDER]
