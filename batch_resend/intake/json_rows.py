@@ -22,6 +22,7 @@ from batch_resend.intake.json_unread import all_texts, refuse_address_data
 from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.looks import has_address, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
+from batch_resend.intake.planned_requests import request_unwrapped
 from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
@@ -30,7 +31,6 @@ from batch_resend.model import Call, Problem, RejectedRow
 NESTED = "domain_approval_emails"
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 _PRODUCT_KEYS = ("name", "name_id", "type")
-_NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account", "all_domains")
 _IN_WORDS = {
     "string_type": "a text is expected",
     "list_type": "a list is expected",
@@ -149,10 +149,11 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         return RejectedRow(line, Problem.FORM, why if is_alone else "not a JSON object", raw)
     names: Mapping[Field, str] = {}
     keys: Mapping[Field, tuple[str, ...]] = {}
-    value = _request_unwrapped(value)
     has_addresses = NESTED in value
     is_order = is_order_of_the_ca(value)
     try:
+        value = request_unwrapped(value, all_domains=rules.all_domains)
+        has_addresses = NESTED in value
         keys, names, aside = _keys_of_fields(tuple(value), rules, is_order=is_order)
         has_addresses = has_addresses or not ADDRESSES.isdisjoint(keys)
         if not (has_addresses or rules.all_domains) and (found := _key_with_address(value)):
@@ -164,6 +165,12 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             )
         if is_order and not (has_addresses or rules.all_domains):
             _refuse_added(value, rules)
+            added = {
+                key: held
+                for key, held in value.items()
+                if not is_own_key(key) and key not in rules.ignored and key not in _read(keys)
+            }
+            refuse_address_data(added, rules.ignored)
         if not (is_order or has_addresses or rules.all_domains):
             unread = {key: held for key, held in value.items() if key not in _read(keys)}
             refuse_address_data(unread, rules.ignored)
@@ -258,16 +265,6 @@ def _key_with_address(value: Mapping[str, object]) -> str | None:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:
-    """Return what a line of `check --out` asks for, in the form of a list."""
-    body = value.get("body")
-    if not isinstance(body, dict) or value.get("method") != "PUT":
-        return value
-    known = _NAMING_KEYS if "name_scope" not in body else ("domain_id", "call", "account")
-    named = {key: value[key] for key in known if key in value}
-    return {**named, **body} if named else value
 
 
 @lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from batch_resend.intake import Reading
+from batch_resend.model import Call
 from tests.intake.test_nobody_asked import REFUSED, goes
 
 ORDER = "100200301"
@@ -119,3 +120,48 @@ def test_a_column_without_a_heading_is_asked_about(cell: str) -> None:
 def test_columns_beside_addresses_are_not_asked_about() -> None:
     head, row = "order_id,domain,email,done,,prefix\n", "a.example.com,admin@a.example.com,x,y,www"
     assert goes(f"{head}{ORDER},{row}\n") == [ORDER]
+
+
+@pytest.mark.parametrize(
+    "content", [f"order_id,domain_id\n{ORDER},77\n", f'{{"order_id": {ORDER}, "domain_id": 77}}\n']
+)
+def test_a_domain_by_its_number_is_not_widened_to_all_of_its_order(content: str) -> None:
+    assert goes(content) == []
+    assert goes(content, Reading(all_domains=True)) == [ORDER]
+    assert goes(content, Reading(call=Call.DOMAIN_DCV)) == ["77"]
+    assert goes(f"order_id,domain_id\n{ORDER},\n") == [ORDER]
+
+
+PAIR = {"domain_approval_emails": [{"domain": "a.example.com", "email": "admin@a.example.com"}]}
+PLANNED = {
+    "with addresses": ({}, ORDER, PAIR, [ORDER]),
+    "with the word": ({"all_domains": True}, ORDER, {}, [ORDER]),
+    "that lost its addresses": ({}, ORDER, {}, []),
+    "with only a language left": ({}, ORDER, {"locale": "de"}, []),
+    "with an empty list of them": ({}, ORDER, {"domain_approval_emails": []}, []),
+    "with the word set to false": ({"all_domains": False}, ORDER, {}, []),
+    "of another order": ({}, "100200399", PAIR, []),
+    "of another order, by the word": ({"all_domains": True}, "100200399", {}, []),
+}
+
+
+@pytest.mark.parametrize(("beside", "order", "body", "sent"), PLANNED.values(), ids=PLANNED)
+def test_a_planned_request_is_read_as_it_was_planned(
+    beside: dict[str, object], order: str, body: dict[str, object], sent: list[str]
+) -> None:
+    path = f"/order/certificate/{order}/resend-emails"
+    planned = {"order_id": ORDER, **beside, "method": "PUT", "path": path, "body": body}
+    assert goes(json.dumps(planned) + "\n") == sent
+    for lost in ("method", "body"):
+        rest = {key: held for key, held in planned.items() if key != lost}
+        assert goes(json.dumps(rest) + "\n") == []
+
+
+@pytest.mark.parametrize("added", [{"done": "x"}, {"prefix": "www"}, {"only": "www.a.example.com"}])
+def test_so_are_keys_added_to_orders_of_the_ca(added: dict[str, str]) -> None:
+    order = {"id": 100200301, "certificate": {"common_name": "a.example.com"}}
+    assert goes(json.dumps({"orders": [order]})) == [ORDER]
+    assert goes(json.dumps({"orders": [order | added]})) == []
+    assert goes(json.dumps({"orders": [order | added]}), Reading(ignored=frozenset(added))) == [
+        ORDER
+    ]
