@@ -25,6 +25,7 @@ _WHETHER = re.compile(
     r"(?:e?d|it|them|this|me|now|mails?|emails?|yn|yesno|janein|again|nochmal)*)"
     r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|optout|unsubscribed?|wanted|gewunscht"
 )
+_SEND = re.compile(r"(?:to|please|pls|zu|bitte)*(?:re)?(?:send|senden|notify|include[ds]?|wanted)")
 _REMARKS = re.compile(
     r"(?:my|internal|our|interne?)?(?:notes?|remarks?|comments?|todo|actions?|instructions?"
     r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
@@ -35,7 +36,7 @@ _STATE = re.compile(
     r"(?:is|was|has|been|already|to|be|do|date|when|schon|bereits|datum|deja)*"
     r"(?:done|cancell?(?:ed|ation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
     r"|solved|completed?|finished|closed|blocked|hold|onhold|paused?|stopped|archived?|deleted?"
-    r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|excluded?|ignored?|obsolete"
+    r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|skipped|omitted|dropped|excluded?|ignored?|obsolete"
     r"|retired|issued|confirmed|verified|validated|processed|handled|checked|active|enabled"
     r"|erledigt|gesendet|versandt|verschickt|storniert|abgeschlossen|fertig|gesperrt|geloscht"
     r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termine|envoyee?s?|annulee?s?|approuvee?s?"
@@ -142,6 +143,13 @@ def says_whether(name: str) -> bool:
 def says_state(name: str) -> bool:
     """Whether a heading is one of what has become of a row: `done`, `cancelled at`."""
     return _STATE.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+
+
+def says_not_to_send(name: str) -> bool:
+    """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
+    return says_state(name) or (
+        says_whether(name) and _SEND.fullmatch(_NO_LETTER.sub("", plain(name))) is None
+    )
 
 
 def is_remark(name: str) -> bool:

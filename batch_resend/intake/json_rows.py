@@ -18,7 +18,7 @@ from batch_resend.intake.address_signs import holds_address, holds_domain
 from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.json_unread import all_texts, refuse_address_data
+from batch_resend.intake.json_unread import all_texts, key_with_signs, refuse_address_data
 from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.looks import has_address, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
@@ -161,7 +161,7 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             raise ValueError(
                 f"there is an e-mail address under the key {found!r}, which is not known to hold "
                 f"those to mail. If it does: {pair_flags('KEY', found)}; if the CA "
-                "is to mail all domains of the order that wait: --all-domains"
+                f"is to mail all domains of the order that wait: --all-domains {ignore_flag(found)}"
             )
         if is_order and not (has_addresses or rules.all_domains):
             _refuse_added(value, rules)
@@ -181,6 +181,8 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             fields[NESTED] = value[NESTED]
             _refuse_unread(value[NESTED], rules)
         record = JsonRecord.model_validate(fields)
+        passed = _read(keys) | rules.ignored | {NESTED}
+        others = [k for k in value if k not in passed and not (is_order and is_own_key(k))]
         return RawRecord(
             line=line,
             order_id=record.order_id,
@@ -199,6 +201,7 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             has_addresses=has_addresses,
             of_the_ca=is_order,
             addresses_aside=not has_addresses and _key_with_address(value) is not None,
+            unread=key_with_signs(value, others) if rules.all_domains else "",
         )
     except ValidationError as error:
         reason = _first_error(error, names)

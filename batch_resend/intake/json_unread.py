@@ -1,9 +1,10 @@
 """Keys of a JSON record that are not read, and may say whom to mail or that nobody is to be."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from batch_resend.intake.address_signs import (
     has_content,
+    holds_address,
     holds_domain,
     is_mailbox,
     is_of_addresses,
@@ -24,7 +25,7 @@ def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) 
             raise ValueError(
                 f"there is a domain in the key {key!r}, which is not known to hold those to "
                 f"approve. If it does: {pair_flags(key, None)}; if the CA is to mail all domains "
-                "of the order that wait: --all-domains"
+                f"of the order that wait: --all-domains {ignore_flag(key)}"
             )
         if key in ignored:
             continue
@@ -39,6 +40,14 @@ def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) 
                 f"the key {key!r} may say which orders need no mail, and is not read. Take out "
                 f"those that do not; then {ignore_flag(key)}"
             )
+
+
+def key_with_signs(value: Mapping[str, object], keys: Iterable[str]) -> str:
+    """Return the first of some keys under which a domain or an address stands; "": none."""
+    for key in keys:
+        if any(holds_address(text) or holds_domain(text) for text in all_texts(value[key])):
+            return key
+    return ""
 
 
 def says_anything(value: object) -> bool:

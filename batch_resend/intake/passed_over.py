@@ -90,6 +90,14 @@ class PassedOver:
                     f"{ignore_flag(name)}"
                 )
 
+    def holding(self, cells: Sequence[str], *, domains: bool) -> str:
+        """Return the column that is not read and holds an address, or one of `domains`; or ""."""
+        for at in self._doubtful:
+            cell = cells[at] if at < len(cells) else ""
+            if holds_address(cell) or (domains and holds_domain(cell)):
+                return in_one_line(self.names[at]) or unnamed(at)
+        return ""
+
     @cached_property
     def _doubtful(self) -> list[int]:
         """The columns that no field, no export of the CA and no --ignore accounts for."""
@@ -127,10 +135,13 @@ class PassedOver:
         else:
             what, of_what = "a domain", "the domains to approve"
             at = new_domains[0]
+        named = (self._name(place) or unnamed(place) for place in (*addresses, *new_domains))
+        others = [name for name in dict.fromkeys(named) if self.names and name not in self.ignored]
+        ignored = "".join(f" {ignore_flag(name)}" for name in others)
         raise InputError(
             f"{where}: there is {what} in the column {self._name(at)!r}, and no column is known to "
             f"hold {of_what}. If it does: {flags}; if the CA is to mail all domains of each order "
-            "that wait, whom it knows: --all-domains"
+            f"that wait, whom it knows: --all-domains{ignored}"
         )
 
     def _name(self, at: int | None) -> str | None:

@@ -21,6 +21,7 @@ from batch_resend.intake.cells import (
 from batch_resend.intake.entries import UnusableError, entries_of, notes_of, pairs_of, parsed
 from batch_resend.intake.exports import skip_cause
 from batch_resend.intake.raw_records import RawEntry, RawRecord
+from batch_resend.intake.suggestions import ignore_flag
 from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
@@ -117,8 +118,8 @@ def _unfit(
 ) -> tuple[Problem, str] | None:
     """Return why what a record asks for is not to be sent, though its cells are good."""
     described = CALLS[call]
-    if not entries and not asks_for_all and _says_no(record):
-        return Problem.NO_ADDRESS, _SAYS_NO
+    if not (entries or asks_for_all) and (_says_no(record) or record.unread):
+        return Problem.NO_ADDRESS, _SAYS_NO if _says_no(record) else _unread_sign(record.unread)
     if described.addresses is Addresses.REQUIRED and not entries:
         return Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail"
     if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
@@ -151,6 +152,14 @@ def _names_domain_by_number(record: RawRecord) -> bool:
     number = record.domain_id
     text = trimmed(number) if isinstance(number, str) else str(number or "")
     return bool(text) and not is_nothing(text)
+
+
+def _unread_sign(name: str) -> str:
+    return (
+        f"names no address, and {name!r} holds one, or a domain, and is not read: write it where "
+        "it is read; or, if the CA is to mail all domains of the order that wait: --all-domains "
+        f"{ignore_flag(name)}"
+    )
 
 
 def _says_no(record: RawRecord) -> bool:

@@ -218,6 +218,9 @@ class TableRows:
                     self._refuse_passed_over(passed_over, whole, line)
             before = cells
             record = self._record(line, whole, original, columns, complaint)
+            if self._reading.all_domains:
+                domains = not CALLS[self._reading.call].is_about_domain
+                record = record._replace(unread=passed_over.holding(whole, domains=domains))
             if reason := fed_back.uncorrected(whole):
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)

@@ -41,12 +41,17 @@ HELD = {
 }
 
 
+def by_word(column: str) -> Reading:
+    """Return a reading of a person who wants all domains mailed, whatever a column says."""
+    return Reading(all_domains=True, ignored=frozenset((column,)))
+
+
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)
 def test_a_domain_under_an_unknown_key_is_asked_about(held: object) -> None:
     content = json.dumps({"order_id": int(ORDER), "thing": held}) + "\n"
     assert goes(content) == []
     assert goes(f"[{content}]") == []
-    assert goes(content, Reading(all_domains=True)) == [ORDER]
+    assert goes(content, by_word("thing")) == [ORDER]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ def table(heading: str, cell: str) -> str:
 @pytest.mark.parametrize("text", DOMAINS.values(), ids=DOMAINS)
 def test_a_domain_in_an_unread_column_is_asked_about(text: str) -> None:
     assert goes(table("thing", text)) == REFUSED
-    assert goes(table("thing", text), Reading(all_domains=True)) == [ORDER]
+    assert goes(table("thing", text), by_word("thing")) == [ORDER]
     later = table("thing", "") + f"{ORDER},\n" * 60 + f'{ORDER},"{text}"\n'
     assert goes(later) == REFUSED
 
@@ -165,3 +170,34 @@ def test_so_are_keys_added_to_orders_of_the_ca(added: dict[str, str]) -> None:
     assert goes(json.dumps({"orders": [order | added]}), Reading(ignored=frozenset(added))) == [
         ORDER
     ]
+
+
+NOT_SENT = ["exclude", "excluded", "cancelled", "canceled", "failed", "skip", "skipped", "done",
+            "sent", "already_sent", "do_not_send", "ignore", "erledigt"]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", NOT_SENT)
+def test_a_list_under_a_key_that_says_not_to_send_it_is_asked_about(key: str) -> None:
+    orders = [{"order_id": int(ORDER)}]
+    for wrapped in ({key: orders}, {"data": {key: orders}}, {key: {"items": orders}}):
+        assert goes(json.dumps(wrapped)) == REFUSED
+    assert goes(json.dumps(orders)) == [ORDER]
+
+
+@pytest.mark.parametrize("key", ["data", "items", "results", "to_send", "resend", "pending"])
+def test_a_list_under_another_key_is_read(key: str) -> None:
+    assert goes(json.dumps({key: [{"order_id": int(ORDER)}]})) == [ORDER]
+
+
+@pytest.mark.parametrize("text", ["admin@b.example.com", "only b.example.com", "admin(at)b.de"])
+def test_the_word_for_all_rows_is_not_for_one_that_names_an_address_elsewhere(text: str) -> None:
+    content = (
+        f"order_id,domain,email,Note\n{ORDER},a.example.com,admin@a.example.com,{text}\n"
+        f"100200302,,,{text}\n100200303,,,\n"
+    )
+    assert goes(content, Reading(all_domains=True)) == [ORDER, "100200303"]
+    assert goes(content, by_word("Note")) == [ORDER, "100200302", "100200303"]
+    assert goes(table("thing", text), Reading(all_domains=True)) == []
+    line = json.dumps({"order_id": int(ORDER), "Note": text}) + "\n"
+    assert goes(line, Reading(all_domains=True)) == []
+    assert goes(line, by_word("Note")) == [ORDER]
