@@ -26,6 +26,7 @@ _WHETHER = re.compile(
     r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|optout|unsubscribed?|wanted|gewunscht"
 )
 _SEND = re.compile(r"(?:to|please|pls|zu|bitte)*(?:re)?(?:send|senden|notify|include[ds]?|wanted)")
+_LIVE = frozenset(("active", "enabled", "confirmed", "verified", "checked"))
 _REMARKS = re.compile(
     r"(?:my|internal|our|interne?)?(?:notes?|remarks?|comments?|todo|actions?|instructions?"
     r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
@@ -34,12 +35,12 @@ _REMARKS = re.compile(
 # Headings of what has become of a row: one that is marked there may need no mail any more.
 _STATE = re.compile(
     r"(?:is|was|has|been|already|to|be|do|date|when|schon|bereits|datum|deja)*"
-    r"(?:done|cancell?(?:ed|ation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
+    r"(?:done|cancel(?:l?ed|lation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
     r"|solved|completed?|finished|closed|blocked|hold|onhold|paused?|stopped|archived?|deleted?"
     r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|skipped|omitted|dropped|excluded?|ignored?|obsolete"
     r"|retired|issued|confirmed|verified|validated|processed|handled|checked|active|enabled"
     r"|erledigt|gesendet|versandt|verschickt|storniert|abgeschlossen|fertig|gesperrt|geloscht"
-    r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termine|envoyee?s?|annulee?s?|approuvee?s?"
+    r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termin[e\u00e9]|envoyee?s?|annulee?s?|approuvee?s?"
     r"|bloquee?s?|supprimee?s?|hecho|enviad[oa]|cancelad[oa]|aprobad[oa]|terminad[oa]|bloquead[oa]"
     r"|fatto|inviat[oa]|annullat[oa]|approvat[oa]|completat[oa]|gedaan|verzonden|geannuleerd"
     r"|afgerond|goedgekeurd|feito|concluid[oa])"
@@ -147,6 +148,8 @@ def says_state(name: str) -> bool:
 
 def says_not_to_send(name: str) -> bool:
     """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
+    if plain(name) in _LIVE:
+        return False
     return says_state(name) or (
         says_whether(name) and _SEND.fullmatch(_NO_LETTER.sub("", plain(name))) is None
     )

@@ -117,7 +117,7 @@ class Wrapper:
             )
         if says := next(filter(says_not_to_send, path), None):
             raise InputError(
-                f"{self.name}: the only list of orders stands under {_shown(path)}: {says!r} may "
+                f"{self.name}: a list of orders stands under {_shown(path)}: {says!r} may "
                 "say that these are not to be sent. If they are, give that list alone, without "
                 "the object around it"
             )

@@ -7,8 +7,9 @@ import json
 
 import pytest
 
-from batch_resend.intake import Reading
+from batch_resend.intake import ListSource, Reading
 from batch_resend.model import Call
+from tests.intake.conftest import standard_input
 from tests.intake.test_nobody_asked import REFUSED, goes
 
 ORDER = "100200301"
@@ -185,8 +186,13 @@ def test_a_list_under_a_key_that_says_not_to_send_it_is_asked_about(key: str) ->
 
 
 @pytest.mark.parametrize("key", ["data", "items", "results", "to_send", "resend", "pending"])
-def test_a_list_under_another_key_is_read(key: str) -> None:
-    assert goes(json.dumps({key: [{"order_id": int(ORDER)}]})) == [ORDER]
+def test_a_list_under_another_key_is_read_and_the_plan_names_the_key(key: str) -> None:
+    content = json.dumps({key: [{"order_id": int(ORDER)}]})
+    assert goes(content) == [ORDER]
+    with standard_input(content.encode()):
+        source = ListSource("-")
+        assert len(list(source)) == 1
+    assert source.form.under == key
 
 
 @pytest.mark.parametrize("text", ["admin@b.example.com", "only b.example.com", "admin(at)b.de"])
