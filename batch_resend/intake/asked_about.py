@@ -160,6 +160,11 @@ def is_remark(name: str) -> bool:
     return _REMARKS.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
 
 
+def says_no(text: str) -> bool:
+    """Whether a text is a word that a row is not to be sent."""
+    return trimmed(text).lower() in _NO
+
+
 def _are_yes_and_no(cells: Sequence[str]) -> bool:
     words = {cell.lower() for cell in cells}
     return words <= _YES | _NO and not words.isdisjoint(_NO)

@@ -9,7 +9,8 @@ from batch_resend.intake.address_signs import (
     is_mailbox,
     is_of_addresses,
 )
-from batch_resend.intake.asked_about import says_state
+from batch_resend.intake.asked_about import says_no, says_state, says_whether
+from batch_resend.intake.exports import is_own_key
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 
 
@@ -29,17 +30,35 @@ def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) 
             )
         if key in ignored:
             continue
-        if any(map(is_mailbox, texts)) or (is_of_addresses(key) and says_anything(held)):
+        within = [(key, held), *(() if is_own_key(key) else _within(held))]
+        narrows = any(is_of_addresses(name) and says_anything(one) for name, one in within)
+        if narrows or any(map(is_mailbox, texts)):
             raise ValueError(
                 f"the key {key!r} may say which domains or addresses are meant, and is not read: "
                 "all domains of the order would be mailed. If that is right, "
                 f"{ignore_flag(key)}"
             )
-        if says_state(key) and says_anything(held):
+        marks = any(
+            (says_state(name) or says_whether(name) or not name) and says_anything(one)
+            for name, one in within
+        )
+        if marks or any(map(says_no, texts)):
             raise ValueError(
                 f"the key {key!r} may say which orders need no mail, and is not read. Take out "
                 f"those that do not; then {ignore_flag(key)}"
             )
+
+
+def _within(value: object) -> Iterator[tuple[str, object]]:
+    """Yield the keys of objects in a value, however deep, each with what stands under it."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, list):
+            rest += one
+        elif isinstance(one, dict):
+            yield from one.items()
+            rest += one.values()
 
 
 def key_with_signs(value: Mapping[str, object], keys: Iterable[str]) -> str:

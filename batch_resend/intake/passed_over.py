@@ -15,8 +15,9 @@ from batch_resend.intake.address_signs import (
     is_mailbox,
     is_of_addresses,
 )
-from batch_resend.intake.asked_about import says_state
+from batch_resend.intake.asked_about import says_no, says_not_to_send, says_state
 from batch_resend.intake.exports import is_own_heading
+from batch_resend.intake.fed_back import own_place
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.repairs import is_language
 from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
@@ -54,6 +55,10 @@ def unnamed(at: int) -> str:
     return f"column {at + 1}"
 
 
+def _says_not_to_mail(cell: str) -> bool:
+    return says_no(cell) or says_not_to_send(cell) or is_mailbox(cell)
+
+
 @dataclass(frozen=True)
 class PassedOver:
     """Looks at the rows of a list that has no column for whom to mail."""
@@ -68,10 +73,10 @@ class PassedOver:
 
         By its heading, for want of one, or as the name of a mailbox.
         """
-        for at in self._doubtful:
+        for at in self._doubtful if self.names else self._unread(cells):
             if at >= len(cells) or not has_content(cells[at]):
                 continue
-            name = in_one_line(self.names[at])
+            name = in_one_line(self.names[at]) if self.names else ""
             if not name:
                 raise InputError(
                     f"{where}: column {at + 1} has no heading and is not read, and all domains of "
@@ -89,6 +94,14 @@ class PassedOver:
                     "read: all domains of each order would be mailed. If that is right: "
                     f"{ignore_flag(name)}"
                 )
+
+    def _unread(self, cells: Sequence[str]) -> list[int]:
+        """Return the columns of a list without a heading row that may say not to mail a row."""
+        known = self.columns.read
+        own = own_place(cells, known)  # behind it stand those of a rejected.csv
+        columns = range(len(cells) if own is None else own)
+        others = [at for at in columns if at not in known and unnamed(at) not in self.ignored]
+        return [at for at in others if _says_not_to_mail(cells[at])]
 
     def holding(self, cells: Sequence[str], *, domains: bool) -> str:
         """Return the column that is not read and holds an address, or one of `domains`; or ""."""

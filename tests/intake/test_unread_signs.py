@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from batch_resend.intake import ListSource, Reading
+from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import Call
 from tests.intake.conftest import standard_input
 from tests.intake.test_nobody_asked import REFUSED, goes
@@ -92,6 +92,26 @@ def test_a_key_that_may_narrow_what_is_meant_is_asked_about(key: str, text: str)
     assert goes(content) == []
     assert goes(content, Reading(ignored=frozenset((key,)))) == [ORDER]
     assert goes(json.dumps({"order_id": int(ORDER), key: ""}) + "\n") == [ORDER]
+
+
+@pytest.mark.parametrize(
+    "added",
+    [{"meta": {"done": True}}, {"site": [{"host": "shop"}]}, {"flags": ["skip"]}, {"": "x"},
+     {"wish": "nein"}],
+)  # fmt: skip
+def test_so_is_one_within_another(added: dict[str, object]) -> None:
+    content = json.dumps({"order_id": int(ORDER), **added}) + "\n"
+    assert goes(content) == []
+    assert goes(content, Reading(ignored=frozenset(added))) == [ORDER]
+
+
+@pytest.mark.parametrize("cell", ["skip", "no", "do not send", "cancelled", "done", "admin"])
+def test_a_cell_of_a_list_without_headings_may_say_not_to_send_its_row(cell: str) -> None:
+    order = {Field.ORDER_ID: "1"}
+    assert goes(f"{ORDER},{cell}\n", Reading(order, headed=False)) == REFUSED
+    ignoring = Reading(order, headed=False, ignored=frozenset(("column 2",)))
+    assert goes(f"{ORDER},{cell}\n", ignoring) == [ORDER]
+    assert goes(f"{ORDER},Example Ltd\n", Reading(order, headed=False)) == [ORDER]
 
 
 def table(heading: str, cell: str) -> str:
