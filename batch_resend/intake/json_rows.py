@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from batch_resend.errors import InputError
 from batch_resend.intake.address_signs import holds_address, holds_domain
 from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
-from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
+from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
 from batch_resend.intake.json_unread import all_texts, key_with_signs, refuse_address_data
 from batch_resend.intake.lengths import digits_of
@@ -172,7 +172,9 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             }
             refuse_address_data(added, rules.ignored)
         if not (is_order or has_addresses or rules.all_domains):
-            unread = {key: held for key, held in value.items() if key not in _read(keys)}
+            # A record of our own export: its other columns are no approvers' either.
+            own = {key for key in value if aside and is_own_heading(key)}
+            unread = {k: held for k, held in value.items() if k not in _read(keys) | own}
             refuse_address_data(unread, rules.ignored)
         if not (is_order or has_addresses or rules.all_domains):
             _refuse_other_trade(value, keys, rules)
@@ -182,7 +184,8 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             _refuse_unread(value[NESTED], rules)
         record = JsonRecord.model_validate(fields)
         passed = _read(keys) | rules.ignored | {NESTED}
-        others = [k for k in value if k not in passed and not (is_order and is_own_key(k))]
+        is_own = is_own_key if is_order else is_own_heading if aside else passed.__contains__
+        others = [k for k in value if k not in passed and not is_own(k)]
         return RawRecord(
             line=line,
             order_id=record.order_id,

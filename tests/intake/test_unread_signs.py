@@ -227,3 +227,14 @@ def test_the_word_for_all_rows_is_not_for_one_that_names_an_address_elsewhere(te
     line = json.dumps({"order_id": int(ORDER), "Note": text}) + "\n"
     assert goes(line, Reading(all_domains=True)) == []
     assert goes(line, by_word("Note")) == [ORDER]
+
+
+def test_domains_of_our_own_export_in_json_are_left_aside() -> None:
+    exported = {
+        "order_id": ORDER, "status": "pending", "product": "ssl_dv_geotrust_flex",
+        "dcv_method": "", "created_at": "2026-01-01T00:00:00Z", "age_days": 1,
+        "container": "example.com", "domains": ["a.example.com"], "domain_id": "77",
+    }  # fmt: skip
+    assert goes(json.dumps(exported) + "\n") == [ORDER]
+    assert goes(json.dumps(exported) + "\n", Reading(all_domains=True)) == [ORDER]
+    assert goes(json.dumps(exported | {"thing": "a.example.com"}) + "\n") == []
