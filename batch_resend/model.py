@@ -162,6 +162,7 @@ class ListForm:
     with_accounts: bool = False  # a column of accounts names profiles
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
+    under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
     @property
     def is_table(self) -> bool:

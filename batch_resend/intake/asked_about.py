@@ -5,11 +5,13 @@ Passed over, `send?` with no in it would have its row mailed, and so would a rem
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from batch_resend.errors import InputError
+from batch_resend.intake.address_signs import holds_domain
 from batch_resend.intake.cells import trimmed
 from batch_resend.intake.exports import is_own_heading
-from batch_resend.intake.looks import has_address, is_domain
+from batch_resend.intake.looks import has_address
 from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
 from batch_resend.intake.vocabulary import Field, is_close_to_all_domains, known_field, plain
 
@@ -23,10 +25,26 @@ _WHETHER = re.compile(
     r"(?:e?d|it|them|this|me|now|mails?|emails?|yn|yesno|janein|again|nochmal)*)"
     r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|optout|unsubscribed?|wanted|gewunscht"
 )
+_SEND = re.compile(r"(?:to|please|pls|zu|bitte)*(?:re)?(?:send|senden|notify|include[ds]?|wanted)")
+_LIVE = frozenset(("active", "enabled", "confirmed", "verified", "checked"))
 _REMARKS = re.compile(
     r"(?:my|internal|our|interne?)?(?:notes?|remarks?|comments?|todo|actions?|instructions?"
     r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
     r"|commentaires?|nota|osservazion[ei]|comentarios?)"
+)
+# Headings of what has become of a row: one that is marked there may need no mail any more.
+_STATE = re.compile(
+    r"(?:is|was|has|been|already|to|be|do|date|when|schon|bereits|datum|deja)*"
+    r"(?:done|cancel(?:l?ed|lation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
+    r"|solved|completed?|finished|closed|blocked|hold|onhold|paused?|stopped|archived?|deleted?"
+    r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|skipped|omitted|dropped|excluded?|ignored?|obsolete"
+    r"|retired|issued|confirmed|verified|validated|processed|handled|checked|active|enabled"
+    r"|erledigt|gesendet|versandt|verschickt|storniert|abgeschlossen|fertig|gesperrt|geloscht"
+    r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termin[e\u00e9]|envoyee?s?|annulee?s?|approuvee?s?"
+    r"|bloquee?s?|supprimee?s?|hecho|enviad[oa]|cancelad[oa]|aprobad[oa]|terminad[oa]|bloquead[oa]"
+    r"|fatto|inviat[oa]|annullat[oa]|approvat[oa]|completat[oa]|gedaan|verzonden|geannuleerd"
+    r"|afgerond|goedgekeurd|feito|concluid[oa])"
+    r"(?:at|on|by|date|time|yn|yesno|janein|flag|am|von|le|mark)*"
 )
 # A heading of what stands in a row a second time.
 _NUMBERED = re.compile(
@@ -122,9 +140,29 @@ def says_whether(name: str) -> bool:
     return _WHETHER.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
 
 
+@lru_cache(maxsize=1024)
+def says_state(name: str) -> bool:
+    """Whether a heading is one of what has become of a row: `done`, `cancelled at`."""
+    return _STATE.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+
+
+def says_not_to_send(name: str) -> bool:
+    """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
+    if plain(name) in _LIVE:
+        return False
+    return says_state(name) or (
+        says_whether(name) and _SEND.fullmatch(_NO_LETTER.sub("", plain(name))) is None
+    )
+
+
 def is_remark(name: str) -> bool:
     """Whether a heading is one of what a person remarks."""
     return _REMARKS.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+
+
+def says_no(text: str) -> bool:
+    """Whether a text is a word that a row is not to be sent."""
+    return trimmed(text).lower() in _NO
 
 
 def _are_yes_and_no(cells: Sequence[str]) -> bool:
@@ -140,7 +178,7 @@ def _refuse_added(name: str, cells: Sequence[str], where: str) -> None:
         )
     if any(map(has_address, cells)):
         return  # row by row it is said which
-    if any(map(is_domain, cells)):
+    if any(map(holds_domain, cells)):
         raise InputError(
             f"{where}: {name!r} is no column of the CA's and holds domains. If these are to be "
             f"mailed: {pair_flags(name, None)}; if the CA is to mail all domains of each order "

@@ -49,7 +49,7 @@ class FedBack:
         """Return why a row was rejected, where it is still as it stood; empty where it is not."""
         if self.headed and not self.own:
             return ""
-        at = min(self.own) if self.headed else _own_place(cells, self.read)
+        at = min(self.own) if self.headed else own_place(cells, self.read)
         if at is None or len(cells) < at + len(ABOUT_REJECTED):
             return ""
         reason = cells[at + 2].strip()
@@ -78,7 +78,7 @@ def _without_end(texts: list[str]) -> list[str]:
     return texts
 
 
-def _own_place(cells: Sequence[str], read: Collection[int]) -> int | None:
+def own_place(cells: Sequence[str], read: Collection[int]) -> int | None:
     """Return where they stand in a row without a heading: file, line, reason and row, at its end.
 
     A row that holds all of its cells that are read once more, as one text, is one of these.

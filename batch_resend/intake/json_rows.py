@@ -14,12 +14,15 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
+from batch_resend.intake.address_signs import holds_address, holds_domain
 from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
-from batch_resend.intake.exports import is_order_of_the_ca, is_own_key
+from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
+from batch_resend.intake.json_unread import all_texts, key_with_signs, refuse_address_data
 from batch_resend.intake.lengths import digits_of
-from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.looks import has_address, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
+from batch_resend.intake.planned_requests import request_unwrapped
 from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
@@ -28,7 +31,6 @@ from batch_resend.model import Call, Problem, RejectedRow
 NESTED = "domain_approval_emails"
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 _PRODUCT_KEYS = ("name", "name_id", "type")
-_NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account", "all_domains")
 _IN_WORDS = {
     "string_type": "a text is expected",
     "list_type": "a list is expected",
@@ -147,10 +149,11 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         return RejectedRow(line, Problem.FORM, why if is_alone else "not a JSON object", raw)
     names: Mapping[Field, str] = {}
     keys: Mapping[Field, tuple[str, ...]] = {}
-    value = _request_unwrapped(value)
     has_addresses = NESTED in value
     is_order = is_order_of_the_ca(value)
     try:
+        value = request_unwrapped(value, all_domains=rules.all_domains)
+        has_addresses = NESTED in value
         keys, names, aside = _keys_of_fields(tuple(value), rules, is_order=is_order)
         has_addresses = has_addresses or not ADDRESSES.isdisjoint(keys)
         if not (has_addresses or rules.all_domains) and (found := _key_with_address(value)):
@@ -158,10 +161,21 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             raise ValueError(
                 f"there is an e-mail address under the key {found!r}, which is not known to hold "
                 f"those to mail. If it does: {pair_flags('KEY', found)}; if the CA "
-                "is to mail all domains of the order that wait: --all-domains"
+                f"is to mail all domains of the order that wait: --all-domains {ignore_flag(found)}"
             )
         if is_order and not (has_addresses or rules.all_domains):
             _refuse_added(value, rules)
+            added = {
+                key: held
+                for key, held in value.items()
+                if not is_own_key(key) and key not in rules.ignored and key not in _read(keys)
+            }
+            refuse_address_data(added, rules.ignored)
+        if not (is_order or has_addresses or rules.all_domains):
+            # A record of our own export: its other columns are no approvers' either.
+            own = {key for key in value if aside and is_own_heading(key)}
+            unread = {k: held for k, held in value.items() if k not in _read(keys) | own}
+            refuse_address_data(unread, rules.ignored)
         if not (is_order or has_addresses or rules.all_domains):
             _refuse_other_trade(value, keys, rules)
         fields = {field.value: value[found[0]] for field, found in keys.items()}
@@ -169,6 +183,9 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             fields[NESTED] = value[NESTED]
             _refuse_unread(value[NESTED], rules)
         record = JsonRecord.model_validate(fields)
+        passed = _read(keys) | rules.ignored | {NESTED}
+        is_own = is_own_key if is_order else is_own_heading if aside else passed.__contains__
+        others = [k for k in value if k not in passed and not is_own(k)]
         return RawRecord(
             line=line,
             order_id=record.order_id,
@@ -187,6 +204,7 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             has_addresses=has_addresses,
             of_the_ca=is_order,
             addresses_aside=not has_addresses and _key_with_address(value) is not None,
+            unread=key_with_signs(value, others) if rules.all_domains else "",
         )
     except ValidationError as error:
         reason = _first_error(error, names)
@@ -208,6 +226,10 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
     )
 
 
+def _read(keys: Mapping[Field, tuple[str, ...]]) -> set[str]:
+    return {key for found in keys.values() for key in found}
+
+
 def _refuse_other_trade(
     value: Mapping[str, object], keys: Mapping[Field, tuple[str, ...]], rules: HeadingRules
 ) -> None:
@@ -215,7 +237,7 @@ def _refuse_other_trade(
     if Field.ORDER_ID not in keys or Field.ALL_DOMAINS in keys:
         return
     names = ["" if key in rules.ignored else key for key in value]
-    known = {key for found in keys.values() for key in found}
+    known = _read(keys)
     read = [at for at, key in enumerate(value) if key in known]
     # Whoever names the key says that these are order numbers of the CA's.
     is_named = any(which is Field.ORDER_ID for which, _ in rules.mapping)
@@ -229,8 +251,8 @@ def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
     for key, held in value.items():
         if is_own_key(key) or key in mapped | rules.ignored or known_field(key) is not None:
             continue
-        texts = [text for text in _all_texts(held) if text.strip()]
-        if (texts and is_remark(key)) or any(map(is_domain, texts)):
+        texts = [text for text in all_texts(held) if text.strip()]
+        if (texts and is_remark(key)) or any(map(holds_domain, texts)):
             raise ValueError(
                 f"the key {key!r} is none of the CA's and is not read, and all domains of the "
                 f"order would be mailed: if that is right, {ignore_flag(key)}"
@@ -240,38 +262,15 @@ def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
 def _key_with_address(value: Mapping[str, object]) -> str | None:
     """Return the key, none of the CA's own, under which an e-mail address stands."""
     for key, held in value.items():
-        if not is_own_key(key) and any(map(has_address, _all_texts(held))):
+        if not is_own_key(key) and any(map(holds_address, all_texts(held))):
             return key
-        if key == _OF_THE_CA and any(map(has_address, _all_texts(held))):
+        if key == _OF_THE_CA and any(map(has_address, all_texts(held))):
             return key
     return None
 
 
-def _all_texts(value: object) -> Iterator[str]:
-    """Yield the texts in a value, however deep."""
-    rest = [value]
-    while rest:
-        one = rest.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, list):
-            rest += one
-        elif isinstance(one, dict):
-            rest += one.values()
-
-
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _request_unwrapped(value: dict[str, object]) -> dict[str, object]:
-    """Return what a line of `check --out` asks for, in the form of a list."""
-    body = value.get("body")
-    if not isinstance(body, dict) or value.get("method") != "PUT":
-        return value
-    known = _NAMING_KEYS if "name_scope" not in body else ("domain_id", "call", "account")
-    named = {key: value[key] for key in known if key in value}
-    return {**named, **body} if named else value
 
 
 @lru_cache(maxsize=256)
@@ -351,7 +350,7 @@ def _refuse_unread(entries: object, rules: HeadingRules) -> None:
             if key in JsonEntry.model_fields or key in rules.ignored:
                 continue
             may_say = known_field(key) is not None or one_more_of(key) or says_whether(key)
-            if may_say or any(map(has_address, _all_texts(held))):
+            if may_say or any(map(has_address, all_texts(held))):
                 raise ValueError(
                     f"entry {number} of {NESTED} has the key {key!r}, which is not read: give each "
                     f"domain and address an entry of their own; or say {ignore_flag(key)}"

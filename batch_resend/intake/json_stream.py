@@ -80,6 +80,11 @@ class JsonStream:
             else:
                 raise self._error("an object or an array is expected", self._at)
 
+    @property
+    def under(self) -> str:
+        """The keys of a wrapping object that lead to its list of orders; "": nothing wraps it."""
+        return ".".join(self._wrapper.taken or ())
+
     def _array(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield the records of an array, in which an object may be a page."""
         self._take("[")

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
+from batch_resend.intake.asked_about import says_not_to_send
 from batch_resend.intake.heading_errors import listed
 from batch_resend.intake.vocabulary import Field, known_field
 from batch_resend.model import Call
@@ -103,7 +104,8 @@ class Wrapper:
     def takes(self, path: Path, first: dict[str, object]) -> bool:
         """Return whether a list holds orders, by its first object.
 
-        Raises InputError where another one does, too: which is meant is not ours to guess.
+        Raises InputError where another one does, too, or where its key says that its orders are
+        not to be sent: which is meant is not ours to guess.
         """
         if not self._are_orders(first):
             self._passed_over.append(self._described(path, first))
@@ -112,6 +114,12 @@ class Wrapper:
             raise InputError(
                 f"{self.name}: holds several lists of orders: {_shown(self.taken)} and "
                 f"{_shown(path)}; give the one that is meant as a list of its own"
+            )
+        if says := next(filter(says_not_to_send, path), None):
+            raise InputError(
+                f"{self.name}: a list of orders stands under {_shown(path)}: {says!r} may "
+                "say that these are not to be sent. If they are, give that list alone, without "
+                "the object around it"
             )
         self.taken, self._is_taken_here = path, True
         return True

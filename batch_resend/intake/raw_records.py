@@ -37,3 +37,4 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     uncorrected: str = ""  # of a rejected.csv, as it stood: why it was rejected
     of_the_ca: bool = False  # an order as the CA lists it, in JSON
     place: str = ""  # which of several records that begin on one line
+    unread: str = ""  # what holds a domain or an address, and is no field: a column, or a key

@@ -10,6 +10,7 @@ from batch_resend.intake.cells import (
     Malformed,
     domain_name,
     domain_number,
+    is_nothing,
     locale_code,
     order_number,
     several,
@@ -20,6 +21,7 @@ from batch_resend.intake.cells import (
 from batch_resend.intake.entries import UnusableError, entries_of, notes_of, pairs_of, parsed
 from batch_resend.intake.exports import skip_cause
 from batch_resend.intake.raw_records import RawEntry, RawRecord
+from batch_resend.intake.suggestions import ignore_flag
 from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
@@ -116,8 +118,8 @@ def _unfit(
 ) -> tuple[Problem, str] | None:
     """Return why what a record asks for is not to be sent, though its cells are good."""
     described = CALLS[call]
-    if not entries and not asks_for_all and _says_no(record):
-        return Problem.NO_ADDRESS, _SAYS_NO
+    if not (entries or asks_for_all) and (_says_no(record) or record.unread):
+        return Problem.NO_ADDRESS, _SAYS_NO if _says_no(record) else _unread_sign(record.unread)
     if described.addresses is Addresses.REQUIRED and not entries:
         return Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail"
     if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
@@ -136,7 +138,28 @@ def _should_name_somebody(record: RawRecord, described: Description) -> bool:
     if described.is_about_domain:  # it names what it is about
         return Field.EMAIL in record.names
     # Where there is a word for those that are to mail all, the others are not.
-    return record.has_addresses or Field.ALL_DOMAINS in record.names
+    by_word = record.has_addresses or Field.ALL_DOMAINS in record.names
+    return by_word or _names_domain_by_number(record)
+
+
+def _names_domain_by_number(record: RawRecord) -> bool:
+    """Whether a record about an order names a domain of it, by the domain's number at the CA.
+
+    Exports have the number beside each order: there it asks for nothing.
+    """
+    if record.domains_aside or record.of_the_ca:
+        return False
+    number = record.domain_id
+    text = trimmed(number) if isinstance(number, str) else str(number or "")
+    return bool(text) and not is_nothing(text)
+
+
+def _unread_sign(name: str) -> str:
+    return (
+        f"names no address, and {name!r} holds one, or a domain, and is not read: write it where "
+        "it is read; or, if the CA is to mail all domains of the order that wait: --all-domains "
+        f"{ignore_flag(name)}"
+    )
 
 
 def _says_no(record: RawRecord) -> bool:
@@ -146,6 +169,12 @@ def _says_no(record: RawRecord) -> bool:
 
 
 def _needs_the_word(record: RawRecord, described: Description) -> str:
+    if not described.is_about_domain and _names_domain_by_number(record):
+        return (
+            f"names a domain by its number, and {Call.DV_RESEND} takes none: --call "
+            f"{Call.DOMAIN_DCV}, or yes in a column {Field.ALL_DOMAINS} (or --all-domains) to have "
+            "the CA mail all domains of the order that wait"
+        )
     if Field.ALL_DOMAINS in record.names and not record.has_addresses:
         return (
             f"nothing in the column {Field.ALL_DOMAINS}: write yes there (or say --all-domains) to "

@@ -95,11 +95,15 @@ class ListSource:
             rules = rules_of(
                 how.mapping, how.call, all_domains=how.all_domains, ignored=how.ignored
             )
+            stream = None
             if is_document(begin, how.mapping, how.call):
-                records = iter(JsonStream(self.name, text, rules))
+                stream = JsonStream(self.name, text, rules)
+                records = iter(stream)
             else:
                 records = records_of_lines(text.lines(), how.mapping, how.call, rules)
             yield from self._with_all_mapped(with_usual_numbers(records))
+            if stream is not None:
+                self.form = replace(self.form, under=stream.under)
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
                 self.name, text, self._reading.mapping, headed=self._reading.headed

@@ -1,6 +1,5 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -11,6 +10,7 @@ from pydantic_core import to_json
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
+from batch_resend.intake.address_signs import may_name_addresses
 from batch_resend.intake.fed_back import FedBack, own_columns
 from batch_resend.intake.headings import (
     Columns,
@@ -41,7 +41,6 @@ from batch_resend.intake.vocabulary import (
 from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
-_MAY_NAME_SOMEBODY = re.compile("[@.\uff20]")
 _MAX_TITLE_ROWS = 5
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
 
@@ -188,7 +187,7 @@ class TableRows:
         """Yield a record a row, and how many cells the row has."""
         asks_for_all = self._asks_for_all(columns)
         fed_back = self._fed_back(columns)
-        passed_over = PassedOver(self._names, columns, self._about_rejected)
+        passed_over = PassedOver(self._names, columns, self._about_rejected, self._reading.ignored)
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
         for (line, as_is), after in _with_next(rows):
@@ -215,13 +214,23 @@ class TableRows:
                 shape.observe(whole)
                 if cut_off:
                     self.remarks[Remark.OPEN_END] += 1
-                if asks_for_all and _MAY_NAME_SOMEBODY.search("".join(whole)):
-                    passed_over.refuse(whole, f"{self._name}, line {line}")
+                if asks_for_all:
+                    self._refuse_passed_over(passed_over, whole, line)
             before = cells
             record = self._record(line, whole, original, columns, complaint)
+            if self._reading.all_domains:
+                domains = not CALLS[self._reading.call].is_about_domain
+                record = record._replace(unread=passed_over.holding(whole, domains=domains))
             if reason := fed_back.uncorrected(whole):
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)
+
+    def _refuse_passed_over(self, passed_over: PassedOver, cells: list[str], line: int) -> None:
+        """Raise InputError where a row names nobody in what is read, but perhaps elsewhere."""
+        where = f"{self._name}, line {line}"
+        if may_name_addresses("\n".join(cells)):
+            passed_over.refuse(cells, where)
+        passed_over.refuse_signs(cells, where)
 
     def _visible(self, cells: list[str]) -> list[str]:
         """Return cells without characters that take no room, and count those that had some."""

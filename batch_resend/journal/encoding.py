@@ -26,6 +26,7 @@ def encode_form(form: ListForm) -> str:
         "with_accounts": form.with_accounts,
         "with_addresses": form.with_addresses,
         "remarks": dict(form.remarks),
+        "under": form.under,
     }
     return to_json(values).decode()
 

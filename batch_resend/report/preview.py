@@ -259,6 +259,8 @@ def _form_in_words(note: InputNote) -> str:
         words.append(form.encoding)
     if form.is_table and not form.columns:
         words.append("no heading row")
+    if form.under:
+        words.append(f"the list under {form.under!r}")
     if form.orders_only:
         words.append("an export of the CA: order numbers only")
     for remark, count in form.remarks.items():

@@ -6,7 +6,7 @@ from batch_resend.intake import REQUEST_FIELDS, Field
 from tests.intake.conftest import read_row, refusal
 
 KNOWN = {
-    Field.ORDER_ID: ["order_id", "Order ID", "ORDER-ID", "orderid", "Request", "Order Number",
+    Field.ORDER_ID: ["order_id", "Order ID", "ORDER-ID", "orderid", "Order", "Order Number",
                      "order.number", "Order #", " order_id "],
     Field.DOMAIN: ["domain", "Domain", "Common Name", "common_name", "COMMON-NAME", "FQDN",
                    "dns_name", "DNS name"],
@@ -92,7 +92,7 @@ def test_a_mapping_of_a_column_that_is_not_there_is_refused_with_those_that_are(
 
 
 @pytest.mark.parametrize(
-    "pair", [("order_id", "Order Number"), ("Request", "Order Nr."), ("Order No.", "Bestellnummer")]
+    "pair", [("order_id", "Order Number"), ("Order", "Order Nr."), ("Order No.", "Bestellnummer")]
 )
 def test_two_columns_for_one_field_are_refused_with_the_way_to_say_which(
     pair: tuple[str, str],

@@ -279,7 +279,7 @@ def test_a_row_alone_without_its_line_end_goes_only_with_an_address(content: str
     assert goes(content + "\n") == ["100200"]
 
 
-@pytest.mark.parametrize("cut", ["shop.example.co", "shop.ex", "shop"])
+@pytest.mark.parametrize("split", ["shop.example.co", "shop.ex", "shop"])
 def test_a_domain_that_is_cut_off_at_the_end_is_rejected(split: str) -> None:
     reading = Reading(call=Call.DOMAIN_DCV)
     assert goes(f"domain\na.example.com\nb.example.com\n{split}", reading) == [

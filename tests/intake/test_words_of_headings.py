@@ -52,7 +52,7 @@ def test_a_word_for_anything_makes_no_list_of_orders(content: str) -> None:
     assert goes(content) == REFUSED
 
 
-@pytest.mark.parametrize("word", ["Request", "Pedido", "Auftrag", "Commande", "Bestelling"])
+@pytest.mark.parametrize("word", ["Order", "Pedido", "Auftrag", "Commande", "Bestelling"])
 def test_a_word_for_any_order_is_enough_where_nothing_else_stands(word: str) -> None:
     assert goes(f"{word}\n100200301\n") == ["100200301"]
 

@@ -1,0 +1,90 @@
+"""Keys of a JSON record that are not read, and may say whom to mail or that nobody is to be."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from batch_resend.intake.address_signs import (
+    has_content,
+    holds_address,
+    holds_domain,
+    is_mailbox,
+    is_of_addresses,
+)
+from batch_resend.intake.asked_about import says_no, says_state, says_whether
+from batch_resend.intake.exports import is_own_key
+from batch_resend.intake.suggestions import ignore_flag, pair_flags
+
+
+def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) -> None:
+    """Raise ValueError where a record without addresses has a key that may narrow what it asks for.
+
+    `unread`: its keys that hold no field, with what stands under them; `ignored`: those named by
+    --ignore. A domain in one of these still needs --all-domains.
+    """
+    for key, held in unread.items():
+        texts = list(all_texts(held))
+        if any(map(holds_domain, texts)):
+            raise ValueError(
+                f"there is a domain in the key {key!r}, which is not known to hold those to "
+                f"approve. If it does: {pair_flags(key, None)}; if the CA is to mail all domains "
+                f"of the order that wait: --all-domains {ignore_flag(key)}"
+            )
+        if key in ignored:
+            continue
+        within = [(key, held), *(() if is_own_key(key) else _within(held))]
+        narrows = any(is_of_addresses(name) and says_anything(one) for name, one in within)
+        if narrows or any(map(is_mailbox, texts)):
+            raise ValueError(
+                f"the key {key!r} may say which domains or addresses are meant, and is not read: "
+                "all domains of the order would be mailed. If that is right, "
+                f"{ignore_flag(key)}"
+            )
+        marks = any(
+            (says_state(name) or says_whether(name) or not name) and says_anything(one)
+            for name, one in within
+        )
+        if marks or any(map(says_no, texts)):
+            raise ValueError(
+                f"the key {key!r} may say which orders need no mail, and is not read. Take out "
+                f"those that do not; then {ignore_flag(key)}"
+            )
+
+
+def _within(value: object) -> Iterator[tuple[str, object]]:
+    """Yield the keys of objects in a value, however deep, each with what stands under it."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, list):
+            rest += one
+        elif isinstance(one, dict):
+            yield from one.items()
+            rest += one.values()
+
+
+def key_with_signs(value: Mapping[str, object], keys: Iterable[str]) -> str:
+    """Return the first of some keys under which a domain or an address stands; "": none."""
+    for key in keys:
+        if any(holds_address(text) or holds_domain(text) for text in all_texts(value[key])):
+            return key
+    return ""
+
+
+def says_anything(value: object) -> bool:
+    """Whether a JSON value is more than an empty one."""
+    if isinstance(value, str):
+        return has_content(value)
+    return value is not None and value not in ([], {})
+
+
+def all_texts(value: object) -> Iterator[str]:
+    """Yield the texts in a value, keys of objects among them, however deep."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, list):
+            rest += one
+        elif isinstance(one, dict):
+            rest += one
+            rest += one.values()
