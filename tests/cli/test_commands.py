@@ -158,7 +158,9 @@ async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(
 
 def without(*extras: str) -> None:
     """Have extras not installed, and nothing imported that needs them."""
-    for name in [name for name in sys.modules if "cluster" in name or name.endswith("cli.worker")]:
+    for name in [
+        name for name in sys.modules if "cluster" in name or name.endswith("commands.worker")
+    ]:
         del sys.modules[name]
     for name in [name for name in sys.modules if name.partition(".")[0] in extras]:
         del sys.modules[name]
