@@ -125,6 +125,6 @@ def unsent(report: Path) -> set[str]:
         return {row["order_id"] for row in csv.DictReader(file)}
 
 
-def request_of(path: str) -> str:
+def order_of(path: str) -> str:
     """Return the number of the order that a path is about."""
     return path.split("/")[3]

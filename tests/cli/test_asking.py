@@ -19,7 +19,7 @@ from tests.cli.raw_service import (
     accept_all,
     as_json,
     desk_at,
-    request_of,
+    order_of,
 )
 from tests.cli.screen import on_screen
 from tests.cli.test_service_reads import lists, pending, validation
@@ -57,7 +57,7 @@ def with_names(asked: Asked) -> bytes:
     """Answer as `each_by_itself`, and which names of an order wait: of every third, none."""
     if not asked.path.endswith("/validation"):
         return each_by_itself(asked, "pending")
-    approved = int(request_of(asked.path)) % 3 == 0
+    approved = int(order_of(asked.path)) % 3 == 0
     return validation(("a.example", "approved" if approved else "unapproved"))
 
 
@@ -87,7 +87,7 @@ async def test_cut_off_while_asking_and_begun_again_no_limit_is_exceeded_and_not
         assert again.code == 0, again.err
         for window in WINDOWS:
             assert most_in(service.arrivals, window) <= window.limit
-        mailed = [request_of(path) for path in service.paths("PUT")]
+        mailed = [order_of(path) for path in service.paths("PUT")]
         assert len(mailed) == len(set(mailed)), "nothing was mailed twice"
         if words[0] == "sweep":
             assert len(mailed) == 80
@@ -105,13 +105,13 @@ async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_s
         cut_off.send_signal(signal.SIGINT)
         assert (await ended(cut_off)).code == 130
         assert service.paths("PUT") == []
-        asked = {request_of(path) for path in service.paths("GET") if path.endswith("/validation")}
+        asked = {order_of(path) for path in service.paths("GET") if path.endswith("/validation")}
         approved = {number for number in asked if int(number) % 3 == 0}
         assert len(approved) >= 10
         service.answer_to = accept_all
         sent = await desk.run("send", "orders.csv", "--report-dir", "again")
         assert sent.code == 0, sent.err
-        mailed = {request_of(path) for path in service.paths("PUT")}
+        mailed = {order_of(path) for path in service.paths("PUT")}
         in_flight = 2
         assert len(approved & mailed) <= in_flight
         skipped = {r["order_id"] for r in results(tmp_path / "again") if r["status"] == "skipped"}

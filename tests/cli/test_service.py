@@ -19,7 +19,7 @@ from tests.cli.raw_service import (
     desk_at,
     error,
     http,
-    request_of,
+    order_of,
     unsent,
 )
 
@@ -86,7 +86,7 @@ async def test_a_key_revoked_in_the_middle_stops_all_that_go_by_it_and_resume_se
         resumed = await desk.run("resume", "--report-dir", "resumed")
         assert resumed.code == 0, resumed.err
         acknowledged = service.paths("PUT")[:30] + service.paths("PUT")[-170:]
-        assert len({request_of(path) for path in acknowledged}) == 200
+        assert len({order_of(path) for path in acknowledged}) == 200
 
 
 READERS: list[tuple[str, ...]] = [("sweep",), ("export",), ("sweep", "--max-orders", "3")]
@@ -123,7 +123,7 @@ async def test_a_key_refused_in_the_preflight_sends_nothing_and_leaves_all_for_r
             return WRONG_KEY
         if asked.path.endswith("/validation") or "?" in asked.path:
             return NO_SUCH_CALL if asked.path.endswith("/validation") else as_json({})
-        return as_json({"id": request_of(asked.path), "status": "pending", "dcv_method": "email"})
+        return as_json({"id": order_of(asked.path), "status": "pending", "dcv_method": "email"})
 
     async with RawService(answer_to) as service:
         desk = desk_at(tmp_path, service, 60)
@@ -178,7 +178,7 @@ async def test_what_is_not_the_cas_refuses_no_order_and_stops_the_run_after_the_
         service.answer_to = accept_all
         resumed = await desk.run("resume", "--report-dir", "resumed")
         assert resumed.code == 0, resumed.err
-        assert len({request_of(p) for p in service.paths("PUT")[-200:]}) == 200
+        assert len({order_of(p) for p in service.paths("PUT")[-200:]}) == 200
 
 
 ELSEWHERE: dict[str, bytes] = {

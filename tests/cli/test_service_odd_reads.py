@@ -17,7 +17,7 @@ from tests.cli.raw_service import (
     desk_at,
     error,
     http,
-    request_of,
+    order_of,
 )
 from tests.cli.test_service_reads import ALL, SOME, lists, pending, validation
 
@@ -122,7 +122,7 @@ async def test_one_order_of_which_nothing_can_be_read_keeps_no_other_from_its_ma
         desk = desk_at(tmp_path, service)
         swept = await desk.run("sweep", "--max-attempts", "2")
         assert swept.code == 0, swept.err
-        assert len({request_of(path) for path in service.paths("PUT")} - {"7"}) == 14
+        assert len({order_of(path) for path in service.paths("PUT")} - {"7"}) == 14
 
 
 async def test_orders_that_the_ca_does_not_have_are_asked_about_beside_each_other(
@@ -155,7 +155,7 @@ async def test_a_validation_status_that_says_nothing_leaves_it_to_the_orders_own
     async with RawService(answer_to) as service:
         desk = desk_at(tmp_path, service)
         assert (await desk.run("sweep")).code == 0
-        assert {request_of(path) for path in service.paths("PUT")} == {"1", "3"}
+        assert {order_of(path) for path in service.paths("PUT")} == {"1", "3"}
 
 
 async def test_a_name_is_approved_where_all_that_is_said_of_it_says_so(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ async def test_changes_of_which_only_a_part_is_shown_are_not_taken_for_all(tmp_p
         part = {"orders": [], "page": {"total": 5_000, "limit": 1_000, "offset": 0}}
         service.answer_to = lambda asked: (
             as_json(part) if "/status-changes" in asked.path
-            else as_json(pending(int(request_of(asked.path)), status="issued"))
+            else as_json(pending(int(order_of(asked.path)), status="issued"))
         )  # fmt: skip
         found = await desk.run("verify", desk.report().name, "--format", "json")
         assert json.loads(found.out)["statuses"] == {"issued": 20}

@@ -23,7 +23,7 @@ from tests.cli.raw_service import (
     desk_at,
     error,
     http,
-    request_of,
+    order_of,
 )
 
 pytestmark = pytest.mark.asyncio
@@ -118,7 +118,7 @@ async def test_one_odd_order_spoils_no_page_and_one_that_cannot_be_used_is_named
         desk = desk_at(tmp_path, service)
         swept = await desk.run("sweep", "--log-file", "sweep.log")
         assert swept.code == 0, swept.err
-        mailed = {request_of(path) for path in service.paths("PUT")}
+        mailed = {order_of(path) for path in service.paths("PUT")}
         assert mailed == {"1", "2", "3", "4", "5", "6", "8"}
         assert "2 more in the CA's list without an order number" in swept.err
         assert 'item without an order number: "A-7"' in (tmp_path / "sweep.log").read_text()
@@ -158,7 +158,7 @@ async def test_how_many_orders_are_validated_is_read_from_one_report(tmp_path: P
         swept = await desk.run("sweep", "--log-file", "sweep.log")
         assert swept.code == 0, swept.err
         assert len(service.paths("GET")) == 3, "two lists and the report"
-        assert {request_of(p) for p in service.paths("PUT")} == {str(n) for n in range(1, 31)}
+        assert {order_of(p) for p in service.paths("PUT")} == {str(n) for n in range(1, 31)}
         log = (tmp_path / "sweep.log").read_text()
         assert "of 40 by the order report, of 0 asked one by one" in log
 
@@ -271,7 +271,7 @@ async def test_verify_says_what_it_keeps_when_it_is_cut_off(tmp_path: Path) -> N
             return NO_CONTENT
         if "/status-changes" in asked.path:
             return NO_SUCH_CALL
-        return as_json(pending(int(request_of(asked.path))))
+        return as_json(pending(int(order_of(asked.path))))
 
     async with RawService(answer_to, lambda asked: 0.02) as service:
         desk = desk_of_hundred(tmp_path, service)
@@ -299,7 +299,7 @@ async def test_what_has_become_of_a_thousand_orders_takes_a_handful_of_requests(
     async with RawService(accept_all) as service:
         desk = desk_at(tmp_path, service, 1_000)
         assert (await desk.run("send", "orders.csv")).code == 0
-        numbers = [request_of(path) for path in service.paths("PUT")]
+        numbers = [order_of(path) for path in service.paths("PUT")]
         changes = [
             {"order_id": int(n), "certificate_id": 1, "status": "issued"} for n in numbers[:700]
         ]
@@ -334,7 +334,7 @@ async def test_without_status_changes_each_order_is_asked_about(
     def answer_to(asked: Asked) -> bytes:
         if "/status-changes" in asked.path:
             return answer
-        number = request_of(asked.path)
+        number = order_of(asked.path)
         return as_json(pending(int(number), status="issued" if int(number) % 2 else "pending"))
 
     async with RawService(accept_all) as service:
@@ -407,15 +407,15 @@ async def test_the_preflight_leaves_alone_what_is_all_approved(tmp_path: Path) -
         if asked.method == "PUT":
             return NO_CONTENT
         if asked.path.endswith("/validation"):
-            return validation(*(ALL if request_of(asked.path) == "2" else SOME))
-        return as_json(pending(int(request_of(asked.path))))
+            return validation(*(ALL if order_of(asked.path) == "2" else SOME))
+        return as_json(pending(int(order_of(asked.path))))
 
     async with RawService(answer_to) as service:
         desk = desk_at(tmp_path, service)
         desk.write("orders.csv", "order_id\n1\n2\n3\n")
         sent = await desk.run("send", "orders.csv", "--preflight")
         assert sent.code == 0, sent.err
-        assert {request_of(path) for path in service.paths("PUT")} == {"1", "3"}
+        assert {order_of(path) for path in service.paths("PUT")} == {"1", "3"}
         assert "skipped   1, says the CA: 2 of 2 names approved" in sent.err
 
 
