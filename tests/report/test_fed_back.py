@@ -7,13 +7,15 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading, Source
 from batch_resend.journal import Journal, Terms
 from batch_resend.model import Run
@@ -64,6 +66,17 @@ async def assert_fed_back(
     return unsent
 
 
+@contextmanager
+def unless_asked_about(folder: Path) -> Iterator[None]:
+    """Let a list be refused for a column whose texts happen to look like something to ask about."""
+    try:
+        yield
+    except InputError as error:
+        lists = (path for path in folder.iterdir() if path.is_file())
+        assert "--ignore" in str(error)
+        assert str(error).startswith(tuple(map(str, lists))), "and not what was written for it"
+
+
 _numbers = st.sampled_from(("1", "2", "3", "4", "5", "6"))
 _odd = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.sampled_from(
     ("=1+1", "a,b", 'q"q', "'", "line\nbreak", "\r\n", " x ", "-", "[]", "{}", "#")
@@ -103,7 +116,8 @@ async def test_csv_lists_with_columns_and_texts_of_their_own(
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "list.csv"
         path.write_bytes(b"\xef\xbb\xbf" + as_csv(table))
-        await assert_fed_back(Path(name), [ListSource(str(path))])
+        with unless_asked_about(Path(name)):
+            await assert_fed_back(Path(name), [ListSource(str(path))])
 
 
 @settings(deadline=None, max_examples=15)
@@ -128,7 +142,8 @@ async def test_json_lists_flat_and_nested(
         lines.append(json.dumps(record, ensure_ascii=as_text))
     with tempfile.TemporaryDirectory() as name:
         path = write_list(Path(name), "list.jsonl", *lines)
-        await assert_fed_back(Path(name), [ListSource(path)])
+        with unless_asked_about(Path(name)):
+            await assert_fed_back(Path(name), [ListSource(path)])
 
 
 @settings(deadline=None, max_examples=15)
@@ -154,7 +169,8 @@ async def test_two_lists_of_different_headings(
         for path, table in ((Path(name) / "1.csv", one), (Path(name) / "2.csv", two)):
             path.write_bytes(as_csv(table))
             sources.append(ListSource(str(path), Reading(mapping)))
-        await assert_fed_back(Path(name), sources, mapping)
+        with unless_asked_about(Path(name)):
+            await assert_fed_back(Path(name), sources, mapping)
 
 
 async def test_a_list_beside_a_list_of_another_kind(tmp_path: Path) -> None:
