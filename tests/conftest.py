@@ -6,11 +6,16 @@ import signal
 import ssl
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import trustme
 
 from batch_resend.places import Database
 from tests.postgres import postgres_server
+
+# The same examples in every run: a change is judged by itself. FRESH_EXAMPLES=1 draws others.
+hypothesis.settings.register_profile("same", derandomize="FRESH_EXAMPLES" not in os.environ)
+hypothesis.settings.load_profile("same")
 
 
 def pytest_configure() -> None:
