@@ -1,15 +1,18 @@
 """Several processes share a database: each run is in one's hand, each request in one run's."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
+import psycopg
 import pytest
+from sqlalchemy import Connection
 
 from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.journal import Journal, Terms, open_journal
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.journal import ChunkLeases, Journal, Terms, chunks, leases, open_journal
+from batch_resend.model import Chunk, RequestStatus, Run, RunState
 from batch_resend.places import Database
 from tests.journal.conftest import (
     BASE_URL,
@@ -146,3 +149,51 @@ async def test_a_process_that_lost_its_session_writes_nothing_more_though_the_se
         async with open_journal(database, clock) as third:
             assert (await third.reader.run(run.id)).state is RunState.INTERRUPTED
             assert (await third.reader.tally(run)).attempts == 0
+
+
+def connections(database: Database) -> set[int]:
+    """Return the connections that the server has, by their processes."""
+    with psycopg.connect(database.url) as connection:
+        found = connection.execute(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        return {pid for (pid,) in found}
+
+
+def cut(database: Database, victims: set[int]) -> None:
+    """End some connections, and so the session that they are of; return when they are gone."""
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        for pid in victims:
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+    while victims & connections(database):
+        time.sleep(0.005)  # the server has no event for it
+
+
+async def test_a_worker_that_dies_while_others_look_has_its_doubts_held_before_its_part_goes_on(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(database)
+    async with open_journal(database, clock) as one:
+        run = await plan(one, orders(1, 2))
+        await one.settle(run, HOUR, hold_doubts=True)
+        terms = Terms(WINDOWS, settings={"in_doubt": "hold"}, hold_doubts=True)
+        (chunk,) = await one.distribute(run, terms, [[None]])
+        before = connections(database)
+        with suppress(JournalError):  # its connections are gone when it is closed
+            async with open_journal(database, clock) as dying:
+                assert await ChunkLeases(dying).take(1, run, chunk)
+                recorder = await dying.join(run, {})
+                (first, _) = await pending(dying.reader, run)
+                await carry(recorder, clock, first, "cut")
+                victims = connections(database) - before
+                real = chunks.orphaned
+
+                def orphaned_meanwhile(connection: Connection) -> list[tuple[int, Chunk]]:
+                    cut(database, victims)
+                    return real(connection)
+
+                monkeypatch.setattr(leases, "orphaned", orphaned_meanwhile)
+                found = await ChunkLeases(one).tidy()
+                assert found == [(1, chunk)]
+                assert await pending_ids(one.reader, run) == ["2"], "1 may have been mailed"
