@@ -71,7 +71,7 @@ class Deadline:
             self._listen()
 
     def _listen(self) -> None:
-        self._ends_by = self._loop.time() + GRACE_S  # whoever sends on and on is not waited for
+        self._ends_by = self._loop.time() + GRACE_S  # an answer without an end is not waited for
         self._received = self._exchange.received
         self._handle = self._loop.call_soon(self._turn)
 

@@ -1,4 +1,4 @@
-"""What options come to: settings, how to read lists, how to show a run, who is told of its end."""
+"""What options come to: settings, how to read lists, how to show a run, whom to notify of its end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -88,7 +88,7 @@ def run_options_of(context: click.Context, options: dict[str, Any]) -> RunOption
 
 
 def notifier_of(options: dict[str, Any]) -> Notifier:
-    """Return who is told how a command ends: all of them, or as far as they are known."""
+    """Return whom to notify of how a command ends, as far as the options are known."""
     return Notifier(**named_in(Notifier, options))
 
 

@@ -1,4 +1,4 @@
-"""A command of which somebody is told: that it has begun, and how it ended, whatever ends it."""
+"""A command with its notifications: that it has begun, and how it ended, whatever ends it."""
 
 import logging
 import signal
@@ -35,7 +35,7 @@ def run_with_notifier(
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(
                     _notify_safely, notifier.started
-                )  # whoever is slow holds up nothing
+                )  # a slow notification holds up nothing
                 try:
                     set_up_logs_of(options)
                     notifier.check()
@@ -43,7 +43,7 @@ def run_with_notifier(
                 except Exception as error:
                     errors.append(error)
                     results.append(_failed(error))
-                # Who has not heard of the start by then is told of the end alone.
+                # A start that could not be notified by then is left out: the end is notified.
                 tasks.cancel_scope.deadline = anyio.current_time() + START_GRACE_S
         finally:
             result = results[0] if results else _cut_short(interruption)
@@ -104,7 +104,9 @@ def _failed(error: Exception) -> CommandResult:
             SIGNAL_BASE + signal.SIGINT, declined="nothing was sent: nobody answered"
         )
     if isinstance(error, BrokenPipeError):
-        return CommandResult(SIGNAL_BASE + signal.SIGPIPE, error="whoever read the output is gone")
+        return CommandResult(
+            SIGNAL_BASE + signal.SIGPIPE, error="the reader of the output has left"
+        )
     if isinstance(error, BatchResendError):
         return CommandResult(code_of_error(error), error=str(error))
     return CommandResult(ExitCode.NOT_STARTED, error=f"{type(error).__name__}: {error}")

@@ -122,7 +122,7 @@ def main() -> NoReturn:
         _leave_at_once(signal.SIGINT)
     except Interrupted as error:
         _leave_at_once(error.number)
-    except (BrokenPipeError, SystemExit):  # click exits where whoever read the output has left
+    except (BrokenPipeError, SystemExit):  # click exits where the reader has left
         code = SIGNAL_BASE + signal.SIGPIPE
     except OSError as error:
         if not STREAMS.output_failed:  # which is said below

@@ -1,4 +1,4 @@
-"""Standard output and standard error, which hold up nothing, whoever reads them.
+"""Standard output and standard error, which hold up nothing, however slowly they are read.
 
 Both are written by a thread (`outflow`). Messages on standard error are left out where nobody reads
 them; what is on standard output is not: it is data, or the summary of a run.

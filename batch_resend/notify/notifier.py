@@ -1,4 +1,4 @@
-"""Who is told that a command has begun and how it ended: a webhook, a watchdog, a metrics file."""
+"""Notifications that a command has begun and how it ended: webhook, watchdog, metrics file."""
 
 import json
 import logging
