@@ -1,4 +1,4 @@
-"""What options come to: settings, how to read lists, how to show a run, whom to notify of its end."""
+"""What options come to: settings, how lists are read, how a run is shown, whom to notify."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
