@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from batch_resend.journal.dialects import is_living
 from batch_resend.journal.recording import END_PAUSE, state_change
-from batch_resend.journal.results import HAS_OUTCOME
+from batch_resend.journal.result_statements import HAS_OUTCOME
 from batch_resend.journal.schema import budgets, claims, requests, runs, stops
 from batch_resend.model import Chunk, Run, RunState
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from batch_resend.errors import JournalBusy
 from batch_resend.journal.dialects import is_living
 from batch_resend.journal.reading import IN_ANOTHERS_HAND, IS_WITH_WORKERS, UNFINISHED, newest_first
-from batch_resend.journal.results import HAS_OUTCOME
+from batch_resend.journal.result_statements import HAS_OUTCOME
 from batch_resend.journal.schema import Record, inputs, outcomes, requests, rows, runs
 from batch_resend.model import RequestStatus, Run, RunState
 

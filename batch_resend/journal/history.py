@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, or_, select
 
 from batch_resend.journal.encoding import decode_call, decode_entries
-from batch_resend.journal.results import IN_DOUBT, ResultReader
+from batch_resend.journal.result_statements import IN_DOUBT
+from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import Record, attempts, outcomes, requests, runs
 from batch_resend.model import Call, Entry, RequestStatus, Ruling, RunState
 

@@ -8,7 +8,8 @@ from sqlalchemy import bindparam, case, desc, distinct, func, literal, or_, sele
 from batch_resend.calls import CALLS
 from batch_resend.journal.dialects import each_entry, mail_domain, total
 from batch_resend.journal.encoding import decode_call, request_of
-from batch_resend.journal.results import HAS_OUTCOME, REJECTED_ROWS, ResultReader, row_result
+from batch_resend.journal.result_statements import HAS_OUTCOME, REJECTED_ROWS
+from batch_resend.journal.results import ResultReader, row_result
 from batch_resend.journal.schema import Record, outcomes, requests, rows
 from batch_resend.model import (
     UNKNOWN_WORDS,

@@ -19,7 +19,7 @@ from batch_resend.journal.history import HistoryReader
 from batch_resend.journal.live_status import LiveStatusReader
 from batch_resend.journal.mails import MailsReader
 from batch_resend.journal.preview import PlanReader
-from batch_resend.journal.results import HAS_OUTCOME
+from batch_resend.journal.result_statements import HAS_OUTCOME
 from batch_resend.journal.schema import (
     SHIFT_S,
     Record,

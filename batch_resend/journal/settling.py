@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, lite
 from batch_resend.durations import timestamp
 from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.reading import MAY_HAVE_ARRIVED, WITH_WORKERS, as_run
-from batch_resend.journal.results import HAS_OUTCOME
+from batch_resend.journal.result_statements import HAS_OUTCOME
 from batch_resend.journal.schema import (
     SHIFT_S,
     attempts,

@@ -10,7 +10,8 @@ from math import ceil
 from sqlalchemy import Float, bindparam, case, desc, func, select
 
 from batch_resend.journal.dialects import whole
-from batch_resend.journal.results import ANY_NOT_SENT, NOT_SENT, RESULTS, ResultReader
+from batch_resend.journal.result_statements import ANY_NOT_SENT, NOT_SENT, RESULTS
+from batch_resend.journal.results import ResultReader
 from batch_resend.journal.schema import attempts, pauses, runs, starts
 from batch_resend.model import RequestStatus, Run
 
