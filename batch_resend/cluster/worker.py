@@ -15,12 +15,12 @@ from typing import cast
 
 import anyio
 
+from batch_resend.channels import Channels
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
 from batch_resend.journal import ChunkLeases, Recorder, Slots
-from batch_resend.key_runs import Channel, Channels
 from batch_resend.model import Chunk, Outcome, Run, RunState
-from batch_resend.sending import Sender
+from batch_resend.sending import Channel, Sender
 from batch_resend.settings import InDoubt, Key, Settings
 from batch_resend.windows import parse_windows
 
@@ -167,9 +167,7 @@ class Worker:
                 sender.stop(RunState.STOPPED, why)
         # Whoever sends by this key again begins with a single request.
         self._open = {
-            name: channel
-            for name, channel in self._open.items()
-            if channel.key.names != part.accounts
+            name: channel for name, channel in self._open.items() if channel.names != part.accounts
         }
 
     async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:

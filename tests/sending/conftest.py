@@ -8,7 +8,6 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 import anyio
@@ -31,7 +30,15 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending import Canary, Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.sending import (
+    CA,
+    Channel,
+    CircuitBreaker,
+    Progress,
+    RetryPolicy,
+    Sender,
+    WindowLimiter,
+)
 from batch_resend.windows import Window
 
 HOUR_S = 3600.0
@@ -146,8 +153,18 @@ class Notebook(Recorder):
         self._lines.append(Line(anyio.current_time(), what, order, said, attempt))
 
 
+class Judged:
+    """What all CAs of these tests have in common: their answers are judged as the real one's."""
+
+    def judge(self, result: Reply | Fault) -> Verdict:
+        return judge(result)
+
+    def remedy(self, verdict: Verdict) -> str:
+        return remedy(verdict, "https://ca.example")
+
+
 @dataclass
-class ScriptedCA:
+class ScriptedCA(Judged):
     """Answers each order's requests by its words in turn; the last one stays.
 
     A word may name its latency: `503@2` is a 503 after two seconds.
@@ -198,18 +215,46 @@ class ScriptedCA:
         return words[min(self.asked[number], len(words) - 1)]
 
 
-class ReadsCounted(ReadRecorder):
-    """The journal's reads, of which nothing is kept."""
+class Reads(ReadRecorder):
+    """The journal's reads, kept in memory."""
 
     def __init__(self) -> None:
+        self.answers = None
+        self.under_way: set[int] = set()
+        self.ended: list[bool] = []  # whether in doubt, one after another
         self._begun = 0
 
     async def begin(self, begun_at: float) -> int:
+        assert begun_at == anyio.current_time()
         self._begun += 1
+        self.under_way.add(self._begun)
         return self._begun
 
     async def end(self, number: int, ended_at: float, *, in_doubt: bool = False) -> None:
-        assert number <= self._begun
+        assert ended_at == anyio.current_time()
+        self.under_way.remove(number)
+        self.ended.append(in_doubt)
+
+
+async def _start_reading() -> Reads:
+    return Reads()
+
+
+def channel_to(
+    ca: CA,
+    windows: Sequence[Window] = (),
+    breaker: CircuitBreaker | None = None,
+    linger_s: float = 0.0,
+) -> Channel:
+    """Return a channel with all its parts, real but for the CA and the journal."""
+    return Channel(
+        windows=windows,
+        ca=ca,
+        limiter=WindowLimiter(windows, linger_s=linger_s),
+        breaker=breaker or CircuitBreaker(HOUR_S),
+        start_reading=_start_reading,
+        clock=anyio.current_time,
+    )
 
 
 class Rig:
@@ -237,22 +282,15 @@ class Rig:
         self.lines: list[Line] = []
         self.ca = ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages, canary)
         self.notebook = Notebook(self.lines, commit_s)
-        self.progress = Progress(0)
+        self.progress = Progress()
         self.heard: list[Outcome] = []
+        breaker = CircuitBreaker(patience_s, concurrency, has_canary=has_canary)
         self.sender = Sender(
-            resend=self.ca.resend,
-            judge=judge,
-            explain=partial(remedy, base_url="https://ca.example"),
+            channel=channel_to(self.ca, windows, breaker, linger_s),
             recorder=self.notebook,
-            limiter=WindowLimiter(windows, linger_s=linger_s),
-            gate=Gate(patience_s, concurrency),
             policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt),
             concurrency=concurrency,
             progress=self.progress,
-            clock=anyio.current_time,
-            canary=Canary(self.ca.get, judge, _start_reading, anyio.current_time)
-            if has_canary
-            else None,
         )
 
     async def carry(
@@ -298,10 +336,6 @@ class Rig:
         told = {outcome.planned.number: outcome.status.value for outcome in self.heard}
         assert len(told) == len(self.heard), "an order had two outcomes"
         return told
-
-
-async def _start_reading() -> ReadRecorder:
-    return ReadsCounted()
 
 
 async def _one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:

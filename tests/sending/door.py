@@ -1,39 +1,40 @@
-"""A gate, and requests that go through it with answers of a script."""
+"""A circuit breaker, and requests that go through it with answers of a script."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 
-from batch_resend.sending.gate import Gate
-from batch_resend.sending.history import Advice, History, Permit
+from batch_resend.sending import CircuitBreaker
+from batch_resend.sending.breaker_state import Advice, Permit
+from batch_resend.sending.failures import History
 from tests.sending.conftest import LONG_S, verdict
 
 
 @asynccontextmanager
-async def leave(gate: Gate, tried: int, history: History) -> AsyncIterator[Permit]:
+async def leave(breaker: CircuitBreaker, tried: int, history: History) -> AsyncIterator[Permit]:
     """Wait for a permit that holds. One that does not, since a pause began, is given back."""
     while True:
-        permit = await gate.permit(tried, has_failed=history.has_failed)
+        permit = await breaker.permit(tried, has_failed=history.has_failed)
         try:
-            if gate.leaves(permit):
+            if breaker.leaves(permit):
                 yield permit
                 return
         finally:
-            gate.give_back(permit)
+            breaker.give_back(permit)
 
 
 @dataclass
 class Door:
-    """A gate, and what went through it. Times are seconds since it was opened."""
+    """A circuit breaker, and what went through it. Times are seconds since it was opened."""
 
-    gate: Gate
+    breaker: CircuitBreaker
     left: list[tuple[float, int]] = field(default_factory=list)
     under_way: int = 0
     tried: Counter[int] = field(default_factory=Counter)
-    histories: defaultdict[int, History] = field(default_factory=lambda: defaultdict(History))
+    histories: dict[int, History] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.start = anyio.current_time()
@@ -43,8 +44,8 @@ class Door:
 
     async def go(self, order: int, word: str, takes_s: float = 0.0) -> Advice:
         """Make one request that is answered with `word`."""
-        history = self.histories[order]
-        async with leave(self.gate, self.tried[order], history) as permit:
+        history = self.histories.setdefault(order, History(order))
+        async with leave(self.breaker, self.tried[order], history) as permit:
             self.tried[order] += 1
             self.left.append((self.now(), order))
             self.under_way += 1
@@ -52,7 +53,7 @@ class Door:
                 await anyio.sleep(takes_s)
             finally:
                 self.under_way -= 1
-            return self.gate.record(permit, order, verdict(word), history).advice
+            return self.breaker.record(permit, verdict(word), history).advice
 
     async def all_go(self, requests: Sequence[tuple[int, str, float]]) -> dict[int, Advice]:
         """Make requests at once."""
@@ -68,7 +69,7 @@ class Door:
 
 
 def closed(patience_s: float = LONG_S) -> Door:
-    return Door(Gate(patience_s))
+    return Door(CircuitBreaker(patience_s))
 
 
 async def flowing(patience_s: float = LONG_S) -> Door:

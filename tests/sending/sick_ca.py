@@ -15,7 +15,6 @@ from enum import Enum
 import anyio
 import looptime
 
-from batch_resend.certcentral.judge import judge
 from batch_resend.journal import Recorder
 from batch_resend.model import (
     Attempt,
@@ -27,10 +26,10 @@ from batch_resend.model import (
     Request,
     Verdict,
 )
-from batch_resend.sending import Canary, Gate, Progress, RetryPolicy, Sender, WindowLimiter
-from batch_resend.sending.history import Permit
+from batch_resend.sending import CircuitBreaker, RetryPolicy, Sender
+from batch_resend.sending.breaker_state import Permit
 from batch_resend.windows import Window
-from tests.sending.conftest import ReadsCounted, answer, planned
+from tests.sending.conftest import Judged, answer, channel_to, planned
 
 WINDOW = Window(100, 2.0)
 LATENCY_S = (2 / 64, 6 / 64)
@@ -86,23 +85,21 @@ class Pauses(Recorder):
     async def flow_again(self, now: float) -> None: ...
 
 
-class WatchedGate(Gate):
-    """A gate that notes where one probes again while another, tried less, has waited for longer."""
+class WatchedBreaker(CircuitBreaker):
+    """Notes where one probes again while another, tried less, has waited for longer."""
 
     def __init__(self, patience_s: float, few_orders: int) -> None:
-        super().__init__(patience_s, few_orders)
+        super().__init__(patience_s, few_orders, has_canary=True)
         self.unfair: list[tuple[float, int, int]] = []  # when, tried so often, the other so often
         self._waiting: dict[int, tuple[float, int]] = {}
         self._came = 0
 
-    async def permit(
-        self, tried: int = 0, *, has_failed: bool = False, may_ask: bool = False
-    ) -> Permit:
+    async def permit(self, tried: int = 0, *, has_failed: bool = False) -> Permit:
         self._came += 1
         number = self._came
         self._waiting[number] = anyio.current_time(), tried
         try:
-            permit = await super().permit(tried, has_failed=has_failed, may_ask=may_ask)
+            permit = await super().permit(tried, has_failed=has_failed)
         finally:
             del self._waiting[number]
         now = anyio.current_time()
@@ -112,7 +109,7 @@ class WatchedGate(Gate):
         return permit
 
 
-class SickCA:
+class SickCA(Judged):
     """A CA that answers by a fate; with a window, it keeps a limit over all who use the key."""
 
     def __init__(self, fate: Fate, seed: int, window: Window | None) -> None:
@@ -211,19 +208,12 @@ async def _send(fate: Fate, count: int, seed: int, concurrency: int, another: An
     loop = asyncio.get_running_loop()
     ca = SickCA(fate, seed, None if another is Another.NONE else WINDOW)
     course, recorder = Course(ca), Pauses()
-    gate = WatchedGate(3600.0, concurrency)
+    breaker = WatchedBreaker(3600.0, concurrency)
     sender = Sender(
-        resend=ca.resend,
-        judge=judge,
-        explain=str,
+        channel=channel_to(ca, [WINDOW], breaker, linger_s=1.0),
         recorder=recorder,
-        limiter=WindowLimiter([WINDOW], linger_s=1.0),
-        gate=gate,
         policy=RetryPolicy(6, 3600.0, retry_in_doubt=True),
         concurrency=concurrency,
-        progress=Progress(count),
-        clock=loop.time,
-        canary=Canary(ca.get, judge, _start_reading, loop.time),
     )
     deliver, outcomes = anyio.create_memory_object_stream[Outcome](count)
     async with anyio.create_task_group() as tasks:
@@ -237,13 +227,9 @@ async def _send(fate: Fate, count: int, seed: int, concurrency: int, another: An
                 course.outcomes[outcome.status.value] += 1
         course.took_s = loop.time() - began
         tasks.cancel_scope.cancel()
-    course.paused_s, course.unfair = gate.paused_s, gate.unfair
+    course.paused_s, course.unfair = breaker.paused_s, breaker.unfair
     course.pauses = [at - 1000 for at in recorder.began]
     return course
-
-
-async def _start_reading() -> ReadsCounted:
-    return ReadsCounted()
 
 
 async def _orders(count: int) -> AsyncIterator[PlannedRequest]:

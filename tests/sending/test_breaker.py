@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
-from batch_resend.sending.breaker import FREE_FOR_FEW_S
-from batch_resend.sending.history import Advice, Flow
+from batch_resend.sending import Flow
+from batch_resend.sending.breaker_state import FREE_FOR_FEW_S, Advice
 from tests.sending.conftest import HOUR_S
 from tests.sending.door import closed, flowing, told
 
@@ -58,21 +58,21 @@ async def test_when_the_breaker_opens(troubled: list[tuple[int, str]], pauses: b
     for request in troubled:
         await door.go(*request)
     assert door.now() == 0, "it opened sooner"
-    assert (door.gate.flow is Flow.PAUSED) is pauses
+    assert (door.breaker.flow is Flow.PAUSED) is pauses
 
 
 async def test_a_good_answer_to_what_left_before_an_outage_began_ends_no_streak() -> None:
     door = await flowing()
     late = [(order, "204", 2.0) for order in range(30)]
     await door.all_go([*late, *[(order, "503", 1 + order / 64) for order in range(30, 50)]])
-    assert door.gate.flow is Flow.PAUSED
+    assert door.breaker.flow is Flow.PAUSED
 
 
 async def test_a_good_answer_to_what_left_later_ends_it_whichever_comes_first() -> None:
     door = await flowing()
     bad = [(order, "503", 1.0) for order in range(19)]
     await door.all_go([*bad, (20, "204", 0.5), (21, "503", 1.0), (22, "503", 1.0)])
-    assert door.gate.flow is Flow.FLOWING
+    assert door.breaker.flow is Flow.FLOWING
     assert await told(door, "503 " * 17) == [Advice.COUNT] * 17
     assert await door.go(50, "503") is Advice.AGAIN
 
@@ -81,7 +81,7 @@ async def test_what_is_lost_together_costs_one_short_pause() -> None:
     door = await flowing()
     await door.all_go([(order, "lost", 1) for order in range(32)])
     await door.all_go([(order, "204", 1) for order in range(32)])
-    assert door.gate.paused_s == 2, "a second, and the answer to a probe"
+    assert door.breaker.paused_s == 2, "a second, and the answer to a probe"
 
 
 async def test_the_breaker_opens_while_the_run_has_not_yet_opened() -> None:
@@ -113,18 +113,18 @@ async def test_an_outage_that_meets_many_orders_is_the_cas_for_as_long_as_it_las
 
 async def test_the_time_that_requests_did_not_flow_is_known() -> None:
     door = await flowing()
-    assert door.gate.paused_s == 0
+    assert door.breaker.paused_s == 0
     await door.go(1, "429/5")
     await anyio.sleep(3)
-    assert door.gate.paused_s == 3
+    assert door.breaker.paused_s == 3
     await door.go(2, "429/10", 1)  # left after 5 s, answered after 6 s
     await door.go(3, "204", 2)  # left 10 s after that answer
-    assert door.gate.paused_s == 18
+    assert door.breaker.paused_s == 18
     await anyio.sleep(60)
-    assert door.gate.paused_s == 18
+    assert door.breaker.paused_s == 18
     await door.go(4, "429/5")
     await anyio.sleep(2)
-    assert door.gate.paused_s == 20
+    assert door.breaker.paused_s == 20
 
 
 # --- patience -----------------------------------------------------------------------------
@@ -136,7 +136,7 @@ async def test_patience_ends_before_a_wait_that_would_go_beyond_it_and_says_so()
     words = "429/5 429/10 429/20 429/40 429/60"
     assert await told(door, words) == [*[Advice.AGAIN] * 4, Advice.STOP]
     assert [at for at, _ in door.left] == [7, 12, 22, 42, 82]
-    assert door.gate.reason == (
+    assert door.breaker.reason == (
         "the CA asks for fewer requests (scripted: 429), for 1m 15s; "
         "the next try would be in 1m 00s, beyond the patience of 1m 40s"
     )
@@ -156,7 +156,7 @@ async def test_patience_begins_again_with_every_trouble() -> None:
 async def test_without_patience_the_first_trouble_of_the_ca_stops() -> None:
     door = await flowing(patience_s=0)
     assert await told(door, "503 " * 20) == [*[Advice.COUNT] * 19, Advice.STOP]
-    assert "the CA is in trouble (HTTP 503)" in (door.gate.reason or "")
+    assert "the CA is in trouble (HTTP 503)" in (door.breaker.reason or "")
 
 
 async def test_a_maintenance_longer_than_the_patience_stops_at_once() -> None:

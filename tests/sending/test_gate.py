@@ -1,7 +1,7 @@
 """Back-pressure is not failure: when requests may leave, and when going on is pointless."""
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import pairwise
 
 import anyio
@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.model import Ruling
-from batch_resend.sending.breaker import FREE_LIMITED, PROBES
-from batch_resend.sending.gate import Gate
-from batch_resend.sending.history import Advice, Flow, History
+from batch_resend.sending import CircuitBreaker, Flow
+from batch_resend.sending.breaker_state import FREE_LIMITED, PROBES, Advice
+from batch_resend.sending.failures import History
 from tests.sending.conftest import LONG_S, verdict
 from tests.sending.door import closed, flowing, leave, told
 
@@ -118,7 +118,7 @@ async def test_a_429_with_a_time_lets_nothing_leave_until_then_and_then_a_few() 
     advice = await door.all_go([(order, "204", 3) for order in range(2, 10)])
     assert door.left == [(0, 1), *[(5, n) for n in range(2, 7)], *[(8, n) for n in range(7, 10)]]
     assert set(advice.values()) == {Advice.COUNT}
-    assert (door.gate.flow, door.gate.reason) == (Flow.FLOWING, None)
+    assert (door.breaker.flow, door.breaker.reason) == (Flow.FLOWING, None)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_which_429s_pause_all(words: str, pauses: bool) -> None:
     door = await flowing()
     *_, last = await told(door, words)
     assert last is (Advice.AGAIN if pauses else Advice.WAIT)
-    assert (door.gate.flow is Flow.PAUSED) is pauses
+    assert (door.breaker.flow is Flow.PAUSED) is pauses
 
 
 async def test_an_order_that_gets_429_while_others_pass_is_its_own_affair_after_a_while() -> None:
@@ -147,7 +147,7 @@ async def test_an_order_that_gets_429_while_others_pass_is_its_own_affair_after_
         await anyio.sleep(1)
         await door.go(2, "204")
     assert advice == [*[Advice.WAIT] * 3, *[Advice.COUNT] * 3]
-    assert door.gate.paused_s == 0
+    assert door.breaker.paused_s == 0
 
 
 async def test_429s_cost_an_order_nothing_while_no_other_passes() -> None:
@@ -224,7 +224,7 @@ async def test_one_probe_that_gets_through_is_enough() -> None:
     door = await flowing()
     await door.go(1, "429/1")
     await door.all_go([(2, "503", 1), (3, "429", 1), (4, "204", 2), (5, "lost", 3), (6, "503", 4)])
-    assert door.gate.flow is Flow.FLOWING
+    assert door.breaker.flow is Flow.FLOWING
     assert door.now() == 1 + 4
 
 
@@ -247,7 +247,7 @@ async def test_late_answers_from_before_a_pause_neither_prolong_nor_end_it(word:
     late = [(order, word, 2.0) for order in range(2, 12)]
     advice = await door.all_go([(1, "429/5", 1), *late])
     assert {at for at, _ in door.left} == {0}, "all had left before the pause"
-    assert (door.gate.flow, door.gate.paused_until - door.start) == (Flow.PAUSED, 6)
+    assert (door.breaker.flow, door.breaker.paused_until - door.start) == (Flow.PAUSED, 6)
     counts = word in ("204", "404", "403", "timeout")
     assert set(advice.values()) == ({Advice.AGAIN, Advice.COUNT} if counts else {Advice.AGAIN})
     await door.go(20, "429")
@@ -260,7 +260,7 @@ async def test_late_answers_from_between_two_pauses_do_not_end_the_second_one() 
     await told(door, "429/1 204")
     advice = await door.all_go([(3, "429/9", 1), (4, "204", 2)])
     assert advice == {3: Advice.AGAIN, 4: Advice.COUNT}
-    assert door.gate.flow is Flow.PAUSED
+    assert door.breaker.flow is Flow.PAUSED
 
 
 async def test_a_time_that_a_late_429_names_is_kept_too() -> None:
@@ -273,7 +273,7 @@ async def test_a_time_that_a_late_429_names_is_kept_too() -> None:
 async def test_a_time_that_a_late_429_names_is_not_waited_for_beyond_the_patience() -> None:
     door = await flowing(patience_s=100)
     advice = await door.all_go([(1, "429/5", 1), (2, "429/86400", 2)])
-    assert advice[2] is Advice.STOP or door.gate.paused_until - door.start <= 101
+    assert advice[2] is Advice.STOP or door.breaker.paused_until - door.start <= 101
 
 
 @pytest.mark.parametrize("word", ["429", "429/500", "503/500", "timeout"])
@@ -287,10 +287,10 @@ async def test_a_bad_answer_from_before_a_pause_that_comes_after_it_pauses_nobod
         await anyio.sleep(6)
         await door.go(20, "204")
         await anyio.sleep(30)
-        assert door.gate.flow is Flow.FLOWING
+        assert door.breaker.flow is Flow.FLOWING
         await door.go(21, "503")
     assert door.left[-2:] == [(6, 20), (36, 21)]
-    assert door.gate.flow is Flow.FLOWING, "one order in trouble by itself is no reason"
+    assert door.breaker.flow is Flow.FLOWING, "one order in trouble by itself is no reason"
 
 
 async def test_who_gives_up_during_a_pause_or_probing_does_not_block_the_others() -> None:
@@ -322,23 +322,23 @@ requests_of = st.lists(
 async def test_whatever_is_answered_pauses_are_kept_and_probes_are_few(
     rounds: list[list[tuple[int, str, float]]],
 ) -> None:
-    gate = Gate(LONG_S)
+    breaker = CircuitBreaker(LONG_S)
     under_way: list[tuple[int, bool]] = []
-    histories: defaultdict[int, History] = defaultdict(History)
+    histories: dict[int, History] = {}
 
     async def one(order: int, word: str, takes_s: float) -> None:
-        history = histories[order]
-        async with leave(gate, 0, history) as permit:
-            if gate.flow is Flow.PAUSED:
-                assert anyio.current_time() >= gate.paused_until, "left during a pause"
+        history = histories.setdefault(order, History(order))
+        async with leave(breaker, 0, history) as permit:
+            if breaker.flow is Flow.PAUSED:
+                assert anyio.current_time() >= breaker.paused_until, "left during a pause"
                 assert under_way.count((permit.epoch, True)) < PROBES[0], "too many probes at once"
-            elif gate.flow is Flow.OPENING:
+            elif breaker.flow is Flow.OPENING:
                 assert under_way == [], "two at the opening"
             kind = permit.epoch, permit.is_probe
             under_way.append(kind)
             await anyio.sleep(takes_s)
             under_way.remove(kind)
-            advice = gate.record(permit, order, verdict(word), history).advice
+            advice = breaker.record(permit, verdict(word), history).advice
         said = verdict(word).ruling
         if said in (Ruling.ACCEPTED, Ruling.REFUSED):
             assert advice is Advice.COUNT or (advice is Advice.STOP and word == "403")

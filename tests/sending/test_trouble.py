@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from batch_resend.model import Ruling, RunState
-from batch_resend.sending.breaker import LONGEST_PAUSE_S
+from batch_resend.sending.breaker_state import LONGEST_PAUSE_S
 from batch_resend.windows import Window
 from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books, orders
 
@@ -110,7 +110,7 @@ async def test_a_limit_that_is_met_within_a_pause_is_written_down_with_it() -> N
         "1 the CA asks for fewer requests (scripted: 429)"
     ]
     assert [line.said for line in rig.noted("prolonged")] == ["0.5"]
-    assert rig.sender.limiter.share == 0.5
+    assert rig.sender.channel.limiter.share == 0.5
 
 
 async def test_a_429_that_names_a_time_makes_all_orders_wait_and_five_probe() -> None:
