@@ -101,12 +101,7 @@ async def test_the_request_on_the_wire_has_its_length_its_key_and_nothing_that_i
 @pytest.mark.asyncio
 async def test_a_reply_is_the_answer_as_it_came_with_the_moment_it_came() -> None:
     date = "Tue, 24 Nov 2026 13:35:48 GMT"
-    headers = (
-        "Retry-After: 7",
-        "Location: /elsewhere",
-        f"Date: {date}",
-        "Content-Type: Text/Own;q",
-    )
+    said = ("Retry-After: 7", "Location: /elsewhere", f"Date: {date}", "Content-Type: Text/A;q")
     step = in_turn(says(answer(503, b"later", *said)), says(NO_CONTENT))
     async with (
         FaultServer(step) as server,

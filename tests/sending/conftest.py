@@ -6,7 +6,7 @@ and backoffs keep to sixty-fourths of a second, which both it and a float hold e
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ from batch_resend.sending import (
 from batch_resend.windows import Window
 
 HOUR_S = 3600.0
+JITTER = random.Random()
 LONG_S = 1e9
 FOLLOWS = {"begin": (None, "end"), "call": ("begin",), "answer": ("call",), "end": ("answer",)}
 
@@ -191,26 +192,30 @@ class ScriptedCA(Judged):
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            await anyio.sleep(float(latency) if latency else self.latency_s)
+            await anyio.sleep(self._latency(latency))
         finally:
             self.in_flight -= 1
         self.lines.append(Line(anyio.current_time(), "answer", number, word))
         return answer(word)
 
     async def get(self, path: str) -> Reply | Fault:
-        """Answer a canary: it is no order's, so an outage is all that it meets."""
-        word = self._outage() or self.canary
+        """Answer a canary."""
+        word, _, latency = self._word(0).partition("@")
         self.lines.append(Line(anyio.current_time(), "canary", 0, path))
-        await anyio.sleep(self.latency_s)
+        await anyio.sleep(self._latency(latency))
         return answer(word)
 
-    def _outage(self) -> str | None:
-        now = anyio.current_time() - self._start
-        return next((word for since, until, word in self.outages if since <= now < until), None)
+    def _latency(self, named: str) -> float:
+        return float(named) if named else self.latency_s
 
     def _word(self, number: int) -> str:
-        if word := self._outage():
-            return word
+        """Return the answer to an order's request, or to a canary (0): no order, and no script."""
+        now = anyio.current_time() - self._start
+        for since, until, word in self.outages:
+            if since <= now < until:
+                return word
+        if not number:
+            return self.canary
         words = self.script.get(number, self.otherwise).split()
         return words[min(self.asked[number], len(words) - 1)]
 
@@ -277,14 +282,20 @@ class Rig:
         outages: Sequence[tuple[float, float, str]] = (),
         has_canary: bool = False,
         canary: str = "200",
+        ca: Callable[[list[Line]], ScriptedCA] | None = None,
+        breaker: CircuitBreaker | None = None,
     ) -> None:
         self.start = anyio.current_time()
         self.lines: list[Line] = []
-        self.ca = ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages, canary)
+        self.ca = (
+            ca(self.lines)
+            if ca
+            else ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages, canary)
+        )
         self.notebook = Notebook(self.lines, commit_s)
         self.progress = Progress()
         self.heard: list[Outcome] = []
-        breaker = CircuitBreaker(patience_s, concurrency, has_canary=has_canary)
+        breaker = breaker or CircuitBreaker(patience_s, concurrency, has_canary=has_canary)
         self.sender = Sender(
             channel=channel_to(self.ca, windows, breaker, linger_s),
             recorder=self.notebook,
@@ -380,9 +391,9 @@ def check_the_books(rig: Rig) -> None:
 @pytest.fixture(autouse=True)
 def _jitter_on_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw the backoffs from a known seed, in steps that virtual time can hold."""
-    source = random.Random(20261123)
+    JITTER.seed(20261123)
 
     def uniform(low: float, high: float) -> float:
-        return round(source.uniform(low, high) * 64) / 64
+        return round(JITTER.uniform(low, high) * 64) / 64
 
     monkeypatch.setattr("random.uniform", uniform)

@@ -90,26 +90,6 @@ async def test_which_verdicts_are_worth_another_attempt(
         assert len(script.at) == (3 if wanted else 1)
 
 
-@pytest.mark.parametrize(
-    ("words", "max_attempts", "attempts", "last"),
-    [
-        pytest.param("503 503 204", 6, 3, "204", id="it stops at the first that is accepted"),
-        pytest.param("503", 6, 6, "503", id="the bound counts the first attempt"),
-        pytest.param("503", 1, 1, "503", id="a budget of one is the first attempt alone"),
-        pytest.param("503", 2, 2, "503", id="a budget of two is one more"),
-        pytest.param("503 503 204", 3, 3, "204", id="the last one allowed may be the good one"),
-        pytest.param("timeout 404 204", 6, 2, "404", id="it stops at a refusal"),
-        pytest.param("503 timeout 503", 3, 3, "503", id="the last verdict is returned"),
-    ],
-)
-async def test_attempts_are_bounded(
-    words: str, max_attempts: int, attempts: int, last: str
-) -> None:
-    script = Script(words)
-    assert await script.carry(policy(max_attempts)) == verdict(last)
-    assert len(script.at) == attempts
-
-
 async def test_waits_are_drawn_from_zero_to_a_span_that_doubles_up_to_a_minute(
     jitter: Jitter,
 ) -> None:
@@ -209,24 +189,6 @@ async def test_an_exception_is_passed_on_and_nothing_is_tried_again(error: BaseE
     with pytest.raises(type(error)):
         await policy().carry_on(attempt, lambda: 0.0, Step(verdict("503"), nth=1))
     assert made == 1
-
-
-async def test_being_stopped_while_backing_off_takes_effect_at_once() -> None:
-    script = Script("503/600")
-    with anyio.move_on_after(3) as scope:
-        await script.carry(policy())
-    assert scope.cancelled_caught
-    assert anyio.current_time() == 1003
-    assert script.at == [0]
-
-
-async def test_being_stopped_during_an_attempt_takes_effect_at_once() -> None:
-    script = Script("503", takes_s=60)
-    with anyio.move_on_after(3) as scope:
-        await policy().carry_on(script.attempt, lambda: 0.0, Step(verdict("503"), nth=1))
-    assert scope.cancelled_caught
-    assert anyio.current_time() == 1003
-    assert len(script.at) == 1
 
 
 # --- the same through the whole sender ----------------------------------------------------
