@@ -11,20 +11,19 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
-from batch_resend.journal import Budget, Journal, ReadRecorder, Recorder, Slots
+from batch_resend.journal import Journal, ReadRecorder, Recorder
 from batch_resend.model import Outcome, RequestStatus, Run, RunState
 from batch_resend.sending import (
     Channel,
     CircuitBreaker,
-    Limiter,
     Progress,
     Reader,
     RetryPolicy,
     Sender,
-    SharedLimiter,
     WindowLimiter,
 )
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
+from batch_resend.windows import Limiter, SharedLimiters
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,11 @@ class Channels:
                 raise SettingsError(_elsewhere(run, name, there, here))
 
     async def open_channel(
-        self, key: Key, slots: Slots | None, sessions: AsyncExitStack
+        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
     ) -> Channel:
-        """Return a key's channel, open until `sessions` ends; `slots` is what the journal opens."""
+        """Return a key's channel, open until `sessions` ends; `shared`: as the journal opens it."""
         settings, account = self.settings, key.account
-        limiter = await self._limiter(key, slots, sessions)
+        limiter = await self._limiter(key, shared, sessions)
         route = route_to(settings, account.base_url)
         ca = await sessions.enter_async_context(
             open_certcentral(
@@ -89,18 +88,18 @@ class Channels:
             self.settings.max_attempts, self.settings.max_elapsed_s, retry_in_doubt=retry_in_doubt
         )
 
-    async def _limiter(self, key: Key, slots: Slots | None, sessions: AsyncExitStack) -> Limiter:
+    async def _limiter(
+        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
+    ) -> Limiter:
         """Return what keeps the limits of a key: with other hosts, if the journal is theirs."""
         account, windows = key.account, key.windows
         # A request that was given up is taken to arrive within its own timeout again, or never.
         linger_s = self.settings.timeout_s
         if not windows:
             return WindowLimiter(())
-        if slots is not None:
-            budget = Budget(account.budget, windows, linger_s)
-            return await sessions.enter_async_context(
-                SharedLimiter(slots, budget, self.settings.patience_s)
-            )
+        if shared is not None:
+            limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
+            return await sessions.enter_async_context(limiter)
         since = self.clock() - max(window.period_s for window in windows)
         ends = await self.journal.reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget

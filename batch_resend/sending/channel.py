@@ -24,8 +24,7 @@ from batch_resend.model import Fault, Reply, Request, RequestStatus, Ruling, Ver
 from batch_resend.sending.breaker import CircuitBreaker
 from batch_resend.sending.breaker_state import COUNTED, Action, Advice, Change, Permit
 from batch_resend.sending.failures import TROUBLE, History
-from batch_resend.sending.limiter import Limiter, Slot
-from batch_resend.windows import Window
+from batch_resend.windows import Limiter, Slot, Window
 
 log = logging.getLogger(__name__)
 

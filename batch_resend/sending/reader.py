@@ -20,8 +20,7 @@ from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending.breaker_state import Action, Advice
 from batch_resend.sending.channel import Channel, Progress, Read, RetryPolicy, Step
 from batch_resend.sending.failures import History
-from batch_resend.sending.limiter import HeldTooLong
-from batch_resend.windows import fastest
+from batch_resend.windows import HeldTooLong, fastest
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from batch_resend.model import (
 from batch_resend.sending.breaker_state import Action, Advice, Change
 from batch_resend.sending.channel import Attempts, Channel, Progress, RetryPolicy, Step
 from batch_resend.sending.failures import History
-from batch_resend.sending.limiter import HeldTooLong
+from batch_resend.windows import HeldTooLong
 
 log = logging.getLogger(__name__)
 
