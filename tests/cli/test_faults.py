@@ -303,7 +303,7 @@ async def test_a_connection_that_is_refused_later_on_is_made_again_and_nothing_i
     async with CountingServer(in_turn_per_order({"100200301": [closes_the_port]})) as ca:
         desk = desk_at(tmp_path, ca.base_url)
         process = await start_with_a_connection_an_order(desk, policy)
-        await until_told(process, b"order_id=2 attempt=1")
+        await until_told(process, b"order_id=100200302 attempt=1")
         await ca.listen()
         assert_sent_again(desk, ca, await ended(process))
 
@@ -336,7 +336,7 @@ async def test_a_certificate_that_cannot_be_trusted_later_on_costs_an_attempt_an
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         process = await start_with_a_connection_an_order(desk, policy, "--ca-file", "ca.pem")
         sent = await ended(process)
-        assert "order_id=2 attempt=1" in sent.err
+        assert "order_id=100200302 attempt=1" in sent.err
         assert_sent_again(desk, ca, sent)
 
 
@@ -358,7 +358,7 @@ async def test_a_proxy_that_refuses_later_on_costs_an_attempt_and_no_doubt(
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         flags = ("--ca-file", "ca.pem", "--trust-env")
         sent = await ended(await start_with_a_connection_an_order(desk, policy, *flags))
-        assert "order_id=2 attempt=1" in sent.err
+        assert "order_id=100200302 attempt=1" in sent.err
         assert_sent_again(desk, ca, sent)
 
 
