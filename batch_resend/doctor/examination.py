@@ -20,6 +20,7 @@ from batch_resend.certcentral import (
     probe,
     validation_path,
 )
+from batch_resend.channels import Channels
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import (
     ENDS_ALL,
@@ -49,7 +50,6 @@ from batch_resend.doctor.network import check_network
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Place
 from batch_resend.journal import Journal, open_journal, size_of_journal
-from batch_resend.key_runs import Channels
 from batch_resend.listed import WAITING
 from batch_resend.settings import Key, Settings
 from batch_resend.windows import SharedLimiters
