@@ -9,9 +9,9 @@ from functools import lru_cache
 
 from batch_resend.errors import InputError
 from batch_resend.intake.address_signs import holds_domain
-from batch_resend.intake.cells import trimmed
+from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
 from batch_resend.intake.exports import is_own_heading
-from batch_resend.intake.looks import has_address
+from batch_resend.intake.looks import has_address, is_domain
 from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
 from batch_resend.intake.vocabulary import Field, is_close_to_all_domains, known_field, plain
 
@@ -33,11 +33,13 @@ _REMARKS = re.compile(
     r"|commentaires?|nota|osservazion[ei]|comentarios?)"
 )
 # Headings of what has become of a row: one that is marked there may need no mail any more.
+_LONGEST_MARK = 40  # characters
 _STATE = re.compile(
     r"(?:is|was|has|been|already|to|be|do|date|when|schon|bereits|datum|deja)*"
     r"(?:done|cancel(?:l?ed|lation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
     r"|solved|completed?|finished|closed|blocked|hold|onhold|paused?|stopped|archived?|deleted?"
     r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|skipped|omitted|dropped|excluded?|ignored?|obsolete"
+    r"|drop(?:ped)?|void(?:ed)?|withdrawn|unneeded|denied|suspended|terminated|nolongerneeded|notneeded"
     r"|retired|issued|confirmed|verified|validated|processed|handled|checked|active|enabled"
     r"|erledigt|gesendet|versandt|verschickt|storniert|abgeschlossen|fertig|gesperrt|geloscht"
     r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termin[e\u00e9]|envoyee?s?|annulee?s?|approuvee?s?"
@@ -66,10 +68,22 @@ _HOW_ONE_MORE = {
     Field.EMAIL_DOMAIN: _ROW_OF_ITS_OWN,
     Field.LOCALE: "Give each language a row of its own",
 }
-_NO = frozenset(
-    ("no", "n", "false", "nein", "non", "skip", "don't send", "do not send", "nicht senden",
-     "hold", "exclude", "ignore", "never", "stop")
-)  # fmt: skip
+_NO = frozenset(("no", "n", "false", "nein", "non"))
+_STOP = frozenset(("skip", "hold", "exclude", "ignore", "never", "stop", "nicht", "cancel"))
+# Anywhere in a text.
+_NOT_TO_SEND = re.compile(
+    r"\b(?:do not|don['\u2019 ]?t|never|no need to|(?:not|no longer|never) to be"
+    r"|(?:must|should|shall) (?:not|no longer) be)\s+(?:be\s+)?"
+    r"(?:re)?(?:send|sent|e?-?mail(?:ed)?|contact(?:ed)?|notif(?:y|ied))\b"
+    r"|\b(?:please|bitte)\s+(?:skip|ignore|exclude|überspringen|auslassen)\b"
+    r"|\bnicht (?:mehr )?(?:zu )?(?:(?:ver)?(?:senden|schicken)|(?:an)?mailen|anschreiben"
+    r"|kontaktieren)\b"
+    r"|\bne (?:pas|plus) (?:r?envoyer|contacter)\b|\bno (?:re)?enviar\b|\bnon (?:re)?inviare\b"
+    r"|\bniet (?:meer )?(?:ver)?(?:sturen|zenden|mailen)\b",
+    re.IGNORECASE,
+)
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+_LONG_NUMBER = re.compile(r"\d{6}")
 _YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send", "ok", "senden"))
 
 
@@ -99,13 +113,13 @@ def ask_about(
             )
         if is_own_heading(name):
             continue
-        cells = [trimmed(row[at]) for row in sample if at < len(row) and trimmed(row[at])]
-        if says_whether(name) or _are_yes_and_no(cells):
+        if says_whether(name):
             raise InputError(
                 f"{where}: {name!r} may say which rows are to be sent, and is not read. Take out "
                 f"the rows that are not; then {ignore_flag(name)}"
             )
         if orders_only:
+            cells = [trimmed(row[at]) for row in sample if at < len(row) and trimmed(row[at])]
             _refuse_added(name, cells, where)
 
 
@@ -148,11 +162,16 @@ def says_state(name: str) -> bool:
 
 def says_not_to_send(name: str) -> bool:
     """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
-    if plain(name) in _LIVE:
+    if is_live(name):
         return False
     return says_state(name) or (
         says_whether(name) and _SEND.fullmatch(_NO_LETTER.sub("", plain(name))) is None
     )
+
+
+def is_live(name: str) -> bool:
+    """Whether a name is one of a state in which a mail may be wanted all the same."""
+    return plain(name) in _LIVE
 
 
 def is_remark(name: str) -> bool:
@@ -160,14 +179,37 @@ def is_remark(name: str) -> bool:
     return _REMARKS.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
 
 
-def says_no(text: str) -> bool:
-    """Whether a text is a word that a row is not to be sent."""
+def is_no(text: str) -> bool:
+    """Whether a text is a plain no."""
     return trimmed(text).lower() in _NO
 
 
-def _are_yes_and_no(cells: Sequence[str]) -> bool:
-    words = {cell.lower() for cell in cells}
-    return words <= _YES | _NO and not words.isdisjoint(_NO)
+def is_yes(text: str) -> bool:
+    """Whether a text is a plain yes."""
+    return trimmed(text).lower() in _YES
+
+
+def is_mark(text: str) -> bool:
+    """Whether a text says that something is not to be sent, or needs no mail any more."""
+    if _NOT_TO_SEND.search(text):
+        return True
+    word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
+    return word in _STOP or (
+        0 < len(word) <= _LONGEST_MARK and word != "ok" and says_not_to_send(word)
+    )
+
+
+def is_title(text: str) -> bool:
+    """Whether a cell in the place of a number may be a title of the rows below it."""
+    word = trimmed(text)
+    if not _LETTERS.search(word) or _LONG_NUMBER.search(word):
+        return False
+    return not (is_nothing(word) or failed_formula(word) or is_domain(word) or has_address(word))
+
+
+def says_not_to_send_these(title: str) -> bool:
+    """Whether a title says of the rows below it that they are not to be sent."""
+    return is_mark(title) or any(map(is_mark, title.split()))
 
 
 def _refuse_added(name: str, cells: Sequence[str], where: str) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batch_resend.intake.looks import has_address, looked_for
+from batch_resend.intake.looks import has_address, is_domain, is_order_number, looked_for
 from batch_resend.intake.suggestions import (
     COLUMN,
     check_command,
@@ -39,7 +39,7 @@ def what_is_missing(
     head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
 ) -> str:
     """Return all that is missing in one message, with the whole command to give."""
-    special = _is_no_heading(head.names) or _is_split_otherwise(head)
+    special = _is_no_heading(head) or _is_split_otherwise(head)
     if Field.ORDER_ID in missing and special:
         return f"{head.where}: {special}"
     names = head.names
@@ -102,14 +102,30 @@ def which_of(field: Field, names: Sequence[str], where: str) -> str:
     )
 
 
-def _is_no_heading(names: Sequence[str]) -> str:
+def is_data(cell: str) -> bool:
+    """Whether a cell of a first row is one of data, and no heading."""
+    return is_order_number(cell) or has_address(cell) or is_domain(cell)
+
+
+def by_position(head: Head) -> str:
+    """Return the options for a list without a heading row: the first may be damaged."""
+    width = max(map(len, (head.names, *head.sample)))
+    # Headings may stand among the rows below, and so may what is damaged.
+    among = [head.names, *head.sample], head.sample, [head.names]
+    found = [looked_for(rows, width) for rows in among]
+    guesses = next((guess for guess in found if Field.ORDER_ID in guess), found[0])
+    places = {field: str(at + 1) for field, at in guesses.items()}
+    places.setdefault(Field.ORDER_ID, "N")
+    return " ".join(("--no-header", *(f"--map {field}={at}" for field, at in places.items())))
+
+
+def _is_no_heading(head: Head) -> str:
     """Return what to do about a first row that is none of headings at all; mostly nothing."""
-    guesses = looked_for([names], len(names))
-    if Field.ORDER_ID in guesses:
-        shown = " ".join(f"--map {field}={at + 1}" for field, at in guesses.items())
+    names = head.names
+    if any(map(is_data, names)):
         return (
             "there is no heading row, but a row of data; say which column is which by its "
-            f"position: --no-header {shown}"
+            f"position: {by_position(head)}"
         )
     if len(names) == 1 and _LIKE_A_KEY.fullmatch(names[0].strip()):
         return (

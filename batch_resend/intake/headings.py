@@ -9,7 +9,9 @@ from batch_resend.intake import exports
 from batch_resend.intake.asked_about import ask_about
 from batch_resend.intake.heading_errors import (
     Head,
+    by_position,
     if_a_title,
+    is_data,
     listed,
     what_is_missing,
     which_of,
@@ -87,6 +89,11 @@ def find_columns(
     """
     mapping, call = dict(rules.mapping), rules.call
     names = [in_one_line(heading) for heading in headings]
+    if not rules.of_record and any(map(is_data, mapping.values())):
+        raise InputError(
+            f"{where}: --map names a cell of data, not a heading; without a heading row: "
+            f"{by_position(Head(names, where, sample))}"
+        )
     places: dict[Field, tuple[int, ...]] = {
         field: (_mapped(names, field, wanted, where),) for field, wanted in mapping.items()
     }
@@ -229,7 +236,7 @@ def is_heading_row(cells: Iterable[str], headings: Sequence[str] = ()) -> bool:
     names = [cell.strip() for cell in cells if cell.strip()]
     own = {plain(name) for name in headings if name.strip()}
     if len(names) == 1:
-        return len(own) == 1 and (plain(names[0]) in own or names_orders(names[0]))
+        return len(own) == 1 and plain(names[0]) in own
     return all(known_field(name) is not None or plain(name) in own for name in names)
 
 

@@ -18,8 +18,12 @@ from batch_resend.intake.address_signs import holds_address, holds_domain
 from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.json_unread import all_texts, key_with_signs, refuse_address_data
-from batch_resend.intake.lengths import digits_of
+from batch_resend.intake.json_unread import (
+    all_texts,
+    key_with_signs,
+    refuse_address_data,
+    refuse_marks,
+)
 from batch_resend.intake.looks import has_address, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.planned_requests import request_unwrapped
@@ -186,6 +190,7 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         passed = _read(keys) | rules.ignored | {NESTED}
         is_own = is_own_key if is_order else is_own_heading if aside else passed.__contains__
         others = [k for k in value if k not in passed and not is_own(k)]
+        refuse_marks({key: value[key] for key in others})
         return RawRecord(
             line=line,
             order_id=record.order_id,
@@ -239,10 +244,7 @@ def _refuse_other_trade(
     names = ["" if key in rules.ignored else key for key in value]
     known = _read(keys)
     read = [at for at, key in enumerate(value) if key in known]
-    # Whoever names the key says that these are order numbers of the CA's.
-    is_named = any(which is Field.ORDER_ID for which, _ in rules.mapping)
-    numbers = () if is_named else (digits_of(value[keys[Field.ORDER_ID][0]]),)
-    refuse_other_trade(names, read, numbers, "record")
+    refuse_other_trade(names, read, "record")
 
 
 def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:

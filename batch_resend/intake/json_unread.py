@@ -9,7 +9,8 @@ from batch_resend.intake.address_signs import (
     is_mailbox,
     is_of_addresses,
 )
-from batch_resend.intake.asked_about import says_no, says_state, says_whether
+from batch_resend.intake.asked_about import is_live, is_mark, is_no, says_state, says_whether
+from batch_resend.intake.ca_words import is_state_of_another_trade
 from batch_resend.intake.exports import is_own_key
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 
@@ -38,15 +39,35 @@ def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) 
                 "all domains of the order would be mailed. If that is right, "
                 f"{ignore_flag(key)}"
             )
-        marks = any(
-            (says_state(name) or says_whether(name) or not name) and says_anything(one)
-            for name, one in within
-        )
-        if marks or any(map(says_no, texts)):
+        if any(map(is_state_of_another_trade, texts)):
             raise ValueError(
-                f"the key {key!r} may say which orders need no mail, and is not read. Take out "
-                f"those that do not; then {ignore_flag(key)}"
+                f"under {key!r} is a state that orders of shops have: is it one of the CA's? If it "
+                f"is: {ignore_flag(key)}"
             )
+        marks = any((is_live(name) or not name) and says_anything(one) for name, one in within)
+        if marks or any(map(is_no, texts)):
+            raise ValueError(_may_say_not_to_send(key))
+
+
+def refuse_marks(unread: Mapping[str, object]) -> None:
+    """Raise ValueError where a key that is not read may say that the order needs no mail."""
+    for key, held in unread.items():
+        marks = any(_is_mark(name, one) for name, one in ((key, held), *_within(held)))
+        if marks or any(map(is_mark, all_texts(held))):
+            raise ValueError(_may_say_not_to_send(key))
+
+
+def _may_say_not_to_send(key: str) -> str:
+    return (
+        f"the key {key!r} may say which orders need no mail, and is not read. Take out those that "
+        f"do not; then {ignore_flag(key)}"
+    )
+
+
+def _is_mark(name: str, held: object) -> bool:
+    if not says_anything(held):
+        return False
+    return says_whether(name) or (says_state(name) and not is_live(name) and held is not False)
 
 
 def _within(value: object) -> Iterator[tuple[str, object]]:
@@ -64,7 +85,8 @@ def _within(value: object) -> Iterator[tuple[str, object]]:
 def key_with_signs(value: Mapping[str, object], keys: Iterable[str]) -> str:
     """Return the first of some keys under which a domain or an address stands; "": none."""
     for key in keys:
-        if any(holds_address(text) or holds_domain(text) for text in all_texts(value[key])):
+        texts = all_texts(value[key])
+        if any(holds_address(text) or holds_domain(text) or is_mailbox(text) for text in texts):
             return key
     return ""
 

@@ -3,8 +3,8 @@
 Left aside, an address would have the CA mail all domains of its order, to all whom it knows.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from batch_resend.errors import InputError
@@ -15,7 +15,9 @@ from batch_resend.intake.address_signs import (
     is_mailbox,
     is_of_addresses,
 )
-from batch_resend.intake.asked_about import says_no, says_not_to_send, says_state
+from batch_resend.intake.asked_about import is_live, is_mark, is_no, is_yes, says_not_to_send
+from batch_resend.intake.ca_words import is_state_of_another_trade
+from batch_resend.intake.cells import shown
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fed_back import own_place
 from batch_resend.intake.headings import Columns
@@ -55,60 +57,88 @@ def unnamed(at: int) -> str:
     return f"column {at + 1}"
 
 
-def _says_not_to_mail(cell: str) -> bool:
-    return says_no(cell) or says_not_to_send(cell) or is_mailbox(cell)
-
-
 @dataclass(frozen=True)
 class PassedOver:
-    """Looks at the rows of a list that has no column for whom to mail."""
+    """Looks at the cells of rows that are not read."""
 
     names: Sequence[str]  # the heading; empty where there is none
     columns: Columns
     aside: Collection[int]  # columns about what was wrong with a row before
     ignored: Collection[str] = ()  # columns that the user has said are not to be read
+    of_other_words: set[int] = field(default_factory=set)  # columns of more than yes and no
+
+    def refuse_marks(self, cells: Sequence[str], where: str) -> None:
+        """Raise InputError where a cell may say that its row is not to be sent."""
+        for at in self._others(cells):
+            cell = cells[at]
+            if not has_content(cell):
+                continue
+            says_it = at not in self.of_other_words and is_no(cell)
+            if not (is_no(cell) or is_yes(cell)):
+                self.of_other_words.add(at)
+            by_heading = self.names and says_not_to_send(self.names[at]) and not is_no(cell)
+            if says_it or by_heading or is_mark(cell):
+                name = self._called(at)
+                raise InputError(
+                    f"{where}: {shown(cell)} in {name!r} may say that the order needs no mail, and "
+                    f"is not read. Take out the rows that need none; then {ignore_flag(name)}"
+                )
 
     def refuse_signs(self, cells: Sequence[str], where: str) -> None:
         """Raise InputError where a cell that is not read may narrow what its row asks for.
 
-        By its heading, for want of one, or as the name of a mailbox.
+        By its heading, for want of one, as the name of a mailbox, or as a state of a shop's order.
         """
-        for at in self._doubtful if self.names else self._unread(cells):
-            if at >= len(cells) or not has_content(cells[at]):
+        for at in self._others(cells):
+            cell, name = cells[at], in_one_line(self.names[at]) if self.names else ""
+            if not has_content(cell):
                 continue
-            name = in_one_line(self.names[at]) if self.names else ""
-            if not name:
-                raise InputError(
-                    f"{where}: column {at + 1} has no heading and is not read, and all domains of "
-                    "each order would be mailed. Write what it holds above it; or, if nothing in "
-                    f"it says otherwise: {ignore_flag(unnamed(at))}"
+            if not name and (self.names or is_mailbox(cell)):
+                why = (
+                    f"column {at + 1} has no heading and is not read, and all domains of each "
+                    "order would be mailed. Write what it holds above it; or, if nothing in it "
+                    "says otherwise"
                 )
-            if says_state(name):
-                raise InputError(
-                    f"{where}: {name!r} may say which orders need no mail, and is not read. Take "
-                    f"out the rows that do not; then {ignore_flag(name)}"
+            elif is_state_of_another_trade(cell):
+                why = (
+                    f"{shown(cell)} in {self._called(at)!r} is a state of a shop's orders, and no "
+                    "address is in the list: are these orders of the CA's? If they are"
                 )
-            if is_of_addresses(name) or is_mailbox(cells[at]):
-                raise InputError(
-                    f"{where}: {name!r} may say which domains or addresses are meant, and is not "
-                    "read: all domains of each order would be mailed. If that is right: "
-                    f"{ignore_flag(name)}"
+            elif is_live(name):
+                why = (
+                    f"{name!r} may say which orders need no mail, and is not read. Take out the "
+                    "rows that do not. If you did"
                 )
+            elif is_of_addresses(name) or is_mailbox(cell):
+                why = (
+                    f"{name!r} may say which domains or addresses are meant, and is not read: all "
+                    "domains of each order would be mailed. If that is right"
+                )
+            else:
+                continue
+            raise InputError(f"{where}: {why}: {ignore_flag(self._called(at))}")
 
-    def _unread(self, cells: Sequence[str]) -> list[int]:
-        """Return the columns of a list without a heading row that may say not to mail a row."""
+    def _others(self, cells: Sequence[str]) -> Iterator[int]:
+        """Yield the columns that nothing accounts for and in which the row has a cell."""
+        if self.names:
+            yield from (at for at in self._doubtful if at < len(cells))
+            return
         known = self.columns.read
         own = own_place(cells, known)  # behind it stand those of a rejected.csv
-        columns = range(len(cells) if own is None else own)
-        others = [at for at in columns if at not in known and unnamed(at) not in self.ignored]
-        return [at for at in others if _says_not_to_mail(cells[at])]
+        for at in range(len(cells) if own is None else own):
+            if at not in known and unnamed(at) not in self.ignored:
+                yield at
+
+    def _called(self, at: int) -> str:
+        """Return how --ignore names a column."""
+        return (in_one_line(self.names[at]) if self.names else "") or unnamed(at)
 
     def holding(self, cells: Sequence[str], *, domains: bool) -> str:
         """Return the column that is not read and holds an address, or one of `domains`; or ""."""
-        for at in self._doubtful:
-            cell = cells[at] if at < len(cells) else ""
-            if holds_address(cell) or (domains and holds_domain(cell)):
-                return in_one_line(self.names[at]) or unnamed(at)
+        for at in self._others(cells):
+            cell = cells[at]
+            if holds_address(cell) or is_mailbox(cell) or (domains and holds_domain(cell)):
+                return self._called(at)
         return ""
 
     @cached_property

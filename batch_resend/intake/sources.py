@@ -101,7 +101,8 @@ class ListSource:
                 records = iter(stream)
             else:
                 records = records_of_lines(text.lines(), how.mapping, how.call, rules)
-            yield from self._with_all_mapped(with_usual_numbers(records))
+            checked = with_usual_numbers(records, self.name, all_domains=how.all_domains)
+            yield from self._with_all_mapped(checked)
             if stream is not None:
                 self.form = replace(self.form, under=stream.under)
         elif begin or not text.sample_is_all:
@@ -180,7 +181,7 @@ class RecordSource:
         self.form = ListForm(ListKind.RECORDS)
         self._has_addresses = self._has_checked_rows = False
         self._repairs: Counter[Remark] = Counter()
-        self._numbers = NumberCheck[Row | RawRecord | RejectedRow]()
+        self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, all_domains=all_domains)
         self._records = records
         usual = None if locale is None else checked_locale(locale)
         self._defaults = Defaults(usual, call, accounts=accounts or {}, all_domains=all_domains)

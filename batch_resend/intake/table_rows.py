@@ -21,7 +21,6 @@ from batch_resend.intake.headings import (
     names_orders,
     require_width,
 )
-from batch_resend.intake.lengths import number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.passed_over import PassedOver, ask_for_language
@@ -102,20 +101,17 @@ class TableRows:
                 "" if at in self._table.hidden_columns and not name else self._names[at]
                 for at, name in enumerate(seen)
             )
-            self._ask_for_trade(seen, columns, sample, where)
+            self._ask_for_trade(seen, columns, where)
             if not (Field.LOCALE in columns.places or reading.locale or columns.orders_only):
                 ask_for_language(seen, columns.read, sample, where)
             self.orders_only = columns.orders_only
         else:
             columns = find_positions(reading.mapping, name, reading.call)
         by_order = not CALLS[reading.call].is_about_domain
-        shape = shape_of(
-            columns,
-            self._names or None,
-            [cells for _, cells in first],
-            by_order=by_order,
-            aside=frozenset(self._about_rejected),
-        )
+        sample = [cells for _, cells in first]
+        aside = frozenset(self._about_rejected)
+        shape = shape_of(columns, self._names or None, sample, by_order=by_order, aside=aside)
+        shape.expect_orders(name, sample, by_word=reading.all_domains)
         widest = 0
         for record, width in self._records(chain(first, rows), columns, shape):
             widest = max(widest, width)
@@ -126,6 +122,8 @@ class TableRows:
             self.remarks[Remark.HIDDEN_SHEETS] = self._table.hidden_sheets
         if widest and not reading.headed:
             require_width(columns, widest, name)
+        if not columns.orders_only:
+            shape.orders.refuse()
 
     def _seen(self, heading: Sequence[str], where: str) -> list[str]:
         """Return a heading without what is hidden, but for columns that --map names.
@@ -153,19 +151,13 @@ class TableRows:
                 )
         return seen
 
-    def _ask_for_trade(
-        self, seen: Sequence[str], columns: Columns, sample: Sequence[Sequence[str]], where: str
-    ) -> None:
+    def _ask_for_trade(self, seen: Sequence[str], columns: Columns, where: str) -> None:
         """Raise InputError where rows that name nobody may be about no orders of the CA's."""
         by_word = self._reading.all_domains or Field.ALL_DOMAINS in columns.places
-        places = columns.places.get(Field.ORDER_ID, ())
-        if by_word or columns.orders_only or columns.has_addresses or not places:
-            return
-        # Whoever names the column says that these are order numbers of the CA's.
-        is_named = Field.ORDER_ID in self._reading.mapping
-        numbers = () if is_named else [number_of(row, places[0]) for row in sample]
-        read = columns.read | self._about_rejected
-        refuse_other_trade(list(map(in_one_line, seen)), read, numbers, where)
+        by_order = Field.ORDER_ID in columns.places
+        if by_order and not (by_word or columns.orders_only or columns.has_addresses):
+            read = columns.read | self._about_rejected
+            refuse_other_trade(list(map(in_one_line, seen)), read, where)
 
     def _pass_titles(self, first: list[Numbered]) -> None:
         """Pass over what stands above a row that is plainly the heading, if it is no data."""
@@ -207,13 +199,16 @@ class TableRows:
             if not is_plain and STRAY_CR in joined:
                 whole = [cell.strip(STRAY_CR) for cell in whole]
                 original = [cell.replace(STRAY_CR, "\r") for cell in original]
-            complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
+            if title := shape.title(whole):
+                shape.orders.begin_part(line, title)
+            complaint = shape.complaint(whole, before, beside, line, cut_off=cut_off)
             if order is not None and len(cells) != len(order):
                 complaint = complaint or f"{len(cells)} cells, where its heading has {len(order)}"
             if not complaint:
                 shape.observe(whole)
                 if cut_off:
                     self.remarks[Remark.OPEN_END] += 1
+                passed_over.refuse_marks(whole, f"{self._name}, line {line}")
                 if asks_for_all:
                     self._refuse_passed_over(passed_over, whole, line)
             before = cells
