@@ -144,6 +144,7 @@ class Remark(StrEnum):
     REPAIRED_SIGNS = "repaired_signs"  # bullets and quotation marks, and the # of a number
     REPAIRED_WIDTH = "repaired_width"  # letters of full width
     REPAIRED_INVISIBLE = "repaired_invisible"  # characters that take no room
+    REPAIRED_ENCODING = "repaired_encoding"  # `&nbsp;`, `_x000D_`, `%20`: a text not decoded
     REPAIRED_NOTHING = "repaired_nothing"  # `NULL` and the like for an empty cell
     REPAIRED_LANGUAGE = "repaired_language"  # a language by its name
 

@@ -62,6 +62,7 @@ _REMARK_IN_WORDS = {
     Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),
     Remark.REPAIRED_WIDTH: ("cell", "repaired: letters of full width"),
     Remark.REPAIRED_INVISIBLE: ("cell", "repaired: characters that take no room"),
+    Remark.REPAIRED_ENCODING: ("cell", "repaired: &nbsp;, %20 and the like, decoded"),
     Remark.REPAIRED_NOTHING: ("cell", "repaired: a word for nothing"),
     Remark.REPAIRED_LANGUAGE: ("cell", "repaired: a language by its name"),
 }
