@@ -160,7 +160,6 @@ class ListForm:
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
-    with_accounts: bool = False  # a column of accounts names profiles
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`

@@ -161,8 +161,6 @@ def unread(form: ListForm) -> list[str]:
     names = [in_one_line(heading) for heading in form.columns]
     fields = {Field(field) for field in form.fields}
     known = _known(names, fields, (), of_the_ca=False, second=second_fields(names))
-    if not form.with_accounts:
-        known.pop(Field.ACCOUNT, None)
     read = {at for places in known.values() for at in places}
     return [
         name

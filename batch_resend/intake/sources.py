@@ -144,7 +144,6 @@ class ListSource:
             columns=rows.heading,
             fields=self._fields,
             orders_only=rows.orders_only,
-            with_accounts=bool(self._reading.accounts),
         )
         self.form = _with_remarks(self.form, rows.remarks)
 

@@ -29,6 +29,11 @@ def pair_flags(domain: str | None, email: str | None) -> str:
     )
 
 
+def own_name(shown: str) -> str:
+    """Return the heading, or the key, in what messages call it: `column 'Order #'`."""
+    return shown.partition("'")[2].rpartition("'")[0] or shown
+
+
 def quoted(text: str) -> str:
     """Return a text as one word of a shell."""
     return f'"{text}"' if _PLAIN.fullmatch(text) else shlex.quote(text)

@@ -23,7 +23,6 @@ def encode_form(form: ListForm) -> str:
         "delimiter": form.delimiter,
         "encoding": form.encoding,
         "orders_only": form.orders_only,
-        "with_accounts": form.with_accounts,
         "with_addresses": form.with_addresses,
         "remarks": dict(form.remarks),
         "under": form.under,
