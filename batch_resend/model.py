@@ -137,6 +137,7 @@ class Remark(StrEnum):
     OPEN_END = "open_end"  # the last line has no line end, and is whole by all that can be seen
     HIDDEN_ROWS = "hidden_rows"  # of a sheet, left out
     HIDDEN_SHEETS = "hidden_sheets"  # of a workbook, with cells, left out
+    STRUCK_ROWS = "struck_rows"  # of a sheet, struck out there, and so left out
     # Cells that were repaired, by what was taken away.
     REPAIRED_NAME = "repaired_name"  # `Name <address>`
     REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`, `DNS:host`

@@ -3,8 +3,9 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
 from batch_resend.errors import InputError
 from batch_resend.intake.shape import STRAY_CR
@@ -29,8 +30,10 @@ Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
 class CsvCells:
     """The rows of one CSV list; rows of nothing but blanks are none."""
 
-    hidden_rows = hidden_sheets = 0
+    hidden_rows = hidden_sheets = struck_rows = 0
     hidden_columns: frozenset[int] = frozenset()
+    struck: Mapping[int, Collection[int]] = MappingProxyType({})
+    comments: Mapping[int, tuple[str, str]] = MappingProxyType({})
 
     def __init__(self, name: str, text: Text, delimiter: str) -> None:
         self.delimiter = delimiter

@@ -14,6 +14,7 @@ from batch_resend.intake.address_signs import (
     holds_domain,
     is_mailbox,
     is_of_addresses,
+    may_name_addresses,
 )
 from batch_resend.intake.asked_about import says_no, says_not_to_send, says_state
 from batch_resend.intake.exports import is_own_heading
@@ -68,7 +69,13 @@ class PassedOver:
     aside: Collection[int]  # columns about what was wrong with a row before
     ignored: Collection[str] = ()  # columns that the user has said are not to be read
 
-    def refuse_signs(self, cells: Sequence[str], where: str) -> None:
+    def refuse(self, cells: Sequence[str], where: str) -> None:
+        """Raise InputError where a row names nobody in what is read, but perhaps elsewhere."""
+        if may_name_addresses("\n".join(cells)):
+            self._refuse_held(cells, where)
+        self._refuse_signs(cells, where)
+
+    def _refuse_signs(self, cells: Sequence[str], where: str) -> None:
         """Raise InputError where a cell that is not read may narrow what its row asks for.
 
         By its heading, for want of one, or as the name of a mailbox.
@@ -124,7 +131,7 @@ class PassedOver:
             and (name.strip() or unnamed(at) not in self.ignored)
         ]
 
-    def refuse(self, cells: Sequence[str], where: str) -> None:
+    def _refuse_held(self, cells: Sequence[str], where: str) -> None:
         """Raise InputError where a row holds an address, or a domain, that is not read."""
         columns = self.columns
         # What is no number and no language is rejected by itself.

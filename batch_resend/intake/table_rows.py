@@ -1,7 +1,7 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from json import dumps
 from typing import Protocol
@@ -10,7 +10,6 @@ from pydantic_core import to_json
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.address_signs import may_name_addresses
 from batch_resend.intake.fed_back import FedBack, own_columns
 from batch_resend.intake.headings import (
     Columns,
@@ -42,6 +41,7 @@ from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
 _MAX_TITLE_ROWS = 5
+_SUBJECTS = (Field.ORDER_ID, Field.DOMAIN_ID)
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
 
 
@@ -52,6 +52,9 @@ class Table(Protocol):
     hidden_rows: int  # left out, as far as it was read
     hidden_columns: frozenset[int]  # from 0; known when the first row is
     hidden_sheets: int  # of a workbook, not read; likewise
+    struck_rows: int  # left out, as far as it was read: all of their cells are struck out
+    struck: Mapping[int, Collection[int]]  # row -> columns, from 0, of cells that are
+    comments: Mapping[int, tuple[str, str]]  # row -> a cell with a comment, and what that says
 
     def __iter__(self) -> Iterator[Numbered]: ...
 
@@ -95,7 +98,7 @@ class TableRows:
             )
             sample = [cells for _, cells in first]
             where = f"{name}, line {line}"
-            seen = self._seen(heading, where)
+            seen = self._seen(heading, where, self._table.struck.get(line, ()))
             columns = find_columns(seen, rules, where, sample)
             # What is written in its form is read again by what was seen, and has nothing hidden.
             self.heading = tuple(
@@ -120,15 +123,15 @@ class TableRows:
         for record, width in self._records(chain(first, rows), columns, shape):
             widest = max(widest, width)
             yield record
-        if self._table.hidden_rows:
-            self.remarks[Remark.HIDDEN_ROWS] = self._table.hidden_rows
-        if self._table.hidden_sheets:
-            self.remarks[Remark.HIDDEN_SHEETS] = self._table.hidden_sheets
+        self.remarks[Remark.HIDDEN_ROWS] += self._table.hidden_rows
+        self.remarks[Remark.HIDDEN_SHEETS] += self._table.hidden_sheets
+        self.remarks[Remark.STRUCK_ROWS] += self._table.struck_rows
+        self.remarks = +self.remarks
         if widest and not reading.headed:
             require_width(columns, widest, name)
 
-    def _seen(self, heading: Sequence[str], where: str) -> list[str]:
-        """Return a heading without what is hidden, but for columns that --map names.
+    def _seen(self, heading: Sequence[str], where: str, struck: Collection[int]) -> list[str]:
+        """Return a heading without what is hidden, or struck out, but for what --map names.
 
         Raises InputError where one would be read that no visible one stands for.
         """
@@ -137,7 +140,7 @@ class TableRows:
         hidden = {
             at: name
             for at, name in enumerate(names)
-            if at in self._table.hidden_columns and name not in mapped
+            if (at in self._table.hidden_columns or at in struck) and name not in mapped
         }
         ignored = self._reading.ignored
         seen = [
@@ -148,8 +151,8 @@ class TableRows:
             field = None if name in ignored else known_field(name)
             if field is not None and field not in there:
                 raise InputError(
-                    f"{where}: the column {name!r} is hidden: is it meant? Show it, delete it, or "
-                    f"say {map_flag(field, name)}"
+                    f"{where}: the column {name!r} is hidden, or struck out: is it meant? Show it, "
+                    f"delete it, or say {map_flag(field, name)}"
                 )
         return seen
 
@@ -188,6 +191,8 @@ class TableRows:
         asks_for_all = self._asks_for_all(columns)
         fed_back = self._fed_back(columns)
         passed_over = PassedOver(self._names, columns, self._about_rejected, self._reading.ignored)
+        # What a row is about: struck out, the row is.
+        subject = {at for field in _SUBJECTS for at in columns.places.get(field, ())}
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
         for (line, as_is), after in _with_next(rows):
@@ -200,6 +205,10 @@ class TableRows:
                 self.remarks[Remark.HEADING_AGAIN] += 1
                 before = None
                 continue
+            struck = self._table.struck.get(line, ())
+            if not subject.isdisjoint(struck):
+                self.remarks[Remark.STRUCK_ROWS] += 1
+                continue
             cut_off = after is None and self._table.ends_open
             beside = _arranged(after[1], order) if after else None
             whole = _arranged(cells, order)
@@ -207,7 +216,9 @@ class TableRows:
             if not is_plain and STRAY_CR in joined:
                 whole = [cell.strip(STRAY_CR) for cell in whole]
                 original = [cell.replace(STRAY_CR, "\r") for cell in original]
-            complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
+            complaint = self._marked(line) or shape.complaint(
+                whole, before, beside, cut_off=cut_off
+            )
             if order is not None and len(cells) != len(order):
                 complaint = complaint or f"{len(cells)} cells, where its heading has {len(order)}"
             if not complaint:
@@ -215,7 +226,7 @@ class TableRows:
                 if cut_off:
                     self.remarks[Remark.OPEN_END] += 1
                 if asks_for_all:
-                    self._refuse_passed_over(passed_over, whole, line)
+                    passed_over.refuse(whole, f"{self._name}, line {line}")
             before = cells
             record = self._record(line, whole, original, columns, complaint)
             if self._reading.all_domains:
@@ -225,12 +236,17 @@ class TableRows:
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)
 
-    def _refuse_passed_over(self, passed_over: PassedOver, cells: list[str], line: int) -> None:
-        """Raise InputError where a row names nobody in what is read, but perhaps elsewhere."""
-        where = f"{self._name}, line {line}"
-        if may_name_addresses("\n".join(cells)):
-            passed_over.refuse(cells, where)
-        passed_over.refuse_signs(cells, where)
+    def _marked(self, line: int) -> str:
+        """Return what a person marked in a row that may say not to send it."""
+        if line in self._table.struck:
+            return "a cell of it is struck out, and others are not: what of it is meant?"
+        if line in self._table.comments:
+            cell, text = self._table.comments[line]
+            return (
+                f"the cell {cell} has a comment, which is not read: {text[:80]!r}. If it does not "
+                "say otherwise, delete it"
+            )
+        return ""
 
     def _visible(self, cells: list[str]) -> list[str]:
         """Return cells without characters that take no room, and count those that had some."""

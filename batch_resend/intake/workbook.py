@@ -5,7 +5,7 @@ bounded, by looking through its XML before it is taken apart.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -37,13 +37,18 @@ class Sheet:
     hidden_rows: int  # left out so far: what is filtered away, or folded up, nobody sees
     hidden_columns: frozenset[int]  # from 0; known when the first row is
     hidden_sheets: int  # beside the one that is read, with cells; likewise
+    struck_rows: int  # left out so far: each of their cells is struck out
+    struck: Mapping[int, Collection[int]]  # row -> columns, from 0: known when the first row is
+    comments: Mapping[int, tuple[str, str]]  # row -> a cell, and what is said of it; likewise
 
     def __init__(self, name: str, file: Bytes, sheet: str | None) -> None:
         """Take a workbook; `sheet` names the sheet, or the only visible one with cells is taken."""
         self._name = name
         self._file = file
         self._wanted = sheet
-        self.hidden_rows = self.hidden_sheets = 0
+        self.hidden_rows = self.hidden_sheets = self.struck_rows = 0
+        self.struck = {}
+        self.comments = {}
         self.hidden_columns = frozenset()
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
@@ -58,14 +63,16 @@ class Sheet:
             with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
                 chosen = _chosen_sheet(name, book, self._wanted)
                 look = looks.get(chosen, SheetLook())
-                if look.unseen is not None:
-                    raise InputError(_hidden_by_format(name, look.unseen))
+                _refuse_unseen(name, look)
+                self.struck, self.comments = look.struck, look.comments
                 if self._wanted is None:
                     self.hidden_sheets = len(_filled_sheets(book, visible=False))
                 self.hidden_columns = frozenset(look.hidden_columns)
                 for number, texts in _numbered(book, chosen, look.faults):
                     if number in look.hidden_rows:
                         self.hidden_rows += 1
+                    elif _filled(texts) <= look.struck.get(number, set()):
+                        self.struck_rows += 1
                     else:
                         yield number, texts
         except CalamineError as error:
@@ -91,6 +98,10 @@ def _numbered(
         if any(map(str.strip, texts)):
             width = max(width, len(texts))
             yield number, texts + [""] * (width - len(texts))
+
+
+def _filled(texts: Sequence[str]) -> set[int]:
+    return {at for at, text in enumerate(texts) if text.strip()}
 
 
 def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> str:
@@ -124,12 +135,24 @@ def _filled_sheets(book: "CalamineWorkbook", *, visible: bool) -> list[str]:
     return [one for one in sheets if book.get_sheet_by_name(one).start is not None]
 
 
-def _hidden_by_format(name: str, cell: tuple[int, int]) -> str:
-    row, column = cell
-    return (
-        f"{name}, line {row}: the cell {letters_of(column)}{row} holds something that its number "
-        "format (;;;) does not show: is it meant? Give it the format General, or delete it"
-    )
+def _refuse_unseen(name: str, look: SheetLook) -> None:
+    """Raise InputError where a cell holds what the eye does not see, or sees struck out perhaps."""
+    if look.strikes_by_rule:
+        raise InputError(
+            f"{name}: a conditional format strikes out cells, and which these are only a "
+            "spreadsheet program works out: take out the rows that are not to be sent, and delete "
+            "the rule, or save the sheet as CSV"
+        )
+    for cell, what, remedy in (
+        (look.unseen, "its number format (;;;) does not show", "Give it the format General"),
+        (look.in_ground, "has the colour of its background", "Give it another colour"),
+    ):
+        if cell is not None:
+            row, column = cell
+            raise InputError(
+                f"{name}, line {row}: the cell {letters_of(column)}{row} holds something that "
+                f"{what}: is it meant? {remedy}, or delete it"
+            )
 
 
 def _text(cell: object) -> str:

@@ -15,6 +15,7 @@ from xml.parsers import expat
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import NOT_COMPUTED
 from batch_resend.intake.no_lists import of_zip
+from batch_resend.intake.workbook_marks import Marks, comments_of, marks_of, root_of
 
 MAX_PACKED_BYTES = 128 << 20
 _MAX_UNPACKED_BYTES = 1 << 30
@@ -28,8 +29,6 @@ _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError,
     ValueError, expat.ExpatError, ElementTree.ParseError,
 )  # fmt: skip
-_TEXT_PART = 3  # of a number format
-
 Faults = dict[int, dict[int, str]]  # row -> column -> what stands there, both from 1
 
 
@@ -50,9 +49,12 @@ def look_through(name: str, data: bytes) -> dict[str, "SheetLook"]:
                 raise of_zip(name, members, mimetype)
             room = _MAX_UNPACKED_BYTES
             looks: dict[str, SheetLook] = {}
-            for member in book.infolist():
-                is_sheet = member.filename.startswith("xl/worksheets/")
-                look = SheetLook()
+            marks: Marks | None = None
+            for member in sorted(book.infolist(), key=_is_sheet):
+                is_sheet = _is_sheet(member)
+                if is_sheet and marks is None:  # of what has been looked at before
+                    marks = marks_of(book)
+                look = SheetLook(marks or Marks())
                 # What the directory says of a member's size may be a lie.
                 member.file_size = room + 1
                 with book.open(member) as xml:
@@ -67,16 +69,18 @@ def look_through(name: str, data: bytes) -> dict[str, "SheetLook"]:
                         before = chunk[-_LONGEST_CLAIM:]
                 if is_sheet:
                     looks[member.filename] = look
-            empty = _formats_of_nothing(book)
-            for look in looks.values():
-                look.unseen = next(
-                    (at for style, at in look.styled.items() if style in empty), None
-                )
-            return {sheet: looks[path] for sheet, path in _sheets(book) if path in looks}
+            found = {sheet: path for sheet, path in _sheets(book) if path in looks}
+            for path in found.values():
+                looks[path].comments = comments_of(book, path)
+            return {sheet: looks[path] for sheet, path in found.items()}
     except _BROKEN as error:
         raise InputError(
             f"{name}: cannot be read as an Excel file: {error}; was it copied as a whole?"
         ) from error
+
+
+def _is_sheet(member: zipfile.ZipInfo) -> bool:
+    return member.filename.startswith("xl/worksheets/") and member.filename.endswith(".xml")
 
 
 def _claims_too_many(xml: bytes) -> bool:
@@ -91,63 +95,42 @@ def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
     """Yield the name of each sheet and the member that holds its cells."""
     targets = {
         relation.get("Id"): relation.get("Target", "")
-        for relation in _xml(book, "xl/_rels/workbook.xml.rels")
+        for relation in root_of(book, "xl/_rels/workbook.xml.rels")
     }
-    for element in _xml(book, "xl/workbook.xml").iter():
+    for element in root_of(book, "xl/workbook.xml").iter():
         if element.tag.endswith("}sheet"):
             relation = next((v for k, v in element.attrib.items() if k.endswith("}id")), "")
             target = targets.get(relation, "")
             yield element.get("name", ""), posixpath.join("xl", target).removeprefix("/")
 
 
-def _formats_of_nothing(book: zipfile.ZipFile) -> set[tuple[int, bool]]:
-    """Return which styles of cells show nothing of a number, and which nothing of a text.
-
-    By their number formats, whose parts are for positive numbers, negative ones, zero and text.
-    """
-    if "xl/styles.xml" not in book.namelist():
-        return set()
-    codes: dict[str, str] = {}
-    found: set[tuple[int, bool]] = set()
-    for element in _xml(book, "xl/styles.xml"):
-        kind = element.tag.rpartition("}")[2]
-        if kind == "numFmts":
-            codes = {one.get("numFmtId", ""): one.get("formatCode", "") for one in element}
-        elif kind == "cellXfs":
-            for style, one in enumerate(element):
-                parts = codes.get(one.get("numFmtId", ""), "General").split(";")
-                if len(parts) > 1 and not parts[0].strip('"'):
-                    found.add((style, False))
-                if len(parts) > _TEXT_PART and not parts[_TEXT_PART].strip('"'):
-                    found.add((style, True))
-    return found
-
-
-def _xml(book: zipfile.ZipFile, member: str) -> ElementTree.Element:
-    # And from 2.4.1 on expat refuses entities that grow.
-    return ElementTree.fromstring(book.read(member))  # noqa: S314 - it fetches nothing from outside
-
-
 class SheetLook:
     """Looks at a sheet as its XML goes by: how far it reaches, what is faulty, what hidden."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks = Marks()) -> None:  # noqa: B008 - it never changes
         self.faults: Faults = {}
         self.hidden_rows: set[int] = set()  # from 1
         self.hidden_columns: set[int] = set()  # from 0
-        self.styled: dict[tuple[int, bool], tuple[int, int]] = {}  # style, of a text -> first cell
         self.unseen: tuple[int, int] | None = None  # the first that its format does not show
+        self.struck: dict[int, set[int]] = {}  # row, from 1 -> columns, from 0, at least in part
+        self.comments: dict[int, tuple[str, str]] = {}  # row -> the cell, and what is said of it
+        self.strikes_by_rule = False  # which rows, only a spreadsheet program works out
+        self._in_ground: tuple[int, int] | None = None  # the first in the colour of its ground
+        self._has_other_ground = False  # by a table's style or a rule, which are not looked at
+        self._marks = marks
         self._parser = expat.ParserCreate(namespace_separator="}")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
         self._first_row = self._first_column = _MAX_CELLS
         self._row = self._column = self._last_row = self._last_column = 0
-        self._is_error = self._has_formula = self._in_value = False
-        self._is_text = self._has_value = self._in_formula = self._gives_empty = False
+        self._has_formula = self._in_value = False
+        self._has_value = self._in_formula = self._gives_empty = False
         self._formula_end = ""
         self._shared_by: str | None = None
-        self._style = (0, False)
+        self._style = 0
+        self._type = ""
+        self._is_struck = False
         self._giving_empty: set[str] = set()  # shared formulas
         self._value = ""
 
@@ -175,12 +158,9 @@ class SheetLook:
                 reference = attributes.get("r", "").upper()
                 self._column = _column_of(reference) or self._column + 1
                 self._row = _row_of(reference) or self._row
-                self._is_error = attributes.get("t") == "e"
-                self._is_text = attributes.get("t") == "str"
-                self._style = (
-                    int(attributes.get("s", "0")),
-                    attributes.get("t") in ("s", "str", "inlineStr"),
-                )
+                self._type = attributes.get("t", "n")
+                self._style = int(attributes.get("s", "0"))
+                self._is_struck = self._style in self._marks.struck
                 self._has_formula = self._has_value = self._gives_empty = False
                 self._value = ""
             case "f":
@@ -188,6 +168,14 @@ class SheetLook:
                 self._shared_by = attributes.get("si")
             case "v" | "is":
                 self._in_value = self._has_value = True
+            case "strike" if attributes.get("val", "1") not in ("0", "false"):
+                self._is_struck = True
+            case "cfRule":
+                self._has_other_ground = True
+                if int(attributes.get("dxfId", "-1")) in self._marks.striking:
+                    self.strikes_by_rule = True
+            case "tablePart":
+                self._has_other_ground = True
 
     def _characters(self, text: str) -> None:
         if self._in_value:
@@ -212,15 +200,33 @@ class SheetLook:
                 self._last_column = max(self._last_column, self._column)
                 is_hidden = self._row in self.hidden_rows or self._column - 1 in self.hidden_columns
                 if self._value and not is_hidden:
-                    self.styled.setdefault(self._style, (self._row, self._column))
+                    self._look_at_marks()
                 # A formula that gives an empty text has a value, which is that. Some libraries do
                 # not say that it is a text: then the formula has to show that it can be one.
-                may_be_empty = self._is_text or self._gives_empty
+                may_be_empty = self._type == "str" or self._gives_empty
                 is_empty_text = self._has_value and not self._value and may_be_empty
                 is_blank = not (self._value or self._has_formula)
-                if not is_blank and (self._is_error or not (self._value or is_empty_text)):
+                if not is_blank and (self._type == "e" or not (self._value or is_empty_text)):
                     fault = self._value or NOT_COMPUTED
                     self.faults.setdefault(self._row, {})[self._column] = fault
+
+    def _look_at_marks(self) -> None:
+        """Take note of what its style, or a part of it, makes of a cell with a value."""
+        cell, marks = (self._row, self._column), self._marks
+        is_text = self._type in ("s", "str", "inlineStr")
+        if (self._style, is_text) in marks.of_nothing:
+            self.unseen = self.unseen or cell
+        if self._style in marks.in_ground:
+            self._in_ground = self._in_ground or cell
+        if self._is_struck or (
+            marks.struck_texts and self._type == "s" and int(self._value) in marks.struck_texts
+        ):
+            self.struck.setdefault(self._row, set()).add(self._column - 1)
+
+    @property
+    def in_ground(self) -> tuple[int, int] | None:
+        """The first cell in the colour of its ground, where that is known."""
+        return None if self._has_other_ground else self._in_ground
 
 
 def _is_hidden(attributes: dict[str, str], size: str) -> bool:

@@ -56,6 +56,7 @@ _REMARK_IN_WORDS = {
     Remark.OPEN_END: ("line", "without a line end, the last, which seems whole"),
     Remark.HIDDEN_ROWS: ("hidden row", "left out"),
     Remark.HIDDEN_SHEETS: ("hidden sheet", "left out"),
+    Remark.STRUCK_ROWS: ("struck-out row", "left out"),
     Remark.REPAIRED_NAME: ("cell", "repaired: a name beside the address"),
     Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
