@@ -103,7 +103,7 @@ def find_columns(
     if orders_only and not is_report and exports.is_report_with_email(names):
         orders_only = rules.all_domains
         if not orders_only:
-            raise InputError(whose_email(names, known, where))
+            raise InputError(whose_email(Head(names, where, sample), known))
     elif orders_only:
         orders_only = is_report or _is_export(names, known)
     aside = tuple(known.get(Field.DOMAIN, ())) if orders_only else ()
@@ -111,7 +111,7 @@ def find_columns(
         if orders_only and field in ADDRESSES:
             continue
         if len(indexes) > 1 and field is not Field.PRODUCT:
-            raise InputError(which_of(field, [names[index] for index in indexes], where))
+            raise InputError(which_of(field, known, Head(names, where, sample)))
         places[field] = tuple(indexes)
     if not rules.of_record and (missing := _missing(places, call)):
         raise InputError(what_is_missing(Head(names, where, sample, rules.given), missing, places))

@@ -20,7 +20,7 @@ from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_o
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
 from batch_resend.intake.json_unread import all_texts, key_with_signs, refuse_address_data
 from batch_resend.intake.lengths import digits_of
-from batch_resend.intake.looks import has_address, is_order_number
+from batch_resend.intake.looks import has_address, is_order_number, looked_for
 from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.planned_requests import request_unwrapped
 from batch_resend.intake.raw_records import RawEntry, RawRecord
@@ -158,9 +158,17 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         has_addresses = has_addresses or not ADDRESSES.isdisjoint(keys)
         if not (has_addresses or rules.all_domains) and (found := _key_with_address(value)):
             has_addresses = True
+            names_of = list(value)
+            plain = looked_for([[_text(held) for held in value.values()]], names_of)
+            flags = pair_flags(
+                *(
+                    names_of[plain[field]] if field in plain else None
+                    for field in (Field.DOMAIN, Field.EMAIL)
+                )
+            )
             raise ValueError(
                 f"there is an e-mail address under the key {found!r}, which is not known to hold "
-                f"those to mail. If it does: {pair_flags('KEY', found)}; if the CA "
+                f"those to mail. If it does: {flags}; if the CA "
                 f"is to mail all domains of the order that wait: --all-domains {ignore_flag(found)}"
             )
         if is_order and not (has_addresses or rules.all_domains):

@@ -1,16 +1,20 @@
 """What a cell looks like, whatever stands above it: an address, a domain, an order's number."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.addresses import is_parent
+from batch_resend.intake.vocabulary import Field, may_be_for
+from batch_resend.model import USUAL_LOCAL_PARTS
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
 _ADDRESS = re.compile("[^\\s@\uff20]\\s*[@\uff20]\\s*[^\\s@\uff20]")
+_AT_DOMAIN = re.compile(r"[@\uff20]([\w.-]+\w)")
 _ORDER_NUMBER = re.compile(r"\s*[#'\u2019]?\s*[0-9][0-9 ]*(?:\.0+)?\s*")
 _DOMAIN = re.compile(r"\s*(?:\*\.)?[\w-]+(?:\.[\w-]+)+\.?\s*")
 # Digits of an order number that is suggested: a telephone's has more, a count of rows fewer.
@@ -37,23 +41,66 @@ def is_order_number(text: str) -> bool:
     return _ORDER_NUMBER.fullmatch(text) is not None
 
 
-def looked_for(rows: Sequence[Sequence[str]], width: int) -> dict[Field, int]:
-    """Return which column of some rows seems to hold what, counted from 0.
+def looked_for(
+    rows: Sequence[Sequence[str]],
+    names: Sequence[str],
+    known: Mapping[Field, int] = MappingProxyType({}),
+    among: Container[int] | None = None,
+) -> dict[Field, int]:
+    """Return which column of some rows plainly holds what, counted from 0.
 
-    Where two may hold the same, none is named.
+    `names`: their headings; `known`: the columns that are known; `among`: the only ones in
+    question. Where two may hold the same, none is named; nor is an address that is not at its
+    domain, nor one whose heading says that it is somebody else's.
     """
     columns = [
-        [row[at] for row in rows if at < len(row) and row[at].strip()] for at in range(width)
+        [row[at] for row in rows if at < len(row) and row[at].strip()] for at in range(len(names))
     ]
     found: dict[Field, list[int]] = {}
     for at, cells in enumerate(columns):
-        if (field := _looks_like(cells)) is not None:
+        if at in known.values() or not (among is None or at in among):
+            continue
+        field = _looks_like(cells)
+        if field is not None and may_be_for(field, names[at]):
             found.setdefault(field, []).append(at)
     if numbers := found.get(Field.ORDER_ID):
         # The longest are the CA's: others count rows, or are years.
         most = max(_length(columns[at]) for at in numbers)
         found[Field.ORDER_ID] = [at for at in numbers if _length(columns[at]) == most]
-    return {field: places[0] for field, places in found.items() if len(places) == 1}
+    domains, emails = (
+        [known[field]] if field in known else found.get(field, [])
+        for field in (Field.DOMAIN, Field.EMAIL)
+    )
+    if domains and emails:
+        pairs = [(d, e) for d in domains for e in emails if _are_pairs(rows, d, e)]
+        found |= {Field.DOMAIN: [d for d, _ in pairs], Field.EMAIL: [e for _, e in pairs]}
+    elif not all(map(_is_usual, (cell for at in emails for cell in columns[at]))):
+        found.pop(Field.EMAIL, None)
+    return {
+        field: places[0]
+        for field, places in found.items()
+        if len(set(places)) == 1 and field not in known
+    }
+
+
+def _are_pairs(rows: Sequence[Sequence[str]], domain: int, email: int) -> bool:
+    """Whether each address in some rows is at its domain, or at a parent of it."""
+    both = [
+        (row[domain].strip().strip(".").lower(), _AT_DOMAIN.findall(row[email].lower()))
+        for row in rows
+        if max(domain, email) < len(row) and row[domain].strip() and row[email].strip()
+    ]
+    return bool(both) and all(
+        name == mail or is_parent(mail, name) or name == f"*.{mail}"
+        for names, mails in both
+        for name in re.split(r"[;,\s]+", names)
+        for mail in mails
+    )
+
+
+def _is_usual(cell: str) -> bool:
+    """Whether a cell holds one of the five addresses that the CA makes up."""
+    return cell.partition("@")[0].strip().lower() in USUAL_LOCAL_PARTS
 
 
 def holds_alone(at: int, field: Field, rows: Sequence[Sequence[str]]) -> bool:
