@@ -19,7 +19,6 @@ from pathlib import Path
 import anyio
 
 from batch_resend.calls import CALLS
-from batch_resend.channels import Channels, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
@@ -33,12 +32,11 @@ from batch_resend.journal import (
     Terms,
     open_journal,
 )
-from batch_resend.key_runs import KeyReading, KeyRun, RunHandle
+from batch_resend.key_runs import Channels, KeyReading, KeyRun, RunHandle, route_to
 from batch_resend.listed import WAITS
 from batch_resend.model import Chunk, Outcome, Plan, Run, RunState
 from batch_resend.order_reader import OrderReader
-from batch_resend.planning import Part, make_plan, stage
-from batch_resend.preflight import Objection, object_to
+from batch_resend.planning import Objection, Part, make_plan, object_to, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
 from batch_resend.sending import ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings

@@ -1,17 +1,65 @@
-"""The time of day, from a clock that nobody sets.
-
-A system's clock may be put back or forward (by NTP, by a person, after a suspend); the time since
-the machine started is never set. So a process asks the system's clock once, when it begins, and
-counts on from there. What one process wrote down another one reads by both clocks where the
-machine has not started again in between, and takes the reading that makes it younger: see
-`journal/schema.py`.
-"""
+"""The time of day from a clock that nobody sets, and lengths of time as people write them."""
 
 import asyncio
+import re
 import secrets
 import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Protocol
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d|)")
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that `text` stands for: a number and its unit; 0 needs none.
+
+    Raises ValueError.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a length of time: write 30s, 3m, 20h or 2d")
+    number = float(match[1])
+    seconds = number * _SECONDS[match[2] or "s"]
+    if not isfinite(seconds):
+        raise ValueError(f"{text[:20]!r}... is not a length of time: it has no end")
+    if number and not match[2]:
+        # Whoever writes 1 may mean a day, and would have it taken for a second.
+        units = ", ".join(f"{match[1]}{unit}" for unit in ("s", "m", "h"))
+        raise ValueError(f"{text!r} has no unit: write {units} or {match[1]}d")
+    return seconds
+
+
+def exact_duration(seconds: float) -> str:
+    """Return a length of time as `parse_duration` reads it, in the largest unit up to hours."""
+    unit = next((unit for unit in ("h", "m") if seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:.15g}{unit}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return `seconds` in the two largest units that matter: `1h 05m`, `3m 20s`, `4s`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+@lru_cache(maxsize=16)  # an order's first attempt is mostly its last one too
+def timestamp(at: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    second, millisecond = divmod(int(at * 1000), 1000)
+    return f"{_to_the_second(second)}.{millisecond:03d}Z"
+
+
+@lru_cache(maxsize=1024)  # of many times that are written, most share their second
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
+
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc(5); Linux only
 

@@ -1,11 +1,110 @@
-"""Folders and files that only their owner may look into, whatever the umask.
+"""Where files are: journals, private folders, and the links that are followed to them."""
 
-And where a user's folders are.
-"""
-
+import errno
+import os
 import stat
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+_MOST_LINKS = 40  # as Linux has it (path_resolution(7))
+
+
+def followed(path: Path) -> Path:
+    """Return where a path leads, without a link in it. What is missing stays as it is named.
+
+    Raises OSError: a link must not be followed (EPERM), there are too many, a folder is none.
+    """
+    place = Path(path.anchor or Path.cwd())
+    ahead = deque(path.parts[1:] if path.anchor else path.parts)
+    links = 0
+    while ahead:
+        name = ahead.popleft()
+        if name == os.pardir:
+            place = place.parent
+            continue
+        found = place / name
+        try:
+            is_link = stat.S_ISLNK((status := found.lstat()).st_mode)
+        except FileNotFoundError:
+            return found.joinpath(*ahead)
+        if not is_link:
+            place = found
+            continue
+        _check(found, status)
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        target = found.readlink()
+        if target.anchor:
+            place = Path(target.anchor)
+        ahead.extendleft(reversed(target.parts[1:] if target.anchor else target.parts))
+    return place
+
+
+def _check(link: Path, status: os.stat_result) -> None:
+    """Raise PermissionError for a link that must not be followed."""
+    if is_everyones(link.parent):
+        why = f"{link} is a link in a folder where everyone may write"
+    elif not is_trusted(status):
+        why = f"{link} is a link that another user made"
+    else:
+        return
+    raise PermissionError(errno.EPERM, f"{why}; name {link.readlink()} if that is meant")
+
+
+def is_everyones(folder: Path) -> bool:
+    """Whether every user may write in a folder, as in /tmp. Raises OSError."""
+    return bool(folder.stat().st_mode & stat.S_IWOTH)
+
+
+def is_trusted(status: os.stat_result) -> bool:
+    """Whether what this tells of belongs to this user, or to root."""
+    return status.st_uid in (0, os.geteuid())
+
+
+_SCHEMES = ("postgresql", "postgres")
+_SECRETS = ("password", "sslpassword")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A PostgreSQL database, by a URL that holds no secret: the forms are libpq's."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Place = Path | Database
+
+
+def parse_place(named: "str | os.PathLike[str] | Database") -> Place:
+    """Return the place that a path or a URL names. Raises ValueError."""
+    if isinstance(named, Database):
+        return named
+    if isinstance(named, os.PathLike):
+        return Path(named)
+    if not isinstance(named, str):
+        raise ValueError(f"{named!r} names neither a file nor a database")
+    scheme, separator, rest = named.partition("://")
+    if not separator or "/" in scheme:
+        return Path(named)
+    if scheme not in _SCHEMES:
+        raise ValueError(
+            f"a journal is a file, or a PostgreSQL database (postgresql://HOST/NAME); {scheme}: "
+            "is neither"
+        )
+    url = urlsplit(named)
+    if url.password or any(name in _SECRETS for name, _ in parse_qsl(url.query)):
+        raise ValueError(
+            "a password in a URL is seen by everyone on this machine: leave it out, and give it in "
+            "PGPASSWORD or in a password file (PGPASSFILE, or ~/.pgpass)"
+        )
+    return Database(f"postgresql://{rest}")
 
 
 def make_private(folder: Path) -> None:

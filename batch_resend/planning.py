@@ -1,14 +1,21 @@
-"""Rows of all sources -> the journal -> a plan. Nothing is sent, and no key is needed."""
+"""Rows of all sources become a plan, and what of it is better not sent."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
+import anyio
 import anyio.to_thread
 
-from batch_resend.errors import InputError
+from batch_resend.calls import CALLS, domain_and_scope
+from batch_resend.errors import CallRefused, InputError
 from batch_resend.intake import NAMES_NOBODY, ListSource, Source
 from batch_resend.journal import JournalReader, Staging
-from batch_resend.model import Plan, RejectedRow, Row, Run
+from batch_resend.listed import ListedOrder
+from batch_resend.model import Plan, PlannedRequest, RejectedRow, Request, Row, Run
+from batch_resend.order_reader import MANY, OrderReader, is_of_subject, nothing_to_mail
+from batch_resend.sending import ask_each
 from batch_resend.settings import OWN_KEY
 from batch_resend.windows import Window, dictated_time, joint
 
@@ -101,4 +108,114 @@ async def make_plan(
         to_send=sum(count for count, _ in parts),
         limits=tuple(map(str, joint([windows for _, windows in parts]))),
         duration_s=max(dictated_time(count, windows) for count, windows in parts),
+    )
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a request is not to be sent."""
+
+    number: int  # of the request, in its run
+    reason: str
+    would_widen: bool = False  # the CA would mail others than it asks for; else: nothing waits
+
+
+async def object_to(
+    order_reader: OrderReader,
+    pending: AsyncIterator[PlannedRequest],
+    count: int,
+    note: Callable[[Objection], object],
+    *,
+    any_product: bool = False,
+) -> None:
+    """Ask the CA about each request that is to be sent, `count` in all; note the objections.
+
+    `any_product`: those that are not DV go by the order call, too. The objections are noted as they
+    come: what ends it early loses none. Raises CallError, JournalError.
+    """
+    products = _Products(order_reader, count)
+    order_reader.progress.total += count
+
+    async def ask(planned: PlannedRequest) -> None:
+        if objection := await _objection(order_reader, planned, products, any_product=any_product):
+            note(objection)
+        order_reader.progress.done += 1
+
+    await ask_each(pending, ask)
+
+
+class _Products:
+    """Of which product an order is, asked where nothing else leaves it out."""
+
+    def __init__(self, order_reader: OrderReader, count: int) -> None:
+        """`count`: of requests; of many the CA's list tells it with fewer reads than one each."""
+        self._census = order_reader
+        self._are_many = count >= MANY
+        self._listed: dict[str, ListedOrder] | None = None
+        self._turn = anyio.Lock()
+
+    async def add(self, order: ListedOrder) -> ListedOrder:
+        """Return an order with its product, where the CA says it."""
+        if self._are_many:
+            async with self._turn:
+                if self._listed is None:
+                    self._listed = await self._census.waiting()
+            if known := self._listed.get(order.order_id):
+                return replace(order, product=known.product, product_type=known.product_type)
+        return await self._census.with_product(order)
+
+
+async def _objection(
+    order_reader: OrderReader, planned: PlannedRequest, products: _Products, *, any_product: bool
+) -> Objection | None:
+    order = planned.request
+    if CALLS[order.call].is_about_domain:
+        reason = await _would_widen(order_reader, order)
+        return Objection(planned.number, reason, would_widen=True) if reason else None
+    found = await order_reader.completed(ListedOrder(order.subject))
+    heeds_product = CALLS[order.call].is_for_dv and not any_product
+    if heeds_product and found.product is None and not nothing_to_mail(found, order.call):
+        found = await products.add(found)
+    reason = nothing_to_mail(found, order.call, any_product=any_product)
+    reason = reason or _all_approved(order, found)
+    return Objection(planned.number, reason) if reason else None
+
+
+def _all_approved(order: Request, found: ListedOrder) -> str | None:
+    """Return that all the names that a request asks for are approved, if they are."""
+    asked = {entry.domain for entry in order.entries}
+    approved = {name.name for name in found.names if name.is_approved}
+    if asked and CALLS[order.call].approves_domains and asked <= approved:
+        return "all the names that it asks for are approved"
+    return None
+
+
+async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
+    """Return why the CA would mail others for a domain than those that a request names.
+
+    Of addresses that it does not know it takes no notice; and where it knows none of those given,
+    it mails all that it has for the domain (page "Resend domain DCV emails").
+    """
+    if not order.entries:
+        return None  # all are asked for
+    domain, _ = domain_and_scope(order.subject)
+    try:
+        known = await order_reader.domain_emails(domain)
+    except CallRefused as refusal:
+        if is_of_subject(refusal.code):
+            return None  # there is no such domain: that the CA says with the mail
+        return (
+            f"the CA does not say whom it can mail for {domain}, so it might mail all ({refusal})"
+        )
+    unknown = [entry.email for entry in order.entries if entry.email.lower() not in known]
+    if len(unknown) < len(order.entries):
+        if unknown:
+            log.warning("for %s the CA will not mail %s", domain, ", ".join(unknown))
+        return None
+    return (
+        f"the CA does not know {' and '.join(unknown)} as an address for {domain}: it would mail "
+        "all the addresses that it has for it"
     )

@@ -35,8 +35,7 @@ from pydantic import (
 )
 
 from batch_resend.errors import SettingsError
-from batch_resend.folders import folder_of_user
-from batch_resend.places import Place, parse_place
+from batch_resend.folders import Place, folder_of_user, parse_place
 from batch_resend.windows import CA_WINDOWS, Window, of_one_key
 
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # less than a day, so that a daily run mails again

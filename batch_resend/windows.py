@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
-from batch_resend.durations import exact_duration, parse_duration
+from batch_resend.clock import exact_duration, parse_duration
 
 
 @dataclass(frozen=True, slots=True)

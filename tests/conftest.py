@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 import trustme
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 from tests.postgres import postgres_server
 
 # The same examples in every run: a change is judged by itself. FRESH_EXAMPLES=1 draws others.

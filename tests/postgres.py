@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of folders that it would rather have

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.durations import format_duration, parse_duration, timestamp
+from batch_resend.clock import format_duration, parse_duration, timestamp
 
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from batch_resend.cli.output.plan import _ROUTES_IN_WORDS
+from batch_resend.cli.output.summary import _ROUTES_IN_WORDS
 from batch_resend.mail_domains import MailDomains, MailRoute
-from batch_resend.report.mail_routes import _IN_WORDS
+from batch_resend.report.pace import _IN_WORDS
 from tests.dns_server import GARBAGE, REFUSED, SERVFAIL, SILENT, TRUNCATED, dns_server
 
 A, AAAA = "A 192.0.2.1", "AAAA 2001:db8::1"

@@ -8,24 +8,22 @@ from batch_resend.certcentral.client import (
     request_path,
 )
 from batch_resend.certcentral.judge import judge, remedy
-from batch_resend.certcentral.lookups import (
+from batch_resend.certcentral.orders import (
     LONGEST_CHANGES_S,
     REPORT_PATH,
+    Page,
     changes_path,
     domain_emails_path,
-    read_changes,
-    read_domain_emails,
-    read_methods,
-    read_validation,
-    validation_path,
-)
-from batch_resend.certcentral.orders import (
-    Page,
     every_order,
     info_path,
     list_path,
+    read_changes,
+    read_domain_emails,
     read_info,
+    read_methods,
     read_page,
+    read_validation,
+    validation_path,
 )
 from batch_resend.certcentral.probe import Failure, Probe, Step, probe
 

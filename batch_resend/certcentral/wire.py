@@ -1,15 +1,9 @@
-"""What aiohttp does unasked, undone; and what its errors say of a request's way.
+"""The door to aiohttp: connections to the CA, and what an exchange over one came to."""
 
-**Once a status line has come, the status stands.** aiohttp takes an answer only as a whole: one
-header too long or too many, a name that no standard allows, bytes behind a 204, an encoding that it
-cannot read, and it says nothing of the status either, which was there. So the first bytes of every
-answer are kept beside it (`Exchange.arrived`), and read again where aiohttp gives up.
-
-**Connections of one age break together.** A server that closes each after so many requests, a
-balancer that restarts, a router that forgets what it forwards: each takes all that are as old. So
-once a call has broken off, no request leaves on a connection that was there before.
-"""
-
+import asyncio
+import errno
+import logging
+import os
 import re
 import socket
 import ssl
@@ -24,8 +18,48 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from batch_resend.certcentral.patience import PatientConnector
 from batch_resend.model import Fault, FaultKind, Reply
+
+log = logging.getLogger(__name__)
+
+_AGAIN_AFTER_S = 0.1
+_NONE_LEFT = (errno.EMFILE, errno.ENFILE)  # of the process, of the whole machine
+
+
+class PatientConnector(aiohttp.TCPConnector):
+    """As aiohttp's, but for that."""
+
+    _has_said = False
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
+    ) -> Connection:
+        """Return a connection. Raises what aiohttp raises for all other troubles."""
+        while True:
+            try:
+                return await super().connect(req, traces, timeout)
+            except OSError as error:
+                if not (error.errno in _NONE_LEFT or _is_none_left()):
+                    raise
+            if not self._has_said:
+                self._has_said = True
+                log.warning(
+                    "no file descriptor is left for a connection (ulimit -n): requests wait for one"
+                )
+            await asyncio.sleep(_AGAIN_AFTER_S)
+
+
+def _is_none_left() -> bool:
+    """Whether no file can be opened: of a name that is not resolved for that, no error says so."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _NONE_LEFT
+    return False
+
 
 MAX_HEAD_BYTES = 64 * 1024  # of an answer's line of status, of one header, and of what is kept
 MAX_HEADERS = 1_000

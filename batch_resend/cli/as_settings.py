@@ -9,11 +9,10 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.cli import rehearsal
-from batch_resend.cli.asking import has_terminal
-from batch_resend.cli.descriptors import most_in_flight
 from batch_resend.cli.key import find_key, read_key
-from batch_resend.cli.next_commands import next_flags
 from batch_resend.cli.profiles import Profile, profiles_of
+from batch_resend.cli.prompts import has_terminal, next_flags
+from batch_resend.cli.streams import most_in_flight
 from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading

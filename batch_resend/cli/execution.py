@@ -1,34 +1,95 @@
-"""A plan, carried out as a person or a timer sees it: shown, asked about, sent, reported."""
+"""How `send`, `resume` and `sweep` carry out a run: here, by workers."""
 
 import logging
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
+import anyio
 import anyio.to_thread
 import click
 
 from batch_resend.batch import Batch
 from batch_resend.cli.as_settings import RunOptions
-from batch_resend.cli.asking import CannotAskError, open_terminal
+from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
-from batch_resend.cli.interruption import Interruption
+from batch_resend.cli.lifecycle import Interruption
 from batch_resend.cli.logs import with_run_id
-from batch_resend.cli.output.plan import BEFORE_SENDING, show_plan
 from batch_resend.cli.output.progress import follow, while_asking
-from batch_resend.cli.output.summary import REASONS_SHOWN, show_counts, show_summary
+from batch_resend.cli.output.summary import (
+    BEFORE_SENDING,
+    REASONS_SHOWN,
+    show_counts,
+    show_plan,
+    show_summary,
+)
 from batch_resend.cli.output.terminal import say
+from batch_resend.cli.prompts import CannotAskError, open_terminal
+from batch_resend.cluster import open_queue
 from batch_resend.errors import BatchResendError, JournalError, ReportError
 from batch_resend.key_runs import RunHandle
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
-from batch_resend.report import counted, make_preview, make_summary
+from batch_resend.report import NextFlags, counted, make_preview, make_summary
+
+AGAIN_AFTER_S = 2.0  # the database being gone
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Following:
+    """Follows a run until it ends, or a signal ends the following."""
+
+    run: Run
+    flags: NextFlags
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def detach(self, _name: str) -> str:
+        """End the following."""
+        self.scope.cancel()
+        program = f"batch-resend{self.flags.config}"
+        return (
+            f"The run goes on with the workers: `{program} watch {self.run.id}{self.flags.watch}` "
+            f"follows it, `{program} report {self.run.id}{self.flags.watch}` writes its report"
+        )
+
+
+async def distribute(
+    batch: Batch, plan: Plan, run_options: RunOptions, interruption: Interruption
+) -> Run:
+    """Have workers send what is planned; return the run when it has ended, or was left alone."""
+    async with open_queue(batch.settings.journal) as queue:
+        following = _Following(plan.run, run_options.presentation.flags)
+        with interruption.leads_to(following.detach), following.scope:
+            if interruption.caught is not None:  # before there was anything to follow
+                name = signal.Signals(interruption.caught).name
+                await batch.decline(plan, f"interrupted by {name}", RunState.INTERRUPTED)
+                return await batch.reader.run(plan.run.id)
+            await queue.add(await batch.distribute(plan))
+            if not any(worker.is_alive for worker in await queue.workers()):
+                say(
+                    "No worker is alive: the run begins as soon as there is one, `batch-resend "
+                    "worker` on any host"
+                )
+            await _follow(batch, plan.run, quiet=run_options.quiet)
+        return await batch.reader.run(plan.run.id)
+
+
+async def _follow(batch: Batch, run: Run, *, quiet: bool) -> None:
+    """Show how a run goes until it ends; while the database is gone, wait for it, as workers do."""
+    while True:
+        try:
+            await follow_others(batch.reader, await batch.reader.run(run.id), quiet=quiet)
+        except JournalError as error:
+            log.error("%s; trying again in %gs", error, AGAIN_AFTER_S)
+            await anyio.sleep(AGAIN_AFTER_S)
+        else:
+            return
 
 
 async def execute(
@@ -111,7 +172,7 @@ async def _distribute(
     batch: Batch, plan: Plan, run_options: RunOptions, interruption: Interruption
 ) -> Run:
     """Have workers send what is planned; return the run as it was left."""
-    from batch_resend.cli.distributing import distribute  # noqa: PLC0415 - needs the extra cluster
+    from batch_resend.cli.execution import distribute  # noqa: PLC0415 - needs the extra cluster
 
     run = await distribute(batch, plan, run_options, interruption)
     if run.state is RunState.STOPPED:

@@ -1,17 +1,38 @@
-"""Where the API key comes from: a file, the environment, systemd. Never the command line."""
+"""API keys: where each is read from, and kept out of core dumps."""
 
 import logging
 import os
+import resource
 import stat
+import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
 from pydantic import SecretStr
 
-from batch_resend.cli.dumps import keep_memory_private
 from batch_resend.errors import SettingsError
 from batch_resend.settings import checked_key
+
+_PR_SET_DUMPABLE = 4  # prctl(2), of Linux
+
+
+def keep_memory_private() -> None:
+    """Have no core dumped, and no other process of this user look into this one's memory.
+
+    The limit alone is not heeded where dumps are piped to a program (core(5)). Debuggers of the
+    same user cannot attach either; root's can.
+    """
+    with suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):
+            from ctypes import CDLL  # noqa: PLC0415 - only for a command that has a key
+
+            CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
 
 KEY_VARIABLE = "DIGICERT_API_KEY"
 CREDENTIAL = "digicert-api-key"  # LoadCredential=digicert-api-key:/path (systemd.exec(5))

@@ -17,10 +17,9 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from batch_resend.cli.outflow import STALLED_S, write_all
-from batch_resend.cli.streams import STREAMS
+from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
 from batch_resend.errors import SettingsError
-from batch_resend.links import followed, is_everyones, is_trusted
+from batch_resend.folders import followed, is_everyones, is_trusted
 from batch_resend.report import redacted
 
 _ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams")

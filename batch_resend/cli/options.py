@@ -19,10 +19,10 @@ from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.profiles import take_profile
 from batch_resend.cli.values import DURATION, MAX_REJECTED, PLACE, MappingType, ShareType
-from batch_resend.durations import exact_duration
+from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
+from batch_resend.folders import Place
 from batch_resend.model import Call
-from batch_resend.places import Place
 from batch_resend.settings import OPTIONS, Part, Region, Settings
 
 SEND, RESUME = "send", "resume"  # the commands that may come next

@@ -1,22 +1,201 @@
-"""Standard output and standard error, which hold up nothing, however slowly they are read.
-
-Both are written by a thread (`outflow`). Messages on standard error are left out where nobody reads
-them; what is on standard output is not: it is data, or the summary of a run.
-"""
+"""The standard streams and log files: a thread writes what is printed."""
 
 import atexit
 import errno
 import io
 import logging
 import os
+import resource
+import select
 import signal
 import sys
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn, TextIO
 
 from batch_resend.cli.exits import SIGNAL_BASE
-from batch_resend.cli.outflow import MOST_WAITING_BYTES, STALLED_S, Outflow, write_all
+
+log = logging.getLogger(__name__)
+
+# Beside connections, as counted in /proc while a run on uvloop sends and reports (17), and some.
+OWN = 21
+_OPEN = Path("/dev/fd")
+
+
+def most_in_flight(wanted: int, keys: int) -> int:
+    """Return how many requests of each of some keys may be in flight; says so if that is fewer.
+
+    The limit of this process (`ulimit -n`) is raised first, as far as that is allowed.
+    """
+    besides = _open_now() + OWN
+    needed = besides + wanted * keys
+    allowed = _raise_limit_to(needed)
+    if allowed >= needed:
+        return wanted
+    most = within(allowed - besides, keys)
+    log.warning(
+        "no more than %d requests are in flight, in place of %d: this process may have %d files "
+        "open, and needs %d for more; raise the limit (ulimit -n, LimitNOFILE=)",
+        most, wanted, allowed, needed,
+    )  # fmt: skip
+    return most
+
+
+def within(descriptors: int, keys: int) -> int:
+    """Return how many requests of each of some keys so many descriptors are enough for."""
+    return max(1, descriptors // keys)
+
+
+def _open_now() -> int:
+    """Return how many descriptors are open, those that were inherited too."""
+    with suppress(OSError):
+        return len(os.listdir(_OPEN)) - 1  # noqa: PTH208 - but for the one that lists them
+    return 3
+
+
+def _raise_limit_to(needed: int) -> int:
+    """Return how many descriptors this process may have, after having asked for so many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return needed
+    if soft < needed:
+        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return soft
+
+
+CHUNK_BYTES = 4096  # of one write: how often it is seen that somebody reads
+MOST_WAITING_BYTES = 256 * 1024  # a reader of 5 kB/s has them within LONGEST_WAIT_S
+STALLED_S = 5.0  # without one chunk taken: nobody reads
+GRACE_S = 2.0  # for a reader who has not read for longer than that
+LONGEST_WAIT_S = 60.0
+
+
+class Outflow:
+    """A queue of texts, and the thread that writes them in their order.
+
+    `write` takes all of what it is given, however long that takes, or raises OSError. `failed` is
+    called once, in that thread, with the first error; what comes later is tried all the same.
+    """
+
+    def __init__(
+        self, write: Callable[[bytes], None], failed: Callable[[OSError], object] | None = None
+    ) -> None:
+        self.error: OSError | None = None  # the first one
+        self._write = write
+        self._failed = failed
+        self._queue: deque[bytes] = deque()
+        self._waiting_bytes = 0  # in the queue, and of what is being written
+        self._left_out = 0  # lines
+        self._taken_at = time.monotonic()  # the last chunk, or the first one came to wait
+        self._given_up = False
+        self._changed = threading.Condition()  # on an RLock: a signal may come while it is held
+        self._thread: threading.Thread | None = None
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is not written yet."""
+        return self._waiting_bytes
+
+    @property
+    def left_out(self) -> int:
+        """How many lines are missing: there was no room for them, or an error met them."""
+        return self._left_out
+
+    def put(self, data: bytes, *, may_be_left_out: bool) -> None:
+        """Have whole lines written when their turn comes. Never waits."""
+        with self._changed:
+            # One text alone is taken, whatever its size.
+            is_full = 0 < self._waiting_bytes > MOST_WAITING_BYTES - len(data)
+            if self._given_up or (is_full and may_be_left_out):
+                self._left_out += data.count(b"\n")
+                return
+            if not self._waiting_bytes:
+                self._taken_at = time.monotonic()
+            self._queue.append(data)
+            self._waiting_bytes += len(data)
+            if self._thread is None:
+                # A daemon: what it waits for may never come, and is to hold up no exit.
+                self._thread = threading.Thread(target=self._run, name="outflow", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def wait(self, stalled_s: float | None, longest_s: float | None = LONGEST_WAIT_S) -> bool:
+        """Wait until all is written; return whether it is.
+
+        That takes as long as somebody reads: no more than `stalled_s` without a chunk taken, and
+        `longest_s` in all; None: without an end.
+        """
+        began = time.monotonic()
+        with self._changed:
+            while self._waiting_bytes and not self._given_up:
+                ends = []
+                if stalled_s is not None:
+                    ends.append(max(self._taken_at + stalled_s, began + GRACE_S))
+                if longest_s is not None:
+                    ends.append(began + longest_s)
+                left_s = min(ends) - time.monotonic() if ends else None
+                if left_s is not None and left_s <= 0:
+                    return False
+                self._changed.wait(left_s)
+            return not self._waiting_bytes
+
+    def give_up(self) -> int:
+        """Take nothing more; return how many lines were not written, and never will be."""
+        with self._changed:
+            if not self._given_up:
+                self._given_up = True
+                self._left_out += sum(data.count(b"\n") for data in self._queue)
+                self._queue.clear()
+                self._changed.notify_all()
+            return self._left_out
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue:
+                    self._changed.wait()
+                data = b"".join(self._queue)
+                self._queue.clear()
+            for start in range(0, len(data), CHUNK_BYTES):
+                if self._given_up:
+                    return
+                chunk = data[start : start + CHUNK_BYTES]
+                failed = self._write_one(chunk)
+                with self._changed:
+                    self._waiting_bytes -= len(chunk)
+                    self._taken_at = time.monotonic()
+                    self._left_out += chunk.count(b"\n") if failed else 0
+                    self._changed.notify_all()
+
+    def _write_one(self, chunk: bytes) -> bool:
+        """Write; return whether that has failed."""
+        try:
+            self._write(chunk)
+        except OSError as error:
+            is_first, self.error = self.error is None, self.error or error
+            if is_first and self._failed is not None:
+                self._failed(error)
+            return True
+        return False
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write to a descriptor, however long that takes. Raises OSError."""
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # another process has set what they share not to block
+            ready = select.poll()
+            ready.register(descriptor, select.POLLOUT)
+            ready.poll()
+
 
 _PACE_S = 0.02  # how often it is looked whether a reader has taken data
 _OUTPUT, _ERROR = 1, 2

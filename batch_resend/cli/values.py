@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import click
 from click.types import IntParamType
 
-from batch_resend.durations import parse_duration
+from batch_resend.clock import parse_duration
+from batch_resend.folders import Place, parse_place
 from batch_resend.intake import Field
-from batch_resend.places import Place, parse_place
 from batch_resend.windows import Window
 
 _DNS_PORT = 53

@@ -13,15 +13,15 @@ from typing import Any, cast
 import anyio
 
 from batch_resend.errors import JournalError, SettingsError
+from batch_resend.folders import Database, Place
 from batch_resend.model import Chunk
-from batch_resend.places import Database, Place
 
 try:
     import procrastinate
     from croniter import croniter
     from procrastinate import exceptions, jobs
 
-    from batch_resend.journal.encryption import encryption_options
+    from batch_resend.journal.postgres import encryption_options
 except ModuleNotFoundError as missing:
     raise JournalError(
         "workers need procrastinate: pip install 'batch-resend[cluster]'"

@@ -15,10 +15,10 @@ from typing import cast
 
 import anyio
 
-from batch_resend.channels import Channel, Channels
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
 from batch_resend.journal import ChunkLeases, Recorder, Slots
+from batch_resend.key_runs import Channel, Channels
 from batch_resend.model import Chunk, Outcome, Run, RunState
 from batch_resend.sending import Sender
 from batch_resend.settings import InDoubt, Key, Settings

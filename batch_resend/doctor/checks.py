@@ -6,11 +6,20 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from batch_resend.doctor.answers import NOTHING, Answer, Failed, Trouble
-from batch_resend.doctor.expected import CHANGE, CHANGES, DV, LISTED_ORDER, PAGE, Field
+from batch_resend.doctor.answers import (
+    CHANGE,
+    CHANGES,
+    DV,
+    LISTED_ORDER,
+    NOTHING,
+    PAGE,
+    Answer,
+    Failed,
+    Field,
+    Trouble,
+)
 from batch_resend.doctor.findings import Check, Finding, Result
-from batch_resend.doctor.samples import sanitized
-from batch_resend.doctor.shapes import Comparison, compare, compare_all
+from batch_resend.doctor.shapes import Comparison, compare, compare_all, sanitized
 from batch_resend.model import Reply
 
 # Beyond this the clock is not kept by NTP, which holds it within a fraction of a second; below,

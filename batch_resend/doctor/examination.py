@@ -20,9 +20,18 @@ from batch_resend.certcentral import (
     probe,
     validation_path,
 )
-from batch_resend.channels import Channels
 from batch_resend.clock import Clock
-from batch_resend.doctor.answers import ENDS_ALL, Failed, Trouble, content_of
+from batch_resend.doctor.answers import (
+    ENDS_ALL,
+    ORDER,
+    USER,
+    VALIDATION,
+    Failed,
+    LimitsFull,
+    Reads,
+    Trouble,
+    content_of,
+)
 from batch_resend.doctor.checks import (
     Listed,
     check_account,
@@ -35,14 +44,13 @@ from batch_resend.doctor.checks import (
     example_of,
     user_id,
 )
-from batch_resend.doctor.expected import ORDER, USER, VALIDATION
 from batch_resend.doctor.findings import Check, Diagnosis, Finding, Group, Result
 from batch_resend.doctor.network import check_network
-from batch_resend.doctor.reading import LimitsFull, Reads
 from batch_resend.errors import JournalBusy, JournalError
+from batch_resend.folders import Place
 from batch_resend.journal import Journal, Slots, open_journal, size_of_journal
+from batch_resend.key_runs import Channels
 from batch_resend.listed import WAITING
-from batch_resend.places import Place
 from batch_resend.settings import Key, Settings
 
 LISTED = 100  # orders of a list that are looked at

@@ -2,11 +2,9 @@
 
 from batch_resend.journal.checks import Checked, OrderCheck, Purpose, WaitingNames
 from batch_resend.journal.grouping import Endpoint
-from batch_resend.journal.history import Event
 from batch_resend.journal.journal import Journal
 from batch_resend.journal.leases import ChunkLeases
-from batch_resend.journal.live_status import RATE_OVER_S, LiveStatus
-from batch_resend.journal.mails import Mailed
+from batch_resend.journal.mails import SEVERAL, Mailed, Unapproved
 from batch_resend.journal.opening import (
     open_journal,
     prune_journal,
@@ -15,13 +13,19 @@ from batch_resend.journal.opening import (
 )
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import NotedRequest
-from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
+from batch_resend.journal.results import Event
+from batch_resend.journal.runs import Pruned, Terms
 from batch_resend.journal.slots import Budget, Grant, KeyUse, News, Slots
-from batch_resend.journal.starting import Terms
-from batch_resend.journal.statistics import ActivePeriod, AnswerTimes, PauseNote, Reason
-from batch_resend.journal.unapproved import SEVERAL, Unapproved
+from batch_resend.journal.statistics import (
+    RATE_OVER_S,
+    ActivePeriod,
+    AnswerTimes,
+    LiveStatus,
+    PauseNote,
+    Reason,
+)
 
 __all__ = [
     "RATE_OVER_S",

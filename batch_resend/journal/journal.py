@@ -18,13 +18,17 @@ from batch_resend.clock import Clock
 from batch_resend.explanations import WOULD_WIDEN
 from batch_resend.journal.checks import OrderCheck, Purpose, kept_answers, note_checks
 from batch_resend.journal.chunks import forget_stops, split
-from batch_resend.journal.claiming import claim, claim_same_plan, go_on, skip_what_is_under_way
 from batch_resend.journal.database import Backend, reading_connection
-from batch_resend.journal.database_errors import journal_errors
-from batch_resend.journal.grouping import Endpoint
+from batch_resend.journal.dialects import journal_errors
+from batch_resend.journal.grouping import (
+    Endpoint,
+    claim,
+    claim_same_plan,
+    go_on,
+    skip_what_is_under_way,
+)
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.preview import AS_THE_CA_SAYS
-from batch_resend.journal.pruning import Pruned, prune
 from batch_resend.journal.reading import JournalReader, as_run
 from batch_resend.journal.recording import (
     END_PAUSE,
@@ -33,11 +37,19 @@ from batch_resend.journal.recording import (
     Recorder,
     state_change,
 )
-from batch_resend.journal.recovery import delete_plans, end_cut_off
+from batch_resend.journal.runs import (
+    Pruned,
+    Terms,
+    add_start,
+    begin,
+    delete_plans,
+    end_cut_off,
+    limits_text,
+    prune,
+)
 from batch_resend.journal.schema import claims, runs, stops
 from batch_resend.journal.settling import SETTLE, settle, settle_what_others_did, settled
 from batch_resend.journal.slots import Slots
-from batch_resend.journal.starting import Terms, add_start, begin, limits_text
 from batch_resend.journal.writer import Writer
 from batch_resend.model import Chunk, RequestStatus, Run, RunState
 from batch_resend.windows import Window

@@ -7,13 +7,13 @@ import anyio.to_thread
 
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
+from batch_resend.folders import Place
 from batch_resend.journal.database import Backend, home_of, reading_connection, writing_connection
 from batch_resend.journal.journal import Journal
 from batch_resend.journal.journal_file import HeldFile
-from batch_resend.journal.pruning import Pruned
 from batch_resend.journal.reading import JournalReader
+from batch_resend.journal.runs import Pruned
 from batch_resend.journal.writer import Writer
-from batch_resend.places import Place
 
 _TITLE = "process"  # of whoever gives itself none
 

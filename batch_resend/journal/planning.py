@@ -27,11 +27,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from batch_resend.errors import InputError
-from batch_resend.journal.bulk import Values, execute_many
 from batch_resend.journal.encoding import (
+    Values,
     encode_call,
     encode_entries,
     encode_form,
+    execute_many,
 )
 from batch_resend.journal.grouping import (
     ADD_REQUEST,

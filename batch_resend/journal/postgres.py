@@ -1,31 +1,89 @@
-"""A journal in a PostgreSQL database, in a schema of its own: any number of hosts share it.
-
-Every process that writes has a session: a lock, which its connection holds and which ends with it,
-however it ends. Whoever has lost it can write nothing more, so nothing more leaves. A host that is
-gone without a word is given up after half a minute, by the server's own keepalive.
-"""
+"""A journal on PostgreSQL: how it is reached, encrypted, locked and cleared."""
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, ClassVar
 
+from psycopg import Error, pq
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from batch_resend.durations import timestamp
+from batch_resend.clock import timestamp
 from batch_resend.errors import JournalError
-from batch_resend.journal.database_errors import journal_errors
+from batch_resend.folders import Database
+from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.slots import TABLES
-from batch_resend.places import Database
+
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
+_FALLS_BACK = ("allow", "prefer")  # to plain text, or to TLS from it
+
+
+def encryption_options(database: Database) -> Mapping[str, str]:
+    """Return what to connect with beside the URL. Raises JournalError where that falls back.
+
+    Names and meanings are libpq's: the URL goes before the environment (PGSSLMODE, PGHOST and a
+    service that PGSERVICE names).
+    """
+    try:
+        given = _values(pq.Conninfo.parse(database.url.encode()))
+        defaults = _values(pq.Conninfo.get_defaults())
+    except Error as error:
+        raise JournalError(f"{database}: is no URL of a database: {error}") from error
+    mode = given.get("sslmode")
+    if mode is not None and mode not in _FALLS_BACK:
+        return {}
+    if "service" in given:  # libpq looks it up while it connects; nothing is known of it here
+        raise JournalError(
+            f"{database}: say in the URL whether the way to the service is encrypted: "
+            "sslmode=verify-full, or require; disable, if it needs no TLS"
+        )
+    if is_local(given, defaults):
+        return {}
+    if mode in _FALLS_BACK:
+        raise JournalError(
+            f"{database}: sslmode={mode} goes on in plain text where TLS fails: write "
+            "sslmode=verify-full, or require; disable, if the way to the server needs no TLS"
+        )
+    return {} if defaults.get("sslmode") in _ENCRYPTED else {"sslmode": "require"}
+
+
+def is_local(given: Mapping[str, str], defaults: Mapping[str, str]) -> bool:
+    """Whether nothing leaves this machine, whichever of the hosts is connected to."""
+    words = {**defaults, **given}
+    hosts, addresses = words.get("host", "").split(","), words.get("hostaddr", "").split(",")
+    return all(_is_local_host(host) for host in _reached(hosts, addresses))
+
+
+def _reached(hosts: Sequence[str], addresses: Sequence[str]) -> Sequence[str]:
+    """Return where connections go: an address, where there is one, in the place of its host."""
+    if not any(addresses):
+        return hosts
+    names = hosts if len(hosts) == len(addresses) else [""] * len(addresses)
+    return [address or name for address, name in zip(addresses, names, strict=True)]
+
+
+def _is_local_host(host: str) -> bool:
+    if not host or host.startswith(("/", "@")) or host == "localhost":  # a socket, by default too
+        return True
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _values(options: Sequence[pq.ConninfoOption]) -> dict[str, str]:
+    return {option.keyword.decode(): option.val.decode() for option in options if option.val}
+
 
 try:
     import psycopg
 
-    from batch_resend.journal.encryption import encryption_options
+    from batch_resend.journal.postgres import encryption_options
 except ModuleNotFoundError as missing:
     raise JournalError(
         "a journal in PostgreSQL needs psycopg: pip install 'batch-resend[cluster]'"

@@ -12,14 +12,12 @@ from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.checks import ChecksReader
 from batch_resend.journal.database import Backend
-from batch_resend.journal.database_errors import journal_errors
-from batch_resend.journal.dialects import is_living
+from batch_resend.journal.dialects import is_living, journal_errors
 from batch_resend.journal.encoding import request_of
-from batch_resend.journal.history import HistoryReader
-from batch_resend.journal.live_status import LiveStatusReader
-from batch_resend.journal.mails import MailsReader
+from batch_resend.journal.mails import MailsReader, UnapprovedReader
 from batch_resend.journal.preview import PlanReader
 from batch_resend.journal.result_statements import HAS_OUTCOME
+from batch_resend.journal.results import HistoryReader
 from batch_resend.journal.schema import (
     SHIFT_S,
     Record,
@@ -31,8 +29,7 @@ from batch_resend.journal.schema import (
     starts,
 )
 from batch_resend.journal.slots import KEY_USE, SESSIONS, KeyUse
-from batch_resend.journal.statistics import StatisticsReader
-from batch_resend.journal.unapproved import UnapprovedReader
+from batch_resend.journal.statistics import LiveStatusReader, StatisticsReader
 from batch_resend.model import Chunk, PlannedRequest, Ruling, Run, RunState
 
 _PAGE = 1_000

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal, select, update
 
-from batch_resend.durations import timestamp
+from batch_resend.clock import timestamp
 from batch_resend.journal.preview import AS_THE_CA_SAYS
 from batch_resend.journal.reading import MAY_HAVE_ARRIVED, WITH_WORKERS, as_run
 from batch_resend.journal.result_statements import HAS_OUTCOME

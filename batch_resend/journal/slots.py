@@ -22,12 +22,12 @@ import anyio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from batch_resend.journal.database_errors import journal_errors
-from batch_resend.journal.database_time import Bounds, DatabaseTime
-from batch_resend.places import Place
+from batch_resend.folders import Place
+from batch_resend.journal.database import Bounds, DatabaseTime
+from batch_resend.journal.dialects import journal_errors
 from batch_resend.windows import Window
 
-# Its numbers: see sending/share.py. Two who are told 429 at once learn it once.
+# Its numbers: see sending/limiter.py. Two who are told 429 at once learn it once.
 TAKE_SLOTS = """
     CREATE OR REPLACE FUNCTION take_slots(
         of_budget text, of_session integer, wanted integer,

@@ -20,10 +20,10 @@ from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from batch_resend.durations import timestamp
+from batch_resend.clock import timestamp
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import close_to_others, make_private
-from batch_resend.journal.database_errors import journal_errors
+from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.journal_file import LOG_ENDINGS, HeldFile, hold_file, refuse_mounted_file
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ import anyio
 from sqlalchemy import Connection, Executable
 
 from batch_resend.errors import JournalError
-from batch_resend.journal.bulk import Values, execute_many
+from batch_resend.folders import Place
 from batch_resend.journal.database import WritingConnection
-from batch_resend.journal.database_errors import journal_errors
+from batch_resend.journal.dialects import journal_errors
+from batch_resend.journal.encoding import Values, execute_many
 from batch_resend.journal.journal_file import HeldFile
-from batch_resend.places import Place
 
 Change = tuple[Executable, Values]
 Made = TypeVar("Made")

@@ -1,15 +1,5 @@
 """Outcomes -> what a person reads. Knows the journal, and nothing of sending."""
 
-from batch_resend.report.conclusion import (
-    NextFlags,
-    NextStep,
-    Presentation,
-    counted,
-    headline,
-    in_words,
-    next_steps,
-)
-from batch_resend.report.files import whole_file
 from batch_resend.report.preview import (
     MOST_DOMAINS_ASKED,
     Kind,
@@ -18,8 +8,18 @@ from batch_resend.report.preview import (
     make_preview,
 )
 from batch_resend.report.redaction import redacted, without_quotes
-from batch_resend.report.report import make_summary, prepare_report, write_report
-from batch_resend.report.summary import BackPressure, Summary
+from batch_resend.report.report import make_summary, prepare_report, whole_file, write_report
+from batch_resend.report.summary import (
+    BackPressure,
+    NextFlags,
+    NextStep,
+    Presentation,
+    Summary,
+    counted,
+    headline,
+    in_words,
+    next_steps,
+)
 from batch_resend.report.tables import defused
 
 __all__ = [

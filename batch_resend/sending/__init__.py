@@ -1,13 +1,11 @@
 """Pending order -> outcome: the workers, the windows, the retries, and when to wait."""
 
-from batch_resend.sending.canary import Canary
-from batch_resend.sending.events import Flow
 from batch_resend.sending.fetcher import Fetcher, ask_each
-from batch_resend.sending.gate import Gate
-from batch_resend.sending.limiter import HeldTooLong, Hold, Limiter, Slot, WindowLimiter
+from batch_resend.sending.gate import Canary, Gate
+from batch_resend.sending.history import Flow
+from batch_resend.sending.limiter import HeldTooLong, Hold, Limiter, Share, Slot, WindowLimiter
 from batch_resend.sending.retry import RetryPolicy
 from batch_resend.sending.sender import Progress, Sender
-from batch_resend.sending.share import Share
 from batch_resend.sending.shared import SharedLimiter
 
 __all__ = [

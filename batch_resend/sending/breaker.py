@@ -24,10 +24,9 @@ from collections import deque
 from dataclasses import replace
 from math import inf
 
-from batch_resend.durations import format_duration
+from batch_resend.clock import format_duration
 from batch_resend.model import FaultKind, Ruling, Verdict
-from batch_resend.sending.events import Action, Advice, Answer, Change, Flow, Permit
-from batch_resend.sending.streak import Streak
+from batch_resend.sending.history import Action, Advice, Answer, Change, Flow, Permit, Streak
 
 FIRST_PAUSE_S = 1.0
 FIRST_PAUSE_OF_ROBOTS_S = 5.0  # by a page: a CDN may take this host for one

@@ -16,10 +16,8 @@ from batch_resend.clock import running_time
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
-from batch_resend.sending.canary import Canary
-from batch_resend.sending.dispatcher import Dispatcher
-from batch_resend.sending.events import Action, Advice, History, Permit
-from batch_resend.sending.gate import Gate
+from batch_resend.sending.gate import Canary, Dispatcher, Gate
+from batch_resend.sending.history import Action, Advice, History, Permit
 from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
 from batch_resend.sending.retry import RetryPolicy, limited_wait_s
 

@@ -1,25 +1,19 @@
-"""Back-pressure is not failure: when the CA is in trouble, or in doubt, the whole run waits.
-
-A run opens with a single request; only an answer that shows key and URL to be right lets the
-others follow. When nothing leaves, and for how long, the circuit breaker decides (`breaker`). Here
-is what goes with it: the clock, the line of those who wait, and what is said of pauses.
-
-Waiting costs the orders neither attempts nor time; only what may have been mailed counts, whatever
-the trouble: else it would be mailed on and on.
-"""
+"""May a request of this key leave? The breaker's permit, the canary, and news for all."""
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from batch_resend.clock import running_time
-from batch_resend.durations import format_duration
-from batch_resend.model import Ruling, Verdict
+from batch_resend.clock import format_duration, running_time
+from batch_resend.journal import ReadRecorder
+from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending.breaker import FEW_ORDERS, CircuitBreaker
-from batch_resend.sending.events import (
+from batch_resend.sending.history import (
     TROUBLE,
     Action,
     Answer,
@@ -28,6 +22,7 @@ from batch_resend.sending.events import (
     History,
     Permit,
 )
+from batch_resend.sending.limiter import Limiter, Slot
 
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
 SHORT_PAUSE_S = 5.0
@@ -186,3 +181,102 @@ class Gate:
         log.log(level, "paused: %s; next try in %s", self.reason, format_duration(pause_s))
         if is_news:
             self._said, self._said_at = self.reason, now
+
+
+BEFORE_THE_CA = (
+    "That answer is not the CA's. Look at what stands before it: your proxy (--trust-env), a rule "
+    "for IP addresses in CertCentral's account, the CA's CDN, which may take this host for a robot"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """A gate and a limiter."""
+
+    gate: Gate
+    limiter: Limiter
+    places: AbstractAsyncContextManager[object]  # of requests in flight
+
+    @asynccontextmanager
+    async def way(
+        self, tried: int, history: History, *, may_ask: bool = False
+    ) -> AsyncIterator[tuple[Permit, Slot]]:
+        """Wait until a request of an order may leave, which it then must at once.
+
+        The gate comes first: who waits at it holds neither a place nor a slot. A pause that begins
+        while it waits for these sends it back to the line.
+        """
+        while True:
+            has_failed = history.has_failed
+            permit = await self.gate.permit(tried, has_failed=has_failed, may_ask=may_ask)
+            try:
+                async with self.places, self.limiter.slot() as slot:
+                    if self.gate.leaves(permit):
+                        yield permit, slot
+                        return
+                    slot.unused()
+            finally:
+                self.gate.give_back(permit)
+
+    def feedback(self, permit: Permit, order: int, verdict: Verdict, history: History) -> Action:
+        """Let all others know what an answer says of the CA, before its passage ends.
+
+        As `Gate.record`; and where a limit was reached sooner than it should be, a part of the
+        windows is left to whoever else uses the key.
+        """
+        return self._heed(self.gate.record(permit, order, verdict, history))
+
+    def canary_feedback(self, permit: Permit, verdict: Verdict) -> Action:
+        """Let all others know what the answer to a canary says."""
+        return self._heed(self.gate.record_canary(permit, verdict))
+
+    def _heed(self, action: Action) -> Action:
+        if action.is_limited:
+            self._decrease()
+        if action.change in (Change.BEGINS, Change.PROLONGS):
+            self.limiter.hold(self.gate.paused_until - running_time(), self.gate.reason or "")
+        return action
+
+    def _decrease(self) -> None:
+        if windows := self.limiter.decrease():
+            log.warning(
+                "others use this key, or its limit is lower than told: from now on %s, and more "
+                "again as time goes by",
+                " and ".join(map(str, windows)),
+            )
+
+    def why_stop(self, verdict: Verdict, explain: Callable[[Verdict], str]) -> str:
+        """Return why an answer stops all that go by this key, and what a person can do."""
+        is_of_gate = verdict.ruling in TROUBLE or verdict.ruling is Ruling.RATE_LIMITED
+        reason = self.gate.reason if is_of_gate else None
+        if reason and verdict.ruling is Ruling.BLOCKED:
+            return f"{reason}. {BEFORE_THE_CA}"
+        return reason or explain(verdict)
+
+
+PATH = "/user/me"
+
+
+@dataclass(eq=False, slots=True)
+class Canary:
+    """Reads what is there as long as the CA is."""
+
+    get: Callable[[str], Awaitable[Reply | Fault]]
+    judge: Callable[[Reply | Fault], Verdict]
+    start_reading: Callable[[], Awaitable[ReadRecorder]]
+    clock: Callable[[], float]
+    _recorder: ReadRecorder | None = None
+
+    async def ask(self, slot: Slot) -> Verdict:
+        """Make one request, written down before it leaves. Raises JournalError."""
+        if self._recorder is None:  # most runs never ask
+            self._recorder = await self.start_reading()
+        number = await self._recorder.begin(self.clock())
+        verdict = self.judge(await self.get(PATH))
+        in_doubt = verdict.ruling is Ruling.IN_DOUBT
+        if in_doubt:
+            slot.given_up()
+        else:
+            slot.answered()
+        await self._recorder.end(number, self.clock(), in_doubt=in_doubt)
+        return verdict

@@ -1,25 +1,4 @@
-"""Never over the limit, never idle below it.
-
-**The argument.** A window allows N arrivals at the CA in any W seconds. What this program knows
-of a request is when it let it go (g) and when its answer, or its failure, came (e); it arrived at
-some moment a with g <= a <= e. A slot is taken at g and given back at e + W. Suppose N + 1
-arrivals fell into one window of length W, the last of them let go at g'. At g' one of the N
-slots of the others must have been free: that request's e + W <= g'. Then its arrival a <= e <=
-g' - W, and the last arrival a' >= g' >= a + W: they are not in one window of length W. So no
-latency, however it changes, brings more than N arrivals into a window, and a log of grants alone
-(which takes a for g) would not do.
-
-A request that was given up without an answer may still be on its way, held up in a proxy, say, and
-arrive after e. How long, nobody here can know; it is taken to arrive within L (`linger_s`) of its
-failure or never, so its slot is given back at e + L + W, and the argument holds with e + L for e.
-
-Of all the rules that know only g and e this one grants earliest: at any moment before e + W the
-request may have arrived just at e, and one more would be one too many.
-
-**Time** is the event loop's, which nobody sets. While the machine sleeps it may stand still: then
-slots come free later, never sooner. What earlier processes did comes in as ages; how those are
-read off clocks that disagree is said in `journal/schema.py`.
-"""
+"""The rate limits of a key, and the share of them that is ours."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -31,8 +10,60 @@ from typing import Protocol
 import anyio
 
 from batch_resend.clock import running_time
-from batch_resend.sending.share import Share, part
 from batch_resend.windows import Window
+
+DECREASE = 0.5  # of the whole
+DECREASE_LATER = 0.7  # of what there is, once that is less
+HOLD = 6  # periods, before it rises
+RISE = 0.05  # of the whole, in one period
+LEAST = 0.05
+
+_ROUNDING = 1e-9  # a share that is to make just n of N must not come out below n
+
+
+def part(window: Window, share: float) -> int:
+    """Return how many requests a share of a window comes to: at least one."""
+    return max(1, int(window.limit * share + _ROUNDING))
+
+
+def decreased(share: float) -> float:
+    """Return what a limit that was met leaves of a share."""
+    return max(LEAST, share * (DECREASE if share >= 1.0 else DECREASE_LATER))
+
+
+class Share:
+    """A share of the whole, as a pure function of time. Seconds of any one clock."""
+
+    def __init__(self, period_s: float, then: float = 1.0, at_s: float = -inf) -> None:
+        """Begin with all, or with what it was `then`. `period_s`: of the longest window."""
+        self._period_s = period_s
+        self._at_s = at_s
+        self._then = then
+
+    def at(self, now: float) -> float:
+        """Return the share at a time: above 0, at most 1."""
+        if self._then >= 1.0:
+            return 1.0
+        rising_s = max(0.0, now - self._rises_at_s)
+        return min(1.0, self._then + RISE * rising_s / self._period_s)
+
+    def decrease(self, now: float) -> float:
+        """Take less from now on; return how much."""
+        self._then, self._at_s = decreased(self.at(now)), now
+        return self._then
+
+    def time_of(self, share: float, now: float) -> float:
+        """Return when the share will have risen so far; now, if it has already."""
+        if self.at(now) >= share:
+            return now
+        if share > 1.0:
+            return inf
+        return self._rises_at_s + (share - self._then) / RISE * self._period_s
+
+    @property
+    def _rises_at_s(self) -> float:
+        return self._at_s + HOLD * self._period_s
+
 
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
 

@@ -32,10 +32,8 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending.canary import Canary
-from batch_resend.sending.dispatcher import Dispatcher
-from batch_resend.sending.events import Action, Advice, Change, History, Permit
-from batch_resend.sending.gate import Gate
+from batch_resend.sending.gate import Canary, Dispatcher, Gate
+from batch_resend.sending.history import Action, Advice, Change, History, Permit
 from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
 from batch_resend.sending.retry import RetryPolicy, limited_wait_s
 

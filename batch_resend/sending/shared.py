@@ -15,12 +15,17 @@ from math import inf
 
 import anyio
 
-from batch_resend.clock import running_time
-from batch_resend.durations import format_duration
+from batch_resend.clock import format_duration, running_time
 from batch_resend.errors import JournalError
 from batch_resend.journal import Budget, Grant, News, Slots
-from batch_resend.sending.limiter import HeldTooLong, Hold, WindowLimiter, WindowSlot
-from batch_resend.sending.share import decreased, part
+from batch_resend.sending.limiter import (
+    HeldTooLong,
+    Hold,
+    WindowLimiter,
+    WindowSlot,
+    decreased,
+    part,
+)
 from batch_resend.windows import Window
 
 POLLS_A_PERIOD = 50  # while only others' answers can make a slot come free

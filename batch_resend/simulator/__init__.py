@@ -6,13 +6,9 @@ from batch_resend.simulator.behaviour import (
     parse_fault,
     parse_latency,
 )
-from batch_resend.simulator.books import Books
-from batch_resend.simulator.faults import FAULTS, FaultName
-from batch_resend.simulator.mailing import EVERYONE
-from batch_resend.simulator.oddities import Oddity
+from batch_resend.simulator.faults import FAULTS, IN_WORDS, FaultName, Oddity, all_sources
 from batch_resend.simulator.server import Simulator
-from batch_resend.simulator.sources import IN_WORDS, all_sources
-from batch_resend.simulator.world import World, WorldOrder
+from batch_resend.simulator.world import EVERYONE, Books, World, WorldOrder
 
 __all__ = [
     "EVERYONE",

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from itertools import accumulate
 from math import fsum, isfinite
 
-from batch_resend.durations import parse_duration
+from batch_resend.clock import parse_duration
 from batch_resend.settings import is_loopback
 from batch_resend.simulator.faults import FaultName
 from batch_resend.windows import CA_WINDOWS, Window

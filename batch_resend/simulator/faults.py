@@ -1,12 +1,9 @@
-"""The ways in which the simulator fails, by the names that users give them, with their sources.
+"""What goes wrong at the simulated CA, and by what source."""
 
-Some answer as the service, some as what stands before it: a CDN, a gateway, a company's proxy. Some
-send bytes that no library lets through: the status line of these is whole, what follows is not.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from batch_resend.simulator import pages
 from batch_resend.simulator.answers import (
@@ -15,10 +12,91 @@ from batch_resend.simulator.answers import (
     NO_SUCH_ORDER,
     RATE_LIMITED,
     Answer,
+    Known,
     Provenance,
     Source,
     error_body,
 )
+
+Item = dict[str, Any]
+
+
+class Oddity(StrEnum):
+    """What is odd about an order."""
+
+    NO_DATE = "empty date_created"
+    ZERO_DATE = "date of zeros"
+    NO_ZONE = "date without zone"
+    NULL_NAMES = "names null"
+    BLANK_NAME = "blank name"
+    NULL_NAME = "null among names"
+    TEXT_NAMES = "names a text"
+    LIST_CERTIFICATE = "certificate a list"
+    LIST_CONTAINER = "container a list"
+    LIST_PRODUCT = "product a list"
+    LETTERS = "id with letters"
+    UNKNOWN_STATUS = "unknown status"
+
+
+def _date(value: str) -> Callable[[Item], None]:
+    def spoil(item: Item) -> None:
+        item["date_created"] = value
+
+    return spoil
+
+
+def _no_zone(item: Item) -> None:
+    item["date_created"] = item["date_created"].partition("+")[0].replace("T", " ")
+
+
+def _names(value: Callable[[list[str]], object]) -> Callable[[Item], None]:
+    def spoil(item: Item) -> None:
+        item["certificate"]["dns_names"] = value(item["certificate"]["dns_names"])
+
+    return spoil
+
+
+def _list(field: str) -> Callable[[Item], None]:
+    def spoil(item: Item) -> None:
+        item[field] = []
+
+    return spoil
+
+
+def _letters(item: Item) -> None:
+    item["id"] = f"WEB-{item['id']}"
+
+
+def _unknown_status(item: Item) -> None:
+    item["status"] = "awaiting_review"
+
+
+_SPOILING: Mapping[Oddity, tuple[str, Callable[[Item], None]]] = {
+    Oddity.NO_DATE: ('date_created: ""', _date("")),
+    Oddity.ZERO_DATE: ("0000-00-00 00:00:00", _date("0000-00-00 00:00:00")),
+    Oddity.NO_ZONE: ("2026-11-23 17:15:15", _no_zone),
+    Oddity.NULL_NAMES: ("dns_names: null", _names(lambda _: None)),
+    Oddity.BLANK_NAME: ('dns_names: [" "]', _names(lambda _: [" "])),
+    Oddity.NULL_NAME: ("dns_names: [null, ..]", _names(lambda names: [None, *names])),
+    Oddity.TEXT_NAMES: ('dns_names: "a, b"', _names(", ".join)),
+    Oddity.LIST_CERTIFICATE: ("[] in place of an object", _list("certificate")),
+    Oddity.LIST_CONTAINER: ("[] in place of an object", _list("container")),
+    Oddity.LIST_PRODUCT: ("[] in place of an object", _list("product")),
+    Oddity.LETTERS: ("WEB-100200301", _letters),
+    Oddity.UNKNOWN_STATUS: ("a word that no page names", _unknown_status),
+}
+_SOURCES = {Oddity.BLANK_NAME: (Source.DOCUMENTED, "change log of May 2022")}
+
+
+def spoil(oddity: Oddity, item: Item) -> None:
+    """Make an order odd, in its place."""
+    _SPOILING[oddity][1](item)
+
+
+def provenance(oddity: Oddity) -> Provenance:
+    """Return an oddity's line of the table."""
+    source, where = _SOURCES.get(oddity, (Source.GUESSED, ""))
+    return Provenance(f"odd: {oddity}", _SPOILING[oddity][0], source, where)
 
 
 class FaultName(StrEnum):
@@ -265,3 +343,21 @@ def _with_its_source(fault: Fault) -> Fault:
 
 
 FAULTS: Mapping[FaultName, Fault] = {name: _with_its_source(f) for name, f in _FAULTS.items()}
+
+
+IN_WORDS: Mapping[Source, str] = {
+    Source.RECORDED: "Recorded: real answers of the service, in public recordings",
+    Source.DOCUMENTED: "Documented: the vendor's public pages",
+    Source.CLIENTS: "Seen in clients: several public programs handle it, none shows an answer",
+    Source.GUESSED: "Guessed: no source says it",
+}
+
+
+def all_sources() -> Mapping[Source, Sequence[Provenance]]:
+    """Return every answer, fault and oddity of the simulator, by what it rests on."""
+    every = [
+        *(known.value for known in Known),
+        *(fault.provenance(f"--fail {name}") for name, fault in FAULTS.items()),
+        *(provenance(oddity) for oddity in Oddity),
+    ]
+    return {source: [each for each in every if each.source is source] for source in Source}

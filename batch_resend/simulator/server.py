@@ -31,11 +31,9 @@ from batch_resend.simulator.answers import (
     error,
 )
 from batch_resend.simulator.behaviour import Fates, SimulatorSettings
-from batch_resend.simulator.books import Books
 from batch_resend.simulator.faults import FAULTS, Fault, FaultName
-from batch_resend.simulator.mailing import recipients
 from batch_resend.simulator.reads import AskedRead, Read, answer_read, asked_read
-from batch_resend.simulator.world import World
+from batch_resend.simulator.world import Books, World, recipients
 
 _BASE_PATH = "/services/v2"
 _BODIES: tuple[tuple[re.Pattern[str], type[BaseModel]], ...] = tuple(

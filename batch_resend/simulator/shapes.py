@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from batch_resend.simulator.oddities import spoil
+from batch_resend.simulator.faults import spoil
 from batch_resend.simulator.world import (
     FIRST_CERTIFICATE,
     FIRST_ORDER,

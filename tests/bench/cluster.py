@@ -15,7 +15,7 @@ from time import monotonic, sleep
 
 import psycopg
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 from batch_resend.windows import Window, dictated_time
 from tests.bench.findings import Finding
 from tests.bench.processes import OUR_CPU, PROGRAM, ROOT, own_server, pinned, write_list

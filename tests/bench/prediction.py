@@ -12,7 +12,7 @@ import anyio
 import looptime
 
 from batch_resend.certcentral import judge
-from batch_resend.durations import format_duration
+from batch_resend.clock import format_duration
 from batch_resend.journal import Recorder
 from batch_resend.key_runs import RunHandle
 from batch_resend.model import Attempt, Outcome, Pause, PlannedRequest, Reply, Request, Verdict

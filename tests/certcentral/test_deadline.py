@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from batch_resend.certcentral import deadline
-from batch_resend.certcentral.deadline import Deadline
+from batch_resend.certcentral import client as deadline
+from batch_resend.certcentral.client import Deadline
 from batch_resend.certcentral.wire import Exchange, SilentConnector
 
 pytestmark = pytest.mark.asyncio

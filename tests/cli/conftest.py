@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.cli.interruption import LOOP_VARIABLE
+from batch_resend.cli.lifecycle import LOOP_VARIABLE
 from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.forked import can_be_forked, fork
 from tests.report.schemas import schema

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 from batch_resend.simulator import Simulator
 from batch_resend.windows import Window
 from tests.cli.conftest import (

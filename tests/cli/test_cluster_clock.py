@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 from batch_resend.windows import Window
 from tests.cli.conftest import ended, until
 from tests.cli.test_cluster import kept, shared_desk

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 from tests.cli.conftest import Desk, Ended, ended, until, until_told
 from tests.cli.counting_server import CountingServer, says
 from tests.postgres import forget

@@ -8,7 +8,7 @@ import pytest
 
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
-from batch_resend.cli.next_commands import option_words
+from batch_resend.cli.prompts import option_words
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 
 pytestmark = pytest.mark.asyncio

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch_resend.cli.descriptors import within
+from batch_resend.cli.streams import within
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 from tests.certcentral.conftest import free_port
 from tests.certcentral.fault_server import (
     FaultServer,

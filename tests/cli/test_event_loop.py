@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from batch_resend.cli.interruption import LOOP_VARIABLE
+from batch_resend.cli.lifecycle import LOOP_VARIABLE
 from tests.cli.conftest import Desk, ended
 
 pytestmark = pytest.mark.asyncio
 
 NAMES_ITS_LOOP = """
 import asyncio
-from batch_resend.cli.interruption import run_interruptibly
+from batch_resend.cli.lifecycle import run_interruptibly
 
 async def named(_):
     return type(asyncio.get_running_loop()).__module__

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from batch_resend.cli.interruption import LOOP_VARIABLE
-from batch_resend.places import Database
+from batch_resend.cli.lifecycle import LOOP_VARIABLE
+from batch_resend.folders import Database
 from tests.certcentral.fault_server import NO_CONTENT, answer
 from tests.cli.conftest import Desk, ended, results, until
 from tests.cli.counting_server import Call, CountingServer

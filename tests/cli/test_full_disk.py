@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.report.files import REPORT_FILES
+from batch_resend.report.report import REPORT_FILES
 from batch_resend.simulator import Simulator
 from tests.cli.conftest import (
     Desk,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.report.files import REPORT_FILES
+from batch_resend.report.report import REPORT_FILES
 from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, read_summary, until
 from tests.cli.meddling import run_ids, without_the_right_to_write_everywhere
 

@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from batch_resend.cli.output.live import View, live_lines, plain_line, together
-from batch_resend.cli.output.progress import Course, time_left_s
+from batch_resend.cli.output.progress import (
+    Course,
+    View,
+    live_lines,
+    plain_line,
+    time_left_s,
+    together,
+)
 from batch_resend.model import RequestStatus
 from batch_resend.windows import CA_WINDOWS, Schedule
 

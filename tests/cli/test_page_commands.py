@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 from batch_resend.simulator import Simulator
 from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, until, until_told
 from tests.cli.meddling import run_ids

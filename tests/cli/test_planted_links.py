@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.links import followed
+from batch_resend.folders import followed
 from tests.cli.conftest import Desk, desk_with_ca
 
 OTHER = 12345  # a user who is not the one that runs the tests

@@ -16,7 +16,7 @@ import yaml
 
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.main import cli
-from batch_resend.places import Database, parse_place
+from batch_resend.folders import Database, parse_place
 from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import KEY, desk_with_ca
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.places import Database
+from batch_resend.folders import Database
 from batch_resend.simulator import Simulator, SimulatorSettings
 from batch_resend.windows import Window
 from tests.cli.conftest import (

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 
 from batch_resend.batch import open_batch
-from batch_resend.channels import Channels
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import Queue, Worker, open_queue, worker
 from batch_resend.cluster.queue import Sweep, SweepAt, chunk_of
+from batch_resend.folders import Database
 from batch_resend.intake import RecordSource
 from batch_resend.journal import ChunkLeases, open_journal
+from batch_resend.key_runs import Channels
 from batch_resend.model import Chunk, RequestStatus, Run, RunState
-from batch_resend.places import Database
 from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
 from batch_resend.simulator import Simulator, SimulatorSettings

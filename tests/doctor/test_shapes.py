@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.doctor.expected import (
+from batch_resend.doctor.answers import (
     CHANGE,
     LISTED_ORDER,
     ORDER,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.folders import Database, Place
 from batch_resend.journal import Endpoint, Journal, JournalReader, Recorder, Terms, open_journal
 from batch_resend.model import (
     Attempt,
@@ -25,7 +26,6 @@ from batch_resend.model import (
     Run,
     Verdict,
 )
-from batch_resend.places import Database, Place
 from batch_resend.results import Result, RowResult
 from batch_resend.windows import Window
 from tests.postgres import forget

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.clock import SystemClock, steady_time
+from batch_resend.folders import Place
 from batch_resend.journal import Journal, Terms
 from batch_resend.model import Run, RunState
-from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,

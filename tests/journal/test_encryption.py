@@ -11,9 +11,9 @@ import pytest
 
 from batch_resend.cluster import open_queue
 from batch_resend.errors import JournalError
+from batch_resend.folders import Database, Place
 from batch_resend.journal import open_journal, read_journal, size_of_journal
-from batch_resend.journal.encryption import encryption_options
-from batch_resend.places import Database, Place
+from batch_resend.journal.postgres import encryption_options
 from tests.postgres import forget
 
 pytestmark = pytest.mark.asyncio

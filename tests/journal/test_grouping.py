@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.folders import Place
 from batch_resend.journal import Journal
 from batch_resend.model import (
     Entry,
@@ -15,7 +16,6 @@ from batch_resend.model import (
     RowStatus,
     Run,
 )
-from batch_resend.places import Place
 from batch_resend.results import RowResult
 from tests.journal.conftest import (
     BASE_URL,

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from batch_resend.folders import Place
 from batch_resend.journal import Endpoint
 from batch_resend.model import Call, Row, RowStatus
-from batch_resend.places import Place
 from batch_resend.results import RowResult
 from tests.journal.conftest import (
     BASE_URL,

@@ -2,9 +2,9 @@
 
 import pytest
 
+from batch_resend.folders import Place
 from batch_resend.journal import Event, Journal
 from batch_resend.model import RequestStatus, Ruling
-from batch_resend.places import Place
 from tests.journal.conftest import HOUR, NOON, Clock, opened, orders, plan, row, send
 
 pytestmark = pytest.mark.asyncio

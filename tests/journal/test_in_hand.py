@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Connection
 
 from batch_resend.errors import JournalBusy, JournalError
+from batch_resend.folders import Database
 from batch_resend.journal import ChunkLeases, Journal, Terms, chunks, leases, open_journal
 from batch_resend.model import Chunk, RequestStatus, Run, RunState
-from batch_resend.places import Database
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from batch_resend.errors import JournalBusy
+from batch_resend.folders import Place
 from batch_resend.journal import open_journal, read_journal
 from batch_resend.model import RunState
-from batch_resend.places import Place
 from tests.journal.conftest import NOON, Clock, opened, orders, pending, plan, statuses
 
 pytestmark = pytest.mark.asyncio
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import asyncio, sys
-from batch_resend.places import parse_place
+from batch_resend.folders import parse_place
 from tests.journal.conftest import Clock, opened, orders, plan, send
 
 async def hold():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.folders import Database, Place
 from batch_resend.journal import (
     ChunkLeases,
     Endpoint,
@@ -15,7 +16,6 @@ from batch_resend.journal import (
     read_journal,
 )
 from batch_resend.model import RequestStatus, RunState
-from batch_resend.places import Database, Place
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,

@@ -2,9 +2,9 @@
 
 import pytest
 
+from batch_resend.folders import Place
 from batch_resend.journal import Terms
 from batch_resend.model import Pause, RequestStatus, RunState
-from batch_resend.places import Place
 from tests.journal.conftest import (
     HOUR,
     NOON,

@@ -5,11 +5,11 @@ import re
 import pytest
 
 from batch_resend.errors import UnknownRun
+from batch_resend.folders import Place
 from batch_resend.journal import Terms, read_journal
-from batch_resend.journal.recovery import CUT_OFF
+from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Attempt, RequestStatus, RunState, Verdict
 from batch_resend.model import Ruling as R
-from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     NOON,

@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import text
 
-from batch_resend.durations import timestamp
+from batch_resend.clock import timestamp
+from batch_resend.folders import Place
 from batch_resend.journal import Journal, Terms
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from batch_resend.errors import JournalError
+from batch_resend.folders import Database
 from batch_resend.journal import Budget, Grant, News, Slots, open_journal
-from batch_resend.journal.database_time import NEW_S
-from batch_resend.places import Database
-from batch_resend.sending.share import HOLD
+from batch_resend.journal.database import NEW_S
+from batch_resend.sending.limiter import HOLD
 from batch_resend.windows import Window
 from tests.booking import Booking
 from tests.journal.conftest import Clock

@@ -5,10 +5,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from batch_resend.folders import Place
 from batch_resend.journal import RATE_OVER_S, Terms, read_journal
 from batch_resend.journal.schema import metadata
 from batch_resend.model import Attempt, Pause, RequestStatus, RunState
-from batch_resend.places import Place
 from tests.journal.conftest import WINDOWS, Clock, carry, on_disk, opened, orders, pending, plan
 
 pytestmark = pytest.mark.asyncio

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.folders import Place
 from batch_resend.journal import Journal, JournalReader, Recorder, Terms
 from batch_resend.model import (
     Attempt,
@@ -17,7 +18,6 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.places import Place
 from batch_resend.windows import Window
 from tests.journal.conftest import (
     NOON,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.folders import Place
 from batch_resend.journal import Endpoint, Journal
 from batch_resend.model import Problem, RejectedRow, Row, RowStatus, Run, RunState
-from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,

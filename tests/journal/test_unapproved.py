@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.folders import Place
 from batch_resend.journal import Endpoint, OrderCheck, Terms, prune_journal, read_journal
 from batch_resend.model import Call, Row, Run, RunState
-from batch_resend.places import Place
 from tests.journal.conftest import (
     BASE_URL,
     NOON,

@@ -13,7 +13,7 @@ from batch_resend.journal import Journal
 from batch_resend.model import Run, RunState
 from batch_resend.planning import stage
 from batch_resend.report import Summary, write_report
-from batch_resend.report.files import REPORT_FILES
+from batch_resend.report.report import REPORT_FILES
 from tests.journal.conftest import BASE_URL, WINDOWS, Clock, opened, send
 
 FILES = set(REPORT_FILES)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from batch_resend.durations import timestamp
+from batch_resend.clock import timestamp
 from batch_resend.intake import ListSource, RecordSource
 from batch_resend.model import RunState
 from batch_resend.report import Summary, make_summary, write_report

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.durations import timestamp
+from batch_resend.clock import timestamp
 from batch_resend.intake import Field, ListSource, Reading, RecordSource, Source
 from batch_resend.model import Entry, Row, RunState
 from batch_resend.report import write_report

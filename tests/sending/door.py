@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from batch_resend.sending.events import Advice, History, Permit
 from batch_resend.sending.gate import Gate
+from batch_resend.sending.history import Advice, History, Permit
 from tests.sending.conftest import LONG_S, verdict
 
 

@@ -28,7 +28,7 @@ from batch_resend.model import (
     Verdict,
 )
 from batch_resend.sending import Canary, Gate, Progress, RetryPolicy, Sender, WindowLimiter
-from batch_resend.sending.events import Permit
+from batch_resend.sending.history import Permit
 from batch_resend.windows import Window
 from tests.sending.conftest import ReadsCounted, answer, planned
 

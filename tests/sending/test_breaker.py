@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from batch_resend.sending.breaker import FREE_FOR_FEW_S
-from batch_resend.sending.events import Advice, Flow
+from batch_resend.sending.history import Advice, Flow
 from tests.sending.conftest import HOUR_S
 from tests.sending.door import closed, flowing, told
 

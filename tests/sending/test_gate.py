@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from batch_resend.model import Ruling
 from batch_resend.sending.breaker import FREE_LIMITED, PROBES
-from batch_resend.sending.events import Advice, Flow, History
 from batch_resend.sending.gate import Gate
+from batch_resend.sending.history import Advice, Flow, History
 from tests.sending.conftest import LONG_S, verdict
 from tests.sending.door import closed, flowing, leave, told
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.sending import WindowLimiter
-from batch_resend.sending.share import HOLD, Share
+from batch_resend.sending.limiter import HOLD, Share
 from batch_resend.windows import Window
 from tests.sending.conftest import Rig, crowded, orders
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.sending.share import HOLD, LEAST, Share
+from batch_resend.sending.limiter import HOLD, LEAST, Share
 
 PERIOD_S = 180.0
 

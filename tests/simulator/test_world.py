@@ -1,7 +1,7 @@
 """The simulator's world: orders that wait, and are approved a while after a mail, by luck."""
 
 from batch_resend.simulator import World, WorldOrder
-from batch_resend.simulator.listing import slice_of
+from batch_resend.simulator.reads import slice_of
 
 
 class Hours:

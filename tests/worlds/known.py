@@ -21,11 +21,12 @@ from unittest import mock
 
 import anyio
 
-from batch_resend import channels
-from batch_resend.certcentral import client, deadline, wire
-from batch_resend.journal import journal, reading, recording, recovery, settling, sqlite
+from batch_resend import key_runs
+from batch_resend.certcentral import client, wire
+from batch_resend.journal import journal, reading, recording, runs, settling, sqlite
 from batch_resend.model import Ruling
-from batch_resend.sending import events, gate, limiter, sender
+from batch_resend.sending import gate, limiter, sender
+from batch_resend.sending.history import Advice
 from tests.worlds.explore import violations
 from tests.worlds.spec import draw
 
@@ -63,7 +64,7 @@ def _attempt_written_after_the_request() -> Patch:
 
 def _timer_beats_a_delivered_answer() -> Patch:
     stack = ExitStack()
-    stack.enter_context(mock.patch.object(deadline.Deadline, "_due", deadline.Deadline._end))
+    stack.enter_context(mock.patch.object(client.Deadline, "_due", client.Deadline._end))
     stack.enter_context(mock.patch.object(wire.Exchange, "answer", lambda *_: None))
     return stack
 
@@ -123,8 +124,8 @@ def _loss_ends_no_other_connection() -> Patch:
 
 
 def _cut_off_is_not_in_doubt() -> Patch:
-    of_reads = recovery._END_CUT_OFF_ATTEMPTS.values(ruling=Ruling.UNAVAILABLE)
-    return mock.patch.object(recovery, "_END_CUT_OFF_ATTEMPTS", of_reads)
+    of_reads = runs._END_CUT_OFF_ATTEMPTS.values(ruling=Ruling.UNAVAILABLE)
+    return mock.patch.object(runs, "_END_CUT_OFF_ATTEMPTS", of_reads)
 
 
 def _ruled(ruling: Ruling, into: Ruling) -> Callable[[], Patch]:
@@ -152,7 +153,7 @@ def _rate_limit_counts() -> Patch:
     def record(self: Any, permit: Any, order: int, verdict: Any, history: Any = None) -> Any:
         action = real(self, permit, order, verdict, history)
         if verdict.ruling is Ruling.RATE_LIMITED:
-            return replace(action, advice=events.Advice.COUNT)
+            return replace(action, advice=Advice.COUNT)
         return action
 
     return mock.patch.object(gate.Gate, "record", record)
@@ -168,7 +169,7 @@ def _others_are_not_asked() -> Patch:
 
 
 def _no_linger() -> Patch:
-    return mock.patch.object(channels, "WindowLimiter", partial(_limiter_without_linger))
+    return mock.patch.object(key_runs, "WindowLimiter", partial(_limiter_without_linger))
 
 
 def _limiter_without_linger(windows: Any, ages: Any = (), **_: Any) -> Any:

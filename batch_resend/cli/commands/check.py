@@ -28,7 +28,12 @@ from batch_resend.cli.options import (
     option_of_its_own,
     together,
 )
-from batch_resend.cli.output.plan import WHEN_CHECKING, WHEN_CHECKING_CLOSELY, Closeness, show_plan
+from batch_resend.cli.output.summary import (
+    WHEN_CHECKING,
+    WHEN_CHECKING_CLOSELY,
+    Closeness,
+    show_plan,
+)
 from batch_resend.cli.output.terminal import say
 from batch_resend.cli.profiles import Profile
 from batch_resend.cli.values import DNS_SERVER, MAX_REJECTED
@@ -146,7 +151,7 @@ async def _with_mail_routes(
 ) -> Preview:
     """Return a preview with what DNS says of the domains. Raises SettingsError, JournalError."""
     from batch_resend.mail_domains import MailDomains  # noqa: PLC0415 - slow, and rarely wanted
-    from batch_resend.report.mail_routes import with_mail_routes  # noqa: PLC0415 - likewise
+    from batch_resend.report.pace import with_mail_routes  # noqa: PLC0415 - likewise
 
     asking = MailDomains(options["dns_server"])
     if not options["quiet"] and preview.recipient_domains:

@@ -10,8 +10,8 @@ from click.shell_completion import BashComplete, CompletionItem, FishComplete, Z
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.errors import BatchResendError
+from batch_resend.folders import parse_place
 from batch_resend.journal import read_journal
-from batch_resend.places import parse_place
 from batch_resend.settings import default_journal
 
 PROGRAM = "batch-resend"

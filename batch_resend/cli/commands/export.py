@@ -18,7 +18,7 @@ import click
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
@@ -32,7 +32,7 @@ from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
 from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.values import DURATION
-from batch_resend.durations import timestamp
+from batch_resend.clock import timestamp
 from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder

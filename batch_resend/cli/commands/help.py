@@ -7,7 +7,7 @@ from click.shell_completion import CompletionItem
 
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.output.page_layout import laid_out
+from batch_resend.cli.output.terminal import laid_out
 from batch_resend.topics import find_topic, topics
 
 _WIDEST = 100  # columns: longer lines are hard to read

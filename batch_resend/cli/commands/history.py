@@ -12,7 +12,6 @@ from batch_resend.calls import CALLS
 from batch_resend.cli.commands.prune import size
 from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import next_flags_of_run
 from batch_resend.cli.options import (
     format_option,
     journal_option,
@@ -21,12 +20,13 @@ from batch_resend.cli.options import (
     run_argument,
 )
 from batch_resend.cli.output.summary import REASONS_SHOWN, show_summary
-from batch_resend.cli.output.tables import Record, show_records
-from batch_resend.durations import format_duration, timestamp
+from batch_resend.cli.output.terminal import Record, show_records
+from batch_resend.cli.prompts import next_flags_of_run
+from batch_resend.clock import format_duration, timestamp
+from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.places import Place
 from batch_resend.report import (
     Presentation,
     Summary,

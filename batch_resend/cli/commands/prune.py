@@ -7,8 +7,8 @@ from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import journal_option, option_of_its_own
 from batch_resend.cli.values import DURATION
+from batch_resend.folders import Place
 from batch_resend.journal import prune_journal, size_of_journal
-from batch_resend.places import Place
 
 LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer than a usual one
 

@@ -9,10 +9,8 @@ from batch_resend.batch import open_batch
 from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
 from batch_resend.cli.execution import execute
 from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.lifecycle import run_with_notifier
+from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import taken_over
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
@@ -22,6 +20,7 @@ from batch_resend.cli.options import (
     send_options,
     together,
 )
+from batch_resend.cli.prompts import taken_over
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Run

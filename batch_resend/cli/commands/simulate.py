@@ -19,7 +19,7 @@ from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.key import KEY_VARIABLE
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.errors import SettingsError
-from batch_resend.links import followed
+from batch_resend.folders import followed
 from batch_resend.simulator import (
     IN_WORDS,
     Provenance,

@@ -12,8 +12,7 @@ from batch_resend.cli.commands.export import filter_options, filters_of, wanted_
 from batch_resend.cli.commands.send import ENDINGS
 from batch_resend.cli.execution import execute
 from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.interruption import Interruption
-from batch_resend.cli.lifecycle import run_with_notifier
+from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
 from batch_resend.cli.output.progress import while_asking

@@ -12,7 +12,7 @@ import click
 from batch_resend.batch import open_batch
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
@@ -23,11 +23,11 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_lines, show_pairs
-from batch_resend.durations import timestamp
+from batch_resend.clock import timestamp
+from batch_resend.folders import Place
 from batch_resend.journal import Checked, Unapproved, WaitingNames, read_journal
 from batch_resend.listed import names_in_words
 from batch_resend.model import Run
-from batch_resend.places import Place
 from batch_resend.report import counted, in_words
 from batch_resend.topics import mail_advice
 

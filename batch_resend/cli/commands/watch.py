@@ -9,16 +9,15 @@ import click
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import next_flags_of_run
 from batch_resend.cli.options import journal_option, run_argument
-from batch_resend.cli.output.live import View
-from batch_resend.cli.output.progress import Course, show_views, time_left_s
+from batch_resend.cli.output.progress import Course, View, show_views, time_left_s
 from batch_resend.cli.output.summary import show_counts
+from batch_resend.cli.prompts import next_flags_of_run
 from batch_resend.clock import SystemClock
 from batch_resend.errors import JournalError, UnknownRun
+from batch_resend.folders import Place
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, read_journal
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.places import Place
 from batch_resend.report import NextFlags, Summary, make_summary
 from batch_resend.sending import Share
 from batch_resend.windows import Schedule, parse_windows

@@ -12,13 +12,11 @@ import anyio
 import click
 from anyio.abc import Process
 
-from batch_resend.channels import Channels
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import SIGNAL_BASE
-from batch_resend.cli.interruption import Interruption, run_interruptibly
+from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.next_commands import config_words, option_words
 from batch_resend.cli.options import (
     ca_options,
     concurrency_option,
@@ -29,11 +27,12 @@ from batch_resend.cli.options import (
     retry_options,
     together,
 )
-from batch_resend.clock import SystemClock
+from batch_resend.cli.prompts import config_words, option_words
+from batch_resend.clock import SystemClock, timestamp
 from batch_resend.cluster import SweepAt, Worker, open_queue
-from batch_resend.durations import timestamp
 from batch_resend.errors import JournalError
 from batch_resend.journal import open_journal
+from batch_resend.key_runs import Channels
 from batch_resend.settings import Settings
 
 log = logging.getLogger(__name__)

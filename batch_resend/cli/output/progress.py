@@ -1,24 +1,165 @@
-"""What is seen while a run sends: a live view on a terminal, a log line now and then elsewhere."""
+"""A run on its way, on a terminal or in a log."""
 
 import logging
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
+from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from batch_resend.batch import Batch
-from batch_resend.cli.output.live import View, live_lines, plain_line, together
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
+from batch_resend.clock import format_duration
 from batch_resend.journal import RATE_OVER_S
 from batch_resend.key_runs import KeyReading, KeyRun, RunHandle
+from batch_resend.model import RequestStatus
+from batch_resend.report import in_words
 from batch_resend.sending import Flow
+from batch_resend.visible import visible
 from batch_resend.windows import Schedule, joint
+
+_STYLES = {
+    RequestStatus.SENT: "green",
+    RequestStatus.REFUSED: "red",
+    RequestStatus.FAILED: "yellow",
+    RequestStatus.IN_DOUBT: "magenta",
+}
+_ALWAYS_SHOWN = (
+    RequestStatus.SENT,
+    RequestStatus.REFUSED,
+    RequestStatus.IN_DOUBT,
+    RequestStatus.FAILED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A run on its way at one moment."""
+
+    total: int  # orders that are to be sent
+    outcomes: Mapping[RequestStatus, int]  # of these
+    in_flight: int
+    rate_per_s: float  # attempts that ended lately
+    limits: tuple[str, ...]
+    share: float  # of the limits, that is taken: below 1 after a 429
+    held_up_by: str | None  # why nothing leaves
+    held_up_s: float | None  # and for how long still, as far as is known
+    left_s: float | None  # until the last request may leave
+    answered: int | None = None  # orders that were asked about; None: they are sent
+
+    @property
+    def done(self) -> int:
+        """Orders that have their outcome, or their answer."""
+        return sum(self.outcomes.values()) if self.answered is None else self.answered
+
+
+def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
+    """Return the views of several key runs as one of the run; `limits` are those of all."""
+    if len(views) == 1:
+        return views[0]
+    at_work = [view for view in views if view.done < view.total]
+    held_up = bool(at_work) and all(view.held_up_by for view in at_work)
+    # Whichever goes on first ends the wait.
+    first = min(at_work, key=lambda view: view.held_up_s or 0.0) if held_up else None
+    left = [view.left_s for view in views]
+    return View(
+        total=sum(view.total for view in views),
+        outcomes={s: sum(view.outcomes.get(s, 0) for view in views) for s in RequestStatus},
+        in_flight=sum(view.in_flight for view in views),
+        rate_per_s=sum(view.rate_per_s for view in views),
+        limits=limits,
+        share=min(view.share for view in views),
+        held_up_by=first.held_up_by if first else None,
+        held_up_s=first.held_up_s if first else None,
+        left_s=None if None in left else max(s for s in left if s is not None),
+        answered=_sum_of([view.answered for view in views]),
+    )
+
+
+def _sum_of(counts: Sequence[int | None]) -> int | None:
+    """Return the sum of counts; None where there are none."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def live_lines(view: View) -> RenderableType:
+    """Return a view as a few lines of a terminal, of any width."""
+    bar = Table.grid(padding=(0, 1), expand=True)
+    bar.add_column(no_wrap=True)
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True)
+    bar.add_row(
+        Text("sending" if view.answered is None else "asking", "bold"),
+        ProgressBar(total=max(view.total, 1), completed=view.done),
+        Text(_how_far(view)),
+    )
+    lines: list[RenderableType] = [bar]
+    if view.answered is None:
+        lines.append(_counts(view))
+    lines += [Text(f"  {_speed(view)}"), Text(f"  {_allowed(view)}")]
+    if reason := held_up(view):
+        lines.append(Text(f"  {reason}", "bold yellow"))
+    return Group(*lines)
+
+
+def _counts(view: View) -> Text:
+    counts = Text("  ")
+    for place, status in enumerate(_ALWAYS_SHOWN):
+        counts.append(" · " if place else "")
+        count = view.outcomes.get(status, 0)
+        counts.append(f"{count:,} {in_words(status)}", _STYLES[status] if count else "dim")
+    return counts
+
+
+def plain_line(view: View) -> str:
+    """Return a view as one line of a log."""
+    counts = [
+        f"{count:,} {in_words(status)}"
+        for status in _ALWAYS_SHOWN
+        if (count := view.outcomes.get(status, 0)) or status is RequestStatus.SENT
+    ]
+    what = ", ".join(counts) if view.answered is None else "asking the CA"
+    speed = held_up(view) or f"{_speed(view)}; {_allowed(view)}"
+    return f"{_how_far(view)}; {what}; {speed}"
+
+
+def held_up(view: View) -> str | None:
+    """Return why nothing leaves, and for how long still; None while requests flow."""
+    if view.held_up_by is None:
+        return None
+    left = "" if view.held_up_s is None else f", {format_duration(view.held_up_s)} left"
+    return f"{visible(view.held_up_by)}{left}"
+
+
+def _how_far(view: View) -> str:
+    if view.answered is not None and not view.total:
+        return "reading the list of orders"
+    share = int(100 * view.done / view.total) if view.total else 100
+    return f"{view.done:,} of {view.total:,} orders, {share}%"
+
+
+def _speed(view: View) -> str:
+    parts = [f"{view.rate_per_s:.1f}/s now", f"{view.in_flight:,} in flight"]
+    if view.left_s is not None:
+        parts.append(f"{format_duration(view.left_s)} left")
+    return " · ".join(parts)
+
+
+def _allowed(view: View) -> str:
+    if not view.limits:
+        return "allowed: no limit"
+    taken = f"; {view.share:.0%} of it taken, after a 429" if view.share < 1 else ""
+    return f"allowed: {' and '.join(view.limits)}{taken}"
+
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0

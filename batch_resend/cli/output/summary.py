@@ -1,17 +1,157 @@
-"""What became of a run, and what to do next."""
+"""What a plan comes to, and what came of a run."""
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from batch_resend.cli.output.terminal import show_lines, show_pairs
-from batch_resend.durations import format_duration
+from batch_resend.clock import format_duration
 from batch_resend.explanations import explain
 from batch_resend.journal import Reason
 from batch_resend.model import RequestStatus
-from batch_resend.report import BackPressure, NextFlags, Summary, headline, in_words, next_steps
+from batch_resend.report import (
+    MOST_DOMAINS_ASKED,
+    BackPressure,
+    Kind,
+    MailDomainsAsked,
+    NextFlags,
+    Preview,
+    Summary,
+    counted,
+    headline,
+    in_words,
+    next_steps,
+    without_quotes,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How closely a plan is shown."""
+
+    first: int  # rows or orders of each kind, at most
+    other_rows: str  # where the others are
+    other_orders: str
+
+
+BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -v` lists them")
+WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
+WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "see to these first")
+_ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
+    "mx": "with an MX record",
+    "no_mx": "without one, but with an address",
+    "null_mx": "that take no mail",
+    "no_mail_records": "with neither MX record nor address",
+    "no_such_domain": "that do not exist",
+    "unknown": "not known, for no answer said it",
+    "not_asked": f"not asked about: {MOST_DOMAINS_ASKED:,} are at the most, within two minutes",
+}
+
+
+def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: bool = False) -> None:
+    """Print what a run is about to do; with `redact`, without whatever a row says."""
+    show_pairs("Plan", list(_pairs(preview)), to)
+    rejected = _kinds("Rejected", "row", preview.rejected, closeness.other_rows)
+    warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders)
+    hide = without_quotes if redact else str
+    show_lines([(indent, hide(text)) for indent, text in (*rejected, *warnings)], to)
+
+
+def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
+    rows = preview.rows
+    for read in preview.inputs:
+        yield "list", f"{read.path}: {read.form}, {read.rows:,} rows"
+    yield (
+        "rows",
+        f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
+        f"{rows.rejected:,} rejected",
+    )
+    yield (
+        "requests",
+        f"{preview.requests:,} for {preview.orders:,} orders (one an order and language), "
+        f"{preview.to_send:,} to send",
+    )
+    yield from _skipped(preview)
+    if preview.held:
+        yield (
+            "in doubt",
+            f"{preview.held:,} may have been mailed before; --in-doubt retry sends them again",
+        )
+    if preview.second_mails:
+        yield (
+            "in doubt",
+            f"{preview.second_mails:,} of those to send may have been mailed before; "
+            "--in-doubt hold leaves them to you",
+        )
+    for number, text in enumerate(_whom_to_mail(preview)):
+        yield "" if number else "mails to", text
+    if preview.mail_domains is not None:
+        for number, text in enumerate(_of_dns(preview.mail_domains)):
+            yield "" if number else "dns", text
+    if preview.accounts:
+        yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
+    limits = " and ".join(preview.limits) or "no limit"
+    yield "time", f"{format_duration(preview.duration_s)} at the least, within {limits}"
+
+
+def _whom_to_mail(preview: Preview) -> Iterator[str]:
+    if preview.recipients:
+        shown = [f"{one.text} {one.count:,}" for one in preview.recipients]
+        if others := preview.recipient_domains - len(shown):
+            mails = preview.mails - sum(one.count for one in preview.recipients)
+            shown.append(f"{others:,} other domains {mails:,}")
+        yield ", ".join(shown)
+    known = "without addresses: the CA mails whom it knows, for"
+    if preview.without_addresses:
+        yield f"{preview.without_addresses:,} {known} all domains that wait"
+    if preview.domains_without_addresses:
+        yield f"{preview.domains_without_addresses:,} {known} the domain named"
+
+
+def _of_dns(asked: MailDomainsAsked) -> Iterator[str]:
+    """Yield what DNS says of the domains of the addresses, in lines."""
+    found = [
+        f"{count:,} {_ROUTES_IN_WORDS[route]}" for route, count in asked.routes.items() if count
+    ]
+    domains = counted(asked.domains, "domain")
+    yield f"{domains} of addresses{': ' if found else ''}{', '.join(found)}"
+    if asked.unknown:
+        more = asked.routes["unknown"] - len(asked.unknown)
+        yield f"not known: {', '.join(asked.unknown)}" + (f" and {more:,} more" if more else "")
+
+
+def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
+    for skip in preview.skipped_by_ca:
+        yield "skipped", f"{skip.count:,}, says the CA: {skip.text}"
+    for skip in preview.skipped:
+        yield "skipped", f"{skip.count:,}: {skip.text}"
+    if preview.skipped_otherwise:
+        yield "skipped", f"{preview.skipped_otherwise:,}: for other reasons"
+    if preview.skipped:
+        yield "", "--all-statuses sends those too"
+    if preview.cooling_down:
+        yield (
+            "skipped",
+            f"{preview.cooling_down:,} acknowledged within the cooldown; --again sends them again",
+        )
+
+
+def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterator[tuple[int, str]]:
+    """Yield what was found, by kind, with the first rows of each: lines and their indents."""
+    if kinds:
+        yield 0, title
+    for kind in kinds:
+        some = f"{kind.count:,} {of}" + ("s" if kind.count > 1 else "")
+        yield 2, f"{some}: {kind.text}"
+        for place in kind.first:
+            yield 4, f"{place.file}, line {place.line}: {place.text}"
+        if (more := kind.count - len(kind.first)) > 0:
+            yield 4, f"and {more:,} more: {elsewhere}"
+
 
 REASONS_SHOWN = 5  # for which orders were not sent
 

@@ -1,11 +1,13 @@
-"""What can be shown where: rich on a terminal, plain lines elsewhere.
+"""The terminal: its width and colours, tables, and pages of the manual."""
 
-Whatever is shown is text: nothing in it is taken for markup, nor by the terminal for a command.
-"""
-
+import csv
+import json
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Literal, TextIO
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Literal, TextIO
 
 import click
 from rich import box
@@ -14,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from batch_resend.report import defused
 from batch_resend.visible import visible, visible_lines
 
 _GAP = 2  # blanks between columns
@@ -125,3 +128,153 @@ def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[st
 def _justify(rows: Sequence[Sequence[str]], place: int) -> Literal["left", "right"]:
     numbers = all(row[place].replace(",", "").replace(".", "").isdigit() for row in rows)
     return "right" if rows and numbers else "left"
+
+
+Record = Mapping[str, object]  # a row by its columns; numbers are numbers
+
+
+def show_records(
+    records: Sequence[Record],
+    columns: Sequence[str],
+    form: str,
+    in_table: Mapping[str, Callable[[Record], str]],
+) -> None:
+    """Print records: all their columns for programs; for people what `in_table` makes of each."""
+    if form == "json":
+        click.echo(json.dumps(list(records), indent=2, ensure_ascii=False))
+    elif form == "csv":
+        _write_csv(records, columns)
+    else:
+        rows = [[cell(record) for cell in in_table.values()] for record in records]
+        show_table(list(in_table), rows, sys.stdout)
+
+
+def _write_csv(records: Sequence[Record], columns: Sequence[str]) -> None:
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_cell(record[column]) for column in columns] for record in records)
+
+
+def _cell(value: Any) -> object:
+    if isinstance(value, list):
+        value = "; ".join(map(str, value))
+    return defused(value)
+
+
+_COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
+_IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_START_OF_ITEM = re.compile(r"\s*(?:- |\d+\. )?")
+_FENCE = "```"
+_CODE = re.compile(r"`[^`]+`")
+_LONGEST_UNBROKEN = 30
+_UNBROKEN = "\0"
+_BETWEEN = "  "
+_INDENT = "    "
+
+
+def laid_out(markdown: str, width: int) -> str:
+    """Return the text of a page for a terminal of `width` columns.
+
+    Of a table that is too wide the last column is wrapped; where that leaves it little room, the
+    table becomes a list: the first cell of a row, and below it the others, each with its heading
+    where there are several. Lines of code stay whole, so that they can be copied.
+    """
+    text = _LINK.sub(_as_words, _IMAGE.sub("", _COMMENT.sub("", markdown)))
+    return "\n".join(_lines(text.splitlines(), width)) + "\n"
+
+
+def _as_words(link: re.Match[str]) -> str:
+    words, target = link.groups()
+    file = target.partition("#")[0].removeprefix("../../").removeprefix("../")
+    if not file:
+        return words
+    if "/" not in file and file.endswith(".md") and file.islower():
+        topic = f"`help {file.removesuffix('.md')}`"
+        return topic if topic == f"`help {words}`" else f"{words} ({topic})"
+    return words if words == file else f"{words} ({file})"
+
+
+def _lines(lines: Sequence[str], width: int) -> Iterator[str]:
+    is_code = False
+    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
+        if is_table and not is_code:
+            yield from _table([_cells(line) for line in group], width)
+            continue
+        for line in group:
+            is_fence = line.startswith(_FENCE)
+            is_code ^= is_fence
+            yield from [line] if is_code or is_fence else _sentences(line, width)
+
+
+def _sentences(line: str, width: int) -> list[str]:
+    """Return a line of text, or several where it is too long; where it fits, it stays as it is."""
+    if len(line) <= width:
+        return [line]
+    start = _START_OF_ITEM.match(line)
+    return _wrap(line, width, later=" " * (start.end() if start else 0))
+
+
+def _cells(line: str) -> list[str]:
+    cells = _CELL_BORDER.split(line)[1:-1]
+    return [cell.strip().replace("\\|", "|") for cell in cells]
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    headings, _, *rows = rows
+    *leading, last = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    indent = sum(leading) + len(_BETWEEN) * len(leading)
+    room = width - indent  # for the last column, which may be wrapped
+    if indent + last <= width or (indent <= width // 2 and _all_fit([r[-1] for r in rows], room)):
+        rule = ["-" * size for size in (*leading, min(last, room))]
+        for row in (headings, rule, *rows):
+            yield from _in_columns(row, leading, room)
+    else:
+        yield from _as_list(headings, rows, width)
+
+
+def _all_fit(cells: Iterable[str], room: int) -> bool:
+    """Whether cells can be wrapped to this width: a long word cannot be broken."""
+    return all(len(line) <= room for cell in cells for line in _wrap(cell, room))
+
+
+def _in_columns(row: Sequence[str], leading: Sequence[int], room: int) -> Iterator[str]:
+    start = "".join(cell.ljust(size) + _BETWEEN for cell, size in zip(row, leading, strict=False))
+    wrapped = _wrap(row[-1], room) or [""]
+    yield (start + wrapped[0]).rstrip()
+    yield from (" " * len(start) + line for line in wrapped[1:])
+
+
+def _as_list(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    # Where each row has one cell below its first, the headings are said once, before them.
+    is_named = len(headings) > 2
+    about = headings[0] if is_named else ": ".join(filter(None, headings))
+    if about:
+        yield from _wrap(f"({about})", width)
+        yield ""
+    for number, row in enumerate(rows):
+        if number:
+            yield ""
+        yield from _wrap(row[0], width)
+        for heading, cell in zip(headings[1:], row[1:], strict=True):
+            if cell:
+                item = f"{heading}: {cell}" if is_named and heading else cell
+                yield from _wrap(item, width, _INDENT, _INDENT + _BETWEEN)
+
+
+def _in_one_piece(code: re.Match[str]) -> str:
+    """Return code that is short enough to be kept on one line, as what is to be typed should be."""
+    return code[0].replace(" ", _UNBROKEN) if len(code[0]) <= _LONGEST_UNBROKEN else code[0]
+
+
+def _wrap(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    lines = textwrap.wrap(
+        _CODE.sub(_in_one_piece, text),
+        width,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_UNBROKEN, " ") for line in lines]
