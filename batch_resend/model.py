@@ -133,6 +133,7 @@ class Remark(StrEnum):
     """Something noticed while a list was read, which its plan counts."""
 
     TITLE_ROWS = "title_rows"  # rows above the headings, passed over
+    FOOTER_ROWS = "footer_rows"  # below the list, of the program that wrote it, passed over
     HEADING_AGAIN = "heading_again"  # a heading row in the middle: its order of columns counts
     OPEN_END = "open_end"  # the last line has no line end, and is whole by all that can be seen
     HIDDEN_ROWS = "hidden_rows"  # of a sheet, left out

@@ -19,10 +19,9 @@ _MAX_TITLE_ROWS = 6
 _MAX_BLANK_ROWS = 1_000_000
 _ROW_OF_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own way to say the delimiter
 
-# What programs draw between heading and rows, as psql, mysql and Markdown do, and say at the end.
+# What programs draw between heading and rows, as psql, mysql and Markdown do.
 _RULE = re.compile(r"[\s+|:]*-{3,}[\s+|:-]*|[\s+|:]*={3,}[\s+|:=]*")
-_FOOTER = re.compile(r"\s*(?:\([0-9]+ \w+\)|[0-9]+ rows? in set.*)\s*")
-_MAY_BE_DRAWN = ("", "-", "+", "=", ":", "(", " ")
+_MAY_BE_DRAWN = ("", "-", "+", "=", ":", " ")
 
 Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
 
@@ -33,7 +32,7 @@ class CsvCells:
     hidden_rows = hidden_sheets = struck_rows = 0
     hidden_columns: frozenset[int] = frozenset()
     struck: Mapping[int, Collection[int]] = MappingProxyType({})
-    comments: Mapping[int, tuple[str, str]] = MappingProxyType({})
+    complaints: Mapping[int, str] = MappingProxyType({})
 
     def __init__(self, name: str, text: Text, delimiter: str) -> None:
         self.delimiter = delimiter
@@ -42,7 +41,6 @@ class CsvCells:
         self._text = text
         self._row_begins = 1  # the line of the row that is being read
         self._chars_of_row = 0
-        self._is_drawn = False  # there was a line between heading and rows
 
     def __iter__(self) -> Iterator[Cells]:
         """Yield each row. Raises InputError."""
@@ -65,8 +63,7 @@ class CsvCells:
                         )
                     continue
                 blank_rows = 0
-                may_be_drawn = cells[0][:1] in _MAY_BE_DRAWN or self._is_drawn
-                if may_be_drawn and self._is_decoration(cells):
+                if cells[0][:1] in _MAY_BE_DRAWN and _RULE.fullmatch(self.delimiter.join(cells)):
                     continue
                 if line > 1 or not _says_delimiter(cells, self.delimiter):
                     yield line, cells
@@ -75,14 +72,6 @@ class CsvCells:
                 f"{self._name}, line {self._row_begins}: not CSV: {error}; "
                 "is a quotation mark missing?"
             ) from error
-
-    def _is_decoration(self, cells: Sequence[str]) -> bool:
-        """Whether a row is a line that a program has drawn, or its count of rows at the end."""
-        text = self.delimiter.join(cells)
-        if _RULE.fullmatch(text):
-            self._is_drawn = True
-            return True
-        return self._is_drawn and len(cells) == 1 and _FOOTER.fullmatch(text) is not None
 
     def _bounded_lines(self) -> Iterator[str]:
         """Yield the lines; a row that goes on for ever, line after line, has an end here."""

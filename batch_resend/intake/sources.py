@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from batch_resend.errors import InputError
@@ -14,6 +15,7 @@ from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.packing import Bytes, ListFile
+from batch_resend.intake.passed_over import unnamed
 from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.reading import Reading, checked_locale
 from batch_resend.intake.records import Defaults, check_record
@@ -35,6 +37,8 @@ class ListSource:
         self._file = ListFile(path)
         self._reading = reading or Reading()
         self.form = ListForm(ListKind.CSV)
+        self.columns: Sequence[str] = ()  # its headings, or the keys of its first record
+        self.not_there = set(self._reading.ignored)  # columns to ignore, as far as none was found
 
     @property
     def name(self) -> str:
@@ -123,6 +127,8 @@ class ListSource:
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
         with_addresses = False
         for record in records:
+            if self.not_there or not self.columns:
+                self._note_keys(record.raw)
             if isinstance(record, RawRecord):
                 with_addresses = (
                     with_addresses or record.has_addresses or Field.ALL_DOMAINS in record.names
@@ -137,9 +143,20 @@ class ListSource:
                 "has"
             )
 
+    def _note_keys(self, raw: str) -> None:
+        """Take note of the keys of a JSON record, at whatever depth: by its text."""
+        if not self.columns:
+            with suppress(ValueError, TypeError):
+                self.columns = tuple(dict(json.loads(raw)))
+        found = {key for key in self.not_there if json.dumps(key) in raw or f'"{key}"' in raw}
+        self.not_there -= found
+
     def _table(self, table: Table, form: ListForm) -> Iterator[RawRecord | RejectedRow]:
         rows = TableRows(self.name, table, self._reading)
         yield from rows
+        by_place = list(map(unnamed, range(rows.width)))
+        self.columns = rows.names or by_place
+        self.not_there -= {*rows.names, *by_place}
         self.form = replace(
             form,
             columns=rows.heading,

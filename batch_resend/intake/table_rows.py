@@ -1,7 +1,7 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain, islice
 from json import dumps
 from typing import Protocol
@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.fed_back import FedBack, own_columns
+from batch_resend.intake.footers import Numbered, with_footers_apart
 from batch_resend.intake.headings import (
     Columns,
     HeadingRules,
@@ -42,7 +43,6 @@ from batch_resend.model import RejectedRow, Remark
 _SAMPLE_ROWS = 50
 _MAX_TITLE_ROWS = 5
 _SUBJECTS = (Field.ORDER_ID, Field.DOMAIN_ID)
-Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
 
 
 class Table(Protocol):
@@ -54,7 +54,7 @@ class Table(Protocol):
     hidden_sheets: int  # of a workbook, not read; likewise
     struck_rows: int  # left out, as far as it was read: all of their cells are struck out
     struck: Mapping[int, Collection[int]]  # row -> columns, from 0, of cells that are
-    comments: Mapping[int, tuple[str, str]]  # row -> a cell with a comment, and what that says
+    complaints: Mapping[int, str]  # row -> what a person marked in it
 
     def __iter__(self) -> Iterator[Numbered]: ...
 
@@ -67,6 +67,8 @@ class TableRows:
 
     def __init__(self, name: str, table: Table, reading: Reading) -> None:
         self.heading: tuple[str, ...] = ()
+        self.names: Sequence[str] = ()  # those in its heading
+        self.width = 0  # how many columns there are
         self.orders_only = False
         self.remarks: Counter[Remark] = Counter()
         self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
@@ -120,12 +122,17 @@ class TableRows:
             aside=frozenset(self._about_rejected),
         )
         widest = 0
-        for record, width in self._records(chain(first, rows), columns, shape):
+        footers: list[Numbered] = []
+        body = with_footers_apart(chain(first, rows), footers)
+        for record, width in self._records(body, columns, shape, footers):
             widest = max(widest, width)
             yield record
+        self.names = list(filter(None, map(in_one_line, self._names)))
+        self.width = max(widest, len(self._names))
         self.remarks[Remark.HIDDEN_ROWS] += self._table.hidden_rows
         self.remarks[Remark.HIDDEN_SHEETS] += self._table.hidden_sheets
         self.remarks[Remark.STRUCK_ROWS] += self._table.struck_rows
+        self.remarks[Remark.FOOTER_ROWS] = len(footers)
         self.remarks = +self.remarks
         if widest and not reading.headed:
             require_width(columns, widest, name)
@@ -185,9 +192,9 @@ class TableRows:
                 return
 
     def _records(
-        self, rows: Iterable[Numbered], columns: Columns, shape: Shape
+        self, rows: Iterable[Numbered], columns: Columns, shape: Shape, footers: Sized
     ) -> Iterator[tuple[RawRecord, int]]:
-        """Yield a record a row, and how many cells the row has."""
+        """Yield a record a row, and how many cells the row has; `footers`: left out below."""
         asks_for_all = self._asks_for_all(columns)
         fed_back = self._fed_back(columns)
         passed_over = PassedOver(self._names, columns, self._about_rejected, self._reading.ignored)
@@ -209,14 +216,14 @@ class TableRows:
             if not subject.isdisjoint(struck):
                 self.remarks[Remark.STRUCK_ROWS] += 1
                 continue
-            cut_off = after is None and self._table.ends_open
+            cut_off = after is None and self._table.ends_open and not footers
             beside = _arranged(after[1], order) if after else None
             whole = _arranged(cells, order)
             original = whole if cells is as_is else _arranged(as_is, order)
             if not is_plain and STRAY_CR in joined:
                 whole = [cell.strip(STRAY_CR) for cell in whole]
                 original = [cell.replace(STRAY_CR, "\r") for cell in original]
-            complaint = self._marked(line) or shape.complaint(
+            complaint = self._table.complaints.get(line) or shape.complaint(
                 whole, before, beside, cut_off=cut_off
             )
             if order is not None and len(cells) != len(order):
@@ -235,18 +242,6 @@ class TableRows:
             if reason := fed_back.uncorrected(whole):
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)
-
-    def _marked(self, line: int) -> str:
-        """Return what a person marked in a row that may say not to send it."""
-        if line in self._table.struck:
-            return "a cell of it is struck out, and others are not: what of it is meant?"
-        if line in self._table.comments:
-            cell, text = self._table.comments[line]
-            return (
-                f"the cell {cell} has a comment, which is not read: {text[:80]!r}. If it does not "
-                "say otherwise, delete it"
-            )
-        return ""
 
     def _visible(self, cells: list[str]) -> list[str]:
         """Return cells without characters that take no room, and count those that had some."""

@@ -39,7 +39,7 @@ class Sheet:
     hidden_sheets: int  # beside the one that is read, with cells; likewise
     struck_rows: int  # left out so far: each of their cells is struck out
     struck: Mapping[int, Collection[int]]  # row -> columns, from 0: known when the first row is
-    comments: Mapping[int, tuple[str, str]]  # row -> a cell, and what is said of it; likewise
+    complaints: Mapping[int, str]  # row -> what in it may say not to send it; likewise
 
     def __init__(self, name: str, file: Bytes, sheet: str | None) -> None:
         """Take a workbook; `sheet` names the sheet, or the only visible one with cells is taken."""
@@ -48,7 +48,7 @@ class Sheet:
         self._wanted = sheet
         self.hidden_rows = self.hidden_sheets = self.struck_rows = 0
         self.struck = {}
-        self.comments = {}
+        self.complaints = {}
         self.hidden_columns = frozenset()
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
@@ -64,7 +64,7 @@ class Sheet:
                 chosen = _chosen_sheet(name, book, self._wanted)
                 look = looks.get(chosen, SheetLook())
                 _refuse_unseen(name, look)
-                self.struck, self.comments = look.struck, look.comments
+                self.struck, self.complaints = look.struck, _complaints_of(look)
                 if self._wanted is None:
                     self.hidden_sheets = len(_filled_sheets(book, visible=False))
                 self.hidden_columns = frozenset(look.hidden_columns)
@@ -133,6 +133,17 @@ def _filled_sheets(book: "CalamineWorkbook", *, visible: bool) -> list[str]:
         and (sheet.visible is SheetVisibleEnum.Visible) == visible
     ]
     return [one for one in sheets if book.get_sheet_by_name(one).start is not None]
+
+
+def _complaints_of(look: SheetLook) -> dict[int, str]:
+    """Return, by row, what a person marked in it that may say not to send it."""
+    remarked = {
+        row: f"the cell {cell} has a comment, which is not read: {text[:80]!r}. If it does not say "
+        "otherwise, delete it"
+        for row, (cell, text) in look.comments.items()
+    }
+    why = "a cell of it is struck out, and others are not: what of it is meant?"
+    return remarked | dict.fromkeys(look.struck, why)
 
 
 def _refuse_unseen(name: str, look: SheetLook) -> None:

@@ -70,6 +70,7 @@ _NOTE_IN_WORDS = {
 # What is counted, and what is said of it.
 _REMARK_IN_WORDS = {
     Remark.TITLE_ROWS: ("row", "above the headings passed over"),
+    Remark.FOOTER_ROWS: ("row", "below the list passed over"),
     Remark.HEADING_AGAIN: ("heading row", "in the middle, which counts from there on"),
     Remark.OPEN_END: ("line", "without a line end, the last, which seems whole"),
     Remark.HIDDEN_ROWS: ("hidden row", "left out"),
