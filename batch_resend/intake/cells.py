@@ -45,6 +45,7 @@ _FAILED_FORMULA = re.compile(
     r"#(?:N/A|N/D|NV|REF!|BEZUG!|VALUE!|VALEUR!|WERT!|VALOR!|DIV/0!|NAME\?|NOM\s?\?|NULL!|NUM!|ZAHL!"
     r"|NOMBRE\s?!|SPILL!|CALC!|GETTING_DATA|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|ERROR!)|ERR:[0-9]{3}"
 )
+_FORMULA = re.compile(r"=\s*[A-Z][A-Z0-9_.]*\(")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 # What is left of an encoding that has lost its sign: of `_x000D_`, `&nbsp;`, `%20`, `=3D`.
 # Where it could begin a name as well, only before one of the five names that the CA makes up.
@@ -82,7 +83,7 @@ def failed_formula(text: str) -> str:
     Of spreadsheets in English, in German, French and Spanish.
     """
     word = trimmed(text).upper()
-    if word == NOT_COMPUTED:
+    if word == NOT_COMPUTED or _FORMULA.match(word):
         return (
             "holds a formula that was never computed: open the list in a spreadsheet program, save "
             "it there, and give that"

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from types import MappingProxyType
 
@@ -29,7 +30,8 @@ Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
 class CsvCells:
     """The rows of one CSV list; rows of nothing but blanks are none."""
 
-    hidden_rows = hidden_sheets = struck_rows = 0
+    hidden_rows = struck_rows = 0
+    hidden_sheets: Sequence[str] = ()
     hidden_columns: frozenset[int] = frozenset()
     struck: Mapping[int, Collection[int]] = MappingProxyType({})
     complaints: Mapping[int, str] = MappingProxyType({})
@@ -41,6 +43,7 @@ class CsvCells:
         self._text = text
         self._row_begins = 1  # the line of the row that is being read
         self._chars_of_row = 0
+        self._line = ""  # the last that was read
 
     def __iter__(self) -> Iterator[Cells]:
         """Yield each row. Raises InputError."""
@@ -69,13 +72,25 @@ class CsvCells:
                     yield line, cells
         except csv.Error as error:
             raise InputError(
-                f"{self._name}, line {self._row_begins}: not CSV: {error}; "
-                "is a quotation mark missing?"
+                f"{self._name}, line {self._row_begins}: not CSV: {self._why(error)}"
             ) from error
+
+    def _why(self, error: csv.Error) -> str:
+        """Return what is wrong with the line read last."""
+        for other in DELIMITERS:
+            with suppress(csv.Error):
+                row = next(csv.reader([self._line], delimiter=other, strict=True), [])
+                if other != self.delimiter and len(row) > 1:
+                    return (
+                        f"the cells are separated by {other!r} there, and by {self.delimiter!r} "
+                        "above: separate all by one"
+                    )
+        return f"{error}; is a quotation mark missing?"
 
     def _bounded_lines(self) -> Iterator[str]:
         """Yield the lines; a row that goes on for ever, line after line, has an end here."""
         for line in self._text.lines():
+            self._line = line
             self._chars_of_row += len(line)
             if self._chars_of_row > MAX_LINE_CHARS:
                 raise InputError(

@@ -19,6 +19,7 @@ from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
 from batch_resend.intake.json_unread import all_texts, key_with_signs, refuse_address_data
+from batch_resend.intake.json_wrappers import record_beneath
 from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.looks import has_address, is_order_number, looked_for
 from batch_resend.intake.other_trades import refuse_other_trade
@@ -154,6 +155,11 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
     try:
         value = request_unwrapped(value, all_domains=rules.all_domains)
         has_addresses = NESTED in value
+        if (beneath := record_beneath(value, dict(rules.mapping), rules.call)) is not None:
+            raise ValueError(
+                f"the record stands under the key {beneath!r}: give what is below it, without the "
+                "object around it"
+            )
         keys, names, aside = _keys_of_fields(tuple(value), rules, is_order=is_order)
         has_addresses = has_addresses or not ADDRESSES.isdisjoint(keys)
         if not (has_addresses or rules.all_domains) and (found := _key_with_address(value)):

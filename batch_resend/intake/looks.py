@@ -41,6 +41,17 @@ def is_order_number(text: str) -> bool:
     return _ORDER_NUMBER.fullmatch(text) is not None
 
 
+def separated_otherwise(cells: Sequence[str], width: int) -> str:
+    """Return what separates the cells of a whole row where all seem to be one; empty: nothing."""
+    if len(cells) != 1 < width:
+        return ""
+    for between in ",;\t|":
+        parts = cells[0].split(between)
+        if len(parts) == width and any(map(is_order_number, parts)) and all(map(str.strip, parts)):
+            return between
+    return ""
+
+
 def looked_for(
     rows: Sequence[Sequence[str]],
     names: Sequence[str],

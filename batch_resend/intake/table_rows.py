@@ -42,7 +42,7 @@ from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
 _MAX_TITLE_ROWS = 5
-_SUBJECTS = (Field.ORDER_ID, Field.DOMAIN_ID)
+_SUBJECTS = (Field.ORDER_ID, Field.DOMAIN_ID)  # struck out, the row is
 
 
 class Table(Protocol):
@@ -51,7 +51,7 @@ class Table(Protocol):
     ends_open: bool  # the last row, once it is read, has no line end
     hidden_rows: int  # left out, as far as it was read
     hidden_columns: frozenset[int]  # from 0; known when the first row is
-    hidden_sheets: int  # of a workbook, not read; likewise
+    hidden_sheets: Sequence[str]  # of a workbook, not read; likewise
     struck_rows: int  # left out, as far as it was read: all of their cells are struck out
     struck: Mapping[int, Collection[int]]  # row -> columns, from 0, of cells that are
     complaints: Mapping[int, str]  # row -> what a person marked in it
@@ -60,10 +60,7 @@ class Table(Protocol):
 
 
 class TableRows:
-    """The records of one list that is a table.
-
-    What is known of it besides is known once it is read.
-    """
+    """The records of one list that is a table; what else is known of it, is once it is read."""
 
     def __init__(self, name: str, table: Table, reading: Reading) -> None:
         self.heading: tuple[str, ...] = ()
@@ -101,6 +98,9 @@ class TableRows:
             sample = [cells for _, cells in first]
             where = f"{name}, line {line}"
             seen = self._seen(heading, where, self._table.struck.get(line, ()))
+            without = Field.ORDER_ID not in known_fields(seen) | set(reading.mapping)
+            if (sheets := self._table.hidden_sheets) and without:
+                where = f"{where} (not of the hidden sheet {sheets[0]!r}, which --sheet names)"
             columns = find_columns(seen, rules, where, sample)
             # What is written in its form is read again by what was seen, and has nothing hidden.
             self.heading = tuple(
@@ -130,7 +130,7 @@ class TableRows:
         self.names = list(filter(None, map(in_one_line, self._names)))
         self.width = max(widest, len(self._names))
         self.remarks[Remark.HIDDEN_ROWS] += self._table.hidden_rows
-        self.remarks[Remark.HIDDEN_SHEETS] += self._table.hidden_sheets
+        self.remarks[Remark.HIDDEN_SHEETS] += len(self._table.hidden_sheets)
         self.remarks[Remark.STRUCK_ROWS] += self._table.struck_rows
         self.remarks[Remark.FOOTER_ROWS] = len(footers)
         self.remarks = +self.remarks
@@ -198,7 +198,6 @@ class TableRows:
         asks_for_all = self._asks_for_all(columns)
         fed_back = self._fed_back(columns)
         passed_over = PassedOver(self._names, columns, self._about_rejected, self._reading.ignored)
-        # What a row is about: struck out, the row is.
         subject = {at for field in _SUBJECTS for at in columns.places.get(field, ())}
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None

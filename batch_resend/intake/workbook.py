@@ -36,7 +36,7 @@ class Sheet:
 
     hidden_rows: int  # left out so far: what is filtered away, or folded up, nobody sees
     hidden_columns: frozenset[int]  # from 0; known when the first row is
-    hidden_sheets: int  # beside the one that is read, with cells; likewise
+    hidden_sheets: Sequence[str]  # beside the one that is read, with cells; likewise
     struck_rows: int  # left out so far: each of their cells is struck out
     struck: Mapping[int, Collection[int]]  # row -> columns, from 0: known when the first row is
     complaints: Mapping[int, str]  # row -> what in it may say not to send it; likewise
@@ -46,7 +46,8 @@ class Sheet:
         self._name = name
         self._file = file
         self._wanted = sheet
-        self.hidden_rows = self.hidden_sheets = self.struck_rows = 0
+        self.hidden_rows = self.struck_rows = 0
+        self.hidden_sheets = ()
         self.struck = {}
         self.complaints = {}
         self.hidden_columns = frozenset()
@@ -66,7 +67,7 @@ class Sheet:
                 _refuse_unseen(name, look)
                 self.struck, self.complaints = look.struck, _complaints_of(look)
                 if self._wanted is None:
-                    self.hidden_sheets = len(_filled_sheets(book, visible=False))
+                    self.hidden_sheets = _filled_sheets(book, visible=False)
                 self.hidden_columns = frozenset(look.hidden_columns)
                 for number, texts in _numbered(book, chosen, look.faults):
                     if number in look.hidden_rows:
