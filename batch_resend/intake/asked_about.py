@@ -4,7 +4,7 @@ Passed over, `send?` with no in it would have its row mailed, and so would a rem
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from batch_resend.errors import InputError
@@ -117,22 +117,34 @@ def _refuse_one_more(
     taken = {at for indexes in places.values() for at in indexes}
     more: dict[Field, list[int]] = {}
     for at, name in enumerate(names):
-        which = one_more_of(name) if name and at not in taken and not is_own_heading(name) else None
-        if which is not None:
+        if at not in taken and not is_own_heading(name) and (which := one_more_of(name)):
             more.setdefault(which, []).append(at)
-    flags: list[str] = []
-    for which, indexes in more.items():
-        read = places.get(which, ())
-        known = {field: at for field, (at, *_) in places.items() if field is not which}
-        right = _right_of((*read, *indexes), which, known, names, sample)
-        if right not in read:
-            flags.append(map_flag(which, COLUMN if right is None else names[right]))
-        flags += [ignore_flag(names[at]) for at in indexes if right not in (None, at)]
     for which, (at, *_) in more.items():
+        flags = [
+            flag
+            for field, indexes in more.items()
+            for flag in _for_one(field, indexes, places, names, sample)
+        ]
         raise InputError(
             f"{where}: {names[at]!r} seems to hold one more {_IN_WORDS[which]} of a row, and is "
             f"not read. {_HOW_ONE_MORE[which]}. To have one alone read: {' '.join(flags)}"
         )
+
+
+def _for_one(
+    which: Field,
+    indexes: Sequence[int],
+    places: Mapping[Field, Sequence[int]],
+    names: Sequence[str],
+    sample: Sequence[Sequence[str]],
+) -> Iterator[str]:
+    """Yield the options that have one column of a field read alone."""
+    read = places.get(which, ())
+    known = {field: at for field, (at, *_) in places.items() if field is not which}
+    right = _right_of((*read, *indexes), which, known, names, sample)
+    if right not in read:
+        yield map_flag(which, COLUMN if right is None else names[right])
+    yield from (ignore_flag(names[at]) for at in indexes if right not in (None, at))
 
 
 def _right_of(

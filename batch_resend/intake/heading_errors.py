@@ -72,9 +72,11 @@ def what_is_missing(
         if bare := next((name for name in names if plain(name) == "id"), None):
             more = f"; {bare!r} alone may number anything"
         more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
-    for at in (found[field] for field in wanted if field in found):
-        if not names[at]:
-            more += f"; column {at + 1} has no heading: write what it holds above it"
+    more += "".join(
+        f"; column {at + 1} has no heading: write what it holds above it"
+        for field, at in found.items()
+        if field in wanted and not names[at]
+    )
     columns = listed(names)
     return f"{head.where}: {message}; the columns are {columns}. Say which it is: {said}{more}"
 

@@ -1,8 +1,9 @@
 """What a cell looks like, whatever stands above it: an address, a domain, an order's number."""
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def looked_for(
     rows: Sequence[Sequence[str]],
     names: Sequence[str],
     known: Mapping[Field, int] = MappingProxyType({}),
-    among: Container[int] | None = None,
+    among: Collection[int] | None = None,
 ) -> dict[Field, int]:
     """Return which column of some rows plainly holds what, counted from 0.
 
@@ -64,13 +65,26 @@ def looked_for(
     question. Where two may hold the same, none is named; nor is an address that is not at its
     domain, nor one whose heading says that it is somebody else's.
     """
-    columns = [
-        [row[at] for row in rows if at < len(row) and row[at].strip()] for at in range(len(names))
-    ]
+    asked = set(range(len(names))) - set(known.values())
+    if among is not None:
+        asked &= set(among)
+    columns = {at: _filled(rows, at) for at in sorted(asked)}
+    found = _by_looks(columns, names)
+    found |= _in_pairs(rows, {**found, **{field: [at] for field, at in known.items()}})
+    one_each = {field: set(places) for field, places in found.items() if field not in known}
+    return {field: places.pop() for field, places in one_each.items() if len(places) == 1}
+
+
+def _filled(rows: Sequence[Sequence[str]], at: int) -> list[str]:
+    return [row[at] for row in rows if at < len(row) and row[at].strip()]
+
+
+def _by_looks(
+    columns: Mapping[int, Sequence[str]], names: Sequence[str]
+) -> dict[Field, list[int]]:  # fmt: skip
+    """Return which columns look like which field, and may be for it by their headings."""
     found: dict[Field, list[int]] = {}
-    for at, cells in enumerate(columns):
-        if at in known.values() or not (among is None or at in among):
-            continue
+    for at, cells in columns.items():
         field = _looks_like(cells)
         if field is not None and may_be_for(field, names[at]):
             found.setdefault(field, []).append(at)
@@ -78,20 +92,20 @@ def looked_for(
         # The longest are the CA's: others count rows, or are years.
         most = max(_length(columns[at]) for at in numbers)
         found[Field.ORDER_ID] = [at for at in numbers if _length(columns[at]) == most]
-    domains, emails = (
-        [known[field]] if field in known else found.get(field, [])
-        for field in (Field.DOMAIN, Field.EMAIL)
-    )
-    if domains and emails:
-        pairs = [(d, e) for d in domains for e in emails if _are_pairs(rows, d, e)]
-        found |= {Field.DOMAIN: [d for d, _ in pairs], Field.EMAIL: [e for _, e in pairs]}
-    elif not all(map(_is_usual, (cell for at in emails for cell in columns[at]))):
-        found.pop(Field.EMAIL, None)
-    return {
-        field: places[0]
-        for field, places in found.items()
-        if len(set(places)) == 1 and field not in known
-    }
+    return found
+
+
+def _in_pairs(
+    rows: Sequence[Sequence[str]], found: Mapping[Field, Sequence[int]]
+) -> dict[Field, list[int]]:
+    """Return which columns of domains and addresses belong together."""
+    domains, emails = found.get(Field.DOMAIN, ()), found.get(Field.EMAIL, ())
+    if not domains:
+        return {Field.EMAIL: [at for at in emails if all(map(_is_usual, _filled(rows, at)))]}
+    if not emails:
+        return {}
+    pairs = [pair for pair in product(domains, emails) if _are_pairs(rows, *pair)]
+    return {Field.DOMAIN: [d for d, _ in pairs], Field.EMAIL: [e for _, e in pairs]}
 
 
 def _are_pairs(rows: Sequence[Sequence[str]], domain: int, email: int) -> bool:

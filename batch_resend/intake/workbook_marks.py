@@ -105,7 +105,8 @@ def _of_nothing(styles: dict[str, list[Element]]) -> Iterator[tuple[int, bool]]:
 
 
 def _ink(font: Element) -> str:
-    return _colour(next(_each(font, "color"), None), _BLACK)
+    # LibreOffice shows an automatic colour in white on what is dark.
+    return _colour(next(_each(font, "color"), None), "automatic")
 
 
 def _ground(fill: Element) -> str:
