@@ -126,3 +126,10 @@ def test_a_column_without_a_heading_is_to_be_given_one() -> None:
 )
 def test_every_heading_that_is_known_may_be_suggested(field: Field, heading: str) -> None:
     assert COLUMN not in map_flag(field, heading)
+
+
+def test_beside_a_domain_of_json_the_key_of_the_address_is_named() -> None:
+    record = {"order_id": 100200301, "domain": "a.example.com", "From": ELSEWHERE, "To": AT_IT}
+    assert suggested(json.dumps(record), "--map email") == ["To"]
+    assert suggested(json.dumps(record), "--map domain") == ["domain"]
+    assert suggested(json.dumps(record | {"To": ""}), "--map email") == [COLUMN]
