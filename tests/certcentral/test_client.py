@@ -174,7 +174,7 @@ async def test_every_fault_of_the_simulator_is_told_as_what_it_is_and_costs_one_
         told = result.status if isinstance(result, Reply) else result.kind
         assert told == SIMULATED[name]
         assert simulator.books.requests == 1
-        assert simulator.books.mails == name.mails
+        assert simulator.books.mails == name.does.mails
         if isinstance(result, Fault):
             assert result.kind.may_have_arrived
 

@@ -37,8 +37,9 @@ from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.order_reader import OrderReader
-from batch_resend.report import counted, defused, whole_file
+from batch_resend.report import counted, whole_file
 from batch_resend.sending import ask_each
+from batch_resend.visible import defused
 
 COLUMNS = (
     "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
