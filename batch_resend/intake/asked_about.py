@@ -4,15 +4,15 @@ Passed over, `send?` with no in it would have its row mailed, and so would a rem
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from batch_resend.errors import InputError
 from batch_resend.intake.address_signs import holds_domain
 from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
 from batch_resend.intake.exports import is_own_heading
-from batch_resend.intake.looks import has_address, is_domain
-from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
+from batch_resend.intake.looks import has_address, is_domain, looked_for
+from batch_resend.intake.suggestions import COLUMN, ignore_flag, map_flag, pair_flags
 from batch_resend.intake.vocabulary import Field, is_close_to_all_domains, known_field, plain
 
 _NO_LETTER = re.compile(r"[\W\d_]+")
@@ -89,7 +89,7 @@ _YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send",
 
 def ask_about(
     names: Sequence[str],
-    places: Mapping[Field, Iterable[int]],
+    places: Mapping[Field, Sequence[int]],
     sample: Sequence[Sequence[str]],
     where: str,
     *,
@@ -101,8 +101,7 @@ def ask_about(
     CA, to which somebody added a column.
     """
     taken = {at for indexes in places.values() for at in indexes}
-    others = [name for at, name in enumerate(names) if name and at not in taken]
-    _refuse_one_more(others, places, where)
+    _refuse_one_more(names, places, sample, where)
     for at, name in enumerate(names):
         if not name or at in taken:
             continue
@@ -123,21 +122,59 @@ def ask_about(
             _refuse_added(name, cells, where)
 
 
-def _refuse_one_more(names: Sequence[str], read: Container[Field], where: str) -> None:
-    more = {
-        name: which
-        for name in names
-        if not is_own_heading(name) and (which := one_more_of(name)) is not None
-    }
-    # Where all columns of a field are numbered, the first is not one more.
-    first = {which: name for name, which in reversed(more.items()) if which not in read}
-    flags = [map_flag(which, name) for name, which in more.items() if first.get(which) == name]
-    flags += [ignore_flag(name) for name, which in more.items() if first.get(which) != name]
-    for name, which in more.items():
+def _refuse_one_more(
+    names: Sequence[str],
+    places: Mapping[Field, Sequence[int]],
+    sample: Sequence[Sequence[str]],
+    where: str,
+) -> None:
+    taken = {at for indexes in places.values() for at in indexes}
+    more: dict[Field, list[int]] = {}
+    for at, name in enumerate(names):
+        if at not in taken and not is_own_heading(name) and (which := one_more_of(name)):
+            more.setdefault(which, []).append(at)
+    for which, (at, *_) in more.items():
+        flags = [
+            flag
+            for field, indexes in more.items()
+            for flag in _for_one(field, indexes, places, names, sample)
+        ]
         raise InputError(
-            f"{where}: {name!r} seems to hold one more {_IN_WORDS[which]} of a row, and is not "
-            f"read. {_HOW_ONE_MORE[which]}. To have one alone read: {' '.join(flags)}"
+            f"{where}: {names[at]!r} seems to hold one more {_IN_WORDS[which]} of a row, and is "
+            f"not read. {_HOW_ONE_MORE[which]}. To have one alone read: {' '.join(flags)}"
         )
+
+
+def _for_one(
+    which: Field,
+    indexes: Sequence[int],
+    places: Mapping[Field, Sequence[int]],
+    names: Sequence[str],
+    sample: Sequence[Sequence[str]],
+) -> Iterator[str]:
+    """Yield the options that have one column of a field read alone."""
+    read = places.get(which, ())
+    known = {field: at for field, (at, *_) in places.items() if field is not which}
+    right = _right_of((*read, *indexes), which, known, names, sample)
+    if right not in read:
+        yield map_flag(which, COLUMN if right is None else names[right])
+    yield from (ignore_flag(names[at]) for at in indexes if right not in (None, at))
+
+
+def _right_of(
+    indexes: Sequence[int],
+    which: Field,
+    known: Mapping[Field, int],
+    names: Sequence[str],
+    sample: Sequence[Sequence[str]],
+) -> int | None:
+    """Return which of several columns is plainly the one; the first, where all may be it."""
+    if which not in (Field.DOMAIN, Field.EMAIL):
+        return indexes[0]
+    for among in (indexes, indexes[:1]):
+        if (right := looked_for(sample, names, known, among).get(which)) is not None:
+            return right
+    return None
 
 
 def one_more_of(name: str) -> Field | None:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import is_nothing, shown, trimmed
-from batch_resend.intake.suggestions import ignore_flag, map_flag
+from batch_resend.intake.suggestions import ignore_flag, map_flag, own_name
 from batch_resend.intake.vocabulary import Field, plain
 from batch_resend.listed import WAITING
 
@@ -165,7 +165,7 @@ class WordsSeen:
     def _complaint(self, which: Field, column: _Column) -> str:
         known, total = column.cells[True], column.cells.total()
         only = f"only {known:,} of {total:,} cells hold" if known else "no cell holds"
-        name = column.heading.partition("'")[2].rpartition("'")[0] or column.heading
+        name = own_name(column.heading)
         return (
             f"{shown(column.first)} is no {_NAMES[which]} of the CA's, and {only} one "
             f"({column.heading}). If the column is about something else: {ignore_flag(name)}; if "

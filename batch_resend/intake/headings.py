@@ -110,7 +110,7 @@ def find_columns(
     if orders_only and not is_report and exports.is_report_with_email(names):
         orders_only = rules.all_domains
         if not orders_only:
-            raise InputError(whose_email(names, known, where))
+            raise InputError(whose_email(Head(names, where, sample), known))
     elif orders_only:
         orders_only = is_report or _is_export(names, known)
     aside = tuple(known.get(Field.DOMAIN, ())) if orders_only else ()
@@ -118,7 +118,7 @@ def find_columns(
         if orders_only and field in ADDRESSES:
             continue
         if len(indexes) > 1 and field is not Field.PRODUCT:
-            raise InputError(which_of(field, [names[index] for index in indexes], where))
+            raise InputError(which_of(field, known, Head(names, where, sample)))
         places[field] = tuple(indexes)
     if not rules.of_record and (missing := _missing(places, call)):
         raise InputError(what_is_missing(Head(names, where, sample, rules.given), missing, places))
@@ -168,8 +168,6 @@ def unread(form: ListForm) -> list[str]:
     names = [in_one_line(heading) for heading in form.columns]
     fields = {Field(field) for field in form.fields}
     known = _known(names, fields, (), of_the_ca=False, second=second_fields(names))
-    if not form.with_accounts:
-        known.pop(Field.ACCOUNT, None)
     read = {at for places in known.values() for at in places}
     return [
         name

@@ -261,6 +261,14 @@ def with_usual_numbers(
     yield from check.end()
 
 
+def digits_of(text: object) -> str:
+    """Return an order number's digits; empty where it is none."""
+    try:
+        return order_number(text) if text else ""
+    except Malformed:
+        return ""
+
+
 def number_of(cells: Sequence[str] | None, at: int | None) -> str:
     """Return the number in a row of cells, as `OrderNumbers` takes it; empty where none is."""
     if cells is None or at is None or at >= len(cells):
@@ -277,10 +285,7 @@ def _as_number(value: str | int) -> str:
     if isinstance(value, str) and value.isascii() and value.isdigit() and value[0] != "0":
         return value if len(value) <= _LONGEST else ""
     text = trimmed(str(value)).lstrip("#")
-    try:
-        number = order_number(text) if text else ""
-    except Malformed:
-        return ""
+    number = digits_of(text)
     return f"0{number}" if _ZEROS.match(text) else number
 
 

@@ -14,6 +14,7 @@ from batch_resend.intake.address_signs import (
     holds_domain,
     is_mailbox,
     is_of_addresses,
+    may_name_addresses,
 )
 from batch_resend.intake.asked_about import is_live, is_mark, is_no, is_yes, says_not_to_send
 from batch_resend.intake.ca_words import is_state_of_another_trade
@@ -21,9 +22,10 @@ from batch_resend.intake.cells import shown
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fed_back import own_place
 from batch_resend.intake.headings import Columns
+from batch_resend.intake.looks import looked_for
 from batch_resend.intake.repairs import is_language
 from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
-from batch_resend.intake.vocabulary import Field, in_one_line, plain
+from batch_resend.intake.vocabulary import ADDRESSES, Field, in_one_line, plain
 
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 # Half of the codes of languages are codes of countries as well.
@@ -84,7 +86,13 @@ class PassedOver:
                     f"is not read. Take out the rows that need none; then {ignore_flag(name)}"
                 )
 
-    def refuse_signs(self, cells: Sequence[str], where: str) -> None:
+    def refuse(self, cells: Sequence[str], where: str) -> None:
+        """Raise InputError where a row names nobody in what is read, but perhaps elsewhere."""
+        if may_name_addresses("\n".join(cells)):
+            self._refuse_held(cells, where)
+        self._refuse_signs(cells, where)
+
+    def _refuse_signs(self, cells: Sequence[str], where: str) -> None:
         """Raise InputError where a cell that is not read may narrow what its row asks for.
 
         By its heading, for want of one, as the name of a mailbox, or as a state of a shop's order.
@@ -154,7 +162,7 @@ class PassedOver:
             and (name.strip() or unnamed(at) not in self.ignored)
         ]
 
-    def refuse(self, cells: Sequence[str], where: str) -> None:
+    def _refuse_held(self, cells: Sequence[str], where: str) -> None:
         """Raise InputError where a row holds an address, or a domain, that is not read."""
         columns = self.columns
         # What is no number and no language is rejected by itself.
@@ -168,10 +176,6 @@ class PassedOver:
         new_domains = [at for at in domains if not columns.orders_only or at in columns.added]
         if not addresses and (columns.has_addresses or not new_domains):
             return
-        domain = columns.aside[0] if columns.aside else next(iter(domains), None)
-        if (known := columns.places.get(Field.DOMAIN)) is not None:
-            domain = known[0]
-        flags = pair_flags(self._name(domain), self._name(next(iter(addresses), None)))
         if addresses:
             what, of_what = "an e-mail address", "the addresses to mail"
             at = addresses[0]
@@ -181,11 +185,23 @@ class PassedOver:
         named = (self._name(place) or unnamed(place) for place in (*addresses, *new_domains))
         others = [name for name in dict.fromkeys(named) if self.names and name not in self.ignored]
         ignored = "".join(f" {ignore_flag(name)}" for name in others)
+        name = self._name(at) or ""
+        does = f": {self._flags(cells)}" if name else ", write above it what it holds"
         raise InputError(
-            f"{where}: there is {what} in the column {self._name(at)!r}, and no column is known to "
-            f"hold {of_what}. If it does: {flags}; if the CA is to mail all domains of each order "
-            f"that wait, whom it knows: --all-domains{ignored}"
+            f"{where}: there is {what} in the column {name or unnamed(at)!r}, and no column is "
+            f"known to hold {of_what}. If it does{does}; if the CA is to mail all domains "
+            f"of each order that wait, whom it knows: --all-domains{ignored}"
         )
+
+    def _flags(self, cells: Sequence[str]) -> str:
+        """Return how to name the columns of a row's domain and address, where they are plain."""
+        columns = self.columns
+        known = {field: at for field, (at, *_) in columns.places.items() if field in ADDRESSES}
+        if columns.aside:
+            known = {Field.DOMAIN: columns.aside[0]} | known
+        among = set(range(len(cells))) - columns.of_the_ca - set(self.aside)
+        found = known | looked_for([cells], self.names or [""] * len(cells), known, among)
+        return pair_flags(self._name(found.get(Field.DOMAIN)), self._name(found.get(Field.EMAIL)))
 
     def _name(self, at: int | None) -> str | None:
         """Return how --map names a column: by its heading, or its position from 1."""

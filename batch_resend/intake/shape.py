@@ -11,14 +11,19 @@ from dataclasses import dataclass, field
 
 from batch_resend.intake.addresses import is_parent
 from batch_resend.intake.asked_about import is_title, says_not_to_send_these
-from batch_resend.intake.cells import Malformed, domain_name, is_nothing, order_number, trimmed
+from batch_resend.intake.cells import (
+    Malformed,
+    domain_name,
+    failed_formula,
+    is_nothing,
+    trimmed,
+)
 from batch_resend.intake.headings import Columns
-from batch_resend.intake.lengths import OrderNumbers, number_of
-from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.lengths import OrderNumbers, digits_of, number_of
+from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
 from batch_resend.intake.vocabulary import Field
 
-# In the place of a carriage return that ends no line. Half a character: a cell that has one of its
-# own is rejected anyway.
+# For a carriage return that ends no line: half a character, which no cell may have anyway.
 STRAY_CR = "\udc0d"
 
 # A cell that ends in such a word, or begins with it; of several cells, a line each. The feature of
@@ -42,7 +47,6 @@ _OF_FEW_VALUES = (
 )  # fmt: skip
 _MAX_VALUES = 1_000
 _LONG_NUMBER = 12  # digits; those of the CA have had ten at the most
-_FAILED_FORMULAS = ("#N/", "#REF", "#VALUE", "#DIV", "#NAME", "#NULL", "#NUM")
 _NUMBERS = (Field.ORDER_ID, Field.DOMAIN_ID)
 
 
@@ -160,7 +164,7 @@ class Shape:
         for which, at in self.numbers:
             digits = cells[at] if at < len(cells) else ""
             if not (digits.isascii() and digits.isdigit()):
-                digits = _digits(trimmed(digits))
+                digits = digits_of(trimmed(digits))
             if len(digits) > self.longest.get(which, 0):
                 self.longest[which] = len(digits)
         if self.email_at is None and (domain := self._cell(cells, Field.DOMAIN)):
@@ -173,6 +177,8 @@ class Shape:
     def _width(self, cells: Sequence[str]) -> str:
         count = len(cells)
         if count < self.width:
+            if between := separated_otherwise(cells, self.width):
+                return f"its cells are separated by {between!r}, and the heading's are not"
             return (
                 f"{_counted(count)}, where {self._whose} {self.width}: was the row cut off, or "
                 "broken in two?"
@@ -195,7 +201,7 @@ class Shape:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
         if self.is_single and not self._why_elsewhere(cells):
             return True  # nothing can be compared, and what is written behind it may be anything
-        own = self._read() | self.aside
+        own = self.columns.read | self.aside
         others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
         if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
             return False
@@ -209,9 +215,10 @@ class Shape:
     def _broken(
         self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
     ) -> str:
-        read = self._read()
+        read = self.columns.read
         if any(STRAY_CR in cells[at] for at in read if at < len(cells)):
             return "a carriage return stands within a cell: was the row broken in two?"
+        before, after = self._if_a_piece(before), self._if_a_piece(after)
         if before is not None and self.width > 1 and len(before) == 1:
             return (
                 f"the row before has a single cell, {before[0].strip()[:40]!r}, which may be the "
@@ -231,15 +238,16 @@ class Shape:
             )
         return ""
 
+    def _if_a_piece(self, cells: Sequence[str] | None) -> Sequence[str] | None:
+        """Return a row beside another, unless it is a whole one with other delimiters."""
+        return None if cells and separated_otherwise(cells, self.width) else cells
+
     def _may_be_end_of(self, cells: Sequence[str], after: Sequence[str]) -> bool:
         """Whether the row below may be the end of this one's last cell, and that is one read."""
-        if len(after) > 1 or self.width < 2 or len(cells) - 1 not in self._read():
+        if len(after) > 1 or self.width < 2 or len(cells) - 1 not in self.columns.read:
             return False
         numbers = {at for which in _NUMBERS for at in self.columns.places.get(which, ())}
         return len(cells) - 1 in numbers or not after[0].strip().isdigit()
-
-    def _read(self) -> set[int]:
-        return {at for places in self.columns.places.values() for at in places}
 
     def _group(self, cells: Sequence[str], after: Sequence[str] | None) -> str:
         if after is None or not self.by_order or self._names_somebody(cells):
@@ -258,14 +266,14 @@ class Shape:
     def _totals(self, cells: Sequence[str]) -> str:
         if self._names_somebody(cells):
             return ""
-        own = self._read()
+        own = self.columns.read
         others = [cell for at, cell in enumerate(cells) if at not in own | self.aside]
         return "it looks like a row of totals" if _TOTALS.search("\n".join(others)) else ""
 
     def _joined_number(self, cells: Sequence[str]) -> str:
         """Where a list was cut off in a number and another one put behind, they are one."""
         for which, _ in self.numbers:
-            digits = _digits(self._cell(cells, which))
+            digits = digits_of(self._cell(cells, which))
             if self.rows and len(digits) > max(_LONG_NUMBER, self.longest.get(which, 0) + 2):
                 return f"its number {digits} is much longer than those before: are there two in it?"
         return ""
@@ -286,7 +294,7 @@ class Shape:
     def _commented_out(self, cells: Sequence[str]) -> str:
         for at in (0, self.order_at):
             text = cells[at].lstrip(" \t'\"") if at is not None and at < len(cells) else ""
-            if not text.startswith("#") or text.upper().startswith(_FAILED_FORMULAS):
+            if not text.startswith("#") or failed_formula(text):
                 continue
             if at not in self.hashed or (at == self.order_at and text[1:2].isspace()):
                 return f"begins with #, as what is commented out does: {text[:40]!r}"
@@ -314,7 +322,7 @@ class Shape:
                 if not cell.strip() and at not in self.blank:
                     return f"its cell {at + 1} is empty, as in no row before"
         for which in _NUMBERS:
-            digits = _digits(self._cell(cells, which))
+            digits = digits_of(self._cell(cells, which))
             if digits and len(digits) < self.longest.get(which, 0):
                 return f"its number {digits} is shorter than those before"
             is_last = len(cells) - 1 in self.columns.places.get(which, ())
@@ -388,13 +396,6 @@ def _without_blank_end(cells: Sequence[str]) -> int:
     while width > 1 and not cells[width - 1].strip():
         width -= 1
     return width
-
-
-def _digits(text: str) -> str:
-    try:
-        return order_number(text) if text else ""
-    except Malformed:
-        return ""
 
 
 def _domain(text: str) -> str:

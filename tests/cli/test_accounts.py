@@ -124,7 +124,7 @@ async def test_a_row_with_a_typing_error_keeps_to_its_account(tmp_path: Path) ->
         )
 
 
-async def test_without_profiles_a_column_of_that_name_is_about_something_else(
+async def test_without_profiles_a_row_that_names_an_account_goes_only_if_that_is_ignored(
     tmp_path: Path,
 ) -> None:
     async with town(tmp_path) as at:
@@ -133,9 +133,13 @@ async def test_without_profiles_a_column_of_that_name_is_about_something_else(
             "DIGICERT_API_KEY": SHOP_KEY, "BATCH_RESEND_BASE_URL": at.shop.base_url,
         }  # fmt: skip
         at.desk.write("orders.csv", "order_id,account\n100200301,Main Street\n")
-        sent = await at.desk.run("send", "orders.csv")
+        checked = await at.desk.run("check", "orders.csv")
+        assert checked.code == 3
+        assert "no profile describes the account 'Main Street'" in checked.out
+        assert '--ignore "account"' in checked.out
+        sent = await at.desk.run("send", "orders.csv", "--ignore", "account")
         assert sent.code == 0
-        assert "orders.csv: CSV, comma, column 'account' not read, 1 rows" in sent.err
+        assert at.shop.books.mails_per_order == {"100200301": 1}
 
 
 async def test_with_profiles_it_is_read(tmp_path: Path) -> None:

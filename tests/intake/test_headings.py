@@ -105,11 +105,12 @@ def test_a_mapping_of_a_column_that_is_not_there_is_refused_with_those_that_are(
 def test_two_columns_for_one_field_are_refused_with_the_way_to_say_which(
     pair: tuple[str, str],
 ) -> None:
-    message = refusal(f"{pair[0]},note,{pair[1]}\n100200301,x,2\n")
+    message = refusal(f"{pair[0]},note,{pair[1]}\n1,x,100200301\n")
     assert message.startswith("standard input, line 1: ")
     assert repr(pair[0]) in message
     assert repr(pair[1]) in message
     assert f'--map order_id="{pair[1]}"' in message
+    assert f'--ignore "{pair[0]}"' in message
 
 
 def test_two_of_one_name_are_refused_with_what_to_do_about_them() -> None:
