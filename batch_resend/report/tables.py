@@ -12,8 +12,8 @@ from pydantic_core import to_json
 from batch_resend.calls import list_fields
 from batch_resend.clock import timestamp
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
+from batch_resend.intake.fields import fields_of, in_one_line, known_field, second_fields
 from batch_resend.intake.json_rows import NESTED, decode
-from batch_resend.intake.vocabulary import fields_of, in_one_line, known_field, second_fields
 from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
 from batch_resend.results import InputNote, RequestResult, Result, RowResult
 from batch_resend.visible import defused
