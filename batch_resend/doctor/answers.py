@@ -17,7 +17,7 @@ from batch_resend.explanations import explain
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import Fault, Reply, Ruling, Verdict
 from batch_resend.sending import Channel
-from batch_resend.windows import HeldTooLong, Slot
+from batch_resend.windows import Fate, HeldTooLong, Slot
 
 
 class Kind(StrEnum):
@@ -344,7 +344,7 @@ class Reads:
                 is_doubtful = verdict.ruling is Ruling.IN_DOUBT
             finally:
                 if not is_doubtful:
-                    slot.answered()
+                    slot.end(Fate.ANSWERED)
                 with anyio.CancelScope(shield=True):
                     await self.recorder.end(number, self.clock(), in_doubt=is_doubtful)
         log.debug(

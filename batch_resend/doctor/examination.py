@@ -11,15 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batch_resend.certcentral import (
-    Probe,
-    Route,
-    changes_path,
-    info_path,
-    list_path,
-    probe,
-    validation_path,
-)
+from batch_resend.certcentral import Probe, Route, probe
+from batch_resend.certcentral.orders import changes_path, info_path, list_path, validation_path
 from batch_resend.channels import Channels
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import (
