@@ -10,26 +10,41 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.types import IntParamType
 from platformdirs import user_config_path
 
-from batch_resend.cli.profiles import PROFILES, Profile, read_profiles
-from batch_resend.cli.values import option_value
+from batch_resend.cli.accounts import PROFILES, Profile, read_profiles
 from batch_resend.errors import SettingsError
 from batch_resend.folders import folder_of_user
+from batch_resend.windows import Window
 
 PREFIX = "BATCH_RESEND_"
+
+
 _NAME = "BATCHRESEND"
+
+
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
+
+
 # The prefix however its words are joined: BATCHRESEND_, BATCH-RESEND-.
 _OWN_PREFIX = re.compile(r"BATCH[^A-Z0-9]*RESEND(?=.)")
+
+
 _OWN_AND_MORE = re.compile(rf"{_OWN_PREFIX.pattern}[^A-Z0-9]")
+
+
 _CLOSE = 0.8  # of what is read as misspelled in its prefix: the ratio of difflib
+
+
 # Kubernetes sets these in every container, for a Service of such a name ("Environment variables",
 # kubernetes.io/docs/concepts/services-networking/service).
 _OF_KUBERNETES = re.compile(
     r"BATCH_?RESEND_(\w+_)?"
     r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
+
+
 _MAY_BE_BLANK = frozenset(("BATCH_RESEND_DELIMITER",))
 
 
@@ -132,6 +147,8 @@ def _variables(commands: Iterable[click.Command]) -> set[str]:
 
 
 _LARGEST = 1024 * 1024  # bytes; a thousand profiles have a tenth of it
+
+
 _OWN = f"{__name__}.own"  # in a context: the parameters that the command's own table says
 
 
@@ -365,3 +382,50 @@ def _options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
             for name in param.opts:
                 if name.startswith("--"):
                     yield name.removeprefix("--"), param
+
+
+_PAIRS = ("FIELD=COLUMN", "KEY=VALUE")  # metavars of options that a table may stand for
+_TEXT = ((str,), "a text")  # the types of TOML that an option takes, and what they are called
+
+
+def option_value(option: click.Option, value: object) -> Any:
+    """Return what a TOML file says of an option, as click takes it. Raises ValueError."""
+    if option.multiple:
+        texts = _texts(option, value)
+        for text in texts:
+            _convert(option, text)
+        return texts
+    types: tuple[type, ...]
+    if option.is_flag:
+        types, name = (bool,), "true or false"
+    elif isinstance(option.type, IntParamType):
+        types, name = (int,), "a whole number"
+    else:
+        types, name = getattr(option.type, "in_toml", _TEXT)
+    if type(value) not in types:  # not by isinstance: a bool is no number
+        raise ValueError(f"write {name}")
+    if not option.is_flag:
+        _convert(option, value)
+    return value
+
+
+def _texts(option: click.Option, value: object) -> list[str]:
+    """Return the texts of an option that takes several; of pairs, a table has them too."""
+    if isinstance(value, dict) and option.metavar in _PAIRS:
+        if not all(type(one) in (str, int, float) for one in value.values()):
+            raise ValueError("write a table of texts")
+        return [f"{key}={one}" for key, one in value.items()]
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ValueError("write a text, or a list of texts")
+    return texts
+
+
+def _convert(option: click.Option, value: object) -> None:
+    """Raise ValueError where an option does not take a value."""
+    try:
+        option.type.convert(value, option, None)
+    except click.BadParameter as error:
+        raise ValueError(error.message.rstrip(".")) from None
+    if option.metavar == "N/W" and value != "none":
+        Window.parse(str(value))

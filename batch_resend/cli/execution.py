@@ -15,11 +15,10 @@ import click
 
 from batch_resend.batch import Batch
 from batch_resend.cli.as_settings import RunOptions
-from batch_resend.cli.commands.watch import follow_others
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.lifecycle import Interruption
 from batch_resend.cli.logs import with_run_id
-from batch_resend.cli.output.progress import follow, while_asking
+from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
     REASONS_SHOWN,
@@ -27,8 +26,7 @@ from batch_resend.cli.output.summary import (
     show_plan,
     show_summary,
 )
-from batch_resend.cli.output.terminal import say
-from batch_resend.cli.prompts import CannotAskError, open_terminal
+from batch_resend.cli.output.terminal import CannotAskError, open_terminal, say
 from batch_resend.cluster import open_queue
 from batch_resend.errors import BatchResendError, JournalError, ReportError
 from batch_resend.key_runs import RunHandle

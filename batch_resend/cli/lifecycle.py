@@ -14,7 +14,7 @@ import click
 from anyio.abc import TaskStatus
 
 from batch_resend.cli.as_settings import notifier_of
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.output.terminal import say
 from batch_resend.errors import BatchResendError, SettingsError

@@ -14,9 +14,8 @@ from typing import Any, NoReturn, cast
 
 import click
 
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, ManualGroup, code_of_error
 from batch_resend.cli.config import check_variables
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
-from batch_resend.cli.manual import ManualGroup
 from batch_resend.cli.streams import STREAMS
 from batch_resend.errors import BatchResendError, JournalError, SettingsError
 from batch_resend.version import __version__
@@ -25,13 +24,13 @@ from batch_resend.visible import visible_lines
 # name: module, and what the command is for, short enough for a line of its own in a narrow terminal
 SUBCOMMANDS = {
     "check": ("check", "Show what lists would send. Sends nothing."),
-    "cluster": ("cluster", "Show how the workers of several hosts are doing."),
-    "completion": ("completion", "Print what a shell needs to complete commands."),
+    "cluster": ("worker", "Show how the workers of several hosts are doing."),
+    "completion": ("help", "Print what a shell needs to complete commands."),
     "doctor": ("doctor", "Check key, network, clock and journal before a run."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
     "help": ("help", "Show a page of the manual, such as on lost mail."),
     "history": ("history", "Show every attempt ever made for an order or domain."),
-    "prune": ("prune", "Forget old runs, for the journal not to grow for ever."),
+    "prune": ("history", "Forget old runs, for the journal not to grow for ever."),
     "report": ("history", "Write a run's report again, from the journal alone."),
     "resume": ("send", "Go on with a run that did not finish."),
     "runs": ("history", "List all runs, the newest first."),

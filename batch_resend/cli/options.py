@@ -6,26 +6,184 @@ Flags win over the environment, the environment over the file. Where commands me
 by one name, only a flag says which.
 """
 
-from collections.abc import Callable, Collection
+import os
+import re
+import shlex
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
+import anyio
 import click
+from click.shell_completion import CompletionItem
 
-from batch_resend.cli.commands.completion import complete_file, complete_run
-from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
-from batch_resend.cli.manual import ManualOption
-from batch_resend.cli.profiles import take_profile
-from batch_resend.cli.values import DURATION, MAX_REJECTED, PLACE, MappingType, ShareType
-from batch_resend.clock import exact_duration
-from batch_resend.errors import SettingsError
-from batch_resend.folders import Place
+from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
+from batch_resend.cli.command import ManualOption
+from batch_resend.clock import exact_duration, parse_duration
+from batch_resend.errors import BatchResendError, SettingsError
+from batch_resend.folders import Place, parse_place
+from batch_resend.intake import Field
+from batch_resend.journal import read_journal
 from batch_resend.model import Call
-from batch_resend.settings import OPTIONS, Part, Region, Settings
+from batch_resend.settings import OPTIONS, Part, Region, Settings, default_journal
+
+_DNS_PORT = 53
+
+
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
+
+
+class DurationType(click.ParamType[float]):
+    """A length of time, in seconds."""
+
+    name = "duration"
+    in_toml = (str, int, float), 'a length of time, such as "1h"'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the seconds."""
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class PlaceType(click.ParamType[Place]):
+    """Where a journal is."""
+
+    name = "file or url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or the database."""
+        try:
+            place = parse_place(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if isinstance(place, Path) and place.is_dir():
+            self.fail(f"File {str(place)!r} is a directory.", param, ctx)
+        return place
+
+
+class DnsServerType(click.ParamType[tuple[str, int]]):
+    """A DNS server."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return its IP address and its port."""
+        if isinstance(value, tuple):
+            return value
+        text = value.strip()
+        with suppress(ValueError):
+            return str(ip_address(text)), _DNS_PORT
+        try:
+            url = urlsplit(f"//{text}")
+            return str(ip_address(url.hostname or "")), url.port or _DNS_PORT
+        except ValueError:
+            such_as = "192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
+            self.fail(f"{value!r}: write an IP address, such as {such_as}", param, ctx)
+
+
+class MappingType(click.ParamType[tuple[Field, str]]):
+    """A field and the heading of the column that holds it."""
+
+    name = "FIELD=COLUMN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the pair."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, column = value.partition("=")
+        if not equals or name not in [field.value for field in Field]:
+            fields = ", ".join(Field)
+            self.fail(f"{value!r}: write FIELD=COLUMN, where FIELD is one of {fields}", param, ctx)
+        return Field(name), column.strip()
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Return the pairs in a variable; a heading with blanks stands in quotation marks."""
+        return shlex.split(rv)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A number of rows, or a part of all of them."""
+
+    text: str  # as a person writes it
+    number: float
+    is_percentage: bool
+
+    def is_exceeded(self, count: int, of: int) -> bool:
+        """Whether `count` of so many is more."""
+        return count * 100 > self.number * of if self.is_percentage else count > self.number
+
+
+class ShareType(click.ParamType[Share]):
+    """A number of rows, or a percentage."""
+
+    name = "N|N%"
+    in_toml = (str, int), "a text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the share."""
+        if isinstance(value, Share):
+            return value
+        text = str(value).strip()
+        found = _SHARE.fullmatch(text)
+        if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
+            message = f"{value!r}: write a number of rows, such as 50, or a percentage, 20%"
+            self.fail(message, param, ctx)
+        return Share(text, float(found[1]), bool(found[2]))
+
+
+MAX_REJECTED = Share("20%", 20.0, is_percentage=True)  # unless somebody says otherwise
+
+
+DURATION = DurationType()
+
+
+DNS_SERVER = DnsServerType()
+
+
+PLACE = PlaceType()
+
+
+_MOST_RUNS = 50
+
+
+def complete_file(
+    _context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Leave it to the shell, which knows its files."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_run(
+    context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the runs of the journal whose names begin so, the newest first."""
+    journal = context.params.get("journal") or os.environ.get("BATCH_RESEND_JOURNAL")
+
+    async def found() -> list[CompletionItem]:
+        async with read_journal(parse_place(journal or default_journal())) as reader:
+            return [
+                CompletionItem(run.id, help=run.state.value)
+                for run in await reader.runs()
+                if run.id.startswith(incomplete)
+            ]
+
+    with suppress(BatchResendError, ValueError):
+        return anyio.run(found)[:_MOST_RUNS]
+    return []
+
 
 SEND, RESUME = "send", "resume"  # the commands that may come next
+
+
 _TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their fields
     str: click.STRING,
     int: click.INT,
@@ -33,6 +191,8 @@ _TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their
     Path | None: click.Path(path_type=Path),
     Place: PLACE,
 }
+
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -127,6 +287,8 @@ def _made(factory: Callable[..., Any]) -> Any:
 
 
 (journal_option,) = settings_options(Part.JOURNAL)
+
+
 report_dir_option = option(
     "--report-dir",
     carried_to=(RESUME,),
@@ -134,6 +296,7 @@ report_dir_option = option(
     show_default="reports/RUN_ID",
     help="Where the report goes.",
 )
+
 
 redact_option = option(
     "--redact",
@@ -163,12 +326,14 @@ any_product_option = option(
     "DV only, the newest one does not. Status and validation are looked at as ever.",
 )
 
+
 list_options = together(
     "How lists are read",
     option(
         "--map",
         "mapping",
         type=MappingType(),
+        metavar="FIELD=COLUMN",
         multiple=True,
         help="Which column holds what; repeatable. Usual headings are known.",
     ),
@@ -225,7 +390,9 @@ list_options = together(
     carried_to=(SEND,),
 )
 
+
 limit_option = together("The CA's limits", *settings_options(Part.LIMITS))
+
 
 ca_options = together(
     "The CA",
@@ -255,9 +422,12 @@ ca_options = together(
     *settings_options(Part.CA),
 )
 
+
 concurrency_option = together("The CA", *settings_options(Part.CONCURRENCY))
 
+
 retry_options = together("Trying again", *settings_options(Part.RETRIES))
+
 
 again_options = together(
     "Trying again",
@@ -270,7 +440,9 @@ again_options = together(
     ),
 )
 
+
 report_options = together("Journal and report", journal_option, report_dir_option, redact_option)
+
 
 asking_options = together(
     "When not to send",
@@ -284,6 +456,7 @@ asking_options = together(
         "--yes", is_flag=True, help="Don't ask before sending (asked wherever there is a terminal)."
     ),
 )
+
 
 # Eager, which is before the others: where one of those is wrong, it is known whom to tell.
 alarm_options = together(
@@ -307,6 +480,7 @@ alarm_options = together(
         help="Metrics of the run for Prometheus' textfile collector: NAME.prom.",
     ),
 )
+
 
 hold_back_options = together(
     "When not to send",
@@ -347,8 +521,13 @@ _log_file = option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append all of the log here, every attempt too, whatever -q and -v say.",
 )
+
+
 log_options = _log_options("Every attempt.", _log_file)
+
+
 check_log_options = _log_options("Every row and order that there is a word of.")
+
 
 distribute_option = together("Who sends", option(
     "--distribute", is_flag=True,
@@ -360,10 +539,14 @@ send_options = together(
     None, distribute_option, asking_options, limit_option, ca_options, concurrency_option,
     retry_options, again_options, report_options, alarm_options, log_options,
 )  # fmt: skip
+
+
 # Of commands that only read of the CA.
 export_options = together(
     None, limit_option, ca_options, retry_options, together("Journal", journal_option), log_options
 )
+
+
 doctor_options = together(
     None,
     limit_option,

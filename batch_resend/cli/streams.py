@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from batch_resend.cli.exits import SIGNAL_BASE
+from batch_resend.cli.command import SIGNAL_BASE
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import click
 import pytest
 import pytest_asyncio
 
-from batch_resend.cli.values import ShareType
+from batch_resend.cli.options import ShareType
 from batch_resend.simulator import Simulator
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary
 

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from batch_resend.cli.main import cli
-from batch_resend.cli.values import DurationType
+from batch_resend.cli.options import DurationType
 from tests.cli.conftest import Desk, desk_with_ca
 
 pytestmark = pytest.mark.asyncio

@@ -14,11 +14,13 @@ from click.core import ParameterSource
 
 from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
+from batch_resend.cli.accounts import Profile
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
-from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.command import ExitCode, ManualCommand
 from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
+    DNS_SERVER,
+    MAX_REJECTED,
     check_log_options,
     format_option,
     inputs_argument,
@@ -35,8 +37,6 @@ from batch_resend.cli.output.summary import (
     show_plan,
 )
 from batch_resend.cli.output.terminal import say
-from batch_resend.cli.profiles import Profile
-from batch_resend.cli.values import DNS_SERVER, MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import Endpoint, JournalReader, open_journal
 from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Request, RowStatus, Run

@@ -10,16 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from batch_resend.certcentral import Route
-from batch_resend.cli import rehearsal
+from batch_resend.cli.accounts import WHERE_TO_PUT_IT, FoundKey, Profile, is_rehearsal, look_for_key
 from batch_resend.cli.as_settings import accounts_of, base_url_of, settings_by
-from batch_resend.cli.exits import OF_DOCTOR, ExitCode
-from batch_resend.cli.key import WHERE_TO_PUT_IT, FoundKey, look_for_key
+from batch_resend.cli.command import OF_DOCTOR, ExitCode, ManualCommand
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import doctor_options
 from batch_resend.cli.output.terminal import console_of, is_screen
-from batch_resend.cli.profiles import Profile
 from batch_resend.clock import SystemClock, timestamp
 from batch_resend.doctor import (
     Check,
@@ -284,7 +281,7 @@ def _own_key(
 def _account_of(profile: Profile, keys: dict[str | None, Finding]) -> Account | None:
     """Return the account of a profile, if its key can be read; say where that is."""
     try:
-        if rehearsal.is_on():
+        if is_rehearsal():
             account = profile.account()
             keys[profile.name] = Finding(Check.KEY, Result.OK, "of the rehearsal")
             return account

@@ -17,11 +17,11 @@ import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.command import ExitCode, ManualCommand
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
+    DURATION,
     Command,
     export_options,
     format_option,
@@ -31,7 +31,6 @@ from batch_resend.cli.options import (
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
 from batch_resend.cli.streams import STREAMS
-from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
 from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose

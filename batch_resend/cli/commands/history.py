@@ -1,4 +1,4 @@
-"""`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
+"""`runs`, `show`, `history`, `report` and `prune`: what the journal knows of earlier runs."""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -9,23 +9,23 @@ import anyio
 import click
 
 from batch_resend.calls import CALLS
-from batch_resend.cli.commands.prune import size
-from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.as_settings import next_flags_of_run
+from batch_resend.cli.command import ExitCode, ManualCommand
 from batch_resend.cli.options import (
+    DURATION,
     format_option,
     journal_option,
+    option_of_its_own,
     redact_option,
     report_dir_option,
     run_argument,
 )
 from batch_resend.cli.output.summary import REASONS_SHOWN, show_summary
 from batch_resend.cli.output.terminal import Record, show_records
-from batch_resend.cli.prompts import next_flags_of_run
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import Event, Reason, read_journal, size_of_journal
+from batch_resend.journal import Event, Reason, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.report import (
     Presentation,
@@ -36,7 +36,11 @@ from batch_resend.report import (
 )
 
 _COUNTS = ("total", *RequestStatus)
+
+
 _RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
+
+
 _EVENT_COLUMNS = (
     "run", "locale", "attempt", "begun_at", "took_s", "answer", "http_status", "error_code",
     "error_message", "outcome", "entries", "base_url", "call", "account", "order_id",
@@ -282,3 +286,44 @@ def report(
     if redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
+
+
+LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer than a usual one
+
+
+@click.command(
+    cls=ManualCommand,
+    examples={"Once a month": "batch-resend prune --older-than 90d"},
+    exit_codes=(ExitCode.JOURNAL_BUSY,),
+    see_also=("runs",),
+)
+@option_of_its_own(
+    "--older-than",
+    type=DURATION,
+    default="90d",
+    show_default=True,
+    help="Forget the runs that ended longer ago; at least 2d.",
+)
+@journal_option
+def prune(older_than: float, journal: Place) -> int:
+    """Forget old runs, for the journal not to grow for ever.
+
+    How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
+    """
+    if older_than < LEAST_S:
+        raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
+    before = size_of_journal(journal)
+    if before is None:
+        click.echo(f"{journal}: there is no journal here yet.")
+        return ExitCode.ALL_WELL
+    forgotten = anyio.run(prune_journal, journal, older_than)
+    click.echo(
+        f"{forgotten.runs:,} runs with {forgotten.rows:,} rows forgotten; {journal} had "
+        f"{size(before)}, has {size(size_of_journal(journal) or 0)}"
+    )
+    return ExitCode.ALL_WELL
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    return f"{count / 1_000_000:,.1f} MB"

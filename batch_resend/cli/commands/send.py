@@ -6,11 +6,10 @@ from typing import Any
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
+from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of, taken_over
+from batch_resend.cli.command import ExitCode, ManualCommand
 from batch_resend.cli.execution import execute
-from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
-from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
@@ -20,7 +19,6 @@ from batch_resend.cli.options import (
     send_options,
     together,
 )
-from batch_resend.cli.prompts import taken_over
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Run

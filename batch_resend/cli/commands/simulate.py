@@ -13,11 +13,9 @@ import anyio
 import click
 from anyio.abc import Process
 
-from batch_resend.cli import rehearsal
-from batch_resend.cli.commands.completion import complete_file
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
-from batch_resend.cli.key import KEY_VARIABLE
-from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.accounts import KEY_VARIABLE, rehearsal_environment
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, ManualCommand
+from batch_resend.cli.options import complete_file
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
 from batch_resend.simulator import (
@@ -205,7 +203,7 @@ async def _run(command: Sequence[str], simulator: Simulator, key: str | None) ->
         environment = {
             **os.environ,
             "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
-            **rehearsal.environment(simulator.base_url, key),
+            **rehearsal_environment(simulator.base_url, key),
         }
         try:
             process = await anyio.open_process(

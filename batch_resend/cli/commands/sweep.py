@@ -8,16 +8,21 @@ import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.as_settings import run_options_of, settings_of
+from batch_resend.cli.command import ExitCode, ManualCommand
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.commands.send import ENDINGS
 from batch_resend.cli.execution import execute
-from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
-from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
+from batch_resend.cli.options import (
+    DURATION,
+    SEND,
+    any_product_option,
+    option,
+    send_options,
+    together,
+)
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
-from batch_resend.cli.values import DURATION
 from batch_resend.intake import checked_or_none
 from batch_resend.journal import Purpose
 from batch_resend.notify import CommandResult

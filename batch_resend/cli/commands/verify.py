@@ -11,10 +11,9 @@ import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.command import ExitCode, ManualCommand
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
     export_options,
     format_option,

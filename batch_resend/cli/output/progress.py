@@ -1,4 +1,4 @@
-"""A run on its way, on a terminal or in a log."""
+"""A run on its way, on a terminal or in a log, whichever process sends it."""
 
 import logging
 import sys
@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import TypeVar, cast
 
 import anyio
 from rich.console import Group, RenderableType
@@ -18,14 +19,15 @@ from rich.text import Text
 from batch_resend.batch import Batch
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
-from batch_resend.clock import format_duration
-from batch_resend.journal import RATE_OVER_S
+from batch_resend.clock import SystemClock, format_duration
+from batch_resend.errors import JournalError
+from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
 from batch_resend.key_runs import KeyReading, KeyRun, RunHandle
-from batch_resend.model import RequestStatus
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.report import in_words
-from batch_resend.sending import Flow
+from batch_resend.sending import Flow, Share
 from batch_resend.visible import visible
-from batch_resend.windows import Schedule, joint
+from batch_resend.windows import Schedule, joint, parse_windows
 
 _STYLES = {
     RequestStatus.SENT: "green",
@@ -33,6 +35,8 @@ _STYLES = {
     RequestStatus.FAILED: "yellow",
     RequestStatus.IN_DOUBT: "magenta",
 }
+
+
 _ALWAYS_SHOWN = (
     RequestStatus.SENT,
     RequestStatus.REFUSED,
@@ -162,10 +166,16 @@ def _allowed(view: View) -> str:
 
 
 _SCREEN_EVERY_S = 0.2
+
+
 _LINE_EVERY_S = 10.0
+
+
 _WORTH_TELLING_S = 2.0  # of waiting for the windows
 
+
 Result = TypeVar("Result")
+
 
 log = logging.getLogger(__name__)
 
@@ -354,3 +364,97 @@ def time_left_s(schedule: Schedule, course: Course) -> float | None:
         return by_windows_s + course.paused_s if schedule.has_windows else None
     by_answers_s = course.to_make * course.flowed_s / course.done
     return max(by_windows_s, by_answers_s) + course.paused_s
+
+
+_LOOK_EVERY_S = 1.0
+
+
+_WORK_SHARE = 0.05  # of the time, at most, that looking takes
+
+
+async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
+    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
+    watcher = _Watcher(reader, run)
+    if not await watcher.look():
+        return
+    lost: JournalError | None = None  # passed on below: from the tasks it would come in a group
+    async with anyio.create_task_group() as tasks:
+        if not quiet:
+            tasks.start_soon(partial(show_views, watcher.view, at_once=True))
+        # A journal tells nobody of news: it is looked at again and again.
+        try:
+            while await watcher.look_later():
+                pass
+        except JournalError as error:
+            lost = error
+        tasks.cancel_scope.cancel()
+    if lost is not None:
+        raise lost
+
+
+async def is_under_way(run: Run, reader: JournalReader) -> bool:
+    """Whether a process sends a run now."""
+    return run.state is RunState.RUNNING and await reader.holder(run) is not None
+
+
+class _Watcher:
+    """Looks at a run now and then, through the journal."""
+
+    def __init__(self, reader: JournalReader, run: Run) -> None:
+        self.rest_s = _LOOK_EVERY_S
+        self._reader = reader
+        self._run = run
+        self._clock = SystemClock()
+        self._windows = parse_windows(run.limits)
+        self._schedule = Schedule(self._windows)
+        self._standing: LiveStatus | None = None
+        self._looked_at = 0.0
+
+    async def look_later(self) -> bool:
+        """Rest, and then look."""
+        await anyio.sleep(self.rest_s)
+        return await self.look()
+
+    async def look(self) -> bool:
+        """Look where the run stands; return whether it is still under way."""
+        began = anyio.current_time()
+        self._run = await self._reader.run(self._run.id)
+        self._standing = await self._reader.standing(self._run, self._clock)
+        self._looked_at = anyio.current_time()
+        self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
+        return await is_under_way(self._run, self._reader)
+
+    def view(self) -> View:
+        """Return how the run goes, as it was when last looked at."""
+        standing = cast("LiveStatus", self._standing)  # a run under way, once looked at, has one
+        since_look_s = anyio.current_time() - self._looked_at
+        outcomes = dict(standing.outcomes)
+        total = standing.planned - outcomes.pop(RequestStatus.SKIPPED, 0)
+        pausing = standing.pausing
+        held_up_s = None
+        if pausing is not None and pausing.left_s is not None:
+            held_up_s = max(0.0, pausing.left_s - since_look_s)
+        period_s = max((window.period_s for window in self._windows), default=1.0)
+        share = Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
+        return View(
+            total=total,
+            outcomes=outcomes,
+            in_flight=standing.in_flight,
+            rate_per_s=standing.ended_lately / RATE_OVER_S,
+            limits=self._run.limits,
+            share=share,
+            held_up_by=f"paused: {pausing.reason}" if pausing else None,
+            held_up_s=held_up_s,
+            left_s=time_left_s(
+                self._schedule,
+                Course(
+                    made=standing.made,
+                    done=standing.made,
+                    to_make=total - sum(outcomes.values()),
+                    since_last_s=(standing.since_last_s or 0.0) + since_look_s,
+                    flowed_s=standing.since_start_s,
+                    paused_s=held_up_s or 0.0,
+                    share=share,
+                ),
+            ),
+        )
