@@ -27,39 +27,14 @@ from batch_resend.errors import SettingsError
 from batch_resend.settings import Account, Region, checked_key, make_account
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
-_PR_SET_DUMPABLE = 4  # prctl(2), of Linux
-
-
-def keep_memory_private() -> None:
-    """Have no core dumped, and no other process of this user look into this one's memory.
-
-    The limit alone is not heeded where dumps are piped to a program (core(5)). Debuggers of the
-    same user cannot attach either; root's can.
-    """
-    with suppress(OSError, ValueError):
-        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    if sys.platform == "linux":
-        with suppress(ImportError, OSError, AttributeError):
-            from ctypes import CDLL  # noqa: PLC0415 - only for a command that has a key
-
-            CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
 KEY_VARIABLE = "DIGICERT_API_KEY"
-
-
 CREDENTIAL = "digicert-api-key"  # LoadCredential=digicert-api-key:/path (systemd.exec(5))
-
-
 WHERE_TO_PUT_IT = (
     "put it into a file and name that with --api-key-file, or into the variable "
     f"{KEY_VARIABLE}; --profile NAME takes a profile's"
 )
-
-
 _LONGEST = 64 * 1024  # bytes: a file that is larger holds something else
-
+_PR_SET_DUMPABLE = 4  # prctl(2), of Linux
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +58,9 @@ def read_key(path: Path | None) -> str:
 def find_key(path: Path | None) -> str | None:
     """Return the API key as `read_key` does, or None where nothing names one."""
     found = look_for_key(path)
-    if found is None:
-        return None
-    if found.remedy:
+    if found is not None and found.remedy:
         log.warning("%s can be read by others than its owner: %s", found.where, found.remedy)
-    return found.text
+    return None if found is None else found.text
 
 
 def look_for_key(path: Path | None) -> FoundKey | None:
@@ -135,36 +108,52 @@ def _open_to_others(status: os.stat_result, path: Path) -> str | None:
 
 
 def _checked(text: str, name: str) -> str:
-    keep_memory_private()
+    _keep_memory_private()
     try:
         return checked_key(SecretStr(text)).get_secret_value()
     except ValueError as error:
         raise SettingsError(f"{name}: {error}") from None
 
 
-_VARIABLE = "BATCH_RESEND_REHEARSAL"  # where the simulator is
+def _keep_memory_private() -> None:
+    """Have no core dumped, and no other process of this user look into this one's memory.
+
+    The limit alone is not heeded where dumps are piped to a program (core(5)). Debuggers of the
+    same user cannot attach either; root's can.
+    """
+    with suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):
+            from ctypes import CDLL  # noqa: PLC0415 - only for a command that has a key
+
+            CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-_KEY = "rehearsal"  # where the simulator takes any
+# --- rehearsals: what `simulate` has the command that it runs know: nobody is to be mailed -------
+
+_REHEARSAL = "BATCH_RESEND_REHEARSAL"  # where the simulator is
+_ANY_KEY = "rehearsal"  # where the simulator takes any
 
 
 def rehearsal_environment(base_url: str, key: str | None) -> dict[str, str]:
     """Return what makes a command's run a rehearsal, which asks the simulator at a URL only."""
     return {
         "BATCH_RESEND_BASE_URL": base_url,
-        KEY_VARIABLE: key or _KEY,
-        _VARIABLE: base_url,
+        KEY_VARIABLE: key or _ANY_KEY,
+        _REHEARSAL: base_url,
     }
 
 
 def is_rehearsal() -> bool:
     """Whether this is a rehearsal."""
-    return _VARIABLE in os.environ
+    return _REHEARSAL in os.environ
 
 
 def refuse_elsewhere(base_url: str) -> None:
     """Raise SettingsError where a rehearsal names another CA than the simulator."""
-    simulator = os.environ.get(_VARIABLE, base_url)
+    simulator = os.environ.get(_REHEARSAL, base_url)
     if base_url != simulator:
         raise SettingsError(
             f"this is a rehearsal, at {simulator}: it asks nothing of {base_url}; leave that out, "
@@ -172,32 +161,14 @@ def refuse_elsewhere(base_url: str) -> None:
         )
 
 
-def stand_in(name: str, windows: tuple[Window, ...]) -> Account:
-    """Return an account at the simulator for one that a profile describes, without its key."""
-    key = os.environ.get(KEY_VARIABLE, _KEY)
-    # Accounts by one key are one: each has its own, unless the simulator takes but one.
-    own = f"{key}-{name.encode().hex()}" if key == _KEY else key
-    return make_account(api_key=own, base_url=os.environ[_VARIABLE], windows=windows)
-
+# --- profiles -----------------------------------------------------------------------------------
 
 PROFILES = "profiles"  # the table that has them
-
-
 _TEXTS = ("api-key-file", "region", "base-url", "locale")
-
-
 _LIMIT = "limit"
-
-
 _ALL = (*_TEXTS, _LIMIT)
-
-
 _PLACE = ("region", "base-url")
-
-
 _SHARED = (*_PLACE, "locale", _LIMIT)  # what the rest of the file may say for all
-
-
 PARAMETERS = tuple(key.replace("-", "_") for key in _ALL)  # what a profile says, as options
 
 
@@ -222,14 +193,16 @@ class Profile:
 
         Raises SettingsError.
         """
-        if is_rehearsal():
-            return stand_in(self.name, self.windows_kept)
-        file = self.key_file()
-        try:
-            key = read_key(file)
-        except SettingsError as error:
-            raise SettingsError(f"profile {self.name}: {error}") from None
-        return self.account_by(key)
+        if not is_rehearsal():
+            file = self.key_file()
+            try:
+                return self.account_by(read_key(file))
+            except SettingsError as error:
+                raise SettingsError(f"profile {self.name}: {error}") from None
+        key = os.environ.get(KEY_VARIABLE, _ANY_KEY)
+        # Accounts by one key are one: each has its own, unless the simulator takes but one.
+        own = f"{key}-{self.name.encode().hex()}" if key == _ANY_KEY else key
+        return make_account(api_key=own, base_url=os.environ[_REHEARSAL], windows=self.windows_kept)
 
     def key_file(self) -> Path:
         """Return where its key is. Raises SettingsError."""
@@ -239,10 +212,7 @@ class Profile:
 
     def account_by(self, key: str) -> Account:
         """Return the account as reached by a key. Raises SettingsError."""
-        try:
-            return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
-        except SettingsError as error:
-            raise SettingsError(f"profile {self.name}: {error}") from None
+        return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
 
 
 def read_profiles(
@@ -254,66 +224,58 @@ def read_profiles(
     """
     if not isinstance(table, dict) or not all(isinstance(one, dict) for one in table.values()):
         raise error((), f"{PROFILES} are tables: [{PROFILES}.NAME]")
-    shared = {key: value for key, value in rest.items() if key in _SHARED}
-    found = {}
     for name, values in table.items():
         for key in values:
             if key.replace("_", "-") not in _ALL:
                 why = f"profile {name}: there is no {key}; there are {', '.join(_ALL)}"
                 raise error((name, key), why)
+    found = {}
+    for name, values in table.items():
         try:
-            found[name] = _profile(name, _spelled(values), shared)
+            found[name] = _profile(name, values, rest)
         except ValueError as wrong:
-            raise error((name,), str(wrong)) from None
+            raise error((name,), f"profile {name}: {wrong}") from None
     return found
 
 
-def _spelled(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.replace("_", "-"): value for key, value in values.items()}
-
-
-def _profile(name: str, own: Mapping[str, Any], rest: Mapping[str, Any]) -> Profile:
+def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> Profile:
     """Return a profile. Raises ValueError."""
+    own = {key.replace("_", "-"): value for key, value in values.items()}
+    shared = {key: rest[key] for key in _SHARED if key in rest}
+    known = {**shared, **own}
+    if wrong := [key for key in _TEXTS if not isinstance(known.get(key, ""), str)]:
+        raise ValueError(f"{wrong[0]} is not a text")
     has_place = not own.keys().isdisjoint(_PLACE)
-    known = {key: one for key, one in rest.items() if not (has_place and key in _PLACE)} | {**own}
-    for key in _TEXTS:
-        if not isinstance(known.get(key, ""), str):
-            raise ValueError(f"profile {name}: {key} is not a text")
-    limits = known.get(_LIMIT)
-    limits = [limits] if isinstance(limits, str) else limits
-    if limits is not None and not (limits and _are_texts(limits)):
-        raise ValueError(f"profile {name}: {_LIMIT} names none; the word none is for no limit")
-    try:
-        windows = None if limits is None else parse_windows(limits)
-        region = Region(known.get("region", Region.US))
-    except ValueError as error:
-        raise ValueError(f"profile {name}: {error}") from None
-    base_url = known.get("base-url", region.base_url)
-    taken = {key.replace("-", "_"): own[key] for key in ("api-key-file", "locale") if key in own}
-    if has_place:
-        taken["base_url"] = base_url
-    if _LIMIT in own:
-        taken[_LIMIT] = limits
+    place = own if has_place else shared  # which of the CA's, or what URL: one of them says both
+    base_url = place.get("base-url", Region(place.get("region", Region.US)).base_url)
+    limits = _limits(known.get(_LIMIT))
     file = known.get("api-key-file")
+    taken = {"api-key-file": file, "locale": known.get("locale"), _LIMIT: limits}
     return Profile(
         name=name,
         api_key_file=Path(file) if file else None,
         base_url=base_url,
-        windows=windows,
+        windows=None if limits is None else parse_windows(limits),
         locale=known.get("locale"),
-        values=taken,
+        values={key.replace("-", "_"): value for key, value in taken.items() if key in own}
+        | ({"base_url": base_url} if has_place else {}),
     )
 
 
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+def _limits(value: object) -> list[str] | None:
+    """Return limits, which may be one; None where nothing is said. Raises ValueError."""
+    limits = [value] if isinstance(value, str) else value
+    if limits is None:
+        return None
+    if isinstance(limits, list) and limits and all(isinstance(one, str) for one in limits):
+        return limits
+    raise ValueError(f"{_LIMIT} names none; the word none is for no limit")
 
 
 def profiles_of(context: click.Context | None = None) -> Mapping[str, Profile]:
     """Return the profiles of the command that runs."""
     context = context or click.get_current_context(silent=True)
-    found = context.find_object(dict) if context else None
-    return found or {}
+    return (context and context.find_object(dict)) or {}
 
 
 def take_profile(context: click.Context, _param: click.Parameter, name: str | None) -> str | None:

@@ -18,9 +18,9 @@ from batch_resend.cli.accounts import (
     read_key,
     refuse_elsewhere,
 )
-from batch_resend.cli.command import ManualOption
+from batch_resend.cli.command import DURATION
 from batch_resend.cli.config import given_for_this_command
-from batch_resend.cli.options import RESUME, SEND, DurationType, Share
+from batch_resend.cli.options import RESUME, SEND, Share
 from batch_resend.cli.output.terminal import has_terminal
 from batch_resend.cli.streams import most_in_flight
 from batch_resend.errors import SettingsError
@@ -148,29 +148,29 @@ def _given_base_url(options: dict[str, Any]) -> str | None:
 
 
 def _base_url(options: dict[str, Any], run: Run | None) -> str:
-    if (given := _given_base_url(options)) is not None:
-        return given
-    if (by_file := options["base_url"]) is not None:  # by the file
-        return cast("str", by_file)
-    return Region(options["region"]).base_url if run is None else run.base_url
+    """Return where the API is: by flags, else by the file, else as it was for a run."""
+    usual = Region(options["region"]).base_url if run is None else run.base_url
+    named = (_given_base_url(options), options["base_url"])
+    return next((url for url in named if url is not None), usual)  # an empty one is an error
 
 
 def _windows(options: dict[str, Any], run: Run | None) -> tuple[Window, ...]:
-    by_file = windows_of(options["limit"])
+    """Return the windows of the command's own account: by flags, else by the file and a run."""
+    named = windows_of(options["limit"])
     if _is_given("limit"):
-        return by_file
+        return named
     source = click.get_current_context().get_parameter_source("limit")
-    of_file = None if source is ParameterSource.DEFAULT else by_file
+    of_file = None if source is ParameterSource.DEFAULT else named
     known = _with_those_of(run, None, of_file)
-    return by_file if known is None else known
+    return named if known is None else known
 
 
 def _with_those_of(
     run: Run | None, account: str | None, windows: tuple[Window, ...] | None
 ) -> tuple[Window, ...] | None:
     """Return some windows and those that an account had in a run; None: there are neither."""
-    by_file = None if run is None else run.windows_of(account)
-    had = None if by_file is None else parse_windows(by_file)
+    texts = None if run is None else run.windows_of(account)
+    had = None if texts is None else parse_windows(texts)
     known = [one for one in (windows, had) if one is not None]
     return of_one_key(known) if known else None
 
@@ -222,14 +222,19 @@ def base_url_of(options: dict[str, Any]) -> str:
 
 
 def next_flags(context: click.Context) -> NextFlags:
-    """Return what this command was told, where the next commands need to be told it as well.
+    """Return what this command was given, where the next commands need to be given it as well.
 
-    By the environment or the TOML file too: whoever reads a report may have neither.
+    By the environment or the TOML file too: who reads a report may have neither.
     """
+
+    def carried(to: str) -> list[str | None]:
+        params = context.command.params
+        return [one.name for one in params if to in getattr(one, "carried_to", ())]
+
     return NextFlags(
         config="".join(f" {shlex.quote(word)}" for word in config_words(context)),
-        send=_flags(context, _carried_to(SEND, context)),
-        resume=_flags(context, _carried_to(RESUME, context)),
+        send=_flags(context, carried(SEND)),
+        resume=_flags(context, carried(RESUME)),
         in_doubt=_flags(context, ("in_doubt",)),
         watch=_flags(context, ("journal",)),
         none_will_do=is_rehearsal(),
@@ -268,14 +273,6 @@ def config_words(context: click.Context) -> list[str]:
     return ["--config", str(path)] if path else []
 
 
-def _carried_to(command: str, context: click.Context) -> list[str | None]:
-    return [
-        param.name
-        for param in context.command.params
-        if isinstance(param, ManualOption) and command in param.carried_to
-    ]
-
-
 def _flags(context: click.Context, names: Sequence[str | None]) -> str:
     return "".join(f" {shlex.quote(word)}" for word in option_words(context, names))
 
@@ -283,7 +280,7 @@ def _flags(context: click.Context, names: Sequence[str | None]) -> str:
 def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str, object]:
     """Have options that nobody gave the values that they had earlier; return those.
 
-    The next commands are then told of them, as if they had been given.
+    The next commands are then given them, too.
     """
     taken = {
         name: value
@@ -300,7 +297,7 @@ def _as_written(value: object, kind: click.ParamType[Any]) -> str:
     """Return a value as a person would write it on the command line."""
     if isinstance(value, tuple):
         return "=".join(value)
-    if isinstance(kind, DurationType) and isinstance(value, float):
+    if kind is DURATION and isinstance(value, float):
         return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
     return str(value)
 
@@ -321,7 +318,7 @@ def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
 
 
 def option_words(context: click.Context, names: Sequence[str | None], then: str = "") -> list[str]:
-    """Return the words by which a command was told of some options, wherever that was.
+    """Return the words by which a command is given some options, wherever it had them from.
 
     `then` is the command that they are for, if it is known: what the file says for it stands.
     """

@@ -9,14 +9,14 @@ by one name, only a flag says which.
 import os
 import re
 import shlex
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -24,8 +24,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
-from batch_resend.cli.command import ManualOption
-from batch_resend.clock import exact_duration, parse_duration
+from batch_resend.cli.command import (
+    DURATION,
+    FILE,
+    Parsed,
+    flag,
+    option,
+    option_of_its_own,
+    together,
+)
+from batch_resend.clock import exact_duration
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.folders import Place, parse_place
 from batch_resend.intake import Field
@@ -33,79 +41,14 @@ from batch_resend.journal import read_journal
 from batch_resend.model import Call
 from batch_resend.settings import OPTIONS, Part, Region, Settings, default_journal
 
-_DNS_PORT = 53
+# --- what values look like, and what they become ------------------------------------------------
 
 
-_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
-
-
-class DurationType(click.ParamType[float]):
-    """A length of time, in seconds."""
-
-    name = "duration"
-    in_toml = (str, int, float), 'a length of time, such as "1h"'
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the seconds."""
-        try:
-            return parse_duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class PlaceType(click.ParamType[Place]):
-    """Where a journal is."""
-
-    name = "file or url"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path, or the database."""
-        try:
-            place = parse_place(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if isinstance(place, Path) and place.is_dir():
-            self.fail(f"File {str(place)!r} is a directory.", param, ctx)
-        return place
-
-
-class DnsServerType(click.ParamType[tuple[str, int]]):
-    """A DNS server."""
-
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return its IP address and its port."""
-        if isinstance(value, tuple):
-            return value
-        text = value.strip()
-        with suppress(ValueError):
-            return str(ip_address(text)), _DNS_PORT
-        try:
-            url = urlsplit(f"//{text}")
-            return str(ip_address(url.hostname or "")), url.port or _DNS_PORT
-        except ValueError:
-            such_as = "192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
-            self.fail(f"{value!r}: write an IP address, such as {such_as}", param, ctx)
-
-
-class MappingType(click.ParamType[tuple[Field, str]]):
-    """A field and the heading of the column that holds it."""
-
-    name = "FIELD=COLUMN"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the pair."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, column = value.partition("=")
-        if not equals or name not in [field.value for field in Field]:
-            fields = ", ".join(Field)
-            self.fail(f"{value!r}: write FIELD=COLUMN, where FIELD is one of {fields}", param, ctx)
-        return Field(name), column.strip()
+class _Pairs(Parsed):
+    """Pairs, of which a variable has several."""
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """Return the pairs in a variable; a heading with blanks stands in quotation marks."""
+        """Return the pairs in a variable; what has blanks stands in quotation marks."""
         return shlex.split(rv)
 
 
@@ -117,42 +60,65 @@ class Share:
     number: float
     is_percentage: bool
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the share that a text names. Raises ValueError."""
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", text)
+        if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
+            raise ValueError(f"{text!r}: write a number of rows, such as 50, or a percentage, 20%")
+        return cls(text, float(found[1]), bool(found[2]))
+
     def is_exceeded(self, count: int, of: int) -> bool:
         """Whether `count` of so many is more."""
         return count * 100 > self.number * of if self.is_percentage else count > self.number
 
 
-class ShareType(click.ParamType[Share]):
-    """A number of rows, or a percentage."""
-
-    name = "N|N%"
-    in_toml = (str, int), "a text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the share."""
-        if isinstance(value, Share):
-            return value
-        text = str(value).strip()
-        found = _SHARE.fullmatch(text)
-        if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
-            message = f"{value!r}: write a number of rows, such as 50, or a percentage, 20%"
-            self.fail(message, param, ctx)
-        return Share(text, float(found[1]), bool(found[2]))
+def _place_of_journal(text: str) -> Place:
+    place = parse_place(text)
+    if isinstance(place, Path) and place.is_dir():
+        raise ValueError(f"File {text!r} is a directory.")
+    return place
 
 
-MAX_REJECTED = Share("20%", 20.0, is_percentage=True)  # unless somebody says otherwise
+_DNS_PORT = 53
 
 
-DURATION = DurationType()
+def _dns_server(text: str) -> tuple[str, int]:
+    """Return an IP address and a port. Raises ValueError."""
+    with suppress(ValueError):
+        return str(ip_address(text)), _DNS_PORT
+    try:
+        url = urlsplit(f"//{text}")
+        return str(ip_address(url.hostname or "")), url.port or _DNS_PORT
+    except ValueError:
+        such_as = "192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
+        raise ValueError(f"{text!r}: write an IP address, such as {such_as}") from None
 
 
-DNS_SERVER = DnsServerType()
+def _mapping(text: str) -> tuple[Field, str]:
+    """Return a field, and the heading of the column that holds it. Raises ValueError."""
+    name, equals, column = text.partition("=")
+    if not equals or name not in [field.value for field in Field]:
+        fields = ", ".join(Field)
+        raise ValueError(f"{text!r}: write FIELD=COLUMN, where FIELD is one of {fields}")
+    return Field(name), column.strip()
 
 
-PLACE = PlaceType()
+MAX_REJECTED = Share.parse("20%")  # unless the option says otherwise
+DNS_SERVER = Parsed("address", _dns_server)
+SHARE = Parsed("N|N%", Share.parse, ((str, int), "a text"))
+_PLACE = Parsed("file or url", _place_of_journal)
+_PATH = click.Path(path_type=Path)
+_TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their fields
+    str: click.STRING,
+    int: click.INT,
+    float: DURATION,  # all that is no whole number is a length of time
+    Path | None: _PATH,
+    Place: _PLACE,
+}
 
-
-_MOST_RUNS = 50
+SEND, RESUME = "send", "resume"  # the commands that may come next
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def complete_file(
@@ -162,7 +128,10 @@ def complete_file(
     return [CompletionItem(incomplete, type="file")]
 
 
-def complete_run(
+_MOST_RUNS = 50
+
+
+def _complete_run(
     context: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Return the runs of the journal whose names begin so, the newest first."""
@@ -181,101 +150,47 @@ def complete_run(
     return []
 
 
-SEND, RESUME = "send", "resume"  # the commands that may come next
-
-
-_TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their fields
-    str: click.STRING,
-    int: click.INT,
-    float: DURATION,  # all that is no whole number is a length of time
-    Path | None: click.Path(path_type=Path),
-    Place: PLACE,
-}
-
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def option(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
-    """Return a click option that is also an environment variable."""
-    variable = "BATCH_RESEND_" + name.removeprefix("--").replace("-", "_").upper()
-    return option_of_its_own(name, *more, envvar=variable, show_envvar=False, **how)
-
-
-def option_of_its_own(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
-    """Return a click option by whose name other commands mean something else."""
-    return click.option(name, *more, cls=ManualOption, **how)
-
-
-def together(
-    section: str | None, *options: Callable[[Any], Any], carried_to: Collection[str] = ()
-) -> Callable[[Command], Command]:
-    """Return one decorator for several options, in this order, under a heading if there is one."""
-
-    def decorate(command: Command) -> Command:
-        before = len(getattr(command, "__click_params__", ()))
-        for add in reversed(options):
-            command = add(command)
-        for param in getattr(command, "__click_params__", ())[before:]:
-            param.section = section or param.section
-            param.carried_to = {*param.carried_to, *carried_to}
-        return command
-
-    return decorate
-
-
-def format_option(*forms: str, help: str = "For people, or for programs.") -> Callable[..., Any]:
-    """Return the option that says how a command's output is written; the first form is usual."""
-    return option_of_its_own(
-        "--format",
-        "form",
-        type=click.Choice(forms),
-        default=forms[0],
-        show_default=True,
-        help=help,
-    )
-
-
-inputs_argument = click.argument(
-    "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_file
-)
-
-
 def run_argument(*, required: bool) -> Callable[[Command], Command]:
     """Return the argument that names a run, which a shell completes from the journal."""
+    metavar = "RUN" if required else "[RUN]"
     return click.argument(
-        "run_id",
-        metavar="RUN" if required else "[RUN]",
-        required=required,
-        shell_complete=complete_run,
+        "run_id", metavar=metavar, required=required, shell_complete=_complete_run
     )
 
 
 def settings_options(part: Part) -> list[Callable[[Any], Any]]:
     """Return the options of those settings that are about one thing, in their order."""
-    return [_setting(name) for name, said in OPTIONS.items() if said.part is part]
+    return [
+        option(
+            said.flag,
+            **{"help": said.help, "metavar": said.metavar, **_values(name)},
+            carried_to=(SEND, RESUME) if said.carried else (),
+        )
+        for name, said in OPTIONS.items()
+        if said.part is part
+    ]
 
 
-def _setting(name: str) -> Callable[[Command], Command]:
-    """Return the option of a setting, by its field."""
+def _values(name: str) -> dict[str, Any]:
+    """Return what an option takes, and its default, by the field of a setting."""
     said, field = OPTIONS[name], Settings.model_fields[name]
-    kind: Any = field.annotation
-    how: dict[str, Any] = {"show_default": said.default or True}
+    kind, default = field.annotation, field.default
     if kind is bool:
-        how = {"is_flag": True}
-    elif isinstance(kind, type) and issubclass(kind, StrEnum):
-        how |= {"type": click.Choice([one.value for one in kind]), "default": field.default.value}
-    elif isinstance(field.default, tuple):
-        texts = tuple(map(str, field.default))
-        how |= {"multiple": True, "default": texts, "show_default": " and ".join(texts)}
-    else:
-        how["type"] = _TYPES[kind]
-        if field.default_factory is not None:
-            how["default"] = partial(_made, field.default_factory)
-        elif said.default is None:
-            how["default"] = exact_duration(field.default) if kind is float else field.default
-    carried_to = (SEND, RESUME) if said.carried else ()
-    return option(said.flag, help=said.help, metavar=said.metavar, carried_to=carried_to, **how)
+        return {"is_flag": True}
+    if isinstance(default, StrEnum):
+        return {
+            "type": click.Choice([one.value for one in type(default)]),
+            "default": default.value,
+        }
+    if isinstance(default, tuple):
+        texts = tuple(map(str, default))
+        return {"multiple": True, "default": texts, "show_default": " and ".join(texts)}
+    values: dict[str, Any] = {"type": _TYPES[kind], "show_default": said.default or True}
+    if field.default_factory is not None:
+        values["default"] = partial(_made, field.default_factory)
+    elif said.default is None:
+        values["default"] = exact_duration(default) if kind is float else default
+    return values
 
 
 def _made(factory: Callable[..., Any]) -> Any:
@@ -284,26 +199,6 @@ def _made(factory: Callable[..., Any]) -> Any:
         return factory()
     except SettingsError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
-
-
-(journal_option,) = settings_options(Part.JOURNAL)
-
-
-report_dir_option = option(
-    "--report-dir",
-    carried_to=(RESUME,),
-    type=click.Path(file_okay=False, path_type=Path),
-    show_default="reports/RUN_ID",
-    help="Where the report goes.",
-)
-
-
-redact_option = option(
-    "--redact",
-    is_flag=True,
-    carried_to=(SEND, RESUME),
-    help="Mask e-mail addresses in logs, in report.html, and in what is told to others.",
-)
 
 
 def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -> bool:
@@ -317,22 +212,38 @@ def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -
     return value
 
 
-any_product_option = option(
-    "--any-product",
-    carried_to=(SEND, RESUME),
-    is_flag=True,
-    callback=_one_way_only,
-    help="Send dv-resend for orders that are not DV too: the CA's older pages say that it is for "
-    "DV only, the newest one does not. Status and validation are looked at as ever.",
-)
+# --- the options --------------------------------------------------------------------------------
 
+inputs_argument = click.argument(
+    "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_file
+)
+(journal_option,) = settings_options(Part.JOURNAL)
+report_dir_option = option(
+    "--report-dir",
+    carried_to=(RESUME,),
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="reports/RUN_ID",
+    help="Where the report goes.",
+)
+redact_option = flag(
+    "--redact",
+    "Mask e-mail addresses in logs, in report.html, and in what is told to others.",
+    carried_to=(SEND, RESUME),
+)
+any_product_option = flag(
+    "--any-product",
+    "Send dv-resend for orders that are not DV too: the CA's older pages say that it is for DV "
+    "only, the newest one does not. Status and validation are looked at as ever.",
+    carried_to=(SEND, RESUME),
+    callback=_one_way_only,
+)
 
 list_options = together(
     "How lists are read",
     option(
         "--map",
         "mapping",
-        type=MappingType(),
+        type=_Pairs("FIELD=COLUMN", _mapping),
         metavar="FIELD=COLUMN",
         multiple=True,
         help="Which column holds what; repeatable. Usual headings are known.",
@@ -355,45 +266,34 @@ list_options = together(
         metavar="NAME",
         help="Of text that has no byte order mark and is not UTF-8, such as cp1252.",
     ),
-    option(
-        "--no-header",
-        is_flag=True,
-        help="The lists have no heading row; --map counts columns, from 1.",
-    ),
+    flag("--no-header", "The lists have no heading row; --map counts columns, from 1."),
     option("--sheet", metavar="NAME", help="Of Excel files, where several have cells."),
     option(
         "--call",
         type=click.Choice([call.value for call in Call]),
         default=Call.DV_RESEND.value,
-        show_default=True,
         help="Which of the CA's calls, for rows that name none: the mails of a DV order, those of "
         "a domain (OV, EV, before any order), or the one that asks to approve an EV order.",
     ),
-    option(
+    flag(
         "--auto-call",
-        is_flag=True,
+        "domain-dcv for rows that name no call and whose product is not DV.",
         callback=_one_way_only,
-        help="domain-dcv for rows that name no call and whose product is not DV.",
     ),
     any_product_option,
-    option(
+    flag(
         "--all-statuses",
-        is_flag=True,
-        help="Send whatever an export of the CA says of an order's status, validation, product.",
+        "Send whatever an export of the CA says of an order's status, validation, product.",
     ),
-    option(
+    flag(
         "--all-domains",
-        is_flag=True,
-        help="For rows without domain and address, in lists that have some: have the CA mail all "
+        "For rows without domain and address, in lists that have some: have the CA mail all "
         "domains of the order that wait, to all whom it knows.",
     ),
     carried_to=(SEND,),
 )
 
-
 limit_option = together("The CA's limits", *settings_options(Part.LIMITS))
-
-
 ca_options = together(
     "The CA",
     option(
@@ -407,7 +307,7 @@ ca_options = together(
     option(
         "--api-key-file",
         carried_to=(SEND, RESUME),
-        type=click.Path(path_type=Path),
+        type=_PATH,
         help=f"File with the API key; else the variable {KEY_VARIABLE}, or systemd's credential "
         f"{CREDENTIAL}.",
     ),
@@ -416,51 +316,43 @@ ca_options = together(
         carried_to=(SEND, RESUME),
         type=click.Choice([region.value for region in Region]),
         default=Region.US.value,
-        show_default=True,
         help="Which of the CA's platforms.",
     ),
     *settings_options(Part.CA),
 )
-
-
 concurrency_option = together("The CA", *settings_options(Part.CONCURRENCY))
-
-
 retry_options = together("Trying again", *settings_options(Part.RETRIES))
-
-
 again_options = together(
     "Trying again",
     *settings_options(Part.REPEATS),
-    option(
-        "--again",
-        is_flag=True,
-        carried_to=(SEND, RESUME),
-        help="Repeat acknowledged requests: a cooldown of 0.",
-    ),
+    flag("--again", "Repeat acknowledged requests: a cooldown of 0.", carried_to=(SEND, RESUME)),
 )
-
-
 report_options = together("Journal and report", journal_option, report_dir_option, redact_option)
 
-
-asking_options = together(
+hold_back_options = together(
     "When not to send",
+    flag("--strict", "Send nothing if any row is rejected."),
     option(
-        "--preflight",
-        is_flag=True,
-        help="Ask the CA about each request first: skip what waits for no mail, refuse what would "
-        "mail others than it asks for.",
-    ),
-    option(
-        "--yes", is_flag=True, help="Don't ask before sending (asked wherever there is a terminal)."
+        "--max-rejected",
+        type=SHARE,
+        metavar="N|N%",
+        default=MAX_REJECTED.text,
+        help="Send nothing if more rows than that are rejected.",
     ),
 )
+asking_options = together(
+    "When not to send",
+    flag(
+        "--preflight",
+        "Ask the CA about each request first: skip what waits for no mail, refuse what would mail "
+        "others than it asks for.",
+    ),
+    flag("--yes", "Don't ask before sending (asked wherever there is a terminal)."),
+)
 
-
-# Eager, which is before the others: where one of those is wrong, it is known whom to tell.
-alarm_options = together(
-    "Whom to tell",
+# Eager, which is before the others: where one of those is wrong, it is known whom to notify.
+notify_options = together(
+    "Whom to notify",
     option(
         "--notify-url",
         metavar="URL",
@@ -476,22 +368,8 @@ alarm_options = together(
     option(
         "--metrics-file",
         is_eager=True,
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FILE,
         help="Metrics of the run for Prometheus' textfile collector: NAME.prom.",
-    ),
-)
-
-
-hold_back_options = together(
-    "When not to send",
-    option("--strict", is_flag=True, help="Send nothing if any row is rejected."),
-    option(
-        "--max-rejected",
-        type=ShareType(),
-        metavar="N|N%",
-        default=MAX_REJECTED.text,
-        show_default=True,
-        help="Send nothing if more rows than that are rejected.",
     ),
 )
 
@@ -509,7 +387,6 @@ def _log_options(
             "--log-format",
             type=click.Choice(["text", "json"]),
             default="text",
-            show_default=True,
             help="How log lines look.",
         ),
         *more,
@@ -518,35 +395,25 @@ def _log_options(
 
 _log_file = option(
     "--log-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Append all of the log here, every attempt too, whatever -q and -v say.",
 )
-
-
 log_options = _log_options("Every attempt.", _log_file)
-
-
 check_log_options = _log_options("Every row and order that there is a word of.")
 
-
-distribute_option = together("Who sends", option(
-    "--distribute", is_flag=True,
-    help="Workers, on any hosts: see `worker`. For a journal in PostgreSQL.",
-))  # fmt: skip
-
+_distribute_option = together(
+    "Who sends",
+    flag("--distribute", "Workers, on any hosts: see `worker`. For a journal in PostgreSQL."),
+)
 
 send_options = together(
-    None, distribute_option, asking_options, limit_option, ca_options, concurrency_option,
-    retry_options, again_options, report_options, alarm_options, log_options,
+    None, _distribute_option, asking_options, limit_option, ca_options, concurrency_option,
+    retry_options, again_options, report_options, notify_options, log_options,
 )  # fmt: skip
-
-
 # Of commands that only read of the CA.
 export_options = together(
     None, limit_option, ca_options, retry_options, together("Journal", journal_option), log_options
 )
-
-
 doctor_options = together(
     None,
     limit_option,

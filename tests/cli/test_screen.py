@@ -73,7 +73,9 @@ async def test_while_the_windows_are_full_the_screen_says_so_and_until_when(tmp_
         command = ("send", "orders.csv", "--limit", "20/20s", "--yes")
         async with on_screen(desk, *command) as screen:
             await screen.shows(
-                has_lines(r"  waiting: the windows are full, .*s left", r".*20 of 30 orders, 66%.*")
+                has_lines(
+                    r"  waiting: the rate limits are used up, .*left", r".*20 of 30 orders, 66%.*"
+                )
             )
             screen.type(b"\x03")
             await screen.ended()

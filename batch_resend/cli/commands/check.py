@@ -16,19 +16,22 @@ from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.accounts import Profile
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
-from batch_resend.cli.command import ExitCode, ManualCommand
+from batch_resend.cli.command import (
+    ExitCode,
+    ManualCommand,
+    format_option,
+    option,
+    option_of_its_own,
+    together,
+)
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.options import (
     DNS_SERVER,
     MAX_REJECTED,
     check_log_options,
-    format_option,
     inputs_argument,
     limit_option,
     list_options,
-    option,
-    option_of_its_own,
-    together,
 )
 from batch_resend.cli.output.summary import (
     WHEN_CHECKING,

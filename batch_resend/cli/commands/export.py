@@ -17,17 +17,17 @@ import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.command import ExitCode, ManualCommand
-from batch_resend.cli.lifecycle import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.options import (
+from batch_resend.cli.command import (
     DURATION,
-    Command,
-    export_options,
+    ExitCode,
+    ManualCommand,
     format_option,
     option,
     option_of_its_own,
 )
+from batch_resend.cli.lifecycle import Interruption, run_interruptibly
+from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.options import Command, export_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
 from batch_resend.cli.streams import STREAMS

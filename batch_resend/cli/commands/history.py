@@ -10,17 +10,15 @@ import click
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.as_settings import next_flags_of_run
-from batch_resend.cli.command import ExitCode, ManualCommand
-from batch_resend.cli.options import (
+from batch_resend.cli.command import (
     DURATION,
+    ExitCode,
+    ManualCommand,
     format_option,
-    journal_option,
     option_of_its_own,
-    redact_option,
-    report_dir_option,
-    run_argument,
 )
-from batch_resend.cli.output.summary import REASONS_SHOWN, show_summary
+from batch_resend.cli.options import journal_option, redact_option, report_dir_option, run_argument
+from batch_resend.cli.output.summary import REASONS_READ, show_summary
 from batch_resend.cli.output.terminal import Record, show_records
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.folders import Place
@@ -279,7 +277,7 @@ def report(
             flags = next_flags_of_run(context, run, await reader.accounts(run))
             presentation = Presentation(flags, redact=redact)
             summary = await write_report(reader, run, folder, presentation)
-            return presentation, summary, await reader.reasons(run, REASONS_SHOWN + 2)
+            return presentation, summary, await reader.reasons(run, REASONS_READ)
 
     presentation, summary, reasons = anyio.run(written)
     show_summary(summary, reasons, folder, presentation.flags)

@@ -7,7 +7,7 @@ import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of, taken_over
-from batch_resend.cli.command import ExitCode, ManualCommand
+from batch_resend.cli.command import ExitCode, ManualCommand, together
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.options import (
@@ -17,7 +17,6 @@ from batch_resend.cli.options import (
     list_options,
     run_argument,
     send_options,
-    together,
 )
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal

@@ -11,15 +11,10 @@ import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.command import ExitCode, ManualCommand
+from batch_resend.cli.command import ExitCode, ManualCommand, format_option, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.options import (
-    export_options,
-    format_option,
-    option_of_its_own,
-    run_argument,
-)
+from batch_resend.cli.options import export_options, run_argument
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_lines, show_pairs
 from batch_resend.clock import timestamp

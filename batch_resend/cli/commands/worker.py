@@ -15,19 +15,23 @@ import click
 from anyio.abc import Process
 
 from batch_resend.cli.as_settings import config_words, option_words, settings_of
-from batch_resend.cli.command import SIGNAL_BASE, ExitCode, ManualCommand
+from batch_resend.cli.command import (
+    SIGNAL_BASE,
+    ExitCode,
+    ManualCommand,
+    format_option,
+    option,
+    together,
+)
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs_of
 from batch_resend.cli.options import (
     ca_options,
     concurrency_option,
-    format_option,
     journal_option,
     limit_option,
     log_options,
-    option,
     retry_options,
-    together,
 )
 from batch_resend.cli.output.terminal import show_table
 from batch_resend.clock import SystemClock, format_duration, timestamp

@@ -3,8 +3,16 @@
 import logging
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar, cast
@@ -17,10 +25,10 @@ from rich.table import Table
 from rich.text import Text
 
 from batch_resend.batch import Batch
+from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import SystemClock, format_duration
-from batch_resend.errors import JournalError
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
 from batch_resend.key_runs import KeyReading, KeyRun, RunHandle
 from batch_resend.model import RequestStatus, Run, RunState
@@ -29,20 +37,12 @@ from batch_resend.sending import Flow, Share
 from batch_resend.visible import visible
 from batch_resend.windows import Schedule, joint, parse_windows
 
-_STYLES = {
+_STYLES = {  # of what became of orders, in the order in which it is shown
     RequestStatus.SENT: "green",
     RequestStatus.REFUSED: "red",
-    RequestStatus.FAILED: "yellow",
     RequestStatus.IN_DOUBT: "magenta",
+    RequestStatus.FAILED: "yellow",
 }
-
-
-_ALWAYS_SHOWN = (
-    RequestStatus.SENT,
-    RequestStatus.REFUSED,
-    RequestStatus.IN_DOUBT,
-    RequestStatus.FAILED,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
     # Whichever goes on first ends the wait.
     first = min(at_work, key=lambda view: view.held_up_s or 0.0) if held_up else None
     left = [view.left_s for view in views]
+    answered = [view.answered for view in views if view.answered is not None]
     return View(
         total=sum(view.total for view in views),
         outcomes={s: sum(view.outcomes.get(s, 0) for view in views) for s in RequestStatus},
@@ -85,14 +86,8 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         held_up_by=first.held_up_by if first else None,
         held_up_s=first.held_up_s if first else None,
         left_s=None if None in left else max(s for s in left if s is not None),
-        answered=_sum_of([view.answered for view in views]),
+        answered=sum(answered) if answered else None,
     )
-
-
-def _sum_of(counts: Sequence[int | None]) -> int | None:
-    """Return the sum of counts; None where there are none."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
 
 
 def live_lines(view: View) -> RenderableType:
@@ -117,7 +112,7 @@ def live_lines(view: View) -> RenderableType:
 
 def _counts(view: View) -> Text:
     counts = Text("  ")
-    for place, status in enumerate(_ALWAYS_SHOWN):
+    for place, status in enumerate(_STYLES):
         counts.append(" · " if place else "")
         count = view.outcomes.get(status, 0)
         counts.append(f"{count:,} {in_words(status)}", _STYLES[status] if count else "dim")
@@ -128,7 +123,7 @@ def plain_line(view: View) -> str:
     """Return a view as one line of a log."""
     counts = [
         f"{count:,} {in_words(status)}"
-        for status in _ALWAYS_SHOWN
+        for status in _STYLES
         if (count := view.outcomes.get(status, 0)) or status is RequestStatus.SENT
     ]
     what = ", ".join(counts) if view.answered is None else "asking the CA"
@@ -171,7 +166,7 @@ _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
 
 
-_WORTH_TELLING_S = 2.0  # of waiting for the windows
+_WORTH_SHOWING_S = 2.0  # of waiting for the windows
 
 
 Result = TypeVar("Result")
@@ -182,29 +177,34 @@ log = logging.getLogger(__name__)
 
 async def follow(sending: RunHandle, *, quiet: bool) -> None:
     """Take in the outcomes of a run to its end, showing how far it is."""
-    async with anyio.create_task_group() as tasks:
-        if not quiet:
-            tasks.start_soon(show_views, Watched(sending).view)
+    async with _showing(_Watched(lambda: sending.key_runs).view, quiet=quiet):
         async for _ in sending:
             pass
-        tasks.cancel_scope.cancel()
 
 
 async def while_asking(work: Awaitable[Result], batch: Batch, *, quiet: bool) -> Result:
     """Return what comes of asking the CA about orders, showing how far that is."""
-    found: list[Result] = []
-    errors: list[Exception] = []  # from the tasks they would come in a group
-    async with anyio.create_task_group() as tasks:
-        if not quiet:
-            tasks.start_soon(show_views, WatchedReads(batch).view)
-        try:
-            found.append(await work)
-        except Exception as error:
-            errors.append(error)
-        tasks.cancel_scope.cancel()
-    if errors:
-        raise errors[0]
-    return found[0]
+    async with _showing(_Watched(lambda: batch.reading).view, quiet=quiet):
+        return await work
+
+
+async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
+    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
+    watcher = _Watcher(reader, run)
+    if not await watcher.look():
+        return
+    async with _showing(watcher.view, quiet=quiet, at_once=True):
+        while await watcher.look_again():
+            pass
+
+
+@asynccontextmanager
+async def _showing(
+    view: Callable[[], View], *, quiet: bool, at_once: bool = False
+) -> AsyncIterator[None]:
+    """Show how a run goes while a block is carried out."""
+    async with beside(*([] if quiet else [partial(show_views, view, at_once=at_once)])):
+        yield
 
 
 async def show_views(view: Callable[[], View], *, at_once: bool = False) -> None:
@@ -237,33 +237,20 @@ def _screen() -> Iterator[Callable[[View], None]]:
         yield lambda view: live.update(live_lines(view), refresh=True)
 
 
-class Watched:
-    """A run of this process, watched from its beginning."""
+class _Watched:
+    """What goes by some keys of this process, watched from its beginning."""
 
-    def __init__(self, sending: RunHandle) -> None:
-        self._key_runs = [_WatchedKeyRun(key_run) for key_run in sending.key_runs]
-        windows = joint([key_run.windows for key_run in sending.key_runs])
-        self._limits = tuple(map(str, windows))
-
-    def view(self) -> View:
-        """Return how the run goes now."""
-        return together([key_run.view() for key_run in self._key_runs], self._limits)
-
-
-class WatchedReads:
-    """What is asked of the CA about orders, watched from its beginning."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-        self._key_runs: dict[KeyReading, _WatchedKeyRun] = {}
+    def __init__(self, now: Callable[[], Iterable[KeyRun | KeyReading]]) -> None:
+        self._now = now  # what there is; a reading leaves it when it ends, and counts on
+        self._watched: dict[KeyRun | KeyReading, _WatchedKeyRun] = {}
 
     def view(self) -> View:
-        """Return how the asking goes now."""
-        for key_run in self._batch.reading:
-            if key_run not in self._key_runs:
-                self._key_runs[key_run] = _WatchedKeyRun(key_run)
-        windows = joint([key_run.windows for key_run in self._key_runs])
-        views = [key_run.view() for key_run in self._key_runs.values()]
+        """Return how it goes now."""
+        for key_run in self._now():
+            if key_run not in self._watched:
+                self._watched[key_run] = _WatchedKeyRun(key_run)
+        windows = joint([key_run.windows for key_run in self._watched])
+        views = [watched.view() for watched in self._watched.values()]
         return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
 
 
@@ -274,7 +261,7 @@ class _WatchedKeyRun:
     """What goes by one key."""
 
     def __init__(self, key_run: KeyRun | KeyReading) -> None:
-        self._lane = key_run
+        self._key_run = key_run
         self._schedule = Schedule(key_run.windows)
         self._began = anyio.current_time()
         self._attempts = 0
@@ -283,7 +270,7 @@ class _WatchedKeyRun:
 
     def view(self) -> View:
         """Return how it goes now."""
-        key_run, now = self._lane, anyio.current_time()
+        key_run, now = self._key_run, anyio.current_time()
         progress, gate = key_run.progress, key_run.gate
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
@@ -316,20 +303,20 @@ class _WatchedKeyRun:
 
     def _held_up(self, now: float) -> tuple[str | None, float | None]:
         """Return why nothing leaves, if so, and for how many seconds still."""
-        key_run, gate = self._lane, self._lane.gate
+        key_run, gate = self._key_run, self._key_run.gate
         wait_s = 0.0 if key_run.progress.in_flight else key_run.windows_full_for_s
         if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
             return f"paused: {gate.reason}", pause_s
         if (held := key_run.held) is not None and held.until > now:
             return f"paused by another process: {held.reason}", held.until - now
-        if wait_s > _WORTH_TELLING_S:
-            return "waiting: the windows are full", wait_s
+        if wait_s > _WORTH_SHOWING_S:
+            return "waiting: the rate limits are used up", wait_s
         if gate.flow is Flow.PAUSED:
             return f"paused: {gate.reason}; trying with a few requests", None
         return None, None
 
     def _rate_per_s(self, now: float) -> float:
-        progress = self._lane.progress
+        progress = self._key_run.progress
         ended = progress.attempts - progress.in_flight
         self._seen.append((now, ended))
         while len(self._seen) > 1 and self._seen[1][0] <= now - RATE_OVER_S:
@@ -367,29 +354,7 @@ def time_left_s(schedule: Schedule, course: Course) -> float | None:
 
 
 _LOOK_EVERY_S = 1.0
-
-
 _WORK_SHARE = 0.05  # of the time, at most, that looking takes
-
-
-async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
-    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
-    watcher = _Watcher(reader, run)
-    if not await watcher.look():
-        return
-    lost: JournalError | None = None  # passed on below: from the tasks it would come in a group
-    async with anyio.create_task_group() as tasks:
-        if not quiet:
-            tasks.start_soon(partial(show_views, watcher.view, at_once=True))
-        # A journal tells nobody of news: it is looked at again and again.
-        try:
-            while await watcher.look_later():
-                pass
-        except JournalError as error:
-            lost = error
-        tasks.cancel_scope.cancel()
-    if lost is not None:
-        raise lost
 
 
 async def is_under_way(run: Run, reader: JournalReader) -> bool:
@@ -410,11 +375,6 @@ class _Watcher:
         self._standing: LiveStatus | None = None
         self._looked_at = 0.0
 
-    async def look_later(self) -> bool:
-        """Rest, and then look."""
-        await anyio.sleep(self.rest_s)
-        return await self.look()
-
     async def look(self) -> bool:
         """Look where the run stands; return whether it is still under way."""
         began = anyio.current_time()
@@ -423,6 +383,11 @@ class _Watcher:
         self._looked_at = anyio.current_time()
         self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
         return await is_under_way(self._run, self._reader)
+
+    async def look_again(self) -> bool:
+        """Look after a rest: a journal sends no news."""
+        await anyio.sleep(self.rest_s)
+        return await self.look()
 
     def view(self) -> View:
         """Return how the run goes, as it was when last looked at."""

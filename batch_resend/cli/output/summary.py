@@ -154,6 +154,7 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
 
 
 REASONS_SHOWN = 5  # for which orders were not sent
+REASONS_READ = REASONS_SHOWN + 2  # whether there are more, and those not attempted, which are not
 
 
 def show_summary(
