@@ -129,7 +129,7 @@ async def test_without_profiles_a_column_of_that_name_is_about_something_else(
         at.desk.write("orders.csv", "order_id,account\n1,Main Street\n")
         sent = await at.desk.run("send", "orders.csv")
         assert sent.code == 0
-        assert "orders.csv: CSV, comma, column 'account' not read, 1 rows" in sent.err
+        assert "orders.csv: CSV, comma, column 'account' not read, 1 row" in sent.err
 
 
 async def test_with_profiles_it_is_read(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_p
         assert "1 mailed within the cooldown" in swept.out
         sweep = ("sweep", "--profile", "bank", "--cooldown", "0s", "--max-mails-per-order", "2")
         assert (await at.desk.run(*sweep, "--report-dir", "second")).code == 0
-        assert "1 mailed often enough" in (await at.desk.run(*sweep)).out
+        assert "1 at the limit of 2 mails" in (await at.desk.run(*sweep)).out
         assert at.bank.books.mails_per_order == {"2": 3}, "two for its domains, one to approve"
 
 

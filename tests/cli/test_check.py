@@ -168,7 +168,7 @@ async def test_how_each_of_several_lists_was_read_is_said(offline: Desk) -> None
     checked = await offline.run("check", "mixed.csv", "orders.json", "-", stdin=b"order_id\n7\n")
     assert "mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in checked.out
     assert "orders.json: JSON, 4 rows" in checked.out
-    assert "standard input: CSV, comma, 1 rows" in checked.out
+    assert "standard input: CSV, comma, 1 row" in checked.out
 
 
 # --- for programs -----------------------------------------------------------------------------

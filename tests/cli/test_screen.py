@@ -145,7 +145,7 @@ async def test_ctrl_c_ends_the_watching_and_not_the_run(tmp_path: Path) -> None:
             await screen.shows(has("sending"))
             screen.type(b"\x03")
             assert await screen.ended() == 130
-            assert "No longer watching; the run goes on." in screen.text
+            assert "No longer watching; the run continues." in screen.text
         assert (await ended(sending)).code == 0
 
 

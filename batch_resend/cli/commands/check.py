@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.accounts import Profile
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
 from batch_resend.cli.command import (
+    FILE,
     ExitCode,
-    ManualCommand,
+    command,
+    flag,
     format_option,
     option,
     option_of_its_own,
@@ -42,7 +45,7 @@ from batch_resend.cli.output.summary import (
 from batch_resend.cli.output.terminal import say
 from batch_resend.intake import ListSource
 from batch_resend.journal import Endpoint, JournalReader, open_journal
-from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Request, RowStatus, Run
+from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
 from batch_resend.planning import make_plan, stage
 from batch_resend.report import MOST_DOMAINS_ASKED, Preview, make_preview, whole_file
 from batch_resend.windows import Window, of_one_key
@@ -50,8 +53,7 @@ from batch_resend.windows import Window, of_one_key
 REQUESTS_SHOWN = 3
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "See what a list would send": "batch-resend check orders.csv",
         "Write every request, as it would be sent": "batch-resend check --out plan.jsonl "
@@ -68,16 +70,15 @@ REQUESTS_SHOWN = 3
 @format_option("text", "json")
 @option_of_its_own(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Also write every request, as it would be sent, into this file: a JSON object a line.",
 )
 @together(
     "Whether mail can arrive",
-    option(
+    flag(
         "--mx",
-        is_flag=True,
-        help="Ask DNS whether the domains of the addresses take mail: your resolver, nothing of "
-        "the CA. Without it, no network is used.",
+        "Ask DNS whether the domains of the addresses take mail: your resolver, nothing of the CA. "
+        "Without it, no network is used.",
     ),
     option(
         "--dns-server",
@@ -97,18 +98,15 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     set_up_logs_of(options)
     given = click.get_current_context().get_parameter_source("dns_server")
     if given is ParameterSource.COMMANDLINE and not options["mx"]:
-        raise click.UsageError("--dns-server says whom --mx asks: give both")
+        raise click.UsageError("--dns-server says which server --mx asks: give both")
     reading = reading_of(options)
     out: Path | None = options["out"]
-    if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):
+    named = [Path(path) for path in inputs]
+    if out and out.exists() and any(path.exists() and out.samefile(path) for path in named):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
     own = Profile("", None, "", windows_of(options["limit"]), None, {})
     return anyio.run(_check, sources, {None: own, **accounts_of(options)}, options)
-
-
-def _is_same_file(out: Path, listed: str) -> bool:
-    return Path(listed).exists() and out.samefile(listed)
 
 
 async def _check(
@@ -121,18 +119,15 @@ async def _check(
         async with open_journal(Path(folder) / "check.db") as journal:
             run, staging = await journal.new_run("check", accounts[None].windows_kept)
             await stage(sources, staging)
-            parties = {name: _party(profile) for name, profile in accounts.items()}
-            run = await journal.finish_planning(run, staging, 0.0, parties)
+            endpoints = {name: _endpoint(profile) for name, profile in accounts.items()}
+            run = await journal.finish_planning(run, staging, 0.0, endpoints)
             await journal.settle(run, 0.0, hold_doubts=False)
             reader = journal.reader
-            parts_of = partial(_parts, accounts)
-            plan = await make_plan(reader, run, parts_of, taken_up=False)
+            plan = await make_plan(reader, run, partial(_parts, accounts), taken_up=False)
             preview = await make_preview(plan, reader, shown=closeness.first)
             if options["mx"]:
                 preview = await _with_mail_routes(preview, reader, run, closeness, options)
-            first = [_request(order) for order in await _first_orders(reader, plan)]
-            if options["out"] is not None:
-                await _write_requests(reader, plan, options["out"])
+            first = await _requests(reader, run, options["out"])
     if options["form"] == "json":
         click.echo(json.dumps({**preview.model_dump(), "first_requests": first}, indent=2))
     else:
@@ -162,8 +157,8 @@ async def _with_mail_routes(
     return await with_mail_routes(preview, reader, run, asking, closeness.first)
 
 
-def _party(profile: Profile) -> Endpoint:
-    """Return whom an account asks, as far as can be told without its key."""
+def _endpoint(profile: Profile) -> Endpoint:
+    """Return whom an account asks, as far as that is known without its key."""
     return Endpoint("check", f"{profile.base_url} {profile.api_key_file}")
 
 
@@ -173,7 +168,7 @@ def _parts(
     """Return how many requests go out within which windows: those by one key together."""
     together: dict[Endpoint, list[str | None]] = {}
     for name in counts or (None,):
-        together.setdefault(_party(accounts[name]), []).append(name)
+        together.setdefault(_endpoint(accounts[name]), []).append(name)
     return [
         (
             sum(counts.get(name, 0) for name in same),
@@ -183,32 +178,29 @@ def _parts(
     ]
 
 
-async def _first_orders(reader: JournalReader, plan: Plan) -> list[Request]:
-    found: list[Request] = []
-    async for planned in reader.pending(plan.run):
-        if len(found) == REQUESTS_SHOWN:
-            break
-        found.append(planned.request)
-    return found
-
-
-async def _write_requests(reader: JournalReader, plan: Plan, path: Path) -> None:
-    with whole_file(path) as file:
-        async for planned in reader.pending(plan.run):
-            file.write(json.dumps(_request(planned.request), ensure_ascii=False) + "\n")
+async def _requests(reader: JournalReader, run: Run, path: Path | None) -> list[dict[str, object]]:
+    """Return the first requests, as they would be sent; write all of them, if there is a file."""
+    first: list[dict[str, object]] = []
+    with whole_file(path) if path else nullcontext() as file:
+        async for planned in reader.pending(run):
+            request = _request(planned.request)
+            if len(first) < REQUESTS_SHOWN:
+                first.append(request)
+            elif file is None:
+                break
+            if file is not None:
+                file.write(json.dumps(request, ensure_ascii=False) + "\n")
+    return first
 
 
 def _request(order: Request) -> dict[str, object]:
     """Return a request as it would be sent. Its path goes below the base URL."""
-    call = {} if order.call is Call.DV_RESEND else {"call": order.call}
-    account = {} if order.account is None else {"account": order.account}
-    # Read again it stands beside requests that name addresses: there it needs the word.
-    nobody: dict[str, object] = {} if order.entries else {"all_domains": True}
     return {
         **list_fields(order.subject, order.call),
-        **call,
-        **account,
-        **nobody,
+        **({} if order.call is Call.DV_RESEND else {"call": order.call}),
+        **({} if order.account is None else {"account": order.account}),
+        # Read again it stands beside requests that name addresses: there it needs the word.
+        **({} if order.entries else {"all_domains": True}),
         "method": "PUT",
         "path": request_path(order),
         "body": json.loads(request_body(order)),

@@ -9,7 +9,7 @@ from itertools import groupby
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
-from batch_resend.cli.command import ExitCode, ManualCommand
+from batch_resend.cli.command import ExitCode, command
 from batch_resend.topics import find_topic, topics
 
 _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
@@ -120,18 +120,13 @@ def _in_columns(row: Sequence[str], leading: Sequence[int], room: int) -> Iterat
 def _as_list(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
     # Where each row has one cell below its first, the headings are said once, before them.
     is_named = len(headings) > 2
-    about = headings[0] if is_named else ": ".join(filter(None, headings))
-    if about:
-        yield from _wrap(f"({about})", width)
-        yield ""
+    if about := headings[0] if is_named else ": ".join(filter(None, headings)):
+        yield from (*_wrap(f"({about})", width), "")
     for number, row in enumerate(rows):
-        if number:
-            yield ""
-        yield from _wrap(row[0], width)
+        yield from ([""] if number else []) + _wrap(row[0], width)
         for heading, cell in zip(headings[1:], row[1:], strict=True):
-            if cell:
-                item = f"{heading}: {cell}" if is_named and heading else cell
-                yield from _wrap(item, width, _INDENT, _INDENT + _BETWEEN)
+            item = f"{heading}: {cell}" if is_named and heading else cell
+            yield from _wrap(item, width, _INDENT, _INDENT + _BETWEEN) if cell else ()
 
 
 def _in_one_piece(code: re.Match[str]) -> str:
@@ -165,8 +160,7 @@ def complete_topic(
     ]
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "Which topics there are": "batch-resend help",
         "What to do about mail that does not arrive": "batch-resend help mail",
@@ -218,8 +212,7 @@ SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 _MOST_RUNS = 50
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "bash, in ~/.bashrc": 'eval "$(batch-resend completion bash)"',
         "zsh, in ~/.zshrc": 'eval "$(batch-resend completion zsh)"',

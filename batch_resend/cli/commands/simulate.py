@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from anyio.abc import Process
 
 from batch_resend.cli.accounts import KEY_VARIABLE, rehearsal_environment
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, ManualCommand
+from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import complete_file
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
@@ -43,10 +45,9 @@ class _SimulateCommand(ManualCommand):
                 "program does with such an answer, not that the CA gives it."
             )
             for source, answers in all_sources().items():
+                named = [(one.name, _with_its_place(one)) for one in answers]
                 with formatter.section(IN_WORDS[source]):
-                    formatter.write_dl(
-                        [(each.name, _with_its_place(each)) for each in answers], col_max=24
-                    )
+                    formatter.write_dl(named, col_max=24)
 
 
 def _with_its_place(answer: Provenance) -> str:
@@ -67,7 +68,7 @@ def _with_its_place(answer: Provenance) -> str:
     },
     see_also=("send",),
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
+@click.option("--host", default="127.0.0.1", help="Loopback only.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -91,7 +92,7 @@ def _with_its_place(answer: Provenance) -> str:
     show_default="1000/3m and 100/5s",
     help="Rolling windows of each key, by arrival; repeatable. none: no limit.",
 )
-@click.option("--latency", default="0ms", show_default=True, help="Such as 50ms or 10-300ms.")
+@click.option("--latency", default="0ms", help="Such as 50ms or 10-300ms.")
 @click.option(
     "--fail",
     "faults",
@@ -104,20 +105,16 @@ def _with_its_place(answer: Provenance) -> str:
     "--orders",
     type=click.IntRange(min=0),
     default=0,
-    show_default=True,
     help="How many orders wait in it, for `sweep`, `export`, `verify` and --preflight.",
 )
 @click.option(
     "--odd-orders",
     type=click.IntRange(min=0),
     default=0,
-    show_default=True,
     help="How many more wait that are odd in one thing, such as a date_created of zeros.",
 )
 @click.option("--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="The same seed, the same luck."
-)
+@click.option("--seed", type=int, default=0, help="The same seed, the same luck.")
 @click.option(
     "--books",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -171,12 +168,11 @@ async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: 
         try:
             await listening.enter_async_context(simulator)
         except OSError as error:
-            raise SettingsError(
-                f"simulate: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-            ) from None
+            where = f"{settings.host}:{settings.port}"
+            raise SettingsError(f"simulate: cannot listen on {where}: {error.strerror}") from None
         try:
             if command:
-                return await _run(command, simulator, settings.api_key)
+                return await _run(command, simulator)
             return await _until_interrupted(simulator)
         finally:
             if books:
@@ -192,18 +188,17 @@ async def _until_interrupted(simulator: Simulator) -> int:
         "Ctrl-C ends it."
     )
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            return ExitCode.ALL_WELL
+        await anext(signals)
     return ExitCode.ALL_WELL
 
 
-async def _run(command: Sequence[str], simulator: Simulator, key: str | None) -> int:
+async def _run(command: Sequence[str], simulator: Simulator) -> int:
     """Run a command against the simulator; return its exit code."""
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
         environment = {
             **os.environ,
             "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
-            **rehearsal_environment(simulator.base_url, key),
+            **rehearsal_environment(simulator.base_url, simulator.settings.api_key),
         }
         try:
             process = await anyio.open_process(
@@ -211,10 +206,8 @@ async def _run(command: Sequence[str], simulator: Simulator, key: str | None) ->
             )
         except OSError as error:
             raise SettingsError(f"simulate: {command[0]}: {error.strerror}") from None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_pass_on_signals, process)
+        async with beside(partial(_pass_on_signals, process)):
             code = await process.wait()
-            tasks.cancel_scope.cancel()
     return code if code >= 0 else SIGNAL_BASE - code
 
 

@@ -4,7 +4,7 @@ import anyio
 import click
 
 from batch_resend.cli.as_settings import next_flags_of_run
-from batch_resend.cli.command import SIGNAL_BASE, ExitCode, ManualCommand
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import journal_option, run_argument
 from batch_resend.cli.output.progress import follow_others, is_under_way
@@ -16,8 +16,7 @@ from batch_resend.model import Run
 from batch_resend.report import NextFlags, Summary, make_summary
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "Watch the run that another terminal, or a timer, has begun": "batch-resend watch",
     },
@@ -37,7 +36,7 @@ def watch(context: click.Context, run_id: str | None, journal: Place) -> int:
     try:
         summary, flags = anyio.run(_watch, context, run_id, journal)
     except KeyboardInterrupt:
-        click.echo("No longer watching; the run goes on.", err=True)
+        click.echo("No longer watching; the run continues.", err=True)
         return SIGNAL_BASE + 2
     show_counts(summary)
     if summary.finished_at is None:

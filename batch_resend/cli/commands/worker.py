@@ -18,7 +18,7 @@ from batch_resend.cli.as_settings import config_words, option_words, settings_of
 from batch_resend.cli.command import (
     SIGNAL_BASE,
     ExitCode,
-    ManualCommand,
+    command,
     format_option,
     option,
     together,
@@ -40,6 +40,7 @@ from batch_resend.errors import JournalError
 from batch_resend.folders import Place
 from batch_resend.journal import open_journal, read_journal
 from batch_resend.key_runs import Channels
+from batch_resend.report import counted
 from batch_resend.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,6 @@ worker_options = together(
         "--jobs",
         type=click.IntRange(1, 1000),
         default=4,
-        show_default=True,
         help="Parts of runs at once: at least as many as there are keys to send by.",
     ),
     option(
@@ -69,19 +69,17 @@ worker_options = together(
         metavar="CRON",
         multiple=True,
         help="Sweep at these times, such as '0 2 * * *', in UTC: once, however many workers say "
-        "so. As `sweep` does by itself; what it is to do else is said in the environment.",
+        "so. Further options of `sweep` are taken from the environment.",
     ),
 )
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "On each of several hosts": "batch-resend worker --journal postgresql://db/batch_resend",
         "With a nightly sweep": "batch-resend worker --journal postgresql://db/batch_resend "
         '--api-key-file key.txt --sweep "0 2 * * *"',
     },
-    exit_codes=(),
     see_also=("send", "cluster"),
 )
 @worker_options
@@ -93,11 +91,11 @@ worker_options = together(
 @limit_option
 @click.pass_context
 def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **options: Any) -> int:
-    """Send what `send --distribute` hands out, until it is told to end.
+    """Send what `send --distribute` hands out, until a signal ends it.
 
-    The journal is a PostgreSQL database that all hosts reach. A signal lets nothing more leave,
-    and waits for what is in flight; others resume the rest. While the database is gone, it
-    waits for it.
+    The journal is a PostgreSQL database that all hosts reach. After a signal nothing more leaves,
+    and what is in flight is waited for; others send the rest. While the database is gone, it is
+    waited for.
     """
     # Handed out too, so that the death of this host does not stop it.
     sweep = [*_PROGRAM, *config_words(context), "sweep"]
@@ -107,7 +105,9 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
     async def work(interruption: Interruption) -> int:
         set_up_logs_of(options)
         settings = settings_of(options, needs_own_key=bool(sweeps))
-        sweeper = _Sweeper([*sweep, *words], _sweeps_at(sweeps, options["profile"]))
+        profile = options["profile"] or "own"
+        due = [SweepAt(cron, f"{profile} {cron}") for cron in sweeps]
+        sweeper = _Sweeper([*sweep, *words], due)
         return SIGNAL_BASE + await _work_on(settings, jobs, sweeper, interruption)
 
     return run_interruptibly(work)
@@ -146,10 +146,6 @@ class _Sweeper:
                 process.terminate()
 
 
-def _sweeps_at(crons: Sequence[str], profile: str | None) -> list[SweepAt]:
-    return [SweepAt(cron, f"{profile or 'own'} {cron}") for cron in crons]
-
-
 async def _work_on(
     settings: Settings, jobs: int, sweeper: _Sweeper, interruption: Interruption
 ) -> int:
@@ -180,17 +176,15 @@ async def _work_on(
 def _end(one: Worker, sweeper: _Sweeper, _name: str) -> str:
     sweeper.stop()
     one.stop()
-    return f"Ending: waiting for {one.in_flight} requests in flight"
+    return f"Ending: waiting for {counted(one.in_flight, 'request')} in flight"
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "Workers, jobs, and how much of each key's windows is in use": "batch-resend cluster "
         "status --journal postgresql://db/batch_resend",
         "A probe: is any worker alive, on this host": "batch-resend cluster check --host worker-1",
     },
-    exit_codes=(),
     see_also=("worker", "watch"),
 )
 @click.argument("action", type=click.Choice(["status", "check"]))
@@ -221,7 +215,7 @@ def _check(status: Status, host: str | None) -> int:
     hosts = [name for name in status.sessions if name.startswith("worker ")]
     if host is not None:
         hosts = [name for name in hosts if f" on {host}, since " in name]
-    # Connected they are; that one of them does something its sign of life tells.
+    # Connected they are; a sign of life shows that one of them works.
     if hosts and any(worker.is_alive for worker in status.workers):
         return ExitCode.ALL_WELL
     click.echo(f"no worker{f' on {host}' if host else ''} is alive", err=True)
