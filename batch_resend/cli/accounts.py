@@ -139,11 +139,7 @@ _ANY_KEY = "rehearsal"  # where the simulator takes any
 
 def rehearsal_environment(base_url: str, key: str | None) -> dict[str, str]:
     """Return what makes a command's run a rehearsal, which asks the simulator at a URL only."""
-    return {
-        "BATCH_RESEND_BASE_URL": base_url,
-        KEY_VARIABLE: key or _ANY_KEY,
-        _REHEARSAL: base_url,
-    }
+    return {"BATCH_RESEND_BASE_URL": base_url, KEY_VARIABLE: key or _ANY_KEY, _REHEARSAL: base_url}
 
 
 def is_rehearsal() -> bool:

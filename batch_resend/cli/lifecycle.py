@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
-from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.output.terminal import say
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.notify import CommandResult
@@ -134,7 +134,7 @@ def run_with_notifier(
             # command ends is left out, after a grace: the end is notified.
             started = partial(_notify_safely, notifier.started)
             async with beside(started, grace_s=START_GRACE_S):
-                set_up_logs_of(options)
+                set_up_logs(options)
                 notifier.check()
                 result = await work(interruption)
         except Exception as error:

@@ -194,15 +194,12 @@ class _Face(io.BufferedIOBase):
         self.name = of.name
 
     def writable(self) -> bool:
-        """Return that it is."""
         return True
 
     def fileno(self) -> int:
-        """Return the descriptor."""
         return self._of.fileno()
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
         return self._of.isatty()
 
     def write(self, data: object) -> int:

@@ -27,7 +27,7 @@ from batch_resend.cli.command import (
     option_of_its_own,
     together,
 )
-from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
     DNS_SERVER,
     MAX_REJECTED,
@@ -95,7 +95,7 @@ def check(inputs: Sequence[str], **options: Any) -> int:
 
     INPUT is a list of any form, or - for standard input. No network is used, unless --mx asks DNS.
     """
-    set_up_logs_of(options)
+    set_up_logs(options)
     given = click.get_current_context().get_parameter_source("dns_server")
     if given is ParameterSource.COMMANDLINE and not options["mx"]:
         raise click.UsageError("--dns-server says which server --mx asks: give both")
@@ -110,9 +110,7 @@ def check(inputs: Sequence[str], **options: Any) -> int:
 
 
 async def _check(
-    sources: list[ListSource],
-    accounts: Mapping[str | None, Profile],
-    options: dict[str, Any],
+    sources: list[ListSource], accounts: Mapping[str | None, Profile], options: dict[str, Any]
 ) -> int:
     closeness = WHEN_CHECKING_CLOSELY if options["verbose"] else WHEN_CHECKING
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
@@ -141,11 +139,7 @@ async def _check(
 
 
 async def _with_mail_routes(
-    preview: Preview,
-    reader: JournalReader,
-    run: Run,
-    closeness: Closeness,
-    options: dict[str, Any],
+    preview: Preview, reader: JournalReader, run: Run, closeness: Closeness, options: dict[str, Any]
 ) -> Preview:
     """Return a preview with what DNS says of the domains. Raises SettingsError, JournalError."""
     from batch_resend.mail_domains import MailDomains  # noqa: PLC0415 - slow, and rarely wanted

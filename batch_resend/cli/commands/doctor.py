@@ -16,20 +16,11 @@ from batch_resend.cli.accounts import WHERE_TO_PUT_IT, Profile, is_rehearsal, lo
 from batch_resend.cli.as_settings import accounts_of, base_url_of, settings_by
 from batch_resend.cli.command import OF_DOCTOR, OF_READING, ExitCode, command
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import doctor_options
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.clock import SystemClock, timestamp
-from batch_resend.doctor import (
-    Check,
-    Diagnosis,
-    Finding,
-    Group,
-    Result,
-    Setup,
-    Subject,
-    examine,
-)
+from batch_resend.doctor import Check, Diagnosis, Finding, Group, Result, Setup, Subject, examine
 from batch_resend.errors import SettingsError
 from batch_resend.report import counted
 from batch_resend.settings import (
@@ -71,7 +62,7 @@ def doctor(is_json: bool, **options: Any) -> int:
     addresses, no domains, no numbers and no key in it: please send it to us. What it reads counts
     in the rate limits. With profiles, each account is checked; --profile NAME checks that one.
     """
-    set_up_logs_of(options)
+    set_up_logs(options)
     setup = _setup(options)
     clock = SystemClock()
     text = _AsText(verbose=options["verbose"], quiet=options["quiet"])

@@ -30,7 +30,7 @@ from batch_resend.cli.command import (
     together,
 )
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import export_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
@@ -50,8 +50,6 @@ COLUMNS = (
 _DAY_S = 86_400.0
 # Through no link: its name can be foreseen, and somebody else's file may wait behind one.
 _NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-
-
 filter_options = together(
     None,
     option("--product", metavar="NAME", multiple=True, help="Only of this product; repeatable."),
@@ -84,9 +82,7 @@ filter_options = together(
 )
 @format_option("csv", "jsonl", help="How the list is written.")
 @option_of_its_own(
-    "--out",
-    type=FILE,
-    help="File to write, whole or not at all; else standard output.",
+    "--out", type=FILE, help="File to write, whole or not at all; else standard output."
 )
 @export_options
 def export(**options: Any) -> int:
@@ -96,7 +92,7 @@ def export(**options: Any) -> int:
     `send` has the CA mail all domains of an order that still wait. What is read counts in the
     rate limits, as what is sent does.
     """
-    set_up_logs_of(options)
+    set_up_logs(options)
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:

@@ -13,35 +13,15 @@ from batch_resend.cli.command import ExitCode, command
 from batch_resend.topics import find_topic, topics
 
 _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
-
-
 _IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
-
-
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-
-
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
-
-
 _START_OF_ITEM = re.compile(r"\s*(?:- |\d+\. )?")
-
-
 _FENCE = "```"
-
-
 _CODE = re.compile(r"`[^`]+`")
-
-
 _LONGEST_UNBROKEN = 30
-
-
 _UNBROKEN = "\0"
-
-
 _BETWEEN = "  "
-
-
 _INDENT = "    "
 
 
@@ -164,7 +144,7 @@ def complete_topic(
     examples={
         "Which topics there are": "batch-resend help",
         "What to do about mail that does not arrive": "batch-resend help mail",
-    },
+    }
 )
 @click.argument("topic", required=False, shell_complete=complete_topic)
 def help(topic: str | None) -> int:
@@ -201,14 +181,8 @@ def _if_a_command(name: str) -> str:
 
 
 PROGRAM = "batch-resend"
-
-
 VARIABLE = "_BATCH_RESEND_COMPLETE"  # by which the shell asks; click answers
-
-
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
-
-
 _MOST_RUNS = 50
 
 
@@ -217,7 +191,7 @@ _MOST_RUNS = 50
         "bash, in ~/.bashrc": 'eval "$(batch-resend completion bash)"',
         "zsh, in ~/.zshrc": 'eval "$(batch-resend completion zsh)"',
         "fish": "batch-resend completion fish > ~/.config/fish/completions/batch-resend.fish",
-    },
+    }
 )
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context

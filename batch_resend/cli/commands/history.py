@@ -11,13 +11,7 @@ import click
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.as_settings import next_flags_of_run
-from batch_resend.cli.command import (
-    DURATION,
-    ExitCode,
-    command,
-    format_option,
-    option_of_its_own,
-)
+from batch_resend.cli.command import DURATION, ExitCode, command, format_option, option_of_its_own
 from batch_resend.cli.options import journal_option, redact_option, report_dir_option, run_argument
 from batch_resend.cli.output.summary import REASONS_READ, show_summary
 from batch_resend.cli.output.terminal import Record, show_records
@@ -26,14 +20,7 @@ from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.report import (
-    Presentation,
-    Summary,
-    counted,
-    in_words,
-    make_summary,
-    write_report,
-)
+from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
 
 _COUNTS = ("total", *RequestStatus)
 
@@ -250,7 +237,7 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @command(
     examples={
         "With a page without addresses (the tables keep them)": "batch-resend report --redact "
-        "20261123-211952-753e",
+        "20261123-211952-753e"
     },
     see_also=("show",),
 )

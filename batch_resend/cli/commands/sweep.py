@@ -48,10 +48,7 @@ sweep_options = together(
     filter_options,
     any_product_option,
     option(
-        "--locale",
-        metavar="CODE",
-        carried_to=(SEND,),
-        help="Language of the mails, such as en.",
+        "--locale", metavar="CODE", carried_to=(SEND,), help="Language of the mails, such as en."
     ),
 )
 
@@ -133,10 +130,7 @@ def _in_words(swept: SweepResult, news: str, rules: Rules) -> str:
         (len(swept.due), "due"),
         (swept.too_young, "too young"),
         (swept.mailed_lately, "mailed within the cooldown"),
-        (
-            swept.mailed_enough,
-            f"at the limit of {counted(rules.max_mails, 'mail')} (--max-mails-per-order)",
-        ),
+        (swept.mailed_enough, f"at the limit of {most} (--max-mails-per-order)"),
         (swept.nothing_to_mail, f"with nothing to mail ({not_dv}not by e-mail, or approved)"),
         (swept.left_for_later, "left for the next sweep (--max-orders)"),
         (swept.unusable, "more in the CA's list without an order number (the log names them)"),

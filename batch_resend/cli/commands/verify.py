@@ -13,7 +13,7 @@ from batch_resend.batch import open_batch
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.command import OF_READING, ExitCode, command, format_option, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import export_options, run_argument
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_lines, show_pairs
@@ -56,7 +56,7 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
     page. For orders that were mailed several times and still wait, it says what to look at.
     """
     options |= {"journal": journal}
-    set_up_logs_of(options)
+    set_up_logs(options)
 
     async def work(_: Interruption) -> Found:
         async with read_journal(journal) as reader:

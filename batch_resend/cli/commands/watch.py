@@ -17,9 +17,7 @@ from batch_resend.report import NextFlags, Summary, make_summary
 
 
 @command(
-    examples={
-        "Watch the run that another terminal, or a timer, has begun": "batch-resend watch",
-    },
+    examples={"Watch the run that another terminal, or a timer, has begun": "batch-resend watch"},
     exit_codes=(ExitCode.NOT_ALL_SENT, ExitCode.STOPPED),
     see_also=("runs", "show"),
 )
@@ -32,7 +30,7 @@ def watch(context: click.Context, run_id: str | None, journal: Place) -> int:
     Ctrl-C ends the watching, not the run. Ends with the run, and with its exit code: 0 if every
     order was accepted, 3 if not, 4 if it ended early.
     """
-    set_up_logs(0, "text")
+    set_up_logs()
     try:
         summary, flags = anyio.run(_watch, context, run_id, journal)
     except KeyboardInterrupt:

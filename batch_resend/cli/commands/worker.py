@@ -15,16 +15,9 @@ import click
 from anyio.abc import Process
 
 from batch_resend.cli.as_settings import config_words, option_words, settings_of
-from batch_resend.cli.command import (
-    SIGNAL_BASE,
-    ExitCode,
-    command,
-    format_option,
-    option,
-    together,
-)
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command, format_option, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
     ca_options,
     concurrency_option,
@@ -44,17 +37,9 @@ from batch_resend.report import counted
 from batch_resend.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
 AGAIN_AFTER_S = 2.0  # the database being gone
-
-
 LONGEST_WAIT_S = 15.0
-
-
 ITS_OWN = ("jobs", "sweeps", "quiet", "verbose")  # options that are not its sweeps' too
-
-
 worker_options = together(
     "What it does",
     option(
@@ -103,7 +88,7 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
     words = ["--yes", "--quiet", "--distribute", *option_words(context, names, "sweep")]
 
     async def work(interruption: Interruption) -> int:
-        set_up_logs_of(options)
+        set_up_logs(options)
         settings = settings_of(options, needs_own_key=bool(sweeps))
         profile = options["profile"] or "own"
         due = [SweepAt(cron, f"{profile} {cron}") for cron in sweeps]

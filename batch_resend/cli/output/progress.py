@@ -161,17 +161,9 @@ def _allowed(view: View) -> str:
 
 
 _SCREEN_EVERY_S = 0.2
-
-
 _LINE_EVERY_S = 10.0
-
-
 _WORTH_SHOWING_S = 2.0  # of waiting for the windows
-
-
 Result = TypeVar("Result")
-
-
 log = logging.getLogger(__name__)
 
 
@@ -245,7 +237,6 @@ class _Watched:
         self._watched: dict[KeyRun | KeyReading, _WatchedKeyRun] = {}
 
     def view(self) -> View:
-        """Return how it goes now."""
         for key_run in self._now():
             if key_run not in self._watched:
                 self._watched[key_run] = _WatchedKeyRun(key_run)
@@ -269,7 +260,6 @@ class _WatchedKeyRun:
         self._seen: deque[tuple[float, int]] = deque([(self._began, 0)])  # when, how many ended
 
     def view(self) -> View:
-        """Return how it goes now."""
         key_run, now = self._key_run, anyio.current_time()
         progress, gate = key_run.progress, key_run.gate
         if progress.attempts > self._attempts:

@@ -20,8 +20,6 @@ from batch_resend.report import defused
 from batch_resend.visible import visible, visible_lines
 
 _GAP = 2  # blanks between columns
-
-
 Pairs = Sequence[tuple[str, str]]  # a label, and what is said under it
 
 
@@ -164,11 +162,7 @@ def _cell(value: Any) -> object:
 
 
 _CONTROLLING_TERMINAL = "/dev/tty"
-
-
 _ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
-
-
 _LONGEST_LINE = 4096  # bytes; a terminal hands over no longer one
 
 
