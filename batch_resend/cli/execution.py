@@ -15,6 +15,7 @@ import anyio.to_thread
 import click
 
 from batch_resend.batch import Batch
+from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.lifecycle import Interruption
@@ -28,9 +29,9 @@ from batch_resend.cli.output.summary import (
     show_summary,
 )
 from batch_resend.cli.output.terminal import CannotAskError, open_terminal, say
-from batch_resend.cluster import open_queue
+from batch_resend.cluster import leases
+from batch_resend.cluster.queue import open_queue
 from batch_resend.errors import BatchResendError, JournalError, ReportError
-from batch_resend.key_runs import RunHandle
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted, make_preview, make_summary
@@ -168,7 +169,7 @@ class _Execution:
                     name = signal.Signals(interruption.caught).name
                     await batch.decline(plan, f"interrupted by {name}", RunState.INTERRUPTED)
                     return await batch.reader.run(plan.run.id)
-                await queue.add(await batch.distribute(plan))
+                await queue.add(await leases.distribute(batch, plan))
                 if not any(worker.is_alive for worker in await queue.workers()):
                     say(
                         "No worker is alive: the run begins as soon as there is one, "

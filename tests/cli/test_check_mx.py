@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.report import pace
+from batch_resend.report import preview
 from tests.cli.conftest import Desk, ended
 from tests.cli.test_check import folded
 from tests.dns_server import SERVFAIL, DnsServer, dns_server
@@ -112,7 +112,7 @@ async def test_without_it_dns_is_asked_nothing(offline: Desk) -> None:
 
 def ask_fewer() -> None:
     """Let the most domains that are asked about be three."""
-    vars(pace)["MOST_DOMAINS_ASKED"] = 3
+    vars(preview)["MOST_DOMAINS_ASKED"] = 3
 
 
 async def test_more_domains_than_are_asked_about_are_counted_as_such(offline: Desk) -> None:

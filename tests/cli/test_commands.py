@@ -231,7 +231,7 @@ async def test_the_next_command_names_the_file_of_options_and_no_flag_that_is_of
         send = ("--config", "my settings.toml", "send", "orders.csv")
         stopped = await desk.run(*send, BATCH_RESEND_AGAIN="0")
         assert stopped.code == 4, stopped.err
-        _, told = stopped.out.split("once what stopped it is mended:\n  batch-resend ")
+        _, told = stopped.out.split("once what stopped it is fixed:\n  batch-resend ")
         command = shlex.split(told.splitlines()[0])
         assert command[:3] == ["--config", "my settings.toml", "resume"]
         assert not {"--trust-env", "--again", "False"} & set(command)

@@ -180,7 +180,7 @@ async def test_the_next_command_is_told_what_stands_in_the_table_of_another_comm
         desk.write_list(8)
         stopped = await desk.run("--config", "batch.toml", "send", "orders.csv")
         assert stopped.code == 4, stopped.err
-        _, told = stopped.out.split("once what stopped it is mended:\n  batch-resend ")
+        _, told = stopped.out.split("once what stopped it is fixed:\n  batch-resend ")
         ca.fail({})
         resumed = await desk.run(*shlex.split(told.splitlines()[0]))
         assert resumed.code == 0, resumed.err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.simulator import IN_WORDS, all_sources
+from batch_resend.simulator import all_sources
 from tests.cli.conftest import Desk, Ended, ended, read_summary, until_told
 from tests.cli.town import Town, town
 
@@ -125,7 +125,7 @@ async def test_the_help_ends_with_every_answer_and_what_it_rests_on(desk: Desk) 
     listed = text.partition("\nWhere its answers come from:\n")[2]
     assert listed
     for source, answers in all_sources().items():
-        section = listed.partition(f"  {IN_WORDS[source]}:\n")[2].partition("\n\n")[0]
+        section = listed.partition(f"  {source.in_words}:\n")[2].partition("\n\n")[0]
         names = [line[4:].partition("  ")[0] for line in section.splitlines()
                  if not line.startswith("     ")]  # fmt: skip
         assert names == [answer.name for answer in answers]

@@ -100,7 +100,7 @@ async def test_the_next_command_has_lengths_of_time_with_their_unit(tmp_path: Pa
         desk.write_list(8)
         flags = ("--patience", "1s", "--cooldown", "1.5h")
         stopped = await desk.run("send", "orders.csv", *flags)
-        _, told = stopped.out.split("once what stopped it is mended:\n  batch-resend ")
+        _, told = stopped.out.split("once what stopped it is fixed:\n  batch-resend ")
         command = shlex.split(told.splitlines()[0])
         assert command[command.index("--cooldown") + 1] == "5400s"
         ca.fail({})

@@ -21,12 +21,12 @@ from unittest import mock
 
 import anyio
 
-from batch_resend import key_runs
+from batch_resend import channels
 from batch_resend.certcentral import client, wire
 from batch_resend.journal import journal, reading, recording, runs, settling, sqlite
 from batch_resend.model import Ruling
-from batch_resend.sending import gate, limiter, sender
-from batch_resend.sending.history import Advice
+from batch_resend.sending import breaker, limiter, sender
+from batch_resend.sending.breaker_state import Advice
 from tests.worlds.explore import violations
 from tests.worlds.spec import draw
 
@@ -70,26 +70,20 @@ def _timer_beats_a_delivered_answer() -> Patch:
 
 
 def _outcome_counted_before_it_is_durable() -> Patch:
-    real = sender.Sender._settled
+    real = sender._Mail._settled
 
-    def settled(self: Any, tries: Any, verdict: Any) -> Any:
-        outcome = real(self, tries, verdict)
-        if outcome is not None and self.delivers is not None:
-            self.delivers.send_nowait(outcome)
+    def settled(self: Any, verdict: Any) -> Any:
+        outcome = real(self, verdict)
+        if outcome is not None:
+            self.sender._delivered.send_nowait(outcome)
         return outcome
 
-    async def deliver(self: Any, outcome: Any, delivered: Any) -> None:
+    async def deliver(self: Any, outcome: Any) -> None:
         self.progress.outcomes[outcome.status] += 1
 
-    real_attempt = sender.Sender._attempt
-
-    async def attempt(self: Any, tries: Any, delivered: Any) -> Any:
-        self.delivers = delivered
-        return await real_attempt(self, tries, delivered)
-
     stack = ExitStack()
-    for name, function in {"_settled": settled, "_deliver": deliver, "_attempt": attempt}.items():
-        stack.enter_context(mock.patch.object(sender.Sender, name, function))
+    stack.enter_context(mock.patch.object(sender._Mail, "_settled", settled))
+    stack.enter_context(mock.patch.object(sender.Sender, "deliver", deliver))
     return stack
 
 
@@ -148,15 +142,15 @@ def _an_errors_body_is_accepted() -> Patch:
 
 
 def _rate_limit_counts() -> Patch:
-    real = gate.Gate.record
+    real = breaker.CircuitBreaker.record
 
-    def record(self: Any, permit: Any, order: int, verdict: Any, history: Any = None) -> Any:
-        action = real(self, permit, order, verdict, history)
+    def record(self: Any, permit: Any, verdict: Any, history: Any) -> Any:
+        action = real(self, permit, verdict, history)
         if verdict.ruling is Ruling.RATE_LIMITED:
             return replace(action, advice=Advice.COUNT)
         return action
 
-    return mock.patch.object(gate.Gate, "record", record)
+    return mock.patch.object(breaker.CircuitBreaker, "record", record)
 
 
 def _pragmas(**instead: str) -> Callable[[], Patch]:
@@ -169,7 +163,7 @@ def _others_are_not_asked() -> Patch:
 
 
 def _no_linger() -> Patch:
-    return mock.patch.object(key_runs, "WindowLimiter", partial(_limiter_without_linger))
+    return mock.patch.object(channels, "WindowLimiter", partial(_limiter_without_linger))
 
 
 def _limiter_without_linger(windows: Any, ages: Any = (), **_: Any) -> Any:

@@ -40,8 +40,9 @@ from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.order_reader import OrderReader
-from batch_resend.report import counted, defused, whole_file
+from batch_resend.report import counted, whole_file
 from batch_resend.sending import ask_each
+from batch_resend.visible import defused
 
 COLUMNS = (
     "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
@@ -128,7 +129,7 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
                 if path is not None and counts[True]:
                     _keep_part(file, path, counts[True])
                 raise
-            await order_reader.fetcher.forget()
+            await order_reader.reader.forget()
     if not options["quiet"]:
         _say_counts(counts[True], counts[False], len(order_reader.unusable))
     return ExitCode.ALL_WELL

@@ -21,7 +21,6 @@ from batch_resend.cli.options import complete_file
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
 from batch_resend.simulator import (
-    IN_WORDS,
     Provenance,
     Simulator,
     SimulatorSettings,
@@ -46,7 +45,7 @@ class _SimulateCommand(ManualCommand):
             )
             for source, answers in all_sources().items():
                 named = [(one.name, _with_its_place(one)) for one in answers]
-                with formatter.section(IN_WORDS[source]):
+                with formatter.section(source.in_words):
                     formatter.write_dl(named, col_max=24)
 
 

@@ -14,6 +14,7 @@ import anyio
 import click
 from anyio.abc import Process
 
+from batch_resend.channels import Channels
 from batch_resend.cli.as_settings import config_words, option_words, settings_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command, format_option, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -28,11 +29,12 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.terminal import show_table
 from batch_resend.clock import SystemClock, format_duration, timestamp
-from batch_resend.cluster import Status, SweepAt, Worker, cluster_status, open_queue
+from batch_resend.cluster.queue import SweepAt, open_queue
+from batch_resend.cluster.status import Status, cluster_status
+from batch_resend.cluster.worker import Worker
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
 from batch_resend.journal import open_journal, read_journal
-from batch_resend.key_runs import Channels
 from batch_resend.report import counted
 from batch_resend.settings import Settings
 

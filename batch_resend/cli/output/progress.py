@@ -25,15 +25,15 @@ from rich.table import Table
 from rich.text import Text
 
 from batch_resend.batch import Batch
+from batch_resend.channels import RunHandle
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import SystemClock, format_duration
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
-from batch_resend.key_runs import KeyReading, KeyRun, RunHandle
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.report import in_words
-from batch_resend.sending import Flow, Share
+from batch_resend.sending import Flow, Reader, Sender, Share
 from batch_resend.visible import visible
 from batch_resend.windows import Schedule, joint, parse_windows
 
@@ -169,7 +169,7 @@ log = logging.getLogger(__name__)
 
 async def follow(sending: RunHandle, *, quiet: bool) -> None:
     """Take in the outcomes of a run to its end, showing how far it is."""
-    async with _showing(_Watched(lambda: sending.key_runs).view, quiet=quiet):
+    async with _showing(_Watched(lambda: sending.senders).view, quiet=quiet):
         async for _ in sending:
             pass
 
@@ -232,15 +232,15 @@ def _screen() -> Iterator[Callable[[View], None]]:
 class _Watched:
     """What goes by some keys of this process, watched from its beginning."""
 
-    def __init__(self, now: Callable[[], Iterable[KeyRun | KeyReading]]) -> None:
-        self._now = now  # what there is; a reading leaves it when it ends, and counts on
-        self._watched: dict[KeyRun | KeyReading, _WatchedKeyRun] = {}
+    def __init__(self, now: Callable[[], Iterable[Sender | Reader]]) -> None:
+        self._now = now  # what there is; a reader leaves it when it ends, and counts on
+        self._watched: dict[Sender | Reader, _WatchedKey] = {}
 
     def view(self) -> View:
-        for key_run in self._now():
-            if key_run not in self._watched:
-                self._watched[key_run] = _WatchedKeyRun(key_run)
-        windows = joint([key_run.windows for key_run in self._watched])
+        for by_key in self._now():
+            if by_key not in self._watched:
+                self._watched[by_key] = _WatchedKey(by_key)
+        windows = joint([by_key.channel.windows for by_key in self._watched])
         views = [watched.view() for watched in self._watched.values()]
         return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
 
@@ -248,32 +248,34 @@ class _Watched:
 _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
 
 
-class _WatchedKeyRun:
+class _WatchedKey:
     """What goes by one key."""
 
-    def __init__(self, key_run: KeyRun | KeyReading) -> None:
-        self._key_run = key_run
-        self._schedule = Schedule(key_run.windows)
+    def __init__(self, by_key: Sender | Reader) -> None:
+        self._channel = by_key.channel
+        self._progress = by_key.progress
+        self._is_asking = isinstance(by_key, Reader)
+        self._schedule = Schedule(self._channel.windows)
         self._began = anyio.current_time()
         self._attempts = 0
         self._last_left = self._began
         self._seen: deque[tuple[float, int]] = deque([(self._began, 0)])  # when, how many ended
 
     def view(self) -> View:
-        key_run, now = self._key_run, anyio.current_time()
-        progress, gate = key_run.progress, key_run.gate
+        channel, progress, now = self._channel, self._progress, anyio.current_time()
+        limiter, breaker = channel.limiter, channel.breaker
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
         held_up_by, held_up_s = self._held_up(now)
-        is_paused = gate.flow is Flow.PAUSED or key_run.held is not None
+        is_paused = breaker.flow is Flow.PAUSED or limiter.held is not None
         paused_s = (held_up_s or 0.0) if is_paused else 0.0
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
             in_flight=progress.in_flight,
             rate_per_s=self._rate_per_s(now),
-            limits=tuple(str(window) for window in key_run.windows),
-            share=key_run.share,
+            limits=tuple(str(window) for window in channel.windows),
+            share=limiter.share,
             held_up_by=held_up_by,
             held_up_s=held_up_s,
             left_s=time_left_s(
@@ -283,31 +285,30 @@ class _WatchedKeyRun:
                     done=progress.done,
                     to_make=progress.total - progress.done,
                     since_last_s=now - self._last_left,
-                    flowed_s=now - self._began - gate.paused_s,
+                    flowed_s=now - self._began - breaker.paused_s,
                     paused_s=paused_s,
-                    share=key_run.share,
+                    share=limiter.share,
                 ),
             ),
-            answered=progress.done if isinstance(key_run, KeyReading) else None,
+            answered=progress.done if self._is_asking else None,
         )
 
     def _held_up(self, now: float) -> tuple[str | None, float | None]:
         """Return why nothing leaves, if so, and for how many seconds still."""
-        key_run, gate = self._key_run, self._key_run.gate
-        wait_s = 0.0 if key_run.progress.in_flight else key_run.windows_full_for_s
-        if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
-            return f"paused: {gate.reason}", pause_s
-        if (held := key_run.held) is not None and held.until > now:
+        limiter, breaker = self._channel.limiter, self._channel.breaker
+        wait_s = 0.0 if self._progress.in_flight else limiter.full_for_s
+        if breaker.flow is Flow.PAUSED and (pause_s := breaker.paused_until - now) > 0:
+            return f"paused: {breaker.reason}", pause_s
+        if (held := limiter.held) is not None and held.until > now:
             return f"paused by another process: {held.reason}", held.until - now
         if wait_s > _WORTH_SHOWING_S:
             return "waiting: the rate limits are used up", wait_s
-        if gate.flow is Flow.PAUSED:
-            return f"paused: {gate.reason}; trying with a few requests", None
+        if breaker.flow is Flow.PAUSED:
+            return f"paused: {breaker.reason}; trying with a few requests", None
         return None, None
 
     def _rate_per_s(self, now: float) -> float:
-        progress = self._key_run.progress
-        ended = progress.attempts - progress.in_flight
+        ended = self._progress.attempts - self._progress.in_flight
         self._seen.append((now, ended))
         while len(self._seen) > 1 and self._seen[1][0] <= now - RATE_OVER_S:
             self._seen.popleft()
