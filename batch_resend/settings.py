@@ -55,7 +55,7 @@ class Part(Enum):
     LIMITS = auto()  # the rolling windows to keep
     CA = auto()  # where the CA is, and how it is reached
     CONCURRENCY = auto()  # how much is under way at once
-    RETRIES = auto()  # how long to go on where the CA does not answer well
+    RETRIES = auto()  # how long to try where the CA does not answer well
     REPEATS = auto()  # which requests to send a second time
     JOURNAL = auto()  # where a run is written down
 
@@ -98,7 +98,7 @@ class InDoubt(StrEnum):
 
 
 def default_journal() -> Path:
-    """Return where the journal is when nobody says: in the user's state folder.
+    """Return where the journal is by default: in the user's state folder.
 
     Raises SettingsError where the user has none.
     """
@@ -218,7 +218,7 @@ class Key:
 
     names: tuple[str | None, ...]
     account: Account
-    windows: tuple[Window, ...]  # of them all: whatever one of them says is to be kept
+    windows: tuple[Window, ...]  # of them all, for each is to be kept
 
     @property
     def title(self) -> str:
@@ -328,10 +328,10 @@ class Settings(Account):
 
 
 OPTIONS: Mapping[str, Option] = {  # by the names of their fields
-    name: said
+    name: declared
     for name, field in Settings.model_fields.items()
-    for said in field.metadata
-    if isinstance(said, Option)
+    for declared in field.metadata
+    if isinstance(declared, Option)
 }
 
 

@@ -98,8 +98,8 @@ def _open_to_others(status: os.stat_result, path: Path) -> str | None:
     """Return what keeps others from reading a file, or None where they are kept from it.
 
     A file of another owner is for its group, which is how a container, or systemd for a service's
-    user (LoadCredential, by an access list), is handed one: 0440 is right there, and 600 would lock
-    out whoever runs this.
+    user (LoadCredential, by an access list), is handed one: 0440 is right there, and 600 would
+    lock out the user that runs this.
     """
     name = quote(str(path))
     if status.st_uid == os.geteuid():
@@ -235,7 +235,6 @@ def read_profiles(
 
 
 def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> Profile:
-    """Return a profile. Raises ValueError."""
     own = {key.replace("_", "-"): value for key, value in values.items()}
     shared = {key: rest[key] for key in _SHARED if key in rest}
     known = {**shared, **own}

@@ -247,7 +247,7 @@ def next_flags_of_run(
     """Return what the next commands for a run need that another command line began.
 
     What the accounts have in common was a flag then, or goes without one: as a flag it changes
-    nothing for any of them. What sets them apart the file says.
+    nothing for any of them. What sets them apart stands in the file.
     """
     flags = next_flags(context)
     names = accounts or (None,)

@@ -274,7 +274,6 @@ class _Reader:
         return {name: self._values(entries, has) for name, has in everywhere.items()}
 
     def _tables(self) -> list[str]:
-        """Return the names of the tables of commands."""
         found = []
         for name, value in self.file.values.items():
             is_table = isinstance(value, dict)
@@ -288,7 +287,6 @@ class _Reader:
         return found
 
     def _having(self, key: str) -> list[str]:
-        """Return the commands that have an option."""
         return [name for name, has in self.options.items() if key in has]
 
     def _entries(self, *within: str) -> _Entries:
@@ -378,7 +376,6 @@ def _texts(option: click.Option, value: object) -> list[str]:
 
 
 def _convert(option: click.Option, value: object) -> None:
-    """Raise ValueError where an option does not take a value."""
     try:
         option.type.convert(value, option, None)
     except click.BadParameter as error:

@@ -70,7 +70,6 @@ async def execute(
 
 
 def _hold_back_reason(plan: Plan, options: RunOptions) -> str | None:
-    """Return why nothing is to be sent, so many rows being rejected."""
     rejected, read = plan.rows[RowStatus.REJECTED], sum(plan.rows.values())
     if options.strict and rejected:
         return f"--strict: {counted(rejected, 'row')} {'was' if rejected == 1 else 'were'} rejected"
@@ -197,7 +196,6 @@ class _Execution:
         )
 
     def _command(self, name: str) -> str:
-        """Return a command line about the run, for a person to copy."""
         flags = self.options.presentation.flags
         return f"batch-resend{flags.config} {name} {self.plan.run.id}{flags.watch}"
 
@@ -214,7 +212,6 @@ class _Execution:
             return CommandResult(ExitCode.STOPPED, note=note, error=str(error))
 
     async def _report(self) -> CommandResult:
-        """Report. Raises JournalError."""
         batch, run = self.batch, self.plan.run
         folder = self.options.report_dir or Path("reports") / run.id
         presentation = self.options.presentation

@@ -51,7 +51,7 @@ class Interruption:
             self._act = before
 
     async def listen(self, *, task_status: TaskStatus[None]) -> None:
-        """Take signals as they come. What whoever started us has switched off stays off."""
+        """Take signals as they come. What was switched off when we were started stays off."""
         again_from = 0.0
         wanted = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         with anyio.open_signal_receiver(*wanted) as signals:
@@ -61,7 +61,7 @@ class Interruption:
                 if self.caught is not None and now < again_from:
                     continue  # one request to stop may come twice: to the process and to its group
                 if self.caught is not None:
-                    # All that matters is in the journal: the next start goes on from there.
+                    # All that matters is in the journal: the next start resumes from there.
                     os._exit(SIGNAL_BASE + number)
                 self.caught, again_from = number, now + SAME_SIGNAL_S
                 message = self._act(signal.Signals(number).name)
@@ -190,7 +190,6 @@ def _notify(context: click.Context, result: CommandResult) -> None:
 
 
 def _failed(error: Exception) -> CommandResult:
-    """Return how a command ends that an error has ended."""
     if isinstance(error, click.Abort):  # the end of input, where a person was asked
         code = SIGNAL_BASE + signal.SIGINT
         return CommandResult(code, declined="nothing was sent: nobody answered")

@@ -36,9 +36,9 @@ SUBCOMMANDS = {
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
     "help": ("help", "Show a page of the manual, such as on lost mail."),
     "history": ("history", "Show every attempt ever made for an order or domain."),
-    "prune": ("history", "Forget old runs, for the journal not to grow for ever."),
+    "prune": ("history", "Forget old runs, to keep the journal small."),
     "report": ("history", "Write a run's report again, from the journal alone."),
-    "resume": ("send", "Go on with a run that did not finish."),
+    "resume": ("send", "Resume a run that did not finish."),
     "runs": ("history", "List all runs, the newest first."),
     "send": ("send", "Send every order's mails once, and report on every row."),
     "show": ("history", "Show one run: its lists, limits and counts."),
@@ -173,7 +173,6 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
-    """Run the command line; return its exit code."""
     try:
         return int(cli.main(standalone_mode=False))
     except click.ClickException as error:
@@ -191,7 +190,7 @@ def _run() -> int:
     except (BrokenPipeError, SystemExit):  # click exits where the reader has left
         return SIGNAL_BASE + signal.SIGPIPE
     except OSError as error:
-        if not STREAMS.output_failed:  # which is said at the end
+        if not STREAMS.output_failed:  # whose message comes at the end
             click.echo(f"batch-resend: {error.strerror or error}", err=True)
         return ExitCode.NOT_STARTED
 

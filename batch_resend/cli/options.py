@@ -84,7 +84,6 @@ _DNS_PORT = 53
 
 
 def _dns_server(text: str) -> tuple[str, int]:
-    """Return an IP address and a port. Raises ValueError."""
     with suppress(ValueError):
         return str(ip_address(text)), _DNS_PORT
     try:
@@ -96,7 +95,6 @@ def _dns_server(text: str) -> tuple[str, int]:
 
 
 def _mapping(text: str) -> tuple[Field, str]:
-    """Return a field, and the heading of the column that holds it. Raises ValueError."""
     name, equals, column = text.partition("=")
     if not equals or name not in [field.value for field in Field]:
         fields = ", ".join(Field)
@@ -162,18 +160,18 @@ def settings_options(part: Part) -> list[Callable[[Any], Any]]:
     """Return the options of those settings that are about one thing, in their order."""
     return [
         option(
-            said.flag,
-            **{"help": said.help, "metavar": said.metavar, **_values(name)},
-            carried_to=(SEND, RESUME) if said.carried else (),
+            declared.flag,
+            **{"help": declared.help, "metavar": declared.metavar, **_values(name)},
+            carried_to=(SEND, RESUME) if declared.carried else (),
         )
-        for name, said in OPTIONS.items()
-        if said.part is part
+        for name, declared in OPTIONS.items()
+        if declared.part is part
     ]
 
 
 def _values(name: str) -> dict[str, Any]:
     """Return what an option takes, and its default, by the field of a setting."""
-    said, field = OPTIONS[name], Settings.model_fields[name]
+    declared, field = OPTIONS[name], Settings.model_fields[name]
     kind, default = field.annotation, field.default
     if kind is bool:
         return {"is_flag": True}
@@ -185,10 +183,10 @@ def _values(name: str) -> dict[str, Any]:
     if isinstance(default, tuple):
         texts = tuple(map(str, default))
         return {"multiple": True, "default": texts, "show_default": " and ".join(texts)}
-    values: dict[str, Any] = {"type": _TYPES[kind], "show_default": said.default or True}
+    values: dict[str, Any] = {"type": _TYPES[kind], "show_default": declared.default or True}
     if field.default_factory is not None:
         values["default"] = partial(_made, field.default_factory)
-    elif said.default is None:
+    elif declared.default is None:
         values["default"] = exact_duration(default) if kind is float else default
     return values
 
@@ -227,7 +225,7 @@ report_dir_option = option(
 )
 redact_option = flag(
     "--redact",
-    "Mask e-mail addresses in logs, in report.html, and in what is told to others.",
+    "Mask e-mail addresses in logs, in report.html, and in notifications.",
     carried_to=(SEND, RESUME),
 )
 any_product_option = flag(
@@ -287,8 +285,8 @@ list_options = together(
     ),
     flag(
         "--all-domains",
-        "For rows without domain and address, in lists that have some: have the CA mail all "
-        "domains of the order that wait, to all whom it knows.",
+        "For rows without domain and address, in lists that have some: have the CA mail its "
+        "contacts on file for every pending domain of the order.",
     ),
     carried_to=(SEND,),
 )
@@ -350,9 +348,9 @@ asking_options = together(
     flag("--yes", "Don't ask before sending (asked wherever there is a terminal)."),
 )
 
-# Eager, which is before the others: where one of those is wrong, it is known whom to notify.
+# Eager, which is before the others: where one of those is wrong, it is known where to notify.
 notify_options = together(
-    "Whom to notify",
+    "Notifications",
     option(
         "--notify-url",
         metavar="URL",
@@ -399,7 +397,7 @@ _log_file = option(
     help="Append all of the log here, every attempt too, whatever -q and -v say.",
 )
 log_options = _log_options("Every attempt.", _log_file)
-check_log_options = _log_options("Every row and order that there is a word of.")
+check_log_options = _log_options("Every row and order that there is a remark on.")
 
 _distribute_option = together(
     "Who sends",

@@ -210,7 +210,6 @@ class _AsText:
             _line(None, "", text)
 
     def end(self, found: Diagnosis) -> None:
-        """Show the samples, and what it all comes to."""
         self._show_left_out()
         for finding in found.findings:
             if _has_sample(finding, verbose=self._verbose):

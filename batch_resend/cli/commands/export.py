@@ -189,7 +189,6 @@ class _Writer:
             self._table.writerow(COLUMNS)
 
     def write(self, order: ListedOrder) -> None:
-        """Write an order."""
         for part in _parts(order):
             record = _record(part, self.now)
             if self._table is None:

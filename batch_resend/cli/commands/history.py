@@ -61,7 +61,7 @@ def _records(found: Iterable[Any], fields: Mapping[str, Callable[[Any], object]]
 
 
 def _state(run: Run, holder: str | None) -> str:
-    """Return where a run stands; one under way is told from one that was cut off."""
+    """Return where a run stands; one that was cut off is not under way."""
     if run.state is not RunState.RUNNING:
         return run.state.value
     return f"running ({holder})" if holder else RunState.INTERRUPTED.value
@@ -83,7 +83,6 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
 
 
 def _not_sent(record: Record) -> str:
-    """Return what became of the orders of a run that were not sent."""
     counts = [(s, record[s]) for s in RequestStatus if s is not RequestStatus.SENT]
     return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
 
@@ -132,7 +131,6 @@ _FACT_TABLE: dict[str, Callable[[Any], str]] = {
 
 
 def _facts(summary: Summary, state: str) -> list[Record]:
-    """Return a run as facts and their values."""
     facts: list[tuple[str, object]] = [
         ("run", summary.run_id),
         ("state", state),
@@ -212,7 +210,6 @@ _EVENT_FIELDS: dict[str, Callable[[Event], object]] = {
 
 
 def _mails(event: Any) -> str:
-    """Return to whom mails were asked for."""
     about_domain = CALLS[event["call"]].is_about_domain
     known = "the CA's contacts for it" if about_domain else "all domains that wait"
     return ", ".join(event["entries"]) or known
@@ -283,7 +280,7 @@ LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer th
 )
 @journal_option
 def prune(older_than: float, journal: Place) -> int:
-    """Forget old runs, for the journal not to grow for ever.
+    """Forget old runs, to keep the journal small.
 
     How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
     """

@@ -62,8 +62,8 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 
 @command(
     examples={
-        "Go on with the newest run that did not finish": "batch-resend resume",
-        "Go on with one of them, leaving what is in doubt": "batch-resend resume "
+        "Resume the newest run that did not finish": "batch-resend resume",
+        "Resume one of them, leaving what is in doubt": "batch-resend resume "
         "20261123-211952-753e --in-doubt hold",
     },
     exit_codes=OF_SENDING,
@@ -74,7 +74,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
-    """Go on with a run that did not finish (the newest, unless named), from the journal alone.
+    """Resume a run that did not finish (the newest, unless named), from the journal alone.
 
     The limits and the --in-doubt that it had are kept, unless you give others.
     """

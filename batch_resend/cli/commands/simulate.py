@@ -15,7 +15,7 @@ import click
 from anyio.abc import Process
 
 from batch_resend.cli.accounts import KEY_VARIABLE, rehearsal_environment
-from batch_resend.cli.command import SIGNAL_BASE, ExitCode, ManualCommand
+from batch_resend.cli.command import FILE, SIGNAL_BASE, ExitCode, ManualCommand, option_of_its_own
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import complete_file
 from batch_resend.errors import SettingsError
@@ -35,7 +35,6 @@ class _SimulateCommand(ManualCommand):
     """A manual that ends with what the simulator's answers rest on."""
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Add every answer with its source, one line each."""
         super().format_epilog(context, formatter)
         with formatter.section("Where its answers come from"):
             formatter.write_text(
@@ -67,32 +66,32 @@ def _with_its_place(answer: Provenance) -> str:
     },
     see_also=("send",),
 )
-@click.option("--host", default="127.0.0.1", help="Loopback only.")
-@click.option(
+@option_of_its_own("--host", default="127.0.0.1", help="Loopback only.")
+@option_of_its_own(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
     show_default="any free one",
     help="Where it listens.",
 )
-@click.option("--key", help="The only API key that is accepted; otherwise any is.")
-@click.option(
+@option_of_its_own("--key", help="The only API key that is accepted; otherwise any is.")
+@option_of_its_own(
     "--revoke-after",
     metavar="N",
     type=click.IntRange(min=0),
     help="Revoke every key after N requests: later ones are answered as by a wrong key.",
 )
-@click.option(
+@option_of_its_own(
     "--limit",
     "limits",
     metavar="N/W",
     multiple=True,
     default=tuple(str(window) for window in CA_WINDOWS),
     show_default="1000/3m and 100/5s",
-    help="Rolling windows of each key, by arrival; repeatable. none: no limit.",
+    help="Rate limits of each key, by arrival; repeatable. none: no limit.",
 )
-@click.option("--latency", default="0ms", help="Such as 50ms or 10-300ms.")
-@click.option(
+@option_of_its_own("--latency", default="0ms", help="Such as 50ms or 10-300ms.")
+@option_of_its_own(
     "--fail",
     "faults",
     metavar="NAME=SHARE",
@@ -100,24 +99,26 @@ def _with_its_place(answer: Provenance) -> str:
     help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable. Its names "
     "stand at the end of this help. A read has its connection reset by those that mail first.",
 )
-@click.option(
+@option_of_its_own(
     "--orders",
     type=click.IntRange(min=0),
     default=0,
     help="How many orders wait in it, for `sweep`, `export`, `verify` and --preflight.",
 )
-@click.option(
+@option_of_its_own(
     "--odd-orders",
     type=click.IntRange(min=0),
     default=0,
     help="How many more wait that are odd in one thing, such as a date_created of zeros.",
 )
-@click.option("--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks.")
-@click.option("--seed", type=int, default=0, help="The same seed, the same luck.")
-@click.option(
+@option_of_its_own(
+    "--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks."
+)
+@option_of_its_own("--seed", type=int, default=0, help="The same seed, the same luck.")
+@option_of_its_own(
     "--books",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write the books to at the end, as GET / tells them.",
+    type=FILE,
+    help="File to write the books to at the end, as GET / shows them.",
 )
 @click.argument(
     "command",
@@ -131,7 +132,7 @@ def simulate(command: Sequence[str], books: Path | None, **options: Any) -> int:
 
     With a COMMAND it runs just as long: whatever the command asks, by whichever account, it asks
     the simulator; and its journal is one of its own, gone afterwards, unless --journal names one.
-    Without, it runs until Ctrl-C. GET / tells what it received.
+    Without, it runs until Ctrl-C. GET / shows what it received.
     """
     return anyio.run(_simulate, _settings(options), command, books)
 
@@ -192,7 +193,6 @@ async def _until_interrupted(simulator: Simulator) -> int:
 
 
 async def _run(command: Sequence[str], simulator: Simulator) -> int:
-    """Run a command against the simulator; return its exit code."""
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
         environment = {
             **os.environ,

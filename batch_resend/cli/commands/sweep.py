@@ -123,7 +123,6 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
 
 
 def _in_words(swept: SweepResult, news: str, rules: Rules) -> str:
-    """Return what a sweep has found, in one sentence."""
     most = counted(rules.max_mails, "mail")
     not_dv = "" if rules.any_product else "not DV, "
     counts = (

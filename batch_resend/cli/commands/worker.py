@@ -113,7 +113,6 @@ class _Sweeper:
         self._ending = anyio.Event()
 
     async def sweep(self, at: float) -> None:
-        """Make the sweep that was due then, to its end."""
         if self._ending.is_set():
             return
         log.info("the sweep of %s begins", timestamp(at))
@@ -126,7 +125,7 @@ class _Sweeper:
         log.log(logging.ERROR if code else logging.INFO, "the sweep ended with %s", code)
 
     def stop(self) -> None:
-        """Let sweeps under way end in good order: what they have handed out goes on."""
+        """Let sweeps under way end in good order: what they have handed out is sent."""
         self._ending.set()
         for process in self._under_way:
             with suppress(ProcessLookupError):
@@ -153,7 +152,7 @@ async def _work_on(
                     await one.run([(due, sweeper.sweep) for due in sweeper.due])
         except JournalError as error:
             if not opened:
-                raise  # whoever began this is to know
+                raise  # it never worked: a person has to know
             log.error("%s; trying again in %gs", error, wait_s)
             await anyio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -168,7 +167,7 @@ def _end(one: Worker, sweeper: _Sweeper, _name: str) -> str:
 
 @command(
     examples={
-        "Workers, jobs, and how much of each key's windows is in use": "batch-resend cluster "
+        "Workers, jobs, and how much of each key's rate limits is in use": "batch-resend cluster "
         "status --journal postgresql://db/batch_resend",
         "A probe: is any worker alive, on this host": "batch-resend cluster check --host worker-1",
     },
@@ -240,7 +239,7 @@ def _show(status: Status) -> None:
         sys.stdout,
     )
     show_table(
-        ("key", "in flight", "in its windows", "share", "paused"),
+        ("key", "in flight", "in its limits", "share", "paused"),
         [
             (
                 key.budget[:8],

@@ -72,7 +72,7 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         return views[0]
     at_work = [view for view in views if view.done < view.total]
     held_up = bool(at_work) and all(view.held_up_by for view in at_work)
-    # Whichever goes on first ends the wait.
+    # The first that resumes ends the wait.
     first = min(at_work, key=lambda view: view.held_up_s or 0.0) if held_up else None
     left = [view.left_s for view in views]
     answered = [view.answered for view in views if view.answered is not None]
@@ -162,7 +162,7 @@ def _allowed(view: View) -> str:
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
-_WORTH_SHOWING_S = 2.0  # of waiting for the windows
+_WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
@@ -194,7 +194,6 @@ async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False)
 async def _showing(
     view: Callable[[], View], *, quiet: bool, at_once: bool = False
 ) -> AsyncIterator[None]:
-    """Show how a run goes while a block is carried out."""
     async with beside(*([] if quiet else [partial(show_views, view, at_once=at_once)])):
         yield
 
@@ -376,7 +375,6 @@ class _Watcher:
         return await is_under_way(self._run, self._reader)
 
     async def look_again(self) -> bool:
-        """Look after a rest: a journal sends no news."""
         await anyio.sleep(self.rest_s)
         return await self.look()
 

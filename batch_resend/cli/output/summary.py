@@ -92,7 +92,6 @@ def _rows_in_words(of: Preview | Summary) -> str:
 
 
 def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield texts, the first one with a label."""
     for number, text in enumerate(texts):
         yield "" if number else label, text
 
@@ -114,7 +113,6 @@ def _recipients(preview: Preview) -> Iterator[str]:
 
 
 def _of_dns(asked: MailDomainsAsked) -> Iterator[str]:
-    """Yield what DNS says of the domains of the addresses, in lines."""
     found = [
         f"{count:,} {_ROUTES_IN_WORDS[route]}" for route, count in asked.routes.items() if count
     ]
@@ -210,7 +208,6 @@ def _answer(reason: Reason) -> str:
 
 
 def _held_up(by: BackPressure) -> str:
-    """Return how far the CA held a run up."""
     shown = f"{by.pauses:,} because of the CA, {format_duration(by.paused_s)} in all"
     if by.lowest_share < 1:
         shown += f"; after a 429 no more than {by.lowest_share:.0%} of the rate limits was taken"
