@@ -3,9 +3,8 @@
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import anyio
 import click
 from click.core import ParameterSource
 
+from batch_resend.batch import open_batch
 from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
-from batch_resend.cli.accounts import Profile
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
 from batch_resend.cli.command import (
     FILE,
@@ -44,9 +43,8 @@ from batch_resend.cli.output.summary import (
 )
 from batch_resend.cli.output.terminal import say
 from batch_resend.intake import ListSource
-from batch_resend.journal import Endpoint, JournalReader, open_journal
+from batch_resend.journal import JournalReader
 from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
-from batch_resend.planning import make_plan, stage
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     Preview,
@@ -54,7 +52,7 @@ from batch_resend.report import (
     whole_file,
     with_mail_routes,
 )
-from batch_resend.windows import Window, of_one_key
+from batch_resend.settings import Settings, make_settings
 
 REQUESTS_SHOWN = 3
 
@@ -111,27 +109,20 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     if out and out.exists() and any(path.exists() and out.samefile(path) for path in named):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
-    own = Profile("", None, "", windows_of(options["limit"]), None, {})
-    return anyio.run(_check, sources, {None: own, **accounts_of(options)}, options)
+    return anyio.run(_check, sources, options)
 
 
-async def _check(
-    sources: list[ListSource], accounts: Mapping[str | None, Profile], options: dict[str, Any]
-) -> int:
+async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
     closeness = WHEN_CHECKING_CLOSELY if options["verbose"] else WHEN_CHECKING
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
-        async with open_journal(Path(folder) / "check.db") as journal:
-            run, staging = await journal.new_run("check", accounts[None].windows_kept)
-            await stage(sources, staging)
-            endpoints = {name: _endpoint(profile) for name, profile in accounts.items()}
-            run = await journal.finish_planning(run, staging, 0.0, endpoints)
-            await journal.settle(run, 0.0, hold_doubts=False)
-            reader = journal.reader
-            plan = await make_plan(reader, run, partial(_parts, accounts), taken_up=False)
+        async with open_batch(_settings(options, Path(folder) / "check.db")) as batch:
+            plan, reader = await batch.plan(sources), batch.reader
             preview = await make_preview(plan, reader, shown=closeness.first)
             if options["mx"]:
-                preview = await _with_mail_routes(preview, reader, run, closeness, options)
-            first = await _requests(reader, run, options["out"])
+                preview = await _with_mail_routes(
+                    preview, batch.reader, plan.run, closeness, options
+                )
+            first = await _requests(batch.reader, plan.run, options["out"])
     if options["form"] == "json":
         click.echo(json.dumps({**preview.model_dump(), "first_requests": first}, indent=2))
     else:
@@ -156,25 +147,14 @@ async def _with_mail_routes(
     return await with_mail_routes(preview, reader, run, asking, closeness.first)
 
 
-def _endpoint(profile: Profile) -> Endpoint:
-    """Return whom an account asks, as far as that is known without its key."""
-    return Endpoint("check", f"{profile.base_url} {profile.api_key_file}")
-
-
-def _parts(
-    accounts: Mapping[str | None, Profile], counts: Mapping[str | None, int]
-) -> list[tuple[int, Sequence[Window]]]:
-    """Return how many requests go out within which windows: those by one key together."""
-    together: dict[Endpoint, list[str | None]] = {}
-    for name in counts or (None,):
-        together.setdefault(_endpoint(accounts[name]), []).append(name)
-    return [
-        (
-            sum(counts.get(name, 0) for name in same),
-            of_one_key(accounts[name].windows_kept for name in same),
-        )
-        for same in together.values()
-    ]
+def _settings(options: dict[str, Any], journal: Path) -> Settings:
+    """Return settings to plan by as `send` does. Their keys are made up, one for each key file."""
+    accounts = {
+        name: profile.account_by(f"of-{str(profile.api_key_file).encode().hex()}")
+        for name, profile in accounts_of(options).items()
+    }
+    windows = windows_of(options["limit"])
+    return make_settings(api_key="own", windows=windows, accounts=accounts, journal=journal)
 
 
 async def _requests(reader: JournalReader, run: Run, path: Path | None) -> list[dict[str, object]]:
