@@ -14,10 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import anyio
 import click
@@ -30,7 +28,6 @@ from batch_resend.cli.command import (
     Parsed,
     flag,
     option,
-    option_of_its_own,
     together,
 )
 from batch_resend.clock import exact_duration
@@ -80,20 +77,6 @@ def _place_of_journal(text: str) -> Place:
     return place
 
 
-_DNS_PORT = 53
-
-
-def _dns_server(text: str) -> tuple[str, int]:
-    with suppress(ValueError):
-        return str(ip_address(text)), _DNS_PORT
-    try:
-        url = urlsplit(f"//{text}")
-        return str(ip_address(url.hostname or "")), url.port or _DNS_PORT
-    except ValueError:
-        such_as = "192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
-        raise ValueError(f"{text!r}: write an IP address, such as {such_as}") from None
-
-
 def _mapping(text: str) -> tuple[Field, str]:
     name, equals, column = text.partition("=")
     if not equals or name not in [field.value for field in Field]:
@@ -103,7 +86,6 @@ def _mapping(text: str) -> tuple[Field, str]:
 
 
 MAX_REJECTED = Share.parse("20%")  # unless the option says otherwise
-DNS_SERVER = Parsed("address", _dns_server)
 SHARE = Parsed("N|N%", Share.parse, ((str, int), "a text"))
 _PLACE = Parsed("file or url", _place_of_journal)
 _PATH = click.Path(path_type=Path)
@@ -372,11 +354,12 @@ notify_options = together(
 )
 
 
-def _log_options(
+def make_log_options(
     verbose: str,
     *more: Callable[[Any], Any],
     quiet: str = "Only the summary and errors, and the plan where you are asked.",
 ) -> Callable[[Command], Command]:
+    """Return the options of what is shown, and what -q and -v mean by it."""
     return together(
         "What is shown",
         option("--quiet", "-q", is_flag=True, help=quiet),
@@ -391,13 +374,13 @@ def _log_options(
     )
 
 
-_log_file = option(
+log_file_option = option(
     "--log-file",
     type=FILE,
     help="Append all of the log here, every attempt too, whatever -q and -v say.",
 )
-log_options = _log_options("Every attempt.", _log_file)
-check_log_options = _log_options("Every row and order that there is a remark on.")
+log_options = make_log_options("Every attempt.", log_file_option)
+check_log_options = make_log_options("Every row and order that there is a remark on.")
 
 _distribute_option = together(
     "Who sends",
@@ -411,19 +394,4 @@ send_options = together(
 # Of commands that only read of the CA.
 export_options = together(
     None, limit_option, ca_options, retry_options, together("Journal", journal_option), log_options
-)
-doctor_options = together(
-    None,
-    limit_option,
-    ca_options,
-    together("Journal", journal_option),
-    together(
-        "What is shown",
-        option_of_its_own("--json", "is_json", is_flag=True, help="One object, for programs."),
-        _log_options(
-            "A sample of every answer, the fields that this program does not know, every request.",
-            _log_file,
-            quiet="Only what is wrong, and what it all comes to.",
-        ),
-    ),
 )

@@ -4,9 +4,11 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import click
@@ -19,6 +21,7 @@ from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
 from batch_resend.cli.command import (
     FILE,
     ExitCode,
+    Parsed,
     command,
     flag,
     format_option,
@@ -28,7 +31,6 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
-    DNS_SERVER,
     MAX_REJECTED,
     check_log_options,
     inputs_argument,
@@ -55,6 +57,19 @@ from batch_resend.report import (
 from batch_resend.settings import Settings, make_settings
 
 REQUESTS_SHOWN = 3
+
+_DNS_PORT = 53
+
+
+def _dns_server(text: str) -> tuple[str, int]:
+    with suppress(ValueError):
+        return str(ip_address(text)), _DNS_PORT
+    try:
+        url = urlsplit(f"//{text}")
+        return str(ip_address(url.hostname or "")), url.port or _DNS_PORT
+    except ValueError:
+        such_as = "192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
+        raise ValueError(f"{text!r}: write an IP address, such as {such_as}") from None
 
 
 @command(
@@ -86,7 +101,7 @@ REQUESTS_SHOWN = 3
     ),
     option(
         "--dns-server",
-        type=DNS_SERVER,
+        type=Parsed("address", _dns_server),
         metavar="ADDRESS",
         show_default="this machine's",
         help="With --mx: the server to ask, such as a public one where yours answers for the "

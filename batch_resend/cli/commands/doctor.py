@@ -14,10 +14,23 @@ from rich.text import Text
 from batch_resend.certcentral import Route
 from batch_resend.cli.accounts import WHERE_TO_PUT_IT, Profile, is_rehearsal, look_for_key
 from batch_resend.cli.as_settings import accounts_of, base_url_of, settings_by
-from batch_resend.cli.command import OF_DOCTOR, OF_READING, ExitCode, command
+from batch_resend.cli.command import (
+    OF_DOCTOR,
+    OF_READING,
+    ExitCode,
+    command,
+    option_of_its_own,
+    together,
+)
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.options import doctor_options
+from batch_resend.cli.options import (
+    ca_options,
+    journal_option,
+    limit_option,
+    log_file_option,
+    make_log_options,
+)
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.clock import SystemClock, timestamp
 from batch_resend.doctor import Check, Diagnosis, Finding, Group, Result, Setup, Subject, examine
@@ -42,6 +55,22 @@ _STYLES = {
 }
 _MARK, _CHECK = 11, 10  # columns
 
+_doctor_options = together(
+    None,
+    limit_option,
+    ca_options,
+    together("Journal", journal_option),
+    together(
+        "What is shown",
+        option_of_its_own("--json", "is_json", is_flag=True, help="One object, for programs."),
+        make_log_options(
+            "A sample of every answer, the fields that this program does not know, every request.",
+            log_file_option,
+            quiet="Only what is wrong, and what it all comes to.",
+        ),
+    ),
+)
+
 
 @command(
     examples={
@@ -53,7 +82,7 @@ _MARK, _CHECK = 11, 10  # columns
     meanings=OF_DOCTOR,
     see_also=("check", "simulate", "send"),
 )
-@doctor_options
+@_doctor_options
 def doctor(is_json: bool, **options: Any) -> int:
     """Check whether everything is there to send: journal, key, network, clock, the CA's answers.
 

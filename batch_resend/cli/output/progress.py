@@ -15,7 +15,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import anyio
 from rich.console import Group, RenderableType
@@ -29,13 +29,13 @@ from batch_resend.channels import RunHandle
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
-from batch_resend.clock import SystemClock, format_duration
-from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.clock import format_duration
+from batch_resend.journal import RATE_OVER_S
+from batch_resend.model import RequestStatus
 from batch_resend.report import in_words
-from batch_resend.sending import Flow, Reader, Sender, Share
+from batch_resend.sending import Flow, Reader, Sender
 from batch_resend.visible import visible
-from batch_resend.windows import Schedule, joint, parse_windows
+from batch_resend.windows import Schedule, joint
 
 _STYLES = {  # of what became of orders, in the order in which it is shown
     RequestStatus.SENT: "green",
@@ -169,31 +169,22 @@ log = logging.getLogger(__name__)
 
 async def follow(sending: RunHandle, *, quiet: bool) -> None:
     """Take in the outcomes of a run to its end, showing how far it is."""
-    async with _showing(_Watched(lambda: sending.senders).view, quiet=quiet):
+    async with showing(_Watched(lambda: sending.senders).view, quiet=quiet):
         async for _ in sending:
             pass
 
 
 async def while_asking(work: Awaitable[Result], batch: Batch, *, quiet: bool) -> Result:
     """Return what comes of asking the CA about orders, showing how far that is."""
-    async with _showing(_Watched(lambda: batch.reading).view, quiet=quiet):
+    async with showing(_Watched(lambda: batch.reading).view, quiet=quiet):
         return await work
 
 
-async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
-    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
-    watcher = _Watcher(reader, run)
-    if not await watcher.look():
-        return
-    async with _showing(watcher.view, quiet=quiet, at_once=True):
-        while await watcher.look_again():
-            pass
-
-
 @asynccontextmanager
-async def _showing(
+async def showing(
     view: Callable[[], View], *, quiet: bool, at_once: bool = False
 ) -> AsyncIterator[None]:
+    """Show how a run goes while a block is carried out."""
     async with beside(*([] if quiet else [partial(show_views, view, at_once=at_once)])):
         yield
 
@@ -341,74 +332,3 @@ def time_left_s(schedule: Schedule, course: Course) -> float | None:
         return by_windows_s + course.paused_s if schedule.has_windows else None
     by_answers_s = course.to_make * course.flowed_s / course.done
     return max(by_windows_s, by_answers_s) + course.paused_s
-
-
-_LOOK_EVERY_S = 1.0
-_WORK_SHARE = 0.05  # of the time, at most, that looking takes
-
-
-async def is_under_way(run: Run, reader: JournalReader) -> bool:
-    """Whether a process sends a run now."""
-    return run.state is RunState.RUNNING and await reader.holder(run) is not None
-
-
-class _Watcher:
-    """Looks at a run now and then, through the journal."""
-
-    def __init__(self, reader: JournalReader, run: Run) -> None:
-        self.rest_s = _LOOK_EVERY_S
-        self._reader = reader
-        self._run = run
-        self._clock = SystemClock()
-        self._windows = parse_windows(run.limits)
-        self._schedule = Schedule(self._windows)
-        self._standing: LiveStatus | None = None
-        self._looked_at = 0.0
-
-    async def look(self) -> bool:
-        """Look where the run stands; return whether it is still under way."""
-        began = anyio.current_time()
-        self._run = await self._reader.run(self._run.id)
-        self._standing = await self._reader.standing(self._run, self._clock)
-        self._looked_at = anyio.current_time()
-        self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
-        return await is_under_way(self._run, self._reader)
-
-    async def look_again(self) -> bool:
-        await anyio.sleep(self.rest_s)
-        return await self.look()
-
-    def view(self) -> View:
-        """Return how the run goes, as it was when last looked at."""
-        standing = cast("LiveStatus", self._standing)  # a run under way, once looked at, has one
-        since_look_s = anyio.current_time() - self._looked_at
-        outcomes = dict(standing.outcomes)
-        total = standing.planned - outcomes.pop(RequestStatus.SKIPPED, 0)
-        pausing = standing.pausing
-        held_up_s = None
-        if pausing is not None and pausing.left_s is not None:
-            held_up_s = max(0.0, pausing.left_s - since_look_s)
-        period_s = max((window.period_s for window in self._windows), default=1.0)
-        share = Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
-        return View(
-            total=total,
-            outcomes=outcomes,
-            in_flight=standing.in_flight,
-            rate_per_s=standing.ended_lately / RATE_OVER_S,
-            limits=self._run.limits,
-            share=share,
-            held_up_by=f"paused: {pausing.reason}" if pausing else None,
-            held_up_s=held_up_s,
-            left_s=time_left_s(
-                self._schedule,
-                Course(
-                    made=standing.made,
-                    done=standing.made,
-                    to_make=total - sum(outcomes.values()),
-                    since_last_s=(standing.since_last_s or 0.0) + since_look_s,
-                    flowed_s=standing.since_start_s,
-                    paused_s=held_up_s or 0.0,
-                    share=share,
-                ),
-            ),
-        )
