@@ -18,9 +18,8 @@ from batch_resend.cli.accounts import (
     read_key,
     refuse_elsewhere,
 )
-from batch_resend.cli.command import DURATION
 from batch_resend.cli.config import given_for_this_command
-from batch_resend.cli.options import RESUME, SEND, Share
+from batch_resend.cli.options import DURATION, RESUME, SEND, Share
 from batch_resend.cli.output.terminal import has_terminal
 from batch_resend.cli.streams import most_in_flight
 from batch_resend.errors import SettingsError

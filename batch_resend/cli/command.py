@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import click
 
-from batch_resend.clock import parse_duration
 from batch_resend.errors import BatchResendError, JournalBusy, KeyRefused
 
 
@@ -163,7 +162,6 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-DURATION = Parsed("duration", parse_duration, ((str, int, float), 'a length of time, such as "1h"'))
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -21,7 +21,6 @@ from batch_resend.cli.command import (
     ManualCommand,
     code_of_error,
 )
-from batch_resend.cli.config import check_variables, find_config, read_config
 from batch_resend.cli.streams import STREAMS
 from batch_resend.errors import BatchResendError, JournalError, SettingsError
 from batch_resend.version import __version__
@@ -133,6 +132,12 @@ def cli(context: click.Context, config: Path | None) -> None:
     words: list[str] = context.meta.get(_WORDS, [])
     if not set(context.help_option_names).isdisjoint(words):
         return
+    from batch_resend.cli.config import (  # noqa: PLC0415 - slow, and --help needs none
+        check_variables,
+        find_config,
+        read_config,
+    )
+
     wanted = context.invoked_subcommand or ""
     STREAMS.prints_data = wanted not in SENDING
     command = cli.commands[wanted]

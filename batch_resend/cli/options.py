@@ -22,15 +22,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
-from batch_resend.cli.command import (
-    DURATION,
-    FILE,
-    Parsed,
-    flag,
-    option,
-    together,
-)
-from batch_resend.clock import exact_duration
+from batch_resend.cli.command import FILE, Parsed, flag, option, together
+from batch_resend.clock import exact_duration, parse_duration
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.folders import Place, parse_place
 from batch_resend.intake import Field
@@ -86,6 +79,7 @@ def _mapping(text: str) -> tuple[Field, str]:
 
 
 MAX_REJECTED = Share.parse("20%")  # unless the option says otherwise
+DURATION = Parsed("duration", parse_duration, ((str, int, float), 'a length of time, such as "1h"'))
 SHARE = Parsed("N|N%", Share.parse, ((str, int), "a text"))
 _PLACE = Parsed("file or url", _place_of_journal)
 _PATH = click.Path(path_type=Path)

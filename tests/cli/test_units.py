@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from batch_resend.cli.command import DURATION
 from batch_resend.cli.main import cli
+from batch_resend.cli.options import DURATION
 from tests.cli.conftest import Desk, desk_with_ca
 
 pytestmark = pytest.mark.asyncio

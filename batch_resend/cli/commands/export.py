@@ -18,7 +18,6 @@ import click
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.command import (
-    DURATION,
     FILE,
     OF_READING,
     ExitCode,
@@ -31,7 +30,7 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.options import export_options
+from batch_resend.cli.options import DURATION, export_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
 from batch_resend.cli.streams import STREAMS

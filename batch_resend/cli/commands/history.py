@@ -11,8 +11,14 @@ import click
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.as_settings import next_flags_of_run
-from batch_resend.cli.command import DURATION, ExitCode, command, format_option, option_of_its_own
-from batch_resend.cli.options import journal_option, redact_option, report_dir_option, run_argument
+from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
+from batch_resend.cli.options import (
+    DURATION,
+    journal_option,
+    redact_option,
+    report_dir_option,
+    run_argument,
+)
 from batch_resend.cli.output.summary import REASONS_READ, show_summary
 from batch_resend.cli.output.terminal import Record, show_records
 from batch_resend.clock import format_duration, timestamp

@@ -8,11 +8,11 @@ import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.as_settings import run_options_of, settings_of
-from batch_resend.cli.command import DURATION, OF_SENDING, ExitCode, command, option, together
+from batch_resend.cli.command import OF_SENDING, ExitCode, command, option, together
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
-from batch_resend.cli.options import SEND, any_product_option, send_options
+from batch_resend.cli.options import DURATION, SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
 from batch_resend.intake import checked_or_none
