@@ -15,12 +15,12 @@ pytestmark = pytest.mark.asyncio
 
 MIXED = (
     "order_id,account,call,domain,email,all_domains\n"
-    "1,shop,,a.example,admin@a.example,\n"
-    "2,bank,,b.example,admin@b.example,\n"
+    "100200301,shop,,a.example,admin@a.example,\n"
+    "100200302,bank,,b.example,admin@b.example,\n"
     ",bank,domain-dcv,c.example,,yes\n"
     ",shop,domain-dcv,c.example,,yes\n"
-    "3,bank,order-approval,,boss@b.example,\n"
-    "4,,,d.example,admin@d.example,\n"
+    "100200303,bank,order-approval,,boss@b.example,\n"
+    "100200304,,,d.example,admin@d.example,\n"
 )
 
 
@@ -30,15 +30,15 @@ async def test_two_accounts_and_three_calls_go_out_in_one_run(tmp_path: Path) ->
         sent = await at.desk.run("send", "mixed.csv", "--profile", "shop")
         assert sent.code == 0, sent.err
         assert "the run's own 3, bank 3" in sent.err
-        assert set(at.shop.books.bodies) == {"1", "4", "c.example"}
-        assert set(at.bank.books.bodies) == {"2", "3", "c.example"}
+        assert set(at.shop.books.bodies) == {"100200301", "100200304", "c.example"}
+        assert set(at.bank.books.bodies) == {"100200302", "100200303", "c.example"}
         assert at.bank.books.bodies["c.example"] == [{"locale": "de"}], "its profile's language"
         assert at.shop.books.bodies["c.example"] == [{}]
         assert at.shop.books.wrong_request_count == at.bank.books.wrong_request_count == 0
         lines = (at.desk.report() / "results.jsonl").read_text().splitlines()
         told = {(one["order_id"], one.get("account")) for one in map(json.loads, lines)}
-        assert ("2", "bank") in told
-        assert ("1", None) in told, "the command's own needs no name"
+        assert ("100200302", "bank") in told
+        assert ("100200301", None) in told, "the command's own needs no name"
         again = await at.desk.run("send", "mixed.csv", "--profile", "shop", "--report-dir", "again")
         assert again.code == 0
         assert at.shop.books.mails + at.bank.books.mails == 6
@@ -47,7 +47,7 @@ async def test_two_accounts_and_three_calls_go_out_in_one_run(tmp_path: Path) ->
 async def test_each_account_keeps_its_own_windows_and_holds_up_no_other(tmp_path: Path) -> None:
     narrow, wide = Window(4, 2.0), Window(50, 0.5)
     async with town(tmp_path, (narrow,), (wide,)) as at:
-        rows = [f"{n},{'shop' if n % 5 == 0 else 'bank'}" for n in range(1, 76)]
+        rows = [f"{n},{'shop' if n % 5 == 0 else 'bank'}" for n in range(100_200_301, 100_200_376)]
         at.desk.write("orders.csv", "\n".join(["order_id,account", *rows]))
         sending = await at.desk.start("send", "orders.csv", "--profile", "bank")
         waiting = asyncio.create_task(ended(sending))
@@ -82,9 +82,10 @@ async def test_the_windows_are_a_keys_by_whichever_name_it_goes(tmp_path: Path) 
     window = Window(5, 4.0)
     async with town(tmp_path, (window,)) as at:
         at.desk.write(
-            "first.csv", "order_id,account\n" + "".join(f"{n},shop\n" for n in range(1, 6))
+            "first.csv",
+            "order_id,account\n" + "".join(f"{n},shop\n" for n in range(100_200_301, 100_200_306)),
         )
-        at.desk.write("second.csv", "order_id\n11\n12\n13\n")
+        at.desk.write("second.csv", "order_id\n100200311\n100200312\n100200313\n")
         first = await at.desk.run("send", "first.csv", "--profile", "bank", "--report-dir", "first")
         assert first.code == 0, first.err
         second = await at.desk.run("send", "second.csv", "--profile", "shop")
@@ -97,28 +98,33 @@ async def test_an_account_without_a_profile_is_rejected_and_one_order_has_one_ac
     tmp_path: Path,
 ) -> None:
     async with town(tmp_path) as at:
-        at.desk.write("bad.csv", "order_id,account\n1,nobody\n2,shop\n2,bank\n3,bank\n")
+        at.desk.write(
+            "bad.csv",
+            "order_id,account\n100200301,nobody\n100200302,shop\n100200302,bank\n100200303,bank\n",
+        )
         sent = await at.desk.run("send", "bad.csv", "--profile", "shop", "--max-rejected", "60%")
         assert sent.code == 3, sent.err
         assert at.shop.books.mails + at.bank.books.mails == 2
         rejected = (at.desk.report() / "rejected.csv").read_text()
         assert "no profile describes the account 'nobody'; there are bank, shop" in rejected
-        assert "order 2 stands here for the account 'bank'" in rejected
+        assert "order 100200302 stands here for the account 'bank'" in rejected
 
 
 async def test_a_row_with_a_typing_error_keeps_to_its_account(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write(
             "orders.csv",
-            "order_id,account,domain,email\n2,bank,b.example,nobody\n"
-            "2,bank,c.example,admin@c.example\n3,bank,d.example,nobody\n3,bank,,\n",
+            "order_id,account,domain,email\n100200302,bank,b.example,nobody\n"
+            "100200302,bank,c.example,admin@c.example\n100200303,bank,d.example,nobody\n100200303,bank,,\n",
         )
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--max-rejected", "90%")
         assert sent.code == 3, sent.err
-        assert set(at.bank.books.mails_per_order) == {"2"}, "3 would be mailed beyond what it says"
+        assert set(at.bank.books.mails_per_order) == {"100200302"}, (
+            "3 would be mailed beyond what it says"
+        )
 
 
-async def test_without_profiles_a_column_of_that_name_is_about_something_else(
+async def test_without_profiles_a_row_that_names_an_account_goes_only_if_that_is_ignored(
     tmp_path: Path,
 ) -> None:
     async with town(tmp_path) as at:
@@ -126,22 +132,26 @@ async def test_without_profiles_a_column_of_that_name_is_about_something_else(
         at.desk.environment |= {
             "DIGICERT_API_KEY": SHOP_KEY, "BATCH_RESEND_BASE_URL": at.shop.base_url,
         }  # fmt: skip
-        at.desk.write("orders.csv", "order_id,account\n1,Main Street\n")
-        sent = await at.desk.run("send", "orders.csv")
+        at.desk.write("orders.csv", "order_id,account\n100200301,Main Street\n")
+        checked = await at.desk.run("check", "orders.csv")
+        assert checked.code == 3
+        assert "no profile describes the account 'Main Street'" in checked.out
+        assert '--ignore "account"' in checked.out
+        sent = await at.desk.run("send", "orders.csv", "--ignore", "account")
         assert sent.code == 0
-        assert "orders.csv: CSV, comma, column 'account' not read, 1 row" in sent.err
+        assert at.shop.books.mails_per_order == {"100200301": 1}
 
 
 async def test_with_profiles_it_is_read(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n")
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n")
         assert "not read" not in (await at.desk.run("check", "orders.csv")).out
 
 
 async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("mixed.csv", MIXED)
-        at.desk.write("more.jsonl", '{"order_id": 9, "account": "bank"}\n')
+        at.desk.write("more.jsonl", '{"order_id": 100200309, "account": "bank"}\n')
         for ca in (at.shop, at.bank):
             ca.fail({"500": 1.0})  # type: ignore[dict-item] # by its value
         stopped = await at.desk.run(
@@ -153,8 +163,13 @@ async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
             ca.fail({})
         sent = await at.desk.run("send", unsent, "--profile", "shop", "--report-dir", "again")
         assert sent.code == 0, sent.err
-        assert set(at.bank.books.mails_per_order) == {"2", "3", "9", "c.example"}
-        assert set(at.shop.books.mails_per_order) == {"1", "4", "c.example"}
+        assert set(at.bank.books.mails_per_order) == {
+            "100200302",
+            "100200303",
+            "100200309",
+            "c.example",
+        }
+        assert set(at.shop.books.mails_per_order) == {"100200301", "100200304", "c.example"}
 
 
 async def test_two_accounts_of_one_key_are_one_lane_within_the_windows_of_both(
@@ -168,7 +183,7 @@ async def test_two_accounts_of_one_key_are_one_lane_within_the_windows_of_both(
             f'{config}[profiles.kiosk]\napi-key-file = "shop.key"\n'
             f'base-url = "{at.shop.base_url}"\nlimit = "none"\n',
         )
-        rows = [f"{n},{'shop' if n % 2 else 'kiosk'}" for n in range(1, 13)]
+        rows = [f"{n},{'shop' if n % 2 else 'kiosk'}" for n in range(100_200_301, 100_200_313)]
         at.desk.write("orders.csv", "\n".join(["order_id,account", *rows]))
         checked = await at.desk.run("send", "orders.csv", "--profile", "bank", "-v")
         assert checked.code == 0, checked.err
@@ -193,8 +208,8 @@ async def test_preflight_by_a_key_that_is_refused_keeps_no_other_account_from_it
     tmp_path: Path,
 ) -> None:
     async with town(tmp_path, bank_key="wrong-key-0123456789") as at:
-        at.shop.world.add(WorldOrder(1))
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
+        at.shop.world.add(WorldOrder(100200301))
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,bank\n")
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--preflight")
         assert (sent.code, at.shop.books.mails) == (4, 1)
         assert "account bank: the CA refused the API key" in sent.err
@@ -207,23 +222,24 @@ async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
         at.desk.write("other.key", "another-key-0123456789")
         simulator = Simulator(SimulatorSettings())
         async with simulator as ca:
-            for number in (1, 2):
+            for number in (100200301, 100200302):
                 ca.world.add(WorldOrder(number))
-            at.desk.write("orders.csv", "order_id\n1\n2\n")
+            at.desk.write("orders.csv", "order_id\n100200301\n100200302\n")
             by = ("--base-url", ca.base_url, "--api-key-file")
             assert (await at.desk.run("send", "orders.csv", *by, "shop.key")).code == 0
             other = await at.desk.run("sweep", *by, "other.key", "--report-dir", "other")
             assert "by the last run" not in other.out + other.err, "it was another's"
-            del ca.world.orders[1]
+            del ca.world.orders[100200301]
             same = await at.desk.run("sweep", *by, "shop.key", "--report-dir", "same")
             assert "of 2 mailed by the last run 1 no longer wait" in same.out + same.err
 
 
 async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
-        at.bank.world.add(WorldOrder(2))
-        at.desk.write("orders.csv", "order_id,account,call,email,all_domains\n2,bank,,,yes\n"
-                      "2,bank,order-approval,boss@b.example,\n1,shop,,,yes\n")  # fmt: skip
+        at.bank.world.add(WorldOrder(100200302))
+        at.desk.write("orders.csv", "order_id,account,call,email,all_domains\n"
+                      "100200302,bank,,,yes\n100200302,bank,order-approval,boss@b.example,\n"
+                      "100200301,shop,,,yes\n")  # fmt: skip
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "list")
         assert sent.code == 0, sent.err
         swept = await at.desk.run("sweep", "--profile", "bank")
@@ -231,14 +247,16 @@ async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_p
         sweep = ("sweep", "--profile", "bank", "--cooldown", "0s", "--max-mails-per-order", "2")
         assert (await at.desk.run(*sweep, "--report-dir", "second")).code == 0
         assert "1 at the limit of 2 mails" in (await at.desk.run(*sweep)).out
-        assert at.bank.books.mails_per_order == {"2": 3}, "two for its domains, one to approve"
+        assert at.bank.books.mails_per_order == {"100200302": 3}, (
+            "two for its domains, one to approve"
+        )
 
 
 async def test_each_account_is_asked_about_its_own_orders(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
-        at.shop.world.add(WorldOrder(1))
-        at.bank.world.add(WorldOrder(2, status="issued"))
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
+        at.shop.world.add(WorldOrder(100200301))
+        at.bank.world.add(WorldOrder(100200302, status="issued"))
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,bank\n")
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--preflight")
         assert sent.code == 0, sent.err
         assert (at.shop.books.mails, at.bank.books.mails) == (1, 0)
@@ -271,7 +289,7 @@ async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(
     async with town(tmp_path) as at:
         at.desk.write("config.toml", config)
         at.desk.environment |= {"DIGICERT_API_KEY": SHOP_KEY}
-        at.desk.write("orders.csv", "order_id\n1\n")
+        at.desk.write("orders.csv", "order_id\n100200301\n")
         refused = await at.desk.run("send", "orders.csv", "--base-url", at.shop.base_url)
         assert (refused.code, at.shop.books.requests) == (1, 0)
         assert told in refused.err
@@ -281,13 +299,15 @@ async def test_a_flag_wins_over_the_profile_and_an_unknown_profile_is_wrong_usag
     tmp_path: Path,
 ) -> None:
     async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id\n1\n")
+        at.desk.write("orders.csv", "order_id\n100200301\n")
         sent = await at.desk.run(
             "send", "orders.csv", "--profile", "bank", "--base-url", at.shop.base_url,
             "--api-key-file", "shop.key",
         )  # fmt: skip
         assert sent.code == 0, sent.err
-        assert at.shop.books.bodies == {"1": [{"locale": "de"}]}, "the rest is the profile's"
+        assert at.shop.books.bodies == {"100200301": [{"locale": "de"}]}, (
+            "the rest is the profile's"
+        )
         unknown = await at.desk.run("send", "orders.csv", "--profile", "nobody")
         assert unknown.code == 2
         assert "no profile 'nobody'; there are bank, shop" in unknown.err

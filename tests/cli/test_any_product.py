@@ -17,17 +17,17 @@ pytestmark = pytest.mark.asyncio
 RULE = "is not DV, and by the CA's older pages dv-resend is for DV only"
 LIST = """\
 order_id,status,dcv_method,product
-1,pending,email,ssl_dv_rapidssl
-2,pending,email,ssl_ev_plus
-3,issued,email,ssl_ev_plus
-4,pending,dns-txt-token,ssl_ev_plus
+100200301,pending,email,ssl_dv_rapidssl
+100200302,pending,email,ssl_ev_plus
+100200303,issued,email,ssl_ev_plus
+100200304,pending,dns-txt-token,ssl_ev_plus
 """
 
 
 def fill(desk: Desk, ca: Simulator) -> None:
     """Have the CA's orders be those of the list, and a list of bare numbers beside it."""
     desk.write("orders.csv", LIST)
-    desk.write("numbers.csv", "order_id\n1\n2\n3\n4\n")
+    desk.write("numbers.csv", "order_id\n100200301\n100200302\n100200303\n100200304\n")
     old = time.time() - 9 * 86_400
     for line in LIST.splitlines()[1:]:
         number, status, method, product = line.split(",")
@@ -50,9 +50,11 @@ async def test_what_is_not_dv_is_sent_by_the_orders_call_only_where_that_is_want
         fill(desk, ca)
         usual = await desk.run(*command)
         assert usual.code == 0, usual.err
-        assert ca.books.bodies == {"1": [{}]}
+        assert ca.books.bodies == {"100200301": [{}]}
         await desk.run(*command, "--any-product", "--again", "--report-dir", "again")
-        assert set(ca.books.bodies) == {"1", "2"}, "issued, and validated by DNS: neither is sent"
+        assert set(ca.books.bodies) == {"100200301", "100200302"}, (
+            "issued, and validated by DNS: neither is sent"
+        )
 
 
 async def test_the_reason_says_whose_rule_it_is_and_which_options_there_are(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ async def test_the_reason_says_whose_rule_it_is_and_which_options_there_are(tmp_
         for report, command in enumerate((("orders.csv",), ("numbers.csv", "--preflight"))):
             sent = await desk.run("send", *command, "--again", "--report-dir", str(report))
             assert RULE in sent.err
-            (of_ev,) = (r for r in results(tmp_path / str(report)) if r["order_id"] == "2")
+            (of_ev,) = (r for r in results(tmp_path / str(report)) if r["order_id"] == "100200302")
             assert of_ev["status"] == "skipped"
             assert RULE in of_ev["error_message"]
             assert "--call domain-dcv" in of_ev["error_message"]
@@ -77,12 +79,12 @@ async def test_check_shows_the_same_plan(desk: Desk) -> None:
 async def test_a_run_that_goes_on_may_be_asked_about_with_it(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         fill(desk, ca)
-        desk.write("held.csv", "order_id\n2\n3\nx\n")
+        desk.write("held.csv", "order_id\n100200302\n100200303\nx\n")
         assert (await desk.run("send", "held.csv", "--strict", "--report-dir", "held")).code == 3
         assert ca.books.bodies == {}
         run = read_summary(tmp_path / "held")["run_id"]
         await desk.run("resume", run, "--preflight", "--any-product", "--report-dir", "on")
-        assert set(ca.books.bodies) == {"2"}
+        assert set(ca.books.bodies) == {"100200302"}
 
 
 @pytest.mark.parametrize("command", ["check", "send"])

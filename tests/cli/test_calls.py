@@ -69,7 +69,7 @@ async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next
         history = await desk.run("history", "d.example", "--format", "json")
         (event,) = json.loads(history.out)[:1]
         assert (event["call"], event["outcome"]) == ("domain-dcv", "sent")
-        desk.write("both.csv", "order_id,domain_id,call\n17,,\n,17,domain-dcv\n")
+        desk.write("both.csv", "order_id,domain_id,call\n100200317,,\n,17,domain-dcv\n")
         assert "2 for 2 orders" in (await desk.run("check", "both.csv")).out
         plan = (await desk.run("check", "mixed.csv")).out
         assert (
@@ -86,19 +86,19 @@ async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however
         desk.write(
             "mixed.csv",
             "order_id,domain_id,domain,email,call\n"
-            "1,,ab.example,admin@ab.example,\n2,,axb.example,admin@axb.example,\n"
-            "3,,www.ab.example,admin@ab.example,\n4,,,,\n"
+            "100200301,,ab.example,admin@ab.example,\n100200302,,axb.example,admin@axb.example,\n"
+            "100200303,,www.ab.example,admin@ab.example,\n100200304,,,,\n"
             ",17,ab.example,,domain-dcv\n,,AB.example.,,domain-dcv\n",
         )
         sent = await desk.run("send", "mixed.csv", "--all-domains")
         assert sent.code == 0, sent.err
         told = await desk.run("history", "Ab.example", "--format", "json")
         assert [(e["order_id"], e["outcome"]) for e in json.loads(told.out)] == [
-            ("1", "sent"), ("17 ab.example", "sent"), ("ab.example", "sent"),
+            ("100200301", "sent"), ("17 ab.example", "sent"), ("ab.example", "sent"),
         ]  # fmt: skip
         table = (await desk.run("history", "ab.example")).out.splitlines()
         assert table[0].split()[:2] == ["order", "run"]
-        assert table[1].split()[0] == "1"
+        assert table[1].split()[0] == "100200301"
         assert table[3].endswith("the CA's contacts for it")
         assert "knows nothing of b.example" in (await desk.run("history", "b.example")).out
 
@@ -109,7 +109,8 @@ async def test_what_was_left_of_lists_without_a_common_form_is_sent_by_the_same_
     async with desk_with_ca(tmp_path, faults={"500": 1.0}, keep_bodies=True) as (desk, ca):
         desk.write("mixed.csv", MIXED)
         desk.write(
-            "more.jsonl", '{"order_id": 5, "call": "order-approval", "email": "x@y.example"}'
+            "more.jsonl",
+            '{"order_id": 1005, "call": "order-approval", "email": "x@y.example"}',
         )
         failed = await desk.run("send", "mixed.csv", "more.jsonl", "--patience", "1s")
         assert failed.code == 4, failed.err
@@ -119,7 +120,7 @@ async def test_what_was_left_of_lists_without_a_common_form_is_sent_by_the_same_
         sent = await desk.run("send", unsent, "--report-dir", "again")
         assert sent.code == 0, sent.err
         assert sorted_bodies(ca.books.bodies) == sorted_bodies(
-            BODIES | {"5": [{"emails": ["x@y.example"]}]}
+            BODIES | {"1005": [{"emails": ["x@y.example"]}]}
         )
 
 
@@ -147,8 +148,8 @@ async def test_one_call_for_a_whole_list_and_the_next_command_says_so_too(tmp_pa
 
 async def test_an_order_that_is_not_dv_says_which_call_to_use(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        ca.world.add(WorldOrder(1, product="ssl_basic"))
-        desk.write("orders.csv", "order_id\n1\n")
+        ca.world.add(WorldOrder(100200301, product="ssl_basic"))
+        desk.write("orders.csv", "order_id\n100200301\n")
         sent = await desk.run("send", "orders.csv")
         assert sent.code == 3
         assert "--call domain-dcv" in sent.out
@@ -160,20 +161,22 @@ async def test_the_call_is_chosen_by_the_product_where_that_is_wanted(tmp_path: 
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         desk.write(
             "export.csv",
-            "order_id,domain,email,product\n1,a.example,admin@a.example,ssl_dv_rapidssl\n"
-            "2,b.example,admin@b.example,ssl_ev_plus\n",
+            "order_id,domain,email,product\n100200301,a.example,admin@a.example,ssl_dv_rapidssl\n"
+            "100200302,b.example,admin@b.example,ssl_ev_plus\n",
         )
         sent = await desk.run("send", "export.csv", "--auto-call")
         assert sent.code == 0, sent.err
-        assert set(ca.books.bodies) == {"1", "b.example"}
+        assert set(ca.books.bodies) == {"100200301", "b.example"}
         assert ca.books.bodies["b.example"] == [{"email_array": ["admin@b.example"]}]
 
 
 async def test_an_export_of_orders_that_are_not_dv_is_sent_domain_by_domain(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        ca.world.add(WorldOrder(1, domains=("a.example", "www.a.example")))
+        ca.world.add(WorldOrder(100200301, domains=("a.example", "www.a.example")))
         ca.world.add(
-            WorldOrder(2, product="ssl_basic", domains=("b.example", "*.c.example", "d.example"))
+            WorldOrder(
+                100200302, product="ssl_basic", domains=("b.example", "*.c.example", "d.example")
+            )
         )
         for form in ("csv", "jsonl"):
             ca.books.bodies.clear()
@@ -182,7 +185,7 @@ async def test_an_export_of_orders_that_are_not_dv_is_sent_domain_by_domain(tmp_
             sent = await desk.run("send", "list", "--auto-call", "--again", "--report-dir", form)
             assert sent.code == 0, sent.err
             assert ca.books.bodies == {
-                "1": [{}], "b.example": [{}], "c.example": [{}], "d.example": [{}],
+                "100200301": [{}], "b.example": [{}], "c.example": [{}], "d.example": [{}],
             }  # fmt: skip
 
 
@@ -207,31 +210,31 @@ async def test_of_domains_is_asked_beforehand_whom_they_have_mailed_and_nothing_
 
 async def test_addresses_that_no_domain_goes_with_are_not_said_to_be_of_one(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write("orders.csv", "order_id,email\n7,a@b.example;c@d.example\n")
+        desk.write("orders.csv", "order_id,email\n100200307,a@b.example;c@d.example\n")
         checked = await desk.run("check", "orders.csv", "--call", "order-approval")
         assert "several addresses" not in checked.out
         assert (await desk.run("send", "orders.csv", "--call", "order-approval")).code == 0
         table = (desk.report() / "results.csv").read_text()
-        assert "orders.csv,2,7,,a@b.example; c@d.example," in table
+        assert "orders.csv,2,100200307,,a@b.example; c@d.example," in table
 
 
 async def test_a_typing_error_in_a_language_widens_no_mail_to_all_domains(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write(
             "orders.csv",
-            "order_id,domain,email,locale\n1,a.example,admin@a.example,!!\n1,,,\n2,,,\n",
+            "order_id,domain,email,locale\n100200301,a.example,admin@a.example,!!\n100200301,,,\n100200302,,,\n",
         )
         options = ("--max-rejected", "100%", "--all-domains")
         sent = await desk.run("send", "orders.csv", *options)
         assert sent.code == 3, sent.err
-        assert set(ca.books.mails_per_order) == {"2"}
+        assert set(ca.books.mails_per_order) == {"100200302"}
 
 
 async def test_what_has_no_form_is_rejected_under_the_call_that_holds_for_all(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write("list.jsonl", '{"order_id": 1, "emails": ["a@b.example"]}\n[]\n')
+        desk.write("list.jsonl", '{"order_id": 100200301, "emails": ["a@b.example"]}\n[]\n')
         options = ("--call", "order-approval", "--max-rejected", "100%")
         assert (await desk.run("send", "list.jsonl", *options)).code == 3
         with (desk.report() / "results.csv").open(newline="") as file:

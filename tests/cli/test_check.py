@@ -165,7 +165,9 @@ async def test_what_the_list_itself_says_is_over_is_counted_by_reason(offline: D
 
 async def test_how_each_of_several_lists_was_read_is_said(offline: Desk) -> None:
     offline.write("orders.json", json.dumps(ORDERS_OF_THE_CA))
-    checked = await offline.run("check", "mixed.csv", "orders.json", "-", stdin=b"order_id\n7\n")
+    checked = await offline.run(
+        "check", "mixed.csv", "orders.json", "-", stdin=b"order_id\n100200307\n"
+    )
     assert "mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in checked.out
     assert "orders.json: JSON, 4 rows" in checked.out
     assert "standard input: CSV, comma, 1 row" in checked.out
@@ -210,7 +212,7 @@ async def test_the_json_has_the_figures_of_the_text(offline: Desk) -> None:
 async def test_it_ends_with_0_where_every_row_is_good_and_with_3_where_one_is_not(
     offline: Desk, form: str
 ) -> None:
-    offline.write("good.csv", "order_id\n1\n2\n2\n")
+    offline.write("good.csv", "order_id\n100200301\n100200302\n100200302\n")
     assert (await offline.run("check", "good.csv", "--format", form)).code == 0
     assert (await offline.run("check", "mixed.csv", "--format", form)).code == 3
 
@@ -251,7 +253,7 @@ async def test_the_plan_says_how_many_it_does_not_show(desk: Desk) -> None:
     assert len(plan["recipients"]) == 10
     assert (plan["recipient_domains"], plan["mails"]) == (13, 13)
     assert ", 3 other domains 3\n" in (await desk.run("check", "list.csv")).out
-    products = "".join(f"{n},pending,EV {n}\n" for n in range(1, 13))
+    products = "".join(f"{n},pending,EV {n}\n" for n in range(100_200_301, 100_200_313))
     desk.write("skipped.csv", f"order_id,status,product\n{products}")
     assert "2: for other reasons" in (await desk.run("check", "skipped.csv")).out
 
@@ -260,7 +262,7 @@ async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: 
     name = "\x1b]0;taken over\x07.csv"
     missing = await desk.run("check", name)
     assert missing.code == 1
-    desk.write(name, "order_id\n1\nx\n")
+    desk.write(name, "order_id\n100200301\nx\n")
     shown = await desk.run("check", name, "-v")
     assert shown.code == 3
     for said in (missing, shown):
@@ -270,7 +272,7 @@ async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: 
 
 async def test_columns_that_are_not_read_are_named(desk: Desk) -> None:
     heading = "Bestellnummer;Stadt;" + ";".join(f"x{number}" for number in range(6))
-    desk.write("orders.csv", f"{heading}\n1;eo{';' * 6}\n")
+    desk.write("orders.csv", f"{heading}\n100200301;eo{';' * 6}\n")
     checked = await desk.run("check", "orders.csv", "--map", "order_id=Bestellnummer")
     told = "semicolon, columns 'Stadt', 'x0', 'x1', 'x2', 'x3' and 2 more not read"
     assert told in checked.out
@@ -284,7 +286,7 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
     words = ("denied", "failed", "suspended", "approved", "needs_approval", "needs_csr",
              "processing", "expired", "cancelled", "canceled", "Waiting Pickup")  # fmt: skip
     later = ("quarantined", "Held for Review")
-    rows = [f"{n},{word}" for n, word in enumerate((*words, *later, "pending"), start=1)]
+    rows = [f"{n},{word}" for n, word in enumerate((*words, *later, "pending"), start=100_200_301)]
     offline.write("orders.csv", "\n".join(["order_id,status", *rows]) + "\n")
     plan = await plan_of(offline, "orders.csv")
     assert (plan["rejected"], plan["to_send"]) == ([], 1)
@@ -293,7 +295,7 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
     assert "--all-statuses sends these too" in note["text"]
     assert [place["text"] for place in note["first"]] == [
         f"order {n}: its status is {word!r}, which is not one that we know"
-        for n, word in enumerate(later, start=len(words) + 1)
+        for n, word in enumerate(later, start=100_200_301 + len(words))
     ]
     text = folded((await offline.run("check", "orders.csv")).out)
     assert f"Worth a look 2 orders: {note['text']}" in text
@@ -303,6 +305,6 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
 async def test_an_order_with_a_row_that_waits_is_sent_whatever_its_other_rows_say(
     offline: Desk,
 ) -> None:
-    offline.write("orders.csv", "order_id,status\n1,quarantined\n1,pending\n")
+    offline.write("orders.csv", "order_id,status\n100200301,quarantined\n100200301,pending\n")
     plan = await plan_of(offline, "orders.csv")
     assert (plan["to_send"], plan["warnings"]) == (1, [])

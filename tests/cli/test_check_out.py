@@ -54,10 +54,14 @@ async def test_out_has_exactly_what_the_ca_is_then_asked(tmp_path: Path) -> None
 
 
 async def test_out_is_in_the_order_of_the_list_for_its_owner_alone(desk: Desk) -> None:
-    desk.write("list.csv", "order_id\n30\n10\n20\n")
+    desk.write("list.csv", "order_id\n100200330\n100200310\n100200320\n")
     await desk.run("check", "list.csv", "--out", "plan.jsonl")
     path = desk.folder / "plan.jsonl"
-    assert [request["order_id"] for request in requests_in(path)] == ["30", "10", "20"]
+    assert [request["order_id"] for request in requests_in(path)] == [
+        "100200330",
+        "100200310",
+        "100200320",
+    ]
     assert path.stat().st_mode & 0o077 == 0
 
 

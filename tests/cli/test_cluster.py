@@ -147,7 +147,7 @@ async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagr
         for place, skew in enumerate((0, -2, 0, 30)):
             desk.write(
                 f"{place}.csv",
-                "order_id\n" + "".join(f"{9000 + 75 * place + n}\n" for n in range(75)),
+                "order_id\n" + "".join(f"{900_000 + 75 * place + n}\n" for n in range(75)),
             )
             command = ("send", f"{place}.csv", "--report-dir", f"report {place}")
             started.append(await desk.start(*command, SKEW_S=str(skew), PYTHONPATH=str(tmp_path)))
@@ -164,7 +164,7 @@ async def test_a_host_that_comes_later_begins_with_the_windows_as_they_are(
     async with shared_desk(tmp_path, database, windows=windows) as (desk, ca):
         for name in ("a", "b", "c"):
             desk.write(
-                f"{name}.csv", "order_id\n" + "".join(f"{ord(name)}{n}\n" for n in range(15))
+                f"{name}.csv", "order_id\n" + "".join(f"{ord(name)}{n:04}\n" for n in range(15))
             )
             sent = await desk.run("send", f"{name}.csv", "--report-dir", name)
             assert sent.code == 0, sent.err
@@ -234,7 +234,7 @@ async def test_many_who_open_an_empty_database_at_once_make_one_journal(
     async with shared_desk(tmp_path, database) as (desk, ca):
         commands = []
         for place in range(6):
-            desk.write(f"{place}.csv", f"order_id\n{place + 1}\n")
+            desk.write(f"{place}.csv", f"order_id\n10020030{place + 1}\n")
             commands.append(("send", f"{place}.csv", "--report-dir", f"report {place}"))
         ends = await sent_at_once(desk, *commands)
         assert [one.code for one in ends] == [0] * 6, ends

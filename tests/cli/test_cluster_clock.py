@@ -35,7 +35,7 @@ async def test_hosts_keep_the_windows_and_lose_no_time_by_it(
     loop = asyncio.get_running_loop()
     async with shared_desk(tmp_path, database, windows=(WINDOW,)) as (desk, ca):
         for name in ("a", "b"):
-            numbers = "".join(f"{ord(name)}{n}\n" for n in range(24))
+            numbers = "".join(f"{ord(name)}{n:04}\n" for n in range(24))
             desk.write(f"{name}.csv", f"order_id\n{numbers}")
         began = loop.time()
         hosts = [

@@ -29,8 +29,8 @@ async def held_up(folder: Path, database: Database) -> AsyncIterator[tuple[Desk,
             "BATCH_RESEND_JOURNAL": str(database),
             "BATCH_RESEND_LIMIT": "100/5s",
         }
-        desk.write("a.csv", "order_id\n1\n2\n")
-        desk.write("b.csv", "order_id\n3\n4\n")
+        desk.write("a.csv", "order_id\n100200301\n100200302\n")
+        desk.write("b.csv", "order_id\n100200303\n100200304\n")
         first = await desk.start("send", "a.csv", "--patience", "2h")
         await until(lambda: ca.requests and paused(database))
         yield desk, ca

@@ -113,7 +113,7 @@ async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s
             'limit = "50/1m"\nmax-orders = 7\n\n[sweep]\nmax-orders = 3\nolder-than = "0s"\n'
             '[send]\nlimit = ["60/1m", "40/5s"]\n[report]\nreport-dir = "elsewhere"\n',
         )
-        desk.write("orders.csv", "order_id\n5\n")
+        desk.write("orders.csv", "order_id\n100200305\n")
         config = ("--config", "batch.toml")
         swept = await desk.run(*config, "sweep", "--report-dir", "swept")
         assert swept.code == 0, swept.err
@@ -158,7 +158,7 @@ async def test_profiles_take_from_the_table_of_the_command_what_they_do_not_say(
             "batch.toml",
             'limit = "50/1m"\n[profiles.shop]\napi-key-file = "shop.key"\n[send]\nlimit = "9/1m"\n',
         )
-        desk.write("orders.csv", "order_id,account\n1,shop\n")
+        desk.write("orders.csv", "order_id,account\n100200301,shop\n")
         send = ("--config", "batch.toml", "send", "orders.csv", "--report-dir", "report")
         sent = await desk.run(*send)
         assert sent.code == 0, sent.err

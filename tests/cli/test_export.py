@@ -16,13 +16,14 @@ from tests.cli.conftest import Ended, desk_with_ca, ended, until
 pytestmark = pytest.mark.asyncio
 
 DAY_S = 86_400.0
+FIRST = 100_200_300
 
 
 def fill(ca: Simulator, count: int, **how: Any) -> None:
     """Let so many orders wait, each a day older than the one before it."""
     for number in range(1, count + 1):
         created_at = time.time() - number * DAY_S - 60
-        ca.world.add(WorldOrder(number, created_at=created_at, **how))
+        ca.world.add(WorldOrder(FIRST + number, created_at=created_at, **how))
 
 
 def records(exported: Ended) -> list[dict[str, str]]:
@@ -35,12 +36,12 @@ async def test_the_orders_that_wait_are_written_with_what_the_ca_tells_of_them(
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(ca, 1, domains=("shop.example.com", "www.example.com"), container="Web")
-        ca.world.add(WorldOrder(2, status="reissue_pending", created_at=time.time() - 60))
-        ca.world.add(WorldOrder(3, status="issued"))
+        ca.world.add(WorldOrder(FIRST + 2, status="reissue_pending", created_at=time.time() - 60))
+        ca.world.add(WorldOrder(FIRST + 3, status="issued"))
         first, second = records(await desk.run("export"))
         told = (await desk.run("export")).err
     assert first == {
-        "order_id": "1",
+        "order_id": "100200301",
         "status": "pending",
         "product": "ssl_dv_geotrust_flex",
         "dcv_method": "",
@@ -50,7 +51,7 @@ async def test_the_orders_that_wait_are_written_with_what_the_ca_tells_of_them(
         "domains": "shop.example.com; www.example.com",
         "domain_id": "",
     }
-    assert (second["order_id"], second["status"]) == ("2", "reissue_pending")
+    assert (second["order_id"], second["status"]) == ("100200302", "reissue_pending")
     assert told == "2 orders wait.\n"
 
 
@@ -58,12 +59,12 @@ async def test_the_orders_that_wait_are_written_with_what_the_ca_tells_of_them(
 async def test_send_reads_the_export_and_has_every_order_mailed(tmp_path: Path, form: str) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         fill(ca, 5)
-        ca.world.add(WorldOrder(6, dcv_method="dns-txt-token"))
+        ca.world.add(WorldOrder(FIRST + 6, dcv_method="dns-txt-token"))
         export = ("export", "--details", "--format", form)
         await desk.run(*export, "--out", "pending.list")
         sent = await desk.run("send", "pending.list")
         assert sent.code == 0, sent.err
-        assert ca.books.mails_per_order == {str(n): 1 for n in range(1, 6)}
+        assert ca.books.mails_per_order == {str(FIRST + n): 1 for n in range(1, 6)}
         assert all(bodies == [{}] for bodies in ca.books.bodies.values()), "all that wait"
         assert desk.summary()["orders"]["skipped"] == 1, "it is not validated by e-mail"
         exported = await desk.run(*export)
@@ -82,7 +83,7 @@ async def test_options_choose_by_product_age_container_and_the_cas_own_filters(
         async def chosen(*options: str) -> list[str]:
             return [r["order_id"] for r in records(await desk.run("export", *options))]
 
-        assert await chosen("--older-than", "3d") == ["3", "4", "7"]
+        assert await chosen("--older-than", "3d") == ["7", "100200303", "100200304"]
         assert await chosen("--product", "ssl_dv_rapidssl") == ["7"]
         assert await chosen("--container", "shop") == ["7"]
         assert await chosen("--filter", "product_name_id=ssl_dv_rapidssl") == ["7"]
@@ -103,7 +104,7 @@ async def test_pages_are_read_to_the_end_and_count_in_the_windows_with_what_is_s
         assert ca.books.reads == 4, "three pages of those pending, and one of reissue_pending"
         with (tmp_path / "pending.csv").open() as file:
             assert len({line["order_id"] for line in csv.DictReader(file)}) == 2_500
-        desk.write("few.csv", "order_id\n1\n2\n")
+        desk.write("few.csv", "order_id\n100200301\n100200302\n")
         assert (await desk.run("send", "few.csv")).code == 0
         assert all(log.refused == 0 and log.peak <= 4 for log in ca.books.windows)
 
@@ -147,12 +148,13 @@ async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_th
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(ca, 3)
-        ca.world.add(WorldOrder(4, dcv_method="dns-txt-token"))
-        ca.world.add(WorldOrder(5))
+        ca.world.add(WorldOrder(FIRST + 4, dcv_method="dns-txt-token"))
+        ca.world.add(WorldOrder(FIRST + 5))
         exported = await desk.run("export", "--details")
         found = records(exported)
         assert {r["order_id"]: r["dcv_method"] for r in found} == {
-            "1": "email", "2": "email", "3": "email", "4": "dns-txt-token", "5": "email",
+            "100200301": "email", "100200302": "email", "100200303": "email",
+            "100200304": "dns-txt-token", "100200305": "email",
         }  # fmt: skip
         assert ca.books.reads_of == {"list": 2, "validation": 5}, (
             "no list has how an order is validated"
@@ -160,7 +162,7 @@ async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_th
         desk.write("pending.csv", exported.out)
         sent = await desk.run("send", "pending.csv")
         assert sent.code == 0
-        assert set(ca.books.mails_per_order) == {"1", "2", "3", "5"}
+        assert set(ca.books.mails_per_order) == {f"10020030{n}" for n in (1, 2, 3, 5)}
 
 
 async def test_a_log_file_has_what_was_read(tmp_path: Path) -> None:

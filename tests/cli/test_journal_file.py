@@ -345,14 +345,14 @@ async def test_a_journal_that_was_looked_at_while_read_only_can_be_written_once_
     async with desk_with_ca(tmp_path) as (desk, ca):
         journal = tmp_path / "journal.db"
         numbers = desk.write_list(3)
-        desk.write("one.csv", "order_id\n1\n")
+        desk.write("one.csv", "order_id\n100200301\n")
         assert (await desk.run("send", "one.csv", "--report-dir", "one")).code == 0
         journal.chmod(0o400)
         await run_bound_by_permissions(desk, command)
         journal.chmod(0o600)
         sent = await run_bound_by_permissions(desk, "send", "orders.csv")
         assert sent.code == 0, sent.err
-        assert set(ca.books.mails_per_order) == {"1", *numbers}
+        assert set(ca.books.mails_per_order) == {"100200301", *numbers}
 
 
 async def test_a_run_that_was_killed_is_not_running_though_its_number_is_another_process_now(

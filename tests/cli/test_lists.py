@@ -241,3 +241,37 @@ async def test_nothing_is_sent_of_a_list_whose_status_is_a_tickets(tmp_path: Pat
         assert sent.code == 1
         assert '--ignore "Status"' in sent.err
         assert ca.books.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ("--ignore nope list.csv", 2, "names a column that is not there; the columns are"),
+        ("--ignore Notes list.csv", 2, "is 'Note' meant?"),
+        ("--ignore Note list.csv", 0, ""),
+        ("--ignore 'column 4' list.csv", 0, ""),
+        ("--ignore nope list.jsonl", 2, "names a column that is not there; the columns are"),
+        ("--ignore remrk list.jsonl", 2, "is 'remark' meant?"),
+        ("--ignore Note list.csv list.jsonl", 0, ""),
+        ("--ignore remark list.csv list.jsonl", 0, ""),
+        ("--ignore nope list.csv list.jsonl", 2, "'Note'"),
+        (
+            "--no-header --map order_id=1 --map domain=2 --map email=3 --ignore 'column 9' b.csv",
+            2,
+            "'column 4'",
+        ),
+    ],
+)
+async def test_a_column_to_ignore_has_to_be_in_one_of_the_lists(
+    tmp_path: Path, options: str, code: int, said: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        rows = "100200301,a.example.com,admin@a.example.com,x\n"
+        desk.write("list.csv", f"order_id,domain,email,Note\n{rows}")
+        desk.write("b.csv", rows)
+        record = {"order_id": 100200302, "domain": "b.example.com", "email": "admin@b.example.com"}
+        desk.write("list.jsonl", json.dumps(record | {"remark": "y"}) + "\n")
+        sent = await desk.run("send", *shlex.split(options))
+        assert sent.code == code, sent.err
+        assert said in sent.err
+        assert bool(ca.books.requests) == (code == 0)

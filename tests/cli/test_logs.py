@@ -80,7 +80,7 @@ async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None
 
 async def test_the_log_file_says_why_a_run_was_held_back(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("orders.csv", "order_id\n1\nnone\n")
+        desk.write("orders.csv", "order_id\n100200301\nnone\n")
         assert (await desk.run(*TO_FILE, "-q", "--strict")).code == 3
         assert ca.books.requests == 0
     (held,) = events(tmp_path / "resend.log")
@@ -203,12 +203,12 @@ async def test_a_log_file_that_is_a_pipe_without_a_reader_ends_it_instead_of_a_w
 async def test_redacted_neither_log_nor_page_has_an_address(
     tmp_path: Path, log_format: str
 ) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200301"})) as (desk, ca):
         desk.write(
             "orders.csv",
-            "order_id,domain,email\n1,a.example,jane.doe@a.example\n"
-            "x,a.example,john.roe@a.example\n3,a.example,john roe @a.example\n"
-            "2,a.example,jane.doe@a.example\n",
+            "order_id,domain,email\n100200301,a.example,jane.doe@a.example\n"
+            "x,a.example,john.roe@a.example\n100200303,a.example,john roe @a.example\n"
+            "100200302,a.example,jane.doe@a.example\n",
         )
         sent = await desk.run(
             "send", "orders.csv", "--redact", "-v", "--log-file", "resend.log",

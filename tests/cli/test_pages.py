@@ -39,7 +39,7 @@ async def test_a_page_acknowledges_nothing_however_it_is_encoded_and_wherever_it
 
     async with CountingServer(fate) as ca:
         desk = Desk(tmp_path, ca.base_url)
-        desk.write("orders.csv", "order_id\n1\n2\n3\n")
+        desk.write("orders.csv", "order_id\n100200301\n100200302\n100200303\n")
         ended = await desk.run("send", "orders.csv", "--limit", "none", "--in-doubt", "hold")
     assert ca.mails_of.total() == 0
     assert_adds_up(desk.summary())

@@ -71,14 +71,14 @@ async def test_a_ca_that_is_gone_for_longer_than_the_patience_stops_the_run(desk
 
 
 LISTS = {
-    "good.csv": "order_id\n1\n",
+    "good.csv": "order_id\n100200301\n",
     "empty.csv": "",
     "blank.csv": "\n\n  \n",
     "heading.csv": "order_id,domain,email\n",
     "foreign.csv": "Bestellung,Wohin\n1,a\n",
-    "half.csv": "order_id,domain\n1,example.com\n",
-    "twice.csv": "order_id,Order Number\n1,2\n",
-    "quote.csv": 'order_id\n"1\n2\n',
+    "half.csv": "order_id,domain\n100200301,example.com\n",
+    "twice.csv": "order_id,Order Number\n100200301,2\n",
+    "quote.csv": 'order_id\n"1\n100200302\n',
     "array.json": "[1, 2",
 }
 

@@ -14,7 +14,8 @@ from tests.cli.town import Town, town
 
 pytestmark = pytest.mark.asyncio
 
-LIST = "order_id,account,call,domain,all_domains\n1,shop,,,yes\n2,bank,,,yes\n3,,,,yes\n"
+LIST = "order_id,account,call,domain,all_domains\n"
+LIST += "100200301,shop,,,yes\n100200302,bank,,,yes\n100200303,,,,yes\n"
 LIST += ",shop,domain-dcv,c.example,\n,bank,domain-dcv,c.example,\n"
 
 
@@ -33,7 +34,12 @@ async def test_accounts_that_rows_name_are_the_simulators_each_by_a_key_of_its_o
         assert told.code == 0, told.err
         assert at.shop.books.requests == at.bank.books.requests == 0
         books = json.loads((tmp_path / "books.json").read_text())
-        assert books["mails_per_order"] == {"1": 1, "2": 1, "3": 1, "c.example": 2}
+        assert books["mails_per_order"] == {
+            "100200301": 1,
+            "100200302": 1,
+            "100200303": 1,
+            "c.example": 2,
+        }
         assert "Rehearsal, nobody was mailed: 5 of 5 orders sent" in told.out
         summary = read_summary(at.desk.report())
         assert summary["orders"]["sent"] == 5
@@ -66,7 +72,7 @@ async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
     tmp_path: Path, profile: tuple[str, ...]
 ) -> None:
     async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id\n1\n")
+        at.desk.write("orders.csv", "order_id\n100200301\n")
         told = await rehearsed(at, "send", "orders.csv", *profile, "--base-url", at.bank.base_url)
         assert told.code == 1
         assert "this is a rehearsal" in told.err
@@ -76,7 +82,7 @@ async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
 
 async def test_a_journal_that_the_environment_names_knows_nothing_of_it(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id\n1\n")
+        at.desk.write("orders.csv", "order_id\n100200301\n")
         assert (await rehearsed(at, "send", "orders.csv")).code == 0
         assert not (tmp_path / "journal.db").exists()
 
@@ -86,11 +92,11 @@ async def test_a_run_that_asks_one_account_in_earnest_is_none(tmp_path: Path) ->
         config = tmp_path / "config.toml"
         text = config.read_text().replace(at.bank.base_url, "https://ca.invalid/services/v2")
         config.write_text(text)
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,bank\n")
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--patience", "1s")
         assert at.shop.books.mails == 1
         assert "nobody was mailed" not in sent.err + sent.out
-        at.desk.write("orders.csv", "order_id,account\n3,shop\n")
+        at.desk.write("orders.csv", "order_id,account\n100200303,shop\n")
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "2")
         assert "nobody was mailed" in sent.err + sent.out
 

@@ -13,7 +13,7 @@ from tests.cli.town import BANK_KEY, Town, town
 
 pytestmark = pytest.mark.asyncio
 
-EACH = "order_id,account\n1,shop\n2,bank\n"
+EACH = "order_id,account\n100200301,shop\n100200302,bank\n"
 WRONG = "no-such-key-0123456789"
 
 
@@ -43,13 +43,13 @@ async def test_what_is_left_of_one_account_keeps_its_own_windows_and_not_those_o
         config = (tmp_path / "config.toml").read_text()
         own = f'api-key-file = "bank.key"\nbase-url = "{at.bank.base_url}"\n'
         at.desk.write("config.toml", own + config)
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,\n3,\n")
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,\n100200303,\n")
         first = await stopped_run(at, "orders.csv", refused=("bank",))
         assert "within no limit" in first.err, "shop has none, so all together have none"
         resumed = await at.desk.run("resume")
         assert resumed.code == 0, resumed.err
         assert "within 1000/3m and 100/5s" in resumed.err
-        assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
+        assert at.bank.books.mails_per_order == {"100200302": 1, "100200303": 1}
 
 
 @pytest.mark.parametrize("profile", [(), ("--profile", "shop")])
@@ -99,7 +99,10 @@ async def test_a_run_that_was_held_back_at_the_simulator_does_not_begin_in_earne
         by = ("--base-url", at.shop.base_url)
         resumed = await at.desk.run("resume", run, *by, "--report-dir", "later")
         assert read_summary(tmp_path / "later")["orders"]["sent"] == 2, resumed.err
-        assert (at.shop.books.mails_per_order, at.bank.books.requests) == ({"1": 1, "2": 1}, 0)
+        assert (at.shop.books.mails_per_order, at.bank.books.requests) == (
+            {"100200301": 1, "100200302": 1},
+            0,
+        )
 
 
 async def test_verify_asks_each_account_where_the_run_was_and_needs_no_other_key(

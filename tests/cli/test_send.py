@@ -51,11 +51,20 @@ async def test_again_repeats_what_was_acknowledged(tmp_path: Path) -> None:
 
 async def test_an_edited_list_sends_only_what_is_new(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("a.csv", "order_id\n1\n2\n3\n")
-        desk.write("b.jsonl", '{"order_id": 4}\n{"order_id": 3}\n{"order_id": 2, "locale": "de"}\n')
+        desk.write("a.csv", "order_id\n100200301\n100200302\n100200303\n")
+        desk.write(
+            "b.jsonl",
+            '{"order_id": 100200304}\n{"order_id": 100200303}\n'
+            '{"order_id": 100200302, "locale": "de"}\n',
+        )
         assert (await desk.run("send", "a.csv")).code == 0
         assert (await desk.run("send", "b.jsonl", "--report-dir", "b")).code == 0
-        assert ca.books.mails_per_order == {"1": 1, "2": 2, "3": 1, "4": 1}
+        assert ca.books.mails_per_order == {
+            "100200301": 1,
+            "100200302": 2,
+            "100200303": 1,
+            "100200304": 1,
+        }
         assert read_summary(tmp_path / "b")["orders"]["skipped"] == 1
 
 
@@ -64,13 +73,13 @@ async def test_what_is_sent_is_what_the_list_says(tmp_path: Path) -> None:
         desk.write(
             "list.csv",
             "Order #,Common Name,Approver E-Mail,Email Domain,Language\n"
-            "11,Shop.Example.com.,Admin@example.com,example.com,en\n"
-            "12,,,,\n"
-            "11,www.example.com,admin@example.com,,en\n",
+            "100200311,Shop.Example.com.,Admin@example.com,example.com,en\n"
+            "100200312,,,,\n"
+            "100200311,www.example.com,admin@example.com,,en\n",
         )
         assert (await desk.run("send", "list.csv", "--all-domains")).code == 0
         assert ca.books.bodies == {
-            "11": [
+            "100200311": [
                 {
                     "domain_approval_emails": [
                         {
@@ -87,33 +96,33 @@ async def test_what_is_sent_is_what_the_list_says(tmp_path: Path) -> None:
                     "locale": "en",
                 }
             ],
-            "12": [{}],
+            "100200312": [{}],
         }
 
 
 async def test_a_list_comes_from_standard_input_too(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        ended = await desk.run("send", "-", stdin=b'{"order_id": 5}\n')
+        ended = await desk.run("send", "-", stdin=b'{"order_id": 100200305}\n')
         assert ended.code == 0, ended.err
-        assert ca.books.mails_per_order == {"5": 1}
+        assert ca.books.mails_per_order == {"100200305": 1}
         assert desk.summary()["inputs"][0]["path"] == "standard input"
 
 
 async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_code(
     tmp_path: Path,
 ) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset(["3"])) as (desk, ca):
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset(["100200303"])) as (desk, ca):
         desk.write(
             "list.csv",
             "order_id,domain,email,note\n"
-            "1,a.example.com,admin@example.com,first\n"
-            "1,a.example.com,admin@example.com,the same again\n"
-            "2,a.example.com,nobody,=cmd\n"
-            "3,a.example.com,admin@example.com,unknown\n",
+            "100200301,a.example.com,admin@example.com,first\n"
+            "100200301,a.example.com,admin@example.com,the same again\n"
+            "100200302,a.example.com,nobody,=cmd\n"
+            "100200303,a.example.com,admin@example.com,unknown\n",
         )
         ended = await desk.run("send", "--max-rejected", "1", "list.csv")
         assert ended.code == 3
-        assert ca.books.mails_per_order == {"1": 1}
+        assert ca.books.mails_per_order == {"100200301": 1}
         summary = desk.summary()
         assert_adds_up(summary)
         assert summary["rows"] == {"read": 4, "accepted": 2, "duplicate": 1, "rejected": 1}
@@ -123,25 +132,25 @@ async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_c
         assert statuses == ["sent", "duplicate", "rejected", "refused"]
         rejected = (desk.report() / "rejected.csv").read_text()
         assert (
-            "2,a.example.com,nobody,'=cmd,list.csv,4,"
+            "100200302,a.example.com,nobody,'=cmd,list.csv,4,"
             "the e-mail address 'nobody' has no @ (column 'email'),"
-            '"2,a.example.com,nobody,=cmd"\n'
+            '"100200302,a.example.com,nobody,=cmd"\n'
         ) in rejected
         assert "list.csv, line 4: the e-mail address 'nobody' has no @" in ended.err
 
 
 async def test_strict_sends_nothing_when_a_row_is_rejected(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("list.csv", "order_id\n1\nx\n")
+        desk.write("list.csv", "order_id\n100200301\nx\n")
         ended = await desk.run("send", "--strict", "list.csv")
         assert ended.code == 3
         assert ca.books.requests == 0
         assert desk.summary()["orders"]["not_attempted"] == 1
         assert "Nothing was sent: --strict: 1 row was rejected." in ended.out
 
-        desk.write("list.csv", "order_id\n1\n")
+        desk.write("list.csv", "order_id\n100200301\n")
         assert (await desk.run("send", "--strict", "list.csv", "--report-dir", "r")).code == 0
-        assert ca.books.mails_per_order == {"1": 1}
+        assert ca.books.mails_per_order == {"100200301": 1}
 
 
 async def test_the_key_appears_in_no_output_report_or_journal(tmp_path: Path) -> None:
@@ -160,11 +169,12 @@ async def test_the_key_appears_in_no_output_report_or_journal(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "text", "options"),
     [
-        ("list.csv", "Bestellung;domain;email\n1;a.example;x@a.example\n2;a.example;x a.example\n",
+        ("list.csv", "Bestellung;domain;email\n"
+         "100200301;a.example;x@a.example\n100200302;a.example;x a.example\n",
          ("--map", "order_id=Bestellung")),
-        ("list.json", '[{"order_id": 1, "domain": "a.example", "email": "x@a.example"},\n'
-         '{"order_id": 2, "domain": "a.example", "email": "x a.example"}]', ()),
-        ("list.csv", "1;a.example;x@a.example\n2;a.example;x a.example\n",
+        ("list.json", '[{"order_id": 100200301, "domain": "a.example", "email": "x@a.example"},\n'
+         '{"order_id": 100200302, "domain": "a.example", "email": "x a.example"}]', ()),
+        ("list.csv", "100200301;a.example;x@a.example\n100200302;a.example;x a.example\n",
          ("--no-header", "--map", "order_id=1", "--map", "domain=2", "--map", "email=3")),
     ],
 )  # fmt: skip
@@ -177,10 +187,10 @@ async def test_rejected_csv_is_sent_with_the_same_options_once_it_is_corrected(
         assert (await desk.run("send", name, *options, *many)).code == 3
         path = desk.report() / "rejected.csv"
         again = await desk.run("send", str(path), *options, *many, "--report-dir", "again")
-        assert ca.books.mails_per_order == {"1": 1}, again.err
+        assert ca.books.mails_per_order == {"100200301": 1}, again.err
         rows = path.read_text().replace("x a.example", "x@a.example", 1)
         path.write_text(rows)
         sent = await desk.run("send", str(path), *options, "--report-dir", "corrected")
         assert sent.code == 0, sent.err
-        assert ca.books.mails_per_order == {"1": 1, "2": 1}
-        assert ca.books.bodies["2"] == ca.books.bodies["1"]
+        assert ca.books.mails_per_order == {"100200301": 1, "100200302": 1}
+        assert ca.books.bodies["100200302"] == ca.books.bodies["100200301"]

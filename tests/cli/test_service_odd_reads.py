@@ -131,7 +131,7 @@ async def test_orders_that_the_ca_does_not_have_are_asked_about_beside_each_othe
     gone = error(404, "not_found|order")
     async with RawService(lambda _: gone, lambda asked: 0.2) as service:
         desk = desk_at(tmp_path, service)
-        numbers = "".join(f"{n}\n" for n in range(1, 16))
+        numbers = "".join(f"{n}\n" for n in range(100_200_301, 100_200_316))
         desk.write("orders.csv", f"order_id\n{numbers}")
         assert (await desk.run("send", "orders.csv", "--preflight")).code == 3
         reads = [at for at, a in zip(service.arrivals, service.asked, strict=True)

@@ -198,7 +198,7 @@ async def test_without_a_report_each_order_is_asked_about_and_nothing_else_suffe
 READINGS: dict[str, tuple[str, ...]] = {
     "sweep": ("sweep",),
     "export": ("export", "--details", "--out", "pending.csv"),
-    "preflight": ("send", "orders.csv", "--preflight"),
+    "preflight": ("send", "orders.csv", "--preflight", "--all-domains"),
     "preflight of domains": ("send", "domains.csv", "--preflight", "--call", "domain-dcv"),
 }
 
@@ -407,15 +407,15 @@ async def test_the_preflight_leaves_alone_what_is_all_approved(tmp_path: Path) -
         if asked.method == "PUT":
             return NO_CONTENT
         if asked.path.endswith("/validation"):
-            return validation(*(ALL if order_of(asked.path) == "2" else SOME))
+            return validation(*(ALL if order_of(asked.path) == "100200302" else SOME))
         return as_json(pending(int(order_of(asked.path))))
 
     async with RawService(answer_to) as service:
         desk = desk_at(tmp_path, service)
-        desk.write("orders.csv", "order_id\n1\n2\n3\n")
+        desk.write("orders.csv", "order_id\n100200301\n100200302\n100200303\n")
         sent = await desk.run("send", "orders.csv", "--preflight")
         assert sent.code == 0, sent.err
-        assert {order_of(path) for path in service.paths("PUT")} == {"1", "3"}
+        assert {order_of(path) for path in service.paths("PUT")} == {"100200301", "100200303"}
         assert "skipped   1, says the CA: 2 of 2 names approved" in sent.err
 
 
@@ -439,7 +439,7 @@ async def test_export_writes_the_names_that_wait_and_by_which_domain_each_is_val
             ("2", "b.example", "18"),
             ("2", "d.example", "20"),
         ]
-        sent = await desk.run("send", "pending.csv", "--auto-call")
+        sent = await desk.run("send", "pending.csv", "--auto-call", "--all-domains")
         assert sent.code == 0, sent.err
         assert sorted(service.paths("PUT")) == [
             "/domain/18/dcv/emails", "/domain/20/dcv/emails", "/order/certificate/1/resend-emails",

@@ -82,7 +82,7 @@ async def test_no_order_is_mailed_more_often_than_allowed_whatever_list_it_came_
     async with desk_with_ca(tmp_path) as (desk, ca):
         wait(ca, 2)
         desk.write("orders.csv", "order_id\n1\n")
-        await desk.run("send", "orders.csv", "--report-dir", "0")
+        await desk.run("send", "orders.csv", "--all-domains", "--report-dir", "0")
         sweep = ("sweep", "--cooldown", "0s", "--max-mails-per-order", "3", "--report-dir")
         for night in range(1, 3):
             assert (await desk.run(*sweep, str(night))).code == 0

@@ -19,7 +19,7 @@ async def test_the_orders_that_were_sent_are_asked_about_and_the_report_tells_of
         for number in range(1, 5):
             ca.world.add(WorldOrder(number))
         desk.write("orders.csv", "order_id,locale\n1,de\n1,en\n2,\n3,\n4,\n5,\n6,\n")
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         ca.world.orders[1].status = ca.world.orders[2].status = "issued"
         verified = await desk.run("verify", run)
@@ -44,7 +44,7 @@ async def test_asked_again_the_newer_answer_stands(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         ca.world.add(WorldOrder(1))
         desk.write("orders.csv", "order_id\n1\n")
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         for status in ("pending", "issued"):
             ca.world.orders[1].status = status
@@ -58,7 +58,7 @@ async def test_a_run_that_has_sent_nothing_costs_no_request_and_an_unknown_one_i
 ) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
         desk.write("orders.csv", "order_id\n1\n")
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         told = await desk.run("verify", run)
         assert (told.code, told.out) == (0, f"Run {run} has sent no order.\n")
@@ -73,7 +73,7 @@ async def test_it_keeps_the_windows_with_what_was_sent(tmp_path: Path) -> None:
         numbers = desk.write_list(8)
         for number in numbers:
             ca.world.add(WorldOrder(int(number)))
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         assert (await desk.run("verify", desk.summary()["run_id"])).code == 0
         assert (ca.books.mails, ca.books.reads) == (8, 1), "one answer tells of all"
         assert all(log.refused == 0 for log in ca.books.windows)
@@ -86,7 +86,7 @@ async def test_what_was_answered_before_the_ca_failed_is_kept_and_its_names_are_
         numbers = desk.write_list(4)
         for number in numbers:
             ca.world.add(WorldOrder(int(number)))
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         assert (await desk.run("verify", run)).code == 0
         ca.world.orders[int(numbers[0])].status = "issued"

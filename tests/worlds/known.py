@@ -23,7 +23,8 @@ import anyio
 
 from batch_resend import channels
 from batch_resend.certcentral import client, wire
-from batch_resend.journal import journal, reading, recording, runs, settling, sqlite
+from batch_resend.journal import journal, reading, recording, runs, sqlite, statements
+from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Ruling
 from batch_resend.sending import breaker, limiter, sender
 from batch_resend.sending.breaker_state import Advice
@@ -118,8 +119,16 @@ def _loss_ends_no_other_connection() -> Patch:
 
 
 def _cut_off_is_not_in_doubt() -> Patch:
-    of_reads = runs._END_CUT_OFF_ATTEMPTS.values(ruling=Ruling.UNAVAILABLE)
-    return mock.patch.object(runs, "_END_CUT_OFF_ATTEMPTS", of_reads)
+    real = statements.execute
+
+    def execute(connection: Any, name: str, *words: Any, **values: Any) -> Any:
+        done = real(connection, name, *words, **values)
+        if name == "end_cut_off_attempts":
+            of_all = f"UPDATE attempts SET ruling = 'unavailable' WHERE error_message = '{CUT_OFF}'"
+            connection.exec_driver_sql(of_all)
+        return done
+
+    return mock.patch.object(runs, "execute", execute)
 
 
 def _ruled(ruling: Ruling, into: Ruling) -> Callable[[], Patch]:
@@ -159,7 +168,7 @@ def _pragmas(**instead: str) -> Callable[[], Patch]:
 
 
 def _others_are_not_asked() -> Patch:
-    return mock.patch.object(settling, "_skip_acknowledged", lambda *_: None)
+    return mock.patch.object(runs, "_skip_acknowledged", lambda *_: None)
 
 
 def _no_linger() -> Patch:

@@ -29,8 +29,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.terminal import show_table
 from batch_resend.clock import SystemClock, format_duration, timestamp
-from batch_resend.cluster.queue import SweepAt, open_queue
-from batch_resend.cluster.status import Status, cluster_status
+from batch_resend.cluster.queue import Status, SweepAt, cluster_status, open_queue
 from batch_resend.cluster.worker import Worker
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
