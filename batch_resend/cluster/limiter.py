@@ -9,7 +9,7 @@ hosts' windows count, so that takes no time, as long as the database's clock goe
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from math import inf
 
@@ -37,23 +37,20 @@ class SharedSlot:
 
     def answered(self) -> None:
         """Note that the answer has come now, or that surely nothing left. The first word counts."""
-        if self._limiter is not None:
-            self._own.answered()
-            self._limiter._note(self._limiter._news.ended, self._number)
-            self._limiter = None
+        self._end(self._own.answered, lambda news: news.ended)
 
     def given_up(self) -> None:
         """Note that no answer has come until now; the request may still arrive."""
-        if self._limiter is not None:
-            self._own.given_up()
-            self._limiter._note(self._limiter._news.lingering, self._number)
-            self._limiter = None
+        self._end(self._own.given_up, lambda news: news.lingering)
 
     def unused(self) -> None:
         """Give it back: no request has left."""
+        self._end(self._own.unused, lambda news: news.unused)
+
+    def _end(self, end_own: Callable[[], None], part_of: Callable[[News], list[int]]) -> None:
         if self._limiter is not None:
-            self._own.unused()
-            self._limiter._note(self._limiter._news.unused, self._number)
+            end_own()
+            self._limiter._note(part_of(self._limiter._news), self._number)
             self._limiter = None
 
 
