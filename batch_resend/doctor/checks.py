@@ -77,7 +77,6 @@ _REMEDIES = {  # without a proxy, and with one
     ),
     Step.TUNNEL: ("", "Have the proxy allow {ca}, or name another in HTTPS_PROXY."),
 }
-_LOGIN = "It asks for a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
 _TLS_REMEDIES = (  # by words of the reason; the first that has one
     (
         ("expired", "not yet valid"),
@@ -137,17 +136,20 @@ def _not_connected(probe: Probe, failure: Failure, is_proxy_left_out: bool) -> F
     places = _places(probe)
     places["tls"] = places["proxy"] if failure.step is Step.PROXY_TLS else places["ca"]
     check, what = _FAILED[failure.step]
-    if failure.step is Step.TUNNEL and failure.status == 407:
-        remedy = _LOGIN
-    elif failure.step in _REMEDIES:
-        remedy = _REMEDIES[failure.step][probe.proxy is not None]
-    else:
-        reason = failure.reason.lower()
-        remedy = next(text for words, text in _TLS_REMEDIES if any(w in reason for w in words))
+    detail = f"{what.format(**places)}: {failure.reason}"
+    remedy = _remedy(failure, behind_proxy=probe.proxy is not None).format(**places)
     if is_proxy_left_out and probe.proxy is None:
         remedy += " The environment names a proxy: --trust-env goes through it."
-    detail = f"{what.format(**places)}: {failure.reason}"
-    return Finding(check, Result.PROBLEM, detail, remedy.format(**places))
+    return Finding(check, Result.PROBLEM, detail, remedy)
+
+
+def _remedy(failure: Failure, *, behind_proxy: bool) -> str:
+    if failure.step is Step.TUNNEL and failure.status == 407:
+        return "It asks for a user and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
+    if failure.step in _REMEDIES:
+        return _REMEDIES[failure.step][behind_proxy]
+    reason = failure.reason.lower()
+    return next(text for words, text in _TLS_REMEDIES if any(word in reason for word in words))
 
 
 def _places(probe: Probe) -> dict[str, str]:
@@ -208,12 +210,7 @@ def check_permission(user: Any, keys: Any) -> Finding:
         for one in _objects(_part(user, "access_roles"))
         if (number := _number(one.get("id"))) is not None
     }
-    restrictions = [  # of active keys, by roles; 0: to none
-        number
-        for one in _objects(_part(keys, "api_keys"))
-        if one.get("status") in (None, "active")
-        and (number := _number(one.get("restricted_to_role_id"))) is not None
-    ]
+    restrictions = _restrictions(keys)
     found, names = partial(Finding, Check.PERMISSION), ", ".join(roles.values()) or "not said"
     if _DENIED & roles.keys() or (restrictions and set(restrictions) <= _DENIED):
         return found(
@@ -238,6 +235,13 @@ def check_permission(user: Any, keys: Any) -> Finding:
         return found(Result.NOT_CHECKED, "the CA does not say")
     unsaid = "" if restrictions else "; the CA does not say whether the key itself is restricted"
     return found(Result.OK, f"role: {names}{unsaid}")
+
+
+def _restrictions(keys: Any) -> list[int]:
+    """Return the roles that a user's active keys are restricted to; 0: to none."""
+    active = [k for k in _objects(_part(keys, "api_keys")) if k.get("status") in (None, "active")]
+    numbers = (_number(key.get("restricted_to_role_id")) for key in active)
+    return [number for number in numbers if number is not None]
 
 
 def user_id(user: Any) -> int | None:

@@ -112,11 +112,11 @@ def _joined(*names: str) -> str:
 def _at(value: object, path: str) -> list[object]:
     """Return what stands at a path, or _ABSENT; nothing where what holds it is of another kind."""
     found = [value]
-    for name in path.split(".") if path else ():
-        key = name.removesuffix("[]")
-        found = [one.get(key, _ABSENT) for one in found if isinstance(one, dict)]
-        if name.endswith("[]"):
+    for step in path.replace("[]", ".[]").split(".") if path else ():
+        if step == "[]":
             found = [item for one in found if isinstance(one, list) for item in one]
+        else:
+            found = [one.get(step, _ABSENT) for one in found if isinstance(one, dict)]
     return found
 
 
@@ -134,13 +134,18 @@ def _expected(field: Field) -> str:
     return " or ".join(field.kinds) + (" that this program knows" if field.words else "")
 
 
+def _fits(value: object, field: Field) -> bool:
+    is_kind = any(_IS_KIND[kind](value) for kind in field.kinds)
+    return is_kind and (not field.words or value in field.words)
+
+
 def _why_not(value: object, field: Field, vocabulary: Vocabulary, *, is_dv: bool) -> str | None:
     """Return what there is where a field is not as it is expected; None: it is."""
     if value is _ABSENT or value is None:
-        is_needed = field.need is Need.REQUIRED or (field.need is Need.OF_DV and is_dv)
-        return (MISSING if value is _ABSENT else "null") if is_needed else None
-    is_kind = any(_IS_KIND[kind](value) for kind in field.kinds)
-    if is_kind and (not field.words or value in field.words):
+        needs = (Need.REQUIRED, Need.OF_DV) if is_dv else (Need.REQUIRED,)
+        absent = MISSING if value is _ABSENT else "null"
+        return absent if field.need in needs else None
+    if _fits(value, field):
         return None
     return vocabulary.word(value) if Kind.WORD in field.kinds else kind_of(value)
 

@@ -220,26 +220,17 @@ def counted(count: int, noun: str) -> str:
 
 def headline(summary: Summary) -> str:
     """Return what came of a run, in one sentence without its full stop."""
-    orders = summary.orders
     rehearsal = "Rehearsal, nobody was mailed: " if summary.is_rehearsal else ""
     if summary.started_at is None:
         return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
-    took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
-    found = f"{orders.sent:,} of {orders.total:,} orders sent{took}"
-    if orders.skipped == orders.total:
-        found = "Nothing was due" if orders.total else "There was nothing to send"
-    elif summary.finished_at is None:
-        found = f"So far (it is under way, or was cut off): {found}"
-    else:
-        found = f"{_HOW[summary.state]}{found}"
     others = [
         f"{count:,} {in_words(status)}"
         for status in RequestStatus
-        if status is not RequestStatus.SENT and (count := getattr(orders, status))
+        if status is not RequestStatus.SENT and (count := getattr(summary.orders, status))
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")
-    return f"{rehearsal}{found}; {', '.join(others)}" if others else f"{rehearsal}{found}"
+    return rehearsal + "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 
 _HOW: dict[EndState, str] = {
@@ -247,6 +238,16 @@ _HOW: dict[EndState, str] = {
     "stopped": "Stopped early: ",
     "interrupted": "Interrupted: ",
 }
+
+
+def _how_many_were_sent(summary: Summary) -> str:
+    orders = summary.orders
+    if orders.skipped == orders.total:
+        return "Nothing was due" if orders.total else "There was nothing to send"
+    is_over = summary.finished_at is not None
+    how = _HOW[summary.state] if is_over else "So far (it is under way, or was cut off): "
+    took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
+    return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
 
 
 def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> list[NextStep]:

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from pydantic_core import to_json
 
@@ -20,6 +20,7 @@ from batch_resend.visible import defused
 
 Rows = AsyncIterator[RowResult]
 Cells = Mapping[Field, object]
+Value = TypeVar("Value")
 
 # --- what was sent ------------------------------------------------------------------------------
 
@@ -164,9 +165,8 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     text: `intake.fed_back` knows by it what was not corrected.
     """
     form = _common_form(inputs, _OF_REJECTED)
-    own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0
-    width = len(form.heading) - own  # of what is read of a rejected.csv, without its own columns
-    heading = form.heading[:width]
+    read_back = form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS  # what was read, was such a file
+    heading = form.heading[: -len(OWN_COLUMNS)] if read_back else form.heading
     if form.as_it_stood:
         named = set(inputs[0].form.fields.values())
         heading = tuple(_harmless(name, named) for name in heading)
@@ -175,17 +175,21 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     async for row in rows:
         note = inputs[row.input_ordinal]
         about = (note.name, row.line, row.reason)
+        lines: list[Sequence[object]]
         if form.as_it_stood:
-            cells: list[str] = json.loads(row.raw)
-            more = cells[width + own :]
-            cells = cells[:width]
-            padding = [""] * (width - len(cells))
-            stood = _as_line([*cells, *more])
-            lines: list[Sequence[object]] = [(*cells, *padding, *about, stood, *more)]
+            cells, more = _cells(row.raw, len(heading), len(OWN_COLUMNS) if read_back else 0)
+            padding = [""] * (len(heading) - len(cells))
+            lines = [(*cells, *padding, *about, _as_line([*cells, *more]), *more)]
         else:
             text = as_text(row, inputs)
             lines = [(*form.line(texts), *about, text) for texts in _texts_of(row.raw, note.form)]
         table.writerows(map(defused, line) for line in lines)
+
+
+def _cells(raw: str, width: int, own: int) -> tuple[list[str], list[str]]:
+    """Return the cells of a row up to a width, and those behind; between are `own` of ours."""
+    cells: list[str] = json.loads(raw)
+    return cells[:width], cells[width + own :]
 
 
 def _harmless(heading: str, named: set[str]) -> str:
@@ -234,12 +238,10 @@ class _Form:
 
 def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
     forms = [note.form for note in inputs]
-    delimiters = {form.delimiter for form in forms} - {None}
-    delimiter = (delimiters.pop() if len(delimiters) == 1 else None) or ","
+    delimiter = _common({form.delimiter for form in forms} - {None}) or ","
     marked = any(form.encoding for form in forms)
     fields = forms[0].fields if forms else {}
-    headings = {form.columns for form in forms}
-    if len(headings) == 1 and (heading := headings.pop()):
+    if heading := _common({form.columns for form in forms}):
         return _Form(delimiter, marked, heading, None)
     if fields and any(form.is_table and not form.columns for form in forms):
         # Not as they stood: of few rows without a heading nothing would show what is not read.
@@ -247,6 +249,11 @@ def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
         return _Form(delimiter, marked, (), counted)
     heading = tuple(fields.get(name, name) for name in names)
     return _Form(delimiter, marked, heading, {name: place for place, name in enumerate(names)})
+
+
+def _common(values: set[Value]) -> Value | None:
+    """Return the one value that there is; None where there are several, or none."""
+    return values.pop() if len(values) == 1 else None
 
 
 def _begin(file: TextIO, form: _Form, heading: Sequence[str]) -> None:
