@@ -111,13 +111,15 @@ def _joined(*names: str) -> str:
 
 def _at(value: object, path: str) -> list[object]:
     """Return what stands at a path, or _ABSENT; nothing where what holds it is of another kind."""
-    found = [value]
-    for step in path.replace("[]", ".[]").split(".") if path else ():
-        if step == "[]":
-            found = [item for one in found if isinstance(one, list) for item in one]
-        else:
-            found = [one.get(step, _ABSENT) for one in found if isinstance(one, dict)]
-    return found
+    if not path:
+        return [value]
+    if not isinstance(value, dict):
+        return []
+    name, _, rest = path.partition(".")
+    items = [value.get(name.removesuffix("[]"), _ABSENT)]
+    if name.endswith("[]"):
+        items = items[0] if isinstance(items[0], list) else []
+    return [found for item in items for found in _at(item, rest)]
 
 
 @cache

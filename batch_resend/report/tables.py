@@ -165,31 +165,42 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     text: `intake.fed_back` knows by it what was not corrected.
     """
     form = _common_form(inputs, _OF_REJECTED)
-    read_back = form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS  # what was read, was such a file
-    heading = form.heading[: -len(OWN_COLUMNS)] if read_back else form.heading
-    if form.as_it_stood:
-        named = set(inputs[0].form.fields.values())
-        heading = tuple(_harmless(name, named) for name in heading)
+    own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0
+    named = {column for note in inputs for column in note.form.fields.values()}
+    width = len(form.heading) - own  # without the columns of such a file, if one was sent
+    heading = [_harmless(name, named) for name in form.heading[:width]]
     table = csv.writer(file, delimiter=form.delimiter)
     _begin(file, form, (*heading, *OWN_COLUMNS) if heading else ())
     async for row in rows:
-        note = inputs[row.input_ordinal]
-        about = (note.name, row.line, row.reason)
-        lines: list[Sequence[object]]
         if form.as_it_stood:
-            cells, more = _cells(row.raw, len(heading), len(OWN_COLUMNS) if read_back else 0)
-            padding = [""] * (len(heading) - len(cells))
-            lines = [(*cells, *padding, *about, _as_line([*cells, *more]), *more)]
+            lines = _as_it_stood(row, inputs, width, own)
         else:
-            text = as_text(row, inputs)
-            lines = [(*form.line(texts), *about, text) for texts in _texts_of(row.raw, note.form)]
+            lines = _field_by_field(row, inputs, form)
         table.writerows(map(defused, line) for line in lines)
 
 
-def _cells(raw: str, width: int, own: int) -> tuple[list[str], list[str]]:
-    """Return the cells of a row up to a width, and those behind; between are `own` of ours."""
-    cells: list[str] = json.loads(raw)
-    return cells[:width], cells[width + own :]
+def _as_it_stood(
+    row: RowResult, inputs: Sequence[InputNote], width: int, own: int
+) -> Iterator[list[object]]:
+    """Yield a row in so many columns, what is said about it, and cells beyond those.
+
+    `own`: how many of its columns said that before.
+    """
+    cells: list[str] = json.loads(row.raw)
+    first, more = cells[:width], cells[width + own :]
+    padding = [""] * (width - len(first))
+    yield [*first, *padding, *_about(row, inputs), _as_line([*first, *more]), *more]
+
+
+def _field_by_field(
+    row: RowResult, inputs: Sequence[InputNote], form: "_Form"
+) -> Iterator[list[object]]:
+    for texts in _texts_of(row.raw, inputs[row.input_ordinal].form):
+        yield [*form.line(texts), *_about(row, inputs), as_text(row, inputs)]
+
+
+def _about(row: RowResult, inputs: Sequence[InputNote]) -> tuple[object, ...]:
+    return inputs[row.input_ordinal].name, row.line, row.reason
 
 
 def _harmless(heading: str, named: set[str]) -> str:
