@@ -11,23 +11,20 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from batch_resend.certcentral import CertCentral, Route, open_certcentral, remedy
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
-from batch_resend.journal import Budget, Journal, ReadRecorder, Recorder, Slots
+from batch_resend.journal import Journal, ReadRecorder, Recorder
 from batch_resend.model import Outcome, RequestStatus, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.sending import (
     Canary,
     Fetcher,
     Gate,
-    Hold,
-    Limiter,
     Progress,
     RetryPolicy,
     Sender,
-    SharedLimiter,
     WindowLimiter,
 )
 from batch_resend.settings import Account, InDoubt, Key, Settings, proxy_of_environment
-from batch_resend.windows import Window, fastest
+from batch_resend.windows import Hold, Limiter, SharedLimiters, Window, fastest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +53,10 @@ class Channels:
                 raise SettingsError(_elsewhere(run, name, there, here))
 
     async def open_channel(
-        self, key: Key, slots: Slots | None, sessions: AsyncExitStack
+        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
     ) -> Channel:
-        """Return a key's channel, open until `sessions` ends; `slots` is what the journal opens."""
-        limiter = await self._limiter(key, slots, sessions)
+        """Return a key's channel, open until `sessions` ends; `shared`: as the journal opens it."""
+        limiter = await self._limiter(key, shared, sessions)
         ca = await sessions.enter_async_context(self._certcentral(key.account))
         return Channel(key, ca, limiter, Gate(self.settings.patience_s, self.settings.concurrency))
 
@@ -117,18 +114,18 @@ class Channels:
             settings.max_attempts, settings.max_elapsed_s, retry_in_doubt=retry_in_doubt
         )
 
-    async def _limiter(self, key: Key, slots: Slots | None, sessions: AsyncExitStack) -> Limiter:
+    async def _limiter(
+        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
+    ) -> Limiter:
         """Return what keeps the windows of a key: with other hosts, if the journal is theirs."""
         account, windows = key.account, key.windows
         if not windows:
             return WindowLimiter(())
         # A request that was given up is taken to arrive within its own timeout again, or never.
         linger_s = self.settings.timeout_s
-        if slots is not None:
-            budget = Budget(account.budget, windows, linger_s)
-            return await sessions.enter_async_context(
-                SharedLimiter(slots, budget, self.settings.patience_s)
-            )
+        if shared is not None:
+            limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
+            return await sessions.enter_async_context(limiter)
         since = self.clock() - max(window.period_s for window in windows)
         ends = await self.journal.reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget

@@ -1,7 +1,7 @@
 """The queue that hands chunks out to workers: procrastinate's, beside the journal's tables.
 
 It says who is to do what next, and nothing more: that no two have one request in hand at once is
-the journal's doing (`journal/dealing.py`), whatever becomes of a job.
+the journal's doing (`cluster/leases.py`), whatever becomes of a job.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ try:
     from croniter import croniter
     from procrastinate import exceptions, jobs
 
-    from batch_resend.journal.postgres import encryption_options
+    from batch_resend.cluster.postgres import encryption_options
 except ModuleNotFoundError as missing:
     raise JournalError(
         "workers need procrastinate: pip install 'batch-resend[cluster]'"

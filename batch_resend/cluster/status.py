@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batch_resend.cluster.queue import Queue, WorkerNote
-from batch_resend.journal import JournalReader, KeyUse
+from batch_resend.cluster.slots import KeyUse, key_use, sessions
+from batch_resend.journal import JournalReader
 from batch_resend.model import Run
 
 
@@ -22,9 +23,9 @@ class Status:
 async def cluster_status(queue: Queue, reader: JournalReader) -> Status:
     """Return how the workers are doing. Raises JournalError."""
     return Status(
-        sessions=await reader.sessions(),
+        sessions=await sessions(reader),
         workers=await queue.workers(),
         jobs=await queue.counts(),
         runs=await reader.runs_with_workers(),
-        keys=await reader.key_use(),
+        keys=await key_use(reader),
     )

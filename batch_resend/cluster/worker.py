@@ -15,14 +15,15 @@ from typing import cast
 
 import anyio
 
+from batch_resend.cluster.leases import ChunkLeases
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
-from batch_resend.journal import ChunkLeases, Recorder, Slots
+from batch_resend.journal import Recorder
 from batch_resend.key_runs import Channel, Channels
 from batch_resend.model import Chunk, Outcome, Run, RunState
 from batch_resend.sending import Sender
 from batch_resend.settings import InDoubt, Key, Settings
-from batch_resend.windows import parse_windows
+from batch_resend.windows import SharedLimiters, parse_windows
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Worker:
         self._sessions = AsyncExitStack()
         self._open: dict[tuple[object, ...], Channel] = {}
         self._recorders: dict[int, Recorder] = {}
-        self._slots: Slots | None = None
+        self._shared: SharedLimiters | None = None
         self._at_work: dict[Sender, _Part] = {}
         self._in_hand: Counter[_Part] = Counter()  # chunks
         self._stopped: dict[_Part, str] = {}  # why nothing more of what is in hand will pass
@@ -87,7 +88,7 @@ class Worker:
                 self._fail(error)
 
         async with self._sessions:
-            self._slots = await self._sessions.enter_async_context(self._journal.slots())
+            self._shared = await self._sessions.enter_async_context(self._journal.shared_limiters())
             with self._scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._look_after_others)
@@ -204,7 +205,7 @@ class Worker:
         settings = channels.settings
         name = key.account.budget, key.names, key.windows, settings.timeout_s, settings.patience_s
         if name not in self._open:
-            self._open[name] = await channels.open_channel(key, self._slots, self._sessions)
+            self._open[name] = await channels.open_channel(key, self._shared, self._sessions)
         return self._open[name]
 
     async def _recorder(self, run: Run, keys: Sequence[Key]) -> Recorder:

@@ -41,12 +41,12 @@ from batch_resend.doctor.findings import Check, Diagnosis, Finding, Group, Resul
 from batch_resend.doctor.shapes import ORDER, USER, VALIDATION, Field
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Place
-from batch_resend.journal import Journal, ReadRecorder, Slots, open_journal, size_of_journal
+from batch_resend.journal import Journal, ReadRecorder, open_journal, size_of_journal
 from batch_resend.key_runs import Channel, Channels
 from batch_resend.listed import WAITING
 from batch_resend.model import Ruling
-from batch_resend.sending import HeldTooLong, Slot
 from batch_resend.settings import Key, Settings
+from batch_resend.windows import HeldTooLong, SharedLimiters, Slot
 
 LISTED = 100  # orders of a list that are looked at
 LONGEST_WAIT_S = 10.0  # for a slot of the rate limits
@@ -137,7 +137,7 @@ class _Opened:
     """What reading of the CA needs."""
 
     journal: Journal
-    slots: Slots | None
+    shared: SharedLimiters | None
     settings: Settings
 
 
@@ -150,7 +150,7 @@ async def _open_journal(
         size = size_of_journal(setup.journal)
     try:
         journal = await stack.enter_async_context(open_journal(setup.journal, clock, "doctor"))
-        slots = await stack.enter_async_context(journal.slots())
+        shared = await stack.enter_async_context(journal.shared_limiters())
     except JournalBusy as error:
         machine.diagnosis.is_journal_busy = True
         remedy = "Run this again once that has ended: what is read of the CA is counted there."
@@ -164,7 +164,7 @@ async def _open_journal(
         usage = shutil.disk_usage(setup.journal.absolute().parent)
         room = usage.free, usage.total
     machine.add(check_journal(setup.journal, size, room))
-    return None if setup.settings is None else _Opened(journal, slots, setup.settings)
+    return None if setup.settings is None else _Opened(journal, shared, setup.settings)
 
 
 # --- an account ---------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ async def _ask_the_ca(key: Key, findings: _Findings, clock: Clock, opened: _Open
     try:
         async with AsyncExitStack() as sessions:
             channels = Channels(opened.settings, opened.journal, clock)
-            channel = await channels.open_channel(key, opened.slots, sessions)
+            channel = await channels.open_channel(key, opened.shared, sessions)
             recorder = await opened.journal.start_reading(account.base_url, account.budget)
             reads = Reads(channel, recorder, clock)
             for check, look in _CHECKS.items():

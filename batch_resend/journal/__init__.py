@@ -3,7 +3,6 @@
 from batch_resend.journal.checks import Checked, OrderCheck, Purpose, WaitingNames
 from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.journal import Journal
-from batch_resend.journal.leases import ChunkLeases
 from batch_resend.journal.mails import SEVERAL, Mailed, Unapproved
 from batch_resend.journal.opening import (
     open_journal,
@@ -17,7 +16,6 @@ from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import ReadRecorder, Recorder
 from batch_resend.journal.results import Event
 from batch_resend.journal.runs import Pruned, Terms
-from batch_resend.journal.slots import Budget, Grant, KeyUse, News, Slots
 from batch_resend.journal.statistics import (
     RATE_OVER_S,
     ActivePeriod,
@@ -32,18 +30,13 @@ __all__ = [
     "SEVERAL",
     "ActivePeriod",
     "AnswerTimes",
-    "Budget",
     "Checked",
-    "ChunkLeases",
     "Endpoint",
     "Event",
-    "Grant",
     "Journal",
     "JournalReader",
-    "KeyUse",
     "LiveStatus",
     "Mailed",
-    "News",
     "NotedRequest",
     "OrderCheck",
     "PauseNote",
@@ -52,7 +45,6 @@ __all__ = [
     "ReadRecorder",
     "Reason",
     "Recorder",
-    "Slots",
     "Staging",
     "Terms",
     "Unapproved",

@@ -102,21 +102,21 @@ class ChecksReader(ResultReader):
     async def sent_requests(self, run: Run) -> AsyncIterator[tuple[int, Request]]:
         """Yield number and order of the requests that a run has sent; by order number."""
         after = -1
-        while page := await self._all(_SENT_PAGE, of_run=run.number, after=after):
+        while page := await self.fetch(_SENT_PAGE, of_run=run.number, after=after):
             for record in page:
                 yield record.number, request_of(record)
             after = page[-1].number
 
     async def checked(self, run: Run) -> Checked | None:
         """Return what has come of the orders that a run has sent; None: nobody has asked."""
-        found = await self._all(_COUNT, of_run=run.number)
+        found = await self.fetch(_COUNT, of_run=run.number)
         if not found:
             return None
         return Checked(max(r.at for r in found), {r.status: r.orders for r in found})
 
     async def waiting_names(self, run: Run, most: int) -> list[WaitingNames]:
         """Return the orders of a run with names that still wait, where that was asked."""
-        found = await self._all(_WAITING_NAMES.limit(most), of_run=run.number)
+        found = await self.fetch(_WAITING_NAMES.limit(most), of_run=run.number)
         return [WaitingNames(*record) for record in found]
 
 

@@ -7,8 +7,8 @@ did not live to see answered is therefore known, and in doubt.
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import anyio.to_thread
@@ -17,8 +17,7 @@ from sqlalchemy import Connection, insert
 from batch_resend.clock import Clock
 from batch_resend.explanations import WOULD_WIDEN
 from batch_resend.journal.checks import OrderCheck, Purpose, kept_answers, note_checks
-from batch_resend.journal.chunks import forget_stops, split
-from batch_resend.journal.database import Backend, reading_connection
+from batch_resend.journal.database import Backend
 from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.grouping import (
     Endpoint,
@@ -47,12 +46,11 @@ from batch_resend.journal.runs import (
     limits_text,
     prune,
 )
-from batch_resend.journal.schema import claims, runs, stops
+from batch_resend.journal.schema import runs
 from batch_resend.journal.settling import SETTLE, settle, settle_what_others_did, settled
-from batch_resend.journal.slots import Slots
 from batch_resend.journal.writer import Writer
-from batch_resend.model import Chunk, RequestStatus, Run, RunState
-from batch_resend.windows import Window
+from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.windows import SharedLimiters, Window
 
 LOOK_EVERY_S = 1.0  # whether the journal's file is still there
 
@@ -205,25 +203,9 @@ class Journal:
         What other processes are about to send is left to them; what they did, or another run of
         this process, since this run was settled, settles it again, as `settle` says.
         """
-        start = await self.decide(self._beginning(run, terms))
+        start = await self.decide(self.beginning(run, terms))
         self._has_begun = True
         return self._recorder(run, start)
-
-    async def distribute(
-        self, run: Run, terms: Terms, keys: Sequence[Sequence[str | None]]
-    ) -> list[Chunk]:
-        """Begin to have a run sent by workers: return the chunks that it is cut into.
-
-        `keys` has, for each key, the accounts that go by it.
-        """
-        start = self._beginning(run, terms, is_distributed=True)
-
-        def distribute_run(connection: Connection) -> list[Chunk]:
-            start(connection)
-            forget_stops(connection, run.number)
-            return [chunk for accounts in keys for chunk in split(connection, run, accounts)]
-
-        return await self.decide(distribute_run)
 
     async def join(self, run: Run, budgets: Mapping[str | None, str]) -> Recorder:
         """Begin to send a part of a distributed run: return what attempts are recorded with.
@@ -239,7 +221,7 @@ class Journal:
     def _recorder(self, run: Run, start: int) -> Recorder:
         return Recorder(self._writer, run.number, start)
 
-    def _beginning(
+    def beginning(
         self, run: Run, terms: Terms, *, is_distributed: bool = False
     ) -> Callable[[Connection], int]:
         """Return what a start of a run is in a transaction: it returns the start's number."""
@@ -288,23 +270,16 @@ class Journal:
             "session": self.session,
         }
 
-    @asynccontextmanager
-    async def slots(self) -> AsyncIterator[Slots | None]:
-        """Open a way to the windows that all hosts keep together; None: this process is alone."""
-        if not self._backend.is_shared:
-            yield None
-            return
-        async with reading_connection(self._backend, at_once=True) as connection:
-            clock = self._clock
-            steady_time = lambda: clock() - clock.offset_s  # noqa: E731
-            yield Slots(connection, self._backend.place, self.session, steady_time)
+    def shared_limiters(self) -> AbstractAsyncContextManager[SharedLimiters | None]:
+        """Open the way to the limits that several hosts keep together; None: this one is alone."""
+        return self._backend.shared_limiters(self.session, self._clock)
 
     def _since(self, cooldown_s: float) -> float | None:
         return self._clock() - cooldown_s if cooldown_s > 0 else None
 
     async def prune(self, before: float) -> Pruned:
         """Forget the runs that ended before a time, but for how often orders were mailed."""
-        more = (claims, stops) if self._backend.is_shared else ()
+        more = self._backend.own_tables_of_runs
         return await self.decide(lambda connection: prune(connection, before, more))
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:

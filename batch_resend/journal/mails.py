@@ -131,7 +131,7 @@ class MailsReader(ResultReader):
         Those of rows that name an account are of this one where it has this budget.
         """
         found: dict[str, Mailed] = {}
-        for record in await self._all(_MAILS_OF_CA, of_base_url=base_url, of_budget=budget):
+        for record in await self.fetch(_MAILS_OF_CA, of_base_url=base_url, of_budget=budget):
             before = found.get(record.order_id, Mailed(0, None))
             known = [at for at in (before.last_at, record.last_at) if at is not None]
             found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))
@@ -142,12 +142,12 @@ class MailsReader(ResultReader):
 
         One of which no key is known may have been by any.
         """
-        found = await self._all(_NEWEST_BY_KEY, of_base_url=base_url, of_budget=budget)
+        found = await self.fetch(_NEWEST_BY_KEY, of_base_url=base_url, of_budget=budget)
         return found[0].id if found else None
 
     async def sent_by(self, run: Run) -> set[str]:
         """Return the numbers of the orders that a run has had mailed, by the command's own key."""
-        return {record.order_id for record in await self._all(_SENT_BY_RUN, of_run=run.number)}
+        return {record.order_id for record in await self.fetch(_SENT_BY_RUN, of_run=run.number)}
 
 
 SEVERAL = 2  # mails, from which on it is worth a look why they had no effect
@@ -254,14 +254,14 @@ class UnapprovedReader(ResultReader):
         Only of what the CA was asked about since (`verify`, `sweep`); else there are none.
         """
         by_url: dict[str, list[str]] = {}
-        for record in await self._all(_ACCOUNTS_WITH_WAITING, of_run=run.number):
+        for record in await self.fetch(_ACCOUNTS_WITH_WAITING, of_run=run.number):
             by_url.setdefault(run.url_of(record.account or None) or "", []).append(record.account)
         count, found = 0, list[Unapproved]()
         for url, accounts in by_url.items():
             of = {"of_run": run.number, "of_base_url": url, "of_accounts": accounts}
-            ((here,),) = await self._all(_COUNT, **of)
+            ((here,),) = await self.fetch(_COUNT, **of)
             count += here
-            records = await self._all(_FIRST.limit(most), **of) if here else []
+            records = await self.fetch(_FIRST.limit(most), **of) if here else []
             owners = await self._owners(run, [record.order_id for record in records])
             found += [
                 Unapproved(r.order_id, owners.get(r.order_id), int(r.mails), r.since_at)
@@ -272,5 +272,5 @@ class UnapprovedReader(ResultReader):
 
     async def _owners(self, run: Run, order_ids: Sequence[str]) -> dict[str, str]:
         """Return the accounts of those orders whose rows name one."""
-        records = await self._all(_ACCOUNTS_OF, of_run=run.number, of_orders=list(order_ids))
+        records = await self.fetch(_ACCOUNTS_OF, of_run=run.number, of_orders=list(order_ids))
         return {record.order_id: record.account for record in records}

@@ -8,7 +8,12 @@ import anyio.to_thread
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
-from batch_resend.journal.database import Backend, home_of, reading_connection, writing_connection
+from batch_resend.journal.database import (
+    Backend,
+    backend_of,
+    reading_connection,
+    writing_connection,
+)
 from batch_resend.journal.journal import Journal
 from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.reading import JournalReader
@@ -26,7 +31,7 @@ async def open_journal(
 
     A file is for one process at a time: raises JournalBusy where another one has it.
     """
-    clock, backend = clock or SystemClock(), home_of(place)
+    clock, backend = clock or SystemClock(), backend_of(place)
     with backend.exclusive(clock()) as held:
         async with _opened(backend, clock, title, held) as journal:
             yield journal
@@ -37,7 +42,7 @@ async def prune_journal(place: Place, older_than_s: float, clock: Clock | None =
 
     How often orders were mailed is kept. Raises JournalError, JournalBusy.
     """
-    clock, backend = clock or SystemClock(), home_of(place)
+    clock, backend = clock or SystemClock(), backend_of(place)
     with backend.exclusive(clock()) as held:
         async with _opened(backend, clock, _TITLE, held) as journal:
             pruned = await journal.prune(clock() - older_than_s)
@@ -68,11 +73,11 @@ async def _opened(
 @asynccontextmanager
 async def read_journal(place: Place) -> AsyncIterator[JournalReader]:
     """Open the journal for reading, beside whoever writes it. Raises JournalError."""
-    backend = home_of(place)
+    backend = backend_of(place)
     async with reading_connection(backend) as connection:
         yield JournalReader(connection, backend)
 
 
 def size_of_journal(place: Place) -> int | None:
     """Return how many bytes a journal takes; None: there is none. Raises JournalError."""
-    return home_of(place).size()
+    return backend_of(place).size()

@@ -135,56 +135,56 @@ class PlanReader(ResultReader):
 
     async def count_order_numbers(self, run: Run) -> int:
         """Return how many orders a run is about; one in two languages is two requests."""
-        return int((await self._all(_COUNT_ORDER_NUMBERS, of_run=run.number))[0][0])
+        return int((await self.fetch(_COUNT_ORDER_NUMBERS, of_run=run.number))[0][0])
 
     async def count_problems(self, run: Run) -> dict[Problem, int]:
         """Return how many rows were rejected for what, the most frequent first."""
-        found = await self._all(_COUNT_PROBLEMS, of_run=run.number)
+        found = await self.fetch(_COUNT_PROBLEMS, of_run=run.number)
         return {Problem(problem): count for problem, count in found}
 
     async def first_rejected(self, run: Run, problem: Problem, limit: int) -> list[RowResult]:
         """Return the first rows rejected for a problem, as the lists had them."""
         statement = _FIRST_OF_PROBLEM.limit(limit)
-        found = await self._all(statement, of_run=run.number, of_problem=problem)
+        found = await self.fetch(statement, of_run=run.number, of_problem=problem)
         return [row_result(record) for record in found]
 
     async def count_notes(self, run: Run) -> dict[Note, int]:
         """Return how many orders there is something to say of."""
-        found = await self._all(_COUNT_NOTES, of_run=run.number)
+        found = await self.fetch(_COUNT_NOTES, of_run=run.number)
         counts = {note: sum(n for notes, n in found if note in notes.split()) for note in Note}
         return {note: count for note, count in counts.items() if count}
 
     async def first_noted(self, run: Run, note: Note, limit: int) -> list[NotedRequest]:
         """Return the first orders that a note is about, as the lists had them."""
-        found = await self._all(_FIRST_NOTED.limit(limit), of_run=run.number, of_note=note)
+        found = await self.fetch(_FIRST_NOTED.limit(limit), of_run=run.number, of_note=note)
         return [_noted(record) for record in found]
 
     async def count_skips(self, run: Run, limit: int) -> list[tuple[str, int]]:
         """Return why, by their own lists, orders are skipped, and how many each."""
-        found = await self._all(_COUNT_SKIPS.limit(limit), of_run=run.number)
+        found = await self.fetch(_COUNT_SKIPS.limit(limit), of_run=run.number)
         return [(reason, count) for reason, count in found]
 
     async def count_skips_by_ca(self, run: Run) -> list[tuple[str, int]]:
         """Return why, by the CA's own word before sending, orders are skipped, and how many."""
-        found = await self._all(_COUNT_SKIPPED_BY_CA, of_run=run.number)
+        found = await self.fetch(_COUNT_SKIPPED_BY_CA, of_run=run.number)
         return [(reason, count) for reason, count in found]
 
     async def count_skipped_by_lists(self, run: Run) -> int:
         """Return how many orders are skipped because their lists say so."""
-        return int((await self._all(_COUNT_SKIPPED_BY_LISTS, of_run=run.number))[0][0])
+        return int((await self.fetch(_COUNT_SKIPPED_BY_LISTS, of_run=run.number))[0][0])
 
     async def count_unsure(self, run: Run) -> int:
         """Return how many of these are so for a word that is not known to be the CA's."""
-        return int((await self._all(_COUNT_UNSURE, of_run=run.number))[0][0])
+        return int((await self.fetch(_COUNT_UNSURE, of_run=run.number))[0][0])
 
     async def count_without_addresses(self, run: Run) -> dict[Call, int]:
         """Return how many requests to send leave it to the CA whom to mail, by their call."""
-        found = await self._all(_COUNT_WITHOUT_ADDRESSES, of_run=run.number)
+        found = await self.fetch(_COUNT_WITHOUT_ADDRESSES, of_run=run.number)
         return {decode_call(record[0]): record[1] for record in found}
 
     async def recipients(self, run: Run, limit: int) -> list[tuple[str, int]]:
         """Return at which domains the addresses are, and how many mails each is to get."""
-        found = await self._all(_RECIPIENTS.limit(limit), of_run=run.number)
+        found = await self.fetch(_RECIPIENTS.limit(limit), of_run=run.number)
         return [(domain, count) for domain, count in found]
 
     async def mailed_at(
@@ -195,13 +195,13 @@ class PlanReader(ResultReader):
         Domains are as `recipients` has them.
         """
         of = {"of_run": run.number, "of_domains": list(domains)}
-        ((count,),) = await self._all(_COUNT_MAILED_AT, **of)
-        found = await self._all(_FIRST_MAILED_AT.limit(limit), **of)
+        ((count,),) = await self.fetch(_COUNT_MAILED_AT, **of)
+        found = await self.fetch(_FIRST_MAILED_AT.limit(limit), **of)
         return count, [_noted(record) for record in found]
 
     async def count_recipients(self, run: Run) -> tuple[int, int]:
         """Return at how many domains the addresses are, and how many mails there are in all."""
-        ((domains, mails),) = await self._all(_COUNT_RECIPIENTS, of_run=run.number)
+        ((domains, mails),) = await self.fetch(_COUNT_RECIPIENTS, of_run=run.number)
         return domains, mails
 
 

@@ -28,7 +28,6 @@ from batch_resend.journal.schema import (
     runs,
     starts,
 )
-from batch_resend.journal.slots import KEY_USE, SESSIONS, KeyUse
 from batch_resend.journal.statistics import LiveStatusReader, StatisticsReader
 from batch_resend.model import Chunk, PlannedRequest, Ruling, Run, RunState
 
@@ -162,7 +161,7 @@ class JournalReader(
 
     async def run(self, run_id: str) -> Run:
         """Return the run of that name. Raises UnknownRun."""
-        found = await self._all(_RUN, of_id=run_id)
+        found = await self.fetch(_RUN, of_id=run_id)
         if not found:
             raise UnknownRun(
                 f"{self._place}: no run {run_id!r}; `batch-resend runs --journal "
@@ -172,45 +171,34 @@ class JournalReader(
 
     async def runs(self) -> list[Run]:
         """Return all runs that sending was begun for, newest first."""
-        return [as_run(record) for record in await self._all(_RUNS_NEWEST_FIRST)]
+        return [as_run(record) for record in await self.fetch(_RUNS_NEWEST_FIRST)]
 
     async def latest_unfinished(self) -> Run | None:
         """Return the newest run that began to send, did not complete, and is in nobody's hand."""
-        found = await self._all(_LATEST_UNFINISHED, our_session=self._session)
+        found = await self.fetch(_LATEST_UNFINISHED, our_session=self._session)
         return as_run(found[0]) if found else None
 
     async def runs_with_workers(self) -> list[Run]:
         """Return the runs that workers are to send now, the newest first."""
-        return [as_run(record) for record in await self._all(WITH_WORKERS)]
-
-    async def sessions(self) -> list[str]:
-        """Return which processes have a shared journal open to write."""
-        return [record.name for record in await self._all(SESSIONS)]
-
-    async def key_use(self) -> list[KeyUse]:
-        """Return how much of the windows of each key is in use, where they are shared."""
-        return [
-            KeyUse(r.budget, r.out, r.waiting, r.longest, r.share, max(0.0, r.paused_s))
-            for r in await self._all(KEY_USE)
-        ]
+        return [as_run(record) for record in await self.fetch(WITH_WORKERS)]
 
     async def count_second_mails(self, run: Run) -> int:
         """Return how many orders without an outcome may have been mailed before, unanswered."""
-        return int((await self._all(_COUNT_SECOND_MAILS, of_run=run.number))[0][0])
+        return int((await self.fetch(_COUNT_SECOND_MAILS, of_run=run.number))[0][0])
 
     async def count_by_account(self, run: Run) -> dict[str | None, int]:
         """Return how many orders without an outcome each account has; None: the command's own."""
-        return {record[0]: record[1] for record in await self._all(
+        return {record[0]: record[1] for record in await self.fetch(
             _COUNT_BY_ACCOUNT, of_run=run.number)}  # fmt: skip
 
     async def accounts(self, run: Run) -> list[str | None]:
         """Return the accounts that a run asks; None: the command's own."""
-        return [record.account for record in await self._all(_ACCOUNTS, of_run=run.number)]
+        return [record.account for record in await self.fetch(_ACCOUNTS, of_run=run.number)]
 
     async def pending_of(self, run: Run, chunk: Chunk) -> AsyncIterator[PlannedRequest]:
         """Yield the orders of a chunk that have no outcome yet, in the list's order."""
         after, of = chunk.first - 1, [name or "" for name in chunk.accounts]
-        while page := await self._all(
+        while page := await self.fetch(
             _PENDING_PAGE_OF_CHUNK,
             of_run=run.number,
             of_accounts=of,
@@ -234,7 +222,7 @@ class JournalReader(
         if accounts is not None:
             statement = _PENDING_PAGE_OF_ACCOUNTS
             of["of_accounts"] = [name or "" for name in accounts]
-        while page := await self._all(statement, **of, after=after):
+        while page := await self.fetch(statement, **of, after=after):
             for record in page:
                 yield _planned_order(record)
             after = page[-1].position
@@ -253,7 +241,7 @@ class JournalReader(
         reading, but none after now. One in doubt may arrive up to `linger_s` seconds after it was
         given up. A few from before `since` may be among them.
         """
-        found = await self._all(
+        found = await self.fetch(
             _RECENT_ENDS,
             of_base_url=base_url,
             of_budget=budget,

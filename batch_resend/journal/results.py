@@ -78,32 +78,32 @@ class ResultReader:
                 decode_form(record.form),
                 record.rows,
             )
-            for record in await self._all(INPUTS, of_run=run.number)
+            for record in await self.fetch(INPUTS, of_run=run.number)
         ]
 
     async def count_orders(self, run: Run) -> int:
         """Return how many orders a run has planned."""
-        return int((await self._all(COUNT_REQUESTS, of_run=run.number))[0][0])
+        return int((await self.fetch(COUNT_REQUESTS, of_run=run.number))[0][0])
 
     async def count_rows(self, run: Run) -> dict[RowStatus, int]:
         """Return what planning made of the rows of a run."""
-        found = {RowStatus(s): n for s, n in await self._all(COUNT_ROWS, of_run=run.number)}
+        found = {RowStatus(s): n for s, n in await self.fetch(COUNT_ROWS, of_run=run.number)}
         return {status: found.get(status, 0) for status in RowStatus}
 
     async def count_outcomes(self, run: Run) -> dict[RequestStatus, int]:
         """Return how many orders of a run have which outcome already."""
-        found = await self._all(COUNT_OUTCOMES, of_run=run.number)
+        found = await self.fetch(COUNT_OUTCOMES, of_run=run.number)
         return {RequestStatus(status): n for status, n in found}
 
     async def tally(self, run: Run) -> Tally:
         """Count a run."""
-        by_status = await self._all(COUNT_RESULTS, of_run=run.number)
+        by_status = await self.fetch(COUNT_RESULTS, of_run=run.number)
         orders = {RequestStatus(record.status): record.orders for record in by_status}
 
         def counted(name: str) -> int:
             return sum(getattr(record, name) for record in by_status)
 
-        (paused,) = await self._all(COUNT_PAUSES, of_run=run.number)
+        (paused,) = await self.fetch(COUNT_PAUSES, of_run=run.number)
         return Tally(
             rows=await self.count_rows(run),
             planned=await self.count_orders(run),
@@ -143,13 +143,14 @@ class ResultReader:
 
     async def is_mixed(self, run: Run) -> bool:
         """Return whether any request of a run is another call than dv-resend, or an account's."""
-        return bool(await self._all(OTHERS, of_run=run.number))
+        return bool(await self.fetch(OTHERS, of_run=run.number))
 
     async def names_nobody(self, run: Run) -> bool:
         """Return whether any request of a run leaves it to the CA whom to mail."""
-        return bool(await self._all(WITHOUT_ADDRESSES, of_run=run.number))
+        return bool(await self.fetch(WITHOUT_ADDRESSES, of_run=run.number))
 
-    async def _all(self, statement: Executable, **values: object) -> list[Record]:
+    async def fetch(self, statement: Executable, **values: object) -> list[Record]:
+        """Return all records that a statement finds. Raises JournalError."""
         found: list[Record] = []
         # One at a time, whoever asks: a connection has no two transactions. A query cut off by a
         # cancellation would leave it unusable for the report.
@@ -182,7 +183,7 @@ class ResultReader:
         if_any: Executable | None = None,
         **values: object,
     ) -> AsyncGenerator[Found, None]:
-        if if_any is not None and not await self._all(if_any, **values):
+        if if_any is not None and not await self.fetch(if_any, **values):
             return
         with journal_errors(self._place):
             async with self.connection.begin():

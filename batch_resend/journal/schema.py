@@ -27,7 +27,6 @@ from sqlalchemy import (
     MetaData,
     Row,
     Table,
-    Text,
     bindparam,
     case,
     false,
@@ -242,26 +241,4 @@ outcomes = Table(
     Column("error_code", TEXT),
     Column("error_message", TEXT),
     sqlite_with_rowid=False,
-)
-
-# What there is only where several processes share a journal.
-shared_metadata = MetaData()
-
-claims = Table(  # which session has which part of a run in hand
-    "claims",
-    shared_metadata,
-    Column("job", BigInteger, primary_key=True, autoincrement=False),
-    Column("run", Integer, nullable=False),
-    Column("accounts", Text, nullable=False),  # sorted, one a line; "": the command's own
-    Column("first", BigInteger, nullable=False),  # positions of requests
-    Column("last", BigInteger, nullable=False),
-    Column("session", Integer, nullable=False),
-)
-
-stops = Table(  # of whose requests nothing more is to be sent in a run
-    "stops",
-    shared_metadata,
-    Column("run", Integer, primary_key=True),
-    Column("accounts", Text, primary_key=True),  # as in claims
-    Column("reason", Text, nullable=False),
 )

@@ -116,7 +116,7 @@ class StatisticsReader(ResultReader):
 
     async def periods(self, run: Run) -> list[ActivePeriod]:
         """Return when the run was at work: from when to when each start of it made requests."""
-        found = await self._all(_SPELLS, of_run=run.number)
+        found = await self.fetch(_SPELLS, of_run=run.number)
         return [
             ActivePeriod(record.start, record.from_at, record.to_at, tuple(record.limits.split()))
             for record in found
@@ -124,7 +124,7 @@ class StatisticsReader(ResultReader):
 
     async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[tuple[int, int]]:
         """Return how many attempts began in which step of a period, those with none left out."""
-        found = await self._all(
+        found = await self.fetch(
             _COUNT_BY_STEP,
             of_run=run.number,
             of_start=period.start,
@@ -135,7 +135,7 @@ class StatisticsReader(ResultReader):
 
     async def answer_times(self, run: Run, bounds_s: Sequence[float]) -> AnswerTimes | None:
         """Return how long answers took, counted between ascending bounds; None without answers."""
-        answers = int((await self._all(_COUNT_ANSWERS, of_run=run.number))[0][0])
+        answers = int((await self.fetch(_COUNT_ANSWERS, of_run=run.number))[0][0])
         if not answers:
             return None
         between = case(
@@ -143,7 +143,7 @@ class StatisticsReader(ResultReader):
             else_=len(bounds_s),
         ).label("place")
         counted = select(between, func.count()).where(*_ANSWERED).group_by("place")
-        found = {record[0]: record[1] for record in await self._all(counted, of_run=run.number)}
+        found = {record[0]: record[1] for record in await self.fetch(counted, of_run=run.number)}
         return AnswerTimes(
             answers,
             await self._nth_answer_s(run, ceil(answers * 0.5)),
@@ -154,7 +154,7 @@ class StatisticsReader(ResultReader):
 
     async def _nth_answer_s(self, run: Run, nth: int) -> float:
         """Return how long the nth answer took, the quickest being the first."""
-        ((took_s,),) = await self._all(_NTH_ANSWER.offset(nth - 1), of_run=run.number)
+        ((took_s,),) = await self.fetch(_NTH_ANSWER.offset(nth - 1), of_run=run.number)
         return float(took_s)
 
     async def pauses(self, run: Run, limit: int) -> list[PauseNote]:
@@ -167,12 +167,12 @@ class StatisticsReader(ResultReader):
                 record.reason,
                 record.share,
             )
-            for record in await self._all(_PAUSES.limit(limit), of_run=run.number)
+            for record in await self.fetch(_PAUSES.limit(limit), of_run=run.number)
         ]
 
     async def reasons(self, run: Run, limit: int) -> list[Reason]:
         """Return why orders were not sent, the most frequent first."""
-        if not await self._all(ANY_NOT_SENT, of_run=run.number):
+        if not await self.fetch(ANY_NOT_SENT, of_run=run.number):
             return []
         return [
             Reason(
@@ -183,7 +183,7 @@ class StatisticsReader(ResultReader):
                 record.messages,
                 record.orders,
             )
-            for record in await self._all(_REASONS.limit(limit), of_run=run.number)
+            for record in await self.fetch(_REASONS.limit(limit), of_run=run.number)
         ]
 
 
@@ -241,9 +241,9 @@ class LiveStatusReader(ResultReader):
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""
         if run.distributed_by is None:
-            found = await self._all(_LAST_START, of_run=run.number)
+            found = await self.fetch(_LAST_START, of_run=run.number)
         else:
-            found = await self._all(_START, of_start=run.distributed_by)
+            found = await self.fetch(_START, of_start=run.distributed_by)
         if not found:
             return None
         start = found[0]
@@ -251,10 +251,10 @@ class LiveStatusReader(ResultReader):
         same_boot = start.boot == clock.boot
         now = clock() + (start.offset_s - clock.offset_s if same_boot else 0.0)
         of_start = {"of_run": run.number, "of_start": start.number}
-        (made,) = await self._all(_OF_START, **of_start)
-        (in_flight,) = await self._all(_IN_FLIGHT, **of_start)
-        (lately,) = await self._all(_ENDED_LATELY, **of_start, since=now - RATE_OVER_S)
-        paused = await self._all(_LAST_PAUSE, of_run=run.number)
+        (made,) = await self.fetch(_OF_START, **of_start)
+        (in_flight,) = await self.fetch(_IN_FLIGHT, **of_start)
+        (lately,) = await self.fetch(_ENDED_LATELY, **of_start, since=now - RATE_OVER_S)
+        paused = await self.fetch(_LAST_PAUSE, of_run=run.number)
         pausing = None
         if paused and paused[0].ended_at is None:
             until_at = paused[0].until_at

@@ -22,7 +22,7 @@ from batch_resend.sending.history import (
     History,
     Permit,
 )
-from batch_resend.sending.limiter import Limiter, Slot
+from batch_resend.windows import Limiter, Slot
 
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
 SHORT_PAUSE_S = 5.0

@@ -34,8 +34,8 @@ from batch_resend.model import (
 )
 from batch_resend.sending.gate import Canary, Dispatcher, Gate
 from batch_resend.sending.history import Action, Advice, Change, History, Permit
-from batch_resend.sending.limiter import HeldTooLong, Limiter, Slot
 from batch_resend.sending.retry import RetryPolicy, limited_wait_s
+from batch_resend.windows import HeldTooLong, Limiter, Slot
 
 log = logging.getLogger(__name__)
 

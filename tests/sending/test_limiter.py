@@ -2,7 +2,7 @@
 
 What holds of the limiter of one process holds of the one that shares its windows with others: each
 test that has a `kind` is for both. There, what the database keeps is kept by `tests/booking.py`;
-that the two say the same is for tests/journal/test_slots.py to show.
+that the two say the same is for tests/cluster/test_slots.py to show.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,9 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_resend.clock import running_time
-from batch_resend.journal import Budget
-from batch_resend.sending import Limiter, SharedLimiter, WindowLimiter
-from batch_resend.windows import CA_WINDOWS, Window, dictated_time
+from batch_resend.cluster.limiter import SharedLimiter
+from batch_resend.cluster.slots import Budget
+from batch_resend.sending import WindowLimiter
+from batch_resend.windows import CA_WINDOWS, Limiter, Window, dictated_time
 from tests.booking import Booking
 from tests.sending.conftest import Rig, crowded, orders
 

@@ -29,7 +29,8 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.prompts import config_words, option_words
 from batch_resend.clock import SystemClock, timestamp
-from batch_resend.cluster import SweepAt, Worker, open_queue
+from batch_resend.cluster.queue import SweepAt, open_queue
+from batch_resend.cluster.worker import Worker
 from batch_resend.errors import JournalError
 from batch_resend.journal import open_journal
 from batch_resend.key_runs import Channels

@@ -1,29 +1,23 @@
-"""Runs that several processes send together: which part of one is in whose hand.
+"""Chunks of runs that several processes send together, each leased to one session.
 
-A chunk of a run is claimed by the session that is to send it. No two living sessions ever have a
-claim on one request, whatever the queue that hands chunks out may do; what a dead one had is free
-once its attempts were brought into a known state (`left_behind`).
-
-All of this is for journals that are shared.
+A chunk is claimed by the session that is to send it. No two living sessions ever have a claim on
+one request, whatever the queue that hands chunks out may do; what a dead one had is free once its
+attempts were brought into a known state (`orphaned`).
 """
 
 from collections.abc import Sequence
 
-from sqlalchemy import (
-    Connection,
-    bindparam,
-    delete,
-    desc,
-    func,
-    insert,
-    select,
-)
+from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select
 
+from batch_resend.batch import Batch
+from batch_resend.cluster.schema import claims, stops
+from batch_resend.journal import Journal, Terms
 from batch_resend.journal.dialects import is_living
 from batch_resend.journal.recording import END_PAUSE, state_change
 from batch_resend.journal.result_statements import HAS_OUTCOME
-from batch_resend.journal.schema import budgets, claims, requests, runs, stops
-from batch_resend.model import Chunk, Run, RunState
+from batch_resend.journal.schema import budgets, requests, runs
+from batch_resend.journal.settling import hold_doubts_of_workers
+from batch_resend.model import Chunk, Plan, Run, RunState
 
 LEAST, MOST = 20, 500  # requests in a chunk
 CHUNKS_WANTED = 64  # of a run, so that there is something for every worker until its end
@@ -189,3 +183,88 @@ def finish_if_done(connection: Connection, run: int, now: float) -> bool:
     connection.execute(*state_change(run, state, "; ".join(reasons) or None, now))
     connection.execute(END_PAUSE, {"of_run": run, "new_ended_at": now})
     return True
+
+
+class ChunkLeases:
+    """The chunks that this process has, of any runs. All methods raise JournalError."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def take(self, job: int, run: Run, chunk: Chunk) -> bool:
+        """Take a chunk; return whether nobody else has it, and it is to be sent."""
+
+        def claim(connection: Connection) -> bool:
+            return take(connection, job, run.number, chunk, self._journal.session)
+
+        return await self._journal.decide(claim)
+
+    async def distribute(
+        self, run: Run, terms: Terms, keys: Sequence[Sequence[str | None]]
+    ) -> list[Chunk]:
+        """Begin to have a run sent by workers: return the chunks that it is cut into.
+
+        `keys` has, for each key, the accounts that go by it.
+        """
+        begin = self._journal.beginning(run, terms, is_distributed=True)
+
+        def distribute_run(connection: Connection) -> list[Chunk]:
+            begin(connection)
+            forget_stops(connection, run.number)
+            return [chunk for accounts in keys for chunk in split(connection, run, accounts)]
+
+        return await self._journal.decide(distribute_run)
+
+    async def put_down(self, job: int, run: Run, stopped: Sequence[str | None], why: str) -> bool:
+        """Give a chunk back: it is done, or others may have it. Return whether its run has ended.
+
+        `why`, unless it is empty: nothing more of the accounts `stopped` is to be sent.
+        """
+        now = self._journal.now()
+
+        def end(connection: Connection) -> bool:
+            if why:
+                note_stop(connection, run.number, stopped, why)
+            release(connection, job)
+            return finish_if_done(connection, run.number, now)
+
+        return await self._journal.decide(end)
+
+    async def free(self, job: int) -> bool:
+        """Give back the chunk of a process that died; return whether it is nobody's now."""
+        return await self._journal.decide(lambda connection: release_of_dead(connection, job))
+
+    async def distribute_again(self, run: Run) -> list[Chunk]:
+        """Return what is left to send of a run, in chunks: no job for it is anywhere."""
+        now = self._journal.now()
+
+        def distribute(connection: Connection) -> list[Chunk]:
+            if finish_if_done(connection, run.number, now):
+                return []
+            return cut_by_key(connection, run)
+
+        return await self._journal.decide(distribute)
+
+    async def tidy(self) -> list[tuple[int, Chunk]]:
+        """Bring what processes that died had in hand into a known state.
+
+        Return their chunks, and which jobs they were: somebody must send what is left of them.
+        """
+
+        def look(connection: Connection) -> list[tuple[int, Chunk]]:
+            # In this order: a process that dies in between has its chunk found the next time, and
+            # nobody's chunk is found before what it had in flight is in doubt.
+            found = orphaned(connection)
+            self._journal.clean_up_within(connection)
+            if found:
+                hold_doubts_of_workers(connection)
+            return found
+
+        return await self._journal.decide(look)
+
+
+async def distribute(batch: Batch, plan: Plan) -> list[Chunk]:
+    """Begin to have workers send what is planned: return the chunks that are to be handed out."""
+    keys = await batch.keys_of(plan)
+    leases = ChunkLeases(batch.journal)
+    return await leases.distribute(plan.run, batch.terms(keys), [key.names for key in keys])

@@ -16,17 +16,10 @@ from math import inf
 import anyio
 
 from batch_resend.clock import format_duration, running_time
+from batch_resend.cluster.slots import Budget, Grant, News, Slots
 from batch_resend.errors import JournalError
-from batch_resend.journal import Budget, Grant, News, Slots
-from batch_resend.sending.limiter import (
-    HeldTooLong,
-    Hold,
-    WindowLimiter,
-    WindowSlot,
-    decreased,
-    part,
-)
-from batch_resend.windows import Window
+from batch_resend.sending.limiter import WindowLimiter, WindowSlot, decreased, part
+from batch_resend.windows import HeldTooLong, Hold, SharedLimiters, Window
 
 POLLS_A_PERIOD = 50  # while only others' answers can make a slot come free
 LONGEST_POLL_S = 1.0
@@ -222,3 +215,10 @@ class SharedLimiter:
         for number in self._waiting:
             if not number.done():
                 number.set_exception(JournalError(str(error)))
+
+
+def limiters(slots: Slots) -> SharedLimiters:
+    """Return what makes limiters of any keys that take their slots there."""
+    return lambda budget, windows, linger_s, patience_s: SharedLimiter(
+        slots, Budget(budget, windows, linger_s), patience_s
+    )

@@ -14,16 +14,20 @@ its row in `keys`; all is one statement, so one way to the server and back.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import anyio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from batch_resend.clock import Clock
 from batch_resend.folders import Place
-from batch_resend.journal.database import Bounds, DatabaseTime
+from batch_resend.journal import JournalReader
+from batch_resend.journal.database import Backend, reading_connection
 from batch_resend.journal.dialects import journal_errors
 from batch_resend.windows import Window
 
@@ -191,6 +195,92 @@ _TAKE = text(
     ":known_correction_s, :at_least, :at_most, :too_high_s, :is_new)"
 )
 
+TOLERANCE_S = 0.1
+NEW_S = 1.5  # whoever knows it for longer asks more often than that, while it waits for slots
+DRIFT = 0.001  # of the time gone by, that two clocks may go apart; a clock that is slewed included
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a question says of the database's time. None: the client has not asked before."""
+
+    correction_s: float | None = None  # that was in force when it learned the rest
+    at_least: float | None = None
+    at_most: float | None = None
+    too_high_s: float = 0.0  # proven
+    is_new: bool = True
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The database's time less the steady time, at a steady time."""
+
+    offset_s: float
+    at: float
+
+
+class DatabaseTime:
+    """What is known of the time that a database counts by."""
+
+    def __init__(self, steady_time: Callable[[], float]) -> None:
+        """`steady_time`: seconds of a clock that nobody sets."""
+        self._steady_time = steady_time
+        self._correction_s: float | None = None
+        self._since = inf  # when it learned something first
+        self._lowest = _Sample(0.0, 0.0)
+        self._highest = _Sample(0.0, 0.0)
+        self._too_high_s = 0.0
+        self._asked_at = 0.0
+
+    def ask(self) -> Bounds:
+        """Return what a question that leaves now says."""
+        now = self._asked_at = self._steady_time()
+        if self._correction_s is None:
+            return Bounds()
+        return Bounds(
+            self._correction_s,
+            now + self._lowest_at(now) - TOLERANCE_S,
+            now + self._highest_at(now),
+            self._too_high_s,
+            now < self._since + NEW_S,
+        )
+
+    def learn(self, said: float, correction_s: float) -> None:
+        """Take in what the database's clock said, corrected by so much, while the question was out.
+
+        That is the clock as it is, whether or not the database believed it.
+        """
+        sent, received = self._asked_at, self._steady_time()
+        lowest, highest = _Sample(said - received, received), _Sample(said - sent, sent)
+        is_too_high = lowest.offset_s > self._highest_at(received) + TOLERANCE_S
+        is_too_low = highest.offset_s < self._lowest_at(received) - TOLERANCE_S
+        if correction_s != self._correction_s:
+            is_first, self._correction_s = self._correction_s is None, correction_s
+            self._since = received if is_first else self._since
+            if is_first or is_too_high or is_too_low:
+                self._lowest, self._highest = lowest, highest
+                is_too_high = False
+        # Rather too much: what is a little late holds a slot for a little longer.
+        self._too_high_s = highest.offset_s - self._lowest_at(sent) if is_too_high else 0.0
+        if is_too_high:
+            return
+        if lowest.offset_s > self._lowest_at(received):
+            self._lowest = lowest
+        if highest.offset_s < self._highest_at(received):
+            self._highest = highest
+
+    @property
+    def is_too_high(self) -> bool:
+        """Whether the last answer has proven that the clock was set forward."""
+        return self._too_high_s > 0
+
+    def _lowest_at(self, now: float) -> float:
+        return self._lowest.offset_s - DRIFT * (now - self._lowest.at)
+
+    def _highest_at(self, now: float) -> float:
+        return self._highest.offset_s + DRIFT * (now - self._highest.at)
+
+
 _NOTHING = {
     "wanted": 0, "ended": [], "lingering": [], "unused": [], "decrease": False, "pause_s": 0.0,
 }  # fmt: skip
@@ -239,6 +329,19 @@ class KeyUse:
     longest_s: float
     share: float  # of the windows, after the last 429
     paused_s: float  # how long nothing more is to leave
+
+
+async def sessions(reader: JournalReader) -> list[str]:
+    """Return which processes have a shared journal open to write."""
+    return [record.name for record in await reader.fetch(SESSIONS)]
+
+
+async def key_use(reader: JournalReader) -> list[KeyUse]:
+    """Return how much of the windows of each key is in use."""
+    return [
+        KeyUse(r.budget, r.out, r.waiting, r.longest, r.share, max(0.0, r.paused_s))
+        for r in await reader.fetch(KEY_USE)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +404,13 @@ class Slots:
         return Grant(
             found.granted, found.wait_s, found.share_now, found.paused_s, found.paused_for or ""
         )
+
+
+@asynccontextmanager
+async def open_slots(backend: Backend, session: int, clock: Clock) -> AsyncIterator[Slots]:
+    """Open a session's way to the slots of all keys. Raises JournalError."""
+    async with reading_connection(backend, at_once=True) as connection:
+        yield Slots(connection, backend.place, session, lambda: clock() - clock.offset_s)
 
 
 def _as_values(bounds: Bounds) -> dict[str, float | bool | None]:

@@ -4,10 +4,10 @@ import anyio
 import pytest
 
 from batch_resend.clock import running_time
+from batch_resend.cluster.limiter import SharedLimiter
+from batch_resend.cluster.slots import Budget, Grant, News
 from batch_resend.errors import JournalError
-from batch_resend.journal import Budget, Grant, News
-from batch_resend.sending import HeldTooLong, Hold, SharedLimiter
-from batch_resend.windows import Window, dictated_time
+from batch_resend.windows import HeldTooLong, Hold, Window, dictated_time
 from tests.booking import Booking
 from tests.sending.conftest import crowded
 from tests.sending.test_limiter import Request, play

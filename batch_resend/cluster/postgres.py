@@ -2,88 +2,28 @@
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
-from psycopg import Error, pq
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, Table, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from batch_resend.clock import timestamp
+from batch_resend.clock import Clock, timestamp
+from batch_resend.cluster.limiter import limiters
+from batch_resend.cluster.schema import claims, metadata, stops
+from batch_resend.cluster.slots import TABLES, open_slots
 from batch_resend.errors import JournalError
 from batch_resend.folders import Database
 from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.journal_file import HeldFile
-from batch_resend.journal.slots import TABLES
-
-_ENCRYPTED = ("require", "verify-ca", "verify-full")
-_FALLS_BACK = ("allow", "prefer")  # to plain text, or to TLS from it
-
-
-def encryption_options(database: Database) -> Mapping[str, str]:
-    """Return what to connect with beside the URL. Raises JournalError where that falls back.
-
-    Names and meanings are libpq's: the URL goes before the environment (PGSSLMODE, PGHOST and a
-    service that PGSERVICE names).
-    """
-    try:
-        given = _values(pq.Conninfo.parse(database.url.encode()))
-        defaults = _values(pq.Conninfo.get_defaults())
-    except Error as error:
-        raise JournalError(f"{database}: is no URL of a database: {error}") from error
-    mode = given.get("sslmode")
-    if mode is not None and mode not in _FALLS_BACK:
-        return {}
-    if "service" in given:  # libpq looks it up while it connects; nothing is known of it here
-        raise JournalError(
-            f"{database}: say in the URL whether the way to the service is encrypted: "
-            "sslmode=verify-full, or require; disable, if it needs no TLS"
-        )
-    if is_local(given, defaults):
-        return {}
-    if mode in _FALLS_BACK:
-        raise JournalError(
-            f"{database}: sslmode={mode} goes on in plain text where TLS fails: write "
-            "sslmode=verify-full, or require; disable, if the way to the server needs no TLS"
-        )
-    return {} if defaults.get("sslmode") in _ENCRYPTED else {"sslmode": "require"}
-
-
-def is_local(given: Mapping[str, str], defaults: Mapping[str, str]) -> bool:
-    """Whether nothing leaves this machine, whichever of the hosts is connected to."""
-    words = {**defaults, **given}
-    hosts, addresses = words.get("host", "").split(","), words.get("hostaddr", "").split(",")
-    return all(_is_local_host(host) for host in _reached(hosts, addresses))
-
-
-def _reached(hosts: Sequence[str], addresses: Sequence[str]) -> Sequence[str]:
-    """Return where connections go: an address, where there is one, in the place of its host."""
-    if not any(addresses):
-        return hosts
-    names = hosts if len(hosts) == len(addresses) else [""] * len(addresses)
-    return [address or name for address, name in zip(addresses, names, strict=True)]
-
-
-def _is_local_host(host: str) -> bool:
-    if not host or host.startswith(("/", "@")) or host == "localhost":  # a socket, by default too
-        return True
-    try:
-        return ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
-
-
-def _values(options: Sequence[pq.ConninfoOption]) -> dict[str, str]:
-    return {option.keyword.decode(): option.val.decode() for option in options if option.val}
-
+from batch_resend.windows import SharedLimiters
 
 try:
     import psycopg
-
-    from batch_resend.journal.postgres import encryption_options
+    from psycopg import pq
 except ModuleNotFoundError as missing:
     raise JournalError(
         "a journal in PostgreSQL needs psycopg: pip install 'batch-resend[cluster]'"
@@ -133,7 +73,7 @@ class PostgresBackend:
     """A database that holds a journal."""
 
     place: Database
-    additions: ClassVar[Sequence[str]] = TABLES
+    own_tables_of_runs: ClassVar[Sequence[Table]] = (claims, stops)
     is_shared: ClassVar[bool] = True
 
     @contextmanager
@@ -168,6 +108,18 @@ class PostgresBackend:
         # Looked for first: whoever may use it need not be able to make it.
         if connection.exec_driver_sql(_FIND_SCHEMA).scalar_one() is None:
             connection.exec_driver_sql("CREATE SCHEMA batch_resend")
+
+    def add_tables(self, connection: Connection) -> None:
+        """Make what hosts share beside the journal's tables."""
+        metadata.create_all(connection)
+        for statement in TABLES:
+            connection.exec_driver_sql(statement)
+
+    @asynccontextmanager
+    async def shared_limiters(self, session: int, clock: Clock) -> AsyncIterator[SharedLimiters]:
+        """Open the way to the limits that all hosts keep together."""
+        async with open_slots(self, session, clock) as slots:
+            yield limiters(slots)
 
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none. Raises JournalError."""
@@ -213,3 +165,64 @@ class PostgresBackend:
     def _reached(self) -> dict[str, Any]:
         """Return how the server is reached."""
         return {**_REACHED, **encryption_options(self.place)}
+
+
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
+_FALLS_BACK = ("allow", "prefer")  # to plain text, or to TLS from it
+
+
+def encryption_options(database: Database) -> Mapping[str, str]:
+    """Return what to connect with beside the URL. Raises JournalError where that falls back.
+
+    Names and meanings are libpq's: the URL goes before the environment (PGSSLMODE, PGHOST and a
+    service that PGSERVICE names).
+    """
+    try:
+        given = _values(pq.Conninfo.parse(database.url.encode()))
+        defaults = _values(pq.Conninfo.get_defaults())
+    except psycopg.Error as error:
+        raise JournalError(f"{database}: is no URL of a database: {error}") from error
+    mode = given.get("sslmode")
+    if mode is not None and mode not in _FALLS_BACK:
+        return {}
+    if "service" in given:  # libpq looks it up while it connects; nothing is known of it here
+        raise JournalError(
+            f"{database}: say in the URL whether the way to the service is encrypted: "
+            "sslmode=verify-full, or require; disable, if it needs no TLS"
+        )
+    if is_local(given, defaults):
+        return {}
+    if mode in _FALLS_BACK:
+        raise JournalError(
+            f"{database}: sslmode={mode} goes on in plain text where TLS fails: write "
+            "sslmode=verify-full, or require; disable, if the way to the server needs no TLS"
+        )
+    return {} if defaults.get("sslmode") in _ENCRYPTED else {"sslmode": "require"}
+
+
+def is_local(given: Mapping[str, str], defaults: Mapping[str, str]) -> bool:
+    """Whether nothing leaves this machine, whichever of the hosts is connected to."""
+    words = {**defaults, **given}
+    hosts, addresses = words.get("host", "").split(","), words.get("hostaddr", "").split(",")
+    return all(_is_local_host(host) for host in _reached(hosts, addresses))
+
+
+def _reached(hosts: Sequence[str], addresses: Sequence[str]) -> Sequence[str]:
+    """Return where connections go: an address, where there is one, in the place of its host."""
+    if not any(addresses):
+        return hosts
+    names = hosts if len(hosts) == len(addresses) else [""] * len(addresses)
+    return [address or name for address, name in zip(addresses, names, strict=True)]
+
+
+def _is_local_host(host: str) -> bool:
+    if not host or host.startswith(("/", "@")) or host == "localhost":  # a socket, by default too
+        return True
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _values(options: Sequence[pq.ConninfoOption]) -> dict[str, str]:
+    return {option.keyword.decode(): option.val.decode() for option in options if option.val}

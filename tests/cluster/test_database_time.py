@@ -2,7 +2,7 @@
 
 import random
 
-from batch_resend.journal.database import NEW_S, TOLERANCE_S, Bounds, DatabaseTime
+from batch_resend.cluster.slots import NEW_S, TOLERANCE_S, Bounds, DatabaseTime
 
 
 class World:

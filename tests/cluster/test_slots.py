@@ -9,10 +9,11 @@ import anyio
 import psycopg
 import pytest
 
+from batch_resend.cluster.postgres import PostgresBackend
+from batch_resend.cluster.slots import NEW_S, Budget, Grant, News, Slots, open_slots
 from batch_resend.errors import JournalError
 from batch_resend.folders import Database
-from batch_resend.journal import Budget, Grant, News, Slots, open_journal
-from batch_resend.journal.database import NEW_S
+from batch_resend.journal import open_journal
 from batch_resend.sending.limiter import HOLD
 from batch_resend.windows import Window
 from tests.booking import Booking
@@ -58,6 +59,16 @@ class ServerClock:
 
 
 @asynccontextmanager
+async def slots_of(database: Database, clock: Clock) -> AsyncIterator[Slots]:
+    """Open the journal as a host does; yield its way to the windows."""
+    async with (
+        open_journal(database, clock) as journal,
+        open_slots(PostgresBackend(database), journal.session, clock) as slots,
+    ):
+        yield slots
+
+
+@asynccontextmanager
 async def hosts(
     database: Database, number: int = 2, clock: Clock = HOSTS_CLOCK
 ) -> AsyncIterator[list[Slots]]:
@@ -67,8 +78,7 @@ async def hosts(
         done = anyio.Event()
 
         async def host() -> None:
-            async with open_journal(database, clock) as journal, journal.slots() as slots:
-                assert slots is not None
+            async with slots_of(database, clock) as slots:
                 opened.append(slots)
                 await done.wait()
 
@@ -178,8 +188,7 @@ async def test_the_slots_of_a_host_that_died_come_free_as_if_answered_when_that_
 ) -> None:
     budget = Budget("key", (Window(3, 4.0),), linger_s=1.0)
     async with hosts(empty) as (one, _), set_clock(empty) as clock:
-        async with open_journal(empty, HOSTS_CLOCK) as journal, journal.slots() as dying:
-            assert dying is not None
+        async with slots_of(empty, HOSTS_CLOCK) as dying:
             assert len((await dying.take(budget, 2, News())).slots) == 2
         await clock.goes_on(100)
         assert len((await one.take(budget, 3, News())).slots) == 1, "no sign of its end so far"

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
+from batch_resend.cluster import leases
+from batch_resend.cluster.leases import ChunkLeases
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Database
-from batch_resend.journal import ChunkLeases, Journal, Terms, chunks, leases, open_journal
+from batch_resend.journal import Journal, Terms, open_journal
 from batch_resend.model import Chunk, RequestStatus, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
@@ -178,7 +180,7 @@ async def test_a_worker_that_dies_while_others_look_has_its_doubts_held_before_i
         run = await plan(one, orders(1, 2))
         await one.settle(run, HOUR, hold_doubts=True)
         terms = Terms(WINDOWS, settings={"in_doubt": "hold"}, hold_doubts=True)
-        (chunk,) = await one.distribute(run, terms, [[None]])
+        (chunk,) = await ChunkLeases(one).distribute(run, terms, [[None]])
         before = connections(database)
         with suppress(JournalError):  # its connections are gone when it is closed
             async with open_journal(database, clock) as dying:
@@ -187,7 +189,7 @@ async def test_a_worker_that_dies_while_others_look_has_its_doubts_held_before_i
                 (first, _) = await pending(dying.reader, run)
                 await carry(recorder, clock, first, "cut")
                 victims = connections(database) - before
-                real = chunks.orphaned
+                real = leases.orphaned
 
                 def orphaned_meanwhile(connection: Connection) -> list[tuple[int, Chunk]]:
                     cut(database, victims)

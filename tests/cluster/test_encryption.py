@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from batch_resend.cluster import open_queue
+from batch_resend.cluster.postgres import encryption_options
+from batch_resend.cluster.queue import open_queue
 from batch_resend.errors import JournalError
 from batch_resend.folders import Database, Place
 from batch_resend.journal import open_journal, read_journal, size_of_journal
-from batch_resend.journal.postgres import encryption_options
 from tests.postgres import forget
 
 pytestmark = pytest.mark.asyncio
