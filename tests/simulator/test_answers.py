@@ -30,6 +30,7 @@ def length_of(head: bytes) -> int:
 @pytest.mark.parametrize(
     ("fault", "says", "headers"),
     [
+        (FaultName.BAD_GATEWAY, "<h1>502 Bad Gateway</h1>", {"retry-after": None}),
         (FaultName.CDN_BLOCK, "Incapsula incident ID: ", {"x-cdn": "Imperva"}),
         (FaultName.CDN_DENIED, "<title>Access Denied</title>", {"x-cdn": "Imperva"}),
         (FaultName.CDN_WAIT, "<title>Access Denied</title>", {"retry-after": "2"}),

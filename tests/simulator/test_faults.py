@@ -14,7 +14,6 @@ from batch_resend.simulator import (
 from batch_resend.simulator.behaviour import Fates
 from batch_resend.windows import Window
 from tests.simulator.simulated import (
-    KEY,
     Clock,
     Gate,
     client_of,
@@ -103,23 +102,12 @@ async def test_a_fault_named_by_a_status_answers_with_it_and_mails_nothing(
 
 
 @pytest.mark.asyncio
-async def test_502_has_the_html_body_of_a_gateway_and_503_says_when_to_come_back() -> None:
-    shares = {FaultName.BAD_GATEWAY: 0.5, FaultName.MAINTENANCE: 0.5}
-    async with client_of(faults=shares) as client, aiohttp.ClientSession() as session:
-        seen = {}
-        for order in range(20):
-            url = f"{client.simulator.base_url}/order/certificate/{order}/resend-emails"
-            answer = await session.put(url, json={}, headers=KEY)
-            text = await answer.text()
-            seen[answer.status] = (
-                answer.content_type,
-                answer.headers.get("Retry-After"),
-                text.startswith("<html>"),
-            )
-        assert seen == {
-            502: ("text/html", None, True),
-            503: ("application/json", "1", False),
-        }
+async def test_maintenance_says_when_to_come_back() -> None:
+    async with (
+        client_of(faults={FaultName.MAINTENANCE: 1.0}) as client,
+        raw_request(client.simulator, "Content-Length: 2", body=b"{}") as answer,
+    ):
+        assert b"\r\nRetry-After: 1\r\n" in await answer.readuntil(b"\r\n\r\n")
 
 
 @pytest.mark.asyncio

@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from batch_resend.certcentral.contract import ErrorBody, ErrorItem, ResendBody
+from batch_resend.certcentral.contract import ErrorBody, ErrorItem
 from batch_resend.simulator import (
     FaultName,
     Simulator,
@@ -120,16 +119,6 @@ def test_shares_that_add_up_to_one_but_for_rounding_are_taken() -> None:
 
 
 # --- the contract's types -------------------------------------------------------------------
-
-
-def test_a_body_without_optional_fields_is_dumped_without_them() -> None:
-    body = ResendBody(domain_approval_emails=None, locale=None)
-    assert body.model_dump_json(exclude_none=True) == "{}"
-
-
-def test_a_body_built_in_python_keeps_to_the_contract_too() -> None:
-    with pytest.raises(ValidationError):
-        ResendBody(domain_approval_emails=())
 
 
 @pytest.mark.parametrize(

@@ -238,25 +238,31 @@ async def test_each_key_has_windows_of_its_own() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_window_is_half_open_an_arrival_leaves_it_just_as_its_period_ends() -> None:
+@pytest.mark.parametrize(
+    ("windows", "moments", "answers"),
+    [
+        pytest.param(
+            [Window(1, 5.0)], (1000.0, 1005.0, 1009.999, 1014.999), [204, 204, 429, 204],
+            id="half open: an arrival leaves it just as its period ends",
+        ),
+        pytest.param(
+            [Window(3, 10.0)], (1008, 1009, 1009.5, 1011, 1019.2), [204, 204, 204, 429, 204],
+            id="rolling: a burst across a boundary is seen",
+        ),
+        pytest.param(
+            [Window(1, 1.0), Window(3, 10.0)], (1000, 1000.5, 1002, 1004, 1011),
+            [204, 429, 204, 429, 204], id="several: each counts what another refused",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_window_refuses_what_is_beyond_it(
+    windows: list[Window], moments: tuple[float, ...], answers: list[int]
+) -> None:
     clock = Clock()
-    async with client_of(windows=(Window(1, 5.0),), clock=clock) as client:
-        answers = []
-        for moment in (1000.0, 1005.0, 1009.999, 1014.999):
+    async with client_of(windows=tuple(windows), clock=clock) as client:
+        for moment, answer in zip(moments, answers, strict=True):
             clock.now = moment
-            answers.append((await client.resend())[0])
-        assert answers == [204, 204, 429, 204]
-
-
-@pytest.mark.asyncio
-async def test_windows_roll_a_burst_across_a_boundary_is_seen() -> None:
-    clock = Clock()
-    async with client_of(windows=(Window(3, 10.0),), clock=clock) as client:
-        answers = []
-        for moment in (1008, 1009, 1009.5, 1011, 1019.2):
-            clock.now = moment
-            answers.append((await client.resend())[0])
-        assert answers == [204, 204, 204, 429, 204]
+            assert (await client.resend())[0] == answer
 
 
 @pytest.mark.asyncio
@@ -274,17 +280,6 @@ async def test_a_refused_request_counts_in_the_windows_and_in_their_peaks() -> N
             {"limit": "2/10s", "peak": 6, "refused": 4},
             {"limit": "9/1m", "peak": 7, "refused": 0},
         ]
-
-
-@pytest.mark.asyncio
-async def test_every_window_is_kept_at_once_and_counts_what_another_refused() -> None:
-    clock = Clock()
-    async with client_of(windows=(Window(1, 1.0), Window(3, 10.0)), clock=clock) as client:
-        answers = []
-        for moment in (1000.0, 1000.5, 1002.0, 1004.0, 1011.0):
-            clock.now = moment
-            answers.append((await client.resend())[0])
-        assert answers == [204, 429, 204, 429, 204]
 
 
 # --- the books ------------------------------------------------------------------------------
