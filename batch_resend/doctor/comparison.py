@@ -6,23 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from batch_resend.doctor import shapes
 from batch_resend.doctor.answers import NOTHING, Failed
 from batch_resend.doctor.findings import Check, Deviation, Finding, Result
-from batch_resend.doctor.shapes import (
-    CHANGE,
-    CHANGES,
-    DV,
-    LISTED_ORDER,
-    PAGE,
-    Field,
-    Kind,
-    Need,
-    Vocabulary,
-    is_date,
-    is_word,
-    kind_of,
-    sanitized,
-)
+from batch_resend.doctor.shapes import Field, Kind, Need, Vocabulary, kind_of, sanitized
 
 MISSING = "missing"
 _ABSENT = object()
@@ -41,8 +28,8 @@ _IS_KIND: Mapping[Kind, Callable[[Any], bool]] = {
     Kind.NUMBER: _is(int, float),
     Kind.DIGITS: _is_text(lambda text: text.isascii() and text.isdigit()),
     Kind.TEXT: _is_text(lambda text: bool(text.strip())),
-    Kind.WORD: _is_text(is_word),
-    Kind.DATE: _is_text(is_date),
+    Kind.WORD: _is_text(shapes.is_word),
+    Kind.DATE: _is_text(shapes.is_date),
     Kind.BOOLEAN: lambda value: isinstance(value, bool),
     Kind.OBJECT: _is(dict),
     Kind.LIST: _is(list),
@@ -68,7 +55,7 @@ def compare(
     if not isinstance(value, dict):
         return Comparison((Deviation(prefix, Kind.OBJECT, kind_of(value)),))
     vocabulary = Vocabulary(value, key)
-    is_dv = _at(value, "product.type") == [DV]
+    is_dv = _at(value, "product.type") == [shapes.DV]
     deviations = [
         Deviation(_joined(prefix, field.path), _expected(field), found)
         for field in fields
@@ -177,10 +164,10 @@ def _of_page(content: Any, key: str) -> tuple[Comparison, object]:
     if content is NOTHING or content == {}:
         return Comparison(), content if content == {} else None
     orders = orders_of(content)
-    page = compare(content, PAGE, key)
-    odd = [order for order in orders if compare(order, LISTED_ORDER, key).deviations]
+    page = compare(content, shapes.PAGE, key)
+    odd = [order for order in orders if compare(order, shapes.LISTED_ORDER, key).deviations]
     shown = {**content, "orders": [*(odd or orders)][:1]} if orders else content
-    found = _together((page, compare_all(orders, LISTED_ORDER, "orders[]", key)))
+    found = _together((page, compare_all(orders, shapes.LISTED_ORDER, "orders[]", key)))
     return found, sanitized(shown, key)
 
 
@@ -191,9 +178,9 @@ def check_changes_shape(content: Any, key: str) -> Finding:
         return _unread(check, content, "`verify` asks order by order then.")
     if content is NOTHING or content == {}:
         return Finding(check, Result.OK, "no order has changed, so none was compared")
-    page = Comparison() if isinstance(content, list) else compare(content, CHANGES, key)
+    page = Comparison() if isinstance(content, list) else compare(content, shapes.CHANGES, key)
     orders = content if isinstance(content, list) else orders_of(content)
-    changes = compare_all(orders, CHANGE, "orders[]", key)
+    changes = compare_all(orders, shapes.CHANGE, "orders[]", key)
     return _finding(check, _together((page, changes)), sanitized(content, key))
 
 

@@ -14,21 +14,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from batch_resend.certcentral.contract import ResendBody
-from batch_resend.simulator.answers import (
-    BAD_REQUEST_CODE,
-    DONE,
-    NO_SUCH_ADDRESS,
-    NO_SUCH_DOMAIN,
-    NO_SUCH_ORDER,
-    NOT_DV,
-    RATE_LIMITED,
-    WRONG_KEY,
-    Answer,
-    Known,
-    error,
-)
+from batch_resend.simulator import answers
+from batch_resend.simulator.answers import Answer, Known
 from batch_resend.simulator.behaviour import Fate, Fates, SimulatorSettings
-from batch_resend.simulator.calls import BASE_PATH, Asked, Query, answer_read, asked_call
+from batch_resend.simulator.calls import BASE_PATH, Asked, answer_read, asked_call
 from batch_resend.simulator.faults import IINFO, Fault, FaultName
 from batch_resend.simulator.world import Books, World, recipients
 
@@ -127,13 +116,13 @@ class Simulator:
         asked = asked_call(request.method, request.raw_path)
         refusal = self._refuses(request, asked)
         if asked is None or refusal is not None:
-            return self._send(refusal or NO_SUCH_ADDRESS)
+            return self._send(refusal or answers.NO_SUCH_ADDRESS)
         if asked.call.body is None:
             return await self._read(request, asked)
         body = await self._body(request, asked, asked.call.body)
         if isinstance(body, str):
             self._is_wrong(request, body)
-            return self._send(error(Known.BAD_REQUEST, 400, BAD_REQUEST_CODE, body))
+            return self._send(answers.error(Known.BAD_REQUEST, 400, answers.BAD_REQUEST_CODE, body))
         return await self._mail(request, asked, body)
 
     def _refuses(self, request: web.BaseRequest, asked: Asked | None) -> Answer | None:
@@ -147,14 +136,14 @@ class Simulator:
             self.books.reads_of[asked.call.name] += 1
         after, wanted = self.settings.revoke_after, self.settings.api_key
         if self._is_revoked or (after is not None and self.books.requests > after):
-            return WRONG_KEY
+            return answers.WRONG_KEY
         if not is_within:
-            return RATE_LIMITED
+            return answers.RATE_LIMITED
         if asked is None:
             self._is_wrong(request, "no call of the contract")
-            return NO_SUCH_ADDRESS
+            return answers.NO_SUCH_ADDRESS
         takes_key = bool(key) if wanted is None else key == wanted
-        return None if takes_key else WRONG_KEY
+        return None if takes_key else answers.WRONG_KEY
 
     async def _read(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         """Answer a call that only reads, from the simulator's world."""
@@ -165,7 +154,7 @@ class Simulator:
             does = fate.fault.does if fate.fault.does.is_for_reads else FaultName.RESET.does
             return await self._fail(request, fate, does)
         if answer is None:
-            query = Query(tuple(request.query.items()), request.headers.get("Accept", ""))
+            query = tuple(request.query.items())
             answer = answer_read(asked.call, self.world, asked.subject, query)
         return self._send(answer, fate.latency_s)
 
@@ -180,7 +169,7 @@ class Simulator:
         fate = await self._meet_fate(subject)
         answer = self._lacks(asked)
         if isinstance(body, ResendBody) and not self.world.is_dv(subject):
-            answer = answer or NOT_DV
+            answer = answer or answers.NOT_DV
         if answer is not None:
             return self._send(answer, fate.latency_s)
         if fate.fault is None or fate.fault.does.mails:
@@ -188,7 +177,7 @@ class Simulator:
             if not asked.call.is_about_domain:
                 self.world.mail(subject)
         if fate.fault is None:
-            return self._send(DONE, fate.latency_s)
+            return self._send(answers.DONE, fate.latency_s)
         return await self._fail(request, fate, fate.fault.does)
 
     async def _meet_fate(self, of: str) -> Fate:
@@ -202,7 +191,7 @@ class Simulator:
         """Return what is answered about what the simulator is set not to have."""
         if asked.subject not in self.settings.unknown_orders:
             return None
-        return NO_SUCH_DOMAIN if asked.call.is_about_domain else NO_SUCH_ORDER
+        return answers.NO_SUCH_DOMAIN if asked.call.is_about_domain else answers.NO_SUCH_ORDER
 
     async def _body(
         self, request: web.BaseRequest, asked: Asked, form: type[BaseModel]
