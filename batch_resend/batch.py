@@ -19,6 +19,7 @@ from pathlib import Path
 import anyio
 
 from batch_resend.calls import CALLS
+from batch_resend.channels import Channels, RunHandle, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
@@ -32,13 +33,12 @@ from batch_resend.journal import (
     Terms,
     open_journal,
 )
-from batch_resend.key_runs import Channels, KeyReading, KeyRun, RunHandle, route_to
 from batch_resend.listed import WAITS
 from batch_resend.model import Outcome, Plan, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.sending import ask_each
+from batch_resend.sending import Reader, Sender, ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
 from batch_resend.verification import WAITS_NO_MORE, look_up
 from batch_resend.windows import joint
@@ -71,7 +71,7 @@ class Batch:
         self._clock = clock
         self._channels = Channels(settings, journal, clock)
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
-        self.reading: list[KeyReading] = []  # what is asked of the CA now, by key
+        self.reading: list[Reader] = []  # what is asked of the CA now, by key
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -136,7 +136,7 @@ class Batch:
                     await object_to(
                         order_reader, requests, count, objections.append, any_product=any_product
                     )
-                    await order_reader.fetcher.forget()
+                    await order_reader.reader.forget()
             except CallError as error:
                 if len(keys) == 1 and not isinstance(error, KeyRefused):
                     raise
@@ -250,17 +250,15 @@ class Batch:
         """
         reader = self.journal.reader
         async with AsyncExitStack() as sessions:
-            key_runs = await self._key_runs(plan, sessions)
+            senders = await self._senders(plan, sessions)
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
-            sending = RunHandle(key_runs, outcomes)
+            sending = RunHandle(senders, outcomes)
             with deliver:
                 work = [
                     asyncio.create_task(
-                        key_run.sender.run(
-                            reader.pending(plan.run, key_run.accounts), deliver.clone()
-                        )
+                        sender.run(reader.pending(plan.run, sender.channel.names), deliver.clone())
                     )
-                    for key_run in key_runs
+                    for sender in senders
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
             prepared = asyncio.create_task(asyncio.to_thread(prepare_report))
@@ -280,28 +278,22 @@ class Batch:
             for task in work:
                 task.result()
 
-    async def _key_runs(self, plan: Plan, sessions: AsyncExitStack) -> list[KeyRun]:
-        """Return a run for each key by which something is to be sent, or for the command's own."""
+    async def _senders(self, plan: Plan, sessions: AsyncExitStack) -> list[Sender]:
+        """Return a sender for each key that has something to send, or for the command's own."""
         reader = self.journal.reader
         keys = await self.keys_of(plan)
         shared = await sessions.enter_async_context(self.journal.shared_limiters())
         channels = [await self._channels.open_channel(key, shared, sessions) for key in keys]
         recorder = await self.journal.start(plan.run, self.terms(keys))
         left = await reader.count_by_account(plan.run)  # some are settled by what others did
-        key_runs = [
-            KeyRun(
-                channel.key.names,
-                channel.key.windows,
-                self._channels.sender(
-                    channel, recorder, sum(left.get(n, 0) for n in channel.key.names)
-                ),
-            )
+        senders = [
+            self._channels.sender(channel, recorder, sum(left.get(n, 0) for n in channel.names))
             for channel in channels
         ]
-        for key_run, channel in zip(key_runs, channels, strict=True):
-            if why := self.stopped_keys.get(channel.key.account.budget):
-                key_run.sender.stop(RunState.STOPPED, why)
-        return key_runs
+        for sender, key in zip(senders, keys, strict=True):
+            if why := self.stopped_keys.get(key.account.budget):
+                sender.stop(RunState.STOPPED, why)
+        return senders
 
     async def keys_of(self, plan: Plan) -> list[Key]:
         """Return the keys by which something of a plan is to be sent."""
@@ -336,13 +328,12 @@ class Batch:
         async with AsyncExitStack() as sessions:
             shared = await sessions.enter_async_context(self.journal.shared_limiters())
             channel = await self._channels.open_channel(key, shared, sessions)
-            order_reader = OrderReader(self._channels.fetcher(channel, recorder))
-            key_run = KeyReading(key.windows, order_reader)
-            self.reading.append(key_run)
+            reader = self._channels.reader(channel, recorder)
+            self.reading.append(reader)
             try:
-                yield order_reader
+                yield OrderReader(reader)
             finally:
-                self.reading.remove(key_run)
+                self.reading.remove(reader)
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None

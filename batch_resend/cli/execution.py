@@ -14,6 +14,7 @@ import anyio.to_thread
 import click
 
 from batch_resend.batch import Batch
+from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
@@ -32,7 +33,6 @@ from batch_resend.cli.prompts import CannotAskError, open_terminal
 from batch_resend.cluster import leases
 from batch_resend.cluster.queue import open_queue
 from batch_resend.errors import BatchResendError, JournalError, ReportError
-from batch_resend.key_runs import RunHandle
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import NextFlags, counted, make_preview, make_summary

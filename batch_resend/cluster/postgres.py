@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from batch_resend.clock import Clock, timestamp
 from batch_resend.cluster.limiter import limiters
-from batch_resend.cluster.schema import claims, metadata, stops
-from batch_resend.cluster.slots import TABLES, open_slots
+from batch_resend.cluster.slots import define_take_slots, open_slots
 from batch_resend.errors import JournalError
 from batch_resend.folders import Database
-from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.journal_file import HeldFile
+from batch_resend.journal.statements import (
+    create_tables,
+    execute,
+    journal_errors,
+    read_statements,
+    statement,
+)
 from batch_resend.windows import SharedLimiters
 
 try:
@@ -52,20 +57,8 @@ _SET_UP = (
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 3",
 )
-_FIND_SCHEMA = "SELECT to_regnamespace('batch_resend')"
-# "bres", and which lock of ours: 0 for decisions, another for each session.
-_BY_TURNS = "SELECT pg_advisory_xact_lock(x'62726573'::int, 0)"
-_ADD_SESSION = text("INSERT INTO sessions (name, began_at) VALUES (:name, :now) RETURNING number")
-_LOCK_SESSION = text("SELECT pg_advisory_lock(x'62726573'::int, :number)")
-_FORGET_SESSIONS = text(
-    "DELETE FROM sessions WHERE number NOT IN (SELECT number FROM living) "
-    "AND number NOT IN (SELECT session FROM runs) AND number NOT IN (SELECT session FROM starts)"
-)
-_HOLDER = text("SELECT name FROM living WHERE number = :number")
-_SIZE = (
-    "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
-    "WHERE relnamespace = to_regnamespace('batch_resend') AND relkind = 'r'"
-)
+
+read_statements("batch_resend.cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,7 @@ class PostgresBackend:
     """A database that holds a journal."""
 
     place: Database
-    own_tables_of_runs: ClassVar[Sequence[Table]] = (claims, stops)
+    own_tables_of_runs: ClassVar[Sequence[str]] = ("claims", "stops")
     is_shared: ClassVar[bool] = True
 
     @contextmanager
@@ -83,19 +76,19 @@ class PostgresBackend:
 
     def serialize(self, connection: Connection) -> None:
         """Let no other process decide anything until this transaction ends."""
-        connection.exec_driver_sql(_BY_TURNS)
+        execute(connection, "decide_alone")
 
     def enter(self, connection: Connection, now: float, title: str) -> int:
         """Begin a session, which ends with the connection; return its number."""
         name = f"{title} {os.getpid()} on {platform.node()}, since {timestamp(now)}"
-        connection.execute(_FORGET_SESSIONS)
-        number: int = connection.execute(_ADD_SESSION, {"name": name, "now": now}).scalar_one()
-        connection.execute(_LOCK_SESSION, {"number": number})
+        execute(connection, "forget_sessions")
+        number: int = execute(connection, "add_session", name=name, now=now).scalar_one()
+        execute(connection, "lock_session", number=number)
         return number
 
     async def holder(self, connection: AsyncConnection, session: int) -> str | None:
         """Return which living process has a session, if it is one."""
-        found = await connection.execute(_HOLDER, {"number": session})
+        found = await connection.execute(statement("holder", "postgresql"), {"number": session})
         return found.scalar_one_or_none()
 
     def create(self) -> bool:
@@ -106,14 +99,13 @@ class PostgresBackend:
         """Create the schema, if there is none."""
         self.serialize(connection)
         # Looked for first: whoever may use it need not be able to make it.
-        if connection.exec_driver_sql(_FIND_SCHEMA).scalar_one() is None:
+        if execute(connection, "find_schema").scalar_one() is None:
             connection.exec_driver_sql("CREATE SCHEMA batch_resend")
 
     def add_tables(self, connection: Connection) -> None:
         """Make what hosts share beside the journal's tables."""
-        metadata.create_all(connection)
-        for statement in TABLES:
-            connection.exec_driver_sql(statement)
+        create_tables(connection, "tables_of_hosts")
+        define_take_slots(connection)
 
     @asynccontextmanager
     async def shared_limiters(self, session: int, clock: Clock) -> AsyncIterator[SharedLimiters]:
@@ -126,7 +118,7 @@ class PostgresBackend:
         engine = self.writing_engine()
         try:
             with journal_errors(self.place), engine.connect() as connection:
-                found = connection.exec_driver_sql(_SIZE).scalar_one()
+                found = execute(connection, "size").scalar_one()
         finally:
             engine.dispose()
         return None if found is None else int(found)
@@ -140,8 +132,8 @@ class PostgresBackend:
 
         def connect() -> psycopg.Connection[Any]:
             connection = psycopg.connect(self.place.url, autocommit=True, **reached)
-            for statement in _SET_UP:
-                connection.execute(statement)
+            for setting in _SET_UP:
+                connection.execute(setting)
             connection.autocommit = False
             return connection
 
@@ -155,8 +147,8 @@ class PostgresBackend:
             connection = await psycopg.AsyncConnection.connect(
                 self.place.url, autocommit=True, **reached
             )
-            for statement in _SET_UP:
-                await connection.execute(statement)
+            for setting in _SET_UP:
+                await connection.execute(setting)
             await connection.set_autocommit(False)
             return connection
 

@@ -1,10 +1,6 @@
 """One budget for all hosts: the windows of a key as rows in PostgreSQL, by the server's own clock.
 
-That clock may be set: each client's steady clock says so (`database_time`).
-
-    sessions   a process that has the journal open; alive as long as its connection holds its lock
-    keys       what all senders by a key have learned: their share of the windows, and a pause
-    slots      a slot from its grant until W after its answer
+That clock may be set: each client's steady clock says so (`DatabaseTime`).
 
 The argument of `sending/limiter.py` holds unchanged, its g and e being read off one clock: a slot
 is granted before its request leaves, and its answer is written down after that came. Of a process
@@ -16,184 +12,20 @@ its row in `keys`; all is one statement, so one way to the server and back.
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import Any
 
 import anyio
-from sqlalchemy import text
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.clock import Clock
 from batch_resend.folders import Place
-from batch_resend.journal import JournalReader
 from batch_resend.journal.database import Backend, reading_connection
-from batch_resend.journal.dialects import journal_errors
+from batch_resend.journal.statements import journal_errors, sql, statement
+from batch_resend.sending import limiter
 from batch_resend.windows import Window
-
-# Its numbers: see sending/limiter.py. Two who are told 429 at once learn it once.
-TAKE_SLOTS = """
-    CREATE OR REPLACE FUNCTION take_slots(
-        of_budget text, of_session integer, wanted integer,
-        limits integer[], periods double precision[], linger_s double precision,
-        ended bigint[], lingering bigint[], unused bigint[],
-        decrease boolean, pause_s double precision, why_paused text,
-        known_correction_s double precision, at_least double precision, at_most double precision,
-        too_high_s double precision, is_new boolean
-    ) RETURNS TABLE (
-        granted bigint[], wait_s double precision, share_now double precision,
-        said_s double precision, correction_now_s double precision,
-        paused_s double precision, paused_for text
-    )
-    LANGUAGE plpgsql AS $$
-    DECLARE
-        now_s double precision;
-        known record;
-        free integer := wanted;
-        taken integer;
-        most integer;
-        free_at double precision;
-    BEGIN
-        INSERT INTO keys (budget) VALUES (of_budget) ON CONFLICT DO NOTHING;
-        SELECT * INTO known FROM keys WHERE budget = of_budget FOR UPDATE;
-        IF known.longest < (SELECT max(period) FROM unnest(periods) period) THEN
-            SELECT max(period) INTO known.longest FROM unnest(periods) period;
-            UPDATE keys SET longest = known.longest WHERE budget = of_budget;
-        END IF;
-        said_s := clock_s() + known.correction_s;
-        is_new := is_new AND known.asked_at > 0
-            AND EXISTS (SELECT FROM living WHERE number <> of_session);  -- who may know better
-        IF known_correction_s IS NULL THEN
-            at_least := nullif(known.asked_at, 0);
-        ELSIF known_correction_s <> known.correction_s THEN
-            at_least := NULL;  -- another one may know better
-            too_high_s := 0;
-        END IF;
-        now_s := greatest(at_least, said_s - too_high_s);  -- and not what is unknown
-        IF now_s <> said_s THEN
-            known.correction_s := known.correction_s + now_s - said_s;
-            IF now_s < said_s THEN  -- what was stamped meanwhile is of no later time than now
-                UPDATE slots SET arrived_by = now_s + linger_s
-                    WHERE budget = of_budget AND arrived_by > now_s + linger_s;
-                known.asked_at := least(known.asked_at, now_s);
-                known.share_at := least(known.share_at, now_s);
-                IF known.paused_until > said_s THEN
-                    known.paused_until := known.paused_until - too_high_s;
-                END IF;
-            END IF;
-            UPDATE keys SET correction_s = known.correction_s, asked_at = known.asked_at,
-                share_at = known.share_at, paused_until = known.paused_until
-                WHERE budget = of_budget;
-            said_s := now_s;
-        END IF;
-        correction_now_s := known.correction_s;
-        now_s := least(now_s, at_most);
-        IF is_new THEN
-            now_s := least(now_s, known.asked_at);
-        ELSE
-            UPDATE keys SET asked_at = greatest(now_s, known.asked_at) WHERE budget = of_budget;
-        END IF;
-        share_now := least(1, known.share
-            + 0.05 * greatest(0, (now_s - known.share_at) / known.longest - 6));
-        -- Stamps are by the clock, believed or not: one that is too late holds for longer.
-        IF decrease AND said_s - known.share_at > 1 THEN
-            share_now := greatest(0.05,
-                CASE WHEN share_now >= 1 THEN 0.5 ELSE 0.7 END * share_now);
-            UPDATE keys SET share = share_now, share_at = said_s WHERE budget = of_budget;
-        END IF;
-        IF pause_s > 0 AND said_s + pause_s > known.paused_until THEN
-            known.paused_until := said_s + pause_s;
-            known.pause_reason := why_paused;
-            UPDATE keys SET paused_until = known.paused_until, pause_reason = why_paused
-                WHERE budget = of_budget;
-        END IF;
-        DELETE FROM slots WHERE budget = of_budget AND number = ANY (unused);
-        UPDATE slots SET arrived_by = said_s WHERE budget = of_budget AND number = ANY (ended);
-        UPDATE slots SET arrived_by = said_s + linger_s
-            WHERE budget = of_budget AND number = ANY (lingering);
-        DELETE FROM slots WHERE budget = of_budget AND arrived_by + known.longest <= now_s;
-        wait_s := 0;
-        FOR place IN 1 .. coalesce(array_length(limits, 1), 0) LOOP
-            most := greatest(1, floor(limits[place] * share_now + 1e-9)::integer);
-            SELECT count(*) INTO taken FROM slots WHERE budget = of_budget
-                AND (arrived_by IS NULL OR arrived_by + periods[place] > now_s);
-            IF taken >= most THEN
-                SELECT arrived_by + periods[place] INTO free_at FROM slots
-                    WHERE budget = of_budget AND arrived_by + periods[place] > now_s
-                    ORDER BY arrived_by OFFSET taken - most LIMIT 1;
-                wait_s := greatest(wait_s, coalesce(free_at - now_s, 'infinity'));
-            END IF;
-            free := least(free, most - taken);
-        END LOOP;
-        paused_s := greatest(0, known.paused_until - now_s);
-        IF paused_s > 0 THEN
-            free := 0;
-            paused_for := known.pause_reason;
-            wait_s := greatest(wait_s, paused_s);
-        END IF;
-        IF free <= 0 AND wanted > 0 THEN
-            UPDATE slots SET arrived_by = said_s + linger_s
-                WHERE budget = of_budget AND arrived_by IS NULL
-                    AND session NOT IN (SELECT number FROM living);
-        END IF;
-        WITH added AS (
-            INSERT INTO slots (budget, session)
-            SELECT of_budget, of_session FROM generate_series(1, free) RETURNING number
-        )
-        SELECT coalesce(array_agg(number), '{}') INTO granted FROM added;
-        RETURN NEXT;
-    END
-    $$
-    """
-TABLES = (
-    """
-    CREATE TABLE sessions (
-        number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        name text NOT NULL,
-        began_at double precision NOT NULL
-    )
-    """,
-    """
-    CREATE VIEW living AS
-        SELECT sessions.* FROM sessions JOIN pg_locks ON objid = number::oid
-        WHERE locktype = 'advisory' AND granted AND objsubid = 2
-            AND classid = x'62726573'::int::oid
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """,
-    """
-    CREATE TABLE keys (
-        budget text PRIMARY KEY,
-        share double precision NOT NULL DEFAULT 1,
-        share_at double precision NOT NULL DEFAULT 0,
-        paused_until double precision NOT NULL DEFAULT 0,
-        pause_reason text,
-        longest double precision NOT NULL DEFAULT 0,  -- of all windows that anyone keeps
-        correction_s double precision NOT NULL DEFAULT 0,  -- of the clock, where it was set
-        asked_at double precision NOT NULL DEFAULT 0  -- the last question of who knows the time
-    )
-    """,
-    """
-    CREATE TABLE slots (
-        budget text NOT NULL,
-        number bigint GENERATED ALWAYS AS IDENTITY,
-        session integer NOT NULL,
-        arrived_by double precision,
-        PRIMARY KEY (budget, number)
-    )
-    """,
-    """
-    CREATE FUNCTION clock_s() RETURNS double precision LANGUAGE sql VOLATILE AS
-    'SELECT extract(epoch FROM clock_timestamp())::double precision'
-    """,
-    "CREATE INDEX slots_by_arrival ON slots (budget, arrived_by)",
-    TAKE_SLOTS,
-)
-_TAKE = text(
-    "SELECT * FROM take_slots(:of_budget, :of_session, :wanted, CAST(:limits AS integer[]), "
-    "CAST(:periods AS double precision[]), :linger_s, CAST(:ended AS bigint[]), "
-    "CAST(:lingering AS bigint[]), CAST(:unused AS bigint[]), :decrease, :pause_s, :why_paused, "
-    ":known_correction_s, :at_least, :at_most, :too_high_s, :is_new)"
-)
 
 TOLERANCE_S = 0.1
 NEW_S = 1.5  # whoever knows it for longer asks more often than that, while it waits for slots
@@ -281,11 +113,6 @@ class DatabaseTime:
         return self._highest.offset_s + DRIFT * (now - self._highest.at)
 
 
-_NOTHING = {
-    "wanted": 0, "ended": [], "lingering": [], "unused": [], "decrease": False, "pause_s": 0.0,
-}  # fmt: skip
-
-
 @dataclass(slots=True)
 class News:
     """What a sender has to tell since it asked last."""
@@ -309,41 +136,6 @@ class Grant:
     paused_for: str = ""  # why
 
 
-KEY_USE = text(
-    "SELECT budget, share, paused_until - clock_s() - correction_s AS paused_s, "
-    "(SELECT count(*) FROM slots WHERE slots.budget = keys.budget AND arrived_by IS NULL) AS out, "
-    "(SELECT count(*) FROM slots WHERE slots.budget = keys.budget "
-    "AND arrived_by > clock_s() + correction_s - longest) AS waiting, longest "
-    "FROM keys ORDER BY budget"
-)
-SESSIONS = text("SELECT name FROM living ORDER BY number")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyUse:
-    """How much of the windows of a key is in use."""
-
-    budget: str
-    out: int  # slots of requests that were not answered yet
-    waiting: int  # slots that come free within the longest window
-    longest_s: float
-    share: float  # of the windows, after the last 429
-    paused_s: float  # how long nothing more is to leave
-
-
-async def sessions(reader: JournalReader) -> list[str]:
-    """Return which processes have a shared journal open to write."""
-    return [record.name for record in await reader.fetch(SESSIONS)]
-
-
-async def key_use(reader: JournalReader) -> list[KeyUse]:
-    """Return how much of the windows of each key is in use."""
-    return [
-        KeyUse(r.budget, r.out, r.waiting, r.longest, r.share, max(0.0, r.paused_s))
-        for r in await reader.fetch(KEY_USE)
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class Budget:
     """The windows of one key, as one of those who send by it keeps them."""
@@ -351,6 +143,23 @@ class Budget:
     name: str  # a digest of CA and key, never the key
     windows: Sequence[Window]
     linger_s: float  # how long a request that was given up may still arrive
+
+
+_NOTHING = {
+    "wanted": 0, "ended": [], "lingering": [], "unused": [], "decrease": False, "pause_s": 0.0,
+}  # fmt: skip
+
+
+def define_take_slots(connection: Connection) -> None:
+    """Teach the database to grant slots, a share being by the numbers of sending/limiter.py."""
+    words = {
+        "rise": limiter.RISE,
+        "hold": limiter.HOLD,
+        "least": limiter.LEAST,
+        "decrease": limiter.DECREASE,
+        "decrease_later": limiter.DECREASE_LATER,
+    }
+    connection.exec_driver_sql(sql("define_take_slots", connection.dialect.name, words))
 
 
 class Slots:
@@ -399,7 +208,10 @@ class Slots:
 
     async def _ask(self, budget: str, values: dict[str, Any]) -> Grant:
         time = self._times[budget]
-        found = (await self._connection.execute(_TAKE, values | _as_values(time.ask()))).one()
+        bounds = asdict(time.ask())
+        found = (
+            await self._connection.execute(statement("take_slots", "postgresql"), values | bounds)
+        ).one()
         time.learn(found.said_s, found.correction_now_s)
         return Grant(
             found.granted, found.wait_s, found.share_now, found.paused_s, found.paused_for or ""
@@ -411,13 +223,3 @@ async def open_slots(backend: Backend, session: int, clock: Clock) -> AsyncItera
     """Open a session's way to the slots of all keys. Raises JournalError."""
     async with reading_connection(backend, at_once=True) as connection:
         yield Slots(connection, backend.place, session, lambda: clock() - clock.offset_s)
-
-
-def _as_values(bounds: Bounds) -> dict[str, float | bool | None]:
-    return {
-        "known_correction_s": bounds.correction_s,
-        "at_least": bounds.at_least,
-        "at_most": bounds.at_most,
-        "too_high_s": bounds.too_high_s,
-        "is_new": bounds.is_new,
-    }

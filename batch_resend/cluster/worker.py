@@ -15,13 +15,13 @@ from typing import cast
 
 import anyio
 
-from batch_resend.cluster.leases import ChunkLeases
+from batch_resend.channels import Channels
+from batch_resend.cluster.leases import ChunkLeases, runs_with_workers
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
 from batch_resend.journal import Recorder
-from batch_resend.key_runs import Channel, Channels
 from batch_resend.model import Chunk, Outcome, Run, RunState
-from batch_resend.sending import Sender
+from batch_resend.sending import Channel, Sender
 from batch_resend.settings import InDoubt, Key, Settings
 from batch_resend.windows import SharedLimiters, parse_windows
 
@@ -168,9 +168,7 @@ class Worker:
                 sender.stop(RunState.STOPPED, why)
         # Whoever sends by this key again begins with a single request.
         self._open = {
-            name: channel
-            for name, channel in self._open.items()
-            if channel.key.names != part.accounts
+            name: channel for name, channel in self._open.items() if channel.names != part.accounts
         }
 
     async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:
@@ -184,7 +182,9 @@ class Worker:
                 sender.stop(RunState.INTERRUPTED, ENDS)
             if part in self._stopped:  # while its channel was opened
                 sender.stop(RunState.STOPPED, self._stopped[part])
-            await sender.run(self._journal.reader.pending_of(run, chunk), deliver)
+            await sender.run(
+                self._journal.reader.pending(run, chunk.accounts, chunk.first, chunk.last), deliver
+            )
         finally:
             del self._at_work[sender]
 
@@ -230,7 +230,7 @@ class Worker:
             if await self._leases.free(job):
                 log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
                 await self._queue.hand_on(job, chunk)
-        for run in await self._journal.reader.runs_with_workers():
+        for run in await runs_with_workers(self._journal.reader):
             if not await self._queue.has_jobs(run.id):
                 await self._queue.add(await self._leases.distribute_again(run))
 

@@ -24,6 +24,7 @@ from batch_resend.certcentral import (
     probe,
     validation_path,
 )
+from batch_resend.channels import Channels
 from batch_resend.clock import Clock, format_duration
 from batch_resend.doctor.answers import Answer, Failed, Trouble, content_of
 from batch_resend.doctor.checks import (
@@ -42,10 +43,10 @@ from batch_resend.doctor.shapes import ORDER, USER, VALIDATION, Field
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Place
 from batch_resend.journal import Journal, ReadRecorder, open_journal, size_of_journal
-from batch_resend.key_runs import Channel, Channels
 from batch_resend.listed import WAITING
 from batch_resend.model import Ruling
-from batch_resend.settings import Key, Settings
+from batch_resend.sending import Channel
+from batch_resend.settings import Account, Key, Settings
 from batch_resend.windows import HeldTooLong, SharedLimiters, Slot
 
 LISTED = 100  # orders of a list that are looked at
@@ -196,7 +197,7 @@ async def _ask_the_ca(key: Key, findings: _Findings, clock: Clock, opened: _Open
             channels = Channels(opened.settings, opened.journal, clock)
             channel = await channels.open_channel(key, opened.shared, sessions)
             recorder = await opened.journal.start_reading(account.base_url, account.budget)
-            reads = Reads(channel, recorder, clock)
+            reads = Reads(account, channel, recorder, clock)
             for check, look in _CHECKS.items():
                 findings.add(finding := await look(reads))
                 if check is Check.ACCOUNT and finding.result is Result.PROBLEM:
@@ -232,6 +233,7 @@ class Ended(Exception):
 class Reads:
     """Reads by one key, each made once and in one try."""
 
+    account: Account
     channel: Channel
     recorder: ReadRecorder
     clock: Clock
@@ -241,7 +243,7 @@ class Reads:
     @property
     def key(self) -> str:
         """The API key."""
-        return self.channel.key.account.api_key.get_secret_value()
+        return self.account.api_key.get_secret_value()
 
     async def answer(self, path: str) -> Answer:
         """Return what came of a read below the base URL. Raises Ended, JournalError."""
@@ -255,7 +257,7 @@ class Reads:
         """
         if path not in self._read:
             answer = await self._get(path)
-            content = content_of(answer, self.channel.key.account.base_url)
+            content = content_of(answer, self.account.base_url)
             self._read[path] = answer, content
         content = self._read[path][1]
         # Of the first read the check says it.

@@ -1,19 +1,25 @@
 """The run on disk: planned, attempted, finished."""
 
-from batch_resend.journal.checks import Checked, OrderCheck, Purpose, WaitingNames
 from batch_resend.journal.grouping import Endpoint
-from batch_resend.journal.journal import Journal
-from batch_resend.journal.mails import SEVERAL, Mailed, Unapproved
-from batch_resend.journal.opening import (
+from batch_resend.journal.journal import (
+    Journal,
     open_journal,
     prune_journal,
     read_journal,
     size_of_journal,
 )
+from batch_resend.journal.orders import (
+    SEVERAL,
+    Checked,
+    Mailed,
+    NotedRequest,
+    OrderCheck,
+    Unapproved,
+    WaitingNames,
+)
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.preview import NotedRequest
 from batch_resend.journal.reading import JournalReader
-from batch_resend.journal.recording import ReadRecorder, Recorder
+from batch_resend.journal.recording import Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import Event
 from batch_resend.journal.runs import Pruned, Terms
 from batch_resend.journal.statistics import (

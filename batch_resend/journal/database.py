@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
@@ -16,17 +16,27 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 import anyio
-from sqlalchemy import Connection, Engine, Table, inspect, select
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from batch_resend.clock import Clock
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
-from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.journal_file import HeldFile, real_path
-from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version
 from batch_resend.journal.sqlite import SqliteBackend
+from batch_resend.journal.statements import (
+    Record,
+    create_tables,
+    execute,
+    journal_errors,
+    statement,
+)
 from batch_resend.windows import SharedLimiters
+
+SCHEMA_VERSION = 1
+_VERSIONED = "batch_resend_schema"  # the table that says which
+
+_STREAMED = {"yield_per": 5_000}
 
 Made = TypeVar("Made")
 
@@ -39,7 +49,7 @@ class Backend(Protocol):
         """What names it."""
 
     @property
-    def own_tables_of_runs(self) -> Sequence[Table]:
+    def own_tables_of_runs(self) -> Sequence[str]:
         """The tables that only it has, with a column `run`."""
 
     @property
@@ -192,6 +202,53 @@ async def reading_connection(
         yield connection
 
 
+class Reader:
+    """Reads through a connection that cannot write, one statement at a time."""
+
+    def __init__(self, connection: AsyncConnection, backend: Backend, session: int = 0) -> None:
+        """Read for the process that has this session; 0: for one that only reads."""
+        self.connection = connection
+        self._backend = backend
+        self._place = backend.place
+        self._session = session
+        self._turn = anyio.Lock()
+
+    async def fetch(
+        self, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
+    ) -> Sequence[Record]:
+        """Return all that a statement finds. `words`: what it leaves open. Raises JournalError."""
+        found: Sequence[Record] = ()
+        # One at a time, whoever asks: a connection has no two transactions. A query cut off by a
+        # cancellation would leave it unusable for the report.
+        with journal_errors(self._place), anyio.CancelScope(shield=True):
+            async with self._turn, self.connection.begin():
+                asked = statement(name, self.connection.dialect.name, words)
+                found = (await self.connection.execute(asked, values)).all()
+        return found
+
+    async def count(self, name: str, **values: object) -> int:
+        """Return the one number that a statement finds. Raises JournalError."""
+        ((number,),) = await self.fetch(name, **values)
+        return int(number)
+
+    async def stream(
+        self, name: str, make: Callable[[Record], Made], if_any: str | None = None, **values: object
+    ) -> AsyncGenerator[Made, None]:
+        """Yield what is made of all that a statement finds, `if_any` other one finds something."""
+        if if_any is not None and not await self.fetch(if_any, **values):
+            return
+        with journal_errors(self._place):
+            async with self.connection.begin():
+                records = await self.connection.stream(
+                    statement(name, self.connection.dialect.name),
+                    values,
+                    execution_options=_STREAMED,
+                )
+                async for page in records.partitions():
+                    for record in page:
+                        yield make(record)
+
+
 @asynccontextmanager
 async def _connected(engine: AsyncEngine, place: Place) -> AsyncIterator[AsyncConnection]:
     try:
@@ -220,11 +277,10 @@ def _no_journal(place: Place) -> JournalError:
 def _create_tables(connection: Connection, backend: Backend) -> None:
     """Create the tables where there are none."""
     backend.prepare(connection)
-    if inspect(connection).has_table(schema_version.name):
-        return
-    metadata.create_all(connection)
-    backend.add_tables(connection)
-    connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+    if not inspect(connection).has_table(_VERSIONED):
+        create_tables(connection, "tables")
+        backend.add_tables(connection)
+        execute(connection, "note_version", version=SCHEMA_VERSION)
 
 
 def _version(connection: Connection, place: Place) -> int | None:
@@ -232,12 +288,12 @@ def _version(connection: Connection, place: Place) -> int | None:
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
-    if schema_version.name not in tables:
+    if _VERSIONED not in tables:
         raise JournalError(f"{place}: is not a journal of batch-resend; name another")
-    version = connection.execute(select(schema_version.c.version)).scalar_one()
+    version: int = execute(connection, "version").scalar_one()
     if version > SCHEMA_VERSION:
         raise JournalError(
             f"{place}: was written by a newer batch-resend (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); use that one, or another --journal"
         )
-    return int(version)
+    return version

@@ -17,14 +17,14 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import close_to_others, make_private
-from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.journal_file import LOG_ENDINGS, HeldFile, hold_file, refuse_mounted_file
+from batch_resend.journal.statements import journal_errors
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class SqliteBackend:
 
     place: Path  # as it was named
     path: Path  # its one name, links resolved
-    own_tables_of_runs: ClassVar[Sequence[Table]] = ()
+    own_tables_of_runs: ClassVar[Sequence[str]] = ()
     is_shared: ClassVar[bool] = False
 
     @contextmanager

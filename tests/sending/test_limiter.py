@@ -220,26 +220,6 @@ async def test_a_run_with_instant_answers_takes_just_the_time_the_windows_dictat
 
 
 @both
-async def test_a_slot_comes_free_a_window_after_the_answer_not_after_the_leave(kind: str) -> None:
-    requests = [Request(0, answered_s=3), Request(0), Request(0)]
-    courses, _ = await play_anew(kind, [Window(1, 10.0)], requests)
-    assert [course.granted for course in courses] == [0, 13, 23]
-
-
-@both
-async def test_fast_requests_do_not_catch_up_with_slow_ones_into_one_window(kind: str) -> None:
-    courses, _ = await play_anew(kind, [Window(3, 4.0)], SLOW_ONES_ARRIVE_LATE[:6])
-    assert [course.arrived for course in courses] == [5, 5, 5, 9, 9, 9]
-
-
-@both
-async def test_what_happens_in_the_slot_after_the_answer_does_not_hold_it(kind: str) -> None:
-    requests = [Request(0, lingers_s=60), Request(0)]
-    courses, _ = await play_anew(kind, [Window(1, 10.0)], requests)
-    assert courses[1].granted == 10
-
-
-@both
 async def test_only_the_first_word_of_an_answer_counts(kind: str) -> None:
     async with limiter_of(kind, [Window(2, 10.0)]) as limiter:
         async with limiter.slot() as slot:

@@ -135,7 +135,7 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
                 if options["out"] is not None and written:
                     _keep_part(file, options["out"], written)
                 raise
-            await order_reader.fetcher.forget()
+            await order_reader.reader.forget()
             unusable = len(order_reader.unusable)
     if not options["quiet"]:
         say("1 order waits." if written == 1 else f"{written:,} orders wait.")

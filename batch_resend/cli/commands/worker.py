@@ -12,6 +12,7 @@ import anyio
 import click
 from anyio.abc import Process
 
+from batch_resend.channels import Channels
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import SIGNAL_BASE
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -33,7 +34,6 @@ from batch_resend.cluster.queue import SweepAt, open_queue
 from batch_resend.cluster.worker import Worker
 from batch_resend.errors import JournalError
 from batch_resend.journal import open_journal
-from batch_resend.key_runs import Channels
 from batch_resend.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -2,19 +2,16 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
 from math import ceil
 
 import anyio
 import pytest
 
-from batch_resend.certcentral.judge import judge, remedy
 from batch_resend.errors import CallError, CallRefused, KeyRefused
-from batch_resend.journal import ReadRecorder
-from batch_resend.model import Fault, Reply
-from batch_resend.sending import Fetcher, Gate, RetryPolicy, WindowLimiter, ask_each
-from batch_resend.windows import Window, dictated_time, fastest
-from tests.sending.conftest import HOUR_S, LONG_S, answer, crowded
+from batch_resend.model import Fault, Reply, Request
+from batch_resend.sending import Reader, RetryPolicy, ask_each
+from batch_resend.windows import Window, dictated_time
+from tests.sending.conftest import LONG_S, Judged, Reads, answer, channel_to, crowded
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 
@@ -22,31 +19,11 @@ WINDOW = Window(8, 16.0)
 LINGER_S = 4.0
 
 
-class ReadsRemembered(ReadRecorder):
-    """The journal's reads, kept in memory."""
-
-    def __init__(self) -> None:
-        self.under_way: set[int] = set()
-        self.ended: list[bool] = []  # whether in doubt, one after another
-        self._begun = 0
-
-    async def begin(self, begun_at: float) -> int:
-        assert begun_at == anyio.current_time()
-        self._begun += 1
-        self.under_way.add(self._begun)
-        return self._begun
-
-    async def end(self, number: int, ended_at: float, *, in_doubt: bool = False) -> None:
-        assert ended_at == anyio.current_time()
-        self.under_way.remove(number)
-        self.ended.append(in_doubt)
-
-
 Answering = Callable[[str, int], str]  # path and the number of the request -> a word of `answer`
 
 
-class Reading:
-    """A fetcher with all its parts, real but for the CA.
+class Reading(Judged):
+    """A reader with all its parts, real but for the CA.
 
     The CA answers by a script, then 200; or by a function.
     """
@@ -68,27 +45,29 @@ class Reading:
         self.paths: list[str] = []
         self.most_in_flight = 0
         self.start = anyio.current_time()
-        self.journal = ReadsRemembered()
-        self.gate = Gate(HOUR_S)
-        self.fetcher = Fetcher(
-            get=self._get,
-            judge=judge,
-            explain=partial(remedy, base_url="https://ca.example"),
+        self.journal = Reads()
+        self.reader = Reader(
+            channel=channel_to(self, windows, linger_s=LINGER_S),
             recorder=self.journal,
-            limiter=WindowLimiter(windows, linger_s=LINGER_S),
-            gate=self.gate,
             policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt=True),
             concurrency=concurrency,
-            pace=fastest(windows),
-            clock=anyio.current_time,
         )
 
-    async def _get(self, path: str) -> Reply | Fault:
+    @property
+    def paused_s(self) -> float:
+        return self.reader.channel.breaker.paused_s
+
+    async def resend(self, order: Request) -> Reply | Fault:
+        raise AssertionError("nothing is mailed")
+
+    async def get(self, path: str) -> Reply | Fault:
         self.at.append(anyio.current_time() - self.start)
         self.paths.append(path)
         number = len(self.at)
-        self.most_in_flight = max(self.most_in_flight, self.fetcher.in_flight)
-        assert len(self.journal.under_way) >= self.fetcher.in_flight, "written down, then sent"
+        self.most_in_flight = max(self.most_in_flight, self.reader.progress.in_flight)
+        assert len(self.journal.under_way) >= self.reader.progress.in_flight, (
+            "written down, then sent"
+        )
         await anyio.sleep(self._latency_s(number))
         if self._answering is not None:
             return answer(self._answering(path, number))
@@ -96,11 +75,11 @@ class Reading:
 
     async def read(self, pages: int) -> None:
         for page in range(pages):
-            assert (await self.fetcher.fetch(f"/order/certificate?offset={page}")).status == 200
+            assert (await self.reader.fetch(f"/order/certificate?offset={page}")).status == 200
 
     async def read_beside(self, count: int) -> None:
         """Read so many orders beside each other."""
-        await ask_each(range(count), lambda n: self.fetcher.fetch(f"/{n}"))
+        await ask_each(range(count), lambda n: self.reader.fetch(f"/{n}"))
 
     def in_window(self, first: int) -> int:
         """Return how many requests left within a window's length, from one of them on."""
@@ -220,7 +199,7 @@ async def test_a_read_that_always_fails_holds_up_no_other_and_ends_within_its_at
     with pytest.raises(CallError, match=r"^/7 cannot be read: HTTP 500$"):
         await reading.read_beside(500)
     assert reading.paths.count("/7") == 6
-    assert reading.gate.paused_s == 0
+    assert reading.paused_s == 0
 
 
 async def test_a_key_refused_in_the_middle_stops_all_reads_at_once() -> None:
@@ -235,7 +214,7 @@ async def test_a_key_refused_in_the_middle_stops_all_reads_at_once() -> None:
     assert len(reading.at) <= 100 + 8
     assert not reading.journal.under_way, "what was in flight has its end in the journal"
     with pytest.raises(KeyRefused):
-        await reading.fetcher.fetch("/later")
+        await reading.reader.fetch("/later")
     assert "/later" not in reading.paths
 
 
@@ -245,16 +224,16 @@ async def test_a_call_that_the_ca_need_not_have_is_given_up_at_once_and_says_not
 ) -> None:
     reading = Reading(word, windows=())
     with pytest.raises(CallRefused):
-        await reading.fetcher.fetch("/report/order", optional=True)
+        await reading.reader.fetch("/report/order", optional=True)
     await reading.read(3)
     assert reading.elapsed_s() == 0
-    assert reading.gate.paused_s == 0
+    assert reading.paused_s == 0
 
 
 @pytest.mark.parametrize("word", ["429/9", "503/9", "noconn"])
 async def test_even_such_a_call_is_waited_for_where_all_calls_have_to_wait(word: str) -> None:
     reading = Reading(word, windows=())
-    assert (await reading.fetcher.fetch("/report/order", optional=True)).status == 200
+    assert (await reading.reader.fetch("/report/order", optional=True)).status == 200
     assert len(reading.at) == 2
     assert reading.elapsed_s() > 0
 
