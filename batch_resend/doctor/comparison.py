@@ -7,8 +7,14 @@ from functools import cache
 from typing import Any
 
 from batch_resend.doctor import shapes
-from batch_resend.doctor.answers import NOTHING, Failed
-from batch_resend.doctor.findings import Check, Deviation, Finding, Result
+from batch_resend.doctor.findings import (
+    NOTHING,
+    Check,
+    Deviation,
+    Failed,
+    Finding,
+    Result,
+)
 from batch_resend.doctor.shapes import Field, Kind, Need, Vocabulary, kind_of, sanitized
 
 MISSING = "missing"

@@ -26,7 +26,6 @@ from batch_resend.certcentral import (
 )
 from batch_resend.channels import Channels
 from batch_resend.clock import Clock, format_duration
-from batch_resend.doctor.answers import Answer, Failed, Trouble, content_of
 from batch_resend.doctor.checks import (
     check_account,
     check_clock,
@@ -38,7 +37,17 @@ from batch_resend.doctor.checks import (
     user_id,
 )
 from batch_resend.doctor.comparison import check_changes_shape, check_list_shape, check_shape
-from batch_resend.doctor.findings import Check, Diagnosis, Finding, Group, Result
+from batch_resend.doctor.findings import (
+    Answer,
+    Check,
+    Diagnosis,
+    Failed,
+    Finding,
+    Group,
+    Result,
+    Trouble,
+    content_of,
+)
 from batch_resend.doctor.shapes import ORDER, USER, VALIDATION, Field
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Place

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
-from batch_resend.model import RequestStatus, RowStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import InputNote, Tally
 from batch_resend.settings import is_loopback
 
@@ -141,18 +141,10 @@ def summarize(
         limits=list(run.limits),
         inputs=[InputSummary(path=i.name, sha256=i.sha256, rows=i.rows) for i in inputs],
         rows=RowCounts(
-            read=sum(note.rows for note in inputs),
-            accepted=tally.rows[RowStatus.ACCEPTED],
-            duplicate=tally.rows[RowStatus.DUPLICATE],
-            rejected=tally.rows[RowStatus.REJECTED],
+            read=sum(note.rows for note in inputs), **{s.value: n for s, n in tally.rows.items()}
         ),
         orders=OrderCounts(total=tally.planned, **{s.value: n for s, n in tally.orders.items()}),
-        requests=RequestCounts(
-            attempts=tally.attempts,
-            retries=tally.retries,
-            rate_limited=tally.rate_limited,
-            possible_duplicates=tally.possible_duplicates,
-        ),
+        requests=RequestCounts.model_validate(tally, from_attributes=True),
         back_pressure=BackPressure(
             pauses=tally.pauses,
             paused_s=round(tally.paused_s, 3),

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from batch_resend.certcentral import judge
-from batch_resend.doctor.answers import NOTHING, Answer, Failed, Trouble, content_of
 from batch_resend.doctor.checks import (
     check_account,
     check_clock,
@@ -14,7 +13,14 @@ from batch_resend.doctor.checks import (
     check_permission,
     example_of,
 )
-from batch_resend.doctor.findings import Result
+from batch_resend.doctor.findings import (
+    NOTHING,
+    Answer,
+    Failed,
+    Result,
+    Trouble,
+    content_of,
+)
 from batch_resend.model import Fault, FaultKind, Reply
 from tests.doctor.answers import KEYS_BODY, LISTED, USER_BODY, page_of
 

@@ -11,7 +11,7 @@ from batch_resend.simulator import (
     FaultName,
     SimulatorSettings,
 )
-from batch_resend.simulator.behaviour import Fates
+from batch_resend.simulator.server import Fates
 from batch_resend.windows import Window
 from tests.simulator.simulated import (
     Clock,
