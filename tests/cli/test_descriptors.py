@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch_resend.cli.streams import within
+from batch_resend.cli.as_settings import within
 
 
 @pytest.mark.parametrize(
