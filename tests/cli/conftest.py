@@ -15,6 +15,7 @@ import pytest
 
 from batch_resend.cli.lifecycle import LOOP_VARIABLE
 from batch_resend.simulator import Simulator, SimulatorSettings
+from tests.cli.called import call, can_be_called
 from tests.cli.forked import can_be_forked, fork
 from tests.report.schemas import schema
 
@@ -80,7 +81,10 @@ class Desk:
     async def run(
         self, *arguments: str, stdin: bytes = b"", timeout_s: float = 60.0, **environment: str
     ) -> Ended:
-        """Run `batch-resend` to its end."""
+        """Run `batch-resend` to its end: in this process, unless it needs one of its own."""
+        everything = self.environment | environment
+        if can_be_called(arguments) and can_be_forked(everything):
+            return Ended(*await call(arguments, self.folder, everything, stdin, timeout_s))
         return await ended(await self.start(*arguments, **environment), stdin, timeout_s)
 
     def write_list(self, orders: int, name: str = "orders.csv", seed: int = 1) -> list[str]:
