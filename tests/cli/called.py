@@ -1,8 +1,8 @@
 """`batch-resend` called in this process: half the cost of one of its own.
 
-All else is as there: its folder, environment, streams and exit code. What only the first thread of a
-process, or a process alone, can have needs `Desk.start`: signals, kills, locks, a terminal, streams
-by their number, log files (a thread writes them), and processes of its own.
+All else is as there: its folder, environment, streams and exit code. What only the first thread of
+a process, or a process alone, can have needs `Desk.start`: signals, kills, locks, a terminal,
+streams by their number, log files (a thread writes them), and processes of its own.
 """
 
 import asyncio

@@ -155,6 +155,13 @@ async def until_told(process: asyncio.subprocess.Process, words: bytes) -> None:
             assert line, f"ended without a word of {words!r}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(name: str, obj: object) -> None:
+    """Have every test that awaits something run on an event loop, without a word of its own."""
+    if name.startswith("test_") and asyncio.iscoroutinefunction(obj):
+        pytest.mark.asyncio(obj)
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """Return a folder to work in, where no CA is."""

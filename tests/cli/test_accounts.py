@@ -11,8 +11,6 @@ from batch_resend.windows import Window
 from tests.cli.conftest import ended, until
 from tests.cli.town import BANK_KEY, SHOP_KEY, town
 
-pytestmark = pytest.mark.asyncio
-
 MIXED = (
     "order_id,account,call,domain,email,all_domains\n"
     "1,shop,,a.example,admin@a.example,\n"
@@ -106,18 +104,6 @@ async def test_an_account_without_a_profile_is_rejected_and_one_order_has_one_ac
         assert "order 2 stands here for the account 'bank'" in rejected
 
 
-async def test_a_row_with_a_typing_error_keeps_to_its_account(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write(
-            "orders.csv",
-            "order_id,account,domain,email\n2,bank,b.example,nobody\n"
-            "2,bank,c.example,admin@c.example\n3,bank,d.example,nobody\n3,bank,,\n",
-        )
-        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--max-rejected", "90%")
-        assert sent.code == 3, sent.err
-        assert set(at.bank.books.mails_per_order) == {"2"}, "3 would be mailed beyond what it says"
-
-
 async def test_without_profiles_a_column_of_that_name_is_about_something_else(
     tmp_path: Path,
 ) -> None:
@@ -130,12 +116,6 @@ async def test_without_profiles_a_column_of_that_name_is_about_something_else(
         sent = await at.desk.run("send", "orders.csv")
         assert sent.code == 0
         assert "orders.csv: CSV, comma, column 'account' not read, 1 rows" in sent.err
-
-
-async def test_with_profiles_it_is_read(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n")
-        assert "not read" not in (await at.desk.run("check", "orders.csv")).out
 
 
 async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
@@ -155,38 +135,6 @@ async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
         assert sent.code == 0, sent.err
         assert set(at.bank.books.mails_per_order) == {"2", "3", "9", "c.example"}
         assert set(at.shop.books.mails_per_order) == {"1", "4", "c.example"}
-
-
-async def test_two_accounts_of_one_key_are_one_lane_within_the_windows_of_both(
-    tmp_path: Path,
-) -> None:
-    window = Window(5, 2.0)
-    async with town(tmp_path, (window,)) as at:
-        config = (at.desk.folder / "config.toml").read_text()
-        at.desk.write(
-            "config.toml",
-            f'{config}[profiles.kiosk]\napi-key-file = "shop.key"\n'
-            f'base-url = "{at.shop.base_url}"\nlimit = "none"\n',
-        )
-        rows = [f"{n},{'shop' if n % 2 else 'kiosk'}" for n in range(1, 13)]
-        at.desk.write("orders.csv", "\n".join(["order_id,account", *rows]))
-        checked = await at.desk.run("send", "orders.csv", "--profile", "bank", "-v")
-        assert checked.code == 0, checked.err
-        assert at.shop.books.mails == 12
-        assert at.shop.books.answers["429"] == 0
-        assert "within 5/2s" in checked.err
-
-
-async def test_a_domain_is_mailed_once_by_a_key_whichever_name_that_goes_by(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("domains.csv", "domain\nc.example\n")
-        at.desk.write("named.csv", "domain,account\nc.example,shop\nc.example,bank\n")
-        send = ("send", "--call", "domain-dcv")
-        first = await at.desk.run(*send, "domains.csv", "--profile", "shop", "--report-dir", "1")
-        assert first.code == 0, first.err
-        second = await at.desk.run(*send, "named.csv", "--profile", "bank", "--report-dir", "2")
-        assert second.code == 0, second.err
-        assert (at.shop.books.mails, at.bank.books.mails) == (1, 1)
 
 
 async def test_preflight_by_a_key_that_is_refused_keeps_no_other_account_from_its_mails(

@@ -9,12 +9,10 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.cli.conftest import Desk, desk_with_ca, ended, until
+from tests.cli.conftest import desk_with_ca, ended, until
 from tests.cli.screen import answered_on_terminal
 from tests.notify.listener import SECRET, Listener, listening
 from tests.notify.test_alarm import samples
-
-pytestmark = pytest.mark.asyncio
 
 
 def told(listener: Listener) -> list[tuple[str, dict[str, Any] | None]]:
@@ -114,19 +112,6 @@ async def test_an_interrupted_run_is_told_of_with_its_summary(tmp_path: Path) ->
         assert ending["orders"]["not_attempted"] == desk.summary()["orders"]["not_attempted"] > 0
 
 
-async def test_resume_tells_too(tmp_path: Path) -> None:
-    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(40)
-        process = await desk.start("send", "orders.csv", "--limit", "10/1s")
-        await until(lambda: ca.books.requests >= 10)
-        process.send_signal(signal.SIGINT)
-        await ended(process)
-        resumed = await desk.run("resume", "--ping-url", watchdog.url, "--limit", "none",
-                                 "--report-dir", "again")  # fmt: skip
-        assert resumed.code == 0
-        assert [path for path, _ in told(watchdog)] == [f"/{SECRET}/start", f"/{SECRET}"]
-
-
 async def test_listeners_that_fail_or_hang_change_neither_exit_code_nor_mails_nor_the_start(
     tmp_path: Path,
 ) -> None:
@@ -166,21 +151,6 @@ async def test_a_signal_while_it_is_told_of_cuts_that_short_and_the_exit_code_st
         assert desk.summary()["orders"]["sent"] == 1
 
 
-async def test_a_watchdog_that_hangs_at_the_start_keeps_no_other_from_being_told_of_the_end(
-    tmp_path: Path,
-) -> None:
-    async with listening() as watchdog, listening() as hook, desk_with_ca(tmp_path) as (desk, _):
-        watchdog.hangs = True
-        desk.write_list(1)
-        process = await desk.start(
-            "send", "orders.csv", "--ping-url", watchdog.url, "--notify-url", hook.url
-        )
-        with anyio.fail_after(15):  # it used to be half a minute
-            await until(lambda: hook.posts)
-        process.send_signal(signal.SIGINT)
-        assert (await ended(process)).code == 0
-
-
 @pytest.mark.parametrize(
     ("answer", "code", "told_so"),
     [
@@ -213,10 +183,3 @@ async def test_quiet_it_still_says_that_nobody_could_be_told(tmp_path: Path) -> 
             sent = await desk.run("send", "orders.csv", "-q", "--metrics-file", "pipe.prom")
         assert sent.code == 0
         assert "--metrics-file pipe.prom: is there, and is not a file" in sent.err
-
-
-async def test_an_url_that_is_none_ends_it_before_anything_is_sent(desk: Desk) -> None:
-    desk.write_list(1)
-    refused = await desk.run("send", "orders.csv", "--notify-url", "hooks.example/secret")
-    assert refused.code == 1
-    assert refused.err == ("batch-resend: --notify-url: is not a URL such as https://host/path\n")

@@ -16,8 +16,6 @@ from batch_resend.journal import Journal
 from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, read_summary
 from tests.cli.meddling import run_ids
 
-pytestmark = pytest.mark.asyncio
-
 BEFORE_SENDING = [
     "journal.database:_version",
     "journal.database:_create_tables",

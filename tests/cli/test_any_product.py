@@ -12,8 +12,6 @@ from batch_resend.simulator import Simulator, WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary, results
 from tests.notify.listener import listening
 
-pytestmark = pytest.mark.asyncio
-
 RULE = "is not DV, and by the CA's older pages dv-resend is for DV only"
 LIST = """\
 order_id,status,dcv_method,product
@@ -68,12 +66,6 @@ async def test_the_reason_says_whose_rule_it_is_and_which_options_there_are(tmp_
             assert "--any-product" in of_ev["error_message"]
 
 
-async def test_check_shows_the_same_plan(desk: Desk) -> None:
-    desk.write("orders.csv", LIST)
-    assert ", 1 to send" in (await desk.run("check", "orders.csv")).out
-    assert ", 2 to send" in (await desk.run("check", "orders.csv", "--any-product")).out
-
-
 async def test_a_run_that_goes_on_may_be_asked_about_with_it(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         fill(desk, ca)
@@ -100,11 +92,3 @@ async def test_with_auto_call_it_is_wrong_usage_and_a_watchdog_hears_so(
             command, "orders.csv", "--any-product", BATCH_RESEND_AUTO_CALL="1"
         )
         assert by_variable.code == 2
-
-
-async def test_the_next_command_is_named_with_it(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
-        fill(desk, ca)
-        sent = await desk.run("send", "orders.csv", "--any-product", "--max-attempts", "1")
-        assert sent.code == 3
-        assert "unsent.csv --any-product" in sent.out

@@ -5,15 +5,10 @@ import re
 import signal
 from pathlib import Path
 
-import pytest
-
-from batch_resend.windows import Window
 from tests.certcentral.fault_server import NO_CONTENT
-from tests.cli.conftest import Desk, ended, results, until
-from tests.cli.counting_server import most_in
+from tests.cli.conftest import ended, results, until
 from tests.cli.raw_service import (
     NO_SUCH_CALL,
-    AnswerTo,
     Asked,
     RawService,
     accept_all,
@@ -23,24 +18,6 @@ from tests.cli.raw_service import (
 )
 from tests.cli.screen import on_screen
 from tests.cli.test_service_reads import lists, pending, validation
-
-pytestmark = pytest.mark.asyncio
-
-WINDOWS = (Window(40, 1.0), Window(100, 4.0))
-ENDS = [pytest.param(signal.SIGKILL, id="kill -9"), pytest.param(signal.SIGINT, id="Ctrl-C")]
-
-
-def within_limits(folder: Path, service: RawService, orders: int = 0) -> Desk:
-    """Return a folder to work in, with limits that the service's arrivals are held against."""
-    desk = desk_at(folder, service, orders)
-    desk.environment["BATCH_RESEND_LIMIT"] = " ".join(map(str, WINDOWS))
-    desk.environment["BATCH_RESEND_TIMEOUT"] = "1s"
-    return desk
-
-
-def spread(asked: Asked) -> float:
-    """Return latencies of 10 to 120 ms."""
-    return 0.01 + 0.01 * (asked.number * 7 % 12)
 
 
 def each_by_itself(asked: Asked, status: str = "issued") -> bytes:
@@ -59,40 +36,6 @@ def with_names(asked: Asked) -> bytes:
         return each_by_itself(asked, "pending")
     approved = int(order_of(asked.path)) % 3 == 0
     return validation(("a.example", "approved" if approved else "unapproved"))
-
-
-@pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize(
-    ("words", "answer_to"),
-    [
-        pytest.param(("sweep",), lists(*(pending(n) for n in range(1, 81))), id="sweep"),
-        pytest.param(
-            ("export", "--details", "--out", "pending.csv"),
-            lists(*(pending(n) for n in range(1, 81))),
-            id="export --details",
-        ),
-        pytest.param(("send", "orders.csv", "--preflight"), with_names, id="--preflight"),
-    ],
-)
-async def test_cut_off_while_asking_and_begun_again_no_limit_is_exceeded_and_nothing_lost(
-    tmp_path: Path, words: tuple[str, ...], answer_to: AnswerTo, end: signal.Signals
-) -> None:
-    async with RawService(answer_to, spread) as service:
-        desk = within_limits(tmp_path, service, 80)
-        cut_off = await desk.start(*words)
-        await until(lambda: service.requests >= 50)
-        cut_off.send_signal(end)
-        await ended(cut_off)
-        again = await desk.run(*words, "--log-file", "again.log")
-        assert again.code == 0, again.err
-        for window in WINDOWS:
-            assert most_in(service.arrivals, window) <= window.limit
-        mailed = [order_of(path) for path in service.paths("PUT")]
-        assert len(mailed) == len(set(mailed)), "nothing was mailed twice"
-        if words[0] == "sweep":
-            assert len(mailed) == 80
-        if words[0] == "export":
-            assert len((tmp_path / "pending.csv").read_text().splitlines()) == 1 + 80
 
 
 async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_sent_again(

@@ -5,12 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca
-
-pytestmark = pytest.mark.asyncio
 
 MIXED = (
     "order_id,call,domain_id,domain,email,locale,all_domains\n"
@@ -153,19 +149,6 @@ async def test_an_order_that_is_not_dv_says_which_call_to_use(tmp_path: Path) ->
         assert "--call domain-dcv" in asked.err
 
 
-async def test_the_call_is_chosen_by_the_product_where_that_is_wanted(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        desk.write(
-            "export.csv",
-            "order_id,domain,email,product\n1,a.example,admin@a.example,ssl_dv_rapidssl\n"
-            "2,b.example,admin@b.example,ssl_ev_plus\n",
-        )
-        sent = await desk.run("send", "export.csv", "--auto-call")
-        assert sent.code == 0, sent.err
-        assert set(ca.books.bodies) == {"1", "b.example"}
-        assert ca.books.bodies["b.example"] == [{"email_array": ["admin@b.example"]}]
-
-
 async def test_an_export_of_orders_that_are_not_dv_is_sent_domain_by_domain(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         ca.world.add(WorldOrder(1, domains=("a.example", "www.a.example")))
@@ -210,54 +193,3 @@ async def test_addresses_that_no_domain_goes_with_are_not_said_to_be_of_one(tmp_
         assert (await desk.run("send", "orders.csv", "--call", "order-approval")).code == 0
         table = (desk.report() / "results.csv").read_text()
         assert "orders.csv,2,7,,a@b.example; c@d.example," in table
-
-
-async def test_a_typing_error_in_a_language_widens_no_mail_to_all_domains(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write(
-            "orders.csv",
-            "order_id,domain,email,locale\n1,a.example,admin@a.example,!!\n1,,,\n2,,,\n",
-        )
-        options = ("--max-rejected", "100%", "--all-domains")
-        sent = await desk.run("send", "orders.csv", *options)
-        assert sent.code == 3, sent.err
-        assert set(ca.books.mails_per_order) == {"2"}
-
-
-async def test_what_has_no_form_is_rejected_under_the_call_that_holds_for_all(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write("list.jsonl", '{"order_id": 1, "emails": ["a@b.example"]}\n[]\n')
-        options = ("--call", "order-approval", "--max-rejected", "100%")
-        assert (await desk.run("send", "list.jsonl", *options)).code == 3
-        with (desk.report() / "results.csv").open(newline="") as file:
-            assert [line["call"] for line in csv.DictReader(file)] == ["order-approval"] * 2
-
-
-@pytest.mark.parametrize(
-    ("bad", "why"),
-    [
-        (",domain-dcv,e.example,boss@e.example,more", "5 cells, where the heading has 4"),
-        (",domain-dvc,e.example,boss@e.example", "the call 'domain-dvc' is none"),
-        (",domain-dcv,e.example,no address", "the e-mail address 'no' has no @"),
-        ('{"call": "domain-dcv", "domain": "e.example", "email": 5}', "a text is expected"),
-        (
-            '{"call": "domain-dvc", "domain": "e.example", "email": "boss@e.example"}',
-            "the call 'domain-dvc' is none",
-        ),
-        ('{"call": "domain-dcv", "domain": "e.example", "locale": 5}', "a text is expected"),
-    ],
-)
-async def test_a_rejected_row_of_a_domain_has_no_other_row_mail_all_whom_the_ca_knows(
-    desk: Desk, bad: str, why: str
-) -> None:
-    if bad.startswith("{"):
-        good, text = '{"call": "domain-dcv", "domain": "e.example"}', ""
-    else:
-        good, text = ",domain-dcv,e.example,", "order_id,call,domain,email\n"
-    desk.write("orders.csv", f"{text}{bad}\n{good}\n")
-    plan = json.loads((await desk.run("check", "orders.csv", "--format", "json")).out)
-    assert plan["to_send"] == 0
-    reasons = [place["text"] for kind in plan["rejected"] for place in kind["first"]]
-    assert any(why in reason for reason in reasons), reasons

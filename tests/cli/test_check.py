@@ -9,8 +9,6 @@ import pytest
 
 from tests.cli.conftest import Desk, desk_with_ca
 
-pytestmark = pytest.mark.asyncio
-
 MIXED = """\
 order_id;domain;email;locale;note;all domains
 101;www.a.example;admin@a.example;;first;

@@ -12,8 +12,6 @@ from tests.cli.test_check import folded
 from tests.dns_server import SERVFAIL, DnsServer, dns_server
 from tests.pages import block
 
-pytestmark = pytest.mark.asyncio
-
 LIST = """\
 order_id,domain,email,status
 1,www.good.example,admin@good.example,pending

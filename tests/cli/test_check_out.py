@@ -2,19 +2,13 @@
 
 import json
 import os
-import shlex
 import stat
-import subprocess
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.cli.conftest import Desk, desk_with_ca
 from tests.cli.test_check import MIXED, ORDERS_OF_THE_CA
-
-pytestmark = pytest.mark.asyncio
 
 # A disk that fills up just as a file is about to be complete.
 FULL_DISK = """
@@ -130,35 +124,3 @@ async def test_out_never_overwrites_a_list_that_was_read(desk: Desk) -> None:
     assert refused.code == 2
     assert "--out orders.csv is one of the lists" in refused.err
     assert (desk.folder / "orders.csv").read_text() == before
-
-
-@pytest.mark.parametrize("form", ["text", "json"])
-async def test_standard_output_on_a_full_disk_is_said_in_a_line(desk: Desk, form: str) -> None:
-    desk.write_list(3)
-    command = desk.command("check", "orders.csv", "--format", form)
-    with Path("/dev/full").open("wb") as full:  # noqa: ASYNC230 - nothing else runs meanwhile
-        checked = subprocess.run(  # noqa: ASYNC221 - nothing else runs meanwhile
-            command, cwd=desk.folder, env=desk.environment, stdout=full, stderr=-1, check=False
-        )
-    assert checked.returncode == 1
-    assert checked.stderr == (
-        b"batch-resend: the output cannot be written: No space left on device\n"
-    )
-
-
-@pytest.mark.parametrize("form", ["text", "json"])
-async def test_a_closed_standard_output_is_no_traceback(desk: Desk, form: str) -> None:
-    desk.write_list(3)
-    command = shlex.join(desk.command("check", "orders.csv", "--format", form))
-    process = await desk.start(program=("sh", "-c", f"{command} >&-"))
-    _, err = await process.communicate()
-    assert err == b""
-    assert process.returncode == 0
-
-
-async def test_a_reader_that_leaves_early_ends_it_quietly(desk: Desk) -> None:
-    desk.write("list.csv", "order_id\n" + "\n".join(f"x{n}" for n in range(9_000)))
-    command = shlex.join(desk.command("check", "-v", "list.csv"))
-    process = await desk.start(program=("sh", "-c", f"{command} | head -1"))
-    out, err = await process.communicate()
-    assert (out, err) == (b"Plan\n", b"")

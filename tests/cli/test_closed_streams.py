@@ -8,8 +8,6 @@ import pytest
 
 from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, results
 
-pytestmark = pytest.mark.asyncio
-
 STREAMS = ("0<&-", "1>&-", "2>&-")
 CLOSED = [" ".join(s for s, shut in zip(STREAMS, some, strict=True) if shut)
           for some in product((False, True), repeat=3) if any(some)]  # fmt: skip
@@ -45,26 +43,3 @@ async def test_every_order_is_sent_once_and_reported_whatever_streams_are_closed
         log = (tmp_path / "resend.log").read_text()
         assert log.count("attempt ") == 30
         assert "Plan" not in log
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (("check", "orders.csv"), 0),
-        (("export", "--out", "waiting.csv"), 0),
-        (("sweep", "--yes"), 0),
-        (("runs",), 0),
-        (("send", "-"), 1),  # a list that is empty
-        (("send", "--no-such-option"), 2),
-        (("--help",), 0),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
-)
-async def test_each_command_ends_by_its_own_exit_code_with_all_streams_closed(
-    tmp_path: Path, words: tuple[str, ...], code: int, loop: str
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(3)
-        done = await run_with(desk, " ".join(STREAMS), *words, BATCH_RESEND_EVENT_LOOP=loop)
-        assert done == Ended(code, "", "")

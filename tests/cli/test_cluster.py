@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from batch_resend.folders import Database
 from batch_resend.simulator import Simulator
@@ -26,8 +25,6 @@ from tests.cli.conftest import (
 )
 from tests.cli.meddling import everything_acted_on, run_ids
 from tests.postgres import forget, postgres_server
-
-pytestmark = pytest.mark.asyncio
 
 WINDOWS = (Window(60, 2.0), Window(100, 6.0))
 SKEWED = """

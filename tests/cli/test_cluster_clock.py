@@ -14,8 +14,6 @@ from batch_resend.windows import Window
 from tests.cli.conftest import ended, until
 from tests.cli.test_cluster import kept, shared_desk
 
-pytestmark = pytest.mark.asyncio
-
 WINDOW = Window(20, 4.0)
 
 

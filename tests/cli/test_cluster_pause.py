@@ -6,14 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from batch_resend.folders import Database
 from tests.cli.conftest import Desk, Ended, ended, until, until_told
 from tests.cli.counting_server import CountingServer, says
 from tests.postgres import forget
-
-pytestmark = pytest.mark.asyncio
 
 LATER = says(429, b"", "Retry-After: 3600")
 PAUSES = "SELECT count(*) FROM batch_resend.keys WHERE paused_until > 0"

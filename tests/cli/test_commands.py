@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,6 @@ import pytest
 from batch_resend.explanations import explain
 from batch_resend.version import __version__
 from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
-
-pytestmark = pytest.mark.asyncio
 
 COMMANDS = (
     "send", "sweep", "export", "check", "doctor", "simulate", "resume", "watch", "runs", "show",
@@ -41,27 +38,6 @@ async def test_every_command_has_help_of_its_own(desk: Desk, command: str) -> No
 
 async def test_version_says_which(desk: Desk) -> None:
     assert (await desk.run("--version")).out == f"batch-resend, version {__version__}\n"
-
-
-async def test_check_shows_the_plan_and_touches_neither_network_nor_journal(desk: Desk) -> None:
-    desk.write_list(2_000)
-    del desk.environment["DIGICERT_API_KEY"]
-    checked = await desk.run("check", "orders.csv")
-    assert checked.code == 0, checked.err
-    assert "2,000 for 2,000 orders (one an order and language), 2,000 to send" in checked.out
-    assert "3m 20s at the least, within 1000/3m and 100/5s" not in checked.out
-    assert "within 1000/3m and 100/5s" in checked.out
-    assert not (desk.folder / "journal.db").exists()
-
-
-async def test_check_names_rejected_rows_with_line_and_reason(desk: Desk) -> None:
-    desk.write("list.csv", "order_id\n" + "\n".join("abcdefghijkl"))
-    checked = await desk.run("check", "list.csv")
-    assert checked.code == 3
-    assert "list.csv, line 2: the order number is 'a': digits are expected" in checked.out
-    assert "and 7 more: -v lists them" in checked.out
-    closely = await desk.run("check", "-v", "list.csv")
-    assert "list.csv, line 13: the order number is 'l'" in closely.out
 
 
 async def test_runs_show_and_report_tell_of_earlier_runs_from_the_journal_alone(
@@ -180,65 +156,6 @@ async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(d
     assert "pip install 'batch-resend[cluster]'" in worker.err
 
 
-async def test_logs_are_one_json_object_a_line_when_asked(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, faults={"503": 0.3}) as (desk, _):
-        desk.write_list(20)
-        sent = await desk.run("send", "orders.csv", "-v", "--log-format", "json")
-    events = [json.loads(line) for line in sent.err.splitlines() if line.startswith("{")]
-    assert len(events) >= 20
-    assert {"event", "level", "timestamp"} <= set(events[0])
-    failed = [event for event in events if event["event"] == "attempt unavailable"]
-    assert failed
-    for event in failed:
-        assert event["said"] == "Service is unavailable"
-        assert event["run_id"] == desk.summary()["run_id"]
-        assert event["order_id"].startswith("7000")
-
-
-async def test_quiet_prints_nothing_but_the_summary(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(3)
-        sent = await desk.run("send", "orders.csv", "-q")
-    assert sent.err == ""
-    assert "3 of 3 orders sent" in sent.out
-
-
-async def test_the_summary_names_the_next_command_with_the_options_it_needs(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
-        desk.write("orders.csv", "My Number\n1\n")
-        failed = await desk.run(
-            "send", "orders.csv", "--map", "order_id=My Number", "--max-attempts", "1"
-        )
-        assert failed.code == 3
-        _, told = failed.out.split("To send what is left:\n  batch-resend ")
-        command = told.splitlines()[0]
-        assert "/unsent.csv --map 'order_id=My Number'" in command
-        for given_by_environment in ("--base-url", "--journal"):
-            assert f" {given_by_environment} " in command, "whoever reads it may have another"
-        again = await desk.run(*shlex.split(command), "--max-attempts", "1")
-        assert again.code == 3
-        assert ca.books.requests_per_order == {"1": 2}
-
-
-async def test_the_next_command_names_the_file_of_options_and_no_flag_that_is_off(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
-        desk.write("my settings.toml", 'trust-env = false\npatience = "1s"\n')
-        desk.write_list(8)
-        send = ("--config", "my settings.toml", "send", "orders.csv")
-        stopped = await desk.run(*send, BATCH_RESEND_AGAIN="0")
-        assert stopped.code == 4, stopped.err
-        _, told = stopped.out.split("once what stopped it is mended:\n  batch-resend ")
-        command = shlex.split(told.splitlines()[0])
-        assert command[:3] == ["--config", "my settings.toml", "resume"]
-        assert not {"--trust-env", "--again", "False"} & set(command)
-        ca.fail({})
-        assert (await desk.run(*command)).code == 0
-
-
 async def test_a_reader_that_leaves_early_is_no_error(desk: Desk) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -251,18 +168,6 @@ async def test_a_reader_that_leaves_early_is_no_error(desk: Desk) -> None:
     os.close(writing)
     _, told = await process.communicate()
     assert told == b""
-
-
-async def test_a_rehearsal_runs_a_command_against_a_simulator_of_its_own(desk: Desk) -> None:
-    desk.write_list(30)
-    rehearsed = await desk.run(
-        "simulate", "--limit", "none", "--books", "books.json", "--",
-        *desk.command("send", "orders.csv", "--limit", "none"),
-    )  # fmt: skip
-    assert rehearsed.code == 0, rehearsed.err
-    assert "30 of 30 orders sent" in rehearsed.out
-    books = json.loads((desk.folder / "books.json").read_text())
-    assert books["mails"] == books["orders_mailed"] == 30
 
 
 async def test_a_rehearsal_ends_with_the_command_s_exit_code(desk: Desk) -> None:

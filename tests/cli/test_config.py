@@ -1,6 +1,5 @@
 """The TOML file of options: what it may say, and that nothing in it is passed over."""
 
-import shlex
 from pathlib import Path
 
 import click
@@ -10,8 +9,6 @@ from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
 from batch_resend.cli.prompts import option_words
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
-
-pytestmark = pytest.mark.asyncio
 
 
 async def config_words(desk: Desk, text: str, *words: str) -> str:
@@ -163,28 +160,6 @@ async def test_profiles_take_from_the_table_of_the_command_what_they_do_not_say(
         sent = await desk.run(*send)
         assert sent.code == 0, sent.err
         assert read_summary(tmp_path / "report")["limits"] == ["9/1m"]
-
-
-async def test_the_next_command_is_told_what_stands_in_the_table_of_another_command(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
-        for name in ("DIGICERT_API_KEY", "BATCH_RESEND_BASE_URL", "BATCH_RESEND_LIMIT"):
-            del desk.environment[name]
-        desk.write("key.txt", "a-key-of-this-test-0123").chmod(0o600)
-        desk.write(
-            "batch.toml",
-            f'[send]\napi-key-file = "key.txt"\nbase-url = "{ca.base_url}"\nlimit = "900/1m"\n'
-            'patience = "1s"\n',
-        )
-        desk.write_list(8)
-        stopped = await desk.run("--config", "batch.toml", "send", "orders.csv")
-        assert stopped.code == 4, stopped.err
-        _, told = stopped.out.split("once what stopped it is mended:\n  batch-resend ")
-        ca.fail({})
-        resumed = await desk.run(*shlex.split(told.splitlines()[0]))
-        assert resumed.code == 0, resumed.err
-        assert ca.books.mails == 8
 
 
 async def test_the_help_of_a_command_is_shown_beside_a_file_that_is_refused(desk: Desk) -> None:

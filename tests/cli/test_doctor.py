@@ -52,9 +52,6 @@ from tests.postgres import forget
 from tests.report.schemas import schema
 from tests.report.test_schemas import parts
 
-pytestmark = pytest.mark.asyncio
-
-
 INVALID_KEY = error(
     403,
     "access_denied|access_denied_invalid_key",

@@ -11,8 +11,6 @@ from tests.cli.conftest import ended, results
 from tests.cli.counting_server import Call, CountingServer, Fate, in_turn_per_order, says
 from tests.cli.test_hostile_answers import desk_at
 
-pytestmark = pytest.mark.asyncio
-
 MOST_MB = 200
 # Says how much memory it took: VmHWM is this program's own, which ru_maxrss is not (it has that
 # of the process that forked it).

@@ -7,8 +7,6 @@ import pytest
 from batch_resend.cli.lifecycle import LOOP_VARIABLE
 from tests.cli.conftest import Desk, ended
 
-pytestmark = pytest.mark.asyncio
-
 NAMES_ITS_LOOP = """
 import asyncio
 from batch_resend.cli.lifecycle import run_interruptibly

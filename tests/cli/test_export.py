@@ -1,7 +1,6 @@
 """`export`: which orders wait, asked of the CA, as a list that `send` reads."""
 
 import csv
-import json
 import time
 from io import StringIO
 from pathlib import Path
@@ -12,8 +11,6 @@ import pytest
 from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import Ended, desk_with_ca, ended, until
-
-pytestmark = pytest.mark.asyncio
 
 DAY_S = 86_400.0
 
@@ -116,16 +113,6 @@ async def test_a_ca_in_trouble_is_read_again_until_it_answers(tmp_path: Path) ->
         assert ca.books.answers["drop"], "and one break off"
 
 
-async def test_a_wrong_key_costs_one_request_and_says_what_to_do(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, api_key="the right one") as (desk, ca):
-        fill(ca, 5)
-        refused = await desk.run("export", "--out", "pending.csv")
-        assert refused.code == 4
-        assert "the CA refused the API key" in refused.err
-        assert ca.books.requests == 1
-        assert not (tmp_path / "pending.csv").exists()
-
-
 async def test_while_a_run_sends_the_journal_and_so_the_windows_are_its_own(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(40)
@@ -133,13 +120,6 @@ async def test_while_a_run_sends_the_journal_and_so_the_windows_are_its_own(tmp_
         await until(lambda: ca.books.requests)
         assert (await desk.run("export")).code == 5
         assert (await ended(sending)).code == 0
-
-
-async def test_reading_makes_no_run(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(ca, 1)
-        await desk.run("export")
-        assert json.loads((await desk.run("runs", "--format", "json")).out) == []
 
 
 async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_them(
@@ -161,10 +141,3 @@ async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_th
         sent = await desk.run("send", "pending.csv")
         assert sent.code == 0
         assert set(ca.books.mails_per_order) == {"1", "2", "3", "5"}
-
-
-async def test_a_log_file_has_what_was_read(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(ca, 2)
-        assert (await desk.run("export", "-v", "--log-file", "export.log")).code == 0
-        assert "read /order/certificate" in (tmp_path / "export.log").read_text()

@@ -11,7 +11,6 @@ from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, ended, until
 from tests.cli.counting_server import Call, CountingServer, accepts_and_closes
 
 pytestmark = [
-    pytest.mark.asyncio,
     pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"),
 ]
 

@@ -98,7 +98,6 @@ def test_the_windows_of_each_account_likewise(
         assert settings.account(name).windows == parse_windows(list(map(str, wanted)))
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("by", ["flag", "environment"])
 async def test_a_simulator_named_by_its_url_is_asked_by_every_account(
     tmp_path: Path, by: str
@@ -126,7 +125,6 @@ async def stopped_run(at: Town, *words: str) -> tuple[str, str]:
     return str(read_summary(at.desk.report())["run_id"]), stopped.out
 
 
-@pytest.mark.asyncio
 async def test_a_run_that_was_rehearsed_by_its_url_does_not_go_on_in_earnest(
     tmp_path: Path,
 ) -> None:
@@ -143,7 +141,6 @@ async def test_a_run_that_was_rehearsed_by_its_url_does_not_go_on_in_earnest(
         assert (at.shop.books.mails_per_order, at.bank.books.requests) == ({"1": 1, "2": 1}, 0)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("place", ["named", "usual"])
 async def test_what_the_file_says_of_the_accounts_is_no_flag_of_the_next_command(
     tmp_path: Path, place: str
@@ -173,7 +170,6 @@ async def test_what_the_file_says_of_the_accounts_is_no_flag_of_the_next_command
 # --- no key but the accounts' ---------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_a_list_whose_rows_all_name_an_account_needs_no_key_besides(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", EACH)
@@ -188,7 +184,6 @@ async def test_a_list_whose_rows_all_name_an_account_needs_no_key_besides(tmp_pa
         )
 
 
-@pytest.mark.asyncio
 async def test_a_row_that_names_none_is_told_before_anything_is_sent(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", f"{EACH}3,\n")
@@ -202,7 +197,6 @@ async def test_a_row_that_names_none_is_told_before_anything_is_sent(tmp_path: P
         assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
 
 
-@pytest.mark.asyncio
 async def test_a_run_without_a_key_of_its_own_is_taken_up_without_one(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", EACH)
@@ -212,7 +206,6 @@ async def test_a_run_without_a_key_of_its_own_is_taken_up_without_one(tmp_path: 
         assert {r["status"] for r in results(at.desk.report())} == {"sent"}
 
 
-@pytest.mark.asyncio
 async def test_rows_by_the_commands_own_key_are_not_taken_up_without_one(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", f"{EACH}3,\n")
@@ -222,7 +215,6 @@ async def test_rows_by_the_commands_own_key_are_not_taken_up_without_one(tmp_pat
         assert "no API key for what names no account" in refused.err
 
 
-@pytest.mark.asyncio
 async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         swept = await at.desk.run("sweep")
@@ -230,7 +222,6 @@ async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:
         assert "no API key: put it into a file" in swept.err
 
 
-@pytest.mark.asyncio
 async def test_the_question_names_every_host_that_is_asked(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         config = (tmp_path / "config.toml").read_text()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import ssl
 from itertools import product
@@ -17,8 +16,6 @@ from tests.certcentral.fault_server import NO_CONTENT, answer
 from tests.cli.conftest import Desk, ended, results, until
 from tests.cli.counting_server import Call, CountingServer
 from tests.postgres import forget
-
-pytestmark = pytest.mark.asyncio
 
 TIMEOUT_S = 1.0
 AT_ONCE = 8
@@ -94,17 +91,6 @@ async def test_whatever_was_answered_while_it_was_stopped_rules_every_order_that
     status = "sent" if said == "204" else "refused"
     assert [line["status"] for line in results(desk.report())] == [status] * (1 + AT_ONCE), sent.err
     assert ca.requests == 1 + AT_ONCE
-
-
-async def test_by_the_default_too_nobody_is_mailed_twice_for_it(tmp_path: Path) -> None:
-    async with HeldUp([NO_CONTENT]) as ca:
-        desk = desk_of(tmp_path, ca, os.environ.get(LOOP_VARIABLE, "asyncio"))
-        process = await desk.start(*COMMAND)
-        await freeze_until_late(ca, process)
-        sent = await ended(process)
-    assert sent.code == 0, sent.err
-    assert ca.doubles == 0
-    assert desk.summary()["requests"]["possible_duplicates"] == 0
 
 
 async def test_what_is_not_answered_yet_when_it_goes_on_is_in_doubt_as_ever(tmp_path: Path) -> None:

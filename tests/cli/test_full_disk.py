@@ -33,7 +33,6 @@ from tests.cli.meddling import (
 )
 
 pytestmark = [
-    pytest.mark.asyncio,
     pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"),
 ]
 
@@ -113,24 +112,6 @@ async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_ru
         assert len(in_doubt) <= 2 * 16  # in flight then, and begun in the journal just before
         assert asked_before < ca.books.requests
         assert again.code == (3 if in_doubt else 0), again.err
-
-
-async def test_with_retry_a_full_disk_loses_nothing_and_every_repeat_is_marked(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
-        numbers = desk.write_list(120)
-        full, _ = await send_until_full(desk, ca, 40)
-        assert full.code == 4, full.err
-
-        again = await desk.run("send", "orders.csv")
-
-        assert again.code == 0, again.err
-        assert set(ca.books.mails_per_order) == set(numbers)
-        assert_adds_up(desk.summary())
-        marked = {r["order_id"] for r in results(desk.report()) if r["possible_duplicate"]}
-        assert {n for n, count in ca.books.mails_per_order.items() if count > 1} <= marked
-        assert max(ca.books.mails_per_order.values()) <= 2
 
 
 async def test_a_disk_that_fills_up_for_real_stops_the_run_until_there_is_room(

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, results
+from tests.cli.conftest import Desk, Ended, desk_with_ca, ended
 
 pytestmark = [
-    pytest.mark.asyncio,
     pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, of Linux"),
 ]
 
-SAID = "batch-resend: the output cannot be written: No space left on device\n"
 # The words of a command, and its exit code. Where a run has sent, the code says so.
 PRINTING = [
     ("--help", 1),
@@ -67,17 +65,6 @@ async def test_a_command_whose_output_finds_no_room_fails_and_says_so(
         assert "Traceback" not in full.err
         quiet = await run_to(desk, "> /dev/full 2>&1", *words.split())
         assert quiet.code != 0
-
-
-async def test_orders_are_sent_and_reported_although_the_summary_finds_no_room(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        numbers = desk.write_list(20)
-        full = await run_to(desk, "> /dev/full", "send", "orders.csv")
-        assert (full.code, full.err.endswith(SAID)) == (3, True)
-        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
-        assert {r["status"] for r in results(desk.report())} == {"sent"}
 
 
 @pytest.mark.parametrize("words", ["runs", "check orders.csv", "send orders.csv"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.cli.output.terminal import laid_out
-from batch_resend.topics import Topic, find_topic, mail_advice, topics
+from batch_resend.topics import Topic, find_topic, topics
 from tests.cli.conftest import Desk
 from tests.cli.screen import on_screen
 
@@ -32,7 +32,6 @@ FACTS = (
 )
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("topic", ["mail", "mail-not-arriving", "Mail"])
 async def test_a_topic_is_shown_by_its_name_or_the_beginning_of_it(desk: Desk, topic: str) -> None:
     shown = await desk.run("help", topic)
@@ -41,7 +40,6 @@ async def test_a_topic_is_shown_by_its_name_or_the_beginning_of_it(desk: Desk, t
         assert fact in shown.out
 
 
-@pytest.mark.asyncio
 async def test_without_a_topic_it_lists_them_all(desk: Desk) -> None:
     listed = await desk.run("help")
     assert listed.code == 0
@@ -51,7 +49,6 @@ async def test_without_a_topic_it_lists_them_all(desk: Desk) -> None:
         assert f"  {topic.name} " in listed.out
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("topic", "more"),
     [("weather", ""), ("send", "`batch-resend send --help` explains the command")],
@@ -66,7 +63,6 @@ async def test_an_unknown_topic_is_wrong_usage_and_lists_those_there_are(
     assert "  mail-not-arriving  Mail that does not arrive" in refused.err
 
 
-@pytest.mark.asyncio
 async def test_a_long_page_goes_through_the_pager_of_a_terminal_and_of_nothing_else(
     desk: Desk,
 ) -> None:
@@ -165,15 +161,6 @@ def test_a_page_is_laid_out_for_the_width_of_the_terminal(
     text: str, width: int, shown: str
 ) -> None:
     assert laid_out(text, width) == shown
-
-
-def test_what_to_look_at_is_said_in_a_few_points_which_the_page_begins_with() -> None:
-    advice = mail_advice()
-    assert len(advice) == 5
-    words = ("Let the sender in", "MX record", "Missing alias", "quarantine", "Account setting")
-    for point, word in zip(advice, words, strict=True):
-        assert word in point
-        assert point.endswith(".")
 
 
 def test_every_topic_that_is_named_anywhere_is_there() -> None:

@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 
-from batch_resend.certcentral.judge import MAX_MESSAGE
 from tests.certcentral.fault_server import answer
 from tests.cli.conftest import Desk, Ended, assert_adds_up, results
 from tests.cli.counting_server import Call, CountingServer, Fate, in_turn_per_order, says
-
-pytestmark = pytest.mark.asyncio
 
 
 def desk_at(folder: Path, ca: CountingServer, orders: int = 1) -> Desk:
@@ -212,44 +209,3 @@ async def test_a_message_with_line_breaks_stays_one_line_and_a_cell(tmp_path: Pa
     attempts = [line for line in sent.err.splitlines() if "attempt refused" in line]
     assert len(attempts) == 3
     assert all("one two 3,4;5" in line and "nine" in line for line in attempts)
-
-
-async def test_a_long_message_is_cut_to_a_bound(tmp_path: Path) -> None:
-    long = "x" * 100_000
-    many = {"errors": [{"code": "c" * 600, "message": "m" * 50}] * 200}
-    fates = [
-        says(400, said(long, long)),
-        says(400, long.encode()),
-        says(400, b"<title>%s</title>" % long.encode()),
-        says(400, b"<p>" * 5_000 + long.encode()),
-        says(400, json.dumps(many).encode()),
-        says(400, said("y" * 10_000)),
-        says(400, said("z" * MAX_MESSAGE)),
-    ]
-    desk, sent = await answered(tmp_path, fates, "-v")
-    found = found_of(desk)
-    assert {line["status"] for line in found} == {"refused", "failed"}
-    assert all(len(line["error_message"]) <= MAX_MESSAGE for line in found)
-    assert all(len(line["error_code"] or "") <= MAX_MESSAGE for line in found)
-    assert found[5]["error_message"].endswith("y...")
-    assert found[6]["error_message"] == "z" * MAX_MESSAGE  # what fits is not cut
-    assert max(map(len, sent.err.splitlines())) < 2 * MAX_MESSAGE + 300, "a code and a message"
-
-
-ODD_JSON: list[Any] = [
-    {}, [], None, 7, "text", {"errors": None}, {"errors": {}}, {"errors": [None]},
-    {"errors": [{}]}, {"errors": [[]]}, {"errors": [{"message": {"a": ["b"]}, "code": ["c"]}]},
-    {"errors": [{"message": None, "code": None}]}, {"errors": [{"message": 7, "code": 1e400}]},
-    {"errors": [{"message": "", "code": ""}]}, {"error": "x", "message": "y"},
-]  # fmt: skip
-
-
-async def test_an_error_of_any_other_shape_is_an_error_all_the_same(tmp_path: Path) -> None:
-    deep = [says(400, b"[" * 8_000), says(400, b'{"errors":' * 1_500), says(400, b"<" * 16_000)]
-    odd = [says(400, json.dumps(body).encode()) for body in ODD_JSON]
-    desk, sent = await answered(tmp_path, [*odd, *deep, says(400)], "-v")
-    assert sent.code == 3
-    found = found_of(desk)
-    assert len(found) == len(odd) + len(deep) + 1
-    assert {line["status"] for line in found} == {"failed"}, "none has a code of the CA's"
-    assert all(line["error_message"] for line in found)

@@ -26,7 +26,7 @@ from tests.cli.counting_server import (
     says,
 )
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 ORDERS = 400
 WINDOWS = (Window(100, 1.0), Window(400, 5.0))

@@ -24,8 +24,6 @@ from tests.cli.conftest import (
 )
 from tests.cli.meddling import run_ids
 
-pytestmark = pytest.mark.asyncio
-
 SLOW = {"latency_s": (0.02, 0.2)}
 
 

@@ -15,8 +15,6 @@ from batch_resend.report.report import REPORT_FILES
 from tests.cli.conftest import Desk, Ended, assert_adds_up, desk_with_ca, ended, read_summary, until
 from tests.cli.meddling import run_ids, without_the_right_to_write_everywhere
 
-pytestmark = pytest.mark.asyncio
-
 PAGE = 4_096
 
 
@@ -301,40 +299,6 @@ async def test_a_second_start_neither_sends_nor_disturbs_and_goes_on_once_the_fi
 
 
 # --- what is not so yet -------------------------------------------------------------------------
-
-
-async def test_a_damaged_journal_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        journal = tmp_path / "journal.db"
-        desk.write_list(300)
-        assert (await desk.run("send", "orders.csv")).code == 0
-        journal.write_bytes(overwrite_the_middle(journal.read_bytes()))
-        said = said_in_a_line(await desk.run("send", "orders.csv"), journal)
-        assert "is the disk full" not in said
-        assert "--journal" in said
-
-
-async def test_what_is_said_of_a_file_that_is_no_database_names_a_remedy(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(3)
-        journal = tmp_path / "theirs.db"
-        make_text(journal)
-        refused = await desk.run("send", "orders.csv", "--journal", str(journal))
-        assert "--journal" in said_in_a_line(refused, journal)
-
-
-async def test_what_is_said_of_a_read_only_journal_names_it_once_and_a_remedy(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        journal = tmp_path / "journal.db"
-        desk.write_list(3)
-        assert (await desk.run("send", "orders.csv")).code == 0
-        journal.chmod(0o400)
-        refused = await run_bound_by_permissions(desk, "send", "orders.csv")
-        said = said_in_a_line(refused, journal)
-        assert said.count(str(journal)) == 1
-        assert "--journal" in said
 
 
 @pytest.mark.parametrize("command", ["runs", "resume"])

@@ -11,8 +11,6 @@ from batch_resend.windows import Window
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, ended, results, until
 from tests.cli.meddling import everything_acted_on
 
-pytestmark = pytest.mark.asyncio
-
 AT_ONCE = 4
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from tests.cli.conftest import desk_with_ca, ended, until
 
-pytestmark = pytest.mark.asyncio
-
 
 def link(journal: Path, other: Path) -> None:
     other.symlink_to(journal)

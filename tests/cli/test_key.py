@@ -11,8 +11,6 @@ from tests.cli.conftest import KEY, Desk, Ended, ended
 from tests.cli.counting_server import Call, CountingServer
 from tests.cli.forked import nothing
 
-pytestmark = pytest.mark.asyncio
-
 IN_FILE, IN_VARIABLE, IN_CREDENTIAL = "key-in-a-file-0123", "key-in-env-0123", "key-of-systemd-0123"
 
 

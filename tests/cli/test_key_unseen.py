@@ -22,8 +22,6 @@ from tests.cli.counting_server import (
 )
 from tests.cli.forked import nothing
 
-pytestmark = pytest.mark.asyncio
-
 
 def error(message: str, code: str = "bad") -> bytes:
     """Return an error body of the CA's."""

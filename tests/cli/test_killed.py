@@ -35,8 +35,6 @@ from tests.cli.meddling import (
     write_long_list,
 )
 
-pytestmark = pytest.mark.asyncio
-
 Moment = Callable[[asyncio.subprocess.Process], Awaitable[None]]
 
 

@@ -11,10 +11,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from batch_resend.simulator import FaultName
 from tests.cli.conftest import assert_adds_up, desk_with_ca
-
-pytestmark = pytest.mark.asyncio
 
 LISTS = Path(__file__).parents[1] / "intake" / "lists"
 ADMIN_1 = {"domain_approval_emails": [{"domain": "a.example.com", "email": "admin@a.example.com"}]}
@@ -89,14 +86,6 @@ async def test_an_export_of_the_ca_sends_what_waits_and_says_why_the_rest_does_n
         assert ca.books.mails_per_order == dict.fromkeys(("11", "12", "13", "14", "15"), 1)
 
 
-async def test_the_email_of_an_order_report_is_nobody_to_mail(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        sent = await desk.run("send", str(LISTS / "order-report.csv"))
-        assert sent.code == 0, sent.err
-        assert ca.books.bodies == {"31": [{}]}
-        assert "an export of the CA: order numbers only" in sent.err
-
-
 async def test_lists_of_several_forms_at_once_are_one_run(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         a_workbook(desk.folder / "a.xlsx")
@@ -111,33 +100,6 @@ async def test_lists_of_several_forms_at_once_are_one_run(tmp_path: Path) -> Non
         assert ca.books.bodies["2"] == [{}]
 
 
-@pytest.mark.parametrize(
-    ("content", "options"),
-    [
-        pytest.param(a_list(";").encode(), "", id="semicolon"),
-        pytest.param(a_list(";").encode("cp1252"), "--encoding cp1252", id="Windows"),
-        pytest.param(
-            a_list(",", headed=False).encode(),
-            "--no-header --map order_id=1 --map domain=2 --map email=3",
-            id="no heading",
-        ),
-    ],
-)
-async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
-    tmp_path: Path, content: bytes, options: str
-) -> None:
-    faults = {FaultName.SERVER_ERROR: 1.0}
-    async with desk_with_ca(tmp_path, faults=faults, keep_bodies=True) as (desk, ca):
-        (desk.folder / "list").write_bytes(content)
-        failed = await desk.run("send", "list", *shlex.split(options), "--max-attempts", "1")
-        assert failed.code == 3, failed.err
-        printed = failed.out.partition("To send what is left:\n  batch-resend ")[2].splitlines()[0]
-        ca.fail({})
-        sent = await desk.run(*shlex.split(printed))
-        assert sent.code == 0, sent.err
-        assert ca.books.bodies == {"1": [ADMIN_1, ADMIN_1]}
-
-
 def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]]:
     """Return the requests for such shops, each for its own domain and address alone."""
     return {
@@ -147,63 +109,6 @@ def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]
         for n in numbers
         for domain in [f"shop{n}.example.com"]
     }
-
-
-DETAIL = {"domain_approval_emails": [{"domain": "a.example.org", "email": "admin@a.example.org"}]}
-OF_DOTS = {
-    "100200301": [
-        {
-            "domain_approval_emails": [
-                {"domain": "shop.example.com", "email": "admin@shop.example.com"}
-            ]
-        }
-    ],
-    "100200302": [
-        {
-            "domain_approval_emails": [
-                {
-                    "domain": "shop.example.com",
-                    "email": "admin@example.com",
-                    "email_domain": "example.com",
-                }
-            ]
-        }
-    ],
-}
-OF_SECOND = {
-    f"10020040{n}": [
-        {
-            "domain_approval_emails": [
-                {"domain": f"web{n}.example.net", "email": f"admin@web{n}.example.net"}
-            ]
-        }
-    ]
-    for n in (1, 2, 3)
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "code", "expected", "said"),
-    [
-        ("cut-off.csv", 3, shops(range(1, 10)), "was the row cut off"),
-        ("stray-cr.csv", 0, shops(range(1, 11)), ""),
-        ("outline.csv", 3, shops(range(1, 11)), "which have no order number"),
-        ("outline.xlsx", 3, shops(range(3, 11)), "which have no order number"),
-        ("export-with-addresses.csv", 1, {}, '--map email="Validation contact"'),
-        ("filtered.xlsx", 0, shops(range(1, 3)), "8 hidden rows left out"),
-        ("dot-behind-address.csv", 0, OF_DOTS, "2 cells repaired: a dot behind the address"),
-        ("null-locale.csv", 0, shops(range(1, 4)), "3 cells repaired: a word for nothing"),
-        ("second-heading.csv", 0, shops(range(1, 8)) | OF_SECOND, "1 heading row in the middle"),
-    ],
-)
-async def test_a_damaged_list_mails_those_that_the_eye_sees_in_it_or_nobody(
-    tmp_path: Path, name: str, code: int, expected: dict[str, list[Any]], said: str
-) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        sent = await desk.run("send", str(LISTS / name))
-        assert sent.code == code, sent.err
-        assert ca.books.bodies == expected
-        assert said in sent.err
 
 
 @pytest.mark.parametrize(
@@ -233,11 +138,3 @@ async def test_what_is_left_out_for_a_word_that_is_not_the_cas_is_said_and_ends_
         ignored = await desk.run("send", "list.csv", "--ignore", column, "--again")
         assert ignored.code == 0
         assert sorted(ca.books.bodies) == ["1", "2"]
-
-
-async def test_nothing_is_sent_of_a_list_whose_status_is_a_tickets(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        sent = await desk.run("send", str(LISTS / "a-tickets-status-with-one-word-of-the-cas.csv"))
-        assert sent.code == 1
-        assert '--ignore "Status"' in sent.err
-        assert ca.books.requests == 0

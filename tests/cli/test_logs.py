@@ -13,8 +13,6 @@ import pytest
 from batch_resend.windows import Window
 from tests.cli.conftest import KEY, desk_with_ca, ended, until
 
-pytestmark = pytest.mark.asyncio
-
 
 def events(path: Path) -> list[dict[str, Any]]:
     """Return the events of a JSON log."""
@@ -78,22 +76,6 @@ async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None
     assert (tmp_path / "resend.log").stat().st_mode & 0o777 == 0o600
 
 
-async def test_the_log_file_says_why_a_run_was_held_back(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("orders.csv", "order_id\n1\nnone\n")
-        assert (await desk.run(*TO_FILE, "-q", "--strict")).code == 3
-        assert ca.books.requests == 0
-    (held,) = events(tmp_path / "resend.log")
-    assert (held["event"], held["why"]) == ("held back", "--strict: 1 row was rejected")
-
-
-async def test_the_log_file_says_which_address_of_a_watchdog_is_none(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(1)
-        assert (await desk.run(*TO_FILE, "--notify-url", "nowhere")).code == 1
-    assert "--notify-url" in events(tmp_path / "resend.log")[-1]["why"]
-
-
 async def test_a_standard_error_that_cannot_be_written_changes_no_exit_code_and_no_log(
     tmp_path: Path,
 ) -> None:
@@ -113,14 +95,6 @@ async def test_what_a_command_line_holds_forges_no_line_of_the_log(tmp_path: Pat
     (line,) = (tmp_path / "resend.log").read_text().splitlines()
     assert "\x1b" not in line
     assert "exit_code=1 " in line
-
-
-async def test_a_read_that_fails_is_told_with_what_was_said(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        await desk.run(*SWEEP, "--base-url", "http://127.0.0.1:1/v2")
-    reads = [event for event in events(tmp_path / "resend.log") if event["event"][:5] == "read "]
-    assert reads
-    assert all("Cannot connect" in event["said"] for event in reads)
 
 
 SWEEP = ("sweep", "--log-file", "resend.log", "--log-format", "json", "--max-attempts", "1")

@@ -9,7 +9,6 @@ from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.topics import mail_advice
 from tests.cli.conftest import Desk, desk_with_ca
 
-pytestmark = pytest.mark.asyncio
 ADVICE = "What to look at before you send again (more: batch-resend help mail)"
 
 

@@ -17,7 +17,6 @@ from batch_resend.cli.manual import OTHER, ManualCommand
 from tests.cli.conftest import Desk, desk_with_ca
 from tests.pages import MANUAL, read_page, table
 
-ROOT = Path(__file__).parent.parent.parent
 COMMANDS = sorted(cli.commands)
 OPTION = re.compile(r"(?<![\w-])(--[a-z-]+|-[a-z]\b)")
 
@@ -43,18 +42,6 @@ def test_every_example_is_a_command_line_that_is_understood(line: str) -> None:
     context = click.Context(cli, info_name="batch-resend")
     # Parsed wholly, types and all, and not carried out.
     cli.commands[name].make_context(name, words[2:], parent=context)
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_a_manual_with_examples_and_exit_codes(name: str) -> None:
-    command = cli.commands[name]
-    text = command.get_help(click.Context(command, info_name=name))
-    assert "\nExamples:\n" in text
-    assert "\nExit codes:\n  0 " in text
-    for param in command.params:
-        if isinstance(param, click.Option):
-            assert param.opts[0] in text
-            assert param.help, f"{param.opts[0]} says nothing of itself"
 
 
 def test_the_many_options_of_send_are_listed_by_what_they_are_about() -> None:
@@ -86,7 +73,6 @@ def test_the_reference_names_every_option_that_is_no_variable() -> None:
     assert {option for option, _ in without} == set(OPTION.findall(said))
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("words", "suggestion"),
     [
@@ -138,7 +124,6 @@ async def completed(desk: Desk, *words: str) -> list[str]:
 AS_INSTALLED = "import sys; sys.argv[0] = 'batch-resend'; from batch_resend.cli import main; main()"
 
 
-@pytest.mark.asyncio
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 async def test_bash_completes_commands_options_values_and_the_names_of_runs(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
@@ -152,7 +137,6 @@ async def test_bash_completes_commands_options_values_and_the_names_of_runs(tmp_
     assert await completed(desk, "show", "nothing of that name") == []
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "words", ["send or", "check or", "simulate -- batch-resend send or", "send --log-file or"]
 )
@@ -172,7 +156,6 @@ async def test_where_a_list_is_wanted_the_names_of_files_are_left_to_the_shell(
     assert out.decode().split() == ["file,or"]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 async def test_each_shell_gets_a_script_of_its_own(desk: Desk, shell: str) -> None:
     told = await desk.run("completion", shell)
@@ -180,7 +163,6 @@ async def test_each_shell_gets_a_script_of_its_own(desk: Desk, shell: str) -> No
     assert f"_BATCH_RESEND_COMPLETE={shell}_complete" in told.out
 
 
-@pytest.mark.asyncio
 async def test_an_unknown_shell_is_refused_with_those_that_are_known(desk: Desk) -> None:
     refused = await desk.run("completion", "csh")
     assert refused.code == 2

@@ -28,7 +28,6 @@ def write_rows(desk: Desk, good: int, bad: int) -> None:
     desk.write("list.csv", "\n".join(["order_id", *rows]))
 
 
-@pytest.mark.asyncio
 async def test_by_default_a_fifth_of_bad_rows_is_sent_and_more_is_not(ca: Ca) -> None:
     desk, simulator = ca
     write_rows(desk, 79, 21)
@@ -77,19 +76,6 @@ def test_what_is_neither_is_refused(given: str) -> None:
         ShareType().convert(given, None, None)
 
 
-@pytest.mark.asyncio
-async def test_it_is_then_a_usage_error_that_shows_how_and_nothing_is_sent(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 1, 0)
-    refused = await desk.run("send", "list.csv", "--max-rejected=half")
-    assert refused.code == 2
-    assert "write a number of rows, such as 50, or a percentage, 20%" in refused.err
-    assert "--max-rejected" in refused.err
-    assert simulator.books.requests == 0
-    assert not (desk.folder / "reports").exists()
-
-
-@pytest.mark.asyncio
 async def test_the_report_of_a_run_held_back_says_why_and_names_every_bad_row(ca: Ca) -> None:
     desk, _ = ca
     write_rows(desk, 2, 3)
@@ -114,17 +100,6 @@ async def test_the_report_of_a_run_held_back_says_why_and_names_every_bad_row(ca
     assert read_summary(desk.folder / "resumed")["orders"]["sent"] == 2, resumed.err
 
 
-@pytest.mark.asyncio
-async def test_a_list_of_nothing_but_bad_rows_is_held_back(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 0, 4)
-    held = await desk.run("send", "list.csv")
-    assert held.code == 3
-    assert "4 of 4 rows were rejected" in held.out
-    assert simulator.books.requests == 0
-
-
-@pytest.mark.asyncio
 async def test_all_rows_of_all_lists_count_together(ca: Ca) -> None:
     desk, simulator = ca
     write_rows(desk, 1, 1)
@@ -133,7 +108,6 @@ async def test_all_rows_of_all_lists_count_together(ca: Ca) -> None:
     assert simulator.books.mails == 21
 
 
-@pytest.mark.asyncio
 async def test_rows_found_to_be_ambiguous_count_too(ca: Ca) -> None:
     desk, simulator = ca
     desk.write("list.csv", "order_id,domain,email\n1,a.example,admin@a.example\n1,,\n2,,\n")
@@ -142,18 +116,6 @@ async def test_rows_found_to_be_ambiguous_count_too(ca: Ca) -> None:
     assert simulator.books.requests == 0
 
 
-@pytest.mark.asyncio
-async def test_once_more_is_allowed_the_run_is_sent(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 3, 2)
-    await desk.run("send", "list.csv", "--report-dir", "held")
-    sent = await desk.run("send", "list.csv", "--max-rejected", "2", "--report-dir", "sent")
-    assert sent.code == 3
-    assert simulator.books.mails == 3
-    assert read_summary(desk.folder / "sent")["orders"]["sent"] == 3
-
-
-@pytest.mark.asyncio
 async def test_strict_holds_back_for_one_bad_row_whatever_else_is_allowed(ca: Ca) -> None:
     desk, simulator = ca
     write_rows(desk, 99, 1)
@@ -163,7 +125,6 @@ async def test_strict_holds_back_for_one_bad_row_whatever_else_is_allowed(ca: Ca
     assert simulator.books.requests == 0
 
 
-@pytest.mark.asyncio
 async def test_a_strict_list_of_good_rows_is_sent(ca: Ca) -> None:
     desk, simulator = ca
     write_rows(desk, 3, 0)
@@ -172,7 +133,6 @@ async def test_a_strict_list_of_good_rows_is_sent(ca: Ca) -> None:
 
 
 @pytest.mark.parametrize(("written", "sends"), [("2", True), ("1", False), ('"40%"', True)])
-@pytest.mark.asyncio
 async def test_the_file_may_have_it_as_a_number_or_as_text(
     ca: Ca, written: str, sends: bool
 ) -> None:
@@ -183,7 +143,6 @@ async def test_the_file_may_have_it_as_a_number_or_as_text(
     assert bool(simulator.books.mails) is sends
 
 
-@pytest.mark.asyncio
 async def test_a_bad_value_in_the_file_or_the_environment_is_refused(ca: Ca) -> None:
     desk, _ = ca
     write_rows(desk, 3, 2)

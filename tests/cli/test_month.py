@@ -12,7 +12,7 @@ from batch_resend import clock
 from batch_resend.simulator import FaultName, World, WorldOrder
 from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 NIGHTS, ORDERS, A_NIGHT = 30, 500, 25
 DAY_S = 86_400.0

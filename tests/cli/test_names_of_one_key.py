@@ -4,13 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from batch_resend.simulator import WorldOrder
 from batch_resend.windows import Window
 from tests.cli.town import Town, town
-
-pytestmark = pytest.mark.asyncio
 
 ORDERS = range(1, 13)
 NARROW = Window(5, 1.0)

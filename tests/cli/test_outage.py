@@ -10,8 +10,6 @@ import pytest
 from tests.cli.conftest import Desk, assert_adds_up, ended, read_summary, until, until_told
 from tests.cli.counting_server import Call, CountingServer
 
-pytestmark = pytest.mark.asyncio
-
 ORDERS = 120
 BEFORE_IT = 40  # orders mailed before the outage
 OUTAGE_S = 12.0  # longer than the first pauses, so that some probes fail

@@ -19,8 +19,6 @@ from tests.notify.listener import listening
 from tests.pages import Page, pages
 from tests.postgres import forget
 
-pytestmark = pytest.mark.asyncio
-
 # They change the machine, not a run; `make dist` tries to install what is built.
 OF_THE_MACHINE = re.compile(r"(make|pip|pipx|uv|podman|rm|python3 -m venv|\.venv/bin/pip)\b")
 WORKER = "batch-resend worker "

@@ -96,7 +96,6 @@ def plant(desk: Desk, name: str) -> Path:
     return mine
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("what", WRITES)
 async def test_no_file_behind_a_planted_link_is_changed(tmp_path: Path, what: str) -> None:
     async with desk_with_ca(tmp_path, orders=3) as (desk, _):
@@ -109,7 +108,6 @@ async def test_no_file_behind_a_planted_link_is_changed(tmp_path: Path, what: st
         assert refused.code == (0 if what == "metrics" else 1)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("name", REPORT)
 async def test_no_file_behind_a_link_among_a_report_s_is_changed(tmp_path: Path, name: str) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
@@ -122,7 +120,6 @@ async def test_no_file_behind_a_link_among_a_report_s_is_changed(tmp_path: Path,
         assert "write its report with:" in sent.err
 
 
-@pytest.mark.asyncio
 async def test_the_user_s_own_links_are_followed_and_stay(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(3)
@@ -137,7 +134,6 @@ async def test_the_user_s_own_links_are_followed_and_stay(tmp_path: Path) -> Non
         assert len(list(disk.iterdir())) == 2
 
 
-@pytest.mark.asyncio
 @needs_root
 async def test_a_log_goes_to_no_other_user_s_file_in_a_folder_of_everyone_s(
     tmp_path: Path,
@@ -155,7 +151,6 @@ async def test_a_log_goes_to_no_other_user_s_file_in_a_folder_of_everyone_s(
         assert "shared/resend.log: it belongs to another user" in refused.err
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("before", "after"), [(0o666, 0o660), (0o644, 0o640), (0o600, 0o600), (0o640, 0o640)]
 )

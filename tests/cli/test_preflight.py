@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-
 from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, desk_with_ca, read_summary, results
 from tests.cli.screen import on_screen
-
-pytestmark = pytest.mark.asyncio
 
 
 def fill(desk: Desk, ca: Simulator) -> None:
@@ -45,13 +41,6 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
     assert "within the cooldown" not in sent.err
 
 
-async def test_without_it_nothing_is_asked(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(desk, ca)
-        await desk.run("send", "orders.csv")
-        assert ca.books.reads == 0
-
-
 async def test_what_is_asked_counts_in_the_windows_with_what_is_sent(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, windows=(Window(4, 1.0),)) as (desk, ca):
         fill(desk, ca)
@@ -74,13 +63,3 @@ async def test_a_run_that_was_declined_asks_anew_when_it_goes_on(tmp_path: Path)
         assert sent.code == 0
         assert set(ca.books.mails_per_order) == {"5", "6"}
         assert read_summary(tmp_path / "later")["orders"]["skipped"] == 4
-
-
-async def test_a_ca_that_cannot_be_asked_ends_it_before_anything_is_sent(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, api_key="the right one") as (desk, ca):
-        fill(desk, ca)
-        refused = await desk.run("send", "orders.csv", "--preflight")
-        assert refused.code == 4
-        assert "the CA refused the API key" in refused.err
-        assert ca.books.requests == 1
-        assert read_summary(desk.report())["orders"]["not_attempted"] == 6

@@ -22,8 +22,6 @@ from tests.cli.conftest import KEY, Desk, Ended, assert_adds_up, results
 from tests.cli.connect_proxy import OPENED, ConnectProxy, refuses, tunnels_to
 from tests.cli.counting_server import Call, CountingServer
 
-pytestmark = pytest.mark.asyncio
-
 BASE_URL = "https://ca.test/services/v2"  # a name that no name server knows
 USER, PASSWORD = "someone", "hunter2-of-the-proxy"
 BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode())
@@ -84,15 +82,6 @@ async def test_the_requests_go_through_the_tunnel_and_the_proxy_hears_nothing_of
         assert secret not in proxy.told
 
 
-async def test_a_proxys_address_may_be_a_host_and_a_port_alone(
-    ca: CountingServer, at_desk: Desk
-) -> None:
-    async with ConnectProxy(tunnels_to(ca.port)) as proxy:
-        sent = await send(at_desk, "--trust-env", proxy=proxy.address)
-    assert sent.code == 0, sent.err
-    assert proxy.requests > 0
-
-
 async def test_a_proxy_is_told_its_own_password_and_nobody_else_is(
     ca: CountingServer, at_desk: Desk
 ) -> None:
@@ -151,16 +140,6 @@ async def test_a_host_that_no_proxy_names_is_not_asked_for_at_the_proxy(
         sent = await send(at_desk, "--trust-env", proxy=f"http://{proxy.address}")
         assert sent.code == 4
         assert proxy.connections == 0
-
-
-async def test_a_host_that_no_proxy_does_not_name_goes_through_it(
-    ca: CountingServer, at_desk: Desk
-) -> None:
-    at_desk.environment["NO_PROXY"] = "a.test,test.example,xca.test"
-    async with ConnectProxy(tunnels_to(ca.port)) as proxy:
-        sent = await send(at_desk, "--trust-env", proxy=f"http://{proxy.address}")
-    assert sent.code == 0, sent.err
-    assert proxy.requests > 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -1,74 +1,12 @@
 """What ends a run before its end: one clear line, the right exit code, and nothing sent."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from batch_resend.simulator import FaultName, Simulator, SimulatorSettings
-from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca
+from tests.cli.conftest import Desk, desk_with_ca
 from tests.cli.screen import answered_on_terminal
-
-pytestmark = pytest.mark.asyncio
-
-
-async def test_a_wrong_key_costs_one_request(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, api_key="another") as (desk, ca):
-        numbers = desk.write_list(50)
-        stopped = await desk.run("send", "orders.csv")
-
-        assert stopped.code == 4
-        assert ca.books.requests == 1
-        assert "the CA refused the API key (HTTP 403" in stopped.out
-        assert "--region us|eu" in stopped.out
-        summary = desk.summary()
-        assert_adds_up(summary)
-        assert summary["state"] == "stopped"
-        assert summary["orders"]["not_attempted"] == 50
-
-        mended = await desk.run(
-            "send", "orders.csv", "--report-dir", "mended", DIGICERT_API_KEY="another"
-        )
-        assert mended.code == 0, mended.err
-        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
-
-
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        ("/services/v1", "is not the CA's API (HTTP 404, not_found)"),
-        ("", "is not the CA's API (HTTP 404, not_found)"),
-    ],
-)
-async def test_a_wrong_path_costs_one_request(tmp_path: Path, path: str, said: str) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(50)
-        base_url = ca.base_url.replace("/services/v2", path)
-        stopped = await desk.run("send", "orders.csv", "--base-url", base_url)
-        assert stopped.code == 4
-        assert ca.books.requests == 1
-        assert said in stopped.out
-        assert "Check --base-url" in stopped.out
-
-
-async def test_a_host_that_does_not_exist_stops_the_run_before_a_request(desk: Desk) -> None:
-    desk.write_list(50)
-    stopped = await desk.run(
-        "send", "orders.csv", "--base-url", "https://nosuch.invalid/services/v2"
-    )
-    assert stopped.code == 4
-    assert "https://nosuch.invalid/services/v2 cannot be reached" in stopped.out
-    assert desk.summary()["orders"]["not_attempted"] == 50
-
-
-async def test_a_ca_that_is_gone_for_longer_than_the_patience_stops_the_run(desk: Desk) -> None:
-    desk.write_list(50)
-    stopped = await desk.run("send", "orders.csv", "--patience", "1s")
-    assert stopped.code == 4
-    assert "the CA is in trouble" in stopped.out
-    assert "beyond the patience of 1s" in stopped.out
-    assert desk.summary()["orders"]["not_attempted"] == 50
-
 
 LISTS = {
     "good.csv": "order_id\n1\n",
@@ -124,51 +62,6 @@ async def test_a_run_that_cannot_start_says_why_and_sends_nothing(
         assert "Traceback" not in refused.err
         assert ca.books.requests == 0
         assert not (tmp_path / "reports").exists()
-
-
-@pytest.mark.parametrize(
-    ("key", "said"),
-    [
-        (None, "no API key: put it into a file and name that with --api-key-file"),
-        ("a\nb", "DIGICERT_API_KEY: the API key holds blanks, line breaks"),
-    ],
-)
-async def test_without_a_usable_key_nothing_starts(
-    tmp_path: Path, key: str | None, said: str
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("good.csv", LISTS["good.csv"])
-        if key is None:
-            del desk.environment["DIGICERT_API_KEY"]
-        else:
-            desk.environment["DIGICERT_API_KEY"] = key
-        refused = await desk.run("send", "good.csv")
-        assert refused.code == 1
-        assert said in refused.err
-        assert ca.books.requests == 0
-
-
-async def test_a_ca_that_answers_with_a_redirect_is_not_followed(tmp_path: Path) -> None:
-    seen: list[bytes] = []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(
-            b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/x\r\n"
-            b"Content-Length: 0\r\n\r\n"
-        )
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        desk = Desk(tmp_path, f"http://127.0.0.1:{port}/services/v2")
-        desk.write_list(20)
-        stopped = await desk.run("send", "orders.csv")
-    assert stopped.code == 4
-    assert len(seen) == 1
-    assert "answers with a redirect" in stopped.out
 
 
 async def test_a_declined_question_sends_nothing_and_leaves_no_run(tmp_path: Path) -> None:

@@ -12,8 +12,6 @@ from batch_resend.simulator import IN_WORDS, all_sources
 from tests.cli.conftest import Desk, Ended, ended, read_summary, until_told
 from tests.cli.town import Town, town
 
-pytestmark = pytest.mark.asyncio
-
 LIST = "order_id,account,call,domain,all_domains\n1,shop,,,yes\n2,bank,,,yes\n3,,,,yes\n"
 LIST += ",shop,domain-dcv,c.example,\n,bank,domain-dcv,c.example,\n"
 

@@ -127,7 +127,6 @@ def test_no_descriptor_is_left_open(path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-@pytest.mark.asyncio
 async def test_a_run_that_is_rotated_goes_on_and_every_attempt_is_in_one_of_the_files(
     tmp_path: Path,
 ) -> None:

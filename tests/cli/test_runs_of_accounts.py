@@ -11,8 +11,6 @@ import pytest
 from tests.cli.conftest import Ended, read_summary
 from tests.cli.town import BANK_KEY, Town, town
 
-pytestmark = pytest.mark.asyncio
-
 EACH = "order_id,account\n1,shop\n2,bank\n"
 WRONG = "no-such-key-0123456789"
 

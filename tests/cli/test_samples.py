@@ -14,7 +14,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.main import cli
 from batch_resend.folders import Database, parse_place
 from batch_resend.simulator import WorldOrder
@@ -42,7 +41,6 @@ def understood(words: list[str]) -> click.Context:
     return cli.commands[name].make_context(name, rest, parent=click.Context(cli))
 
 
-@pytest.mark.asyncio
 async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_its_folders(
     tmp_path: Path,
 ) -> None:
@@ -168,11 +166,3 @@ def test_the_compose_file_is_what_its_specification_says_and_starts_what_is_unde
     _, program, *words = worker["healthcheck"]["test"]
     assert program.endswith("/bin/batch-resend")
     assert understood(words).params["action"] == "check"
-
-
-@pytest.mark.parametrize("sample", [SERVICE, CRONTAB, CRONJOB, WORKERS], ids=lambda path: path.name)
-def test_each_schedule_says_what_the_exit_codes_mean_and_how_to_be_told(sample: Path) -> None:
-    text = sample.read_text()
-    for code in (ExitCode.NOT_STARTED, ExitCode.NOT_ALL_SENT, ExitCode.STOPPED):
-        assert re.search(rf"\b{int(code)} ", text)
-    assert "BATCH_RESEND_PING_URL" in text

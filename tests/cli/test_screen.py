@@ -9,8 +9,6 @@ import pytest
 from tests.cli.conftest import desk_with_ca, ended, until
 from tests.cli.screen import Screen, on_screen
 
-pytestmark = pytest.mark.asyncio
-
 LIMITS = ("--limit", "40/1s", "--patience", "1m")
 
 
@@ -103,15 +101,6 @@ async def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
         assert "  rows      " in screen.text
         assert "╭" not in screen.text
         assert b"\x1b" not in screen.sent
-
-
-async def test_quiet_on_a_terminal_shows_the_summary_alone(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(3)
-        async with on_screen(desk, "send", "orders.csv", "--yes", "-q") as screen:
-            assert await screen.ended() == 0
-        assert screen.text.startswith("Run ")
-        assert "sending" not in screen.text
 
 
 # --- watched from another terminal --------------------------------------------------------------

@@ -3,12 +3,8 @@
 import csv
 from pathlib import Path
 
-import pytest
-
 from batch_resend.windows import Window
 from tests.cli.conftest import assert_adds_up, desk_with_ca, read_summary, results
-
-pytestmark = pytest.mark.asyncio
 
 
 async def test_each_order_is_mailed_once_within_all_windows_and_never_again(
@@ -41,14 +37,6 @@ async def test_each_order_is_mailed_once_within_all_windows_and_never_again(
         assert reason.endswith(f"by run {summary['run_id']}")
 
 
-async def test_again_repeats_what_was_acknowledged(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        numbers = desk.write_list(10)
-        await desk.run("send", "orders.csv")
-        await desk.run("send", "orders.csv", "--again", "--report-dir", "again")
-        assert ca.books.mails_per_order == dict.fromkeys(numbers, 2)
-
-
 async def test_an_edited_list_sends_only_what_is_new(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write("a.csv", "order_id\n1\n2\n3\n")
@@ -57,46 +45,6 @@ async def test_an_edited_list_sends_only_what_is_new(tmp_path: Path) -> None:
         assert (await desk.run("send", "b.jsonl", "--report-dir", "b")).code == 0
         assert ca.books.mails_per_order == {"1": 1, "2": 2, "3": 1, "4": 1}
         assert read_summary(tmp_path / "b")["orders"]["skipped"] == 1
-
-
-async def test_what_is_sent_is_what_the_list_says(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        desk.write(
-            "list.csv",
-            "Order #,Common Name,Approver E-Mail,Email Domain,Language\n"
-            "11,Shop.Example.com.,Admin@example.com,example.com,en\n"
-            "12,,,,\n"
-            "11,www.example.com,admin@example.com,,en\n",
-        )
-        assert (await desk.run("send", "list.csv", "--all-domains")).code == 0
-        assert ca.books.bodies == {
-            "11": [
-                {
-                    "domain_approval_emails": [
-                        {
-                            "domain": "shop.example.com",
-                            "email": "Admin@example.com",
-                            "email_domain": "example.com",
-                        },
-                        {
-                            "domain": "www.example.com",
-                            "email": "admin@example.com",
-                            "email_domain": "example.com",
-                        },
-                    ],
-                    "locale": "en",
-                }
-            ],
-            "12": [{}],
-        }
-
-
-async def test_a_list_comes_from_standard_input_too(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        ended = await desk.run("send", "-", stdin=b'{"order_id": 5}\n')
-        assert ended.code == 0, ended.err
-        assert ca.books.mails_per_order == {"5": 1}
-        assert desk.summary()["inputs"][0]["path"] == "standard input"
 
 
 async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_code(
@@ -128,59 +76,3 @@ async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_c
             '"2,a.example.com,nobody,=cmd"\n'
         ) in rejected
         assert "list.csv, line 4: the e-mail address 'nobody' has no @" in ended.err
-
-
-async def test_strict_sends_nothing_when_a_row_is_rejected(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("list.csv", "order_id\n1\nx\n")
-        ended = await desk.run("send", "--strict", "list.csv")
-        assert ended.code == 3
-        assert ca.books.requests == 0
-        assert desk.summary()["orders"]["not_attempted"] == 1
-        assert "Nothing was sent: --strict: 1 row was rejected." in ended.out
-
-        desk.write("list.csv", "order_id\n1\n")
-        assert (await desk.run("send", "--strict", "list.csv", "--report-dir", "r")).code == 0
-        assert ca.books.mails_per_order == {"1": 1}
-
-
-async def test_the_key_appears_in_no_output_report_or_journal(tmp_path: Path) -> None:
-    faults = {"500": 0.2, "drop": 0.2, "400": 0.2}
-    async with desk_with_ca(tmp_path, faults=faults) as (desk, ca):
-        desk.write_list(40)
-        ended = await desk.run("send", "orders.csv", "-v", "--max-attempts", "2")
-        key = desk.environment["DIGICERT_API_KEY"]
-        assert ca.books.requests >= 40
-        assert key not in ended.out + ended.err
-        files = [path for path in tmp_path.rglob("*") if path.is_file()]
-        assert len(files) >= 7
-        assert not [path for path in files if key.encode() in path.read_bytes()]
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "options"),
-    [
-        ("list.csv", "Bestellung;domain;email\n1;a.example;x@a.example\n2;a.example;x a.example\n",
-         ("--map", "order_id=Bestellung")),
-        ("list.json", '[{"order_id": 1, "domain": "a.example", "email": "x@a.example"},\n'
-         '{"order_id": 2, "domain": "a.example", "email": "x a.example"}]', ()),
-        ("list.csv", "1;a.example;x@a.example\n2;a.example;x a.example\n",
-         ("--no-header", "--map", "order_id=1", "--map", "domain=2", "--map", "email=3")),
-    ],
-)  # fmt: skip
-async def test_rejected_csv_is_sent_with_the_same_options_once_it_is_corrected(
-    tmp_path: Path, name: str, text: str, options: tuple[str, ...]
-) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        desk.write(name, text)
-        many = ("--max-rejected", "100%")
-        assert (await desk.run("send", name, *options, *many)).code == 3
-        path = desk.report() / "rejected.csv"
-        again = await desk.run("send", str(path), *options, *many, "--report-dir", "again")
-        assert ca.books.mails_per_order == {"1": 1}, again.err
-        rows = path.read_text().replace("x a.example", "x@a.example", 1)
-        path.write_text(rows)
-        sent = await desk.run("send", str(path), *options, "--report-dir", "corrected")
-        assert sent.code == 0, sent.err
-        assert ca.books.mails_per_order == {"1": 1, "2": 1}
-        assert ca.books.bodies["2"] == ca.books.bodies["1"]

@@ -1,13 +1,12 @@
 """The service as it was recorded, and what stands before it: byte for byte, counted there."""
 
-import gzip
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.certcentral.fault_server import NO_CONTENT
-from tests.cli.conftest import assert_adds_up, read_summary, results
+from tests.cli.conftest import assert_adds_up, read_summary
 from tests.cli.raw_service import (
     BLOCK_PAGE,
     NO_SUCH_CALL,
@@ -22,9 +21,6 @@ from tests.cli.raw_service import (
     order_of,
     unsent,
 )
-
-pytestmark = pytest.mark.asyncio
-
 
 # --- a key that is wrong, or no longer good -------------------------------------------------------
 
@@ -44,28 +40,6 @@ async def test_a_wrong_key_costs_one_request_however_long_the_list(
         assert "--region us|eu" in stopped.out
         assert desk.summary()["orders"]["not_attempted"] == orders
         assert len(unsent(desk.report())) == orders
-
-
-OTHER_WORDS_OF_IT: dict[str, bytes] = {
-    "behind a byte order mark": http(403, b"\xef\xbb\xbf" + WRONG_KEY.partition(b"\r\n\r\n")[2]),
-    "under 200": http(200, WRONG_KEY.partition(b"\r\n\r\n")[2]),
-    "under 401": error(401, "access_denied_invalid_key"),
-    "as HTML by its type": http(403, WRONG_KEY.partition(b"\r\n\r\n")[2], "text/html"),
-    "packed": http(
-        403, gzip.compress(WRONG_KEY.partition(b"\r\n\r\n")[2]), "application/json",
-        "Content-Encoding: gzip",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("answer", OTHER_WORDS_OF_IT.values(), ids=OTHER_WORDS_OF_IT)
-async def test_a_wrong_key_is_known_however_it_is_wrapped(tmp_path: Path, answer: bytes) -> None:
-    async with RawService(lambda _: answer) as service:
-        desk = desk_at(tmp_path, service, 20)
-        stopped = await desk.run("send", "orders.csv")
-        assert (stopped.code, service.requests) == (4, 1)
-        assert "the CA refused the API key" in stopped.out
-        assert "--region us|eu" in stopped.out
 
 
 @pytest.mark.parametrize("concurrency", ["1", "8"])
@@ -209,49 +183,7 @@ async def test_a_first_answer_that_no_ca_gives_costs_one_request_but_a_later_one
         assert read_summary(tmp_path / "later")["orders"]["sent"] == 50
 
 
-@pytest.mark.parametrize("status", [403, 503])
-async def test_a_retry_after_under_any_status_is_waited_for(tmp_path: Path, status: int) -> None:
-    asks = http(status, BLOCK_PAGE, "text/html", "Retry-After: 2")
-    async with RawService(lambda asked: asks if asked.turn == 1 else NO_CONTENT) as service:
-        desk = desk_at(tmp_path, service, 1)
-        sent = await desk.run("send", "orders.csv")
-        assert sent.code == 0, sent.err
-        first, second = service.arrivals
-        assert second - first >= 2
-
-
-@pytest.mark.parametrize("status", [502, 504, 520, 521, 522, 523, 524, 530, 598, 599])
-async def test_what_a_gateway_says_is_in_doubt_and_with_hold_not_mailed_again(
-    tmp_path: Path, status: int
-) -> None:
-    page = http(status, b"<title>A gateway's</title>", "text/html")
-    async with RawService(lambda asked: page if asked.turn == 1 else NO_CONTENT) as service:
-        desk = desk_at(tmp_path, service, 2)
-        held = await desk.run("send", "orders.csv", "--in-doubt", "hold")
-        assert held.code == 3
-        assert desk.summary()["orders"]["in_doubt"] == 2
-        assert service.requests == 2
-        again = await desk.run("send", "orders.csv", "--report-dir", "again")
-        assert again.code == 0, again.err
-        assert read_summary(tmp_path / "again")["requests"]["possible_duplicates"] == 2
-
-
 # --- what is wrong behind a status line -----------------------------------------------------------
-
-SAID = b'{"errors":[{"code":"invalid_email","message":"The email is not valid."}]}'
-
-
-async def test_a_success_that_carries_errors_acknowledges_nothing(tmp_path: Path) -> None:
-    async with RawService(lambda _: http(200, SAID)) as service:
-        desk = desk_at(tmp_path, service, 3)
-        refused = await desk.run("send", "orders.csv")
-        assert refused.code == 3
-        assert desk.summary()["orders"]["sent"] == 0
-        assert {line["error_code"] for line in results(desk.report())} == {"invalid_email"}
-        service.answer_to = accept_all
-        again = await desk.run("send", "orders.csv", "--report-dir", "again")
-        assert again.code == 0
-        assert read_summary(tmp_path / "again")["orders"]["sent"] == 3, "none counts as mailed"
 
 
 def behind(status: int, rest: bytes) -> bytes:
@@ -310,14 +242,6 @@ async def test_a_429_is_seen_as_one_whatever_is_wrong_behind_it(
 
 
 # --- codes ----------------------------------------------------------------------------------------
-
-
-async def test_errors_as_one_object_are_read_as_those_of_a_list(tmp_path: Path) -> None:
-    said = as_json({"errors": {"code": "not_found|order", "message": "No such order."}}, 404)
-    async with RawService(lambda _: said) as service:
-        desk = desk_at(tmp_path, service, 3)
-        assert (await desk.run("send", "orders.csv")).code == 3
-        assert {line["error_code"] for line in results(desk.report())} == {"not_found|order"}
 
 
 async def test_a_bare_not_found_is_the_urls_and_costs_one_request(tmp_path: Path) -> None:

@@ -21,8 +21,6 @@ from tests.cli.raw_service import (
 )
 from tests.cli.test_service_reads import ALL, SOME, lists, pending, validation
 
-pytestmark = pytest.mark.asyncio
-
 # --- never wider than asked -----------------------------------------------------------------------
 
 

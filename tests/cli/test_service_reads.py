@@ -26,8 +26,6 @@ from tests.cli.raw_service import (
     order_of,
 )
 
-pytestmark = pytest.mark.asyncio
-
 # --- lists of orders ------------------------------------------------------------------------------
 
 EMPTY: dict[str, bytes] = {
@@ -125,16 +123,6 @@ async def test_one_odd_order_spoils_no_page_and_one_that_cannot_be_used_is_named
         exported = await desk.run("export")
         assert exported.code == 0
         assert "2 more in the CA's list without an order number are left out" in exported.err
-
-
-async def test_lists_are_asked_for_by_number_so_that_new_orders_come_at_the_end(
-    tmp_path: Path,
-) -> None:
-    async with RawService(lists(pending(1))) as service:
-        await desk_at(tmp_path, service).run("sweep")
-        pages = [path for path in service.paths("GET") if "?" in path]
-        assert len(pages) == 2
-        assert all("&sort=order_id&limit=1000&offset=0" in path for path in pages)
 
 
 # --- asking less ----------------------------------------------------------------------------------
@@ -263,27 +251,6 @@ async def test_a_reading_that_was_whole_is_no_answer_to_the_next(
         service.asked.clear()
         assert (await desk.run(*command, "--quiet")).code == 0
         assert len(one_by_one(service)) == 100
-
-
-async def test_verify_says_what_it_keeps_when_it_is_cut_off(tmp_path: Path) -> None:
-    def answer_to(asked: Asked) -> bytes:
-        if asked.method == "PUT":
-            return NO_CONTENT
-        if "/status-changes" in asked.path:
-            return NO_SUCH_CALL
-        return as_json(pending(int(order_of(asked.path))))
-
-    async with RawService(answer_to, lambda asked: 0.02) as service:
-        desk = desk_of_hundred(tmp_path, service)
-        assert (await desk.run("send", "orders.csv")).code == 0
-        run = desk.report().name
-        service.asked.clear()
-        verifying = await desk.start("verify", run, "--no-names")
-        await until(lambda: len(service.asked) >= 60)
-        verifying.send_signal(signal.SIGINT)
-        cut_off = await ended(verifying)
-        assert cut_off.code == 130
-        assert f"orders is kept; `batch-resend report {run}` shows it" in cut_off.err
 
 
 CHANGES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {

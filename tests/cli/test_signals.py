@@ -26,8 +26,6 @@ from tests.cli.conftest import (
 from tests.cli.meddling import everything_acted_on, has_draft, run_ids, write_long_list
 from tests.cli.screen import answered_on_terminal
 
-pytestmark = pytest.mark.asyncio
-
 ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 ROWS = 30_000  # more than a pipe holds, and than are read at a time
 

@@ -9,8 +9,6 @@ import xlsxwriter
 
 from tests.cli.conftest import Desk, desk_with_ca
 
-pytestmark = pytest.mark.asyncio
-
 ROW = "100200301{0}a.example.com{0}admin@a.example.com\n"
 PAIR = {"domain": "a.example.com", "email": "admin@a.example.com"}
 COMMAND = re.compile(r"batch-resend (check .*?)(?:;| \(without|$)", re.S)

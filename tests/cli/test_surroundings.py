@@ -11,8 +11,6 @@ import pytest
 from tests.cli.conftest import Desk, desk_with_ca, ended
 from tests.notify.listener import listening
 
-pytestmark = pytest.mark.asyncio
-
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
 

@@ -12,8 +12,6 @@ from batch_resend.windows import Window
 from tests.cli.conftest import desk_with_ca, ended, read_summary, until
 from tests.notify.listener import SECRET, listening
 
-pytestmark = pytest.mark.asyncio
-
 DAY_S = 86_400.0
 
 

@@ -16,8 +16,6 @@ from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 from tests.cli.screen import on_screen
 
-pytestmark = pytest.mark.asyncio
-
 
 @pytest_asyncio.fixture
 async def twice(tmp_path: Path) -> AsyncIterator[tuple[Desk, list[dict[str, Any]]]]:

@@ -9,8 +9,6 @@ import trustme
 from tests.cli.conftest import KEY, Desk, assert_adds_up
 from tests.cli.counting_server import Call, CountingServer
 
-pytestmark = pytest.mark.asyncio
-
 
 def desk_at(folder: Path, base_url: str, authority: trustme.CA) -> Desk:
     """Return a folder to work in, with a list and two files of certificates."""
@@ -62,28 +60,6 @@ async def test_without_it_the_run_stops_before_a_request_and_says_why_and_what_t
     async with CountingServer(Call.accept, tls=untrusted) as ca:
         desk = desk_at(tmp_path, ca.base_url, authority)
         await assert_refused(ca, desk, said="unable to get local issuer certificate")
-
-
-async def test_a_certificate_of_another_host_stops_the_run_before_a_request(
-    tmp_path: Path, authority: trustme.CA
-) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("ca.example").configure_cert(context)
-    async with CountingServer(Call.accept, tls=context) as ca:
-        desk = desk_at(tmp_path, ca.base_url, authority)
-        said = "certificate is not valid for '127.0.0.1'"
-        await assert_refused(ca, desk, "--ca-file", "ca.pem", said=said)
-
-
-async def test_a_file_stands_in_the_place_of_the_systems_own(
-    tmp_path: Path, authority: trustme.CA, untrusted: ssl.SSLContext
-) -> None:
-    async with CountingServer(Call.accept, tls=untrusted) as ca:
-        desk = desk_at(tmp_path, ca.base_url, authority)
-        desk.environment["SSL_CERT_FILE"] = str(tmp_path / "ca.pem")  # OpenSSL's, the system's
-        await assert_refused(ca, desk, "--ca-file", "another.pem", said="certificate verify failed")
-        assert (await desk.run("resume")).code == 0
-    assert ca.mails_of == dict.fromkeys("123", 1)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A length of time has a unit, wherever one is given."""
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,6 @@ import pytest
 from batch_resend.cli.main import cli
 from batch_resend.cli.values import DurationType
 from tests.cli.conftest import Desk, desk_with_ca
-
-pytestmark = pytest.mark.asyncio
 
 INPUTS = {"send": ("orders.csv",), "verify": ("RUN",), "resume": (), "sweep": ()}
 
@@ -93,15 +90,3 @@ async def test_0_needs_no_unit(tmp_path: Path, value: str) -> None:
         for _ in range(2):
             assert (await desk.run("--config", "batch.toml", "send", "orders.csv")).code == 0
         assert ca.books.mails == 2
-
-
-async def test_the_next_command_has_lengths_of_time_with_their_unit(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
-        desk.write_list(8)
-        flags = ("--patience", "1s", "--cooldown", "1.5h")
-        stopped = await desk.run("send", "orders.csv", *flags)
-        _, told = stopped.out.split("once what stopped it is mended:\n  batch-resend ")
-        command = shlex.split(told.splitlines()[0])
-        assert command[command.index("--cooldown") + 1] == "5400s"
-        ca.fail({})
-        assert (await desk.run(*command)).code == 0

@@ -16,8 +16,6 @@ import pytest
 
 from tests.cli.conftest import KEY, Desk, assert_adds_up, desk_with_ca, results, until
 
-pytestmark = pytest.mark.asyncio
-
 LONG_S = 60.0  # for a run that takes some seconds: what hangs takes for ever
 
 

@@ -8,8 +8,6 @@ from tests.cli.conftest import desk_with_ca
 from tests.cli.test_alarms import told
 from tests.notify.listener import listening
 
-pytestmark = pytest.mark.asyncio
-
 
 @pytest.mark.parametrize(
     ("name", "hint"),

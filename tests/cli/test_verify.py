@@ -3,13 +3,9 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from batch_resend.simulator import FaultName, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import desk_with_ca, ended, until
-
-pytestmark = pytest.mark.asyncio
 
 
 async def test_the_orders_that_were_sent_are_asked_about_and_the_report_tells_of_them(

@@ -3,11 +3,7 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import Desk, desk_with_ca
-
-pytestmark = pytest.mark.asyncio
 
 LIST = """\
 domain_id,domain,email,locale,all_domains

@@ -10,8 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from batch_resend.folders import Database
 from batch_resend.simulator import Simulator, SimulatorSettings
 from batch_resend.windows import Window
@@ -28,8 +26,6 @@ from tests.cli.test_any_moment import signal_at
 from tests.cli.test_cluster import SKEWED, WINDOWS, kept, shared_desk
 from tests.cli.test_sweep import wait
 from tests.postgres import forget, postgres_server
-
-pytestmark = pytest.mark.asyncio
 
 Process = asyncio.subprocess.Process
 
@@ -265,21 +261,6 @@ async def test_a_signal_while_the_queue_is_reached_for_hands_out_nothing(
             assert sent.code == 0, sent.err
         assert set(ca.books.requests_per_order.values()) == {1}
         assert ca.books.mails == 20
-
-
-async def test_a_wrong_key_stops_the_run_after_a_request_a_worker(
-    tmp_path: Path, database: Database
-) -> None:
-    async with shared_desk(tmp_path, database, api_key="another-key-0123456789") as (desk, ca):
-        desk.write_list(300)
-        async with workers(desk, 2):
-            sent = await desk.run("send", "orders.csv", "--distribute", "--report-dir", "report")
-        assert sent.code == 4
-        summary = read_summary(tmp_path / "report")
-        assert summary["state"] == "stopped"
-        assert "key" in summary["stop_reason"]
-        assert ca.books.requests <= 2
-        assert summary["orders"]["not_attempted"] >= 298
 
 
 async def test_a_key_revoked_while_workers_send_refuses_no_order_and_leaves_the_rest_unsent(
