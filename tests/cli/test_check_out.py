@@ -1,4 +1,4 @@
-"""`check --out` writes what a `send` then asks of the CA; and outputs that cannot be written."""
+"""`check --mx` asks DNS about the recipients; `check --out` writes the requests of a plan."""
 
 import json
 import os
@@ -7,8 +7,160 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from tests.cli.conftest import Desk, desk_with_ca
-from tests.cli.test_check import MIXED, ORDERS_OF_THE_CA
+import pytest
+
+from batch_resend.report import pace
+from tests.cli.conftest import Desk, desk_with_ca, ended
+from tests.cli.test_check import MIXED, ORDERS_OF_THE_CA, folded
+from tests.dns_server import SERVFAIL, DnsServer, dns_server
+from tests.pages import block
+
+LIST = """\
+order_id,domain,email,status
+1,www.good.example,admin@good.example,pending
+2,null.example,admin@null.example,pending
+3,gone.example,ADMIN@Gone.example,pending
+4,gone.example,admin@gone.example;admin@good.example,pending
+5,bare.example,admin@bare.example,pending
+6,failing.example,admin@failing.example,pending
+7,t.example,admin@t.example,pending
+8,ex\u00e4mple.example,admin@ex\u00e4mple.example,pending
+9,over.example,admin@over.example,issued
+"""
+NAMES = {
+    "good.example": ["MX 10 mx.example."],
+    "null.example": ["MX 0 ."],
+    "bare.example": ["A 192.0.2.1"],
+    "failing.example": [SERVFAIL],
+    "t.example": ["TXT nothing"],
+    "xn--exmple-cua.example": ["MX 10 mx.example."],
+}
+
+
+@pytest.fixture
+def offline(desk: Desk) -> Desk:
+    """Return a folder with a list and without a key: what is checked needs none."""
+    del desk.environment["DIGICERT_API_KEY"]
+    desk.write("orders.csv", LIST)
+    return desk
+
+
+async def plan_of(desk: Desk, server: DnsServer, *options: str) -> dict[str, Any]:
+    """Return the plan as a program gets it, DNS having been asked."""
+    checked = await desk.run(
+        "check", "--mx", "--dns-server", server.address, "--format", "json", "orders.csv", *options
+    )
+    assert checked.code == 0, checked.err
+    plan: dict[str, Any] = json.loads(checked.out)
+    return plan
+
+
+async def test_orders_with_addresses_at_domains_that_take_no_mail_are_worth_a_look(
+    offline: Desk,
+) -> None:
+    async with dns_server(NAMES) as server:
+        plan = await plan_of(offline, server)
+    of_dns = [kind for kind in plan["warnings"] if "domain" in kind["text"]][:4]
+    assert [(kind["kind"], kind["count"]) for kind in of_dns] == [
+        ("no_such_domain", 2), ("null_mx", 1), ("no_mail_records", 1), ("no_mx", 1),
+    ]  # fmt: skip
+    assert [place["text"] for kind in of_dns for place in kind["first"]] == [
+        "order 3: ADMIN@Gone.example",
+        "order 4: admin@gone.example",
+        "order 2: admin@null.example",
+        "order 7: admin@t.example",
+        "order 5: admin@bare.example",
+    ]
+    assert of_dns[0]["first"][0]["line"] == 4
+    assert "DigiCert looks for an MX record before it mails" in of_dns[3]["text"]
+    said = json.dumps(plan["warnings"])
+    assert "failing.example" not in said, "what is not known is no warning of an address"
+
+
+async def test_the_plan_for_programs_counts_the_domains_by_where_their_mail_goes(
+    offline: Desk,
+) -> None:
+    async with dns_server(NAMES) as server:
+        plan = await plan_of(offline, server)
+        assert plan["mail_domains"] == json.loads(block("mail_domains")), "as the manual has it"
+        assert server.asked["gone.example", "MX"] == 1, "a domain is asked about once"
+        assert "over.example" not in {name for name, _ in server.asked}, "it would not be mailed"
+
+
+async def test_people_read_it_in_the_plan_and_below_it(offline: Desk) -> None:
+    async with dns_server(NAMES) as server:
+        checked = await offline.run("check", "--mx", "orders.csv", "--dns-server", server.address)
+    text = folded(checked.out)
+    assert checked.err == "Asking DNS about 7 domains\n"
+    assert (
+        "dns 7 domains of addresses: 2 with an MX record, 1 without one, but with an address, "
+        "1 that take no mail, 1 with neither MX record nor address, 1 that do not exist, "
+        "1 not known, for no answer said it not known: failing.example" in text
+    )
+    assert "Worth a look 2 orders: an address at a domain that does not exist" in text
+    assert "orders.csv, line 4: order 3: ADMIN@Gone.example" in text
+
+
+async def test_without_it_dns_is_asked_nothing(offline: Desk) -> None:
+    async with dns_server(NAMES) as server:
+        checked = await offline.run(
+            "check", "--format", "json", "orders.csv", BATCH_RESEND_DNS_SERVER=server.address
+        )
+        assert checked.code == 0
+        assert json.loads(checked.out)["mail_domains"] is None
+        assert not server.asked
+
+
+def ask_fewer() -> None:
+    """Let the most domains that are asked about be three."""
+    vars(pace)["MOST_DOMAINS_ASKED"] = 3
+
+
+async def test_more_domains_than_are_asked_about_are_counted_as_such(offline: Desk) -> None:
+    async with dns_server(NAMES) as server:
+        checked = await ended(
+            await offline.start_after(
+                ask_fewer, "check", "--mx", "--dns-server", server.address, "orders.csv",
+                "--format", "json",
+            )
+        )  # fmt: skip
+        asked = json.loads(checked.out)["mail_domains"]
+        assert (asked["domains"], asked["asked"], asked["routes"]["not_asked"]) == (7, 3, 4)
+        # Those with the most mails come first.
+        assert {name for name, _ in server.asked} == {
+            "gone.example",
+            "good.example",
+            "bare.example",
+        }
+
+
+async def test_a_resolver_that_is_not_there_warns_of_nobody(offline: Desk, tmp_path: Path) -> None:
+    async with dns_server({}) as server:
+        closed = server.address
+    offline.write("orders.csv", "order_id,domain,email\n1,a.example,admin@a.example\n")
+    checked = await offline.run(
+        "check", "--mx", "--dns-server", closed, "orders.csv", "--format", "json"
+    )
+    plan = json.loads(checked.out)
+    assert plan["mail_domains"]["routes"]["unknown"] == 1
+    assert plan["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--mx", "--dns-server", "dns.example"), "write an IP address, such as 192.0.2.1"),
+        (("--mx", "--dns-server", "192.0.2.1:99999"), "write an IP address"),
+        (("--dns-server", "192.0.2.1"), "--dns-server says whom --mx asks: give both"),
+    ],
+)
+async def test_a_server_that_cannot_be_asked_is_wrong_usage(
+    offline: Desk, options: tuple[str, ...], words: str
+) -> None:
+    refused = await offline.run("check", "orders.csv", *options)
+    assert refused.code == 2
+    assert words in refused.err
+
 
 # A disk that fills up just as a file is about to be complete.
 FULL_DISK = """

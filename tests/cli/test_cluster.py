@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from batch_resend.folders import Database
 from batch_resend.simulator import Simulator
@@ -22,7 +23,9 @@ from tests.cli.conftest import (
     read_summary,
     results,
     until,
+    until_told,
 )
+from tests.cli.counting_server import CountingServer, says
 from tests.cli.meddling import everything_acted_on, run_ids
 from tests.postgres import forget, postgres_server
 
@@ -261,3 +264,98 @@ async def test_a_database_that_ends_idle_sessions_ends_no_run_that_waits_for_its
     finally:
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(setting.format("RESET"))
+
+
+WINDOW = Window(20, 4.0)
+
+
+def set_clock(database: Database, by_s: float) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION batch_resend.clock_s() RETURNS double precision "
+            "LANGUAGE sql VOLATILE AS 'SELECT extract(epoch FROM clock_timestamp())::double "
+            f"precision + ({by_s})'"
+        )
+
+
+@pytest.mark.parametrize("by_s", [3_600.0, -3_600.0])
+async def test_hosts_keep_the_windows_and_lose_no_time_by_it(
+    tmp_path: Path, database: Database, by_s: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with shared_desk(tmp_path, database, windows=(WINDOW,)) as (desk, ca):
+        for name in ("a", "b"):
+            numbers = "".join(f"{ord(name)}{n}\n" for n in range(24))
+            desk.write(f"{name}.csv", f"order_id\n{numbers}")
+        began = loop.time()
+        hosts = [
+            await desk.start("send", f"{name}.csv", "--report-dir", name) for name in ("a", "b")
+        ]
+        await until(lambda: ca.books.requests >= WINDOW.limit)
+        set_clock(database, by_s)
+        both = await asyncio.gather(*(ended(host) for host in hosts))
+        assert [host.code for host in both] == [0, 0], both[0].err + both[1].err
+        assert kept(ca)
+        assert ca.books.windows[0].peak <= WINDOW.limit
+        assert ca.books.mails == 48
+        assert loop.time() - began < 30  # two windows are eight seconds; it was an hour
+
+
+LATER = says(429, b"", "Retry-After: 3600")
+PAUSES = "SELECT count(*) FROM batch_resend.keys WHERE paused_until > 0"
+
+
+@asynccontextmanager
+async def held_up(folder: Path, database: Database) -> AsyncIterator[tuple[Desk, CountingServer]]:
+    """Have one host wait for an hour, as the CA asks for; the others share its key."""
+    forget(database)
+    async with CountingServer(LATER) as ca:
+        desk = Desk(folder, ca.base_url)
+        desk.environment |= {
+            "BATCH_RESEND_JOURNAL": str(database),
+            "BATCH_RESEND_LIMIT": "100/5s",
+        }
+        desk.write("a.csv", "order_id\n1\n2\n")
+        desk.write("b.csv", "order_id\n3\n4\n")
+        first = await desk.start("send", "a.csv", "--patience", "2h")
+        await until(lambda: ca.requests and paused(database))
+        yield desk, ca
+        first.send_signal(signal.SIGINT)
+        await ended(first)
+
+
+def paused(database: Database) -> bool:
+    with psycopg.connect(database.url) as connection:
+        found = connection.execute(PAUSES).fetchone()
+    return found is not None and found[0] > 0
+
+
+async def test_patience_is_heeded_in_another_hosts_pause(
+    tmp_path: Path, database: Database
+) -> None:
+    async with held_up(tmp_path, database) as (desk, ca):
+        second = await desk.run("send", "b.csv", "--patience", "10m", "--report-dir", "b")
+        assert_stopped(second, ca)
+        for command in ("export", "sweep"):
+            asked = await desk.run(command, "--patience", "10m")
+            assert asked.code == 1, asked.err
+            assert "beyond the patience of 10m" in asked.err
+        assert ca.requests == 1
+
+
+def assert_stopped(second: Ended, ca: CountingServer) -> None:
+    assert second.code == 4, second.err
+    assert "another process by this key has paused: the CA asks for fewer requests" in second.err
+    assert "beyond the patience of 10m" in second.err
+    assert ca.requests == 1
+
+
+async def test_while_it_waits_it_says_that_another_one_has_paused_and_why(
+    tmp_path: Path, database: Database
+) -> None:
+    async with held_up(tmp_path, database) as (desk, ca):
+        second = await desk.start("send", "b.csv", "--patience", "2h", "--report-dir", "b")
+        await until_told(second, b"paused by another process: the CA asks for fewer requests")
+        second.send_signal(signal.SIGINT)
+        assert (await ended(second)).code == 130
+        assert ca.requests == 1

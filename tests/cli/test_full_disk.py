@@ -1,9 +1,10 @@
-"""A disk that is full: what cannot be written down is not sent, and what was sent is not lost."""
+"""A disk that is full, and few descriptors: what cannot be written is not sent, none is lost."""
 
 import asyncio
 import os
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.cli.streams import within
 from batch_resend.report.report import REPORT_FILES
 from batch_resend.simulator import Simulator
 from tests.cli.conftest import (
@@ -24,6 +26,7 @@ from tests.cli.conftest import (
     results,
     until,
 )
+from tests.cli.counting_server import Call, CountingServer, accepts_and_closes
 from tests.cli.meddling import (
     everything_acted_on,
     has_draft,
@@ -32,9 +35,8 @@ from tests.cli.meddling import (
     write_long_list,
 )
 
-pytestmark = [
-    pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"),
-]
+pytestmark = pytest.mark.asyncio
+
 
 HOLD = ("--in-doubt", "hold")
 
@@ -304,3 +306,72 @@ async def test_a_report_folder_that_may_not_be_written_is_named_and_the_report_w
         assert "20 of 20 orders sent" in sent.out
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         await assert_can_be_written_later(desk, sent, sent=20)
+
+
+def limited(desk: Desk, limit: str, *arguments: str) -> list[str]:
+    """Return a program that runs a command within `ulimit`s."""
+    return ["sh", "-c", f"ulimit {limit}; exec {shlex.join(desk.command(*arguments))}"]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("limit", ["-n 40", "-n 32"])
+async def test_with_few_files_every_order_is_sent_at_its_first_attempt_without_a_pause(
+    tmp_path: Path, limit: str, loop: str
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
+        numbers = desk.write_list(200)
+        program = limited(desk, limit, "send", "orders.csv", "--log-file", "resend.log")
+        sent = await ended(await desk.start(program=program, BATCH_RESEND_EVENT_LOOP=loop))
+        assert sent.code == 0, sent.err
+        assert ca.books.requests_per_order == dict.fromkeys(numbers, 1)
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["requests"]["retries"] == summary["back_pressure"]["pauses"] == 0
+        assert "requests are in flight, in place of 32: this process may have" in sent.err
+
+
+async def test_a_soft_limit_is_raised_as_far_as_the_hard_one_allows(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
+        desk.write_list(200)
+        program = limited(desk, "-S -n 40", "send", "orders.csv", "--concurrency", "100")
+        sent = await ended(await desk.start(program=program))
+        assert (sent.code, ca.books.requests) == (0, 200)
+        assert "in flight, in place of" not in sent.err
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_files_that_run_out_meanwhile_cost_no_order_an_attempt(
+    tmp_path: Path, loop: str
+) -> None:
+    in_flight = 0
+
+    async def fate(call: Call) -> None:
+        nonlocal in_flight
+        in_flight += 1
+        await asyncio.sleep(0.05)  # as long as an answer takes, for many to be in flight
+        in_flight -= 1
+        await accepts_and_closes(call)  # each request needs a new connection
+
+    async with CountingServer(fate) as ca:
+        desk = Desk(tmp_path, f"http://127.0.0.1:{ca.port}/services/v2")
+        numbers = desk.write_list(400)
+        process = await desk.start(
+            "send", "orders.csv", "--limit", "none", BATCH_RESEND_EVENT_LOOP=loop
+        )
+        await until(lambda: in_flight >= 24)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (34, 4_096))
+        sent = await ended(process)
+        assert sent.code == 0, sent.err
+        assert ca.mails_of == dict.fromkeys(numbers, 1)
+        summary = desk.summary()
+        assert summary["requests"]["retries"] == summary["back_pressure"]["pauses"] == 0
+        assert "no file descriptor is left for a connection" in sent.err
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "keys", "requests"), [(100, 1, 100), (100, 3, 33), (2, 3, 1), (-5, 1, 1)]
+)
+def test_keys_share_what_there_is_and_each_has_at_least_one(
+    descriptors: int, keys: int, requests: int
+) -> None:
+    assert within(descriptors, keys) == requests

@@ -1,6 +1,7 @@
-"""An option is declared in one place: all others have it from there."""
+"""An option is declared in one place: all others have it from there; lengths of time have units."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -15,11 +16,13 @@ from batch_resend.cli.commands.worker import ITS_OWN
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import SEND
+from batch_resend.cli.values import DurationType
 from batch_resend.intake import Reading
 from batch_resend.notify import Notifier
 from batch_resend.settings import OPTIONS, Settings
 from batch_resend.windows import Window
-from tests.cli.test_flags_and_profiles import settings_as_told
+from tests.cli.conftest import Desk, desk_with_ca
+from tests.cli.test_profiles import settings_as_told
 from tests.pages import table
 from tests.reference import REFERENCE, with_tables
 
@@ -136,3 +139,85 @@ def test_what_the_next_commands_are_given_they_have() -> None:
 
 def test_the_sweeps_of_a_worker_are_given_all_that_it_was_but_what_is_its_own() -> None:
     assert parameters("worker") - set(ITS_OWN) <= parameters("sweep")
+
+
+INPUTS = {"send": ("orders.csv",), "verify": ("RUN",), "resume": (), "sweep": ()}
+
+
+def durations() -> Iterator[tuple[str, click.Option]]:
+    """Yield each option of each command that is a length of time."""
+    for name, command in cli.commands.items():
+        for param in command.params:
+            if isinstance(param, click.Option) and isinstance(param.type, DurationType):
+                yield name, param
+
+
+ALL = [pytest.param(*pair, id=f"{pair[0]} {pair[1].opts[0]}") for pair in durations()]
+
+
+async def test_options_that_are_lengths_of_time_are_known() -> None:
+    assert len(ALL) > 10
+
+
+@pytest.mark.parametrize(("command", "option"), ALL)
+async def test_no_option_takes_a_length_of_time_without_a_unit(
+    tmp_path: Path, command: str, option: click.Option
+) -> None:
+    async with desk_with_ca(tmp_path, orders=3) as (desk, ca):
+        desk.write_list(1)
+        name = option.opts[0]
+        words = (command, *INPUTS.get(command, ()), name, "1")
+        asked = [await desk.run(*words)]
+        if option.envvar is not None:
+            desk.environment[str(option.envvar)] = "1"
+            asked.append(await desk.run(*words[:-2]))
+            del desk.environment[str(option.envvar)]
+        for number, value in enumerate(("1", '"1"', "1.5", "true")):
+            desk.write(f"{number}.toml", f"[{command}]\n{name.removeprefix('--')} = {value}\n")
+            asked.append(await desk.run("--config", f"{number}.toml", *words[:-2]))
+        for refused in asked:
+            assert refused.code in (1, 2), refused.err
+            assert "has no unit: write 1" in refused.err or "write a length" in refused.err
+        assert ca.books.mails == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("send", "orders.csv", "--limit", "1000/3"), "'3' has no unit: write 3s, 3m, 3h or 3d"),
+        (("simulate", "--limit", "1000/180"), "'180' has no unit"),
+        (("simulate", "--latency", "50"), "'50' is not a latency: write 50ms"),
+        (("simulate", "--latency", "10-300"), "write 50ms, 10-300ms"),
+    ],
+)
+async def test_nor_does_a_limit_or_a_latency(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(1)
+        refused = await desk.run(*words)
+        assert refused.code == 1
+        assert told in refused.err
+        assert ca.books.requests == 0
+
+
+@pytest.mark.parametrize(
+    "text", ['limit = "1000/3"', '[profiles.shop]\nlimit = ["1000/3m", "100/5"]']
+)
+async def test_nor_does_a_limit_of_the_file(desk: Desk, text: str) -> None:
+    desk.write_list(1)
+    desk.write("batch.toml", text)
+    refused = await desk.run("--config", "batch.toml", "send", "orders.csv")
+    assert refused.code == 1
+    assert "has no unit: write " in refused.err
+    assert "batch.toml, line 1: " in refused.err or "profile shop: " in refused.err
+
+
+@pytest.mark.parametrize("value", ["0", '"0"', '"0s"', "0.0"])
+async def test_0_needs_no_unit(tmp_path: Path, value: str) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(1)
+        desk.write("batch.toml", f"cooldown = {value}\n")
+        for _ in range(2):
+            assert (await desk.run("--config", "batch.toml", "send", "orders.csv")).code == 0
+        assert ca.books.mails == 2

@@ -1,11 +1,14 @@
-"""`verify`: what has come of the orders that a run has sent."""
+"""`verify`: what has come of the orders that were sent, and of those mailed several times."""
 
 import json
 from pathlib import Path
 
-from batch_resend.simulator import FaultName, WorldOrder
+import pytest
+
+from batch_resend.simulator import FaultName, Simulator, WorldOrder
+from batch_resend.topics import mail_advice
 from batch_resend.windows import Window
-from tests.cli.conftest import desk_with_ca, ended, until
+from tests.cli.conftest import Desk, desk_with_ca, ended, until
 
 
 async def test_the_orders_that_were_sent_are_asked_about_and_the_report_tells_of_them(
@@ -94,3 +97,99 @@ async def test_what_was_answered_before_the_ca_failed_is_kept_and_its_names_are_
         await desk.run("report", run)
         page = (desk.report() / "report.html").read_text()
         assert "of 4 orders sent 3 are waiting, 1 is issued." in page
+
+
+ADVICE = "What to look at before you send again (more: batch-resend help mail)"
+
+
+async def mailed(desk: Desk, ca: Simulator, *nights: str) -> str:
+    """Have lists of orders mailed, one after another; return the last run's name."""
+    run = ""
+    for night, numbers in enumerate(nights):
+        for number in numbers.split():
+            ca.world.add(WorldOrder(int(number)))
+        desk.write("orders.csv", "\n".join(["order_id", *numbers.split()]) + "\n")
+        sent = await desk.run("send", "orders.csv", "--again", "--report-dir", f"r{night}")
+        assert sent.code == 0, sent.err
+        run = json.loads((desk.folder / f"r{night}" / "summary.json").read_text())["run_id"]
+    return run
+
+
+async def test_verify_names_those_that_wait_with_their_mails_and_says_what_to_look_at(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        run = await mailed(desk, ca, "1 2", "1 2 3", "1 2 3 4 5")
+        ca.world.orders[2].status = "issued"
+        ca.world.orders[5].status = "reissue_pending"
+        verified = await desk.run("verify", run)
+        assert verified.code == 0, verified.err
+        told = verified.out.partition("2 orders of these were mailed two or more times")[2]
+        lines = told.splitlines()
+        assert lines[1].startswith("  order 1: 3 mails since 20")
+        assert lines[2].startswith("  order 3: 2 mails since 20")
+        assert lines[3] == ADVICE
+        assert [line.removeprefix("  - ") for line in lines[4:]] == list(mail_advice())
+        several = json.loads((await desk.run("verify", run, "--format", "json")).out)[
+            "mailed_several_times"
+        ]
+        assert several["count"] == 2
+        assert [(one["order_id"], one["mails"]) for one in several["first"]] == [
+            ("1", 3), ("3", 2),
+        ]  # fmt: skip
+
+
+async def test_the_page_of_the_run_has_them_too_once_the_ca_was_asked(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        run = await mailed(desk, ca, "1 2", "1 2")
+        await desk.run("report", run, "--report-dir", "before")
+        assert "still waiting</h2>" not in (tmp_path / "before" / "report.html").read_text()
+        ca.world.orders[2].status = "issued"
+        await desk.run("verify", run)
+        await desk.run("report", run, "--report-dir", "after")
+        page = (tmp_path / "after" / "report.html").read_text()
+        section = page.partition('<h2 id="unapproved">')[2].partition("</section>")[0]
+        assert "1 order of this run was mailed two or more times" in section
+        assert '<tr><td>1</td><td class="n">2</td><td>20' in section
+        assert "<tr><td>2</td>" not in section
+        assert section.count("<li>") == len(mail_advice())
+        assert "batch-resend help mail" in section
+
+
+@pytest.mark.parametrize(
+    ("nights", "status"),
+    [
+        pytest.param(("1",), "pending", id="mailed once"),
+        pytest.param(("1", "1"), "issued", id="no longer waiting"),
+        pytest.param(("1", "1"), "waiting_pickup", id="another word that begins alike"),
+    ],
+)
+async def test_of_others_nothing_is_said(
+    tmp_path: Path, nights: tuple[str, ...], status: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        run = await mailed(desk, ca, *nights)
+        ca.world.orders[1].status = status
+        verified = await desk.run("verify", run)
+        assert "two or more times" not in verified.out
+        assert ADVICE not in verified.out
+
+
+async def test_what_a_sweep_sees_waiting_counts_as_well(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        run = await mailed(desk, ca, "1", "1")
+        await desk.run("sweep", "--older-than", "0s")
+        await desk.run("report", run, "--report-dir", "after")
+        assert "still waiting</h2>" in (tmp_path / "after" / "report.html").read_text()
+
+
+async def test_of_very_many_the_first_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = " ".join(map(str, range(1, 221)))
+        run = await mailed(desk, ca, numbers, numbers)
+        verified = await desk.run("verify", run)
+        assert "220 orders of these were mailed" in verified.out
+        assert "  and 210 more: --format json, or the run's report, names them\n" in verified.out
+        await desk.run("report", run, "--report-dir", "after")
+        page = (tmp_path / "after" / "report.html").read_text()
+        assert "The 200 with the most mails" in page

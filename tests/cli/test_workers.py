@@ -22,8 +22,8 @@ from tests.cli.conftest import (
     until,
 )
 from tests.cli.meddling import everything_acted_on
-from tests.cli.test_any_moment import signal_at
 from tests.cli.test_cluster import SKEWED, WINDOWS, kept, shared_desk
+from tests.cli.test_signals import signal_at
 from tests.cli.test_sweep import wait
 from tests.postgres import forget, postgres_server
 

@@ -1,20 +1,131 @@
-"""Standard error, standard output and log files that nobody reads, or that are read slowly."""
+"""Standard streams and log files that are closed, full, unread, or read slowly."""
 
 import asyncio
 import fcntl
 import json
 import os
+import shlex
 import signal
 import struct
 import termios
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import KEY, Desk, assert_adds_up, desk_with_ca, results, until
+from tests.cli.conftest import KEY, Desk, Ended, assert_adds_up, desk_with_ca, ended, results, until
+
+pytestmark = pytest.mark.asyncio
+
+
+STREAMS = ("0<&-", "1>&-", "2>&-")
+CLOSED = [" ".join(s for s, shut in zip(STREAMS, some, strict=True) if shut)
+          for some in product((False, True), repeat=3) if any(some)]  # fmt: skip
+LOOPS = ("asyncio", "uvloop")
+
+
+async def run_with(desk: Desk, closed: str, *arguments: str, **environment: str) -> Ended:
+    """Run a command with some of its standard streams closed."""
+    line = f"exec {shlex.join(desk.command(*arguments))} {closed}"
+    return await ended(await desk.start(program=["sh", "-c", line], **environment))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("closed", CLOSED)
+async def test_every_order_is_sent_once_and_reported_whatever_streams_are_closed(
+    tmp_path: Path, closed: str, loop: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(30)
+        sent = await run_with(
+            desk, closed, "send", "orders.csv", "-v", "--log-file", "resend.log",
+            BATCH_RESEND_EVENT_LOOP=loop,
+        )  # fmt: skip
+        assert sent.code == 0, sent.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert_adds_up(desk.summary())
+        assert {r["order_id"] for r in results(desk.report())} == set(numbers)
+        assert "Traceback" not in sent.err
+        assert ("30 of 30 orders sent" in sent.out) == ("1>" not in closed)
+        # What was printed went to no file that took the place of a stream.
+        again = await desk.run("runs", "--format", "csv")
+        assert again.out.count("completed") == 1
+        log = (tmp_path / "resend.log").read_text()
+        assert log.count("attempt ") == 30
+        assert "Plan" not in log
+
+
+# The words of a command, and its exit code. Where a run has sent, the code says so.
+PRINTING = [
+    ("--help", 1),
+    ("--version", 1),
+    ("check orders.csv", 1),
+    ("check --format json orders.csv", 1),
+    ("check -v rejected.csv", 3),
+    ("completion bash", 1),
+    ("doctor", 1),
+    ("export", 1),
+    ("export --format jsonl", 1),
+    ("help", 1),
+    ("help mail-not-arriving", 1),
+    ("history 700000", 1),
+    ("history 700000 --format csv", 1),
+    ("history 700000 --format json", 1),
+    ("prune --older-than 9d", 1),
+    ("report RUN", 1),
+    ("runs", 1),
+    ("runs --format csv", 1),
+    ("runs --format json", 1),
+    ("send again.csv", 3),
+    ("show RUN", 1),
+    ("show RUN --format json", 1),
+    ("sweep --older-than 90d", 3),
+    ("verify RUN", 1),
+    ("verify RUN --format json", 1),
+]
+
+
+async def run_to(desk: Desk, streams: str, *arguments: str) -> Ended:
+    """Run a command with its streams somewhere else."""
+    line = f"{shlex.join(desk.command(*arguments))} {streams}"
+    return await ended(await desk.start(program=["sh", "-c", line]))
+
+
+@pytest.mark.parametrize(("words", "code"), PRINTING, ids=[words for words, _ in PRINTING])
+async def test_a_command_whose_output_finds_no_room_fails_and_says_so(
+    tmp_path: Path, words: str, code: int
+) -> None:
+    async with desk_with_ca(tmp_path, orders=5) as (desk, _):
+        desk.write_list(3)
+        desk.write_list(2, "again.csv", seed=2)
+        desk.write("rejected.csv", "order_id\nx\n")
+        if "RUN" in words or "700000" in words:
+            await desk.run("send", "orders.csv")
+            words = words.replace("RUN", desk.report().name)
+        full = await run_to(desk, "> /dev/full", *words.split())
+        # What is found out while it writes ends it at once; at its end its own code stands.
+        assert full.code in {1, code}, full.err
+        assert full.err.count("No space left on device") == 1
+        assert "Traceback" not in full.err
+        quiet = await run_to(desk, "> /dev/full 2>&1", *words.split())
+        assert quiet.code != 0
+
+
+@pytest.mark.parametrize("words", ["runs", "check orders.csv", "send orders.csv"])
+async def test_a_reader_that_has_left_and_no_terminal_change_no_exit_code(
+    tmp_path: Path, words: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        left = await run_to(desk, "| true", *words.split())
+        assert left.code == 0
+        piped = f"{{ {shlex.join(desk.command(*words.split()))}; echo code $? >&2; }} | sleep 0"
+        told = await ended(await desk.start(program=["sh", "-c", piped]))
+        assert "code 0" in told.err or "code 141" in told.err
+
 
 LONG_S = 60.0  # for a run that takes some seconds: what hangs takes for ever
 
