@@ -130,13 +130,12 @@ async def test_what_check_writes_is_a_list_of_the_same_requests(tmp_path: Path) 
         assert sorted_bodies(ca.books.bodies) == sorted_bodies(BODIES)
 
 
-async def test_one_call_for_a_whole_list_and_the_next_command_says_so_too(tmp_path: Path) -> None:
+async def test_one_call_may_hold_for_a_whole_list(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
         desk.write("domains.csv", "domain\na.example\nb.example\na.example\n")
         sent = await desk.run("send", "domains.csv", "--call", "domain-dcv", "--max-attempts", "1")
         assert sent.code == 3
         assert set(ca.books.requests_per_order) == {"a.example", "b.example"}
-        assert "unsent.csv --call domain-dcv" in sent.out
         assert desk.summary()["rows"]["duplicate"] == 1
         page = (desk.report() / "report.html").read_text()
         assert "a.example by domain-dcv" in page
@@ -233,24 +232,17 @@ async def test_what_is_not_dv_is_sent_by_the_orders_call_only_where_that_is_want
 ) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         fill(desk, ca)
-        usual = await desk.run(*command)
+        usual = await desk.run(*command, "--report-dir", "usual")
         assert usual.code == 0, usual.err
         assert ca.books.bodies == {"1": [{}]}
+        if command[0] == "send":
+            assert RULE in usual.err
+            (of_ev,) = (r for r in results(tmp_path / "usual") if r["order_id"] == "2")
+            assert of_ev["status"] == "skipped"
+            for word in (RULE, "--call domain-dcv", "--any-product"):
+                assert word in of_ev["error_message"]
         await desk.run(*command, "--any-product", "--again", "--report-dir", "again")
         assert set(ca.books.bodies) == {"1", "2"}, "issued, and validated by DNS: neither is sent"
-
-
-async def test_the_reason_says_whose_rule_it_is_and_which_options_there_are(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(desk, ca)
-        for report, command in enumerate((("orders.csv",), ("numbers.csv", "--preflight"))):
-            sent = await desk.run("send", *command, "--again", "--report-dir", str(report))
-            assert RULE in sent.err
-            (of_ev,) = (r for r in results(tmp_path / str(report)) if r["order_id"] == "2")
-            assert of_ev["status"] == "skipped"
-            assert RULE in of_ev["error_message"]
-            assert "--call domain-dcv" in of_ev["error_message"]
-            assert "--any-product" in of_ev["error_message"]
 
 
 async def test_a_run_that_goes_on_may_be_asked_about_with_it(tmp_path: Path) -> None:
@@ -281,7 +273,7 @@ async def test_with_auto_call_it_is_wrong_usage_and_a_watchdog_hears_so(
         assert by_variable.code == 2
 
 
-LIST = """\
+DOMAINS = """\
 domain_id,domain,email,locale,all_domains
 ,good.example,admin@good.example,,
 ,typo.example,amdin@typo.example,,
@@ -296,7 +288,7 @@ DANGER = "it mails ALL addresses of the domain instead; --preflight asks the CA 
 
 
 async def test_the_plan_names_each_request_whose_addresses_the_ca_may_not_know(desk: Desk) -> None:
-    desk.write("domains.csv", LIST)
+    desk.write("domains.csv", DOMAINS)
     checked = await desk.run(
         "check", "domains.csv", "--call", "domain-dcv", "--format", "json", "-v"
     )
@@ -318,12 +310,3 @@ async def test_the_plan_names_each_request_whose_addresses_the_ca_may_not_know(d
     assert [place["text"] for place in other["first"]] == [
         "domain mixed.example: boss@mixed.example, hostmaster@mixed.example"
     ]
-
-
-async def test_send_says_it_in_its_plan_too(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write("domains.csv", LIST)
-        sent = await desk.run("send", "domains.csv", "--call", "domain-dcv")
-        assert sent.code == 0, sent.err
-        assert "Worth a look\n  3 orders: DANGER: domain-dcv" in sent.err
-        assert DANGER in sent.err

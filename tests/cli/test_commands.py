@@ -1,70 +1,39 @@
 """The other commands, the options' sources, and what is printed where."""
 
-import asyncio
-import json
-import os
-import re
 import sys
 from functools import partial
 from pathlib import Path
 
-import aiohttp
+import click
 import pytest
 
+from batch_resend.cli.main import cli
 from batch_resend.explanations import explain
 from batch_resend.version import __version__
 from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
-
-COMMANDS = (
-    "send", "sweep", "export", "check", "doctor", "simulate", "resume", "watch", "runs", "show",
-    "history", "report", "verify", "prune",
-    "completion",
-)  # fmt: skip
 
 
 async def test_help_lists_every_command_and_shows_an_example(desk: Desk) -> None:
     helped = await desk.run("--help")
     assert helped.code == 0
-    assert all(f"\n  {name} " in helped.out for name in COMMANDS)
+    assert all(f"\n  {name} " in helped.out for name in cli.commands)
     assert "$ batch-resend check orders.csv" in helped.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted(cli.commands))
 async def test_every_command_has_help_of_its_own(desk: Desk, command: str) -> None:
     helped = await desk.run(command, "--help")
     assert helped.code == 0
     assert helped.out.startswith(f"Usage: batch-resend {command} ")
+    assert "\nExamples:\n" in helped.out
+    assert "\nExit codes:\n  0 " in helped.out
+    for option in cli.commands[command].params:
+        if isinstance(option, click.Option):
+            assert option.help, f"{option.opts[0]} says nothing of itself"
 
 
 async def test_version_says_which(desk: Desk) -> None:
     assert (await desk.run("--version")).out == f"batch-resend, version {__version__}\n"
-
-
-async def test_runs_show_and_report_tell_of_earlier_runs_from_the_journal_alone(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(4)
-        await desk.run("send", "orders.csv")
-        summary = desk.summary()
-    run_id = summary["run_id"]
-
-    listed = await desk.run("runs")
-    assert run_id in listed.out
-    assert "completed" in listed.out
-    assert "orders.csv" in listed.out
-
-    shown = await desk.run("show", run_id)
-    assert re.search(rf"^run +{run_id}$", shown.out, re.M)
-    assert re.search(r"^state +completed$", shown.out, re.M)
-    assert re.search(r"^orders, sent +4$", shown.out, re.M)
-    assert json.loads((await desk.run("show", run_id, "--format", "json")).out) == summary
-
-    written = await desk.run("report", run_id, "--report-dir", "once more")
-    assert written.code == 0
-    for name in ("results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "summary.json"):
-        assert (tmp_path / "once more" / name).read_text() == (desk.report() / name).read_text()
-    assert (tmp_path / "once more" / "report.html").is_file()
 
 
 async def test_an_unknown_run_is_named(tmp_path: Path) -> None:
@@ -154,43 +123,6 @@ async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(d
     worker = await ended(await desk.start_after(meddling, "--config", "settings.toml", "worker"))
     assert worker.code == 1
     assert "pip install 'batch-resend[cluster]'" in worker.err
-
-
-async def test_a_reader_that_leaves_early_is_no_error(desk: Desk) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = await asyncio.create_subprocess_exec(
-        *desk.command("--help"),
-        env=desk.environment,
-        stdout=writing,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    os.close(writing)
-    _, told = await process.communicate()
-    assert told == b""
-
-
-async def test_a_rehearsal_ends_with_the_command_s_exit_code(desk: Desk) -> None:
-    ended = await desk.run("simulate", "--", sys.executable, "-c", "raise SystemExit(7)")
-    assert ended.code == 7
-
-
-async def test_a_simulator_left_running_tells_its_books_until_it_is_ended(desk: Desk) -> None:
-    desk.write_list(12)
-    simulator = await desk.start("simulate", "--key", desk.environment["DIGICERT_API_KEY"])
-    assert simulator.stdout is not None
-    base_url = (await simulator.stdout.readline()).decode().split()[-1]
-    books_url = (await simulator.stdout.readline()).decode().split()[2]
-
-    sent = await desk.run("send", "orders.csv", "--base-url", base_url)
-    assert sent.code == 0, sent.err
-    async with aiohttp.ClientSession() as session, session.get(books_url) as answer:
-        books = await answer.json()
-    assert books["mails"] == books["requests"] == 12
-    assert books["windows"][1] == {"limit": "100/5s", "peak": 12, "refused": 0}
-
-    simulator.terminate()
-    assert (await ended(simulator)).code == 0
 
 
 async def test_the_summary_says_why_orders_were_not_sent_in_the_words_of_the_one_table(

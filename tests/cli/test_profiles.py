@@ -1,9 +1,8 @@
 """What goes before what where flags, environment, file and profiles speak of accounts."""
 
 import json
-import re
 import shlex
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from batch_resend.settings import Region, Settings
 from batch_resend.windows import CA_WINDOWS, parse_windows
 from tests.cli.conftest import Ended, read_summary, results
 from tests.cli.screen import on_screen
-from tests.cli.town import BANK_KEY, Town, town
+from tests.cli.town import Town, town
 
 US, EU = Region.US.base_url, Region.EU.base_url
 SIMULATOR, PROXY = "http://127.0.0.1:8080/services/v2", "https://proxy.example/services/v2"
@@ -102,11 +101,16 @@ def test_the_windows_of_each_account_likewise(
         assert settings.account(name).windows == parse_windows(list(map(str, wanted)))
 
 
+# --- the whole command ----------------------------------------------------------------------------
+
+SHOPS_KEY = {"bank_key": "shop-key-0123456789"}  # for one simulator to take both
+
+
 @pytest.mark.parametrize("by", ["flag", "environment"])
 async def test_a_simulator_named_by_its_url_is_asked_by_every_account(
     tmp_path: Path, by: str
 ) -> None:
-    async with town(tmp_path, bank_key="shop-key-0123456789") as at:
+    async with town(tmp_path, **SHOPS_KEY) as at:
         at.desk.write("orders.csv", EACH)
         flags = ("--base-url", at.shop.base_url) if by == "flag" else ()
         if by == "environment":
@@ -115,38 +119,54 @@ async def test_a_simulator_named_by_its_url_is_asked_by_every_account(
         assert sent.code == 0, sent.err
         assert at.shop.books.mails_per_order == {"1": 1, "2": 1}
         assert at.bank.books.requests == 0
+        run = at.desk.summary()["run_id"]
+        if by == "flag":
+            elsewhere = await at.desk.run("verify", run)
+            assert (elsewhere.code, at.bank.books.requests) == (1, 0)
+            assert f"not {at.bank.base_url}" in elsewhere.err
+        told = await at.desk.run("verify", run, *flags, "--format", "json")
+        assert told.code == 0, told.err
+        assert json.loads(told.out)["orders"] == 2
 
 
-async def stopped_run(at: Town, *words: str) -> tuple[str, str]:
-    """Send by keys that are refused; return the run's name, and what was told of it."""
-    keys = {name: (at.desk.folder / name).read_text() for name in ("shop.key", "bank.key")}
-    for name in keys:
-        at.desk.write(name, "no-such-key-0123456789")
+async def stopped_run(
+    at: Town, *words: str, refused: Sequence[str] = ("shop", "bank")
+) -> tuple[str, Ended]:
+    """Send by some keys that are refused, and right again afterwards; return the run's name."""
+    files = [at.desk.folder / f"{name}.key" for name in refused]
+    keys = [file.read_text() for file in files]
+    for file in files:
+        file.write_text("no-such-key-0123456789")
     stopped = await at.desk.run("send", *words)
     assert stopped.code == 4, stopped.err
-    for name, key in keys.items():
-        at.desk.write(name, key)
-    return str(read_summary(at.desk.report())["run_id"]), stopped.out
+    for file, key in zip(files, keys, strict=True):
+        file.write_text(key)
+    return str(at.desk.summary()["run_id"]), stopped
 
 
-async def test_a_run_that_was_rehearsed_by_its_url_does_not_go_on_in_earnest(
-    tmp_path: Path,
+@pytest.mark.parametrize("way", ["stopped", "held back"])
+async def test_a_run_that_was_rehearsed_by_its_url_does_not_go_on_for_real(
+    tmp_path: Path, way: str
 ) -> None:
-    async with town(tmp_path, bank_key="shop-key-0123456789") as at:
-        flags = ("--base-url", at.shop.base_url)
-        at.desk.write("orders.csv", EACH)
-        run, _ = await stopped_run(at, "orders.csv", "--profile", "shop", *flags)
-        refused = await at.desk.run("resume", run, "--profile", "shop")
+    async with town(tmp_path, **SHOPS_KEY) as at:
+        by = ("--base-url", at.shop.base_url)
+        if way == "stopped":
+            at.desk.write("orders.csv", EACH)
+            run, _ = await stopped_run(at, "orders.csv", *by)
+        else:
+            at.desk.write("orders.csv", f"{EACH}none,\n")
+            assert (await at.desk.run("send", "orders.csv", "--strict", *by)).code == 3
+            run = at.desk.summary()["run_id"]
+        refused = await at.desk.run("resume", run)
         assert (refused.code, at.bank.books.requests) == (1, 0)
-        assert f"is for account bank at {at.shop.base_url}, not {at.bank.base_url}" in refused.err
-        assert f"--base-url {at.shop.base_url}" in refused.err
-        resumed = await at.desk.run("resume", run, "--profile", "shop", *flags)
-        assert resumed.code == 0, resumed.err
+        assert f"account bank at {at.shop.base_url}, not {at.bank.base_url}" in refused.err
+        resumed = await at.desk.run("resume", run, *by, "--report-dir", "later")
+        assert read_summary(tmp_path / "later")["orders"]["sent"] == 2, resumed.err
         assert (at.shop.books.mails_per_order, at.bank.books.requests) == ({"1": 1, "2": 1}, 0)
 
 
 @pytest.mark.parametrize("place", ["named", "usual"])
-async def test_what_the_file_says_of_the_accounts_is_no_flag_of_the_next_command(
+async def test_what_the_file_says_of_the_accounts_is_no_flag_of_the_next_command_and_its_report(
     tmp_path: Path, place: str
 ) -> None:
     """As a flag it would go for each of them."""
@@ -161,14 +181,59 @@ async def test_what_the_file_says_of_the_accounts_is_no_flag_of_the_next_command
             del at.desk.environment["BATCH_RESEND_CONFIG"]
             at.desk.environment["XDG_CONFIG_HOME"] = str(tmp_path / "settings")
         at.desk.write("orders.csv", EACH)
-        _, told = await stopped_run(at, "orders.csv")
-        next_ones = [
-            line.strip() for line in told.splitlines() if line.startswith("  batch-resend")
-        ]
-        assert next_ones
-        for line in next_ones:
-            assert line.startswith(f"batch-resend --config {config} ")
-            assert not [flag for flag in ("--region", "--limit", "--locale") if flag in line]
+        run, stopped = await stopped_run(at, "orders.csv", "--report-dir", "reports/one")
+        again = await at.desk.run("report", run, "--report-dir", "reports/one")
+        for told in (stopped, again):
+            commands = [line for line in told.out.splitlines() if line.startswith("  batch-resend")]
+            assert commands
+            for line in commands:
+                assert line.startswith(f"  batch-resend --config {config} resume")
+                assert not [flag for flag in ("--region", "--limit", "--base") if flag in line]
+        resumed = await at.desk.run(*shlex.split(commands[0])[1:])
+        assert resumed.code == 0, resumed.err
+        assert (at.shop.books.mails, at.bank.books.mails) == (1, 1)
+
+
+async def test_a_url_of_nothing_is_refused_and_is_not_the_cas(tmp_path: Path) -> None:
+    """A script's variable that is empty names no simulator."""
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", EACH)
+        for profile in ((), ("--profile", "shop")):
+            refused = await at.desk.run("send", "orders.csv", *profile, "--base-url", "")
+            assert refused.code == 1
+            assert "'' is not a base URL" in refused.err
+        assert at.shop.books.requests == at.bank.books.requests == 0
+
+
+# --- windows of a run that goes on ----------------------------------------------------------------
+
+
+async def test_what_is_left_of_one_account_keeps_its_own_windows_and_not_those_of_all(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        config = (tmp_path / "config.toml").read_text()
+        own = f'api-key-file = "bank.key"\nbase-url = "{at.bank.base_url}"\n'
+        at.desk.write("config.toml", own + config)
+        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,\n3,\n")
+        _, first = await stopped_run(at, "orders.csv", refused=("bank",))
+        assert "within no limit" in first.err, "shop has none, so all together have none"
+        resumed = await at.desk.run("resume")
+        assert resumed.code == 0, resumed.err
+        assert "within 1000/3m and 100/5s" in resumed.err
+        assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
+
+
+@pytest.mark.parametrize("profile", [(), ("--profile", "shop")])
+async def test_it_goes_on_within_the_windows_that_each_account_had(
+    tmp_path: Path, profile: tuple[str, ...]
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", EACH)
+        await stopped_run(at, "orders.csv", *profile, "--limit", "7/2s")
+        shown = await at.desk.run("resume", *profile)
+        assert shown.code == 0, shown.err
+        assert "within 14/2s" in shown.err, "of two keys, 7 each"
 
 
 # --- no key but the accounts' ---------------------------------------------------------------------
@@ -177,46 +242,32 @@ async def test_what_the_file_says_of_the_accounts_is_no_flag_of_the_next_command
 async def test_a_list_whose_rows_all_name_an_account_needs_no_key_besides(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", EACH)
-        sent = await at.desk.run("send", "orders.csv")
-        assert sent.code == 0, sent.err
-        again = await at.desk.run("send", "orders.csv", "--report-dir", "again")
-        assert again.code == 0, again.err
-        assert read_summary(tmp_path / "again")["orders"]["skipped"] == 2
-        assert (at.shop.books.mails_per_order, at.bank.books.mails_per_order) == (
-            {"1": 1},
-            {"2": 1},
-        )
-
-
-async def test_a_row_that_names_none_is_told_before_anything_is_sent(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("orders.csv", f"{EACH}3,\n")
-        refused = await at.desk.run("send", "orders.csv")
-        assert (refused.code, at.shop.books.requests, at.bank.books.requests) == (1, 0, 0)
-        assert refused.err.endswith(
-            "batch-resend: orders.csv, line 4: names no account, and there is no API key for such "
-            "rows: --api-key-file names its file, --profile an account to take it from\n"
-        )
-        assert (await at.desk.run("send", "orders.csv", "--profile", "bank")).code == 0
-        assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
-
-
-async def test_a_run_without_a_key_of_its_own_is_taken_up_without_one(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("orders.csv", EACH)
         run, _ = await stopped_run(at, "orders.csv")
         resumed = await at.desk.run("resume", run)
         assert resumed.code == 0, resumed.err
         assert {r["status"] for r in results(at.desk.report())} == {"sent"}
+        again = await at.desk.run("send", "orders.csv", "--report-dir", "again")
+        assert again.code == 0, again.err
+        assert read_summary(tmp_path / "again")["orders"]["skipped"] == 2
+        assert at.shop.books.mails_per_order == {"1": 1}
+        assert at.bank.books.mails_per_order == {"2": 1}
 
 
-async def test_rows_by_the_commands_own_key_are_not_taken_up_without_one(tmp_path: Path) -> None:
+async def test_a_row_that_names_none_needs_one_to_be_sent_and_to_be_resumed(
+    tmp_path: Path,
+) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", f"{EACH}3,\n")
+        refused = await at.desk.run("send", "orders.csv")
+        assert (refused.code, at.shop.books.requests, at.bank.books.requests) == (1, 0, 0)
+        assert "orders.csv, line 4: names no account" in refused.err
+        assert "--api-key-file" in refused.err
         run, _ = await stopped_run(at, "orders.csv", "--api-key-file", "bank.key")
         refused = await at.desk.run("resume", run)
         assert (refused.code, at.shop.books.mails) == (1, 0)
         assert "no API key for what names no account" in refused.err
+        assert (await at.desk.run("send", "orders.csv", "--profile", "bank")).code == 0
+        assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
 
 
 async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:
@@ -239,112 +290,6 @@ async def test_the_question_names_every_host_that_is_asked(tmp_path: Path) -> No
         assert at.shop.books.requests == 0
 
 
-EACH = "order_id,account\n1,shop\n2,bank\n"
-WRONG = "no-such-key-0123456789"
-
-
-async def stopped_run(at: Town, *words: str, refused: tuple[str, ...] = ("shop", "bank")) -> Ended:
-    """Send by some keys that are refused, which are right again afterwards."""
-    files = [at.desk.folder / f"{name}.key" for name in refused]
-    keys = [file.read_text() for file in files]
-    for file in files:
-        file.write_text(WRONG)
-    stopped = await at.desk.run("send", *words)
-    assert stopped.code == 4, stopped.err
-    for file, key in zip(files, keys, strict=True):
-        file.write_text(key)
-    return stopped
-
-
-def commands_in(told: str) -> dict[str, list[str]]:
-    """Return the words of each next command that is told, behind the program's, by its name."""
-    lines = [shlex.split(line)[1:] for line in told.splitlines() if line.startswith("  batch-res")]
-    return {next(word for word in words if word in ("send", "resume")): words for words in lines}
-
-
-async def test_what_is_left_of_one_account_keeps_its_own_windows_and_not_those_of_all(
-    tmp_path: Path,
-) -> None:
-    async with town(tmp_path) as at:
-        config = (tmp_path / "config.toml").read_text()
-        own = f'api-key-file = "bank.key"\nbase-url = "{at.bank.base_url}"\n'
-        at.desk.write("config.toml", own + config)
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,\n3,\n")
-        first = await stopped_run(at, "orders.csv", refused=("bank",))
-        assert "within no limit" in first.err, "shop has none, so all together have none"
-        resumed = await at.desk.run("resume")
-        assert resumed.code == 0, resumed.err
-        assert "within 1000/3m and 100/5s" in resumed.err
-        assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
-
-
-@pytest.mark.parametrize("profile", [(), ("--profile", "shop")])
-async def test_it_goes_on_within_the_windows_that_each_account_had(
-    tmp_path: Path, profile: tuple[str, ...]
-) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("orders.csv", EACH)
-        await stopped_run(at, "orders.csv", *profile, "--limit", "7/2s")
-        shown = await at.desk.run("resume", *profile)
-        assert shown.code == 0, shown.err
-        assert "within 14/2s" in shown.err, "of two keys, 7 each"
-
-
-@pytest.mark.parametrize("flags", [("--limit", "7/2s"), ()])
-async def test_report_tells_the_commands_that_the_run_itself_has_told(
-    tmp_path: Path, flags: tuple[str, ...]
-) -> None:
-    async with town(tmp_path, bank_key=BANK_KEY) as at:
-        config = (tmp_path / "config.toml").read_text()
-        at.desk.write("config.toml", f'base-url = "{at.shop.base_url}"\n{config}')
-        at.desk.write("orders.csv", EACH)
-        stopped = await stopped_run(at, "orders.csv", "--report-dir", "reports/one", *flags)
-        run = read_summary(at.desk.report())["run_id"]
-        again = await at.desk.run("report", run, "--report-dir", "reports/one")
-        told, retold = commands_in(stopped.out), commands_in(again.out)
-        assert told.keys() == retold.keys() == {"resume"}
-        assert {"--config", "config.toml"} <= set(told["resume"]) & set(retold["resume"])
-        assert not {"--base-url", "--region"} & {*told["resume"], *retold["resume"]}
-        resumed = await at.desk.run(*retold["resume"])
-        assert resumed.code == 0, resumed.err
-        assert (at.shop.books.mails, at.bank.books.mails) == (1, 1)
-
-
-async def test_a_run_that_was_held_back_at_the_simulator_does_not_begin_in_earnest(
-    tmp_path: Path,
-) -> None:
-    async with town(tmp_path, bank_key="shop-key-0123456789") as at:
-        at.desk.write("orders.csv", f"{EACH}none,\n")
-        held = await at.desk.run("send", "orders.csv", "--strict", "--base-url", at.shop.base_url)
-        assert (held.code, at.shop.books.requests) == (3, 0)
-        run = read_summary(at.desk.report())["run_id"]
-        refused = await at.desk.run("resume", run)
-        assert refused.code == 1
-        assert f"account bank at {at.shop.base_url}, not {at.bank.base_url}" in refused.err
-        assert at.bank.books.requests == 0
-        by = ("--base-url", at.shop.base_url)
-        resumed = await at.desk.run("resume", run, *by, "--report-dir", "later")
-        assert read_summary(tmp_path / "later")["orders"]["sent"] == 2, resumed.err
-        assert (at.shop.books.mails_per_order, at.bank.books.requests) == ({"1": 1, "2": 1}, 0)
-
-
-async def test_verify_asks_each_account_where_the_run_was_and_needs_no_other_key(
-    tmp_path: Path,
-) -> None:
-    async with town(tmp_path, bank_key="shop-key-0123456789") as at:
-        at.desk.write("orders.csv", EACH)
-        sent = await at.desk.run("send", "orders.csv", "--base-url", at.shop.base_url)
-        assert sent.code == 0, sent.err
-        run = read_summary(at.desk.report())["run_id"]
-        elsewhere = await at.desk.run("verify", run)
-        assert (elsewhere.code, at.bank.books.requests) == (1, 0)
-        assert f"not {at.bank.base_url}" in elsewhere.err
-        told = await at.desk.run("verify", run, "--base-url", at.shop.base_url, "--format", "json")
-        assert told.code == 0, told.err
-        assert json.loads(told.out)["orders"] == 2
-        assert Counter(at.shop.books.answers) == {"204": 2, "404": 2}
-
-
 async def test_a_rehearsal_by_the_profiles_own_urls_is_told_as_one_with_the_ca_that_was_asked(
     tmp_path: Path,
 ) -> None:
@@ -352,20 +297,9 @@ async def test_a_rehearsal_by_the_profiles_own_urls_is_told_as_one_with_the_ca_t
         at.desk.write("orders.csv", EACH)
         sent = await at.desk.run("send", "orders.csv")
         assert "Rehearsal, nobody was mailed: 2 of 2 orders sent" in sent.out
-        summary = read_summary(at.desk.report())
+        summary = at.desk.summary()
         assert summary["base_url"] in (at.shop.base_url, at.bank.base_url)
         shown = (await at.desk.run("show", summary["run_id"])).out
         assert at.shop.base_url in shown
         assert at.bank.base_url in shown
         assert "digicert" not in shown + (at.desk.report() / "report.html").read_text()
-
-
-async def test_a_url_of_nothing_is_refused_and_is_not_the_cas(tmp_path: Path) -> None:
-    """A script's variable that is empty names no simulator."""
-    async with town(tmp_path) as at:
-        at.desk.write("orders.csv", EACH)
-        for command in (("send", "orders.csv"), ("send", "orders.csv", "--profile", "shop")):
-            refused = await at.desk.run(*command, "--base-url", "")
-            assert refused.code == 1
-            assert re.search("base_url: '' is not a base URL", refused.err)
-        assert at.shop.books.requests == at.bank.books.requests == 0

