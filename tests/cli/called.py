@@ -34,7 +34,8 @@ class _LeftError(BaseException):
 
 def can_be_called(arguments: Sequence[str]) -> bool:
     """Whether a command needs no process of its own, and no other is being called now."""
-    return _IN_A_PROCESS.isdisjoint(arguments) and not _one_at_a_time.locked()
+    is_alone = "--help" not in arguments and not _IN_A_PROCESS.isdisjoint(arguments)
+    return not is_alone and not _one_at_a_time.locked()
 
 
 async def call(

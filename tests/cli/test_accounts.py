@@ -93,19 +93,6 @@ async def test_the_windows_are_a_keys_by_whichever_name_it_goes(tmp_path: Path) 
         assert at.shop.books.mails == 8
 
 
-async def test_an_account_without_a_profile_is_rejected_and_one_order_has_one_account(
-    tmp_path: Path,
-) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("bad.csv", "order_id,account\n1,nobody\n2,shop\n2,bank\n3,bank\n")
-        sent = await at.desk.run("send", "bad.csv", "--profile", "shop", "--max-rejected", "60%")
-        assert sent.code == 3, sent.err
-        assert at.shop.books.mails + at.bank.books.mails == 2
-        rejected = (at.desk.report() / "rejected.csv").read_text()
-        assert "no profile describes the account 'nobody'; there are bank, shop" in rejected
-        assert "order 2 stands here for the account 'bank'" in rejected
-
-
 async def test_without_profiles_a_column_of_that_name_is_about_something_else(
     tmp_path: Path,
 ) -> None:
@@ -167,32 +154,6 @@ async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
             del ca.world.orders[1]
             same = await at.desk.run("sweep", *by, "shop.key", "--report-dir", "same")
             assert "of 2 mailed by the last run 1 no longer wait" in same.out + same.err
-
-
-async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.bank.world.add(WorldOrder(2))
-        at.desk.write("orders.csv", "order_id,account,call,email,all_domains\n2,bank,,,yes\n"
-                      "2,bank,order-approval,boss@b.example,\n1,shop,,,yes\n")  # fmt: skip
-        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "list")
-        assert sent.code == 0, sent.err
-        swept = await at.desk.run("sweep", "--profile", "bank")
-        assert "1 mailed within the cooldown" in swept.out
-        sweep = ("sweep", "--profile", "bank", "--cooldown", "0s", "--max-mails-per-order", "2")
-        assert (await at.desk.run(*sweep, "--report-dir", "second")).code == 0
-        assert "1 mailed often enough" in (await at.desk.run(*sweep)).out
-        assert at.bank.books.mails_per_order == {"2": 3}, "two for its domains, one to approve"
-
-
-async def test_each_account_is_asked_about_its_own_orders(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.shop.world.add(WorldOrder(1))
-        at.bank.world.add(WorldOrder(2, status="issued"))
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
-        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--preflight")
-        assert sent.code == 0, sent.err
-        assert (at.shop.books.mails, at.bank.books.mails) == (1, 0)
-        assert (at.shop.books.reads, at.bank.books.reads) == (2, 1), "the first's product, too"
 
 
 @pytest.mark.parametrize(
@@ -273,14 +234,4 @@ async def test_what_both_ask_before_sending_counts_in_one_window(tmp_path: Path)
         sent = await at.desk.run("send", "orders.csv", "--profile", "bank", "--preflight")
         assert sent.code == 0, sent.err
         assert (at.shop.books.reads, at.shop.books.mails) == (2 * 12, 12), "names, and products"
-        assert_windows_were_kept(at)
-
-
-async def test_what_both_ask_the_next_morning_counts_in_one_window(tmp_path: Path) -> None:
-    async with with_two_names(tmp_path) as at:
-        assert (await at.desk.run("send", "orders.csv", "--profile", "bank")).code == 0
-        run = (await at.desk.run("runs", "--format", "csv")).out.splitlines()[1].split(",")[0]
-        verified = await at.desk.run("verify", run, "--profile", "shop", "--names")
-        assert verified.code == 0, verified.err
-        assert at.shop.books.reads_of == {"status-changes": 1, "validation": 12}
         assert_windows_were_kept(at)

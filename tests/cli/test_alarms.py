@@ -1,7 +1,6 @@
 """Somebody is told how a command ended, whatever ended it; and nothing comes of it for the run."""
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import anyio
 import pytest
 
 from tests.cli.conftest import desk_with_ca, ended, until
+from tests.cli.meddling import run_ids
 from tests.cli.screen import answered_on_terminal
 from tests.notify.listener import SECRET, Listener, listening
 from tests.notify.test_alarm import samples
@@ -63,6 +63,20 @@ async def test_orders_not_sent_are_a_failure_and_the_webhook_says_how_many(tmp_p
         pytest.param(("orders.csv", "--limit", "no"), {}, 1, "--limit", id="setting"),
         pytest.param(("orders.csv",), {"BATCH_RESEND_TIMEOUT": "xx"}, 2, "'xx'", id="usage"),
         pytest.param(
+            ("orders.csv",),
+            {"BATCH_RESEND_MAX_ORDER": "3"},
+            1,
+            "there is no variable",
+            id="variable",
+        ),
+        pytest.param(
+            ("orders.csv",),
+            {"BATCH_RESEND_CONFIG": "wrong.toml"},
+            1,
+            "there is no option",
+            id="file",
+        ),
+        pytest.param(
             ("orders.csv", "--notify-url", "secret.example/x"), {}, 1, "--notify-url", id="URL"
         ),
     ],
@@ -72,6 +86,7 @@ async def test_a_command_that_cannot_start_is_a_failure_with_its_reason(
 ) -> None:
     async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
+        desk.write("wrong.toml", "max-order = 3\n")
         desk.environment |= environment
         refused = await desk.run("send", *words, "--ping-url", watchdog.url)
         assert refused.code == code
@@ -80,20 +95,6 @@ async def test_a_command_that_cannot_start_is_a_failure_with_its_reason(
         assert ending is not None
         assert why in ending["error"]
         assert ca.books.requests == 0
-
-
-async def test_a_journal_that_is_held_by_another_run_is_a_failure(tmp_path: Path) -> None:
-    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(40)
-        first = await desk.start("send", "orders.csv", "--limit", "10/1s")
-        await until(lambda: ca.books.requests)
-        second = await desk.run("send", "orders.csv", "--ping-url", watchdog.url)
-        assert second.code == 5
-        path, ending = told(watchdog)[-1]
-        assert path == f"/{SECRET}/fail"
-        assert ending is not None
-        assert (ending["exit_code"], "another" in ending["error"]) == (5, True)
-        assert (await ended(first)).code == 0
 
 
 async def test_an_interrupted_run_is_told_of_with_its_summary(tmp_path: Path) -> None:
@@ -163,9 +164,9 @@ async def test_a_signal_while_it_is_told_of_cuts_that_short_and_the_exit_code_st
 async def test_a_person_who_declines_is_told_of_as_such(
     tmp_path: Path, answer: bytes, code: int, told_so: str
 ) -> None:
-    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, _):
+    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
-        ended_with, _ = await answered_on_terminal(
+        ended_with, shown = await answered_on_terminal(
             desk, "Send 3 requests to 127.0.0.1 now? [y/N]", answer, "--ping-url", watchdog.url
         )
         _, ending = told(watchdog)[-1]
@@ -173,13 +174,6 @@ async def test_a_person_who_declines_is_told_of_as_such(
         assert (ended_with, ending["exit_code"]) == (code, code)
         assert ending["text"] == f"batch-resend: {told_so}"
         assert ending["error"] == told_so
-
-
-async def test_quiet_it_still_says_that_nobody_could_be_told(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.prom")  # that nobody reads
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(3)
-        with anyio.fail_after(20):
-            sent = await desk.run("send", "orders.csv", "-q", "--metrics-file", "pipe.prom")
-        assert sent.code == 0
-        assert "--metrics-file pipe.prom: is there, and is not a file" in sent.err
+        assert "3 to send" in shown
+        assert ca.books.requests == 0
+        assert await run_ids(desk) == []

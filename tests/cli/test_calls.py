@@ -100,36 +100,6 @@ async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however
         assert "knows nothing of b.example" in (await desk.run("history", "b.example")).out
 
 
-async def test_what_was_left_of_lists_without_a_common_form_is_sent_by_the_same_calls(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}, keep_bodies=True) as (desk, ca):
-        desk.write("mixed.csv", MIXED)
-        desk.write(
-            "more.jsonl", '{"order_id": 5, "call": "order-approval", "email": "x@y.example"}'
-        )
-        failed = await desk.run("send", "mixed.csv", "more.jsonl", "--patience", "1s")
-        assert failed.code == 4, failed.err
-        unsent = str(desk.report() / "unsent.csv")
-        ca.fail({})
-        ca.books.bodies.clear()
-        sent = await desk.run("send", unsent, "--report-dir", "again")
-        assert sent.code == 0, sent.err
-        assert sorted_bodies(ca.books.bodies) == sorted_bodies(
-            BODIES | {"5": [{"emails": ["x@y.example"]}]}
-        )
-
-
-async def test_what_check_writes_is_a_list_of_the_same_requests(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        desk.write("mixed.csv", MIXED)
-        checked = await desk.run("check", "mixed.csv", "--out", "plan.jsonl")
-        assert checked.code == 0, checked.err
-        assert "PUT /domain/17/dcv/emails" in checked.out
-        assert (await desk.run("send", "plan.jsonl")).code == 0
-        assert sorted_bodies(ca.books.bodies) == sorted_bodies(BODIES)
-
-
 async def test_one_call_may_hold_for_a_whole_list(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
         desk.write("domains.csv", "domain\na.example\nb.example\na.example\n")
@@ -139,34 +109,6 @@ async def test_one_call_may_hold_for_a_whole_list(tmp_path: Path) -> None:
         assert desk.summary()["rows"]["duplicate"] == 1
         page = (desk.report() / "report.html").read_text()
         assert "a.example by domain-dcv" in page
-
-
-async def test_an_order_that_is_not_dv_says_which_call_to_use(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        ca.world.add(WorldOrder(1, product="ssl_basic"))
-        desk.write("orders.csv", "order_id\n1\n")
-        sent = await desk.run("send", "orders.csv")
-        assert sent.code == 3
-        assert "--call domain-dcv" in sent.out
-        asked = await desk.run("send", "orders.csv", "--preflight", "--report-dir", "second")
-        assert "--call domain-dcv" in asked.err
-
-
-async def test_an_export_of_orders_that_are_not_dv_is_sent_domain_by_domain(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        ca.world.add(WorldOrder(1, domains=("a.example", "www.a.example")))
-        ca.world.add(
-            WorldOrder(2, product="ssl_basic", domains=("b.example", "*.c.example", "d.example"))
-        )
-        for form in ("csv", "jsonl"):
-            ca.books.bodies.clear()
-            exported = await desk.run("export", "--out", "list", "--format", form)
-            assert exported.code == 0, exported.err
-            sent = await desk.run("send", "list", "--auto-call", "--again", "--report-dir", form)
-            assert sent.code == 0, sent.err
-            assert ca.books.bodies == {
-                "1": [{}], "b.example": [{}], "c.example": [{}], "d.example": [{}],
-            }  # fmt: skip
 
 
 async def test_of_domains_is_asked_beforehand_whom_they_have_mailed_and_nothing_afterwards(
@@ -186,16 +128,6 @@ async def test_of_domains_is_asked_beforehand_whom_they_have_mailed_and_nothing_
         assert verified.code == 0, verified.err
         assert "Of 2 orders sent" in verified.out
         assert ca.books.reads_of["domain-emails"] == 0
-
-
-async def test_addresses_that_no_domain_goes_with_are_not_said_to_be_of_one(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write("orders.csv", "order_id,email\n7,a@b.example;c@d.example\n")
-        checked = await desk.run("check", "orders.csv", "--call", "order-approval")
-        assert "several addresses" not in checked.out
-        assert (await desk.run("send", "orders.csv", "--call", "order-approval")).code == 0
-        table = (desk.report() / "results.csv").read_text()
-        assert "orders.csv,2,7,,a@b.example; c@d.example," in table
 
 
 RULE = "is not DV, and by the CA's older pages dv-resend is for DV only"

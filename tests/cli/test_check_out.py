@@ -1,8 +1,8 @@
 """`check --mx` asks DNS about the recipients; `check --out` writes the requests of a plan."""
 
+import errno
 import json
 import os
-import stat
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from batch_resend.report import pace
-from tests.cli.conftest import Desk, desk_with_ca, ended
+from tests.cli.conftest import Desk, desk_with_ca
 from tests.cli.test_check import MIXED, ORDERS_OF_THE_CA, folded
 from tests.dns_server import SERVFAIL, DnsServer, dns_server
 from tests.pages import block
@@ -77,7 +77,7 @@ async def test_orders_with_addresses_at_domains_that_take_no_mail_are_worth_a_lo
     assert "failing.example" not in said, "what is not known is no warning of an address"
 
 
-async def test_the_plan_for_programs_counts_the_domains_by_where_their_mail_goes(
+async def test_the_domains_are_counted_by_where_their_mail_goes_for_programs_and_people(
     offline: Desk,
 ) -> None:
     async with dns_server(NAMES) as server:
@@ -85,11 +85,11 @@ async def test_the_plan_for_programs_counts_the_domains_by_where_their_mail_goes
         assert plan["mail_domains"] == json.loads(block("mail_domains")), "as the manual has it"
         assert server.asked["gone.example", "MX"] == 1, "a domain is asked about once"
         assert "over.example" not in {name for name, _ in server.asked}, "it would not be mailed"
-
-
-async def test_people_read_it_in_the_plan_and_below_it(offline: Desk) -> None:
-    async with dns_server(NAMES) as server:
         checked = await offline.run("check", "--mx", "orders.csv", "--dns-server", server.address)
+        asked = len(server.asked)
+        unasked = await offline.run("check", "--format", "json", "orders.csv")
+        assert json.loads(unasked.out)["mail_domains"] is None
+        assert len(server.asked) == asked
     text = folded(checked.out)
     assert checked.err == "Asking DNS about 7 domains\n"
     assert (
@@ -98,52 +98,18 @@ async def test_people_read_it_in_the_plan_and_below_it(offline: Desk) -> None:
         "1 not known, for no answer said it not known: failing.example" in text
     )
     assert "Worth a look 2 orders: an address at a domain that does not exist" in text
-    assert "orders.csv, line 4: order 3: ADMIN@Gone.example" in text
 
 
-async def test_without_it_dns_is_asked_nothing(offline: Desk) -> None:
+async def test_more_domains_than_are_asked_about_are_counted_as_such(
+    offline: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(pace), "MOST_DOMAINS_ASKED", 3)
     async with dns_server(NAMES) as server:
-        checked = await offline.run(
-            "check", "--format", "json", "orders.csv", BATCH_RESEND_DNS_SERVER=server.address
-        )
-        assert checked.code == 0
-        assert json.loads(checked.out)["mail_domains"] is None
-        assert not server.asked
-
-
-def ask_fewer() -> None:
-    """Let the most domains that are asked about be three."""
-    vars(pace)["MOST_DOMAINS_ASKED"] = 3
-
-
-async def test_more_domains_than_are_asked_about_are_counted_as_such(offline: Desk) -> None:
-    async with dns_server(NAMES) as server:
-        checked = await ended(
-            await offline.start_after(
-                ask_fewer, "check", "--mx", "--dns-server", server.address, "orders.csv",
-                "--format", "json",
-            )
-        )  # fmt: skip
-        asked = json.loads(checked.out)["mail_domains"]
+        asked = (await plan_of(offline, server))["mail_domains"]
         assert (asked["domains"], asked["asked"], asked["routes"]["not_asked"]) == (7, 3, 4)
         # Those with the most mails come first.
-        assert {name for name, _ in server.asked} == {
-            "gone.example",
-            "good.example",
-            "bare.example",
-        }
-
-
-async def test_a_resolver_that_is_not_there_warns_of_nobody(offline: Desk, tmp_path: Path) -> None:
-    async with dns_server({}) as server:
-        closed = server.address
-    offline.write("orders.csv", "order_id,domain,email\n1,a.example,admin@a.example\n")
-    checked = await offline.run(
-        "check", "--mx", "--dns-server", closed, "orders.csv", "--format", "json"
-    )
-    plan = json.loads(checked.out)
-    assert plan["mail_domains"]["routes"]["unknown"] == 1
-    assert plan["warnings"] == []
+        names = {"gone.example", "good.example", "bare.example"}
+        assert {name for name, _ in server.asked} == names
 
 
 @pytest.mark.parametrize(
@@ -162,15 +128,7 @@ async def test_a_server_that_cannot_be_asked_is_wrong_usage(
     assert words in refused.err
 
 
-# A disk that fills up just as a file is about to be complete.
-FULL_DISK = """
-import errno, os
-
-def fsync(descriptor):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-os.fsync = fsync
-"""
+# --- --out ------------------------------------------------------------------------------------
 
 
 def requests_in(path: Path) -> list[dict[str, Any]]:
@@ -199,80 +157,54 @@ async def test_out_has_exactly_what_the_ca_is_then_asked(tmp_path: Path) -> None
         assert ca.books.bodies == planned
 
 
-async def test_out_is_in_the_order_of_the_list_for_its_owner_alone(desk: Desk) -> None:
+async def test_out_is_in_the_order_of_the_list_for_its_owner_alone_and_behind_a_link(
+    desk: Desk,
+) -> None:
     desk.write("list.csv", "order_id\n30\n10\n20\n")
-    await desk.run("check", "list.csv", "--out", "plan.jsonl")
+    (desk.folder / "link.jsonl").symlink_to("plan.jsonl")
+    await desk.run("check", "list.csv", "--out", "link.jsonl")
     path = desk.folder / "plan.jsonl"
     assert [request["order_id"] for request in requests_in(path)] == ["30", "10", "20"]
     assert path.stat().st_mode & 0o077 == 0
-
-
-async def test_out_of_a_plan_that_has_nothing_to_send_is_empty(desk: Desk) -> None:
     desk.write("list.csv", "order_id\nx\n")
-    checked = await desk.run("check", "list.csv", "--out", "plan.jsonl")
-    assert checked.code == 3
-    assert (desk.folder / "plan.jsonl").read_text() == ""
+    assert (await desk.run("check", "list.csv", "--out", "link.jsonl")).code == 3
+    assert path.read_text() == "", "nothing is to be sent"
 
 
-# --- outputs that cannot be written -----------------------------------------------------------
-
-
-async def test_out_in_a_folder_that_is_not_there_is_named(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("out", "code", "said"),
+    [
+        ("none/plan.jsonl", 1, "cannot be written: No such file or directory"),
+        ("orders.csv/plan.jsonl", 1, "cannot be written: Not a directory"),
+        ("pipe", 1, "is there, and is not a file"),
+        ("orders.csv", 2, "is one of the lists"),
+    ],
+)
+async def test_an_out_that_cannot_be_written_is_named_and_takes_no_others_place(
+    desk: Desk, out: str, code: int, said: str
+) -> None:
     desk.write_list(3)
-    checked = await desk.run("check", "orders.csv", "--out", "none/plan.jsonl")
-    assert checked.code == 1
-    assert checked.err == (
-        "batch-resend: none/plan.jsonl: cannot be written: No such file or directory\n"
-    )
+    os.mkfifo(desk.folder / "pipe")
+    before = (desk.folder / "orders.csv").read_text()
+    refused = await desk.run("check", "orders.csv", "--out", out)
+    assert refused.code == code
+    assert f"{out}" in refused.err
+    assert said in refused.err
+    assert (desk.folder / "pipe").is_fifo()
+    assert (desk.folder / "orders.csv").read_text() == before
 
 
-async def test_out_below_a_file_is_named(desk: Desk) -> None:
-    desk.write_list(3)
-    checked = await desk.run("check", "orders.csv", "--out", "orders.csv/plan.jsonl")
-    assert checked.code == 1
-    assert "orders.csv/plan.jsonl: cannot be written: Not a directory" in checked.err
+async def test_on_a_full_disk_out_is_named_and_what_was_there_stays(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-
-async def test_on_a_full_disk_out_is_named_and_what_was_there_stays(desk: Desk) -> None:
     desk.write_list(3)
     desk.write("plan.jsonl", "as it was")
-    (desk.folder / "shim").mkdir()
-    desk.write("shim/sitecustomize.py", FULL_DISK)
-    checked = await desk.run("check", "orders.csv", "--out", "plan.jsonl", PYTHONPATH=_path(desk))
+    monkeypatch.setattr(os, "fsync", full)
+    checked = await desk.run("check", "orders.csv", "--out", "plan.jsonl")
     assert checked.code == 1
     assert "plan.jsonl: cannot be written: No space left on device" in checked.err
     assert (desk.folder / "plan.jsonl").read_text() == "as it was"
-    assert [path.name for path in desk.folder.iterdir() if path.name.startswith(".plan")] == []
-
-
-def _path(desk: Desk) -> str:
-    return os.pathsep.join((str(desk.folder / "shim"), desk.environment.get("PYTHONPATH", "")))
-
-
-async def test_out_never_takes_the_place_of_what_is_no_file(desk: Desk) -> None:
-    desk.write_list(3)
-    os.mkfifo(desk.folder / "pipe")
-    reading = os.open(desk.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        refused = await desk.run("check", "orders.csv", "--out", "pipe")
-    finally:
-        os.close(reading)
-    assert (refused.code, refused.err) == (1, "batch-resend: pipe: is there, and is not a file\n")
-    assert stat.S_ISFIFO((desk.folder / "pipe").stat().st_mode)
-
-
-async def test_out_through_a_link_writes_what_the_link_points_to(desk: Desk) -> None:
-    desk.write_list(3)
-    desk.write("real.jsonl", "")
-    (desk.folder / "link.jsonl").symlink_to("real.jsonl")
-    await desk.run("check", "orders.csv", "--out", "link.jsonl")
-    assert len(requests_in(desk.folder / "real.jsonl")) == 3
-
-
-async def test_out_never_overwrites_a_list_that_was_read(desk: Desk) -> None:
-    desk.write_list(3)
-    before = (desk.folder / "orders.csv").read_text()
-    refused = await desk.run("check", "orders.csv", "--out", "orders.csv")
-    assert refused.code == 2
-    assert "--out orders.csv is one of the lists" in refused.err
-    assert (desk.folder / "orders.csv").read_text() == before
+    assert not list(desk.folder.glob(".plan*"))

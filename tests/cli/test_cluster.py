@@ -23,7 +23,6 @@ from tests.cli.conftest import (
     read_summary,
     results,
     until,
-    until_told,
 )
 from tests.cli.counting_server import CountingServer, says
 from tests.cli.meddling import everything_acted_on, run_ids
@@ -155,21 +154,6 @@ async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagr
         assert [one.code for one in ends] == [0] * 4, ends
         assert kept(ca), ca.books.answers
         assert ca.books.mails == 300
-
-
-async def test_a_host_that_comes_later_begins_with_the_windows_as_they_are(
-    tmp_path: Path, database: Database
-) -> None:
-    windows = (Window(20, 3.0),)
-    async with shared_desk(tmp_path, database, windows=windows) as (desk, ca):
-        for name in ("a", "b", "c"):
-            desk.write(
-                f"{name}.csv", "order_id\n" + "".join(f"{ord(name)}{n}\n" for n in range(15))
-            )
-            sent = await desk.run("send", f"{name}.csv", "--report-dir", name)
-            assert sent.code == 0, sent.err
-        assert kept(ca)
-        assert ca.books.mails == 45
 
 
 async def test_a_password_in_the_url_is_refused_and_not_shown(desk: Desk) -> None:
@@ -348,14 +332,3 @@ def assert_stopped(second: Ended, ca: CountingServer) -> None:
     assert "another process by this key has paused: the CA asks for fewer requests" in second.err
     assert "beyond the patience of 10m" in second.err
     assert ca.requests == 1
-
-
-async def test_while_it_waits_it_says_that_another_one_has_paused_and_why(
-    tmp_path: Path, database: Database
-) -> None:
-    async with held_up(tmp_path, database) as (desk, ca):
-        second = await desk.start("send", "b.csv", "--patience", "2h", "--report-dir", "b")
-        await until_told(second, b"paused by another process: the CA asks for fewer requests")
-        second.send_signal(signal.SIGINT)
-        assert (await ended(second)).code == 130
-        assert ca.requests == 1

@@ -9,8 +9,6 @@ from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
 from batch_resend.cli.prompts import option_words
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
-from tests.cli.test_alarms import told
-from tests.notify.listener import listening
 
 
 async def config_words(desk: Desk, text: str, *words: str) -> str:
@@ -85,13 +83,11 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "line", "said"), REFUSED.values(), ids=REFUSED)
 async def test_what_it_does_not_know_is_refused_with_its_line_and_nothing_is_sent(
-    tmp_path: Path, text: str, line: int, said: str
+    desk: Desk, text: str, line: int, said: str
 ) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        told = await config_words(desk, text)
-        assert told.startswith(f"batch-resend: --config batch.toml, line {line}: "), told
-        assert said in told
-        assert ca.books.requests == 0
+    told = await config_words(desk, text)
+    assert told.startswith(f"batch-resend: --config batch.toml, line {line}: "), told
+    assert said in told
 
 
 @pytest.mark.parametrize(
@@ -124,29 +120,6 @@ async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s
         assert not (tmp_path / "elsewhere").exists()
 
 
-async def test_flags_and_variables_go_before_a_command_s_table(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, orders=20) as (desk, ca):
-        desk.write("batch.toml", '[sweep]\nmax-orders = 3\nolder-than = "0s"\n')
-        sweep = ("--config", "batch.toml", "sweep")
-        await desk.run(*sweep, BATCH_RESEND_MAX_ORDERS="2")
-        assert ca.books.mails == 2
-        await desk.run(*sweep, "--max-orders", "1", BATCH_RESEND_MAX_ORDERS="2")
-        assert ca.books.mails == 3
-
-
-async def test_a_command_s_table_may_say_what_means_something_else_elsewhere(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, orders=2) as (desk, _):
-        desk.write(
-            "batch.toml",
-            '[export]\nformat = "jsonl"\nout = "waiting.jsonl"\n[prune]\nolder-than = "1d"\n',
-        )
-        assert (await desk.run("--config", "batch.toml", "export")).code == 0
-        assert (tmp_path / "waiting.jsonl").read_text().startswith('{"order_id":')
-        assert "at least 2d" in (await desk.run("--config", "batch.toml", "prune")).err
-
-
 async def test_profiles_take_from_the_table_of_the_command_what_they_do_not_say(
     tmp_path: Path,
 ) -> None:
@@ -162,12 +135,6 @@ async def test_profiles_take_from_the_table_of_the_command_what_they_do_not_say(
         sent = await desk.run(*send)
         assert sent.code == 0, sent.err
         assert read_summary(tmp_path / "report")["limits"] == ["9/1m"]
-
-
-async def test_the_help_of_a_command_is_shown_beside_a_file_that_is_refused(desk: Desk) -> None:
-    desk.write("batch.toml", "concurency = 3\n")
-    helped = await desk.run("--config", "batch.toml", "send", "--help")
-    assert helped.code == 0, helped.err
 
 
 @pytest.mark.parametrize(
@@ -194,155 +161,93 @@ async def test_the_sweeps_of_a_worker_keep_to_the_table_of_sweeps(
         assert option_words(context, names, "sweep") == words
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("BATCH_RESEND_MAX_ORDER", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATCH_RESEND_MAXORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("batch_resend_max_orders", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATCH_RESEND_LIMITS", " Did you mean BATCH_RESEND_LIMIT?"),
-        ("BATCH_RESEND_DRY_RUN", ""),
-        ("BATCH_RESEND_", ""),
+# --- variables ------------------------------------------------------------------------------------
+
+NEAR = {
+    "BATCH_RESEND_MAX_ORDERS": (
+        "BATCH_RESEND_MAX_ORDER", "BATCH_RESEND_MAXORDERS", "batch_resend_max_orders",
         # The prefix, misspelled or joined in another way.
-        ("BATCHRESEND_MAX_ORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATCHRESENDMAXORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATCH-RESEND-MAX-ORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("Batch_Resend_Max_Orders", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATCH_RE_SEND_MAX_ORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATCH_RESENT_MAX_ORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATH_RESEND_MAX_ORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BACTH_RESEND_MAX_ORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATCH_RESENDS_MAXORDERS", " Did you mean BATCH_RESEND_MAX_ORDERS?"),
-        ("BATCHRESEND_OTHER", ""),
-    ],
+        "BATCHRESEND_MAX_ORDERS", "BATCHRESENDMAXORDERS", "BATCH-RESEND-MAX-ORDERS",
+        "Batch_Resend_Max_Orders", "BATCH_RE_SEND_MAX_ORDERS", "BATCH_RESENT_MAX_ORDERS",
+        "BATH_RESEND_MAX_ORDERS", "BACTH_RESEND_MAX_ORDERS", "BATCH_RESENDS_MAXORDERS",
+    ),
+    "BATCH_RESEND_LIMIT": ("BATCH_RESEND_LIMITS",),
+    "BATCH_RESEND_API_KEY_FILE": ("BATCH_RESEND_API_KEY",),
+    "": ("BATCH_RESEND_DRY_RUN", "BATCH_RESEND_", "BATCHRESEND_OTHER"),
+}  # fmt: skip
+NO_OPTIONS = (
+    "BATCH_RESEND_MAX_ORDERS",  # of another command
+    # What Kubernetes sets for Services called batch-resend and batch-resend-worker.
+    "BATCH_RESEND_SERVICE_HOST", "BATCH_RESEND_SERVICE_PORT", "BATCH_RESEND_SERVICE_PORT_METRICS",
+    "BATCH_RESEND_PORT", "BATCH_RESEND_PORT_9100_TCP", "BATCH_RESEND_PORT_9100_TCP_PROTO",
+    "BATCH_RESEND_PORT_9100_TCP_PORT", "BATCH_RESEND_PORT_9100_TCP_ADDR",
+    "BATCH_RESEND_WORKER_SERVICE_HOST", "BATCHRESEND_SERVICE_HOST", "BATCHRESEND_PORT_9100_TCP",
+    "_BATCH_RESEND_OTHER", "_BATCH_RESEND_LIMIT", "BATCH_RESEND",  # where a script has the program
+    "BATCH_RESENT_HOME",  # of another program: no option is like it
+    "BATCH_LIMIT", "BATCH_SIZE", "RESEND_LIMIT", "MY_BATCH_RESEND_LIMIT",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [(name, near) for near, names in NEAR.items() for name in names]
 )
-@pytest.mark.parametrize("words", [("sweep", "--older-than", "0"), ("send", "orders.csv")])
-async def test_one_that_is_misspelled_is_refused_with_the_nearest_and_nothing_is_sent(
-    tmp_path: Path, name: str, hint: str, words: tuple[str, ...]
+async def test_a_variable_that_is_misspelled_is_refused_with_the_nearest_and_without_its_value(
+    desk: Desk, name: str, near: str
 ) -> None:
-    async with desk_with_ca(tmp_path, orders=5) as (desk, ca):
-        desk.write_list(3)
-        desk.environment[name] = "3"
+    desk.environment[name] = "a-secret-0123456789"
+    hint = f" Did you mean {near}?" if near else ""
+    for words in (("sweep", "--older-than", "0"), ("send", "orders.csv")):
         refused = await desk.run(*words)
         assert refused.code == 1
         assert refused.err == f"batch-resend: there is no variable {name}.{hint}\n"
-        assert ca.books.requests == 0
 
 
-async def test_its_value_is_repeated_nowhere(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(3)
-        refused = await desk.run("send", "orders.csv", BATCH_RESEND_API_KEY="a-secret-0123456789")
-        assert "Did you mean BATCH_RESEND_API_KEY_FILE?" in refused.err
-        assert "a-secret" not in refused.err
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "BATCH_RESEND_MAX_ORDERS",  # of another command
-        "BATCH_RESEND_EVENT_LOOP",
-        # What Kubernetes sets for Services called batch-resend and batch-resend-worker.
-        "BATCH_RESEND_SERVICE_HOST",
-        "BATCH_RESEND_SERVICE_PORT",
-        "BATCH_RESEND_SERVICE_PORT_METRICS",
-        "BATCH_RESEND_PORT",
-        "BATCH_RESEND_PORT_9100_TCP",
-        "BATCH_RESEND_PORT_9100_TCP_PROTO",
-        "BATCH_RESEND_PORT_9100_TCP_PORT",
-        "BATCH_RESEND_PORT_9100_TCP_ADDR",
-        "BATCH_RESEND_WORKER_SERVICE_HOST",
-        "BATCHRESEND_SERVICE_HOST",
-        "BATCHRESEND_PORT_9100_TCP",
-        "_BATCH_RESEND_OTHER",
-        "_BATCH_RESEND_LIMIT",
-        "BATCH_RESEND",  # where a script has the program
-        "BATCH_RESENT_HOME",  # of another program: no option is like it
-        "BATCH_LIMIT",
-        "BATCH_SIZE",
-        "RESEND_LIMIT",
-        "MY_BATCH_RESEND_LIMIT",
-    ],
-)
-async def test_those_of_other_commands_and_of_kubernetes_are_no_hindrance(
-    tmp_path: Path, name: str
-) -> None:
+async def test_those_of_other_commands_and_of_kubernetes_are_no_hindrance(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(1)
-        desk.environment[name] = "asyncio" if name.endswith("LOOP") else "3"
-        sent = await desk.run("send", "orders.csv")
+        desk.environment |= dict.fromkeys(NO_OPTIONS, "3")
+        sent = await desk.run("send", "orders.csv", BATCH_RESEND_MAX_ORDERS="")
         assert sent.code == 0, sent.err
 
 
-@pytest.mark.parametrize("value", ["", " ", "\t"])
 @pytest.mark.parametrize(
-    "name", ["MAX_ORDERS", "LIMIT", "OLDER_THAN", "BASE_URL", "MAX_MAILS_PER_ORDER", "CONFIG"]
-)
-async def test_one_that_is_empty_is_refused_and_lifts_no_limit(
-    tmp_path: Path, name: str, value: str
-) -> None:
-    async with desk_with_ca(tmp_path, orders=5) as (desk, ca):
-        desk.environment[f"BATCH_RESEND_{name}"] = value
-        refused = await desk.run("sweep", "--yes", "-q")
-        assert refused.code == 1
-        assert f"the variable BATCH_RESEND_{name} is empty" in refused.err
-        assert ca.books.requests == 0
-
-
-@pytest.mark.parametrize("words", ["--max-orders=", "--max-orders=0", "--limit=", "--older-than="])
-async def test_nor_does_an_empty_flag(tmp_path: Path, words: str) -> None:
-    async with desk_with_ca(tmp_path, orders=5) as (desk, ca):
-        refused = await desk.run("sweep", "--yes", "-q", words)
-        assert refused.code in (1, 2)
-        assert ca.books.requests == 0
-
-
-@pytest.mark.parametrize(
-    "line",
-    ['max-orders = ""', "max-orders = 0", 'limit = ""', "limit = []", 'older-than = ""',
-     'limit = [""]', 'base-url = ""'],
+    ("variable", "flag", "line"),
+    [
+        *(
+            (name, "", "")
+            for name in ("MAX_ORDERS", "LIMIT", "OLDER_THAN", "BASE_URL", "MAX_MAILS_PER_ORDER",
+                         "CONFIG")
+        ),
+        *(("", flag, "") for flag in ("--max-orders=", "--max-orders=0", "--limit=",
+                                      "--older-than=")),
+        *(
+            ("", "", line)
+            for line in ('max-orders = ""', "max-orders = 0", 'limit = ""', "limit = []",
+                         'limit = [""]', 'older-than = ""', 'base-url = ""')
+        ),
+    ],
 )  # fmt: skip
-async def test_nor_does_an_empty_value_in_the_file(tmp_path: Path, line: str) -> None:
-    async with desk_with_ca(tmp_path, orders=5) as (desk, ca):
-        desk.environment = {
-            name: value
-            for name, value in desk.environment.items()
-            if name not in ("BATCH_RESEND_LIMIT", "BATCH_RESEND_BASE_URL")
-        }
-        place = "" if line.startswith("base") else f'base-url = "{ca.base_url}"\n'
-        desk.write("batch.toml", f"[sweep]\n{place}{line}\n")
-        refused = await desk.run("--config", "batch.toml", "sweep", "--yes", "-q")
-        assert refused.code in (1, 2), refused.err
-        assert ca.books.requests == 0
-
-
-async def test_an_empty_one_of_another_command_is_no_hindrance(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(1)
-        assert (await desk.run("send", "orders.csv", BATCH_RESEND_MAX_ORDERS="")).code == 0
-
-
-async def test_help_is_shown_all_the_same(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        for words in (("--help",), ("send", "--help"), ("send", "-h"), ("--version",)):
-            assert (await desk.run(*words, BATCH_RESEND_MAX_ORDER="3")).code == 0
-
-
-@pytest.mark.parametrize("wrong", ["variable", "file"])
-async def test_a_watchdog_is_notified_of_a_variable_or_a_file_that_is_refused(
-    tmp_path: Path, wrong: str
+async def test_one_that_is_empty_is_refused_and_lifts_no_limit(
+    tmp_path: Path, variable: str, flag: str, line: str
 ) -> None:
-    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("batch.toml", "max-order = 3\n")
-        desk.environment["BATCH_RESEND_PING_URL"] = watchdog.url
-        if wrong == "variable":
-            desk.environment["BATCH_RESEND_MAX_ORDER"] = "3"
-        config = ("--config", "batch.toml") if wrong == "file" else ()
-        refused = await desk.run(*config, "sweep", "--yes", "-q")
-        assert refused.code == 1
-        ((path, ending),) = told(watchdog)
-        assert path.endswith("/fail")
-        assert ending is not None
-        assert ending["exit_code"] == 1
-        assert "there is no" in ending["text"]
+    async with desk_with_ca(tmp_path, orders=5) as (desk, ca):
+        words = ["sweep", "--yes", "-q", *([flag] if flag else [])]
+        if line:
+            del desk.environment["BATCH_RESEND_LIMIT"], desk.environment["BATCH_RESEND_BASE_URL"]
+            place = "" if line.startswith("base") else f'base-url = "{ca.base_url}"\n'
+            desk.write("batch.toml", f"[sweep]\n{place}{line}\n")
+            words = ["--config", "batch.toml", *words]
+        for value in ("", " ", "\t") if variable else ("",):
+            empty = {f"BATCH_RESEND_{variable}": value} if variable else {}
+            refused = await desk.run(*words, **empty)
+            assert refused.code in (1, 2), refused.err
+            if variable:
+                assert f"the variable BATCH_RESEND_{variable} is empty" in refused.err
         assert ca.books.requests == 0
+
+
+async def test_help_is_shown_beside_a_variable_and_a_file_that_are_refused(desk: Desk) -> None:
+    desk.write("batch.toml", "concurency = 3\n")
+    for words in (("--help",), ("send", "--help"), ("send", "-h"), ("--version",)):
+        helped = await desk.run("--config", "batch.toml", *words, BATCH_RESEND_MAX_ORDER="3")
+        assert helped.code == 0, helped.err

@@ -25,7 +25,6 @@ from tests.certcentral.fault_server import (
     resets,
 )
 from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, until
-from tests.cli.connect_proxy import ConnectProxy, refuses, tunnels_to
 from tests.cli.screen import on_screen
 from tests.cli.test_journal_file import make_foreign_database
 from tests.doctor.answers import (
@@ -254,33 +253,6 @@ async def test_a_certificate_that_is_not_trusted_stops_before_the_key_leaves(
         code, found = await diagnosed(desk, "--ca-file", "ca.pem")
         assert (code, of_check(found, "TLS")["result"]) == (0, "ok")
         assert assert_only_read(server) == list(READS)
-
-
-async def test_a_proxy_is_gone_through_and_one_that_refuses_is_named(
-    desk: Desk, authority: trustme.CA, untrusted: ssl.SSLContext
-) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("ca.test").configure_cert(tls)
-    authority.cert_pem.write_to_path(str(desk.folder / "ca.pem"))
-    desk.environment["BATCH_RESEND_BASE_URL"] = "https://ca.test/services/v2"
-    flags = ("--trust-env", "--ca-file", "ca.pem")
-    async with FaultServer(ca(), tls=tls) as server:
-        async with ConnectProxy(tunnels_to(server.port)) as proxy:
-            through = f"http://someone:hunter2@{proxy.address}"
-            code, found = await diagnosed(desk, *flags, HTTPS_PROXY=through)
-            assert (code, of_check(found, "proxy")["result"]) == (0, "ok")
-            assert assert_only_read(server) == list(READS)
-            left_out, found = await diagnosed(desk, "--ca-file", "ca.pem", HTTPS_PROXY=through)
-            assert left_out == 4
-            assert "--trust-env goes through it" in of_check(found, "name")["remedy"]
-        async with ConnectProxy(refuses(answer(403))) as proxy:
-            through = f"http://someone:hunter2@{proxy.address}"
-            code, found = await diagnosed(desk, *flags, HTTPS_PROXY=through)
-        assert code == 4
-        refused = of_check(found, "proxy")
-        assert "it says 403" in refused["detail"]
-        assert "hunter2" not in json.dumps(found)
-        assert server.requests == len(READS)
 
 
 # --- what the CA has, and how it tells ----------------------------------------------------------

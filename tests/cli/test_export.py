@@ -106,14 +106,6 @@ async def test_pages_are_read_to_the_end_and_count_in_the_windows_with_what_is_s
         assert all(log.refused == 0 and log.peak <= 4 for log in ca.books.windows)
 
 
-async def test_a_ca_in_trouble_is_read_again_until_it_answers(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 0.3, "drop": 0.3}, seed=0) as (desk, ca):
-        fill(ca, 50)
-        assert len(records(await desk.run("export"))) == 50
-        assert ca.books.answers["500"], "the seed has one fail"
-        assert ca.books.answers["drop"], "and one break off"
-
-
 async def test_while_a_run_sends_the_journal_and_so_the_windows_are_its_own(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(40)
@@ -175,16 +167,6 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
     assert "Asking the CA about 6 requests\n" in sent.err
     assert "  skipped   1, says the CA: its status is issued, not pending\n" in sent.err
     assert "within the cooldown" not in sent.err
-
-
-async def test_what_is_asked_counts_in_the_windows_with_what_is_sent(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, windows=(Window(4, 1.0),)) as (desk, ca):
-        fill(desk, ca)
-        await desk.run("send", "orders.csv", "--preflight")
-        assert (ca.books.reads, ca.books.mails) == (6 + 4, 3), (
-            "and the sixth, of which only the call itself tells"
-        )
-        assert all(log.refused == 0 for log in ca.books.windows)
 
 
 async def test_a_run_that_was_declined_asks_anew_when_it_goes_on(tmp_path: Path) -> None:

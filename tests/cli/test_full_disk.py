@@ -116,52 +116,6 @@ async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_ru
         assert again.code == (3 if in_doubt else 0), again.err
 
 
-async def test_a_disk_that_fills_up_for_real_stops_the_run_until_there_is_room(
-    tmp_path: Path,
-) -> None:
-    with tiny_disk(tmp_path / "disk", "8m") as disk:
-        async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
-            desk.environment["BATCH_RESEND_JOURNAL"] = str(disk / "journal.db")
-            numbers = desk.write_list(400)
-            process = await desk.start("send", "orders.csv", *HOLD, "--concurrency", "16")
-            await until(lambda: ca.books.requests >= 100)
-            fill_up(disk / "ballast")
-            full = await ended(process)
-            assert full.code == 4, full.err
-            assert f"{disk}/journal.db: the journal cannot be used" in full.err
-            assert "is the disk full" in full.err
-            assert ca.books.requests < 400
-
-            still_full = await desk.run("send", "orders.csv", *HOLD)
-
-            assert still_full.code == 1, still_full.err
-            assert f"{disk}/journal.db" in still_full.err
-            assert "disk" in still_full.err or "No space left" in still_full.err
-            assert "Traceback" not in still_full.err
-            await everything_acted_on(ca)
-            asked_before = ca.books.requests
-            (disk / "ballast").unlink()
-
-            again = await desk.run("send", "orders.csv", *HOLD, "--report-dir", "again")
-
-            assert again.code in (0, 3), again.err
-            found = results(tmp_path / "again")
-            in_doubt = {r["order_id"] for r in found if r["status"] == "in_doubt"}
-            assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
-            assert set(ca.books.requests_per_order.values()) == {1}
-            assert asked_before < ca.books.requests
-
-
-def fill_up(ballast: Path) -> None:
-    """Write until there is no room left."""
-    try:
-        with ballast.open("wb", buffering=0) as file:
-            while file.write(bytes(4096)):
-                pass
-    except OSError:
-        return
-
-
 # --- before anything is sent --------------------------------------------------------------------
 
 
@@ -215,41 +169,6 @@ async def assert_can_be_written_later(desk: Desk, told: Ended, sent: int) -> Non
     assert len(results(desk.folder / "later")) == sent
 
 
-async def test_a_report_without_room_leaves_no_half_of_a_file_and_can_be_written_later(
-    tmp_path: Path,
-) -> None:
-    with tiny_disk(tmp_path / "disk", "64k") as disk:
-        async with desk_with_ca(tmp_path) as (desk, ca):
-            numbers = desk.write_list(500)
-            full = await desk.run("send", "orders.csv", "--report-dir", str(disk / "report"))
-
-            assert full.code == 3
-            assert f"{disk}/report/results.csv: cannot be written: No space left" in full.err
-            assert list((disk / "report").iterdir()) == []
-            assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
-            await assert_can_be_written_later(desk, full, sent=500)
-
-
-async def test_without_room_for_a_new_report_the_files_of_the_older_one_stay_whole(
-    tmp_path: Path,
-) -> None:
-    with tiny_disk(tmp_path / "disk", "600k") as disk:
-        async with desk_with_ca(tmp_path) as (desk, ca):
-            numbers = desk.write_list(500)
-            report = disk / "report"
-            first = await desk.run("send", "orders.csv", "--report-dir", str(report))
-            assert first.code == 0, first.err
-            before = {path.name: path.read_bytes() for path in report.iterdir()}
-            fill_up(disk / "ballast")
-
-            full = await desk.run("send", "orders.csv", "--report-dir", str(report))
-
-            assert full.code == 3
-            assert "No space left on device" in full.err
-            assert {path.name: path.read_bytes() for path in report.iterdir()} == before
-            assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
-
-
 async def test_a_disk_that_fills_up_while_the_report_is_written_leaves_no_half_of_a_file(
     tmp_path: Path,
 ) -> None:
@@ -270,19 +189,6 @@ async def test_a_disk_that_fills_up_while_the_report_is_written_leaves_no_half_o
 
 
 # --- folders that cannot be written -------------------------------------------------------------
-
-
-async def test_a_report_folder_that_is_a_file_is_refused_before_anything_is_sent(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        desk.write("taken", "a file")
-        refused = await desk.run("send", "orders.csv", "--report-dir", "taken")
-        assert refused.code == 2
-        assert "'taken' is a file" in refused.err
-        assert ca.books.requests == 0
-        assert (tmp_path / "taken").read_text() == "a file"
 
 
 @pytest.mark.parametrize(

@@ -147,21 +147,6 @@ async def test_nor_do_those_in_the_reason_for_which_a_run_stops(
         assert_harmless(shown.out + shown.err)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [b"\x1b[2J\x1b]0;owned\x07\r\n\r\n", b"HTTP/1.1 \x1b[2J\r\n\r\n", b"\xff\xfe\x9b\0\x7f\r\n\r\n",
-     "\u202eHTTP\u061c\r\n\r\n".encode()],
-)  # fmt: skip
-async def test_nor_do_those_in_what_is_no_http(tmp_path: Path, data: bytes) -> None:
-    async def fate(call: Call) -> None:
-        await call.visit.read_all()
-        await call.say(data)
-        call.visit.close()
-
-    desk, _ = await answered(tmp_path, [fate], "-v")
-    assert results(desk.report())[0]["status"] == "in_doubt"
-
-
 # --- a spreadsheet ------------------------------------------------------------------------------
 
 FORMULAS = [
@@ -201,17 +186,6 @@ async def test_a_formula_in_a_message_or_a_code_is_none_in_the_table(tmp_path: P
 
 
 # --- shape and size -----------------------------------------------------------------------------
-
-
-async def test_a_message_with_line_breaks_stays_one_line_and_a_cell(tmp_path: Path) -> None:
-    broken = 'one\r\ntwo\n3,4;5\t"six"\u2028seven\x0beight\x85nine'
-    desk, sent = await answered(tmp_path, [says(400, said(broken, broken))] * 3, "-v")
-    assert {line["reason"] for line in table(desk)} == {'one two 3,4;5 "six" seven eight nine'}
-    assert len((desk.report() / "results.csv").read_bytes().split(b"\n")) == 1 + 2 * 3 + 1
-    assert len((desk.report() / "results.jsonl").read_text().splitlines()) == 2 * 3
-    attempts = [line for line in sent.err.splitlines() if "attempt refused" in line]
-    assert len(attempts) == 3
-    assert all("one two 3,4;5" in line and "nine" in line for line in attempts)
 
 
 MOST_MB = 200

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,37 +159,6 @@ async def test_with_hold_nothing_is_mailed_twice_and_every_doubt_is_told(tmp_pat
 
 ORDERS = 120
 BEFORE_IT = 40  # orders mailed before the outage
-OUTAGE_S = 12.0  # longer than the first pauses, so that some probes fail
-
-
-class MovingCA:
-    """A CA that is out for a while, once it has mailed so many orders."""
-
-    def __init__(self, out: Callable[[Call], Awaitable[object]]) -> None:
-        self.server = CountingServer(self._fate)
-        self.probes: Counter[str] = Counter()  # requests during the outage
-        self._out = out
-        self._over: float | None = None
-
-    def is_out(self) -> bool:
-        """Tell whether it is out; it goes out by itself."""
-        now = asyncio.get_running_loop().time()
-        if self._over is None and len(self.server.acknowledged) >= BEFORE_IT:
-            self._over = now + OUTAGE_S
-        return self._over is not None and now < self._over
-
-    async def _fate(self, call: Call) -> None:
-        if self.is_out():
-            self.probes[call.order] += 1
-            await self._out(call)
-        else:
-            await asyncio.sleep(0.05)
-            await call.accept()
-
-
-async def says_503(call: Call) -> None:
-    """Answer that it is out."""
-    await call.refuse(503)
 
 
 async def hangs(call: Call) -> None:
@@ -205,31 +173,6 @@ def desk_at(folder: Path, base_url: str) -> Desk:
     desk.environment |= {"BATCH_RESEND_LIMIT": "none", "BATCH_RESEND_CONCURRENCY": "8"}
     desk.write_list(ORDERS)
     return desk
-
-
-@pytest.mark.parametrize("out", [says_503, hangs], ids=lambda out: out.__name__)
-async def test_an_outage_is_ridden_out_with_few_probes_and_no_order_fails(
-    tmp_path: Path, out: Callable[[Call], Awaitable[object]]
-) -> None:
-    ca = MovingCA(out)
-    async with ca.server as server:
-        desk = desk_at(tmp_path, server.base_url)
-        sent = await desk.run("send", "orders.csv", "--timeout", "1s")
-    assert sent.code == 0, sent.err
-    assert "paused: the CA is in trouble" in sent.err
-    assert "the CA takes requests again: going on" in sent.err
-    summary = desk.summary()
-    assert_adds_up(summary)
-    assert summary["orders"]["sent"] == ORDERS
-    assert summary["back_pressure"]["pauses"] == 1
-    assert summary["back_pressure"]["paused_s"] > 5
-    assert set(server.mails_of.values()) == {1}
-    assert len(server.mails_of) == ORDERS
-    # Those that fail until it is plain, those in flight then, and probes: five, three, two, one.
-    assert 16 <= ca.probes.total() <= 8 + 20 + 10 + 4
-    assert summary["requests"]["possible_duplicates"] == (
-        0 if out is says_503 else ca.probes.total()
-    )
 
 
 async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flight_is_in_doubt(

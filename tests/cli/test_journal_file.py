@@ -66,28 +66,6 @@ async def test_another_programs_file_is_named_and_stays_as_it_is_byte_for_byte(
         assert not (tmp_path / "reports").exists()
 
 
-async def test_a_folder_is_no_journal_and_stays_empty(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        folder = tmp_path / "folder"
-        folder.mkdir()
-        refused = await desk.run("send", "orders.csv", "--journal", str(folder))
-        assert refused.code == 2
-        assert f"'--journal': File '{folder}' is a directory" in refused.err
-        assert list(folder.iterdir()) == []
-        assert ca.books.requests == 0
-
-
-async def test_a_journal_below_a_file_is_said_to_be_so(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        journal = tmp_path / "orders.csv" / "journal.db"
-        refused = await desk.run("send", "orders.csv", "--journal", str(journal))
-        said = said_in_a_line(refused, journal)
-        assert said.endswith("name another with --journal")
-        assert ca.books.requests == 0
-
-
 # --- journals that are damaged ------------------------------------------------------------------
 
 
@@ -157,19 +135,6 @@ async def test_a_read_only_journal_is_named_and_nothing_is_sent_until_it_can_be_
         assert set(ca.books.mails_per_order) == set(numbers)
 
 
-async def test_a_journal_in_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        (tmp_path / "read-only").mkdir(mode=0o500)
-        journal = tmp_path / "read-only" / "journal.db"
-        refused = await run_bound_by_permissions(
-            desk, "send", "orders.csv", "--journal", str(journal)
-        )
-        said = said_in_a_line(refused, journal)
-        assert "Permission denied; name another with --journal" in said
-        assert ca.books.requests == 0
-
-
 # --- who may read them --------------------------------------------------------------------------
 
 
@@ -200,31 +165,6 @@ async def test_all_that_is_made_for_journal_and_report_is_its_owners_alone_whate
 
 
 # --- beside a run, and after one that died ------------------------------------------------------
-
-
-async def test_what_a_killed_process_leaves_behind_never_keeps_the_next_from_starting(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
-        numbers = desk.write_list(60)
-        pids = set()
-        for requests in (5, 15):
-            process = await desk.start("send", "orders.csv", "--concurrency", "4")
-            await until(lambda enough=requests: ca.books.requests >= enough)  # type: ignore[misc]
-            process.send_signal(signal.SIGKILL)
-            await ended(process)
-            pids.add(process.pid)
-            assert (tmp_path / "journal.db.lock").exists()
-            assert f"process {process.pid}," in (tmp_path / "journal.db.holder").read_text()
-            (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
-            assert run["state"] == "interrupted"
-
-        last = await desk.run("send", "orders.csv")
-
-        assert last.code == 0, last.err
-        assert len(pids) == 2
-        assert set(ca.books.mails_per_order) == set(numbers)
-        assert not (tmp_path / "journal.db.holder").exists()
 
 
 async def test_a_holders_note_of_junk_is_no_hindrance(tmp_path: Path) -> None:
@@ -333,63 +273,3 @@ async def test_a_run_that_was_killed_is_not_running_though_its_number_is_another
         holder.write_text(holder.read_text().replace(f"{process.pid},", f"{os.getpid()},"))
         (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
         assert run["state"] == "interrupted"
-
-
-def link(journal: Path, other: Path) -> None:
-    other.symlink_to(journal)
-
-
-def hard_link(journal: Path, other: Path) -> None:
-    other.hardlink_to(journal)
-
-
-def move(journal: Path, other: Path) -> None:
-    journal.rename(other)
-
-
-def move_with_its_log(journal: Path, other: Path) -> None:
-    for ending in ("", "-wal", "-shm"):
-        Path(f"{journal}{ending}").rename(f"{other}{ending}")
-
-
-@pytest.mark.parametrize(
-    ("name", "code"), [(link, 5), (hard_link, 1), (move, 5), (move_with_its_log, 5)]
-)
-async def test_while_a_run_is_under_way_none_begins_by_another_name_of_its_journal(
-    tmp_path: Path, name: Callable[[Path, Path], None], code: int
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.5, 0.5)) as (desk, ca):
-        desk.write_list(60)
-        first = await desk.start("send", "orders.csv", "--concurrency", "2")
-        await until(lambda: ca.books.requests >= 3)
-        first.send_signal(signal.SIGSTOP)  # so that it does not notice first
-        name(tmp_path / "journal.db", tmp_path / "other.db")
-        second = await desk.run(
-            "send", "orders.csv", "--journal", "other.db", "--report-dir", "second"
-        )
-        first.send_signal(signal.SIGCONT)
-        first.send_signal(signal.SIGINT)
-        await ended(first)
-        assert second.code == code, second.err
-        assert set(ca.books.requests_per_order.values()) == {1}
-
-
-@pytest.mark.parametrize(("name", "code"), [(link, 0), (hard_link, 1)])
-async def test_what_was_acknowledged_before_a_kill_is_not_mailed_again_by_another_name(
-    tmp_path: Path, name: Callable[[Path, Path], None], code: int
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
-        numbers = desk.write_list(60)
-        hold = ("--in-doubt", "hold")
-        first = await desk.start("send", "orders.csv", "--concurrency", "2", *hold)
-        await until(lambda: ca.books.requests >= 20)
-        first.send_signal(signal.SIGKILL)
-        await ended(first)
-        name(tmp_path / "journal.db", tmp_path / "other.db")
-        second = await desk.run("send", "orders.csv", "--journal", "other.db", *hold)
-        assert set(ca.books.requests_per_order.values()) == {1}
-        if code:
-            assert second.code == code
-            assert "has 2 names (hard links)" in second.err
-        else:
-            assert len(ca.books.requests_per_order) == len(numbers), second.err

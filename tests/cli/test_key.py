@@ -67,48 +67,33 @@ def put_credential(desk: Desk, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "taken"),
+    ("flag", "besides", "taken"),
     [
-        ("file variable credential", IN_FILE),
-        ("file credential", IN_FILE),
-        ("variable credential", IN_VARIABLE),
-        ("variable", IN_VARIABLE),
-        ("credential", IN_CREDENTIAL),
+        ("key.txt", "variable credential", IN_FILE),
+        ("key.txt", "credential", IN_FILE),
+        ("/dev/stdin", "", IN_FILE),
+        ("", "file", IN_FILE),
+        ("", "variable credential", IN_VARIABLE),
+        ("", "variable", IN_VARIABLE),
+        ("", "credential", IN_CREDENTIAL),
     ],
 )
 async def test_the_file_goes_before_the_variable_and_that_before_the_credential(
-    at_desk: Desk, ca: CountingServer, there: str, taken: str
+    at_desk: Desk, ca: CountingServer, flag: str, besides: str, taken: str
 ) -> None:
-    at_desk.write("key.txt", IN_FILE + "\n").chmod(0o600)
-    if "variable" in there:
+    # With what editors of Windows put around it.
+    at_desk.write("key.txt", f"\ufeff{IN_FILE}\r\n").chmod(0o600)
+    if "variable" in besides:
         at_desk.environment["DIGICERT_API_KEY"] = IN_VARIABLE
-    if "credential" in there:
+    if "file" in besides:
+        at_desk.environment["BATCH_RESEND_API_KEY_FILE"] = "key.txt"
+    if "credential" in besides:
         put_credential(at_desk, IN_CREDENTIAL + "\n")
-    flags = ["--api-key-file", "key.txt"] if "file" in there else []
-    sent = await at_desk.run("send", "orders.csv", *flags)
+    flags = ("--api-key-file", flag) if flag else ()
+    sent = await at_desk.run("send", "orders.csv", *flags, stdin=f"{IN_FILE}\n".encode())
     assert sent.code == 0, sent.err
     assert keys_of(ca) == {taken}
     assert "can be read by others" not in sent.err
-
-
-async def test_the_file_may_be_named_by_a_variable_or_be_a_pipe(
-    at_desk: Desk, ca: CountingServer
-) -> None:
-    at_desk.write("key.txt", f"\ufeff{IN_FILE}\r\n").chmod(0o600)  # as editors of Windows do
-    named = await at_desk.run("send", "orders.csv", BATCH_RESEND_API_KEY_FILE="key.txt")
-    flags = ("--api-key-file", "/dev/stdin", "--again", "--report-dir", "piped")
-    piped = await at_desk.run("send", "orders.csv", *flags, stdin=b"piped-0123\n")
-    assert (named.code, piped.code) == (0, 0), named.err + piped.err
-    assert keys_of(ca) == {IN_FILE, "piped-0123"}
-
-
-async def test_a_file_that_is_named_and_not_there_is_not_made_up_for_by_another_key(
-    at_desk: Desk, ca: CountingServer
-) -> None:
-    put_credential(at_desk, IN_CREDENTIAL)
-    at_desk.environment["DIGICERT_API_KEY"] = IN_VARIABLE
-    refused = await at_desk.run("send", "orders.csv", "--api-key-file", "gone.txt")
-    assert_refused(refused, ca, "--api-key-file gone.txt: No such file or directory")
 
 
 @pytest.mark.parametrize("folder", ["", "gone", "credentials"])
@@ -118,12 +103,6 @@ async def test_where_systemd_gives_no_such_credential_there_is_no_key(
     (at_desk.folder / "credentials").mkdir()
     at_desk.environment["CREDENTIALS_DIRECTORY"] = folder and str(at_desk.folder / folder)
     assert_refused(await at_desk.run("send", "orders.csv"), ca, "no API key: put it into a file")
-
-
-def let_files_be_another_users() -> None:
-    """Run as a user who owns none of them."""
-    owner = os.geteuid()
-    os.geteuid = lambda: owner + 1
 
 
 @pytest.mark.parametrize(
@@ -139,13 +118,13 @@ def let_files_be_another_users() -> None:
     ],
 )
 async def test_a_key_file_that_others_can_read_is_warned_of_with_what_locks_nobody_out(
-    at_desk: Desk, ca: CountingServer, mode: int, ours: bool, remedy: str | None
-) -> None:
+    at_desk: Desk, ca: CountingServer, monkeypatch: pytest.MonkeyPatch,
+    *, mode: int, ours: bool, remedy: str | None,
+) -> None:  # fmt: skip
     at_desk.write("key.txt", IN_FILE).chmod(mode)
-    meddling = nothing if ours else let_files_be_another_users
-    sent = await ended(
-        await at_desk.start_after(meddling, "send", "orders.csv", "--api-key-file", "key.txt")
-    )
+    user = os.geteuid() if ours else os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    sent = await at_desk.run("send", "orders.csv", "--api-key-file", "key.txt")
     assert sent.code == 0, sent.err
     said = f"key.txt can be read by others than its owner: {remedy}"
     assert said in sent.err if remedy else "can be read by others" not in sent.err
@@ -195,17 +174,23 @@ async def test_a_file_that_holds_no_key_ends_in_one_line_that_does_not_show_it(
 @pytest.mark.parametrize(
     ("path", "said"),
     [
+        ("gone.txt", "--api-key-file gone.txt: No such file or directory"),
         (".", "--api-key-file .: Is a directory"),
         ("/dev/zero", "--api-key-file /dev/zero: is too large to be a key"),
         ("/dev/null", "the API key is empty"),
         ("orders.csv/key", "--api-key-file orders.csv/key: Not a directory"),
     ],
 )
-async def test_a_path_that_is_no_file_of_a_key_ends_in_one_line(
+async def test_a_path_that_is_no_file_of_a_key_is_not_made_up_for_by_another_key(
     at_desk: Desk, ca: CountingServer, path: str, said: str
 ) -> None:
+    put_credential(at_desk, IN_CREDENTIAL)
+    at_desk.environment["DIGICERT_API_KEY"] = IN_VARIABLE
     refused = await at_desk.run("send", "orders.csv", "--api-key-file", path)
     assert_refused(refused, ca, said)
+
+
+# --- it comes out nowhere -------------------------------------------------------------------------
 
 
 def error(message: str, code: str = "bad") -> bytes:

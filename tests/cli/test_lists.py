@@ -87,20 +87,6 @@ async def test_an_export_of_the_ca_sends_what_waits_and_says_why_the_rest_does_n
         assert ca.books.mails_per_order == dict.fromkeys(("11", "12", "13", "14", "15"), 1)
 
 
-async def test_lists_of_several_forms_at_once_are_one_run(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        a_workbook(desk.folder / "a.xlsx")
-        desk.write("b.csv", "Order Number;FQDN;dcv email\n1;b.example.com;admin@b.example.com\n")
-        desk.write("c.json", '[{"order_id": 2}]')
-        sent = await desk.run("send", "a.xlsx", "b.csv", "c.json")
-        assert sent.code == 0, sent.err
-        (body,) = ca.books.bodies["1"]
-        assert [entry["domain"] for entry in body["domain_approval_emails"]] == [
-            "a.example.com", "b.example.com",
-        ]  # fmt: skip
-        assert ca.books.bodies["2"] == [{}]
-
-
 def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]]:
     """Return the requests for such shops, each for its own domain and address alone."""
     return {

@@ -105,18 +105,6 @@ async def test_a_proxy_spoken_to_over_tls_opens_tunnels_too(
     assert KEY.encode() not in proxy.told
 
 
-async def test_a_proxy_that_reads_along_is_not_trusted_and_hears_nothing(at_desk: Desk) -> None:
-    """It answers as the CA itself, with a certificate that its own authority made up."""
-    own = context_for(trustme.CA(), "ca.test")
-    async with CountingServer(Call.accept, tls=own) as false_ca:
-        async with ConnectProxy(tunnels_to(false_ca.port)) as proxy:
-            stopped = await send(at_desk, "--trust-env", proxy=f"http://{proxy.address}")
-        assert stopped.code == 4
-        assert "certificate verify failed" in stopped.out
-        assert (proxy.requests, false_ca.requests) == (1, 0)
-        assert KEY.encode() not in proxy.told
-
-
 # --- past it ------------------------------------------------------------------------------------
 
 

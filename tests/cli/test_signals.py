@@ -187,18 +187,6 @@ async def test_as_process_1_sigterm_lets_what_is_in_flight_finish_and_the_report
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
-async def test_as_process_1_sigterm_ends_the_reading_of_a_list(tmp_path: Path) -> None:
-    skip_without_containers()
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        process = await start_to_plan(desk, in_front=CONTAINER)
-        os.kill(first_of_container(process), signal.SIGTERM)
-        stopped = await ended_with_its_input_open(process)
-        assert stopped.code == 143, stopped.err
-        assert "nothing more was sent" in stopped.err
-        assert ca.books.requests == 0
-        assert rows_in_journal(desk) == (0, 0)
-
-
 # --- how long it takes --------------------------------------------------------------------------
 
 
@@ -240,7 +228,7 @@ BEFORE_SENDING = [
 ]
 FROM_SENDING_ON = [
     "journal.journal:Journal.start",
-    "channels:open_certcentral",
+    "key_runs:open_certcentral",
     "journal.recording:Recorder.begin",
     "certcentral.client:CertCentral.resend",
     "journal.recording:Recorder.end",

@@ -359,12 +359,3 @@ async def test_a_signal_ends_a_command_whose_data_nobody_reads(
 def peeked(descriptor: int) -> int:
     """Return how many bytes a pipe holds that nobody has read."""
     return int(struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0])
-
-
-async def test_results_are_in_the_report_whatever_is_read(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        numbers = desk.write_list(50)
-        with pipe() as (_, theirs):
-            async with started(desk, "send", "orders.csv", stdout=theirs, stderr=theirs) as process:
-                assert await code_of(process) == 0
-        assert {r["order_id"] for r in results(desk.report())} == set(numbers)

@@ -12,7 +12,7 @@ import pytest
 from batch_resend import clock
 from batch_resend.simulator import FaultName, Simulator, World, WorldOrder
 from batch_resend.windows import Window
-from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended, read_summary, until
+from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended, read_summary
 from tests.notify.listener import SECRET, listening
 
 pytestmark = pytest.mark.asyncio
@@ -43,20 +43,6 @@ async def test_what_is_due_is_mailed_the_oldest_first_and_the_report_accounts_fo
         assert swept.err.startswith("Asking the CA which orders wait\n")
         found = "3 due, 1 too young, 1 with nothing to mail (not DV, not by e-mail, or approved)"
         assert f"\n5 orders wait: {found}\n" in swept.err
-
-
-async def test_a_quiet_night_ends_with_one_line_and_success(tmp_path: Path) -> None:
-    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
-        wait(ca, 0.1)
-        quiet = await desk.run("sweep", "-q", "--ping-url", watchdog.url)
-        assert (quiet.code, quiet.err) == (0, "")
-        assert quiet.out == "Nothing to send: 1 order waits: 1 too young\n"
-        assert ca.books.mails == 0
-        assert [path for path, _ in watchdog.posts] == [f"/{SECRET}/start", f"/{SECRET}"]
-        assert json.loads(watchdog.posts[1][1])["text"] == (
-            "batch-resend: nothing to send: 1 order waits: 1 too young"
-        )
-        assert not (tmp_path / "reports").exists()
 
 
 async def test_the_same_night_nothing_is_mailed_twice_and_the_next_says_what_came_of_it(
@@ -93,38 +79,6 @@ async def test_no_order_is_mailed_more_often_than_allowed_whatever_list_it_came_
         enough = await desk.run(*sweep, "3")
         assert "1 mailed often enough" in enough.out
         assert ca.books.mails_per_order == {"1": 3}
-
-
-async def test_what_is_beyond_the_most_of_a_night_has_its_turn_the_next(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        wait(ca, *range(2, 12))
-        for night, sent in enumerate((4, 4, 2)):
-            swept = await desk.run("sweep", "--max-orders", "4", "--report-dir", str(night))
-            assert swept.code == 0
-            assert read_summary(tmp_path / str(night))["orders"]["sent"] == sent
-        assert ca.books.mails_per_order == {str(n): 1 for n in range(1, 11)}
-
-
-async def test_options_narrow_it_to_products_and_containers_and_name_the_language(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        wait(ca, 2, container="Web")
-        wait(ca, 2, first=2, container="Shop")
-        swept = await desk.run("sweep", "--container", "shop", "--locale", "de")
-        assert swept.code == 0, swept.err
-        assert ca.books.bodies == {"2": [{"locale": "de"}]}
-
-
-async def test_one_sweep_at_a_time(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        wait(ca, *range(2, 32))
-        # What it reads and some mails fill the window, so that it is still there when asked.
-        first = await desk.start("sweep", "--limit", "20/8s", "--max-orders", "20")
-        await until(lambda: ca.books.mails)
-        assert (await desk.run("sweep")).code == 5
-        assert (await ended(first)).code == 0
-        assert ca.books.mails == 20
 
 
 async def test_reading_and_sending_keep_the_windows_together(tmp_path: Path) -> None:

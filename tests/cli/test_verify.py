@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from batch_resend.simulator import FaultName, Simulator, WorldOrder
 from batch_resend.topics import mail_advice
 from batch_resend.windows import Window
@@ -154,25 +152,6 @@ async def test_the_page_of_the_run_has_them_too_once_the_ca_was_asked(tmp_path: 
         assert "<tr><td>2</td>" not in section
         assert section.count("<li>") == len(mail_advice())
         assert "batch-resend help mail" in section
-
-
-@pytest.mark.parametrize(
-    ("nights", "status"),
-    [
-        pytest.param(("1",), "pending", id="mailed once"),
-        pytest.param(("1", "1"), "issued", id="no longer waiting"),
-        pytest.param(("1", "1"), "waiting_pickup", id="another word that begins alike"),
-    ],
-)
-async def test_of_others_nothing_is_said(
-    tmp_path: Path, nights: tuple[str, ...], status: str
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        run = await mailed(desk, ca, *nights)
-        ca.world.orders[1].status = status
-        verified = await desk.run("verify", run)
-        assert "two or more times" not in verified.out
-        assert ADVICE not in verified.out
 
 
 async def test_what_a_sweep_sees_waiting_counts_as_well(tmp_path: Path) -> None:
