@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import gc
 import io
+import logging
 import os
 import sys
 import termios
@@ -65,7 +66,7 @@ async def call(
 def _run(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: bytes
 ) -> tuple[int, str, str]:
-    out, err = io.BytesIO(), io.BytesIO()
+    out, err, logger = io.BytesIO(), io.BytesIO(), logging.getLogger("batch_resend")
     with _one_at_a_time, pytest.MonkeyPatch.context() as patch:
         _have_no_terminal()
         patch.chdir(folder)
@@ -85,6 +86,8 @@ def _run(
         patch.setattr(STREAMS, "take_over", lambda: None)
         patch.setattr(os, "_exit", _leave)
         patch.setattr(gc, "freeze", lambda: None)  # what is garbage of tests would stay
+        patch.setattr(logger, "handlers", [])
+        patch.setattr(logger, "propagate", logger.propagate)
         try:
             main()
         except SystemExit as ending:
@@ -94,6 +97,7 @@ def _run(
         finally:
             os.environ.clear()
             os.environ.update(before)
+            logger.setLevel(logging.NOTSET)
         return code, out.getvalue().decode(), err.getvalue().decode()
 
 

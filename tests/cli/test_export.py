@@ -136,7 +136,7 @@ async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_th
         assert set(ca.books.mails_per_order) == {"1", "2", "3", "5"}
 
 
-def fill(desk: Desk, ca: Simulator) -> None:
+def list_all(desk: Desk, ca: Simulator) -> None:
     """Let orders be in every state, and list them all, with one that the CA does not have."""
     ca.world.add(WorldOrder(1))
     ca.world.add(WorldOrder(2, status="issued"))
@@ -150,7 +150,7 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"6"})) as (desk, ca):
-        fill(desk, ca)
+        list_all(desk, ca)
         sent = await desk.run("send", "orders.csv", "--preflight")
         assert sent.code == 3, "the sixth is refused"
         assert ca.books.mails_per_order == {"1": 1, "5": 1}
@@ -171,7 +171,7 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
 
 async def test_a_run_that_was_declined_asks_anew_when_it_goes_on(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(desk, ca)
+        list_all(desk, ca)
         async with on_screen(desk, "send", "orders.csv", "--preflight") as screen:
             await screen.shows(lambda s: "Send 3 requests to 127.0.0.1 now?" in s.text)
             ca.world.orders[1].status = "issued"

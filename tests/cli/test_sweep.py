@@ -15,9 +15,6 @@ from batch_resend.windows import Window
 from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended, read_summary
 from tests.notify.listener import SECRET, listening
 
-pytestmark = pytest.mark.asyncio
-
-
 DAY_S = 86_400.0
 
 
@@ -151,6 +148,7 @@ def put_ahead(by_s: float) -> None:
     patch.setattr(clock, "steady_time", lambda: steady() + by_s)
 
 
+@pytest.mark.timeout(300)
 async def test_a_month_mails_every_order_as_often_as_allowed_and_forgets_none(
     tmp_path: Path,
 ) -> None:
