@@ -8,8 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.cli.conftest import desk_with_ca, ended, until
-from tests.cli.meddling import run_ids
+from tests.cli.conftest import desk_with_ca, ended, run_ids, until
 from tests.cli.screen import answered_on_terminal
 from tests.notify.listener import SECRET, Listener, listening
 from tests.notify.test_alarm import samples

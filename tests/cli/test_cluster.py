@@ -20,12 +20,13 @@ from tests.cli.conftest import (
     assert_adds_up,
     desk_with_ca,
     ended,
+    everything_acted_on,
     read_summary,
     results,
+    run_ids,
     until,
 )
 from tests.cli.counting_server import CountingServer, says
-from tests.cli.meddling import everything_acted_on, run_ids
 from tests.postgres import forget, postgres_server
 
 WINDOWS = (Window(60, 2.0), Window(100, 6.0))

@@ -21,17 +21,15 @@ from tests.cli.conftest import (
     assert_adds_up,
     desk_with_ca,
     ended,
+    everything_acted_on,
+    has_draft,
     read_summary,
     results,
     until,
-)
-from tests.cli.counting_server import Call, CountingServer, accepts_and_closes
-from tests.cli.meddling import (
-    everything_acted_on,
-    has_draft,
     without_the_right_to_write_everywhere,
     write_long_list,
 )
+from tests.cli.counting_server import Call, CountingServer, accepts_and_closes
 
 pytestmark = pytest.mark.skipif(
     not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"

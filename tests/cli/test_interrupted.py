@@ -16,12 +16,13 @@ from tests.cli.conftest import (
     assert_adds_up,
     desk_with_ca,
     ended,
+    everything_acted_on,
     read_summary,
     results,
+    run_ids,
     until,
     until_told,
 )
-from tests.cli.meddling import everything_acted_on, run_ids
 
 SLOW = {"latency_s": (0.02, 0.2)}
 

@@ -22,24 +22,22 @@ from batch_resend.simulator import Simulator
 from batch_resend.windows import Window
 from tests.certcentral.fault_server import NO_CONTENT, answer
 from tests.cli.conftest import (
+    LONG_LIST_ROWS,
     Desk,
     Ended,
     assert_adds_up,
     desk_with_ca,
     ended,
+    everything_acted_on,
+    has_draft,
     read_summary,
     results,
+    run_ids,
     until,
+    write_long_list,
 )
 from tests.cli.counting_server import Call, CountingServer
 from tests.cli.forked import nothing
-from tests.cli.meddling import (
-    LONG_LIST_ROWS,
-    everything_acted_on,
-    has_draft,
-    run_ids,
-    write_long_list,
-)
 from tests.postgres import forget
 
 Moment = Callable[[asyncio.subprocess.Process], Awaitable[None]]

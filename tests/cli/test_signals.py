@@ -24,11 +24,14 @@ from tests.cli.conftest import (
     assert_adds_up,
     desk_with_ca,
     ended,
+    everything_acted_on,
+    has_draft,
     read_summary,
     results,
+    run_ids,
     until,
+    write_long_list,
 )
-from tests.cli.meddling import everything_acted_on, has_draft, run_ids, write_long_list
 
 ROWS = 30_000  # more than a pipe holds, and than are read at a time
 

@@ -16,11 +16,11 @@ from tests.cli.conftest import (
     Desk,
     assert_adds_up,
     ended,
+    everything_acted_on,
     read_summary,
     results,
     until,
 )
-from tests.cli.meddling import everything_acted_on
 from tests.cli.test_cluster import shared_desk
 from tests.cli.test_signals import signal_at
 from tests.cli.test_sweep import wait

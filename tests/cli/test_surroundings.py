@@ -1,14 +1,17 @@
 """What keeps a run from starting, and where little is as usual: one clear line, nothing sent."""
 
 import json
+import os
 import pwd
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from batch_resend.cli.lifecycle import LOOP_VARIABLE
+from batch_resend.folders import followed
 from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.conftest import Desk, desk_with_ca, ended
 from tests.notify.listener import listening
@@ -209,3 +212,162 @@ async def test_a_loop_that_is_none_is_refused_before_anything_is_read(desk: Desk
     run = await desk.run("send", "no-such-list.csv", BATCH_RESEND_EVENT_LOOP="trio")
     assert run.code == 1
     assert run.err == f"batch-resend: {LOOP_VARIABLE}: 'trio' is neither asyncio nor uvloop\n"
+
+
+OTHER = 12345  # a user who is not the one that runs the tests
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files to others")
+
+
+def everyones(folder: Path) -> None:
+    folder.chmod(0o1777)
+
+
+def own(_: Path) -> None:
+    return
+
+
+def by_another(link: Path) -> None:
+    os.lchown(link, OTHER, OTHER)
+
+
+# --- which links are followed --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_link_of_the_user_s_own_is_followed_and_what_is_missing_stays_as_it_is(
+    tmp_path: Path, relative: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk" / "logs").mkdir(parents=True)
+    target = Path("disk") / "logs" if relative else tmp_path / "disk" / "logs"
+    (tmp_path / "logs").symlink_to(target)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "logs", Path("logs"), Path("disk") / ".." / "logs"):
+        assert followed(path / "new" / "a.log") == tmp_path / "disk" / "logs" / "new" / "a.log"
+    assert followed(Path("a.log")) == tmp_path / "a.log"
+
+
+def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    with pytest.raises(OSError, match="symbolic links"):
+        followed(tmp_path / "one" / "a.log")
+
+
+REFUSED: list[tuple[Callable[[Path], None], Callable[[Path], None], str]] = [
+    (everyones, own, "a folder where everyone may write"),
+    (everyones, by_another, "a folder where everyone may write"),
+    (own, by_another, "that another user made"),
+]
+
+
+@needs_root
+@pytest.mark.parametrize("is_last", [True, False])
+@pytest.mark.parametrize(("share", "give", "why"), REFUSED)
+def test_a_link_that_another_may_have_made_is_refused_wherever_it_stands(
+    tmp_path: Path,
+    share: Callable[[Path], None],
+    give: Callable[[Path], None],
+    why: str,
+    is_last: bool,
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "link").symlink_to(tmp_path)
+    share(shared)
+    give(shared / "link")
+    with pytest.raises(PermissionError, match=why):
+        followed(shared / "link" if is_last else shared / "link" / "folder" / "a.log")
+
+
+# --- as a whole ----------------------------------------------------------------------------------
+
+WRITES = {  # the words of a command by what it writes; {} is the link
+    "a log file": ("send", "orders.csv", "--log-file", "shared/planted"),
+    "metrics": ("send", "orders.csv", "--metrics-file", "shared/planted"),
+    "a list": ("export", "--out", "shared/planted"),
+    "requests": ("check", "orders.csv", "--out", "shared/planted"),
+}
+REPORT = ("results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "report.html",
+          "summary.json")  # fmt: skip
+
+
+def plant(desk: Desk, name: str) -> Path:
+    """Put a link to a file of this user's into a folder of everyone's; return that file."""
+    mine = desk.write("mine", "precious\n")
+    (desk.folder / "shared").mkdir()
+    (desk.folder / "shared" / name).symlink_to(mine)
+    (desk.folder / "shared").chmod(0o1777)
+    return mine
+
+
+@pytest.mark.parametrize("what", WRITES)
+async def test_no_file_behind_a_planted_link_is_changed(tmp_path: Path, what: str) -> None:
+    async with desk_with_ca(tmp_path, orders=3) as (desk, _):
+        desk.write_list(3)
+        mine = plant(desk, "planted")
+        refused = await desk.run(*WRITES[what])
+        assert mine.read_text() == "precious\n"
+        assert "is a link in a folder where everyone may write" in refused.err
+        assert "Traceback" not in refused.err
+        assert refused.code == (0 if what == "metrics" else 1)
+
+
+@pytest.mark.parametrize("name", REPORT)
+async def test_no_file_behind_a_link_among_a_report_s_is_changed(tmp_path: Path, name: str) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        mine = plant(desk, name)
+        sent = await desk.run("send", "orders.csv", "--report-dir", "shared")
+        assert (sent.code, ca.books.mails) == (3, 3)
+        assert mine.read_text() == "precious\n"
+        assert "is a link in a folder where everyone may write" in sent.err
+        assert "write its report with:" in sent.err
+
+
+async def test_the_user_s_own_links_are_followed_and_stay(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        (tmp_path / "reports").symlink_to(disk)
+        (tmp_path / "resend.log").symlink_to(disk / "resend.log")
+        sent = await desk.run("send", "orders.csv", "--log-file", "resend.log")
+        assert sent.code == 0, sent.err
+        assert (tmp_path / "resend.log").is_symlink()
+        assert "run ended: completed" in (disk / "resend.log").read_text()
+        assert len(list(disk.iterdir())) == 2
+
+
+@needs_root
+async def test_a_log_goes_to_no_other_user_s_file_in_a_folder_of_everyone_s(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        (tmp_path / "shared").mkdir()
+        log = desk.write("shared/resend.log", "")
+        log.chmod(0o666)
+        os.chown(log, OTHER, OTHER)
+        (tmp_path / "shared").chmod(0o777)
+        refused = await desk.run("send", "orders.csv", "--log-file", "shared/resend.log")
+        assert (refused.code, ca.books.requests) == (1, 0)
+        assert log.read_text() == ""
+        assert "shared/resend.log: it belongs to another user" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o666, 0o660), (0o644, 0o640), (0o600, 0o600), (0o640, 0o640)]
+)
+async def test_a_journal_that_was_open_to_everyone_is_so_no_longer(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(2)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        journal = tmp_path / "journal.db"
+        journal.chmod(before)
+        again = await desk.run("send", "orders.csv")
+        assert again.code == 0
+        assert journal.stat().st_mode & 0o777 == after
+        assert ("open to every user" in again.err) == (before != after)
