@@ -132,6 +132,11 @@ def results(report: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def orders_of(report: Path, status: str) -> set[str]:
+    """Return the orders of a report that have a status."""
+    return {line["order_id"] for line in results(report) if line["status"] == status}
+
+
 async def ended(
     process: asyncio.subprocess.Process, stdin: bytes = b"", timeout_s: float = 60.0
 ) -> Ended:

@@ -21,8 +21,8 @@ from tests.cli.conftest import (
     desk_with_ca,
     ended,
     everything_acted_on,
+    orders_of,
     read_summary,
-    results,
     run_ids,
     until,
 )
@@ -108,31 +108,9 @@ async def test_a_host_that_was_killed_is_followed_by_another_that_repeats_nothin
         assert await run_ids(desk) == [summary["run_id"]]
         assert summary["state"] == "completed"
         assert set(ca.books.requests_per_order.values()) == {1}
-        in_doubt = {
-            r["order_id"] for r in results(tmp_path / "report") if r["status"] == "in_doubt"
-        }
+        in_doubt = orders_of(tmp_path / "report", "in_doubt")
         assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
         assert len(in_doubt) <= 2 * 32
-
-
-async def test_two_operators_with_the_same_list_mail_each_order_once_and_the_second_is_told_whose(
-    tmp_path: Path, database: Database
-) -> None:
-    async with shared_desk(tmp_path, database, latency_s=(0.02, 0.05)) as (desk, ca):
-        numbers = desk.write_list(200)
-        command = ("send", "orders.csv", "--concurrency", "8", "--report-dir")
-        both = await sent_at_once(desk, (*command, "one"), (*command, "other"))
-        assert [one.code for one in both] == [0, 0], both
-        assert set(ca.books.requests_per_order.values()) == {1}
-        assert set(ca.books.mails_per_order) == set(numbers)
-        summaries = [read_summary(tmp_path / name) for name in ("one", "other")]
-        for summary in summaries:
-            assert_adds_up(summary)
-        assert sum(summary["orders"]["sent"] for summary in summaries) == 200
-        second = max((0, 1), key=lambda place: summaries[place]["orders"]["skipped"])
-        first_run = summaries[1 - second]["run_id"]
-        told = [r for r in results(tmp_path / ("one", "other")[second]) if r["status"] == "skipped"]
-        assert {first_run in result["error_message"] for result in told} == {True}
 
 
 async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagree(

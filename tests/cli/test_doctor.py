@@ -20,7 +20,6 @@ from tests.certcentral.fault_server import (
     FaultServer,
     Step,
     Visit,
-    answer,
     hangs,
     resets,
 )
@@ -28,7 +27,6 @@ from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, until
 from tests.cli.screen import on_screen
 from tests.cli.test_journal_file import make_foreign_database
 from tests.doctor.answers import (
-    CHANGES,
     KEYS,
     LISTED,
     PENDING,
@@ -284,21 +282,6 @@ async def test_what_deviates_is_shown_as_a_sample_that_says_nothing_of_theirs(
         assert text not in samples + printed
 
 
-async def test_what_can_be_left_unread_is_a_warning_and_the_rest_goes_on(desk: Desk) -> None:
-    denied = error(403, "access_denied|missing_permission")
-    missing = error(404, "not_found|route")
-    answers = {PENDING: denied, VALIDATION: missing, CHANGES: answer(500)}
-    async with FaultServer(ca(**answers, reissues=says(page_of(LISTED)))) as server:
-        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
-        assert assert_only_read(server) == list(READS)
-    assert code == 0
-    came_to = results(found)
-    assert [came_to[c] for c in ("orders", "order info", "validation", "changes")] == [
-        "warning", "ok", "warning", "warning"
-    ]  # fmt: skip
-    assert "`send` does without" in of_check(found, "orders")["remedy"]
-
-
 @pytest.mark.parametrize(
     ("said", "code", "result"), [(INVALID_KEY, 4, "problem"), (LIMITED, 0, "warning")]
 )
@@ -360,25 +343,6 @@ async def test_without_a_key_the_rest_is_looked_at_and_it_is_said_where_to_put_o
     assert "No such file" in of_check(bad[1], "key")["detail"]
     assert of_check(found, "connection")["result"] == "ok"
     assert of_check(found, "account")["detail"] == "because there is no key"
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (("--base-url", "http://ca.example"), "https only"),
-        (("--ca-file", "gone.pem"), "gone.pem: No such file"),
-        (("--limit", "many"), "--limit"),
-    ],
-)
-async def test_settings_that_make_no_sense_end_in_one_line_with_1(
-    desk: Desk, flags: tuple[str, ...], said: str
-) -> None:
-    with_a_key = await desk.run("doctor", *flags)
-    del desk.environment["DIGICERT_API_KEY"]
-    for refused in (with_a_key, await desk.run("doctor", *flags)):
-        assert (refused.code, refused.out) == (1, "")
-        (line,) = refused.err.splitlines()
-        assert said in line
 
 
 async def test_ctrl_c_ends_it_at_once_and_what_was_in_flight_is_counted(desk: Desk) -> None:

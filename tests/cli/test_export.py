@@ -115,27 +115,6 @@ async def test_while_a_run_sends_the_journal_and_so_the_windows_are_its_own(tmp_
         assert (await ended(sending)).code == 0
 
 
-async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_them(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(ca, 3)
-        ca.world.add(WorldOrder(4, dcv_method="dns-txt-token"))
-        ca.world.add(WorldOrder(5))
-        exported = await desk.run("export", "--details")
-        found = records(exported)
-        assert {r["order_id"]: r["dcv_method"] for r in found} == {
-            "1": "email", "2": "email", "3": "email", "4": "dns-txt-token", "5": "email",
-        }  # fmt: skip
-        assert ca.books.reads_of == {"list": 2, "validation": 5}, (
-            "no list has how an order is validated"
-        )
-        desk.write("pending.csv", exported.out)
-        sent = await desk.run("send", "pending.csv")
-        assert sent.code == 0
-        assert set(ca.books.mails_per_order) == {"1", "2", "3", "5"}
-
-
 def list_all(desk: Desk, ca: Simulator) -> None:
     """Let orders be in every state, and list them all, with one that the CA does not have."""
     ca.world.add(WorldOrder(1))

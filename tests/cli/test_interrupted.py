@@ -17,6 +17,7 @@ from tests.cli.conftest import (
     desk_with_ca,
     ended,
     everything_acted_on,
+    orders_of,
     read_summary,
     results,
     run_ids,
@@ -179,7 +180,7 @@ async def test_a_bare_resume_keeps_the_limits_and_the_policy_of_the_run_and_flag
             return
         assert resumed.code == 3, resumed.err
         assert set(ca.books.requests_per_order.values()) == {1}
-        held = {r["order_id"] for r in results(desk.report()) if r["status"] == "in_doubt"}
+        held = orders_of(desk.report(), "in_doubt")
         assert held
         # Killed between the journal and the network, a request has not even left.
         assert set(ca.books.requests_per_order) | held == set(numbers)

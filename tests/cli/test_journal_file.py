@@ -22,8 +22,8 @@ from tests.cli.conftest import (
     desk_with_ca,
     ended,
     everything_acted_on,
+    orders_of,
     read_summary,
-    results,
     run_ids,
     until,
     without_the_right_to_write_everywhere,
@@ -403,10 +403,6 @@ async def test_nothing_leaves_once_a_link_in_the_journals_name_leads_elsewhere(
         resumed = await desk.run("resume", "--report-dir", "resumed")
         assert resumed.code == 0, resumed.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
-
-
-def orders_of(report: Path, status: str) -> set[str]:
-    return {line["order_id"] for line in results(report) if line["status"] == status}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from tests.cli.conftest import (
     ended,
     everything_acted_on,
     has_draft,
+    orders_of,
     read_summary,
     results,
     run_ids,
@@ -106,10 +107,6 @@ def acknowledged(desk: Desk) -> set[str]:
             "(requests.run, requests.number) WHERE outcomes.status = 'sent'"
         )
         return {order for (order,) in found}
-
-
-def orders_of(report: Path, status: str) -> set[str]:
-    return {r["order_id"] for r in results(report) if r["status"] == status}
 
 
 def many_moments(desk: Desk, ca: Simulator, seed: int) -> list[Callable[[], Moment]]:

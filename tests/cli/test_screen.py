@@ -1,5 +1,6 @@
 """A run as a person sees it on a terminal: plan, progress, pause, end."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -91,75 +92,49 @@ async def test_while_the_windows_are_full_the_screen_says_so_and_until_when(tmp_
             await screen.ended()
 
 
-async def test_no_color_is_heeded_and_without_it_there_is_colour(tmp_path: Path) -> None:
-    for number, (environment, coloured) in enumerate((({"NO_COLOR": "1"}, False), ({}, True))):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        async with desk_with_ca(folder) as (desk, _):
-            desk.write_list(3)
-            command = ("send", "orders.csv", "--yes", "-v")
-            async with on_screen(desk, *command, environment=environment) as screen:
-                assert await screen.ended() == 0
-            codes = set(re.findall(rb"\x1b\[([0-9;]*)m", screen.sent))
-            # Bold and dim are no colours; 30-37, 38 and 90-97 are.
-            assert any(re.search(rb"(^|;)[39][0-7]", code) for code in codes) == coloured
-
-
-async def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("environment", "is_drawn", "coloured"),
+    [({}, True, True), ({"NO_COLOR": "1"}, True, False), ({"TERM": "dumb"}, False, False)],
+)
+async def test_no_color_and_a_dumb_terminal_are_heeded(
+    tmp_path: Path, environment: dict[str, str], *, is_drawn: bool, coloured: bool
+) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(3)
-        async with on_screen(
-            desk, "send", "orders.csv", "--yes", environment={"TERM": "dumb"}
-        ) as screen:
+        command = ("send", "orders.csv", "--yes", "-v")
+        async with on_screen(desk, *command, environment=environment) as screen:
             assert await screen.ended() == 0
-        assert "  rows      " in screen.text
-        assert "╭" not in screen.text
-        assert b"\x1b" not in screen.sent
+        codes = set(re.findall(rb"\x1b\[([0-9;]*)m", screen.sent))
+        # Bold and dim are no colours; 30-37, 38 and 90-97 are.
+        assert any(re.search(rb"(^|;)[39][0-7]", code) for code in codes) == coloured
+        assert (b"\x1b" in screen.sent) == ("╭" in screen.text) == is_drawn
 
 
 # --- watched from another terminal --------------------------------------------------------------
 
 
-async def test_a_run_is_watched_from_another_terminal_to_its_end_and_not_disturbed(
+async def test_a_run_is_watched_from_elsewhere_to_its_end_and_not_disturbed(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700003"})) as (desk, ca):
-        numbers = desk.write_list(60)
-        sending = await desk.start("send", "orders.csv", "--limit", "20/2s")
+        numbers = desk.write_list(80)
+        sending = await desk.start("send", "orders.csv", "--limit", "20/3s")
         await until(lambda: ca.books.requests >= 1)
         async with on_screen(desk, "watch", columns=80) as screen:
-            await screen.shows(has("sending", "of 60 orders", "allowed: 20/2s", "left", "refused"))
-            assert await screen.ended() == 3, "as the run"
-            assert "59 of 60 orders sent" in screen.text
-        sent = await ended(sending)
-        assert sent.code == 3
-        assert ca.books.mails_per_order == {n: 1 for n in numbers if n != "700003"}
-        assert ca.books.requests == 60
-
-
-async def test_ctrl_c_ends_the_watching_and_not_the_run(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(60)
-        sending = await desk.start("send", "orders.csv", "--limit", "20/2s")
-        await until(lambda: ca.books.requests >= 1)
-        async with on_screen(desk, "watch") as screen:
-            await screen.shows(has("sending"))
+            await screen.shows(has("sending", "of 80 orders", "allowed: 20/3s", "left", "refused"))
             screen.type(b"\x03")
             assert await screen.ended() == 130
             assert "No longer watching; the run goes on." in screen.text
-        assert (await ended(sending)).code == 0
-
-
-async def test_watched_without_a_terminal_a_run_is_told_in_log_lines(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(30)
-        sending = await desk.start("send", "orders.csv", "--limit", "20/8s")
-        await until(lambda: ca.books.requests >= 1)
-        watched = await desk.run("watch")
-        assert watched.code == 0
-        assert re.search(r" of 30 orders, \d+%; \d+ sent; ", watched.err)
-        assert "30 of 30 orders sent" in watched.out
-        assert (await ended(sending)).code == 0
+        without_a_terminal = asyncio.create_task(desk.run("watch"))
+        async with on_screen(desk, "watch", columns=80) as screen:
+            assert await screen.ended() == 3, "as the run"
+            assert "79 of 80 orders sent" in screen.text
+        watched = await without_a_terminal
+        assert watched.code == (await ended(sending)).code == 3
+        assert re.search(r" of 80 orders, \d+%; \d+ sent", watched.err)
+        assert "79 of 80 orders sent" in watched.out
+        assert ca.books.mails_per_order == {n: 1 for n in numbers if n != "700003"}
+        assert ca.books.requests == 80
 
 
 async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
@@ -229,7 +204,7 @@ def words(text: str) -> str:
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_a_screen_of_any_width_has_the_counts_the_speed_and_the_time_left(width: int) -> None:
+def test_a_screen_of_any_width_has_counts_speed_time_left_and_why_it_pauses(width: int) -> None:
     shown = screen(RUNNING, width)
     assert max(map(len, shown.splitlines())) <= width
     told = words(shown)
@@ -237,10 +212,6 @@ def test_a_screen_of_any_width_has_the_counts_the_speed_and_the_time_left(width:
     assert "4,190 sent · 12 refused · 5 in doubt · 3 failed" in told
     assert "20.0/s now · 32 in flight · 17m 20s left allowed: 1000/3m and 100/5s" in told
     assert "paused" not in told
-
-
-@pytest.mark.parametrize("width", [40, 80, 120])
-def test_a_pause_says_why_and_for_how_long_still(width: int) -> None:
     told = words(screen(PAUSED, width))
     assert "paused: the CA asks for fewer requests (Service unavailable), 42s left" in told
     assert "allowed: 1000/3m and 100/5s; 50% of it taken, after a 429" in told
@@ -254,16 +225,11 @@ def test_counts_are_words_colour_is_only_beside_them() -> None:
     assert words(re.sub(bar, "", without)) == words(re.sub(bar, "", screen(RUNNING, 120)))
 
 
-def test_nothing_that_a_ca_says_reaches_the_terminal_as_a_command() -> None:
-    for shown in (screen, lambda view, _width: plain_line(view)):
-        told = shown(replace(PAUSED, held_up_by="paused: \x1b]0;taken\x07 over"), 120)
+def test_what_a_ca_says_reaches_the_terminal_neither_as_a_command_nor_as_markup() -> None:
+    said = replace(PAUSED, held_up_by="paused: \x1b]0;taken\x07 [red]no[/red] [link=x]")
+    for told in (screen(said, 120), plain_line(said)):
         assert "\x1b]" not in told
-        assert r"\x1b]0;taken" in told
-
-
-def test_a_message_of_the_ca_is_not_taken_for_markup() -> None:
-    told = screen(replace(PAUSED, held_up_by="paused: [red]no[/red] [link=x]"), 120)
-    assert "[red]no[/red] [link=x]" in told
+        assert r"\x1b]0;taken\x07 [red]no[/red] [link=x]" in told
 
 
 def test_a_plain_line_says_the_same_in_one_line() -> None:
@@ -290,32 +256,30 @@ HALF_DONE = Course(
 )
 
 
-def left_s(schedule: Schedule | None = None, **known: Any) -> float | None:
-    """Return the time left of a run half done in the time that the windows dictate."""
-    return time_left_s(schedule or Schedule(CA_WINDOWS), replace(HALF_DONE, **known))
+@pytest.mark.parametrize(
+    ("known", "left_s"),
+    [
+        pytest.param({}, 180.0, id="what the windows dictate"),
+        pytest.param({"since_last_s": 100.0, "flowed_s": 145.0}, 145.0, id="or the average so far"),
+        pytest.param({"done": 100, "made": 100, "to_make": 900, "flowed_s": 100.0}, 900.0,
+                     id="a CA that answers slowly"),
+        pytest.param({"paused_s": 60.0}, 240.0, id="a pause is added"),
+        pytest.param({"share": 0.5}, 360.0, id="a smaller share stretches it"),
+        pytest.param({"share": 0.25, "since_last_s": 200.0, "flowed_s": 245.0}, 720.0 - 200.0,
+                     id="of narrow windows, too, only the time passed is over"),
+        pytest.param({"to_make": 0}, 0.0, id="nothing left"),
+        pytest.param({"made": 0, "done": 0, "to_make": 2000, "flowed_s": 0.0}, 225.0,
+                     id="before the first answer only windows tell"),
+    ],
+)  # fmt: skip
+def test_the_time_left_is_no_less_than_the_windows_dictate(
+    known: dict[str, Any], left_s: float
+) -> None:
+    assert time_left_s(Schedule(CA_WINDOWS), replace(HALF_DONE, **known)) == left_s
 
 
-def test_the_time_left_is_what_the_windows_dictate_whatever_the_last_second_was_like() -> None:
-    assert left_s() == 180.0
-    assert left_s(since_last_s=100.0, flowed_s=145.0) == 145.0, "or more, by the average so far"
-
-
-def test_a_ca_that_answers_slowly_makes_it_longer() -> None:
-    assert left_s(done=100, made=100, to_make=900, flowed_s=100.0) == 900.0
-
-
-def test_a_pause_is_added_and_a_smaller_share_stretches_it() -> None:
-    assert left_s(paused_s=60.0) == 240.0
-    assert left_s(share=0.5) == 360.0
-    assert left_s(share=0.25, since_last_s=200.0, flowed_s=245.0) == 720.0 - 200.0, (
-        "of narrow windows, too, only the time passed is over"
-    )
-
-
-def test_nothing_left_takes_no_time_and_before_the_first_answer_only_windows_tell() -> None:
-    assert left_s(to_make=0) == 0.0
-    assert left_s(made=0, done=0, to_make=2000, flowed_s=0.0) == 225.0
-    assert left_s(Schedule(()), done=0) is None
+def test_without_windows_and_answers_the_time_left_is_not_known() -> None:
+    assert time_left_s(Schedule(()), replace(HALF_DONE, done=0)) is None
 
 
 # --- several accounts -----------------------------------------------------------------------------

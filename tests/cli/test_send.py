@@ -123,7 +123,8 @@ async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
     [
         pytest.param('trust-env = false\npatience = "1s"\n', True, id="of all commands"),
         pytest.param(
-            '[send]\napi-key-file = "key.txt"\nbase-url = "{}"\nlimit = "900/1m"\npatience = "1s"\n',
+            '[send]\napi-key-file = "key.txt"\nbase-url = "{}"\nlimit = "900/1m"\n'
+            'patience = "1s"\n',
             False, id="of another command",
         ),
     ],
@@ -176,7 +177,7 @@ def write_rows(desk: Desk, good: int, bad: int) -> None:
     ],
 )
 async def test_beyond_what_may_be_rejected_nothing_is_sent(
-    tmp_path: Path, good: int, bad: int, options: str, config: str, held: str
+    tmp_path: Path, *, good: int, bad: int, options: str, config: str, held: str
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         write_rows(desk, good, bad)

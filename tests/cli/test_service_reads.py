@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.certcentral.fault_server import NO_CONTENT
-from tests.cli.conftest import ended, results, until
+from tests.cli.conftest import ended, orders_of, until
 from tests.cli.raw_service import (
     BLOCK_PAGE,
     NO_SUCH_CALL,
@@ -310,7 +310,7 @@ async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_s
         sent = await desk.run("send", "orders.csv", "--report-dir", "again")
         assert sent.code == 0, sent.err
         assert len(approved & set(service.mailed())) <= 2, "in flight"
-        skipped = {r["order_id"] for r in results(tmp_path / "again") if r["status"] == "skipped"}
+        skipped = orders_of(tmp_path / "again", "skipped")
         assert skipped <= approved
 
 
@@ -332,19 +332,21 @@ async def test_what_an_export_has_read_before_ctrl_c_is_kept_as_a_part(tmp_path:
 async def test_a_person_sees_how_far_the_asking_is_how_fast_and_how_long_still(
     tmp_path: Path,
 ) -> None:
-    async with desk_at(tmp_path, waiting(60), latency_s=lambda _: 0.15) as (desk, _):
-        async with on_screen(desk, "sweep", "--concurrency", "2", "--yes") as screen:
-            lines = await screen.shows(
-                lambda s: (
-                    any("asking" in line and "of 60 orders" in line for line in s.lines)
-                    and " left" in s.text
-                )
+    async with (
+        desk_at(tmp_path, waiting(60), latency_s=lambda _: 0.15) as (desk, _),
+        on_screen(desk, "sweep", "--concurrency", "2", "--yes") as screen,
+    ):
+        lines = await screen.shows(
+            lambda s: (
+                any("asking" in line and "of 60 orders" in line for line in s.lines)
+                and " left" in s.text
             )
-            text = "\n".join(lines)
-            assert "/s now" in text
-            assert "allowed: no limit" in text
-            assert " sent ·" not in text, "nothing is sent yet"
-            assert await screen.ended() == 0
+        )
+        text = "\n".join(lines)
+        assert "/s now" in text
+        assert "allowed: no limit" in text
+        assert " sent ·" not in text, "nothing is sent yet"
+        assert await screen.ended() == 0
 
 
 # --- what has become of them ----------------------------------------------------------------------

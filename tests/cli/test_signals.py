@@ -241,16 +241,11 @@ FROM_SENDING_ON = [
 ]
 
 
-def place_of(step: str) -> tuple[Any, str]:
-    """Return the module or class that a step is a function of, and its name there."""
-    module, _, path = step.partition(":")
-    *owners, name = path.split(".")
-    return reduce(getattr, owners, import_module(f"batch_resend.{module}")), name
-
-
 def signal_at(step: str) -> None:
     """Have the process signal itself as it takes a step for the first time."""
-    owner, name = place_of(step)
+    module, _, path = step.partition(":")
+    *owners, name = path.split(".")
+    owner: Any = reduce(getattr, owners, import_module(f"batch_resend.{module}"))
     function: Callable[..., Any] = getattr(owner, name)
     given = False
 
@@ -265,105 +260,63 @@ def signal_at(step: str) -> None:
     pytest.MonkeyPatch().setattr(owner, name, signalled)
 
 
-async def signalled_at(desk: Desk, step: str) -> Ended:
-    """Send a list, with SIGTERM at a step; the process is killed if that does not end it."""
-    process = await desk.start_after(partial(signal_at, step), "send", "orders.csv")
-    ending = asyncio.create_task(ended(process))
-    await asyncio.wait([ending], timeout=15)
-    in_time = ending.done()
-    if not in_time:
-        process.kill()
-    told = await ending
-    assert in_time, "SIGTERM did not end it"
-    assert "Traceback" not in told.err, told.err
-    assert told.code == 143, told.err
-    return told
-
-
-async def assert_the_rest_is_sent(desk: Desk, mails: dict[str, int], numbers: list[str]) -> None:
-    later = await desk.run("send", "orders.csv", "--report-dir", "later")
-    assert later.code == 0, later.err
-    assert mails == dict.fromkeys(numbers, 1)
-    assert_adds_up(read_summary(desk.folder / "later"))
-
-
-@pytest.mark.parametrize("step", BEFORE_SENDING)
-async def test_a_signal_at_any_step_before_sending_ends_it_with_no_run_and_nothing_sent(
+@pytest.mark.parametrize("step", [*BEFORE_SENDING, *FROM_SENDING_ON])
+async def test_a_signal_at_any_step_ends_it_with_nothing_sent_or_with_a_report(
     tmp_path: Path, step: str
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         numbers = desk.write_list(10)
-        told = await signalled_at(desk, step)
-        assert "nothing more was sent" in told.err
-        assert ca.books.requests == 0
-        assert await run_ids(desk) == []
-        await assert_the_rest_is_sent(desk, ca.books.mails_per_order, numbers)
-
-
-@pytest.mark.parametrize("step", FROM_SENDING_ON)
-async def test_a_signal_at_any_step_from_sending_on_ends_it_with_a_report(
-    tmp_path: Path, step: str
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        numbers = desk.write_list(10)
-        await signalled_at(desk, step)
-        summary = desk.summary()
-        assert_adds_up(summary)
-        assert summary["orders"]["sent"] == ca.books.mails == ca.books.requests
-        assert await run_ids(desk) == [summary["run_id"]]
-        await assert_the_rest_is_sent(desk, ca.books.mails_per_order, numbers)
+        process = await desk.start_after(partial(signal_at, step), "send", "orders.csv")
+        stopped = await ended(process, timeout_s=15)
+        assert "Traceback" not in stopped.err, stopped.err
+        assert stopped.code == 143, stopped.err
+        if step in BEFORE_SENDING:
+            assert "nothing more was sent" in stopped.err
+            assert ca.books.requests == 0
+            assert await run_ids(desk) == []
+        else:
+            summary = desk.summary()
+            assert_adds_up(summary)
+            assert summary["orders"]["sent"] == ca.books.mails == ca.books.requests
+            assert await run_ids(desk) == [summary["run_id"]]
+        later = await desk.run("send", "orders.csv", "--report-dir", "later")
+        assert later.code == 0, later.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert_adds_up(read_summary(tmp_path / "later"))
 
 
 DISK = "journal.db: the journal cannot be used: disk I/O error"
 
 
-def fail_at(*steps: str) -> None:
-    """Have a journal or a report that fails at some steps."""
-
+@pytest.mark.parametrize(
+    ("failing", "code"),
+    [
+        (("journal.Journal.start",), 1),
+        (("batch.write_report",), 4),
+        (("batch.write_report", "cli.execution.make_summary"), 4),
+    ],
+)
+async def test_a_journal_that_fails_after_the_last_mail_is_no_failed_start_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[str, ...], code: int
+) -> None:
     async def fails(*_: object) -> None:
         raise JournalError(DISK)
 
-    for step in steps:
-        pytest.MonkeyPatch().setattr(*place_of(step), fails)
-
-
-async def failed_at(desk: Desk, *steps: str) -> Ended:
-    return await ended(
-        await desk.start_after(partial(fail_at, *steps), "send", "orders.csv", "--quiet")
-    )
-
-
-async def test_a_journal_that_fails_after_the_last_mail_is_no_failed_start_and_loses_nothing(
-    tmp_path: Path,
-) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         numbers = desk.write_list(3)
-        untold = await failed_at(desk, "batch:write_report")
+        with monkeypatch.context() as patch:
+            for name in failing:
+                patch.setattr(f"batch_resend.{name}", fails)
+            failed = await desk.run("send", "orders.csv", "--quiet")
+        assert failed.code == code
+        assert DISK in failed.err
+        if code == 1:
+            assert failed.err == f"batch-resend: {DISK}\n"
+            assert ca.books.requests == 0
+            return
         (run,) = await run_ids(desk)
-        assert untold.code == 4
-        assert (
-            f"run {run} is over, and of what came of it nothing can be told: {DISK}" in untold.err
-        )
-        assert f"batch-resend report {run} --journal {desk.folder}/journal.db" in untold.err
+        assert "of what came of it nothing can be told" in failed.err
+        assert f"batch-resend report {run} --journal {desk.folder}/journal.db" in failed.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         assert (await desk.run("report", run)).code == 0
         assert desk.summary()["orders"]["sent"] == len(numbers)
-
-
-async def test_a_disk_that_fails_both_report_and_journal_is_no_failed_start(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        untold = await failed_at(desk, "batch:write_report", "cli.execution:make_summary")
-        assert (untold.code, ca.books.mails) == (4, 3)
-        assert DISK in untold.err
-        assert "of what came of it nothing can be told" in untold.err
-
-
-async def test_a_journal_that_fails_when_sending_is_to_begin_is_told_in_a_line(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        failed = await failed_at(desk, "journal.journal:Journal.start")
-        assert (failed.code, failed.err) == (1, f"batch-resend: {DISK}\n")
-        assert ca.books.requests == 0

@@ -228,40 +228,6 @@ async def test_a_signal_ends_a_run_in_good_order_although_nobody_reads_what_it_s
         assert summary["orders"]["sent"] == ca.books.mails == ca.books.requests < 5_000
 
 
-async def test_a_second_signal_quits_at_once_although_nobody_reads(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, faults={"hang": 0.002}) as (desk, ca):
-        desk.write_list(5_000)
-        with held(os.pipe) as (_, theirs):
-            async with started(
-                desk, "send", "orders.csv", "-v", stdout=theirs, stderr=theirs
-            ) as process:
-                await until(lambda: ca.books.answers["hang"] >= 2)
-                process.send_signal(signal.SIGTERM)
-                await asyncio.sleep(1)  # later than what counts as the same signal
-                process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(20):  # less than --timeout
-                    assert await process.wait() == 143
-
-
-async def test_a_reader_that_is_slow_gets_each_line_or_is_told_how_many_are_missing(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(1_500)
-        with held(os.pipe) as (ours, theirs):
-            async with started(
-                desk, "send", "orders.csv", "-v", "--log-format", "json", stderr=theirs
-            ) as process:
-                os.close(theirs)
-                said = (await read_slowly(ours, 4_096, 0.02)).decode()
-                assert await code_of(process) == 0
-            os.dup2(ours, theirs)  # for the pipe to be closed below
-        attempts = said.count('"event": "attempt ')
-        missing = [line for line in said.splitlines() if "were not written" in line]
-        assert attempts == 1_500 or missing
-        assert ca.books.mails == 1_500
-
-
 async def test_the_last_word_of_a_run_reaches_a_reader_that_is_slow(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, api_key=KEY, revoke_after=600) as (desk, ca):
         desk.write_list(800)

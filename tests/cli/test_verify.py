@@ -5,7 +5,6 @@ from pathlib import Path
 
 from batch_resend.simulator import FaultName, Simulator, WorldOrder
 from batch_resend.topics import mail_advice
-from batch_resend.windows import Window
 from tests.cli.conftest import Desk, desk_with_ca, ended, until
 
 
@@ -37,19 +36,6 @@ async def test_the_orders_that_were_sent_are_asked_about_and_the_report_tells_of
         assert "of 6 orders sent 3 are issued, 2 are pending, 1 is waiting." in page
 
 
-async def test_asked_again_the_newer_answer_stands(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        ca.world.add(WorldOrder(1))
-        desk.write("orders.csv", "order_id\n1\n")
-        await desk.run("send", "orders.csv")
-        run = desk.summary()["run_id"]
-        for status in ("pending", "issued"):
-            ca.world.orders[1].status = status
-            told = json.loads((await desk.run("verify", run, "--format", "json")).out)
-            assert told["statuses"] == {status: 1}
-            assert told["orders"] == 1
-
-
 async def test_a_run_that_has_sent_nothing_costs_no_request_and_an_unknown_one_is_named(
     tmp_path: Path,
 ) -> None:
@@ -63,17 +49,6 @@ async def test_a_run_that_has_sent_nothing_costs_no_request_and_an_unknown_one_i
         unknown = await desk.run("verify", "20200101-000000-beef")
         assert unknown.code == 1
         assert "no run '20200101-000000-beef'" in unknown.err
-
-
-async def test_it_keeps_the_windows_with_what_was_sent(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, windows=(Window(5, 1.0),)) as (desk, ca):
-        numbers = desk.write_list(8)
-        for number in numbers:
-            ca.world.add(WorldOrder(int(number)))
-        await desk.run("send", "orders.csv")
-        assert (await desk.run("verify", desk.summary()["run_id"])).code == 0
-        assert (ca.books.mails, ca.books.reads) == (8, 1), "one answer tells of all"
-        assert all(log.refused == 0 for log in ca.books.windows)
 
 
 async def test_what_was_answered_before_the_ca_failed_is_kept_and_its_names_are_not_missed(

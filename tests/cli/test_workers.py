@@ -17,8 +17,8 @@ from tests.cli.conftest import (
     assert_adds_up,
     ended,
     everything_acted_on,
+    orders_of,
     read_summary,
-    results,
     until,
 )
 from tests.cli.test_cluster import shared_desk
@@ -88,7 +88,7 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing_and_the_run_ends_b
         assert_adds_up(summary)
         assert summary["state"] == "completed", sent.err
         assert set(ca.books.requests_per_order.values()) == {1}
-        in_doubt = {r["order_id"] for r in results(report) if r["status"] == "in_doubt"}
+        in_doubt = orders_of(report, "in_doubt")
         assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
         assert summary["orders"]["sent"] + len(in_doubt) == 2_000
         assert len(in_doubt) <= 4 * 2 * 8
@@ -115,7 +115,7 @@ async def test_a_restart_of_the_database_interrupts_workers_and_no_run(tmp_path:
             assert followed.code == (3 if summary["orders"]["in_doubt"] else 0)
             assert "trying again in 2s" in followed.err
             assert set(ca.books.requests_per_order.values()) == {1}
-            in_doubt = {r["order_id"] for r in results(report) if r["status"] == "in_doubt"}
+            in_doubt = orders_of(report, "in_doubt")
             assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
             assert len(in_doubt) <= 2 * 2 * 8
 
