@@ -99,21 +99,6 @@ async def test_the_plan_has_counts_reasons_warnings_and_the_first_bodies(offline
     assert (bodies[1]["locale"], bodies[2]) == ("en", {})
 
 
-@pytest.mark.parametrize(
-    ("orders", "limits", "said"),
-    [
-        (2_001, "1000/3m 100/5s", "6m 00s at the least, within 1000/3m and 100/5s"),
-        (11, "none", "0s at the least, within no limit"),
-    ],
-)
-async def test_the_time_is_what_the_windows_dictate(
-    offline: Desk, orders: int, limits: str, said: str
-) -> None:
-    offline.write_list(orders)
-    checked = await offline.run("check", "orders.csv", BATCH_RESEND_LIMIT=limits)
-    assert f"time {said}" in folded(checked.out)
-
-
 async def test_more_of_a_kind_than_fit_are_counted_and_v_lists_them_all(offline: Desk) -> None:
     rows = [f"x{n},d{n}.example,nobody@d{n}.example" for n in range(40)]
     odd = [f"{n},shop.d{n}.example,nobody@d{n}.example" for n in range(100, 140)]

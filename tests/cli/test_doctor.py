@@ -66,7 +66,8 @@ def assert_only_read(server: FaultServer) -> list[str]:
 
 async def diagnosed(desk: Desk, *arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
     """Return the exit code of `doctor --json` and what it printed, held against its schema."""
-    done = await desk.run("doctor", "--json", *arguments, **environment)
+    desk.environment |= environment
+    done = await desk.run("doctor", "--json", *arguments)
     assert "Traceback" not in done.err
     found = json.loads(done.out)
     schema("doctor").validate(found)

@@ -16,7 +16,7 @@ from batch_resend.settings import Region, Settings
 from batch_resend.windows import CA_WINDOWS, parse_windows
 from tests.cli.conftest import Ended, read_summary, results
 from tests.cli.screen import on_screen
-from tests.cli.town import Town, town
+from tests.cli.town import SHOP_KEY, Town, town
 
 US, EU = Region.US.base_url, Region.EU.base_url
 SIMULATOR, PROXY = "http://127.0.0.1:8080/services/v2", "https://proxy.example/services/v2"
@@ -103,14 +103,12 @@ def test_the_windows_of_each_account_likewise(
 
 # --- the whole command ----------------------------------------------------------------------------
 
-SHOPS_KEY = {"bank_key": "shop-key-0123456789"}  # for one simulator to take both
-
 
 @pytest.mark.parametrize("by", ["flag", "environment"])
 async def test_a_simulator_named_by_its_url_is_asked_by_every_account(
     tmp_path: Path, by: str
 ) -> None:
-    async with town(tmp_path, **SHOPS_KEY) as at:
+    async with town(tmp_path, bank_key=SHOP_KEY) as at:
         at.desk.write("orders.csv", EACH)
         flags = ("--base-url", at.shop.base_url) if by == "flag" else ()
         if by == "environment":
@@ -148,7 +146,7 @@ async def stopped_run(
 async def test_a_run_that_was_rehearsed_by_its_url_does_not_go_on_for_real(
     tmp_path: Path, way: str
 ) -> None:
-    async with town(tmp_path, **SHOPS_KEY) as at:
+    async with town(tmp_path, bank_key=SHOP_KEY) as at:
         by = ("--base-url", at.shop.base_url)
         if way == "stopped":
             at.desk.write("orders.csv", EACH)
