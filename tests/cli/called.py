@@ -11,11 +11,13 @@ import gc
 import io
 import logging
 import os
+import resource
 import sys
 import termios
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from ctypes import CDLL
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -26,6 +28,8 @@ from batch_resend.cli import lifecycle, main
 from batch_resend.cli.streams import STREAMS
 
 _IN_A_PROCESS = {"--log-file", "simulate", "worker", "/dev/stdin", "/dev/full"}
+_CHANGED = (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)
+_PR_SET_DUMPABLE = 4
 _one_at_a_time = threading.Lock()  # folder, environment and streams are the whole process's
 
 
@@ -71,6 +75,7 @@ def _run(
         _have_no_terminal()
         patch.chdir(folder)
         before = dict(os.environ)
+        limits = {limit: resource.getrlimit(limit) for limit in _CHANGED}
         os.environ.clear()
         os.environ.update(environment)
         patch.setattr(sys, "argv", ["batch-resend", *arguments])
@@ -98,6 +103,10 @@ def _run(
             os.environ.clear()
             os.environ.update(before)
             logger.setLevel(logging.NOTSET)
+            for limit, values in limits.items():
+                resource.setrlimit(limit, values)
+            if sys.platform == "linux":
+                CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
         return code, out.getvalue().decode(), err.getvalue().decode()
 
 

@@ -5,8 +5,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
-from importlib import import_module
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ from tests.cli.counting_server import (
     mails_and_says,
     says,
 )
-from tests.cli.forked import nothing
 
 IN_FILE, IN_VARIABLE, IN_CREDENTIAL = "key-in-a-file-0123", "key-in-env-0123", "key-of-systemd-0123"
 
@@ -223,16 +221,6 @@ STOPPING: Sequence[Fate] = (
 FORMATS = (("-v",), ("-v", "--log-format", "json"))
 
 
-def break_the_judge() -> None:
-    """Have an error of ours in a frame that holds the key, so that a traceback is logged."""
-
-    def fails(*_: object) -> None:
-        raise RuntimeError("an error of a test's own")
-
-    judge = import_module("batch_resend.certcentral.judge")
-    pytest.MonkeyPatch().setattr(judge, "_errors", fails)
-
-
 class Session:
     """Commands one after another at one desk; what all of them have printed is kept."""
 
@@ -249,9 +237,7 @@ class Session:
         self.desk.write(f"{self.runs}.csv", "\n".join(["order_id", *numbers, ""]))
         return numbers
 
-    async def send(
-        self, fates: Sequence[Fate], *flags: str, meddling: Callable[[], object] = nothing
-    ) -> Ended:
+    async def send(self, fates: Sequence[Fate], *flags: str) -> Ended:
         """Send a list of which every order meets its fate."""
         numbers = self._list(len(fates))
         by_order: dict[str, Sequence[Fate]] = {
@@ -259,7 +245,7 @@ class Session:
         }
         self.ca.fate = in_turn_per_order(by_order)
         words = ("send", f"{self.runs}.csv", "--max-attempts", "1", "--in-doubt", "hold", *flags)
-        return self._keep(await ended(await self.desk.start_after(meddling, *words)))
+        return self._keep(await self.desk.run(*words))
 
     async def cut_off(self, by: signal.Signals, *flags: str) -> Ended:
         """Send a list, and signal the command while a request is in flight."""
@@ -294,32 +280,33 @@ class Session:
 
 
 async def test_the_key_stands_in_nothing_that_any_command_prints_or_writes(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("an error of a test's own")
+
     async with CountingServer(Call.accept) as ca:
         desk = Desk(tmp_path, ca.base_url)
         desk.environment |= {"BATCH_RESEND_PATIENCE": "1s", "BATCH_RESEND_LIMIT": "none"}
         session = Session(desk, ca)
-        await send_every_way(session)
+        for flags in FORMATS:
+            assert (await session.send(ECHOES, *flags)).code == 3
+        for number, fate in enumerate(STOPPING):
+            assert (await session.send([fate], *FORMATS[number % 2])).code == 4
+        with monkeypatch.context() as patch:  # an error of ours in a frame that holds the key
+            patch.setattr("batch_resend.certcentral.judge._errors", fails)
+            for flags in FORMATS:
+                broken = await session.send([says(400)], *flags)
+                assert "an error of a test's own" in broken.err
+                assert "Traceback" in broken.err
+                assert broken.code == 4
+        assert (await session.cut_off(signal.SIGINT, *FORMATS[0])).code == 130
+        assert (await session.cut_off(signal.SIGKILL, *FORMATS[1])).code == -signal.SIGKILL
+        session.assert_told_nowhere(KEY, KEY[:12])
     # What is asked of the journal afterwards needs neither a CA nor the key.
     del desk.environment["DIGICERT_API_KEY"]
     await look_back(session)
     assert all(KEY.encode() in head for head in ca.heads)  # it did leave, with every request
-
-
-async def send_every_way(session: Session) -> None:
-    for flags in FORMATS:
-        assert (await session.send(ECHOES, *flags)).code == 3
-    for number, fate in enumerate(STOPPING):
-        assert (await session.send([fate], *FORMATS[number % 2])).code == 4
-    for flags in FORMATS:
-        broken = await session.send([says(400)], *flags, meddling=break_the_judge)
-        assert "an error of a test's own" in broken.err
-        assert "Traceback" in broken.err
-        assert broken.code == 4
-    assert (await session.cut_off(signal.SIGINT, *FORMATS[0])).code == 130
-    assert (await session.cut_off(signal.SIGKILL, *FORMATS[1])).code == -signal.SIGKILL
-    session.assert_told_nowhere(KEY, KEY[:12])
 
 
 async def look_back(session: Session) -> None:
@@ -340,8 +327,7 @@ async def look_back(session: Session) -> None:
     session.assert_told_nowhere(KEY, KEY[:12])
 
 
-@pytest.mark.parametrize("where", ["a file", "the environment"])
-async def test_a_core_dump_of_a_run_that_crashes_is_not_made(tmp_path: Path, where: str) -> None:
+async def test_a_core_dump_of_a_run_that_crashes_is_not_made(tmp_path: Path) -> None:
     """A dump would hold the key. What dumps here at all is seen by a process without one."""
     (tmp_path / "other").mkdir()
     crash = "ulimit -c unlimited && cd other && sh -c 'kill -ABRT $$'"
@@ -353,12 +339,7 @@ async def test_a_core_dump_of_a_run_that_crashes_is_not_made(tmp_path: Path, whe
     async with CountingServer(mails_and_hangs) as ca:
         desk = Desk(tmp_path, ca.base_url)
         desk.write_list(3)
-        words = ["send", "orders.csv"]
-        if where == "a file":
-            del desk.environment["DIGICERT_API_KEY"]
-            desk.write("key.txt", KEY).chmod(0o600)
-            words += ["--api-key-file", "key.txt"]
-        line = f"ulimit -c unlimited && exec {shlex.join(desk.command(*words))}"
+        line = f"ulimit -c unlimited && exec {shlex.join(desk.command('send', 'orders.csv'))}"
         process = await desk.start(program=["sh", "-c", line])
         await until(lambda: ca.requests)
         process.send_signal(signal.SIGABRT)
