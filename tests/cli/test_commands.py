@@ -76,7 +76,7 @@ async def test_flags_win_over_the_environment_and_the_environment_over_the_file(
         desk.write("orders.csv", "Nummer\n1\n")
         desk.write(
             "settings.toml",
-            'limit = ["7/1m"]\nmap = { order_id = "Nummer" }\nreport-dir = "from file"\n',
+            'map = { order_id = "Nummer" }\nreport-dir = "from file"\n[send]\nlimit = ["7/1m"]\n',
         )
         send = ("--config", "settings.toml", "send", "orders.csv", "--again")
         assert (await desk.run(*send)).code == 0

@@ -106,7 +106,8 @@ async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s
         desk.write(
             "batch.toml",
             'limit = "50/1m"\nmax-orders = 7\n\n[sweep]\nmax-orders = 3\nolder-than = "0s"\n'
-            '[send]\nlimit = ["60/1m", "40/5s"]\n[report]\nreport-dir = "elsewhere"\n',
+            '[send]\nlimit = ["60/1m", "40/5s"]\n[report]\nreport-dir = "elsewhere"\n'
+            '[export]\nformat = "jsonl"\n',
         )
         desk.write("orders.csv", "order_id\n5\n")
         config = ("--config", "batch.toml")
@@ -118,6 +119,7 @@ async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s
         assert sent.code == 0, sent.err
         assert read_summary(tmp_path / "sent")["limits"] == ["60/1m", "40/5s"]
         assert not (tmp_path / "elsewhere").exists()
+        assert (await desk.run(*config, "export")).out.startswith('{"order_id":')
 
 
 async def test_profiles_take_from_the_table_of_the_command_what_they_do_not_say(

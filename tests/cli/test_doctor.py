@@ -406,6 +406,9 @@ api-key-file = "shop.key"
 [profiles.bank]
 api-key-file = "bank.key"
 
+[profiles.kiosk]
+api-key-file = "shop.key"
+
 [profiles.gone]
 api-key-file = "gone.key"
 """
@@ -438,7 +441,12 @@ async def test_with_profiles_each_account_is_checked_and_one_of_them_can_be_name
         alone, one = await diagnosed(desk, "--profile", "shop")
         text = await desk.run("doctor")
     assert code == 4
-    assert [group["profiles"] for group in found["groups"]] == [[], ["shop"], ["bank"], ["gone"]]
+    assert [group["profiles"] for group in found["groups"]] == [
+        [],
+        ["shop", "kiosk"],
+        ["bank"],
+        ["gone"],
+    ]
     problems = [
         (group["profiles"][0], finding["check"])
         for group in found["groups"]

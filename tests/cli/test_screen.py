@@ -112,6 +112,15 @@ async def test_no_color_and_a_dumb_terminal_are_heeded(
         assert (b"\x1b" in screen.sent) == ("╭" in screen.text) == is_drawn
 
 
+async def test_quiet_on_a_terminal_shows_the_summary_alone(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        async with on_screen(desk, "send", "orders.csv", "--yes", "-q") as screen:
+            assert await screen.ended() == 0
+        assert screen.text.startswith("Run ")
+        assert "sending" not in screen.text
+
+
 # --- watched from another terminal --------------------------------------------------------------
 
 

@@ -479,9 +479,15 @@ async def test_export_writes_the_names_that_wait_and_by_which_domain_each_is_val
         ]
         sent = await desk.run("send", "pending.csv", "--auto-call")
         assert sent.code == 0, sent.err
-        assert sorted(service.paths("PUT")) == [
+        mailed = sorted(service.paths("PUT"))
+        assert mailed == [
             "/domain/18/dcv/emails", "/domain/20/dcv/emails", "/order/certificate/1/resend-emails",
         ]  # fmt: skip
+        service.asked.clear()
+        as_json_lines = ("--details", "--format", "jsonl", "--out", "pending.jsonl")
+        assert (await desk.run("export", *as_json_lines)).code == 0
+        assert (await desk.run("send", "pending.jsonl", "--auto-call", "--again")).code == 0
+        assert sorted(service.paths("PUT")) == mailed
 
 
 APPROVED, WAITS = ({"name_scope": "a.example", "status": s} for s in ("approved", "unapproved"))

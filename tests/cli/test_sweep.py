@@ -94,6 +94,15 @@ async def test_reading_and_sending_keep_the_windows_together(tmp_path: Path) -> 
         pytest.param({"503": 1.0}, None, 1, "beyond the patience of 3s", id="an outage"),
     ],
 )
+async def test_options_narrow_it_and_name_the_language(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        wait(ca, 2, container="Web")
+        wait(ca, 2, first=2, container="Shop")
+        swept = await desk.run("sweep", "--container", "shop", "--locale", "de")
+        assert swept.code == 0, swept.err
+        assert ca.books.bodies == {"2": [{"locale": "de"}]}
+
+
 async def test_a_night_on_which_the_ca_cannot_be_read_is_a_failure_with_its_reason(
     tmp_path: Path, faults: dict[str, float], api_key: str | None, code: int, told: str
 ) -> None:
