@@ -87,13 +87,6 @@ async def test_reading_and_sending_keep_the_windows_together(tmp_path: Path) -> 
         assert all(log.refused == 0 for log in ca.books.windows)
 
 
-@pytest.mark.parametrize(
-    ("faults", "api_key", "code", "told"),
-    [
-        pytest.param({}, "the right one", 4, "the CA refused the API key", id="a wrong key"),
-        pytest.param({"503": 1.0}, None, 1, "beyond the patience of 3s", id="an outage"),
-    ],
-)
 async def test_options_narrow_it_and_name_the_language(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         wait(ca, 2, container="Web")
@@ -103,6 +96,13 @@ async def test_options_narrow_it_and_name_the_language(tmp_path: Path) -> None:
         assert ca.books.bodies == {"2": [{"locale": "de"}]}
 
 
+@pytest.mark.parametrize(
+    ("faults", "api_key", "code", "told"),
+    [
+        pytest.param({}, "the right one", 4, "the CA refused the API key", id="a wrong key"),
+        pytest.param({"503": 1.0}, None, 1, "beyond the patience of 3s", id="an outage"),
+    ],
+)
 async def test_a_night_on_which_the_ca_cannot_be_read_is_a_failure_with_its_reason(
     tmp_path: Path, faults: dict[str, float], api_key: str | None, code: int, told: str
 ) -> None:
