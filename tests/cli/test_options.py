@@ -1,7 +1,6 @@
 """An option is declared in one place: all others have it from there; lengths of time have units."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -13,10 +12,12 @@ import trustme
 
 from batch_resend.cli.as_settings import RunOptions, reading_of
 from batch_resend.cli.commands.worker import ITS_OWN
+from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
 from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import SEND
 from batch_resend.cli.values import DurationType
+from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.notify import Notifier
 from batch_resend.settings import OPTIONS, Settings
@@ -141,76 +142,66 @@ def test_the_sweeps_of_a_worker_are_given_all_that_it_was_but_what_is_its_own() 
     assert parameters("worker") - set(ITS_OWN) <= parameters("sweep")
 
 
-INPUTS = {"send": ("orders.csv",), "verify": ("RUN",), "resume": (), "sweep": ()}
+# --- lengths of time have a unit, wherever one is given -------------------------------------------
+
+INPUTS = {"send": ("orders.csv",), "verify": ("RUN",)}
+DURATIONS = [
+    pytest.param(name, param, id=f"{name} {param.opts[0]}")
+    for name, command in cli.commands.items()
+    for param in command.params
+    if isinstance(param, click.Option) and isinstance(param.type, DurationType)
+]
 
 
-def durations() -> Iterator[tuple[str, click.Option]]:
-    """Yield each option of each command that is a length of time."""
-    for name, command in cli.commands.items():
-        for param in command.params:
-            if isinstance(param, click.Option) and isinstance(param.type, DurationType):
-                yield name, param
+def parse(command: str, *words: str) -> None:
+    """Parse a command line as the program does, and don't carry it out."""
+    words = (*INPUTS.get(command, ()), *words)
+    cli.commands[command].make_context(command, list(words), parent=click.Context(cli))
 
 
-ALL = [pytest.param(*pair, id=f"{pair[0]} {pair[1].opts[0]}") for pair in durations()]
+def test_options_that_are_lengths_of_time_are_known() -> None:
+    assert len(DURATIONS) > 10
 
 
-async def test_options_that_are_lengths_of_time_are_known() -> None:
-    assert len(ALL) > 10
-
-
-@pytest.mark.parametrize(("command", "option"), ALL)
-async def test_no_option_takes_a_length_of_time_without_a_unit(
-    tmp_path: Path, command: str, option: click.Option
+@pytest.mark.parametrize(("command", "option"), DURATIONS)
+def test_no_option_takes_a_length_of_time_without_a_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, option: click.Option
 ) -> None:
-    async with desk_with_ca(tmp_path, orders=3) as (desk, ca):
-        desk.write_list(1)
-        name = option.opts[0]
-        words = (command, *INPUTS.get(command, ()), name, "1")
-        asked = [await desk.run(*words)]
-        if option.envvar is not None:
-            desk.environment[str(option.envvar)] = "1"
-            asked.append(await desk.run(*words[:-2]))
-            del desk.environment[str(option.envvar)]
-        for number, value in enumerate(("1", '"1"', "1.5", "true")):
-            desk.write(f"{number}.toml", f"[{command}]\n{name.removeprefix('--')} = {value}\n")
-            asked.append(await desk.run("--config", f"{number}.toml", *words[:-2]))
-        for refused in asked:
-            assert refused.code in (1, 2), refused.err
-            assert "has no unit: write 1" in refused.err or "write a length" in refused.err
-        assert ca.books.mails == 0
+    without_unit = "has no unit: write 1|write a length"
+    with pytest.raises(click.UsageError, match=without_unit):
+        parse(command, option.opts[0], "1")
+    if option.envvar is not None:
+        with monkeypatch.context() as patch:
+            patch.setenv(str(option.envvar), "1")
+            with pytest.raises(click.UsageError, match=without_unit):
+                parse(command)
+    file = tmp_path / "batch.toml"
+    for value in ("1", '"1"', "1.5", "true"):
+        file.write_text(f"[{command}]\n{option.opts[0].removeprefix('--')} = {value}\n")
+        with pytest.raises(SettingsError, match=without_unit):
+            read_config(file, [cli.commands[command]])
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "file", "told"),
     [
-        (("send", "orders.csv", "--limit", "1000/3"), "'3' has no unit: write 3s, 3m, 3h or 3d"),
-        (("simulate", "--limit", "1000/180"), "'180' has no unit"),
-        (("simulate", "--latency", "50"), "'50' is not a latency: write 50ms"),
-        (("simulate", "--latency", "10-300"), "write 50ms, 10-300ms"),
+        (("send", "orders.csv", "--limit", "1000/3"), "", "'3' has no unit: write 3s, 3m, 3h or"),
+        (("simulate", "--limit", "1000/180"), "", "'180' has no unit"),
+        (("simulate", "--latency", "50"), "", "'50' is not a latency: write 50ms"),
+        (("simulate", "--latency", "10-300"), "", "write 50ms, 10-300ms"),
+        (("send", "orders.csv"), 'limit = "1000/3"', "batch.toml, line 1: "),
+        (("send", "orders.csv"), '[profiles.x]\nlimit = ["1000/3m", "100/5"]', "profile x: "),
     ],
 )
 async def test_nor_does_a_limit_or_a_latency(
-    tmp_path: Path, words: tuple[str, ...], told: str
+    desk: Desk, words: tuple[str, ...], file: str, told: str
 ) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(1)
-        refused = await desk.run(*words)
-        assert refused.code == 1
-        assert told in refused.err
-        assert ca.books.requests == 0
-
-
-@pytest.mark.parametrize(
-    "text", ['limit = "1000/3"', '[profiles.shop]\nlimit = ["1000/3m", "100/5"]']
-)
-async def test_nor_does_a_limit_of_the_file(desk: Desk, text: str) -> None:
     desk.write_list(1)
-    desk.write("batch.toml", text)
-    refused = await desk.run("--config", "batch.toml", "send", "orders.csv")
+    desk.write("batch.toml", file)
+    refused = await desk.run("--config", "batch.toml", *words)
     assert refused.code == 1
-    assert "has no unit: write " in refused.err
-    assert "batch.toml, line 1: " in refused.err or "profile shop: " in refused.err
+    assert told in refused.err
+    assert "has no unit" in refused.err or "latency" in refused.err
 
 
 @pytest.mark.parametrize("value", ["0", '"0"', '"0s"', "0.0"])
