@@ -240,6 +240,48 @@ async def test_beside_a_run_others_tell_of_it_none_sends_and_once_it_was_killed_
         assert [path.name for path in (tmp_path / "reports").iterdir()] == await run_ids(desk)
 
 
+# --- by another name ------------------------------------------------------------------------------
+
+
+def link(journal: Path, other: Path) -> None:
+    other.symlink_to(journal)
+
+
+def hard_link(journal: Path, other: Path) -> None:
+    other.hardlink_to(journal)
+
+
+def move_to(journal: Path, other: Path) -> None:
+    journal.rename(other)
+
+
+def move_with_its_log(journal: Path, other: Path) -> None:
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{journal}{ending}").rename(f"{other}{ending}")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [(link, 5), (hard_link, 1), (move_to, 5), (move_with_its_log, 5)]
+)
+async def test_while_a_run_is_under_way_none_begins_by_another_name_of_its_journal(
+    tmp_path: Path, name: Callable[[Path, Path], None], code: int
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.5, 0.5)) as (desk, ca):
+        desk.write_list(60)
+        first = await desk.start("send", "orders.csv", "--concurrency", "2")
+        await until(lambda: ca.books.requests >= 3)
+        first.send_signal(signal.SIGSTOP)  # so that it does not notice first
+        name(tmp_path / "journal.db", tmp_path / "other.db")
+        second = await desk.run(
+            "send", "orders.csv", "--journal", "other.db", "--report-dir", "second"
+        )
+        first.send_signal(signal.SIGCONT)
+        first.send_signal(signal.SIGINT)
+        await ended(first)
+        assert second.code == code, second.err
+        assert set(ca.books.requests_per_order.values()) == {1}
+
+
 # --- lost in the middle of a run: nothing leaves unrecorded -------------------------------------
 
 AT_ONCE = 4

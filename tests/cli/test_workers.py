@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from batch_resend.folders import Database
+from batch_resend.simulator import Simulator, SimulatorSettings
 from batch_resend.windows import Window
 from tests.cli.conftest import (
     Desk,
@@ -21,10 +22,10 @@ from tests.cli.conftest import (
     read_summary,
     until,
 )
-from tests.cli.test_cluster import shared_desk
+from tests.cli.test_cluster import kept, shared_desk
 from tests.cli.test_signals import signal_at
 from tests.cli.test_sweep import wait
-from tests.postgres import postgres_server
+from tests.postgres import forget, postgres_server
 
 Process = asyncio.subprocess.Process
 
@@ -118,6 +119,44 @@ async def test_a_restart_of_the_database_interrupts_workers_and_no_run(tmp_path:
             in_doubt = orders_of(report, "in_doubt")
             assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
             assert len(in_doubt) <= 2 * 2 * 8
+
+
+ACCOUNTS = 40
+
+
+async def test_forty_accounts_each_keep_their_own_windows_on_two_workers(
+    tmp_path: Path, database: Database
+) -> None:
+    forget(database)
+    window = Window(3, 2.0)
+    async with AsyncExitStack() as stack:
+        cas = [
+            await stack.enter_async_context(
+                Simulator(SimulatorSettings(api_key=f"key-of-account-{n:02}", windows=(window,)))
+            )
+            for n in range(ACCOUNTS)
+        ]
+        desk = Desk(tmp_path, cas[0].base_url)
+        desk.environment["BATCH_RESEND_JOURNAL"] = str(database)
+        desk.environment["BATCH_RESEND_CONFIG"] = "config.toml"
+        del desk.environment["BATCH_RESEND_BASE_URL"]  # it would go for all of them
+        del desk.environment["DIGICERT_API_KEY"]  # by which nothing goes
+        text = ""
+        for n, ca in enumerate(cas):
+            desk.write(f"{n}.key", f"key-of-account-{n:02}")
+            text += (
+                f'[profiles.a{n}]\napi-key-file = "{n}.key"\nbase-url = "{ca.base_url}"\n'
+                'limit = ["3/2s"]\n'
+            )
+        desk.write("config.toml", text)
+        rows = "".join(f"{1000 * (n + 1) + k},a{n}\n" for k in range(6) for n in range(ACCOUNTS))
+        desk.write("orders.csv", "order_id,account\n" + rows)
+        async with workers(desk, 2, "--jobs", "25"):
+            sent = await desk.run("send", "orders.csv", "--distribute", "--report-dir", "report")
+        assert sent.code == 0, sent.err
+        assert read_summary(tmp_path / "report")["orders"]["sent"] == 6 * ACCOUNTS
+        assert all(kept(ca) for ca in cas)
+        assert {ca.books.mails for ca in cas} == {6}
 
 
 async def test_a_sweep_is_made_once_however_many_workers_are_to_make_it(
