@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -294,7 +295,7 @@ async def test_the_key_stands_in_nothing_that_any_command_prints_or_writes(
         for number, fate in enumerate(STOPPING):
             assert (await session.send([fate], *FORMATS[number % 2])).code == 4
         with monkeypatch.context() as patch:  # an error of ours in a frame that holds the key
-            patch.setattr("batch_resend.certcentral.judge._errors", fails)
+            patch.setattr(import_module("batch_resend.certcentral.judge"), "_errors", fails)
             for flags in FORMATS:
                 broken = await session.send([says(400)], *flags)
                 assert "an error of a test's own" in broken.err
