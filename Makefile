@@ -1,7 +1,7 @@
 # make demo, make test: all that a fresh machine needs is python3 with venv, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test worlds lowest coverage bench sick fuzz mutants pictures reference check fix \
+.PHONY: help demo test worlds lowest pythons coverage bench sick fuzz mutants pictures reference check fix \
 	dist clean
 
 VENV := .venv
@@ -16,6 +16,7 @@ help:
 	@echo "make test   run every test"
 	@echo "make worlds  run the program in simulated worlds of fresh seeds: SECONDS=60, SEED=, WORLD=FILE"
 	@echo "make lowest  the same as test, with the oldest versions of what runs that are allowed"
+	@echo "make pythons  the same, with each Python from 3.11 to 3.14 that is installed"
 	@echo "make coverage  the same, and which lines they run"
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
 	@echo "make sick   whole runs against a CA that fails in many ways; takes eight minutes"
@@ -68,6 +69,17 @@ worlds: $(READY)
 lowest: $(LOWEST)/.ready
 	$(LOWEST)/bin/python $(PYTEST)
 
+# Each in an environment of its own. A Python that is not installed is named and passed over.
+PYTHONS := 3.11 3.12 3.13 3.14
+pythons:
+	@for version in $(PYTHONS); do \
+		command -v python$$version >/dev/null || { echo "Python $$version: not installed"; continue; }; \
+		echo "Python $$version:"; place=.venv-$$version; \
+		python$$version -m venv $$place \
+		&& $$place/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+		&& $$place/bin/python $(PYTEST) || exit; \
+	done
+
 # In every process that the tests start, too: a quarter slower.
 coverage: $(READY)
 	$(BIN)/python $(PYTEST) --cov --cov-report term
@@ -109,4 +121,4 @@ dist: $(READY)
 	$(BIN)/python -m tests.dist
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(LOWEST) bench.json build dist mutants reports .coverage* .hypothesis .*_cache *.egg-info
+	rm -rf $(VENV) $(VENV)-3.* $(BENCH) $(LOWEST) bench.json build dist mutants reports .coverage* .hypothesis .*_cache *.egg-info

@@ -10,6 +10,7 @@ from batch_resend.version import __version__
 
 if TYPE_CHECKING:
     from batch_resend.batch import Batch, open_batch
+    from batch_resend.channels import RunHandle
     from batch_resend.errors import (
         BatchResendError,
         CallError,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     )
     from batch_resend.intake import Field, ListSource, Reading, RecordSource
     from batch_resend.journal import JournalReader, read_journal
-    from batch_resend.key_runs import RunHandle
     from batch_resend.model import Call, Entry, Outcome, Plan, Request, RequestStatus, Row, RunState
     from batch_resend.report import Presentation, Summary
     from batch_resend.settings import Account, InDoubt, Region, Settings
@@ -43,7 +43,7 @@ _PLACES = {
     ),
     "intake": ("Field", "ListSource", "Reading", "RecordSource"),
     "journal": ("JournalReader", "read_journal"),
-    "key_runs": ("RunHandle",),
+    "channels": ("RunHandle",),
     "model": ("Call", "Entry", "Request", "RequestStatus", "Outcome", "Plan", "Row", "RunState"),
     "report": ("Presentation", "Summary"),
     "settings": ("Account", "InDoubt", "Region", "Settings"),

@@ -19,6 +19,7 @@ from pathlib import Path
 import anyio
 
 from batch_resend.calls import CALLS
+from batch_resend.channels import Channels, RunHandle, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
@@ -32,13 +33,12 @@ from batch_resend.journal import (
     Terms,
     open_journal,
 )
-from batch_resend.key_runs import Channels, KeyReading, KeyRun, RunHandle, route_to
 from batch_resend.listed import WAITS
-from batch_resend.model import Chunk, Outcome, Plan, Run, RunState
+from batch_resend.model import Outcome, Plan, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.sending import ask_each
+from batch_resend.sending import Reader, Sender, ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
 from batch_resend.verification import WAITS_NO_MORE, look_up
 from batch_resend.windows import joint
@@ -67,11 +67,11 @@ class Batch:
 
     def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
         self.settings = settings
-        self._journal = journal
+        self.journal = journal
         self._clock = clock
         self._channels = Channels(settings, journal, clock)
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
-        self.reading: list[KeyReading] = []  # what is asked of the CA now, by key
+        self.reading: list[Reader] = []  # what is asked of the CA now, by key
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -80,19 +80,19 @@ class Batch:
         Raises InputError where a list cannot be read or there is no row at all, JournalError.
         """
         settings = self.settings
-        run, staging = await self._journal.new_run(
+        run, staging = await self.journal.new_run(
             settings.base_url, settings.windows, settings.snapshot()
         )
         accounts = {name: settings.account(name) for name in settings.names}
         parties = {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
         try:
             await stage(sources, staging, each_names_an_account=None not in settings.names)
-            planned = await self._journal.finish_planning(
+            planned = await self.journal.finish_planning(
                 run, staging, self._take_up_since(), parties
             )
         except BaseException:
             with anyio.CancelScope(shield=True), suppress(JournalError):
-                await self._journal.discard(run)
+                await self.journal.discard(run)
             raise
         return await self._plan_of(planned, taken_up=planned.number != run.number)
 
@@ -102,14 +102,14 @@ class Batch:
         Raises UnknownRun where there is none, or it was completed; SettingsError where it is for
         another CA; JournalBusy where another process has it in hand.
         """
-        reader = self._journal.reader
+        reader = self.journal.reader
         run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
         if run is None:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:
             raise UnknownRun(f"run {run.id} is complete: there is nothing to go on with")
         self._channels.refuse_elsewhere(run, await reader.count_by_account(run))
-        await self._journal.claim(run)
+        await self.journal.claim(run)
         return await self._plan_of(run, taken_up=True)
 
     async def preflight(self, plan: Plan, *, any_product: bool = False) -> Plan:
@@ -123,7 +123,7 @@ class Batch:
         sends nothing then (`stopped_keys`), nor does one of several that cannot be read; neither
         keeps others from their mails. Raises CallError where the CA cannot be read, JournalError.
         """
-        reader = self._journal.reader
+        reader = self.journal.reader
         counts = await reader.count_by_account(plan.run)
         keys = self.settings.keys(counts)
         objections: list[Objection] = []
@@ -136,7 +136,7 @@ class Batch:
                     await object_to(
                         order_reader, requests, count, objections.append, any_product=any_product
                     )
-                    await order_reader.fetcher.forget()
+                    await order_reader.reader.forget()
             except CallError as error:
                 if len(keys) == 1 and not isinstance(error, KeyRefused):
                     raise
@@ -155,16 +155,16 @@ class Batch:
 
     async def _object(self, run: Run, objections: Sequence[Objection]) -> None:
         """Settle what is not to be sent."""
-        await self._journal.skip(
+        await self.journal.skip(
             run, [(one.number, one.reason) for one in objections if not one.would_widen]
         )
-        await self._journal.refuse(
+        await self.journal.refuse(
             run, [(one.number, one.reason) for one in objections if one.would_widen]
         )
 
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""
-        counts = await self._journal.reader.count_by_account(plan.run)
+        counts = await self.journal.reader.count_by_account(plan.run)
         refused = [key for key in self._keys(counts) if key.account.budget in self.stopped_keys]
         return sum(counts.get(name, 0) for key in refused for name in key.names)
 
@@ -175,7 +175,7 @@ class Batch:
         `verification`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
-        reader = self._journal.reader
+        reader = self.journal.reader
         run = await reader.run(run_id)
         self._channels.refuse_elsewhere(run, await reader.accounts(run))
         sent: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
@@ -207,7 +207,7 @@ class Batch:
         finally:
             # Whatever ends it, hours of answers are not lost.
             with anyio.CancelScope(shield=True):
-                await self._journal.note_checks(run, found)
+                await self.journal.note_checks(run, found)
         if errors:
             raise errors[0]
         return await reader.checked(run)
@@ -222,7 +222,7 @@ class Batch:
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
         What `verify` was told says more, and stays.
         """
-        reader = self._journal.reader
+        reader = self.journal.reader
         checked = await reader.checked(run)
         if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
             return
@@ -231,16 +231,16 @@ class Batch:
             async for number, order in reader.sent_requests(run)
             if order.account is None and not CALLS[order.call].is_about_domain
         }
-        await self._journal.note_checks(run, found)
+        await self.journal.note_checks(run, found)
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""
         if not plan.taken_up:
-            await self._journal.discard(plan.run)
+            await self.journal.discard(plan.run)
 
     async def decline(self, plan: Plan, reason: str, state: RunState = RunState.STOPPED) -> None:
         """End a run before anything of it is sent; a later run may take it up."""
-        await self._journal.finish(plan.run, state, reason)
+        await self.journal.finish(plan.run, state, reason)
 
     @asynccontextmanager
     async def send(self, plan: Plan) -> AsyncIterator["RunHandle"]:
@@ -248,23 +248,21 @@ class Batch:
 
         Leaving the block early lets nothing more leave, and waits for what is in flight.
         """
-        reader = self._journal.reader
+        reader = self.journal.reader
         async with AsyncExitStack() as sessions:
-            key_runs = await self._key_runs(plan, sessions)
+            senders = await self._senders(plan, sessions)
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
-            sending = RunHandle(key_runs, outcomes)
+            sending = RunHandle(senders, outcomes)
             with deliver:
                 work = [
                     asyncio.create_task(
-                        key_run.sender.run(
-                            reader.pending(plan.run, key_run.accounts), deliver.clone()
-                        )
+                        sender.run(reader.pending(plan.run, sender.channel.names), deliver.clone())
                     )
-                    for key_run in key_runs
+                    for sender in senders
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
             prepared = asyncio.create_task(asyncio.to_thread(prepare_report))
-            watch = asyncio.create_task(self._journal.watch(sending.lose))
+            watch = asyncio.create_task(self.journal.watch(sending.lose))
             try:
                 yield sending
             finally:
@@ -280,44 +278,33 @@ class Batch:
             for task in work:
                 task.result()
 
-    async def _key_runs(self, plan: Plan, sessions: AsyncExitStack) -> list[KeyRun]:
-        """Return a run for each key by which something is to be sent, or for the command's own."""
-        reader = self._journal.reader
-        keys = self._keys(await reader.count_by_account(plan.run))
-        slots = await sessions.enter_async_context(self._journal.slots())
-        channels = [await self._channels.open_channel(key, slots, sessions) for key in keys]
-        recorder = await self._journal.start(plan.run, self._terms(keys))
+    async def _senders(self, plan: Plan, sessions: AsyncExitStack) -> list[Sender]:
+        """Return a sender for each key that has something to send, or for the command's own."""
+        reader = self.journal.reader
+        keys = await self.keys_of(plan)
+        shared = await sessions.enter_async_context(self.journal.shared_limiters())
+        channels = [await self._channels.open_channel(key, shared, sessions) for key in keys]
+        recorder = await self.journal.start(plan.run, self.terms(keys))
         left = await reader.count_by_account(plan.run)  # some are settled by what others did
-        key_runs = [
-            KeyRun(
-                channel.key.names,
-                channel.key.windows,
-                self._channels.sender(
-                    channel, recorder, sum(left.get(n, 0) for n in channel.key.names)
-                ),
-            )
+        senders = [
+            self._channels.sender(channel, recorder, sum(left.get(n, 0) for n in channel.names))
             for channel in channels
         ]
-        for key_run, channel in zip(key_runs, channels, strict=True):
-            if why := self.stopped_keys.get(channel.key.account.budget):
-                key_run.sender.stop(RunState.STOPPED, why)
-        return key_runs
+        for sender, key in zip(senders, keys, strict=True):
+            if why := self.stopped_keys.get(key.account.budget):
+                sender.stop(RunState.STOPPED, why)
+        return senders
 
-    async def distribute(self, plan: Plan) -> list[Chunk]:
-        """Begin to have workers send what is planned: return the chunks that are to be handed out.
-
-        For a journal that is shared.
-        """
-        keys = self._keys(await self.reader.count_by_account(plan.run))
-        return await self._journal.distribute(
-            plan.run, self._terms(keys), [key.names for key in keys]
-        )
+    async def keys_of(self, plan: Plan) -> list[Key]:
+        """Return the keys by which something of a plan is to be sent."""
+        return self._keys(await self.reader.count_by_account(plan.run))
 
     def _keys(self, names: Collection[str | None]) -> list[Key]:
         """Return the keys of accounts; of none the first that there is, which then has no work."""
         return self.settings.keys(names or self.settings.names[:1])
 
-    def _terms(self, keys: Sequence[Key]) -> Terms:
+    def terms(self, keys: Sequence[Key]) -> Terms:
+        """Return on what terms a run is sent by these keys."""
         return Terms(
             windows=joint([key.windows for key in keys]),
             settings=self.settings.snapshot(),
@@ -337,23 +324,22 @@ class Batch:
         """
         key = self.settings.key(name)
         account = key.account
-        recorder = await self._journal.start_reading(account.base_url, account.budget, purpose)
+        recorder = await self.journal.start_reading(account.base_url, account.budget, purpose)
         async with AsyncExitStack() as sessions:
-            slots = await sessions.enter_async_context(self._journal.slots())
-            channel = await self._channels.open_channel(key, slots, sessions)
-            order_reader = OrderReader(self._channels.fetcher(channel, recorder))
-            key_run = KeyReading(key.windows, order_reader)
-            self.reading.append(key_run)
+            shared = await sessions.enter_async_context(self.journal.shared_limiters())
+            channel = await self._channels.open_channel(key, shared, sessions)
+            reader = self._channels.reader(channel, recorder)
+            self.reading.append(reader)
             try:
-                yield order_reader
+                yield OrderReader(reader)
             finally:
-                self.reading.remove(key_run)
+                self.reading.remove(reader)
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None
     ) -> Summary:
         """Write the report of a run into `folder`. Raises ReportError, JournalError."""
-        reader = self._journal.reader
+        reader = self.journal.reader
         return await write_report(
             reader, await reader.run(run.id), folder, presentation or Presentation()
         )
@@ -361,13 +347,13 @@ class Batch:
     @property
     def reader(self) -> JournalReader:
         """What the journal tells. Not to be used while sending: it reads for the sender then."""
-        return self._journal.reader
+        return self.journal.reader
 
     async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
         settings = self.settings
         hold_doubts = settings.in_doubt is InDoubt.HOLD
-        await self._journal.settle(run, settings.cooldown_s, hold_doubts=hold_doubts)
-        return await make_plan(self._journal.reader, run, self._parts, taken_up=taken_up)
+        await self.journal.settle(run, settings.cooldown_s, hold_doubts=hold_doubts)
+        return await make_plan(self.journal.reader, run, self._parts, taken_up=taken_up)
 
     def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:
         return [
@@ -388,18 +374,18 @@ class Batch:
 
         Once it is lost, the next run of the same lists would mail all of them again.
         """
-        return await self._journal.loss()
+        return await self.journal.loss()
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason
         if not sending.finished and reason is None:
             state, reason = RunState.STOPPED, "an error in batch-resend itself"
-        if (lost := await self._journal.loss()) is not None:
+        if (lost := await self.journal.loss()) is not None:
             # Whatever was sent: the next run would not know of it.
             state, reason = RunState.STOPPED, lost
             sending.lose(lost)
         try:
-            await self._journal.finish(run, state, reason)
+            await self.journal.finish(run, state, reason)
         except JournalError as error:
             # The next start finds the run cut off, and resumes it.
             sending.lose(str(error))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 from pydantic import TypeAdapter
@@ -29,7 +29,7 @@ from batch_resend.errors import CallError, CallRefused
 from batch_resend.intake import is_dv, skip_reason
 from batch_resend.listed import WAITING, ListedOrder, names_in_words
 from batch_resend.model import Call, Reply
-from batch_resend.sending import Fetcher, ask_each
+from batch_resend.sending import Reader, ask_each
 
 log = logging.getLogger(__name__)
 
@@ -56,20 +56,12 @@ def nothing_to_mail(
     return None
 
 
-@dataclass(slots=True)
-class Asked:
-    """How far asking about orders is."""
-
-    total: int = 0  # that are to be asked about, as far as is known
-    done: int = 0
-
-
 class OrderReader:
     """Reads a CA's orders, many requests beside each other. What is read counts in its limits."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
-        self.fetcher = fetcher
-        self.progress = Asked()
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.progress = reader.progress  # how far asking about orders is
         self.unusable: dict[str, str] = {}  # what the list has without an order number, and shown
         self._offers_validation: bool | None = None  # None: that is not known yet
         self._first_validation = anyio.Lock()
@@ -89,7 +81,7 @@ class OrderReader:
         """
         seen: set[int] = set()
         for status in statuses:
-            pages = _Pages(self.fetcher, [("status", status), *filters], optional=optional)
+            pages = _Pages(self.reader, [("status", status), *filters], optional=optional)
             async for order in every_order(pages, note_unusable=self._note_unusable):
                 if int(order.order_id) not in seen:
                     seen.add(int(order.order_id))
@@ -110,14 +102,14 @@ class OrderReader:
             async for order in self.orders(optional=True):
                 found[order.order_id] = order
         except CallError as error:
-            if self.fetcher.is_stopped:
+            if self.reader.stopped:
                 raise
             log.debug("the list of orders is not read: %s", error)
         return found
 
     async def order(self, order_id: str) -> ListedOrder:
         """Return an order, as the call "Order info" has it. Raises CallError, JournalError."""
-        return read_info(await self.fetcher.fetch(info_path(order_id)), order_id)
+        return read_info(await self.reader.fetch(info_path(order_id)), order_id)
 
     async def completed(self, order: ListedOrder) -> ListedOrder:
         """Return an order with what its list lacks: status now, method, which names are approved.
@@ -145,15 +137,15 @@ class OrderReader:
         info". Raises CallError where no order can be read, JournalError.
         """
         subject = f"{'names of ' if with_names else ''}order {order_id}"
-        if kept := self.fetcher.kept(subject):
+        if kept := self.reader.kept(subject):
             return _ORDER.validate_json(kept)
         try:
             found = await self._validation(order_id) if with_names else None
             found = found or await self.order(order_id)
-            await self.fetcher.keep(subject, _ORDER.dump_json(found).decode())
+            await self.reader.keep(subject, _ORDER.dump_json(found).decode())
             return found
         except CallError as error:
-            if self.fetcher.is_stopped:
+            if self.reader.stopped:
                 raise
             # One odd order is to spoil no other.
             level = logging.DEBUG if isinstance(error, CallRefused) else logging.WARNING
@@ -168,7 +160,7 @@ class OrderReader:
                     return await self._first_of_validations(order_id)
         if not self._offers_validation:
             return None
-        return read_validation(await self.fetcher.fetch(validation_path(order_id)), order_id)
+        return read_validation(await self.reader.fetch(validation_path(order_id)), order_id)
 
     async def _first_of_validations(self, order_id: str) -> ListedOrder | None:
         try:
@@ -189,14 +181,14 @@ class OrderReader:
         read will pass.
         """
         try:
-            return await self.fetcher.fetch(path, optional=True)
+            return await self.reader.fetch(path, optional=True)
         except CallRefused as refusal:
             if (refusal.status or 500) < 500:
                 raise
         try:
-            return await self.fetcher.fetch(path)
+            return await self.reader.fetch(path)
         except CallError as error:
-            if self.fetcher.is_stopped or isinstance(error, CallRefused):
+            if self.reader.stopped or isinstance(error, CallRefused):
                 raise
             raise CallRefused(str(error)) from error
 
@@ -273,20 +265,20 @@ class OrderReader:
         Raises CallRefused where it does not say that, CallError, JournalError.
         """
         subject = f"addresses of {domain}"
-        if kept := self.fetcher.kept(subject):
+        if kept := self.reader.kept(subject):
             return _ADDRESSES.validate_json(kept)
         reply = await self._if_offered(domain_emails_path(domain))
         try:
             found = read_domain_emails(reply)
         except CallError as error:
             raise CallRefused(str(error)) from error
-        await self.fetcher.keep(subject, _ADDRESSES.dump_json(found).decode())
+        await self.reader.keep(subject, _ADDRESSES.dump_json(found).decode())
         return found
 
     async def _optional(self, path: str, what: str) -> Reply | None:
         """Return what the CA has at a path; None where it does not have this call."""
         try:
-            return await self.fetcher.fetch(path, optional=True)
+            return await self.reader.fetch(path, optional=True)
         except CallRefused as refusal:
             log.debug("%s is not read: %s", what, refusal)
             return None
@@ -296,7 +288,7 @@ class OrderReader:
 
         For calls that this program does not make itself. Raises CallError, JournalError.
         """
-        return (await self.fetcher.fetch(path)).body
+        return (await self.reader.fetch(path)).body
 
 
 def _with(orders: Sequence[ListedOrder], methods: Mapping[str, str]) -> list[ListedOrder]:
@@ -319,12 +311,12 @@ class _Pages:
     """The pages of one list."""
 
     def __init__(
-        self, fetcher: Fetcher, filters: Sequence[tuple[str, str]], *, optional: bool
+        self, reader: Reader, filters: Sequence[tuple[str, str]], *, optional: bool
     ) -> None:
-        self._fetcher = fetcher
+        self._reader = reader
         self._filters = filters
         self._optional = optional
 
     async def __call__(self, offset: int, limit: int) -> Page:
         path = list_path(self._filters, offset, limit)
-        return read_page(await self._fetcher.fetch(path, optional=self._optional))
+        return read_page(await self._reader.fetch(path, optional=self._optional))

@@ -152,7 +152,7 @@ class _Products:
 
     def __init__(self, order_reader: OrderReader, count: int) -> None:
         """`count`: of requests; of many the CA's list tells it with fewer reads than one each."""
-        self._census = order_reader
+        self._order_reader = order_reader
         self._are_many = count >= MANY
         self._listed: dict[str, ListedOrder] | None = None
         self._turn = anyio.Lock()
@@ -162,10 +162,10 @@ class _Products:
         if self._are_many:
             async with self._turn:
                 if self._listed is None:
-                    self._listed = await self._census.waiting()
+                    self._listed = await self._order_reader.waiting()
             if known := self._listed.get(order.order_id):
                 return replace(order, product=known.product, product_type=known.product_type)
-        return await self._census.with_product(order)
+        return await self._order_reader.with_product(order)
 
 
 async def _objection(

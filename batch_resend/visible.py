@@ -1,4 +1,22 @@
-"""Text of others, made such that it does nothing to whoever, or whatever, shows it."""
+"""Text of others, made such that it does nothing to what shows it, and names nobody if asked."""
+
+import re
+from typing import TypeVar
+
+# With which a spreadsheet takes a cell for a formula; OWASP, "CSV Injection".
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# What stands before the @, quoted or not, up to what cannot be part of it; generous, for it is to
+# be hidden. The bound keeps the search linear.
+_ADDRESS = re.compile(
+    r"""(?: "[^"\n]{1,1000}" | [^\s@<>()\[\];:"',] [^\s@<>()\[\];:",]{0,1000} ) @ (?=[^\s@])""",
+    re.VERBOSE,
+)
+# What a message quotes of a row, from its first quotation mark to its last.
+_QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
+MASK = "***@"
+NOT_SHOWN = "not shown: --redact"
+
+Cell = TypeVar("Cell")
 
 
 def visible(text: str) -> str:
@@ -11,3 +29,18 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """Return text of several lines, each of them visible."""
     return "\n".join(map(visible, text.split("\n")))
+
+
+def defused(cell: Cell) -> Cell | str:
+    """Return a cell that no spreadsheet runs as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_SIGNS) else cell
+
+
+def redacted(text: str) -> str:
+    """Return text in which every e-mail address keeps its domain only."""
+    return _ADDRESS.sub(MASK, text) if "@" in text else text
+
+
+def without_quotes(text: str) -> str:
+    """Return a message without what it quotes: a mistyped address is none, and yet somebody's."""
+    return redacted(_QUOTED.sub("'***'", text))

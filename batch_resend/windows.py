@@ -1,13 +1,15 @@
-"""Rolling windows: at most N requests in any W seconds, and the time they dictate.
+"""Rolling windows: at most N requests in any W seconds, the time they dictate, what keeps them.
 
 The CA's own are 1000 in 3 minutes and 100 in 5 seconds ("Rate limits", dev.digicert.com).
 """
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from math import ceil, inf
+from typing import Protocol
 
 from batch_resend.clock import exact_duration, parse_duration
 
@@ -155,3 +157,64 @@ class _Filling:
     def free_at(self, now: float) -> float:
         """Return when at least one may be let go."""
         return now if self._inside < self._window.limit else self._bursts[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A pause that another process has begun, for all that send by the key."""
+
+    reason: str
+    until: float  # of the event loop's clock
+
+
+class HeldTooLong(Exception):
+    """A pause that another process has begun lasts beyond the user's patience."""
+
+
+class Slot(Protocol):
+    """Leave for one request."""
+
+    def answered(self) -> None:
+        """Note that the answer has come now, or that surely nothing left. The first word counts."""
+
+    def given_up(self) -> None:
+        """Note that no answer has come until now; the request may still arrive."""
+
+    def unused(self) -> None:
+        """Give it back: no request has left."""
+
+
+class Limiter(Protocol):
+    """Grants slots, for this process alone or together with others."""
+
+    def slot(self) -> AbstractAsyncContextManager[Slot]:
+        """Hold a slot from when every window has one; it comes free W seconds after its answer.
+
+        Without a word of an answer, the request counts as given up at the end of the block.
+        """
+
+    @property
+    def share(self) -> float:
+        """What part of the windows is taken now: 1, unless there was a 429 a while ago."""
+
+    @property
+    def full_for_s(self) -> float:
+        """How many seconds no slot comes free; infinite: not before an answer comes."""
+
+    def decrease(self) -> Sequence[Window]:
+        """Take a smaller part of the windows, if there are any; return what they come to now."""
+
+    def hold(self, pause_s: float, reason: str) -> None:
+        """Let nobody else take a slot for so long either: the CA is in trouble, or asks for it."""
+
+    @property
+    def held(self) -> Hold | None:
+        """The pause of another process that holds up this one, if there is one."""
+
+
+# Makes the limiter of a key that several processes send by. Of its budget (a digest of CA and key),
+# its windows, how many seconds a request that was given up may still arrive, and how many the
+# pauses of others are waited for.
+SharedLimiters = Callable[
+    [str, Sequence[Window], float, float], AbstractAsyncContextManager[Limiter]
+]

@@ -7,7 +7,7 @@ from math import floor, inf
 
 import anyio.lowlevel
 
-from batch_resend.journal import Budget, Grant, News, Slots
+from batch_resend.cluster.slots import Budget, Grant, News, Slots
 from batch_resend.sending import Share
 
 LEARNED_ONCE_S = 1.0  # two who are told 429 within it learn it once

@@ -94,14 +94,15 @@ async def test_a_request_that_is_sent_costs_few_calls_and_turns_of_the_loop(
         handles += 1
         return call_soon(*arguments, **how)
 
-    async def answered(_order: Request) -> Reply:
-        await asyncio.sleep(0)
-        return Reply(204, b"", 0.0)
+    class AtOnce(prediction.SlowCA):
+        async def resend(self, _order: Request) -> Reply:
+            await asyncio.sleep(0)
+            return Reply(204, b"", 0.0)
 
     async def costs(count: int) -> tuple[int, int]:
         before = handles
         with counted() as counter:
-            await prediction.send(count, answered, (Window(100_000, 180.0),))
+            await prediction.send(count, AtOnce(), (Window(100_000, 180.0),))
         return counter.calls, handles - before
 
     monkeypatch.setattr(loop, "call_soon", counting)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from batch_resend.journal import Mailed
 from batch_resend.listed import WAITING, ListedOrder, NameValidation
 from batch_resend.order_reader import OrderReader
-from batch_resend.sending import Fetcher
+from batch_resend.sending import Progress, Reader
 from batch_resend.sweep import Rules, SweepResult, sweep
 
 pytestmark = pytest.mark.asyncio
@@ -31,7 +32,7 @@ class Listed(OrderReader):
         details: Sequence[ListedOrder] = (),
         report: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(cast("Fetcher", None))
+        super().__init__(cast("Reader", SimpleNamespace(progress=Progress())))
         self._orders = orders
         self._details = {order.order_id: order for order in details}
         self._report = report

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from batch_resend.calls import CALLS
-from batch_resend.certcentral.judge import judge
+from batch_resend.certcentral.judge import judge, remedy
 from batch_resend.certcentral.wire import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -137,6 +137,10 @@ class CertCentral:
     def judge(self, result: Reply | Fault) -> Verdict:
         """Return what an answer means. The key is not in it, whatever the server repeats."""
         return judge(result, self.api_key.get_secret_value())
+
+    def remedy(self, verdict: Verdict) -> str:
+        """Return why nothing will pass, and what a person can do, of a verdict that stops a run."""
+        return remedy(verdict, self.base_url)
 
     async def resend(self, order: Request) -> Reply | Fault:
         """Ask the CA to mail an order again: one request, whatever happens to it."""

@@ -14,6 +14,7 @@ import anyio.to_thread
 import click
 
 from batch_resend.batch import Batch
+from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
@@ -29,9 +30,9 @@ from batch_resend.cli.output.summary import (
 )
 from batch_resend.cli.output.terminal import say
 from batch_resend.cli.prompts import CannotAskError, open_terminal
-from batch_resend.cluster import open_queue
+from batch_resend.cluster import leases
+from batch_resend.cluster.queue import open_queue
 from batch_resend.errors import BatchResendError, JournalError, ReportError
-from batch_resend.key_runs import RunHandle
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import NextFlags, counted, make_preview, make_summary
@@ -70,7 +71,7 @@ async def distribute(
                 name = signal.Signals(interruption.caught).name
                 await batch.decline(plan, f"interrupted by {name}", RunState.INTERRUPTED)
                 return await batch.reader.run(plan.run.id)
-            await queue.add(await batch.distribute(plan))
+            await queue.add(await leases.distribute(batch, plan))
             if not any(worker.is_alive for worker in await queue.workers()):
                 say(
                     "No worker is alive: the run begins as soon as there is one, `batch-resend "

@@ -20,7 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed, is_everyones, is_trusted
-from batch_resend.report import redacted
+from batch_resend.visible import redacted
 
 _ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams")
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}

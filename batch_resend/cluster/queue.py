@@ -1,7 +1,7 @@
 """The queue that hands chunks out to workers: procrastinate's, beside the journal's tables.
 
 It says who is to do what next, and nothing more: that no two have one request in hand at once is
-the journal's doing (`journal/dealing.py`), whatever becomes of a job.
+the journal's doing (`cluster/leases.py`), whatever becomes of a job.
 """
 
 import asyncio
@@ -14,14 +14,16 @@ import anyio
 
 from batch_resend.errors import JournalError, SettingsError
 from batch_resend.folders import Database, Place
-from batch_resend.model import Chunk
+from batch_resend.journal import JournalReader
+from batch_resend.model import Chunk, Run
 
 try:
     import procrastinate
     from croniter import croniter
     from procrastinate import exceptions, jobs
 
-    from batch_resend.journal.postgres import encryption_options
+    from batch_resend.cluster.leases import runs_with_workers
+    from batch_resend.cluster.postgres import encryption_options
 except ModuleNotFoundError as missing:
     raise JournalError(
         "workers need procrastinate: pip install 'batch-resend[cluster]'"
@@ -254,4 +256,38 @@ def chunk_of(arguments: Mapping[str, Any]) -> Chunk:
     """Return the chunk that a job's arguments name."""
     return Chunk(
         arguments["run"], tuple(arguments["accounts"]), arguments["first"], arguments["last"]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """How much of the windows of a key is in use."""
+
+    budget: str
+    out: int  # slots of requests that were not answered yet
+    waiting: int  # slots that come free within the longest window
+    longest_s: float
+    share: float  # of the windows, after the last 429
+    paused_s: float  # how long nothing more is to leave
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of things."""
+
+    sessions: Sequence[str]  # processes that have the journal open to write
+    workers: Sequence[WorkerNote]
+    jobs: Sequence[tuple[str, str, int]]  # what is to be done, where they stand, how many
+    runs: Sequence[Run]  # with workers now
+    keys: Sequence[KeyUse]
+
+
+async def cluster_status(queue: Queue, reader: JournalReader) -> Status:
+    """Return how the workers are doing. Raises JournalError."""
+    return Status(
+        sessions=[record.name for record in await reader.fetch("sessions")],
+        workers=await queue.workers(),
+        jobs=await queue.counts(),
+        runs=await runs_with_workers(reader),
+        keys=[KeyUse(*record) for record in await reader.fetch("key_use")],
     )

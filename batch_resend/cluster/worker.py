@@ -15,14 +15,15 @@ from typing import cast
 
 import anyio
 
+from batch_resend.channels import Channels
+from batch_resend.cluster.leases import ChunkLeases, runs_with_workers
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
-from batch_resend.journal import ChunkLeases, Recorder, Slots
-from batch_resend.key_runs import Channel, Channels
+from batch_resend.journal import Recorder
 from batch_resend.model import Chunk, Outcome, Run, RunState
-from batch_resend.sending import Sender
+from batch_resend.sending import Channel, Sender
 from batch_resend.settings import InDoubt, Key, Settings
-from batch_resend.windows import parse_windows
+from batch_resend.windows import SharedLimiters, parse_windows
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Worker:
         self._sessions = AsyncExitStack()
         self._open: dict[tuple[object, ...], Channel] = {}
         self._recorders: dict[int, Recorder] = {}
-        self._slots: Slots | None = None
+        self._shared: SharedLimiters | None = None
         self._at_work: dict[Sender, _Part] = {}
         self._in_hand: Counter[_Part] = Counter()  # chunks
         self._stopped: dict[_Part, str] = {}  # why nothing more of what is in hand will pass
@@ -87,7 +88,7 @@ class Worker:
                 self._fail(error)
 
         async with self._sessions:
-            self._slots = await self._sessions.enter_async_context(self._journal.slots())
+            self._shared = await self._sessions.enter_async_context(self._journal.shared_limiters())
             with self._scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._look_after_others)
@@ -167,9 +168,7 @@ class Worker:
                 sender.stop(RunState.STOPPED, why)
         # Whoever sends by this key again begins with a single request.
         self._open = {
-            name: channel
-            for name, channel in self._open.items()
-            if channel.key.names != part.accounts
+            name: channel for name, channel in self._open.items() if channel.names != part.accounts
         }
 
     async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:
@@ -183,7 +182,9 @@ class Worker:
                 sender.stop(RunState.INTERRUPTED, ENDS)
             if part in self._stopped:  # while its channel was opened
                 sender.stop(RunState.STOPPED, self._stopped[part])
-            await sender.run(self._journal.reader.pending_of(run, chunk), deliver)
+            await sender.run(
+                self._journal.reader.pending(run, chunk.accounts, chunk.first, chunk.last), deliver
+            )
         finally:
             del self._at_work[sender]
 
@@ -204,7 +205,7 @@ class Worker:
         settings = channels.settings
         name = key.account.budget, key.names, key.windows, settings.timeout_s, settings.patience_s
         if name not in self._open:
-            self._open[name] = await channels.open_channel(key, self._slots, self._sessions)
+            self._open[name] = await channels.open_channel(key, self._shared, self._sessions)
         return self._open[name]
 
     async def _recorder(self, run: Run, keys: Sequence[Key]) -> Recorder:
@@ -229,7 +230,7 @@ class Worker:
             if await self._leases.free(job):
                 log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
                 await self._queue.hand_on(job, chunk)
-        for run in await self._journal.reader.runs_with_workers():
+        for run in await runs_with_workers(self._journal.reader):
             if not await self._queue.has_jobs(run.id):
                 await self._queue.add(await self._leases.distribute_again(run))
 

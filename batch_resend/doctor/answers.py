@@ -15,9 +15,9 @@ from batch_resend.certcentral.judge import REDIRECT
 from batch_resend.clock import Clock, format_duration
 from batch_resend.explanations import explain
 from batch_resend.journal import ReadRecorder
-from batch_resend.key_runs import Channel
 from batch_resend.model import Fault, Reply, Ruling, Verdict
-from batch_resend.sending import HeldTooLong, Slot
+from batch_resend.sending import Channel
+from batch_resend.windows import HeldTooLong, Slot
 
 
 class Kind(StrEnum):

@@ -20,6 +20,7 @@ from batch_resend.certcentral import (
     probe,
     validation_path,
 )
+from batch_resend.channels import Channels
 from batch_resend.clock import Clock
 from batch_resend.doctor.answers import (
     ENDS_ALL,
@@ -48,10 +49,10 @@ from batch_resend.doctor.findings import Check, Diagnosis, Finding, Group, Resul
 from batch_resend.doctor.network import check_network
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Place
-from batch_resend.journal import Journal, Slots, open_journal, size_of_journal
-from batch_resend.key_runs import Channels
+from batch_resend.journal import Journal, open_journal, size_of_journal
 from batch_resend.listed import WAITING
 from batch_resend.settings import Key, Settings
+from batch_resend.windows import SharedLimiters
 
 LISTED = 100  # orders of a list that are looked at
 CHANGES_PATH = changes_path(86_400.0)
@@ -160,7 +161,7 @@ class _Opened:
     """What reading of the CA needs."""
 
     journal: Journal
-    slots: Slots | None
+    shared: SharedLimiters | None
     settings: Settings
 
 
@@ -171,7 +172,7 @@ async def _open_journal(
     size = _size(setup.journal)
     try:
         journal = await stack.enter_async_context(open_journal(setup.journal, clock, "doctor"))
-        slots = await stack.enter_async_context(journal.slots())
+        shared = await stack.enter_async_context(journal.shared_limiters())
     except JournalBusy as error:
         machine.diagnosis.is_journal_busy = True
         remedy = "Run this again once that has ended: what is read of the CA is counted there."
@@ -181,7 +182,7 @@ async def _open_journal(
         machine.add(Finding(Check.JOURNAL, Result.PROBLEM, str(error), _JOURNAL_REMEDY))
         return None
     machine.add(check_journal(setup.journal, size, _room(setup.journal)))
-    return None if setup.settings is None else _Opened(journal, slots, setup.settings)
+    return None if setup.settings is None else _Opened(journal, shared, setup.settings)
 
 
 def check_journal(place: Place, size: int | None, room: tuple[int, int] | None) -> Finding:
@@ -274,7 +275,7 @@ class _Account:
         try:
             async with AsyncExitStack() as sessions:
                 channels = Channels(opened.settings, opened.journal, self._clock)
-                channel = await channels.open_channel(key, opened.slots, sessions)
+                channel = await channels.open_channel(key, opened.shared, sessions)
                 recorder = await opened.journal.start_reading(account.base_url, account.budget)
                 reads = Reads(channel, recorder, self._clock)
                 await self._check_answers(reads, account.api_key.get_secret_value())

@@ -4,7 +4,7 @@ Rows are streamed: nothing here holds more than one of them, but for a sheet of 
 """
 
 from batch_resend.intake.ca_words import is_dv, is_known_status
-from batch_resend.intake.cells import FORMULA_SIGNS, Malformed, domain_name, order_number
+from batch_resend.intake.cells import Malformed, domain_name, order_number
 from batch_resend.intake.exports import skip_reason
 from batch_resend.intake.fed_back import OWN_COLUMNS
 from batch_resend.intake.heading_errors import listed
@@ -15,7 +15,6 @@ from batch_resend.intake.sources import ListSource, RecordSource, Source
 from batch_resend.intake.vocabulary import REQUEST_FIELDS, Field
 
 __all__ = [
-    "FORMULA_SIGNS",
     "NAMES_NOBODY",
     "OWN_COLUMNS",
     "REQUEST_FIELDS",

@@ -12,6 +12,7 @@ import idna
 
 from batch_resend.intake.languages import is_no_language
 from batch_resend.intake.lookalikes import lookalike
+from batch_resend.visible import FORMULA_SIGNS
 
 KNOWN_LOCALES = frozenset(
     ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")
@@ -27,8 +28,6 @@ _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
 # A code of two letters, or of three that no word is: one of more is a language's name, or a yes.
 _LOCALE = re.compile(r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-][A-Za-z]{2,8})?")
-# With which a spreadsheet takes a cell for a formula; OWASP, "CSV Injection".
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NOTHING = frozenset(
     ("null", "nil", "none", "nan", "na", "n/a", "n.a.", "#n/v", "n/v", "n.v.", "k.a.", "k. a.", "-",
      "--", "\u2013", "\u2014", "?", "(null)", "(none)", "\\n", "undefined")

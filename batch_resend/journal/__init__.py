@@ -1,23 +1,27 @@
 """The run on disk: planned, attempted, finished."""
 
-from batch_resend.journal.checks import Checked, OrderCheck, Purpose, WaitingNames
 from batch_resend.journal.grouping import Endpoint
-from batch_resend.journal.journal import Journal
-from batch_resend.journal.leases import ChunkLeases
-from batch_resend.journal.mails import SEVERAL, Mailed, Unapproved
-from batch_resend.journal.opening import (
+from batch_resend.journal.journal import (
+    Journal,
     open_journal,
     prune_journal,
     read_journal,
     size_of_journal,
 )
+from batch_resend.journal.orders import (
+    SEVERAL,
+    Checked,
+    Mailed,
+    NotedRequest,
+    OrderCheck,
+    Unapproved,
+    WaitingNames,
+)
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.preview import NotedRequest
 from batch_resend.journal.reading import JournalReader
-from batch_resend.journal.recording import ReadRecorder, Recorder
+from batch_resend.journal.recording import Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import Event
 from batch_resend.journal.runs import Pruned, Terms
-from batch_resend.journal.slots import Budget, Grant, KeyUse, News, Slots
 from batch_resend.journal.statistics import (
     RATE_OVER_S,
     ActivePeriod,
@@ -32,18 +36,13 @@ __all__ = [
     "SEVERAL",
     "ActivePeriod",
     "AnswerTimes",
-    "Budget",
     "Checked",
-    "ChunkLeases",
     "Endpoint",
     "Event",
-    "Grant",
     "Journal",
     "JournalReader",
-    "KeyUse",
     "LiveStatus",
     "Mailed",
-    "News",
     "NotedRequest",
     "OrderCheck",
     "PauseNote",
@@ -52,7 +51,6 @@ __all__ = [
     "ReadRecorder",
     "Reason",
     "Recorder",
-    "Slots",
     "Staging",
     "Terms",
     "Unapproved",

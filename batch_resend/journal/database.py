@@ -1,110 +1,42 @@
-"""A journal's database: connections, transactions, and its clock."""
+"""A journal's database: connections and transactions."""
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    suppress,
+)
 from dataclasses import dataclass, replace
-from math import inf
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 import anyio
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from batch_resend.clock import Clock
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
-from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.journal_file import HeldFile, real_path
-from batch_resend.journal.schema import SCHEMA_VERSION, metadata, schema_version, shared_metadata
+from batch_resend.journal.sqlite import SqliteBackend
+from batch_resend.journal.statements import (
+    Record,
+    create_tables,
+    execute,
+    journal_errors,
+    statement,
+)
+from batch_resend.windows import SharedLimiters
 
-TOLERANCE_S = 0.1
-NEW_S = 1.5  # whoever knows it for longer asks more often than that, while it waits for slots
-DRIFT = 0.001  # of the time gone by, that two clocks may go apart; a clock that is slewed included
+SCHEMA_VERSION = 1
+_VERSIONED = "batch_resend_schema"  # the table that says which
 
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a question says of the database's time. None: the client has not asked before."""
-
-    correction_s: float | None = None  # that was in force when it learned the rest
-    at_least: float | None = None
-    at_most: float | None = None
-    too_high_s: float = 0.0  # proven
-    is_new: bool = True
-
-
-@dataclass(slots=True)
-class _Sample:
-    """The database's time less the steady time, at a steady time."""
-
-    offset_s: float
-    at: float
-
-
-class DatabaseTime:
-    """What is known of the time that a database counts by."""
-
-    def __init__(self, steady_time: Callable[[], float]) -> None:
-        """`steady_time`: seconds of a clock that nobody sets."""
-        self._steady_time = steady_time
-        self._correction_s: float | None = None
-        self._since = inf  # when it learned something first
-        self._lowest = _Sample(0.0, 0.0)
-        self._highest = _Sample(0.0, 0.0)
-        self._too_high_s = 0.0
-        self._asked_at = 0.0
-
-    def ask(self) -> Bounds:
-        """Return what a question that leaves now says."""
-        now = self._asked_at = self._steady_time()
-        if self._correction_s is None:
-            return Bounds()
-        return Bounds(
-            self._correction_s,
-            now + self._lowest_at(now) - TOLERANCE_S,
-            now + self._highest_at(now),
-            self._too_high_s,
-            now < self._since + NEW_S,
-        )
-
-    def learn(self, said: float, correction_s: float) -> None:
-        """Take in what the database's clock said, corrected by so much, while the question was out.
-
-        That is the clock as it is, whether or not the database believed it.
-        """
-        sent, received = self._asked_at, self._steady_time()
-        lowest, highest = _Sample(said - received, received), _Sample(said - sent, sent)
-        is_too_high = lowest.offset_s > self._highest_at(received) + TOLERANCE_S
-        is_too_low = highest.offset_s < self._lowest_at(received) - TOLERANCE_S
-        if correction_s != self._correction_s:
-            is_first, self._correction_s = self._correction_s is None, correction_s
-            self._since = received if is_first else self._since
-            if is_first or is_too_high or is_too_low:
-                self._lowest, self._highest = lowest, highest
-                is_too_high = False
-        # Rather too much: what is a little late holds a slot for a little longer.
-        self._too_high_s = highest.offset_s - self._lowest_at(sent) if is_too_high else 0.0
-        if is_too_high:
-            return
-        if lowest.offset_s > self._lowest_at(received):
-            self._lowest = lowest
-        if highest.offset_s < self._highest_at(received):
-            self._highest = highest
-
-    @property
-    def is_too_high(self) -> bool:
-        """Whether the last answer has proven that the clock was set forward."""
-        return self._too_high_s > 0
-
-    def _lowest_at(self, now: float) -> float:
-        return self._lowest.offset_s - DRIFT * (now - self._lowest.at)
-
-    def _highest_at(self, now: float) -> float:
-        return self._highest.offset_s + DRIFT * (now - self._highest.at)
-
+_STREAMED = {"yield_per": 5_000}
 
 Made = TypeVar("Made")
 
@@ -117,8 +49,8 @@ class Backend(Protocol):
         """What names it."""
 
     @property
-    def additions(self) -> Sequence[str]:
-        """What there is beside the tables, in this database alone."""
+    def own_tables_of_runs(self) -> Sequence[str]:
+        """The tables that only it has, with a column `run`."""
 
     @property
     def is_shared(self) -> bool:
@@ -148,6 +80,14 @@ class Backend(Protocol):
     def prepare(self, connection: Connection) -> None:
         """Make what holds the tables, if there is none, and nobody else does so meanwhile."""
 
+    def add_tables(self, connection: Connection) -> None:
+        """Make what there is beside the journal's tables, in this database alone."""
+
+    def shared_limiters(
+        self, session: int, clock: Clock
+    ) -> AbstractAsyncContextManager[SharedLimiters | None]:
+        """Open the way to the limits that several processes keep together; None: it has none."""
+
     def size(self) -> int | None:
         """Return how many bytes it takes; None: there is none. Raises JournalError."""
 
@@ -161,15 +101,15 @@ class Backend(Protocol):
         """Return what opens connections that read."""
 
 
-def home_of(place: Place) -> Backend:
-    """Return where a journal lives. Raises JournalError where its driver is not installed."""
+def backend_of(place: Place) -> Backend:
+    """Return where a journal lives. Raises JournalError where its driver is not installed.
+
+    By name, so that nothing here knows of several hosts but this one line.
+    """
     if isinstance(place, Path):
-        from batch_resend.journal.sqlite import SqliteBackend  # noqa: PLC0415 - one of two is needed
-
         return SqliteBackend(place, real_path(place))
-    from batch_resend.journal.postgres import PostgresBackend  # noqa: PLC0415 - one of two is needed
-
-    return PostgresBackend(place)
+    backend: Backend = import_module("batch_resend.cluster.postgres").PostgresBackend(place)
+    return backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +202,53 @@ async def reading_connection(
         yield connection
 
 
+class Reader:
+    """Reads through a connection that cannot write, one statement at a time."""
+
+    def __init__(self, connection: AsyncConnection, backend: Backend, session: int = 0) -> None:
+        """Read for the process that has this session; 0: for one that only reads."""
+        self.connection = connection
+        self._backend = backend
+        self._place = backend.place
+        self._session = session
+        self._turn = anyio.Lock()
+
+    async def fetch(
+        self, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
+    ) -> Sequence[Record]:
+        """Return all that a statement finds. `words`: what it leaves open. Raises JournalError."""
+        found: Sequence[Record] = ()
+        # One at a time, whoever asks: a connection has no two transactions. A query cut off by a
+        # cancellation would leave it unusable for the report.
+        with journal_errors(self._place), anyio.CancelScope(shield=True):
+            async with self._turn, self.connection.begin():
+                asked = statement(name, self.connection.dialect.name, words)
+                found = (await self.connection.execute(asked, values)).all()
+        return found
+
+    async def count(self, name: str, **values: object) -> int:
+        """Return the one number that a statement finds. Raises JournalError."""
+        ((number,),) = await self.fetch(name, **values)
+        return int(number)
+
+    async def stream(
+        self, name: str, make: Callable[[Record], Made], if_any: str | None = None, **values: object
+    ) -> AsyncGenerator[Made, None]:
+        """Yield what is made of all that a statement finds, `if_any` other one finds something."""
+        if if_any is not None and not await self.fetch(if_any, **values):
+            return
+        with journal_errors(self._place):
+            async with self.connection.begin():
+                records = await self.connection.stream(
+                    statement(name, self.connection.dialect.name),
+                    values,
+                    execution_options=_STREAMED,
+                )
+                async for page in records.partitions():
+                    for record in page:
+                        yield make(record)
+
+
 @asynccontextmanager
 async def _connected(engine: AsyncEngine, place: Place) -> AsyncIterator[AsyncConnection]:
     try:
@@ -290,14 +277,10 @@ def _no_journal(place: Place) -> JournalError:
 def _create_tables(connection: Connection, backend: Backend) -> None:
     """Create the tables where there are none."""
     backend.prepare(connection)
-    if inspect(connection).has_table(schema_version.name):
-        return
-    metadata.create_all(connection)
-    if backend.is_shared:
-        shared_metadata.create_all(connection)
-    for statement in backend.additions:
-        connection.exec_driver_sql(statement)
-    connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+    if not inspect(connection).has_table(_VERSIONED):
+        create_tables(connection, "tables")
+        backend.add_tables(connection)
+        execute(connection, "note_version", version=SCHEMA_VERSION)
 
 
 def _version(connection: Connection, place: Place) -> int | None:
@@ -305,12 +288,12 @@ def _version(connection: Connection, place: Place) -> int | None:
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
-    if schema_version.name not in tables:
+    if _VERSIONED not in tables:
         raise JournalError(f"{place}: is not a journal of batch-resend; name another")
-    version = connection.execute(select(schema_version.c.version)).scalar_one()
+    version: int = execute(connection, "version").scalar_one()
     if version > SCHEMA_VERSION:
         raise JournalError(
             f"{place}: was written by a newer batch-resend (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); use that one, or another --journal"
         )
-    return int(version)
+    return version

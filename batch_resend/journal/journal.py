@@ -8,53 +8,45 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TypeVar
 
 import anyio.to_thread
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
-from batch_resend.clock import Clock
+from batch_resend.clock import Clock, SystemClock
+from batch_resend.errors import JournalError
 from batch_resend.explanations import WOULD_WIDEN
-from batch_resend.journal.checks import OrderCheck, Purpose, kept_answers, note_checks
-from batch_resend.journal.chunks import forget_stops, split
-from batch_resend.journal.database import Backend, reading_connection
-from batch_resend.journal.dialects import journal_errors
-from batch_resend.journal.grouping import (
-    Endpoint,
-    claim,
-    claim_same_plan,
-    go_on,
-    skip_what_is_under_way,
+from batch_resend.folders import Place
+from batch_resend.journal import runs
+from batch_resend.journal.database import (
+    Backend,
+    backend_of,
+    reading_connection,
+    writing_connection,
 )
+from batch_resend.journal.grouping import Endpoint
+from batch_resend.journal.journal_file import HeldFile
+from batch_resend.journal.orders import OrderCheck
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.preview import AS_THE_CA_SAYS
-from batch_resend.journal.reading import JournalReader, as_run
+from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import (
-    END_PAUSE,
     KeptAnswers,
+    Purpose,
     ReadRecorder,
     Recorder,
+    Writer,
     state_change,
 )
-from batch_resend.journal.runs import (
-    Pruned,
-    Terms,
-    add_start,
-    begin,
-    delete_plans,
-    end_cut_off,
-    limits_text,
-    prune,
-)
-from batch_resend.journal.schema import claims, runs, stops
-from batch_resend.journal.settling import SETTLE, settle, settle_what_others_did, settled
-from batch_resend.journal.slots import Slots
-from batch_resend.journal.writer import Writer
-from batch_resend.model import Chunk, RequestStatus, Run, RunState
-from batch_resend.windows import Window
+from batch_resend.journal.runs import Pruned, Terms, limits_text
+from batch_resend.journal.statements import execute, execute_many, journal_errors
+from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.windows import SharedLimiters, Window
 
 LOOK_EVERY_S = 1.0  # whether the journal's file is still there
+ANSWERS_KEPT_S = 3_600.0  # beyond that, too much may have changed at the CA
+AS_THE_CA_SAYS = "preflight"  # the code of what is skipped because Order info says so
+_TITLE = "process"  # of one that gives itself none
 
 Made = TypeVar("Made")
 
@@ -72,65 +64,6 @@ class Journal:
         self.reader = reader
         self._has_begun = False  # to send any run
 
-    async def new_run(
-        self,
-        base_url: str,
-        windows: Sequence[Window],
-        settings: Mapping[str, object] | None = None,
-    ) -> tuple[Run, Staging]:
-        """Begin to plan a run: its rows go into the staging. Raises JournalError.
-
-        `settings` is what is to be told of it later, as of `Terms`.
-        """
-        now = self._clock()
-        run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
-        values = {
-            "id": run_id,
-            "base_url": base_url,
-            "state": RunState.PLANNING,
-            "limits": limits_text(windows),
-            "settings": json.dumps(settings or {}),
-            "created_at": now,
-            "session": self.session,
-        }
-        await self._writer.write((insert(runs), values))
-        run = await self.reader.run(run_id)
-        return run, Staging(self._writer, run.number)
-
-    async def finish_planning(
-        self,
-        run: Run,
-        staging: Staging,
-        take_up_since: float,
-        parties: Mapping[str | None, Endpoint] | None = None,
-    ) -> Run:
-        """Group the rows into requests; return the run that is to make them.
-
-        That is an unfinished run of just the same requests, at work since `take_up_since`, which
-        then resumes the rows of this plan; or else this run. `parties`: whom
-        each account asks; without it there is only the run's own.
-        """
-        parties = parties or {None: Endpoint(run.base_url)}
-        with journal_errors(self._backend.place):
-            digest = await staging.group(self.reader.connection, parties)
-
-        def take_up_earlier(connection: Connection) -> Run | None:
-            found = claim_same_plan(connection, digest or b"", take_up_since, self.session)
-            if found is None:
-                return None
-            earlier = as_run(found)
-            go_on(connection, earlier, run)
-            return earlier
-
-        if digest and (earlier := await self.decide(take_up_earlier)):
-            return earlier
-        await self._writer.write(state_change(run.number, RunState.PLANNED))
-        return await self.reader.run(run.id)
-
-    async def claim(self, run: Run) -> None:
-        """Take a run in hand, to resume it. Raises JournalBusy where another process has it."""
-        await self.decide(lambda connection: claim(connection, run, self.session))
-
     async def decide(self, work: Callable[[Connection], Made]) -> Made:
         """Have `work` carried out with no other process's decision falling into it."""
 
@@ -139,6 +72,209 @@ class Journal:
             return work(connection)
 
         return await self._writer.transaction(alone)
+
+    def now(self) -> float:
+        """Return the seconds since the epoch, by this process's clock."""
+        return self._clock()
+
+    # --- planning -----------------------------------------------------------------------------
+
+    async def new_run(
+        self,
+        base_url: str,
+        windows: Sequence[Window],
+        settings: Mapping[str, object] | None = None,
+    ) -> tuple[Run, Staging]:
+        """Begin to plan a run: its rows go into the staging. Raises JournalError.
+
+        `settings` is what reports say of it later, as of `Terms`.
+        """
+        now = self._clock()
+        run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
+        values = {
+            "id": run_id,
+            "base_url": base_url,
+            "limits": limits_text(windows),
+            "settings": json.dumps(settings or {}),
+            "created_at": now,
+            "session": self.session,
+        }
+        await self._writer.write(("add_run", values))
+        run = await self.reader.run(run_id)
+        return run, Staging(self._writer, run.number)
+
+    async def finish_planning(
+        self,
+        run: Run,
+        staging: Staging,
+        take_up_since: float,
+        endpoints: Mapping[str | None, Endpoint] | None = None,
+    ) -> Run:
+        """Group the rows into requests; return the run that is to make them.
+
+        That is an unfinished run of just the same requests, at work since `take_up_since`, which
+        then resumes the rows of this plan; or else this run. `endpoints`: what each account asks;
+        without it there is only the run's own.
+        """
+        endpoints = endpoints or {None: Endpoint(run.base_url)}
+        with journal_errors(self._backend.place):
+            digest = await staging.group(self.reader.connection, endpoints)
+
+        def take_up_earlier(connection: Connection) -> Run | None:
+            of = digest or b"", take_up_since, self.session
+            return runs.take_up_same_plan(connection, run, *of)
+
+        if digest and (earlier := await self.decide(take_up_earlier)):
+            return earlier
+        await self._writer.write(state_change(run.number, RunState.PLANNED))
+        return await self.reader.run(run.id)
+
+    async def claim(self, run: Run) -> None:
+        """Take a run in hand, to resume it. Raises JournalBusy where another process has it."""
+        await self.decide(lambda connection: runs.claim(connection, run, self.session))
+
+    async def discard(self, run: Run) -> None:
+        """Forget a run that was never started; one that was is left as it is."""
+        if (await self.reader.run(run.id)).started_at is None:
+            await self._writer.transaction(
+                lambda connection: runs.delete_plans(connection, [run.number])
+            )
+
+    async def settle(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
+        """Give their outcome to the orders that are settled before anything is sent.
+
+        Their lists say that there is nothing to resend; or another run had them acknowledged
+        within the last `cooldown_s` seconds: those are skipped. With `hold_doubts`, what may have
+        reached the CA before is left for a person.
+        """
+        since, clock = self._since(cooldown_s), self._clock
+        await self._writer.transaction(
+            lambda connection: runs.settle(connection, run, since, clock, hold_doubts=hold_doubts)
+        )
+
+    async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
+        """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
+        await self._write_settled(run, reasons, RequestStatus.SKIPPED, AS_THE_CA_SAYS)
+
+    async def refuse(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
+        """Give orders, by their numbers, no mail in this run: the CA would mail others for them."""
+        await self._write_settled(run, reasons, RequestStatus.REFUSED, WOULD_WIDEN)
+
+    async def _write_settled(
+        self, run: Run, reasons: Sequence[tuple[int, str]], status: RequestStatus, code: str
+    ) -> None:
+        await self._writer.transaction(
+            lambda connection: runs.write_settled(connection, run, reasons, status, code)
+        )
+
+    # --- sending ------------------------------------------------------------------------------
+
+    async def start(self, run: Run, terms: Terms) -> Recorder:
+        """Begin to send, or go on: return what attempts are recorded with.
+
+        What other processes are about to send is left to them; what they did, or another run of
+        this process, since this run was settled, settles it again, as `settle` says.
+        """
+        start = await self.decide(lambda connection: self.begin(connection, run, terms))
+        self._has_begun = True
+        return Recorder(self._writer, run.number, start)
+
+    def begin(
+        self, connection: Connection, run: Run, terms: Terms, *, is_distributed: bool = False
+    ) -> int:
+        """Begin to send a run, as a part of a decision; return the number of this start."""
+        if self._backend.is_shared:
+            execute(connection, "skip_what_is_under_way", run=run.number)
+        if self._backend.is_shared or self._has_begun:
+            since, hold_doubts = self._since(terms.cooldown_s), terms.hold_doubts
+            runs.settle_what_others_did(
+                connection, run, since, self._clock, hold_doubts=hold_doubts
+            )
+        start = self._new_start(run.number, limits_text(terms.windows))
+        number = runs.add_start(connection, start, terms.budgets)
+        runs.begin(connection, run, terms, self._clock(), number if is_distributed else None)
+        return number
+
+    async def join(self, run: Run, budgets: Mapping[str | None, str]) -> Recorder:
+        """Begin to send a part of a run that was begun: return what its attempts are recorded with.
+
+        `budgets` names, by account, whose windows its requests count in.
+        """
+        start = self._new_start(run.number, " ".join(run.limits))
+        number = await self._writer.transaction(
+            lambda connection: runs.add_start(connection, start, budgets)
+        )
+        return Recorder(self._writer, run.number, number)
+
+    async def start_reading(
+        self, base_url: str, budget: str = "", purpose: Purpose | None = None
+    ) -> ReadRecorder:
+        """Begin to read of a CA: return what its requests are recorded with.
+
+        For a purpose, answers are kept, and those of a reading that was cut off are there.
+        """
+        start, now = self._new_start(0, None), self._clock()
+
+        def begin(connection: Connection) -> tuple[int, KeptAnswers | None]:
+            number = runs.add_start(connection, start, {None: budget} if budget else {})
+            if purpose is None:
+                return number, None
+            execute(connection, "forget_old_answers", before=now - ANSWERS_KEPT_S, now=now)
+            found = execute(connection, "answers", budget=budget, purpose=purpose)
+            kept = {record.subject: record.found for record in found}
+            return number, KeptAnswers(self._writer, budget, purpose, kept)
+
+        number, answers = await self._writer.transaction(begin)
+        return ReadRecorder(self._writer, number, base_url, answers)
+
+    def shared_limiters(self) -> AbstractAsyncContextManager[SharedLimiters | None]:
+        """Open the way to the limits that several hosts keep together; None: this one is alone."""
+        return self._backend.shared_limiters(self.session, self._clock)
+
+    async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
+        """Write down how a run ended. Raises JournalError."""
+        now = self._clock()
+        await self._writer.write(
+            ("end_pauses", {"run": run.number, "ended_at": now}),
+            state_change(run.number, state, stop_reason, now),
+            of_the_past=True,
+        )
+
+    async def note_checks(self, run: Run, found: Mapping[int, OrderCheck]) -> None:
+        """Write down what the CA says now of requests that a run has sent, by their numbers."""
+        now = self._clock()
+        values = [
+            {
+                "run": run.number,
+                "request": number,
+                "asked_at": now,
+                "status": check.status,
+                "names": check.names,
+                "approved": check.approved,
+            }
+            for number, check in found.items()
+        ]
+
+        def note(connection: Connection) -> None:
+            execute_many(connection, "forget_check", values)
+            execute_many(connection, "add_check", values)
+
+        await self._writer.transaction(note)
+
+    def _since(self, cooldown_s: float) -> float | None:
+        return self._clock() - cooldown_s if cooldown_s > 0 else None
+
+    def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
+        return {
+            "run": run,
+            "boot": self._clock.boot,
+            "offset_s": self._clock.offset_s,
+            "began_at": self._clock(),
+            "limits": limits,
+            "session": self.session,
+        }
+
+    # --- the journal itself -------------------------------------------------------------------
 
     async def loss(self) -> str | None:
         """Return what has become of the journal's file since it was opened, and what to do.
@@ -156,173 +292,71 @@ class Journal:
             await anyio.sleep(LOOK_EVERY_S)
         lose(lost)
 
-    def now(self) -> float:
-        """Return the seconds since the epoch, by this process's clock."""
-        return self._clock()
-
-    async def discard(self, run: Run) -> None:
-        """Forget a run that was never started; one that was is left as it is."""
-        if (await self.reader.run(run.id)).started_at is None:
-            await self._writer.transaction(
-                lambda connection: delete_plans(connection, [run.number])
-            )
-
-    async def settle(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
-        """Give their outcome to the orders that are settled before anything is sent.
-
-        Their lists say that there is nothing to resend; or another run had them acknowledged
-        within the last `cooldown_s` seconds: those are skipped. With `hold_doubts`, what may have
-        reached the CA before is left for a person.
-        """
-        since, ours = self._since(cooldown_s), self._our_clock()
-        await self._writer.transaction(
-            lambda connection: settle(connection, run, since, ours, hold_doubts=hold_doubts)
-        )
-
-    async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
-        """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
-        await self._settle_unsent(run, reasons, RequestStatus.SKIPPED, AS_THE_CA_SAYS)
-
-    async def refuse(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
-        """Give orders, by their numbers, no mail in this run: the CA would mail others for them."""
-        await self._settle_unsent(run, reasons, RequestStatus.REFUSED, WOULD_WIDEN)
-
-    async def _settle_unsent(
-        self, run: Run, reasons: Sequence[tuple[int, str]], status: RequestStatus, code: str
-    ) -> None:
-        changes = [(SETTLE, settled(run, number, status, why, code)) for number, why in reasons]
-        if changes:
-            await self._writer.write(*changes)
-
-    async def note_checks(self, run: Run, found: Mapping[int, OrderCheck]) -> None:
-        """Write down what the CA says now of requests that a run has sent, by their numbers."""
-        now = self._clock()
-        await self._writer.transaction(lambda connection: note_checks(connection, run, found, now))
-
-    async def start(self, run: Run, terms: Terms) -> Recorder:
-        """Begin to send, or go on: return what attempts are recorded with.
-
-        What other processes are about to send is left to them; what they did, or another run of
-        this process, since this run was settled, settles it again, as `settle` says.
-        """
-        start = await self.decide(self._beginning(run, terms))
-        self._has_begun = True
-        return self._recorder(run, start)
-
-    async def distribute(
-        self, run: Run, terms: Terms, keys: Sequence[Sequence[str | None]]
-    ) -> list[Chunk]:
-        """Begin to have a run sent by workers: return the chunks that it is cut into.
-
-        `keys` has, for each key, the accounts that go by it.
-        """
-        start = self._beginning(run, terms, is_distributed=True)
-
-        def distribute_run(connection: Connection) -> list[Chunk]:
-            start(connection)
-            forget_stops(connection, run.number)
-            return [chunk for accounts in keys for chunk in split(connection, run, accounts)]
-
-        return await self.decide(distribute_run)
-
-    async def join(self, run: Run, budgets: Mapping[str | None, str]) -> Recorder:
-        """Begin to send a part of a distributed run: return what attempts are recorded with.
-
-        `budgets` names, by account, whose windows its requests count in.
-        """
-        start = self._new_start(run.number, " ".join(run.limits))
-        number = await self._writer.transaction(
-            lambda connection: add_start(connection, start, budgets)
-        )
-        return self._recorder(run, number)
-
-    def _recorder(self, run: Run, start: int) -> Recorder:
-        return Recorder(self._writer, run.number, start)
-
-    def _beginning(
-        self, run: Run, terms: Terms, *, is_distributed: bool = False
-    ) -> Callable[[Connection], int]:
-        """Return what a start of a run is in a transaction: it returns the start's number."""
-        start = self._new_start(run.number, limits_text(terms.windows))
-        since, ours, now = self._since(terms.cooldown_s), self._our_clock(), self._clock()
-
-        def begin_alone(connection: Connection) -> int:
-            if self._backend.is_shared:
-                skip_what_is_under_way(connection, run)
-            if self._backend.is_shared or self._has_begun:
-                settle_what_others_did(connection, run, since, ours, hold_doubts=terms.hold_doubts)
-            number = add_start(connection, start, terms.budgets)
-            begin(connection, run, terms, now, number if is_distributed else None)
-            return number
-
-        return begin_alone
-
-    async def start_reading(
-        self, base_url: str, budget: str = "", purpose: Purpose | None = None
-    ) -> ReadRecorder:
-        """Begin to read of a CA: return what its requests are recorded with.
-
-        For a purpose, answers are kept, and those of a reading that was cut off are there.
-        """
-        start = self._new_start(0, None)
-        budgets: dict[str | None, str] = {None: budget} if budget else {}
-        now = self._clock()
-
-        def begin(connection: Connection) -> tuple[int, KeptAnswers | None]:
-            number = add_start(connection, start, budgets)
-            if purpose is None:
-                return number, None
-            found = kept_answers(connection, budget, purpose, now)
-            return number, KeptAnswers(self._writer, budget, purpose, found)
-
-        number, answers = await self._writer.transaction(begin)
-        return ReadRecorder(self._writer, number, base_url, answers)
-
-    def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
-        return {
-            "run": run,
-            "boot": self._clock.boot,
-            "offset_s": self._clock.offset_s,
-            "began_at": self._clock(),
-            "limits": limits,
-            "session": self.session,
-        }
-
-    @asynccontextmanager
-    async def slots(self) -> AsyncIterator[Slots | None]:
-        """Open a way to the windows that all hosts keep together; None: this process is alone."""
-        if not self._backend.is_shared:
-            yield None
-            return
-        async with reading_connection(self._backend, at_once=True) as connection:
-            clock = self._clock
-            steady_time = lambda: clock() - clock.offset_s  # noqa: E731
-            yield Slots(connection, self._backend.place, self.session, steady_time)
-
-    def _since(self, cooldown_s: float) -> float | None:
-        return self._clock() - cooldown_s if cooldown_s > 0 else None
-
     async def prune(self, before: float) -> Pruned:
         """Forget the runs that ended before a time, but for how often orders were mailed."""
-        more = (claims, stops) if self._backend.is_shared else ()
-        return await self.decide(lambda connection: prune(connection, before, more))
+        more = self._backend.own_tables_of_runs
+        return await self.decide(lambda connection: runs.prune(connection, before, more))
 
-    async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
-        """Write down how a run ended. Raises JournalError."""
-        now = self._clock()
-        await self._writer.write(
-            (END_PAUSE, {"of_run": run.number, "new_ended_at": now}),
-            state_change(run.number, state, stop_reason, now),
-            of_the_past=True,
-        )
+    def clean_up(self, connection: Connection) -> None:
+        """Bring what a process that died left behind into a known state, within a decision."""
+        runs.end_cut_off(connection, self._clock)
 
-    def _our_clock(self) -> dict[str, object]:
-        return {"our_boot": self._clock.boot, "our_offset_s": self._clock.offset_s}
 
-    async def clean_up(self) -> None:
-        """Bring what a process that died left behind into a known state."""
-        await self.decide(self.clean_up_within)
+@asynccontextmanager
+async def open_journal(
+    place: Place, clock: Clock | None = None, title: str = _TITLE
+) -> AsyncIterator[Journal]:
+    """Open the journal for writing. Raises JournalError. `title`: what this process is, for others.
 
-    def clean_up_within(self, connection: Connection) -> None:
-        """Do so as a part of a transaction."""
-        end_cut_off(connection, self._our_clock(), self._clock())
+    A file is for one process at a time: raises JournalBusy where another one has it.
+    """
+    clock, backend = clock or SystemClock(), backend_of(place)
+    with backend.exclusive(clock()) as held:
+        async with _opened(backend, clock, title, held) as journal:
+            yield journal
+
+
+@asynccontextmanager
+async def _opened(
+    backend: Backend, clock: Clock, title: str, held: HeldFile | None
+) -> AsyncIterator[Journal]:
+    """Open the journal, which this process holds, or shares."""
+    async with (
+        writing_connection(backend, clock(), title) as connection,
+        reading_connection(backend) as reading,
+        Writer(connection, backend.place, held) as writer,
+    ):
+        if held is not None:
+            held.note_log()
+        session = connection.session
+        reader = JournalReader(reading, backend, session)
+        journal = Journal(backend, writer, session, reader, clock)
+        await journal.decide(journal.clean_up)
+        yield journal
+
+
+@asynccontextmanager
+async def read_journal(place: Place) -> AsyncIterator[JournalReader]:
+    """Open the journal for reading, beside the process that writes it. Raises JournalError."""
+    backend = backend_of(place)
+    async with reading_connection(backend) as connection:
+        yield JournalReader(connection, backend)
+
+
+async def prune_journal(place: Place, older_than_s: float, clock: Clock | None = None) -> Pruned:
+    """Forget the runs that ended so long ago, and make a file smaller where that pays.
+
+    How often orders were mailed is kept. Raises JournalError, JournalBusy.
+    """
+    clock, backend = clock or SystemClock(), backend_of(place)
+    with backend.exclusive(clock()) as held:
+        async with _opened(backend, clock, _TITLE, held) as journal:
+            pruned = await journal.prune(clock() - older_than_s)
+        with suppress(JournalError):  # it is larger than it need be, and as good as before
+            await anyio.to_thread.run_sync(backend.compact)
+    return pruned
+
+
+def size_of_journal(place: Place) -> int | None:
+    """Return how many bytes a journal takes; None: there is none. Raises JournalError."""
+    return backend_of(place).size()

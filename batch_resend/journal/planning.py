@@ -4,132 +4,27 @@ Rows are staged as they come. Grouping then reads them back in canonical order (
 locale, place in the list), so that one order at a time is in memory.
 """
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
 import anyio.lowlevel
-from sqlalchemy import (
-    Column,
-    Connection,
-    Executable,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    bindparam,
-    case,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from batch_resend.errors import InputError
-from batch_resend.journal.encoding import (
-    Values,
-    encode_call,
-    encode_entries,
-    encode_form,
-    execute_many,
-)
-from batch_resend.journal.grouping import (
-    ADD_REQUEST,
-    ASSIGN_ROW,
-    Endpoint,
-    Grouping,
-    StagedRow,
-    assignments,
-)
-from batch_resend.journal.schema import Record, inputs, rows, runs
-from batch_resend.journal.writer import Writer
-from batch_resend.model import (
-    ListForm,
-    Note,
-    Problem,
-    RejectedRow,
-    Row,
-    RowStatus,
-)
+from batch_resend.journal.encoding import encode_call, encode_entries, encode_form
+from batch_resend.journal.grouping import Endpoint, Grouping, StagedRow
+from batch_resend.journal.recording import Writer
+from batch_resend.journal.statements import Record, Values, execute, execute_many, statement
+from batch_resend.model import ListForm, RejectedRow, Row, RowStatus
 
 _BATCH = 5_000
 _MAX_ROWS_OF_ORDER = 100_000  # they are held in memory together; an order has some hundred domains
-
-_STAGE_ROW = insert(rows)
-_ADD_INPUT = insert(inputs)
-_SET_PLAN_DIGEST = (
-    update(runs)
-    .where(runs.c.number == bindparam("of_run"))
-    .values(plan_digest=bindparam("new_digest"))
-)
-
-_ASSIGNMENTS_BY_SEQ = Index("assignments_by_seq", assignments.c.seq)
 _AT_ONCE = 50_000  # rows, that come one after another
-_ASSIGN = (
-    update(rows)
-    .where(
-        rows.c.run == bindparam("of_run"),
-        rows.c.seq == assignments.c.seq,
-        rows.c.seq > bindparam("after"),
-        rows.c.seq <= bindparam("until"),
-    )
-    .values({name: assignments.c[name] for name in ("status", "request", "problem", "reason")})
-)
 
-_REJECT_WITHOUT_ADDRESSES = (
-    update(rows)
-    .where(
-        rows.c.run == bindparam("of_run"),
-        rows.c.seq > bindparam("since"),
-        rows.c.status == RowStatus.ACCEPTED,
-        rows.c.entries == "",
-        rows.c.call.is_(None),
-        rows.c.notes.not_like(f"%{Note.ALL_DOMAINS}%"),
-    )
-    .values(
-        status=RowStatus.REJECTED, problem=Problem.NO_ADDRESS, reason=bindparam("why"), entries=None
-    )
-)
-
-# The reader's own copy of the rows, sorted: read from the journal itself while that is written,
-# they would hold up its checkpoints, and its log would grow with every row.
-_sorted_rows = Table(
-    "sorted_rows",
-    MetaData(),
-    Column("place", Integer, primary_key=True),
-    *(Column(name, rows.c[name].type) for name in StagedRow._fields),
-    prefixes=["TEMPORARY"],
-)
-# Order-only rows come after the rows of their order that name domains, which rule them out; so do
-# those that name them badly: a typing error must not widen a mail to all domains of its order.
-_NAMED_BADLY = rows.c.order_id.is_not(None) & (
-    rows.c.problem.in_(
-        (Problem.DOMAIN, Problem.EMAIL, Problem.EMAIL_DOMAIN, Problem.PAIR, Problem.FORM)
-    )
-    | (rows.c.problem.is_not(None) & rows.c.entries.is_not(None))
-)
-_OF_GOOD_ROWS = {"entries": case((rows.c.problem.is_(None), rows.c.entries))}
-_PLACE_IN_ORDER = case((rows.c.entries == "", 2), (rows.c.entries.is_not(None), 1), else_=0)
-_SORT_ROWS = insert(_sorted_rows).from_select(
-    StagedRow._fields,
-    select(*(_OF_GOOD_ROWS.get(name, rows.c[name]) for name in StagedRow._fields))
-    .where(rows.c.run == bindparam("of_run"), (rows.c.status == RowStatus.ACCEPTED) | _NAMED_BADLY)
-    .order_by(
-        rows.c.order_id,
-        rows.c.call.nulls_first(),
-        rows.c.account.nulls_first(),
-        _PLACE_IN_ORDER,
-        rows.c.locale.nulls_first(),
-        rows.c.seq,
-    ),
-)
-_PAGE_IN_CANONICAL_ORDER = (
-    select(_sorted_rows)
-    .where(_sorted_rows.c.place > bindparam("after"))
-    .order_by(_sorted_rows.c.place)
-    .limit(_BATCH)
-)
+_Batches = defaultdict[str, list[Values]]  # by statement
 
 
 @dataclass(slots=True)
@@ -143,25 +38,17 @@ class Staging:
 
     async def add_rows(self, batch: Sequence[Row | RejectedRow]) -> None:
         """Write the next rows of the input that is being read. Raises JournalError."""
-        if not batch:
-            return
         ordinal = len(self.input_names)
         values = [
             _row_values(self.run, seq, ordinal, row)
             for seq, row in enumerate(batch, start=self.rows_read + 1)
         ]
         await self.writer.transaction(
-            lambda connection: execute_many(connection, _STAGE_ROW, values)
+            lambda connection: execute_many(connection, "add_row", values)
         )
         self.rows_read += len(batch)
 
-    async def end_input(
-        self,
-        name: str,
-        sha256: str | None,
-        form: ListForm,
-        count: int,
-    ) -> None:
+    async def end_input(self, name: str, sha256: str | None, form: ListForm, count: int) -> None:
         """Note the input whose rows were added last. Raises JournalError."""
         values = {
             "run": self.run,
@@ -171,7 +58,7 @@ class Staging:
             "form": encode_form(form),
             "rows": count,
         }
-        await self.writer.write((_ADD_INPUT, values))
+        await self.writer.write(("add_input", values))
         self.input_names.append(name)
 
     async def reject_without_addresses(self, since: int, reason: str) -> None:
@@ -179,70 +66,54 @@ class Staging:
 
         `since`: how many rows came before the input. Raises JournalError.
         """
-        values = {"of_run": self.run, "since": since, "why": reason}
-        await self._execute(_REJECT_WITHOUT_ADDRESSES, values)
+        await self._execute("reject_without_addresses", run=self.run, since=since, reason=reason)
 
     async def group(
-        self,
-        reader: AsyncConnection,
-        parties: Mapping[str | None, Endpoint],
+        self, reader: AsyncConnection, endpoints: Mapping[str | None, Endpoint]
     ) -> bytes | None:
         """Make the requests of all rows added; return the digest of the whole plan.
 
-        `parties`: whom each account asks. None: there is no request in it.
+        `endpoints`: what each account asks. None: there is no request in it.
         """
-        grouping = Grouping(self.run, parties, self.input_names)
-        batches: dict[Executable, list[Values]] = {ADD_REQUEST: [], ASSIGN_ROW: []}
+        grouping = Grouping(self.run, endpoints, self.input_names)
+        batches: _Batches = defaultdict(list)
         # Cut off within a statement, the connection would be thrown away, and the copy with it.
         with anyio.CancelScope(shield=True):
-            async with reader.begin():
-                await reader.execute(CreateTable(_sorted_rows))
-                await reader.execute(_SORT_ROWS, {"of_run": self.run})
+            await _read(reader, "create_sorted_rows")
+            await _read(reader, "sort_rows", run=self.run)
         try:
-            await self._execute(CreateTable(assignments))
-            await self._group_sorted(reader, grouping, batches)
+            await self._execute("create_assignments")
+            async for order_rows in _by_order(_sorted_pages(reader)):
+                for name, values in grouping.changes(order_rows):
+                    batches[name].append(values)
+                if len(batches["assign_row"]) >= _BATCH:
+                    await self._flush(batches)
             await self._flush(batches)
             await self._assign()
         finally:
             with anyio.CancelScope(shield=True):
-                async with reader.begin():
-                    await reader.execute(DropTable(_sorted_rows))
-                await self._execute(DropTable(assignments, if_exists=True))
+                await _read(reader, "drop_sorted_rows")
+                await self._execute("drop_assignments")
         digest = grouping.plan_digest.digest()
-        batches[_SET_PLAN_DIGEST] = [{"of_run": self.run, "new_digest": digest}]
-        await self._flush(batches)
+        await self._execute("note_plan_digest", run=self.run, digest=digest)
         return digest if grouping.requests_made else None
-
-    async def _group_sorted(
-        self,
-        reader: AsyncConnection,
-        grouping: Grouping,
-        batches: dict[Executable, list[Values]],
-    ) -> None:
-        async for order_rows in _by_order(_sorted_pages(reader)):
-            for statement, values in grouping.changes(order_rows):
-                batches[statement].append(values)
-            if len(batches[ASSIGN_ROW]) >= _BATCH:
-                await self._flush(batches)
 
     async def _assign(self) -> None:
         """Write into the rows what becomes of them, as they stand one after another."""
-        await self._execute(CreateIndex(_ASSIGNMENTS_BY_SEQ))
+        await self._execute("index_assignments")
         for after in range(0, self.rows_read, _AT_ONCE):
-            of = {"of_run": self.run, "after": after, "until": after + _AT_ONCE}
-            await self._execute(_ASSIGN, of)
+            await self._execute("assign_rows", run=self.run, after=after, until=after + _AT_ONCE)
 
-    async def _execute(self, statement: Executable, values: Values | None = None) -> None:
-        await self.writer.transaction(lambda connection: connection.execute(statement, values))
+    async def _execute(self, name: str, **values: object) -> None:
+        await self.writer.transaction(lambda connection: execute(connection, name, **values))
 
-    async def _flush(self, batches: dict[Executable, list[Values]]) -> None:
-        def execute(connection: Connection) -> None:
-            for statement, values in batches.items():
-                if values:
-                    execute_many(connection, statement, values)
-                    values.clear()
+    async def _flush(self, batches: _Batches) -> None:
+        def write_all(connection: Connection) -> None:
+            for name, values in batches.items():
+                execute_many(connection, name, values)
+                values.clear()
 
-        await self.writer.transaction(execute)
+        await self.writer.transaction(write_all)
 
 
 def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Values:
@@ -251,49 +122,46 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
         "seq": seq,
         "input": ordinal,
         "line": row.line,
-        "order_id": row.order_id,
-        "raw": row.raw,
-    }
-    if isinstance(row, RejectedRow):
-        return values | {
-            "status": RowStatus.REJECTED,
-            "locale": None,
-            "entries": encode_entries(row.entries) or None,
-            "skip": None,
-            "notes": "",
-            "call": encode_call(row.call),
-            "account": row.account,
-            "problem": row.problem,
-            "reason": row.reason,
-        }
-    return values | {
         "status": RowStatus.ACCEPTED,
-        "locale": row.locale,
+        "order_id": row.order_id,
+        "locale": None,
         "entries": encode_entries(row.entries),
-        "skip": row.skip,
-        "notes": " ".join(row.notes),
+        "skip": None,
+        "notes": "",
         "call": encode_call(row.call),
         "account": row.account,
         "problem": None,
         "reason": None,
+        "raw": row.raw,
+    }
+    if isinstance(row, Row):
+        return values | {"locale": row.locale, "skip": row.skip, "notes": " ".join(row.notes)}
+    return values | {
+        "status": RowStatus.REJECTED,
+        "entries": values["entries"] or None,
+        "problem": row.problem,
+        "reason": row.reason,
     }
 
 
 async def _sorted_pages(reader: AsyncConnection) -> AsyncIterator[Iterator[StagedRow]]:
     """Yield the sorted rows. What cancels this does so between two pages."""
     after = 0
-    while page := await _sorted_page(reader, after):
+    while True:
+        page: Sequence[Record] = ()
+        await anyio.lowlevel.checkpoint()
+        with anyio.CancelScope(shield=True):
+            page = await _read(reader, "page_of_sorted_rows", after=after)
+        if not page:
+            return
         yield (StagedRow._make(columns) for _, *columns in page)
         after = page[-1].place
 
 
-async def _sorted_page(reader: AsyncConnection, after: int) -> Sequence[Record]:
-    page: Sequence[Record] = ()
-    await anyio.lowlevel.checkpoint()
-    with anyio.CancelScope(shield=True):
-        async with reader.begin():
-            page = (await reader.execute(_PAGE_IN_CANONICAL_ORDER, {"after": after})).all()
-    return page
+async def _read(reader: AsyncConnection, name: str, **values: object) -> Sequence[Record]:
+    async with reader.begin():
+        found = await reader.execute(statement(name, reader.dialect.name), values)
+        return found.all() if found.returns_rows else ()
 
 
 async def _by_order(

@@ -1,154 +1,43 @@
-"""What the journal tells of runs, and what of them is left to send."""
+"""All that a journal's reader reads: runs, and what of them is left to send; the rest is beside."""
 
-import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import anyio
-from sqlalchemy import BindParameter, Select, bindparam, case, desc, exists, func, select, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
-from batch_resend.journal.checks import ChecksReader
-from batch_resend.journal.database import Backend
-from batch_resend.journal.dialects import is_living, journal_errors
-from batch_resend.journal.encoding import request_of
-from batch_resend.journal.mails import MailsReader, UnapprovedReader
-from batch_resend.journal.preview import PlanReader
-from batch_resend.journal.result_statements import HAS_OUTCOME
-from batch_resend.journal.results import HistoryReader
-from batch_resend.journal.schema import (
-    SHIFT_S,
-    Record,
-    attempts,
-    budgets,
-    reads,
-    requests,
-    runs,
-    starts,
-)
-from batch_resend.journal.slots import KEY_USE, SESSIONS, KeyUse
-from batch_resend.journal.statistics import LiveStatusReader, StatisticsReader
-from batch_resend.model import Chunk, PlannedRequest, Ruling, Run, RunState
+from batch_resend.journal.encoding import request_of, run_of
+from batch_resend.journal.orders import OrdersReader
+from batch_resend.journal.results import ResultReader
+from batch_resend.journal.runs import clock_values
+from batch_resend.journal.statements import journal_errors
+from batch_resend.journal.statistics import StatisticsReader
+from batch_resend.model import PlannedRequest, Run
 
-_PAGE = 1_000
-
-# --- runs -----------------------------------------------------------------------------------
-
-UNFINISHED = (RunState.RUNNING, RunState.STOPPED, RunState.INTERRUPTED)
-_STARTED = (*UNFINISHED, RunState.COMPLETED)
-IS_WITH_WORKERS = runs.c.distributed_by.is_not(None) & (runs.c.state == RunState.RUNNING)
-IN_ANOTHERS_HAND = IS_WITH_WORKERS | (
-    is_living(runs.c.session) & (runs.c.session != bindparam("our_session"))
-)
+_LAST = 2**62  # behind every position
 
 
-def newest_first(states: Sequence[RunState]) -> Select[*tuple[Any, ...]]:
-    """Return the statement that finds the runs in some states."""
-    return select(runs).where(runs.c.state.in_(states)).order_by(desc(runs.c.number))
-
-
-_RUNS_NEWEST_FIRST = newest_first(_STARTED)
-_RUN = select(runs).where(runs.c.id == bindparam("of_id"))
-WITH_WORKERS = newest_first((RunState.RUNNING,)).where(IS_WITH_WORKERS)
-_LATEST_UNFINISHED = (
-    newest_first(UNFINISHED).where(runs.c.started_at.is_not(None), ~IN_ANOTHERS_HAND).limit(1)
-)
-
-# --- what is left to send -------------------------------------------------------------------
-
-_OWN_ATTEMPTS = (attempts.c.run == requests.c.run, attempts.c.request == requests.c.number)
-_PENDING_PAGE = (
-    select(
-        requests,
-        select(func.count()).where(*_OWN_ATTEMPTS).scalar_subquery().label("attempts"),
-        select(func.count())
-        .where(*_OWN_ATTEMPTS, attempts.c.ruling == Ruling.IN_DOUBT)
-        .scalar_subquery()
-        .label("doubts"),
-    )
-    .where(
-        requests.c.run == bindparam("of_run"),
-        requests.c.position > bindparam("after"),
-        ~HAS_OUTCOME,
-    )
-    .order_by(requests.c.position)
-    .limit(_PAGE)
-)
-_ACCOUNT = func.coalesce(requests.c.account, "")
-_PENDING_PAGE_OF_ACCOUNTS = _PENDING_PAGE.where(
-    _ACCOUNT.in_(bindparam("of_accounts", expanding=True))
-)
-_PENDING_PAGE_OF_CHUNK = _PENDING_PAGE_OF_ACCOUNTS.where(requests.c.position <= bindparam("last"))
-MAY_HAVE_ARRIVED = requests.c.doubted_before | exists().where(
-    *_OWN_ATTEMPTS, attempts.c.ruling == Ruling.IN_DOUBT
-)
-_COUNT_SECOND_MAILS = (
-    select(func.count())
-    .select_from(requests)
-    .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME, MAY_HAVE_ARRIVED)
-)
-_COUNT_BY_ACCOUNT = (
-    select(requests.c.account, func.count())
-    .where(requests.c.run == bindparam("of_run"), ~HAS_OUTCOME)
-    .group_by(requests.c.account)
-    .order_by(requests.c.account.nulls_first())
-)
-_ACCOUNTS = select(requests.c.account).where(requests.c.run == bindparam("of_run")).distinct()
-# By its key; a start of which no key is known counts by its CA.
-_OF_BUDGET = func.coalesce(budgets.c.budget == bindparam("of_budget"), False)
-_BY_OUR_CLOCK = attempts.c.ended_at + SHIFT_S
-_NOW: BindParameter[float] = bindparam("now")
-_NOT_AFTER_NOW = case((_BY_OUR_CLOCK < _NOW, _BY_OUR_CLOCK), else_=_NOW)
-_MAY_LINGER_S = case((attempts.c.ruling == Ruling.IN_DOUBT, bindparam("linger_s")), else_=0.0)
-_READS_BY_OUR_CLOCK = reads.c.ended_at + SHIFT_S
-_READS_NOT_AFTER_NOW = case((_READS_BY_OUR_CLOCK < _NOW, _READS_BY_OUR_CLOCK), else_=_NOW)
-_READS_MAY_LINGER_S = case((reads.c.in_doubt, bindparam("linger_s")), else_=0.0)
-_RECENT_READS = (
-    select((_READS_NOT_AFTER_NOW + _READS_MAY_LINGER_S).label("at"))
-    .select_from(starts)
-    .join(
-        reads,
-        (reads.c.start == starts.c.number)
-        & (reads.c.ended_at > bindparam("since") - bindparam("linger_s") - SHIFT_S),
-    )
-    .outerjoin(budgets, (budgets.c.start == starts.c.number) & (budgets.c.account == ""))
-    .where(
-        _OF_BUDGET | (budgets.c.budget.is_(None) & (reads.c.base_url == bindparam("of_base_url")))
-    )
-)
-_RECENT_ATTEMPTS = (
-    select((_NOT_AFTER_NOW + _MAY_LINGER_S).label("at"))
-    .select_from(starts)
-    .join(
-        attempts,
-        (attempts.c.start == starts.c.number)
-        & (attempts.c.ended_at > bindparam("since") - bindparam("linger_s") - SHIFT_S),
-    )
-    .join(runs, runs.c.number == attempts.c.run)
-    .join(
-        requests,
-        (requests.c.run == attempts.c.run) & (requests.c.number == attempts.c.request),
-    )
-    .outerjoin(budgets, (budgets.c.start == starts.c.number) & (budgets.c.account == _ACCOUNT))
-    .where(
-        _OF_BUDGET | (budgets.c.budget.is_(None) & (runs.c.base_url == bindparam("of_base_url")))
-    )
-)
-_RECENT_ENDS = union_all(_RECENT_ATTEMPTS, _RECENT_READS).order_by("at")
-
-
-class JournalReader(
-    PlanReader, StatisticsReader, LiveStatusReader, HistoryReader, MailsReader, ChecksReader,
-    UnapprovedReader,
-):  # fmt: skip
+class JournalReader(ResultReader, StatisticsReader, OrdersReader):
     """Reads a journal through a connection that cannot write. One task at a time."""
 
-    def __init__(self, connection: AsyncConnection, backend: Backend, session: int = 0) -> None:
-        """Read for the process that has this session; 0: for one that only reads."""
-        super().__init__(connection, backend)
-        self._session = session
+    async def run(self, run_id: str) -> Run:
+        """Return the run of that name. Raises UnknownRun."""
+        found = await self.fetch("run", id=run_id)
+        if not found:
+            raise UnknownRun(
+                f"{self._place}: no run {run_id!r}; `batch-resend runs --journal "
+                f"{self._place}` lists them"
+            )
+        return run_of(found[0])
+
+    async def runs(self) -> list[Run]:
+        """Return all runs that sending was begun for, newest first."""
+        return [run_of(record) for record in await self.fetch("runs")]
+
+    async def latest_unfinished(self) -> Run | None:
+        """Return the newest run that began to send, did not complete, and is in nobody's hand."""
+        found = await self.fetch("latest_unfinished", session=self._session)
+        return run_of(found[0]) if found else None
 
     async def holder(self, run: Run) -> str | None:
         """Return which living process has a run in hand, if one does, as far as can be told."""
@@ -160,83 +49,41 @@ class JournalReader(
                 held_by = await self._backend.holder(self.connection, run.session)
         return held_by
 
-    async def run(self, run_id: str) -> Run:
-        """Return the run of that name. Raises UnknownRun."""
-        found = await self._all(_RUN, of_id=run_id)
-        if not found:
-            raise UnknownRun(
-                f"{self._place}: no run {run_id!r}; `batch-resend runs --journal "
-                f"{self._place}` lists them"
-            )
-        return as_run(found[0])
-
-    async def runs(self) -> list[Run]:
-        """Return all runs that sending was begun for, newest first."""
-        return [as_run(record) for record in await self._all(_RUNS_NEWEST_FIRST)]
-
-    async def latest_unfinished(self) -> Run | None:
-        """Return the newest run that began to send, did not complete, and is in nobody's hand."""
-        found = await self._all(_LATEST_UNFINISHED, our_session=self._session)
-        return as_run(found[0]) if found else None
-
-    async def runs_with_workers(self) -> list[Run]:
-        """Return the runs that workers are to send now, the newest first."""
-        return [as_run(record) for record in await self._all(WITH_WORKERS)]
-
-    async def sessions(self) -> list[str]:
-        """Return which processes have a shared journal open to write."""
-        return [record.name for record in await self._all(SESSIONS)]
-
-    async def key_use(self) -> list[KeyUse]:
-        """Return how much of the windows of each key is in use, where they are shared."""
-        return [
-            KeyUse(r.budget, r.out, r.waiting, r.longest, r.share, max(0.0, r.paused_s))
-            for r in await self._all(KEY_USE)
-        ]
-
     async def count_second_mails(self, run: Run) -> int:
         """Return how many orders without an outcome may have been mailed before, unanswered."""
-        return int((await self._all(_COUNT_SECOND_MAILS, of_run=run.number))[0][0])
+        return await self.count("count_second_mails", run=run.number)
 
     async def count_by_account(self, run: Run) -> dict[str | None, int]:
         """Return how many orders without an outcome each account has; None: the command's own."""
-        return {record[0]: record[1] for record in await self._all(
-            _COUNT_BY_ACCOUNT, of_run=run.number)}  # fmt: skip
+        return dict(await self.fetch("count_by_account", run=run.number))
 
     async def accounts(self, run: Run) -> list[str | None]:
         """Return the accounts that a run asks; None: the command's own."""
-        return [record.account for record in await self._all(_ACCOUNTS, of_run=run.number)]
-
-    async def pending_of(self, run: Run, chunk: Chunk) -> AsyncIterator[PlannedRequest]:
-        """Yield the orders of a chunk that have no outcome yet, in the list's order."""
-        after, of = chunk.first - 1, [name or "" for name in chunk.accounts]
-        while page := await self._all(
-            _PENDING_PAGE_OF_CHUNK,
-            of_run=run.number,
-            of_accounts=of,
-            after=after,
-            last=chunk.last,
-        ):
-            for record in page:
-                yield _planned_order(record)
-            after = page[-1].position
+        return [record.account for record in await self.fetch("accounts", run=run.number)]
 
     async def pending(
-        self, run: Run, accounts: Sequence[str | None] | None = None
+        self,
+        run: Run,
+        accounts: Sequence[str | None] | None = None,
+        first: int = 0,
+        last: int = _LAST,
     ) -> AsyncIterator[PlannedRequest]:
         """Yield the orders of a run that have no outcome yet, in the list's order.
 
-        `accounts` has those whose orders they are to be; without it, they are all accounts'.
-        Read page by page: one long reading transaction would keep the journal's log growing.
+        `accounts` has those whose orders they are to be; without it, they are all accounts'. Their
+        positions are `first` to `last`. Read page by page: one long reading transaction would keep
+        the journal's log growing.
         """
-        after = -1
-        statement, of = _PENDING_PAGE, dict[str, object](of_run=run.number)
+        name, of = "pending", dict[str, object](run=run.number, last=last)
         if accounts is not None:
-            statement = _PENDING_PAGE_OF_ACCOUNTS
-            of["of_accounts"] = [name or "" for name in accounts]
-        while page := await self._all(statement, **of, after=after):
-            for record in page:
-                yield _planned_order(record)
+            name, of["accounts"] = "pending_of_accounts", [name or "" for name in accounts]
+        after = first - 1
+        while page := await self.fetch(name, **of, after=after):
+            for r in page:
+                doubts = r.doubts + r.doubted_before
+                yield PlannedRequest(
+                    r.number, r.position, request_of(r), r.digest, r.attempts, doubts
+                )
             after = page[-1].position
 
     async def recent_ends(
@@ -253,39 +100,13 @@ class JournalReader(
         reading, but none after now. One in doubt may arrive up to `linger_s` seconds after it was
         given up. A few from before `since` may be among them.
         """
-        found = await self._all(
-            _RECENT_ENDS,
-            of_base_url=base_url,
-            of_budget=budget,
+        found = await self.fetch(
+            "recent_ends",
+            base_url=base_url,
+            budget=budget,
             since=since,
             now=clock(),
-            our_boot=clock.boot,
-            our_offset_s=clock.offset_s,
             linger_s=linger_s,
+            **clock_values(clock),
         )
         return [record.at for record in found]
-
-
-def as_run(record: Record) -> Run:
-    """Return a run as the journal stored it."""
-    return Run(
-        number=record.number,
-        id=record.id,
-        base_url=record.base_url,
-        state=RunState(record.state),
-        stop_reason=record.stop_reason,
-        limits=tuple(record.limits.split()),
-        created_at=record.created_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-        settings=json.loads(record.settings),
-        session=record.session,
-        distributed_by=record.distributed_by,
-    )
-
-
-def _planned_order(record: Record) -> PlannedRequest:
-    doubts = record.doubts + record.doubted_before
-    return PlannedRequest(
-        record.number, record.position, request_of(record), record.digest, record.attempts, doubts
-    )

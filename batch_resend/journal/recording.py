@@ -1,90 +1,164 @@
-"""The hot path: every attempt before it leaves, every answer after."""
+"""What happens is written down: every attempt before it leaves, every answer after; many a commit.
 
-from collections.abc import Iterator, Mapping
+What many tasks write at once becomes durable in one transaction.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
+from enum import StrEnum
+from itertools import chain, count
+from typing import TypeVar
 
-from sqlalchemy import bindparam, delete, func, insert, text, update
+import anyio
+from sqlalchemy import Connection
 
-from batch_resend.journal.checks import Purpose
-from batch_resend.journal.schema import answers, attempts, outcomes, pauses, reads, runs
-from batch_resend.journal.writer import Change, Writer
+from batch_resend.errors import JournalError
+from batch_resend.folders import Place
+from batch_resend.journal.database import WritingConnection
+from batch_resend.journal.journal_file import HeldFile
+from batch_resend.journal.statements import Change, Values, execute_many, journal_errors
 from batch_resend.model import Attempt, Outcome, Pause, RunState, Verdict
 
-_BEGIN = insert(attempts)
-_END = (
-    update(attempts)
-    .where(
-        attempts.c.run == bindparam("of_run"),
-        attempts.c.request == bindparam("of_request"),
-        attempts.c.attempt == bindparam("of_attempt"),
-    )
-    .values(
-        ended_at=bindparam("new_ended_at"),
-        ruling=bindparam("new_ruling"),
-        http_status=bindparam("new_http_status"),
-        error_code=bindparam("new_error_code"),
-        error_message=bindparam("new_error_message"),
-    )
-)
-_SETTLE = insert(outcomes)
-_PAUSE = insert(pauses)
-END_PAUSE = (
-    update(pauses)
-    .where(pauses.c.run == bindparam("of_run"), pauses.c.ended_at.is_(None))
-    .values(ended_at=bindparam("new_ended_at"))
-)
-_SET_STATE = (
-    update(runs)
-    .where(runs.c.number == bindparam("of_run"))
-    .values(
-        state=bindparam("new_state"),
-        stop_reason=bindparam("new_stop_reason"),
-        finished_at=bindparam("new_finished_at"),
-    )
-)
-_END_PAUSE_OF_ACCOUNT = END_PAUSE.where(
-    func.coalesce(pauses.c.account, "") == bindparam("of_account")
-)
+Made = TypeVar("Made")
 
 
-_BEGIN_READ = insert(reads)
-_END_READ = (
-    update(reads)
-    .where(reads.c.start == bindparam("of_start"), reads.c.number == bindparam("of_number"))
-    .values(ended_at=bindparam("new_ended_at"), in_doubt=bindparam("new_in_doubt"))
-)
-# Others may learn the same at once, in this process or on another host.
-_KEEP_ANSWER = text(
-    "INSERT INTO answers (budget, purpose, subject, found, asked_at) "
-    "VALUES (:budget, :purpose, :subject, :found, :asked_at) "
-    "ON CONFLICT (budget, purpose, subject) "
-    "DO UPDATE SET found = excluded.found, asked_at = excluded.asked_at"
-)
-_FORGET_ANSWERS = delete(answers).where(
-    answers.c.budget == bindparam("of_budget"), answers.c.purpose == bindparam("of_purpose")
-)
-_PROLONG = (
-    update(pauses)
-    .where(
-        pauses.c.run == bindparam("of_run"),
-        pauses.c.start == bindparam("of_start"),
-        pauses.c.number == bindparam("of_number"),
-    )
-    .values(until_at=bindparam("new_until_at"), share=bindparam("new_share"))
-)
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    changes: tuple[Change, ...]
+    done: asyncio.Future[None]  # and not anyio's event, which takes several times as long
+    of_the_past: bool  # what has happened already: written though the journal is lost
+    refused: JournalError | None = None
+
+
+class Writer:
+    """Carries out changes, as many a commit as are waiting, one statement after another.
+
+    Once the file of the journal is lost, it takes nothing but what has happened already, which
+    goes to the file that is still open, for the report.
+    """
+
+    def __init__(
+        self, connection: WritingConnection, place: Place, held: HeldFile | None = None
+    ) -> None:
+        self._connection = connection
+        self._place = place
+        self.held = held  # the file, where it is one of this machine's
+        self._waiting: list[_Ticket] = []
+        self._news = asyncio.Event()
+        self._closed = False
+        self._turn = anyio.Lock()
+        self._broken: JournalError | None = None
+
+    async def transaction(self, work: Callable[[Connection], Made]) -> Made:
+        """Have `work` carried out, beside nobody else's; durable on return. Raises JournalError.
+
+        It is done in the connection's thread.
+        """
+
+        def unless_lost(connection: Connection) -> Made:
+            if (lost := self._loss()) is not None:
+                raise lost
+            return work(connection)
+
+        return await self._transaction(unless_lost)
+
+    async def _transaction(self, work: Callable[[Connection], Made]) -> Made:
+        async with self._turn:
+            self._check()
+            with journal_errors(self._place):
+                return await self._connection.transaction(work)
+
+    async def write(self, *changes: Change, of_the_past: bool = False) -> None:
+        """Carry out `changes` in one transaction; they are durable on return.
+
+        `of_the_past`: they say what has happened already, and are written though the journal's file
+        is lost. Raises JournalError; from the first failure on nothing more is written, since what
+        the journal does not know of may not happen.
+        """
+        self._check()
+        if self._closed:
+            raise RuntimeError("the journal is closed")
+        ticket = _Ticket(changes, asyncio.get_running_loop().create_future(), of_the_past)
+        self._waiting.append(ticket)
+        self._news.set()
+        await ticket.done
+
+    def _loss(self) -> JournalError | None:
+        """Return what has become of the file, if it is lost. A look costs some microseconds."""
+        text = self.held.loss_text() if self.held is not None else None
+        return None if text is None else JournalError(text)
+
+    def _check(self) -> None:
+        if self._broken:
+            raise JournalError(str(self._broken)) from self._broken
+        if self._connection.is_lost:
+            raise JournalError(f"{self._place}: the connection was lost; nothing more is written")
+
+    async def __aenter__(self) -> "Writer":
+        self._task = asyncio.create_task(self._serve(), name="journal writer")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Write all that waits, then end."""
+        self._closed = True
+        self._news.set()
+        with anyio.CancelScope(shield=True):
+            await self._task
+
+    async def _serve(self) -> None:
+        """Commit what is waiting, all of it at once, until closed."""
+        while self._waiting or not self._closed:
+            await self._news.wait()
+            self._news.clear()
+            tickets, self._waiting = self._waiting, []
+            try:
+                if self._broken is None and tickets:
+                    await self._commit(tickets)
+            except JournalError as error:
+                self._broken = error
+            except Exception as error:  # whatever it is, those who wait must hear of it
+                what = f"{self._place}: the journal cannot be written: {error!r}"
+                self._broken = JournalError(what)
+            for ticket in tickets:
+                self._resolve(ticket)
+
+    def _resolve(self, ticket: _Ticket) -> None:
+        """Let the task that waits know; one that was cancelled waits no more."""
+        if ticket.done.done():
+            return
+        failure = self._broken or ticket.refused
+        if failure is None:
+            ticket.done.set_result(None)
+        else:
+            # One of its own for each who waits: a shared one would gather all their tracebacks.
+            error = JournalError(str(failure))
+            error.__cause__ = failure
+            ticket.done.set_exception(error)
+
+    async def _commit(self, tickets: list[_Ticket]) -> None:
+        def write_all(connection: Connection) -> None:
+            lost = self._loss()
+            refused = [t for t in tickets if lost is not None and not t.of_the_past]
+            for ticket in refused:
+                ticket.refused = lost
+            changes_of: dict[str, list[Values]] = {}
+            for statement, values in chain(*(t.changes for t in tickets if t.refused is None)):
+                changes_of.setdefault(statement, []).append(values)
+            for statement, many in changes_of.items():
+                execute_many(connection, statement, many)
+
+        await self._transaction(write_all)
+        if self.held is not None and self.held.log_is_lost:
+            await self._connection.write_back()  # a log without a name ends with this process
 
 
 def state_change(
     run: int, state: RunState, stop_reason: str | None = None, finished_at: float | None = None
 ) -> Change:
     """Return what writes down in which state a run is now."""
-    return _SET_STATE, {
-        "of_run": run,
-        "new_state": state,
-        "new_stop_reason": stop_reason,
-        "new_finished_at": finished_at,
-    }
+    values = {"run": run, "state": state, "stop_reason": stop_reason, "finished_at": finished_at}
+    return "set_state", values
 
 
 class Recorder:
@@ -119,23 +193,23 @@ class Recorder:
             "digest": attempt.planned.digest,
             "begun_at": attempt.begun_at,
         }
-        await self._writer.write((_BEGIN, values))
+        await self._writer.write(("begin_attempt", values))
 
     async def end(
         self, attempt: Attempt, ended_at: float, verdict: Verdict, outcome: Outcome | None
     ) -> None:
         """Write down what came of an attempt, and of its order where that is settled by it."""
         ended = {
-            "of_run": self._run,
-            "of_request": attempt.planned.number,
-            "of_attempt": attempt.attempt,
-            "new_ended_at": ended_at,
-            "new_ruling": verdict.ruling,
-            "new_http_status": verdict.http_status,
-            "new_error_code": verdict.error_code,
-            "new_error_message": verdict.error_message,
+            "run": self._run,
+            "request": attempt.planned.number,
+            "attempt": attempt.attempt,
+            "ended_at": ended_at,
+            "ruling": verdict.ruling,
+            "http_status": verdict.http_status,
+            "error_code": verdict.error_code,
+            "error_message": verdict.error_message,
         }
-        changes: list[Change] = [(_END, ended)]
+        changes: list[Change] = [("end_attempt", ended)]
         if outcome is not None:
             changes.append(self._settlement(outcome))
         await self._writer.write(*changes, of_the_past=True)
@@ -148,38 +222,34 @@ class Recorder:
         """Write down that requests do not flow from now on."""
         self._pause = next(self._pause_numbers)
         values = {
-            "run": self._run,
-            "start": self._start,
-            "number": self._pause,
+            **self._last_pause,
             "began_at": pause.began_at,
             "until_at": pause.until_at,
             "reason": pause.reason,
             "share": pause.share,
             "account": self._account,
         }
-        await self._writer.write((_PAUSE, values), of_the_past=True)
+        await self._writer.write(("begin_pause", values), of_the_past=True)
 
     async def prolong_pause(self, until_at: float, share: float) -> None:
         """Write down when the next request is to leave, the pause having gone on.
 
         `share`: what part of the windows is taken then.
         """
-        values = {
-            "of_run": self._run,
-            "of_start": self._start,
-            "of_number": self._pause,
-            "new_until_at": until_at,
-            "new_share": share,
-        }
-        await self._writer.write((_PROLONG, values), of_the_past=True)
+        values = {**self._last_pause, "until_at": until_at, "share": share}
+        await self._writer.write(("prolong_pause", values), of_the_past=True)
 
     async def flow_again(self, now: float) -> None:
         """Write down that requests flow again."""
-        ended = {"of_run": self._run, "of_account": self._account or "", "new_ended_at": now}
-        await self._writer.write((_END_PAUSE_OF_ACCOUNT, ended), of_the_past=True)
+        values = {"run": self._run, "account": self._account or "", "ended_at": now}
+        await self._writer.write(("end_pauses_of_account", values), of_the_past=True)
+
+    @property
+    def _last_pause(self) -> Values:
+        return {"run": self._run, "start": self._start, "number": self._pause}
 
     def _settlement(self, outcome: Outcome) -> Change:
-        return _SETTLE, {
+        return "settle", {
             "run": self._run,
             "request": outcome.planned.number,
             "status": outcome.status,
@@ -187,6 +257,14 @@ class Recorder:
             "error_code": outcome.error_code,
             "error_message": outcome.error_message,
         }
+
+
+class Purpose(StrEnum):
+    """What a CA is asked for. An answer serves the next reading for the same purpose alone."""
+
+    SWEEP = "sweep"  # how orders are validated: kept for as long as answers are
+    EXPORT = "export"  # a list of orders; kept until one is whole
+    PREFLIGHT = "preflight"  # what is better not sent; kept until all of a run has been asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,19 +278,16 @@ class KeptAnswers:
 
     async def keep(self, subject: str, found: str, now: float) -> None:
         """Keep an answer (JSON): this reading may be cut off, too."""
-        values = {
-            "budget": self.budget,
-            "purpose": self.purpose,
-            "subject": subject,
-            "found": found,
-            "asked_at": now,
-        }
-        await self.writer.write((_KEEP_ANSWER, values))
+        values = {**self._of, "subject": subject, "found": found, "asked_at": now}
+        await self.writer.write(("keep_answer", values))
 
     async def forget(self) -> None:
         """Forget all of them: the next reading asks again."""
-        values = {"of_budget": self.budget, "of_purpose": self.purpose}
-        await self.writer.write((_FORGET_ANSWERS, values))
+        await self.writer.write(("forget_answers", self._of))
+
+    @property
+    def _of(self) -> Values:
+        return {"budget": self.budget, "purpose": self.purpose}
 
 
 class ReadRecorder:
@@ -225,27 +300,26 @@ class ReadRecorder:
         self._writer = writer
         self._start = start
         self._base_url = base_url
-        self._reads = 0
+        self._numbers = count(1)
 
     async def begin(self, begun_at: float) -> int:
         """Write down that a request is about to leave; return its number."""
-        self._reads += 1
-        number = self._reads  # while this one is written down, others begin
+        number = next(self._numbers)
         values = {
             "start": self._start,
             "number": number,
             "base_url": self._base_url,
             "begun_at": begun_at,
         }
-        await self._writer.write((_BEGIN_READ, values))
+        await self._writer.write(("begin_read", values))
         return number
 
     async def end(self, number: int, ended_at: float, *, in_doubt: bool = False) -> None:
         """Write down that its answer came; `in_doubt`: none did, and it may still arrive."""
         values = {
-            "of_start": self._start,
-            "of_number": number,
-            "new_ended_at": ended_at,
-            "new_in_doubt": in_doubt,
+            "start": self._start,
+            "number": number,
+            "ended_at": ended_at,
+            "in_doubt": in_doubt,
         }
-        await self._writer.write((_END_READ, values), of_the_past=True)
+        await self._writer.write(("end_read", values), of_the_past=True)

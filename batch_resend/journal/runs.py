@@ -1,57 +1,22 @@
-"""Runs in a journal: started, recovered after a crash, pruned."""
+"""The life of a run: begun, taken in hand, settled, sent, cut off, pruned. Within transactions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Table,
-    bindparam,
-    case,
-    delete,
-    func,
-    insert,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import Connection
 
-from batch_resend.journal.dialects import is_living
-from batch_resend.journal.mails import KEEP_MAILS
-from batch_resend.journal.schema import (
-    TO_ITS_CLOCK_S,
-    attempts,
-    budgets,
-    checks,
-    inputs,
-    outcomes,
-    pauses,
-    reads,
-    requests,
-    rows,
-    runs,
-    starts,
-)
-from batch_resend.model import Ruling, Run, RunState
+from batch_resend.clock import Clock, timestamp
+from batch_resend.errors import JournalBusy
+from batch_resend.journal.encoding import run_of
+from batch_resend.journal.statements import Values, execute, execute_many
+from batch_resend.model import RequestStatus, Run
 from batch_resend.windows import Window
 
-_START = (
-    update(runs)
-    .where(runs.c.number == bindparam("of_run"))
-    .values(
-        state=RunState.RUNNING,
-        stop_reason=null(),
-        finished_at=null(),
-        limits=bindparam("new_limits"),
-        settings=bindparam("new_settings"),
-        started_at=func.coalesce(runs.c.started_at, bindparam("now")),
-        distributed_by=bindparam("new_distributed_by"),
-    )
-)
-_ADD_START = insert(starts).returning(starts.c.number)
-_ADD_BUDGET = insert(budgets)
+CUT_OFF = "the program ended before an answer was recorded"
+# What there is of a run that was only planned, and what there is beyond it of one that was sent.
+_OF_PLANS = ("inputs", "rows", "requests", "outcomes")
+_OF_SENT_RUNS = ("attempts", "pauses", "checks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,142 +24,10 @@ class Terms:
     """On what terms a run is sent."""
 
     windows: Sequence[Window]
-    settings: Mapping[str, object] = field(default_factory=dict)  # to be told later; no secret
+    settings: Mapping[str, object] = field(default_factory=dict)  # for reports; no secret
     budgets: Mapping[str | None, str] = field(default_factory=dict)  # whose windows, by account
     cooldown_s: float = 0.0
     hold_doubts: bool = False
-
-
-def limits_text(windows: Sequence[Window]) -> str:
-    """Return windows as the journal has them."""
-    return " ".join(map(str, windows))
-
-
-def add_start(
-    connection: Connection, values: Mapping[str, object], found: Mapping[str | None, str]
-) -> int:
-    """Write down a start, and whose windows each account's requests count in; return its number."""
-    number: int = connection.execute(_ADD_START, values).scalar_one()
-    named = [
-        {"start": number, "account": name or "", "budget": budget} for name, budget in found.items()
-    ]
-    if named:
-        connection.execute(_ADD_BUDGET, named)
-    return number
-
-
-def begin(
-    connection: Connection, run: Run, terms: Terms, now: float, distributed_by: int | None = None
-) -> None:
-    """Write down that a run is being sent; `dealt_by`: the start that distributes it to workers."""
-    connection.execute(
-        _START,
-        {
-            "of_run": run.number,
-            "now": now,
-            "new_limits": limits_text(terms.windows),
-            "new_settings": json.dumps(dict(terms.settings)),
-            "new_distributed_by": distributed_by,
-        },
-    )
-
-
-CUT_OFF = "the program ended before an answer was recorded"
-
-_IN_NOBODYS_HAND = ~is_living(runs.c.session)
-_OF_THE_DEAD = select(starts.c.number).where(~is_living(starts.c.session))
-_LAST_SIGN_OF_LIFE = (
-    select(func.max(func.coalesce(attempts.c.ended_at, attempts.c.begun_at)))
-    .where(attempts.c.run == runs.c.number)
-    .scalar_subquery()
-)
-_END_CUT_OFF_RUNS = (
-    update(runs)
-    .where(runs.c.state == RunState.RUNNING, runs.c.distributed_by.is_(None), _IN_NOBODYS_HAND)
-    .values(
-        state=RunState.INTERRUPTED,
-        stop_reason="the program was cut off (killed, or the power failed)",
-        finished_at=func.coalesce(_LAST_SIGN_OF_LIFE, runs.c.started_at),
-    )
-)
-# Now, as the clock of the process that began them would have said it.
-_TO_CLOCK_OF_ATTEMPT = (
-    select(TO_ITS_CLOCK_S).where(starts.c.number == attempts.c.start).scalar_subquery()
-)
-_NOW_OF_ATTEMPT: ColumnElement[float] = bindparam("now") + func.coalesce(_TO_CLOCK_OF_ATTEMPT, 0.0)
-_END_CUT_OFF_ATTEMPTS = (
-    update(attempts)
-    .where(attempts.c.ended_at.is_(None), attempts.c.start.in_(_OF_THE_DEAD))
-    .values(
-        # No earlier than it began, whatever the clocks say.
-        ended_at=case(
-            (attempts.c.begun_at < _NOW_OF_ATTEMPT, _NOW_OF_ATTEMPT), else_=attempts.c.begun_at
-        ),
-        ruling=Ruling.IN_DOUBT,
-        error_message=CUT_OFF,
-    )
-)
-_TO_CLOCK_OF_READ = select(TO_ITS_CLOCK_S).where(starts.c.number == reads.c.start).scalar_subquery()
-_NOW_OF_READ: ColumnElement[float] = bindparam("now") + func.coalesce(_TO_CLOCK_OF_READ, 0.0)
-_END_CUT_OFF_READS = (
-    update(reads)
-    .where(reads.c.ended_at.is_(None), reads.c.start.in_(_OF_THE_DEAD))
-    .values(
-        ended_at=case((reads.c.begun_at < _NOW_OF_READ, _NOW_OF_READ), else_=reads.c.begun_at),
-        in_doubt=True,
-    )
-)
-_END_OF_ITS_RUN = select(runs.c.finished_at).where(runs.c.number == pauses.c.run).scalar_subquery()
-_END_CUT_OFF_PAUSES = (
-    update(pauses)
-    .where(
-        pauses.c.ended_at.is_(None),
-        pauses.c.run.not_in(select(runs.c.number).where(runs.c.state == RunState.RUNNING)),
-    )
-    .values(  # no earlier than it began: that was a sign of life too
-        ended_at=case(
-            (pauses.c.began_at < _END_OF_ITS_RUN, _END_OF_ITS_RUN), else_=pauses.c.began_at
-        )
-    )
-)
-_NEVER_STARTED = select(runs.c.number).where(
-    runs.c.state.in_((RunState.PLANNING, RunState.PLANNED)), _IN_NOBODYS_HAND
-)
-
-
-def end_cut_off(connection: Connection, our_clock: Mapping[str, object], now: float) -> None:
-    """End what was cut off: runs, pauses, attempts, reads. Forget the plans that never started."""
-    ours = {**our_clock, "now": now}
-    connection.execute(_END_CUT_OFF_RUNS)
-    connection.execute(_END_CUT_OFF_PAUSES)
-    connection.execute(_END_CUT_OFF_ATTEMPTS, ours)
-    connection.execute(_END_CUT_OFF_READS, ours)
-    delete_plans(connection, connection.execute(_NEVER_STARTED).scalars().all())
-
-
-def delete_plans(connection: Connection, numbers: Sequence[int]) -> None:
-    """Forget runs of which nothing was sent, by their numbers."""
-    for number in numbers:
-        for table in (inputs, rows, requests, outcomes):
-            connection.execute(delete(table).where(table.c.run == number))
-        connection.execute(delete(runs).where(runs.c.number == number))
-
-
-_ENDED_BEFORE = select(runs.c.number).where(
-    func.coalesce(runs.c.finished_at, runs.c.started_at, runs.c.created_at) < bindparam("before"),
-    runs.c.state != RunState.RUNNING,
-    ~is_living(runs.c.session),
-)
-_COUNT_ROWS = select(func.count()).where(rows.c.run == bindparam("of_run"))
-_OLD_READS = delete(reads).where(reads.c.begun_at < bindparam("before"))
-_IDLE_STARTS = delete(starts).where(
-    starts.c.began_at < bindparam("before"),
-    ~is_living(starts.c.session),
-    starts.c.number.not_in(select(runs.c.distributed_by).where(runs.c.distributed_by.is_not(None))),
-    starts.c.number.not_in(select(attempts.c.start)),
-    starts.c.number.not_in(select(reads.c.start)),
-)
-_BUDGETS_OF_NONE = delete(budgets).where(budgets.c.start.not_in(select(starts.c.number)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,21 +38,178 @@ class Pruned:
     rows: int
 
 
-def prune(connection: Connection, before: float, more: Sequence[Table] = ()) -> Pruned:
+def limits_text(windows: Sequence[Window]) -> str:
+    """Return windows as the journal has them."""
+    return " ".join(map(str, windows))
+
+
+def clock_values(clock: Clock) -> Values:
+    """Return our clock, as statements that compare it with other processes' want it."""
+    return {"our_boot": clock.boot, "our_offset_s": clock.offset_s}
+
+
+# --- begun ------------------------------------------------------------------------------------
+
+
+def add_start(
+    connection: Connection, start: Mapping[str, object], budgets: Mapping[str | None, str]
+) -> int:
+    """Write down a start, and whose windows each account's requests count in; return its number."""
+    number: int = execute(connection, "add_start", **start).scalar_one()
+    named = [
+        {"start": number, "account": name or "", "budget": budget}
+        for name, budget in budgets.items()
+    ]
+    execute_many(connection, "add_budget", named)
+    return number
+
+
+def begin(
+    connection: Connection, run: Run, terms: Terms, now: float, distributed_by: int | None
+) -> None:
+    """Note that a run is being sent; `distributed_by`: the start that leaves it to workers."""
+    execute(
+        connection,
+        "begin_run",
+        run=run.number,
+        now=now,
+        limits=limits_text(terms.windows),
+        settings=json.dumps(dict(terms.settings)),
+        distributed_by=distributed_by,
+    )
+
+
+# --- in one process's hand ----------------------------------------------------------------------
+
+
+def claim(connection: Connection, run: Run, session: int) -> None:
+    """Take a run in hand. Raises JournalBusy where another process has it."""
+    if not execute(connection, "claim_run", run=run.number, session=session).rowcount:
+        raise JournalBusy(
+            f"run {run.id} is under way elsewhere: `batch-resend watch {run.id}` follows it"
+        )
+
+
+def take_up_same_plan(
+    connection: Connection, run: Run, digest: bytes, since: float, session: int
+) -> Run | None:
+    """Let the newest unfinished run of the same requests that was at work since then go on.
+
+    It has the rows of the new run, which is forgotten. None: there is no such run.
+    """
+    values = {"digest": digest, "since": since, "session": session}
+    found = execute(connection, "same_plan", **values).first()
+    if found is None:
+        return None
+    earlier = run_of(found)
+    claim(connection, earlier, session)
+    _forget(connection, earlier.number, ("inputs", "rows"))
+    for table in ("inputs", "rows"):
+        words = (("table", table),)
+        execute(connection, "give_to_run", words, run=run.number, earlier=earlier.number)
+    both = {"run": earlier.number, "new_run": run.number}
+    execute(connection, "take_from_lists", **both)
+    execute(connection, "take_accounts", **both)
+    _forget(connection, run.number, ("requests",))
+    _forget_runs(connection, [run.number])
+    return earlier
+
+
+# --- settled before anything is sent ------------------------------------------------------------
+
+
+def settle(
+    connection: Connection, run: Run, since: float | None, clock: Clock, *, hold_doubts: bool
+) -> None:
+    """Give their outcome to the requests that are settled already.
+
+    `since`: what other runs had acknowledged from then on is skipped; None: nothing is.
+    """
+    execute(connection, "forget_outcomes", run=run.number)
+    execute(connection, "skip_what_lists_say", run=run.number)
+    settle_what_others_did(connection, run, since, clock, hold_doubts=hold_doubts)
+
+
+def settle_what_others_did(
+    connection: Connection, run: Run, since: float | None, clock: Clock, *, hold_doubts: bool
+) -> None:
+    """Give their outcome to the requests that are settled by what other runs did; see `settle`."""
+    if since is not None:
+        recent = {"run": run.number, "since": since, **clock_values(clock)}
+        execute(connection, "note_others_doubts", **recent)
+        _skip_acknowledged(connection, run, recent)
+    if hold_doubts:
+        execute(connection, "hold_doubts", run=run.number)
+
+
+def _skip_acknowledged(connection: Connection, run: Run, recent: Mapping[str, object]) -> None:
+    after = 0
+    while page := execute(connection, "acknowledged_elsewhere", **recent, after=after).all():
+        write_settled(
+            connection,
+            run,
+            ((r.number, f"sent {timestamp(r.sent_at)} by run {r.id}") for r in page),
+            RequestStatus.SKIPPED,
+        )
+        after = page[-1].number
+
+
+def write_settled(
+    connection: Connection,
+    run: Run,
+    reasons: Iterable[tuple[int, str]],
+    status: RequestStatus,
+    code: str | None = None,
+) -> None:
+    """Give an outcome to requests, by their numbers, that are not sent, and why."""
+    of_all = {"run": run.number, "status": status, "http_status": None, "error_code": code}
+    values = [{**of_all, "request": number, "error_message": why} for number, why in reasons]
+    execute_many(connection, "settle", values)
+
+
+# --- cut off --------------------------------------------------------------------------------------
+
+
+def end_cut_off(connection: Connection, clock: Clock) -> None:
+    """End what was cut off: runs, pauses, attempts, reads. Forget the plans that never started."""
+    ours = {**clock_values(clock), "now": clock()}
+    execute(connection, "end_cut_off_runs")
+    execute(connection, "end_cut_off_pauses")
+    execute(connection, "end_cut_off_attempts", **ours, message=CUT_OFF)
+    execute(connection, "end_cut_off_reads", **ours)
+    delete_plans(connection, execute(connection, "never_started").scalars().all())
+
+
+def delete_plans(connection: Connection, numbers: Sequence[int]) -> None:
+    """Forget runs of which nothing was sent, by their numbers."""
+    for number in numbers:
+        _forget(connection, number, _OF_PLANS)
+    _forget_runs(connection, numbers)
+
+
+def prune(connection: Connection, before: float, more: Sequence[str]) -> Pruned:
     """Forget the runs that ended before a time, keeping how often their orders were mailed.
 
-    `more`: what else there is of runs, in this journal.
+    `more`: what other tables there are of runs, in this journal.
     """
-    numbers = connection.execute(_ENDED_BEFORE, {"before": before}).scalars().all()
+    numbers = execute(connection, "ended_before", before=before).scalars().all()
     forgotten = 0
     for number in numbers:
-        of_run = {"of_run": number}
-        forgotten += connection.execute(_COUNT_ROWS, of_run).scalar_one()
-        connection.execute(KEEP_MAILS, of_run)
-        for table in (inputs, rows, requests, attempts, outcomes, pauses, checks, *more):
-            connection.execute(delete(table).where(table.c.run == number))
-        connection.execute(delete(runs).where(runs.c.number == number))
-    connection.execute(_OLD_READS, {"before": before})
-    connection.execute(_IDLE_STARTS, {"before": before})
-    connection.execute(_BUDGETS_OF_NONE)
+        forgotten += execute(connection, "count_rows_of", run=number).scalar_one()
+        execute(connection, "keep_mails", run=number)
+        _forget(connection, number, (*_OF_PLANS, *_OF_SENT_RUNS, *more))
+    _forget_runs(connection, numbers)
+    execute(connection, "forget_old_reads", before=before)
+    execute(connection, "forget_idle_starts", before=before)
+    execute(connection, "forget_idle_budgets")
     return Pruned(len(numbers), forgotten)
+
+
+def _forget(connection: Connection, number: int, tables: Iterable[str]) -> None:
+    for table in tables:
+        execute(connection, "forget_of_run", (("table", table),), run=number)
+
+
+def _forget_runs(connection: Connection, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        execute(connection, "forget_run", run=number)

@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,11 +20,11 @@ from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from batch_resend.clock import timestamp
+from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import close_to_others, make_private
-from batch_resend.journal.dialects import journal_errors
 from batch_resend.journal.journal_file import LOG_ENDINGS, HeldFile, hold_file, refuse_mounted_file
+from batch_resend.journal.statements import journal_errors
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class SqliteBackend:
 
     place: Path  # as it was named
     path: Path  # its one name, links resolved
-    additions: ClassVar[Sequence[str]] = ()
+    own_tables_of_runs: ClassVar[Sequence[str]] = ()
     is_shared: ClassVar[bool] = False
 
     @contextmanager
@@ -106,6 +106,13 @@ class SqliteBackend:
                     "now it is not",
                     self.place,
                 )
+
+    def add_tables(self, connection: Connection) -> None:
+        """Do nothing: there are no others."""
+
+    def shared_limiters(self, _session: int, _clock: Clock) -> nullcontext[None]:
+        """Say that this process is alone."""
+        return nullcontext()
 
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none."""

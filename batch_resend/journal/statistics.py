@@ -4,67 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from sqlalchemy import Float, bindparam, case, desc, func, select
-
 from batch_resend.clock import Clock
-from batch_resend.journal.dialects import whole
-from batch_resend.journal.result_statements import ANY_NOT_SENT, NOT_SENT, RESULTS
-from batch_resend.journal.results import ResultReader
-from batch_resend.journal.schema import attempts, pauses, runs, starts
+from batch_resend.journal.database import Reader
 from batch_resend.model import RequestStatus, Run
 
-_OF_RUN = attempts.c.run == bindparam("of_run")
-# What was cut off ends, for the windows' sake, when that was found: for its run it was over before.
-_SEEN_AT = case(
-    (attempts.c.http_status.is_not(None), attempts.c.ended_at), else_=attempts.c.begun_at
-)
-_SPELLS = (
-    select(
-        attempts.c.start,
-        func.min(attempts.c.begun_at).label("from_at"),
-        func.max(_SEEN_AT).label("to_at"),
-        func.coalesce(starts.c.limits, runs.c.limits).label("limits"),
-    )
-    .select_from(
-        attempts.join(runs, runs.c.number == attempts.c.run).outerjoin(
-            starts, starts.c.number == attempts.c.start
-        )
-    )
-    .where(_OF_RUN)
-    .group_by(attempts.c.start, starts.c.limits, runs.c.limits)
-    .order_by("from_at")
-)
-_STEP = whole(
-    (attempts.c.begun_at - bindparam("from_at", type_=Float)) / bindparam("step_s", type_=Float)
-)
-_COUNT_BY_STEP = (
-    select(_STEP.label("step"), func.count().label("made"))
-    .where(_OF_RUN, attempts.c.start == bindparam("of_start"))
-    .group_by("step")
-    .order_by("step")
-)
-_ANSWERED = (_OF_RUN, attempts.c.http_status.is_not(None))
-_TOOK_S = attempts.c.ended_at - attempts.c.begun_at
-_COUNT_ANSWERS = select(func.count()).where(*_ANSWERED)
-_NTH_ANSWER = select(_TOOK_S).where(*_ANSWERED).order_by(_TOOK_S).limit(1)
-_PAUSES = (
-    select(pauses)
-    .where(pauses.c.run == bindparam("of_run"))
-    .order_by(pauses.c.began_at, pauses.c.number)
-)
-_REASONS = (
-    select(
-        RESULTS.c.status,
-        RESULTS.c.http_status,
-        RESULTS.c.error_code,
-        func.min(RESULTS.c.error_message).label("message"),
-        func.count(RESULTS.c.error_message.distinct()).label("messages"),
-        func.count().label("orders"),
-    )
-    .where(NOT_SENT)
-    .group_by(RESULTS.c.status, RESULTS.c.http_status, RESULTS.c.error_code)
-    .order_by(desc("orders"), RESULTS.c.status, RESULTS.c.http_status, RESULTS.c.error_code)
-)
+RATE_OVER_S = 10.0  # how far back the rate of now reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +37,7 @@ class PauseNote:
     """A pause of a run. Its end is that of the run where nothing else is known."""
 
     began_at: float
-    ended_at: float | None  # when it began: it was cut off, nobody knows when
+    ended_at: float | None  # None: it was cut off, nobody knows when
     until_at: float | None
     reason: str
     share: float
@@ -109,106 +53,6 @@ class Reason:
     message: str | None
     messages: int  # different ones; that one is the first in the alphabet
     orders: int
-
-
-class StatisticsReader(ResultReader):
-    """Reads what is told of a whole run."""
-
-    async def periods(self, run: Run) -> list[ActivePeriod]:
-        """Return when the run was at work: from when to when each start of it made requests."""
-        found = await self._all(_SPELLS, of_run=run.number)
-        return [
-            ActivePeriod(record.start, record.from_at, record.to_at, tuple(record.limits.split()))
-            for record in found
-        ]
-
-    async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[tuple[int, int]]:
-        """Return how many attempts began in which step of a period, those with none left out."""
-        found = await self._all(
-            _COUNT_BY_STEP,
-            of_run=run.number,
-            of_start=period.start,
-            from_at=period.from_at,
-            step_s=step_s,
-        )
-        return [(record.step, record.made) for record in found]
-
-    async def answer_times(self, run: Run, bounds_s: Sequence[float]) -> AnswerTimes | None:
-        """Return how long answers took, counted between ascending bounds; None without answers."""
-        answers = int((await self._all(_COUNT_ANSWERS, of_run=run.number))[0][0])
-        if not answers:
-            return None
-        between = case(
-            *((bound >= _TOOK_S, place) for place, bound in enumerate(bounds_s)),
-            else_=len(bounds_s),
-        ).label("place")
-        counted = select(between, func.count()).where(*_ANSWERED).group_by("place")
-        found = {record[0]: record[1] for record in await self._all(counted, of_run=run.number)}
-        return AnswerTimes(
-            answers,
-            await self._nth_answer_s(run, ceil(answers * 0.5)),
-            await self._nth_answer_s(run, ceil(answers * 0.95)),
-            await self._nth_answer_s(run, answers),
-            tuple(found.get(place, 0) for place in range(len(bounds_s) + 1)),
-        )
-
-    async def _nth_answer_s(self, run: Run, nth: int) -> float:
-        """Return how long the nth answer took, the quickest being the first."""
-        ((took_s,),) = await self._all(_NTH_ANSWER.offset(nth - 1), of_run=run.number)
-        return float(took_s)
-
-    async def pauses(self, run: Run, limit: int) -> list[PauseNote]:
-        """Return the pauses of a run, the first ones first."""
-        return [
-            PauseNote(
-                record.began_at,
-                record.ended_at or run.finished_at,
-                record.until_at,
-                record.reason,
-                record.share,
-            )
-            for record in await self._all(_PAUSES.limit(limit), of_run=run.number)
-        ]
-
-    async def reasons(self, run: Run, limit: int) -> list[Reason]:
-        """Return why orders were not sent, the most frequent first."""
-        if not await self._all(ANY_NOT_SENT, of_run=run.number):
-            return []
-        return [
-            Reason(
-                RequestStatus(record.status),
-                record.http_status,
-                record.error_code,
-                record.message,
-                record.messages,
-                record.orders,
-            )
-            for record in await self._all(_REASONS.limit(limit), of_run=run.number)
-        ]
-
-
-RATE_OVER_S = 10.0  # how far back the rate of now reaches
-
-_LAST_START = (
-    select(starts).where(starts.c.run == bindparam("of_run")).order_by(desc(starts.c.number))
-).limit(1)
-_START = select(starts).where(starts.c.number == bindparam("of_start"))
-# The starts of the workers that it was distributed to come after the one that dealt it.
-_OF_RUN_SINCE = attempts.c.start.in_(
-    select(starts.c.number).where(
-        starts.c.run == bindparam("of_run"), starts.c.number >= bindparam("of_start")
-    )
-)
-_IN_FLIGHT = select(func.count()).where(_OF_RUN_SINCE, attempts.c.ended_at.is_(None))
-_ENDED_LATELY = select(func.count()).where(_OF_RUN_SINCE, attempts.c.ended_at > bindparam("since"))
-_OF_START = select(
-    func.count().label("made"), func.max(attempts.c.begun_at).label("last_at")
-).where(_OF_RUN_SINCE)
-_LAST_PAUSE = (
-    select(pauses)
-    .where(pauses.c.run == bindparam("of_run"))
-    .order_by(desc(pauses.c.began_at), desc(pauses.c.number))
-).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,39 +79,89 @@ class LiveStatus:
     share_since_s: float  # how long ago that was
 
 
-class LiveStatusReader(ResultReader):
-    """Reads where a run stands, without disturbing whoever sends it."""
+class StatisticsReader(Reader):
+    """Reads what there is to say of a whole run, without disturbing the process that sends it."""
+
+    async def periods(self, run: Run) -> list[ActivePeriod]:
+        """Return when the run was at work: from when to when each start of it made requests."""
+        return [
+            ActivePeriod(start, from_at, to_at, tuple(limits.split()))
+            for start, from_at, to_at, limits in await self.fetch("periods", run=run.number)
+        ]
+
+    async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[tuple[int, int]]:
+        """Return how many attempts began in which step of a period, those with none left out."""
+        of = {"run": run.number, "start": period.start, "from_at": period.from_at}
+        return [(step, made) for step, made in await self.fetch("pace", **of, step_s=step_s)]
+
+    async def answer_times(self, run: Run, bounds_s: Sequence[float]) -> AnswerTimes | None:
+        """Return how long answers took, counted between ascending bounds; None without answers."""
+        answers = await self.count("count_answers", run=run.number)
+        if not answers:
+            return None
+
+        async def nth_s(nth: int) -> float:  # the quickest being the first
+            ((took_s,),) = await self.fetch("nth_answer", run=run.number, before=nth - 1)
+            return float(took_s)
+
+        whens = (f"WHEN ended_at - begun_at <= {b!r} THEN {n}" for n, b in enumerate(bounds_s))
+        words = (("bounds", " ".join((*whens, f"ELSE {len(bounds_s)}"))),)
+        found: dict[int, int] = dict(
+            await self.fetch("count_answers_between", words, run=run.number)
+        )
+        return AnswerTimes(
+            answers,
+            await nth_s(ceil(answers * 0.5)),
+            await nth_s(ceil(answers * 0.95)),
+            await nth_s(answers),
+            tuple(found.get(place, 0) for place in range(len(bounds_s) + 1)),
+        )
+
+    async def pauses(self, run: Run, limit: int) -> list[PauseNote]:
+        """Return the pauses of a run, the first ones first."""
+        return [
+            PauseNote(began_at, ended_at or run.finished_at, *others)
+            for began_at, ended_at, *others in await self.fetch(
+                "pauses", run=run.number, most=limit
+            )
+        ]
+
+    async def reasons(self, run: Run, limit: int) -> list[Reason]:
+        """Return why orders were not sent, the most frequent first."""
+        if not await self.fetch("any_not_sent", run=run.number):
+            return []
+        found = await self.fetch("reasons", run=run.number, most=limit)
+        return [Reason(RequestStatus(status), *others) for status, *others in found]
 
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""
         if run.distributed_by is None:
-            found = await self._all(_LAST_START, of_run=run.number)
+            found = await self.fetch("last_start", run=run.number)
         else:
-            found = await self._all(_START, of_start=run.distributed_by)
+            found = await self.fetch("start", start=run.distributed_by)
         if not found:
             return None
         start = found[0]
         # As the clock of the process that sends says it, where both count from one boot.
         same_boot = start.boot == clock.boot
         now = clock() + (start.offset_s - clock.offset_s if same_boot else 0.0)
-        of_start = {"of_run": run.number, "of_start": start.number}
-        (made,) = await self._all(_OF_START, **of_start)
-        (in_flight,) = await self._all(_IN_FLIGHT, **of_start)
-        (lately,) = await self._all(_ENDED_LATELY, **of_start, since=now - RATE_OVER_S)
-        paused = await self._all(_LAST_PAUSE, of_run=run.number)
+        of = {"run": run.number, "start": start.number}
+        ((made, last_at),) = await self.fetch("attempts_since", **of)
+        outcomes = await self.fetch("count_outcomes", run=run.number)
+        paused = await self.fetch("last_pause", run=run.number)
         pausing = None
         if paused and paused[0].ended_at is None:
             until_at = paused[0].until_at
             left_s = None if until_at is None else max(0.0, until_at - now)
             pausing = Pausing(paused[0].reason, left_s)
         return LiveStatus(
-            outcomes=await self.count_outcomes(run),
-            planned=await self.count_orders(run),
-            made=made.made,
+            outcomes={RequestStatus(status): number for status, number in outcomes},
+            planned=await self.count("count_requests", run=run.number),
+            made=made,
             since_start_s=now - start.began_at,
-            since_last_s=None if made.last_at is None else now - made.last_at,
-            in_flight=in_flight[0],
-            ended_lately=lately[0],
+            since_last_s=None if last_at is None else now - last_at,
+            in_flight=await self.count("in_flight", **of),
+            ended_lately=await self.count("ended_lately", **of, since=now - RATE_OVER_S),
             pausing=pausing,
             share=paused[0].share if paused else 1.0,
             share_since_s=now - paused[0].began_at if paused else 0.0,

@@ -12,8 +12,9 @@ import aiohttp
 import anyio
 
 from batch_resend.errors import ReportError, SettingsError
-from batch_resend.report import Summary, headline, redacted
+from batch_resend.report import Summary, headline
 from batch_resend.version import __version__
+from batch_resend.visible import redacted
 
 TRIES_AFTER_S = (0.0, 1.0, 3.0)
 TIMEOUT_S = 8.0  # of one try

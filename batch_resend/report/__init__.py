@@ -6,9 +6,9 @@ from batch_resend.report.preview import (
     MailDomainsAsked,
     Preview,
     make_preview,
+    with_mail_routes,
 )
-from batch_resend.report.redaction import redacted, without_quotes
-from batch_resend.report.report import make_summary, prepare_report, whole_file, write_report
+from batch_resend.report.report import prepare_report, whole_file, write_report
 from batch_resend.report.summary import (
     BackPressure,
     NextFlags,
@@ -18,9 +18,9 @@ from batch_resend.report.summary import (
     counted,
     headline,
     in_words,
+    make_summary,
     next_steps,
 )
-from batch_resend.report.tables import defused
 
 __all__ = [
     "MOST_DOMAINS_ASKED",
@@ -33,15 +33,13 @@ __all__ = [
     "Preview",
     "Summary",
     "counted",
-    "defused",
     "headline",
     "in_words",
     "make_preview",
     "make_summary",
     "next_steps",
     "prepare_report",
-    "redacted",
     "whole_file",
-    "without_quotes",
+    "with_mail_routes",
     "write_report",
 ]

@@ -1,39 +1,38 @@
-"""The HTML page of a report and its charts."""
+"""The HTML page of a report."""
 
-import sys
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-from xml.etree.ElementTree import Element
+from typing import TypeVar
 
-import pygal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from pygal.etree import etree
-from pygal.style import Style
 
 from batch_resend.clock import format_duration, timestamp
-from batch_resend.explanations import Explanation, explain
-from batch_resend.journal import AnswerTimes, JournalReader, PauseNote, Reason
+from batch_resend.explanations import explain
+from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.listed import names_in_words
-from batch_resend.model import RequestStatus, Run
-from batch_resend.report.pace import (
+from batch_resend.model import Call, Request, RequestStatus, Run
+from batch_resend.report.charts import (
     Step,
+    answer_chart,
+    answer_ranges,
     at_work_s,
     end_of,
     lasting_per_minute,
     most_per_minute,
+    outcome_chart,
+    pace_chart,
     step_length_s,
     steps_of,
     with_pauses,
 )
-from batch_resend.report.preview import list_orders, list_rejected
-from batch_resend.report.redaction import redacted
 from batch_resend.report.report import REPORT_FILES
 from batch_resend.report.summary import (
     REHEARSED,
@@ -45,153 +44,25 @@ from batch_resend.report.summary import (
     in_words,
     next_steps,
 )
+from batch_resend.report.tables import as_text
+from batch_resend.results import InputNote
 from batch_resend.topics import mail_advice
 from batch_resend.version import __version__
-from batch_resend.visible import visible
+from batch_resend.visible import NOT_SHOWN, redacted, visible, without_quotes
 from batch_resend.windows import parse_windows
-
-# pygal leaves a finder of the old kind behind, of which Python 3.11 warns at every import after it.
-sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith("pygal")]
-
-_SVG = "{http://www.w3.org/2000/svg}"
-_WIDTH = 760
-_COMMON: dict[str, Any] = {
-    "js": (),
-    "no_prefix": True,
-    "disable_xml_declaration": True,
-    "explicit_size": False,
-    "show_legend": False,
-    "margin": 8,
-    # For the room that words take; how they look is the style sheet's.
-    "style": Style(label_font_size=13, title_font_size=13),
-    "value_formatter": lambda value: f"{value:,.10g}",
-    "width": _WIDTH,
-}
-_MANY_S = 600.0  # beyond it, a time axis counts minutes
-
-
-def outcome_chart(counts: Sequence[int], text: str) -> Markup:
-    """Return one bar of as many parts as there are counts, side by side in their order."""
-    chart = pygal.HorizontalStackedBar(
-        **_COMMON,
-        height=56,
-        spacing=0,
-        show_x_labels=False,
-        show_y_labels=False,
-        show_y_guides=False,
-        range=(0, sum(counts) or 1),
-    )
-    for place, count in enumerate(counts):
-        chart.add(str(place), count)
-    return _drawn(chart, "outcomes", text)
-
-
-def pace_chart(steps: Sequence[Step], pauses: Sequence[tuple[float, float]], text: str) -> Markup:
-    """Return requests a minute over the time at work, the most that was allowed, and the pauses.
-
-    `pauses`: from when to when, in seconds at work.
-    """
-    lasted_s = steps[-1].to_s
-    unit_s = 60.0 if lasted_s > _MANY_S else 1.0
-    chart = pygal.XY(
-        **_COMMON,
-        height=260,
-        show_dots=False,
-        x_title="minutes at work" if unit_s > 1 else "seconds at work",
-        y_title="requests a minute",
-        include_x_axis=True,
-        xrange=(0, lasted_s / unit_s),
-    )
-    outline: list[tuple[float, float]] = []
-    most: list[tuple[float, float | None]] = []  # None breaks the line: there is no limit there
-    for step in steps:
-        sides = (step.from_s / unit_s, step.to_s / unit_s)
-        outline += [(side, step.per_minute) for side in sides]
-        most += [(side, step.most) for side in sides]
-    chart.add("made", [(0.0, 0.0), *outline, (lasted_s / unit_s, 0.0)], fill=True)
-    chart.add("most", most)
-    highest = max([step.per_minute for step in steps] + [step.most or 0.0 for step in steps])
-    begun = [step.from_s / unit_s for step in steps if step.is_first and step.from_s]
-    # One series for all starts: a line up and down again at each.
-    chart.add("begun", [at for x in begun for at in ((x, 0.0), (x, highest), (x, 0.0))])
-    for begin, end in pauses:
-        chart.add("paused", [(begin / unit_s, 0.0), (end / unit_s, 0.0)])
-    return _drawn(chart, "pace", text)
-
-
-def answer_chart(counts: Sequence[tuple[str, int]], text: str) -> Markup:
-    """Return bars, one for a range of answer times."""
-    chart = pygal.Bar(**_COMMON, height=240, truncate_label=-1)
-    chart.x_labels = [label for label, _ in counts]
-    chart.add("answers", [count for _, count in counts])
-    return _drawn(chart, "answers", text)
-
-
-def answer_ranges(bounds_s: Sequence[float]) -> list[str]:
-    """Return the labels of the ranges that bounds make, the one beyond the last included."""
-    labels = [f"{b * 1000:g} ms" if b < 1 else format_duration(b) for b in bounds_s]
-    return [*(f"to {label}" for label in labels), f"over {labels[-1]}"]
-
-
-def _drawn(chart: Any, kind: str, text: str) -> Markup:
-    """Return a chart as an element of an HTML page."""
-    svg: Element = chart.render_tree()
-    svg.attrib.pop("id", None)
-    svg.set("class", f"chart {kind}")
-    svg.set("role", "img")
-    svg.set("aria-label", text)
-    for parent in list(svg.iter()):
-        for child in list(parent):
-            if _is_left_out(child):
-                parent.remove(child)
-    return Markup(etree.tostring(svg, encoding="unicode"))  # noqa: S704 # escaped by its writer
-
-
-def _is_left_out(element: Element) -> bool:
-    """Whether an element is none of the picture: scripts, styles, what a mouse would show."""
-    tag = element.tag if isinstance(element.tag, str) else ""
-    classes: Iterable[str] = element.get("class", "").split()
-    return (
-        not tag
-        or tag.removeprefix(_SVG) in ("defs", "title", "desc", "script", "style")
-        or bool({"tooltip-overlay", "text-overlay"} & set(classes))
-    )
-
 
 MOST_REASONS = 50
 MOST_PAUSES = 200
 MOST_UNAPPROVED = 200
 MOST_WAITING = 200
+MOST_ORDERS = 5_000  # listed; the others are counted
+MOST_REJECTED = 1_000
+MOST_TEXT = 1_500_000  # characters of what is listed, as HTML, in each of both tables
+MOST_ENTRIES = 20  # of an order, and of its source lines
+MOST_OF_A_ROW = 1_000  # characters
 ANSWER_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """Why orders were not sent, and what is known of that."""
-
-    reason: Reason
-    known: Explanation | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Requests over time."""
-
-    steps: Sequence[Step]
-    step_s: float
-    lasting: float | None  # requests a minute, that the windows allow in the long run
-    starts: int
-    at_work_s: float
-    chart: Markup
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """How long answers took."""
-
-    times: AnswerTimes
-    ranges: Sequence[tuple[str, int]]
-    chart: Markup
+Listed = TypeVar("Listed")
 
 
 async def make_page(
@@ -200,15 +71,12 @@ async def make_page(
     """Return the page of a run, all of it, in less than 5 MB."""
     inputs = await reader.inputs(run)
     pauses = await reader.pauses(run, MOST_PAUSES)
-    counts = [
-        (status, getattr(summary.orders, status), STATUS_MEANINGS[status])
-        for status in RequestStatus
-    ]
-    if summary.is_rehearsal:
-        counts[0] = (RequestStatus.SENT, summary.orders.sent, REHEARSED)
+    meanings = STATUS_MEANINGS | ({RequestStatus.SENT: REHEARSED} if summary.is_rehearsal else {})
+    counts = [(s, getattr(summary.orders, s), meanings[s]) for s in RequestStatus]
+    outcomes = ", ".join(f"{in_words(status)} {count:,}" for status, count, _ in counts if count)
     unapproved_count, unapproved = await reader.unapproved(run, MOST_UNAPPROVED)
     reasons = await reader.reasons(run, MOST_REASONS + 1)
-    counted = ", ".join(f"{in_words(status)} {count:,}" for status, count, _ in counts if count)
+    rejected = _rejected(reader, run, inputs, redact=presentation.redact)
     return (
         _environment(presentation.redact)
         .get_template("page.html")
@@ -223,21 +91,17 @@ async def make_page(
             unapproved=unapproved,
             unapproved_count=unapproved_count,
             mail_advice=mail_advice(),
-            outcome_chart=outcome_chart([count for _, count, _ in counts], f"Outcomes: {counted}"),
+            outcome_chart=outcome_chart([n for _, n, _ in counts], f"Outcomes: {outcomes}"),
             pace=await _pace(reader, run, pauses),
             pauses=pauses,
             meanings=STATUS_MEANINGS,
             answers=await _answers(reader, run),
-            reasons=[
-                Explained(reason, explain(reason.http_status, reason.error_code))
-                for reason in reasons[:MOST_REASONS]
-            ],
-            more_reasons=len(reasons) > MOST_REASONS,
-            orders=await list_orders(reader, run, inputs),
+            reasons=[(one, explain(one.http_status, one.error_code)) for one in reasons],
+            most_reasons=MOST_REASONS,
+            orders=await _bounded(_not_sent(reader, run, inputs), MOST_ORDERS),
             not_sent=summary.orders.total - summary.orders.sent,
-            rejected=await list_rejected(reader, run, inputs, redact=presentation.redact),
+            rejected=await _bounded(rejected, MOST_REJECTED),
             settings=_settings(run),
-            folder=folder,
             files=[name for name in REPORT_FILES if name != "report.html"],
             version=__version__,
             css=Markup(_asset("page.css")),  # noqa: S704 # ours
@@ -247,7 +111,96 @@ async def make_page(
     )
 
 
-async def _pace(reader: JournalReader, run: Run, pauses: Sequence[PauseNote]) -> Pace | None:
+# --- what is listed, to a bound -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RequestNotSent:
+    """An order that was not sent."""
+
+    order_id: str
+    locale: str | None
+    status: RequestStatus
+    answer: str
+    message: str
+    entries: tuple[str, ...]  # address for domain
+    sources: tuple[str, ...]  # file, line
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A rejected row."""
+
+    file: str
+    line: int
+    reason: str
+    raw: str
+
+
+async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[Listed]:
+    """Return the first of many, as many as fit the page."""
+    fitting: list[Listed] = []
+    room = MOST_TEXT
+    async with aclosing(listed):
+        async for one in listed:
+            room -= len(escape(str(one)))  # about what its HTML takes
+            if len(fitting) == most or room < 0:
+                break
+            fitting.append(one)
+    return fitting
+
+
+async def _not_sent(
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
+) -> AsyncGenerator[RequestNotSent, None]:
+    """Yield the orders that were not sent; those rightly skipped come last."""
+    for results in (reader.results_not_sent(run), reader.results_skipped(run)):
+        async with aclosing(results):
+            async for order, result, sources in results:
+                yield RequestNotSent(
+                    _named(order),
+                    order.locale,
+                    result.status,
+                    " ".join(str(word) for word in (result.http_status, result.error_code) if word),
+                    result.error_message or "",
+                    _cut([str(entry) for entry in order.entries]),
+                    _cut([f"{inputs[at.input_ordinal].name}, line {at.line}" for at in sources]),
+                )
+
+
+async def _rejected(
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote], *, redact: bool
+) -> AsyncGenerator[RejectedRow, None]:
+    """Yield the rejected rows as the lists had them; with `redact`, only why."""
+    async with aclosing(reader.rejected_rows(run)) as rows:
+        async for row in rows:
+            text = NOT_SHOWN if redact else as_text(row, inputs)
+            reason = without_quotes(row.reason or "") if redact else row.reason or ""
+            if len(text) > MOST_OF_A_ROW:
+                text = f"{text[:MOST_OF_A_ROW]}..."
+            yield RejectedRow(inputs[row.input_ordinal].name, row.line, reason, text)
+
+
+def _named(order: Request) -> str:
+    """Return the order, with what sets it apart from the usual ones."""
+    by = "" if order.call is Call.DV_RESEND else f" by {order.call}"
+    of = "" if order.account is None else f" of {order.account}"
+    return f"{order.subject}{by}{of}"
+
+
+def _cut(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the first of many texts, and how many more there are."""
+    more = len(texts) - MOST_ENTRIES
+    return (*texts[:MOST_ENTRIES], *((f"and {more:,} more",) if more > 0 else ()))
+
+
+# --- the other parts ----------------------------------------------------------------------------
+
+
+async def _pace(
+    reader: JournalReader, run: Run, pauses: Sequence[PauseNote]
+) -> dict[str, object] | None:
+    """Return what the page says of requests over time; None: none was made."""
     periods = with_pauses(await reader.periods(run), pauses)
     if not periods:
         return None
@@ -266,11 +219,18 @@ async def _pace(reader: JournalReader, run: Run, pauses: Sequence[PauseNote]) ->
         f"{allowed}; {counted(len(pauses), 'pause')}"
     )
     marks = [(at_work_s(p.began_at, steps), at_work_s(end_of(p), steps)) for p in pauses]
-    chart = pace_chart(steps, marks, text)
-    return Pace(steps, step_s, lasting_per_minute(windows), len(periods), lasted_s, chart)
+    return {
+        "steps": steps,
+        "step_s": step_s,
+        "lasting": lasting_per_minute(windows),  # requests a minute, in the long run
+        "starts": len(periods),
+        "at_work_s": lasted_s,
+        "chart": pace_chart(steps, marks, text),
+    }
 
 
-async def _answers(reader: JournalReader, run: Run) -> Answers | None:
+async def _answers(reader: JournalReader, run: Run) -> dict[str, object] | None:
+    """Return what the page says of how long answers took; None: there was none."""
     times = await reader.answer_times(run, ANSWER_BOUNDS_S)
     if times is None:
         return None
@@ -280,18 +240,20 @@ async def _answers(reader: JournalReader, run: Run) -> Answers | None:
     while len(ranges) > 1 and not ranges[-1][1]:
         ranges.pop()
     text = f"{times.answers:,} answers; " + ", ".join(f"{label} {n:,}" for label, n in ranges)
-    return Answers(times, ranges, answer_chart(ranges, text))
+    return {"times": times, "ranges": ranges, "chart": answer_chart(ranges, text)}
 
 
 def _settings(run: Run) -> list[tuple[str, str]]:
     """Return the settings of a run, by their options' names."""
-    counted = [("limits", " and ".join(run.limits) or "none")]
-    counted += [
-        (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
-        for name, value in run.settings.items()
-        if value is not None and value != {"": list(run.limits)}  # which are told
+    limits = ("limits", " and ".join(run.limits) or "none")
+    return [
+        limits,
+        *(
+            (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
+            for name, value in run.settings.items()
+            if value is not None and value != {"": list(run.limits)}  # which stand first
+        ),
     ]
-    return counted
 
 
 def _setting(name: str, value: object) -> str:

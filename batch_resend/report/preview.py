@@ -1,35 +1,33 @@
-"""What a page lists of a plan or a run, to a bound."""
+"""What a run is about to do: whom it mails, what is worth a look, what DNS says of it."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
-from html import escape
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
-from batch_resend.intake import listed, unread
+from batch_resend.intake import Malformed, domain_name, listed, unread
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.model import (
-    Call,
+    ListForm,
     Note,
     Plan,
     Problem,
     Remark,
     Request,
     RequestStatus,
-    RowStatus,
     Run,
 )
-from batch_resend.report.redaction import NOT_SHOWN, without_quotes
-from batch_resend.report.summary import RowCounts
-from batch_resend.report.tables import as_text
-from batch_resend.results import InputNote, RequestResult, RowResult
+from batch_resend.report.summary import RowCounts, counted
+from batch_resend.results import InputNote, RowResult
 
-KINDS_SHOWN = 10  # of reasons to skip, and of domains that are mailed
-COLUMNS_SHOWN = 5
+if TYPE_CHECKING:
+    from batch_resend.mail_domains import MailDomains
+
+KINDS_SHOWN = 10  # of reasons to skip, and of domains
+SHOWN = 5  # of columns, and of the addresses of an order
 MOST_DOMAINS_ASKED = 10_000  # of DNS: those with the most mails
+_DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 
 _PROBLEM_IN_WORDS = {
     Problem.ORDER_ID: "no valid order number",
@@ -177,74 +175,60 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
             text=_NOTE_IN_WORDS[note],
             count=count,
             first=[
-                Place(
-                    file=inputs[noted.input_ordinal].name,
-                    line=noted.line,
-                    text=f"{subject_of(noted.order)}: {_of_note(note, noted)}",
-                )
+                _place(inputs, noted, f"{_subject_of(noted.order)}: {_of_note(note, noted)}")
                 for noted in await reader.first_noted(run, note, shown)
             ],
         )
         for note, count in (await reader.count_notes(run)).items()
     ]
-    skips = await reader.count_skips(run, KINDS_SHOWN)
-    skipped = plan.settled.get(RequestStatus.SKIPPED, 0)
-    by_lists = await reader.count_skipped_by_lists(run)
     by_ca = await reader.count_skips_by_ca(run)
-    recipients = await reader.recipients(run, KINDS_SHOWN)
+    skips = await reader.count_skips(run, KINDS_SHOWN)
+    by_lists = await reader.count_skipped_by_lists(run)
+    skipped = plan.settled.get(RequestStatus.SKIPPED, 0)
     domains, mails = await reader.count_recipients(run)
-    left_open = await reader.count_without_addresses(run)
+    without = await reader.count_without_addresses(run)
+    of_domains = sum(count for call, count in without.items() if CALLS[call].is_about_domain)
+    accounts = await reader.count_by_account(run)
     return Preview(
         inputs=[
-            InputPreview(path=note.name, form=_form_in_words(note), rows=note.rows)
-            for note in inputs
+            InputPreview(path=i.name, form=_form_in_words(i.form), rows=i.rows) for i in inputs
         ],
-        rows=RowCounts(
-            read=sum(plan.rows.values()),
-            accepted=plan.rows[RowStatus.ACCEPTED],
-            duplicate=plan.rows[RowStatus.DUPLICATE],
-            rejected=plan.rows[RowStatus.REJECTED],
-        ),
+        rows=RowCounts(read=sum(plan.rows.values()), **{s.value: n for s, n in plan.rows.items()}),
         orders=await reader.count_order_numbers(run),
         requests=plan.orders,
         to_send=plan.to_send,
         cooling_down=skipped - by_lists - sum(count for _, count in by_ca),
         held=plan.settled.get(RequestStatus.IN_DOUBT, 0),
         second_mails=await reader.count_second_mails(run),
-        skipped_by_ca=[Count(text=reason, count=count) for reason, count in by_ca],
-        skipped=[Count(text=reason, count=count) for reason, count in skips],
+        skipped_by_ca=_counts(by_ca),
+        skipped=_counts(skips),
         skipped_otherwise=by_lists - sum(count for _, count in skips),
         rejected=rejected,
         warnings=warnings,
-        recipients=[Count(text=domain, count=count) for domain, count in recipients],
+        recipients=_counts(await reader.recipients(run, KINDS_SHOWN)),
         recipient_domains=domains,
         mails=mails,
-        without_addresses=sum(n for call, n in left_open.items() if not _is_about_domain(call)),
-        domains_without_addresses=sum(n for call, n in left_open.items() if _is_about_domain(call)),
-        accounts=await _by_account(reader, plan),
+        without_addresses=sum(without.values()) - of_domains,
+        domains_without_addresses=of_domains,
+        accounts=_counts((name or "the run's own", count) for name, count in accounts.items())
+        if accounts.keys() - {None}
+        else [],
         limits=list(plan.limits),
         duration_s=round(plan.duration_s, 3),
     )
 
 
-def _is_about_domain(call: Call) -> bool:
-    return CALLS[call].is_about_domain
+def _counts(found: Iterable[tuple[str, int]]) -> list[Count]:
+    return [Count(text=text, count=count) for text, count in found]
 
 
-async def _by_account(reader: JournalReader, plan: Plan) -> list[Count]:
-    counts = await reader.count_by_account(plan.run)
-    if not counts.keys() - {None}:
-        return []
-    return [Count(text=name or "the run's own", count=count) for name, count in counts.items()]
-
-
-def _place(inputs: list[InputNote], row: RowResult, text: str) -> Place:
+def _place(inputs: Sequence[InputNote], row: RowResult | NotedRequest, text: str) -> Place:
     return Place(file=inputs[row.input_ordinal].name, line=row.line, text=text)
 
 
-def subject_of(order: Request) -> str:
+def _subject_of(order: Request) -> str:
     """Return what a request is about, as a person names it."""
-    return f"{'domain' if _is_about_domain(order.call) else 'order'} {order.subject}"
+    return f"{'domain' if CALLS[order.call].is_about_domain else 'order'} {order.subject}"
 
 
 def _of_note(note: Note, noted: NotedRequest) -> str:
@@ -256,23 +240,25 @@ def _of_note(note: Note, noted: NotedRequest) -> str:
         return f"locale {order.locale}"
     if note in (Note.ADDRESSES_ASIDE, Note.ALL_DOMAINS):
         return "asks for mails to all domains that wait"
-    if _is_about_domain(order.call):
-        mails = [entry.email for entry in order.entries]
-    else:
-        mails = [f"{entry.email} for {entry.domain}" for entry in order.entries]
-    shown = ", ".join(mails[:5]) + (f" and {len(mails) - 5} more" if len(mails) > 5 else "")
+    is_about_domain = CALLS[order.call].is_about_domain
+    shown = _first(
+        [e.email if is_about_domain else f"{e.email} for {e.domain}" for e in order.entries]
+    )
     if note is Note.MAY_MAIL_ALL and not all(entry.domain for entry in order.entries):
         shown += " (only the domain's number is given, so its name is not known here)"
     return shown
 
 
-def _form_in_words(note: InputNote) -> str:
-    form = note.form
+def _first(texts: Sequence[str]) -> str:
+    """Return the first of several, and how many more there are."""
+    more = len(texts) - SHOWN
+    return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _form_in_words(form: ListForm) -> str:
     words = [form.kind.value]
     if form.delimiter is not None:
-        words.append(
-            {"\t": "tab", ",": "comma", ";": "semicolon"}.get(form.delimiter, form.delimiter)
-        )
+        words.append(_DELIMITERS.get(form.delimiter, form.delimiter))
     if form.encoding is not None:
         words.append(form.encoding)
     if form.is_table and not form.columns:
@@ -282,120 +268,74 @@ def _form_in_words(note: InputNote) -> str:
     if form.orders_only:
         words.append("an export of the CA: order numbers only")
     for remark, count in form.remarks.items():
-        noun, words_of_it = _REMARK_IN_WORDS[Remark(remark)]
-        words.append(f"{count:,} {noun}{'' if count == 1 else 's'} {words_of_it}")
+        noun, what = _REMARK_IN_WORDS[Remark(remark)]
+        words.append(f"{counted(count, noun)} {what}")
     if names := unread(form):
-        words.append(
-            f"column{'s' if len(names) > 1 else ''} {listed(names, COLUMNS_SHOWN)} not read"
-        )
+        words.append(f"column{'s' if len(names) > 1 else ''} {listed(names, SHOWN)} not read")
     return ", ".join(words)
 
 
-MOST_ORDERS = 5_000  # listed; the others are counted
-MOST_REJECTED = 1_000
-MOST_TEXT = 1_500_000  # characters of what is listed, as HTML, in each of both tables
-MOST_ENTRIES = 20  # of an order, and of its source lines
-MOST_OF_A_ROW = 1_000  # characters
+# --- what DNS says of it ------------------------------------------------------------------------
 
-Listed = TypeVar("Listed")
-
-
-@dataclass(frozen=True, slots=True)
-class RequestNotSent:
-    """An order that was not sent."""
-
-    order_id: str
-    locale: str | None
-    status: RequestStatus
-    answer: str
-    message: str
-    entries: tuple[str, ...]  # address for domain
-    sources: tuple[str, ...]  # file, line
+# By mail_domains.MailRoute: what a person should know, the worst first. Of what is not known there
+# is nothing to say.
+_ROUTE_IN_WORDS = {
+    "no_such_domain": "an address at a domain that does not exist, as the resolver says: nobody "
+    "gets its mail. A company's own resolver may not know it: --dns-server names another",
+    "null_mx": "an address at a domain that takes no mail, as its DNS says (a null MX)",
+    "no_mail_records": "an address at a domain that has neither an MX record nor an address in "
+    "DNS: nobody gets its mail",
+    "no_mx": "an address at a domain without an MX record: mail may arrive all the same, at the "
+    "address that the domain has in DNS (RFC 5321), but DigiCert looks for an MX record before it "
+    "mails",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class ListedRow:
-    """A rejected row."""
+async def with_mail_routes(
+    preview: Preview, reader: JournalReader, run: Run, asking: "MailDomains", shown: int
+) -> Preview:
+    """Return a preview with what DNS says of the domains that the run is about to mail.
 
-    file: str
-    line: int
-    reason: str
-    raw: str
+    `shown` orders of each kind are named. Raises JournalError.
+    """
+    from batch_resend.mail_domains import MailRoute  # noqa: PLC0415 - slow, and rarely wanted
 
-
-async def list_orders(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
-) -> list[RequestNotSent]:
-    """Return the orders that were not sent, to a bound; those rightly skipped come last."""
-    return await _bounded(_orders(reader, run, inputs), MOST_ORDERS)
-
-
-async def list_rejected(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote], *, redact: bool
-) -> list[ListedRow]:
-    """Return the rejected rows, to a bound, as the lists had them; with `redact`, only why."""
-    return await _bounded(_rejected(reader, run, inputs, redact=redact), MOST_REJECTED)
-
-
-async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[Listed]:
-    """Return the first of many, as many as fit the page."""
-    fitting: list[Listed] = []
-    room = MOST_TEXT
-    async with aclosing(listed):
-        async for one in listed:
-            room -= len(escape(str(one)))  # about what its HTML takes
-            if len(fitting) == most or room < 0:
-                break
-            fitting.append(one)
-    return fitting
-
-
-async def _orders(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
-) -> AsyncGenerator[RequestNotSent, None]:
-    for results in (reader.results_not_sent(run), reader.results_skipped(run)):
-        async with aclosing(results) as found:
-            async for one in found:
-                yield _request_not_sent(one, inputs)
-
-
-async def _rejected(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote], *, redact: bool
-) -> AsyncGenerator[ListedRow, None]:
-    rows = reader.rejected_rows(run)
-    async with aclosing(rows):
-        async for row in rows:
-            text = NOT_SHOWN if redact else as_text(row, inputs)
-            reason = without_quotes(row.reason or "") if redact else row.reason or ""
-            if len(text) > MOST_OF_A_ROW:
-                text = f"{text[:MOST_OF_A_ROW]}..."
-            yield ListedRow(inputs[row.input_ordinal].name, row.line, reason, text)
-
-
-def _request_not_sent(found: RequestResult, inputs: Sequence[InputNote]) -> RequestNotSent:
-    order, result = found.order, found.result
-    answer = " ".join(str(word) for word in (result.http_status, result.error_code) if word)
-    return RequestNotSent(
-        order_id=_named(order),
-        locale=order.locale,
-        status=result.status,
-        answer=answer,
-        message=result.error_message or "",
-        entries=_cut([str(entry) for entry in order.entries]),
-        sources=_cut(
-            [f"{inputs[source.input_ordinal].name}, line {source.line}" for source in found.sources]
-        ),
+    domains = [domain for domain, _ in await reader.recipients(run, MOST_DOMAINS_ASKED)]
+    names = {domain: name for domain in domains if (name := _as_name(domain))}
+    routes = await asking.routes(dict.fromkeys(names.values()))
+    found: dict[MailRoute, list[str]] = {route: [] for route in MailRoute}
+    for domain in domains:
+        found[routes[names[domain]] if domain in names else MailRoute.UNKNOWN].append(domain)
+    inputs = await reader.inputs(run)
+    kinds: list[Kind] = []
+    for route, text in _ROUTE_IN_WORDS.items():
+        if at := found[MailRoute(route)]:
+            count, first = await reader.mailed_at(run, at, shown)
+            among = frozenset(at)
+            places = [_place(inputs, noted, _mailed_at(noted.order, among)) for noted in first]
+            kinds.append(Kind(kind=route, text=text, count=count, first=places))
+    counts = {route.value: len(at) for route, at in found.items()}
+    counts[MailRoute.NOT_ASKED] += preview.recipient_domains - len(domains)
+    asked = MailDomainsAsked(
+        domains=preview.recipient_domains,
+        asked=preview.recipient_domains - counts[MailRoute.NOT_ASKED],
+        routes=counts,
+        unknown=found[MailRoute.UNKNOWN][:KINDS_SHOWN],
     )
+    changes = {"mail_domains": asked, "warnings": [*kinds, *preview.warnings]}
+    return preview.model_copy(update=changes)
 
 
-def _named(order: Request) -> str:
-    """Return the order, with what sets it apart from the usual ones."""
-    by = "" if order.call is Call.DV_RESEND else f" by {order.call}"
-    of = "" if order.account is None else f" of {order.account}"
-    return f"{order.subject}{by}{of}"
+def _as_name(domain: str) -> str | None:
+    """Return a domain as DNS has it; None where it is none."""
+    try:
+        return domain_name(domain)
+    except Malformed:
+        return None
 
 
-def _cut(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the first of many texts, and how many more there are."""
-    more = len(texts) - MOST_ENTRIES
-    return (*texts[:MOST_ENTRIES], *((f"and {more:,} more",) if more > 0 else ()))
+def _mailed_at(order: Request, domains: frozenset[str]) -> str:
+    """Return an order, and its addresses at some domains."""
+    emails = dict.fromkeys(entry.email for entry in order.entries)
+    at = [email for email in emails if email.partition("@")[2].lower() in domains]
+    return f"{_subject_of(order)}: {_first(at)}"

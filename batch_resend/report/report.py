@@ -4,19 +4,27 @@ import glob
 import os
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import Any, TextIO
 
 from batch_resend.errors import ReportError
 from batch_resend.folders import followed, make_private
 from batch_resend.intake import Field
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
-from batch_resend.report.summary import PLAIN, Presentation, Summary, summarize
+from batch_resend.report.summary import PLAIN, Presentation, Summary, make_summary
 from batch_resend.report.tables import (
     FOR_OTHER_CALLS,
     write_rejected,
@@ -32,6 +40,10 @@ REPORT_FILES = (
 )  # fmt: skip
 _OLD_S = 86_400.0  # no file takes that long to write
 
+# How a table is made: of which stream of the journal, by what. Rows or requests, each its own.
+Read = Callable[[Run], AsyncGenerator[Any, None]]
+Write = Callable[[AsyncIterator[Any], Sequence[InputNote], TextIO], Awaitable[None]]
+
 
 @contextmanager
 def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
@@ -45,7 +57,8 @@ def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
         if path.exists() and not path.is_file():
             raise ReportError(f"{path}: is there, and is not a file")
         # Of a name that nobody foresees: in a folder of many, a link could wait there.
-        descriptor, name = tempfile.mkstemp(prefix=_draft_prefix(place), dir=place.parent)
+        prefix = f".{place.name}.{os.getpid()}."
+        descriptor, name = tempfile.mkstemp(prefix=prefix, dir=place.parent)
         draft = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             os.fchmod(descriptor, mode)  # whatever the umask
@@ -60,10 +73,6 @@ def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
         if draft is not None:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-
-
-def _draft_prefix(place: Path) -> str:
-    return f".{place.name}.{os.getpid()}."
 
 
 def _forget_drafts(place: Path) -> None:
@@ -87,9 +96,6 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-Found = TypeVar("Found")
-
-
 async def write_report(
     reader: JournalReader, run: Run, folder: Path, presentation: Presentation = PLAIN
 ) -> Summary:
@@ -105,21 +111,26 @@ async def write_report(
         raise ReportError(f"{folder}: cannot be made: {error.strerror}") from error
     inputs = await reader.inputs(run)
     summary = await make_summary(reader, run)
-    # A run that stopped may have stopped because of its key: others will have the permission.
     unsent = partial(
         write_unsent,
+        # A run that stopped may have stopped because of its key: others will have the permission.
         denied_too=run.state is RunState.STOPPED,
         others=(
             *(FOR_OTHER_CALLS if await reader.is_mixed(run) else ()),
             *((Field.ALL_DOMAINS,) if await reader.names_nobody(run) else ()),
         ),
     )
-    await _write_table(
-        folder / "results.csv", reader.rows_in_list_order(run), write_results_csv, inputs
-    )
-    await _write_table(folder / "results.jsonl", reader.results(run), write_results_jsonl, inputs)
-    await _write_table(folder / "unsent.csv", reader.rows_not_sent(run), unsent, inputs)
-    await _write_table(folder / "rejected.csv", reader.rejected_rows(run), write_rejected, inputs)
+    tables: Mapping[str, tuple[Read, Write]] = {
+        "results.csv": (reader.rows_in_list_order, write_results_csv),
+        "results.jsonl": (reader.results, write_results_jsonl),
+        "unsent.csv": (reader.rows_not_sent, unsent),
+        "rejected.csv": (reader.rejected_rows, write_rejected),
+    }
+    for name, (read, write) in tables.items():
+        # Left open by an error, a stream of rows would hold the reader.
+        async with aclosing(read(run)) as found:
+            with whole_file(folder / name) as file:
+                await write(found, inputs, file)
     page = await make_page(reader, run, summary, folder, presentation)
     with whole_file(folder / "report.html") as file:
         file.write(page)
@@ -128,25 +139,6 @@ async def write_report(
     return summary
 
 
-async def _write_table(
-    path: Path,
-    found: AsyncGenerator[Found, None],
-    write: Callable[[AsyncIterator[Found], Sequence[InputNote], TextIO], Awaitable[None]],
-    inputs: Sequence[InputNote],
-) -> None:
-    # Left open by an error, a stream of rows would hold the reader.
-    async with aclosing(found):
-        with whole_file(path) as file:
-            await write(found, inputs, file)
-
-
 def prepare_report() -> None:
     """Import what draws and fills the page: it takes longer than most commands take to run."""
     import_module("batch_resend.report.page")
-
-
-async def make_summary(reader: JournalReader, run: Run) -> Summary:
-    """Return a run in numbers."""
-    accounts = await reader.accounts(run) if "accounts" in run.settings else ()
-    summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
-    return summary.model_copy(update={"skipped_unsure": await reader.count_unsure(run)})

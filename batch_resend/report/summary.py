@@ -1,7 +1,7 @@
 """The summary of a run: its numbers, and what to do about them."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from batch_resend.clock import format_duration, timestamp
+from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.results import InputNote, Tally
 from batch_resend.settings import is_loopback
@@ -114,6 +115,13 @@ class Summary(BaseModel):
         return self.rows.rejected == 0 and done == orders.total
 
 
+async def make_summary(reader: JournalReader, run: Run) -> Summary:
+    """Return a run in numbers."""
+    accounts = await reader.accounts(run) if "accounts" in run.settings else ()
+    summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
+    return summary.model_copy(update={"skipped_unsure": await reader.count_unsure(run)})
+
+
 def summarize(
     run: Run, inputs: list[InputNote], tally: Tally, accounts: Collection[str | None] = ()
 ) -> Summary:
@@ -212,22 +220,18 @@ def counted(count: int, noun: str) -> str:
 
 def headline(summary: Summary) -> str:
     """Return what came of a run, in one sentence without its full stop."""
-    found = _what_came(summary)
-    return f"Rehearsal, nobody was mailed: {found}" if summary.is_rehearsal else found
-
-
-def _what_came(summary: Summary) -> str:
     orders = summary.orders
+    rehearsal = "Rehearsal, nobody was mailed: " if summary.is_rehearsal else ""
     if summary.started_at is None:
-        return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
-    beginning = {"completed": "", "stopped": "Stopped early: ", "interrupted": "Interrupted: "}
-    how = beginning[summary.state]
-    if summary.finished_at is None:
-        how = "So far (it is under way, or was cut off): "
+        return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
     took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
-    found = f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
+    found = f"{orders.sent:,} of {orders.total:,} orders sent{took}"
     if orders.skipped == orders.total:
         found = "Nothing was due" if orders.total else "There was nothing to send"
+    elif summary.finished_at is None:
+        found = f"So far (it is under way, or was cut off): {found}"
+    else:
+        found = f"{_HOW[summary.state]}{found}"
     others = [
         f"{count:,} {in_words(status)}"
         for status in RequestStatus
@@ -235,84 +239,83 @@ def _what_came(summary: Summary) -> str:
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")
-    return f"{found}; {', '.join(others)}" if others else found
+    return f"{rehearsal}{found}; {', '.join(others)}" if others else f"{rehearsal}{found}"
+
+
+_HOW: dict[EndState, str] = {
+    "completed": "",
+    "stopped": "Stopped early: ",
+    "interrupted": "Interrupted: ",
+}
 
 
 def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> list[NextStep]:
     """Return what to do after a run."""
-    orders, rejected = summary.orders, summary.rows.rejected
-    program = f"batch-resend{flags.config}"
-    unsent = f"{program} send {shlex.quote(str(folder / 'unsent.csv'))}{flags.send}"
-    steps: list[NextStep] = []
-    if summary.is_rehearsal and summary.state == "completed" and orders.sent:
-        steps.append(
-            NextStep("To send in earnest: send the list, or sweep, without the simulator's URL.")
-        )
-    if summary.started_at is None or summary.state != "completed":
-        steps += _to_go_on(summary, program, flags)
-    elif orders.failed or orders.not_attempted:
+    is_over = summary.started_at is not None and summary.state == "completed"
+    to_send = _to_send_the_rest(summary, folder, flags) if is_over else _to_resume(summary, flags)
+    steps = (*to_send, *_to_look_into(summary, folder))
+    return [step for step in steps if not (step.command and flags.none_will_do)]
+
+
+def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
+    orders = summary.orders
+    unsent = shlex.quote(str(folder / "unsent.csv"))
+    send = f"batch-resend{flags.config} send {unsent}{flags.send}"
+    if summary.is_rehearsal and orders.sent:
+        yield NextStep("To send for real: send the list, or sweep, without the simulator's URL.")
+    if orders.failed or orders.not_attempted:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt
-        steps.append(NextStep("To send what is left:", f"{unsent}{policy}"))
-    if summary.state == "completed" and orders.in_doubt:
-        steps.append(
-            NextStep(
-                f"{orders.in_doubt:,} in doubt: they may have been mailed. To mail them once more:",
-                f"{unsent} --in-doubt retry",
-            )
+        yield NextStep("To send what is left:", f"{send}{policy}")
+    if orders.in_doubt:
+        yield NextStep(
+            f"{orders.in_doubt:,} in doubt: they may have been mailed. To mail them once more:",
+            f"{send} --in-doubt retry",
         )
-    if orders.refused:
-        steps.append(
-            NextStep(
-                f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by "
-                "order."
-            )
-        )
-    if rejected and summary.started_at is not None:
-        one = rejected == 1
-        rows, them, them_own = ("row", "it", "its") if one else ("rows", "them", "their")
-        steps.append(
-            NextStep(
-                f"{rejected:,} rejected {rows}: {folder}/rejected.csv says why; mend {them}, and "
-                f"send {them} in a list of {them_own} own."
-            )
-        )
-    if unsure := summary.skipped_unsure:
-        steps.append(
-            NextStep(
-                f"{counted(unsure, 'order')} skipped for a status, validation or product that is "
-                "not known to be the CA's: if the column is about something else, send the list "
-                "again with --ignore COLUMN."
-            )
-        )
-    if orders.skipped:
-        steps.append(
-            NextStep(
-                f"{orders.skipped:,} skipped: {folder}/results.csv says why. --again sends what "
-                "was acknowledged within the cooldown, --all-statuses what its list says waits "
-                "for no mail."
-            )
-        )
-    return [step for step in steps if step.command is None or not flags.none_will_do]
 
 
-def _to_go_on(summary: Summary, program: str, flags: NextFlags) -> list[NextStep]:
-    """Return what to do after a run that has not completed."""
-    going_on = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
+def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
+    program = f"batch-resend{flags.config}"
+    resume = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
     if summary.started_at is None:
         # Not the others as they are: what damaged those rows may have damaged more of the list.
-        fix = "To send: correct the rejected rows and send the list again; rejected.csv says why."
-        return [NextStep(fix)]
-    if summary.finished_at is None:
+        yield NextStep(
+            "To send: correct the rejected rows and send the list again; rejected.csv says why."
+        )
+    elif summary.finished_at is None:
         watch = f"{program} watch {summary.run_id}{flags.watch}"
-        return [
-            NextStep("To see how it goes, if it is under way:", watch),
-            NextStep("To go on, if it was cut off:", going_on),
-        ]
-    if summary.state == "stopped" and not summary.orders.sent:
+        yield NextStep("To see how it goes, if it is under way:", watch)
+        yield NextStep("To go on, if it was cut off:", resume)
+    elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.
-        return [
-            NextStep("To go on, once what stopped it is mended:", going_on),
-            NextStep("If the URL or the region was wrong: send its list again with the right."),
-        ]
-    return [NextStep("To go on:", going_on)]
+        yield NextStep("To go on, once what stopped it is fixed:", resume)
+        yield NextStep(
+            "If the URL or the region was wrong: send its list again with the right one."
+        )
+    else:
+        yield NextStep("To go on:", resume)
+
+
+def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
+    orders, rejected = summary.orders, summary.rows.rejected
+    if orders.refused:
+        yield NextStep(
+            f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
+        )
+    if rejected and summary.started_at is not None:
+        them, their = ("it", "its") if rejected == 1 else ("them", "their")
+        yield NextStep(
+            f"{counted(rejected, 'rejected row')}: {folder}/rejected.csv says why; correct {them}, "
+            f"and send {them} in a list of {their} own."
+        )
+    if unsure := summary.skipped_unsure:
+        yield NextStep(
+            f"{counted(unsure, 'order')} skipped for a status, validation or product that is not "
+            "known to be the CA's: if the column is about something else, send the list again with "
+            "--ignore COLUMN."
+        )
+    if orders.skipped:
+        yield NextStep(
+            f"{orders.skipped:,} skipped: {folder}/results.csv says why. --again sends what was "
+            "acknowledged within the cooldown, --all-statuses what its list says waits for no mail."
+        )

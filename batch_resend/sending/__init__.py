@@ -1,27 +1,22 @@
-"""Pending order -> outcome: the workers, the windows, the retries, and when to wait."""
+"""Pending order -> outcome: the workers, the rate limits, the retries, and when to wait."""
 
-from batch_resend.sending.fetcher import Fetcher, ask_each
-from batch_resend.sending.gate import Canary, Gate
-from batch_resend.sending.history import Flow
-from batch_resend.sending.limiter import HeldTooLong, Hold, Limiter, Share, Slot, WindowLimiter
-from batch_resend.sending.retry import RetryPolicy
-from batch_resend.sending.sender import Progress, Sender
-from batch_resend.sending.shared import SharedLimiter
+from batch_resend.sending.breaker import CircuitBreaker
+from batch_resend.sending.breaker_state import Flow
+from batch_resend.sending.channel import CA, Channel, Progress, RetryPolicy
+from batch_resend.sending.limiter import Share, WindowLimiter
+from batch_resend.sending.reader import Reader, ask_each
+from batch_resend.sending.sender import Sender
 
 __all__ = [
-    "Canary",
-    "Fetcher",
+    "CA",
+    "Channel",
+    "CircuitBreaker",
     "Flow",
-    "Gate",
-    "HeldTooLong",
-    "Hold",
-    "Limiter",
     "Progress",
+    "Reader",
     "RetryPolicy",
     "Sender",
     "Share",
-    "SharedLimiter",
-    "Slot",
     "WindowLimiter",
     "ask_each",
 ]

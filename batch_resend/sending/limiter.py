@@ -1,16 +1,14 @@
 """The rate limits of a key, and the share of them that is ours."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, nullcontext
 from heapq import heappop, heappush
 from math import inf
-from typing import Protocol
 
 import anyio
 
 from batch_resend.clock import running_time
-from batch_resend.windows import Window
+from batch_resend.windows import Hold, Window
 
 DECREASE = 0.5  # of the whole
 DECREASE_LATER = 0.7  # of what there is, once that is less
@@ -66,59 +64,6 @@ class Share:
 
 
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A pause that another process has begun, for all that send by the key."""
-
-    reason: str
-    until: float  # of the event loop's clock
-
-
-class HeldTooLong(Exception):
-    """A pause that another process has begun lasts beyond the user's patience."""
-
-
-class Slot(Protocol):
-    """Leave for one request."""
-
-    def answered(self) -> None:
-        """Note that the answer has come now, or that surely nothing left. The first word counts."""
-
-    def given_up(self) -> None:
-        """Note that no answer has come until now; the request may still arrive."""
-
-    def unused(self) -> None:
-        """Give it back: no request has left."""
-
-
-class Limiter(Protocol):
-    """Grants slots, for this process alone or together with others."""
-
-    def slot(self) -> AbstractAsyncContextManager[Slot]:
-        """Hold a slot from when every window has one; it comes free W seconds after its answer.
-
-        Without a word of an answer, the request counts as given up at the end of the block.
-        """
-
-    @property
-    def share(self) -> float:
-        """What part of the windows is taken now: 1, unless there was a 429 a while ago."""
-
-    @property
-    def full_for_s(self) -> float:
-        """How many seconds no slot comes free; infinite: not before an answer comes."""
-
-    def decrease(self) -> Sequence[Window]:
-        """Take a smaller part of the windows, if there are any; return what they come to now."""
-
-    def hold(self, pause_s: float, reason: str) -> None:
-        """Let nobody else take a slot for so long either: the CA is in trouble, or asks for it."""
-
-    @property
-    def held(self) -> "Hold | None":
-        """The pause of another process that holds up this one, if there is one."""
 
 
 class WindowSlot:

@@ -18,10 +18,24 @@ CSV = "text/csv; charset=utf-8"
 class Source(StrEnum):
     """What an answer rests on."""
 
-    RECORDED = "recorded"  # real answers, in recordings and fixtures of public clients
-    DOCUMENTED = "documented"  # the vendor's public pages
-    CLIENTS = "seen in clients"  # what several public clients handle, without an answer to show
-    GUESSED = "guessed"  # no source says it
+    in_words: str
+
+    def __new__(cls, name: str, in_words: str) -> "Source":
+        """Take the words that `--help` has for it."""
+        source = str.__new__(cls, name)
+        source._value_, source.in_words = name, in_words
+        return source
+
+    RECORDED = "recorded", "Recorded: real answers of the service, in public recordings"
+    DOCUMENTED = "documented", "Documented: the vendor's public pages"
+    CLIENTS = (
+        "seen in clients",
+        "Seen in clients: several public programs handle it, none shows an answer",
+    )
+    GUESSED = "guessed", "Guessed: no source says it"
+
+
+_RECORDED, _DOCUMENTED, _GUESSED = Source.RECORDED, Source.DOCUMENTED, Source.GUESSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,102 +52,69 @@ class Known(Enum):
     """Each answer of the simulator but its faults, and each part of one with its own source."""
 
     WRONG_KEY = Provenance(
-        "wrong key",
-        "403 access_denied|access_denied_invalid_key",
-        Source.RECORDED,
-        "2017, 2023",
+        "wrong key", "403 access_denied|access_denied_invalid_key", _RECORDED, "2017, 2023"
     )
-    HEADERS = Provenance(
-        "headers",
-        "server, x-cdn, x-iinfo, x-envoy-..",
-        Source.RECORDED,
-        "2023",
-    )
+    HEADERS = Provenance("headers", "server, x-cdn, x-iinfo, x-envoy-..", _RECORDED, "2023")
     NO_ORGANIZATION = Provenance(
-        "organization", "[] of an order without one", Source.RECORDED, "List orders too"
+        "organization", "[] of an order without one", _RECORDED, "List orders too"
     )
-    NO_METHOD = Provenance("dcv_method", "in no list of orders", Source.RECORDED, "List orders too")
-    PAGE_SIZE = Provenance("limit", "up to 1000 orders a page", Source.RECORDED, "2023")
+    NO_METHOD = Provenance("dcv_method", "in no list of orders", _RECORDED, "List orders too")
+    PAGE_SIZE = Provenance("limit", "up to 1000 orders a page", _RECORDED, "2023")
 
-    ACCEPTED = Provenance("mails sent", "204, empty", Source.DOCUMENTED, "pages of these calls")
-    RATE_LIMITED = Provenance(
-        "rate limit",
-        "429, without Retry-After",
-        Source.DOCUMENTED,
-        "Rate limits",
-    )
-    NO_SUCH_ORDER = Provenance("unknown order", "404 not_found|order", Source.DOCUMENTED, "Errors")
-    NO_SUCH_ADDRESS = Provenance("unknown address", "404 not_found", Source.DOCUMENTED, "Errors")
-    BAD_REQUEST = Provenance(
-        "malformed body", "400 bad_request_format", Source.DOCUMENTED, "Errors"
-    )
+    ACCEPTED = Provenance("mails sent", "204, empty", _DOCUMENTED, "pages of these calls")
+    RATE_LIMITED = Provenance("rate limit", "429, without Retry-After", _DOCUMENTED, "Rate limits")
+    NO_SUCH_ORDER = Provenance("unknown order", "404 not_found|order", _DOCUMENTED, "Errors")
+    NO_SUCH_ADDRESS = Provenance("unknown address", "404 not_found", _DOCUMENTED, "Errors")
+    BAD_REQUEST = Provenance("malformed body", "400 bad_request_format", _DOCUMENTED, "Errors")
     ORDERS = Provenance(
-        "list of orders", "its fields, filters, sort, offset", Source.DOCUMENTED, "List orders"
+        "list of orders", "its fields, filters, sort, offset", _DOCUMENTED, "List orders"
     )
-    ORDER = Provenance("order", "its fields", Source.DOCUMENTED, "Order info")
+    ORDER = Provenance("order", "its fields", _DOCUMENTED, "Order info")
     VALIDATION = Provenance(
         "which names wait",
         "of an order, with domain ids",
-        Source.DOCUMENTED,
+        _DOCUMENTED,
         "Order validation status",
     )
-
     REPORT = Provenance(
-        "order report", "CSV, with every order's dcv_method", Source.DOCUMENTED, "Order report"
+        "order report", "CSV, with every order's dcv_method", _DOCUMENTED, "Order report"
     )
     STATUS_CHANGES = Provenance(
-        "status changes",
-        "minutes, seconds; {} for none",
-        Source.DOCUMENTED,
-        "Status change list",
+        "status changes", "minutes, seconds; {} for none", _DOCUMENTED, "Status change list"
     )
     FRAME_TOO_LONG = Provenance(
-        "more than 7 days", "400 time_frame_too_long", Source.DOCUMENTED, "Status change list"
+        "more than 7 days", "400 time_frame_too_long", _DOCUMENTED, "Status change list"
     )
-    USER = Provenance("user/me", "its fields", Source.DOCUMENTED, "User info")
+    USER = Provenance("user/me", "its fields", _DOCUMENTED, "User info")
     DOMAIN_EMAILS = Provenance(
-        "domain's addresses",
-        "whois_emails empty since May 2025",
-        Source.DOCUMENTED,
-        "Domain emails",
+        "domain's addresses", "whois_emails empty since May 2025", _DOCUMENTED, "Domain emails"
     )
     WIDENED = Provenance(
-        "domain-dcv",
-        "mails everyone where it knows no address",
-        Source.DOCUMENTED,
-        "its page",
+        "domain-dcv", "mails everyone where it knows no address", _DOCUMENTED, "its page"
     )
 
     ARRAY_FILTERS = Provenance(
         "array filters", "filters[status][0]=..&filters[status][1]=..", Source.CLIENTS
     )
     SORT_BY_ID = Provenance("sort", "order_id and -order_id", Source.CLIENTS)
-    NO_ORDERS = Provenance(
-        "empty list",
-        "{}, as documented for status changes",
-        Source.CLIENTS,
-    )
+    NO_ORDERS = Provenance("empty list", "{}, as documented for status changes", Source.CLIENTS)
 
-    CHECKS = Provenance(
-        "order of checks", "limit, address, key, form and body, order", Source.GUESSED
-    )
+    CHECKS = Provenance("order of checks", "limit, address, key, form and body, order", _GUESSED)
     NOT_DV = Provenance(
-        "OV or EV order",
-        "400 invalid_product, as older pages say: DV only",
-        Source.GUESSED,
+        "OV or EV order", "400 invalid_product, as older pages say: DV only", _GUESSED
     )
-    NO_SUCH_DOMAIN = Provenance("unknown domain", "404 not_found|domain", Source.GUESSED)
-    BAD_QUERY = Provenance("bad filter, limit", "400; an unknown sort is ignored", Source.GUESSED)
-    NEWEST_FIRST = Provenance("without sort", "the newest orders first", Source.GUESSED)
-    BEYOND_THE_END = Provenance("page beyond the end", "{}, as for an empty list", Source.GUESSED)
-    ORDERS_AS_CSV = Provenance("list as CSV", "documented, but not its columns", Source.GUESSED)
-    HOURS_AND_DAYS = Provenance("hours, days", "in status changes, as minutes", Source.GUESSED)
-    FIRST_STATUS = Provenance("new orders", "have no status change yet", Source.GUESSED)
-    SCOPES = Provenance("name scopes", "a name its own; *.a and a share one", Source.GUESSED)
-    EVERYONE = Provenance("no addresses", "all five of each name that waits", Source.GUESSED)
-    ANY_ADDRESS = Provenance("order's addresses", "mailed whatever they are", Source.GUESSED)
-    CHARSET = Provenance("charset", "utf-8, in each content-type", Source.GUESSED)
-    VALUES = Provenance("values", "made up: orders, names, people, messages", Source.GUESSED)
+    NO_SUCH_DOMAIN = Provenance("unknown domain", "404 not_found|domain", _GUESSED)
+    BAD_QUERY = Provenance("bad filter, limit", "400; an unknown sort is ignored", _GUESSED)
+    NEWEST_FIRST = Provenance("without sort", "the newest orders first", _GUESSED)
+    BEYOND_THE_END = Provenance("page beyond the end", "{}, as for an empty list", _GUESSED)
+    ORDERS_AS_CSV = Provenance("list as CSV", "documented, but not its columns", _GUESSED)
+    HOURS_AND_DAYS = Provenance("hours, days", "in status changes, as minutes", _GUESSED)
+    FIRST_STATUS = Provenance("new orders", "have no status change yet", _GUESSED)
+    SCOPES = Provenance("name scopes", "a name its own; *.a and a share one", _GUESSED)
+    EVERYONE = Provenance("no addresses", "all five of each name that waits", _GUESSED)
+    ANY_ADDRESS = Provenance("order's addresses", "mailed whatever they are", _GUESSED)
+    CHARSET = Provenance("charset", "utf-8, in each content-type", _GUESSED)
+    VALUES = Provenance("values", "made up: orders, names, people, messages", _GUESSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +143,7 @@ def error(known: Known, status: int, code: str, message: str) -> Answer:
 
 def error_body(code: str, message: str) -> bytes:
     """Return the body of an error: `{"errors": [{"code": .., "message": ..}]}`."""
-    body = ErrorBody(errors=(ErrorItem(code=code, message=message),))
-    return body.model_dump_json().encode()
+    return ErrorBody(errors=(ErrorItem(code=code, message=message),)).model_dump_json().encode()
 
 
 BAD_REQUEST_CODE = "bad_request_format"
@@ -190,4 +170,3 @@ NO_SUCH_ADDRESS = error(Known.NO_SUCH_ADDRESS, 404, "not_found", "Not found.")
 NOT_DV = error(
     Known.NOT_DV, 400, "invalid_product", "This order is not DV: use the call of its domains."
 )
-EMPTY = b"{}"

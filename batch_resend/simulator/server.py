@@ -1,22 +1,19 @@
 """The simulator: the documented contract of the calls that mail and read, over HTTP on loopback."""
 
 import asyncio
-import re
 import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, cast
-from urllib.parse import unquote
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
-from batch_resend.simulator import pages
+from batch_resend.certcentral.contract import ResendBody
 from batch_resend.simulator.answers import (
     BAD_REQUEST_CODE,
     DONE,
@@ -30,32 +27,17 @@ from batch_resend.simulator.answers import (
     Known,
     error,
 )
-from batch_resend.simulator.behaviour import Fates, SimulatorSettings
-from batch_resend.simulator.faults import FAULTS, Fault, FaultName
-from batch_resend.simulator.reads import AskedRead, Read, answer_read, asked_read
+from batch_resend.simulator.behaviour import Fate, Fates, SimulatorSettings
+from batch_resend.simulator.calls import BASE_PATH, Asked, Query, answer_read, asked_call
+from batch_resend.simulator.faults import IINFO, Fault, FaultName
 from batch_resend.simulator.world import Books, World, recipients
 
-_BASE_PATH = "/services/v2"
-_BODIES: tuple[tuple[re.Pattern[str], type[BaseModel]], ...] = tuple(
-    (re.compile(_BASE_PATH + path), body)
-    for path, body in (
-        ("/order/certificate/([^/?#]+)/resend-emails", ResendBody),
-        ("/domain/([^/?#]+)/dcv/emails", DomainEmailsBody),
-        ("/order/certificate/([^/?#]+)/order-approval/resend-emails", OrderApprovalBody),
-    )
-)
 # Of the recordings of 2023; what stands in them is made up.
-_OF_THE_SERVICE = {"Server": "nginx", "X-CDN": "Imperva", "X-Iinfo": pages.IINFO}
+_OF_THE_SERVICE = {"Server": "nginx", "X-CDN": "Imperva", "X-Iinfo": IINFO}
 _MAX_BODY = 1024 * 1024  # bytes
 # What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
 _SHUTDOWN_TIMEOUT_S = 0.1
 _BACKLOG = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    subject: str  # an order's number, or a domain's number or name
-    body: type[BaseModel]
 
 
 class Simulator:
@@ -93,7 +75,7 @@ class Simulator:
     @property
     def base_url(self) -> str:
         """What a client takes as its base URL: `http://127.0.0.1:PORT/services/v2`."""
-        return self.books_url.removesuffix("/") + _BASE_PATH
+        return self.books_url.removesuffix("/") + BASE_PATH
 
     @property
     def books_url(self) -> str:
@@ -142,76 +124,96 @@ class Simulator:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "GET" and request.raw_path == "/":
             return web.json_response(self.books.snapshot())
-        read = _asked_read(request)
-        if read is not None:
-            return await self._read(request, read)
-        asked = _asked(request)
-        answer = self._refuses(request, asked.subject if asked else None)
-        if answer is not None:
-            pass
-        elif asked is None:
-            self.books.wrong(request.method, request.raw_path, "no call of the contract")
-            answer = NO_SUCH_ADDRESS
-        elif not self._takes_key(_key_of(request)):
-            answer = WRONG_KEY
-        elif isinstance(body := await self._body(request, asked), str):
-            self.books.wrong(request.method, request.raw_path, body)
-            answer = error(Known.BAD_REQUEST, 400, BAD_REQUEST_CODE, body)
-        else:
-            return await self._act(request, asked.subject, body)
-        return self._send(answer)
+        asked = asked_call(request.method, request.raw_path)
+        refusal = self._refuses(request, asked)
+        if asked is None or refusal is not None:
+            return self._send(refusal or NO_SUCH_ADDRESS)
+        if asked.call.body is None:
+            return await self._read(request, asked)
+        body = await self._body(request, asked, asked.call.body)
+        if isinstance(body, str):
+            self._is_wrong(request, body)
+            return self._send(error(Known.BAD_REQUEST, 400, BAD_REQUEST_CODE, body))
+        return await self._mail(request, asked, body)
 
-    def _refuses(self, request: web.BaseRequest, order_id: str | None) -> Answer | None:
-        """Count a request; return what keeps it out whatever it asks for. None: nothing does."""
-        is_within = self.books.arrive(self._clock(), order_id, _key_of(request))
-        after = self.settings.revoke_after
+    def _refuses(self, request: web.BaseRequest, asked: Asked | None) -> Answer | None:
+        """Count a request; return what keeps it out before it is looked at. None: nothing does."""
+        key = request.headers.get("X-DC-DEVKEY", "")
+        is_read = asked is not None and asked.call.body is None
+        is_within = self.books.arrive(
+            self._clock(), None if asked is None or is_read else asked.subject, key
+        )
+        if asked is not None and is_read:
+            self.books.reads_of[asked.call.name] += 1
+        after, wanted = self.settings.revoke_after, self.settings.api_key
         if self._is_revoked or (after is not None and self.books.requests > after):
             return WRONG_KEY
-        return None if is_within else RATE_LIMITED
+        if not is_within:
+            return RATE_LIMITED
+        if asked is None:
+            self._is_wrong(request, "no call of the contract")
+            return NO_SUCH_ADDRESS
+        takes_key = bool(key) if wanted is None else key == wanted
+        return None if takes_key else WRONG_KEY
 
-    async def _read(self, request: web.BaseRequest, asked: AskedRead) -> web.StreamResponse:
+    async def _read(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         """Answer a call that only reads, from the simulator's world."""
-        self.books.read(asked.read)
-        if (refused := self._refuses(request, None)) is not None:
-            return self._send(refused)
-        if not self._takes_key(_key_of(request)):
-            return self._send(WRONG_KEY)
-        fate = self._fates.deal(request.raw_path)
-        if fate.latency_s > 0:
-            await self._wait(self._sleep(fate.latency_s))
-        if fate.fault is not None:
-            fault = FAULTS[fate.fault]
-            if fault.answer is not None:
-                return self._send(fault.answer, fate.latency_s)
+        fate = await self._meet_fate(request.raw_path)
+        answer = self._lacks(asked)
+        if answer is None and fate.fault is not None:
             # A fault that comes after the mails has no meaning for a read: its connection breaks.
-            return self._break(
-                request, fate.fault, fault if fault.is_for_reads else FAULTS[FaultName.RESET]
-            )
-        subject = unquote(asked.subject)
-        if subject and subject in self.settings.unknown_orders:
-            is_domain = asked.read is Read.DOMAIN_EMAILS
-            return self._send(NO_SUCH_DOMAIN if is_domain else NO_SUCH_ORDER, fate.latency_s)
-        answer = answer_read(
-            self.world,
-            AskedRead(asked.read, subject),
-            request.query.items(),
-            request.headers.get("Accept", ""),
-        )
+            does = fate.fault.does if fate.fault.does.is_for_reads else FaultName.RESET.does
+            return await self._fail(request, fate, does)
+        if answer is None:
+            query = Query(tuple(request.query.items()), request.headers.get("Accept", ""))
+            answer = answer_read(asked.call, self.world, asked.subject, query)
         return self._send(answer, fate.latency_s)
 
-    def _takes_key(self, key: str) -> bool:
-        wanted = self.settings.api_key
-        return bool(key) if wanted is None else key == wanted
+    async def _mail(
+        self, request: web.BaseRequest, asked: Asked, body: BaseModel
+    ) -> web.StreamResponse:
+        """Do what the CA does with a well-formed request, after its latency.
 
-    async def _body(self, request: web.BaseRequest, asked: _Asked) -> BaseModel | str:
+        Without cancellation by aiohttp (its default), a client that goes away changes nothing.
+        """
+        subject = asked.subject
+        fate = await self._meet_fate(subject)
+        answer = self._lacks(asked)
+        if isinstance(body, ResendBody) and not self.world.is_dv(subject):
+            answer = answer or NOT_DV
+        if answer is not None:
+            return self._send(answer, fate.latency_s)
+        if fate.fault is None or fate.fault.does.mails:
+            self.books.mail(subject, recipients(self.world, subject, body))
+            if not asked.call.is_about_domain:
+                self.world.mail(subject)
+        if fate.fault is None:
+            return self._send(DONE, fate.latency_s)
+        return await self._fail(request, fate, fate.fault.does)
+
+    async def _meet_fate(self, of: str) -> Fate:
+        """Return the fate of a request, after its latency."""
+        fate = self._fates.deal(of)
+        if fate.latency_s > 0:
+            await self._wait(self._sleep(fate.latency_s))
+        return fate
+
+    def _lacks(self, asked: Asked) -> Answer | None:
+        """Return what is answered about what the simulator is set not to have."""
+        if asked.subject not in self.settings.unknown_orders:
+            return None
+        return NO_SUCH_DOMAIN if asked.call.is_about_domain else NO_SUCH_ORDER
+
+    async def _body(
+        self, request: web.BaseRequest, asked: Asked, form: type[BaseModel]
+    ) -> BaseModel | str:
         """Return what a request asks for, or in words what is wrong with its form or body."""
-        reason = _wrong_with_headers(request)
-        if reason is not None:
+        if reason := _wrong_with_headers(request):
             return reason
         try:
             # Before any waiting: once the client has gone, aiohttp withholds even what has come.
             sent = await request.read()
-            body = asked.body.model_validate_json(sent)
+            body = form.model_validate_json(sent)
         except OSError:
             return "the connection broke within the body"
         except ValidationError as error:
@@ -221,39 +223,17 @@ class Simulator:
             self.books.bodies.setdefault(asked.subject, []).append(from_json(sent))
         return body
 
-    async def _act(
-        self, request: web.BaseRequest, subject: str, body: BaseModel
-    ) -> web.StreamResponse:
-        """Do what the CA does with a well-formed request, after its latency.
+    def _is_wrong(self, request: web.BaseRequest, reason: str) -> None:
+        self.books.wrong(request.method, request.raw_path, reason)
 
-        Without cancellation by aiohttp (its default), a client that goes away changes nothing.
-        """
-        fate = self._fates.deal(subject)
-        if fate.latency_s > 0:
-            await self._wait(self._sleep(fate.latency_s))
-        if subject in self.settings.unknown_orders:
-            is_domain = isinstance(body, DomainEmailsBody)
-            return self._send(NO_SUCH_DOMAIN if is_domain else NO_SUCH_ORDER, fate.latency_s)
-        if isinstance(body, ResendBody) and not self.world.is_dv(subject):
-            return self._send(NOT_DV, fate.latency_s)
-        fault = None if fate.fault is None else FAULTS[fate.fault]
-        if fault is None or fault.mails:
-            self.books.mail(subject, recipients(self.world, subject, body))
-            if not isinstance(body, DomainEmailsBody):
-                self.world.mail(subject)
-        answer = DONE if fault is None else fault.answer
-        if answer is not None:
-            return self._send(answer, fate.latency_s)
-        if fate.fault is FaultName.HANG:
-            self.books.answer(fate.fault, FAULTS[fate.fault].source)
+    async def _fail(self, request: web.BaseRequest, fate: Fate, fault: Fault) -> web.Response:
+        """Answer as a fault says, or send its bytes, if it has any, and end the connection."""
+        if fault.answer is not None:
+            return self._send(fault.answer, fate.latency_s)
+        self.books.answer(str(fate.fault), fault.source)
+        if fault is FaultName.HANG.does:
             await self._wait(asyncio.get_running_loop().create_future())
-            return web.Response()
-        return self._break(request, cast("FaultName", fate.fault), cast("Fault", fault))
-
-    def _break(self, request: web.BaseRequest, name: FaultName, fault: Fault) -> web.Response:
-        """Send the bytes of a fault, if it has any, and end the connection."""
-        self.books.answer(name, fault.source)
-        if request.transport is not None:
+        elif request.transport is not None:
             _break_off(request.transport, fault)
         return web.Response()  # aiohttp wants one, and finds the connection closed
 
@@ -278,28 +258,6 @@ class Simulator:
             return web.Response(status=answer.status, headers=headers)
         headers["Content-Type"] = answer.content_type
         return web.Response(status=answer.status, body=answer.body, headers=headers)
-
-
-def _key_of(request: web.BaseRequest) -> str:
-    return request.headers.get("X-DC-DEVKEY", "")
-
-
-def _asked_read(request: web.BaseRequest) -> AskedRead | None:
-    """Return what a request reads; None if it is not one of the documented calls."""
-    path = request.raw_path.partition("?")[0]
-    if request.method != "GET" or not path.startswith(_BASE_PATH):
-        return None
-    return asked_read(path.removeprefix(_BASE_PATH))
-
-
-def _asked(request: web.BaseRequest) -> _Asked | None:
-    """Return what a request asks for; None if it is not one of the documented calls."""
-    if request.method != "PUT":
-        return None
-    for path, body in _BODIES:
-        if match := path.fullmatch(request.raw_path):
-            return _Asked(unquote(match[1]), body)
-    return None
 
 
 def _wrong_with_headers(request: web.BaseRequest) -> str | None:

@@ -1,25 +1,23 @@
 """Orders as the service shows them: in a list, alone, by their names. Only the forms have a source.
 
-Fields are those of the pages "List orders", "Order info" and "Order validation status"
-(dev.digicert.com), and of recordings of 2023. A list never has how an order is validated.
+Fields are those of the pages "List orders", "Order info", "Order validation status" and "Order
+report" (dev.digicert.com), and of recordings of 2023. A list never has how an order is validated.
 """
 
+import csv
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
-from batch_resend.simulator.faults import spoil
-from batch_resend.simulator.world import (
-    FIRST_CERTIFICATE,
-    FIRST_ORDER,
-    World,
-    WorldOrder,
-)
+from pydantic_core import to_json
+
+from batch_resend.simulator.world import FIRST_CERTIFICATE, FIRST_ORDER, World, WorldOrder
 
 _ORGANIZATION = {"id": 112_233, "name": "Example Organization"}
+_PERSON = {"first_name": "Jane", "last_name": "Doe"}
 _CONTACT = {
-    "first_name": "Jane",
-    "last_name": "Doe",
+    **_PERSON,
     "email": "jane.doe@example.com",
     "job_title": "Administrator",
     "telephone": "555-555-5555",
@@ -29,11 +27,7 @@ USER: Mapping[str, Any] = {
     "id": 153_208,
     "username": "jane.doe@example.com",
     "account_id": 123_654,
-    "first_name": "Jane",
-    "last_name": "Doe",
-    "email": "jane.doe@example.com",
-    "job_title": "Administrator",
-    "telephone": "555-555-5555",
+    **_CONTACT,
     "status": "active",
     "last_login_date": "2026-11-02 13:37:00",
     "container": {"id": 1, "name": "Main", "parent_id": 0, "template_id": 5, "is_active": True},
@@ -46,18 +40,25 @@ USER: Mapping[str, Any] = {
 }
 _ISSUED = frozenset(("issued", "expired", "revoked"))
 _YEAR_S = 365 * 86_400
+# Of the page "Order report", in its order.
+_REPORT_HEADING = (
+    "order_id,customer_order_id,date_created,container_id,container_name,status,user_id,"
+    "organization_id,organization_name,organization_address_1,organization_address_2,"
+    "organization_city,organization_state,organization_country,organization_unit,tech_first_name,"
+    "tech_last_name,tech_email,tech_title,tech_telephone,server_type,issuing_ca,agreement_id,"
+    "validity_years,signature_hash,dcv_method,common_name,plus_feature,dns_names,product_id,"
+    "product_name_id,product_name,product_type,email,csr,valid_from,valid_till,"
+    "certificate_tracker_id,is_renewed,renewed_order_id,receipt_id,disable_issuance_email,"
+    "pay_type,is_out_of_contract,disable_renewal_notifications,additional_emails,auto_renew,"
+    "custom_renewal_message,thumbprint,serial_number,account_id,user_first_name,user_last_name,"
+    "user_email,user_assignments,cost,metadata,has_duplicates"
+)
+REPORT_COLUMNS = _REPORT_HEADING.split(",")
 
 
-def listed(world: World, order: WorldOrder) -> dict[str, Any]:
+def listed(world: World, order: WorldOrder) -> Mapping[str, Any]:
     """Return an order as an item of the list."""
-    item = _item(world, order)
-    if order.oddity is not None:
-        spoil(order.oddity, item)
-    return item
-
-
-def _item(world: World, order: WorldOrder) -> dict[str, Any]:
-    return {
+    item = {
         "id": order.order_id,
         "certificate": _certificate(order),
         "status": order.status,
@@ -70,20 +71,17 @@ def _item(world: World, order: WorldOrder) -> dict[str, Any]:
             "name": order.container,
             "is_active": True,
         },
-        "product": {
-            "name_id": order.product,
-            "name": order.product,
-            "type": product_type(order),
-        },
+        "product": {"name_id": order.product, "name": order.product, "type": _product_type(order)},
         "product_name_id": order.product,
         "price": 157,
         "order_validity": {"years": 1},
         "number_of_sans": len(order.domains),
         "is_multi_year_plan": "0",
     }
+    return item if order.oddity is None else order.oddity.spoil(item)
 
 
-def informed(world: World, order: WorldOrder) -> dict[str, Any]:
+def informed(world: World, order: WorldOrder) -> Mapping[str, Any]:
     """Return an order as the call "Order info" has it."""
     contacts = {} if order.is_dv else {"organization_contact": _CONTACT}
     return {
@@ -91,59 +89,106 @@ def informed(world: World, order: WorldOrder) -> dict[str, Any]:
         "dcv_method": order.dcv_method,
         **contacts,
         "technical_contact": _CONTACT,
-        "user": {"id": 153_208, "first_name": "Jane", "last_name": "Doe"},
+        "user": {"id": USER["id"], **_PERSON},
         "requests": [{"id": order.order_id, "type": "new_request", "status": "approved"}],
     }
 
 
-def validated(world: World, order: WorldOrder) -> dict[str, Any]:
+def validated(world: World, order: WorldOrder) -> Mapping[str, Any]:
     """Return which names of an order wait, as the call "Order validation status" has it."""
-    shown: dict[str, Any] = {
+    scopes: dict[str, list[str]] = {}  # what is validated, and the names that it covers
+    for name in order.domains:
+        scopes.setdefault(name.removeprefix("*."), []).append(name)
+    organization = {
+        "organization_id": str(_ORGANIZATION["id"]),
+        "organization_name": _ORGANIZATION["name"],
+        "organization_validations": [
+            {"type": "ov", "name": "OV", "status": "complete", "description": "Normal"}
+        ],
+    }
+
+    def is_approved(names: Iterable[str]) -> bool:
+        return order.status in _ISSUED or order.approved.issuperset(names)
+
+    return {
         "order_id": str(order.order_id),
         "order_status": order.status,
         "order_dcv_method": order.dcv_method,
         "order_name_scope": "fqdn",
-    }
-    if not order.is_dv:
-        shown |= {
-            "organization_id": str(_ORGANIZATION["id"]),
-            "organization_name": _ORGANIZATION["name"],
-            "organization_validations": [
-                {"type": "ov", "name": "OV", "status": "complete", "description": "Normal"}
-            ],
-        }
-    return shown | {
+        **({} if order.is_dv else organization),
         "dns_name_validations": [
             {
                 "domain_id": str(world.domain_id(scope)),
                 "name_scope": scope,
                 "approval_scope": "exact",
-                "status": "approved" if is_approved else "unapproved",
+                "status": "approved" if is_approved(names) else "unapproved",
                 "method": order.dcv_method,
                 "dns_names": names,
             }
-            for scope, names, is_approved in _scopes(order)
-        ]
+            for scope, names in scopes.items()
+        ],
     }
 
 
-def _scopes(order: WorldOrder) -> Iterable[tuple[str, list[str], bool]]:
-    """Yield the domains that are validated, the names each covers, and whether none waits."""
-    scopes: dict[str, list[str]] = {}
-    for name in order.domains:
-        scopes.setdefault(name.removeprefix("*."), []).append(name)
-    for scope, names in scopes.items():
-        yield scope, names, order.status in _ISSUED or order.approved.issuperset(names)
+def changed(order: WorldOrder) -> Mapping[str, Any]:
+    """Return an order as the call "Status change list" has it."""
+    return {
+        "order_id": order.order_id,
+        "certificate_id": certificate_id(order),
+        "status": order.status,
+    }
 
 
-def product_type(order: WorldOrder) -> str:
-    """Return what kind of product an order is of: only DV has a word of its own."""
-    return "dv_ssl_certificate" if order.is_dv else "ssl_certificate"
+def report_table(world: World, orders: Iterable[WorldOrder]) -> bytes:
+    """Return the order report: a plain heading, and values that all are quoted."""
+    text = StringIO(_REPORT_HEADING + "\n")
+    text.seek(0, 2)
+    table = csv.DictWriter(
+        text, REPORT_COLUMNS, restval="", quoting=csv.QUOTE_ALL, lineterminator="\n"
+    )
+    table.writerows(
+        {
+            "order_id": order.order_id,
+            "date_created": f"{datetime.fromtimestamp(order.created_at, UTC):%Y-%m-%d %H:%M:%S}",
+            "container_id": world.container_id(order.container),
+            "container_name": order.container,
+            "status": order.status,
+            "validity_years": 1,
+            "signature_hash": "sha256",
+            "dcv_method": order.dcv_method,
+            "common_name": order.domains[0],
+            "dns_names": ",".join(order.domains),
+            "product_name_id": order.product,
+            "product_name": order.product,
+            "product_type": _product_type(order),
+            "is_renewed": 0,
+        }
+        for order in orders
+    )
+    return text.getvalue().encode()
+
+
+def list_table(world: World, orders: Iterable[WorldOrder]) -> bytes:
+    """Return a list of orders as CSV. That it can be had so is documented, its columns are not."""
+    items = [listed(world, order) for order in orders]
+    text = StringIO()
+    table = csv.DictWriter(text, list(items[0]) if items else [], lineterminator="\n")
+    if items:
+        table.writeheader()
+    table.writerows(
+        {k: v if isinstance(v, str | int) else to_json(v).decode() for k, v in item.items()}
+        for item in items
+    )
+    return text.getvalue().encode()
 
 
 def certificate_id(order: WorldOrder) -> int:
     """Return the number of an order's certificate."""
     return FIRST_CERTIFICATE - FIRST_ORDER + order.order_id
+
+
+def _product_type(order: WorldOrder) -> str:
+    return "dv_ssl_certificate" if order.is_dv else "ssl_certificate"  # only DV has its own
 
 
 def _certificate(order: WorldOrder) -> dict[str, Any]:

@@ -50,8 +50,7 @@ class Books:
     """Everything received so far. Tests may read the fields; a report is `snapshot()`."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
-        self.reads = 0  # requests of the calls that only read
-        self.reads_of: Counter[str] = Counter()  # the same, each call by itself
+        self.reads_of: Counter[str] = Counter()  # requests of each call that only reads
         self.requests = 0  # to the API, whatever came of them
         self.requests_per_order: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()  # a status, or the fault that gave no answer
@@ -74,20 +73,18 @@ class Books:
         self.requests += 1
         if order_id is not None:
             self.requests_per_order[order_id] += 1
-        kept = True
-        for log in self.windows:
-            kept = log.arrive(now, key) and kept
-        return kept
+        kept = [log.arrive(now, key) for log in self.windows]  # every one records it
+        return all(kept)
 
-    def read(self, call: str) -> None:
-        """Record a request of a call that only reads."""
-        self.reads += 1
-        self.reads_of[str(call)] += 1
+    @property
+    def reads(self) -> int:
+        """Requests of all calls that only read."""
+        return self.reads_of.total()
 
     def answer(self, what: str, source: str) -> None:
         """Record an answer, by its status or its fault, and what it rests on."""
-        self.answers[str(what)] += 1
-        self.sources[str(source)] += 1
+        self.answers[what] += 1
+        self.sources[source] += 1
 
     def mail(self, subject: str, recipients: Sequence[str]) -> None:
         """Record that the mails of an order or a domain went out, and to whom."""
@@ -101,9 +98,8 @@ class Books:
         """Record a request that a correct client does not make."""
         self.wrong_request_count += 1
         if len(self.wrong_requests) < _WRONG_REQUESTS_KEPT:
-            self.wrong_requests.append(
-                {"method": method, "path": path[:_PATH_KEPT], "reason": reason}
-            )
+            wrong = {"method": method, "path": path[:_PATH_KEPT], "reason": reason}
+            self.wrong_requests.append(wrong)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the books as plain data, fit for JSON: what `GET /` shows."""
@@ -239,8 +235,7 @@ class World:
 
     def mail(self, order_id: str) -> None:
         """Note that an order was mailed; it may be approved by that, later."""
-        order = self._order(order_id)
-        if order is None:
+        if (order := self._order(order_id)) is None:
             return
         order.mails += 1
         luck = self._luck(order.order_id, order.mails)

@@ -6,17 +6,34 @@ second, and the journal writes nothing down. Each run takes the time that it tak
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 import looptime
 
 from batch_resend.certcentral import judge
+from batch_resend.channels import RunHandle
 from batch_resend.clock import format_duration
-from batch_resend.journal import Recorder
-from batch_resend.key_runs import RunHandle
-from batch_resend.model import Attempt, Outcome, Pause, PlannedRequest, Reply, Request, Verdict
-from batch_resend.sending import Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.journal import ReadRecorder, Recorder
+from batch_resend.model import (
+    Attempt,
+    Fault,
+    Outcome,
+    Pause,
+    PlannedRequest,
+    Reply,
+    Request,
+    Verdict,
+)
+from batch_resend.sending import (
+    CA,
+    Channel,
+    CircuitBreaker,
+    Progress,
+    RetryPolicy,
+    Sender,
+    WindowLimiter,
+)
 from batch_resend.windows import CA_WINDOWS, Window, dictated_time
 from tests.bench.findings import Finding
 
@@ -51,34 +68,51 @@ async def orders(count: int) -> AsyncIterator[PlannedRequest]:
         yield PlannedRequest(number, number, Request(str(number), None, ()), b"")
 
 
-def answering_slowly() -> Callable[[Request], Awaitable[Reply]]:
-    """Return a CA that takes its time."""
-    chance = random.Random(1)
+class SlowCA:
+    """A CA that takes its time."""
 
-    async def resend(_order: Request) -> Reply:
-        # In steps that virtual time can hold.
-        await asyncio.sleep(round(chance.uniform(*ANSWER_S) * 64) / 64)
+    def __init__(self) -> None:
+        self._chance = random.Random(1)
+
+    async def resend(self, _order: Request) -> Reply:
+        """Answer in steps that virtual time can hold."""
+        await asyncio.sleep(round(self._chance.uniform(*ANSWER_S) * 64) / 64)
         return Reply(204, b"", 0.0)
 
-    return resend
+    async def get(self, path: str) -> Reply:
+        """Nothing is read."""
+        raise AssertionError(path)
+
+    def judge(self, result: Reply | Fault) -> Verdict:
+        """Judge as ever."""
+        return judge(result)
+
+    def remedy(self, verdict: Verdict) -> str:
+        """Nothing stops."""
+        raise AssertionError(verdict)
 
 
-async def send(
-    count: int, resend: Callable[[Request], Awaitable[Reply]], windows: Sequence[Window]
-) -> float:
+async def no_reads() -> ReadRecorder:
+    """Nothing is read."""
+    raise AssertionError("nothing is read")
+
+
+async def send(count: int, ca: CA, windows: Sequence[Window]) -> float:
     """Send so many orders; return the seconds until the last outcome."""
     loop = asyncio.get_running_loop()
     sender = Sender(
-        resend=resend,
-        judge=judge,
-        explain=str,
+        channel=Channel(
+            windows=windows,
+            ca=ca,
+            limiter=WindowLimiter(windows, linger_s=30.0),
+            breaker=CircuitBreaker(3600.0),
+            start_reading=no_reads,
+            clock=loop.time,
+        ),
         recorder=Forgetful(),
-        limiter=WindowLimiter(windows, linger_s=30.0),
-        gate=Gate(3600.0),
         policy=RetryPolicy(6, 3600.0, True),
         concurrency=CONCURRENCY,
         progress=Progress(count),
-        clock=loop.time,
     )
     deliver, outcomes = anyio.create_memory_object_stream[Outcome](1_000)
     began, heard = loop.time(), 0
@@ -97,7 +131,7 @@ def measure(sizes: Sequence[int] = SIZES) -> list[Finding]:
     for count in sizes:
         loop = looptime.new_event_loop(start=1000)
         try:
-            took_s = loop.run_until_complete(send(count, answering_slowly(), CA_WINDOWS))
+            took_s = loop.run_until_complete(send(count, SlowCA(), CA_WINDOWS))
         finally:
             loop.close()
         dictated_s = dictated_time(count, CA_WINDOWS)

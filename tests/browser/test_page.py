@@ -7,14 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from batch_resend.model import RequestStatus
-from batch_resend.report.pace import Step
-from batch_resend.report.page import (
-    ANSWER_BOUNDS_S,
-    _asset,
-    answer_chart,
-    answer_ranges,
-    pace_chart,
-)
+from batch_resend.report.charts import Step, answer_chart, answer_ranges, pace_chart
+from batch_resend.report.page import ANSWER_BOUNDS_S, _asset
 from tests.browser.conftest import AXE, HOSTILE, Made, shown
 
 WIDTHS = {"desk": 1200, "phone": 375}

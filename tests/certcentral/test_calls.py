@@ -3,30 +3,41 @@
 import json
 
 import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batch_resend.model import Call, Entry, Reply, Request, Ruling
+from batch_resend.certcentral.client import request_body
+from batch_resend.certcentral.contract import ResendBody
+from batch_resend.model import Call, Entry, Request, Ruling
 from batch_resend.simulator import Simulator, SimulatorSettings, WorldOrder
 from tests.certcentral.conftest import KEY, ca_at
 
-pytestmark = pytest.mark.asyncio
-
+HIGHER = Entry("sub.example2.com", "jörg@example2.com", "example2.com")
 ADMIN, ROOT = Entry("example.com", "admin@example.com"), Entry("", "root@example.com")
 
 CALLS = [
     pytest.param(
-        Request("1001", "en", (Entry("www.example.com", "admin@example.com", "example.com"),)),
+        Request("1001", "en", (ADMIN, HIGHER)),
         "/order/certificate/1001/resend-emails",
         {
             "domain_approval_emails": [
+                {"domain": "example.com", "email": "admin@example.com"},
                 {
-                    "domain": "www.example.com",
-                    "email": "admin@example.com",
-                    "email_domain": "example.com",
-                }
+                    "domain": "sub.example2.com",
+                    "email": "jörg@example2.com",
+                    "email_domain": "example2.com",
+                },
             ],
             "locale": "en",
         },
-        id="dv-resend",
+        id="dv-resend, all fields",
+    ),
+    pytest.param(
+        Request("1001", None, ()),
+        "/order/certificate/1001/resend-emails",
+        {},
+        id="what is not asked for is left out, neither null nor an empty list",
     ),
     pytest.param(
         Request("17 www.example.com", "en", (ADMIN, ROOT), Call.DOMAIN_DCV),
@@ -59,29 +70,39 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("order", "path", "body"), CALLS)
-async def test_a_call_is_the_documented_request(
-    order: Request, path: str, body: dict[str, object]
+texts = st.text(min_size=1, max_size=30)
+entries = st.builds(Entry, texts, texts, st.none() | texts)
+orders = st.builds(Request, texts, st.none() | texts, st.lists(entries, max_size=5).map(tuple))
+
+
+@given(orders)
+def test_every_order_keeps_to_the_contract_and_comes_out_of_it_as_it_went_in(
+    order: Request,
 ) -> None:
-    requests: list[tuple[str, str, dict[str, object]]] = []
-    async with Simulator(SimulatorSettings(keep_bodies=True)) as simulator:
-        async with ca_at(simulator.base_url) as ca:
-            reply = await ca.resend(order)
-        assert isinstance(reply, Reply)
-        assert (reply.status, reply.body) == (204, b"")
-        assert simulator.books.wrong_request_count == 0
-        ((subject, bodies),) = simulator.books.bodies.items()
-    requests += [("PUT", subject, sent) for sent in bodies]
-    assert requests == [("PUT", subject, body)]
-    assert subject in path.replace("%2A", "*")
+    sent = request_body(order)
+    read = ResendBody.model_validate_json(sent)
+    got = tuple(
+        Entry(entry.domain, entry.email, entry.email_domain)
+        for entry in read.domain_approval_emails or ()
+    )
+    assert Request(order.subject, read.locale, got) == order
+    assert json.loads(read.model_dump_json(exclude_none=True)) == json.loads(sent)
+
+
+@given(orders)
+def test_the_body_is_one_line_of_ascii_so_no_server_can_misread_its_encoding(
+    order: Request,
+) -> None:
+    sent = request_body(order)
+    assert sent.isascii()
+    assert b"\n" not in sent
 
 
 @pytest.mark.parametrize(("order", "path", "body"), CALLS)
+@pytest.mark.asyncio
 async def test_a_call_goes_to_its_address(
     order: Request, path: str, body: dict[str, object]
 ) -> None:
-    from aiohttp import web  # noqa: PLC0415 - what is seen by a server that knows no contract
-
     seen: list[tuple[str, str, object, str]] = []
 
     async def take(request: web.BaseRequest) -> web.Response:
@@ -100,6 +121,7 @@ async def test_a_call_goes_to_its_address(
     assert seen == [("PUT", f"/services/v2{path}", body, KEY)]
 
 
+@pytest.mark.asyncio
 async def test_an_order_that_is_not_dv_is_refused_by_the_dv_call_with_what_to_do() -> None:
     async with Simulator() as simulator, ca_at(simulator.base_url) as ca:
         simulator.world.add(WorldOrder(1, product="ssl_basic"))
@@ -109,6 +131,7 @@ async def test_an_order_that_is_not_dv_is_refused_by_the_dv_call_with_what_to_do
         assert ca.judge(await ca.resend(approval)).ruling is Ruling.ACCEPTED
 
 
+@pytest.mark.asyncio
 async def test_an_unknown_domain_is_refused_for_itself_and_stops_nobody() -> None:
     settings = SimulatorSettings(unknown_orders=frozenset({"nowhere.example"}))
     async with Simulator(settings) as simulator, ca_at(simulator.base_url) as ca:
@@ -123,6 +146,7 @@ async def test_an_unknown_domain_is_refused_for_itself_and_stops_nobody() -> Non
         (Request("1", None, (Entry("", ""),), Call.ORDER_APPROVAL), "emails"),
     ],
 )
+@pytest.mark.asyncio
 async def test_the_simulator_refuses_what_its_page_does_not_allow(
     order: Request, told: str
 ) -> None:

@@ -18,7 +18,6 @@ from tests.certcentral.conftest import (
     calls,
     order,
     ours,
-    plain,
 )
 from tests.certcentral.fault_server import (
     NO_CONTENT,
@@ -212,16 +211,6 @@ async def test_of_calls_that_are_mailed_and_dropped_the_server_sees_one_request_
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("workers", [1, 8])
-async def test_without_the_middleware_the_server_would_see_more_than_the_caller_is_told(
-    workers: int,
-) -> None:
-    async with FaultServer(drops_every(5)) as server, plain(server) as put:
-        answered = await calls(put, 150, workers)
-        assert server.mails > 150 >= answered
-
-
-@pytest.mark.asyncio
 async def test_a_kept_connection_closed_as_the_next_call_leaves_is_in_doubt_and_not_repeated() -> (
     None
 ):
@@ -234,16 +223,6 @@ async def test_a_kept_connection_closed_as_the_next_call_leaves_is_in_doubt_and_
         assert result.kind is LOST
         assert server.requests == server.connections == 1
         assert isinstance(await ca.resend(order(3)), Reply)
-
-
-@pytest.mark.asyncio
-async def test_without_the_middleware_that_call_would_be_repeated() -> None:
-    async with FaultServer(says(NO_CONTENT)) as server, plain(server) as put:
-        assert await put(1)
-        (kept,) = server.open
-        kept.close()
-        assert await put(2)
-        assert server.connections == 2
 
 
 @pytest.mark.asyncio

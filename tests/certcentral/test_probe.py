@@ -21,7 +21,7 @@ from tests.certcentral.fault_server import (
     resets_at_once,
     says,
 )
-from tests.certcentral.test_tls import pem_of, server_context
+from tests.certcentral.test_no_connection import pem_of, server_context
 from tests.cli.connect_proxy import OPENED, ConnectProxy, refuses, tunnels_to
 
 pytestmark = pytest.mark.asyncio

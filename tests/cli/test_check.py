@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.report import pace
+from batch_resend.report import preview
 from tests.cli.conftest import Desk, desk_with_ca
 from tests.dns_server import SERVFAIL, DnsServer, dns_server
 from tests.pages import block
@@ -311,7 +311,7 @@ async def test_the_domains_are_counted_by_where_their_mail_goes_for_programs_and
 async def test_more_domains_than_are_asked_about_are_counted_as_such(
     listed: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(vars(pace), "MOST_DOMAINS_ASKED", 3)
+    monkeypatch.setitem(vars(preview), "MOST_DOMAINS_ASKED", 3)
     async with dns_server(NAMES) as server:
         asked = (await plan_with_dns(listed, server))["mail_domains"]
         assert (asked["domains"], asked["asked"], asked["routes"]["not_asked"]) == (7, 3, 4)

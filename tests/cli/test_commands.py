@@ -14,7 +14,7 @@ import pytest
 
 from batch_resend.cli.main import cli
 from batch_resend.explanations import explain
-from batch_resend.simulator import IN_WORDS, all_sources
+from batch_resend.simulator import all_sources
 from batch_resend.version import __version__
 from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary, until_told
 from tests.cli.town import Town, town
@@ -262,7 +262,7 @@ async def test_the_help_ends_with_every_answer_and_what_it_rests_on(desk: Desk) 
     listed = text.partition("\nWhere its answers come from:\n")[2]
     assert listed
     for source, answers in all_sources().items():
-        section = listed.partition(f"  {IN_WORDS[source]}:\n")[2].partition("\n\n")[0]
+        section = listed.partition(f"  {source.in_words}:\n")[2].partition("\n\n")[0]
         names = [line[4:].partition("  ")[0] for line in section.splitlines()
                  if not line.startswith("     ")]  # fmt: skip
         assert names == [answer.name for answer in answers]

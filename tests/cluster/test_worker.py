@@ -10,13 +10,15 @@ import psycopg
 import pytest
 
 from batch_resend.batch import open_batch
+from batch_resend.channels import Channels
 from batch_resend.clock import SystemClock
-from batch_resend.cluster import Queue, Worker, open_queue, worker
-from batch_resend.cluster.queue import Sweep, SweepAt, chunk_of
+from batch_resend.cluster import leases, worker
+from batch_resend.cluster.leases import ChunkLeases
+from batch_resend.cluster.queue import Queue, Sweep, SweepAt, chunk_of, open_queue
+from batch_resend.cluster.worker import Worker
 from batch_resend.folders import Database
 from batch_resend.intake import RecordSource
-from batch_resend.journal import ChunkLeases, open_journal
-from batch_resend.key_runs import Channels
+from batch_resend.journal import open_journal
 from batch_resend.model import Chunk, RequestStatus, Run, RunState
 from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
@@ -67,7 +69,7 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
         async with open_batch(settings) as batch, open_queue(database) as queue:
             orders = [{"order_id": number} for number in range(1000, 1400)]
             plan = await batch.plan([RecordSource(orders)])
-            await queue.add(await batch.distribute(plan))
+            await queue.add(await leases.distribute(batch, plan))
             async with at_work(settings), at_work(settings), asyncio.timeout(60):
                 run = plan.run
                 while not run.finished_at:
@@ -104,7 +106,7 @@ async def test_a_key_that_is_refused_costs_one_request_however_late_other_parts_
         settings = make_settings(api_key=KEY, base_url=ca.base_url, journal=database)
         async with open_batch(settings) as batch, open_queue(database) as queue:
             plan = await batch.plan([RecordSource([{"order_id": n} for n in range(1000, 1400)])])
-            await queue.add(await batch.distribute(plan))
+            await queue.add(await leases.distribute(batch, plan))
             run = plan.run
             async with at_work(settings), asyncio.timeout(30):
                 while not run.finished_at:

@@ -12,7 +12,7 @@ import pytest
 
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import open_journal, read_journal
-from batch_resend.journal.schema import SCHEMA_VERSION
+from batch_resend.journal.database import SCHEMA_VERSION
 from tests.journal.conftest import (
     Clock,
     opened,

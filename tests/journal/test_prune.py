@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.cluster.leases import ChunkLeases
 from batch_resend.folders import Database, Place
 from batch_resend.journal import (
-    ChunkLeases,
     Endpoint,
     Mailed,
     Terms,
@@ -142,7 +142,9 @@ async def test_a_run_that_was_dealt_out_long_ago_keeps_its_start_and_whose_windo
     forget(database)
     async with opened(database, clock) as journal:
         run = await plan(journal, orders(1, 2))
-        await journal.distribute(run, Terms(WINDOWS, budgets={None: "a key"}), [[None]])
+        await ChunkLeases(journal).distribute(
+            run, Terms(WINDOWS, budgets={None: "a key"}), [[None]]
+        )
     clock.now += 40 * DAY
     assert (await prune_journal(database, 30 * DAY, clock)).runs == 0
     async with opened(database, clock) as journal:

@@ -177,10 +177,10 @@ def test_in_earnest_is_what_comes_after_a_rehearsal_that_went_well() -> None:
         run = summary(**changes).model_copy(update={"is_rehearsal": True})
         return "".join(step.text for step in next_steps(run, FOLDER))
 
-    assert "in earnest" in told(sent=1)
-    assert "in earnest" not in told(skipped=1)
-    assert "in earnest" not in told(state="interrupted", sent=1, not_attempted=1)
-    assert "in earnest" not in "".join(s.text for s in next_steps(summary(sent=1), FOLDER))
+    assert "for real" in told(sent=1)
+    assert "for real" not in told(skipped=1)
+    assert "for real" not in told(state="interrupted", sent=1, not_attempted=1)
+    assert "for real" not in "".join(s.text for s in next_steps(summary(sent=1), FOLDER))
 
 
 def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_no_help() -> None:

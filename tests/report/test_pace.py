@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.journal import ActivePeriod, PauseNote
-from batch_resend.report.pace import (
+from batch_resend.report.charts import (
     MOST_STEPS,
     at_work_s,
     lasting_per_minute,

@@ -21,8 +21,7 @@ from batch_resend.model import (
     Verdict,
 )
 from batch_resend.report import Presentation, make_summary, write_report
-from batch_resend.report.page import make_page
-from batch_resend.report.preview import MOST_ENTRIES, MOST_ORDERS
+from batch_resend.report.page import MOST_ENTRIES, MOST_ORDERS, make_page
 from batch_resend.visible import visible
 from tests.journal.conftest import WINDOWS, Clock, opened, pending, plan
 from tests.report.carried import SCRIPT, carried, two_lists, write_list

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.report import redacted, without_quotes
+from batch_resend.visible import redacted, without_quotes
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ and backoffs keep to sixty-fourths of a second, which both it and a float hold e
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 import anyio
@@ -31,10 +30,19 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.sending import Canary, Gate, Progress, RetryPolicy, Sender, WindowLimiter
+from batch_resend.sending import (
+    CA,
+    Channel,
+    CircuitBreaker,
+    Progress,
+    RetryPolicy,
+    Sender,
+    WindowLimiter,
+)
 from batch_resend.windows import Window
 
 HOUR_S = 3600.0
+JITTER = random.Random()
 LONG_S = 1e9
 FOLLOWS = {"begin": (None, "end"), "call": ("begin",), "answer": ("call",), "end": ("answer",)}
 
@@ -146,8 +154,18 @@ class Notebook(Recorder):
         self._lines.append(Line(anyio.current_time(), what, order, said, attempt))
 
 
+class Judged:
+    """What all CAs of these tests have in common: their answers are judged as the real one's."""
+
+    def judge(self, result: Reply | Fault) -> Verdict:
+        return judge(result)
+
+    def remedy(self, verdict: Verdict) -> str:
+        return remedy(verdict, "https://ca.example")
+
+
 @dataclass
-class ScriptedCA:
+class ScriptedCA(Judged):
     """Answers each order's requests by its words in turn; the last one stays.
 
     A word may name its latency: `503@2` is a 503 after two seconds.
@@ -174,42 +192,74 @@ class ScriptedCA:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            await anyio.sleep(float(latency) if latency else self.latency_s)
+            await anyio.sleep(self._latency(latency))
         finally:
             self.in_flight -= 1
         self.lines.append(Line(anyio.current_time(), "answer", number, word))
         return answer(word)
 
     async def get(self, path: str) -> Reply | Fault:
-        """Answer a canary: it is no order's, so an outage is all that it meets."""
-        word = self._outage() or self.canary
+        """Answer a canary."""
+        word, _, latency = self._word(0).partition("@")
         self.lines.append(Line(anyio.current_time(), "canary", 0, path))
-        await anyio.sleep(self.latency_s)
+        await anyio.sleep(self._latency(latency))
         return answer(word)
 
-    def _outage(self) -> str | None:
-        now = anyio.current_time() - self._start
-        return next((word for since, until, word in self.outages if since <= now < until), None)
+    def _latency(self, named: str) -> float:
+        return float(named) if named else self.latency_s
 
     def _word(self, number: int) -> str:
-        if word := self._outage():
-            return word
+        """Return the answer to an order's request, or to a canary (0): no order, and no script."""
+        now = anyio.current_time() - self._start
+        for since, until, word in self.outages:
+            if since <= now < until:
+                return word
+        if not number:
+            return self.canary
         words = self.script.get(number, self.otherwise).split()
         return words[min(self.asked[number], len(words) - 1)]
 
 
-class ReadsCounted(ReadRecorder):
-    """The journal's reads, of which nothing is kept."""
+class Reads(ReadRecorder):
+    """The journal's reads, kept in memory."""
 
     def __init__(self) -> None:
+        self.answers = None
+        self.under_way: set[int] = set()
+        self.ended: list[bool] = []  # whether in doubt, one after another
         self._begun = 0
 
     async def begin(self, begun_at: float) -> int:
+        assert begun_at == anyio.current_time()
         self._begun += 1
+        self.under_way.add(self._begun)
         return self._begun
 
     async def end(self, number: int, ended_at: float, *, in_doubt: bool = False) -> None:
-        assert number <= self._begun
+        assert ended_at == anyio.current_time()
+        self.under_way.remove(number)
+        self.ended.append(in_doubt)
+
+
+async def _start_reading() -> Reads:
+    return Reads()
+
+
+def channel_to(
+    ca: CA,
+    windows: Sequence[Window] = (),
+    breaker: CircuitBreaker | None = None,
+    linger_s: float = 0.0,
+) -> Channel:
+    """Return a channel with all its parts, real but for the CA and the journal."""
+    return Channel(
+        windows=windows,
+        ca=ca,
+        limiter=WindowLimiter(windows, linger_s=linger_s),
+        breaker=breaker or CircuitBreaker(HOUR_S),
+        start_reading=_start_reading,
+        clock=anyio.current_time,
+    )
 
 
 class Rig:
@@ -232,27 +282,26 @@ class Rig:
         outages: Sequence[tuple[float, float, str]] = (),
         has_canary: bool = False,
         canary: str = "200",
+        ca: Callable[[list[Line]], ScriptedCA] | None = None,
+        breaker: CircuitBreaker | None = None,
     ) -> None:
         self.start = anyio.current_time()
         self.lines: list[Line] = []
-        self.ca = ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages, canary)
+        self.ca = (
+            ca(self.lines)
+            if ca
+            else ScriptedCA(self.lines, script or {}, latency_s, otherwise, outages, canary)
+        )
         self.notebook = Notebook(self.lines, commit_s)
-        self.progress = Progress(0)
+        self.progress = Progress()
         self.heard: list[Outcome] = []
+        breaker = breaker or CircuitBreaker(patience_s, concurrency, has_canary=has_canary)
         self.sender = Sender(
-            resend=self.ca.resend,
-            judge=judge,
-            explain=partial(remedy, base_url="https://ca.example"),
+            channel=channel_to(self.ca, windows, breaker, linger_s),
             recorder=self.notebook,
-            limiter=WindowLimiter(windows, linger_s=linger_s),
-            gate=Gate(patience_s, concurrency),
             policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt),
             concurrency=concurrency,
             progress=self.progress,
-            clock=anyio.current_time,
-            canary=Canary(self.ca.get, judge, _start_reading, anyio.current_time)
-            if has_canary
-            else None,
         )
 
     async def carry(
@@ -300,10 +349,6 @@ class Rig:
         return told
 
 
-async def _start_reading() -> ReadRecorder:
-    return ReadsCounted()
-
-
 async def _one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:
     for order in pending:
         yield order
@@ -346,9 +391,9 @@ def check_the_books(rig: Rig) -> None:
 @pytest.fixture(autouse=True)
 def _jitter_on_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw the backoffs from a known seed, in steps that virtual time can hold."""
-    source = random.Random(20261123)
+    JITTER.seed(20261123)
 
     def uniform(low: float, high: float) -> float:
-        return round(source.uniform(low, high) * 64) / 64
+        return round(JITTER.uniform(low, high) * 64) / 64
 
     monkeypatch.setattr("random.uniform", uniform)

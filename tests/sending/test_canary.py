@@ -3,7 +3,7 @@
 import pytest
 
 from batch_resend.model import RunState
-from batch_resend.sending.breaker import FREE_FOR_FEW_S
+from batch_resend.sending.breaker_state import FREE_FOR_FEW_S
 from batch_resend.windows import Window
 from tests.sending.conftest import HOUR_S, Rig, check_the_books, crowded, orders
 

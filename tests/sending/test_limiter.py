@@ -2,7 +2,7 @@
 
 What holds of the limiter of one process holds of the one that shares its windows with others: each
 test that has a `kind` is for both. There, what the database keeps is kept by `tests/booking.py`;
-that the two say the same is for tests/journal/test_slots.py to show.
+that the two say the same is for tests/cluster/test_slots.py to show.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,9 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_resend.clock import running_time
-from batch_resend.journal import Budget
-from batch_resend.sending import Limiter, SharedLimiter, WindowLimiter
-from batch_resend.windows import CA_WINDOWS, Window, dictated_time
+from batch_resend.cluster.limiter import SharedLimiter
+from batch_resend.cluster.slots import Budget
+from batch_resend.sending import WindowLimiter
+from batch_resend.windows import CA_WINDOWS, Limiter, Window, dictated_time
 from tests.booking import Booking
 from tests.sending.conftest import Rig, crowded, orders
 
@@ -216,26 +217,6 @@ async def test_a_run_with_instant_answers_takes_just_the_time_the_windows_dictat
 ) -> None:
     courses, _ = await play_anew(kind, windows, [Request(0)] * requests)
     assert max(course.granted for course in courses) == dictated_time(requests, windows)
-
-
-@both
-async def test_a_slot_comes_free_a_window_after_the_answer_not_after_the_leave(kind: str) -> None:
-    requests = [Request(0, answered_s=3), Request(0), Request(0)]
-    courses, _ = await play_anew(kind, [Window(1, 10.0)], requests)
-    assert [course.granted for course in courses] == [0, 13, 23]
-
-
-@both
-async def test_fast_requests_do_not_catch_up_with_slow_ones_into_one_window(kind: str) -> None:
-    courses, _ = await play_anew(kind, [Window(3, 4.0)], SLOW_ONES_ARRIVE_LATE[:6])
-    assert [course.arrived for course in courses] == [5, 5, 5, 9, 9, 9]
-
-
-@both
-async def test_what_happens_in_the_slot_after_the_answer_does_not_hold_it(kind: str) -> None:
-    requests = [Request(0, lingers_s=60), Request(0)]
-    courses, _ = await play_anew(kind, [Window(1, 10.0)], requests)
-    assert courses[1].granted == 10
 
 
 @both

@@ -198,7 +198,7 @@ async def test_a_single_429_takes_nothing_away_and_only_its_order_waits() -> Non
     await rig.carry(orders(1, 60))
     assert set(rig.statuses().values()) == {"sent"}
     assert rig.noted("pause") == []
-    assert rig.sender.limiter.share == 1.0
+    assert rig.sender.channel.limiter.share == 1.0
 
 
 async def test_probes_that_meet_a_429_again_do_not_take_more_away() -> None:
@@ -206,7 +206,7 @@ async def test_probes_that_meet_a_429_again_do_not_take_more_away() -> None:
     await rig.carry(orders(1, 6))
     (pause,) = rig.noted("pause")
     assert str(pause.said).startswith("0.5 the CA asks for fewer requests")
-    assert rig.sender.limiter.share == 0.5
+    assert rig.sender.channel.limiter.share == 0.5
 
 
 async def test_without_windows_429s_only_pause() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batch_resend.model import RunState, Verdict
 from batch_resend.sending import RetryPolicy
+from batch_resend.sending.channel import Step
 from tests.sending.conftest import HOUR_S, LONG_S, Rig, planned, verdict
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
@@ -27,17 +28,17 @@ class Script:
     def __post_init__(self) -> None:
         self.start = anyio.current_time()
 
-    async def attempt(self) -> Verdict:
+    async def attempt(self) -> Step:
         self.at.append(anyio.current_time() - self.start)
         await anyio.sleep(self.takes_s)
         words = self.words.split()
-        return verdict(words[min(len(self.at), len(words)) - 1])
+        return Step(verdict(words[min(len(self.at), len(words)) - 1]), nth=len(self.at))
 
     async def carry(self, policy: RetryPolicy) -> Verdict:
         """Make the first attempt, and those the policy wants."""
         began = anyio.current_time()
         first = await self.attempt()
-        return await policy.carry_on(first, lambda: anyio.current_time() - began, self.attempt)
+        return await policy.carry_on(self.attempt, lambda: anyio.current_time() - began, first)
 
 
 def policy(
@@ -87,26 +88,6 @@ async def test_which_verdicts_are_worth_another_attempt(
         script = Script(word)
         await script.carry(bound)
         assert len(script.at) == (3 if wanted else 1)
-
-
-@pytest.mark.parametrize(
-    ("words", "max_attempts", "attempts", "last"),
-    [
-        pytest.param("503 503 204", 6, 3, "204", id="it stops at the first that is accepted"),
-        pytest.param("503", 6, 6, "503", id="the bound counts the first attempt"),
-        pytest.param("503", 1, 1, "503", id="a budget of one is the first attempt alone"),
-        pytest.param("503", 2, 2, "503", id="a budget of two is one more"),
-        pytest.param("503 503 204", 3, 3, "204", id="the last one allowed may be the good one"),
-        pytest.param("timeout 404 204", 6, 2, "404", id="it stops at a refusal"),
-        pytest.param("503 timeout 503", 3, 3, "503", id="the last verdict is returned"),
-    ],
-)
-async def test_attempts_are_bounded(
-    words: str, max_attempts: int, attempts: int, last: str
-) -> None:
-    script = Script(words)
-    assert await script.carry(policy(max_attempts)) == verdict(last)
-    assert len(script.at) == attempts
 
 
 async def test_waits_are_drawn_from_zero_to_a_span_that_doubles_up_to_a_minute(
@@ -200,32 +181,14 @@ class Bug(Exception):
 async def test_an_exception_is_passed_on_and_nothing_is_tried_again(error: BaseException) -> None:
     made = 0
 
-    async def attempt() -> Verdict:
+    async def attempt() -> Step:
         nonlocal made
         made += 1
         raise error
 
     with pytest.raises(type(error)):
-        await policy().carry_on(verdict("503"), lambda: 0.0, attempt)
+        await policy().carry_on(attempt, lambda: 0.0, Step(verdict("503"), nth=1))
     assert made == 1
-
-
-async def test_being_stopped_while_backing_off_takes_effect_at_once() -> None:
-    script = Script("503/600")
-    with anyio.move_on_after(3) as scope:
-        await script.carry(policy())
-    assert scope.cancelled_caught
-    assert anyio.current_time() == 1003
-    assert script.at == [0]
-
-
-async def test_being_stopped_during_an_attempt_takes_effect_at_once() -> None:
-    script = Script("503", takes_s=60)
-    with anyio.move_on_after(3) as scope:
-        await policy().carry_on(verdict("503"), lambda: 0.0, script.attempt)
-    assert scope.cancelled_caught
-    assert anyio.current_time() == 1003
-    assert len(script.at) == 1
 
 
 # --- the same through the whole sender ----------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batch_resend.model import RequestStatus, RunState
 from batch_resend.windows import Window
-from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books, crowded, orders, planned
+from tests.sending.conftest import LONG_S, Rig, check_the_books, crowded, orders, planned
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 
@@ -160,48 +160,6 @@ async def test_never_more_are_in_flight_than_allowed_and_no_fewer_when_there_is_
 
 
 FORTY = [order for order in range(1, 141) if order % 7 in (2, 4)]
-
-
-@pytest.mark.parametrize(
-    ("concurrency", "bad", "within_s"),
-    [
-        pytest.param(2, dict.fromkeys((5, 50, 51, 90), "503"), 60, id="four for good, two workers"),
-        pytest.param(32, dict.fromkeys((5, 50, 51, 90), "503"), 60, id="four for good"),
-        pytest.param(2, dict.fromkeys(FORTY, "503 503 204"), 60, id="forty twice, two workers"),
-        pytest.param(32, dict.fromkeys(FORTY, "503 503 204"), 60, id="forty twice"),
-        pytest.param(2, dict.fromkeys(FORTY, "503"), HOUR_S, id="forty for good, two"),
-        pytest.param(8, dict.fromkeys(FORTY, "503"), HOUR_S, id="forty for good, eight"),
-        pytest.param(32, dict.fromkeys(FORTY, "503"), HOUR_S, id="forty for good"),
-    ],
-)
-async def test_failing_orders_among_good_ones_do_not_keep_these_from_being_sent(
-    concurrency: int, bad: dict[int, str], within_s: float
-) -> None:
-    rig = Rig(bad, windows=[Window(20, 1.0)], concurrency=concurrency)
-    await rig.carry(orders(1, 140))
-    good = set(range(1, 141)) - set(bad)
-    sent_at = [line.at for line in rig.noted("outcome") if line.order in good]
-    assert len(sent_at) == len(good), "good orders were not sent"
-    assert max(sent_at) < within_s, "good orders waited for the failing ones"
-
-
-@pytest.mark.parametrize("bad", [4, 6])
-async def test_orders_that_fail_while_others_are_accepted_end_as_failed_and_the_run_completes(
-    bad: int,
-) -> None:
-    script = dict.fromkeys(range(1, 601, 600 // bad), "503")
-    rig = Rig(script, concurrency=32, latency_s=0.25)
-    await rig.carry(orders(1, 600))
-    assert Counter(rig.statuses().values()) == {"sent": 600 - bad, "failed": bad}
-    assert rig.sender.state is RunState.COMPLETED
-
-
-async def test_forty_failing_orders_at_the_head_of_the_list_do_not_keep_the_others_from_it() -> (
-    None
-):
-    rig = Rig(dict.fromkeys(range(1, 41), "503"), concurrency=32)
-    await rig.carry(orders(1, 140))
-    assert Counter(rig.statuses().values())["sent"] == 100
 
 
 async def test_a_failing_order_does_not_keep_the_only_worker_while_all_wait() -> None:

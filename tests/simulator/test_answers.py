@@ -7,7 +7,6 @@ import aiohttp
 import pytest
 
 from batch_resend.simulator import (
-    FAULTS,
     FaultName,
     Oddity,
     Source,
@@ -59,7 +58,7 @@ async def test_what_stands_before_the_service_answers_with_a_page_of_its_own(
                 assert "errors" not in text, "it is no answer of the CA's"
                 assert not text or answer.content_type == "text/html"
                 assert {name: answer.headers.get(name) for name in headers} == headers
-        assert client.books.mails == fault.mails, "and a read mails nobody"
+        assert client.books.mails == fault.does.mails, "and a read mails nobody"
 
 
 @pytest.mark.parametrize(
@@ -120,11 +119,11 @@ async def test_behind_a_whole_status_line_something_is_wrong_and_then_the_connec
             head, _, body = (await answer.read()).partition(b"\r\n\r\n")
         assert head.decode().splitlines()[0] == line
         assert holds(head, body)
-        assert client.books.mails == fault.mails
+        assert client.books.mails == fault.does.mails
         assert client.books.answers == {fault: 1}
 
 
-@pytest.mark.parametrize("fault", [f for f in FaultName if not FAULTS[f].is_for_reads])
+@pytest.mark.parametrize("fault", [f for f in FaultName if not f.does.is_for_reads])
 @pytest.mark.asyncio
 async def test_a_read_whose_fault_is_of_a_mail_has_its_connection_reset_and_no_false_answer(
     fault: FaultName,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batch_resend.simulator import World, WorldOrder
-from batch_resend.simulator.reads import REPORT_COLUMNS
+from batch_resend.simulator.shapes import REPORT_COLUMNS
 from batch_resend.windows import Window
 from tests.simulator.simulated import (
     ENTRY,

@@ -1,7 +1,6 @@
 """The simulator's world: orders that wait, and are approved a while after a mail, by luck."""
 
 from batch_resend.simulator import World, WorldOrder
-from batch_resend.simulator.reads import slice_of
 
 
 class Hours:
@@ -23,9 +22,9 @@ def world_of(count: int, clock: Hours, chance: float) -> World:
 
 
 def issued(world: World) -> set[int]:
-    """Return which orders the list has as issued."""
-    found = slice_of(world, [("filters[status]", "issued"), ("limit", "1000")])
-    return {order.order_id for order in found.orders}
+    """Return which orders are issued by now."""
+    world.let_approve()
+    return {number for number, order in world.orders.items() if order.status == "issued"}
 
 
 def test_a_mail_brings_about_approvals_at_its_chance_within_its_time_and_no_other_does() -> None:

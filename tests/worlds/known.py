@@ -21,12 +21,13 @@ from unittest import mock
 
 import anyio
 
-from batch_resend import key_runs
+from batch_resend import channels
 from batch_resend.certcentral import client, wire
-from batch_resend.journal import journal, reading, recording, runs, settling, sqlite
+from batch_resend.journal import journal, reading, recording, runs, sqlite, statements
+from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Ruling
-from batch_resend.sending import gate, limiter, sender
-from batch_resend.sending.history import Advice
+from batch_resend.sending import breaker, limiter, sender
+from batch_resend.sending.breaker_state import Advice
 from tests.worlds.explore import violations
 from tests.worlds.spec import draw
 
@@ -70,26 +71,20 @@ def _timer_beats_a_delivered_answer() -> Patch:
 
 
 def _outcome_counted_before_it_is_durable() -> Patch:
-    real = sender.Sender._settled
+    real = sender._Mail._settled
 
-    def settled(self: Any, tries: Any, verdict: Any) -> Any:
-        outcome = real(self, tries, verdict)
-        if outcome is not None and self.delivers is not None:
-            self.delivers.send_nowait(outcome)
+    def settled(self: Any, verdict: Any) -> Any:
+        outcome = real(self, verdict)
+        if outcome is not None:
+            self.sender._delivered.send_nowait(outcome)
         return outcome
 
-    async def deliver(self: Any, outcome: Any, delivered: Any) -> None:
+    async def deliver(self: Any, outcome: Any) -> None:
         self.progress.outcomes[outcome.status] += 1
 
-    real_attempt = sender.Sender._attempt
-
-    async def attempt(self: Any, tries: Any, delivered: Any) -> Any:
-        self.delivers = delivered
-        return await real_attempt(self, tries, delivered)
-
     stack = ExitStack()
-    for name, function in {"_settled": settled, "_deliver": deliver, "_attempt": attempt}.items():
-        stack.enter_context(mock.patch.object(sender.Sender, name, function))
+    stack.enter_context(mock.patch.object(sender._Mail, "_settled", settled))
+    stack.enter_context(mock.patch.object(sender.Sender, "deliver", deliver))
     return stack
 
 
@@ -124,8 +119,16 @@ def _loss_ends_no_other_connection() -> Patch:
 
 
 def _cut_off_is_not_in_doubt() -> Patch:
-    of_reads = runs._END_CUT_OFF_ATTEMPTS.values(ruling=Ruling.UNAVAILABLE)
-    return mock.patch.object(runs, "_END_CUT_OFF_ATTEMPTS", of_reads)
+    real = statements.execute
+
+    def execute(connection: Any, name: str, *words: Any, **values: Any) -> Any:
+        done = real(connection, name, *words, **values)
+        if name == "end_cut_off_attempts":
+            of_all = f"UPDATE attempts SET ruling = 'unavailable' WHERE error_message = '{CUT_OFF}'"
+            connection.exec_driver_sql(of_all)
+        return done
+
+    return mock.patch.object(runs, "execute", execute)
 
 
 def _ruled(ruling: Ruling, into: Ruling) -> Callable[[], Patch]:
@@ -148,15 +151,15 @@ def _an_errors_body_is_accepted() -> Patch:
 
 
 def _rate_limit_counts() -> Patch:
-    real = gate.Gate.record
+    real = breaker.CircuitBreaker.record
 
-    def record(self: Any, permit: Any, order: int, verdict: Any, history: Any = None) -> Any:
-        action = real(self, permit, order, verdict, history)
+    def record(self: Any, permit: Any, verdict: Any, history: Any) -> Any:
+        action = real(self, permit, verdict, history)
         if verdict.ruling is Ruling.RATE_LIMITED:
             return replace(action, advice=Advice.COUNT)
         return action
 
-    return mock.patch.object(gate.Gate, "record", record)
+    return mock.patch.object(breaker.CircuitBreaker, "record", record)
 
 
 def _pragmas(**instead: str) -> Callable[[], Patch]:
@@ -165,11 +168,11 @@ def _pragmas(**instead: str) -> Callable[[], Patch]:
 
 
 def _others_are_not_asked() -> Patch:
-    return mock.patch.object(settling, "_skip_acknowledged", lambda *_: None)
+    return mock.patch.object(runs, "_skip_acknowledged", lambda *_: None)
 
 
 def _no_linger() -> Patch:
-    return mock.patch.object(key_runs, "WindowLimiter", partial(_limiter_without_linger))
+    return mock.patch.object(channels, "WindowLimiter", partial(_limiter_without_linger))
 
 
 def _limiter_without_linger(windows: Any, ages: Any = (), **_: Any) -> Any:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batch_resend.batch import Batch, open_batch
+from batch_resend.channels import RunHandle
 from batch_resend.errors import BatchResendError, CallError, UnknownRun
 from batch_resend.intake import ListSource
-from batch_resend.key_runs import RunHandle
 from batch_resend.model import Outcome, Plan, RequestStatus, Run, RunState
 from batch_resend.results import RequestResult
 from batch_resend.settings import Settings, make_settings
@@ -184,7 +184,7 @@ class WorldRun:
     def _state_of_run(self) -> str:
         if self._sending is None:
             return "not sending"
-        return ", ".join(key_run.gate.flow.value for key_run in self._sending.key_runs)
+        return ", ".join(sender.channel.breaker.flow.value for sender in self._sending.senders)
 
     # --- what a process is given ------------------------------------------------------------
 

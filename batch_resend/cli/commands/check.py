@@ -41,7 +41,13 @@ from batch_resend.intake import ListSource
 from batch_resend.journal import Endpoint, JournalReader, open_journal
 from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Request, RowStatus, Run
 from batch_resend.planning import make_plan, stage
-from batch_resend.report import MOST_DOMAINS_ASKED, Preview, make_preview, whole_file
+from batch_resend.report import (
+    MOST_DOMAINS_ASKED,
+    Preview,
+    make_preview,
+    whole_file,
+    with_mail_routes,
+)
 from batch_resend.windows import Window, of_one_key
 
 REQUESTS_SHOWN = 3
@@ -151,7 +157,6 @@ async def _with_mail_routes(
 ) -> Preview:
     """Return a preview with what DNS says of the domains. Raises SettingsError, JournalError."""
     from batch_resend.mail_domains import MailDomains  # noqa: PLC0415 - slow, and rarely wanted
-    from batch_resend.report.pace import with_mail_routes  # noqa: PLC0415 - likewise
 
     asking = MailDomains(options["dns_server"])
     if not options["quiet"] and preview.recipient_domains:

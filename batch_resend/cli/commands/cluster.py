@@ -13,7 +13,7 @@ from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import format_option, journal_option, option
 from batch_resend.cli.output.terminal import show_table
 from batch_resend.clock import format_duration
-from batch_resend.cluster import Status, cluster_status, open_queue
+from batch_resend.cluster.queue import Status, cluster_status, open_queue
 from batch_resend.folders import Place
 from batch_resend.journal import read_journal
 

@@ -37,8 +37,9 @@ from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.order_reader import OrderReader
-from batch_resend.report import counted, defused, whole_file
+from batch_resend.report import counted, whole_file
 from batch_resend.sending import ask_each
+from batch_resend.visible import defused
 
 COLUMNS = (
     "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
@@ -134,7 +135,7 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
                 if options["out"] is not None and written:
                     _keep_part(file, options["out"], written)
                 raise
-            await order_reader.fetcher.forget()
+            await order_reader.reader.forget()
             unusable = len(order_reader.unusable)
     if not options["quiet"]:
         say("1 order waits." if written == 1 else f"{written:,} orders wait.")

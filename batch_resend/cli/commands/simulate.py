@@ -21,7 +21,6 @@ from batch_resend.cli.manual import ManualCommand
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
 from batch_resend.simulator import (
-    IN_WORDS,
     Provenance,
     Simulator,
     SimulatorSettings,
@@ -45,7 +44,7 @@ class _SimulateCommand(ManualCommand):
                 "program does with such an answer, not that the CA gives it."
             )
             for source, answers in all_sources().items():
-                with formatter.section(IN_WORDS[source]):
+                with formatter.section(source.in_words):
                     formatter.write_dl(
                         [(each.name, _with_its_place(each)) for each in answers], col_max=24
                     )

@@ -12,6 +12,7 @@ import anyio
 import click
 from anyio.abc import Process
 
+from batch_resend.channels import Channels
 from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.exits import SIGNAL_BASE
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -29,10 +30,10 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.prompts import config_words, option_words
 from batch_resend.clock import SystemClock, timestamp
-from batch_resend.cluster import SweepAt, Worker, open_queue
+from batch_resend.cluster.queue import SweepAt, open_queue
+from batch_resend.cluster.worker import Worker
 from batch_resend.errors import JournalError
 from batch_resend.journal import open_journal
-from batch_resend.key_runs import Channels
 from batch_resend.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -16,14 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from batch_resend.batch import Batch
+from batch_resend.channels import RunHandle
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import format_duration
 from batch_resend.journal import RATE_OVER_S
-from batch_resend.key_runs import KeyReading, KeyRun, RunHandle
 from batch_resend.model import RequestStatus
 from batch_resend.report import in_words
-from batch_resend.sending import Flow
+from batch_resend.sending import Flow, Reader, Sender
 from batch_resend.visible import visible
 from batch_resend.windows import Schedule, joint
 
@@ -231,13 +231,13 @@ class Watched:
     """A run of this process, watched from its beginning."""
 
     def __init__(self, sending: RunHandle) -> None:
-        self._key_runs = [_WatchedKeyRun(key_run) for key_run in sending.key_runs]
-        windows = joint([key_run.windows for key_run in sending.key_runs])
+        self._watched = [_Watched(sender) for sender in sending.senders]
+        windows = joint([sender.channel.windows for sender in sending.senders])
         self._limits = tuple(map(str, windows))
 
     def view(self) -> View:
         """Return how the run goes now."""
-        return together([key_run.view() for key_run in self._key_runs], self._limits)
+        return together([watched.view() for watched in self._watched], self._limits)
 
 
 class WatchedReads:
@@ -245,27 +245,29 @@ class WatchedReads:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._key_runs: dict[KeyReading, _WatchedKeyRun] = {}
+        self._watched: dict[Reader, _Watched] = {}
 
     def view(self) -> View:
         """Return how the asking goes now."""
-        for key_run in self._batch.reading:
-            if key_run not in self._key_runs:
-                self._key_runs[key_run] = _WatchedKeyRun(key_run)
-        windows = joint([key_run.windows for key_run in self._key_runs])
-        views = [key_run.view() for key_run in self._key_runs.values()]
+        for reader in self._batch.reading:
+            if reader not in self._watched:
+                self._watched[reader] = _Watched(reader)
+        windows = joint([reader.channel.windows for reader in self._watched])
+        views = [watched.view() for watched in self._watched.values()]
         return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
 
 
 _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
 
 
-class _WatchedKeyRun:
+class _Watched:
     """What goes by one key."""
 
-    def __init__(self, key_run: KeyRun | KeyReading) -> None:
-        self._lane = key_run
-        self._schedule = Schedule(key_run.windows)
+    def __init__(self, by_key: Sender | Reader) -> None:
+        self._channel = by_key.channel
+        self._progress = by_key.progress
+        self._is_asking = isinstance(by_key, Reader)
+        self._schedule = Schedule(self._channel.windows)
         self._began = anyio.current_time()
         self._attempts = 0
         self._last_left = self._began
@@ -273,20 +275,20 @@ class _WatchedKeyRun:
 
     def view(self) -> View:
         """Return how it goes now."""
-        key_run, now = self._lane, anyio.current_time()
-        progress, gate = key_run.progress, key_run.gate
+        channel, progress, now = self._channel, self._progress, anyio.current_time()
+        limiter, breaker = channel.limiter, channel.breaker
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
         held_up_by, held_up_s = self._held_up(now)
-        is_paused = gate.flow is Flow.PAUSED or key_run.held is not None
+        is_paused = breaker.flow is Flow.PAUSED or limiter.held is not None
         paused_s = (held_up_s or 0.0) if is_paused else 0.0
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
             in_flight=progress.in_flight,
             rate_per_s=self._rate_per_s(now),
-            limits=tuple(str(window) for window in key_run.windows),
-            share=key_run.share,
+            limits=tuple(str(window) for window in channel.windows),
+            share=limiter.share,
             held_up_by=held_up_by,
             held_up_s=held_up_s,
             left_s=time_left_s(
@@ -296,31 +298,30 @@ class _WatchedKeyRun:
                     done=progress.done,
                     to_make=progress.total - progress.done,
                     since_last_s=now - self._last_left,
-                    flowed_s=now - self._began - gate.paused_s,
+                    flowed_s=now - self._began - breaker.paused_s,
                     paused_s=paused_s,
-                    share=key_run.share,
+                    share=limiter.share,
                 ),
             ),
-            answered=progress.done if isinstance(key_run, KeyReading) else None,
+            answered=progress.done if self._is_asking else None,
         )
 
     def _held_up(self, now: float) -> tuple[str | None, float | None]:
         """Return why nothing leaves, if so, and for how many seconds still."""
-        key_run, gate = self._lane, self._lane.gate
-        wait_s = 0.0 if key_run.progress.in_flight else key_run.windows_full_for_s
-        if gate.flow is Flow.PAUSED and (pause_s := gate.paused_until - now) > 0:
-            return f"paused: {gate.reason}", pause_s
-        if (held := key_run.held) is not None and held.until > now:
+        limiter, breaker = self._channel.limiter, self._channel.breaker
+        wait_s = 0.0 if self._progress.in_flight else limiter.full_for_s
+        if breaker.flow is Flow.PAUSED and (pause_s := breaker.paused_until - now) > 0:
+            return f"paused: {breaker.reason}", pause_s
+        if (held := limiter.held) is not None and held.until > now:
             return f"paused by another process: {held.reason}", held.until - now
         if wait_s > _WORTH_TELLING_S:
             return "waiting: the windows are full", wait_s
-        if gate.flow is Flow.PAUSED:
-            return f"paused: {gate.reason}; trying with a few requests", None
+        if breaker.flow is Flow.PAUSED:
+            return f"paused: {breaker.reason}; trying with a few requests", None
         return None, None
 
     def _rate_per_s(self, now: float) -> float:
-        progress = self._lane.progress
-        ended = progress.attempts - progress.in_flight
+        ended = self._progress.attempts - self._progress.in_flight
         self._seen.append((now, ended))
         while len(self._seen) > 1 and self._seen[1][0] <= now - RATE_OVER_S:
             self._seen.popleft()

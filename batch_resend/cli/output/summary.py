@@ -25,8 +25,8 @@ from batch_resend.report import (
     headline,
     in_words,
     next_steps,
-    without_quotes,
 )
+from batch_resend.visible import without_quotes
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from batch_resend.report import defused
-from batch_resend.visible import visible, visible_lines
+from batch_resend.visible import defused, visible, visible_lines
 
 _GAP = 2  # blanks between columns
 Pairs = Sequence[tuple[str, str]]  # a label, and what is said under it

@@ -1,0 +1,196 @@
+"""Channels to the CA, one a key, what sends and reads over them, and a run on its way."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from batch_resend.certcentral import Route, open_certcentral
+from batch_resend.clock import Clock
+from batch_resend.errors import SettingsError
+from batch_resend.journal import Journal, ReadRecorder, Recorder
+from batch_resend.model import Outcome, RequestStatus, Run, RunState
+from batch_resend.sending import (
+    Channel,
+    CircuitBreaker,
+    Progress,
+    Reader,
+    RetryPolicy,
+    Sender,
+    WindowLimiter,
+)
+from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
+from batch_resend.windows import Limiter, SharedLimiters
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Opens channels, and makes what sends and reads over them."""
+
+    settings: Settings
+    journal: Journal
+    clock: Clock
+
+    def refuse_elsewhere(self, run: Run, names: Iterable[str | None]) -> None:
+        """Raise SettingsError where one of these accounts of a run was another CA's then."""
+        for name in names:
+            here = self.settings.base_url if name is None else self.settings.account(name).base_url
+            if (there := run.url_of(name)) != here:
+                raise SettingsError(_elsewhere(run, name, there, here))
+
+    async def open_channel(
+        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
+    ) -> Channel:
+        """Return a key's channel, open until `sessions` ends; `shared`: as the journal opens it."""
+        settings, account = self.settings, key.account
+        limiter = await self._limiter(key, shared, sessions)
+        route = route_to(settings, account.base_url)
+        ca = await sessions.enter_async_context(
+            open_certcentral(
+                account.base_url, account.api_key, settings.timeout_s, self.clock, route
+            )
+        )
+        return Channel(
+            names=key.names,
+            windows=key.windows,
+            ca=ca,
+            limiter=limiter,
+            breaker=CircuitBreaker(settings.patience_s, settings.concurrency, has_canary=True),
+            start_reading=partial(self.journal.start_reading, account.base_url, account.budget),
+            clock=self.clock,
+        )
+
+    def sender(self, channel: Channel, recorder: Recorder, requests: int) -> Sender:
+        """Return what sends so many requests from a channel."""
+        return Sender(
+            channel=channel,
+            recorder=recorder.of_account(channel.names[0]),
+            policy=self._policy(retry_in_doubt=self.settings.in_doubt is InDoubt.RETRY),
+            concurrency=self.settings.concurrency,
+            progress=Progress(requests),
+        )
+
+    def reader(self, channel: Channel, recorder: ReadRecorder) -> Reader:
+        """Return what reads of the CA from a channel."""
+        return Reader(
+            channel=channel,
+            recorder=recorder,
+            policy=self._policy(retry_in_doubt=True),
+            concurrency=self.settings.concurrency,
+        )
+
+    def _policy(self, *, retry_in_doubt: bool) -> RetryPolicy:
+        """Return an order's budget of attempts and time."""
+        return RetryPolicy(
+            self.settings.max_attempts, self.settings.max_elapsed_s, retry_in_doubt=retry_in_doubt
+        )
+
+    async def _limiter(
+        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
+    ) -> Limiter:
+        """Return what keeps the limits of a key: with other hosts, if the journal is theirs."""
+        account, windows = key.account, key.windows
+        # A request that was given up is taken to arrive within its own timeout again, or never.
+        linger_s = self.settings.timeout_s
+        if not windows:
+            return WindowLimiter(())
+        if shared is not None:
+            limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
+            return await sessions.enter_async_context(limiter)
+        since = self.clock() - max(window.period_s for window in windows)
+        ends = await self.journal.reader.recent_ends(
+            account.base_url, since, self.clock, linger_s, account.budget
+        )
+        now = self.clock()
+        return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
+
+
+def route_to(settings: Settings, base_url: str) -> Route:
+    """Return how a CA is reached. Raises SettingsError where the environment's proxy is none."""
+    proxy = proxy_of_environment(base_url) if settings.trust_env else None
+    return Route(settings.ca_file, proxy)
+
+
+def _elsewhere(run: Run, name: str | None, there: str | None, here: str) -> str:
+    """Return what to do where an account of a run is at another CA now."""
+    again = "send its list again"
+    if there is None:
+        return f"run {run.id} does not say at which CA the account {name} was; {again}"
+    at, how = there, f"--base-url {there}"
+    if name is not None:
+        at = f"account {name} at {there}"
+        how = f"that URL in its profile, or --base-url {there} if all of the run is there"
+    return f"run {run.id} is for {at}, not {here}; give {how} (or, if that was wrong, {again})"
+
+
+class RunHandle:
+    """A run on its way: iterate it for the outcomes, as they come."""
+
+    def __init__(
+        self, senders: Sequence[Sender], outcomes: MemoryObjectReceiveStream[Outcome]
+    ) -> None:
+        self.senders = senders  # one a key
+        self._outcomes = outcomes
+
+    async def __aiter__(self) -> AsyncIterator[Outcome]:
+        """Yield the outcomes as they come."""
+        with suppress(anyio.EndOfStream):
+            while True:
+                try:  # what a commit has brought comes in one turn of the loop
+                    outcome = self._outcomes.receive_nowait()
+                except anyio.WouldBlock:
+                    outcome = await self._outcomes.receive()
+                yield outcome
+
+    @property
+    def progress(self) -> Progress:
+        """Counts so far, of all accounts."""
+        parts = [sender.progress for sender in self.senders]
+        return Progress(
+            total=sum(part.total for part in parts),
+            done=sum(part.done for part in parts),
+            outcomes={
+                status: sum(part.outcomes[status] for part in parts) for status in RequestStatus
+            },
+            attempts=sum(part.attempts for part in parts),
+            rate_limited=sum(part.rate_limited for part in parts),
+            in_flight=sum(part.in_flight for part in parts),
+        )
+
+    @property
+    def state(self) -> RunState:
+        """How the run ends, as far as is known: an account that stops stops no other."""
+        states = {sender.state for sender in self.senders}
+        worst = (RunState.STOPPED, RunState.INTERRUPTED)
+        return next((state for state in worst if state in states), RunState.COMPLETED)
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it ends before its end, with the accounts it is about; None where it does not."""
+        reasons: dict[str, None] = {}  # each once, in their order
+        for sender in self.senders:
+            if reason := sender.stop_reason:
+                names = sender.channel.names
+                of_all = None in names
+                named = reason if of_all else f"account {', '.join(map(str, names))}: {reason}"
+                reasons[named] = None
+        return "; ".join(reasons) or None
+
+    @property
+    def finished(self) -> bool:
+        """Whether all orders have been carried as far as they can be."""
+        return all(sender.finished for sender in self.senders)
+
+    def stop(self, reason: str, state: RunState = RunState.INTERRUPTED) -> None:
+        """Let nothing more leave; the iteration ends once what is in flight is answered."""
+        for sender in self.senders:
+            sender.stop(state, reason)
+
+    def lose(self, why: str) -> None:
+        """Stop for want of a journal: the run is not complete, though all of it may be sent."""
+        self.stop(why, RunState.STOPPED)
+        for sender in self.senders:
+            sender.state, sender.stop_reason = RunState.STOPPED, why

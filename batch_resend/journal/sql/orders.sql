@@ -1,0 +1,192 @@
+-- What a plan is about; whom it mails; how often orders were mailed, and what the CA says of them.
+
+-- A domain's number may be an order's as well.
+-- name: count_order_numbers
+SELECT count(DISTINCT order_id || CASE WHEN call IN :about_domains THEN ' of a domain' ELSE '' END)
+FROM requests WHERE run = :run
+
+-- name: count_problems
+SELECT problem, count(*) AS found FROM rows WHERE run = :run AND status = 'rejected'
+GROUP BY problem ORDER BY found DESC, problem
+
+-- name: first_of_problem
+SELECT {row_columns} FROM rows
+WHERE rows.run = :run AND rows.status = 'rejected' AND rows.problem = :problem
+ORDER BY rows.seq LIMIT :most
+
+-- name: count_notes
+SELECT notes, count(*) FROM requests WHERE run = :run GROUP BY notes
+
+-- part: first_rows
+SELECT requests.order_id, requests.locale, requests.entries, requests.call, requests.account,
+    requests.skip, rows.input, rows.line
+FROM requests JOIN rows ON rows.run = requests.run AND rows.seq = requests.position
+WHERE requests.run = :run
+
+-- name: first_noted
+{first_rows} AND requests.notes LIKE '%' || :note || '%' ORDER BY requests.position LIMIT :most
+
+-- part: skipped_by_lists
+FROM outcomes
+JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
+WHERE outcomes.run = :run AND outcomes.status = 'skipped' AND requests.skip = outcomes.error_message
+
+-- name: count_skips
+SELECT outcomes.error_message, count(*) AS found {skipped_by_lists}
+GROUP BY outcomes.error_message ORDER BY found DESC, outcomes.error_message LIMIT :most
+
+-- name: count_skips_by_ca
+SELECT error_message, count(*) AS found FROM outcomes
+WHERE run = :run AND status = 'skipped' AND error_code = 'preflight'
+GROUP BY error_message ORDER BY found DESC, error_message
+
+-- name: notes_of_skipped
+SELECT requests.notes, count(*) {skipped_by_lists} GROUP BY requests.notes
+
+-- name: count_without_addresses
+SELECT call, count(*) FROM requests WHERE run = :run AND entries = '' AND NOT {has_outcome}
+GROUP BY call
+
+-- part: by_mail_domain
+(SELECT {mail_domain} AS domain, count(*) AS mails FROM requests JOIN {each_entry} ON TRUE
+WHERE requests.run = :run AND NOT {has_outcome} GROUP BY {mail_domain}) AS by_mail_domain
+
+-- name: recipients
+SELECT domain, mails FROM {by_mail_domain} ORDER BY mails DESC, domain LIMIT :most
+
+-- name: count_recipients
+SELECT count(*), coalesce(CAST(sum(mails) AS BIGINT), 0) FROM {by_mail_domain}
+
+-- part: at_domains
+NOT {has_outcome} AND EXISTS (SELECT 1 FROM {each_entry} WHERE {mail_domain} IN :domains)
+
+-- name: count_mailed_at
+SELECT count(*) FROM requests WHERE requests.run = :run AND {at_domains}
+
+-- name: first_mailed_at
+{first_rows} AND {at_domains} ORDER BY requests.position LIMIT :most
+
+-- --- what the CA says of orders that were mailed -------------------------------------------------
+
+-- name: sent_requests
+SELECT requests.* FROM requests
+JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
+WHERE requests.run = :run AND requests.number > :after AND outcomes.status = 'sent'
+ORDER BY requests.number LIMIT 1000
+
+-- name: forget_check
+DELETE FROM checks WHERE run = :run AND request = :request
+
+-- name: add_check
+INSERT INTO checks (run, request, asked_at, status, names, approved)
+VALUES (:run, :request, :asked_at, :status, :names, :approved)
+
+-- name: count_checks
+SELECT status, count(*) AS orders, max(asked_at) AS at FROM checks WHERE run = :run
+GROUP BY status ORDER BY orders DESC, status
+
+-- An order once, though it was mailed in several languages.
+-- name: waiting_names
+SELECT requests.order_id, checks.approved, checks.names
+FROM checks JOIN requests ON requests.run = checks.run AND requests.number = checks.request
+WHERE checks.run = :run AND checks.approved < checks.names
+GROUP BY requests.order_id, checks.approved, checks.names ORDER BY min(requests.number) LIMIT :most
+
+-- --- how often orders were mailed ----------------------------------------------------------------
+
+-- What may have been mailed counts as mailed: one too few does less harm than one too many.
+-- part: may_be_mailed
+requests.call IS NULL AND (attempts.ruling IN ('accepted', 'in_doubt') OR attempts.ruling IS NULL)
+
+-- part: last_acknowledged
+max(CASE WHEN attempts.ruling = 'accepted' THEN attempts.ended_at END)
+
+-- part: attempts_with_run
+FROM attempts
+JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
+JOIN runs ON runs.number = attempts.run
+
+-- Rows that name an account may be of another CA than their run: its key tells.
+-- name: mails
+SELECT requests.order_id, count(*) AS mails, {last_acknowledged} AS last_at
+{attempts_with_run}
+WHERE {may_be_mailed} AND (
+    requests.account IS NULL AND runs.base_url = :base_url
+    OR EXISTS (SELECT 1 FROM budgets WHERE budgets.start = attempts.start
+        AND budgets.account = requests.account AND budgets.budget = :budget))
+GROUP BY requests.order_id
+UNION ALL
+SELECT order_id, mails, last_at FROM pruned_mails
+WHERE CASE WHEN budget IS NULL THEN base_url = :base_url ELSE budget = :budget END
+
+-- Before runs are forgotten: a line an order and run, as the statement above counts them.
+-- name: keep_mails
+INSERT INTO pruned_mails (order_id, mails, last_at, base_url, budget)
+SELECT requests.order_id, count(*), {last_acknowledged}, runs.base_url,
+    (SELECT budgets.budget FROM budgets WHERE budgets.start = attempts.start
+        AND budgets.account = requests.account) AS budget
+{attempts_with_run}
+WHERE {may_be_mailed} AND runs.number = :run
+GROUP BY requests.order_id, runs.base_url, budget
+
+-- name: newest_run
+SELECT runs.id FROM runs
+WHERE runs.base_url = :base_url AND runs.started_at IS NOT NULL AND (
+    NOT EXISTS (SELECT 1 FROM budgets JOIN starts ON starts.number = budgets.start
+        WHERE starts.run = runs.number)
+    OR EXISTS (SELECT 1 FROM budgets JOIN starts ON starts.number = budgets.start
+        WHERE starts.run = runs.number AND budgets.account = '' AND budgets.budget = :budget))
+ORDER BY runs.number DESC LIMIT 1
+
+-- name: sent_by_run
+SELECT requests.order_id FROM requests
+JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
+WHERE requests.run = :run AND requests.account IS NULL AND requests.call IS NULL
+    AND outcomes.status = 'sent'
+
+-- --- mailed several times, and waiting -----------------------------------------------------------
+
+-- part: waiting_requests
+FROM requests JOIN checks ON checks.run = requests.run AND checks.request = requests.number
+WHERE requests.run = :run AND requests.call IS NULL
+    AND checks.status IN :waiting
+
+-- name: accounts_with_waiting
+SELECT DISTINCT coalesce(requests.account, '') AS account {waiting_requests}
+
+-- part: waiting_orders
+(SELECT requests.order_id {waiting_requests} AND coalesce(requests.account, '') IN :accounts)
+
+-- By which keys the run mails for these accounts.
+-- part: own_budgets
+(SELECT own.budget FROM budgets AS own JOIN starts ON starts.number = own.start
+    WHERE starts.run = :run AND own.account IN :accounts)
+
+-- Of the accounts that ask one CA: an order's number may be another order's at another CA. The
+-- attempts are walked through once, and each order looked up among those that wait: joined to these
+-- from the start, SQLite would walk through all attempts for each. Of runs that were forgotten only
+-- the last mail's time is kept.
+-- part: mailed_several_times
+SELECT order_id, CAST(sum(mails) AS BIGINT) AS mails, min(since_at) AS since_at FROM (
+    SELECT requests.order_id, count(*) AS mails, min(attempts.begun_at) AS since_at
+    {attempts_with_run}
+    LEFT JOIN budgets ON budgets.start = attempts.start
+        AND budgets.account = coalesce(requests.account, '')
+    WHERE {may_be_mailed} AND requests.order_id IN {waiting_orders} AND (
+        requests.account IS NULL AND runs.base_url = :base_url OR budgets.budget IN {own_budgets})
+    GROUP BY requests.order_id
+    UNION ALL
+    SELECT order_id, mails, last_at FROM pruned_mails
+    WHERE order_id IN {waiting_orders} AND (
+        budget IS NULL AND base_url = :base_url OR budget IN {own_budgets})
+) AS all_mails GROUP BY order_id HAVING CAST(sum(mails) AS BIGINT) >= :several
+
+-- name: count_unapproved
+SELECT count(*) FROM ({mailed_several_times}) AS counted
+
+-- name: unapproved
+{mailed_several_times} ORDER BY mails DESC, since_at, order_id LIMIT :most
+
+-- name: accounts_of
+SELECT DISTINCT order_id, account FROM requests
+WHERE run = :run AND account IS NOT NULL AND order_id IN :orders

@@ -1,0 +1,204 @@
+-- Rows become requests; what of them is settled before anything is sent.
+
+-- name: add_run
+INSERT INTO runs (id, base_url, state, limits, settings, created_at, session)
+VALUES (:id, :base_url, 'planning', :limits, :settings, :created_at, :session)
+
+-- name: add_row
+INSERT INTO rows (run, seq, input, line, status, order_id, locale, entries, skip, notes, call,
+    account, problem, reason, raw)
+VALUES (:run, :seq, :input, :line, :status, :order_id, :locale, :entries, :skip, :notes, :call,
+    :account, :problem, :reason, :raw)
+
+-- name: add_input
+INSERT INTO inputs (run, ordinal, name, sha256, form, rows)
+VALUES (:run, :ordinal, :name, :sha256, :form, :rows)
+
+-- name: reject_without_addresses
+UPDATE rows SET status = 'rejected', problem = 'no_address', reason = :reason, entries = NULL
+WHERE run = :run AND seq > :since AND status = 'accepted' AND entries = '' AND call IS NULL
+    AND notes NOT LIKE '%all_domains%'
+
+-- The reader's own copy of the rows, sorted: read from the journal itself while that is written,
+-- they would hold up its checkpoints, and its log would grow with every row.
+-- name: create_sorted_rows
+CREATE TEMPORARY TABLE sorted_rows (
+    place {serial} NOT NULL,
+    seq BIGINT,
+    input INTEGER,
+    line BIGINT,
+    order_id {text},
+    locale {text},
+    entries {text},
+    skip {text},
+    notes {text},
+    call {text},
+    account {text},
+    PRIMARY KEY (place)
+)
+
+-- Order-only rows come after the rows of their order that name domains, which rule them out; so do
+-- those that name them badly: a typing error must not widen a mail to all domains of its order.
+-- name: sort_rows
+INSERT INTO sorted_rows (seq, input, line, order_id, locale, entries, skip, notes, call, account)
+SELECT seq, input, line, order_id, locale, CASE WHEN problem IS NULL THEN entries END, skip, notes,
+    call, account
+FROM rows
+WHERE run = :run AND (status = 'accepted' OR order_id IS NOT NULL AND (
+    problem IN ('domain', 'email', 'email_domain', 'pair', 'form')
+    OR problem IS NOT NULL AND entries IS NOT NULL
+))
+ORDER BY order_id, call NULLS FIRST, account NULLS FIRST,
+    CASE WHEN entries = '' THEN 2 WHEN entries IS NOT NULL THEN 1 ELSE 0 END,
+    locale NULLS FIRST, seq
+
+-- name: page_of_sorted_rows
+SELECT * FROM sorted_rows WHERE place > :after ORDER BY place LIMIT 5000
+
+-- name: drop_sorted_rows
+DROP TABLE sorted_rows
+
+-- What becomes of each row, in the order in which it is found: written into the rows themselves, all
+-- over the table, every page of it would be written hundreds of times.
+-- name: create_assignments
+CREATE TEMPORARY TABLE assignments (
+    seq BIGINT, status {text}, request BIGINT, problem {text}, reason {text}
+)
+
+-- name: assign_row
+INSERT INTO assignments (seq, status, request, problem, reason)
+VALUES (:seq, :status, :request, :problem, :reason)
+
+-- name: index_assignments
+CREATE INDEX assignments_by_seq ON assignments (seq)
+
+-- name: assign_rows
+UPDATE rows SET status = assignments.status, request = assignments.request,
+    problem = assignments.problem, reason = assignments.reason
+FROM assignments
+WHERE rows.run = :run AND rows.seq = assignments.seq AND rows.seq > :after AND rows.seq <= :until
+
+-- name: drop_assignments
+DROP TABLE IF EXISTS assignments
+
+-- name: add_request
+INSERT INTO requests (run, number, position, order_id, locale, entries, digest, doubted_before, skip,
+    notes, call, account)
+VALUES (:run, :number, :position, :order_id, :locale, :entries, :digest, FALSE, :skip, :notes,
+    :call, :account)
+
+-- name: note_plan_digest
+UPDATE runs SET plan_digest = :digest WHERE number = :run
+
+-- --- a run belongs to one process at a time ---------------------------------------------------
+
+-- part: unfinished
+('running', 'stopped', 'interrupted')
+
+-- part: with_workers
+runs.distributed_by IS NOT NULL AND runs.state = 'running'
+
+-- part: in_anothers_hand
+({with_workers} OR runs.session IN {living} AND runs.session <> :session)
+
+-- name: same_plan
+SELECT * FROM runs
+WHERE state IN {unfinished} AND plan_digest = :digest
+    AND coalesce(finished_at, started_at) >= :since AND NOT {in_anothers_hand}
+ORDER BY number DESC LIMIT 1
+
+-- name: claim_run
+UPDATE runs SET session = :session WHERE number = :run AND NOT {in_anothers_hand}
+
+-- The same requests have the same numbers in both runs; what lists say of them beside may differ.
+-- name: take_from_lists
+UPDATE requests SET position = new.position, skip = new.skip, notes = new.notes
+FROM requests AS new
+WHERE requests.run = :run AND new.run = :new_run AND new.number = requests.number
+
+-- By which key what is left is asked for; what was sent, was sent by the one of then.
+-- name: take_accounts
+UPDATE requests SET account = new.account
+FROM requests AS new
+WHERE requests.run = :run AND new.run = :new_run AND new.number = requests.number
+    AND NOT {has_outcome}
+
+-- name: give_to_run
+UPDATE {table} SET run = :earlier WHERE run = :run
+
+-- name: forget_of_run
+DELETE FROM {table} WHERE run = :run
+
+-- name: forget_run
+DELETE FROM runs WHERE number = :run
+
+-- --- what is settled before anything is sent ---------------------------------------------------
+
+-- part: has_outcome
+EXISTS (SELECT 1 FROM outcomes
+    WHERE outcomes.run = requests.run AND outcomes.request = requests.number)
+
+-- part: may_have_arrived
+(requests.doubted_before OR EXISTS (SELECT 1 FROM attempts
+    WHERE attempts.run = requests.run AND attempts.request = requests.number
+        AND attempts.ruling = 'in_doubt'))
+
+-- name: settle
+INSERT INTO outcomes (run, request, status, http_status, error_code, error_message)
+VALUES (:run, :request, :status, :http_status, :error_code, :error_message)
+
+-- A key that was denied (403) may have been given its permission since. What the CA itself said
+-- before sending stays: it was asked about this run, order by order.
+-- name: forget_outcomes
+DELETE FROM outcomes WHERE run = :run AND (http_status = 403 OR status = 'in_doubt'
+    OR status = 'skipped' AND coalesce(error_code, '') <> 'preflight')
+
+-- name: skip_what_lists_say
+INSERT INTO outcomes (run, request, status, error_message)
+SELECT run, number, 'skipped', skip FROM requests
+WHERE run = :run AND NOT {has_outcome} AND skip IS NOT NULL
+
+-- name: hold_doubts
+INSERT INTO outcomes (run, request, status, error_message)
+SELECT run, number, 'in_doubt',
+    'an earlier attempt may have reached the CA; held for a person to decide'
+FROM requests WHERE run = :run AND NOT {has_outcome} AND {may_have_arrived}
+
+-- part: by_another_run_since
+attempts.digest = requests.digest AND attempts.run <> requests.run
+    AND starts.number = attempts.start AND attempts.ended_at >= :since - {shift_s}
+
+-- Only ever noted, never taken back: what this run sends meanwhile is a possible duplicate for good.
+-- name: note_others_doubts
+UPDATE requests SET doubted_before = TRUE
+WHERE run = :run AND NOT {has_outcome} AND NOT doubted_before AND EXISTS (
+    SELECT 1 FROM attempts, starts WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')
+
+-- name: acknowledged_elsewhere
+SELECT acknowledged.number, acknowledged.sent_at, (
+    SELECT runs.id FROM runs JOIN attempts ON attempts.run = runs.number
+    WHERE attempts.digest = acknowledged.digest AND attempts.ruling = 'accepted'
+        AND attempts.ended_at = acknowledged.sent_at AND attempts.run <> :run
+    LIMIT 1) AS id
+FROM (
+    SELECT requests.number, requests.digest, max(attempts.ended_at) AS sent_at
+    FROM starts, requests JOIN attempts ON attempts.digest = requests.digest
+    WHERE requests.run = :run AND {by_another_run_since} AND attempts.ruling = 'accepted'
+        AND requests.number > :after AND NOT {has_outcome}
+    GROUP BY requests.number, requests.digest ORDER BY requests.number LIMIT 5000
+) AS acknowledged
+ORDER BY acknowledged.number
+
+-- What other runs are about to send is left to them.
+-- name: skip_what_is_under_way
+INSERT INTO outcomes (run, request, status, error_message)
+SELECT requests.run, requests.number, 'skipped',
+    min('run ' || runs.id || ', which is under way, sends it')
+FROM requests
+JOIN requests AS theirs ON theirs.digest = requests.digest AND theirs.run <> requests.run
+JOIN runs ON runs.number = theirs.run
+WHERE requests.run = :run AND NOT {has_outcome}
+    AND NOT EXISTS (SELECT 1 FROM outcomes
+        WHERE outcomes.run = theirs.run AND outcomes.request = theirs.number)
+    AND runs.state = 'running' AND ({with_workers} OR runs.session IN {living})
+GROUP BY requests.run, requests.number

@@ -1,0 +1,227 @@
+-- What came of a run: its requests, rows and counts; where it stands; what was ever done.
+
+-- name: inputs
+SELECT * FROM inputs WHERE run = :run ORDER BY ordinal
+
+-- Under way, or cut off: as long as no answer is recorded, it is in doubt.
+-- part: is_doubt
+coalesce(attempts.ruling, 'in_doubt') = 'in_doubt'
+
+-- The attempt that an order without an outcome is explained by: a doubt, before what came after it.
+-- part: results
+(SELECT requests.number, requests.position, requests.order_id, requests.locale, requests.entries,
+    requests.call, requests.account,
+    coalesce(outcomes.status, CASE WHEN {may_be_done} THEN 'in_doubt' ELSE 'not_attempted' END)
+        AS status,
+    coalesce(outcomes.http_status, CASE WHEN {only_anothers_doubt} THEN NULL
+        ELSE last.http_status END) AS http_status,
+    coalesce(outcomes.error_code, CASE WHEN {only_anothers_doubt} THEN NULL
+        ELSE last.error_code END) AS error_code,
+    coalesce(outcomes.error_message, CASE WHEN {only_anothers_doubt}
+        THEN 'an attempt of an earlier run had no answer: it may have been mailed'
+        ELSE last.error_message END) AS error_message,
+    coalesce(tries.attempts, 0) AS attempts,
+    coalesce(tries.rate_limited, 0) AS rate_limited,
+    CASE WHEN {beyond_the_first} > 0 THEN {beyond_the_first} ELSE 0 END AS possible_duplicates,
+    tries.first_attempt_at, tries.last_attempt_at
+FROM requests
+LEFT JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
+LEFT JOIN (
+    SELECT attempts.request, count(*) AS attempts,
+        sum(CASE WHEN {is_doubt} THEN 1 ELSE 0 END) AS doubts,
+        sum(CASE WHEN attempts.ruling = 'accepted' THEN 1 ELSE 0 END) AS acknowledged,
+        sum(CASE WHEN attempts.ruling = 'rate_limited' THEN 1 ELSE 0 END) AS rate_limited,
+        min(attempts.begun_at) AS first_attempt_at, max(attempts.begun_at) AS last_attempt_at,
+        max(CASE WHEN {is_doubt} THEN attempts.attempt END) AS last_doubt
+    FROM attempts WHERE attempts.run = :run GROUP BY attempts.request
+) AS tries ON tries.request = requests.number
+LEFT JOIN attempts AS last ON last.run = requests.run AND last.request = requests.number
+    AND last.attempt = coalesce(CASE WHEN outcomes.status IS NULL THEN tries.last_doubt END,
+        tries.attempts)
+WHERE requests.run = :run) AS results
+
+-- part: may_be_done
+CASE WHEN requests.doubted_before THEN 1 ELSE coalesce(tries.doubts, 0) END > 0
+
+-- part: only_anothers_doubt
+outcomes.status IS NULL AND requests.doubted_before AND coalesce(tries.doubts, 0) = 0
+
+-- part: beyond_the_first
+coalesce(tries.doubts, 0) + coalesce(tries.acknowledged, 0)
+    - CASE WHEN requests.doubted_before THEN 0 ELSE 1 END
+
+-- part: request_columns
+results.order_id, results.locale, results.entries, results.call, results.account
+
+-- part: result_columns
+results.number, results.status, results.http_status, results.error_code, results.error_message,
+    results.attempts, results.possible_duplicates, results.first_attempt_at,
+    results.last_attempt_at
+
+-- part: row_columns
+rows.input, rows.line, rows.status, rows.order_id, rows.locale, rows.entries, rows.call,
+    rows.account, rows.reason, rows.raw
+
+-- Not the column itself: SQLite would see that only rows with a result can be meant, look for the
+-- rows of each result in turn, and so need a time that grows with their square.
+-- part: not_sent
+coalesce(results.status, '') NOT IN ('', 'sent', 'skipped')
+
+-- name: rows_in_list_order
+SELECT {row_columns}, {result_columns}
+FROM rows LEFT JOIN {results} ON results.number = rows.request
+WHERE rows.run = :run ORDER BY rows.seq
+
+-- name: rows_not_sent
+SELECT {row_columns}, {result_columns}
+FROM rows LEFT JOIN {results} ON results.number = rows.request
+WHERE rows.run = :run AND {not_sent} ORDER BY rows.seq
+
+-- name: rejected_rows
+SELECT {row_columns} FROM rows WHERE rows.run = :run AND rows.status = 'rejected' ORDER BY rows.seq
+
+-- name: results_by_request
+SELECT rows.input, rows.line, {request_columns}, {result_columns}
+FROM rows LEFT JOIN {results} ON results.number = rows.request
+WHERE rows.run = :run AND rows.request IS NOT NULL ORDER BY results.position, rows.seq
+
+-- name: results_not_sent
+SELECT rows.input, rows.line, {request_columns}, {result_columns}
+FROM rows LEFT JOIN {results} ON results.number = rows.request
+WHERE rows.run = :run AND rows.request IS NOT NULL AND {not_sent} ORDER BY results.position, rows.seq
+
+-- name: results_skipped
+SELECT rows.input, rows.line, {request_columns}, {result_columns}
+FROM rows LEFT JOIN {results} ON results.number = rows.request
+WHERE rows.run = :run AND rows.request IS NOT NULL AND coalesce(results.status, '') = 'skipped'
+ORDER BY results.position, rows.seq
+
+-- To find that there are none among the results takes as long as to find them all; to count doesn't.
+-- name: any_not_sent
+SELECT 1 WHERE (SELECT count(*) FROM requests WHERE run = :run) > (
+    SELECT count(*) FROM outcomes WHERE run = :run AND status IN ('sent', 'skipped'))
+
+-- name: any_skipped
+SELECT 1 FROM outcomes WHERE run = :run AND status = 'skipped' LIMIT 1
+
+-- name: any_other_call_or_account
+SELECT 1 FROM requests WHERE run = :run AND (call IS NOT NULL OR account IS NOT NULL) LIMIT 1
+
+-- name: any_without_addresses
+SELECT 1 FROM requests WHERE run = :run AND entries = '' LIMIT 1
+
+-- --- counts ------------------------------------------------------------------------------------
+
+-- name: count_requests
+SELECT count(*) FROM requests WHERE run = :run
+
+-- name: count_rows
+SELECT status, count(*) FROM rows WHERE run = :run GROUP BY status
+
+-- name: count_outcomes
+SELECT status, count(*) FROM outcomes WHERE run = :run GROUP BY status
+
+-- name: count_results
+SELECT status, count(*) AS orders, CAST(sum(attempts) AS BIGINT) AS attempts,
+    CAST(sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END) AS BIGINT) AS retries,
+    CAST(sum(rate_limited) AS BIGINT) AS rate_limited,
+    CAST(sum(possible_duplicates) AS BIGINT) AS possible_duplicates
+FROM {results} GROUP BY status
+
+-- name: count_pauses
+SELECT count(*) AS pauses, coalesce(min(pauses.share), 1.0) AS lowest_share, coalesce(sum(
+    coalesce(pauses.ended_at, runs.finished_at, pauses.began_at) - pauses.began_at), 0.0) AS paused_s
+FROM pauses JOIN runs ON runs.number = pauses.run WHERE pauses.run = :run
+
+-- name: reasons
+SELECT status, http_status, error_code, min(error_message) AS message,
+    count(DISTINCT error_message) AS messages, count(*) AS orders
+FROM {results} WHERE {not_sent} GROUP BY status, http_status, error_code
+ORDER BY orders DESC, status, http_status, error_code LIMIT :most
+
+-- --- a run in time -----------------------------------------------------------------------------
+
+-- What was cut off ends, for the windows' sake, when that was found: for its run it was over before.
+-- name: periods
+SELECT attempts.start, min(attempts.begun_at) AS from_at,
+    max(CASE WHEN attempts.http_status IS NOT NULL THEN attempts.ended_at
+        ELSE attempts.begun_at END) AS to_at,
+    coalesce(starts.limits, runs.limits) AS limits
+FROM attempts JOIN runs ON runs.number = attempts.run
+LEFT JOIN starts ON starts.number = attempts.start
+WHERE attempts.run = :run GROUP BY attempts.start, starts.limits, runs.limits ORDER BY from_at
+
+-- name: pace
+SELECT CAST({trunc}((begun_at - CAST(:from_at AS FLOAT)) / CAST(:step_s AS FLOAT)) AS BIGINT) AS step,
+    count(*) AS made
+FROM attempts WHERE run = :run AND start = :start GROUP BY step ORDER BY step
+
+-- name: count_answers
+SELECT count(*) FROM attempts WHERE run = :run AND http_status IS NOT NULL
+
+-- name: count_answers_between
+SELECT CASE {bounds} END AS place, count(*)
+FROM attempts WHERE run = :run AND http_status IS NOT NULL GROUP BY place
+
+-- name: nth_answer
+SELECT ended_at - begun_at AS took_s FROM attempts WHERE run = :run AND http_status IS NOT NULL
+ORDER BY took_s LIMIT 1 OFFSET :before
+
+-- name: pauses
+SELECT began_at, ended_at, until_at, reason, share FROM pauses WHERE run = :run
+ORDER BY began_at, number LIMIT :most
+
+-- The starts of the workers that a run was distributed to come after the one that began it.
+-- part: of_starts_since
+attempts.start IN (SELECT number FROM starts WHERE run = :run AND number >= :start)
+
+-- name: last_start
+SELECT * FROM starts WHERE run = :run ORDER BY number DESC LIMIT 1
+
+-- name: start
+SELECT * FROM starts WHERE number = :start
+
+-- name: attempts_since
+SELECT count(*) AS made, max(begun_at) AS last_at FROM attempts WHERE {of_starts_since}
+
+-- name: in_flight
+SELECT count(*) FROM attempts WHERE {of_starts_since} AND ended_at IS NULL
+
+-- name: ended_lately
+SELECT count(*) FROM attempts WHERE {of_starts_since} AND ended_at > :since
+
+-- name: last_pause
+SELECT * FROM pauses WHERE run = :run ORDER BY began_at DESC, number DESC LIMIT 1
+
+-- --- all runs ----------------------------------------------------------------------------------
+
+-- What the CA said to an attempt; where a run made none, what became of the order.
+-- part: history
+SELECT runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
+    requests.entries, requests.call, requests.account, attempts.attempt, attempts.begun_at,
+    attempts.ended_at, attempts.ruling,
+    CASE WHEN attempts.attempt IS NULL THEN outcomes.http_status ELSE attempts.http_status END
+        AS http_status,
+    CASE WHEN attempts.attempt IS NULL THEN outcomes.error_code ELSE attempts.error_code END
+        AS error_code,
+    CASE WHEN attempts.attempt IS NULL THEN outcomes.error_message ELSE attempts.error_message END
+        AS message,
+    coalesce(outcomes.status, CASE WHEN requests.doubted_before OR EXISTS (
+        SELECT 1 FROM attempts
+        WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt}
+    ) THEN 'in_doubt' ELSE 'not_attempted' END) AS outcome
+FROM requests JOIN runs ON runs.number = requests.run
+LEFT JOIN attempts ON attempts.run = requests.run AND attempts.request = requests.number
+LEFT JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
+WHERE runs.state NOT IN ('planning', 'planned')
+
+-- name: history_of_order
+{history} AND requests.order_id = :order_id
+ORDER BY requests.run, requests.number, attempts.attempt
+
+-- A call about a domain has it in the place of an order, alone or behind its number; a call about an
+-- order has it first in an entry. No index knows it: all requests are looked through.
+-- name: history_of_domain
+{history} AND (requests.order_id = :domain OR requests.order_id LIKE :with_number
+    OR requests.entries LIKE :in_entries)
+ORDER BY requests.run, requests.number, attempts.attempt

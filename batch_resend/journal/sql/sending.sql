@@ -1,0 +1,200 @@
+-- Runs as they are sent: starts, attempts, reads, pauses; what is left; what was cut off; pruning.
+
+-- name: run
+SELECT * FROM runs WHERE id = :id
+
+-- name: runs
+SELECT * FROM runs WHERE state IN ('running', 'stopped', 'interrupted', 'completed')
+ORDER BY number DESC
+
+-- name: latest_unfinished
+SELECT * FROM runs
+WHERE state IN {unfinished} AND started_at IS NOT NULL AND NOT {in_anothers_hand}
+ORDER BY number DESC LIMIT 1
+
+-- name: add_start
+INSERT INTO starts (run, boot, offset_s, began_at, limits, session)
+VALUES (:run, :boot, :offset_s, :began_at, :limits, :session) RETURNING number
+
+-- name: add_budget
+INSERT INTO budgets (start, account, budget) VALUES (:start, :account, :budget)
+
+-- name: begin_run
+UPDATE runs SET state = 'running', stop_reason = NULL, finished_at = NULL, limits = :limits,
+    settings = :settings, started_at = coalesce(started_at, :now), distributed_by = :distributed_by
+WHERE number = :run
+
+-- name: set_state
+UPDATE runs SET state = :state, stop_reason = :stop_reason, finished_at = :finished_at
+WHERE number = :run
+
+-- --- the hot path ------------------------------------------------------------------------------
+
+-- name: begin_attempt
+INSERT INTO attempts (run, request, attempt, start, digest, begun_at)
+VALUES (:run, :request, :attempt, :start, :digest, :begun_at)
+
+-- name: end_attempt
+UPDATE attempts SET ended_at = :ended_at, ruling = :ruling, http_status = :http_status,
+    error_code = :error_code, error_message = :error_message
+WHERE run = :run AND request = :request AND attempt = :attempt
+
+-- name: begin_read
+INSERT INTO reads (start, number, base_url, begun_at) VALUES (:start, :number, :base_url, :begun_at)
+
+-- name: end_read
+UPDATE reads SET ended_at = :ended_at, in_doubt = :in_doubt WHERE start = :start AND number = :number
+
+-- name: begin_pause
+INSERT INTO pauses (run, start, number, began_at, until_at, reason, share, account)
+VALUES (:run, :start, :number, :began_at, :until_at, :reason, :share, :account)
+
+-- name: prolong_pause
+UPDATE pauses SET until_at = :until_at, share = :share
+WHERE run = :run AND start = :start AND number = :number
+
+-- name: end_pauses
+UPDATE pauses SET ended_at = :ended_at WHERE run = :run AND ended_at IS NULL
+
+-- name: end_pauses_of_account
+UPDATE pauses SET ended_at = :ended_at
+WHERE run = :run AND ended_at IS NULL AND coalesce(account, '') = :account
+
+-- Others may learn the same at once, in this process or on another host.
+-- name: keep_answer
+INSERT INTO answers (budget, purpose, subject, found, asked_at)
+VALUES (:budget, :purpose, :subject, :found, :asked_at)
+ON CONFLICT (budget, purpose, subject)
+    DO UPDATE SET found = excluded.found, asked_at = excluded.asked_at
+
+-- name: answers
+SELECT subject, found FROM answers WHERE budget = :budget AND purpose = :purpose
+
+-- name: forget_answers
+DELETE FROM answers WHERE budget = :budget AND purpose = :purpose
+
+-- The old ones, and what a clock that was set back has not seen yet.
+-- name: forget_old_answers
+DELETE FROM answers WHERE asked_at < :before OR asked_at > :now
+
+-- --- what is left to send ----------------------------------------------------------------------
+
+-- part: pending_page
+SELECT requests.*,
+    (SELECT count(*) FROM attempts
+        WHERE attempts.run = requests.run AND attempts.request = requests.number) AS attempts,
+    (SELECT count(*) FROM attempts
+        WHERE attempts.run = requests.run AND attempts.request = requests.number
+            AND attempts.ruling = 'in_doubt') AS doubts
+FROM requests
+WHERE requests.run = :run AND requests.position > :after AND requests.position <= :last
+    AND NOT {has_outcome}
+
+-- name: pending
+{pending_page} ORDER BY requests.position LIMIT 1000
+
+-- name: pending_of_accounts
+{pending_page} AND coalesce(requests.account, '') IN :accounts
+ORDER BY requests.position LIMIT 1000
+
+-- name: count_second_mails
+SELECT count(*) FROM requests WHERE run = :run AND NOT {has_outcome} AND {may_have_arrived}
+
+-- name: count_by_account
+SELECT account, count(*) FROM requests WHERE run = :run AND NOT {has_outcome}
+GROUP BY account ORDER BY account NULLS FIRST
+
+-- name: accounts
+SELECT DISTINCT account FROM requests WHERE run = :run
+
+-- --- clocks ------------------------------------------------------------------------------------
+
+-- By how much later our clock would have said what the clock of a start said. Of two clocks that
+-- disagree, the one is believed by which a thing is younger: the safer reading, for windows and
+-- cooldown alike.
+-- part: shift_s
+CASE WHEN starts.boot = :our_boot AND :our_offset_s - starts.offset_s > 0
+    THEN :our_offset_s - starts.offset_s ELSE 0.0 END
+
+-- Now, as the clock of a start would have said it, where that can be known: a third process may read
+-- what we write into its rows by a clock that is neither.
+-- part: now_of_start
+(:now + coalesce((SELECT CASE WHEN starts.boot = :our_boot
+    THEN -(:our_offset_s - starts.offset_s) ELSE 0.0 END
+    FROM starts WHERE starts.number = start), 0.0))
+
+-- By its key; a start of which no key is known counts by its CA. An end after now counts as now.
+-- name: recent_ends
+SELECT CASE WHEN attempts.ended_at + {shift_s} < :now THEN attempts.ended_at + {shift_s} ELSE :now END
+    + CASE WHEN attempts.ruling = 'in_doubt' THEN :linger_s ELSE 0.0 END AS at
+FROM starts
+JOIN attempts ON attempts.start = starts.number
+    AND attempts.ended_at > :since - :linger_s - {shift_s}
+JOIN runs ON runs.number = attempts.run
+JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
+LEFT JOIN budgets ON budgets.start = starts.number
+    AND budgets.account = coalesce(requests.account, '')
+WHERE coalesce(budgets.budget = :budget, FALSE)
+    OR budgets.budget IS NULL AND runs.base_url = :base_url
+UNION ALL
+SELECT CASE WHEN reads.ended_at + {shift_s} < :now THEN reads.ended_at + {shift_s} ELSE :now END
+    + CASE WHEN reads.in_doubt THEN :linger_s ELSE 0.0 END AS at
+FROM starts
+JOIN reads ON reads.start = starts.number AND reads.ended_at > :since - :linger_s - {shift_s}
+LEFT JOIN budgets ON budgets.start = starts.number AND budgets.account = ''
+WHERE coalesce(budgets.budget = :budget, FALSE)
+    OR budgets.budget IS NULL AND reads.base_url = :base_url
+ORDER BY at
+
+-- --- what was cut off --------------------------------------------------------------------------
+
+-- name: end_cut_off_runs
+UPDATE runs SET state = 'interrupted',
+    stop_reason = 'the program was cut off (killed, or the power failed)',
+    finished_at = coalesce((SELECT max(coalesce(attempts.ended_at, attempts.begun_at))
+        FROM attempts WHERE attempts.run = runs.number), started_at)
+WHERE state = 'running' AND distributed_by IS NULL AND session NOT IN {living}
+
+-- No earlier than it began: that was a sign of life too.
+-- name: end_cut_off_pauses
+UPDATE pauses SET ended_at = CASE
+    WHEN began_at < (SELECT finished_at FROM runs WHERE runs.number = pauses.run)
+    THEN (SELECT finished_at FROM runs WHERE runs.number = pauses.run) ELSE began_at END
+WHERE ended_at IS NULL AND run NOT IN (SELECT number FROM runs WHERE state = 'running')
+
+-- No earlier than it began, whatever the clocks say.
+-- name: end_cut_off_attempts
+UPDATE attempts SET
+    ended_at = CASE WHEN begun_at < {now_of_start} THEN {now_of_start} ELSE begun_at END,
+    ruling = 'in_doubt', error_message = :message
+WHERE ended_at IS NULL AND start IN (SELECT number FROM starts WHERE session NOT IN {living})
+
+-- name: end_cut_off_reads
+UPDATE reads SET
+    ended_at = CASE WHEN begun_at < {now_of_start} THEN {now_of_start} ELSE begun_at END,
+    in_doubt = TRUE
+WHERE ended_at IS NULL AND start IN (SELECT number FROM starts WHERE session NOT IN {living})
+
+-- name: never_started
+SELECT number FROM runs WHERE state IN ('planning', 'planned') AND session NOT IN {living}
+
+-- --- pruning -----------------------------------------------------------------------------------
+
+-- name: ended_before
+SELECT number FROM runs
+WHERE coalesce(finished_at, started_at, created_at) < :before AND state <> 'running'
+    AND session NOT IN {living}
+
+-- name: count_rows_of
+SELECT count(*) FROM rows WHERE run = :run
+
+-- name: forget_old_reads
+DELETE FROM reads WHERE begun_at < :before
+
+-- name: forget_idle_starts
+DELETE FROM starts WHERE began_at < :before AND session NOT IN {living}
+    AND number NOT IN (SELECT distributed_by FROM runs WHERE distributed_by IS NOT NULL)
+    AND number NOT IN (SELECT start FROM attempts) AND number NOT IN (SELECT start FROM reads)
+
+-- name: forget_idle_budgets
+DELETE FROM budgets WHERE start NOT IN (SELECT number FROM starts)

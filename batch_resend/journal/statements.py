@@ -1,0 +1,159 @@
+"""The journal's statements, by name, for SQLite and PostgreSQL; and the errors of both.
+
+All SQL is in the folders `sql`, a file for each theme. `-- name: x` begins a statement, and
+`-- part: x` what several have in common, which stands in them as {x}. So do the words in which the
+two databases differ.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Row, Text, TextClause, bindparam, text
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from batch_resend.errors import JournalError
+from batch_resend.folders import Database, Place
+
+Record = Row[*tuple[Any, ...]]  # what a statement finds: its columns by name
+Values = Mapping[str, object]
+Change = tuple[str, Values]  # a statement's name, and what it is carried out with
+
+# Texts are sorted by code points in both, whatever the database's language: requests are numbered
+# by it. A session lives as long as its process works with the journal; a file is open to one at a
+# time, so there is no other.
+_WORDS = {
+    "sqlite": {
+        "text": "TEXT",
+        "blob": "BLOB",
+        "serial": "INTEGER",
+        "without_rowid": "WITHOUT ROWID",
+        "living": "()",
+        "trunc": "",
+        "each_entry": "json_each(nullif(requests.entries, '')) AS entry",
+        "mail_domain": "lower(substr(json_extract(entry.value, '$[1]'), "
+        "instr(json_extract(entry.value, '$[1]'), '@') + 1))",
+    },
+    "postgresql": {
+        "text": 'TEXT COLLATE "C"',
+        "blob": "BYTEA",
+        "serial": "SERIAL",
+        "without_rowid": "",
+        "living": "(SELECT number FROM living)",
+        "trunc": "trunc",
+        "each_entry": "json_array_elements(CAST(nullif(requests.entries, '') AS json)) AS entry",
+        "mail_domain": "lower(substr(entry.value ->> 1, strpos(entry.value ->> 1, '@') + 1)) "
+        'COLLATE "C"',
+    },
+}
+_BEGINNING = re.compile(r"^-- (?:name|part): (\w+)\n", re.MULTILINE)
+_COMMENT = re.compile(r"\s*--.*$", re.MULTILINE)
+_SEVERAL = re.compile(r"\bIN :(\w+)")  # values, all of them texts
+_texts: dict[str, str] = {}
+
+
+def read_statements(package: str) -> None:
+    """Make the statements of a package known, by their names."""
+    for file in files(package).joinpath("sql").iterdir():
+        _, *found = _BEGINNING.split(file.read_text(encoding="utf-8"))
+        for name, body in zip(found[::2], found[1::2], strict=True):
+            _texts[name] = _COMMENT.sub("", body).strip()
+
+
+class _Words(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return _texts[name].format_map(self)
+
+
+def sql(name: str, dialect: str, words: Mapping[str, object] = {}) -> str:
+    """Return a statement's text, for one of the databases. `words`: more that it leaves open."""
+    return _texts[name].format_map(_Words(_WORDS[dialect], **{k: str(v) for k, v in words.items()}))
+
+
+@cache
+def statement(name: str, dialect: str, words: tuple[tuple[str, str], ...] = ()) -> TextClause:
+    """Return a statement, for one of the databases."""
+    found = sql(name, dialect, dict(words))
+    several = [bindparam(of, expanding=True, type_=Text) for of in _SEVERAL.findall(found)]
+    return text(found).bindparams(*several)
+
+
+def execute(
+    connection: Connection, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
+) -> CursorResult[Any]:
+    """Carry out a statement. `words`: what it leaves open, other than values."""
+    return connection.execute(statement(name, connection.dialect.name, words), values)
+
+
+def execute_many(connection: Connection, name: str, many: Sequence[Values]) -> None:
+    """Carry out an insert, update or delete once for each of `many`."""
+    if many:
+        driver_text, parameters = _as_the_driver_has_it(name, connection.dialect)
+        connection.exec_driver_sql(driver_text, [parameters(values) for values in many])
+
+
+@cache
+def _as_the_driver_has_it(name: str, dialect: Dialect) -> tuple[str, Callable[[Values], Any]]:
+    """Return a statement's text, and what makes the driver's parameters of named values."""
+    compiled = statement(name, dialect.name).compile(dialect=dialect)
+    order = compiled.positiontup
+    if order is None:  # by name
+        return str(compiled), dict
+    return str(compiled), lambda values: tuple(map(values.__getitem__, order))
+
+
+def create_tables(connection: Connection, name: str) -> None:
+    """Carry out what a statement of several statements says."""
+    for one in sql(name, connection.dialect.name).split(";\n"):
+        connection.exec_driver_sql(one)
+
+
+@contextmanager
+def journal_errors(place: Place) -> Iterator[None]:
+    """Turn what the database says into a JournalError that names the journal."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
+        message = str(error.orig if isinstance(error, DatabaseError) else error)
+        if isinstance(error, OSError):
+            message = error.strerror or message
+        message = " ".join(message.split())
+        remedies = _SERVER_REMEDIES if isinstance(place, Database) else _FILE_REMEDIES
+        remedy = next(remedy for sign, remedy in remedies if re.search(sign, message))
+        raise JournalError(f"{place}: the journal cannot be used: {message}; {remedy}") from error
+
+
+# What a person can do, by what the message says.
+_FILE_REMEDIES = (
+    (
+        "disk I/O|disk is full|No space left",
+        "is the disk full, or that of temporary files (TMPDIR)?",
+    ),
+    ("malformed", "put back a copy of it, or name another with --journal: that knows of no run"),
+    (
+        "locked",
+        "another program, such as a backup, has it open for writing: once it has ended, run the "
+        "same command again",
+    ),
+    ("", "name another with --journal: that knows of no run"),
+)
+_SERVER_REMEDIES = (
+    ("password", "give it in PGPASSWORD or in a password file (PGPASSFILE, or ~/.pgpass)"),
+    (
+        "permission denied",
+        "its user needs a schema batch_resend of its own, or the right to create it",
+    ),
+    (
+        "does not support SSL",
+        "set up TLS there, or, if its network is yours alone, add sslmode=disable to the URL",
+    ),
+    ("does not exist", "create it, or name another with --journal"),
+    ("", "is the server up, and can it be reached from here?"),
+)
+
+read_statements("batch_resend.journal")
