@@ -231,7 +231,7 @@ BEFORE_SENDING = [
 ]
 FROM_SENDING_ON = [
     "journal.journal:Journal.start",
-    "key_runs:open_certcentral",
+    "channels:open_certcentral",
     "journal.recording:Recorder.begin",
     "certcentral.client:CertCentral.resend",
     "journal.recording:Recorder.end",
