@@ -93,9 +93,7 @@ async def test_the_windows_are_a_keys_by_whichever_name_it_goes(tmp_path: Path) 
         assert at.shop.books.mails == 8
 
 
-async def test_without_profiles_a_column_of_that_name_is_about_something_else(
-    tmp_path: Path,
-) -> None:
+async def test_without_profiles_a_column_account_is_something_else(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         del at.desk.environment["BATCH_RESEND_CONFIG"]
         at.desk.environment |= {
@@ -126,9 +124,7 @@ async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
         assert set(at.shop.books.mails_per_order) == {"1", "4", "c.example"}
 
 
-async def test_preflight_by_a_key_that_is_refused_keeps_no_other_account_from_its_mails(
-    tmp_path: Path,
-) -> None:
+async def test_preflight_by_a_refused_key_keeps_no_other_from_its_mails(tmp_path: Path) -> None:
     async with town(tmp_path, bank_key="wrong-key-0123456789") as at:
         at.shop.world.add(WorldOrder(1))
         at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
@@ -137,9 +133,7 @@ async def test_preflight_by_a_key_that_is_refused_keeps_no_other_account_from_it
         assert "account bank: the CA refused the API key" in sent.err
 
 
-async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
-    tmp_path: Path,
-) -> None:
+async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("other.key", "another-key-0123456789")
         simulator = Simulator(SimulatorSettings())
@@ -188,9 +182,7 @@ async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(
         assert told in refused.err
 
 
-async def test_a_flag_wins_over_the_profile_and_an_unknown_profile_is_wrong_usage(
-    tmp_path: Path,
-) -> None:
+async def test_a_flag_wins_over_the_profile(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", "order_id\n1\n")
         sent = await at.desk.run(

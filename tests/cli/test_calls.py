@@ -47,9 +47,7 @@ def objects(desk: Desk) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next_time(
-    tmp_path: Path,
-) -> None:
+async def test_a_list_of_three_calls_goes_out_in_one_run_once(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         desk.write("mixed.csv", MIXED)
         sent = await desk.run("send", "mixed.csv")
@@ -76,9 +74,7 @@ async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next
         assert "for all domains that wait" not in plan
 
 
-async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however(
-    tmp_path: Path,
-) -> None:
+async def test_a_domain_is_found_by_its_name_however_it_was_named(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write(
             "mixed.csv",

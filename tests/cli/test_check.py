@@ -184,9 +184,7 @@ async def test_it_ends_with_0_where_every_row_is_good_with_3_where_one_is_not_an
     assert "none.csv: cannot be read: No such file or directory" in unread.err
 
 
-async def test_neither_the_journal_nor_the_ca_is_asked_and_nothing_is_left_behind(
-    tmp_path: Path,
-) -> None:
+async def test_neither_journal_nor_ca_is_asked_and_nothing_left_behind(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(20)
         await desk.run("send", "orders.csv")
@@ -365,9 +363,7 @@ async def test_out_has_exactly_what_the_ca_is_then_asked(tmp_path: Path) -> None
         assert ca.books.bodies == planned
 
 
-async def test_out_is_in_the_order_of_the_list_for_its_owner_alone_and_behind_a_link(
-    desk: Desk,
-) -> None:
+async def test_out_is_in_the_order_of_the_list_and_its_owners_alone(desk: Desk) -> None:
     desk.write("list.csv", "order_id\n30\n10\n20\n")
     (desk.folder / "link.jsonl").symlink_to("plan.jsonl")
     await desk.run("check", "list.csv", "--out", "link.jsonl")

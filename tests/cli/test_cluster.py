@@ -89,7 +89,7 @@ async def test_every_command_works_with_a_journal_in_a_database(
         assert followed.code == 3, followed.err
 
 
-async def test_a_host_that_was_killed_is_followed_by_another_that_repeats_nothing(
+async def test_a_host_that_was_killed_is_followed_by_another(
     tmp_path: Path, database: Database
 ) -> None:
     async with shared_desk(tmp_path, database, latency_s=(0.01, 0.03)) as (desk, ca):
@@ -162,9 +162,7 @@ async def test_a_database_that_is_not_there_is_named_with_what_to_do(
     assert "create it" in told.err
 
 
-async def test_a_password_comes_by_the_environment_or_a_file_and_is_shown_nowhere(
-    tmp_path: Path,
-) -> None:
+async def test_a_password_comes_by_variable_or_file_and_is_shown_nowhere(tmp_path: Path) -> None:
     with postgres_server() as server:
         with psycopg.connect(server.database.url, autocommit=True) as connection:
             connection.execute("CREATE ROLE clerk LOGIN PASSWORD 's3cret'")

@@ -68,9 +68,7 @@ async def test_with_nothing_unfinished_resume_says_so(tmp_path: Path) -> None:
         assert ca.books.requests == 1
 
 
-async def test_flags_win_over_the_environment_and_the_environment_over_the_file(
-    tmp_path: Path,
-) -> None:
+async def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         del desk.environment["BATCH_RESEND_LIMIT"]
         desk.write("orders.csv", "Nummer\n1\n")
@@ -89,9 +87,7 @@ async def test_flags_win_over_the_environment_and_the_environment_over_the_file(
         assert read_summary(tmp_path / "from file")["limits"] == ["10/1m"]
 
 
-async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(
-    tmp_path: Path,
-) -> None:
+async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.environment |= {"BATCH_RESEND_OLDER_THAN": "1h"}
         desk.write_list(1)
@@ -132,9 +128,7 @@ async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(d
     assert "pip install 'batch-resend[cluster]'" in worker.err
 
 
-async def test_the_summary_says_why_orders_were_not_sent_in_the_words_of_the_one_table(
-    tmp_path: Path,
-) -> None:
+async def test_the_summary_explains_refusals_by_the_one_table(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700000", "700002"})) as (desk, _):
         desk.write_list(3)
         told = (await desk.run("send", "orders.csv")).out
@@ -158,9 +152,7 @@ async def rehearsed(at: Town, *words: str) -> Ended:
     return await at.desk.run("simulate", "--books", "books.json", "--", *at.desk.command(), *words)
 
 
-async def test_accounts_that_rows_name_are_the_simulators_each_by_a_key_of_its_own(
-    tmp_path: Path,
-) -> None:
+async def test_accounts_that_rows_name_are_the_simulators_in_a_rehearsal(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", LIST)
         (tmp_path / "bank.key").unlink()

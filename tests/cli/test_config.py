@@ -98,9 +98,7 @@ async def test_what_is_no_toml_is_refused_with_its_line(desk: Desk, text: str, s
     assert said in await config_words(desk, text)
 
 
-async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s_alone(
-    tmp_path: Path,
-) -> None:
+async def test_a_commands_table_goes_before_the_top_level(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, orders=20) as (desk, ca):
         del desk.environment["BATCH_RESEND_LIMIT"]
         desk.write(
@@ -122,9 +120,7 @@ async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s
         assert (await desk.run(*config, "export")).out.startswith('{"order_id":')
 
 
-async def test_profiles_take_from_the_table_of_the_command_what_they_do_not_say(
-    tmp_path: Path,
-) -> None:
+async def test_profiles_take_from_the_commands_table_what_they_leave_out(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         del desk.environment["BATCH_RESEND_LIMIT"]
         desk.write("shop.key", "key-of-shop-0123456789").chmod(0o600)

@@ -97,9 +97,7 @@ def of_check(found: dict[str, Any], check: str) -> dict[str, Any]:
 # --- all is there -------------------------------------------------------------------------------
 
 
-async def test_where_all_is_there_each_check_says_ok_in_a_line_and_nothing_is_mailed(
-    desk: Desk,
-) -> None:
+async def test_where_all_is_there_each_check_says_ok_and_nothing_is_mailed(desk: Desk) -> None:
     async with FaultServer(ca()) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
         done = await desk.run("doctor")
@@ -117,9 +115,7 @@ async def test_where_all_is_there_each_check_says_ok_in_a_line_and_nothing_is_ma
     assert (KEY in done.out, done.err) == (False, "")
 
 
-async def test_what_it_reads_counts_in_the_rate_limits_of_what_is_sent_after_it(
-    tmp_path: Path,
-) -> None:
+async def test_what_it_reads_counts_in_the_limits_of_what_is_sent_later(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, simulator):
         (await diagnosed(desk))
         desk.write_list(3)
@@ -132,9 +128,7 @@ async def test_what_it_reads_counts_in_the_rate_limits_of_what_is_sent_after_it(
     assert re.search(r"let no request leave for another (1h 00m|59m)", again.out)
 
 
-async def test_the_schema_takes_nothing_less_and_nothing_more_than_what_is_printed(
-    desk: Desk,
-) -> None:
+async def test_the_schema_takes_nothing_less_or_more_than_what_is_printed(desk: Desk) -> None:
     odd = says(page_of(LISTED | {"status": "on_hold"}))
     async with FaultServer(ca(pending=odd)) as server:
         _, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
@@ -171,9 +165,7 @@ def known_parts(text: str) -> list[str]:
     return [line.partition(", http")[0] for line in lines]
 
 
-async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(
-    desk: Desk,
-) -> None:
+async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(desk: Desk) -> None:
     async with FaultServer(ca(user=INVALID_KEY)) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
         async with on_screen(desk, "doctor", columns=60) as screen:
@@ -224,9 +216,7 @@ async def test_an_answer_that_keeps_a_run_from_sending_costs_one_read_and_ends_w
 # --- the network --------------------------------------------------------------------------------
 
 
-async def test_what_the_network_does_not_allow_is_said_at_its_step_and_nothing_is_read(
-    desk: Desk,
-) -> None:
+async def test_what_the_network_does_not_allow_is_said_at_its_step(desk: Desk) -> None:
     for url, check in (
         ("https://no-such-host.invalid/services/v2", "name"),
         (f"http://127.0.0.1:{free_port()}/services/v2", "connection"),
@@ -257,9 +247,7 @@ async def test_a_certificate_that_is_not_trusted_stops_before_the_key_leaves(
 # --- what the CA has, and how it tells ----------------------------------------------------------
 
 
-async def test_what_deviates_is_shown_as_a_sample_that_says_nothing_of_theirs(
-    desk: Desk,
-) -> None:
+async def test_what_deviates_is_shown_as_a_sample_that_says_nothing_of_theirs(desk: Desk) -> None:
     odd = LISTED | {"status": "on_hold", "organization": "Racoon Trading GmbH"}
     validation = VALIDATION_BODY | {"order_status": KEY}
     answers = {PENDING: says(page_of(LISTED, odd, odd)), VALIDATION: says(validation)}
@@ -299,9 +287,7 @@ async def test_after_a_key_that_was_revoked_meanwhile_or_a_429_nothing_more_is_a
 # --- this machine -------------------------------------------------------------------------------
 
 
-async def test_a_journal_that_cannot_be_written_is_a_problem_and_nothing_is_read(
-    desk: Desk,
-) -> None:
+async def test_a_journal_that_cannot_be_written_lets_nothing_be_read(desk: Desk) -> None:
     make_foreign_database(desk.folder / "theirs.db")
     desk.write("file", "")
     for journal in ("theirs.db", "file/journal.db"):
@@ -317,9 +303,7 @@ async def test_a_journal_that_cannot_be_written_is_a_problem_and_nothing_is_read
         assert of_check(found, "account")["result"] == "not checked"
 
 
-async def test_while_a_run_has_the_journal_it_asks_nothing_and_ends_with_5(
-    tmp_path: Path,
-) -> None:
+async def test_while_a_run_has_the_journal_it_asks_nothing_and_ends_with_5(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, simulator):
         desk.write_list(40)
         sending = await desk.start("send", "orders.csv", "--limit", "10/1s")
@@ -330,9 +314,7 @@ async def test_while_a_run_has_the_journal_it_asks_nothing_and_ends_with_5(
     assert "another run holds the journal" in of_check(found, "journal")["detail"]
 
 
-async def test_without_a_key_the_rest_is_looked_at_and_it_is_said_where_to_put_one(
-    desk: Desk,
-) -> None:
+async def test_without_a_key_the_rest_is_looked_at(desk: Desk) -> None:
     del desk.environment["DIGICERT_API_KEY"]
     async with FaultServer(ca()) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
@@ -425,9 +407,7 @@ def by_key(visit_of: dict[str, Step]) -> Step:
     return step
 
 
-async def test_with_profiles_each_account_is_checked_and_one_of_them_can_be_named(
-    desk: Desk,
-) -> None:
+async def test_with_profiles_each_account_is_checked_or_one_that_is_named(desk: Desk) -> None:
     del desk.environment["DIGICERT_API_KEY"]
     for name in ("shop", "bank"):
         desk.write(f"{name}.key", f"{name}-key-0123456789").chmod(0o600)

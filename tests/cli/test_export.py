@@ -28,9 +28,7 @@ def records(exported: Ended) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(exported.out)))
 
 
-async def test_the_orders_that_wait_are_written_with_what_the_ca_tells_of_them(
-    tmp_path: Path,
-) -> None:
+async def test_orders_that_wait_are_written_with_what_the_ca_tells(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(ca, 1, domains=("shop.example.com", "www.example.com"), container="Web")
         ca.world.add(WorldOrder(2, status="reissue_pending", created_at=time.time() - 60))
@@ -70,9 +68,7 @@ async def test_send_reads_the_export_and_has_every_order_mailed(tmp_path: Path, 
         assert ca.books.mails == 5, "acknowledged within the cooldown"
 
 
-async def test_options_choose_by_product_age_container_and_the_cas_own_filters(
-    tmp_path: Path,
-) -> None:
+async def test_options_choose_by_product_age_container_and_filters(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(ca, 4)
         ca.world.add(WorldOrder(7, product="ssl_dv_rapidssl", container="Shop", created_at=0.0))
@@ -90,9 +86,7 @@ async def test_options_choose_by_product_age_container_and_the_cas_own_filters(
         assert (await desk.run("export", "--filter", "nothing")).code == 2
 
 
-async def test_pages_are_read_to_the_end_and_count_in_the_windows_with_what_is_sent(
-    tmp_path: Path,
-) -> None:
+async def test_pages_are_read_to_the_end_and_count_in_the_windows(tmp_path: Path) -> None:
     windows = (Window(4, 2.0),)
     async with desk_with_ca(tmp_path, windows=windows) as (desk, ca):
         fill(ca, 2_500)

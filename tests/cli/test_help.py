@@ -28,9 +28,7 @@ COMMENT = re.compile(r"^<!-- .* -->$", re.MULTILINE)
 MAIL = "mail-not-arriving  Mail that does not arrive"
 
 
-async def test_a_topic_is_shown_by_its_name_or_the_beginning_of_it_and_all_without_one(
-    desk: Desk,
-) -> None:
+async def test_a_topic_is_shown_by_the_beginning_of_its_name(desk: Desk) -> None:
     listed = await desk.run("help")
     assert listed.code == 0
     assert f"  {MAIL}\n" in listed.out
@@ -65,9 +63,7 @@ async def test_a_slip_of_the_keyboard_brings_up_what_was_meant(
     assert re.search(said, refused.err)
 
 
-async def test_a_long_page_goes_through_the_pager_of_a_terminal_and_of_nothing_else(
-    desk: Desk,
-) -> None:
+async def test_a_long_page_goes_through_the_pager_of_a_terminal_alone(desk: Desk) -> None:
     pager = desk.write("pager", "#!/bin/sh\ntee seen > /dev/null\n")
     pager.chmod(0o755)
     await desk.run("help", "mail", PAGER=str(pager))

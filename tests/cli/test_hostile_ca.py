@@ -200,9 +200,7 @@ async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flig
     assert summary["requests"]["possible_duplicates"] <= 8
 
 
-async def test_beyond_the_patience_the_run_stops_and_what_is_left_goes_on_later(
-    tmp_path: Path,
-) -> None:
+async def test_beyond_the_patience_the_run_stops_and_the_rest_is_sent_later(tmp_path: Path) -> None:
     is_out = False
 
     async def fate(call: Call) -> None:
@@ -252,9 +250,7 @@ async def test_an_outage_that_mails_and_never_answers_mails_no_order_beyond_its_
         assert desk.summary()["orders"]["in_doubt"] == len(ca.books.mails_per_order)
 
 
-async def test_what_is_in_doubt_stays_so_and_is_explained_so_when_the_ca_is_gone_later(
-    tmp_path: Path,
-) -> None:
+async def test_what_is_in_doubt_stays_so_when_the_ca_is_gone_later(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, faults={"drop": 1.0}) as (desk, ca):
         numbers = desk.write_list(3)
         held = await desk.run("send", "orders.csv", "--in-doubt", "hold")

@@ -39,9 +39,7 @@ async def send_until(
     return await ended(process)
 
 
-async def test_after_a_kill_resume_needs_no_list_and_marks_what_may_have_been_mailed(
-    tmp_path: Path,
-) -> None:
+async def test_after_a_kill_resume_needs_no_list_and_marks_doubts(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, **SLOW) as (desk, ca):
         numbers = desk.write_list(200)
         killed = await send_until(desk, ca, 80, "--concurrency", "16", by=signal.SIGKILL)
@@ -140,9 +138,7 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) ->
         assert desk.summary()["orders"]["not_attempted"] == 9
 
 
-async def test_the_printed_resume_mails_nothing_again_that_was_held_for_a_person(
-    tmp_path: Path,
-) -> None:
+async def test_the_printed_resume_mails_nothing_that_was_held(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, faults={"drop": 0.4}, seed=3) as (desk, ca):
         desk.write("orders.csv", "Nr\n" + "\n".join(map(str, range(1, 41))) + "\n")
         process = await desk.start(

@@ -126,9 +126,7 @@ async def run_bound_by_permissions(desk: Desk, *arguments: str) -> Ended:
     return await ended(await desk.start(program=program))
 
 
-async def test_a_read_only_journal_is_named_and_nothing_is_sent_until_it_can_be_written(
-    tmp_path: Path,
-) -> None:
+async def test_a_read_only_journal_is_named_and_nothing_sent_meanwhile(tmp_path: Path) -> None:
     """What SQLite puts beside a database to look at it has its mode, and stays."""
     async with desk_with_ca(tmp_path) as (desk, ca):
         journal = tmp_path / "journal.db"
@@ -450,9 +448,7 @@ async def test_it_is_noticed_though_nothing_is_due_to_leave_for_an_hour(
         assert ca.books.requests == 5
 
 
-async def test_a_journal_that_goes_after_the_last_request_makes_no_success_of_it(
-    tmp_path: Path,
-) -> None:
+async def test_a_journal_that_goes_after_the_last_request_is_no_success(tmp_path: Path) -> None:
     """The next run of the same lists would mail all of them again."""
     async with desk_with_ca(tmp_path, latency_s=(1.0, 1.0)) as (desk, ca):
         journal = journal_in_a_folder(desk)

@@ -25,9 +25,7 @@ def events(path: Path) -> list[dict[str, Any]]:
 TO_FILE = ("send", "orders.csv", "--log-file", "resend.log", "--log-format", "json")
 
 
-async def test_a_log_file_has_every_attempt_with_run_and_order_whatever_is_shown(
-    tmp_path: Path,
-) -> None:
+async def test_a_log_file_has_every_attempt_whatever_is_shown(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700001"})) as (desk, ca):
         desk.write_list(5)
         sent = await desk.run(*TO_FILE, "-q")
@@ -79,9 +77,7 @@ async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None
     assert (tmp_path / "resend.log").stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_standard_error_that_cannot_be_written_changes_no_exit_code_and_no_log(
-    tmp_path: Path,
-) -> None:
+async def test_an_unwritable_standard_error_changes_no_exit_code_and_no_log(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         words = [*desk.command(*TO_FILE, "--api-key-file", "gone")]
         full = shlex.join(words) + " 2> /dev/full"
@@ -126,9 +122,7 @@ async def test_the_log_file_says_why_nothing_was_sent_and_standard_error_says_it
     assert (last["level"] == "error") == bool(ended_with.code)
 
 
-async def test_the_log_file_says_that_a_signal_ended_it_before_anything_was_sent(
-    tmp_path: Path,
-) -> None:
+async def test_the_log_file_says_that_a_signal_ended_it_beforehand(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.5, 0.5)) as (desk, ca):
         sweeping = await desk.start(*SWEEP)
         await until(lambda: ca.books.requests)
@@ -307,9 +301,7 @@ def test_no_descriptor_is_left_open(path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-async def test_a_run_that_is_rotated_goes_on_and_every_attempt_is_in_one_of_the_files(
-    tmp_path: Path,
-) -> None:
+async def test_a_run_whose_log_is_rotated_loses_no_attempt(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
         desk.write_list(60)
         (tmp_path / "logs").mkdir()

@@ -206,9 +206,7 @@ async def test_a_url_of_nothing_is_refused_and_is_not_the_cas(tmp_path: Path) ->
 # --- windows of a run that goes on ----------------------------------------------------------------
 
 
-async def test_what_is_left_of_one_account_keeps_its_own_windows_and_not_those_of_all(
-    tmp_path: Path,
-) -> None:
+async def test_what_is_left_of_one_account_keeps_its_own_windows(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         config = (tmp_path / "config.toml").read_text()
         own = f'api-key-file = "bank.key"\nbase-url = "{at.bank.base_url}"\n'
@@ -251,9 +249,7 @@ async def test_a_list_whose_rows_all_name_an_account_needs_no_key_besides(tmp_pa
         assert at.bank.books.mails_per_order == {"2": 1}
 
 
-async def test_a_row_that_names_none_needs_one_to_be_sent_and_to_be_resumed(
-    tmp_path: Path,
-) -> None:
+async def test_a_row_that_names_none_needs_a_key_to_be_sent_or_resumed(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", f"{EACH}3,\n")
         refused = await at.desk.run("send", "orders.csv")

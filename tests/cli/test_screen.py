@@ -124,9 +124,7 @@ async def test_quiet_on_a_terminal_shows_the_summary_alone(tmp_path: Path) -> No
 # --- watched from another terminal --------------------------------------------------------------
 
 
-async def test_a_run_is_watched_from_elsewhere_to_its_end_and_not_disturbed(
-    tmp_path: Path,
-) -> None:
+async def test_a_run_is_watched_from_elsewhere_and_not_disturbed(tmp_path: Path) -> None:
     is_seen = asyncio.Event()  # then the run may end
 
     async def fate(call: Call) -> None:

@@ -12,9 +12,7 @@ from batch_resend.windows import Window
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, results
 
 
-async def test_each_order_is_mailed_once_within_all_windows_and_never_again(
-    tmp_path: Path,
-) -> None:
+async def test_each_order_is_mailed_once_within_all_windows_never_again(tmp_path: Path) -> None:
     windows = (Window(60, 2.0), Window(100, 6.0))
     async with desk_with_ca(tmp_path, windows=windows, latency_s=(0.01, 0.3)) as (desk, ca):
         numbers = desk.write_list(200)
@@ -53,9 +51,7 @@ async def test_an_edited_list_sends_only_what_is_new(tmp_path: Path) -> None:
         assert read_summary(tmp_path / "b")["orders"]["skipped"] == 1
 
 
-async def test_every_row_is_accounted_for_and_a_rejected_one_shows_in_the_exit_code(
-    tmp_path: Path,
-) -> None:
+async def test_every_row_is_accounted_for_and_the_exit_code_shows_rejects(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset(["3"])) as (desk, ca):
         desk.write(
             "list.csv",
@@ -189,9 +185,7 @@ async def test_beyond_what_may_be_rejected_nothing_is_sent(
         assert held in sent.out
 
 
-async def test_the_report_of_a_run_held_back_says_why_and_names_every_bad_row(
-    tmp_path: Path,
-) -> None:
+async def test_the_report_of_a_run_held_back_says_why_and_names_bad_rows(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         write_rows(desk, 2, 3)
         held = await desk.run("send", "list.csv")

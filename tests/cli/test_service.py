@@ -116,9 +116,7 @@ async def test_a_key_refused_in_the_preflight_sends_nothing_and_leaves_all_for_r
         assert len(service.paths("PUT")) == 60
 
 
-async def test_what_a_key_without_permission_was_denied_is_left_for_a_next_run(
-    tmp_path: Path,
-) -> None:
+async def test_what_a_key_had_no_permission_for_is_left_for_a_next_run(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, faults={FaultName.NO_PERMISSION: 1.0}) as (desk, ca):
         numbers = desk.write_list(20)
         denied = await desk.run("send", "orders.csv")

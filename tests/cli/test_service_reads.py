@@ -134,9 +134,7 @@ async def test_what_is_no_list_is_no_quiet_night(tmp_path: Path) -> None:
         assert "the CA's list of orders cannot be read" in failed.err
 
 
-async def test_an_item_of_a_list_that_cannot_be_used_is_named_and_spoils_no_other(
-    tmp_path: Path,
-) -> None:
+async def test_an_odd_item_of_a_list_is_named_and_spoils_no_other(tmp_path: Path) -> None:
     odd = [pending(1, date_created=""), pending(7) | {"id": "A-7"}, None]
     async with desk_at(tmp_path, lists(*odd)) as (desk, service):
         swept = await desk.run("sweep", "--log-file", "sweep.log")
@@ -200,9 +198,7 @@ async def test_without_a_report_each_order_is_asked_about_and_nothing_else_suffe
         assert desk.summary()["back_pressure"]["pauses"] == 0
 
 
-async def test_orders_that_the_ca_does_not_have_are_asked_about_beside_each_other(
-    tmp_path: Path,
-) -> None:
+async def test_unknown_orders_are_asked_about_beside_each_other(tmp_path: Path) -> None:
     gone = error(404, "not_found|order")
     async with desk_at(tmp_path, lambda _: gone, 15, lambda _: 0.2) as (desk, service):
         assert (await desk.run("send", "orders.csv", "--preflight")).code == 3
@@ -329,9 +325,7 @@ async def test_what_an_export_has_read_before_ctrl_c_is_kept_as_a_part(tmp_path:
         assert f"the first {len(lines)} orders are in pending.csv.partial" in stopped.err
 
 
-async def test_a_person_sees_how_far_the_asking_is_how_fast_and_how_long_still(
-    tmp_path: Path,
-) -> None:
+async def test_a_person_sees_how_far_and_how_fast_the_asking_is(tmp_path: Path) -> None:
     async with (
         desk_at(tmp_path, waiting(60), latency_s=lambda _: 0.15) as (desk, _),
         on_screen(desk, "sweep", "--concurrency", "2", "--yes") as screen,
@@ -459,9 +453,7 @@ async def test_the_preflight_leaves_alone_what_is_all_approved(tmp_path: Path) -
         assert "skipped   1, says the CA: 2 of 2 names approved" in sent.err
 
 
-async def test_export_writes_the_names_that_wait_and_by_which_domain_each_is_validated(
-    tmp_path: Path,
-) -> None:
+async def test_export_writes_the_names_that_wait_and_their_domains(tmp_path: Path) -> None:
     ov = {"name_id": "ssl_basic", "name": "Basic OV", "type": "ssl_certificate"}
     listed = lists(pending(1), pending(2, product=ov, product_name_id="ssl_basic"), pending(3))
     answer_to = with_answer("/3/validation", validation(*ALL), with_answer(
@@ -514,9 +506,7 @@ async def test_only_names_that_are_all_plainly_approved_keep_an_order_from_its_m
         assert service.mailed() == ["1"] * is_mailed
 
 
-async def test_a_validation_status_that_says_nothing_leaves_it_to_the_orders_own_call(
-    tmp_path: Path,
-) -> None:
+async def test_an_empty_validation_status_leaves_it_to_the_order_itself(tmp_path: Path) -> None:
     by_dns = as_json(pending(2, dcv_method="dns-txt-token"))
     answer_to = with_answer("/validation", as_json({}), with_answer(
         "/order/certificate/2", by_dns, waiting(3)))  # fmt: skip

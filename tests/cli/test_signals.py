@@ -73,9 +73,7 @@ def rows_in_journal(desk: Desk) -> tuple[int, int]:
 # --- while planning -----------------------------------------------------------------------------
 
 
-async def test_a_signal_while_a_list_is_read_ends_at_once_and_leaves_no_half_of_a_run(
-    tmp_path: Path,
-) -> None:
+async def test_a_signal_while_a_list_is_read_leaves_no_half_of_a_run(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         process = await start_to_plan(desk)
         process.send_signal(signal.SIGHUP)
@@ -98,9 +96,7 @@ async def test_a_signal_while_a_list_is_read_ends_at_once_and_leaves_no_half_of_
 # --- while the report is written ----------------------------------------------------------------
 
 
-async def test_a_signal_while_the_report_is_written_leaves_it_to_be_written_to_its_end(
-    tmp_path: Path,
-) -> None:
+async def test_a_signal_while_the_report_is_written_lets_it_be_finished(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         numbers = write_long_list(desk, ROWS)
         report = tmp_path / "report"
@@ -124,9 +120,7 @@ async def test_a_signal_while_the_report_is_written_leaves_it_to_be_written_to_i
 # --- what was switched off stays off ------------------------------------------------------------
 
 
-async def test_under_nohup_a_closed_terminal_does_not_end_a_run_but_sigterm_does(
-    tmp_path: Path,
-) -> None:
+async def test_under_nohup_a_closed_terminal_does_not_end_a_run(tmp_path: Path) -> None:
     if not shutil.which("nohup"):
         pytest.skip("there is no nohup here")
     async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
@@ -193,9 +187,7 @@ async def test_as_process_1_sigterm_lets_what_is_in_flight_finish_and_the_report
 # --- how long it takes --------------------------------------------------------------------------
 
 
-async def test_many_requests_that_hang_are_in_doubt_after_one_timeout_for_them_all(
-    tmp_path: Path,
-) -> None:
+async def test_many_requests_that_hang_cost_one_timeout_for_them_all(tmp_path: Path) -> None:
     faults = {FaultName.HANG: 0.2}
     async with desk_with_ca(tmp_path, faults=faults, latency_s=(0.01, 0.05)) as (desk, ca):
         numbers = desk.write_list(200)

@@ -78,9 +78,7 @@ ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     not (__file__ + sys.prefix).isascii(),
     reason="in such a locale Python itself cannot read where this checkout is",
 )
-async def test_a_locale_of_ascii_sends_the_same_from_a_folder_with_umlauts_in_its_name(
-    tmp_path: Path,
-) -> None:
+async def test_a_locale_of_ascii_sends_the_same_from_a_folder_with_umlauts(tmp_path: Path) -> None:
     folder = tmp_path / "bätch ✉ resend"
     folder.mkdir()
     async with desk_with_ca(folder, unknown_orders=frozenset({"1002"})) as (desk, ca):
@@ -318,9 +316,7 @@ async def test_the_user_s_own_links_are_followed_and_stay(tmp_path: Path) -> Non
 
 
 @needs_root
-async def test_a_log_goes_to_no_other_user_s_file_in_a_folder_of_everyone_s(
-    tmp_path: Path,
-) -> None:
+async def test_a_log_goes_to_no_other_users_file_in_a_folder_of_everyones(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
         (tmp_path / "shared").mkdir()

@@ -24,9 +24,7 @@ def wait(ca: Simulator, *days: float, first: int = 1, **how: str) -> None:
         ca.world.add(WorldOrder(number, created_at=time.time() - age * DAY_S, **how))  # type: ignore[arg-type]
 
 
-async def test_what_is_due_is_mailed_the_oldest_first_and_the_report_accounts_for_it(
-    tmp_path: Path,
-) -> None:
+async def test_what_is_due_is_mailed_the_oldest_first(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         wait(ca, 2, 0.5, 9, 4)
         wait(ca, 5, first=5, dcv_method="dns-txt-token")
@@ -42,9 +40,7 @@ async def test_what_is_due_is_mailed_the_oldest_first_and_the_report_accounts_fo
         assert f"\n5 orders wait: {found}\n" in swept.err
 
 
-async def test_the_same_night_nothing_is_mailed_twice_and_the_next_says_what_came_of_it(
-    tmp_path: Path,
-) -> None:
+async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         wait(ca, 2, 3, 4)
         assert (await desk.run("sweep", "--report-dir", "first")).code == 0
@@ -63,9 +59,7 @@ async def test_the_same_night_nothing_is_mailed_twice_and_the_next_says_what_cam
         assert ca.books.mails_per_order == {"1": 2, "2": 1, "3": 2}
 
 
-async def test_no_order_is_mailed_more_often_than_allowed_whatever_list_it_came_from(
-    tmp_path: Path,
-) -> None:
+async def test_no_order_is_mailed_more_often_than_allowed(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         wait(ca, 2)
         desk.write("orders.csv", "order_id\n1\n")
@@ -158,9 +152,7 @@ def put_ahead(by_s: float) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_a_month_mails_every_order_as_often_as_allowed_and_forgets_none(
-    tmp_path: Path,
-) -> None:
+async def test_a_month_mails_every_order_as_often_as_allowed(tmp_path: Path) -> None:
     model = Model()
     came: dict[int, int] = {}
     async with desk_with_ca(tmp_path, api_key=KEY) as (desk, ca):

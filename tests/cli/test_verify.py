@@ -8,9 +8,7 @@ from batch_resend.topics import mail_advice
 from tests.cli.conftest import Desk, desk_with_ca, ended, until
 
 
-async def test_the_orders_that_were_sent_are_asked_about_and_the_report_tells_of_them(
-    tmp_path: Path,
-) -> None:
+async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"6"})) as (desk, ca):
         for number in range(1, 5):
             ca.world.add(WorldOrder(number))
@@ -36,9 +34,7 @@ async def test_the_orders_that_were_sent_are_asked_about_and_the_report_tells_of
         assert "of 6 orders sent 3 are issued, 2 are pending, 1 is waiting." in page
 
 
-async def test_a_run_that_has_sent_nothing_costs_no_request_and_an_unknown_one_is_named(
-    tmp_path: Path,
-) -> None:
+async def test_a_run_that_has_sent_nothing_costs_no_request(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
         desk.write("orders.csv", "order_id\n1\n")
         await desk.run("send", "orders.csv")
@@ -88,9 +84,7 @@ async def mailed(desk: Desk, ca: Simulator, *nights: str) -> str:
     return run
 
 
-async def test_verify_names_those_that_wait_with_their_mails_and_says_what_to_look_at(
-    tmp_path: Path,
-) -> None:
+async def test_verify_names_those_mailed_often_and_what_to_look_at(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         run = await mailed(desk, ca, "1 2", "1 2 3", "1 2 3 4 5")
         ca.world.orders[2].status = "issued"
