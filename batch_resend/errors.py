@@ -2,6 +2,7 @@
 
     BatchResendError
     ├── SettingsError      a setting is missing or makes no sense
+    │   └── UnknownColumn  no list has the column that an option names
     ├── InputError         a list cannot be read at all (a bad row is a RejectedRow, not an error)
     ├── JournalError       the journal cannot be opened, read or written
     │   ├── JournalBusy    another run holds it
@@ -21,6 +22,10 @@ class BatchResendError(Exception):
 
 class SettingsError(BatchResendError):
     """A setting is missing or makes no sense."""
+
+
+class UnknownColumn(SettingsError):
+    """No list has the column that an option names."""
 
 
 class InputError(BatchResendError):

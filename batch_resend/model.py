@@ -133,10 +133,12 @@ class Remark(StrEnum):
     """Something noticed while a list was read, which its plan counts."""
 
     TITLE_ROWS = "title_rows"  # rows above the headings, passed over
+    FOOTER_ROWS = "footer_rows"  # below the list, of the program that wrote it, passed over
     HEADING_AGAIN = "heading_again"  # a heading row in the middle: its order of columns counts
     OPEN_END = "open_end"  # the last line has no line end, and is whole by all that can be seen
     HIDDEN_ROWS = "hidden_rows"  # of a sheet, left out
     HIDDEN_SHEETS = "hidden_sheets"  # of a workbook, with cells, left out
+    STRUCK_ROWS = "struck_rows"  # of a sheet, struck out there, and so left out
     # Cells that were repaired, by what was taken away.
     REPAIRED_NAME = "repaired_name"  # `Name <address>`
     REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`, `DNS:host`
@@ -144,6 +146,7 @@ class Remark(StrEnum):
     REPAIRED_SIGNS = "repaired_signs"  # bullets and quotation marks, and the # of a number
     REPAIRED_WIDTH = "repaired_width"  # letters of full width
     REPAIRED_INVISIBLE = "repaired_invisible"  # characters that take no room
+    REPAIRED_ENCODING = "repaired_encoding"  # `&nbsp;`, `_x000D_`, `%20`: a text not decoded
     REPAIRED_NOTHING = "repaired_nothing"  # `NULL` and the like for an empty cell
     REPAIRED_LANGUAGE = "repaired_language"  # a language by its name
 
@@ -159,7 +162,6 @@ class ListForm:
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
-    with_accounts: bool = False  # a column of accounts names profiles
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`

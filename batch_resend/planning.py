@@ -1,16 +1,17 @@
 """Rows of all sources become a plan, and what of it is better not sent."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from itertools import islice
 
 import anyio
 import anyio.to_thread
 
 from batch_resend.calls import CALLS, domain_and_scope
-from batch_resend.errors import CallRefused, InputError
-from batch_resend.intake import NAMES_NOBODY, ListSource, Source
+from batch_resend.errors import CallRefused, InputError, UnknownColumn
+from batch_resend.intake import NAMES_NOBODY, ListSource, Source, listed
 from batch_resend.journal import JournalReader, Staging
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Plan, PlannedRequest, RejectedRow, Request, Row, Run
@@ -44,8 +45,24 @@ async def stage(
             await staging.reject_without_addresses(before, NAMES_NOBODY)
         count = staging.rows_read - before
         await staging.end_input(source.name, source.sha256, source.form, count)
+    _refuse_ignored(source for source in sources if isinstance(source, ListSource))
     if not staging.rows_read:
         raise InputError("there are no rows to send")
+
+
+def _refuse_ignored(lists: Iterable[ListSource]) -> None:
+    """Raise UnknownColumn where --ignore names a column that is in none of the lists."""
+    read = list(lists)
+    if not read:
+        return
+    columns = list(dict.fromkeys(name for one in read for name in one.columns))
+    for name in sorted(set.intersection(*(one.not_there for one in read))):
+        near = get_close_matches(name, columns, n=1)
+        meant = f": is {near[0]!r} meant? The" if near else "; the"
+        raise UnknownColumn(
+            f"--ignore {name!r} names a column that is not there{meant} columns are "
+            f"{listed(columns)}"
+        )
 
 
 def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:

@@ -39,12 +39,12 @@ def settings_for(ca: Simulator, folder: Path, **more: object) -> Settings:
 
 def orders(*numbers: int) -> RecordSource:
     """Return order-only rows."""
-    return RecordSource([{"order_id": number} for number in numbers])
+    return RecordSource([{"order_id": number, "all_domains": True} for number in numbers])
 
 
 async def test_rows_may_come_from_an_async_iterable(tmp_path: Path) -> None:
     async def rows() -> AsyncIterator[dict[str, object]]:
-        for number in range(1, 21):
+        for number in range(100_200_301, 100_200_321):
             yield {"order_id": number}
 
     async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:

@@ -3,7 +3,7 @@
 import signal
 from enum import IntEnum
 
-from batch_resend.errors import BatchResendError, JournalBusy, KeyRefused
+from batch_resend.errors import BatchResendError, JournalBusy, KeyRefused, UnknownColumn
 
 
 class ExitCode(IntEnum):
@@ -59,4 +59,6 @@ def code_of_error(error: BatchResendError) -> ExitCode:
         return ExitCode.JOURNAL_BUSY
     if isinstance(error, KeyRefused):
         return ExitCode.STOPPED
+    if isinstance(error, UnknownColumn):
+        return ExitCode.WRONG_USAGE
     return ExitCode.NOT_STARTED

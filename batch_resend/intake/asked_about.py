@@ -4,15 +4,15 @@ Passed over, `send?` with no in it would have its row mailed, and so would a rem
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from batch_resend.errors import InputError
 from batch_resend.intake.address_signs import holds_domain
-from batch_resend.intake.cells import trimmed
+from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
 from batch_resend.intake.exports import is_own_heading
-from batch_resend.intake.looks import has_address
-from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
+from batch_resend.intake.looks import has_address, is_domain, looked_for
+from batch_resend.intake.suggestions import COLUMN, ignore_flag, map_flag, pair_flags
 from batch_resend.intake.vocabulary import Field, is_close_to_all_domains, known_field, plain
 
 _NO_LETTER = re.compile(r"[\W\d_]+")
@@ -33,11 +33,13 @@ _REMARKS = re.compile(
     r"|commentaires?|nota|osservazion[ei]|comentarios?)"
 )
 # Headings of what has become of a row: one that is marked there may need no mail any more.
+_LONGEST_MARK = 40  # characters
 _STATE = re.compile(
     r"(?:is|was|has|been|already|to|be|do|date|when|schon|bereits|datum|deja)*"
     r"(?:done|cancel(?:l?ed|lation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
     r"|solved|completed?|finished|closed|blocked|hold|onhold|paused?|stopped|archived?|deleted?"
     r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|skipped|omitted|dropped|excluded?|ignored?|obsolete"
+    r"|drop(?:ped)?|void(?:ed)?|withdrawn|unneeded|denied|suspended|terminated|nolongerneeded|notneeded"
     r"|retired|issued|confirmed|verified|validated|processed|handled|checked|active|enabled"
     r"|erledigt|gesendet|versandt|verschickt|storniert|abgeschlossen|fertig|gesperrt|geloscht"
     r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termin[e\u00e9]|envoyee?s?|annulee?s?|approuvee?s?"
@@ -66,16 +68,28 @@ _HOW_ONE_MORE = {
     Field.EMAIL_DOMAIN: _ROW_OF_ITS_OWN,
     Field.LOCALE: "Give each language a row of its own",
 }
-_NO = frozenset(
-    ("no", "n", "false", "nein", "non", "skip", "don't send", "do not send", "nicht senden",
-     "hold", "exclude", "ignore", "never", "stop")
-)  # fmt: skip
+_NO = frozenset(("no", "n", "false", "nein", "non"))
+_STOP = frozenset(("skip", "hold", "exclude", "ignore", "never", "stop", "nicht", "cancel"))
+# Anywhere in a text.
+_NOT_TO_SEND = re.compile(
+    r"\b(?:do not|don['\u2019 ]?t|never|no need to|(?:not|no longer|never) to be"
+    r"|(?:must|should|shall) (?:not|no longer) be)\s+(?:be\s+)?"
+    r"(?:re)?(?:send|sent|e?-?mail(?:ed)?|contact(?:ed)?|notif(?:y|ied))\b"
+    r"|\b(?:please|bitte)\s+(?:skip|ignore|exclude|überspringen|auslassen)\b"
+    r"|\bnicht (?:mehr )?(?:zu )?(?:(?:ver)?(?:senden|schicken)|(?:an)?mailen|anschreiben"
+    r"|kontaktieren)\b"
+    r"|\bne (?:pas|plus) (?:r?envoyer|contacter)\b|\bno (?:re)?enviar\b|\bnon (?:re)?inviare\b"
+    r"|\bniet (?:meer )?(?:ver)?(?:sturen|zenden|mailen)\b",
+    re.IGNORECASE,
+)
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+_LONG_NUMBER = re.compile(r"\d{6}")
 _YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send", "ok", "senden"))
 
 
 def ask_about(
     names: Sequence[str],
-    places: Mapping[Field, Iterable[int]],
+    places: Mapping[Field, Sequence[int]],
     sample: Sequence[Sequence[str]],
     where: str,
     *,
@@ -87,8 +101,7 @@ def ask_about(
     CA, to which somebody added a column.
     """
     taken = {at for indexes in places.values() for at in indexes}
-    others = [name for at, name in enumerate(names) if name and at not in taken]
-    _refuse_one_more(others, places, where)
+    _refuse_one_more(names, places, sample, where)
     for at, name in enumerate(names):
         if not name or at in taken:
             continue
@@ -99,31 +112,69 @@ def ask_about(
             )
         if is_own_heading(name):
             continue
-        cells = [trimmed(row[at]) for row in sample if at < len(row) and trimmed(row[at])]
-        if says_whether(name) or _are_yes_and_no(cells):
+        if says_whether(name):
             raise InputError(
                 f"{where}: {name!r} may say which rows are to be sent, and is not read. Take out "
                 f"the rows that are not; then {ignore_flag(name)}"
             )
         if orders_only:
+            cells = [trimmed(row[at]) for row in sample if at < len(row) and trimmed(row[at])]
             _refuse_added(name, cells, where)
 
 
-def _refuse_one_more(names: Sequence[str], read: Container[Field], where: str) -> None:
-    more = {
-        name: which
-        for name in names
-        if not is_own_heading(name) and (which := one_more_of(name)) is not None
-    }
-    # Where all columns of a field are numbered, the first is not one more.
-    first = {which: name for name, which in reversed(more.items()) if which not in read}
-    flags = [map_flag(which, name) for name, which in more.items() if first.get(which) == name]
-    flags += [ignore_flag(name) for name, which in more.items() if first.get(which) != name]
-    for name, which in more.items():
+def _refuse_one_more(
+    names: Sequence[str],
+    places: Mapping[Field, Sequence[int]],
+    sample: Sequence[Sequence[str]],
+    where: str,
+) -> None:
+    taken = {at for indexes in places.values() for at in indexes}
+    more: dict[Field, list[int]] = {}
+    for at, name in enumerate(names):
+        if at not in taken and not is_own_heading(name) and (which := one_more_of(name)):
+            more.setdefault(which, []).append(at)
+    for which, (at, *_) in more.items():
+        flags = [
+            flag
+            for field, indexes in more.items()
+            for flag in _for_one(field, indexes, places, names, sample)
+        ]
         raise InputError(
-            f"{where}: {name!r} seems to hold one more {_IN_WORDS[which]} of a row, and is not "
-            f"read. {_HOW_ONE_MORE[which]}. To have one alone read: {' '.join(flags)}"
+            f"{where}: {names[at]!r} seems to hold one more {_IN_WORDS[which]} of a row, and is "
+            f"not read. {_HOW_ONE_MORE[which]}. To have one alone read: {' '.join(flags)}"
         )
+
+
+def _for_one(
+    which: Field,
+    indexes: Sequence[int],
+    places: Mapping[Field, Sequence[int]],
+    names: Sequence[str],
+    sample: Sequence[Sequence[str]],
+) -> Iterator[str]:
+    """Yield the options that have one column of a field read alone."""
+    read = places.get(which, ())
+    known = {field: at for field, (at, *_) in places.items() if field is not which}
+    right = _right_of((*read, *indexes), which, known, names, sample)
+    if right not in read:
+        yield map_flag(which, COLUMN if right is None else names[right])
+    yield from (ignore_flag(names[at]) for at in indexes if right not in (None, at))
+
+
+def _right_of(
+    indexes: Sequence[int],
+    which: Field,
+    known: Mapping[Field, int],
+    names: Sequence[str],
+    sample: Sequence[Sequence[str]],
+) -> int | None:
+    """Return which of several columns is plainly the one; the first, where all may be it."""
+    if which not in (Field.DOMAIN, Field.EMAIL):
+        return indexes[0]
+    for among in (indexes, indexes[:1]):
+        if (right := looked_for(sample, names, known, among).get(which)) is not None:
+            return right
+    return None
 
 
 def one_more_of(name: str) -> Field | None:
@@ -148,11 +199,16 @@ def says_state(name: str) -> bool:
 
 def says_not_to_send(name: str) -> bool:
     """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
-    if plain(name) in _LIVE:
+    if is_live(name):
         return False
     return says_state(name) or (
         says_whether(name) and _SEND.fullmatch(_NO_LETTER.sub("", plain(name))) is None
     )
+
+
+def is_live(name: str) -> bool:
+    """Whether a name is one of a state in which a mail may be wanted all the same."""
+    return plain(name) in _LIVE
 
 
 def is_remark(name: str) -> bool:
@@ -160,14 +216,37 @@ def is_remark(name: str) -> bool:
     return _REMARKS.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
 
 
-def says_no(text: str) -> bool:
-    """Whether a text is a word that a row is not to be sent."""
+def is_no(text: str) -> bool:
+    """Whether a text is a plain no."""
     return trimmed(text).lower() in _NO
 
 
-def _are_yes_and_no(cells: Sequence[str]) -> bool:
-    words = {cell.lower() for cell in cells}
-    return words <= _YES | _NO and not words.isdisjoint(_NO)
+def is_yes(text: str) -> bool:
+    """Whether a text is a plain yes."""
+    return trimmed(text).lower() in _YES
+
+
+def is_mark(text: str) -> bool:
+    """Whether a text says that something is not to be sent, or needs no mail any more."""
+    if _NOT_TO_SEND.search(text):
+        return True
+    word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
+    return word in _STOP or (
+        0 < len(word) <= _LONGEST_MARK and word != "ok" and says_not_to_send(word)
+    )
+
+
+def is_title(text: str) -> bool:
+    """Whether a cell in the place of a number may be a title of the rows below it."""
+    word = trimmed(text)
+    if not _LETTERS.search(word) or _LONG_NUMBER.search(word):
+        return False
+    return not (is_nothing(word) or failed_formula(word) or is_domain(word) or has_address(word))
+
+
+def says_not_to_send_these(title: str) -> bool:
+    """Whether a title says of the rows below it that they are not to be sent."""
+    return is_mark(title) or any(map(is_mark, title.split()))
 
 
 def _refuse_added(name: str, cells: Sequence[str], where: str) -> None:

@@ -9,11 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import is_nothing, shown, trimmed
-from batch_resend.intake.suggestions import ignore_flag, map_flag
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.suggestions import ignore_flag, map_flag, own_name
+from batch_resend.intake.vocabulary import Field, plain
 from batch_resend.listed import WAITING
 
 WAITING_WORDS = frozenset(WAITING)
@@ -33,6 +34,16 @@ _PRODUCT = re.compile(
     r"|multi.?domain|code.?sign|document.?sign|digital.?signature|certif|zertif|digicert"
     r"|verified.?mark|common.?mark|(?<![a-z])(?:ov|ev|vmc|cmc|san)(?![a-z])|(?:grid|wi.?fi).?host"
     r"|^client[ _](?:premium|authentication|email)"
+)
+# What shops write of an order's state, and help desks of a ticket's; in the form of `plain`.
+_STATES = re.compile(
+    r"(?:partially|un|not|ready(?:for|to)|awaiting|pending)?(?:ship(?:ped|ping)?|paid|payment"
+    r"|refund(?:ed)?|delivered|delivery|dispatch(?:ed)?|fulfill?ed|returned|packed|pick(?:ed)?up"
+    r"|invoiced|backorder(?:ed)?)|intransit|outfordelivery|onbackorder|chargeback"
+    r"|(?:un)?solved|(?:un)?resolved|closed|reopened|inprogress|(?:un)?assigned|escalated|backlog"
+    r"|versandt|versendet|(?:un)?bezahlt|(?:aus)?geliefert|zugestellt|erstattet|retourniert|gelost"
+    r"|geschlossen|inbearbeitung|expediee?|payee?|livree?|remboursee?|enviado|pagado|entregado"
+    r"|spedito|pagato|consegnato|verzonden|betaald|geleverd"
 )
 _BETWEEN_WORDS = re.compile(r"[\s\-]+")
 _MAX_WORDS = 10_000  # that are remembered, with those beside them
@@ -59,6 +70,12 @@ def is_known_status(status: str) -> bool:
     Another one may be a later one of the CA's, or no order status at all.
     """
     return not status or plain_word(status) in WAITING_WORDS | _OVER
+
+
+@lru_cache(maxsize=1024)
+def is_state_of_another_trade(text: str) -> bool:
+    """Whether a text is a state that orders of shops have, or tickets, and those of the CA not."""
+    return _STATES.fullmatch(plain(text)) is not None
 
 
 def is_known_method(method: str) -> bool:
@@ -95,6 +112,7 @@ class _Column:
     words: dict[str, bool] = field(default_factory=dict)  # likewise
     first: str = ""  # that is not the CA's
     line: int = 0
+    of_others: bool = False  # a shop's, or a help desk's, among them
 
     @property
     def is_of_the_ca(self) -> bool:
@@ -125,7 +143,8 @@ class WordsSeen:
         """Raise InputError where a column is about something else; `name`: the list's."""
         for at, which in enumerate(_IS_KNOWN):
             column = self._column(at, which)
-            if which not in self._unasked and not column.is_of_the_ca:
+            of_others = which is Field.STATUS and column.of_others
+            if which not in self._unasked and (of_others or not column.is_of_the_ca):
                 raise InputError(f"{name}, line {column.line}: {self._complaint(which, column)}")
 
     def _column(self, at: int, which: Field) -> _Column:
@@ -137,14 +156,16 @@ class WordsSeen:
             is_known = _IS_KNOWN[which](cell)
             column.cells[is_known] += count
             column.words[cell.lower()] = is_known
-            if not (is_known or column.first):
+            of_others = not is_known and is_state_of_another_trade(cell)
+            if not is_known and (not column.first or (of_others and not column.of_others)):
                 column.first, column.line = cell, line
+            column.of_others = column.of_others or of_others
         return column
 
     def _complaint(self, which: Field, column: _Column) -> str:
         known, total = column.cells[True], column.cells.total()
         only = f"only {known:,} of {total:,} cells hold" if known else "no cell holds"
-        name = column.heading.partition("'")[2].rpartition("'")[0] or column.heading
+        name = own_name(column.heading)
         return (
             f"{shown(column.first)} is no {_NAMES[which]} of the CA's, and {only} one "
             f"({column.heading}). If the column is about something else: {ignore_flag(name)}; if "

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import idna
 
-from batch_resend.intake.languages import is_no_language
+from batch_resend.intake.languages import code_of_language, codes_in_question, is_no_language
 from batch_resend.intake.lookalikes import lookalike
 from batch_resend.visible import FORMULA_SIGNS
 
@@ -27,7 +27,9 @@ _BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
 # A code of two letters, or of three that no word is: one of more is a language's name, or a yes.
-_LOCALE = re.compile(r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-][A-Za-z]{2,8})?")
+_LOCALE = re.compile(
+    r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-](?:[A-Za-z]{2}|[A-Za-z]{4}))?"
+)
 _NOTHING = frozenset(
     ("null", "nil", "none", "nan", "na", "n/a", "n.a.", "#n/v", "n/v", "n.v.", "k.a.", "k. a.", "-",
      "--", "\u2013", "\u2014", "?", "(null)", "(none)", "\\n", "undefined")
@@ -42,8 +44,17 @@ _FAILED_FORMULA = re.compile(
     r"#(?:N/A|N/D|NV|REF!|BEZUG!|VALUE!|VALEUR!|WERT!|VALOR!|DIV/0!|NAME\?|NOM\s?\?|NULL!|NUM!|ZAHL!"
     r"|NOMBRE\s?!|SPILL!|CALC!|GETTING_DATA|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|ERROR!)|ERR:[0-9]{3}"
 )
+_FORMULA = re.compile(r"=\s*[A-Z][A-Z0-9_.]*\(")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
-_KNOWN_SPELLING = {code.lower(): code for code in KNOWN_LOCALES}
+# What is left of an encoding that has lost its sign: of `_x000D_`, `&nbsp;`, `%20`, `=3D`.
+# Where it could begin a name as well, only before one of the five names that the CA makes up.
+_LEFT_OVER = re.compile(
+    r"(?:_?x00[0-9a-f]{2}_|nbsp|mailto|u00(?:[0-2][0-9a-f]|3[a-f]|40|5[b-f]|60|[7-9a-f][0-9a-f])(?=[a-z])"
+    r"|(?:amp|quot|apos|lt|gt|u20[0-6][0-9a-f]|0[9ad]|2[0267f]|3[acde]|(?:c2)?a0)"
+    r"(?=(?:admin|administrator|webmaster|hostmaster|postmaster)@))"
+    r"|(?<=[a-z])u00[c-f][0-9a-f](?=[a-z])",
+    re.IGNORECASE,
+)
 
 
 class Malformed(ValueError):
@@ -71,7 +82,7 @@ def failed_formula(text: str) -> str:
     Of spreadsheets in English, in German, French and Spanish.
     """
     word = trimmed(text).upper()
-    if word == NOT_COMPUTED:
+    if word == NOT_COMPUTED or _FORMULA.match(word):
         return (
             "holds a formula that was never computed: open the list in a spreadsheet program, save "
             "it there, and give that"
@@ -179,7 +190,7 @@ def _domain_name(text: str) -> str:
 
 
 def email_address(text: str) -> str:
-    """Return an e-mail address, trimmed and otherwise as the list has it."""
+    """Return an e-mail address: trimmed, and its domain as `domain_name` has it."""
     address = _fused(trimmed(text))
     if address[:1] in _NO_BEGINNING:
         raise Malformed(
@@ -205,24 +216,40 @@ def email_address(text: str) -> str:
         raise Malformed(f"the e-mail address {shown(address)} is too long: 254 at most")
     if not (_VISIBLE.fullmatch(address) or _all_visible(address)):
         raise Malformed(f"the e-mail address {shown(address)} holds a blank or control character")
-    if len(local) <= 64 and _LOCAL_PART.fullmatch(local) and not domain.startswith("*"):
-        try:
-            domain_name(domain)
-        except Malformed:
-            raise Malformed(
-                f"the e-mail address {shown(address)} has no valid domain after the @"
-            ) from None
-        return address
+    if left := _left_over(address):
+        raise Malformed(
+            f"the e-mail address {shown(address)} has {left!r} in it, which may be left of an "
+            "encoding: write the address as it is"
+        )
+    try:
+        name = domain_name("" if domain.startswith("*") else domain)
+    except Malformed:
+        raise Malformed(
+            f"the e-mail address {shown(address)} has no valid domain after the @"
+        ) from None
+    if len(local) > 64 or not _LOCAL_PART.fullmatch(local):
+        local = _odd_local_part(local, name)
+    return f"{local}@{name}"
+
+
+def _left_over(address: str) -> str:
+    found = _LEFT_OVER.match(address) or ("u00" in address.lower() and _LEFT_OVER.search(address))
+    return found[0] if found else ""
+
+
+def _odd_local_part(local: str, domain: str) -> str:
+    """Return what stands before the @, in other letters than ASCII's perhaps, in one spelling."""
     from email_validator import (  # noqa: PLC0415 - slow to load, and few addresses are so odd
         EmailNotValidError,
         validate_email,
     )
 
+    address = f"{local}@{domain}"
     try:
-        validate_email(address, check_deliverability=False, test_environment=True)
+        found = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
         raise Malformed(f"the e-mail address {shown(address)} is not valid: {error}") from None
-    return address
+    return found.local_part
 
 
 def _misread(text: str) -> str:
@@ -262,16 +289,20 @@ def yes_or_no(value: object) -> bool:
 
 @lru_cache(maxsize=1024)
 def locale_code(text: str) -> str:
-    """Return a locale code such as `en` or `zh_CN`, a known one in its usual spelling.
+    """Return a locale code such as `en` or `zh_CN`, in the CA's spelling; of a language's name too.
 
     Codes the CA's documentation does not name pass: a newer one must not be blocked.
     """
-    code = trimmed(text)
-    if not _LOCALE.fullmatch(code):
-        raise Malformed(f"the locale {shown(code)} is not a code such as en or zh_CN")
+    word = trimmed(text)
+    if codes := codes_in_question(word):
+        raise Malformed(f"the locale {shown(word)} could be {codes}: write which")
+    code = code_of_language(word, KNOWN_LOCALES) or word
     if is_no_language(code):
+        perhaps = ", but perhaps a country" if len(code) == 2 else ""
         raise Malformed(
-            f"the locale {shown(code)} is no language, but perhaps a country: write the language, "
-            "such as en or zh_CN"
+            f"the locale {shown(word)} is no language{perhaps}: write the language, such as en or "
+            "zh_CN, or nothing"
         )
-    return _KNOWN_SPELLING.get(code.lower().replace("-", "_"), code)
+    if not _LOCALE.fullmatch(code):
+        raise Malformed(f"the locale {shown(word)} is not a code such as en or zh_CN")
+    return code.lower() if len(code) == 2 else code

@@ -3,8 +3,10 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
+from types import MappingProxyType
 
 from batch_resend.errors import InputError
 from batch_resend.intake.shape import STRAY_CR
@@ -18,10 +20,9 @@ _MAX_TITLE_ROWS = 6
 _MAX_BLANK_ROWS = 1_000_000
 _ROW_OF_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own way to say the delimiter
 
-# What programs draw between heading and rows, as psql, mysql and Markdown do, and say at the end.
+# What programs draw between heading and rows, as psql, mysql and Markdown do.
 _RULE = re.compile(r"[\s+|:]*-{3,}[\s+|:-]*|[\s+|:]*={3,}[\s+|:=]*")
-_FOOTER = re.compile(r"\s*(?:\([0-9]+ \w+\)|[0-9]+ rows? in set.*)\s*")
-_MAY_BE_DRAWN = ("", "-", "+", "=", ":", "(", " ")
+_MAY_BE_DRAWN = ("", "-", "+", "=", ":", " ")
 
 Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
 
@@ -29,8 +30,11 @@ Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
 class CsvCells:
     """The rows of one CSV list; rows of nothing but blanks are none."""
 
-    hidden_rows = hidden_sheets = 0
+    hidden_rows = struck_rows = 0
+    hidden_sheets: Sequence[str] = ()
     hidden_columns: frozenset[int] = frozenset()
+    struck: Mapping[int, Collection[int]] = MappingProxyType({})
+    complaints: Mapping[int, str] = MappingProxyType({})
 
     def __init__(self, name: str, text: Text, delimiter: str) -> None:
         self.delimiter = delimiter
@@ -39,7 +43,7 @@ class CsvCells:
         self._text = text
         self._row_begins = 1  # the line of the row that is being read
         self._chars_of_row = 0
-        self._is_drawn = False  # there was a line between heading and rows
+        self._line = ""  # the last that was read
 
     def __iter__(self) -> Iterator[Cells]:
         """Yield each row. Raises InputError."""
@@ -62,28 +66,31 @@ class CsvCells:
                         )
                     continue
                 blank_rows = 0
-                may_be_drawn = cells[0][:1] in _MAY_BE_DRAWN or self._is_drawn
-                if may_be_drawn and self._is_decoration(cells):
+                if cells[0][:1] in _MAY_BE_DRAWN and _RULE.fullmatch(self.delimiter.join(cells)):
                     continue
                 if line > 1 or not _says_delimiter(cells, self.delimiter):
                     yield line, cells
         except csv.Error as error:
             raise InputError(
-                f"{self._name}, line {self._row_begins}: not CSV: {error}; "
-                "is a quotation mark missing?"
+                f"{self._name}, line {self._row_begins}: not CSV: {self._why(error)}"
             ) from error
 
-    def _is_decoration(self, cells: Sequence[str]) -> bool:
-        """Whether a row is a line that a program has drawn, or its count of rows at the end."""
-        text = self.delimiter.join(cells)
-        if _RULE.fullmatch(text):
-            self._is_drawn = True
-            return True
-        return self._is_drawn and len(cells) == 1 and _FOOTER.fullmatch(text) is not None
+    def _why(self, error: csv.Error) -> str:
+        """Return what is wrong with the line read last."""
+        for other in DELIMITERS:
+            with suppress(csv.Error):
+                row = next(csv.reader([self._line], delimiter=other, strict=True), [])
+                if other != self.delimiter and len(row) > 1:
+                    return (
+                        f"the cells are separated by {other!r} there, and by {self.delimiter!r} "
+                        "above: separate all by one"
+                    )
+        return f"{error}; is a quotation mark missing?"
 
     def _bounded_lines(self) -> Iterator[str]:
         """Yield the lines; a row that goes on for ever, line after line, has an end here."""
         for line in self._text.lines():
+            self._line = line
             self._chars_of_row += len(line)
             if self._chars_of_row > MAX_LINE_CHARS:
                 raise InputError(

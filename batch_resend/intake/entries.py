@@ -161,10 +161,7 @@ def _parent_of_mail(domain: str, email: str) -> str | None:
 
 
 def _mail_domain(email: str) -> str:
-    try:
-        return domain_name(email.rpartition("@")[2])
-    except Malformed:  # what follows the @ may be good for mail, but no domain of the CA's
-        return ""
+    return email.rpartition("@")[2]
 
 
 def notes_of(

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batch_resend.intake.looks import has_address, looked_for
+from batch_resend.intake.looks import has_address, is_domain, is_order_number, looked_for
 from batch_resend.intake.suggestions import (
     COLUMN,
     check_command,
-    ignore_flag,
+    flags_for_one,
     map_flag,
     pair_flags,
     quoted,
@@ -39,14 +39,15 @@ def what_is_missing(
     head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
 ) -> str:
     """Return all that is missing in one message, with the whole command to give."""
-    special = _is_no_heading(head.names) or _is_split_otherwise(head)
+    special = _is_no_heading(head) or _is_split_otherwise(head)
     if Field.ORDER_ID in missing and special:
         return f"{head.where}: {special}"
     names = head.names
     taken = {at for found in places.values() for at in found}
+    found = looked_for(head.sample, names, {field: at for field, (at, *_) in places.items()})
     guesses = {
         field: names[at]
-        for field, at in looked_for(head.sample, len(names)).items()
+        for field, at in found.items()
         if at not in taken and names[at] and names.count(names[at]) == 1
     }
     wanted = list(missing)
@@ -71,45 +72,77 @@ def what_is_missing(
         if bare := next((name for name in names if plain(name) == "id"), None):
             more = f"; {bare!r} alone may number anything"
         more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
+    more += "".join(
+        f"; column {at + 1} has no heading: write what it holds above it"
+        for field, at in found.items()
+        if field in wanted and not names[at]
+    )
     columns = listed(names)
     return f"{head.where}: {message}; the columns are {columns}. Say which it is: {said}{more}"
 
 
-def whose_email(names: Sequence[str], known: Mapping[Field, Sequence[int]], where: str) -> str:
+def whose_email(head: Head, known: Mapping[Field, Sequence[int]]) -> str:
     """Return what to ask of a list that may be the CA's order report, with an `email`."""
+    names, where = head.names, head.where
     domains = [names[at] for at in known.get(Field.DOMAIN, ())]
     email = names[known[Field.EMAIL][0]] if Field.EMAIL in known else None
+    there = {at for found in known.values() for at in found}
+    is_plain = Field.EMAIL in looked_for(head.sample, names, among=there)
+    flags = pair_flags(next(iter(domains), None), email if is_plain else None)
     return (
         f"{where}: has the columns of the CA's order report, in which {email!r} is who asked for "
         "the certificate. If here it is who approves the domain, say so: "
-        f"{pair_flags(next(iter(domains), None), email)}; if the CA is to mail all domains of each "
-        "order that wait: --all-domains"
+        f"{flags}; if the CA is to mail all domains of each order that wait: --all-domains"
     )
 
 
-def which_of(field: Field, names: Sequence[str], where: str) -> str:
-    """Return what to ask where several columns could hold a field."""
+def which_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> str:
+    """Return what to ask where several columns, of those that are known, could hold a field."""
+    where, names = head.where, [head.names[at] for at in known[field]]
     one, other = names[:2]
     if names.count(one) > 1 or names.count(other) > 1:
         return (
             f"{where}: several columns are called {one if names.count(one) > 1 else other!r}; if "
             f"each holds one more {field}, give each a row of its own; if not, rename all but one"
         )
-    others = " ".join(map(ignore_flag, names[1:]))
+    right = right_of(field, known, head)
     return (
         f"{where}: the columns {listed(names)} could each hold the {field}; say which: "
-        f"{map_flag(field, other)}, or leave aside what is not to be read: {others}"
+        f"{flags_for_one(field, names, None if right is None else head.names[right])}"
     )
 
 
-def _is_no_heading(names: Sequence[str]) -> str:
+def is_data(cell: str) -> bool:
+    """Whether a cell of a first row is one of data, and no heading."""
+    return is_order_number(cell) or has_address(cell) or is_domain(cell)
+
+
+def by_position(head: Head) -> str:
+    """Return the options for a list without a heading row: the first may be damaged."""
+    width = max(map(len, (head.names, *head.sample)))
+    unnamed = [""] * width
+    # Headings may stand among the rows below, and so may what is damaged.
+    among = [head.names, *head.sample], head.sample, [head.names]
+    found = [looked_for(rows, unnamed) for rows in among]
+    guesses = next((guess for guess in found if Field.ORDER_ID in guess), found[0])
+    places = {field: str(at + 1) for field, at in guesses.items()}
+    places.setdefault(Field.ORDER_ID, "N")
+    return " ".join(("--no-header", *(f"--map {field}={at}" for field, at in places.items())))
+
+
+def right_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> int | None:
+    """Return which of several columns plainly holds a field, by what stands in them."""
+    others = {which: at for which, (at, *rest) in known.items() if which is not field and not rest}
+    return looked_for(head.sample, head.names, others, known[field]).get(field)
+
+
+def _is_no_heading(head: Head) -> str:
     """Return what to do about a first row that is none of headings at all; mostly nothing."""
-    guesses = looked_for([names], len(names))
-    if Field.ORDER_ID in guesses:
-        shown = " ".join(f"--map {field}={at + 1}" for field, at in guesses.items())
+    names = head.names
+    if any(map(is_data, names)):
         return (
             "there is no heading row, but a row of data; say which column is which by its "
-            f"position: --no-header {shown}"
+            f"position: {by_position(head)}"
         )
     if len(names) == 1 and _LIKE_A_KEY.fullmatch(names[0].strip()):
         return (

@@ -9,7 +9,9 @@ from batch_resend.intake import exports
 from batch_resend.intake.asked_about import ask_about
 from batch_resend.intake.heading_errors import (
     Head,
+    by_position,
     if_a_title,
+    is_data,
     listed,
     what_is_missing,
     which_of,
@@ -87,6 +89,11 @@ def find_columns(
     """
     mapping, call = dict(rules.mapping), rules.call
     names = [in_one_line(heading) for heading in headings]
+    if not rules.of_record and any(map(is_data, mapping.values())):
+        raise InputError(
+            f"{where}: --map names a cell of data, not a heading; without a heading row: "
+            f"{by_position(Head(names, where, sample))}"
+        )
     places: dict[Field, tuple[int, ...]] = {
         field: (_mapped(names, field, wanted, where),) for field, wanted in mapping.items()
     }
@@ -103,7 +110,7 @@ def find_columns(
     if orders_only and not is_report and exports.is_report_with_email(names):
         orders_only = rules.all_domains
         if not orders_only:
-            raise InputError(whose_email(names, known, where))
+            raise InputError(whose_email(Head(names, where, sample), known))
     elif orders_only:
         orders_only = is_report or _is_export(names, known)
     aside = tuple(known.get(Field.DOMAIN, ())) if orders_only else ()
@@ -111,7 +118,7 @@ def find_columns(
         if orders_only and field in ADDRESSES:
             continue
         if len(indexes) > 1 and field is not Field.PRODUCT:
-            raise InputError(which_of(field, [names[index] for index in indexes], where))
+            raise InputError(which_of(field, known, Head(names, where, sample)))
         places[field] = tuple(indexes)
     if not rules.of_record and (missing := _missing(places, call)):
         raise InputError(what_is_missing(Head(names, where, sample, rules.given), missing, places))
@@ -161,8 +168,6 @@ def unread(form: ListForm) -> list[str]:
     names = [in_one_line(heading) for heading in form.columns]
     fields = {Field(field) for field in form.fields}
     known = _known(names, fields, (), of_the_ca=False, second=second_fields(names))
-    if not form.with_accounts:
-        known.pop(Field.ACCOUNT, None)
     read = {at for places in known.values() for at in places}
     return [
         name
@@ -229,7 +234,7 @@ def is_heading_row(cells: Iterable[str], headings: Sequence[str] = ()) -> bool:
     names = [cell.strip() for cell in cells if cell.strip()]
     own = {plain(name) for name in headings if name.strip()}
     if len(names) == 1:
-        return len(own) == 1 and (plain(names[0]) in own or names_orders(names[0]))
+        return len(own) == 1 and plain(names[0]) in own
     return all(known_field(name) is not None or plain(name) in own for name in names)
 
 

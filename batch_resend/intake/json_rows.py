@@ -14,22 +14,28 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.address_signs import holds_address, holds_domain
+from batch_resend.intake.address_signs import holds_domain
 from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.json_unread import all_texts, key_with_signs, refuse_address_data
-from batch_resend.intake.lengths import digits_of
+from batch_resend.intake.json_unread import (
+    all_texts,
+    key_with_address,
+    key_with_signs,
+    refuse_address_data,
+    refuse_marks,
+    refuse_unread_address,
+)
+from batch_resend.intake.json_wrappers import record_beneath
 from batch_resend.intake.looks import has_address, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.planned_requests import request_unwrapped
 from batch_resend.intake.raw_records import RawEntry, RawRecord
-from batch_resend.intake.suggestions import ignore_flag, pair_flags
+from batch_resend.intake.suggestions import ignore_flag
 from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
 from batch_resend.model import Call, Problem, RejectedRow
 
 NESTED = "domain_approval_emails"
-_OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 _PRODUCT_KEYS = ("name", "name_id", "type")
 _IN_WORDS = {
     "string_type": "a text is expected",
@@ -154,15 +160,17 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
     try:
         value = request_unwrapped(value, all_domains=rules.all_domains)
         has_addresses = NESTED in value
+        if (beneath := record_beneath(value, dict(rules.mapping), rules.call)) is not None:
+            raise ValueError(
+                f"the record stands under the key {beneath!r}: give what is below it, without the "
+                "object around it"
+            )
         keys, names, aside = _keys_of_fields(tuple(value), rules, is_order=is_order)
         has_addresses = has_addresses or not ADDRESSES.isdisjoint(keys)
-        if not (has_addresses or rules.all_domains) and (found := _key_with_address(value)):
-            has_addresses = True
-            raise ValueError(
-                f"there is an e-mail address under the key {found!r}, which is not known to hold "
-                f"those to mail. If it does: {pair_flags('KEY', found)}; if the CA "
-                f"is to mail all domains of the order that wait: --all-domains {ignore_flag(found)}"
-            )
+        if not (NESTED in value or Field.EMAIL in keys or rules.all_domains):
+            without_domain = not has_addresses
+            has_addresses = has_addresses or key_with_address(value) is not None
+            refuse_unread_address(value, keys, rules, without_domain=without_domain)
         if is_order and not (has_addresses or rules.all_domains):
             _refuse_added(value, rules)
             added = {
@@ -186,6 +194,7 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         passed = _read(keys) | rules.ignored | {NESTED}
         is_own = is_own_key if is_order else is_own_heading if aside else passed.__contains__
         others = [k for k in value if k not in passed and not is_own(k)]
+        refuse_marks({key: value[key] for key in others})
         return RawRecord(
             line=line,
             order_id=record.order_id,
@@ -203,7 +212,7 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
             all_domains=record.all_domains,
             has_addresses=has_addresses,
             of_the_ca=is_order,
-            addresses_aside=not has_addresses and _key_with_address(value) is not None,
+            addresses_aside=not has_addresses and key_with_address(value) is not None,
             unread=key_with_signs(value, others) if rules.all_domains else "",
         )
     except ValidationError as error:
@@ -239,10 +248,7 @@ def _refuse_other_trade(
     names = ["" if key in rules.ignored else key for key in value]
     known = _read(keys)
     read = [at for at, key in enumerate(value) if key in known]
-    # Whoever names the key says that these are order numbers of the CA's.
-    is_named = any(which is Field.ORDER_ID for which, _ in rules.mapping)
-    numbers = () if is_named else (digits_of(value[keys[Field.ORDER_ID][0]]),)
-    refuse_other_trade(names, read, numbers, "record")
+    refuse_other_trade(names, read, "record")
 
 
 def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
@@ -257,16 +263,6 @@ def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
                 f"the key {key!r} is none of the CA's and is not read, and all domains of the "
                 f"order would be mailed: if that is right, {ignore_flag(key)}"
             )
-
-
-def _key_with_address(value: Mapping[str, object]) -> str | None:
-    """Return the key, none of the CA's own, under which an e-mail address stands."""
-    for key, held in value.items():
-        if not is_own_key(key) and any(map(holds_address, all_texts(held))):
-            return key
-        if key == _OF_THE_CA and any(map(has_address, all_texts(held))):
-            return key
-    return None
 
 
 def _text(value: object) -> str:

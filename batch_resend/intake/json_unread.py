@@ -9,9 +9,16 @@ from batch_resend.intake.address_signs import (
     is_mailbox,
     is_of_addresses,
 )
-from batch_resend.intake.asked_about import says_no, says_state, says_whether
+from batch_resend.intake.asked_about import is_live, is_mark, is_no, says_state, says_whether
+from batch_resend.intake.ca_words import is_state_of_another_trade
 from batch_resend.intake.exports import is_own_key
+from batch_resend.intake.headings import HeadingRules
+from batch_resend.intake.looks import has_address, looked_for
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
+from batch_resend.intake.vocabulary import ADDRESSES, Field
+from batch_resend.model import Call
+
+_OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 
 
 def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) -> None:
@@ -38,15 +45,74 @@ def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) 
                 "all domains of the order would be mailed. If that is right, "
                 f"{ignore_flag(key)}"
             )
-        marks = any(
-            (says_state(name) or says_whether(name) or not name) and says_anything(one)
-            for name, one in within
-        )
-        if marks or any(map(says_no, texts)):
+        if any(map(is_state_of_another_trade, texts)):
             raise ValueError(
-                f"the key {key!r} may say which orders need no mail, and is not read. Take out "
-                f"those that do not; then {ignore_flag(key)}"
+                f"under {key!r} is a state that orders of shops have: is it one of the CA's? If it "
+                f"is: {ignore_flag(key)}"
             )
+        marks = any((is_live(name) or not name) and says_anything(one) for name, one in within)
+        if marks or any(map(is_no, texts)):
+            raise ValueError(_may_say_not_to_send(key))
+
+
+def refuse_marks(unread: Mapping[str, object]) -> None:
+    """Raise ValueError where a key that is not read may say that the order needs no mail."""
+    for key, held in unread.items():
+        marks = any(_is_mark(name, one) for name, one in ((key, held), *_within(held)))
+        if marks or any(map(is_mark, all_texts(held))):
+            raise ValueError(_may_say_not_to_send(key))
+
+
+def _may_say_not_to_send(key: str) -> str:
+    return (
+        f"the key {key!r} may say which orders need no mail, and is not read. Take out those that "
+        f"do not; then {ignore_flag(key)}"
+    )
+
+
+def _is_mark(name: str, held: object) -> bool:
+    if not says_anything(held):
+        return False
+    return says_whether(name) or (says_state(name) and not is_live(name) and held is not False)
+
+
+def refuse_unread_address(
+    value: Mapping[str, object],
+    keys: Mapping[Field, tuple[str, ...]],
+    rules: HeadingRules,
+    *,
+    without_domain: bool,
+) -> None:
+    """Raise ValueError where an address stands in a record of which no key is known to hold one.
+
+    Beside a domain it is only missed where the call pairs the two.
+    """
+    by_pairs = rules.call is Call.DV_RESEND and Field.CALL not in keys
+    found = key_with_address(value) if without_domain or by_pairs else None
+    if found is None:
+        return
+    names = list(value)
+    known = {field: names.index(key) for field, (key, *_) in keys.items() if field in ADDRESSES}
+    plain = known | looked_for(
+        [[held if isinstance(held, str) else "" for held in value.values()]], names, known
+    )
+    places = (plain.get(field) for field in (Field.DOMAIN, Field.EMAIL))
+    flags = pair_flags(*(None if at is None else names[at] for at in places))
+    raise ValueError(
+        f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
+        f"mail. If it does: {flags}; if the CA is to mail all domains of the order that wait: "
+        f"--all-domains {ignore_flag(found)}"
+    )
+
+
+def key_with_address(value: Mapping[str, object]) -> str | None:
+    """Return the key, none of the CA's own, under which an e-mail address stands."""
+    for key, held in value.items():
+        if not is_own_key(key) and any(map(holds_address, all_texts(held))):
+            return key
+        if key == _OF_THE_CA and any(map(has_address, all_texts(held))):
+            return key
+    return None
 
 
 def _within(value: object) -> Iterator[tuple[str, object]]:
@@ -64,7 +130,8 @@ def _within(value: object) -> Iterator[tuple[str, object]]:
 def key_with_signs(value: Mapping[str, object], keys: Iterable[str]) -> str:
     """Return the first of some keys under which a domain or an address stands; "": none."""
     for key in keys:
-        if any(holds_address(text) or holds_domain(text) for text in all_texts(value[key])):
+        texts = all_texts(value[key])
+        if any(holds_address(text) or holds_domain(text) or is_mailbox(text) for text in texts):
             return key
     return ""
 

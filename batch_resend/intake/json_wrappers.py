@@ -70,6 +70,17 @@ def inner_record(
     return value
 
 
+def record_beneath(
+    value: Mapping[str, object], mapping: Mapping[Field, str], call: Call
+) -> str | None:
+    """Return the key of an object under which a record stands; None: it may be one itself."""
+    for key, held in value.items():
+        if isinstance(held, dict) and is_record(held, mapping, call):
+            others = [name for name in value if name != key]
+            return None if is_record(others, mapping, call) else key
+    return None
+
+
 @dataclass(slots=True)
 class Wrapper:
     """Which of the lists in an object, or in several pages of it, is the one of orders."""

@@ -5,18 +5,18 @@ of ISO 639-1; which of them the CA takes beyond the eleven of its documentation 
 """
 
 import re
-from functools import lru_cache
 
 # In English, in German, French, Italian, Spanish and Portuguese, and as they call themselves.
 _NAMES = {
-    "en": "english englisch anglais inglese inglés inglês eng",
+    "en": "english american_english british_english englisch anglais inglese inglés inglês eng",
     "de": "german deutsch allemand tedesco alemán alemão duits tyska niemiecki deu ger",
     "fr": "french französisch français francese francés francês frans franska francuski fra fre",
     "es": "spanish spanisch espagnol spagnolo español espanhol castellano spaans spanska spa",
     "it": "italian italienisch italien italiano italiaans italienska ita",
     "ja": "japanese japanisch japonais giapponese japonés japonês 日本語 jpn",
     "ko": "korean koreanisch coréen coreano 한국어 한국말 kor",
-    "pt": "portuguese portugiesisch portugais portoghese portugués português por",
+    "pt": "portuguese portugiesisch portugais portoghese portugués português por "
+    "brazilian brazilian_portuguese",
     "ru": "russian russisch russe russo ruso русский rus",
     "zh_CN": "simplified_chinese chinese_simplified 简体中文 中文简体 简体 "
     "vereinfachtes_chinesisch",
@@ -47,6 +47,24 @@ _NAMES = {
     "vi": "vietnamese vietnamesisch",
 }
 _CODE_OF_NAME = {name: code for code, names in _NAMES.items() for name in names.split()}
+_OF_SEVERAL_CODES = {
+    name: codes
+    for names, codes in (
+        ("chinese chinesisch chinois cinese chino chin\u00eas mandarin cantonese \u4e2d\u6587",
+         "zh_CN or zh_TW"),
+        ("flemish fl\u00e4misch flamand fiammingo flamenco vlaams", "nl or nl_BE"),
+        ("serbo-croatian serbokroatisch", "sr, hr or bs"),
+        ("belgian belgisch belge", "nl, fr or de"),
+        ("swiss schweizerisch suisse svizzero", "de, fr or it"),
+    )
+    for name in names.split()
+}  # fmt: skip
+# Where these are at home: `de_DE` says no more than `de`, which the CA is known to take.
+_AT_HOME = {
+    "de": "DE", "en": "US GB", "es": "ES", "fr": "FR", "it": "IT", "ja": "JP", "ko": "KR",
+    "pt": "PT", "ru": "RU",
+}  # fmt: skip
+_CHINESE = {"Hans": "zh_CN", "Hant": "zh_TW"}
 
 _ISO_639_1_CODES = """
     aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs
@@ -67,24 +85,26 @@ _RATHER_COUNTRIES = frozenset(
 )  # fmt: skip
 _COUNTRIES_IN_ANY_CASE = frozenset(("BR", "CH", "KR", "SE", "TW"))
 
-_OF_A_SYSTEM = re.compile(r"([a-z]{2})[_-]([A-Za-z]{2})(?:\.[A-Za-z0-9-]+)?(?:@[a-z]+)?", re.I)
+# What a system, or a browser, knows a language by: `de_DE.UTF-8`, `zh-Hant-TW`, `sr@latin`.
+_OF_A_SYSTEM = re.compile(
+    r"([a-z]{2,3})(?:[_-]([a-z]{4}))?(?:[_-]([a-z]{2}))?(?:\.[a-z0-9-]+)?(?:@[a-z]+)?", re.I
+)
+_NO_LANGUAGE = re.compile(r"und|mul|mis|zxx|q[a-t][a-z]|c|posix|root|default")
 _WITH_COUNTRY = re.compile(r"([^()]+?)\s*\(([^()]+)\)")
 _TWO = re.compile(r"(.+?)\s+[-\u2013]\s+(.+)")
 
 
-@lru_cache(maxsize=1024)
 def code_of_language(text: str, known: frozenset[str]) -> str | None:
     """Return the code that a language's name stands for; None: it is no name, or not one alone.
 
     `known`: the codes that the CA's documentation has. Takes `English (US)`, `de (German)`,
     `DE - Deutsch`, and a system's `de_DE.UTF-8`.
     """
-    word = " ".join(text.split()).lower()
+    word = _plain(text)
     if code := _CODE_OF_NAME.get(word.replace(" ", "_")):
         return code
-    if ("." in word or "@" in word) and (found := _OF_A_SYSTEM.fullmatch(word)):
-        both = f"{found[1]}_{found[2].upper()}"
-        return both if both in known else found[1] if found[1] in known else both
+    if found := _OF_A_SYSTEM.fullmatch(text):
+        return _in_usual_spelling(found)
     if found := _WITH_COUNTRY.fullmatch(word):
         both = f"{found[1]}_{found[2]}".replace(" ", "_")
         one, other = _code(found[1], known), _code(found[2], known)
@@ -97,19 +117,42 @@ def code_of_language(text: str, known: frozenset[str]) -> str | None:
     return None
 
 
+def _in_usual_spelling(found: re.Match[str]) -> str:
+    """Return a code as the CA writes them: `zh_CN`; a language alone where it is spoken at home."""
+    language, script, country = (part or "" for part in found.groups())
+    if not (script or country):
+        return found[0]  # in capitals it may be a country, which is for another to see
+    language, script, country = language.lower(), script.title(), country.upper()
+    if by_script := _CHINESE.get(script) if language == "zh" else None:
+        return by_script
+    if country in _AT_HOME.get(language, ""):
+        country = ""
+    return "_".join(filter(None, (language, script or country)))
+
+
+def codes_in_question(text: str) -> str:
+    """Return which codes the name of a language may stand for, in words; empty: it is no such."""
+    return _OF_SEVERAL_CODES.get(_plain(text), "")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).lower()
+
+
 def _code(word: str, known: frozenset[str]) -> str | None:
     code = _CODE_OF_NAME.get(word)
     return code or (word if word in known and len(word) == 2 else None)
 
 
 def is_no_language(code: str) -> bool:
-    """Whether a locale code, of two letters before any `_` or `-`, names no language.
+    """Whether a locale code names no language.
 
-    Mostly those letters are a country's.
+    Mostly its two letters are a country's; of three letters there are some for none, for several
+    and for private use (ISO 639-2).
     """
     language = re.split("[_-]", code)[0]
-    if len(language) != 2:
-        return False
+    if len(language) != 2 or not language.isalpha():
+        return _NO_LANGUAGE.fullmatch(language.lower()) is not None
     if language.lower() not in _ISO_639_1 or language.upper() in _COUNTRIES_IN_ANY_CASE:
         return True
     return len(code) == 2 and code in _RATHER_COUNTRIES

@@ -1,73 +1,205 @@
-"""How long the order numbers of a list are: a row whose number is of another length is no request.
+"""The order numbers of a list: which of them, or whether all, may be none of the CA's orders.
 
-A number that was broken in two, or joined with another, is that of another order, and so is a year
-or a count. Where the row names an address the CA refuses it; without one it mails all domains.
+A number that was broken in two, or joined with another, is that of another order; a year, a count
+or a sum is none at all. Of a row that names nobody the CA would mail all domains.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import Malformed, order_number, trimmed
+from batch_resend.intake.asked_about import is_title
+from batch_resend.intake.cells import Malformed, order_number, shown, trimmed
 from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.vocabulary import Field
 from batch_resend.model import RejectedRow, Row
 
+_LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen
+_LONGEST = 20  # digits of what is read as a number
 _SAMPLE = 50
 _FEW = 3  # rows that have a length make it usual
 _NEAR = 100  # orders apart: a number of one digit more may follow
-
+_BY_TURNS = 0.9  # of the rows differ in length from the one before
+_DATES = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
+_IN_THIS_AGE = range(1990, 2100)
+_ZEROS = re.compile(r"[\s'\u2019\"=#]*0\d")
 
 Record = TypeVar("Record", bound=RawRecord | RejectedRow | Row)
+Form = tuple[bool, int]  # whether zeros stand in front, and how many digits follow
 
 
-class Lengths:
-    """Which lengths, in digits, are usual; what is near those beside it is so as well."""
+@dataclass(slots=True)
+class _Part:
+    """The numbers of one length."""
 
-    def __init__(self, numbers: Iterable[str]) -> None:
-        counts = Counter(len(number) for number in numbers if number)
-        most = max(counts, key=lambda length: (counts[length], length), default=0)
-        total = counts.total()
-        self._usual = {most} if most else set[int]()
-        self._usual |= {
-            length
-            for length, count in counts.items()
-            if count >= _FEW and (count * 5 >= total or abs(length - most) == 1)
-        }
+    number: str  # the first
+    line: int  # of the first
+    first: int  # which row it stands in
+    last: int
+    count: int = 0
+
+
+class OrderNumbers:
+    """What the order numbers of one list have in common, as far as they were seen.
+
+    A number is its digits, behind one 0 where it is written with zeros in front.
+    """
+
+    def __init__(self, name: str, sample: Iterable[str], *, with_addresses: bool = False) -> None:
+        """Take some numbers. Where rows name addresses, few numbers show no usual length."""
+        seen = list(filter(None, sample))
+        counts = Counter(map(_form, seen))
+        most = max(counts, key=lambda form: (counts[form], form), default=(False, 0))
+        self._usual = set[Form]()
+        if counts[most] >= (_FEW if with_addresses else 1):
+            good = (form for form, n in counts.items() if n >= _FEW and n * 4 > counts.total())
+            self._usual = {most, *good}
+        self._whole = [int(number) for number in seen if _form(number) in self._usual]
+        self._name = name
+        self._rows = self._total = self._rows_of_part = self._total_of_part = 0
+        self._first: tuple[int, str] | None = None
+        self._before = ""
+        self._changes = 0  # of the length, from row to row
+        self._rises = self._falls = True
+        self._parts: dict[int, _Part] = {}
+        self._are_dates = True
+        self._title: tuple[int, str] | None = None
 
     def is_usual(self, number: str) -> bool:
-        """Whether others are as long."""
-        return not self._usual or len(number) in self._usual
+        """Whether others have its form."""
+        return not self._usual or _form(number) in self._usual
 
-    def complaint(self, number: str, beside: Iterable[str]) -> str:
-        """Return what is wrong with a number, by those `beside` it; empty where nothing is."""
+    def begin_part(self, line: int, title: str) -> None:
+        """Take note of a title: whatever follows may be something else."""
+        self._title = line, title
+
+    def complaint(
+        self, number: str, beside: Iterable[str], line: int, *, alone: bool, by_word: bool = False
+    ) -> str:
+        """Return why a row, in order as far as else is known, may be none of an order to mail.
+
+        `beside`: the numbers around; `alone`: the row names nobody, and no word says that it may;
+        `by_word`: of a row that names nobody it is said. Raises InputError below a title.
+        """
+        why = self._sum(number) or self._unlike_the_cas(number) if number and alone else ""
+        if not why and number and alone:
+            self._observe(number, line)
+        why = why or self._unusual(number, beside, names_nobody=alone or by_word)
+        if self._title and self._title[0] != line and not why:
+            at, title = self._title
+            raise InputError(
+                f"{self._name}, line {at}: {shown(title)} stands there as a title does: are the "
+                "rows below it orders to mail? Take out those that are not, and that line"
+            )
+        return why
+
+    def _unlike_the_cas(self, number: str) -> str:
+        if number.startswith("0"):
+            why = "begins with 0, as none of the CA's does"
+        elif not _LEAST_DIGITS <= len(number) <= _MOST_DIGITS:
+            why = f"has {_digits(len(number))}; the CA's have {_LEAST_DIGITS} to {_MOST_DIGITS}"
+        else:
+            return ""
+        return (
+            f"its number {number} {why}: is it an order's? If it is, --all-domains has the CA mail "
+            f"all its domains that wait (or yes in a column {Field.ALL_DOMAINS})"
+        )
+
+    def _sum(self, number: str) -> str:
+        counts, sums = (self._rows, self._rows_of_part), (self._total, self._total_of_part)
+        if (self._rows_of_part > 1 and int(number) in sums) or int(number) in counts:
+            self._rows_of_part = self._total_of_part = 0
+            return "its number is the count or the sum of the rows before: a row of totals?"
+        return ""
+
+    def _observe(self, number: str, line: int) -> None:
+        self._first = self._first or (line, number)
+        self._rows, self._total = self._rows + 1, self._total + int(number)
+        self._rows_of_part += 1
+        self._total_of_part += int(number)
+        part = self._parts.setdefault(len(number), _Part(number, line, self._rows, self._rows))
+        part.last, part.count = self._rows, part.count + 1
+        if before := self._before:
+            self._changes += len(before) != len(number)
+            self._rises = self._rises and int(before) <= int(number)
+            self._falls = self._falls and int(before) >= int(number)
+        self._before = number
+        self._are_dates = self._are_dates and _is_date(number)
+
+    def _unusual(self, number: str, beside: Iterable[str], *, names_nobody: bool) -> str:
         if not number or self.is_usual(number):
             return ""
-        length = len(number)
-        for other in filter(None, beside):
-            is_next = any(abs(length - usual) == 1 for usual in self._usual)
-            apart = abs(int(number) - int(other))
-            if (is_next and len(other) == length) or apart <= max(_NEAR, int(other) // 10):
-                self._usual.add(length)
-                return ""
-        usual = " or ".join(map(str, sorted(self._usual)))
+        whole = (*self._whole, *(int(one) for one in beside if one and self.is_usual(one)))
+        if number[0] != "0" and any(abs(int(number) - n) <= max(_NEAR, n // 10) for n in whole):
+            self._usual.add(_form(number))
+            return ""
+        usual = " or ".join(str(zero + digits) for zero, digits in sorted(self._usual))
+        remedy = f"write yes into a column {Field.ALL_DOMAINS}"
         return (
-            f"its number {number} has {length} digits, where others have {usual}: is it a whole "
-            f"one, and an order's? If it is, write yes into a column {Field.ALL_DOMAINS}"
+            f"its number {number} has {_digits(len(number))}, where others have {usual}: is it a "
+            "whole one, and an order's? If it is, "
+            + (remedy if names_nobody else "send its row in a list of its own")
         )
+
+    def refuse(self) -> None:
+        """Raise InputError where the numbers as a whole may be none of orders."""
+        of_the_cas = "are these orders of the CA's? If they are: --all-domains"
+        if self._rows and self._are_dates:
+            _, number = self._first or (0, "")
+            raise InputError(f"{self._name}: each number is a date, as {number} is: {of_the_cas}")
+        if self._first and self._rows > 2 and int(self._first[1]) * 2 == self._total:
+            raise InputError(
+                f"{self._name}, line {self._first[0]}: its number is the sum of those below, as in "
+                "a row of totals: take it out"
+            )
+        if two := self._two_kinds():
+            one, other = two
+            raise InputError(
+                f"{self._name}, line {other.line}: numbers of {_digits(len(other.number))}, "
+                f"{other.number} the first, stand beside about as many of "
+                f"{_digits(len(one.number))}, {one.number} the first: which are orders of the "
+                "CA's? Take out the others; if all are: --all-domains"
+            )
+
+    def _two_kinds(self) -> tuple[_Part, _Part] | None:
+        """Return two parts of the list that look like two columns put into one.
+
+        Each is more than a quarter of it, and they stand below each other or by turns. Not where
+        numbers rise, or fall, throughout and none of the lengths between is missing: these have
+        grown, and are sorted.
+        """
+        parts = [p for p in self._parts.values() if p.count > 1 and p.count * 4 > self._rows]
+        parts.sort(key=lambda part: part.first)
+        by_turns = self._changes >= (self._rows - 1) * _BY_TURNS
+        lengths = sorted(self._parts)
+        has_grown = lengths == list(range(lengths[0], lengths[-1] + 1)) if lengths else True
+        if has_grown and (self._rises or self._falls):
+            return None
+        for one, other in pairwise(parts):
+            if by_turns or one.last < other.first:
+                return one, other
+        return None
 
 
 class NumberCheck(Generic[Record]):
-    """Checks the numbers of records that name nobody, as they come, by those around them.
+    """Checks the numbers of records as they come, by those around them.
 
     It keeps some back, to see which lengths are usual: `end` hands these over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, *, all_domains: bool) -> None:
+        """`all_domains`: it is said that those who name nobody may."""
+        self._name = name
+        self._by_word = all_domains
         self._ahead: list[Record] = []
-        self._lengths: Lengths | None = None
+        self._numbers: OrderNumbers | None = None
         self._before = ""
+        self._are_alone = True  # nobody is named, and there is no word for that
 
     def take(self, record: Record) -> Record | None:
         """Take a record; return the one that is checked now, if there is one."""
@@ -75,34 +207,56 @@ class NumberCheck(Generic[Record]):
         return self._next() if len(self._ahead) > _SAMPLE else None
 
     def end(self) -> Iterator[Record]:
+        """Yield what was kept back. Raises InputError where the list as a whole is in doubt."""
+        yield from self.rest()
+        if self._numbers is not None and self._are_alone:
+            self._numbers.refuse()
+
+    def rest(self) -> Iterator[Record]:
         """Yield what was kept back."""
         while self._ahead:
             yield self._next()
 
     def _next(self) -> Record:
-        if self._lengths is None:
-            self._lengths = Lengths(map(_number, self._ahead[:_SAMPLE]))
+        numbers = self._numbers = self._numbers or self._expected()
         record = self._ahead.pop(0)
         number = _number(record)
-        after = _number(self._ahead[0]) if self._ahead else ""
-        before, self._before = self._before, number
-        if not isinstance(record, RawRecord) or record.complaint or not _names_nobody(record):
+        beside = self._before, _number(self._ahead[0]) if self._ahead else ""
+        self._before = number
+        if not isinstance(record, RawRecord):
             return record
-        why = self._lengths.complaint(number, (before, after))
+        self._are_alone = self._are_alone and not (record.has_addresses or record.of_the_ca)
+        alone = self._are_alone and not (record.all_domains or self._by_word)
+        if alone and isinstance(record.order_id, str) and is_title(record.order_id):
+            numbers.begin_part(record.line, record.order_id)
+        if record.complaint or record.all_domains or record.of_the_ca:
+            return record
+        why = numbers.complaint(number, beside, record.line, alone=alone, by_word=self._by_word)
         return cast("Record", record._replace(complaint=why)) if why else record
+
+    def _expected(self) -> OrderNumbers:
+        raw = [record for record in self._ahead[:_SAMPLE] if isinstance(record, RawRecord)]
+        self._are_alone = not any(
+            record.has_addresses or Field.ALL_DOMAINS in record.names for record in raw
+        )
+        named = any(any(entry) for record in raw for entry in record.entries)
+        return OrderNumbers(self._name, map(_number, raw), with_addresses=named)
 
 
 def with_usual_numbers(
-    records: Iterable[RawRecord | RejectedRow],
+    records: Iterable[RawRecord | RejectedRow], name: str, *, all_domains: bool
 ) -> Iterator[RawRecord | RejectedRow]:
-    """Yield JSON records; those that name nobody only with a number as long as others."""
-    check = NumberCheck[RawRecord | RejectedRow]()
+    """Yield JSON records; one whose number is not as others' are, with that complaint.
+
+    Raises InputError where they may be no orders at all.
+    """
+    check = NumberCheck[RawRecord | RejectedRow](name, all_domains=all_domains)
     try:
         for record in records:
             if (checked := check.take(record)) is not None:
                 yield checked
     except InputError:  # those read before it come first
-        yield from check.end()
+        yield from check.rest()
         raise
     yield from check.end()
 
@@ -115,17 +269,43 @@ def digits_of(text: object) -> str:
         return ""
 
 
-def _number(record: object) -> str:
-    number = record.order_id if isinstance(record, RawRecord) else None
-    return digits_of(number) if isinstance(number, str | int) else ""
-
-
-def _names_nobody(record: RawRecord) -> bool:
-    return not (record.of_the_ca or record.all_domains or any(map(any, record.entries)))
-
-
 def number_of(cells: Sequence[str] | None, at: int | None) -> str:
-    """Return the number in a row of cells."""
+    """Return the number in a row of cells, as `OrderNumbers` takes it; empty where none is."""
     if cells is None or at is None or at >= len(cells):
         return ""
-    return digits_of(trimmed(cells[at]).lstrip("#"))
+    return _as_number(cells[at])
+
+
+def _number(record: object) -> str:
+    number = record.order_id if isinstance(record, RawRecord) else None
+    return _as_number(number) if isinstance(number, str | int) else ""
+
+
+def _as_number(value: str | int) -> str:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and value[0] != "0":
+        return value if len(value) <= _LONGEST else ""
+    text = trimmed(str(value)).lstrip("#")
+    number = digits_of(text)
+    return f"0{number}" if _ZEROS.match(text) else number
+
+
+def _form(number: str) -> Form:
+    return (True, len(number) - 1) if number.startswith("0") else (False, len(number))
+
+
+def _digits(count: int) -> str:
+    return "1 digit" if count == 1 else f"{count} digits"
+
+
+def _is_date(number: str) -> bool:
+    """Whether a number begins with a day of our time; a counter of two digits may follow."""
+    if len(number) not in (8, 10):
+        return False
+    return any(_is_day(number[:8], form) for form in _DATES[: 1 if len(number) > 8 else None])
+
+
+def _is_day(digits: str, form: str) -> bool:
+    try:
+        return datetime.strptime(digits, form).year in _IN_THIS_AGE
+    except ValueError:
+        return False

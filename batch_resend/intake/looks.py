@@ -1,16 +1,21 @@
 """What a cell looks like, whatever stands above it: an address, a domain, an order's number."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.addresses import is_parent
+from batch_resend.intake.vocabulary import Field, may_be_for
+from batch_resend.model import USUAL_LOCAL_PARTS
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
 _ADDRESS = re.compile("[^\\s@\uff20]\\s*[@\uff20]\\s*[^\\s@\uff20]")
+_AT_DOMAIN = re.compile(r"[@\uff20]([\w.-]+\w)")
 _ORDER_NUMBER = re.compile(r"\s*[#'\u2019]?\s*[0-9][0-9 ]*(?:\.0+)?\s*")
 _DOMAIN = re.compile(r"\s*(?:\*\.)?[\w-]+(?:\.[\w-]+)+\.?\s*")
 # Digits of an order number that is suggested: a telephone's has more, a count of rows fewer.
@@ -37,23 +42,90 @@ def is_order_number(text: str) -> bool:
     return _ORDER_NUMBER.fullmatch(text) is not None
 
 
-def looked_for(rows: Sequence[Sequence[str]], width: int) -> dict[Field, int]:
-    """Return which column of some rows seems to hold what, counted from 0.
+def separated_otherwise(cells: Sequence[str], width: int) -> str:
+    """Return what separates the cells of a whole row where all seem to be one; empty: nothing."""
+    if len(cells) != 1 < width:
+        return ""
+    for between in ",;\t|":
+        parts = cells[0].split(between)
+        if len(parts) == width and any(map(is_order_number, parts)) and all(map(str.strip, parts)):
+            return between
+    return ""
 
-    Where two may hold the same, none is named.
+
+def looked_for(
+    rows: Sequence[Sequence[str]],
+    names: Sequence[str],
+    known: Mapping[Field, int] = MappingProxyType({}),
+    among: Collection[int] | None = None,
+) -> dict[Field, int]:
+    """Return which column of some rows plainly holds what, counted from 0.
+
+    `names`: their headings; `known`: the columns that are known; `among`: the only ones in
+    question. Where two may hold the same, none is named; nor is an address that is not at its
+    domain, nor one whose heading says that it is somebody else's.
     """
-    columns = [
-        [row[at] for row in rows if at < len(row) and row[at].strip()] for at in range(width)
-    ]
+    asked = set(range(len(names))) - set(known.values())
+    if among is not None:
+        asked &= set(among)
+    columns = {at: _filled(rows, at) for at in sorted(asked)}
+    found = _by_looks(columns, names)
+    found |= _in_pairs(rows, {**found, **{field: [at] for field, at in known.items()}})
+    one_each = {field: set(places) for field, places in found.items() if field not in known}
+    return {field: places.pop() for field, places in one_each.items() if len(places) == 1}
+
+
+def _filled(rows: Sequence[Sequence[str]], at: int) -> list[str]:
+    return [row[at] for row in rows if at < len(row) and row[at].strip()]
+
+
+def _by_looks(
+    columns: Mapping[int, Sequence[str]], names: Sequence[str]
+) -> dict[Field, list[int]]:  # fmt: skip
+    """Return which columns look like which field, and may be for it by their headings."""
     found: dict[Field, list[int]] = {}
-    for at, cells in enumerate(columns):
-        if (field := _looks_like(cells)) is not None:
+    for at, cells in columns.items():
+        field = _looks_like(cells)
+        if field is not None and may_be_for(field, names[at]):
             found.setdefault(field, []).append(at)
     if numbers := found.get(Field.ORDER_ID):
         # The longest are the CA's: others count rows, or are years.
         most = max(_length(columns[at]) for at in numbers)
         found[Field.ORDER_ID] = [at for at in numbers if _length(columns[at]) == most]
-    return {field: places[0] for field, places in found.items() if len(places) == 1}
+    return found
+
+
+def _in_pairs(
+    rows: Sequence[Sequence[str]], found: Mapping[Field, Sequence[int]]
+) -> dict[Field, list[int]]:
+    """Return which columns of domains and addresses belong together."""
+    domains, emails = found.get(Field.DOMAIN, ()), found.get(Field.EMAIL, ())
+    if not domains:
+        return {Field.EMAIL: [at for at in emails if all(map(_is_usual, _filled(rows, at)))]}
+    if not emails:
+        return {}
+    pairs = [pair for pair in product(domains, emails) if _are_pairs(rows, *pair)]
+    return {Field.DOMAIN: [d for d, _ in pairs], Field.EMAIL: [e for _, e in pairs]}
+
+
+def _are_pairs(rows: Sequence[Sequence[str]], domain: int, email: int) -> bool:
+    """Whether each address in some rows is at its domain, or at a parent of it."""
+    both = [
+        (row[domain].strip().strip(".").lower(), _AT_DOMAIN.findall(row[email].lower()))
+        for row in rows
+        if max(domain, email) < len(row) and row[domain].strip() and row[email].strip()
+    ]
+    return bool(both) and all(
+        name == mail or is_parent(mail, name) or name == f"*.{mail}"
+        for names, mails in both
+        for name in re.split(r"[;,\s]+", names)
+        for mail in mails
+    )
+
+
+def _is_usual(cell: str) -> bool:
+    """Whether a cell holds one of the five addresses that the CA makes up."""
+    return cell.partition("@")[0].strip().lower() in USUAL_LOCAL_PARTS
 
 
 def holds_alone(at: int, field: Field, rows: Sequence[Sequence[str]]) -> bool:

@@ -70,12 +70,20 @@ _YAML = re.compile(
     r"[ \t]*(?:- +)?[\w-]+:(?:[ \t][^,;\t|\r\n]*)?\r?\n[ \t]*(?:- +)?[\w-]+:(?:[ \t\r\n]|$)"
 )
 _INI = re.compile(r"\[\[?[A-Za-z][\w .-]*\]\]?[ \t]*\r?\n\s*[\w .-]+=")
+_VERTICAL = re.compile(r"\*{9,} 1\. row \*{9,}")
 _SQL = re.compile(
     r"(?:--[^\n]*\n\s*|/\*.*?\*/;?\s*)*(?:INSERT\s+INTO|CREATE\s+TABLE|DROP\s+TABLE|COPY\s+\S+\s*\("
     r"|SELECT\s)",
     re.IGNORECASE | re.DOTALL,
 )
 _TEXTS = (
+    ("-[ RECORD 1 ]", "psql's expanded output", "ask for a table: \\x off, or psql --csv"),
+    ("{|", "a table of MediaWiki", "save the table as CSV"),
+    ("||", "a table of Jira or Confluence", "save the table as CSV"),
+    ("|===", "a table of AsciiDoc", "save the table as CSV"),
+    ("\u250c", "a table drawn with lines", "save the table as CSV"),
+    ("\u2554", "a table drawn with lines", "save the table as CSV"),
+    ("\\begin{", "LaTeX", "save the table as CSV"),
     ("BEGIN:VCARD", "a vCard, of contacts", "give a list of orders"),
     ("BEGIN:VCALENDAR", "a calendar", "give a list of orders"),
     ("-----BEGIN PGP MESSAGE", "encrypted with PGP", "decrypt it first"),
@@ -123,6 +131,8 @@ def refuse_text(name: str, sample: str) -> None:
     for start, what, remedy in _TEXTS:
         if begin.startswith(start):
             raise _no_list(name, what, remedy)
+    if _VERTICAL.match(begin):
+        raise _no_list(name, "mysql's vertical output", "ask for a table: end the query with ;")
     for form, what in ((_YAML, "YAML"), (_INI, "an INI or TOML file"), (_SQL, "SQL")):
         if form.match(begin):
             raise _no_list(name, what, _EXPORT)

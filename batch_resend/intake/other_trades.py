@@ -9,12 +9,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import is_remark
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.suggestions import ignore_flag, map_flag
 from batch_resend.intake.vocabulary import plain, second_fields
 
-_LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen
 # What headings of shops begin with, or hold, in the form that `plain` gives them.
 _OF_SHOPS = re.compile(
     r"^ship(?!.*cert)|shipp|shipment|freight|quantit|^qty|qty$|price|amount|discount|^(?:sub|grand)?total"
@@ -24,16 +22,20 @@ _OF_SHOPS = re.compile(
     r"|kundennr|^prix|montant|livraison|facture|remise|prezzo|importo|consegna|fattura|sconto"
     r"|spedizion|cantidad|precio|importe|^envio|factura|descuento|^aantal|prijs|bedrag|levering"
     r"|verzend|korting|factuur|^antal|belopp|frakt|^ilosc|^cena|kwota|quantidade|preco|entrega"
+    r"|fulfil|^track(?:ing)?(?:id|no|nr|number|code)?$|parcel|courier|weight|gewicht|sendung"
+    r"|^zip|postcode|postal|^plz$|postleitzahl|codepostal"
+    r"|phone|^tel(?:no|nr)?$|telefon|^mobile|^fax|billing|^articles?(?:$|id|no|num)|^ean$|^barcode"
+    r"|^asin$|^(?:in)?stock|^(?:size|colou?r|brand|category)$|^severity|^assignee|^reporter|^sla"
+    r"|^duedate|^vat$|^tax(?:es)?$|^ust$"
 )
 
 
 def refuse_other_trade(
-    names: Sequence[str], read: Iterable[int], numbers: Iterable[str], where: str
-) -> None:
+    names: Sequence[str], read: Iterable[int], where: str
+) -> None:  # fmt: skip
     """Raise InputError where a list that names nobody may be no list of the CA's orders.
 
-    `names`: of its columns, or keys; `read`: which are known; `numbers`: orders of some rows, as
-    digits.
+    `names`: of its columns, or keys; `read`: which are known.
     """
     known = set(read)
     others = [
@@ -51,14 +53,6 @@ def refuse_other_trade(
             f"{where}: {of_shop!r} is a column that lists of shops have, and no address is in the "
             "list: are these orders of the CA's? If they are, --all-domains has it mail all "
             f"domains of each that wait{_or_ignored(others)}"
-        )
-    unknown = [name for name in others if not is_remark(name)]
-    lengths = [len(number) for number in numbers if number]
-    if unknown and lengths and not _LEAST_DIGITS <= max(lengths) <= _MOST_DIGITS:
-        raise InputError(
-            f"{where}: the order numbers have {max(lengths)} digits at the most, which is not as "
-            "the CA has them, and no address is in the list: are these orders of the CA's? If they "
-            f"are, --all-domains has it mail all domains of each that wait{_or_ignored(unknown)}"
         )
 
 

@@ -3,8 +3,8 @@
 Left aside, an address would have the CA mail all domains of its order, to all whom it knows.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from batch_resend.errors import InputError
@@ -14,14 +14,18 @@ from batch_resend.intake.address_signs import (
     holds_domain,
     is_mailbox,
     is_of_addresses,
+    may_name_addresses,
 )
-from batch_resend.intake.asked_about import says_no, says_not_to_send, says_state
+from batch_resend.intake.asked_about import is_live, is_mark, is_no, is_yes, says_not_to_send
+from batch_resend.intake.ca_words import is_state_of_another_trade
+from batch_resend.intake.cells import shown
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fed_back import own_place
 from batch_resend.intake.headings import Columns
+from batch_resend.intake.looks import looked_for
 from batch_resend.intake.repairs import is_language
 from batch_resend.intake.suggestions import ignore_flag, map_flag, pair_flags
-from batch_resend.intake.vocabulary import Field, in_one_line, plain
+from batch_resend.intake.vocabulary import ADDRESSES, Field, in_one_line, plain
 
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 # Half of the codes of languages are codes of countries as well.
@@ -55,60 +59,94 @@ def unnamed(at: int) -> str:
     return f"column {at + 1}"
 
 
-def _says_not_to_mail(cell: str) -> bool:
-    return says_no(cell) or says_not_to_send(cell) or is_mailbox(cell)
-
-
 @dataclass(frozen=True)
 class PassedOver:
-    """Looks at the rows of a list that has no column for whom to mail."""
+    """Looks at the cells of rows that are not read."""
 
     names: Sequence[str]  # the heading; empty where there is none
     columns: Columns
     aside: Collection[int]  # columns about what was wrong with a row before
     ignored: Collection[str] = ()  # columns that the user has said are not to be read
+    of_other_words: set[int] = field(default_factory=set)  # columns of more than yes and no
 
-    def refuse_signs(self, cells: Sequence[str], where: str) -> None:
+    def refuse_marks(self, cells: Sequence[str], where: str) -> None:
+        """Raise InputError where a cell may say that its row is not to be sent."""
+        for at in self._others(cells):
+            cell = cells[at]
+            if not has_content(cell):
+                continue
+            says_it = at not in self.of_other_words and is_no(cell)
+            if not (is_no(cell) or is_yes(cell)):
+                self.of_other_words.add(at)
+            by_heading = self.names and says_not_to_send(self.names[at]) and not is_no(cell)
+            if says_it or by_heading or is_mark(cell):
+                name = self._called(at)
+                raise InputError(
+                    f"{where}: {shown(cell)} in {name!r} may say that the order needs no mail, and "
+                    f"is not read. Take out the rows that need none; then {ignore_flag(name)}"
+                )
+
+    def refuse(self, cells: Sequence[str], where: str) -> None:
+        """Raise InputError where a row names nobody in what is read, but perhaps elsewhere."""
+        if may_name_addresses("\n".join(cells)):
+            self._refuse_held(cells, where)
+        self._refuse_signs(cells, where)
+
+    def _refuse_signs(self, cells: Sequence[str], where: str) -> None:
         """Raise InputError where a cell that is not read may narrow what its row asks for.
 
-        By its heading, for want of one, or as the name of a mailbox.
+        By its heading, for want of one, as the name of a mailbox, or as a state of a shop's order.
         """
-        for at in self._doubtful if self.names else self._unread(cells):
-            if at >= len(cells) or not has_content(cells[at]):
+        for at in self._others(cells):
+            cell, name = cells[at], in_one_line(self.names[at]) if self.names else ""
+            if not has_content(cell):
                 continue
-            name = in_one_line(self.names[at]) if self.names else ""
-            if not name:
-                raise InputError(
-                    f"{where}: column {at + 1} has no heading and is not read, and all domains of "
-                    "each order would be mailed. Write what it holds above it; or, if nothing in "
-                    f"it says otherwise: {ignore_flag(unnamed(at))}"
+            if not name and (self.names or is_mailbox(cell)):
+                why = (
+                    f"column {at + 1} has no heading and is not read, and all domains of each "
+                    "order would be mailed. Write what it holds above it; or, if nothing in it "
+                    "says otherwise"
                 )
-            if says_state(name):
-                raise InputError(
-                    f"{where}: {name!r} may say which orders need no mail, and is not read. Take "
-                    f"out the rows that do not; then {ignore_flag(name)}"
+            elif is_state_of_another_trade(cell):
+                why = (
+                    f"{shown(cell)} in {self._called(at)!r} is a state of a shop's orders, and no "
+                    "address is in the list: are these orders of the CA's? If they are"
                 )
-            if is_of_addresses(name) or is_mailbox(cells[at]):
-                raise InputError(
-                    f"{where}: {name!r} may say which domains or addresses are meant, and is not "
-                    "read: all domains of each order would be mailed. If that is right: "
-                    f"{ignore_flag(name)}"
+            elif is_live(name):
+                why = (
+                    f"{name!r} may say which orders need no mail, and is not read. Take out the "
+                    "rows that do not. If you did"
                 )
+            elif is_of_addresses(name) or is_mailbox(cell):
+                why = (
+                    f"{name!r} may say which domains or addresses are meant, and is not read: all "
+                    "domains of each order would be mailed. If that is right"
+                )
+            else:
+                continue
+            raise InputError(f"{where}: {why}: {ignore_flag(self._called(at))}")
 
-    def _unread(self, cells: Sequence[str]) -> list[int]:
-        """Return the columns of a list without a heading row that may say not to mail a row."""
+    def _others(self, cells: Sequence[str]) -> Iterator[int]:
+        """Yield the columns that nothing accounts for and in which the row has a cell."""
+        if self.names:
+            yield from (at for at in self._doubtful if at < len(cells))
+            return
         known = self.columns.read
         own = own_place(cells, known)  # behind it stand those of a rejected.csv
-        columns = range(len(cells) if own is None else own)
-        others = [at for at in columns if at not in known and unnamed(at) not in self.ignored]
-        return [at for at in others if _says_not_to_mail(cells[at])]
+        for at in range(len(cells) if own is None else own):
+            if at not in known and unnamed(at) not in self.ignored:
+                yield at
+
+    def _called(self, at: int) -> str:
+        """Return how --ignore names a column."""
+        return (in_one_line(self.names[at]) if self.names else "") or unnamed(at)
 
     def holding(self, cells: Sequence[str], *, domains: bool) -> str:
         """Return the column that is not read and holds an address, or one of `domains`; or ""."""
-        for at in self._doubtful:
-            cell = cells[at] if at < len(cells) else ""
-            if holds_address(cell) or (domains and holds_domain(cell)):
-                return in_one_line(self.names[at]) or unnamed(at)
+        for at in self._others(cells):
+            cell = cells[at]
+            if holds_address(cell) or is_mailbox(cell) or (domains and holds_domain(cell)):
+                return self._called(at)
         return ""
 
     @cached_property
@@ -124,7 +162,7 @@ class PassedOver:
             and (name.strip() or unnamed(at) not in self.ignored)
         ]
 
-    def refuse(self, cells: Sequence[str], where: str) -> None:
+    def _refuse_held(self, cells: Sequence[str], where: str) -> None:
         """Raise InputError where a row holds an address, or a domain, that is not read."""
         columns = self.columns
         # What is no number and no language is rejected by itself.
@@ -138,10 +176,6 @@ class PassedOver:
         new_domains = [at for at in domains if not columns.orders_only or at in columns.added]
         if not addresses and (columns.has_addresses or not new_domains):
             return
-        domain = columns.aside[0] if columns.aside else next(iter(domains), None)
-        if (known := columns.places.get(Field.DOMAIN)) is not None:
-            domain = known[0]
-        flags = pair_flags(self._name(domain), self._name(next(iter(addresses), None)))
         if addresses:
             what, of_what = "an e-mail address", "the addresses to mail"
             at = addresses[0]
@@ -151,11 +185,23 @@ class PassedOver:
         named = (self._name(place) or unnamed(place) for place in (*addresses, *new_domains))
         others = [name for name in dict.fromkeys(named) if self.names and name not in self.ignored]
         ignored = "".join(f" {ignore_flag(name)}" for name in others)
+        name = self._name(at) or ""
+        does = f": {self._flags(cells)}" if name else ", write above it what it holds"
         raise InputError(
-            f"{where}: there is {what} in the column {self._name(at)!r}, and no column is known to "
-            f"hold {of_what}. If it does: {flags}; if the CA is to mail all domains of each order "
-            f"that wait, whom it knows: --all-domains{ignored}"
+            f"{where}: there is {what} in the column {name or unnamed(at)!r}, and no column is "
+            f"known to hold {of_what}. If it does{does}; if the CA is to mail all domains "
+            f"of each order that wait, whom it knows: --all-domains{ignored}"
         )
+
+    def _flags(self, cells: Sequence[str]) -> str:
+        """Return how to name the columns of a row's domain and address, where they are plain."""
+        columns = self.columns
+        known = {field: at for field, (at, *_) in columns.places.items() if field in ADDRESSES}
+        if columns.aside:
+            known = {Field.DOMAIN: columns.aside[0]} | known
+        among = set(range(len(cells))) - columns.of_the_ca - set(self.aside)
+        found = known | looked_for([cells], self.names or [""] * len(cells), known, among)
+        return pair_flags(self._name(found.get(Field.DOMAIN)), self._name(found.get(Field.EMAIL)))
 
     def _name(self, at: int | None) -> str | None:
         """Return how --map names a column: by its heading, or its position from 1."""

@@ -6,8 +6,7 @@ from types import MappingProxyType
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
-from batch_resend.intake.cells import KNOWN_LOCALES, Malformed, locale_code
-from batch_resend.intake.languages import code_of_language
+from batch_resend.intake.cells import Malformed, locale_code
 from batch_resend.intake.records import Defaults
 from batch_resend.intake.suggestions import flags_of
 from batch_resend.intake.text import known_encoding
@@ -100,6 +99,6 @@ def checked_or_none(locale: str | None) -> str | None:
 def checked_locale(locale: str) -> str:
     """Return a locale as the CA takes it; a language's name stands for it. Raises SettingsError."""
     try:
-        return locale_code(code_of_language(locale, KNOWN_LOCALES) or locale)
+        return locale_code(locale)
     except Malformed as reason:
         raise SettingsError(f"locale: {reason}") from None

@@ -21,7 +21,7 @@ from batch_resend.intake.cells import (
 from batch_resend.intake.entries import UnusableError, entries_of, notes_of, pairs_of, parsed
 from batch_resend.intake.exports import skip_cause
 from batch_resend.intake.raw_records import RawEntry, RawRecord
-from batch_resend.intake.suggestions import ignore_flag
+from batch_resend.intake.suggestions import ignore_flag, own_name
 from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
@@ -226,12 +226,20 @@ def _call(record: RawRecord, defaults: Defaults) -> Call:
 
 
 def _account(record: RawRecord, defaults: Defaults) -> str | None:
-    """Return whose key a row goes by. Without profiles such a column is about something else."""
-    if not record.account or not defaults.accounts:
+    """Return whose key a row goes by."""
+    if not record.account:
         return None
     named = trimmed(record.account)
-    if not named or named == defaults.own_account:
+    if not named or is_nothing(named) or named == defaults.own_account:
         return None
+    if not defaults.accounts:  # all would go by one key, whosever they are
+        name = own_name(record.names.get(Field.ACCOUNT, Field.ACCOUNT))
+        raise UnusableError(
+            Problem.ACCOUNT,
+            f"no profile describes the account {shown(named)}, for there is none: describe it "
+            "(batch-resend help accounts), or, if the column is about something else: "
+            f"{ignore_flag(name)}",
+        )
     if named not in defaults.accounts:
         raise UnusableError(
             Problem.ACCOUNT,

@@ -13,7 +13,7 @@ from batch_resend.intake.repaired_texts import BETWEEN_SEVERAL, noted, plain_tex
 from batch_resend.model import Remark
 
 # Most cells are plain; the others are looked at more closely.
-PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*@[A-Za-z0-9.-]*[A-Za-z0-9-]")
+PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*@[A-Za-z0-9.-]*[A-Za-z0-9-]")
 _LINK = re.compile(r"\bmailto:(?://)?", re.I)
 _LABEL = re.compile(
     r"(?:^|(?<=[;,<(\[\s]))(?:smtp|to|an|e-?mail|mail|address|e-?mail address|adresse|approver)"
@@ -44,9 +44,9 @@ _SLASH = re.compile(rf"({_ADDRESS})/(?={_ADDRESS}(?:/|$))")
 
 def repaired_addresses(cell: str, counts: Counter[Remark]) -> str:
     """Return a cell of addresses with nothing around them, as far as one thing can be meant."""
-    text = plain_text(cell, counts)
+    text = plain_text(_QUERY.sub("", cell) if _LINK.search(cell) else cell, counts)
     if (without := _LINK.sub("", text)) != text:
-        text = noted(unquote(_QUERY.sub("", without)), Remark.REPAIRED_LINK, counts)
+        text = noted(unquote(without), Remark.REPAIRED_LINK, counts)
     if (without := _LABEL.sub("", text)) != text:
         text = noted(without, Remark.REPAIRED_LINK, counts)
     several = _SLASH.sub(r"\1; ", BETWEEN_SEVERAL.sub("; ", text))

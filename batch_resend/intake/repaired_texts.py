@@ -1,8 +1,10 @@
-"""What is taken away around a text of any kind: bullets, quotation marks, what takes no room."""
+"""What is taken away of a text of any kind: signs around it, what nobody decoded or sees."""
 
+import html
 import re
 import unicodedata
 from collections import Counter
+from urllib.parse import unquote
 
 from batch_resend.intake.cells import is_nothing, trimmed
 from batch_resend.model import Remark
@@ -21,10 +23,23 @@ _QUOTED = re.compile("=?\"([^\"]*)\"|[\u201c\u201d\u201e]([^\u201c\u201d\u201e]*
 # Letters of full width, and those that a printer joins: from a PDF file `config` has one for `fi`.
 _FULL_WIDTH = re.compile("[\u3000\uff01-\uff60\ufb00-\ufb06]")
 # They take no room: copies from web pages and PDF files have them.
-_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
+# Not those that turn the direction of what follows: the eye reads something else.
+_NO_ROOM = (
+    "\u00ad\u180e\u200b\u200e\u200f\u202a-\u202c\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+)
+_INVISIBLE = re.compile(f"[{_NO_ROOM}]")
 # Between letters of some scripts these two mean something; between others they do not.
 _JOINERS = re.compile("[\u200c\u200d]")
-TAKES_NO_ROOM = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # any of those above
+TAKES_NO_ROOM = re.compile(f"[{_NO_ROOM}\u200c\u200d]")  # any of those above
+# Encodings of which a text was not freed: of pages, of JSON, of Excel's XML, of links, of mails. Of
+# links only signs, of mails only what is blank: other things could be meant as they stand.
+_ENCODED = re.compile(
+    r"&(?:amp;)?(?:#[0-9]{2,5}|#x[0-9a-f]{2,4}|[a-z]{2,8});|(?<!\w)(?:nbsp|lt|gt|quot|apos|#39|#160);"
+    r"|_x(?P<excel>00[0-9a-f]{2})_|\\u(?P<json>(?!d[89a-f])[0-9a-f]{4})|^(?:\\[nrt])+|(?:\\[nrt])+$"
+    r"|(?P<link>(?:%(?:0[9ad]|2[0267cf]|3[a-ce]|40|5[bd]|c2%a0|e2%80%8b))+)"
+    r"|^(?:=(?:0[9ad]|20|a0|c2=a0))+(?=[^0-9=])|(?:=(?:0[9ad]|20|a0|c2=a0))+$",
+    re.IGNORECASE,
+)
 # Between several texts of one cell, beside those that `cells` knows.
 BETWEEN_SEVERAL = re.compile(r"\s+(?:/|\||&|and|und|et)\s+", re.I)
 
@@ -41,6 +56,8 @@ def without_invisible(text: str) -> str:
 def plain_text(cell: str, counts: Counter[Remark]) -> str:
     """Return a cell without bullets and quotation marks around it, in letters of usual width."""
     text = trimmed(cell)
+    if (decoded := trimmed(_ENCODED.sub(_decoded, text))) != text:
+        text = noted(decoded, Remark.REPAIRED_ENCODING, counts)
     if (without := without_invisible(text)) != text:
         text = noted(trimmed(without), Remark.REPAIRED_INVISIBLE, counts)
     if is_nothing(text):
@@ -53,6 +70,18 @@ def plain_text(cell: str, counts: Counter[Remark]) -> str:
     elif without[:1] == "'" and without[1:2].isalnum():  # with which spreadsheets mark a text
         without = without[1:]
     return noted(without.strip(), Remark.REPAIRED_SIGNS, counts) if without != text else text
+
+
+def _decoded(found: re.Match[str]) -> str:
+    if code := found["excel"] or found["json"]:
+        return chr(int(code, 16))
+    if found["link"]:
+        return unquote(found[0])
+    return (
+        html.unescape("&" + found[0].removeprefix("&").removeprefix("amp;"))
+        if ";" in found[0]
+        else ""
+    )
 
 
 def _usual(found: re.Match[str]) -> str:

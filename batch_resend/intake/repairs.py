@@ -8,14 +8,12 @@ could be meant in two ways stays as it stands, and `cells` refuses it.
 import re
 from collections import Counter
 
-from batch_resend.intake.cells import KNOWN_LOCALES, is_nothing, trimmed
-from batch_resend.intake.languages import code_of_language
+from batch_resend.intake.cells import KNOWN_LOCALES, Malformed, locale_code, trimmed
 from batch_resend.intake.raw_records import RawEntry, RawRecord
 from batch_resend.intake.repaired_addresses import PLAIN_ADDRESS, repaired_addresses
 from batch_resend.intake.repaired_texts import BETWEEN_SEVERAL, noted, plain_text
 from batch_resend.model import Remark
 
-_KNOWN_CODES = frozenset(code.lower() for code in KNOWN_LOCALES)
 # Most cells are plain; the others are looked at more closely.
 _ODD_NUMBER = re.compile("[^0-9 .,']")
 _PLAIN_DOMAIN = re.compile(r"(?:\*\.)?[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+")
@@ -38,9 +36,14 @@ _IN_BRACKETS = re.compile(r"[<(\[{]\s*([^<>()\[\]{}@]+?)\s*[>)\]}]")
 
 def is_language(text: str) -> bool:
     """Whether a cell holds a language: its name, or a code that is known."""
-    word = trimmed(text)
-    is_code = word.lower().replace("-", "_") in _KNOWN_CODES
-    return is_code or code_of_language(word, KNOWN_LOCALES) is not None
+    return _code_of(text) in KNOWN_LOCALES
+
+
+def _code_of(text: str) -> str | None:
+    try:
+        return locale_code(text)
+    except Malformed:
+        return None
 
 
 def repaired(record: RawRecord, counts: Counter[Remark]) -> RawRecord:
@@ -59,12 +62,11 @@ def repaired(record: RawRecord, counts: Counter[Remark]) -> RawRecord:
 
 
 def _locale(text: str, counts: Counter[Remark]) -> str:
-    if not text.isascii():
-        text = plain_text(text, counts)
-    if is_nothing(text):
-        return noted("", Remark.REPAIRED_NOTHING, counts)
-    code = None if text in KNOWN_LOCALES else code_of_language(text, KNOWN_LOCALES)
-    return text if code is None else noted(code, Remark.REPAIRED_LANGUAGE, counts)
+    text = plain_text(text, counts)
+    code = _code_of(text)
+    if code is None or code.lower() == text.lower().replace("-", "_"):
+        return code or text
+    return noted(code, Remark.REPAIRED_LANGUAGE, counts)
 
 
 def _is_odd(entry: RawEntry) -> bool:

@@ -10,14 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batch_resend.intake.addresses import is_parent
-from batch_resend.intake.cells import Malformed, domain_name, is_nothing, order_number, trimmed
+from batch_resend.intake.asked_about import is_title, says_not_to_send_these
+from batch_resend.intake.cells import (
+    Malformed,
+    domain_name,
+    failed_formula,
+    is_nothing,
+    trimmed,
+)
 from batch_resend.intake.headings import Columns
-from batch_resend.intake.lengths import Lengths, number_of
-from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.lengths import OrderNumbers, digits_of, number_of
+from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
 from batch_resend.intake.vocabulary import Field
 
-# In the place of a carriage return that ends no line. Half a character: a cell that has one of its
-# own is rejected anyway.
+# For a carriage return that ends no line: half a character, which no cell may have anyway.
 STRAY_CR = "\udc0d"
 
 # A cell that ends in such a word, or begins with it; of several cells, a line each. The feature of
@@ -41,7 +47,6 @@ _OF_FEW_VALUES = (
 )  # fmt: skip
 _MAX_VALUES = 1_000
 _LONG_NUMBER = 12  # digits; those of the CA have had ten at the most
-_FAILED_FORMULAS = ("#N/", "#REF", "#VALUE", "#DIV", "#NAME", "#NULL", "#NUM")
 _NUMBERS = (Field.ORDER_ID, Field.DOMAIN_ID)
 
 
@@ -57,8 +62,9 @@ class Shape:
     is_single: bool = False  # there is one row alone
     aside: frozenset[int] = frozenset()  # columns about what was wrong with a row before
     by_order: bool = True  # rows that name no call are about orders
+    alone: bool = False  # no row can name whom to mail, and no word says that all are meant
+    by_word: bool = False  # it is said that rows that name nobody may
     rows: int = 0
-    total: int = 0  # of their orders' numbers
     longest: dict[Field, int] = field(default_factory=dict)  # of the numbers
     blank: set[int] = field(default_factory=set)  # columns that some row leaves empty
     values: dict[Field, set[str]] = field(default_factory=dict)
@@ -66,7 +72,7 @@ class Shape:
     numbers: tuple[tuple[Field, int], ...] = ()  # those there are, and their columns
     of_few_values: tuple[Field, ...] = ()
     order_at: int | None = None
-    lengths: Lengths = field(default_factory=lambda: Lengths(()))  # of orders' numbers
+    orders: OrderNumbers = field(default_factory=lambda: OrderNumbers("", ()))
     hashed: frozenset[int] = frozenset()  # columns whose cells all begin with #
     last_labels: set[str] = field(default_factory=set)  # of domains that stand without an address
 
@@ -79,31 +85,55 @@ class Shape:
         self.numbers = tuple((which, places[which][0]) for which in _NUMBERS if which in places)
         self.of_few_values = tuple(which for which in _OF_FEW_VALUES if which in places)
 
+    def expect_orders(self, name: str, sample: Sequence[Sequence[str]], *, by_word: bool) -> None:
+        """Take from some rows how order numbers look. `by_word`: who names nobody may do so."""
+        orders = (row for row in sample if not _TOTALS.search("\n".join(row)))
+        numbers = (number_of(row, self.order_at) for row in orders) if self.by_order else ()
+        has_addresses = self.columns.has_addresses
+        self.orders = OrderNumbers(name, numbers, with_addresses=has_addresses)
+        self.by_word = by_word
+        by_cell = Field.ALL_DOMAINS in self.columns.places
+        self.alone = self.by_order and not (by_word or by_cell or has_addresses)
+
     def complaint(
         self,
         cells: Sequence[str],
         before: Sequence[str] | None,
         after: Sequence[str] | None,
+        line: int,
         *,
         cut_off: bool,
     ) -> str:
         """Return why a row may not be what its list means; empty where nothing speaks for that.
 
-        `before` and `after`: the rows beside it. `cut_off`: it has no line end.
+        `before` and `after`: the rows beside it. `cut_off`: it has no line end. Raises InputError
+        where it stands below a title.
         """
         if why := self._commented_out(cells):
             return why
-        if not cut_off and self._is_plainly_whole(cells, before, after):
+        if cut_off or not self._is_plainly_whole(cells, before, after):
+            why = (
+                self._width(cells)
+                or self._broken(cells, before, after)
+                or self._group(cells, after)
+                or self._totals(cells)
+                or self._joined_number(cells)
+                or (self._cut_off(cells) if cut_off else "")
+            )
+        return why or self._none_of_an_order(cells, before, after, line)
+
+    def title(self, cells: Sequence[str]) -> str:
+        """Return the title that a row is of those below it; empty where it is none.
+
+        Beside addresses only one that says not to send them: others are often what broke off.
+        """
+        texts = [cell.strip() for cell in cells if cell.strip()]
+        text = texts[0] if len(texts) == 1 else ""
+        if not text or _TOTALS.search(text) or not is_title(text):
             return ""
-        return (
-            self._width(cells)
-            or self._broken(cells, before, after)
-            or self._group(cells, after)
-            or self._totals(cells)
-            or self._joined_number(cells)
-            or (self._cut_off(cells) if cut_off else "")
-            or self._unusual_number(cells, before, after)
-        )
+        if self.columns.has_addresses or len(cells) < self.width:
+            return text if says_not_to_send_these(text) else ""
+        return text
 
     def _is_plainly_whole(
         self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
@@ -124,12 +154,7 @@ class Shape:
             return "@" in cells[self.email_at] and STRAY_CR not in text
         # Without addresses anywhere a group has no details, and a total is called so.
         no_address = not self.columns.has_addresses
-        return (
-            no_address
-            and STRAY_CR not in text
-            and not _TOTALS.search(text)
-            and self.lengths.is_usual(number_of(cells, self.order_at))
-        )
+        return no_address and STRAY_CR not in text and not _TOTALS.search(text)
 
     def observe(self, cells: Sequence[str]) -> None:
         """Take note of a row that is whole."""
@@ -139,11 +164,9 @@ class Shape:
         for which, at in self.numbers:
             digits = cells[at] if at < len(cells) else ""
             if not (digits.isascii() and digits.isdigit()):
-                digits = _digits(trimmed(digits))
+                digits = digits_of(trimmed(digits))
             if len(digits) > self.longest.get(which, 0):
                 self.longest[which] = len(digits)
-            if which is Field.ORDER_ID:
-                self.total += int(digits[:20] or 0)
         if self.email_at is None and (domain := self._cell(cells, Field.DOMAIN)):
             self.last_labels.add(domain.rpartition(".")[2].lower())
         for which in self.of_few_values:
@@ -154,6 +177,8 @@ class Shape:
     def _width(self, cells: Sequence[str]) -> str:
         count = len(cells)
         if count < self.width:
+            if between := separated_otherwise(cells, self.width):
+                return f"its cells are separated by {between!r}, and the heading's are not"
             return (
                 f"{_counted(count)}, where {self._whose} {self.width}: was the row cut off, or "
                 "broken in two?"
@@ -176,7 +201,7 @@ class Shape:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
         if self.is_single and not self._why_elsewhere(cells):
             return True  # nothing can be compared, and what is written behind it may be anything
-        own = self._read() | self.aside
+        own = self.columns.read | self.aside
         others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
         if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
             return False
@@ -190,9 +215,10 @@ class Shape:
     def _broken(
         self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
     ) -> str:
-        read = self._read()
+        read = self.columns.read
         if any(STRAY_CR in cells[at] for at in read if at < len(cells)):
             return "a carriage return stands within a cell: was the row broken in two?"
+        before, after = self._if_a_piece(before), self._if_a_piece(after)
         if before is not None and self.width > 1 and len(before) == 1:
             return (
                 f"the row before has a single cell, {before[0].strip()[:40]!r}, which may be the "
@@ -212,15 +238,16 @@ class Shape:
             )
         return ""
 
+    def _if_a_piece(self, cells: Sequence[str] | None) -> Sequence[str] | None:
+        """Return a row beside another, unless it is a whole one with other delimiters."""
+        return None if cells and separated_otherwise(cells, self.width) else cells
+
     def _may_be_end_of(self, cells: Sequence[str], after: Sequence[str]) -> bool:
         """Whether the row below may be the end of this one's last cell, and that is one read."""
-        if len(after) > 1 or self.width < 2 or len(cells) - 1 not in self._read():
+        if len(after) > 1 or self.width < 2 or len(cells) - 1 not in self.columns.read:
             return False
         numbers = {at for which in _NUMBERS for at in self.columns.places.get(which, ())}
         return len(cells) - 1 in numbers or not after[0].strip().isdigit()
-
-    def _read(self) -> set[int]:
-        return {at for places in self.columns.places.values() for at in places}
 
     def _group(self, cells: Sequence[str], after: Sequence[str] | None) -> str:
         if after is None or not self.by_order or self._names_somebody(cells):
@@ -239,37 +266,35 @@ class Shape:
     def _totals(self, cells: Sequence[str]) -> str:
         if self._names_somebody(cells):
             return ""
-        own = self._read()
+        own = self.columns.read
         others = [cell for at, cell in enumerate(cells) if at not in own | self.aside]
-        if _TOTALS.search("\n".join(others)):
-            return "it looks like a row of totals"
-        digits = _digits(self._cell(cells, Field.ORDER_ID))
-        unlike = digits and len(digits) != self.longest.get(Field.ORDER_ID)
-        if unlike and self.rows > 1 and int(digits) in (self.rows, self.total):
-            return "its number is the count or the sum of the rows before: a row of totals?"
-        return ""
+        return "it looks like a row of totals" if _TOTALS.search("\n".join(others)) else ""
 
     def _joined_number(self, cells: Sequence[str]) -> str:
         """Where a list was cut off in a number and another one put behind, they are one."""
         for which, _ in self.numbers:
-            digits = _digits(self._cell(cells, which))
+            digits = digits_of(self._cell(cells, which))
             if self.rows and len(digits) > max(_LONG_NUMBER, self.longest.get(which, 0) + 2):
                 return f"its number {digits} is much longer than those before: are there two in it?"
         return ""
 
-    def _unusual_number(
-        self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
+    def _none_of_an_order(
+        self,
+        cells: Sequence[str],
+        before: Sequence[str] | None,
+        after: Sequence[str] | None,
+        line: int,
     ) -> str:
-        if self._names_somebody(cells) or self._cell(cells, Field.ALL_DOMAINS):
-            return ""
         number = number_of(cells, self.order_at)
+        if Field.ALL_DOMAINS in self.columns.places and self._cell(cells, Field.ALL_DOMAINS):
+            number = ""
         beside = (number_of(row, self.order_at) for row in (before, after))
-        return self.lengths.complaint(number, beside)
+        return self.orders.complaint(number, beside, line, alone=self.alone, by_word=self.by_word)
 
     def _commented_out(self, cells: Sequence[str]) -> str:
         for at in (0, self.order_at):
             text = cells[at].lstrip(" \t'\"") if at is not None and at < len(cells) else ""
-            if not text.startswith("#") or text.upper().startswith(_FAILED_FORMULAS):
+            if not text.startswith("#") or failed_formula(text):
                 continue
             if at not in self.hashed or (at == self.order_at and text[1:2].isspace()):
                 return f"begins with #, as what is commented out does: {text[:40]!r}"
@@ -297,7 +322,7 @@ class Shape:
                 if not cell.strip() and at not in self.blank:
                     return f"its cell {at + 1} is empty, as in no row before"
         for which in _NUMBERS:
-            digits = _digits(self._cell(cells, which))
+            digits = digits_of(self._cell(cells, which))
             if digits and len(digits) < self.longest.get(which, 0):
                 return f"its number {digits} is shorter than those before"
             is_last = len(cells) - 1 in self.columns.places.get(which, ())
@@ -351,14 +376,11 @@ def shape_of(
     )
     if heading is None:
         is_sure = len(widths) > 1 and widths.count(usual) * 2 > len(widths)
-        shape = Shape(
-            columns, width=usual, usual=usual, is_sure=is_sure, is_single=len(widths) == 1
-        )
+        is_single = len(widths) == 1
+        shape = Shape(columns, usual, 0, usual, is_sure, is_single, by_order=by_order)
     else:
         width = _without_blank_end(heading)
         shape = Shape(columns, width, len(heading), usual, by_order=by_order, aside=aside)
-    orders = (row for row in sample if not _TOTALS.search("\n".join(row)))
-    shape.lengths = Lengths(number_of(row, shape.order_at) for row in orders)
     places = {0, *columns.places.get(Field.ORDER_ID, ())}
     shape.hashed = frozenset(at for at in places if _all_begin_with_hash(sample, at))
     return shape
@@ -374,13 +396,6 @@ def _without_blank_end(cells: Sequence[str]) -> int:
     while width > 1 and not cells[width - 1].strip():
         width -= 1
     return width
-
-
-def _digits(text: str) -> str:
-    try:
-        return order_number(text) if text else ""
-    except Malformed:
-        return ""
 
 
 def _domain(text: str) -> str:

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from batch_resend.errors import InputError
@@ -14,6 +15,7 @@ from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.packing import Bytes, ListFile
+from batch_resend.intake.passed_over import unnamed
 from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.reading import Reading, checked_locale
 from batch_resend.intake.records import Defaults, check_record
@@ -21,6 +23,7 @@ from batch_resend.intake.repairs import repaired
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Text
 from batch_resend.intake.vocabulary import ADDRESSES, Field
+from batch_resend.intake.workbook_xml import MAX_PACKED_BYTES
 from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
 
 
@@ -34,6 +37,8 @@ class ListSource:
         self._file = ListFile(path)
         self._reading = reading or Reading()
         self.form = ListForm(ListKind.CSV)
+        self.columns: Sequence[str] = ()  # its headings, or the keys of its first record
+        self.not_there = set(self._reading.ignored)  # columns to ignore, as far as none was found
 
     @property
     def name(self) -> str:
@@ -80,7 +85,7 @@ class ListSource:
         head = file.peek()
         refuse_bytes(self.name, head)
         if head.startswith(OLE):
-            raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
+            raise of_ole(self.name, file.read(MAX_PACKED_BYTES))
         if head.startswith(workbook.ZIP):
             sheet = workbook.Sheet(self.name, file, self._reading.sheet)
             yield from self._table(sheet, ListForm(ListKind.EXCEL))
@@ -101,7 +106,8 @@ class ListSource:
                 records = iter(stream)
             else:
                 records = records_of_lines(text.lines(), how.mapping, how.call, rules)
-            yield from self._with_all_mapped(with_usual_numbers(records))
+            checked = with_usual_numbers(records, self.name, all_domains=how.all_domains)
+            yield from self._with_all_mapped(checked)
             if stream is not None:
                 self.form = replace(self.form, under=stream.under)
         elif begin or not text.sample_is_all:
@@ -122,6 +128,8 @@ class ListSource:
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
         with_addresses = False
         for record in records:
+            if self.not_there or not self.columns:
+                self._note_keys(record.raw)
             if isinstance(record, RawRecord):
                 with_addresses = (
                     with_addresses or record.has_addresses or Field.ALL_DOMAINS in record.names
@@ -136,15 +144,25 @@ class ListSource:
                 "has"
             )
 
+    def _note_keys(self, raw: str) -> None:
+        """Take note of the keys of a JSON record, at whatever depth: by its text."""
+        if not self.columns:
+            with suppress(ValueError, TypeError):
+                self.columns = tuple(dict(json.loads(raw)))
+        found = {key for key in self.not_there if json.dumps(key) in raw or f'"{key}"' in raw}
+        self.not_there -= found
+
     def _table(self, table: Table, form: ListForm) -> Iterator[RawRecord | RejectedRow]:
         rows = TableRows(self.name, table, self._reading)
         yield from rows
+        by_place = list(map(unnamed, range(rows.width)))
+        self.columns = rows.names or by_place
+        self.not_there -= {*rows.names, *by_place}
         self.form = replace(
             form,
             columns=rows.heading,
             fields=self._fields,
             orders_only=rows.orders_only,
-            with_accounts=bool(self._reading.accounts),
         )
         self.form = _with_remarks(self.form, rows.remarks)
 
@@ -180,7 +198,7 @@ class RecordSource:
         self.form = ListForm(ListKind.RECORDS)
         self._has_addresses = self._has_checked_rows = False
         self._repairs: Counter[Remark] = Counter()
-        self._numbers = NumberCheck[Row | RawRecord | RejectedRow]()
+        self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, all_domains=all_domains)
         self._records = records
         usual = None if locale is None else checked_locale(locale)
         self._defaults = Defaults(usual, call, accounts=accounts or {}, all_domains=all_domains)

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.vocabulary import Field, may_be_for
 
 COLUMN = "COLUMN"  # in the place of a heading that only a person can name
 _PLAIN = re.compile(r'[^"$`\\!\n\r\t]*')  # what a shell leaves as it is between double quotes
@@ -12,8 +12,18 @@ _STANDARD_INPUT = "standard input"
 
 
 def map_flag(field: Field, column: str) -> str:
-    """Return the option that says which column, or key, holds a field."""
-    return f"--map {field}={quoted(column)}"
+    """Return the option that says which column, or key, holds a field.
+
+    With COLUMN in its place where the heading says that it is something else.
+    """
+    return f"--map {field}={quoted(column if may_be_for(field, column) else COLUMN)}"
+
+
+def flags_for_one(field: Field, names: Sequence[str], right: str | None) -> str:
+    """Return the options that have one of several columns read: the right one, if it is plain."""
+    others = [name for name in names if name != right]
+    ignored = " ".join(map(ignore_flag, others)) if right else ignore_flag(COLUMN)
+    return f"{map_flag(field, right or COLUMN)}, or leave aside what is not to be read: {ignored}"
 
 
 def ignore_flag(column: str) -> str:
@@ -27,6 +37,11 @@ def pair_flags(domain: str | None, email: str | None) -> str:
         map_flag(field, column or COLUMN)
         for field, column in ((Field.DOMAIN, domain), (Field.EMAIL, email))
     )
+
+
+def own_name(shown: str) -> str:
+    """Return the heading, or the key, in what messages call it: `column 'Order #'`."""
+    return shown.partition("'")[2].rpartition("'")[0] or shown
 
 
 def quoted(text: str) -> str:
@@ -46,7 +61,7 @@ def flags_of(mapping: Mapping[Field, str], ignored: Sequence[str], **others: obj
 
     What is false or None was not given.
     """
-    flags = [map_flag(field, column) for field, column in mapping.items()]
+    flags = [f"--map {field}={quoted(column)}" for field, column in mapping.items()]
     flags += [ignore_flag(column) for column in ignored]
     for name, value in others.items():
         if value is True:

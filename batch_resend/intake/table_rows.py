@@ -1,7 +1,7 @@
 """Rows of cells, from CSV or from a sheet -> raw records."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain, islice
 from json import dumps
 from typing import Protocol
@@ -10,8 +10,8 @@ from pydantic_core import to_json
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.address_signs import may_name_addresses
 from batch_resend.intake.fed_back import FedBack, own_columns
+from batch_resend.intake.footers import Numbered, with_footers_apart
 from batch_resend.intake.headings import (
     Columns,
     HeadingRules,
@@ -21,7 +21,6 @@ from batch_resend.intake.headings import (
     names_orders,
     require_width,
 )
-from batch_resend.intake.lengths import number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
 from batch_resend.intake.other_trades import refuse_other_trade
 from batch_resend.intake.passed_over import PassedOver, ask_for_language
@@ -42,7 +41,7 @@ from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
 _MAX_TITLE_ROWS = 5
-Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
+_SUBJECTS = (Field.ORDER_ID, Field.DOMAIN_ID)  # struck out, the row is
 
 
 class Table(Protocol):
@@ -51,19 +50,21 @@ class Table(Protocol):
     ends_open: bool  # the last row, once it is read, has no line end
     hidden_rows: int  # left out, as far as it was read
     hidden_columns: frozenset[int]  # from 0; known when the first row is
-    hidden_sheets: int  # of a workbook, not read; likewise
+    hidden_sheets: Sequence[str]  # of a workbook, not read; likewise
+    struck_rows: int  # left out, as far as it was read: all of their cells are struck out
+    struck: Mapping[int, Collection[int]]  # row -> columns, from 0, of cells that are
+    complaints: Mapping[int, str]  # row -> what a person marked in it
 
     def __iter__(self) -> Iterator[Numbered]: ...
 
 
 class TableRows:
-    """The records of one list that is a table.
-
-    What is known of it besides is known once it is read.
-    """
+    """The records of one list that is a table; what else is known of it, is once it is read."""
 
     def __init__(self, name: str, table: Table, reading: Reading) -> None:
         self.heading: tuple[str, ...] = ()
+        self.names: Sequence[str] = ()  # those in its heading
+        self.width = 0  # how many columns there are
         self.orders_only = False
         self.remarks: Counter[Remark] = Counter()
         self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
@@ -95,40 +96,47 @@ class TableRows:
             )
             sample = [cells for _, cells in first]
             where = f"{name}, line {line}"
-            seen = self._seen(heading, where)
+            seen = self._seen(heading, where, self._table.struck.get(line, ()))
+            without = Field.ORDER_ID not in known_fields(seen) | set(reading.mapping)
+            if (sheets := self._table.hidden_sheets) and without:
+                where = f"{where} (not of the hidden sheet {sheets[0]!r}, which --sheet names)"
             columns = find_columns(seen, rules, where, sample)
             # What is written in its form is read again by what was seen, and has nothing hidden.
             self.heading = tuple(
                 "" if at in self._table.hidden_columns and not name else self._names[at]
                 for at, name in enumerate(seen)
             )
-            self._ask_for_trade(seen, columns, sample, where)
+            self._ask_for_trade(seen, columns, where)
             if not (Field.LOCALE in columns.places or reading.locale or columns.orders_only):
                 ask_for_language(seen, columns.read, sample, where)
             self.orders_only = columns.orders_only
         else:
             columns = find_positions(reading.mapping, name, reading.call)
         by_order = not CALLS[reading.call].is_about_domain
-        shape = shape_of(
-            columns,
-            self._names or None,
-            [cells for _, cells in first],
-            by_order=by_order,
-            aside=frozenset(self._about_rejected),
-        )
+        sample = [cells for _, cells in first]
+        aside = frozenset(self._about_rejected)
+        shape = shape_of(columns, self._names or None, sample, by_order=by_order, aside=aside)
+        shape.expect_orders(name, sample, by_word=reading.all_domains)
         widest = 0
-        for record, width in self._records(chain(first, rows), columns, shape):
+        footers: list[Numbered] = []
+        body = with_footers_apart(chain(first, rows), footers)
+        for record, width in self._records(body, columns, shape, footers):
             widest = max(widest, width)
             yield record
-        if self._table.hidden_rows:
-            self.remarks[Remark.HIDDEN_ROWS] = self._table.hidden_rows
-        if self._table.hidden_sheets:
-            self.remarks[Remark.HIDDEN_SHEETS] = self._table.hidden_sheets
+        self.names = list(filter(None, map(in_one_line, self._names)))
+        self.width = max(widest, len(self._names))
+        self.remarks[Remark.HIDDEN_ROWS] += self._table.hidden_rows
+        self.remarks[Remark.HIDDEN_SHEETS] += len(self._table.hidden_sheets)
+        self.remarks[Remark.STRUCK_ROWS] += self._table.struck_rows
+        self.remarks[Remark.FOOTER_ROWS] = len(footers)
+        self.remarks = +self.remarks
         if widest and not reading.headed:
             require_width(columns, widest, name)
+        if not columns.orders_only:
+            shape.orders.refuse()
 
-    def _seen(self, heading: Sequence[str], where: str) -> list[str]:
-        """Return a heading without what is hidden, but for columns that --map names.
+    def _seen(self, heading: Sequence[str], where: str, struck: Collection[int]) -> list[str]:
+        """Return a heading without what is hidden, or struck out, but for what --map names.
 
         Raises InputError where one would be read that no visible one stands for.
         """
@@ -137,7 +145,7 @@ class TableRows:
         hidden = {
             at: name
             for at, name in enumerate(names)
-            if at in self._table.hidden_columns and name not in mapped
+            if (at in self._table.hidden_columns or at in struck) and name not in mapped
         }
         ignored = self._reading.ignored
         seen = [
@@ -148,24 +156,18 @@ class TableRows:
             field = None if name in ignored else known_field(name)
             if field is not None and field not in there:
                 raise InputError(
-                    f"{where}: the column {name!r} is hidden: is it meant? Show it, delete it, or "
-                    f"say {map_flag(field, name)}"
+                    f"{where}: the column {name!r} is hidden, or struck out: is it meant? Show it, "
+                    f"delete it, or say {map_flag(field, name)}"
                 )
         return seen
 
-    def _ask_for_trade(
-        self, seen: Sequence[str], columns: Columns, sample: Sequence[Sequence[str]], where: str
-    ) -> None:
+    def _ask_for_trade(self, seen: Sequence[str], columns: Columns, where: str) -> None:
         """Raise InputError where rows that name nobody may be about no orders of the CA's."""
         by_word = self._reading.all_domains or Field.ALL_DOMAINS in columns.places
-        places = columns.places.get(Field.ORDER_ID, ())
-        if by_word or columns.orders_only or columns.has_addresses or not places:
-            return
-        # Whoever names the column says that these are order numbers of the CA's.
-        is_named = Field.ORDER_ID in self._reading.mapping
-        numbers = () if is_named else [number_of(row, places[0]) for row in sample]
-        read = columns.read | self._about_rejected
-        refuse_other_trade(list(map(in_one_line, seen)), read, numbers, where)
+        by_order = Field.ORDER_ID in columns.places
+        if by_order and not (by_word or columns.orders_only or columns.has_addresses):
+            read = columns.read | self._about_rejected
+            refuse_other_trade(list(map(in_one_line, seen)), read, where)
 
     def _pass_titles(self, first: list[Numbered]) -> None:
         """Pass over what stands above a row that is plainly the heading, if it is no data."""
@@ -182,12 +184,13 @@ class TableRows:
                 return
 
     def _records(
-        self, rows: Iterable[Numbered], columns: Columns, shape: Shape
+        self, rows: Iterable[Numbered], columns: Columns, shape: Shape, footers: Sized
     ) -> Iterator[tuple[RawRecord, int]]:
-        """Yield a record a row, and how many cells the row has."""
+        """Yield a record a row, and how many cells the row has; `footers`: left out below."""
         asks_for_all = self._asks_for_all(columns)
         fed_back = self._fed_back(columns)
         passed_over = PassedOver(self._names, columns, self._about_rejected, self._reading.ignored)
+        subject = {at for field in _SUBJECTS for at in columns.places.get(field, ())}
         order: Sequence[int] | None = None  # of the columns, under a heading in the middle
         before: list[str] | None = None
         for (line, as_is), after in _with_next(rows):
@@ -200,22 +203,31 @@ class TableRows:
                 self.remarks[Remark.HEADING_AGAIN] += 1
                 before = None
                 continue
-            cut_off = after is None and self._table.ends_open
+            struck = self._table.struck.get(line, ())
+            if not subject.isdisjoint(struck):
+                self.remarks[Remark.STRUCK_ROWS] += 1
+                continue
+            cut_off = after is None and self._table.ends_open and not footers
             beside = _arranged(after[1], order) if after else None
             whole = _arranged(cells, order)
             original = whole if cells is as_is else _arranged(as_is, order)
             if not is_plain and STRAY_CR in joined:
                 whole = [cell.strip(STRAY_CR) for cell in whole]
                 original = [cell.replace(STRAY_CR, "\r") for cell in original]
-            complaint = shape.complaint(whole, before, beside, cut_off=cut_off)
+            if title := shape.title(whole):
+                shape.orders.begin_part(line, title)
+            complaint = self._table.complaints.get(line) or shape.complaint(
+                whole, before, beside, line, cut_off=cut_off
+            )
             if order is not None and len(cells) != len(order):
                 complaint = complaint or f"{len(cells)} cells, where its heading has {len(order)}"
             if not complaint:
                 shape.observe(whole)
                 if cut_off:
                     self.remarks[Remark.OPEN_END] += 1
+                passed_over.refuse_marks(whole, f"{self._name}, line {line}")
                 if asks_for_all:
-                    self._refuse_passed_over(passed_over, whole, line)
+                    passed_over.refuse(whole, f"{self._name}, line {line}")
             before = cells
             record = self._record(line, whole, original, columns, complaint)
             if self._reading.all_domains:
@@ -224,13 +236,6 @@ class TableRows:
             if reason := fed_back.uncorrected(whole):
                 record = record._replace(uncorrected=reason)
             yield record, len(cells)
-
-    def _refuse_passed_over(self, passed_over: PassedOver, cells: list[str], line: int) -> None:
-        """Raise InputError where a row names nobody in what is read, but perhaps elsewhere."""
-        where = f"{self._name}, line {line}"
-        if may_name_addresses("\n".join(cells)):
-            passed_over.refuse(cells, where)
-        passed_over.refuse_signs(cells, where)
 
     def _visible(self, cells: list[str]) -> list[str]:
         """Return cells without characters that take no room, and count those that had some."""

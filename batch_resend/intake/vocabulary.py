@@ -93,6 +93,36 @@ _BARE_ORDERS = frozenset(
     ("order", "bestellung", "auftrag", "commande", "ordine", "pedido", "bestelling", "bestallning",
      "ordre", "zamowienie", "objednavka")
 )  # fmt: skip
+# Words of headings whose column holds a field's like, and not the field: an address that is no
+# longer in use, or somebody else's; a number that is another thing's.
+_GONE = (
+    r"old|ex|former\w*|previous\w*|prior|obsolete|outdated|invalid|wrong|inactive|dead|delet\w*|bounc\w*"
+    r"|expired|dont|not|never|alt|alte[rsn]?|alt(?:adress|mail|email)\w*|ehemal\w*|vorherig\w*|fruher\w*"
+    r"|falsch\w*|ungultig\w*|geloscht\w*|nicht|kein\w*|ancien\w*|precedent\w*|faux|vecchi\w*|antigu\w*"
+    r"|anterior\w*|oude?"
+)
+_OF_OTHERS = {
+    Field.EMAIL: (
+        r"custom\w*|client\w*|kund\w*|klant\w*|request\w*|order(?:ed|er)|besteller\w*|anforder\w*"
+        r"|antragstell\w*|demandeur|submit\w*|creat\w*|erstell\w*|invit\w*|c?cc|bcc|from|sender\w*"
+        r"|absender\w*|expediteur|mittente|remitente|reply\w*|replies|return|billing|invoic\w*|rechnung\w*"
+        r"|factur\w*|fattur\w*|account\w*|buchhalt\w*|sales|vertrieb\w*|support|helpdesk|tech|technical"
+        r"|technisch\w*|reseller|vendor|lieferant\w*|employee|manager|agent|private?\w*|personal|home|user\w*"
+    ),
+    Field.DOMAIN: r"mx\d*|ns\d*|nameserver\w*|mailserver\w*|redirect\w*|referr?er",
+    Field.ORDER_ID: (
+        r"invoic\w*|rechnung\w*|factur\w*|fattur\w*|ticket\w*|case|incident|custom\w*|client\w*|kund\w*"
+        r"|klant\w*|account\w*|konto\w*|user\w*|phone|tel|telefon\w*|telephone|fax|mobile?\w*|handy\w*|zip|plz"
+        r"|postal\w*|postcode|serial\w*|year|jahr|date|datum|price|preis|amount|betrag|qty"
+        r"|quantity|menge|po|receipt|item|sku|article|artikel\w*|row|line|zeile"
+    ),
+}
+_OTHERWISE = {
+    field: re.compile(f"{_GONE}|{others}" if others else _GONE)
+    for field, others in ((field, _OF_OTHERS.get(field)) for field in Field)
+}
+_ONE_WORD = re.compile(r"[^\W\d_]+|\d+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Dashes of any kind, signs that take no room, and those of numbers.
 _BETWEEN_WORDS = re.compile("[\\s_.:()*\\-#'\u2019°º\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]+")
 
@@ -143,6 +173,13 @@ def second_fields(headings: Iterable[str]) -> dict[int, Field]:
     """Return the places of headings of many meanings, and the field that each may hold."""
     found = ((at, _FIELD_OF_SECOND_HEADING.get(plain(name))) for at, name in enumerate(headings))
     return {at: field for at, field in found if field is not None}
+
+
+@lru_cache(maxsize=1024)
+def may_be_for(field: Field, heading: str) -> bool:
+    """Whether a heading does not say that its column is another thing than a field."""
+    words = map(plain, _ONE_WORD.findall(_CAMEL.sub(" ", heading)))
+    return known_field(heading) is field or not any(map(_OTHERWISE[field].fullmatch, words))
 
 
 def is_any_order(heading: str) -> bool:

@@ -68,16 +68,19 @@ _NOTE_IN_WORDS = {
 # What is counted, and what is said of it.
 _REMARK_IN_WORDS = {
     Remark.TITLE_ROWS: ("row", "above the headings passed over"),
+    Remark.FOOTER_ROWS: ("row", "below the list passed over"),
     Remark.HEADING_AGAIN: ("heading row", "in the middle, which counts from there on"),
     Remark.OPEN_END: ("line", "without a line end, the last, which seems whole"),
     Remark.HIDDEN_ROWS: ("hidden row", "left out"),
     Remark.HIDDEN_SHEETS: ("hidden sheet", "left out"),
+    Remark.STRUCK_ROWS: ("struck-out row", "left out"),
     Remark.REPAIRED_NAME: ("cell", "repaired: a name beside the address"),
     Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
     Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),
     Remark.REPAIRED_WIDTH: ("cell", "repaired: letters of full width"),
     Remark.REPAIRED_INVISIBLE: ("cell", "repaired: characters that take no room"),
+    Remark.REPAIRED_ENCODING: ("cell", "repaired: &nbsp;, %20 and the like, decoded"),
     Remark.REPAIRED_NOTHING: ("cell", "repaired: a word for nothing"),
     Remark.REPAIRED_LANGUAGE: ("cell", "repaired: a language by its name"),
 }

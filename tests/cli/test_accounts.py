@@ -15,12 +15,12 @@ from tests.cli.town import BANK_KEY, SHOP_KEY, Town, town
 
 MIXED = (
     "order_id,account,call,domain,email,all_domains\n"
-    "1,shop,,a.example,admin@a.example,\n"
-    "2,bank,,b.example,admin@b.example,\n"
+    "100200301,shop,,a.example,admin@a.example,\n"
+    "100200302,bank,,b.example,admin@b.example,\n"
     ",bank,domain-dcv,c.example,,yes\n"
     ",shop,domain-dcv,c.example,,yes\n"
-    "3,bank,order-approval,,boss@b.example,\n"
-    "4,,,d.example,admin@d.example,\n"
+    "100200303,bank,order-approval,,boss@b.example,\n"
+    "100200304,,,d.example,admin@d.example,\n"
 )
 
 
@@ -30,15 +30,15 @@ async def test_two_accounts_and_three_calls_go_out_in_one_run(tmp_path: Path) ->
         sent = await at.desk.run("send", "mixed.csv", "--profile", "shop")
         assert sent.code == 0, sent.err
         assert "the run's own 3, bank 3" in sent.err
-        assert set(at.shop.books.bodies) == {"1", "4", "c.example"}
-        assert set(at.bank.books.bodies) == {"2", "3", "c.example"}
+        assert set(at.shop.books.bodies) == {"100200301", "100200304", "c.example"}
+        assert set(at.bank.books.bodies) == {"100200302", "100200303", "c.example"}
         assert at.bank.books.bodies["c.example"] == [{"locale": "de"}], "its profile's language"
         assert at.shop.books.bodies["c.example"] == [{}]
         assert at.shop.books.wrong_request_count == at.bank.books.wrong_request_count == 0
         lines = (at.desk.report() / "results.jsonl").read_text().splitlines()
         told = {(one["order_id"], one.get("account")) for one in map(json.loads, lines)}
-        assert ("2", "bank") in told
-        assert ("1", None) in told, "the command's own needs no name"
+        assert ("100200302", "bank") in told
+        assert ("100200301", None) in told, "the command's own needs no name"
         again = await at.desk.run("send", "mixed.csv", "--profile", "shop", "--report-dir", "again")
         assert again.code == 0
         assert at.shop.books.mails + at.bank.books.mails == 6
@@ -47,7 +47,7 @@ async def test_two_accounts_and_three_calls_go_out_in_one_run(tmp_path: Path) ->
 async def test_each_account_keeps_its_own_windows_and_holds_up_no_other(tmp_path: Path) -> None:
     narrow, wide = Window(4, 2.0), Window(50, 0.5)
     async with town(tmp_path, (narrow,), (wide,)) as at:
-        rows = [f"{n},{'shop' if n % 5 == 0 else 'bank'}" for n in range(1, 76)]
+        rows = [f"{n},{'shop' if n % 5 == 0 else 'bank'}" for n in range(100_200_301, 100_200_376)]
         at.desk.write("orders.csv", "\n".join(["order_id,account", *rows]))
         sending = await at.desk.start("send", "orders.csv", "--profile", "bank")
         waiting = asyncio.create_task(ended(sending))
@@ -82,9 +82,10 @@ async def test_the_windows_are_a_keys_by_whichever_name_it_goes(tmp_path: Path) 
     window = Window(5, 4.0)
     async with town(tmp_path, (window,)) as at:
         at.desk.write(
-            "first.csv", "order_id,account\n" + "".join(f"{n},shop\n" for n in range(1, 6))
+            "first.csv",
+            "order_id,account\n" + "".join(f"{n},shop\n" for n in range(100_200_301, 100_200_306)),
         )
-        at.desk.write("second.csv", "order_id\n11\n12\n13\n")
+        at.desk.write("second.csv", "order_id\n100200311\n100200312\n100200313\n")
         first = await at.desk.run("send", "first.csv", "--profile", "bank", "--report-dir", "first")
         assert first.code == 0, first.err
         second = await at.desk.run("send", "second.csv", "--profile", "shop")
@@ -99,16 +100,20 @@ async def test_without_profiles_a_column_account_is_something_else(tmp_path: Pat
         at.desk.environment |= {
             "DIGICERT_API_KEY": SHOP_KEY, "BATCH_RESEND_BASE_URL": at.shop.base_url,
         }  # fmt: skip
-        at.desk.write("orders.csv", "order_id,account\n1,Main Street\n")
-        sent = await at.desk.run("send", "orders.csv")
+        at.desk.write("orders.csv", "order_id,account\n100200301,Main Street\n")
+        checked = await at.desk.run("check", "orders.csv")
+        assert checked.code == 3
+        assert "no profile describes the account 'Main Street'" in checked.out
+        assert '--ignore "account"' in checked.out
+        sent = await at.desk.run("send", "orders.csv", "--ignore", "account")
         assert sent.code == 0
-        assert "orders.csv: CSV, comma, column 'account' not read, 1 rows" in sent.err
+        assert at.shop.books.mails_per_order == {"100200301": 1}
 
 
 async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("mixed.csv", MIXED)
-        at.desk.write("more.jsonl", '{"order_id": 9, "account": "bank"}\n')
+        at.desk.write("more.jsonl", '{"order_id": 100200309, "account": "bank"}\n')
         for ca in (at.shop, at.bank):
             ca.fail({"500": 1.0})  # type: ignore[dict-item] # by its value
         stopped = await at.desk.run(
@@ -120,14 +125,19 @@ async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
             ca.fail({})
         sent = await at.desk.run("send", unsent, "--profile", "shop", "--report-dir", "again")
         assert sent.code == 0, sent.err
-        assert set(at.bank.books.mails_per_order) == {"2", "3", "9", "c.example"}
-        assert set(at.shop.books.mails_per_order) == {"1", "4", "c.example"}
+        assert set(at.bank.books.mails_per_order) == {
+            "100200302",
+            "100200303",
+            "100200309",
+            "c.example",
+        }
+        assert set(at.shop.books.mails_per_order) == {"100200301", "100200304", "c.example"}
 
 
 async def test_preflight_by_a_refused_key_keeps_no_other_from_its_mails(tmp_path: Path) -> None:
     async with town(tmp_path, bank_key="wrong-key-0123456789") as at:
-        at.shop.world.add(WorldOrder(1))
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
+        at.shop.world.add(WorldOrder(100200301))
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,bank\n")
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--preflight")
         assert (sent.code, at.shop.books.mails) == (4, 1)
         assert "account bank: the CA refused the API key" in sent.err
@@ -138,14 +148,14 @@ async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> 
         at.desk.write("other.key", "another-key-0123456789")
         simulator = Simulator(SimulatorSettings())
         async with simulator as ca:
-            for number in (1, 2):
+            for number in (100200301, 100200302):
                 ca.world.add(WorldOrder(number))
-            at.desk.write("orders.csv", "order_id\n1\n2\n")
+            at.desk.write("orders.csv", "order_id\n100200301\n100200302\n")
             by = ("--base-url", ca.base_url, "--api-key-file")
             assert (await at.desk.run("send", "orders.csv", *by, "shop.key")).code == 0
             other = await at.desk.run("sweep", *by, "other.key", "--report-dir", "other")
             assert "by the last run" not in other.out + other.err, "it was another's"
-            del ca.world.orders[1]
+            del ca.world.orders[100200301]
             same = await at.desk.run("sweep", *by, "shop.key", "--report-dir", "same")
             assert "of 2 mailed by the last run 1 no longer wait" in same.out + same.err
 
@@ -176,7 +186,7 @@ async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(
     async with town(tmp_path) as at:
         at.desk.write("config.toml", config)
         at.desk.environment |= {"DIGICERT_API_KEY": SHOP_KEY}
-        at.desk.write("orders.csv", "order_id\n1\n")
+        at.desk.write("orders.csv", "order_id\n100200301\n")
         refused = await at.desk.run("send", "orders.csv", "--base-url", at.shop.base_url)
         assert (refused.code, at.shop.books.requests) == (1, 0)
         assert told in refused.err
@@ -184,13 +194,15 @@ async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(
 
 async def test_a_flag_wins_over_the_profile(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id\n1\n")
+        at.desk.write("orders.csv", "order_id\n100200301\n")
         sent = await at.desk.run(
             "send", "orders.csv", "--profile", "bank", "--base-url", at.shop.base_url,
             "--api-key-file", "shop.key",
         )  # fmt: skip
         assert sent.code == 0, sent.err
-        assert at.shop.books.bodies == {"1": [{"locale": "de"}]}, "the rest is the profile's"
+        assert at.shop.books.bodies == {"100200301": [{"locale": "de"}]}, (
+            "the rest is the profile's"
+        )
         unknown = await at.desk.run("send", "orders.csv", "--profile", "nobody")
         assert unknown.code == 2
         assert "no profile 'nobody'; there are bank, shop" in unknown.err

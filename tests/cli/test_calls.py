@@ -67,7 +67,7 @@ async def test_a_list_of_three_calls_goes_out_in_one_run_once(tmp_path: Path) ->
         history = await desk.run("history", "d.example", "--format", "json")
         (event,) = json.loads(history.out)[:1]
         assert (event["call"], event["outcome"]) == ("domain-dcv", "sent")
-        desk.write("both.csv", "order_id,domain_id,call\n17,,\n,17,domain-dcv\n")
+        desk.write("both.csv", "order_id,domain_id,call\n100200317,,\n,17,domain-dcv\n")
         assert "2 for 2 orders" in (await desk.run("check", "both.csv")).out
         plan = (await desk.run("check", "mixed.csv")).out
         assert "1 without addresses: the CA mails whom it knows, for the domain named" in plan
@@ -79,19 +79,19 @@ async def test_a_domain_is_found_by_its_name_however_it_was_named(tmp_path: Path
         desk.write(
             "mixed.csv",
             "order_id,domain_id,domain,email,call\n"
-            "1,,ab.example,admin@ab.example,\n2,,axb.example,admin@axb.example,\n"
-            "3,,www.ab.example,admin@ab.example,\n4,,,,\n"
+            "100200301,,ab.example,admin@ab.example,\n100200302,,axb.example,admin@axb.example,\n"
+            "100200303,,www.ab.example,admin@ab.example,\n100200304,,,,\n"
             ",17,ab.example,,domain-dcv\n,,AB.example.,,domain-dcv\n",
         )
         sent = await desk.run("send", "mixed.csv", "--all-domains")
         assert sent.code == 0, sent.err
         told = await desk.run("history", "Ab.example", "--format", "json")
         assert [(e["order_id"], e["outcome"]) for e in json.loads(told.out)] == [
-            ("1", "sent"), ("17 ab.example", "sent"), ("ab.example", "sent"),
+            ("100200301", "sent"), ("17 ab.example", "sent"), ("ab.example", "sent"),
         ]  # fmt: skip
         table = (await desk.run("history", "ab.example")).out.splitlines()
         assert table[0].split()[:2] == ["order", "run"]
-        assert table[1].split()[0] == "1"
+        assert table[1].split()[0] == "100200301"
         assert table[3].endswith("whom the CA knows for it")
         assert "knows nothing of b.example" in (await desk.run("history", "b.example")).out
 
@@ -129,17 +129,17 @@ async def test_of_domains_is_asked_beforehand_whom_they_have_mailed_and_nothing_
 RULE = "is not DV, and by the CA's older pages dv-resend is for DV only"
 LIST = """\
 order_id,status,dcv_method,product
-1,pending,email,ssl_dv_rapidssl
-2,pending,email,ssl_ev_plus
-3,issued,email,ssl_ev_plus
-4,pending,dns-txt-token,ssl_ev_plus
+100200301,pending,email,ssl_dv_rapidssl
+100200302,pending,email,ssl_ev_plus
+100200303,issued,email,ssl_ev_plus
+100200304,pending,dns-txt-token,ssl_ev_plus
 """
 
 
 def fill(desk: Desk, ca: Simulator) -> None:
     """Have the CA's orders be those of the list, and a list of bare numbers beside it."""
     desk.write("orders.csv", LIST)
-    desk.write("numbers.csv", "order_id\n1\n2\n3\n4\n")
+    desk.write("numbers.csv", "order_id\n100200301\n100200302\n100200303\n100200304\n")
     old = time.time() - 9 * 86_400
     for line in LIST.splitlines()[1:]:
         number, status, method, product = line.split(",")
@@ -162,7 +162,7 @@ async def test_what_is_not_dv_is_sent_by_the_orders_call_only_where_that_is_want
         fill(desk, ca)
         usual = await desk.run(*command, "--report-dir", "usual")
         assert usual.code == 0, usual.err
-        assert ca.books.bodies == {"1": [{}]}
+        assert ca.books.bodies == {"100200301": [{}]}
         if command[0] == "send":
             assert RULE in usual.err
             (of_ev,) = (r for r in results(tmp_path / "usual") if r["order_id"] == "2")
@@ -170,18 +170,20 @@ async def test_what_is_not_dv_is_sent_by_the_orders_call_only_where_that_is_want
             for word in (RULE, "--call domain-dcv", "--any-product"):
                 assert word in of_ev["error_message"]
         await desk.run(*command, "--any-product", "--again", "--report-dir", "again")
-        assert set(ca.books.bodies) == {"1", "2"}, "issued, and validated by DNS: neither is sent"
+        assert set(ca.books.bodies) == {"100200301", "100200302"}, (
+            "issued, and validated by DNS: neither is sent"
+        )
 
 
 async def test_a_run_that_goes_on_may_be_asked_about_with_it(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         fill(desk, ca)
-        desk.write("held.csv", "order_id\n2\n3\nx\n")
+        desk.write("held.csv", "order_id\n100200302\n100200303\nx\n")
         assert (await desk.run("send", "held.csv", "--strict", "--report-dir", "held")).code == 3
         assert ca.books.bodies == {}
         run = read_summary(tmp_path / "held")["run_id"]
         await desk.run("resume", run, "--preflight", "--any-product", "--report-dir", "on")
-        assert set(ca.books.bodies) == {"2"}
+        assert set(ca.books.bodies) == {"100200302"}
 
 
 @pytest.mark.parametrize("command", ["check", "send"])

@@ -117,7 +117,9 @@ async def test_more_of_a_kind_than_fit_are_counted_and_v_lists_them_all(offline:
 
 
 async def test_what_the_lists_themselves_say_is_over_is_counted_by_reason(offline: Desk) -> None:
-    checked = await offline.run("check", "mixed.csv", "orders.json", "-", stdin=b"order_id\n7\n")
+    checked = await offline.run(
+        "check", "mixed.csv", "orders.json", "-", stdin=b"order_id\n100200307\n"
+    )
     text = folded(checked.out)
     assert "skipped 2: its status is issued, not pending" in text
     assert "skipped 1: its domains are validated by 'dns-txt-token', not by e-mail" in text
@@ -125,7 +127,7 @@ async def test_what_the_lists_themselves_say_is_over_is_counted_by_reason(offlin
     assert "mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in checked.out
     assert "orders.json: JSON, 4 rows" in checked.out
     assert "standard input: CSV, comma, 1 rows" in checked.out
-    products = "".join(f"{n},pending,EV {n}\n" for n in range(1, 13))
+    products = "".join(f"{n},pending,EV {n}\n" for n in range(100_200_301, 100_200_313))
     offline.write("skipped.csv", f"order_id,status,product\n{products}")
     assert "2: for other reasons" in (await offline.run("check", "skipped.csv")).out
 
@@ -134,7 +136,7 @@ async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: 
     name = "\x1b]0;taken over\x07.csv"
     missing = await desk.run("check", name)
     assert missing.code == 1
-    desk.write(name, "order_id\n1\nx\n")
+    desk.write(name, "order_id\n100200301\nx\n")
     shown = await desk.run("check", name, "-v")
     assert shown.code == 3
     for said in (missing, shown):
@@ -177,7 +179,7 @@ async def test_the_json_adds_up_and_has_the_figures_of_the_text(offline: Desk) -
 async def test_it_ends_with_0_where_every_row_is_good_with_3_where_one_is_not_and_else_with_1(
     offline: Desk, form: str
 ) -> None:
-    offline.write("good.csv", "order_id\n1\n2\n2\n")
+    offline.write("good.csv", "order_id\n100200301\n100200302\n100200302\n")
     assert (await offline.run("check", "good.csv", "--format", form)).code == 0
     assert (await offline.run("check", "mixed.csv", "--format", form)).code == 3
     unread = await offline.run("check", "none.csv", "--format", form)
@@ -188,7 +190,7 @@ async def test_it_ends_with_0_where_every_row_is_good_with_3_where_one_is_not_an
 async def test_neither_journal_nor_ca_is_asked_and_nothing_left_behind(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(20)
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         (tmp_path / "temporary").mkdir()
         desk.environment["TMPDIR"] = str(tmp_path / "temporary")
         before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
@@ -206,7 +208,7 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
     words = ("denied", "failed", "suspended", "approved", "needs_approval", "needs_csr",
              "processing", "expired", "cancelled", "canceled", "Waiting Pickup")  # fmt: skip
     later = ("quarantined", "Held for Review")
-    rows = [f"{n},{word}" for n, word in enumerate((*words, *later, "pending"), start=1)]
+    rows = [f"{n},{word}" for n, word in enumerate((*words, *later, "pending"), start=100_200_301)]
     offline.write("orders.csv", "\n".join(["order_id,status", *rows]) + "\n99,no\n99,pending\n")
     plan = await plan_of(offline, "orders.csv")
     assert (plan["rejected"], plan["to_send"]) == ([], 2), "99 has a row that waits"
@@ -215,7 +217,7 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
     assert "--all-statuses sends these too" in note["text"]
     assert [place["text"] for place in note["first"]] == [
         f"order {n}: its status is {word!r}, which is not one that we know"
-        for n, word in enumerate(later, start=len(words) + 1)
+        for n, word in enumerate(later, start=100_200_301 + len(words))
     ]
     assert (await plan_of(offline, "orders.csv", "--all-statuses"))["to_send"] == len(rows) + 1
 
@@ -365,11 +367,15 @@ async def test_out_has_exactly_what_the_ca_is_then_asked(tmp_path: Path) -> None
 
 
 async def test_out_is_in_the_order_of_the_list_and_its_owners_alone(desk: Desk) -> None:
-    desk.write("list.csv", "order_id\n30\n10\n20\n")
+    desk.write("list.csv", "order_id\n100200330\n100200310\n100200320\n")
     (desk.folder / "link.jsonl").symlink_to("plan.jsonl")
     await desk.run("check", "list.csv", "--out", "link.jsonl")
     path = desk.folder / "plan.jsonl"
-    assert [request["order_id"] for request in requests_in(path)] == ["30", "10", "20"]
+    assert [request["order_id"] for request in requests_in(path)] == [
+        "100200330",
+        "100200310",
+        "100200320",
+    ]
     assert path.stat().st_mode & 0o077 == 0
     desk.write("list.csv", "order_id\nx\n")
     assert (await desk.run("check", "list.csv", "--out", "link.jsonl")).code == 3

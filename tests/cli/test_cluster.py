@@ -125,7 +125,7 @@ async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagr
         for place, skew in enumerate((0, -2, 0, 30)):
             desk.write(
                 f"{place}.csv",
-                "order_id\n" + "".join(f"{9000 + 75 * place + n}\n" for n in range(75)),
+                "order_id\n" + "".join(f"{900_000 + 75 * place + n}\n" for n in range(75)),
             )
             command = ("send", f"{place}.csv", "--report-dir", f"report {place}")
             started.append(await desk.start(*command, SKEW_S=str(skew), PYTHONPATH=str(tmp_path)))
@@ -195,7 +195,7 @@ async def test_many_who_open_an_empty_database_at_once_make_one_journal(
     async with shared_desk(tmp_path, database) as (desk, ca):
         commands = []
         for place in range(6):
-            desk.write(f"{place}.csv", f"order_id\n{place + 1}\n")
+            desk.write(f"{place}.csv", f"order_id\n10020030{place + 1}\n")
             commands.append(("send", f"{place}.csv", "--report-dir", f"report {place}"))
         ends = await sent_at_once(desk, *commands)
         assert [one.code for one in ends] == [0] * 6, ends
@@ -241,8 +241,8 @@ async def held_up(folder: Path, database: Database) -> AsyncIterator[tuple[Desk,
             "BATCH_RESEND_JOURNAL": str(database),
             "BATCH_RESEND_LIMIT": "100/5s",
         }
-        desk.write("a.csv", "order_id\n1\n2\n")
-        desk.write("b.csv", "order_id\n3\n4\n")
+        desk.write("a.csv", "order_id\n100200301\n100200302\n")
+        desk.write("b.csv", "order_id\n100200303\n100200304\n")
         first = await desk.start("send", "a.csv", "--patience", "2h")
         await until(lambda: ca.requests and paused(database))
         yield desk, ca
@@ -297,7 +297,7 @@ async def test_hosts_keep_the_windows_and_lose_no_time_by_it(
     loop = asyncio.get_running_loop()
     async with shared_desk(tmp_path, database, windows=(WINDOW,)) as (desk, ca):
         for name in ("a", "b"):
-            numbers = "".join(f"{ord(name)}{n}\n" for n in range(24))
+            numbers = "".join(f"{ord(name)}{n:04}\n" for n in range(24))
             desk.write(f"{name}.csv", f"order_id\n{numbers}")
         began = loop.time()
         hosts = [

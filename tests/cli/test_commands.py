@@ -46,7 +46,7 @@ async def test_version_says_which(desk: Desk) -> None:
 async def test_an_unknown_run_is_named(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(1)
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         for command in ("show", "report", "resume"):
             refused = await desk.run(command, "20200101-000000-beef")
             assert refused.code == 1
@@ -59,7 +59,7 @@ async def test_with_nothing_unfinished_resume_says_so(tmp_path: Path) -> None:
         assert nowhere.code == 1
         assert "there is no journal here yet" in nowhere.err
         desk.write_list(1)
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         refused = await desk.run("resume")
         assert refused.code == 1
         assert "no run is unfinished" in refused.err
@@ -143,7 +143,8 @@ async def test_the_summary_explains_refusals_by_the_one_table(tmp_path: Path) ->
         ) in text
 
 
-LIST = "order_id,account,call,domain,all_domains\n1,shop,,,yes\n2,bank,,,yes\n3,,,,yes\n"
+LIST = "order_id,account,call,domain,all_domains\n"
+LIST += "100200301,shop,,,yes\n100200302,bank,,,yes\n100200303,,,,yes\n"
 LIST += ",shop,domain-dcv,c.example,\n,bank,domain-dcv,c.example,\n"
 
 
@@ -160,7 +161,12 @@ async def test_accounts_that_rows_name_are_the_simulators_in_a_rehearsal(tmp_pat
         assert told.code == 0, told.err
         assert at.shop.books.requests == at.bank.books.requests == 0
         books = json.loads((tmp_path / "books.json").read_text())
-        assert books["mails_per_order"] == {"1": 1, "2": 1, "3": 1, "c.example": 2}
+        assert books["mails_per_order"] == {
+            "100200301": 1,
+            "100200302": 1,
+            "100200303": 1,
+            "c.example": 2,
+        }
         assert "Rehearsal, nobody was mailed: 5 of 5 orders sent" in told.out
         assert read_summary(at.desk.report())["orders"]["sent"] == 5
         assert not (tmp_path / "journal.db").exists(), "the one that the environment names"
@@ -202,7 +208,7 @@ async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
     tmp_path: Path, profile: tuple[str, ...]
 ) -> None:
     async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id\n1\n")
+        at.desk.write("orders.csv", "order_id\n100200301\n")
         told = await rehearsed(at, "send", "orders.csv", *profile, "--base-url", at.bank.base_url)
         assert told.code == 1
         assert "this is a rehearsal" in told.err
@@ -215,11 +221,11 @@ async def test_a_run_that_asks_one_account_in_earnest_is_none(tmp_path: Path) ->
         config = tmp_path / "config.toml"
         text = config.read_text().replace(at.bank.base_url, "https://ca.invalid/services/v2")
         config.write_text(text)
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,bank\n")
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,bank\n")
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--patience", "1s")
         assert at.shop.books.mails == 1
         assert "nobody was mailed" not in sent.err + sent.out
-        at.desk.write("orders.csv", "order_id,account\n3,shop\n")
+        at.desk.write("orders.csv", "order_id,account\n100200303,shop\n")
         sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "2")
         assert "nobody was mailed" in sent.err + sent.out
 

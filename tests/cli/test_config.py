@@ -107,7 +107,7 @@ async def test_a_commands_table_goes_before_the_top_level(tmp_path: Path) -> Non
             '[send]\nlimit = ["60/1m", "40/5s"]\n[report]\nreport-dir = "elsewhere"\n'
             '[export]\nformat = "jsonl"\n',
         )
-        desk.write("orders.csv", "order_id\n5\n")
+        desk.write("orders.csv", "order_id\n100200305\n")
         config = ("--config", "batch.toml")
         swept = await desk.run(*config, "sweep", "--report-dir", "swept")
         assert swept.code == 0, swept.err
@@ -128,7 +128,7 @@ async def test_profiles_take_from_the_commands_table_what_they_leave_out(tmp_pat
             "batch.toml",
             'limit = "50/1m"\n[profiles.shop]\napi-key-file = "shop.key"\n[send]\nlimit = "9/1m"\n',
         )
-        desk.write("orders.csv", "order_id,account\n1,shop\n")
+        desk.write("orders.csv", "order_id,account\n100200301,shop\n")
         send = ("--config", "batch.toml", "send", "orders.csv", "--report-dir", "report")
         sent = await desk.run(*send)
         assert sent.code == 0, sent.err

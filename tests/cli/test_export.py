@@ -20,7 +20,7 @@ def fill(ca: Simulator, count: int, **how: Any) -> None:
     """Let so many orders wait, each a day older than the one before it."""
     for number in range(1, count + 1):
         created_at = time.time() - number * DAY_S - 60
-        ca.world.add(WorldOrder(number, created_at=created_at, **how))
+        ca.world.add(WorldOrder(FIRST + number, created_at=created_at, **how))
 
 
 def records(exported: Ended) -> list[dict[str, str]]:
@@ -31,12 +31,12 @@ def records(exported: Ended) -> list[dict[str, str]]:
 async def test_orders_that_wait_are_written_with_what_the_ca_tells(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(ca, 1, domains=("shop.example.com", "www.example.com"), container="Web")
-        ca.world.add(WorldOrder(2, status="reissue_pending", created_at=time.time() - 60))
-        ca.world.add(WorldOrder(3, status="issued"))
+        ca.world.add(WorldOrder(FIRST + 2, status="reissue_pending", created_at=time.time() - 60))
+        ca.world.add(WorldOrder(FIRST + 3, status="issued"))
         first, second = records(await desk.run("export"))
         told = (await desk.run("export")).err
     assert first == {
-        "order_id": "1",
+        "order_id": "100200301",
         "status": "pending",
         "product": "ssl_dv_geotrust_flex",
         "dcv_method": "",
@@ -46,7 +46,7 @@ async def test_orders_that_wait_are_written_with_what_the_ca_tells(tmp_path: Pat
         "domains": "shop.example.com; www.example.com",
         "domain_id": "",
     }
-    assert (second["order_id"], second["status"]) == ("2", "reissue_pending")
+    assert (second["order_id"], second["status"]) == ("100200302", "reissue_pending")
     assert told == "2 orders wait.\n"
 
 
@@ -54,12 +54,12 @@ async def test_orders_that_wait_are_written_with_what_the_ca_tells(tmp_path: Pat
 async def test_send_reads_the_export_and_has_every_order_mailed(tmp_path: Path, form: str) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         fill(ca, 5)
-        ca.world.add(WorldOrder(6, dcv_method="dns-txt-token"))
+        ca.world.add(WorldOrder(FIRST + 6, dcv_method="dns-txt-token"))
         export = ("export", "--details", "--format", form)
         await desk.run(*export, "--out", "pending.list")
         sent = await desk.run("send", "pending.list")
         assert sent.code == 0, sent.err
-        assert ca.books.mails_per_order == {str(n): 1 for n in range(1, 6)}
+        assert ca.books.mails_per_order == {str(FIRST + n): 1 for n in range(1, 6)}
         assert all(bodies == [{}] for bodies in ca.books.bodies.values()), "all that wait"
         assert desk.summary()["orders"]["skipped"] == 1, "it is not validated by e-mail"
         exported = await desk.run(*export)
@@ -76,7 +76,7 @@ async def test_options_choose_by_product_age_container_and_filters(tmp_path: Pat
         async def chosen(*options: str) -> list[str]:
             return [r["order_id"] for r in records(await desk.run("export", *options))]
 
-        assert await chosen("--older-than", "3d") == ["3", "4", "7"]
+        assert await chosen("--older-than", "3d") == ["7", "100200303", "100200304"]
         assert await chosen("--product", "ssl_dv_rapidssl") == ["7"]
         assert await chosen("--container", "shop") == ["7"]
         assert await chosen("--filter", "product_name_id=ssl_dv_rapidssl") == ["7"]
@@ -95,7 +95,7 @@ async def test_pages_are_read_to_the_end_and_count_in_the_windows(tmp_path: Path
         assert ca.books.reads == 4, "three pages of those pending, and one of reissue_pending"
         with (tmp_path / "pending.csv").open() as file:
             assert len({line["order_id"] for line in csv.DictReader(file)}) == 2_500
-        desk.write("few.csv", "order_id\n1\n2\n")
+        desk.write("few.csv", "order_id\n100200301\n100200302\n")
         assert (await desk.run("send", "few.csv")).code == 0
         assert all(log.refused == 0 and log.peak <= 4 for log in ca.books.windows)
 
@@ -111,32 +111,37 @@ async def test_while_a_run_sends_the_journal_and_so_the_windows_are_its_own(tmp_
 
 def list_all(desk: Desk, ca: Simulator) -> None:
     """Let orders be in every state, and list them all, with one that the CA does not have."""
-    ca.world.add(WorldOrder(1))
-    ca.world.add(WorldOrder(2, status="issued"))
-    ca.world.add(WorldOrder(3, dcv_method="dns-txt-token"))
-    ca.world.add(WorldOrder(4, product="ssl_basic"))
-    ca.world.add(WorldOrder(5, status="reissue_pending"))
-    desk.write("orders.csv", "order_id\n1\n2\n3\n4\n5\n6\n")
+    ca.world.add(WorldOrder(100200301))
+    ca.world.add(WorldOrder(100200302, status="issued"))
+    ca.world.add(WorldOrder(100200303, dcv_method="dns-txt-token"))
+    ca.world.add(WorldOrder(100200304, product="ssl_basic"))
+    ca.world.add(WorldOrder(100200305, status="reissue_pending"))
+    desk.write(
+        "orders.csv", "order_id\n100200301\n100200302\n100200303\n100200304\n100200305\n100200306\n"
+    )
 
 
 async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_rest_is_sent(
     tmp_path: Path,
 ) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"6"})) as (desk, ca):
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200306"})) as (desk, ca):
         list_all(desk, ca)
         sent = await desk.run("send", "orders.csv", "--preflight")
         assert sent.code == 3, "the sixth is refused"
-        assert ca.books.mails_per_order == {"1": 1, "5": 1}
+        assert ca.books.mails_per_order == {"100200301": 1, "100200305": 1}
         assert ca.books.reads_of == {"validation": 6, "order": 4}, (
             "each, and where that leaves it open, its product"
         )
         told = {line["order_id"]: (line["status"], line["error_message"]) for line in
                 results(desk.report())}  # fmt: skip
-    assert told["2"] == ("skipped", "its status is issued, not pending")
-    assert told["3"] == ("skipped", "its domains are validated by 'dns-txt-token', not by e-mail")
-    assert told["4"][0] == "skipped"
-    assert "is not DV" in told["4"][1]
-    assert told["6"] == ("refused", "The specified order was not found.")
+    assert told["100200302"] == ("skipped", "its status is issued, not pending")
+    assert told["100200303"] == (
+        "skipped",
+        "its domains are validated by 'dns-txt-token', not by e-mail",
+    )
+    assert told["100200304"][0] == "skipped"
+    assert "is not DV" in told["100200304"][1]
+    assert told["100200306"] == ("refused", "The specified order was not found.")
     assert "Asking the CA about 6 requests\n" in sent.err
     assert "  skipped   1, says the CA: its status is issued, not pending\n" in sent.err
     assert "within the cooldown" not in sent.err
@@ -147,10 +152,10 @@ async def test_a_run_that_was_declined_asks_anew_when_it_goes_on(tmp_path: Path)
         list_all(desk, ca)
         async with on_screen(desk, "send", "orders.csv", "--preflight") as screen:
             await screen.shows(lambda s: "Send 3 requests to 127.0.0.1 now?" in s.text)
-            ca.world.orders[1].status = "issued"
+            ca.world.orders[100200301].status = "issued"
             screen.type(b"n\n")
             assert await screen.ended() == 1
         sent = await desk.run("send", "orders.csv", "--preflight", "--report-dir", "later")
         assert sent.code == 0
-        assert set(ca.books.mails_per_order) == {"5", "6"}
+        assert set(ca.books.mails_per_order) == {"100200305", "100200306"}
         assert read_summary(tmp_path / "later")["orders"]["skipped"] == 4

@@ -127,7 +127,7 @@ def desk_at(folder: Path, base_url: str) -> Desk:
     """Return a folder to work in, with a CA at an address and no windows."""
     desk = Desk(folder, base_url)
     desk.environment |= {"BATCH_RESEND_LIMIT": "none", "BATCH_RESEND_TIMEOUT": "1s"}
-    desk.write("orders.csv", "order_id\n1\n2\n3\n")
+    desk.write("orders.csv", "order_id\n100200301\n100200302\n100200303\n")
     return desk
 
 
@@ -136,7 +136,7 @@ def desk_at(folder: Path, base_url: str) -> Desk:
 async def test_what_comes_of_a_fault_and_what_is_reported_is_what_the_server_saw(
     tmp_path: Path, fault: Fault, policy: str
 ) -> None:
-    async with CountingServer(in_turn_per_order({"2": [fault.fate]})) as ca:
+    async with CountingServer(in_turn_per_order({"100200302": [fault.fate]})) as ca:
         desk = desk_at(tmp_path, ca.base_url)
         ended = await desk.run("send", "orders.csv", "--in-doubt", policy)
     comes_of_it = fault.comes_of_it[policy == "hold"]
@@ -144,18 +144,20 @@ async def test_what_comes_of_a_fault_and_what_is_reported_is_what_the_server_saw
     assert_adds_up(summary)
     status = STATUS[comes_of_it]
     assert {number: line["status"] for number, line in found.items()} == {
-        "1": "sent", "2": status, "3": "sent",
+        "100200301": "sent", "100200302": status, "100200303": "sent",
     }  # fmt: skip
     assert ended.code == (0 if status == "sent" else 3), ended.err
     repeats = "again" in comes_of_it
     for number, line in found.items():
-        assert line["attempts"] == ca.requests_of[number] == 1 + (repeats and number == "2")
+        assert line["attempts"] == ca.requests_of[number] == 1 + (repeats and number == "100200302")
     assert summary["requests"]["attempts"] == ca.requests
-    assert ca.mails_of == Counter({"1": 1, "2": fault.acted + repeats, "3": 1})
+    assert ca.mails_of == Counter(
+        {"100200301": 1, "100200302": fault.acted + repeats, "100200303": 1}
+    )
     assert ca.repeated == set()
     reported = summary["requests"]["possible_duplicates"]
     assert reported >= ca.doubles
-    assert found["2"]["possible_duplicate"] == (reported > 0)
+    assert found["100200302"]["possible_duplicate"] == (reported > 0)
     assert reported == (comes_of_it == IN_DOUBT[0])
     assert ca.doubles == (fault.acted and repeats)
 
@@ -192,7 +194,7 @@ async def test_a_connection_that_breaks_before_the_request_was_read_is_in_doubt_
         await act(visit)
         return True
 
-    fate = in_turn_per_order({"1": [accepts_and_closes]})
+    fate = in_turn_per_order({"100200301": [accepts_and_closes]})
     async with CountingServer(fate, before=before) as ca:
         desk = desk_at(tmp_path, ca.base_url)
         ended = await desk.run("send", "orders.csv", "--in-doubt", policy, "--concurrency", "1")
@@ -202,10 +204,13 @@ async def test_a_connection_that_breaks_before_the_request_was_read_is_in_doubt_
         assert (ended.code, set(found.values())) == (0, {"sent"})
         assert summary["requests"]["attempts"] == ca.requests + 1
         assert summary["requests"]["possible_duplicates"] == 1
-        assert ca.mails_of == dict.fromkeys("123", 1)
+        assert ca.mails_of == dict.fromkeys(("100200301", "100200302", "100200303"), 1)
     else:
-        assert (ended.code, found) == (3, {"1": "sent", "2": "in_doubt", "3": "sent"})
-        assert ca.mails_of == {"1": 1, "3": 1}
+        assert (ended.code, found) == (
+            3,
+            {"100200301": "sent", "100200302": "in_doubt", "100200303": "sent"},
+        )
+        assert ca.mails_of == {"100200301": 1, "100200303": 1}
 
 
 # --- what concerns the whole run ----------------------------------------------------------------
@@ -228,7 +233,9 @@ async def test_where_no_connection_can_be_made_the_run_stops_and_nothing_is_in_d
     assert_adds_up(desk.summary())
     assert desk.summary()["orders"]["not_attempted"] == 3
     assert desk.summary()["requests"]["possible_duplicates"] == 0
-    assert (desk.report() / "unsent.csv").read_text() == "order_id\n1\n2\n3\n"
+    assert (
+        desk.report() / "unsent.csv"
+    ).read_text() == "order_id\n100200301\n100200302\n100200303\n"
 
 
 # --- no connection, in the middle of a run ------------------------------------------------------
@@ -247,9 +254,11 @@ def assert_sent_again(desk: Desk, ca: CountingServer, sent: Ended) -> None:
     assert sent.code == 0, sent.err
     found = {line["order_id"]: line for line in results(desk.report())}
     assert {line["status"] for line in found.values()} == {"sent"}
-    assert found["1"]["attempts"] == 1
-    assert found["2"]["attempts"] >= 2
-    assert ca.requests_of == ca.mails_of == dict.fromkeys("123", 1)
+    assert found["100200301"]["attempts"] == 1
+    assert found["100200302"]["attempts"] >= 2
+    assert (
+        ca.requests_of == ca.mails_of == dict.fromkeys(("100200301", "100200302", "100200303"), 1)
+    )
     assert desk.summary()["requests"]["possible_duplicates"] == 0
 
 
@@ -261,10 +270,10 @@ async def test_a_connection_that_is_refused_later_on_is_made_again_and_nothing_i
         ca.close_port()
         await accepts_and_closes(call)
 
-    async with CountingServer(in_turn_per_order({"1": [closes_the_port]})) as ca:
+    async with CountingServer(in_turn_per_order({"100200301": [closes_the_port]})) as ca:
         desk = desk_at(tmp_path, ca.base_url)
         process = await start_with_a_connection_an_order(desk, policy)
-        await until_told(process, b"order_id=2 attempt=1")
+        await until_told(process, b"order_id=100200302 attempt=1")
         await ca.listen()
         assert_sent_again(desk, ca, await ended(process))
 
@@ -290,12 +299,14 @@ async def test_a_certificate_that_cannot_be_trusted_later_on_costs_an_attempt_an
             connection.context = of_a_stranger
 
     trusted.sni_callback = at_hello
-    async with CountingServer(in_turn_per_order({"1": [accepts_and_closes]}), tls=trusted) as ca:
+    async with CountingServer(
+        in_turn_per_order({"100200301": [accepts_and_closes]}), tls=trusted
+    ) as ca:
         desk = desk_at(tmp_path, ca.base_url)
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         process = await start_with_a_connection_an_order(desk, policy, "--ca-file", "ca.pem")
         sent = await ended(process)
-        assert "order_id=2 attempt=1" in sent.err
+        assert "order_id=100200302 attempt=1" in sent.err
         assert_sent_again(desk, ca, sent)
 
 

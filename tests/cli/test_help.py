@@ -270,7 +270,7 @@ async def completed(desk: Desk, *words: str) -> list[str]:
 async def test_bash_completes_commands_options_values_and_the_names_of_runs(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(1)
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
     assert await completed(desk, "se") == ["send"]
     assert await completed(desk, "send", "--in-d") == ["--in-doubt"]

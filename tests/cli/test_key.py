@@ -39,7 +39,7 @@ def at_desk(tmp_path: Path, ca: CountingServer) -> Desk:
     desk = Desk(tmp_path, ca.base_url)
     desk.environment["BATCH_RESEND_LIMIT"] = "none"
     del desk.environment["DIGICERT_API_KEY"]
-    desk.write("orders.csv", "order_id\n1\n")
+    desk.write("orders.csv", "order_id\n100200301\n")
     return desk
 
 

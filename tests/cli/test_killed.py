@@ -300,7 +300,10 @@ def _trusted(tmp_path: Path, authority: trustme.CA) -> None:
 def desk_of(folder: Path, ca: HeldUp, loop: str) -> Desk:
     desk = Desk(folder, ca.base_url)
     desk.environment |= {"BATCH_RESEND_LIMIT": "none", LOOP_VARIABLE: loop}
-    desk.write("orders.csv", "order_id\n" + "".join(f"{n}\n" for n in range(1, AT_ONCE + 2)))
+    desk.write(
+        "orders.csv",
+        "order_id\n" + "".join(f"{n}\n" for n in range(100_200_301, 100_200_302 + AT_ONCE)),
+    )
     return desk
 
 

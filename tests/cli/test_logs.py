@@ -163,12 +163,12 @@ async def test_a_log_file_that_cannot_be_opened_ends_it_before_anything_is_sent(
 async def test_redacted_neither_log_nor_page_has_an_address(
     tmp_path: Path, log_format: str
 ) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200301"})) as (desk, ca):
         desk.write(
             "orders.csv",
-            "order_id,domain,email\n1,a.example,jane.doe@a.example\n"
-            "x,a.example,john.roe@a.example\n3,a.example,john roe @a.example\n"
-            "2,a.example,jane.doe@a.example\n",
+            "order_id,domain,email\n100200301,a.example,jane.doe@a.example\n"
+            "x,a.example,john.roe@a.example\n100200303,a.example,john roe @a.example\n"
+            "100200302,a.example,jane.doe@a.example\n",
         )
         sent = await desk.run(
             "send", "orders.csv", "--redact", "-v", "--log-file", "resend.log",

@@ -29,7 +29,7 @@ region = "eu"
 limit = "10/1m"
 locale = "de"
 """
-EACH = "order_id,account\n1,shop\n2,bank\n"
+EACH = "order_id,account\n100200301,shop\n100200302,bank\n"
 
 
 def settings_as_told(folder: Path, said: str, file: str = "", **environment: str) -> Settings:
@@ -160,7 +160,10 @@ async def test_a_run_that_was_rehearsed_by_its_url_does_not_go_on_for_real(
         assert f"account bank at {at.shop.base_url}, not {at.bank.base_url}" in refused.err
         resumed = await at.desk.run("resume", run, *by, "--report-dir", "later")
         assert read_summary(tmp_path / "later")["orders"]["sent"] == 2, resumed.err
-        assert (at.shop.books.mails_per_order, at.bank.books.requests) == ({"1": 1, "2": 1}, 0)
+        assert (at.shop.books.mails_per_order, at.bank.books.requests) == (
+            {"100200301": 1, "100200302": 1},
+            0,
+        )
 
 
 @pytest.mark.parametrize("place", ["named", "usual"])
@@ -211,13 +214,13 @@ async def test_what_is_left_of_one_account_keeps_its_own_windows(tmp_path: Path)
         config = (tmp_path / "config.toml").read_text()
         own = f'api-key-file = "bank.key"\nbase-url = "{at.bank.base_url}"\n'
         at.desk.write("config.toml", own + config)
-        at.desk.write("orders.csv", "order_id,account\n1,shop\n2,\n3,\n")
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,\n100200303,\n")
         _, first = await stopped_run(at, "orders.csv", refused=("bank",))
         assert "within no limit" in first.err, "shop has none, so all together have none"
         resumed = await at.desk.run("resume")
         assert resumed.code == 0, resumed.err
         assert "within 1000/3m and 100/5s" in resumed.err
-        assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
+        assert at.bank.books.mails_per_order == {"100200302": 1, "100200303": 1}
 
 
 @pytest.mark.parametrize("profile", [(), ("--profile", "shop")])
@@ -261,7 +264,7 @@ async def test_a_row_that_names_none_needs_a_key_to_be_sent_or_resumed(tmp_path:
         assert (refused.code, at.shop.books.mails) == (1, 0)
         assert "no API key for what names no account" in refused.err
         assert (await at.desk.run("send", "orders.csv", "--profile", "bank")).code == 0
-        assert at.bank.books.mails_per_order == {"2": 1, "3": 1}
+        assert at.bank.books.mails_per_order == {"100200302": 1, "100200303": 1}
 
 
 async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:

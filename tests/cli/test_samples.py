@@ -61,7 +61,7 @@ async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_i
     credential.write_text(KEY + "\n")
     credential.chmod(0o400)
     async with desk_with_ca(tmp_path, api_key=KEY) as (desk, ca):
-        for number in (1, 2):
+        for number in (100200301, 100200302):
             ca.world.add(WorldOrder(number, created_at=time.time() - 2 * DAY_S))
         del desk.environment["DIGICERT_API_KEY"]
         variable, _, value = service()["Environment"].partition("=")

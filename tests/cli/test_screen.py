@@ -163,7 +163,7 @@ async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
         desk.write_list(1)
         nowhere = await desk.run("watch")
         assert (nowhere.code, "there is no journal here yet" in nowhere.err) == (1, True)
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         over = await desk.run("watch")
         assert "process that is still reading" in over.err
         assert over.code == 1

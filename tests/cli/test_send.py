@@ -43,27 +43,36 @@ async def test_each_order_is_mailed_once_within_all_windows_never_again(tmp_path
 
 async def test_an_edited_list_sends_only_what_is_new(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("a.csv", "order_id\n1\n2\n3\n")
-        desk.write("b.jsonl", '{"order_id": 4}\n{"order_id": 3}\n{"order_id": 2, "locale": "de"}\n')
+        desk.write("a.csv", "order_id\n100200301\n100200302\n100200303\n")
+        desk.write(
+            "b.jsonl",
+            '{"order_id": 100200304}\n{"order_id": 100200303}\n'
+            '{"order_id": 100200302, "locale": "de"}\n',
+        )
         assert (await desk.run("send", "a.csv")).code == 0
         assert (await desk.run("send", "b.jsonl", "--report-dir", "b")).code == 0
-        assert ca.books.mails_per_order == {"1": 1, "2": 2, "3": 1, "4": 1}
+        assert ca.books.mails_per_order == {
+            "100200301": 1,
+            "100200302": 2,
+            "100200303": 1,
+            "100200304": 1,
+        }
         assert read_summary(tmp_path / "b")["orders"]["skipped"] == 1
 
 
 async def test_every_row_is_accounted_for_and_the_exit_code_shows_rejects(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset(["3"])) as (desk, ca):
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset(["100200303"])) as (desk, ca):
         desk.write(
             "list.csv",
             "order_id,domain,email,note\n"
-            "1,a.example.com,admin@example.com,first\n"
-            "1,a.example.com,admin@example.com,the same again\n"
-            "2,a.example.com,nobody,=cmd\n"
-            "3,a.example.com,admin@example.com,unknown\n",
+            "100200301,a.example.com,admin@example.com,first\n"
+            "100200301,a.example.com,admin@example.com,the same again\n"
+            "100200302,a.example.com,nobody,=cmd\n"
+            "100200303,a.example.com,admin@example.com,unknown\n",
         )
         ended = await desk.run("send", "--max-rejected", "1", "list.csv")
         assert ended.code == 3
-        assert ca.books.mails_per_order == {"1": 1}
+        assert ca.books.mails_per_order == {"100200301": 1}
         summary = desk.summary()
         assert_adds_up(summary)
         assert summary["rows"] == {"read": 4, "accepted": 2, "duplicate": 1, "rejected": 1}

@@ -229,7 +229,7 @@ async def test_one_order_of_which_nothing_can_be_read_keeps_no_other_from_its_ma
 READINGS: dict[str, tuple[str, ...]] = {
     "sweep": ("sweep",),
     "export": ("export", "--details", "--out", "pending.csv"),
-    "preflight": ("send", "orders.csv", "--preflight"),
+    "preflight": ("send", "orders.csv", "--preflight", "--all-domains"),
     "preflight of domains": ("send", "domains.csv", "--preflight", "--call", "domain-dcv"),
 }
 NUMBERS = [str(n) for n in range(1, 101)]
@@ -469,7 +469,7 @@ async def test_export_writes_the_names_that_wait_and_their_domains(tmp_path: Pat
             ("2", "b.example", "18"),
             ("2", "d.example", "20"),
         ]
-        sent = await desk.run("send", "pending.csv", "--auto-call")
+        sent = await desk.run("send", "pending.csv", "--auto-call", "--all-domains")
         assert sent.code == 0, sent.err
         mailed = sorted(service.paths("PUT"))
         assert mailed == [

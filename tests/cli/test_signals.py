@@ -55,7 +55,9 @@ async def start_to_plan(
     program = [*in_front, *desk.command(*words)] if in_front else ()
     process = await desk.start(*words, program=program)
     assert process.stdin is not None
-    process.stdin.write(b"order_id\n" + b"".join(b"%d\n" % n for n in range(1, ROWS)))
+    process.stdin.write(
+        b"order_id\n" + b"".join(b"%d\n" % n for n in range(100_200_301, 100_200_300 + ROWS))
+    )
     await process.stdin.drain()  # a pipe takes only a part of it before somebody reads
     await until((desk.folder / "journal.db.holder").exists)
     return process

@@ -19,7 +19,7 @@ from tests.cli.conftest import Desk, desk_with_ca
 from tests.notify.listener import listening
 
 LISTS = {
-    "good.csv": "order_id\n1\n",
+    "good.csv": "order_id\n100200301\n",
     "empty.csv": "",
     "foreign.csv": "Bestellung,Wohin\n1,a\n",
     "array.json": "[1, 2",

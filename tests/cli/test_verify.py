@@ -9,11 +9,11 @@ from tests.cli.conftest import Desk, desk_with_ca, ended, until
 
 
 async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"6"})) as (desk, ca):
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200306"})) as (desk, ca):
         for number in range(1, 5):
             ca.world.add(WorldOrder(number))
         desk.write("orders.csv", "order_id,locale\n1,de\n1,en\n2,\n3,\n4,\n5,\n6,\n")
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         ca.world.orders[1].status = ca.world.orders[2].status = "issued"
         verified = await desk.run("verify", run)
@@ -35,9 +35,9 @@ async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path
 
 
 async def test_a_run_that_has_sent_nothing_costs_no_request(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
-        desk.write("orders.csv", "order_id\n1\n")
-        await desk.run("send", "orders.csv")
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200301"})) as (desk, ca):
+        desk.write("orders.csv", "order_id\n100200301\n")
+        await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         told = await desk.run("verify", run)
         assert (told.code, told.out) == (0, f"Run {run} has sent no order.\n")
@@ -54,7 +54,7 @@ async def test_what_was_answered_before_the_ca_failed_is_kept_and_its_names_are_
         numbers = desk.write_list(4)
         for number in numbers:
             ca.world.add(WorldOrder(int(number)))
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         assert (await desk.run("verify", run)).code == 0
         ca.world.orders[int(numbers[0])].status = "issued"

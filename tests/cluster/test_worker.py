@@ -67,7 +67,7 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
             api_key=KEY, base_url=ca.base_url, windows=(), journal=database, concurrency=4
         )
         async with open_batch(settings) as batch, open_queue(database) as queue:
-            orders = [{"order_id": number} for number in range(1000, 1400)]
+            orders = [{"order_id": number} for number in range(100_200_300, 100_200_700)]
             plan = await batch.plan([RecordSource(orders)])
             await queue.add(await leases.distribute(batch, plan))
             async with at_work(settings), at_work(settings), asyncio.timeout(60):
@@ -105,7 +105,9 @@ async def test_a_key_that_is_refused_costs_one_request_however_late_other_parts_
     async with Simulator(SimulatorSettings(api_key="another-key-0123456789")) as ca:
         settings = make_settings(api_key=KEY, base_url=ca.base_url, journal=database)
         async with open_batch(settings) as batch, open_queue(database) as queue:
-            plan = await batch.plan([RecordSource([{"order_id": n} for n in range(1000, 1400)])])
+            plan = await batch.plan(
+                [RecordSource([{"order_id": n} for n in range(100_200_300, 100_200_700)])]
+            )
             await queue.add(await leases.distribute(batch, plan))
             run = plan.run
             async with at_work(settings), asyncio.timeout(30):

@@ -61,14 +61,16 @@ def test_a_domain_may_be_named_by_its_number_and_then_its_name_is_the_scope(tmp_
         pytest.param(",a.example,Admin@A.Example", (), id="constructed"),
         pytest.param(",www.a.example,webmaster@a.example", (), id="at a parent"),
         pytest.param(",*.a.example,postmaster@a.example", (), id="of a wildcard"),
-        pytest.param("17,a.example,admin@a.example", (), id="at the name scope"),
+        pytest.param("100200317,a.example,admin@a.example", (), id="at the name scope"),
         pytest.param(",a.example,somebody@a.example", (Note.MAY_MAIL_ALL,), id="another name"),
         pytest.param(",a.example,amdin@a.example", (Note.MAY_MAIL_ALL,), id="a typing error"),
         pytest.param(",a.example,admin@b.example", (Note.MAY_MAIL_ALL,), id="another domain"),
         pytest.param(",a.example,admin@www.a.example", (Note.MAY_MAIL_ALL,), id="below it"),
         pytest.param(",a.co.uk,admin@co.uk", (Note.MAY_MAIL_ALL,), id="at a public suffix"),
         pytest.param(",a.example,x@a.example y@a.example", (Note.MAY_MAIL_ALL,), id="two, neither"),
-        pytest.param("17,,admin@a.example", (Note.MAY_MAIL_ALL,), id="a domain known by number"),
+        pytest.param(
+            "100200317,,admin@a.example", (Note.MAY_MAIL_ALL,), id="a domain known by number"
+        ),
         pytest.param(
             ",a.example,x@a.example admin@a.example", (Note.NOT_CONSTRUCTED,), id="one of two"
         ),
@@ -93,7 +95,7 @@ def test_without_a_column_for_addresses_whom_the_ca_knows_is_plainly_asked_for(
 
 
 def test_whom_an_approval_mails_is_no_matter_of_constructed_addresses(tmp_path: Path) -> None:
-    (row,) = read(tmp_path, "order_id,email\n1,somebody@else.example\n", APPROVAL)
+    (row,) = read(tmp_path, "order_id,email\n100200301,somebody@else.example\n", APPROVAL)
     assert isinstance(row, Row)
     assert row.notes == ()
 
@@ -122,8 +124,10 @@ def test_a_list_without_a_domain_is_no_list_of_domains(tmp_path: Path) -> None:
 
 
 def test_an_approval_needs_an_address_and_takes_no_language(tmp_path: Path) -> None:
-    good, bad = read(tmp_path, "order_id,email,locale\n1,a@b.example,de\n2,,\n", APPROVAL)
-    assert asked(good) == (Call.ORDER_APPROVAL, "1", ("a@b.example",))
+    good, bad = read(
+        tmp_path, "order_id,email,locale\n100200301,a@b.example,de\n100200302,,\n", APPROVAL
+    )
+    assert asked(good) == (Call.ORDER_APPROVAL, "100200301", ("a@b.example",))
     assert isinstance(good, Row)
     assert good.locale is None
     assert problem(bad)[0] is Problem.EMAIL
@@ -133,15 +137,15 @@ def test_an_approval_needs_an_address_and_takes_no_language(tmp_path: Path) -> N
 def test_rows_may_each_name_their_call(tmp_path: Path) -> None:
     rows = read(
         tmp_path,
-        "order_id,call,domain,email,all_domains\n1,,a.example,admin@a.example,\n"
-        "2,order-approval,,x@y.example,no\n,Domain_DCV,b.example,,yes\n3,dv-resend,,,yes\n"
-        "4,telephone,,,\n",
+        "order_id,call,domain,email,all_domains\n100200301,,a.example,admin@a.example,\n"
+        "100200302,order-approval,,x@y.example,no\n,Domain_DCV,b.example,,yes\n100200303,dv-resend,,,yes\n"
+        "100200304,telephone,,,\n",
     )
     assert [asked(row)[:2] for row in rows[:4]] == [
-        (Call.DV_RESEND, "1"),
-        (Call.ORDER_APPROVAL, "2"),
+        (Call.DV_RESEND, "100200301"),
+        (Call.ORDER_APPROVAL, "100200302"),
         (Call.DOMAIN_DCV, "b.example"),
-        (Call.DV_RESEND, "3"),
+        (Call.DV_RESEND, "100200303"),
     ]
     found, reason = problem(rows[4])
     assert found is Problem.CALL
@@ -153,18 +157,18 @@ def test_json_may_have_the_calls_own_words(tmp_path: Path) -> None:
         tmp_path,
         '{"call": "domain-dcv", "domain_id": 17, "name_scope": "www.a.example",'
         ' "email_array": ["admin@a.example", "x@a.example"], "locale": "en"}\n'
-        '{"call": "order-approval", "order_id": 5, "emails": ["boss@a.example"]}\n',
+        '{"call": "order-approval", "order_id": 100200305, "emails": ["boss@a.example"]}\n',
     )
     assert [asked(row) for row in rows] == [
         (Call.DOMAIN_DCV, "17 www.a.example", ("admin@a.example", "x@a.example")),
-        (Call.ORDER_APPROVAL, "5", ("boss@a.example",)),
+        (Call.ORDER_APPROVAL, "100200305", ("boss@a.example",)),
     ]
 
 
 def test_by_its_product_a_row_is_another_call_only_where_that_is_wanted(tmp_path: Path) -> None:
     text = (
-        "order_id,domain,email,product\n1,a.example,admin@a.example,ssl_ev_basic\n"
-        "2,b.example,admin@b.example,ssl_dv_rapidssl\n3,c.example,admin@c.example,\n"
+        "order_id,domain,email,product\n100200301,a.example,admin@a.example,ssl_ev_basic\n"
+        "100200302,b.example,admin@b.example,ssl_dv_rapidssl\n100200303,c.example,admin@c.example,\n"
     )
     usual = read(tmp_path, text)
     assert all(isinstance(row, Row) and row.call is Call.DV_RESEND for row in usual)
@@ -173,14 +177,14 @@ def test_by_its_product_a_row_is_another_call_only_where_that_is_wanted(tmp_path
     chosen = read(tmp_path, text, Reading(auto_call=True))
     assert [asked(row)[:2] for row in chosen] == [
         (Call.DOMAIN_DCV, "a.example"),
-        (Call.DV_RESEND, "2"),
-        (Call.DV_RESEND, "3"),
+        (Call.DV_RESEND, "100200302"),
+        (Call.DV_RESEND, "100200303"),
     ]
     assert all(isinstance(row, Row) and row.skip is None for row in chosen)
 
 
 def test_how_its_domains_are_validated_says_nothing_of_an_approval(tmp_path: Path) -> None:
-    text = "order_id,email,dcv_method,status\n1,a@b.example,dns-txt-token,{}\n"
+    text = "order_id,email,dcv_method,status\n100200301,a@b.example,dns-txt-token,{}\n"
     (row,) = read(tmp_path, text.format("pending"), APPROVAL)
     assert isinstance(row, Row)
     assert row.skip is None
@@ -192,9 +196,9 @@ def test_how_its_domains_are_validated_says_nothing_of_an_approval(tmp_path: Pat
 @pytest.mark.asyncio
 async def test_records_may_name_calls_and_the_accounts_that_are_known() -> None:
     records = [
-        {"order_id": 1, "account": "shop"},
-        {"order_id": 2, "account": "nobody"},
-        {"order_id": 3, "call": "order-approval", "emails": ["a@b.example"]},
+        {"order_id": 100200301, "account": "shop"},
+        {"order_id": 100200302, "account": "nobody"},
+        {"order_id": 100200303, "call": "order-approval", "emails": ["a@b.example"]},
     ]
     source = RecordSource(records, locale="en", accounts={"shop": "de"})
     first, second, third = [row async for row in source]
@@ -202,6 +206,5 @@ async def test_records_may_name_calls_and_the_accounts_that_are_known() -> None:
     assert (first.account, first.locale) == ("shop", "de")
     assert problem(second)[0] is Problem.ACCOUNT
     assert asked(third)[0] is Call.ORDER_APPROVAL
-    (aside,) = [row async for row in RecordSource([{"order_id": 1, "account": "shop"}])]
-    assert isinstance(aside, Row)
-    assert aside.account is None, "without accounts it is about something else"
+    (other,) = [row async for row in RecordSource([{"order_id": 100200301, "account": "shop"}])]
+    assert problem(other)[0] is Problem.ACCOUNT, "without accounts it may be about something else"

@@ -24,21 +24,21 @@ HEADING = "order_id,domain,email,email_domain,locale\n"
 
 
 def test_a_row_with_every_column_is_taken_whole() -> None:
-    row = read_row(HEADING + "7,sub.example.com,Admin@example.com,Example.com,zh_CN\n")
+    row = read_row(HEADING + "100200307,sub.example.com,Admin@example.com,Example.com,zh_CN\n")
     assert row == Row(
         line=2,
-        order_id="7",
+        order_id="100200307",
         entries=(Entry("sub.example.com", "Admin@example.com", "example.com"),),
         locale="zh_CN",
-        raw='["7","sub.example.com","Admin@example.com","Example.com","zh_CN"]',
+        raw='["100200307","sub.example.com","Admin@example.com","Example.com","zh_CN"]',
     )
 
 
 def test_a_list_of_order_numbers_alone_asks_for_all_domains_that_wait() -> None:
-    rows = read("order_id\n7\n8\n")
+    rows = read("order_id\n100200307\n100200308\n")
     assert [(row.order_id, row.entries) for row in rows if isinstance(row, Row)] == [
-        ("7", ()),
-        ("8", ()),
+        ("100200307", ()),
+        ("100200308", ()),
     ]
 
 
@@ -51,13 +51,13 @@ def test_a_row_may_be_an_order_alone_in_a_list_that_has_domains_by_the_word_for_
 
 
 def test_blanks_around_cells_go() -> None:
-    row = read_row(HEADING + " 7 , example.com , admin@example.com , , en \n")
-    assert (row.order_id, row.locale) == ("7", "en")
+    row = read_row(HEADING + " 100200307 , example.com , admin@example.com , , en \n")
+    assert (row.order_id, row.locale) == ("100200307", "en")
     assert row.entries == (Entry("example.com", "admin@example.com"),)
 
 
 def test_the_locale_of_the_list_is_for_rows_that_name_none() -> None:
-    rows = read("order_id,locale\n1,de\n2,\n3, \n", locale="fr")
+    rows = read("order_id,locale\n100200301,de\n100200302,\n100200303, \n", locale="fr")
     assert [row.locale for row in rows if isinstance(row, Row)] == ["de", "fr", "fr"]
 
 
@@ -66,16 +66,24 @@ def test_the_locale_of_the_list_is_for_rows_that_name_none() -> None:
     [
         pytest.param(",example.com,a@example.com,,", "order number is missing", id="no order"),
         pytest.param("x,example.com,a@example.com,,", "order number is 'x'", id="a bad order"),
-        pytest.param("1,example.com,,,", "without an e-mail address", id="a domain alone"),
-        pytest.param("1,,a@example.com,,", "without the domain", id="an address alone"),
-        pytest.param("1,,,example.com,", "without an e-mail", id="an e-mail domain alone"),
-        pytest.param("1,exam ple.com,a@example.com,,", "domain 'exam' is", id="a bad domain"),
+        pytest.param("100200301,example.com,,,", "without an e-mail address", id="a domain alone"),
+        pytest.param("100200301,,a@example.com,,", "without the domain", id="an address alone"),
+        pytest.param("100200301,,,example.com,", "without an e-mail", id="an e-mail domain alone"),
         pytest.param(
-            "1,example.com,a at b,,", "address 'a' has no @, in 'a at b'", id="a bad address"
+            "100200301,exam ple.com,a@example.com,,", "domain 'exam' is", id="a bad domain"
         ),
-        pytest.param("1,example.com,a@example.com,x y,", "domain 'x y'", id="a bad e-mail domain"),
-        pytest.param("1,,,,english please", "locale 'english please'", id="a bad locale"),
-        pytest.param("1,,,,,,,more", "8 cells, where the heading has 5", id="too many cells"),
+        pytest.param(
+            "100200301,example.com,a at b,,",
+            "address 'a' has no @, in 'a at b'",
+            id="a bad address",
+        ),
+        pytest.param(
+            "100200301,example.com,a@example.com,x y,", "domain 'x y'", id="a bad e-mail domain"
+        ),
+        pytest.param("100200301,,,,english please", "locale 'english please'", id="a bad locale"),
+        pytest.param(
+            "100200301,,,,,,,more", "8 cells, where the heading has 5", id="too many cells"
+        ),
     ],
 )
 def test_a_bad_row_is_rejected_with_its_line_its_reason_and_as_it_stood(
@@ -88,31 +96,49 @@ def test_a_bad_row_is_rejected_with_its_line_its_reason_and_as_it_stood(
 
 
 def test_a_bad_row_does_not_disturb_its_neighbours() -> None:
-    rows = read("order_id\n1\nx\n3\n")
+    rows = read("order_id\n100200301\nx\n100200303\n")
     assert [type(row) for row in rows] == [Row, RejectedRow, Row]
 
 
 def test_rows_of_nothing_but_blanks_are_none_and_count_as_lines() -> None:
-    rows = read("\n \n,,\norder_id,note\n\n1,a\n,\n\t, \n2,b\n\n\n")
+    rows = read("\n \n,,\norder_id,note\n\n100200301,a\n,\n\t, \n100200302,b\n\n\n")
     assert [(row.line, type(row)) for row in rows] == [(6, Row), (9, Row)]
 
 
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
-        pytest.param("order_id,note\n1,a\n2,b\n", [2, 3], id="plain"),
-        pytest.param("order_id,note\n1,a\n2,b", [2, 3], id="no line end at the end"),
-        pytest.param("order_id,note\r\n1,a\r\n2,b\r\n", [2, 3], id="CRLF"),
-        pytest.param("order_id,note\r\n1,a\n2,b\r\n", [2, 3], id="CRLF and LF mixed"),
-        pytest.param('order_id,note\n1,"a\nb\nc"\n2,b\n', [2, 5], id="a quoted line break"),
-        pytest.param('order_id,note\r\n1,"a\r\nb"\r\n2,b\r\n', [2, 4], id="a quoted CRLF"),
+        pytest.param("order_id,note\n100200301,a\n100200302,b\n", [2, 3], id="plain"),
         pytest.param(
-            'order_id,note\n1,"a\n\n\nb"\n\n2,"\n"\n3,\n', [2, 7, 9], id="blanks in quotes"
+            "order_id,note\n100200301,a\n100200302,b", [2, 3], id="no line end at the end"
         ),
-        pytest.param('order_id,"no\nte"\n1,a\nx,b\n', [3, 4], id="a line break in the heading"),
-        pytest.param("\ufefforder_id,note\n1,a\n", [2], id="a byte order mark"),
-        pytest.param("\ufeff\r\n\r\norder_id,note\r\n1,a\r\n", [4], id="BOM, then blank lines"),
-        pytest.param("order_id,note\n1,a\u2028b\n2,\x0b\x0c\x85\n", [2, 3], id="other line ends"),
+        pytest.param("order_id,note\r\n100200301,a\r\n100200302,b\r\n", [2, 3], id="CRLF"),
+        pytest.param(
+            "order_id,note\r\n100200301,a\n100200302,b\r\n", [2, 3], id="CRLF and LF mixed"
+        ),
+        pytest.param(
+            'order_id,note\n100200301,"a\nb\nc"\n100200302,b\n', [2, 5], id="a quoted line break"
+        ),
+        pytest.param(
+            'order_id,note\r\n100200301,"a\r\nb"\r\n100200302,b\r\n', [2, 4], id="a quoted CRLF"
+        ),
+        pytest.param(
+            'order_id,note\n100200301,"a\n\n\nb"\n\n100200302,"\n"\n100200303,\n',
+            [2, 7, 9],
+            id="blanks in quotes",
+        ),
+        pytest.param(
+            'order_id,"no\nte"\n100200301,a\nx,b\n', [3, 4], id="a line break in the heading"
+        ),
+        pytest.param("\ufefforder_id,note\n100200301,a\n", [2], id="a byte order mark"),
+        pytest.param(
+            "\ufeff\r\n\r\norder_id,note\r\n100200301,a\r\n", [4], id="BOM, then blank lines"
+        ),
+        pytest.param(
+            "order_id,note\n100200301,a\u2028b\n100200302,\x0b\x0c\x85\n",
+            [2, 3],
+            id="other line ends",
+        ),
     ],
 )
 def test_a_line_number_is_what_an_editor_shows_for_the_rows_first_line(
@@ -122,14 +148,15 @@ def test_a_line_number_is_what_an_editor_shows_for_the_rows_first_line(
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_heading_even_quoted() -> None:
-    assert read_row('\ufeff"order_id",note\n7,x\n').order_id == "7"
+    assert read_row('\ufeff"order_id",note\n100200307,x\n').order_id == "100200307"
 
 
 @pytest.mark.parametrize("sign", ["\ufeff", "\u200b", "\u2060", "\u00ad", "\u200e"])
 @pytest.mark.parametrize(
     "row",
-    ["{0}7|a.example.com|admin@a.example.com", "7{0}|a.exam{0}ple.com|ad{0}min@a.example.com",
-     "7|a.example.com{0}|{0}admin@a.example.com{0}"],
+    ["{0}100200307|a.example.com|admin@a.example.com",
+     "100200307{0}|a.exam{0}ple.com|ad{0}min@a.example.com",
+     "100200307|a.example.com{0}|{0}admin@a.example.com{0}"],
 )  # fmt: skip
 def test_signs_that_take_no_room_are_taken_away_wherever_they_stand_and_counted(
     sign: str, row: str
@@ -140,7 +167,7 @@ def test_signs_that_take_no_room_are_taken_away_wherever_they_stand_and_counted(
         source = ListSource("-")
         (found,) = source
     assert isinstance(found, Row)
-    assert found.order_id == "7"
+    assert found.order_id == "100200307"
     assert found.entries == (Entry("a.example.com", "admin@a.example.com"),)
     assert json.loads(found.raw) == line.split("|")
     marked = sum(sign in cell for cell in line.split("|"))
@@ -151,21 +178,29 @@ def test_signs_that_take_no_room_are_taken_away_wherever_they_stand_and_counted(
 
 def test_a_byte_order_mark_before_a_second_heading_is_none_of_its_signs() -> None:
     part = "\ufefforder_id,domain,email\n{0},a.example.com,admin@a.example.com\n"
-    rows = read(part.format(7) + part.format(8))
-    assert [row.order_id for row in rows] == ["7", "8"]
+    rows = read(part.format(100200307) + part.format(100200308))
+    assert [row.order_id for row in rows] == ["100200307", "100200308"]
 
 
 def test_a_row_keeps_all_its_cells_as_they_stood() -> None:
-    row = read_row('order_id,note\n7,"say ""hi"",\n\tyou\u00e9"\n')
-    assert row.raw == '["7","say \\"hi\\",\\n\\tyou\u00e9"]'
+    row = read_row('order_id,note\n100200307,"say ""hi"",\n\tyou\u00e9"\n')
+    assert row.raw == '["100200307","say \\"hi\\",\\n\\tyou\u00e9"]'
 
 
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        pytest.param('order_id,n\n1,a\n2,"b\n3,c\n4,d\n', 3, id="to the end of the list"),
-        pytest.param('order_id,n\n1,a\n2,"b\n3,"c"\n4,d\n', 3, id="to the next one"),
-        pytest.param('order_id,n\n1,"' + "x\n" * 600_000, 2, id="for more than a mebibyte"),
+        pytest.param(
+            'order_id,n\n100200301,a\n100200302,"b\n100200303,c\n100200304,d\n',
+            3,
+            id="to the end of the list",
+        ),
+        pytest.param(
+            'order_id,n\n100200301,a\n100200302,"b\n100200303,"c"\n100200304,d\n',
+            3,
+            id="to the next one",
+        ),
+        pytest.param('order_id,n\n100200301,"' + "x\n" * 600_000, 2, id="for more than a mebibyte"),
     ],
 )
 def test_a_quotation_mark_that_never_ends_is_named_and_swallows_no_rows(
@@ -226,10 +261,10 @@ def test_whatever_is_in_the_cells_each_row_written_is_one_row_read(
 
 def test_half_a_character_rejects_its_row_alone_and_keeps_it_as_it_stood() -> None:
     # Some encodings can period it, and UTF-8, which the journal is in, cannot.
-    with standard_input(b"order_id,note\n7,+2AA-\n8,fine\n"):
+    with standard_input(b"order_id,note\n100200307,+2AA-\n100200308,fine\n"):
         bad, good = ListSource("-", Reading(encoding="utf-7"))
     assert isinstance(bad, RejectedRow)
-    assert (bad.line, bad.raw) == (2, '["7", "\\ud800"]')
+    assert (bad.line, bad.raw) == (2, '["100200307", "\\ud800"]')
     assert "half a character" in bad.reason
     assert isinstance(good, Row)
-    assert good.order_id == "8"
+    assert good.order_id == "100200308"

@@ -348,6 +348,9 @@ def test_no_keys_lost_from_a_record_ask_for_more(
 def test_a_whole_list_asks_for_all_that_it_says(
     names: list[str], written: list[Line], delimiter: str
 ) -> None:
+    # A number of another length than all others is damaged, or seems to be.
+    prefix = written[0]["order_id"][:-2]
+    written = [{**line, "order_id": prefix + line["order_id"][-2:]} for line in written]
     text = as_csv(names, written, delimiter, "\n")
     sent = goes_out(text)
     assert set().union(*(pairs for _, pairs in sent)) == asked(written)

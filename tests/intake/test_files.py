@@ -21,7 +21,7 @@ from batch_resend.intake.text import MAX_LINE_CHARS
 from batch_resend.model import RejectedRow, Row
 from tests.intake.conftest import EndlessList, read, refusal, standard_input, unhurried
 
-LIST = b"order_id,domain,email\n1,example.com,a@example.com\n"
+LIST = b"order_id,domain,email\n100200301,example.com,a@example.com\n"
 
 
 def file_refusal(path: Path) -> str:
@@ -85,7 +85,7 @@ def test_a_file_that_breaks_off_with_an_error_is_refused_not_taken_as_far_as_it_
             return super().readinto(buffer)
 
     with (
-        standard_input(Broken(b"order_id\n", b"1\n")),
+        standard_input(Broken(b"order_id\n", b"100200301\n")),
         pytest.raises(InputError, match="standard input: cannot be read: Input/output error"),
     ):
         list(ListSource("-"))
@@ -120,8 +120,12 @@ def test_a_dash_in_a_folders_name_is_no_standard_input(tmp_path: Path) -> None:
         pytest.param(b"\x28\xb5\x2f\xfd\x04\x00A", "copied as a whole?", id="a piece of zstd"),
         pytest.param(gzip.compress(lzma.compress(LIST)), "packed twice", id="xz in gzip"),
         pytest.param(zipped(LIST), "zip file, not an Excel workbook: unpack it", id="zip"),
-        pytest.param("order_id\n1\n".encode("utf-16-le"), "--encoding utf-16-le", id="no BOM"),
-        pytest.param("order_id\n1\n".encode("utf-16-be"), "--encoding utf-16-be", id="no BOM, BE"),
+        pytest.param(
+            "order_id\n100200301\n".encode("utf-16-le"), "--encoding utf-16-le", id="no BOM"
+        ),
+        pytest.param(
+            "order_id\n100200301\n".encode("utf-16-be"), "--encoding utf-16-be", id="no BOM, BE"
+        ),
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 9, "save it as .xlsx", id="xls"),
         pytest.param(b"\x7fELF\x02\x01\x01\0\0", "holds NUL bytes", id="a program"),
     ],
@@ -139,18 +143,24 @@ def test_what_is_no_text_is_told_by_its_content_with_the_remedy(
 @pytest.mark.parametrize(
     ("content", "line", "byte"),
     [
-        pytest.param(b"order_id,n\n1,x\n2,caf\xe9\n", 3, "0xe9", id="Latin 1"),
+        pytest.param(b"order_id,n\n100200301,x\n100200302,caf\xe9\n", 3, "0xe9", id="Latin 1"),
         pytest.param(b"order_id,n\r1,x\r2,caf\xe9\r", 3, "0xe9", id="after CR alone"),
-        pytest.param(b"order_id,n\r\n1,x\r\n2,caf\xe9\r\n", 3, "0xe9", id="after CR LF"),
-        pytest.param(b"order_id,caf\xe9\n1,x\n", 1, "0xe9", id="in the heading"),
-        pytest.param(b"order_id,n\n1,caf\xc3", 2, "0xc3", id="cut off inside a character"),
-        pytest.param(b'order_id,n\n1,"a\nb\nc\xff"\n', 4, "0xff", id="inside a quoted cell"),
-        pytest.param(b"order_id,n\n1,\xed\xa0\x80\n", 2, "0xed", id="half a character"),
-        pytest.param(b'{"order_id": 1}\n{"order_id": "\xe9"}\n', 2, "0xe9", id="JSONL"),
-        pytest.param(b'[{"order_id": 1},\n{"order_id": "\xe9"}]', 2, "0xe9", id="JSON"),
-        pytest.param(b"order_id\n" + b"1\n" * 99_999 + b"\xe9", 100_001, "0xe9", id="far down"),
         pytest.param(
-            b"[\n" + b'{"order_id": 1,\n"n": "\xc3\xa4"},\n' * 3_000 + b"\xfc",
+            b"order_id,n\r\n100200301,x\r\n100200302,caf\xe9\r\n", 3, "0xe9", id="after CR LF"
+        ),
+        pytest.param(b"order_id,caf\xe9\n100200301,x\n", 1, "0xe9", id="in the heading"),
+        pytest.param(b"order_id,n\n100200301,caf\xc3", 2, "0xc3", id="cut off inside a character"),
+        pytest.param(
+            b'order_id,n\n100200301,"a\nb\nc\xff"\n', 4, "0xff", id="inside a quoted cell"
+        ),
+        pytest.param(b"order_id,n\n100200301,\xed\xa0\x80\n", 2, "0xed", id="half a character"),
+        pytest.param(b'{"order_id": 100200301}\n{"order_id": "\xe9"}\n', 2, "0xe9", id="JSONL"),
+        pytest.param(b'[{"order_id": 100200301},\n{"order_id": "\xe9"}]', 2, "0xe9", id="JSON"),
+        pytest.param(
+            b"order_id\n" + b"100200301\n" * 99_999 + b"\xe9", 100_001, "0xe9", id="far down"
+        ),
+        pytest.param(
+            b"[\n" + b'{"order_id": 100200301,\n"n": "\xc3\xa4"},\n' * 3_000 + b"\xfc",
             6_002,
             "0xfc",
             id="far down in JSON",
@@ -164,27 +174,27 @@ def test_what_is_not_utf_8_is_refused_by_line_and_byte(
 
 
 def test_a_nul_rejects_its_row() -> None:
-    found = read("order_id\n1\n2\0\n3\n")
+    found = read("order_id\n100200301\n100200302\0\n100200303\n")
     assert [type(row) for row in found] == [Row, RejectedRow, Row]
 
 
 def test_a_line_of_a_mebibyte_passes_and_a_longer_one_is_refused_by_its_number() -> None:
-    head = b"order_id,note\n1,"
-    fits = b"x" * (MAX_LINE_CHARS - 3) + b"\n"
+    head = b"order_id,note\n100200301,"
+    fits = b"x" * (MAX_LINE_CHARS - 11) + b"\n"
     assert len(read(head + fits)) == 1
     assert "line 2: longer than 1 MiB" in refusal(head + b"x" + fits)
     assert "line 2: longer than 1 MiB" in refusal(b'{"id":1}\n{"id":' + b"1" * MAX_LINE_CHARS)
 
 
 def test_a_line_without_end_is_given_up_after_a_mebibyte() -> None:
-    endless = EndlessList(b"order_id\n", b"1" * 8_192)
+    endless = EndlessList(b"order_id\n", b"100200301" * 8_192)
     with standard_input(endless), pytest.raises(InputError, match="line 2: longer than 1 MiB"):
         list(ListSource("-"))
     assert endless.lines_handed_over < 2 * MAX_LINE_CHARS / 8_192
 
 
 def test_a_quoted_cell_without_end_is_given_up_after_a_mebibyte() -> None:
-    endless = EndlessList(b'order_id,note\n1,"\n', b"x" * 8_190 + b"\n")
+    endless = EndlessList(b'order_id,note\n100200301,"\n', b"x" * 8_190 + b"\n")
     with standard_input(endless), pytest.raises(InputError, match="is a quotation mark missing"):
         list(ListSource("-"))
     assert endless.lines_handed_over < 2 * MAX_LINE_CHARS / 8_192
@@ -196,9 +206,12 @@ def test_a_quoted_cell_without_end_is_given_up_after_a_mebibyte() -> None:
 @pytest.mark.parametrize(
     ("heading", "line"),
     [
-        (b"order_id,note\n", b"7," + b"x" * 4_000 + b"\n"),
-        (b'{"order_id": 6}\n', b'{"order_id": 7, "note": "' + b"x" * 4_000 + b'"}\n'),
-        (b"[", b'{"order_id": 7, "note": "' + b"x" * 4_000 + b'"},\n'),
+        (b"order_id,note\n", b"100200307," + b"x" * 4_000 + b"\n"),
+        (
+            b'{"order_id": 100200306}\n',
+            b'{"order_id": 100200307, "note": "' + b"x" * 4_000 + b'"}\n',
+        ),
+        (b"[", b'{"order_id": 100200307, "note": "' + b"x" * 4_000 + b'"},\n'),
     ],
 )
 def test_rows_are_there_long_before_the_end_of_their_list(heading: bytes, line: bytes) -> None:
@@ -229,8 +242,8 @@ def test_a_named_pipe_is_a_list_like_any_other(tmp_path: Path) -> None:
         LIST,
         LIST.rstrip(),
         b"\xef\xbb\xbf\r\n\r\n" + LIST.replace(b"\n", b"\r\n") + b"\n\n",
-        b'order_id,note\n1,"a\n\nb"\n',
-        b'{"order_id": 1}\n\n{"order',
+        b'order_id,note\n100200301,"a\n\nb"\n',
+        b'{"order_id": 100200301}\n\n{"order',
     ],
 )
 def test_the_sha256_is_that_of_the_file(tmp_path: Path, content: bytes) -> None:
@@ -244,7 +257,7 @@ def test_the_sha256_is_that_of_the_file(tmp_path: Path, content: bytes) -> None:
 @unhurried
 @given(st.text(st.characters(codec="utf-8", exclude_characters='\0\r"')))
 def test_the_sha256_is_that_of_every_byte_of_standard_input(text: str) -> None:
-    content = f"order_id\n1\n{text}".encode()
+    content = f"order_id\n100200301\n{text}".encode()
     source = ListSource("-")
     with standard_input(content):
         assert all(isinstance(row, Row | RejectedRow) for row in source)

@@ -14,12 +14,12 @@ from tests.intake.conftest import read, read_rejected, read_row, standard_input,
 
 def test_a_flat_record_is_taken_whole() -> None:
     text = (
-        '{"order_id": 7, "domain": "sub.Example.com", "email": "Admin@example.com", '
+        '{"order_id": 100200307, "domain": "sub.Example.com", "email": "Admin@example.com", '
         '"email_domain": "example.com", "locale": "en", "note": [1, {}]}'
     )
     assert read_row(text + "\n") == Row(
         line=1,
-        order_id="7",
+        order_id="100200307",
         entries=(Entry("sub.example.com", "Admin@example.com", "example.com"),),
         locale="en",
         raw=text,
@@ -28,11 +28,11 @@ def test_a_flat_record_is_taken_whole() -> None:
 
 def test_a_nested_record_is_taken_with_all_its_entries_in_their_order() -> None:
     row = read_row(
-        '{"order_id": "7", "locale": "de", "domain_approval_emails": ['
+        '{"order_id": "100200307", "locale": "de", "domain_approval_emails": ['
         '{"domain": "b.example.com", "email": "x@b.example.com"}, '
         '{"domain": "a.example.com", "email": "x@example.com", "email_domain": "example.com"}]}\n'
     )
-    assert (row.order_id, row.locale) == ("7", "de")
+    assert (row.order_id, row.locale) == ("100200307", "de")
     assert row.entries == (
         Entry("b.example.com", "x@b.example.com"),
         Entry("a.example.com", "x@example.com", "example.com"),
@@ -42,26 +42,26 @@ def test_a_nested_record_is_taken_with_all_its_entries_in_their_order() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        '{"order_id": 7}',
-        '{"order_id": 7, "locale": null}',
-        '{"Order ID": 7.0}',
-        '{"order_id": 7, "domain": "", "email": " ", "all_domains": "yes"}',
-        '{"order_id": 7, "domain": null, "email": null, "all_domains": true}',
-        '{"order_id": 7, "domain_approval_emails": null, "all_domains": true}',
+        '{"order_id": 100200307}',
+        '{"order_id": 100200307, "locale": null}',
+        '{"Order ID": 100200307.0}',
+        '{"order_id": 100200307, "domain": "", "email": " ", "all_domains": "yes"}',
+        '{"order_id": 100200307, "domain": null, "email": null, "all_domains": true}',
+        '{"order_id": 100200307, "domain_approval_emails": null, "all_domains": true}',
     ],
 )
 def test_a_record_without_domains_asks_for_all_that_wait(text: str) -> None:
     row = read_row(text)
-    assert (row.order_id, row.entries, row.locale) == ("7", (), None)
+    assert (row.order_id, row.entries, row.locale) == ("100200307", (), None)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        '{"order_id": "7", "domain": "", "email": " "}',
-        '{"order_id": 7, "domain": null, "email": null, "email_domain": null, "locale": null}',
-        '{"order_id": 7, "domain_approval_emails": null}',
-        '{"order_id": 7, "domain": "", "email": "", "all_domains": false}',
+        '{"order_id": "100200307", "domain": "", "email": " "}',
+        '{"order_id": 100200307, "domain": null, "email": null, "email_domain": null}',
+        '{"order_id": 100200307, "domain_approval_emails": null}',
+        '{"order_id": 100200307, "domain": "", "email": "", "all_domains": false}',
     ],
 )
 def test_one_with_keys_for_them_that_are_empty_needs_the_word_for_that(text: str) -> None:
@@ -75,17 +75,20 @@ def test_keys_are_known_in_the_spellings_that_headings_have() -> None:
 
 def test_a_mapping_names_a_key() -> None:
     mapping = {Field.ORDER_ID: "nr", Field.LOCALE: "lang"}
-    row = read_row('{"nr": 7, "lang": "de", "order_id": 8}', mapping)
-    assert (row.order_id, row.locale) == ("7", "de")
+    row = read_row('{"nr": 100200307, "lang": "de", "order_id": 100200308}', mapping)
+    assert (row.order_id, row.locale) == ("100200307", "de")
 
 
 def test_a_mapped_key_may_be_left_out_where_its_field_may_be_empty() -> None:
-    row = read_row('{"order_id": 7}', {Field.LOCALE: "lang"})
-    assert (row.order_id, row.locale) == ("7", None)
+    row = read_row('{"order_id": 100200307}', {Field.LOCALE: "lang"})
+    assert (row.order_id, row.locale) == ("100200307", None)
 
 
 def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
-    rows = read('{"order":1,"locale":"de"}\n{"order":2}\n{"order":3,"locale":""}\n', locale="fr")
+    rows = read(
+        '{"order":100200301,"locale":"de"}\n{"order":100200302}\n{"order":100200303,"locale":""}\n',
+        locale="fr",
+    )
     assert [row.locale for row in rows if isinstance(row, Row)] == ["de", "fr", "fr"]
 
 
@@ -93,39 +96,47 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
     ("text", "reason"),
     [
         pytest.param('{"order_id": 7', "not a JSON object", id="cut off"),
-        pytest.param('{"order_id": 7} x', "not a JSON object", id="more behind it"),
+        pytest.param('{"order_id": 100200307} x', "not a JSON object", id="more behind it"),
         pytest.param("{'order_id': 7}", "not a JSON object", id="Python's quotes"),
         pytest.param("[1]", "not a JSON object", id="an array"),
-        pytest.param("7", "not a JSON object", id="a number"),
+        pytest.param("100200307", "not a JSON object", id="a number"),
         pytest.param("null", "not a JSON object", id="null"),
         pytest.param('"x"', "not a JSON object", id="text"),
         pytest.param("order_id,email", "not a JSON object", id="CSV"),
         pytest.param('{"a":' * 5_000, "not a JSON object", id="nested beyond measure"),
-        pytest.param('{"order_id": ' + "9" * 5_000 + "}", "", id="digits beyond measure"),
+        pytest.param('{"order_id": ' + "100200309" * 5_000 + "}", "", id="digits beyond measure"),
         pytest.param("{}", "no key holds the order number", id="an empty object"),
         pytest.param('{"name": 1}', "no key holds the order number", id="no order"),
         pytest.param(
-            '{"Order No": 1, "order_id": 2}', "could each hold the order_id", id="two orders"
+            '{"Order No": 1, "order_id": 100200302}',
+            "could each hold the order_id",
+            id="two orders",
         ),
         pytest.param('{"order_id": null}', "order number is missing", id="a null order"),
         pytest.param('{"order_id": true}', "digits are expected", id="a true order"),
         pytest.param('{"order_id": {"id": 1}}', "digits are expected", id="an object as order"),
         pytest.param('{"order_id": 1e400}', "lost digits", id="an infinite order"),
         pytest.param(
-            '{"order_id": 1, "locale": 5}', "key 'locale': a text", id="a number as locale"
+            '{"order_id": 100200301, "locale": 5}', "key 'locale': a text", id="a number as locale"
         ),
-        pytest.param('{"order_id": 1, "locale": "\\ud800"}', "the locale", id="half a character"),
         pytest.param(
-            '{"order_id": 1, "email": [5]}', "key 'email': a text", id="an array as e-mail"
+            '{"order_id": 100200301, "locale": "\\ud800"}', "the locale", id="half a character"
         ),
-        pytest.param('{"order_id": 1, "domain": "a.co"}', "without an e-mail", id="domain alone"),
-        pytest.param('{"order_id": 1, "email": "a@a.co"}', "without the domain", id="e-mail alone"),
+        pytest.param(
+            '{"order_id": 100200301, "email": [5]}', "key 'email': a text", id="an array as e-mail"
+        ),
+        pytest.param(
+            '{"order_id": 100200301, "domain": "a.co"}', "without an e-mail", id="domain alone"
+        ),
+        pytest.param(
+            '{"order_id": 100200301, "email": "a@a.co"}', "without the domain", id="e-mail alone"
+        ),
     ],
 )
 def test_a_bad_record_is_rejected_with_its_line_its_reason_and_as_it_stood(
     text: str, reason: str
 ) -> None:
-    good, bad = read('{"order_id": 1}\n' + text + "\n")
+    good, bad = read('{"order_id": 100200301}\n' + text + "\n")
     assert isinstance(good, Row)
     assert isinstance(bad, RejectedRow)
     assert reason in bad.reason
@@ -157,33 +168,33 @@ GOOD_ENTRY = '{"domain": "example.com", "email": "a@example.com"}'
     ],
 )
 def test_a_nested_record_with_one_bad_entry_is_rejected_whole(entries: str, reason: str) -> None:
-    text = f'{{"order_id": 1, "domain_approval_emails": {entries}}}'
+    text = f'{{"order_id": 100200301, "domain_approval_emails": {entries}}}'
     assert reason in read_rejected(text).reason
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('[{"order_id": 1}]', 1),
-        ('\n  [\n{"order_id": 1}\n]', 3),
-        ('\ufeff[\n\n{"order_id": 1}]', 3),
+        ('[{"order_id": 100200301}]', 1),
+        ('\n  [\n{"order_id": 100200301}\n]', 3),
+        ('\ufeff[\n\n{"order_id": 100200301}]', 3),
     ],
 )
 def test_a_json_array_is_a_list_of_its_objects(text: str, line: int) -> None:
     row = read_row(text)
-    assert (row.line, row.order_id, row.raw) == (line, "1", '{"order_id": 1}')
+    assert (row.line, row.order_id, row.raw) == (line, "100200301", '{"order_id": 100200301}')
 
 
 def test_blank_lines_are_no_records_but_count() -> None:
-    rows = read('\ufeff\n \t\n{"order_id": 1}\r\n\r\n  {"order_id": 2}  \n\n')
+    rows = read('\ufeff\n \t\n{"order_id": 100200301}\r\n\r\n  {"order_id": 100200302}  \n\n')
     assert [(row.line, row.raw) for row in rows] == [
-        (3, '{"order_id": 1}'),
-        (5, '{"order_id": 2}'),
+        (3, '{"order_id": 100200301}'),
+        (5, '{"order_id": 100200302}'),
     ]
 
 
 def test_a_cut_off_list_keeps_all_but_its_last_record() -> None:
-    rows = read('{"order_id": 1}\n{"order_id": 2}\n{"order_')
+    rows = read('{"order_id": 100200301}\n{"order_id": 100200302}\n{"order_')
     assert [type(row) for row in rows] == [Row, Row, RejectedRow]
 
 
@@ -198,7 +209,9 @@ def test_at_no_depth_does_nesting_bring_the_list_down(key: str) -> None:
 _SCALAR = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None))
 )
-_LIKELY = st.sampled_from([7, "7", "example.com", "a@example.com", "en", "", " ", "\ud800", [], {}])
+_LIKELY = st.sampled_from(
+    [7, "100200307", "example.com", "a@example.com", "en", "", " ", "\ud800", [], {}]
+)
 _ENTRY = st.fixed_dictionaries(
     {}, optional=dict.fromkeys(("domain", "email", "email_domain"), _LIKELY | _SCALAR)
 )
@@ -222,7 +235,10 @@ def test_whatever_the_values_each_line_written_is_one_row_read(
     values: list[Any], compact: bool
 ) -> None:
     separators = (",", ":") if compact else None
-    lines = ['{"order_id": 1}', *(json.dumps(value, separators=separators) for value in values)]
+    lines = [
+        '{"order_id": 100200301}',
+        *(json.dumps(value, separators=separators) for value in values),
+    ]
     # A list whose statuses are none of the CA's is asked about as a whole.
     with standard_input("\n".join(lines).encode()):
         rows = list(ListSource("-", Reading(all_statuses=True)))

@@ -67,7 +67,7 @@ NO_LISTS = {
     "xlsb named .xlsx": ("orders.xlsx", zipped(XLSB), "a binary Excel workbook", "as .xlsx"),
     "numbers": ("orders.numbers", zipped(NUMBERS), "an Apple iWork document", "export it"),
     "Word": ("orders.docx", zipped(WORD), "a Word document", "save the table as"),
-    "zip": ("orders.zip", zipped({"orders.csv": "order_id\n1\n"}), "a zip file", "unpack it"),
+    "zip": ("orders.zip", zipped({"orders.csv": "order_id\n7\n"}), "a zip file", "unpack it"),
     "empty zip": ("orders.zip", zipped({}), "a zip file", "unpack it"),
     "locked workbook": (
         "orders.xlsx", ole("Root Entry", "EncryptionInfo", "EncryptedPackage"),
@@ -108,7 +108,7 @@ NO_LISTS = {
     "XML": ("orders.xml", b"<?xml version='1.0'?>\n<orders></orders>", "XML", "CSV or JSON"),
     "web archive": ("orders.xls", MHTML.encode(), "an e-mail or a web archive", "save"),
     "e-mail": (
-        "orders.eml", b"Return-Path: <a@b.example>\r\nMIME-Version: 1.0\r\n\r\n1,2\r\n",
+        "orders.eml", b"Return-Path: <a@b.example>\r\nMIME-Version: 1.0\r\n\r\n100200301,2\r\n",
         "an e-mail or a web archive", "attachment",
     ),
     "RTF": ("orders.csv", rb"{\rtf1\ansi order_id}", "an RTF document", "save the table as"),
@@ -165,19 +165,19 @@ def test_what_is_no_list_is_refused_with_its_name_what_it_is_and_what_to_do(
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("~$orders.csv", b"order_id\n1\n"),
-        ("._orders.csv", b"order_id\n1\n"),
-        (".~lock.orders.csv#", b"order_id\n1\n"),
-        ("orders.pdf", b"order_id\n1\n"),
-        ("orders.xls", b"order_id\n1\n"),
-        ("orders.numbers", b"order_id\n1\n"),
-        ("orders.html", b"order_id\n1\n"),
-        ("orders.gsheet", b'{"order_id": 1}'),
-        ("orders.zip", b"order_id\n1\n"),
-        ("orders.csv", b"order_id,note\n1,<html>\n"),
-        ("orders.csv", b"order_id,note\n1,%PDF-1.4\n"),
+        ("~$orders.csv", b"order_id\n100200301\n"),
+        ("._orders.csv", b"order_id\n100200301\n"),
+        (".~lock.orders.csv#", b"order_id\n100200301\n"),
+        ("orders.pdf", b"order_id\n100200301\n"),
+        ("orders.xls", b"order_id\n100200301\n"),
+        ("orders.numbers", b"order_id\n100200301\n"),
+        ("orders.html", b"order_id\n100200301\n"),
+        ("orders.gsheet", b'{"order_id": 100200301}'),
+        ("orders.zip", b"order_id\n100200301\n"),
+        ("orders.csv", b"order_id,note\n100200301,<html>\n"),
+        ("orders.csv", b"order_id,note\n100200301,%PDF-1.4\n"),
         ("orders.csv", b"order_id,From: x\n100200301,MIME-Version: 1.0\n"),
-        ("orders.csv", b"BZh,order_id\n9,100200301\n"),
+        ("orders.csv", b"BZh,order_id\n100200309,100200301\n"),
     ],
 )
 def test_a_list_is_read_whatever_its_name_says(tmp_path: Path, name: str, content: bytes) -> None:
@@ -185,14 +185,14 @@ def test_a_list_is_read_whatever_its_name_says(tmp_path: Path, name: str, conten
     path.write_bytes(content)
     (row,) = ListSource(str(path))
     assert isinstance(row, Row)
-    assert row.order_id in ("1", "100200301")
+    assert row.order_id in ("100200301", "100200301")
 
 
 # --- JSON that wraps its list -------------------------------------------------------------------
 
-FULL = {"order_id": 7, "domain": "a.example", "email": "admin@a.example"}
-TWO = [FULL, FULL | {"order_id": 8}]
-BOTH = [("7", "admin@a.example"), ("8", "admin@a.example")]
+FULL = {"order_id": 100200307, "domain": "a.example", "email": "admin@a.example"}
+TWO = [FULL, FULL | {"order_id": 100200308}]
+BOTH = [("100200307", "admin@a.example"), ("100200308", "admin@a.example")]
 OTHER = {"code": 5, "message": "x"}
 
 WRAPPED = {
@@ -243,16 +243,18 @@ def test_the_one_list_of_orders_in_an_object_is_taken(
 @pytest.mark.parametrize("indent", [None, 1])
 def test_a_wrapped_list_may_be_longer_than_a_record(tmp_path: Path, indent: int | None) -> None:
     path = tmp_path / "orders.json"
-    records = [FULL | {"order_id": n, "note": "x" * 200} for n in range(1, 10_001)]
+    records = [FULL | {"order_id": n, "note": "x" * 200} for n in range(100_200_301, 100_210_301)]
     value = {"meta": {"page": 1}, "data": {"errors": [OTHER], "items": records}, "next": "x"}
     path.write_text(json.dumps(value, indent=indent))
     assert path.stat().st_size > 2 << 20
-    assert [number for number, _ in asked_for(path)] == [str(n) for n in range(1, 10_001)]
+    assert [number for number, _ in asked_for(path)] == [
+        str(n) for n in range(100_200_301, 100_210_301)
+    ]
 
 
 def test_a_record_of_a_wrapped_list_is_known_by_its_line(tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
-    path.write_text('{\n"records": [\n{"order_id": 7},\n{"order_id": "x"}\n]}')
+    path.write_text('{\n"records": [\n{"order_id": 100200307},\n{"order_id": "x"}\n]}')
     assert [row.line for row in ListSource(str(path))] == [3, 4]
 
 
@@ -317,9 +319,9 @@ def test_where_no_key_names_the_orders_it_is_rejected_and_says_under_which_key_i
 
 def test_a_key_that_map_names_makes_a_record_of_what_is_wrapped(tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
-    path.write_text(json.dumps({"records": [{"Nummer": 7}, {"Nummer": 8}]}))
+    path.write_text(json.dumps({"records": [{"Nummer": 100200307}, {"Nummer": 100200308}]}))
     rows = list(ListSource(str(path), Reading({Field.ORDER_ID: "Nummer"})))
-    assert [row.order_id for row in rows if isinstance(row, Row)] == ["7", "8"]
+    assert [row.order_id for row in rows if isinstance(row, Row)] == ["100200307", "100200308"]
 
 
 def test_an_empty_page_after_others_is_no_row(tmp_path: Path) -> None:
@@ -331,7 +333,9 @@ def test_an_empty_page_after_others_is_no_row(tmp_path: Path) -> None:
 
 def test_a_key_that_stands_twice_rejects_its_record_alone(tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
-    path.write_text('{"records": [{"order_id": 7}, {"order_id": 8, "order_id": 9}]}')
+    path.write_text(
+        '{"records": [{"order_id": 100200307}, {"order_id": 100200308, "order_id": 100200309}]}'
+    )
     good, bad = ListSource(str(path))
     assert isinstance(good, Row)
     assert isinstance(bad, RejectedRow)
@@ -343,12 +347,12 @@ def test_a_key_that_stands_twice_rejects_its_record_alone(tmp_path: Path) -> Non
     "value",
     [
         {
-            "order_id": 7,
+            "order_id": 100200307,
             "domain_approval_emails": [{"domain": "a.example", "email": "a@a.example"}],
         },
         {
             "domain_approval_emails": [{"domain": "a.example", "email": "a@a.example"}],
-            "order_id": 7,
+            "order_id": 100200307,
         },
     ],
 )
@@ -357,4 +361,4 @@ def test_an_order_with_a_list_in_it_is_one_order(
 ) -> None:
     path = tmp_path / "orders.json"
     path.write_text(json.dumps(value, indent=indent))
-    assert asked_for(path) == [("7", "a@a.example")]
+    assert asked_for(path) == [("100200307", "a@a.example")]

@@ -53,6 +53,17 @@ ADDRESSES = {
     f"2) {ADMIN}": [ADMIN],
     f"`{ADMIN}`": [ADMIN],
     "ad\u200bmin@a.example.com\ufeff": [ADMIN],
+    f"\u202a{ADMIN}\u202c": [ADMIN],
+    f"_x000D_{ADMIN}": [ADMIN],
+    f"{ADMIN}_x000D_\n": [ADMIN],
+    f"&nbsp;{ADMIN}&#160;": [ADMIN],
+    f"Bob &lt;{ADMIN}&gt;": [ADMIN],
+    f"%20{ADMIN}": [ADMIN],
+    "mailto%3Aadmin%40a.example.com": [ADMIN],
+    f"=20{ADMIN}=0D=0A": [ADMIN],
+    f"\\u0020{ADMIN}\\r\\n": [ADMIN],
+    "admin&#64;a.example.com": [ADMIN],
+    "b\\u00fcro@a.example.com": ["b\u00fcro@a.example.com"],
 }
 
 
@@ -80,6 +91,10 @@ def test_what_stands_around_an_address_is_taken_away_and_counted(
         ("admin@\u0430.example.com", "cyrillic small letter a"),
         ("\u03bfffice@a.example.com", "greek small letter omicron"),
         ("%61dmin@a.example.com", "%"),
+        (f"=3D{ADMIN}", "'='"),
+        (f"amp;{ADMIN}", "'amp'"),
+        ("ad\u202emin@a.example.com", "control character"),
+        (f"{ADMIN}=", "no valid domain"),
         # Said of the address, and no name.
         (f"{ADMIN} (old)", "(old)"),
         (f"{ADMIN} (do not use)", "(do"),
@@ -125,6 +140,9 @@ DOMAINS = {
     "1. a.example.com": ["a.example.com"],
     "a.exam\u00adple.com": ["a.example.com"],
     "con\ufb01g.a.example.com": ["config.a.example.com"],
+    "https%3A%2F%2Fa.example.com%2Fx": ["a.example.com"],
+    "a.example.com_x000D_": ["a.example.com"],
+    "&nbsp;a.example.com": ["a.example.com"],
 }
 
 
@@ -199,6 +217,11 @@ LANGUAGES = {
     "de_DE@euro": "de",
     "zh_CN.UTF-8": "zh_CN",
     "de\u200b": "de",
+    '"de"': "de",
+    "'de'": "de",
+    "DE_de": "de",
+    "en-US": "en",
+    "Brazilian": "pt",
     "k.A.": None,
     "k. A.": None,
     "n/v": None,

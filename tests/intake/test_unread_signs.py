@@ -144,7 +144,10 @@ def test_a_column_without_a_heading_is_asked_about(cell: str) -> None:
 
 
 def test_columns_beside_addresses_are_not_asked_about() -> None:
-    head, row = "order_id,domain,email,done,,prefix\n", "a.example.com,admin@a.example.com,x,y,www"
+    head, row = (
+        "order_id,domain,email,active,,prefix\n",
+        "a.example.com,admin@a.example.com,x,y,www",
+    )
     assert goes(f"{head}{ORDER},{row}\n") == [ORDER]
 
 

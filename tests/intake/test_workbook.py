@@ -38,7 +38,9 @@ def workbook(path: Path, rows: Sequence[Sequence[str | None]]) -> ListSource:
 def test_rows_of_nothing_but_formulas_at_the_end_are_rejected_and_not_lost(
     tmp_path: Path, last: tuple[None, ...]
 ) -> None:
-    source = workbook(tmp_path / "list.xlsx", [("order_id", "locale"), ("1", "de"), last, last])
+    source = workbook(
+        tmp_path / "list.xlsx", [("order_id", "locale"), ("100200301", "de"), last, last]
+    )
     first, *others = source
     assert isinstance(first, Row)
     assert [row.line for row in others] == [3, 4]

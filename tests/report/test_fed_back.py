@@ -27,7 +27,8 @@ pytestmark = pytest.mark.asyncio
 
 UNSENT = {"failed", "in_doubt", "not_attempted"}
 SCRIPT = {
-    "1": "204", "2": "400", "3": "503 failed", "4": "lost in_doubt", "5": "", "6": "cut",
+    "100200301": "204", "100200302": "400", "100200303": "503 failed",
+    "100200304": "lost in_doubt", "100200305": "", "100200306": "cut",
 }  # fmt: skip
 
 
@@ -77,7 +78,9 @@ def unless_asked_about(folder: Path) -> Iterator[None]:
         assert str(error).startswith(tuple(map(str, lists))), "and not what was written for it"
 
 
-_numbers = st.sampled_from(("1", "2", "3", "4", "5", "6"))
+_numbers = st.sampled_from(
+    ("100200301", "100200302", "100200303", "100200304", "100200305", "100200306")
+)
 _odd = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.sampled_from(
     ("=1+1", "a,b", 'q"q', "'", "line\nbreak", "\r\n", " x ", "-", "[]", "{}", "#")
 )
@@ -112,7 +115,9 @@ async def test_csv_lists_with_columns_and_texts_of_their_own(
     for number, pair, _, before, after in rows:
         domain, email, up = pair or ("", "", "")
         table.append([before, email, number, domain, up, one_locale[number], after])
-    table.append([marks[0], "", "5", "", "", "", marks[1], "", " "])  # more cells than headings
+    table.append(
+        [marks[0], "", "100200305", "", "", "", marks[1], "", " "]
+    )  # more cells than headings
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "list.csv"
         path.write_bytes(b"\xef\xbb\xbf" + as_csv(table))
@@ -176,17 +181,27 @@ async def test_two_lists_of_different_headings(
 async def test_a_list_beside_a_list_of_another_kind(tmp_path: Path) -> None:
     sources = [
         ListSource(
-            write_list(tmp_path, "a.csv", "order_id,domain,email", "3,a.example,x@a.example")
+            write_list(
+                tmp_path, "a.csv", "order_id,domain,email", "100200303,a.example,x@a.example"
+            )
         ),
-        ListSource(write_list(tmp_path, "b.jsonl", '{"order_id": 4}', '{"order_id": 1}')),
+        ListSource(
+            write_list(tmp_path, "b.jsonl", '{"order_id": 100200304}', '{"order_id": 100200301}')
+        ),
     ]
-    assert await assert_fed_back(tmp_path, sources) == {"3", "4"}
+    assert await assert_fed_back(tmp_path, sources) == {"100200303", "100200304"}
 
 
 async def test_rows_that_name_no_language_are_read_back_with_the_same_one(tmp_path: Path) -> None:
-    path = write_list(tmp_path, "a.csv", "order_id,locale", "3,", "4,en", "5,")
+    path = write_list(
+        tmp_path, "a.csv", "order_id,locale", "100200303,", "100200304,en", "100200305,"
+    )
     sources = [ListSource(path, Reading(locale="fr"))]
-    assert await assert_fed_back(tmp_path, sources, locale="fr") == {"3", "4", "5"}
+    assert await assert_fed_back(tmp_path, sources, locale="fr") == {
+        "100200303",
+        "100200304",
+        "100200305",
+    }
 
 
 @pytest.mark.parametrize(
@@ -203,15 +218,17 @@ async def test_rows_that_name_no_language_are_read_back_with_the_same_one(tmp_pa
 async def test_a_first_heading_that_looks_like_json(tmp_path: Path, heading: str) -> None:
     mapping = {Field.ORDER_ID: "number"}
     path = tmp_path / "a.csv"
-    path.write_bytes(as_csv([[heading, "number"], ["", "3"], ["x", "1"]]))
+    path.write_bytes(as_csv([[heading, "number"], ["", "100200303"], ["x", "100200301"]]))
     sources = [ListSource(str(path), Reading(mapping))]
-    assert await assert_fed_back(tmp_path, sources, mapping) == {"3"}
+    assert await assert_fed_back(tmp_path, sources, mapping) == {"100200303"}
 
 
 async def test_only_the_languages_of_an_order_that_were_not_sent_are_fed_back(
     tmp_path: Path,
 ) -> None:
-    path = write_list(tmp_path, "a.csv", "order_id,locale", "1,de", "1,en", "1,de")
+    path = write_list(
+        tmp_path, "a.csv", "order_id,locale", "100200301,de", "100200301,en", "100200301,de"
+    )
     async with carried(tmp_path, [ListSource(path)], {}) as (journal, run):
         recorder = await journal.start(run, Terms(()))
         german, english = await pending(journal.reader, run)

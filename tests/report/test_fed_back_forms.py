@@ -13,17 +13,17 @@ from tests.report.test_fed_back import assert_fed_back
 pytestmark = pytest.mark.asyncio
 
 ROWS = (
-    ("1", "a.example.com", "admin@a.example.com", "de"),
-    ("3", "b.example.com", "admin@b.example.com; hostmaster@b.example.com", "de"),
-    ("3", "www.b.example.com", "admin@b.example.com", "de"),
-    ("4", "", "", ""),
-    ("5", "c.example.com d.example.com", "müller@c.example.com", "fr"),
-    ("6", "e.example.com", "x+1@e.example.com", ""),
+    ("100200301", "a.example.com", "admin@a.example.com", "de"),
+    ("100200303", "b.example.com", "admin@b.example.com; hostmaster@b.example.com", "de"),
+    ("100200303", "www.b.example.com", "admin@b.example.com", "de"),
+    ("100200304", "", "", ""),
+    ("100200305", "c.example.com d.example.com", "müller@c.example.com", "fr"),
+    ("100200306", "e.example.com", "x+1@e.example.com", ""),
 )
 HEADING = ("Order #", "Domain", "E-Mail", "Language")
 POSITIONS = {Field.ORDER_ID: "1", Field.DOMAIN: "2", Field.EMAIL: "3", Field.LOCALE: "4"}
 FOR_ALL = Reading(all_domains=True)  # who names nobody in these lists means all
-UNSENT = {"3", "4", "5", "6"}
+UNSENT = {"100200303", "100200304", "100200305", "100200306"}
 
 
 def table(delimiter: str, *, headed: bool = True, eol: str = "\n") -> str:
@@ -86,7 +86,7 @@ async def test_exports_of_the_ca_are_still_read_as_order_numbers(tmp_path: Path)
     path = tmp_path / "report.csv"
     heading = "order_id,status,dcv_method,common_name,dns_names,product_name,tech_email"
     rest = '"pending","email","a.example","a.example, b.example","RapidSSL DV","x@y.example"'
-    lines = [f'"{number}",{rest}' for number in range(1, 7)]
+    lines = [f'"{number}",{rest}' for number in range(100_200_301, 100_200_307)]
     path.write_text("\n".join([heading, *lines]))
     assert await assert_fed_back(tmp_path, [ListSource(str(path))]) == UNSENT
 
@@ -94,11 +94,12 @@ async def test_exports_of_the_ca_are_still_read_as_order_numbers(tmp_path: Path)
 async def test_pages_of_the_ca_are_read_back_without_what_they_skip(tmp_path: Path) -> None:
     described = {"certificate": {"common_name": "a.example"}}
     orders = [
-        {"id": n, "status": "issued" if n == 5 else "pending", **described} for n in range(1, 7)
+        {"id": n, "status": "issued" if n == 100_200_305 else "pending", **described}
+        for n in range(100_200_301, 100_200_307)
     ]
     path = tmp_path / "orders.json"
     path.write_text(json.dumps({"orders": orders}))
-    assert await assert_fed_back(tmp_path, [ListSource(str(path))]) == UNSENT - {"5"}
+    assert await assert_fed_back(tmp_path, [ListSource(str(path))]) == UNSENT - {"100200305"}
 
 
 async def test_lists_of_different_forms_together(tmp_path: Path) -> None:
@@ -111,7 +112,9 @@ async def test_lists_of_different_forms_together(tmp_path: Path) -> None:
 
 async def test_json_beside_a_list_without_a_heading(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text(table(";", headed=False), encoding="utf-8")
-    (tmp_path / "2.jsonl").write_text('{"order_id": 2}\n{"order_id": 6}\n', encoding="utf-8")
+    (tmp_path / "2.jsonl").write_text(
+        '{"order_id": 100200302}\n{"order_id": 100200306}\n', encoding="utf-8"
+    )
     positions = {Field.ORDER_ID: "4", Field.DOMAIN: "2", Field.EMAIL: "3"}
     reading = Reading(positions, headed=False, all_domains=True)
     moved = "".join(f'"";"{d}";"{e}";"{n}"\n' for n, d, e, _ in ROWS)

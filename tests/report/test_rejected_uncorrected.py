@@ -90,7 +90,7 @@ async def test_a_row_whose_cells_were_put_in_place_is_corrected(tmp_path: Path) 
 
 async def test_without_the_row_as_it_stood_nobody_can_know(tmp_path: Path) -> None:
     path = tmp_path / "rejected.csv"
-    path.write_text("order_id,file,line,reason\n10020,list.csv,4,was the list cut off there?\n")
+    path.write_text("order_id,file,line,reason\n1002003,list.csv,4,was the list cut off there?\n")
     (row,) = ListSource(str(path))
     assert isinstance(row, RejectedRow)
     assert "delete file, line and reason" in row.reason

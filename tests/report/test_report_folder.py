@@ -76,7 +76,12 @@ def texts_wherever(folder: Path) -> dict[str, bytes]:
 async def test_a_report_of_one_run_says_nothing_of_another(tmp_path: Path) -> None:
     async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, first):
         before = await write_report(journal.reader, first, tmp_path / "before")
-        other = write_list(tmp_path, "other.csv", "order_id", "11", "12", "99")
+        other = write_list(
+            tmp_path,
+            "other.csv",
+            "order_id,domain,email",
+            *(f"{n},a.example,admin@a.example" for n in (11, 12, 99)),
+        )
         run = await plan_lists(journal, ListSource(other))
         await send(journal, journal._clock, run, {"12": "lost", "99": "204"})  # type: ignore[arg-type]
         assert await write_report(journal.reader, first, tmp_path / "after") == before
@@ -87,7 +92,7 @@ async def test_a_report_of_one_run_says_nothing_of_another(tmp_path: Path) -> No
 
 def many_orders() -> RecordSource:
     """Return orders whose results.csv takes some 150 kB, and results.jsonl a MB."""
-    return RecordSource([{"order_id": number} for number in range(1, 4001)])
+    return RecordSource([{"order_id": number} for number in range(100_200_301, 100_204_301)])
 
 
 async def written_without_room(journal: Journal, folder: Path, room_bytes: int) -> str:
@@ -131,7 +136,7 @@ async def test_on_a_full_disk_a_first_report_has_no_summary_and_no_half_a_file(
 
 
 async def test_a_report_that_failed_can_be_written_elsewhere_at_once(tmp_path: Path) -> None:
-    async with carried(tmp_path, [many_orders()], {"1": "204"}) as (journal, run):
+    async with carried(tmp_path, [many_orders()], {"100200301": "204"}) as (journal, run):
         await written_without_room(journal, tmp_path / "report", 10_000)
         summary = await write_report(journal.reader, run, tmp_path / "elsewhere")
         assert summary.orders.total == 4000
@@ -141,7 +146,7 @@ async def test_a_report_that_failed_can_be_written_elsewhere_at_once(tmp_path: P
 async def test_a_report_that_failed_can_be_written_elsewhere_while_its_error_is_handled(
     tmp_path: Path,
 ) -> None:
-    async with carried(tmp_path, [many_orders()], {"1": "204"}) as (journal, run):
+    async with carried(tmp_path, [many_orders()], {"100200301": "204"}) as (journal, run):
         try:
             with full_disk(10_000):
                 await write_report(journal.reader, run, tmp_path / "report")

@@ -64,7 +64,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
 async def test_a_run_was_completed_stopped_or_else_interrupted(
     tmp_path: Path, state: RunState, said: str
 ) -> None:
-    path = write_list(tmp_path, "a.csv", "order_id", "1")
+    path = write_list(tmp_path, "a.csv", "order_id", "100200301")
     found, _ = await reported(tmp_path, [ListSource(path)], {}, state)
     assert found.summary["state"] == said
     ended = state is not RunState.RUNNING
@@ -76,7 +76,7 @@ async def test_a_run_was_completed_stopped_or_else_interrupted(
 async def test_a_run_that_never_started_has_a_summary_too(tmp_path: Path) -> None:
     clock = Clock()
     async with opened(tmp_path / "journal.db", clock) as journal:
-        path = write_list(tmp_path, "a.csv", "order_id", "1", "x")
+        path = write_list(tmp_path, "a.csv", "order_id", "100200301", "x")
         run = await plan_lists(journal, ListSource(path))
         await journal.finish(run, RunState.STOPPED, "rows were rejected")
         summary = await make_summary(journal.reader, await journal.reader.run(run.id))
@@ -102,13 +102,13 @@ async def test_the_counts_are_those_of_the_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "script", "well"),
     [
-        (["1", "2"], {"1": "204", "2": "503 204"}, True),
-        (["1", "1"], {"1": "lost 204"}, True),
-        (["1", "2"], {"1": "204"}, False),
-        (["1", "x"], {"1": "204"}, False),
-        (["1"], {"1": "404"}, False),
-        (["1"], {"1": "lost in_doubt"}, False),
-        (["1"], {"1": "503 failed"}, False),
+        (["100200301", "100200302"], {"100200301": "204", "100200302": "503 204"}, True),
+        (["100200301", "100200301"], {"100200301": "lost 204"}, True),
+        (["100200301", "100200302"], {"100200301": "204"}, False),
+        (["100200301", "x"], {"100200301": "204"}, False),
+        (["100200301"], {"100200301": "404"}, False),
+        (["100200301"], {"100200301": "lost in_doubt"}, False),
+        (["100200301"], {"100200301": "503 failed"}, False),
     ],
 )
 async def test_all_is_well_when_every_row_was_good_and_every_order_accepted(
@@ -120,31 +120,34 @@ async def test_all_is_well_when_every_row_was_good_and_every_order_accepted(
 
 
 async def test_all_is_well_when_the_rest_was_rightly_skipped(tmp_path: Path) -> None:
-    path = write_list(tmp_path, "a.csv", "order_id", "1")
+    path = write_list(tmp_path, "a.csv", "order_id", "100200301")
     clock = Clock()
     for skipped in (0, 1):
         sources = [ListSource(path)]
-        async with carried(tmp_path, sources, {"1": "204"}, clock=clock) as (journal, run):
+        async with carried(tmp_path, sources, {"100200301": "204"}, clock=clock) as (journal, run):
             summary = await make_summary(journal.reader, run)
             assert summary.orders.skipped == skipped
             assert summary.all_well
 
 
 async def test_a_programs_own_rows_have_a_name_and_no_checksum(tmp_path: Path) -> None:
-    source = RecordSource([{"order_id": 1}, {"order_id": 2}], name="from the shop")
+    source = RecordSource([{"order_id": 100200301}, {"order_id": 100200302}], name="from the shop")
     found, _ = await reported(tmp_path, [source], {})
     assert found.summary["inputs"] == [{"path": "from the shop", "sha256": None, "rows": 2}]
 
 
 async def test_a_run_that_went_on_is_summed_up_over_all_its_starts(tmp_path: Path) -> None:
-    path = write_list(tmp_path, "a.csv", "order_id", "1", "2")
+    path = write_list(tmp_path, "a.csv", "order_id", "100200301", "100200302")
     clock = Clock()
     state = RunState.INTERRUPTED
-    async with carried(tmp_path, [ListSource(path)], {"1": "503 204"}, state, clock) as (_, run):
+    async with carried(tmp_path, [ListSource(path)], {"100200301": "503 204"}, state, clock) as (
+        _,
+        run,
+    ):
         pass
     clock.now = NOON + 100
     async with opened(tmp_path / "journal.db", clock) as journal:
-        await send(journal, clock, run, {"2": "429 204"})
+        await send(journal, clock, run, {"100200302": "429 204"})
         await journal.finish(run, RunState.COMPLETED)
         run = await journal.reader.run(run.id)
         summary = await write_report(journal.reader, run, tmp_path / "report")

@@ -154,9 +154,12 @@ async def test_an_entry_names_its_email_domain_only_where_it_has_one(tmp_path: P
 
 
 async def test_a_skipped_request_says_when_and_by_which_run_it_was_sent(tmp_path: Path) -> None:
-    path = write_list(tmp_path, "a.csv", "order_id", "1", "2")
+    path = write_list(tmp_path, "a.csv", "order_id", "100200301", "100200302")
     clock = Clock()
-    async with carried(tmp_path, [ListSource(path)], {"1": "204"}, clock=clock) as (_, first):
+    async with carried(tmp_path, [ListSource(path)], {"100200301": "204"}, clock=clock) as (
+        _,
+        first,
+    ):
         pass
     async with carried(tmp_path, [ListSource(path)], {}, clock=clock) as (journal, run):
         await write_report(journal.reader, run, tmp_path / "report")
@@ -168,7 +171,9 @@ async def test_a_skipped_request_says_when_and_by_which_run_it_was_sent(tmp_path
 
 
 async def test_requests_of_one_order_in_two_languages_are_two_lines(tmp_path: Path) -> None:
-    path = write_list(tmp_path, "a.csv", "order_id,locale", "1,en", "1,de", "1,en")
+    path = write_list(
+        tmp_path, "a.csv", "order_id,locale", "100200301,en", "100200301,de", "100200301,en"
+    )
     found, _ = await reported(tmp_path, [ListSource(path)], {})
     assert [(r["locale"], [s["line"] for s in r["source"]]) for r in found.requests] == [
         ("en", [2, 4]),
@@ -205,7 +210,7 @@ async def test_rows_of_lists_with_different_headings_stand_field_by_field_and_as
 ) -> None:
     """A CSV row as a line of CSV, a JSON row as its text."""
     sources = [
-        ListSource(write_list(tmp_path, "a.csv", "order_id,note", 'x,"a, ""b"""', "1,")),
+        ListSource(write_list(tmp_path, "a.csv", "order_id,note", 'x,"a, ""b"""', "100200301,")),
         ListSource(write_list(tmp_path, "b.jsonl", '{"order_id": "y",  "note": "ü"}', "[1]")),
     ]
     found, _ = await reported(tmp_path, sources, {})
@@ -292,14 +297,14 @@ async def test_unsent_csv_of_lists_without_one_heading_is_a_line_an_entry(tmp_pa
     )
     sources = [
         ListSource(write_list(tmp_path, "a.jsonl", nested)),
-        ListSource(write_list(tmp_path, "b.csv", "order,language", " 8 ,de")),
+        ListSource(write_list(tmp_path, "b.csv", "order,language", " 100200308 ,de")),
     ]
     found, _ = await reported(tmp_path, sources, {})
     assert found.table("unsent.csv") == [
         ["order_id", "domain", "email", "email_domain", "locale", "all_domains"],
         ["7", "a.example", "x@a.example", "", "", ""],
         ["7", "b.example", "x@up.example", "up.example", "", ""],
-        ["8", "", "", "", "de", "yes"],
+        ["100200308", "", "", "", "de", "yes"],
     ]
 
 
@@ -316,8 +321,10 @@ async def test_unsent_csv_has_the_headings_that_the_mapping_names(tmp_path: Path
 
 
 async def test_a_run_of_which_all_was_sent_leaves_headings_only(tmp_path: Path) -> None:
-    path = write_list(tmp_path, "a.csv", "order_id,note", "1,x")
-    found, _ = await reported(tmp_path, [ListSource(path)], {"1": "204"}, RunState.COMPLETED)
+    path = write_list(tmp_path, "a.csv", "order_id,note", "100200301,x")
+    found, _ = await reported(
+        tmp_path, [ListSource(path)], {"100200301": "204"}, RunState.COMPLETED
+    )
     assert found.table("unsent.csv") == [["order_id", "note"]]
     assert found.table("rejected.csv") == [["order_id", "note", "file", "line", "reason", "row"]]
     assert len(found.table("results.csv")) == 2
