@@ -94,7 +94,7 @@ async def test_the_windows_are_a_keys_by_whichever_name_it_goes(tmp_path: Path) 
         assert at.shop.books.mails == 8
 
 
-async def test_without_profiles_a_column_account_is_something_else(tmp_path: Path) -> None:
+async def test_without_profiles_an_account_goes_only_if_it_is_ignored(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         del at.desk.environment["BATCH_RESEND_CONFIG"]
         at.desk.environment |= {
@@ -208,7 +208,7 @@ async def test_a_flag_wins_over_the_profile(tmp_path: Path) -> None:
         assert "no profile 'nobody'; there are bank, shop" in unknown.err
 
 
-ORDERS = range(1, 13)
+ORDERS = range(100_200_301, 100_200_313)
 NARROW = Window(5, 1.0)
 
 

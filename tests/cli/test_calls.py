@@ -165,7 +165,7 @@ async def test_what_is_not_dv_is_sent_by_the_orders_call_only_where_that_is_want
         assert ca.books.bodies == {"100200301": [{}]}
         if command[0] == "send":
             assert RULE in usual.err
-            (of_ev,) = (r for r in results(tmp_path / "usual") if r["order_id"] == "2")
+            (of_ev,) = (r for r in results(tmp_path / "usual") if r["order_id"] == "100200302")
             assert of_ev["status"] == "skipped"
             for word in (RULE, "--call domain-dcv", "--any-product"):
                 assert word in of_ev["error_message"]

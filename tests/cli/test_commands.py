@@ -71,7 +71,7 @@ async def test_with_nothing_unfinished_resume_says_so(tmp_path: Path) -> None:
 async def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         del desk.environment["BATCH_RESEND_LIMIT"]
-        desk.write("orders.csv", "Nummer\n1\n")
+        desk.write("orders.csv", "Nummer\n100200301\n")
         desk.write(
             "settings.toml",
             'map = { order_id = "Nummer" }\nreport-dir = "from file"\n[send]\nlimit = ["7/1m"]\n',

@@ -14,6 +14,7 @@ from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary, r
 from tests.cli.screen import on_screen
 
 DAY_S = 86_400.0
+FIRST = 100_200_300
 
 
 def fill(ca: Simulator, count: int, **how: Any) -> None:

@@ -18,6 +18,9 @@ from tests.cli.conftest import Desk, Ended, assert_adds_up, ended, results
 from tests.cli.counting_server import Call, CountingServer, Fate, in_turn_per_order, says
 
 
+FIRST = 100_200_301
+
+
 def desk_at(folder: Path, ca: CountingServer, orders: int = 1) -> Desk:
     """Return a folder to work in, with a list of the orders 1 to N."""
     desk = Desk(folder, ca.base_url)
@@ -27,7 +30,7 @@ def desk_at(folder: Path, ca: CountingServer, orders: int = 1) -> Desk:
         "BATCH_RESEND_IN_DOUBT": "hold",
         "BATCH_RESEND_CONCURRENCY": "1",
     }
-    desk.write("orders.csv", "\n".join(["order_id", *map(str, range(1, orders + 1))]))
+    desk.write("orders.csv", "\n".join(["order_id", *map(str, range(FIRST, FIRST + orders))]))
     return desk
 
 
@@ -37,8 +40,10 @@ async def answered(folder: Path, fates: Sequence[Fate], *flags: str) -> tuple[De
     One that is accepted follows each: a row of answers that are not the CA's would pause the run.
     """
     # What is not the CA's costs an order nothing the first time: it meets its fate again.
-    by_order: dict[str, Sequence[Fate]] = {str(n): [fate] * 6 for n, fate in enumerate(fates, 1)}
-    accepted = [str(n) for n in range(len(fates) + 1, 2 * len(fates) + 1)]
+    by_order: dict[str, Sequence[Fate]] = {
+        str(n): [fate] * 6 for n, fate in enumerate(fates, FIRST)
+    }
+    accepted = [str(FIRST + len(fates) + n) for n in range(len(fates))]
     async with CountingServer(in_turn_per_order(by_order)) as ca:
         desk = desk_at(folder, ca)
         pairs = zip(by_order, accepted, strict=True)
@@ -142,7 +147,7 @@ async def test_nor_do_those_in_the_reason_for_which_a_run_stops(
     desk, sent = await answered(tmp_path, [fate], "-v", "--patience", "1s")
     assert sent.code == 4
     run = desk.report().name
-    for words in (("show", run), ("show", run, "--format", "json"), ("history", "1")):
+    for words in (("show", run), ("show", run, "--format", "json"), ("history", str(FIRST))):
         shown = await desk.run(*words)
         assert_harmless(shown.out + shown.err)
 
@@ -257,13 +262,13 @@ ENDLESS: dict[str, tuple[Fate, str]] = {
 async def test_an_answer_without_an_end_takes_neither_memory_nor_more_than_its_time(
     tmp_path: Path, fate: Fate, status: str
 ) -> None:
-    async with CountingServer(in_turn_per_order({"2": [fate]})) as ca:
+    async with CountingServer(in_turn_per_order({str(FIRST + 1): [fate]})) as ca:
         desk = desk_at(tmp_path, ca, orders=3)
         words = ("send", "orders.csv", "--timeout", "0.8s")
         process = await desk.start(program=(sys.executable, "-c", MEASURED, *words))
         sent = await ended(process)
     found = {line["order_id"]: line["status"] for line in results(desk.report())}
-    assert found == {"1": "sent", "2": status, "3": "sent"}
+    assert [found[number] for number in sorted(found)] == ["sent", status, "sent"]
     assert sent.code == (0 if status == "sent" else 3), sent.err
     assert ca.requests == 3
     lines = (tmp_path / "memory").read_text().splitlines()

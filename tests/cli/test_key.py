@@ -234,7 +234,7 @@ class Session:
     def _list(self, orders: int) -> list[str]:
         """Write a list of orders that no other run has had."""
         self.runs += 1
-        numbers = [str(1000 * self.runs + index) for index in range(orders)]
+        numbers = [str(1_000_000 + 1000 * self.runs + index) for index in range(orders)]
         self.desk.write(f"{self.runs}.csv", "\n".join(["order_id", *numbers, ""]))
         return numbers
 

@@ -85,7 +85,7 @@ async def test_every_row_is_accounted_for_and_the_exit_code_shows_rejects(tmp_pa
 
 # --- the command for what is left -----------------------------------------------------------------
 
-ROW = "1;a.example.com;admin@a.example.com;Müller\n"
+ROW = "100200301;a.example.com;admin@a.example.com;Müller\n"
 
 
 def next_command(told: str) -> list[str]:
@@ -119,7 +119,7 @@ async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
         ca.fail({})
         sent = await desk.run(*command)
         assert sent.code == 0, sent.err
-        (first, again) = ca.books.bodies["1"]
+        (first, again) = ca.books.bodies["100200301"]
         assert first == again != {}
 
 
@@ -162,7 +162,7 @@ async def test_the_command_to_go_on_with_has_what_the_file_says_and_no_flag_that
 
 def write_rows(desk: Desk, good: int, bad: int) -> None:
     """Write a list of so many good and bad rows."""
-    rows = [str(100 + n) for n in range(good)] + [f"bad{n}" for n in range(bad)]
+    rows = [str(100_200_300 + n) for n in range(good)] + [f"bad{n}" for n in range(bad)]
     desk.write("list.csv", "\n".join(["order_id", *rows]))
 
 
@@ -208,7 +208,11 @@ async def test_the_report_of_a_run_held_back_says_why_and_names_bad_rows(tmp_pat
         with (desk.report() / "rejected.csv").open(newline="") as file:
             rejected = [(row["line"], row["order_id"]) for row in csv.DictReader(file)]
         assert rejected == [("4", "bad0"), ("5", "bad1"), ("6", "bad2")]
-        assert (desk.report() / "unsent.csv").read_text().split() == ["order_id", "100", "101"]
+        assert (desk.report() / "unsent.csv").read_text().split() == [
+            "order_id",
+            "100200300",
+            "100200301",
+        ]
         # What damaged those rows may have damaged others: nothing offers to send them.
         assert "batch-resend resume" not in held.out
         resumed = await desk.run("resume", summary["run_id"], "--report-dir", "resumed")
@@ -218,7 +222,8 @@ async def test_the_report_of_a_run_held_back_says_why_and_names_bad_rows(tmp_pat
 async def test_rows_of_all_lists_count_together_and_ambiguous_ones_too(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         write_rows(desk, 1, 1)
-        desk.write("odd.csv", "order_id,domain,email\n1,a.example,admin@a.example\n1,,\n2,,\n")
+        rows = "100200301,a.example,admin@a.example\n100200301,,\n100200302,,\n"
+        desk.write("odd.csv", f"order_id,domain,email\n{rows}")
         held = await desk.run("send", "odd.csv", "--all-domains", "--report-dir", "held")
         assert "1 of 3 rows were rejected, more than --max-rejected 20%" in held.out
         assert ca.books.requests == 0

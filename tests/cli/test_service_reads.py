@@ -478,7 +478,8 @@ async def test_export_writes_the_names_that_wait_and_their_domains(tmp_path: Pat
         service.asked.clear()
         as_json_lines = ("--details", "--format", "jsonl", "--out", "pending.jsonl")
         assert (await desk.run("export", *as_json_lines)).code == 0
-        assert (await desk.run("send", "pending.jsonl", "--auto-call", "--again")).code == 0
+        flags = ("--auto-call", "--all-domains", "--again")
+        assert (await desk.run("send", "pending.jsonl", *flags)).code == 0
         assert sorted(service.paths("PUT")) == mailed
 
 

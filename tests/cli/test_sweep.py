@@ -62,7 +62,7 @@ async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
 async def test_no_order_is_mailed_more_often_than_allowed(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         wait(ca, 2)
-        desk.write("orders.csv", "order_id\n100200301\n")
+        desk.write("orders.csv", "order_id\n1\n")
         await desk.run("send", "orders.csv", "--all-domains", "--report-dir", "0")
         sweep = ("sweep", "--cooldown", "0s", "--max-mails-per-order", "3", "--report-dir")
         for night in range(1, 3):

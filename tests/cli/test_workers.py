@@ -149,7 +149,9 @@ async def test_forty_accounts_each_keep_their_own_windows_on_two_workers(
                 'limit = ["3/2s"]\n'
             )
         desk.write("config.toml", text)
-        rows = "".join(f"{1000 * (n + 1) + k},a{n}\n" for k in range(6) for n in range(ACCOUNTS))
+        rows = "".join(
+            f"{1_000_000 + 1000 * n + k},a{n}\n" for k in range(6) for n in range(ACCOUNTS)
+        )
         desk.write("orders.csv", "order_id,account\n" + rows)
         async with workers(desk, 2, "--jobs", "25"):
             sent = await desk.run("send", "orders.csv", "--distribute", "--report-dir", "report")
