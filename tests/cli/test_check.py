@@ -75,7 +75,7 @@ async def test_the_plan_has_counts_reasons_warnings_and_the_first_bodies(offline
         "list mixed.csv: CSV, semicolon, column 'note' not read, 12 rows",
         "rows 12 read: 7 accepted, 1 duplicate, 4 rejected",
         "requests 5 for 4 orders (one an order and language), 5 to send",
-        "mails to a.example 2, c.example 2, g.example 2 1 without addresses",
+        "mails to a.example 2, c.example 2, g.example 2 1 request has no address",
         "time 0s at the least, within 1000/3m and 100/5s",
         "`send` would send nothing: more than --max-rejected 20%",
         "2 rows: no valid order number mixed.csv, line 8: the order number is 'x105'",
@@ -126,7 +126,7 @@ async def test_what_the_lists_themselves_say_is_over_is_counted_by_reason(offlin
     assert "--all-statuses sends those too" in text
     assert "mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in checked.out
     assert "orders.json: JSON, 4 rows" in checked.out
-    assert "standard input: CSV, comma, 1 rows" in checked.out
+    assert "standard input: CSV, comma, 1 row" in checked.out
     products = "".join(f"{n},pending,EV {n}\n" for n in range(100_200_301, 100_200_313))
     offline.write("skipped.csv", f"order_id,status,product\n{products}")
     assert "2: for other reasons" in (await offline.run("check", "skipped.csv")).out
@@ -328,7 +328,7 @@ async def test_more_domains_than_are_asked_about_are_counted_as_such(
     [
         (("--mx", "--dns-server", "dns.example"), "write an IP address, such as 192.0.2.1"),
         (("--mx", "--dns-server", "192.0.2.1:99999"), "write an IP address"),
-        (("--dns-server", "192.0.2.1"), "--dns-server says whom --mx asks: give both"),
+        (("--dns-server", "192.0.2.1"), "--dns-server says which server --mx asks: give both"),
     ],
 )
 async def test_a_server_that_cannot_be_asked_is_wrong_usage(

@@ -12,10 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
-from batch_resend.cli.exits import MEANINGS, OF_DOCTOR, SIGNALLED, ExitCode
+from batch_resend.cli.command import MEANINGS, OF_DOCTOR, OTHER, SIGNALLED, ExitCode, ManualCommand
+from batch_resend.cli.commands.help import laid_out
 from batch_resend.cli.main import cli
-from batch_resend.cli.manual import OTHER, ManualCommand
-from batch_resend.cli.output.terminal import laid_out
 from batch_resend.topics import Topic, find_topic, mail_advice, topics
 from tests.cli.conftest import Desk, desk_with_ca, ended
 from tests.cli.screen import on_screen

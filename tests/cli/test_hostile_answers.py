@@ -17,7 +17,6 @@ from tests.certcentral.fault_server import answer
 from tests.cli.conftest import Desk, Ended, assert_adds_up, ended, results
 from tests.cli.counting_server import Call, CountingServer, Fate, in_turn_per_order, says
 
-
 FIRST = 100_200_301
 
 

@@ -232,7 +232,7 @@ async def test_beside_a_run_others_tell_of_it_none_sends_and_once_it_was_killed_
 
         third = await desk.run("send", "orders.csv", *hold)
 
-        assert "did not finish and goes on" in third.err
+        assert ", which did not finish" in third.err
         assert set(ca.books.requests_per_order.values()) == {1}
         assert len(ca.books.mails_per_order) >= len(numbers) - 2
         assert [path.name for path in (tmp_path / "reports").iterdir()] == await run_ids(desk)

@@ -11,12 +11,11 @@ import pytest
 import trustme
 
 from batch_resend.cli.as_settings import RunOptions, reading_of
+from batch_resend.cli.command import ManualOption
 from batch_resend.cli.commands.worker import ITS_OWN
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
-from batch_resend.cli.manual import ManualOption
-from batch_resend.cli.options import SEND
-from batch_resend.cli.values import DurationType
+from batch_resend.cli.options import DURATION, SEND
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.notify import Notifier
@@ -149,7 +148,7 @@ DURATIONS = [
     pytest.param(name, param, id=f"{name} {param.opts[0]}")
     for name, command in cli.commands.items()
     for param in command.params
-    if isinstance(param, click.Option) and isinstance(param.type, DurationType)
+    if isinstance(param, click.Option) and param.type is DURATION
 ]
 
 

@@ -87,7 +87,9 @@ async def test_while_the_windows_are_full_the_screen_says_so_and_until_when(tmp_
         command = ("send", "orders.csv", "--limit", "20/20s", "--yes")
         async with on_screen(desk, *command) as screen:
             await screen.shows(
-                has_lines(r"  waiting: the windows are full, .*s left", r".*20 of 30 orders, 66%.*")
+                has_lines(
+                    r"  waiting: the rate limits are used up, .*left", r".*20 of 30 orders, 66%.*"
+                )
             )
             screen.type(b"\x03")
             await screen.ended()
@@ -144,7 +146,7 @@ async def test_a_run_is_watched_from_elsewhere_and_not_disturbed(tmp_path: Path)
             await screen.shows(has("sending", "of 60 orders", "allowed: 90/1s", "refused"))
             screen.type(b"\x03")
             assert await screen.ended() == 130
-            assert "No longer watching; the run goes on." in screen.text
+            assert "No longer watching; the run continues." in screen.text
         elsewhere = await desk.start("watch")
         await until_told(elsewhere, b" of 60 orders, ")
         async with on_screen(desk, "watch", columns=80) as screen:

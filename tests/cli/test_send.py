@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from batch_resend.cli.values import ShareType
+from batch_resend.cli.options import SHARE
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, results
 
@@ -253,7 +253,7 @@ async def test_rows_of_all_lists_count_together_and_ambiguous_ones_too(tmp_path:
 def test_it_is_a_number_or_a_share_that_may_be_reached_but_not_passed(
     given: str, good: int, bad: int, sends: bool
 ) -> None:
-    share = ShareType().convert(given, None, None)
+    share = SHARE.convert(given, None, None)
     assert share.is_exceeded(bad, good + bad) is not sends
 
 
@@ -262,4 +262,4 @@ def test_it_is_a_number_or_a_share_that_may_be_reached_but_not_passed(
 )
 def test_what_is_neither_is_refused(given: str) -> None:
     with pytest.raises(click.BadParameter, match="write a number of rows, such as 50, or a perc"):
-        ShareType().convert(given, None, None)
+        SHARE.convert(given, None, None)

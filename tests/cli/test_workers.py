@@ -213,7 +213,7 @@ async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(
         left = await emptied
         assert left.code == 130
         assert "No worker is alive" in left.err
-        assert "The run goes on with the workers" in left.err
+        assert "The workers continue the run" in left.err
         assert not (tmp_path / "reports").exists()
         (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
         assert run["state"] == "running (workers)"
