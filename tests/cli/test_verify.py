@@ -35,7 +35,7 @@ async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path
 
 
 async def test_a_run_that_has_sent_nothing_costs_no_request(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200301"})) as (desk, ca):
         desk.write("orders.csv", "order_id\n100200301\n")
         await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
