@@ -14,7 +14,8 @@ import pytest
 
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.windows import Window
-from tests.cli.conftest import KEY, desk_with_ca, ended, until
+from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, until
+from tests.cli.counting_server import CountingServer, in_turn_per_order, says
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -163,7 +164,9 @@ async def test_a_log_file_that_cannot_be_opened_ends_it_before_anything_is_sent(
 async def test_redacted_neither_log_nor_page_has_an_address(
     tmp_path: Path, log_format: str
 ) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200301"})) as (desk, ca):
+    refusal = b'{"errors":[{"code":"invalid_email","message":"jane.doe@a.example is none."}]}'
+    async with CountingServer(in_turn_per_order({"100200301": [says(400, refusal)]})) as ca:
+        desk = Desk(tmp_path, ca.base_url)
         desk.write(
             "orders.csv",
             "order_id,domain,email\n100200301,a.example,jane.doe@a.example\n"
@@ -175,9 +178,10 @@ async def test_redacted_neither_log_nor_page_has_an_address(
             "--log-format", log_format, "--max-rejected", "50%",
         )  # fmt: skip
         assert sent.code == 3
-        assert ca.books.mails == 1
+        assert ca.mails_of == {"100200302": 1}
     log = (tmp_path / "resend.log").read_text()
     page = (desk.report() / "report.html").read_text()
+    assert "a.example is none." in log
     for text in (log, page, sent.err):
         assert "jane" not in text
         assert "john" not in text
