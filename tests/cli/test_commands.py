@@ -115,6 +115,21 @@ def without(*extras: str) -> None:
     sys.modules |= dict.fromkeys(extras)  # type: ignore[arg-type] # None: there is none
 
 
+async def test_a_list_is_sent_and_resumed_without_the_extras(tmp_path: Path) -> None:
+    meddling = partial(without, "procrastinate", "croniter", "psycopg", "uvloop")
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(2)
+        for command in (
+            ("send", "orders.csv", "--yes"),
+            ("verify",),
+            ("sweep", "--yes"),
+            ("resume",),
+        ):
+            done = await ended(await desk.start_after(meddling, *command))
+            assert "pip install" not in done.err, command
+        assert ca.books.mails == 2
+
+
 async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(desk: Desk) -> None:
     desk.write("settings.toml", "concurrency = 3\n")
     desk.write_list(1)
