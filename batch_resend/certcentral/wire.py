@@ -26,32 +26,6 @@ _AGAIN_AFTER_S = 0.1
 _NONE_LEFT = (errno.EMFILE, errno.ENFILE)  # of the process, of the whole machine
 
 
-class PatientConnector(aiohttp.TCPConnector):
-    """As aiohttp's, but for that."""
-
-    _has_said = False
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
-    ) -> Connection:
-        """Return a connection. Raises what aiohttp raises for all other troubles."""
-        while True:
-            try:
-                return await super().connect(req, traces, timeout)
-            except OSError as error:
-                if not (error.errno in _NONE_LEFT or _is_none_left()):
-                    raise
-            if not self._has_said:
-                self._has_said = True
-                log.warning(
-                    "no file descriptor is left for a connection (ulimit -n): requests wait for one"
-                )
-            await asyncio.sleep(_AGAIN_AFTER_S)
-
-
 def _is_none_left() -> bool:
     """Whether no file can be opened: of a name that is not resolved for that, no error says so."""
     try:
@@ -158,16 +132,18 @@ class _Recorded(ResponseHandler):
         super().data_received(data)
 
 
-class SilentConnector(PatientConnector):
+class SilentConnector(aiohttp.TCPConnector):
     """Uses no connection again that is older than the last loss, or on which something has come.
 
-    What nobody asked for, aiohttp would take for the answer to the next request.
+    What nobody asked for, aiohttp would take for the answer to the next request. Where no file
+    descriptor is left, it waits for one.
     """
 
     def __init__(self, trusted: ssl.SSLContext | bool) -> None:
         """Bound nothing, so that no request waits, its time running, for a connection."""
         super().__init__(limit=0, ssl=trusted)
         self._generation = 0  # of connections: a loss ends one
+        self._has_logged = False  # that no file descriptor is left
         # aiohttp has no public way to say by which class it reads.
         self._factory = cast("partial[ResponseHandler]", partial(_Recorded, loop=self._loop))
 
@@ -178,10 +154,17 @@ class SilentConnector(PatientConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
     ) -> Connection:
         """Return a connection that is new, or as good as new. Raises TimeoutError: it is late."""
-        connection = await super().connect(req, traces, timeout)
-        while not self._may_be_used(connection.protocol):
+        while True:
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except OSError as error:
+                if not (error.errno in _NONE_LEFT or _is_none_left()):
+                    raise
+                await self._wait_for_descriptors()
+                continue
+            if self._may_be_used(connection.protocol):
+                break
             connection.close()
-            connection = await super().connect(req, traces, timeout)
         exchange = _EXCHANGE.get()
         if self._loop.time() >= exchange.leaves_by:
             # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
@@ -192,6 +175,14 @@ class SilentConnector(PatientConnector):
             connection.protocol.exchange = exchange
             connection.protocol.generation = self._generation
         return connection
+
+    async def _wait_for_descriptors(self) -> None:
+        if not self._has_logged:
+            self._has_logged = True
+            log.warning(
+                "no file descriptor is left for a connection (ulimit -n): requests wait for one"
+            )
+        await asyncio.sleep(_AGAIN_AFTER_S)
 
     def retire_all(self) -> None:
         """Let no request leave any more on a connection that there is now.
