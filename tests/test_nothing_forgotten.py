@@ -14,8 +14,8 @@ from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading, table_rows
 from batch_resend.intake.entries import _PROBLEMS
+from batch_resend.intake.fields import RawRecord
 from batch_resend.intake.json_rows import JsonRecord, records_of_lines
-from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.records import Defaults, check_record
 from batch_resend.journal import open_journal
 from batch_resend.model import (

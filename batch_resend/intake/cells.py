@@ -1,7 +1,7 @@
-"""What one cell may hold: an order number, a domain, an e-mail address, a locale.
+"""A cell's text -> a value, or the reason why it holds none.
 
-Each function takes a cell as a list has it, returns it as the CA shall get it, and raises
-`Malformed` with a reason a person understands.
+A character that is not what it looks like (a letter of another script, a raised digit of a
+footnote) is one: what is mailed then is not what the eye sees.
 """
 
 import re
@@ -11,8 +11,54 @@ from functools import lru_cache
 import idna
 
 from batch_resend.intake.languages import code_of_language, codes_in_question, is_no_language
-from batch_resend.intake.lookalikes import lookalike
 from batch_resend.visible import FORMULA_SIGNS
+
+# Letters of which a word looks like one in Latin letters: of Cyrillic and of Greek, as far as they
+# are alike in the fonts of usual programs (Unicode Technical Standard 39, confusables.txt).
+_LIKE_LATIN = frozenset(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u04bb\u0501\u051b\u051d\u04cf"
+    "\u03b1\u03bf\u03c1\u03bd\u03b9\u03ba\u03c5"
+)
+_OF_FULL_WIDTH = frozenset(map(chr, range(0xFF01, 0xFF61)))  # wider, and otherwise the same
+_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
+_WORDS = re.compile(r"[^\W_]+")
+
+
+def lookalike(text: str) -> str | None:
+    """Return the first character that is not what it looks like, with its name, or None.
+
+    `text`: an address or a domain.
+    """
+    return None if text.isascii() else _lookalike(text)
+
+
+@lru_cache(maxsize=1024)
+def _lookalike(text: str) -> str | None:
+    for sign in text:
+        if (
+            not sign.isascii()
+            and sign not in _OF_FULL_WIDTH
+            and unicodedata.normalize("NFKC", sign).isascii()
+        ):
+            return _named(sign)
+    for word in _WORDS.findall(text.lower()):
+        foreign = [sign for sign in word if _script(sign) not in ("LATIN", "")]
+        scripts = {_script(sign) for sign in word} - {""}
+        if foreign and (len(scripts) > 1 or all(sign in _LIKE_LATIN for sign in foreign)):
+            return _named(foreign[0])
+    return None
+
+
+def _script(sign: str) -> str:
+    """Return the script of a letter, of those that are taken for one another."""
+    name = unicodedata.name(sign, "")
+    return next((script for script in _SCRIPTS if name.startswith(script)), "")
+
+
+def _named(sign: str) -> str:
+    name = unicodedata.name(sign, "a character without a name").lower()
+    return f"{sign!r} (U+{ord(sign):04X}, {name})"
+
 
 KNOWN_LOCALES = frozenset(
     ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")

@@ -9,9 +9,9 @@ from itertools import islice
 from types import MappingProxyType
 
 from batch_resend.errors import InputError
+from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields
 from batch_resend.intake.shape import STRAY_CR
 from batch_resend.intake.text import MAX_LINE_CHARS, Text
-from batch_resend.intake.vocabulary import Field, in_one_line, known_field, known_fields
 
 DELIMITERS = (",", ";", "\t", "|")
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from batch_resend.calls import Addresses, Description
-from batch_resend.intake.addresses import is_constructed, is_parent
 from batch_resend.intake.cells import (
     KNOWN_LOCALES,
     Malformed,
@@ -15,8 +14,8 @@ from batch_resend.intake.cells import (
     shown,
     trimmed,
 )
-from batch_resend.intake.raw_records import RawEntry, RawRecord
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.fields import Field, RawEntry, RawRecord
+from batch_resend.intake.looks import is_constructed, is_parent
 from batch_resend.model import Entry, Note, Problem
 
 Cell = TypeVar("Cell")

@@ -7,19 +7,7 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake import exports
 from batch_resend.intake.asked_about import ask_about
-from batch_resend.intake.heading_errors import (
-    Head,
-    by_position,
-    if_a_title,
-    is_data,
-    listed,
-    what_is_missing,
-    which_of,
-    whose_email,
-)
-from batch_resend.intake.looks import holds_alone
-from batch_resend.intake.suggestions import map_flag
-from batch_resend.intake.vocabulary import (
+from batch_resend.intake.fields import (
     ADDRESSES,
     OF_EXPORTS,
     Field,
@@ -29,6 +17,18 @@ from batch_resend.intake.vocabulary import (
     known_field,
     plain,
     second_fields,
+)
+from batch_resend.intake.looks import holds_alone
+from batch_resend.intake.suggestions import (
+    Head,
+    by_position,
+    if_a_title,
+    is_data,
+    listed,
+    map_flag,
+    what_is_missing,
+    which_of,
+    whose_email,
 )
 from batch_resend.model import Call, ListForm
 

@@ -14,25 +14,22 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.address_signs import holds_domain
-from batch_resend.intake.asked_about import is_remark, one_more_of, says_whether
+from batch_resend.intake.asked_about import is_remark, one_more_of, refuse_other_trade, says_whether
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
+from batch_resend.intake.fields import ADDRESSES, Field, RawEntry, RawRecord, known_field
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.json_unread import (
+from batch_resend.intake.json_shapes import (
     all_texts,
     key_with_address,
     key_with_signs,
+    record_beneath,
     refuse_address_data,
     refuse_marks,
     refuse_unread_address,
+    request_unwrapped,
 )
-from batch_resend.intake.json_wrappers import record_beneath
-from batch_resend.intake.looks import has_address, is_order_number
-from batch_resend.intake.other_trades import refuse_other_trade
-from batch_resend.intake.planned_requests import request_unwrapped
-from batch_resend.intake.raw_records import RawEntry, RawRecord
+from batch_resend.intake.looks import has_address, holds_domain, is_order_number
 from batch_resend.intake.suggestions import ignore_flag
-from batch_resend.intake.vocabulary import ADDRESSES, Field, known_field
 from batch_resend.model import Call, Problem, RejectedRow
 
 NESTED = "domain_approval_emails"

@@ -12,18 +12,17 @@ from contextlib import suppress
 from dataclasses import replace
 
 from batch_resend.errors import InputError
+from batch_resend.intake.fields import Field, RawRecord
 from batch_resend.intake.headings import HeadingRules
 from batch_resend.intake.json_rows import DECODER, json_record, whole_number
-from batch_resend.intake.json_wrappers import (
+from batch_resend.intake.json_shapes import (
     Path,
     Wrapper,
     inner_record,
     is_record,
     may_hold_lists,
 )
-from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
-from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Problem, RejectedRow
 
 PAGE = "orders"

@@ -15,8 +15,7 @@ from typing import Generic, TypeVar, cast
 from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import is_title
 from batch_resend.intake.cells import Malformed, order_number, shown, trimmed
-from batch_resend.intake.raw_records import RawRecord
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.fields import Field, RawRecord
 from batch_resend.model import RejectedRow, Row
 
 _LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen

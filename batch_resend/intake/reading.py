@@ -7,10 +7,10 @@ from types import MappingProxyType
 from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
 from batch_resend.intake.cells import Malformed, locale_code
+from batch_resend.intake.fields import Field, in_one_line
 from batch_resend.intake.records import Defaults
 from batch_resend.intake.suggestions import flags_of
 from batch_resend.intake.text import known_encoding
-from batch_resend.intake.vocabulary import Field, in_one_line
 from batch_resend.model import Call
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
-from batch_resend.intake.ca_words import is_dv, is_known_product, is_known_word
 from batch_resend.intake.cells import (
     Malformed,
     domain_name,
@@ -19,10 +18,9 @@ from batch_resend.intake.cells import (
     yes_or_no,
 )
 from batch_resend.intake.entries import UnusableError, entries_of, notes_of, pairs_of, parsed
-from batch_resend.intake.exports import skip_cause
-from batch_resend.intake.raw_records import RawEntry, RawRecord
+from batch_resend.intake.exports import is_dv, is_known_product, is_known_word, skip_cause
+from batch_resend.intake.fields import Field, RawEntry, RawRecord
 from batch_resend.intake.suggestions import ignore_flag, own_name
-from batch_resend.intake.vocabulary import Field
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
 Cell = TypeVar("Cell")

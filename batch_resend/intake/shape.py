@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from batch_resend.intake.addresses import is_parent
 from batch_resend.intake.asked_about import is_title, says_not_to_send_these
 from batch_resend.intake.cells import (
     Malformed,
@@ -18,10 +17,16 @@ from batch_resend.intake.cells import (
     is_nothing,
     trimmed,
 )
+from batch_resend.intake.fields import Field
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.lengths import OrderNumbers, digits_of, number_of
-from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.looks import (
+    has_address,
+    is_domain,
+    is_order_number,
+    is_parent,
+    separated_otherwise,
+)
 
 # For a carriage return that ends no line: half a character, which no cell may have anyway.
 STRAY_CR = "\udc0d"

@@ -8,21 +8,19 @@ from dataclasses import replace
 
 from batch_resend.errors import InputError
 from batch_resend.intake import workbook
-from batch_resend.intake.ca_words import WordsSeen
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
+from batch_resend.intake.exports import WordsSeen
+from batch_resend.intake.fields import ADDRESSES, Field, RawRecord
 from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
-from batch_resend.intake.packing import Bytes, ListFile
 from batch_resend.intake.passed_over import unnamed
-from batch_resend.intake.raw_records import RawRecord
 from batch_resend.intake.reading import Reading, checked_locale
 from batch_resend.intake.records import Defaults, check_record
 from batch_resend.intake.repairs import repaired
 from batch_resend.intake.table_rows import Table, TableRows
-from batch_resend.intake.text import Text
-from batch_resend.intake.vocabulary import ADDRESSES, Field
+from batch_resend.intake.text import Bytes, ListFile, Text
 from batch_resend.intake.workbook_xml import MAX_PACKED_BYTES
 from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
 

@@ -1,10 +1,12 @@
-"""What to say on the command line where a list does not say it itself: fit to be pasted."""
+"""What messages suggest: options, whole commands, and what is missing among headings."""
 
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from batch_resend.intake.vocabulary import Field, may_be_for
+from batch_resend.intake.fields import ADDRESSES, Field, known_field, may_be_for, plain
+from batch_resend.intake.looks import has_address, is_domain, is_order_number, looked_for
 
 COLUMN = "COLUMN"  # in the place of a heading that only a person can name
 _PLAIN = re.compile(r'[^"$`\\!\n\r\t]*')  # what a shell leaves as it is between double quotes
@@ -69,3 +71,182 @@ def flags_of(mapping: Mapping[Field, str], ignored: Sequence[str], **others: obj
         elif value is not None and value is not False:
             flags.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
     return flags
+
+
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
+_OTHER_DELIMITERS = (":", "^", "~", "!", "/", "\\", "#", "&", "*")
+_IN_QUOTES = (",", ";", "|", "\t")
+_IN_WORDS = {
+    Field.ORDER_ID: "the order number",
+    Field.DOMAIN: "the domain",
+    Field.EMAIL: "the e-mail address",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A heading row, and what is known around it."""
+
+    names: Sequence[str]
+    where: str  # file and line
+    sample: Sequence[Sequence[str]] = ()  # some rows below it
+    given: str = ""  # the options that were given on the command line
+
+
+def what_is_missing(
+    head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
+) -> str:
+    """Return all that is missing in one message, with the whole command to give."""
+    special = _is_no_heading(head) or _is_split_otherwise(head)
+    if Field.ORDER_ID in missing and special:
+        return f"{head.where}: {special}"
+    names = head.names
+    taken = {at for found in places.values() for at in found}
+    found = looked_for(head.sample, names, {field: at for field, (at, *_) in places.items()})
+    guesses = {
+        field: names[at]
+        for field, at in found.items()
+        if at not in taken and names[at] and names.count(names[at]) == 1
+    }
+    wanted = list(missing)
+    names_somebody = any(has_address(cell) for row in head.sample for cell in row)
+    if Field.ORDER_ID in missing and names_somebody and Field.EMAIL not in places:
+        wanted += [f for f in (Field.DOMAIN, Field.EMAIL) if f not in (*places, *missing)]
+    flags = {field: guesses.get(field, COLUMN) for field in wanted}
+    message = f"no column holds {' or '.join(_IN_WORDS[field] for field in wanted)}"
+    if Field.ORDER_ID not in missing:
+        there = " and ".join(field for field in places if field in ADDRESSES)
+        message = f"there is a column for the {there}, but none for the {' or '.join(missing)}"
+    said = " ".join(map_flag(field, name) for field, name in flags.items())
+    if COLUMN not in flags.values():
+        said = check_command(head.where, (head.given, said))
+    more = ""
+    if missing == [Field.EMAIL]:
+        more = (
+            "; without that column, --all-domains has the CA mail all domains of each order that "
+            "wait"
+        )
+    if Field.ORDER_ID in missing:
+        if bare := next((name for name in names if plain(name) == "id"), None):
+            more = f"; {bare!r} alone may number anything"
+        more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
+    more += "".join(
+        f"; column {at + 1} has no heading: write what it holds above it"
+        for field, at in found.items()
+        if field in wanted and not names[at]
+    )
+    columns = listed(names)
+    return f"{head.where}: {message}; the columns are {columns}. Say which it is: {said}{more}"
+
+
+def whose_email(head: Head, known: Mapping[Field, Sequence[int]]) -> str:
+    """Return what to ask of a list that may be the CA's order report, with an `email`."""
+    names, where = head.names, head.where
+    domains = [names[at] for at in known.get(Field.DOMAIN, ())]
+    email = names[known[Field.EMAIL][0]] if Field.EMAIL in known else None
+    there = {at for found in known.values() for at in found}
+    is_plain = Field.EMAIL in looked_for(head.sample, names, among=there)
+    flags = pair_flags(next(iter(domains), None), email if is_plain else None)
+    return (
+        f"{where}: has the columns of the CA's order report, in which {email!r} is who asked for "
+        "the certificate. If here it is who approves the domain, say so: "
+        f"{flags}; if the CA is to mail all domains of each order that wait: --all-domains"
+    )
+
+
+def which_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> str:
+    """Return what to ask where several columns, of those that are known, could hold a field."""
+    where, names = head.where, [head.names[at] for at in known[field]]
+    one, other = names[:2]
+    if names.count(one) > 1 or names.count(other) > 1:
+        return (
+            f"{where}: several columns are called {one if names.count(one) > 1 else other!r}; if "
+            f"each holds one more {field}, give each a row of its own; if not, rename all but one"
+        )
+    right = right_of(field, known, head)
+    return (
+        f"{where}: the columns {listed(names)} could each hold the {field}; say which: "
+        f"{flags_for_one(field, names, None if right is None else head.names[right])}"
+    )
+
+
+def is_data(cell: str) -> bool:
+    """Whether a cell of a first row is one of data, and no heading."""
+    return is_order_number(cell) or has_address(cell) or is_domain(cell)
+
+
+def by_position(head: Head) -> str:
+    """Return the options for a list without a heading row: the first may be damaged."""
+    width = max(map(len, (head.names, *head.sample)))
+    unnamed = [""] * width
+    # Headings may stand among the rows below, and so may what is damaged.
+    among = [head.names, *head.sample], head.sample, [head.names]
+    found = [looked_for(rows, unnamed) for rows in among]
+    guesses = next((guess for guess in found if Field.ORDER_ID in guess), found[0])
+    places = {field: str(at + 1) for field, at in guesses.items()}
+    places.setdefault(Field.ORDER_ID, "N")
+    return " ".join(("--no-header", *(f"--map {field}={at}" for field, at in places.items())))
+
+
+def right_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> int | None:
+    """Return which of several columns plainly holds a field, by what stands in them."""
+    others = {which: at for which, (at, *rest) in known.items() if which is not field and not rest}
+    return looked_for(head.sample, head.names, others, known[field]).get(field)
+
+
+def _is_no_heading(head: Head) -> str:
+    """Return what to do about a first row that is none of headings at all; mostly nothing."""
+    names = head.names
+    if any(map(is_data, names)):
+        return (
+            "there is no heading row, but a row of data; say which column is which by its "
+            f"position: {by_position(head)}"
+        )
+    if len(names) == 1 and _LIKE_A_KEY.fullmatch(names[0].strip()):
+        return (
+            "no column holds the order number, and the first line is one long word, as of a key: "
+            "--api-key-file FILE names that"
+        )
+    return ""
+
+
+def _is_split_otherwise(head: Head) -> str:
+    """Return what to do about several headings in one cell; mostly there are none."""
+    if len(head.names) != 1:
+        return ""
+    text = head.names[0]
+    for between in _OTHER_DELIMITERS:
+        if _has_several(text.split(between)):
+            flags = (head.given, f"--delimiter {quoted(between)}")
+            return (
+                f"the columns seem to be separated by {between!r}: "
+                f"{check_command(head.where, flags)}"
+            )
+    for between in _IN_QUOTES:
+        if _has_several(text.split(between)):
+            return (
+                f"{text!r} is one cell, as each line stands between quotation marks: take these "
+                "away at the beginning and the end of each line"
+            )
+    if "::" in text or _has_several(text.split()):
+        return (
+            f"{text!r} is one cell: no single character separates the columns. Save the list as "
+            "CSV, or put a tab between them"
+        )
+    return ""
+
+
+def _has_several(parts: Sequence[str]) -> bool:
+    return sum(known_field(part) is not None for part in parts) > 1 and "" not in parts
+
+
+def if_a_title(names: Sequence[str]) -> str:
+    """Return a word for a line that has a single text, which may stand above the headings."""
+    has_one = sum(bool(name.strip()) for name in names) == 1
+    return "; if that line is a title, delete what stands above the headings" if has_one else ""
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return names in a row, so many at the most."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -10,7 +10,17 @@ from pydantic_core import to_json
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.fed_back import FedBack, own_columns
+from batch_resend.intake.asked_about import refuse_other_trade
+from batch_resend.intake.fields import (
+    REQUEST_FIELDS,
+    Field,
+    RawEntry,
+    RawRecord,
+    in_one_line,
+    known_field,
+    known_fields,
+    plain,
+)
 from batch_resend.intake.footers import Numbered, with_footers_apart
 from batch_resend.intake.headings import (
     Columns,
@@ -22,21 +32,11 @@ from batch_resend.intake.headings import (
     require_width,
 )
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
-from batch_resend.intake.other_trades import refuse_other_trade
-from batch_resend.intake.passed_over import PassedOver, ask_for_language
-from batch_resend.intake.raw_records import RawEntry, RawRecord
+from batch_resend.intake.passed_over import FedBack, PassedOver, ask_for_language, own_columns
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.repaired_texts import TAKES_NO_ROOM, without_invisible
+from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
 from batch_resend.intake.suggestions import map_flag
-from batch_resend.intake.vocabulary import (
-    REQUEST_FIELDS,
-    Field,
-    in_one_line,
-    known_field,
-    known_fields,
-    plain,
-)
 from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50

@@ -10,9 +10,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from batch_resend.errors import InputError
-from batch_resend.intake.heading_errors import listed
-from batch_resend.intake.packing import Bytes
-from batch_resend.intake.suggestions import quoted
+from batch_resend.intake.suggestions import listed, quoted
+from batch_resend.intake.text import Bytes
 from batch_resend.intake.workbook_xml import (
     MAX_PACKED_BYTES,
     Faults,

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
-from batch_resend.intake.addresses import is_constructed
+from batch_resend.intake.looks import is_constructed
 from batch_resend.model import USUAL_LOCAL_PARTS
 from batch_resend.simulator.faults import Oddity
 from batch_resend.windows import Window

@@ -246,7 +246,7 @@ async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_p
         assert "1 mailed within the cooldown" in swept.out
         sweep = ("sweep", "--profile", "bank", "--cooldown", "0s", "--max-mails-per-order", "2")
         assert (await at.desk.run(*sweep, "--report-dir", "second")).code == 0
-        assert "1 mailed often enough" in (await at.desk.run(*sweep)).out
+        assert "1 at the limit of 2 mails" in (await at.desk.run(*sweep)).out
         assert at.bank.books.mails_per_order == {"100200302": 3}, (
             "two for its domains, one to approve"
         )

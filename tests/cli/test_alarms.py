@@ -161,7 +161,7 @@ async def test_a_signal_while_it_is_told_of_cuts_that_short_and_the_exit_code_st
         with anyio.fail_after(5):
             told = await ended(process)
         assert told.code == 0, "every order was sent"
-        assert "Telling nobody any more" in told.err
+        assert "No longer waiting for the notification" in told.err
         assert "nothing more was sent" not in told.err
         assert desk.summary()["orders"]["sent"] == 1
 

@@ -128,9 +128,9 @@ async def test_a_journal_that_fails_after_the_last_mail_is_no_failed_start_and_l
         (run,) = await run_ids(desk)
         assert untold.code == 4
         assert untold.err.splitlines() == [
-            f"batch-resend: run {run} is over, and of what came of it nothing can be told: "
+            f"batch-resend: run {run} has ended, and its results cannot be read: "
             "journal.db: the journal cannot be used: disk I/O error",
-            "Once it can be used again, this writes the report:",
+            "When the journal can be used again, write the report with:",
             f"  batch-resend report {run} --journal {desk.folder}/journal.db",
         ]
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
@@ -157,7 +157,7 @@ async def test_a_disk_that_fails_both_report_and_journal_is_no_failed_start(tmp_
         )
         assert (untold.code, ca.books.mails) == (4, 3)
         assert "No space left on device" in untold.err
-        assert "of what came of it nothing can be told" in untold.err
+        assert "its results cannot be read" in untold.err
 
 
 def have_no_run_begin() -> None:

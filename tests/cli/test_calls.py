@@ -72,8 +72,11 @@ async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next
         desk.write("both.csv", "order_id,domain_id,call\n100200317,,\n,17,domain-dcv\n")
         assert "2 for 2 orders" in (await desk.run("check", "both.csv")).out
         plan = (await desk.run("check", "mixed.csv")).out
-        assert "1 without addresses: the CA mails whom it knows, for the domain named" in plan
-        assert "for all domains that wait" not in plan
+        assert (
+            "1 request has no address: the CA will mail the contacts on file for the domain named"
+            in plan
+        )
+        assert "for every pending domain" not in plan
 
 
 async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however(
@@ -96,7 +99,7 @@ async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however
         table = (await desk.run("history", "ab.example")).out.splitlines()
         assert table[0].split()[:2] == ["order", "run"]
         assert table[1].split()[0] == "100200301"
-        assert table[3].endswith("whom the CA knows for it")
+        assert table[3].endswith("the CA's contacts for it")
         assert "knows nothing of b.example" in (await desk.run("history", "b.example")).out
 
 

@@ -104,7 +104,7 @@ async def test_mails_are_counted_by_domain_and_orders_without_addresses_apart(
     offline: Desk,
 ) -> None:
     text = folded((await offline.run("check", "mixed.csv")).out)
-    assert "mails to a.example 2, c.example 2, g.example 2 1 without addresses" in text
+    assert "mails to a.example 2, c.example 2, g.example 2 1 request has no address" in text
 
 
 async def test_the_first_three_bodies_are_shown_as_they_would_be_sent(offline: Desk) -> None:
@@ -170,7 +170,7 @@ async def test_how_each_of_several_lists_was_read_is_said(offline: Desk) -> None
     )
     assert "mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in checked.out
     assert "orders.json: JSON, 4 rows" in checked.out
-    assert "standard input: CSV, comma, 1 rows" in checked.out
+    assert "standard input: CSV, comma, 1 row" in checked.out
 
 
 # --- for programs -----------------------------------------------------------------------------

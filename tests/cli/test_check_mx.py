@@ -150,7 +150,7 @@ async def test_a_resolver_that_is_not_there_warns_of_nobody(offline: Desk, tmp_p
     [
         (("--mx", "--dns-server", "dns.example"), "write an IP address, such as 192.0.2.1"),
         (("--mx", "--dns-server", "192.0.2.1:99999"), "write an IP address"),
-        (("--dns-server", "192.0.2.1"), "--dns-server says whom --mx asks: give both"),
+        (("--dns-server", "192.0.2.1"), "--dns-server says which server --mx asks: give both"),
     ],
 )
 async def test_a_server_that_cannot_be_asked_is_wrong_usage(

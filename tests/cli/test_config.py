@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
+from batch_resend.cli.as_settings import option_words
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
-from batch_resend.cli.prompts import option_words
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 
 pytestmark = pytest.mark.asyncio

@@ -290,7 +290,7 @@ async def test_a_clock_ten_minutes_off_is_a_warning(desk: Desk) -> None:
         code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
     assert code == 0
     warned = of_check(found, "clock")
-    assert (warned["result"], "10 minutes ahead of" in warned["detail"]) == ("warning", True)
+    assert (warned["result"], "10m 00s ahead of" in warned["detail"]) == ("warning", True)
     assert "NTP" in warned["remedy"]
 
 

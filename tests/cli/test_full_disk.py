@@ -101,7 +101,7 @@ async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_ru
 
         again = await desk.run("send", "orders.csv", *HOLD)
 
-        assert "did not finish and goes on" in again.err
+        assert ", which did not finish" in again.err
         summary, found = desk.summary(), results(desk.report())
         assert_adds_up(summary)
         assert summary["state"] == "completed"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.cli.output.terminal import laid_out
+from batch_resend.cli.commands.help import laid_out
 from batch_resend.topics import Topic, find_topic, mail_advice, topics
 from tests.cli.conftest import Desk
 from tests.cli.screen import on_screen

@@ -55,7 +55,7 @@ async def test_after_a_kill_the_run_goes_on_under_its_id_and_repeats_nothing_ack
 
         ended = await desk.run("send", "orders.csv", "--in-doubt", policy)
 
-        assert "did not finish and goes on" in ended.err
+        assert ", which did not finish" in ended.err
         summary = desk.summary()  # there is just one report: that of the run, under its id
         assert_adds_up(summary)
         found = results(desk.report())

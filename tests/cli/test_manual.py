@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from batch_resend.cli.exits import MEANINGS, OF_DOCTOR, SIGNALLED, ExitCode
+from batch_resend.cli.command import MEANINGS, OF_DOCTOR, OTHER, SIGNALLED, ExitCode, ManualCommand
 from batch_resend.cli.main import cli
-from batch_resend.cli.manual import OTHER, ManualCommand
 from tests.cli.conftest import Desk, desk_with_ca
 from tests.pages import MANUAL, read_page, table
 

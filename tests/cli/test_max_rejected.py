@@ -8,7 +8,7 @@ import click
 import pytest
 import pytest_asyncio
 
-from batch_resend.cli.values import ShareType
+from batch_resend.cli.options import SHARE
 from batch_resend.simulator import Simulator
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary
 
@@ -65,7 +65,7 @@ async def test_by_default_a_fifth_of_bad_rows_is_sent_and_more_is_not(ca: Ca) ->
 def test_it_is_a_number_or_a_share_that_may_be_reached_but_not_passed(
     given: str, good: int, bad: int, sends: bool
 ) -> None:
-    share = ShareType().convert(given, None, None)
+    share = SHARE.convert(given, None, None)
     assert share.is_exceeded(bad, good + bad) is not sends
 
 
@@ -74,7 +74,7 @@ def test_it_is_a_number_or_a_share_that_may_be_reached_but_not_passed(
 )
 def test_what_is_neither_is_refused(given: str) -> None:
     with pytest.raises(click.BadParameter, match="write a number of rows, such as 50, or a perc"):
-        ShareType().convert(given, None, None)
+        SHARE.convert(given, None, None)
 
 
 @pytest.mark.asyncio

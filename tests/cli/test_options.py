@@ -11,9 +11,9 @@ import pytest
 import trustme
 
 from batch_resend.cli.as_settings import RunOptions, reading_of
+from batch_resend.cli.command import ManualOption
 from batch_resend.cli.commands.worker import ITS_OWN
 from batch_resend.cli.main import cli
-from batch_resend.cli.manual import ManualOption
 from batch_resend.cli.options import SEND
 from batch_resend.intake import Reading
 from batch_resend.notify import Notifier

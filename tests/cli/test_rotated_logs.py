@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
     before = (logger.handlers, logger.level, logger.propagate)
     (tmp_path / "logs").mkdir()
     path = tmp_path / "logs" / "resend.log"
-    set_up_logs(0, "text", path)
+    set_up_logs({"log_file": path})
     yield path
     for handler in logger.handlers:
         handler.close()

@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.command import ExitCode
 from batch_resend.cli.main import cli
 from batch_resend.folders import Database, parse_place
 from batch_resend.simulator import WorldOrder

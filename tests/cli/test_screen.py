@@ -73,7 +73,9 @@ async def test_while_the_windows_are_full_the_screen_says_so_and_until_when(tmp_
         command = ("send", "orders.csv", "--limit", "20/20s", "--yes")
         async with on_screen(desk, *command) as screen:
             await screen.shows(
-                has_lines(r"  waiting: the windows are full, .*s left", r".*20 of 30 orders, 66%.*")
+                has_lines(
+                    r"  waiting: the rate limits are used up, .*left", r".*20 of 30 orders, 66%.*"
+                )
             )
             screen.type(b"\x03")
             await screen.ended()
@@ -143,7 +145,7 @@ async def test_ctrl_c_ends_the_watching_and_not_the_run(tmp_path: Path) -> None:
             await screen.shows(has("sending"))
             screen.type(b"\x03")
             assert await screen.ended() == 130
-            assert "No longer watching; the run goes on." in screen.text
+            assert "No longer watching; the run continues." in screen.text
         assert (await ended(sending)).code == 0
 
 

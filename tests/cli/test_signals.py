@@ -235,7 +235,7 @@ async def test_waiting_for_a_ca_that_hangs_ends_with_the_timeout_of_what_is_in_f
 
         assert time.monotonic() - began < 20
         assert stopped.code == 143, stopped.err
-        assert "Stopping: waiting for 1 requests in flight" in stopped.err
+        assert "Stopping: waiting for 1 request in flight" in stopped.err
         assert ca.books.requests == ca.books.mails == 1
         orders = desk.summary()["orders"]
         assert (orders["in_doubt"], orders["not_attempted"]) == (1, len(numbers) - 1)

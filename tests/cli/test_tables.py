@@ -139,10 +139,10 @@ async def test_prune_forgets_a_run_of_a_hundred_days_ago_and_not_whom_it_mailed(
             journal.execute("UPDATE runs SET finished_at = finished_at - 100 * 86400.0")
             journal.commit()
         pruned = await desk.run("prune")
-        assert pruned.out.startswith("1 runs with "), pruned.err
+        assert pruned.out.startswith("1 run with "), pruned.err
         assert (await desk.run("runs")).out.startswith("No runs yet in")
         swept = await desk.run("sweep", "--cooldown", "0s", "--max-mails-per-order", "1")
-        assert "2 mailed often enough (--max-mails-per-order)" in swept.out
+        assert "2 at the limit of 1 mail (--max-mails-per-order)" in swept.out
         assert ca.books.mails == 2
 
 

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from batch_resend.cli.main import cli
-from batch_resend.cli.values import DurationType
+from batch_resend.cli.options import DURATION
 from tests.cli.conftest import Desk, desk_with_ca
 
 pytestmark = pytest.mark.asyncio
@@ -20,7 +20,7 @@ def durations() -> Iterator[tuple[str, click.Option]]:
     """Yield each option of each command that is a length of time."""
     for name, command in cli.commands.items():
         for param in command.params:
-            if isinstance(param, click.Option) and isinstance(param.type, DurationType):
+            if isinstance(param, click.Option) and param.type is DURATION:
                 yield name, param
 
 

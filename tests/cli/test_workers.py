@@ -229,7 +229,7 @@ async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(
         left = await emptied
         assert left.code == 130
         assert "No worker is alive" in left.err
-        assert "The run goes on with the workers" in left.err
+        assert "The workers continue the run" in left.err
         assert not (tmp_path / "reports").exists()
         (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
         assert run["state"] == "running (workers)"
@@ -251,7 +251,7 @@ async def test_a_signal_while_the_queue_is_reached_for_hands_out_nothing(
 ) -> None:
     async with shared_desk(tmp_path, database) as (desk, ca):
         desk.write_list(20)
-        meddling = partial(signal_at, "cli.distributing:open_queue")
+        meddling = partial(signal_at, "cli.execution:open_queue")
         told = await ended(await desk.start_after(meddling, "send", "orders.csv", "--distribute"))
         assert told.code == 143, told.err
         summary = desk.summary()

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
-from batch_resend.intake.packing import ListFile
-from batch_resend.intake.text import Text
+from batch_resend.intake.text import ListFile, Text
 
 FOLDER = Path(__file__).parent / "csv_spectrum"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.csv"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading
-from batch_resend.intake.vocabulary import Field
+from batch_resend.intake.fields import Field
 from batch_resend.model import Row
 from tests.intake.conftest import standard_input
 

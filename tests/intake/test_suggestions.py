@@ -6,8 +6,8 @@ import re
 import pytest
 
 from batch_resend.errors import InputError
+from batch_resend.intake.fields import _HEADINGS, Field
 from batch_resend.intake.suggestions import COLUMN, map_flag
-from batch_resend.intake.vocabulary import _HEADINGS, Field
 from batch_resend.model import RejectedRow
 from tests.intake.conftest import read, refusal
 

@@ -1,6 +1,7 @@
-"""rejected.csv, corrected and read with the same options, asks for what its rows were to ask for.
+"""What a list of any form leaves goes back with the same options.
 
-And for nothing before it is corrected.
+unsent.csv asks for what was not sent; rejected.csv for what its rows were to ask for, once it is
+corrected, and for nothing before.
 """
 
 import csv
@@ -18,6 +19,7 @@ from batch_resend.model import RejectedRow, Request
 from batch_resend.report import write_report
 from tests.journal.conftest import Clock, pending
 from tests.report.carried import carried, plan_lists
+from tests.report.test_fed_back import assert_fed_back
 
 pytestmark = pytest.mark.asyncio
 
@@ -32,6 +34,12 @@ ROWS = (
     ("6", "f.example.com", "", "", "a,b;c\td|e"),
     ("", "g.example.com", "admin@g.example.com", "it", ""),
 )
+# Of which each asks for more than one mail, or for one to an address that is not plain ASCII.
+GOOD = (
+    ("8", "h.example.com", "admin@h.example.com; hostmaster@h.example.com", "de", ""),
+    ("8", "www.h.example.com", "admin@h.example.com", "de", ""),
+    ("9", "i.example.com j.example.com", "müller@i.example.com", "fr", ""),
+)
 FIXES = {
     "admin at b.example.com": "admin@b.example.com",
     "1e9": "3",
@@ -39,6 +47,7 @@ FIXES = {
     "klingon!": "en",
 }
 CORRECTED = {"2", "3", "4", "5", "6", "7"}
+UNSENT = {"3", "4", "5", "6", "7", "8", "9"}  # by the script of test_fed_back
 POSITIONS = {Field.ORDER_ID: "1", Field.DOMAIN: "2", Field.EMAIL: "3", Field.LOCALE: "4"}
 KEYS = ("order_id", "domain", "email", "locale", "note")
 
@@ -73,7 +82,7 @@ def nested(rows: tuple[tuple[str, ...], ...]) -> list[dict[str, object]]:
     """Return rows as orders with their entries within."""
     found: list[dict[str, object]] = []
     for number, domain, email, locale, _ in rows:
-        entry = {"domain": domain, "email": email}
+        entry = {"domain": domain.split()[0] if domain else "", "email": email.partition(";")[0]}
         found.append({"order_id": number, "domain_approval_emails": [entry], "locale": locale})
     return found
 
@@ -167,7 +176,18 @@ def has_mark(path: Path) -> bool:
 
 
 @pytest.mark.parametrize(("make", "encoding", "reading"), FORMS.values(), ids=FORMS)
-async def test_of_a_list_of_any_form(
+async def test_what_is_unsent_of_a_list_of_any_form(
+    tmp_path: Path, make: Make, encoding: str, reading: Reading
+) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(make((*map(right, ROWS), *GOOD)).encode(encoding))
+    assert await assert_fed_back(tmp_path, [ListSource(str(path), reading)], reading=reading) == (
+        UNSENT
+    )
+
+
+@pytest.mark.parametrize(("make", "encoding", "reading"), FORMS.values(), ids=FORMS)
+async def test_what_is_rejected_of_a_list_of_any_form(
     tmp_path: Path, make: Make, encoding: str, reading: Reading
 ) -> None:
     (tmp_path / "list").write_bytes(make(ROWS).encode(encoding))
@@ -191,6 +211,7 @@ async def test_of_a_workbook(tmp_path: Path) -> None:
     write_workbook(tmp_path / "meant.xlsx", tuple(map(right, ROWS)))
     sources, meant = ([ListSource(str(tmp_path / f"{n}.xlsx"))] for n in ("list", "meant"))
     await assert_goes_back(tmp_path, sources, meant, Reading())
+    assert await assert_fed_back(tmp_path / "again", meant) == UNSENT - {"8", "9"}
 
 
 async def test_of_lists_of_several_forms(tmp_path: Path) -> None:
@@ -201,6 +222,7 @@ async def test_of_lists_of_several_forms(tmp_path: Path) -> None:
     sources = [ListSource(str(tmp_path / name)) for name in ("1", "2")]
     meant = [ListSource(str(tmp_path / f"meant{name}")) for name in ("1", "2")]
     await assert_goes_back(tmp_path, sources, meant, Reading())
+    assert await assert_fed_back(tmp_path / "again", meant) == UNSENT - {"8", "9"}
 
 
 JSON_OF_ANOTHER_FORM = [
@@ -267,3 +289,33 @@ async def test_cells_beyond_the_heading_are_kept_and_reject_it_again(tmp_path: P
     assert rejected.read_text().splitlines()[1].endswith(",more,still")
     (row,) = ListSource(str(rejected))
     assert isinstance(row, RejectedRow)
+
+
+async def test_exports_of_the_ca_are_still_read_as_order_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    heading = "order_id,status,dcv_method,common_name,dns_names,product_name,tech_email"
+    rest = '"pending","email","a.example","a.example, b.example","RapidSSL DV","x@y.example"'
+    lines = [f'"{number}",{rest}' for number in range(1, 7)]
+    path.write_text("\n".join([heading, *lines]))
+    assert await assert_fed_back(tmp_path, [ListSource(str(path))]) == {"3", "4", "5", "6"}
+
+
+async def test_pages_of_the_ca_are_read_back_without_what_they_skip(tmp_path: Path) -> None:
+    described = {"certificate": {"common_name": "a.example"}}
+    orders = [
+        {"id": n, "status": "issued" if n == 5 else "pending", **described} for n in range(1, 7)
+    ]
+    path = tmp_path / "orders.json"
+    path.write_text(json.dumps({"orders": orders}))
+    assert await assert_fed_back(tmp_path, [ListSource(str(path))]) == {"3", "4", "6"}
+
+
+async def test_a_list_by_position_goes_back_beside_json_that_has_no_such_places(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "1.csv").write_text(";a.example;x@a.example;3\n;;;4\n;b.example;y@b.example;1\n")
+    (tmp_path / "2.jsonl").write_text('{"order_id": 2}\n{"order_id": 6}\n')
+    positions = {Field.ORDER_ID: "4", Field.DOMAIN: "2", Field.EMAIL: "3"}
+    reading = Reading(positions, headed=False, all_domains=True)
+    sources = [ListSource(str(tmp_path / name), reading) for name in ("1.csv", "2.jsonl")]
+    assert await assert_fed_back(tmp_path, sources, reading=reading) == {"3", "4"}
