@@ -1,4 +1,14 @@
-"""The door to aiohttp: connections to the CA, and what an exchange over one came to."""
+"""The door to aiohttp: connections to the CA, and what an exchange over one came to.
+
+**Once a status line has come, the status stands.** aiohttp takes an answer only as a whole: one
+header too long or too many, a name that no standard allows, bytes behind a 204, an encoding that it
+cannot read, and it says nothing of the status either, which was there. So the first bytes of every
+answer are kept beside it (`Exchange.arrived`), and read again where aiohttp gives up.
+
+**Connections of one age break together.** A server that closes each after so many requests, a
+balancer that restarts, a router that forgets what it forwards: each takes all that are as old. So
+once a call has broken off, no request leaves on a connection that was there before.
+"""
 
 import asyncio
 import errno
@@ -136,7 +146,8 @@ class SilentConnector(aiohttp.TCPConnector):
     """Uses no connection again that is older than the last loss, or on which something has come.
 
     What nobody asked for, aiohttp would take for the answer to the next request. Where no file
-    descriptor is left, it waits for one.
+    descriptor is left, a call waits for one, as long as it may take: that is no fault of the CA's,
+    and says nothing of an order.
     """
 
     def __init__(self, trusted: ssl.SSLContext | bool) -> None:
