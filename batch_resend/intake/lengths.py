@@ -13,9 +13,9 @@ from itertools import pairwise
 from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import is_title
 from batch_resend.intake.cells import Malformed, order_number, shown, trimmed
 from batch_resend.intake.fields import Field, RawRecord
+from batch_resend.intake.signs import is_title
 from batch_resend.model import RejectedRow, Row
 
 _LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen
@@ -70,8 +70,8 @@ class OrderNumbers:
         self._title: tuple[int, str] | None = None
 
     def is_usual(self, number: str) -> bool:
-        """Whether others have its form."""
-        return not self._usual or _form(number) in self._usual
+        """Whether others have its form; where there is none, it is."""
+        return not (number and self._usual) or _form(number) in self._usual
 
     def begin_part(self, line: int, title: str) -> None:
         """Take note of a title: whatever follows may be something else."""
@@ -88,7 +88,8 @@ class OrderNumbers:
         why = self._sum(number) or self._unlike_the_cas(number) if number and alone else ""
         if not why and number and alone:
             self._observe(number, line)
-        why = why or self._unusual(number, beside, names_nobody=alone or by_word)
+        if not (why or self.is_usual(number)):
+            why = self._why_unusual(number, beside, names_nobody=alone or by_word)
         if self._title and self._title[0] != line and not why:
             at, title = self._title
             raise InputError(
@@ -130,9 +131,7 @@ class OrderNumbers:
         self._before = number
         self._are_dates = self._are_dates and _is_date(number)
 
-    def _unusual(self, number: str, beside: Iterable[str], *, names_nobody: bool) -> str:
-        if not number or self.is_usual(number):
-            return ""
+    def _why_unusual(self, number: str, beside: Iterable[str], *, names_nobody: bool) -> str:
         whole = (*self._whole, *(int(one) for one in beside if one and self.is_usual(one)))
         if number[0] != "0" and any(abs(int(number) - n) <= max(_NEAR, n // 10) for n in whole):
             self._usual.add(_form(number))
