@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import is_remark, one_more_of, refuse_other_trade, says_whether
+from batch_resend.intake.asked_about import one_more_of, refuse_other_trade
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
 from batch_resend.intake.fields import ADDRESSES, Field, RawEntry, RawRecord, known_field
 from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
@@ -28,7 +28,8 @@ from batch_resend.intake.json_shapes import (
     refuse_unread_address,
     request_unwrapped,
 )
-from batch_resend.intake.looks import has_address, holds_domain, is_order_number
+from batch_resend.intake.looks import has_address, is_order_number
+from batch_resend.intake.signs import holds_domain, is_remark, says_whether
 from batch_resend.intake.suggestions import ignore_flag
 from batch_resend.model import Call, Problem, RejectedRow
 

@@ -13,9 +13,9 @@ from itertools import pairwise
 from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import is_title
 from batch_resend.intake.cells import Malformed, order_number, shown, trimmed
 from batch_resend.intake.fields import Field, RawRecord
+from batch_resend.intake.signs import is_title
 from batch_resend.model import RejectedRow, Row
 
 _LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen
@@ -26,6 +26,7 @@ _NEAR = 100  # orders apart: a number of one digit more may follow
 _BY_TURNS = 0.9  # of the rows differ in length from the one before
 _DATES = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
 _IN_THIS_AGE = range(1990, 2100)
+_PLAIN_NUMBER = re.compile("[1-9][0-9]{0,19}|")  # most are that
 _ZEROS = re.compile(r"[\s'\u2019\"=#]*0\d")
 
 Record = TypeVar("Record", bound=RawRecord | RejectedRow | Row)
@@ -70,8 +71,8 @@ class OrderNumbers:
         self._title: tuple[int, str] | None = None
 
     def is_usual(self, number: str) -> bool:
-        """Whether others have its form."""
-        return not self._usual or _form(number) in self._usual
+        """Whether others have its form; where there is none, it is."""
+        return not (number and self._usual) or _form(number) in self._usual
 
     def begin_part(self, line: int, title: str) -> None:
         """Take note of a title: whatever follows may be something else."""
@@ -88,7 +89,8 @@ class OrderNumbers:
         why = self._sum(number) or self._unlike_the_cas(number) if number and alone else ""
         if not why and number and alone:
             self._observe(number, line)
-        why = why or self._unusual(number, beside, names_nobody=alone or by_word)
+        if not (why or self.is_usual(number)):
+            why = self._why_unusual(number, beside, names_nobody=alone or by_word)
         if self._title and self._title[0] != line and not why:
             at, title = self._title
             raise InputError(
@@ -130,9 +132,7 @@ class OrderNumbers:
         self._before = number
         self._are_dates = self._are_dates and _is_date(number)
 
-    def _unusual(self, number: str, beside: Iterable[str], *, names_nobody: bool) -> str:
-        if not number or self.is_usual(number):
-            return ""
+    def _why_unusual(self, number: str, beside: Iterable[str], *, names_nobody: bool) -> str:
         whole = (*self._whole, *(int(one) for one in beside if one and self.is_usual(one)))
         if number[0] != "0" and any(abs(int(number) - n) <= max(_NEAR, n // 10) for n in whole):
             self._usual.add(_form(number))
@@ -270,9 +270,8 @@ def digits_of(text: object) -> str:
 
 def number_of(cells: Sequence[str] | None, at: int | None) -> str:
     """Return the number in a row of cells, as `OrderNumbers` takes it; empty where none is."""
-    if cells is None or at is None or at >= len(cells):
-        return ""
-    return _as_number(cells[at])
+    cell = cells[at] if cells is not None and at is not None and at < len(cells) else ""
+    return cell if _PLAIN_NUMBER.fullmatch(cell) else _as_number(cell)
 
 
 def _number(record: object) -> str:
