@@ -15,7 +15,12 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.looks import filled, has_address, looked_for
 from batch_resend.intake.repairs import is_language
-from batch_resend.intake.signs import holds_domain, is_remark, says_whether
+from batch_resend.intake.signs import (
+    holds_domain,
+    is_remark,
+    says_whether,
+    tells_not_to_send,
+)
 from batch_resend.intake.suggestions import COLUMN, ignore_flag, map_flag, pair_flags
 
 # A heading of what stands in a row a second time.
@@ -139,7 +144,7 @@ def _why_asked(name: str, added: Sequence[str]) -> str:
     """
     if is_own_heading(name):
         return ""
-    if says_whether(name):
+    if says_whether(name) or tells_not_to_send(name):
         return (
             f"{name!r} may say which rows are to be sent, and is not read. Take out the rows that "
             f"are not; then {ignore_flag(name)}"

@@ -7,9 +7,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from batch_resend.errors import InputError
+from batch_resend.intake.cells import shown
 from batch_resend.intake.fields import in_one_line, known_field, known_fields, plain
 from batch_resend.intake.headings import is_heading_row, names_orders
 from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.signs import may_narrow
 
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
 
@@ -69,6 +71,17 @@ def count_titles(rows: Sequence[Numbered], mapped: Collection[str]) -> int:
         if any(map(_holds_data, names)):
             break
     return 0
+
+
+def refuse_narrowing(titles: Iterable[Numbered], name: str) -> None:
+    """Raise InputError where a title above the headings may say what not to mail."""
+    for line, cells in titles:
+        text = " ".join(filter(None, map(str.strip, cells)))
+        if may_narrow(text):
+            raise InputError(
+                f"{name}, line {line}: {shown(text)} stands above the headings, and may say that "
+                "not all of the list is to be mailed. Take out the rows that are not, and that line"
+            )
 
 
 def _holds_data(cell: str) -> bool:

@@ -3,12 +3,12 @@
 Left aside, an address would have the CA mail all domains of its order.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import shown
+from batch_resend.intake.cells import shown, trimmed
 from batch_resend.intake.exports import is_own_heading, is_state_of_another_trade
 from batch_resend.intake.fed_back import own_place
 from batch_resend.intake.fields import ADDRESSES, Field, in_one_line
@@ -23,13 +23,17 @@ from batch_resend.intake.signs import (
     is_mark,
     is_no,
     is_of_addresses,
+    is_remark,
     is_yes,
     may_name_addresses,
+    may_narrow,
     says_not_to_send,
 )
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
+
+_LONGEST_MARK = 12  # characters of what may mark rows
 
 
 def unnamed(at: int) -> str:
@@ -47,6 +51,8 @@ class PassedOver:
     ignored: Collection[str] = ()  # columns that the user has said are not to be read
     names_nobody: bool = False  # no row can name whom to mail, and no word says that all are meant
     of_other_words: set[int] = field(default_factory=set)  # columns of more than yes and no
+    blank: set[int] = field(default_factory=set)  # columns in which some row has nothing
+    words: dict[int, set[str]] = field(default_factory=dict)  # and the first two texts of others
 
     def refuse(self, cells: Sequence[str], where: str) -> None:
         """Raise InputError where a cell may say not to send its row, or to mail fewer by it.
@@ -59,10 +65,32 @@ class PassedOver:
             self._refuse_if(self._why_not_to_send(at, cell), at, where)
         if not self.names_nobody:
             return
+        self._note_marks(others, dict(unread))
         if may_name_addresses("\n".join(cells)):
             self._refuse_held(cells, where)
         for at, cell in unread:
             self._refuse_if(self._why_fewer(at, cell), at, where)
+
+    def _note_marks(self, columns: Iterable[int], filled: Mapping[int, str]) -> None:
+        for at in columns:
+            if at not in filled:
+                self.blank.add(at)
+            elif len(words := self.words.setdefault(at, set())) < 2:
+                words.add(trimmed(filled[at]).lower())
+
+    def refuse_marked_columns(self, where: str) -> None:
+        """Raise InputError where one and the same text marks some rows of a column, and not others.
+
+        Whether those are the ones to mail, or the ones not to, it does not say.
+        """
+        for at, words in self.words.items():
+            is_mark = len(words) == 1 and max(map(len, words)) <= _LONGEST_MARK
+            if is_mark and at in self.blank and not (self.names and is_remark(self.names[at])):
+                raise InputError(
+                    f"{where}: some rows have {shown(*words)} in {self._called(at)!r}, others "
+                    "nothing: it may say which are to be sent, and is not read. Take out the rows "
+                    f"that are not; then {ignore_flag(self._called(at))}"
+                )
 
     def _refuse_if(self, why: str, at: int, where: str) -> None:
         if why:
@@ -103,6 +131,11 @@ class PassedOver:
             return (
                 f"{name!r} may say which orders need no mail, and is not read. Take out the rows "
                 "that do not. If you did:"
+            )
+        if is_remark(name) and may_narrow(cell):
+            return (
+                f"{shown(cell)} in {name!r} may say what not to mail, and is not read: all domains of "
+                "each order would be mailed. If nothing in it says otherwise:"
             )
         if is_of_addresses(name) or is_mailbox(cell):
             return (

@@ -58,9 +58,20 @@ _NOT_TO_SEND = re.compile(
     r"|\bnicht (?:mehr )?(?:zu )?(?:(?:ver)?(?:senden|schicken)|(?:an)?mailen|anschreiben"
     r"|kontaktieren)\b"
     r"|\bne (?:pas|plus) (?:r?envoyer|contacter)\b|\bno (?:re)?enviar\b|\bnon (?:re)?inviare\b"
-    r"|\bniet (?:meer )?(?:ver)?(?:sturen|zenden|mailen)\b",
+    r"|\bniet (?:meer )?(?:ver)?(?:sturen|zenden|mailen)\b"
+    r"|\bnot to (?:re)?(?:send|mail)\b|\bleave (?:it |this )?out\b|\bnot this one\b"
+    r"|\bno (?:more )?e?-?mails?\b|\b(?:bitte|vorerst|noch) nicht\b|\bnão (?:re)?enviar\b"
+    r"|\binte skicka\b|\bikke send|\bnie wysyła|\bneodesíl|\bälä lähet|\bgönderme|не отправ"
+    "|不要发送|不要發送|送信しない|送信不要",
     re.IGNORECASE,
 )
+# Of some of what is meant, and not of the rest.
+_ONLY = re.compile(
+    r"\b(?:only|except|excluding|without|nur|au(?:ß|ss)er|ohne|seulement|sauf|solo|tranne|excepto"
+    r"|alleen|behalve)\b",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,}|~{3,})\s*")  # drawn between rows
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _LONG_NUMBER = re.compile(r"\d{6}")
 _YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send", "ok", "senden"))
@@ -108,7 +119,7 @@ def is_yes(text: str) -> bool:
 
 def is_mark(text: str) -> bool:
     """Whether a text says that something is not to be sent, or needs no mail any more."""
-    if _NOT_TO_SEND.search(text):
+    if tells_not_to_send(text):
         return True
     word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
     return word in _STOP or (
@@ -119,6 +130,8 @@ def is_mark(text: str) -> bool:
 def is_title(text: str) -> bool:
     """Whether a cell in the place of a number may be a title of the rows below it."""
     word = trimmed(text)
+    if _RULE.fullmatch(word):
+        return True
     if not _LETTERS.search(word) or _LONG_NUMBER.search(word):
         return False
     return not (is_nothing(word) or failed_formula(word) or is_domain(word) or has_address(word))
@@ -127,6 +140,16 @@ def is_title(text: str) -> bool:
 def says_not_to_send_these(title: str) -> bool:
     """Whether a title says of the rows below it that they are not to be sent."""
     return is_mark(title) or any(map(is_mark, title.split()))
+
+
+def tells_not_to_send(text: str) -> bool:
+    """Whether a text tells in words not to send something, whatever else it says."""
+    return _NOT_TO_SEND.search(text) is not None
+
+
+def may_narrow(text: str) -> bool:
+    """Whether what is written above a list may say that not all of it is to be mailed."""
+    return says_not_to_send_these(text) or bool(_ONLY.search(text)) or holds_domain(text)
 
 
 # --- whom to mail ------------------------------------------------------------------------

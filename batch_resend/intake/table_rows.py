@@ -28,7 +28,13 @@ from batch_resend.intake.headings import (
     find_positions,
     require_width,
 )
-from batch_resend.intake.layout import HeadingsAgain, Numbered, count_titles, with_footers_apart
+from batch_resend.intake.layout import (
+    HeadingsAgain,
+    Numbered,
+    count_titles,
+    refuse_narrowing,
+    with_footers_apart,
+)
 from batch_resend.intake.passed_over import PassedOver
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
@@ -122,6 +128,7 @@ class TableRows:
         if not reading.headed:
             return find_positions(reading.mapping, self._name, reading.call)
         if titles := count_titles(first, set(reading.mapping.values())):
+            refuse_narrowing(first[:titles], self._name)
             self.remarks[Remark.TITLE_ROWS] += titles
             del first[:titles]
         line, heading = first.pop(0)
@@ -208,6 +215,7 @@ class TableRows:
             if fed_back and (reason := fed_back.uncorrected(cells)):
                 record = record._replace(uncorrected=reason)
             yield record
+        passed_over.refuse_marked_columns(self._name)
 
     def _rows(self, rows: Iterable[Numbered], columns: Columns) -> Iterator[_Row]:
         """Yield the rows that hold data; those struck out, and headings once more, are counted."""
