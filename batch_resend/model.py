@@ -151,8 +151,7 @@ class ListForm:
 
     kind: ListKind
     columns: tuple[str, ...] = ()  # its heading row; empty where it has none
-    # field -> column, where the user said so
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)  # field -> column, as the user said
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
@@ -378,10 +377,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A part of a run: what accounts that share a key have from one place in the list to another.
-
-    Both places are positions of requests, the last one included.
-    """
+    """A part of a run: requests of accounts that share a key, by the first and last position."""
 
     run: str
     accounts: tuple[str | None, ...]

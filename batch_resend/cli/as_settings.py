@@ -1,7 +1,11 @@
 """What options come to: settings, how lists are read, and the options of the next commands."""
 
+import logging
+import os
+import resource
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +25,6 @@ from batch_resend.cli.accounts import (
 from batch_resend.cli.config import given_for_this_command
 from batch_resend.cli.options import DURATION, RESUME, SEND, Share
 from batch_resend.cli.output.terminal import has_terminal
-from batch_resend.cli.streams import most_in_flight
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
@@ -37,6 +40,8 @@ from batch_resend.settings import (
     make_settings,
 )
 from batch_resend.windows import CA_WINDOWS, Window, of_one_key, parse_windows
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +213,7 @@ def settings_by(
         given["api_key"] = key
     settings = make_settings(**given, accounts=accounts)
     refuse_elsewhere(settings.base_url)
-    most = most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
+    most = _most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
     return settings.model_copy(update={"concurrency": most})
 
 
@@ -340,3 +345,53 @@ def _words_of(param: click.Parameter, value: object) -> list[str]:
         return [name] if value else []
     values = value if isinstance(value, tuple) else (value,)
     return [word for one in values for word in (name, _as_written(one, param.type))]
+
+
+# --- how many connections there may be ----------------------------------------------------------
+
+# Beside connections, as counted in /proc while a run on uvloop sends and reports (17), and some.
+OWN = 21
+_OPEN = Path("/dev/fd")
+
+
+def _most_in_flight(wanted: int, keys: int) -> int:
+    """Return how many requests of each of some keys may be in flight; says so if that is fewer.
+
+    The limit of this process (`ulimit -n`) is raised first, as far as that is allowed.
+    """
+    besides = _open_now() + OWN
+    needed = besides + wanted * keys
+    allowed = _raise_limit_to(needed)
+    if allowed >= needed:
+        return wanted
+    most = within(allowed - besides, keys)
+    log.warning(
+        "no more than %d requests are in flight, in place of %d: this process may have %d files "
+        "open, and needs %d for more; raise the limit (ulimit -n, LimitNOFILE=)",
+        most, wanted, allowed, needed,
+    )  # fmt: skip
+    return most
+
+
+def within(descriptors: int, keys: int) -> int:
+    """Return how many requests of each of some keys so many descriptors are enough for."""
+    return max(1, descriptors // keys)
+
+
+def _open_now() -> int:
+    """Return how many descriptors are open, those that were inherited too."""
+    with suppress(OSError):
+        return len(os.listdir(_OPEN)) - 1  # noqa: PTH208 - but for the one that lists them
+    return 3
+
+
+def _raise_limit_to(needed: int) -> int:
+    """Return how many descriptors this process may have, after having asked for so many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return needed
+    wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft

@@ -159,7 +159,7 @@ class Parsed(click.ParamType[Any]):
         if not isinstance(value, str | int | float):  # it is that already
             return value
         try:
-            return self._parse(str(value).strip())
+            return self._parse(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

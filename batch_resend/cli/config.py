@@ -66,8 +66,8 @@ def check_variables(
 def _refuse_empty(name: str, value: str) -> None:
     if not value or (not value.strip() and name not in _MAY_BE_BLANK):
         raise SettingsError(
-            f"the variable {name} is empty: give it a value, or unset it. What it would limit is "
-            "not left without a limit"
+            f"the variable {name} is empty: give it a value, or unset it. An empty limit is not "
+            "taken for none"
         )
 
 
@@ -329,7 +329,7 @@ class _Reader:
         if having := self._having(key):
             tables = ", ".join(f"[{name}]" for name in having)
             why = f"{key} means something else from command to command"
-            return f"{why}: say it in a table, of {tables}"
+            return f"{why}: put it into one of the tables {tables}"
         if isinstance(self.file.values.get(key), dict):
             return f"there is no command {key}.{did_you_mean(key, (*self.known, PROFILES))}"
         every = {name for has in self.options.values() for name in has}

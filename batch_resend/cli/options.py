@@ -53,6 +53,7 @@ class Share:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the share that a text names. Raises ValueError."""
+        text = text.strip()
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", text)
         if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
             raise ValueError(f"{text!r}: write a number of rows, such as 50, or a percentage, 20%")

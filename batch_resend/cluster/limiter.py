@@ -1,7 +1,7 @@
 """The windows of a key, kept together with other processes and hosts that send by it.
 
-Many tasks here ask for slots, few ways to the database are made: whoever waits is served by one and
-the same question, which also tells what was answered since the last one.
+Many tasks here ask for slots, few ways to the database are made: one question serves all that wait,
+and also says what was answered since the last one.
 
 The windows are kept here besides, for this process alone. Its own requests are the ones that all
 hosts' windows count, so that takes no time, as long as the database's clock goes as ours does.
@@ -161,7 +161,7 @@ class SharedLimiter:
             number = self._waiting.popleft()
             if not number.done():
                 number.set_result(left.pop(0))
-        self._news.unused += left  # whoever wanted them has gone meanwhile
+        self._news.unused += left  # the task that wanted them has gone meanwhile
 
     def _heed_pause(self, grant: Grant) -> None:
         """Note a pause of others, and give up those who wait where it lasts too long for them."""

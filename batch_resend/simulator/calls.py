@@ -52,7 +52,7 @@ class Call:
     name: str  # in the books
     path: str  # below the base URL, as a pattern; its group is what the call is about
     body: type[BaseModel] | None = None
-    reads: Reads = field(default=lambda *_: NO_SUCH_ORDER)
+    reads: Reads = field(default=lambda *_: NO_SUCH_ORDER)  # of one that mails never asked
 
     @property
     def is_about_domain(self) -> bool:

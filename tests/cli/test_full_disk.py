@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.cli.streams import within
+from batch_resend.cli.as_settings import within
 from batch_resend.report.report import REPORT_FILES
 from tests.cli.conftest import (
     Desk,

@@ -62,6 +62,7 @@ _DNS_PORT = 53
 
 
 def _dns_server(text: str) -> tuple[str, int]:
+    text = text.strip()
     with suppress(ValueError):
         return str(ip_address(text)), _DNS_PORT
     try:
