@@ -103,7 +103,8 @@ class OrderNumbers:
     def _title_error(self, line: int, title: str) -> InputError:
         return InputError(
             f"{self._name}, line {line}: {shown(title)} stands there as a title, or a remark, "
-            "does: are all rows of the list orders to mail? Take out those that are not, and that line"
+            "does: are all rows of the list orders to mail? Take out those that are not, and that "
+            "line"
         )
 
     def _unlike_the_cas(self, number: str) -> str:

@@ -134,8 +134,8 @@ class PassedOver:
             )
         if is_remark(name) and may_narrow(cell):
             return (
-                f"{shown(cell)} in {name!r} may say what not to mail, and is not read: all domains of "
-                "each order would be mailed. If nothing in it says otherwise:"
+                f"{shown(cell)} in {name!r} may say what not to mail, and is not read: all domains "
+                "of each order would be mailed. If nothing in it says otherwise:"
             )
         if is_of_addresses(name) or is_mailbox(cell):
             return (
