@@ -86,7 +86,8 @@ class OrderNumbers:
     ) -> str:
         """Return why a row, in order as far as else is known, may be none of an order to mail.
 
-        `beside`: the numbers before and after; `alone`: the row names nobody, and no word says that it may;
+        `beside`: the numbers before and after; `alone`: the row names nobody, and no word says that
+        it may;
         `by_word`: of a row that names nobody it is said. Raises InputError below a title.
         """
         why = self._sum(number) or self._unlike_the_cas(number) if number and alone else ""
