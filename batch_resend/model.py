@@ -3,6 +3,9 @@
     Row -> Request -> Attempt -> Reply | Fault -> Verdict -> Outcome
 
 All are immutable values. Times are seconds since the Unix epoch (UTC), durations are seconds.
+
+All are immutable values without behaviour beyond their own data. Times are seconds since the
+Unix epoch (UTC), durations are seconds.
 """
 
 from __future__ import annotations

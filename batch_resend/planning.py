@@ -1,4 +1,8 @@
-"""Rows of all sources become a plan, and what of it is better not sent."""
+"""Rows of all sources become a plan, and what of it is better not sent.
+
+planned request -> nothing waits? -> left out
+-> the CA would mail others than it asks for? -> refused
+"""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence

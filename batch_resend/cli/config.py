@@ -1,4 +1,17 @@
-"""Settings from the TOML file and from environment variables."""
+"""Settings from the TOML file and from environment variables.
+
+    patience = "2h"        # an option, of every command that has it
+
+    [sweep]                # the options of a command, which go before those above
+    max-orders = 100
+
+    [profiles.shop]        # an account: see `accounts`
+
+Nothing in it is passed over: a key, a table or a type that is not known is an error.
+
+Passed over, a misspelled BATCH_RESEND_MAX_ORDER=3, or BATCH_RESEND_MAX_ORDERS=$COUNT without a
+COUNT, would have a sweep mail all orders that wait.
+"""
 
 import re
 import tomllib

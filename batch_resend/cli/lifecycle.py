@@ -1,4 +1,8 @@
-"""A command from its start to its exit code, with the signals that interrupt it."""
+"""A command from its start to its exit code, with the signals that interrupt it.
+
+They are listened for from the beginning to the end: in a container a command is process 1, for
+which the kernel does nothing on a signal that nobody listens for.
+"""
 
 import logging
 import os

@@ -1,4 +1,12 @@
-"""The standard streams and log files: a thread writes what is printed."""
+"""The standard streams and log files: a thread writes what is printed.
+
+A pipe that nobody reads, a terminal that is held (Ctrl-S), a file on a server that hangs: whatever
+writes there waits for ever, and where that is the event loop, no request leaves and no signal is
+heard. What waits here is bounded: beyond that it is left out, and counted.
+
+Both are written by a thread (`Outflow`). Messages on standard error are left out where nobody reads
+them; what is on standard output is not: it is data, or the summary of a run.
+"""
 
 import atexit
 import errno

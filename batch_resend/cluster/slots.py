@@ -7,6 +7,24 @@ is granted before its request leaves, and its answer is written down after that 
 that died nobody hears an answer: its requests are taken to have arrived when its end was noticed,
 or as long after as one may linger. Grants for one key are made one after another, under the lock of
 its row in `keys`; all is one statement, so one way to the server and back.
+
+The database stamps what all hosts count, so one clock reads every stamp. When that clock is set
+forward, every slot of the windows comes free at once; when it is set back, none does for as long.
+So each client checks it. Between a question and its answer the database read its clock once: what
+that said, and the steady time that has gone by since, bound what it may say now, give or take the
+time the question was under way.
+
+    too low    proven when the question leaves: it is read later than that. The database corrects it
+    too high   by the question: it may have been under way for long. Believed for this question, and
+               proven when the answer is there; another question has the database correct it
+
+After a correction by another client, what does not agree with it is forgotten. Whether a clock was
+set just before it asked first, a client cannot tell: while it is new, and others are there who can,
+the time goes on for it as they say.
+
+    sessions   a process that has the journal open; alive as long as its connection holds its lock
+    keys       what all senders by a key have learned: their share of the windows, and a pause
+    slots      a slot from its grant until W after its answer
 """
 
 from collections import defaultdict

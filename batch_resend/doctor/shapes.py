@@ -1,4 +1,13 @@
-"""The shapes of the CA's answers: the fields of each, and samples without what is private."""
+"""The shapes of the CA's answers: the fields of each, and samples without what is private.
+
+By the public pages (User info, List orders, Order info, Order validation status, Status change
+list), and by real answers where those are known to differ: an `organization` that is `[]`, numbers
+that come as texts. Nothing here was seen on the live service: what deviates corrects this table.
+
+Kept are keys, types and lengths, and words that stand for a kind of thing, such as a status. What
+names anybody or anything (names, addresses, domains, numbers, the key) is replaced by its kind:
+`<email>`, `<domain>`, `<digits 9>`, `<text 12>`. So a sample shows how the CA answers, not what.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,9 @@
-"""Columns, and keys, that are not read by their headings, but may say whom to mail: asked about."""
+"""Columns, and keys, that are not read by their headings, but may say whom to mail: asked about.
+
+Shops have orders, too, and half of the sample tables of this world are of them. Without addresses a
+request mails all domains of its order, to all whom the CA knows: so such a list has nothing that
+shops have, or it is asked about.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -2,6 +2,9 @@
 
 A character that is not what it looks like (a letter of another script, a raised digit of a
 footnote) is one: what is mailed then is not what the eye sees.
+
+Each function takes a cell as a list has it, returns it as the CA shall get it, and raises
+`Malformed` with a reason a person understands.
 """
 
 import re

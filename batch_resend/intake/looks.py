@@ -1,4 +1,10 @@
-"""What a cell looks like, whatever stands above it: an address, a domain, an order's number."""
+"""What a cell looks like, whatever stands above it: an address, a domain, an order's number.
+
+The addresses that the CA makes up itself for a domain are admin@, administrator@, webmaster@,
+hostmaster@ and postmaster@ the domain or one of its parents, up to the registrable domain (Baseline
+Requirements 3.2.2.4.4). Others may pass too: they may stand in the domain's DNS. So what is said of
+them is a warning and never an error.
+"""
 
 import re
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,13 @@
-"""What people and programs write around a value, taken away and counted."""
+"""What people and programs write around a value, taken away and counted.
+
+Only where one thing can be meant: `https://host/`, `DNS:host`, `#100200301`, a bullet, letters of
+full width, a language by its name, `NULL` for nothing. What could be meant
+in two ways stays as it stands, and `cells` refuses it.
+
+`mailto:`, `smtp:`, `To:`, a name before or behind, brackets, a dot behind it; several with `/`, `|`
+or `&` between them. A word in parentheses may be a name; `(old)` or `(do not use)` is not, and its
+row is rejected.
+"""
 
 import html
 import re

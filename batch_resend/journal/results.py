@@ -1,4 +1,7 @@
-"""What came of a run, in rows and in numbers; where it stands; and one order over all runs."""
+"""What came of a run, in rows and in numbers; where it stands; and one order over all runs.
+
+Everything is streamed or counted by the database; nothing here holds a run in memory.
+"""
 
 import json
 from collections.abc import AsyncGenerator, Sequence

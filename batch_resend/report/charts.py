@@ -1,4 +1,10 @@
-"""The charts of a report's page: outcomes, requests over the time at work, answer times."""
+"""The charts of a report's page: outcomes, requests over the time at work, answer times.
+
+pygal draws; it stands only here. Every chart has a table beside it on the page, so it is a picture
+to a screen reader, which is told the picture's text.
+
+A run that was resumed has a time at work for each start. Nothing is said of the time between.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence

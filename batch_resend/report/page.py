@@ -1,4 +1,8 @@
-"""The HTML page of a report."""
+"""The HTML page of a report.
+
+One file that asks nothing of anybody: styles, script and charts are in it, and its content
+security policy lets nothing else run or load. Whatever a list or a CA says is text.
+"""
 
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Sequence

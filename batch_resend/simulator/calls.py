@@ -1,6 +1,12 @@
 """The simulator's calls: one routing table, and what is answered to those that read.
 
 Of a query: how it picks orders, by filters, sort, limit and offset (page "List orders").
+
+    filters[status]=pending&filters[product_name_id]=..&sort=order_id&limit=1000&offset=0
+    filters[status][0]=pending&filters[status][1]=reissue_pending
+    filters[date_created]=2026-11-01...2026-11-07      filters[id]=>100200300
+
+Several values of one filter are alternatives; an order has to pass all filters.
 """
 
 import re

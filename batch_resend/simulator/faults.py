@@ -1,4 +1,8 @@
-"""What goes wrong at the simulated CA, and by what source."""
+"""What goes wrong at the simulated CA, and by what source.
+
+Some answer as the service, some as what stands before it: a CDN, a gateway, a company's proxy. Some
+send bytes that no library lets through: the status line of these is whole, what follows is not.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

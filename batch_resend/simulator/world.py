@@ -1,4 +1,9 @@
-"""The simulated CA's state: orders, mails sent, requests counted."""
+"""The simulated CA's state: orders, mails sent, requests counted.
+
+In "Resend domain DCV emails" addresses that the CA does not know for the domain are ignored; and if
+it knows none of those given, or none is given, all constructed and DNS TXT addresses are mailed. So
+a typo mails everyone. WHOIS addresses ended on 8 May 2025.
+"""
 
 import heapq
 import random

@@ -1,4 +1,7 @@
-"""The terminal: what is shown on it, in tables and lines, and what is asked at it."""
+"""The terminal: what is shown on it, in tables and lines, and what is asked at it.
+
+Whatever is shown is text: nothing in it is taken for markup, nor by the terminal for a command.
+"""
 
 import csv
 import json
