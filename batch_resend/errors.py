@@ -13,17 +13,6 @@
         └── KeyRefused     it refuses the API key
 
 A request that fails is not an exception: it is an `Outcome`.
-
-    BatchResendError
-    ├── SettingsError      a setting is missing or makes no sense
-    ├── InputError         a list cannot be read at all (a bad row is a RejectedRow, not an error)
-    ├── JournalError       the journal cannot be opened, read or written
-    │   ├── JournalBusy    another run holds it
-    │   └── UnknownRun     no such run in it
-    ├── ReportError        a report file cannot be written
-    └── CallError          the CA cannot be read: gone, or none that answers so
-        ├── CallRefused    it says no to this one read
-        └── KeyRefused     it refuses the API key
 """
 
 
