@@ -12,6 +12,7 @@ from batch_resend.intake.asked_about import (
     is_live,
     is_mark,
     is_no,
+    is_remark,
     says_not_to_send,
     says_state,
     says_whether,
@@ -102,13 +103,15 @@ def _names_subject(
     mapped = {key for which, key in mapping if which is Field.ORDER_ID}
     if _NESTED in keys or not mapped.isdisjoint(keys) or {"method", "body"} <= set(keys):
         return True
-    by_id = _CERTIFICATE in keys
-    naming = [key for key in keys if by_id or key.lower().strip("_") != _ID_OF_ANYTHING]
-    fields = {known_field(key) for key in naming}
+    fields = {known_field(key) for key in keys if _CERTIFICATE in keys or not _is_bare_id(key)}
     fields |= {which for which, key in mapping if key in keys}
     is_about_domain = CALLS[call].is_about_domain or Field.CALL in fields
     of_domain = not fields.isdisjoint((Field.DOMAIN, Field.DOMAIN_ID))
     return Field.ORDER_ID in fields or (is_about_domain and of_domain)
+
+
+def _is_bare_id(key: str) -> bool:
+    return key.lower().strip("_") == _ID_OF_ANYTHING
 
 
 def may_hold_lists(path: Path) -> bool:
@@ -234,38 +237,67 @@ def _shown(path: Path) -> str:
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 
 
-def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) -> None:
+def refuse_address_data(
+    unread: Mapping[str, object], ignored: Collection[str], *, of_the_ca: bool
+) -> None:
     """Raise ValueError where a record without addresses has a key that may narrow what it asks for.
 
     `unread`: its keys that hold no field, with what stands under them; `ignored`: those named by
-    --ignore. A domain in one of these still needs --all-domains.
+    --ignore. A domain in one of these still needs --all-domains, but in an order of the CA's.
     """
     for key, held in unread.items():
         texts = list(all_texts(held))
-        if any(map(holds_domain, texts)):
-            raise ValueError(
-                f"there is a domain in the key {key!r}, which is not known to hold those to "
-                f"approve. If it does: {pair_flags(key, None)}; if the CA is to mail all domains "
-                f"of the order that wait: --all-domains {ignore_flag(key)}"
-            )
-        if key in ignored:
-            continue
-        within = [(key, held), *(() if is_own_key(key) else _within(held))]
-        narrows = any(is_of_addresses(name) and says_anything(one) for name, one in within)
-        if narrows or any(map(is_mailbox, texts)):
-            raise ValueError(
-                f"the key {key!r} may say which domains or addresses are meant, and is not read: "
-                "all domains of the order would be mailed. If that is right, "
-                f"{ignore_flag(key)}"
-            )
-        if any(map(is_state_of_another_trade, texts)):
-            raise ValueError(
-                f"under {key!r} is a state that orders of shops have: is it one of the CA's? If it "
-                f"is: {ignore_flag(key)}"
-            )
-        marks = any((is_live(name) or not name) and says_anything(one) for name, one in within)
-        if marks or any(map(is_no, texts)):
-            raise ValueError(_may_say_not_to_send(key))
+        why = None
+        if key not in ignored:
+            why = (_why_added(key, texts) if of_the_ca else None) or _why_narrower(key, held, texts)
+        elif not of_the_ca:
+            why = _why_of_domain(key, texts)
+        if why:
+            raise ValueError(why)
+
+
+def _why_added(key: str, texts: Collection[str]) -> str | None:
+    """Return what is wrong with a key that somebody added to an order of the CA's."""
+    if known_field(key) is not None:
+        return None
+    if any(map(holds_domain, texts)) or (is_remark(key) and any(map(str.strip, texts))):
+        return (
+            f"the key {key!r} is none of the CA's and is not read, and all domains of the "
+            f"order would be mailed: if that is right, {ignore_flag(key)}"
+        )
+    return None
+
+
+def _why_of_domain(key: str, texts: Collection[str]) -> str | None:
+    if any(map(holds_domain, texts)):
+        return (
+            f"there is a domain in the key {key!r}, which is not known to hold those to "
+            f"approve. If it does: {pair_flags(key, None)}; if the CA is to mail all domains "
+            f"of the order that wait: --all-domains {ignore_flag(key)}"
+        )
+    return None
+
+
+def _why_narrower(key: str, held: object, texts: Collection[str]) -> str | None:
+    """Return why what stands under a key may say that not all domains are meant."""
+    if why := _why_of_domain(key, texts):
+        return why
+    within = [(key, held), *(() if is_own_key(key) else _within(held))]
+    full = [name for name, one in within if says_anything(one)]
+    if any(map(is_of_addresses, full)) or any(map(is_mailbox, texts)):
+        return (
+            f"the key {key!r} may say which domains or addresses are meant, and is not read: "
+            "all domains of the order would be mailed. If that is right, "
+            f"{ignore_flag(key)}"
+        )
+    if any(map(is_state_of_another_trade, texts)):
+        return (
+            f"under {key!r} is a state that orders of shops have: is it one of the CA's? If it "
+            f"is: {ignore_flag(key)}"
+        )
+    if any(is_live(name) or not name for name in full) or any(map(is_no, texts)):
+        return _may_say_not_to_send(key)
+    return None
 
 
 def refuse_marks(unread: Mapping[str, object]) -> None:
@@ -340,10 +372,10 @@ def _within(value: object) -> Iterator[tuple[str, object]]:
             rest += one.values()
 
 
-def key_with_signs(value: Mapping[str, object], keys: Iterable[str]) -> str:
-    """Return the first of some keys under which a domain or an address stands; "": none."""
-    for key in keys:
-        texts = all_texts(value[key])
+def key_with_signs(unread: Mapping[str, object]) -> str:
+    """Return the first key under which a domain or an address stands; "": none."""
+    for key, held in unread.items():
+        texts = all_texts(held)
         if any(holds_address(text) or holds_domain(text) or is_mailbox(text) for text in texts):
             return key
     return ""

@@ -326,23 +326,15 @@ class TableRows:
         return RawRecord(
             line=line,
             complaint=complaint,
-            order_id=text(Field.ORDER_ID, ""),
+            texts=texts,
             entries=(
                 RawEntry(
                     text(Field.DOMAIN, ""), text(Field.EMAIL, ""), text(Field.EMAIL_DOMAIN, "")
                 ),
             ),
-            locale=text(Field.LOCALE, ""),
             raw=raw,
             names=columns.names,
-            status=text(Field.STATUS, ""),
-            dcv_method=text(Field.DCV_METHOD, ""),
-            product=text(Field.PRODUCT, ""),
             domains_aside=_text(cells, columns.aside, "; ") if columns.aside else "",
-            call=text(Field.CALL, ""),
-            account=text(Field.ACCOUNT, ""),
-            domain_id=text(Field.DOMAIN_ID, ""),
-            all_domains=text(Field.ALL_DOMAINS, ""),
             has_addresses=columns.has_addresses,
             addresses_aside=not columns.orders_only
             and Field.EMAIL not in columns.places
