@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import Enum, StrEnum, auto
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from batch_resend.intake.cells import (
@@ -46,7 +47,7 @@ class Role(Enum):
     ADDRESS = auto()  # whom to mail, and for which domain
     REQUEST = auto()  # how to ask for it
     OF_EXPORTS = auto()  # what the CA's exports say of an order: whether anything is to be sent
-    KEPT = auto()  # asks for nothing, and stays with its row, for the report
+    KEPT = auto()  # asks for nothing, stays with its row for the report, and counts as not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +235,32 @@ def _by_heading(headings: Callable[[Column], str]) -> Mapping[str, Field]:
     return {
         plain(name): field
         for field, column in COLUMNS.items()
+        if column.role is not Role.KEPT
         for name in filter(None, headings(column).split(", "))
     }
 
 
 _FIELD_OF_HEADING = _by_heading(lambda column: column.headings)
 _FIELD_OF_SECOND_HEADING = _by_heading(lambda column: column.second)
+
+
+def kept_places(
+    headings: Iterable[str], mapped: Mapping[Field, Sequence[int]]
+) -> dict[Field, Sequence[int]]:
+    """Return where what is kept stands; `mapped`: the places of fields that --map names.
+
+    What stands below a heading that is known for it is looked at as if it were not known: it may
+    show whom a row means.
+    """
+    kept = of_role(Role.KEPT)
+    names = list(map(plain, headings)) if kept else []
+    places: dict[Field, Sequence[int]] = {}
+    for field in kept:
+        known = set(map(plain, COLUMNS[field].headings.split(", ")))
+        at = mapped.get(field) or [at for at, name in enumerate(names) if name in known]
+        if at:
+            places[field] = at
+    return places
 
 
 def known_field(heading: str) -> Field | None:
@@ -315,6 +336,7 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     uncorrected: str = ""  # of a rejected.csv, as it stood: why it was rejected
     of_the_ca: bool = False  # an order as the CA lists it, in JSON
     place: str = ""  # which of several records that begin on one line
+    kept: Mapping[Field, str] = MappingProxyType({})  # what asks for nothing, where any is there
     unread: str = ""  # what holds a domain or an address, and is no field: a column, or a key
 
     def text(self, field: Field) -> str:

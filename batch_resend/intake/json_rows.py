@@ -24,6 +24,7 @@ from batch_resend.intake.fields import (
     RawEntry,
     RawRecord,
     Role,
+    kept_places,
     known_field,
     of_role,
 )
@@ -82,7 +83,7 @@ class _Record(BaseModel):
 @cache  # made once a list of JSON is read: it takes a millisecond
 def _record_type() -> type[_Record]:
     types: dict[str, Any] = {
-        field.value: (object if column.takes_more_than_text else str | None, None)
+        str(field): (object if column.takes_more_than_text else str | None, None)
         for field, column in COLUMNS.items()
     }
     return create_model("Record", __base__=_Record, **types)
@@ -209,6 +210,7 @@ class _Object:
             entries=tuple(_entries(record.domain_approval_emails, texts)),
             raw=raw,
             names=keys.names,
+            kept=_kept(value, unread, keys.places),
             domains_aside="; ".join(_texts(value[key] for key in keys.aside)),
             has_addresses=self._has_addresses,
             of_the_ca=self._is_order,
@@ -383,6 +385,25 @@ def _refuse_unread(entries: object, rules: HeadingRules) -> None:
 def _may_say_whom(key: str, held: object) -> bool:
     by_key = known_field(key) is not None or bool(one_more_of(key)) or says_whether(key)
     return by_key or any(map(has_address, all_texts(held)))
+
+
+def _kept(
+    value: Mapping[str, object], unread: Mapping[str, object], mapped: Mapping[Field, Sequence[str]]
+) -> dict[Field, str]:
+    """Return what stays with its row, as text; half characters, which no file holds, as `?`."""
+    if not of_role(Role.KEPT):
+        return {}
+    keys = list(value)
+    names = [key if key in unread else "" for key in keys]
+    places = {which: [keys.index(key) for key in found] for which, found in mapped.items()}
+    kept: dict[Field, str] = {}
+    for which, found in kept_places(names, places).items():
+        held = [value[keys[at]] for at in found]
+        texts = [
+            one if isinstance(one, str) else json.dumps(one) for one in held if one is not None
+        ]
+        kept[which] = ", ".join(texts).encode(errors="replace").decode()
+    return kept
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

@@ -62,6 +62,7 @@ class _Asked:
     entries: tuple[Entry, ...] = ()  # of the pairs
     all_domains: bool = False
     locale: str | None = None
+    kept: tuple[tuple[str, str], ...] = ()
 
 
 def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
@@ -76,7 +77,7 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
         reason = f"{record.place}: {cause}" if record.place else str(cause)
         return RejectedRow(
             record.line, cause.problem, reason, record.raw,
-            asked.subject or None, call, account, asked.entries,
+            asked.subject or None, call, account, asked.entries, asked.kept,
         )  # fmt: skip
     return _row(record, asked, defaults)
 
@@ -93,6 +94,10 @@ def _understand(
     if not record.complaint:
         asked.pairs = pairs_of(record, described)
         asked.entries = entries_of(asked.pairs)
+        if record.kept:
+            asked.kept = tuple(
+                (which, parsed(record, which, text)) for which, text in record.kept.items() if text
+            )
     if unknown is not None:
         raise unknown
     if word := record.texts.get(Field.ALL_DOMAINS):
@@ -120,7 +125,7 @@ def _row(record: RawRecord, asked: _Asked, defaults: Defaults) -> Row:
     why_skipped = skip[1] if skip else None
     return Row(
         record.line, asked.subject, asked.entries, locale, record.raw, why_skipped, tuple(notes),
-        asked.call, asked.account,
+        asked.call, asked.account, asked.kept,
     )  # fmt: skip
 
 

@@ -57,6 +57,7 @@ class ListSource:
         """
         defaults = self._reading.defaults
         empty = True
+        kept = dict[str, None]()
         words, repairs = WordsSeen(self._reading.unasked), Counter[Remark]()
         with self._file.open() as file:
             for record in self._records(file):
@@ -66,8 +67,9 @@ class ListSource:
                     continue
                 if not (record.of_the_ca or record.texts.keys().isdisjoint(OF_EXPORTS)):
                     words.note(record.said(), record.line, record.names)
+                kept |= dict.fromkeys(record.kept)
                 yield check_record(repaired(record, repairs), defaults)
-        self.form = _with_remarks(self.form, repairs)
+        self.form = replace(_with_remarks(self.form, repairs), kept=tuple(kept))
         if not defaults.all_statuses:
             words.refuse(self.name)
         if empty:
@@ -229,6 +231,9 @@ class RecordSource:
         self.form = replace(self.form, with_addresses=self._has_addresses and not by_word)
         row = _checked(record, self._defaults, self._repairs)
         self.form = _with_remarks(self.form, self._repairs)
+        if isinstance(record, RawRecord) and record.kept:
+            kept = dict.fromkeys((*self.form.kept, *record.kept))
+            self.form = replace(self.form, kept=tuple(kept))
         return row
 
 

@@ -17,6 +17,7 @@ from batch_resend.intake.fields import (
     RawEntry,
     RawRecord,
     in_one_line,
+    kept_places,
     known_field,
     known_fields,
     plain,
@@ -69,6 +70,7 @@ class TableRows:
         self.remarks: Counter[Remark] = Counter()
         self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
         self._own_names: set[str] = set()  # those in it
+        self._kept: Mapping[Field, Sequence[int]] = {}  # columns of what stays with its row
         self._about_rejected: set[int] = set()  # columns of a rejected.csv, behind the list's own
         self._name = name
         self._table = table
@@ -111,7 +113,8 @@ class TableRows:
                 ask_for_language(seen, columns.read, sample, where)
             self.orders_only = columns.orders_only
         else:
-            columns = find_positions(reading.mapping, name, reading.call)
+            columns, seen = find_positions(reading.mapping, name, reading.call), []
+        self._kept = kept_places(seen, columns.places)
         by_order = not CALLS[reading.call].is_about_domain
         sample = [cells for _, cells in first]
         aside = frozenset(self._about_rejected)
@@ -322,7 +325,7 @@ class TableRows:
             raw = dumps(original)
             complaint = "a cell has half a character (a surrogate); is --encoding right?"
         texts = {field: _text(cells, at) for field, at in columns.places.items()}
-        text = texts.get
+        text, kept = texts.get, self._kept
         return RawRecord(
             line=line,
             complaint=complaint,
@@ -334,6 +337,7 @@ class TableRows:
             ),
             raw=raw,
             names=columns.names,
+            kept={which: _text(cells, at) for which, at in kept.items()} if kept else {},
             domains_aside=_text(cells, columns.aside, "; ") if columns.aside else "",
             has_addresses=columns.has_addresses,
             addresses_aside=not columns.orders_only
