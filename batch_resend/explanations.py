@@ -47,242 +47,128 @@ _WRONG_URL = "The URL is not one of the CA's calls."
 _CHECK_URL = "Check --base-url or --region."
 _MAY_HAVE_ACTED = "Send again with --in-doubt retry, if a second mail does no harm."
 
+# fmt: off
 EXPLANATIONS = (
     Explanation("2xx", "page", _PAGE, _CHECK_WAY),
-    Explanation(
-        "3xx",
-        "*",
+    Explanation("3xx", "*",
         "The URL leads elsewhere: it is not the CA's, or a login portal is in the way. It is not "
-        "followed, so that the key goes nowhere else.",
-        _CHECK_URL,
-    ),
-    Explanation(
-        "400",
-        "bad_request_format",
+        "followed, so that the key goes nowhere else.", _CHECK_URL),
+    Explanation("400", "bad_request_format",
         "The CA could not read the request as it was made for this order.",
-        "Look at what `check --out` shows for it; if it looks right, tell us what the CA said.",
-    ),
-    Explanation(
-        "400",
-        "invalid_dns_method",
+        "Look at what `check --out` shows for it; if it looks right, tell us what the CA said."),
+    Explanation("400", "invalid_dns_method",
         "The CA does not accept the validation method: the order's domains are likely to be "
         "validated by DNS or by a file, not by e-mail.",
         "Change the order's validation method to e-mail in CertCentral, or take the order out of "
-        "the list.",
-    ),
-    Explanation(
-        "400",
-        "time_frame_too_long",
+        "the list."),
+    Explanation("400", "time_frame_too_long",
         "The CA was asked for changes of more than the last seven days, and has no older ones.",
-        "Ask for seven days at most, or order by order.",
-    ),
-    Explanation(
-        "400",
-        "caa_*",
-        "The domain's CAA records do not let this CA issue for it.",
-        "Have the domain's owner correct the CAA records, then send again.",
-    ),
-    Explanation(
-        "400",
-        "*email*",
-        "The CA does not accept an address of the order.",
+        "Ask for seven days at most, or order by order."),
+    Explanation("400", "caa_*", "The domain's CAA records do not let this CA issue for it.",
+        "Have the domain's owner correct the CAA records, then send again."),
+    Explanation("400", "*email*", "The CA does not accept an address of the order.",
         "Use one of the five usual addresses (admin, administrator, webmaster, hostmaster, "
-        "postmaster) at the domain or a parent, or a contact from its DNS, and send again.",
-    ),
-    Explanation(
-        "400",
-        "*domain*",
+        "postmaster) at the domain or a parent, or a contact from its DNS, and send again."),
+    Explanation("400", "*domain*",
         "The CA does not accept a domain of the order: it may be misspelled, approved already, or "
         "not part of the order.",
-        "Compare the order's domains in CertCentral with the list, correct the list, send again.",
-    ),
-    Explanation(
-        "400",
-        "*product*",
+        "Compare the order's domains in CertCentral with the list, correct the list, send again."),
+    Explanation("400", "*product*",
         "The CA does not resend the mails of this product by this call: it is not DV.",
         "Send its domains with --call domain-dcv, and for EV its approval with --call "
-        "order-approval.",
-    ),
-    Explanation(
-        "400",
-        "*locale*",
-        "The CA does not know the language.",
-        "Take another code for --locale or in the list, such as en, and send again.",
-    ),
+        "order-approval."),
+    Explanation("400", "*locale*", "The CA does not know the language.",
+        "Take another code for --locale or in the list, such as en, and send again."),
     Explanation("400", "page", _PAGE, _CHECK_WAY, or_none=True),
-    Explanation(
-        "400",
-        "*",
+    Explanation("400", "*",
         "The CA will never accept this request as it is; its message says what it objects to. "
         "Orders that are issued, cancelled, not DV or not validated by e-mail end up here too.",
         "Look the order up in CertCentral; correct the list, or take the order out of it. What is "
-        "not DV (OV, EV) is resent domain by domain: --call domain-dcv.",
-    ),
+        "not DV (OV, EV) is resent domain by domain: --call domain-dcv."),
     Explanation("401", "page", _PAGE, _CHECK_WAY),
     Explanation("401", "*", _BAD_KEY, _CHECK_KEY),
     Explanation("403", "access_denied|access_denied_invalid_key", _BAD_KEY, _CHECK_KEY),
-    Explanation(
-        "403",
-        "access_denied|missing_permission",
+    Explanation("403", "access_denied|missing_permission",
         "The API key may not do this: it may be a view-only key (role 102), or the order may be "
         "in another division.",
-        "Look at the key's roles (in CertCentral, or by GET /user/me). Give it a role that manages "
-        "orders, or use a key of the order's division.",
-    ),
+        "Look at the key's roles (in CertCentral, or by GET /user/me). Give it a role that "
+        "manages orders, or use a key of the order's division."),
     Explanation("403", "page", _PAGE, _CHECK_WAY, or_none=True),
-    Explanation(
-        "403",
-        "*",
-        "The CA does not allow this with this API key; its message says why.",
-        "Look at the key's roles in CertCentral, and at the order's division and status.",
-    ),
+    Explanation("403", "*", "The CA does not allow this with this API key; its message says why.",
+        "Look at the key's roles in CertCentral, and at the order's division and status."),
     Explanation("404", "not_found", _WRONG_URL, _CHECK_URL),
     Explanation("404", "*route*", _WRONG_URL, _CHECK_URL),
-    Explanation(
-        "404",
-        "*domain*",
+    Explanation("404", "*domain*",
         "The key's account has no such domain: it is misspelled, of another account, or a part of "
         "one that is known by another name.",
-        "Compare the domain with CertCentral's list of domains.",
-    ),
-    Explanation(
-        "404",
-        "not_found|*",
+        "Compare the domain with CertCentral's list of domains."),
+    Explanation("404", "not_found|*",
         "The key's account has no such order: the number is wrong, or it belongs to another "
         "account or was not migrated to CertCentral.",
-        "Compare the order number with CertCentral; send with the key of the order's account.",
-    ),
-    Explanation(
-        "404",
-        "*",
+        "Compare the order number with CertCentral; send with the key of the order's account."),
+    Explanation("404", "*",
         "The URL is not one of the CA's calls, or a proxy answered in the CA's place.",
-        "Check --base-url or --region, then your proxy.",
-    ),
-    Explanation(
-        "408",
-        "*",
-        "The request did not arrive whole in time, and was not acted on.",
-        "Check the network, then send what is left.",
-    ),
-    Explanation(
-        "429",
-        "*",
+        "Check --base-url or --region, then your proxy."),
+    Explanation("408", "*", "The request did not arrive whole in time, and was not acted on.",
+        "Check the network, then send what is left."),
+    Explanation("429", "*",
         "Too many requests: other programs may use the same key, or its limit is lower than "
-        "--limit.",
-        "Nothing: the run pauses and takes fewer. If it happens often, lower --limit.",
-    ),
+        "--limit.", "Nothing: the run pauses and takes fewer. If it happens often, lower --limit."),
     *(
-        Explanation(
-            status,
-            "*",
+        Explanation(status, "*",
             "A gateway before the CA lost the connection on its own side: the CA may have acted.",
-            _MAY_HAVE_ACTED,
-        )
+            _MAY_HAVE_ACTED)
         for status in ("460", "499")
     ),
     Explanation("4xx", "page", _PAGE, _CHECK_WAY, or_none=True),
     Explanation("501", "*", _PAGE, _CHECK_WAY),
-    Explanation(
-        "502",
-        "*",
+    Explanation("502", "*",
         "A gateway before the CA had no good answer: the CA may have acted all the same.",
-        _MAY_HAVE_ACTED,
-    ),
-    Explanation(
-        "504",
-        "*",
+        _MAY_HAVE_ACTED),
+    Explanation("504", "*",
         "A gateway before the CA waited in vain: the CA may have acted all the same.",
-        _MAY_HAVE_ACTED,
-    ),
-    Explanation(
-        "503",
-        "*",
+        _MAY_HAVE_ACTED),
+    Explanation("503", "*",
         "The CA is not available: for maintenance, mostly on the first weekend of a month for "
-        "about two hours, or because of trouble.",
-        "Send what is left later.",
+        "about two hours, or because of trouble.", "Send what is left later."),
+    *(
+        Explanation(status, "*", "Something went wrong at the CA.",
+            "Send what is left later; if it is always the same orders, ask the CA.")
+        for status in ("50x", "510")
     ),
-    Explanation(
-        "50x",
-        "*",
-        "Something went wrong at the CA.",
-        "Send what is left later; if it is always the same orders, ask the CA.",
-    ),
-    Explanation(
-        "510",
-        "*",
-        "Something went wrong at the CA.",
-        "Send what is left later; if it is always the same orders, ask the CA.",
-    ),
-    Explanation(
-        "511",
-        "*",
+    Explanation("511", "*",
         "The network here wants a login (a portal) before it lets anything through.",
-        "Log in to the network, or use another way to the CA; send what is left.",
-    ),
-    Explanation(
-        "52x",
-        "*",
+        "Log in to the network, or use another way to the CA; send what is left."),
+    Explanation("52x", "*",
         "A CDN before the CA had no good answer from it: the CA may have acted all the same.",
-        _MAY_HAVE_ACTED,
-    ),
-    Explanation(
-        "5xx",
-        "*",
+        _MAY_HAVE_ACTED),
+    Explanation("5xx", "*",
         "A gateway or CDN before the CA gave up, with a status of its own: the CA may have acted "
-        "all the same.",
-        _MAY_HAVE_ACTED,
-    ),
-    Explanation(
-        None,
-        WOULD_WIDEN,
+        "all the same.", _MAY_HAVE_ACTED),
+    Explanation(None, WOULD_WIDEN,
         "Not sent: the CA knows none of the addresses for this domain, and would mail all the "
         "addresses that it has for it instead.",
         "Use an address that the CA has for the domain (constructed, or in its DNS), or leave the "
-        "address out to have all of them mailed.",
-    ),
-    Explanation(
-        None,
-        "no_such_host",
+        "address out to have all of them mailed."),
+    Explanation(None, "no_such_host",
         "The CA's name does not resolve: DNS is down, or the URL is wrong.",
-        "Check --base-url and the network, then send what is left.",
-    ),
-    Explanation(
-        None,
-        "not_connected",
-        "No connection to the CA could be made.",
-        "Check the network, the firewall and --trust-env, then send what is left.",
-    ),
-    Explanation(
-        None,
-        "proxy_refused",
-        "The proxy opened no way to the CA.",
-        "Check the proxy that the environment names and what it allows, then send what is left.",
-    ),
-    Explanation(
-        None,
-        "tls_refused",
+        "Check --base-url and the network, then send what is left."),
+    Explanation(None, "not_connected", "No connection to the CA could be made.",
+        "Check the network, the firewall and --trust-env, then send what is left."),
+    Explanation(None, "proxy_refused", "The proxy opened no way to the CA.",
+        "Check the proxy that the environment names and what it allows, then send what is left."),
+    Explanation(None, "tls_refused",
         "No trusted connection could be made: the certificate is not one this machine trusts.",
-        "Check --base-url, or name the authority that vouches for it: --ca-file.",
-    ),
-    Explanation(
-        None,
-        "lost",
+        "Check --base-url, or name the authority that vouches for it: --ca-file."),
+    Explanation(None, "lost",
         "The connection broke before the answer was there: the CA may have acted.",
-        _MAY_HAVE_ACTED,
-    ),
-    Explanation(
-        None,
-        "timed_out",
-        "No answer came within --timeout: the CA may have acted.",
-        _MAY_HAVE_ACTED,
-    ),
-    Explanation(
-        None,
-        "garbled",
-        "What came back was no HTTP answer: the CA may have acted.",
-        "Check --base-url; send again with --in-doubt retry, if a second mail does no harm.",
-    ),
+        _MAY_HAVE_ACTED),
+    Explanation(None, "timed_out", "No answer came within --timeout: the CA may have acted.",
+        _MAY_HAVE_ACTED),
+    Explanation(None, "garbled", "What came back was no HTTP answer: the CA may have acted.",
+        "Check --base-url; send again with --in-doubt retry, if a second mail does no harm."),
 )
+# fmt: on
 
 
 def explain(http_status: int | None, code: str | None) -> Explanation | None:

@@ -17,8 +17,8 @@ def followed(path: Path) -> Path:
 
     Raises OSError: a link must not be followed (EPERM), there are too many, a folder is none.
     """
-    place = Path(path.anchor or Path.cwd())
-    ahead = deque(path.parts[1:] if path.anchor else path.parts)
+    place = Path.cwd() / path.anchor
+    ahead = deque(_parts(path))
     links = 0
     while ahead:
         name = ahead.popleft()
@@ -38,10 +38,14 @@ def followed(path: Path) -> Path:
         if links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
         target = found.readlink()
-        if target.anchor:
-            place = Path(target.anchor)
-        ahead.extendleft(reversed(target.parts[1:] if target.anchor else target.parts))
+        place = place / target.anchor
+        ahead.extendleft(reversed(_parts(target)))
     return place
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """Return the names in a path, without its root."""
+    return path.parts[1:] if path.anchor else path.parts
 
 
 def _check(link: Path, status: os.stat_result) -> None:

@@ -1,9 +1,8 @@
 """The nouns: what a row becomes on its way from a file to the report.
 
-    Row -> Order -> Attempt -> Reply | Fault -> Verdict -> Outcome
+    Row -> Request -> Attempt -> Reply | Fault -> Verdict -> Outcome
 
-All are immutable values without behaviour beyond their own data. Times are seconds since the
-Unix epoch (UTC), durations are seconds.
+All are immutable values. Times are seconds since the Unix epoch (UTC), durations are seconds.
 """
 
 from __future__ import annotations
@@ -13,9 +12,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from json import JSONEncoder
-
-# --- what a list says ---------------------------------------------------------------------
-
 
 # Of which the CA makes addresses up itself (Baseline Requirements 3.2.2.4.4).
 USUAL_LOCAL_PARTS = frozenset(("admin", "administrator", "webmaster", "hostmaster", "postmaster"))
@@ -33,8 +29,8 @@ class Entry:
     def key(self) -> tuple[str, str, str]:
         """What it asks for: entries of one key are one mail, however the list spells them.
 
-        The part of an address after the @ is a domain name, and so the same in any case; what
-        stands before it is not, but for the five usual names.
+        A domain name is the same in any case; what stands before the @ is not, but for the five
+        usual names.
         """
         local, at, domain = self.email.rpartition("@")
         if (usual := local.lower()) in USUAL_LOCAL_PARTS:
@@ -59,9 +55,7 @@ class Note(StrEnum):
 
     MAY_MAIL_ALL = "may_mail_all"  # of a domain: if the CA knows none of the addresses given
     UNKNOWN_STATUS = "unknown_status"  # one that orders of the CA are not known to have: skipped
-    UNKNOWN_METHOD = (
-        "unknown_method"  # a way of validation that the CA is not known to have: skipped
-    )
+    UNKNOWN_METHOD = "unknown_method"  # a validation that the CA is not known to have: skipped
     UNKNOWN_PRODUCT = "unknown_product"  # one that the CA is not known to have: skipped
     NOT_CONSTRUCTED = "not_constructed"  # an address that is none of the five usual ones
     UNKNOWN_LOCALE = "unknown_locale"  # a code the CA's documentation does not name
@@ -159,8 +153,7 @@ class ListForm:
 
     kind: ListKind
     columns: tuple[str, ...] = ()  # its heading row; empty where it has none
-    # field -> column, where the user said so
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)  # field -> column, as the user said
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
@@ -182,8 +175,6 @@ class RowStatus(StrEnum):
     DUPLICATE = "duplicate"  # adds nothing to what other rows of its order ask for
     REJECTED = "rejected"  # cannot be sent, the reason is beside it
 
-
-# --- what is asked of the CA --------------------------------------------------------------
 
 _to_json = JSONEncoder(separators=(",", ":")).encode  # in ASCII, whatever is in it
 
@@ -213,11 +204,6 @@ class Request:
         return blake2b(_to_json(asked).encode(), digest_size=16).digest()
 
 
-def entry_list(entry: Entry) -> list[str | None]:
-    """Return an entry as a plain list: domain, e-mail, e-mail domain."""
-    return [entry.domain, entry.email, entry.email_domain]
-
-
 @dataclass(frozen=True, slots=True)
 class PlannedRequest:
     """An order as it stands in a run's plan."""
@@ -228,9 +214,6 @@ class PlannedRequest:
     digest: bytes
     attempts: int = 0  # made by this run so far
     doubts: int = 0  # attempts, of whichever run, that may have reached the CA unanswered
-
-
-# --- what came back -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,9 +294,6 @@ class Attempt:
     begun_at: float
 
 
-# --- what became of it --------------------------------------------------------------------
-
-
 class RequestStatus(StrEnum):
     """What became of a request to make."""
 
@@ -377,9 +357,7 @@ class Run:
     finished_at: float | None
     settings: Mapping[str, object] = field(default_factory=dict)  # of its last try; no secret
     session: int = 0  # whoever has it in hand, or had it last
-    distributed_by: int | None = (
-        None  # the start that dealt it out to workers; None: one sends it all
-    )
+    distributed_by: int | None = None  # the start that gave it to workers; None: one sends it all
 
     @property
     def is_with_workers(self) -> bool:
@@ -402,10 +380,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A part of a run: what accounts that share a key have from one place in the list to another.
-
-    Both places are positions of requests, the last one included.
-    """
+    """A part of a run: requests of accounts that share a key, by the first and last position."""
 
     run: str
     accounts: tuple[str | None, ...]

@@ -8,7 +8,7 @@ import anyio
 from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
-from batch_resend.certcentral import (
+from batch_resend.certcentral.orders import (
     LONGEST_CHANGES_S,
     REPORT_PATH,
     Page,

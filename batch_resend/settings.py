@@ -55,7 +55,7 @@ class Part(Enum):
     LIMITS = auto()  # the rolling windows to keep
     CA = auto()  # where the CA is, and how it is reached
     CONCURRENCY = auto()  # how much is under way at once
-    RETRIES = auto()  # how long to go on where the CA does not answer well
+    RETRIES = auto()  # how long to try where the CA does not answer well
     REPEATS = auto()  # which requests to send a second time
     JOURNAL = auto()  # where a run is written down
 
@@ -86,9 +86,8 @@ class Region(StrEnum):
     @property
     def base_url(self) -> str:
         """Where its API is (page "Get started", dev.digicert.com)."""
-        if self is Region.US:
-            return "https://www.digicert.com/services/v2"
-        return "https://certcentral.digicert.eu/services/v2"
+        host = "www.digicert.com" if self is Region.US else "certcentral.digicert.eu"
+        return f"https://{host}/services/v2"
 
 
 class InDoubt(StrEnum):
@@ -99,7 +98,7 @@ class InDoubt(StrEnum):
 
 
 def default_journal() -> Path:
-    """Return where the journal is when nobody says: in the user's state folder.
+    """Return where the journal is by default: in the user's state folder.
 
     Raises SettingsError where the user has none.
     """
@@ -114,13 +113,8 @@ def checked_base_url(text: str) -> str:
     url = urlsplit(text.strip())
     if url.username or url.password:
         raise ValueError("a base URL holds no user name or password")
-    if (
-        url.scheme not in _PORTS
-        or not _HOST_AND_PORT.fullmatch(url.netloc)
-        or url.port == 0
-        or url.query
-        or url.fragment
-    ):
+    is_one = url.scheme in _PORTS and _HOST_AND_PORT.fullmatch(url.netloc) and url.port != 0
+    if not is_one or url.query or url.fragment:
         raise ValueError(f"{text!r} is not a base URL such as {Region.US.base_url}")
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise ValueError(f"{text!r}: the API key is sent over https only (http: to loopback only)")
@@ -224,7 +218,7 @@ class Key:
 
     names: tuple[str | None, ...]
     account: Account
-    windows: tuple[Window, ...]  # of them all: whatever one of them says is to be kept
+    windows: tuple[Window, ...]  # of them all, for each is to be kept
 
     @property
     def title(self) -> str:
@@ -288,7 +282,7 @@ class Settings(Account):
         return (*self.accounts,) if self.api_key == _NO_KEY else (None, *self.accounts)
 
     def snapshot(self) -> dict[str, object]:
-        """Return what may be told of these settings: all but the keys, as JSON has it."""
+        """Return what may be written down of these settings: all but the keys, as JSON has it."""
         values = self.model_dump(
             mode="json", exclude={"api_key", "windows", "base_url", "accounts"}
         )
@@ -315,9 +309,8 @@ class Settings(Account):
 
         Raises SettingsError.
         """
-        budget = self.account(name).budget
-        keys = self.keys(self.names)
-        return next(key for key in keys if key.account.budget == budget)
+        self.account(name)
+        return next(key for key in self.keys(self.names) if name in key.names)
 
     def keys(self, names: Iterable[str | None]) -> list[Key]:
         """Return the keys of accounts, each once. Raises SettingsError."""
@@ -335,10 +328,10 @@ class Settings(Account):
 
 
 OPTIONS: Mapping[str, Option] = {  # by the names of their fields
-    name: said
+    name: declared
     for name, field in Settings.model_fields.items()
-    for said in field.metadata
-    if isinstance(said, Option)
+    for declared in field.metadata
+    if isinstance(declared, Option)
 }
 
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import Enum
 from math import ceil, inf
 from typing import Protocol
 
@@ -171,17 +172,27 @@ class HeldTooLong(Exception):
     """A pause that another process has begun lasts beyond the user's patience."""
 
 
-class Slot(Protocol):
-    """Leave for one request."""
+class Fate(Enum):
+    """What became of the request that a slot is for."""
 
-    def answered(self) -> None:
-        """Note that the answer has come now, or that surely nothing left. The first word counts."""
+    ANSWERED = "answered"  # the answer has come now, or surely nothing left
+    GIVEN_UP = "given up"  # no answer has come until now; the request may still arrive
+    UNUSED = "unused"  # no request has left
 
-    def given_up(self) -> None:
-        """Note that no answer has come until now; the request may still arrive."""
 
-    def unused(self) -> None:
-        """Give it back: no request has left."""
+class Slot:
+    """Leave for one request. The first word of what became of it counts."""
+
+    __slots__ = ("_note",)
+
+    def __init__(self, note: Callable[[Fate], None]) -> None:
+        self._note: Callable[[Fate], None] | None = note
+
+    def end(self, fate: Fate) -> None:
+        """Note what became of the request."""
+        note, self._note = self._note, None
+        if note is not None:
+            note(fate)
 
 
 class Limiter(Protocol):

@@ -15,7 +15,6 @@ from batch_resend.model import (
     RejectedRow,
     Request,
     Row,
-    entry_list,
 )
 
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
@@ -115,11 +114,6 @@ def test_another_ca_is_another_request() -> None:
 
 def test_the_digest_stays_what_it_was_since_journals_hold_it() -> None:
     assert ORDER.digest(CA).hex() == "9f070944c845822407e03d41acdbfd65"
-
-
-def test_an_entry_as_a_list_makes_the_same_entry_again() -> None:
-    for entry in (Entry("a.example", "x@a.example"), *ORDER.entries):
-        assert Entry(*entry_list(entry)) == entry  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,37 @@ def read_info(reply: Reply, order_id: str) -> ListedOrder:
     return _listed(_Item.model_validate(found | {"id": order_id}))
 
 
+@dataclass(slots=True)
+class _Walk:
+    """How far a list is read, by pages that overlap: orders come into it and leave it meanwhile."""
+
+    page_size: int
+    offset: int = 0
+    fruitless: int = 0  # pages in a row that brought nothing new
+    got: int = 0  # items of the last page
+    total: int = 0  # of the list, as the CA says
+    is_over: bool = False
+    seen: set[int | str] = field(default_factory=set)
+
+    def take(self, page: Page) -> list[ListedOrder]:
+        """Take in a page; return its orders that are new, and say in `offset` where to go on."""
+        self.fruitless += 1
+        listed = {int(order.order_id): order for order in reversed(page.orders)}
+        if self.offset and self.seen.isdisjoint((*listed, *page.unusable)):
+            self.offset = max(0, self.offset - self.page_size)  # all that was seen has left
+            return []
+        new = [number for number in reversed(listed) if number not in self.seen]
+        if new:
+            self.fruitless = 0
+        self.seen.update(new, page.unusable)
+        self.got, self.total = page.length, page.total or 0
+        # A CA may give fewer than it is asked for, and then tells by the total that there are more.
+        is_short = self.got < self.page_size and self.offset + self.got >= self.total
+        self.is_over = not self.got or is_short
+        self.offset += self.got - min(OVERLAP, self.page_size // 2, self.got // 2)
+        return [listed[number] for number in new]
+
+
 async def every_order(
     fetch: FetchPage,
     page_size: int = PAGE_SIZE,
@@ -147,34 +178,18 @@ async def every_order(
 
     `note_unusable` is handed the items of each page that have no order number; one may come twice.
     """
-    seen: set[int | str] = set()
-    overlap = min(OVERLAP, page_size // 2)
-    offset = fruitless = got = total = 0
-    while fruitless < MOST_FRUITLESS:
-        fruitless += 1
-        page = await fetch(offset, page_size)
-        listed = {int(order.order_id): order for order in reversed(page.orders)}
-        if offset and seen.isdisjoint((*listed, *page.unusable)):
-            offset = max(0, offset - page_size)
-            continue
+    walk = _Walk(page_size)
+    while not walk.is_over and walk.fruitless < MOST_FRUITLESS:
+        page = await fetch(walk.offset, page_size)
         note_unusable(page.unusable)
-        new = [number for number in reversed(listed) if number not in seen]
-        fruitless = 0 if new else fruitless
-        seen.update(new, page.unusable)
-        for number in new:
-            yield listed[number]
-        got, total = page.length, page.total or 0
-        # A CA may give fewer than it is asked for, and then tells by the total that there are more.
-        if not got or (got < page_size and offset + got >= total):
-            break
-        offset += got - min(overlap, got // 2)
-    else:
-        if got >= page_size:
-            raise CallError(
-                f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
-            )
-    if len(seen) < total:
-        log.warning("the CA says that it has %d orders, and shows %d", total, len(seen))
+        for order in walk.take(page):
+            yield order
+    if not walk.is_over and walk.got >= page_size:
+        raise CallError(
+            f"the CA's list of orders has no end: {MOST_FRUITLESS} pages brought nothing new"
+        )
+    if len(walk.seen) < walk.total:
+        log.warning("the CA says that it has %d orders, and shows %d", walk.total, len(walk.seen))
 
 
 def unreadable(what: str, error: ValidationError) -> CallError:

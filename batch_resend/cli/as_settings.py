@@ -1,6 +1,11 @@
-"""What options come to: settings, how lists are read, how a run is shown, whom to notify."""
+"""What options come to: settings, how lists are read, and the options of the next commands."""
 
+import logging
+import os
+import resource
+import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -8,26 +13,35 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli import rehearsal
-from batch_resend.cli.key import find_key, read_key
-from batch_resend.cli.profiles import Profile, profiles_of
-from batch_resend.cli.prompts import has_terminal, next_flags
-from batch_resend.cli.streams import most_in_flight
-from batch_resend.cli.values import Share
+from batch_resend.cli.accounts import (
+    PARAMETERS,
+    Profile,
+    find_key,
+    is_rehearsal,
+    profiles_of,
+    read_key,
+    refuse_elsewhere,
+)
+from batch_resend.cli.config import given_for_this_command
+from batch_resend.cli.options import DURATION, RESUME, SEND, Share
+from batch_resend.cli.output.terminal import has_terminal
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
 from batch_resend.notify import Notifier
-from batch_resend.report import Presentation
+from batch_resend.report import NextFlags, Presentation
 from batch_resend.settings import (
     OPTIONS,
     Account,
+    InDoubt,
     Region,
     Settings,
     checked_base_url,
     make_settings,
 )
-from batch_resend.windows import Window, of_one_key, parse_windows
+from batch_resend.windows import CA_WINDOWS, Window, of_one_key, parse_windows
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,29 +152,29 @@ def _given_base_url(options: dict[str, Any]) -> str | None:
 
 
 def _base_url(options: dict[str, Any], run: Run | None) -> str:
-    if (given := _given_base_url(options)) is not None:
-        return given
-    if (by_file := options["base_url"]) is not None:  # by the file
-        return cast("str", by_file)
-    return Region(options["region"]).base_url if run is None else run.base_url
+    """Return where the API is: by flags, else by the file, else as it was for a run."""
+    usual = Region(options["region"]).base_url if run is None else run.base_url
+    named = (_given_base_url(options), options["base_url"])
+    return next((url for url in named if url is not None), usual)  # an empty one is an error
 
 
 def _windows(options: dict[str, Any], run: Run | None) -> tuple[Window, ...]:
-    by_file = windows_of(options["limit"])
+    """Return the windows of the command's own account: by flags, else by the file and a run."""
+    named = windows_of(options["limit"])
     if _is_given("limit"):
-        return by_file
+        return named
     source = click.get_current_context().get_parameter_source("limit")
-    of_file = None if source is ParameterSource.DEFAULT else by_file
+    of_file = None if source is ParameterSource.DEFAULT else named
     known = _with_those_of(run, None, of_file)
-    return by_file if known is None else known
+    return named if known is None else known
 
 
 def _with_those_of(
     run: Run | None, account: str | None, windows: tuple[Window, ...] | None
 ) -> tuple[Window, ...] | None:
     """Return some windows and those that an account had in a run; None: there are neither."""
-    by_file = None if run is None else run.windows_of(account)
-    had = None if by_file is None else parse_windows(by_file)
+    texts = None if run is None else run.windows_of(account)
+    had = None if texts is None else parse_windows(texts)
     known = [one for one in (windows, had) if one is not None]
     return of_one_key(known) if known else None
 
@@ -198,8 +212,8 @@ def settings_by(
     if key is not None:
         given["api_key"] = key
     settings = make_settings(**given, accounts=accounts)
-    rehearsal.refuse_elsewhere(settings.base_url)
-    most = most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
+    refuse_elsewhere(settings.base_url)
+    most = _most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
     return settings.model_copy(update={"concurrency": most})
 
 
@@ -209,3 +223,175 @@ def base_url_of(options: dict[str, Any]) -> str:
         return checked_base_url(_base_url(options, None))
     except ValueError as error:
         raise SettingsError(f"base_url: {error}") from None
+
+
+def next_flags(context: click.Context) -> NextFlags:
+    """Return what this command was given, where the next commands need to be given it as well.
+
+    By the environment or the TOML file too: who reads a report may have neither.
+    """
+
+    def carried(to: str) -> list[str | None]:
+        params = context.command.params
+        return [one.name for one in params if to in getattr(one, "carried_to", ())]
+
+    return NextFlags(
+        config="".join(f" {shlex.quote(word)}" for word in config_words(context)),
+        send=_flags(context, carried(SEND)),
+        resume=_flags(context, carried(RESUME)),
+        in_doubt=_flags(context, ("in_doubt",)),
+        watch=_flags(context, ("journal",)),
+        none_will_do=is_rehearsal(),
+    )
+
+
+def next_flags_of_run(
+    context: click.Context, run: Run, accounts: Sequence[str | None]
+) -> NextFlags:
+    """Return what the next commands for a run need that another command line began.
+
+    What the accounts have in common was a flag then, or goes without one: as a flag it changes
+    nothing for any of them. What sets them apart stands in the file.
+    """
+    flags = next_flags(context)
+    names = accounts or (None,)
+    place, limits = "", ""
+    urls = {run.url_of(name) for name in names}
+    if len(urls) == 1 and urls.isdisjoint({None, Region.US.base_url}):
+        place = f" --base-url {run.url_of(names[0])}"
+    windows = {run.windows_of(name) for name in names}
+    if len(windows) == 1 and windows.isdisjoint({None, tuple(map(str, CA_WINDOWS))}):
+        limits = "".join(f" --limit {one}" for one in run.windows_of(names[0]) or ("none",))
+    hold = run.settings.get("in_doubt") == InDoubt.HOLD
+    return replace(
+        flags,
+        send=f"{flags.send}{place}{limits}",
+        resume=flags.resume if set(names) == {None} else f"{flags.resume}{place}",
+        in_doubt=" --in-doubt hold" if hold else "",
+    )
+
+
+def config_words(context: click.Context) -> list[str]:
+    """Return the words that name the TOML file, wherever it was found; they stand before all."""
+    path = context.find_root().params.get("config")
+    return ["--config", str(path)] if path else []
+
+
+def _flags(context: click.Context, names: Sequence[str | None]) -> str:
+    return "".join(f" {shlex.quote(word)}" for word in option_words(context, names))
+
+
+def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str, object]:
+    """Have options that nobody gave the values that they had earlier; return those.
+
+    The next commands are then given them, too.
+    """
+    taken = {
+        name: value
+        for name, value in values.items()
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT
+    }
+    for name, value in taken.items():
+        context.params[name] = value
+        context.set_parameter_source(name, ParameterSource.DEFAULT_MAP)
+    return taken
+
+
+def _as_written(value: object, kind: click.ParamType[Any]) -> str:
+    """Return a value as a person would write it on the command line."""
+    if isinstance(value, tuple):
+        return "=".join(value)
+    if kind is DURATION and isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+    return str(value)
+
+
+def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
+    """Whether the next commands find an option of the file by themselves, or are not to have it.
+
+    What the file says of one account, or of all that say nothing else, would go as a flag for each
+    account that a list names.
+    """
+    if name not in given_for_this_command(context):
+        return name in PARAMETERS or bool(then)
+    root = context.find_root().default_map or {}
+    if name in root.get(then, {}):
+        return True
+    # Where there are other accounts, only the key may be a flag: the rest would go for them too.
+    return name in PARAMETERS and name != "api_key_file" and bool(profiles_of(context))
+
+
+def option_words(context: click.Context, names: Sequence[str | None], then: str = "") -> list[str]:
+    """Return the words by which a command is given some options, wherever it had them from.
+
+    `then` is the command that they are for, if it is known: what the file says for it stands.
+    """
+    words: list[str] = []
+    for param in context.command.params:
+        given = context.get_parameter_source(param.name or "")
+        if param.name not in names or given in (None, ParameterSource.DEFAULT):
+            continue
+        by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
+        if by_file and _is_in_the_file_of(then, context, param.name or ""):
+            continue
+        words += _words_of(param, context.params[param.name])
+    return words
+
+
+def _words_of(param: click.Parameter, value: object) -> list[str]:
+    """Return the words by which an option has a value; none for a flag that is off."""
+    name = param.opts[0]
+    if isinstance(value, bool) or value is None:
+        return [name] if value else []
+    values = value if isinstance(value, tuple) else (value,)
+    return [word for one in values for word in (name, _as_written(one, param.type))]
+
+
+# --- how many connections there may be ----------------------------------------------------------
+
+# Beside connections, as counted in /proc while a run on uvloop sends and reports (17), and some.
+OWN = 21
+_OPEN = Path("/dev/fd")
+
+
+def _most_in_flight(wanted: int, keys: int) -> int:
+    """Return how many requests of each of some keys may be in flight; says so if that is fewer.
+
+    The limit of this process (`ulimit -n`) is raised first, as far as that is allowed.
+    """
+    besides = _open_now() + OWN
+    needed = besides + wanted * keys
+    allowed = _raise_limit_to(needed)
+    if allowed >= needed:
+        return wanted
+    most = within(allowed - besides, keys)
+    log.warning(
+        "no more than %d requests are in flight, in place of %d: this process may have %d files "
+        "open, and needs %d for more; raise the limit (ulimit -n, LimitNOFILE=)",
+        most, wanted, allowed, needed,
+    )  # fmt: skip
+    return most
+
+
+def within(descriptors: int, keys: int) -> int:
+    """Return how many requests of each of some keys so many descriptors are enough for."""
+    return max(1, descriptors // keys)
+
+
+def _open_now() -> int:
+    """Return how many descriptors are open, those that were inherited too."""
+    with suppress(OSError):
+        return len(os.listdir(_OPEN)) - 1  # noqa: PTH208 - but for the one that lists them
+    return 3
+
+
+def _raise_limit_to(needed: int) -> int:
+    """Return how many descriptors this process may have, after having asked for so many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return needed
+    wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft

@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.types import IntParamType
 from platformdirs import user_config_path
 
-from batch_resend.cli.profiles import PROFILES, Profile, read_profiles
-from batch_resend.cli.values import option_value
+from batch_resend.cli.accounts import PROFILES, Profile, read_profiles
 from batch_resend.errors import SettingsError
 from batch_resend.folders import folder_of_user
+from batch_resend.windows import Window
 
 PREFIX = "BATCH_RESEND_"
-_NAME = "BATCHRESEND"
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
 # The prefix however its words are joined: BATCHRESEND_, BATCH-RESEND-.
 _OWN_PREFIX = re.compile(r"BATCH[^A-Z0-9]*RESEND(?=.)")
@@ -36,7 +37,7 @@ _MAY_BE_BLANK = frozenset(("BATCH_RESEND_DELIMITER",))
 def check_variables(
     environment: Mapping[str, str],
     others: Iterable[str],
-    command: click.Command | None,
+    command: click.Command,
     commands: Callable[[], Iterable[click.Command]],
 ) -> None:
     """Raise SettingsError where a variable is named like an option, and is none of any command.
@@ -45,7 +46,7 @@ def check_variables(
     `others` are the variables that are no option of a command. The commands besides `command` are
     asked for only if there is a variable that it does not have: to import them takes time.
     """
-    own = {*others, *_variables([command] if command else [])}
+    own = {*others, *_variables([command])}
     for name in sorted(own & environment.keys()):
         _refuse_empty(name, environment[name])
     unknown = {
@@ -53,16 +54,27 @@ def check_variables(
         for name in sorted(environment.keys() - own)
         if (rest := _option_named(name)) is not None and not _OF_KUBERNETES.fullmatch(name)
     }
-    if not unknown:
-        return
-    known = own | _variables(commands())
+    known = own | _variables(commands()) if unknown else own
     # The prefix, which all have in common, would make any two alike.
     options = {one.removeprefix(PREFIX) for one in known}
     for name, rest in unknown.items():
-        is_own = _OWN_AND_MORE.match(name.upper()) is not None
-        if name in known or not (is_own or get_close_matches(rest, options, n=1, cutoff=_CLOSE)):
-            continue  # another program's, which only resembles ours
-        raise SettingsError(f"there is no variable {name}.{did_you_mean(rest, options, PREFIX)}")
+        if name not in known and _is_meant_for_us(name, rest, options):
+            meant = did_you_mean(rest, options, PREFIX)
+            raise SettingsError(f"there is no variable {name}.{meant}")
+
+
+def _refuse_empty(name: str, value: str) -> None:
+    if not value or (not value.strip() and name not in _MAY_BE_BLANK):
+        raise SettingsError(
+            f"the variable {name} is empty: give it a value, or unset it. An empty limit is not "
+            "taken for none"
+        )
+
+
+def _is_meant_for_us(name: str, rest: str, options: Iterable[str]) -> bool:
+    """Whether a variable has our prefix, or what comes behind one that is like it is an option."""
+    is_own = _OWN_AND_MORE.match(name.upper()) is not None
+    return is_own or bool(get_close_matches(rest, options, 1, _CLOSE))
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
@@ -71,21 +83,9 @@ def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     Capitals, and whether words are joined by `-` or by `_`, make no difference. `prefix` is what
     stands in front of every known name, and is not compared.
     """
-    plain = {_plain(one): one for one in known}
-    near = get_close_matches(_plain(name), plain, n=1)
+    plain = {one.lower().replace("_", "-"): one for one in known}
+    near = get_close_matches(name.lower().replace("_", "-"), plain, n=1)
     return f" Did you mean {prefix}{plain[near[0]]}?" if near else ""
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "-")
-
-
-def _refuse_empty(name: str, value: str) -> None:
-    if not value or (not value.strip() and name not in _MAY_BE_BLANK):
-        raise SettingsError(
-            f"the variable {name} is empty: give it a value, or unset it. What it would limit is "
-            "not left without a limit"
-        )
 
 
 def _option_named(name: str) -> str | None:
@@ -97,29 +97,19 @@ def _option_named(name: str) -> str | None:
     if own := _OWN_PREFIX.match(text):
         return _NO_LETTER.sub("_", text[own.end() :]).strip("_")
     words = _NO_LETTER.split(text)
-    if not words[0]:
-        return None  # `_BATCH_...`: private to a shell or a library, by custom
-    for count in (1, 2, 3):
-        if len(words) > count and _is_one_slip_away("".join(words[:count]), _NAME):
-            return "_".join(words[count:])
+    if words[0]:  # not `_BATCH_...`: private to a shell or a library, by custom
+        for count in range(1, min(4, len(words))):
+            if _slips("".join(words[:count])) & _slips("BATCHRESEND"):
+                return "_".join(words[count:])
     return None
 
 
-def _is_one_slip_away(text: str, wanted: str) -> bool:
-    """Whether a letter is missing, one too many, another one, or two have changed places."""
-    if abs(len(text) - len(wanted)) > 1:
-        return False
-    at = next(
-        (at for at, two in enumerate(zip(text, wanted, strict=False)) if two[0] != two[1]),
-        len(wanted),
-    )
-    rests = (
-        (text[at + 1 :], wanted[at + 1 :]),
-        (text[at + 1 :], wanted[at:]),
-        (text[at:], wanted[at + 1 :]),
-        (text[at + 1 : at + 2] + text[at : at + 1] + text[at + 2 :], wanted[at:]),
-    )
-    return any(one == other for one, other in rests)
+def _slips(text: str) -> set[str]:
+    """Return a text, and it without one letter.
+
+    Two that differ by a letter, or by two that have changed places, have one of these in common.
+    """
+    return {text, *(text[:at] + text[at + 1 :] for at in range(len(text)))}
 
 
 def _variables(commands: Iterable[click.Command]) -> set[str]:
@@ -131,8 +121,12 @@ def _variables(commands: Iterable[click.Command]) -> set[str]:
     }
 
 
+# --- the file -----------------------------------------------------------------------------------
+
 _LARGEST = 1024 * 1024  # bytes; a thousand profiles have a tenth of it
 _OWN = f"{__name__}.own"  # in a context: the parameters that the command's own table says
+_Options = dict[str, click.Option]  # by their names, without dashes
+_Entries = dict[str, tuple[tuple[str, ...], Any]]  # by key: where it stands, and its value
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +135,7 @@ class Config:
 
     defaults: dict[str, dict[str, Any]]  # by command and parameter: a default map of click's
     profiles: dict[str, Profile]
-    own: frozenset[str] = frozenset()  # the parameters that the table of the command itself says
+    own: frozenset[str]  # the parameters that the table of the command itself says
 
     def apply_to(self, context: click.Context) -> None:
         """Have the commands below a context take their defaults from here."""
@@ -170,8 +164,18 @@ def read_config(
 
     `known` are the names of all commands, those too of which not all is installed.
     """
-    reader = _Reader(_TomlFile(path), {command.name or "": command for command in commands})
-    return reader.read(frozenset(known), wanted)
+    options = {command.name or "": _options(command) for command in commands}
+    return _Reader(_TomlFile(path), options, {*known, *options}).read(wanted)
+
+
+def _options(command: click.Command) -> _Options:
+    return {
+        name.removeprefix("--"): param
+        for param in command.params
+        if isinstance(param, click.Option)
+        for name in param.opts
+        if name.startswith("--")
+    }
 
 
 class _TomlFile:
@@ -206,17 +210,10 @@ def _line_of(text: str, keys: Sequence[str]) -> int:
 
     The values come without positions. So the lines in front of it are what is parsed: the first
     so many that hold the key end with its statement, which begins behind those that parsed before.
-    What more lines hold, fewer may not: they are found by halving.
     """
     lines = text.splitlines()
-    without, within = 0, len(lines)  # so many lines that hold it not, and that do
-    while within - without > 1:
-        middle = (without + within) // 2
-        end, values = _parsed(lines, middle)
-        if _holds(values, keys):
-            within = end
-        else:
-            without = middle
+    counts = range(len(lines) + 1)
+    within = bisect_left(counts, True, key=lambda most: _holds(_parsed(lines, most)[1], keys))
     begins, _ = _parsed(lines, within - 1)
     return begins + 1
 
@@ -240,128 +237,148 @@ def _holds(values: Any, keys: Sequence[str]) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads the values of a file as options of commands."""
 
-    def __init__(self, file: _TomlFile, commands: Mapping[str, click.Command]) -> None:
-        self._file = file
-        self._commands = commands
-        # The name of an option, without its dashes: what it is in each command that has it.
-        self._options = {name: dict(_options(command)) for name, command in commands.items()}
-        self._known: frozenset[str] = frozenset()
+    file: _TomlFile
+    options: Mapping[str, _Options]  # by command
+    known: set[str]  # all commands, those too that are not installed
 
-    def read(self, known: frozenset[str], wanted: str) -> Config:
-        self._known = known | self._commands.keys()
-        top, tables = self._split()
-        shared = {
-            name: {key: param for key, param in options.items() if param.envvar is not None}
-            for name, options in self._options.items()
+    def read(self, wanted: str) -> Config:
+        tables = {name: self._entries(name) for name in self._tables()}
+        top = {
+            key: entry for key, entry in self._entries().items() if key not in {PROFILES, *tables}
         }
-        for key, spelled in top.items():
-            if not any(key in options for options in shared.values()):
-                raise self._file.error((spelled,), self._unknown_at_top(key))
-        defaults = {name: self._values((), top, options) for name, options in shared.items()}
-        own = {name: self._own(name, table) for name, table in tables.items()}
+        defaults = self._at_top(top)
+        own = {name: self._own(name, tables[name]) for name in tables if name in self.options}
         for name, values in own.items():
             defaults[name] |= values
-        rest = self._given(()) | self._given((wanted,) if wanted in tables else ())
+        shared = {key: value for key, (_, value) in (top | tables.get(wanted, {})).items()}
         profiles = read_profiles(
-            self._file.values.get(PROFILES, {}),
-            rest,
-            lambda keys, why: self._file.error((PROFILES, *keys), why),
+            self.file.values.get(PROFILES, {}),
+            shared,
+            lambda keys, why: self.file.error((PROFILES, *keys), why),
         )
         return Config(defaults, profiles, frozenset(own.get(wanted, ())))
 
-    def _split(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        """Return the keys at the top, and those in the table of each command, as they are spelled.
+    def _at_top(self, entries: _Entries) -> dict[str, dict[str, Any]]:
+        """Return what the top says, by command and parameter: what means the same in all."""
+        everywhere = {
+            name: {key: option for key, option in has.items() if option.envvar is not None}
+            for name, has in self.options.items()
+        }
+        for key, (place, _) in entries.items():
+            if not any(key in has for has in everywhere.values()):
+                raise self.file.error(place, self._unknown_at_top(key))
+        return {name: self._values(entries, has) for name, has in everywhere.items()}
 
-        Tables of commands that are not installed are left out: what may stand there is not known.
-        """
-        tables = {}
-        for name, value in self._file.values.items():
+    def _tables(self) -> list[str]:
+        found = []
+        for name, value in self.file.values.items():
+            is_table = isinstance(value, dict)
             is_list_of_tables = isinstance(value, list) and any(isinstance(v, dict) for v in value)
-            is_value = not (isinstance(value, dict) or is_list_of_tables)
-            if name not in self._known or (is_value and self._is_option(name)):
-                continue
-            if not isinstance(value, dict):
-                raise self._file.error((name,), f"{name} is a table: [{name}]")
-            if name in self._commands:
-                tables[name] = self._spelled((name,))
-        top = self._spelled(())
-        not_options = {PROFILES, *tables, *(self._known - self._commands.keys())}
-        return {key: spelled for key, spelled in top.items() if key not in not_options}, tables
+            # An option may have a command's name, as --sweep.
+            is_value = not (is_table or is_list_of_tables) and self._having(name)
+            if name in self.known and not is_value:
+                if not is_table:
+                    raise self.file.error((name,), f"{name} is a table: [{name}]")
+                found.append(name)
+        return found
 
-    def _is_option(self, name: str) -> bool:
-        return any(name in options for options in self._options.values())
+    def _having(self, key: str) -> list[str]:
+        return [name for name, has in self.options.items() if key in has]
 
-    def _table(self, within: tuple[str, ...]) -> Mapping[str, Any]:
-        values: Mapping[str, Any] = self._file.values
-        for name in within:
-            values = values[name]
-        return values
-
-    def _spelled(self, within: tuple[str, ...]) -> dict[str, str]:
-        """Return the keys of a table, each with how it is spelled there: with - or with _."""
-        found: dict[str, str] = {}
-        for spelled in self._table(within):
+    def _entries(self, *within: str) -> _Entries:
+        """Return what the file says at its top, or in a table; keys are spelled with - or _."""
+        table = self.file.values[within[0]] if within else self.file.values
+        found: _Entries = {}
+        for spelled, value in table.items():
             key = spelled.replace("_", "-")
             if key in found:
-                raise self._file.error((*within, spelled), f"{key} is said twice")
-            found[key] = spelled
+                raise self.file.error((*within, spelled), f"{key} is said twice")
+            found[key] = ((*within, spelled), value)
         return found
 
-    def _own(self, name: str, keys: Mapping[str, str]) -> dict[str, Any]:
-        options = self._options[name]
-        for key, spelled in keys.items():
+    def _own(self, name: str, entries: _Entries) -> dict[str, Any]:
+        """Return what the table of a command says, by its parameters."""
+        options = self.options[name]
+        for key, (place, _) in entries.items():
             if key not in options:
-                others = [other for other, has in self._options.items() if key in has]
-                why = f"{name} has no option {key}"
-                why += f"; {others[0]} has" if others else f".{did_you_mean(key, options)}"
-                raise self._file.error((name, spelled), why)
-        return self._values((name,), keys, options)
+                others = self._having(key)
+                why = f"; {others[0]} has" if others else f".{did_you_mean(key, options)}"
+                raise self.file.error(place, f"{name} has no option {key}{why}")
+        return self._values(entries, options)
 
-    def _values(
-        self, within: tuple[str, ...], keys: Mapping[str, str], options: Mapping[str, click.Option]
-    ) -> dict[str, Any]:
-        """Return what a table says of some options, by their parameters."""
-        table, found = self._table(within), {}
-        for key, spelled in keys.items():
-            if (option := options.get(key)) is not None:
-                try:
-                    found[option.name or ""] = option_value(option, table[spelled])
-                except ValueError as error:
-                    hint = self._hint(key, table[spelled])
-                    raise self._file.error((*within, spelled), f"{key}: {error}{hint}") from None
+    def _values(self, entries: _Entries, options: _Options) -> dict[str, Any]:
+        """Return what entries say of some options, by their parameters."""
+        found = {}
+        for key, (place, value) in entries.items():
+            if (option := options.get(key)) is None:
+                continue
+            try:
+                found[option.name or ""] = option_value(option, value)
+            except ValueError as error:
+                hint = ""
+                if key == PROFILES.removesuffix("s") and isinstance(value, dict):
+                    hint = f". Did you mean [{PROFILES}.{next(iter(value), 'NAME')}]?"
+                raise self.file.error(place, f"{key}: {error}{hint}") from None
         return found
-
-    def _given(self, within: tuple[str, ...]) -> dict[str, Any]:
-        table = self._table(within)
-        return {key: table[spelled] for key, spelled in self._spelled(within).items()}
 
     def _unknown_at_top(self, key: str) -> str:
-        having = [name for name, options in self._options.items() if key in options]
-        if having:
+        if having := self._having(key):
             tables = ", ".join(f"[{name}]" for name in having)
             why = f"{key} means something else from command to command"
-            return f"{why}: say it in a table, of {tables}"
-        if isinstance(self._file.values.get(key), dict):
-            names = (*self._known, PROFILES)
-            return f"there is no command {key}.{did_you_mean(key, names)}"
-        every = {name for options in self._options.values() for name in options}
-        missing = sorted(self._known - self._commands.keys())
+            return f"{why}: put it into one of the tables {tables}"
+        if isinstance(self.file.values.get(key), dict):
+            return f"there is no command {key}.{did_you_mean(key, (*self.known, PROFILES))}"
+        every = {name for has in self.options.values() for name in has}
+        missing = sorted(self.known - self.options.keys())
         why = f"there is no option {key}.{did_you_mean(key, every)}"
         return f"{why} Not installed: {', '.join(missing)}." if missing else why
 
-    def _hint(self, key: str, value: object) -> str:
-        if key == PROFILES.removesuffix("s") and isinstance(value, dict):
-            return f". Did you mean [{PROFILES}.{next(iter(value), 'NAME')}]?"
-        return ""
+
+_PAIRS = ("FIELD=COLUMN", "KEY=VALUE")  # metavars of options that a table may stand for
+_TEXT = ((str,), "a text")  # the types of TOML that an option takes, and what they are called
 
 
-def _options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
-    """Yield the options of a command by their names, without the dashes."""
-    for param in command.params:
-        if isinstance(param, click.Option):
-            for name in param.opts:
-                if name.startswith("--"):
-                    yield name.removeprefix("--"), param
+def option_value(option: click.Option, value: object) -> Any:
+    """Return what a TOML file says of an option, as click takes it. Raises ValueError."""
+    if option.multiple:
+        texts = _texts(option, value)
+        for text in texts:
+            _convert(option, text)
+        return texts
+    types: tuple[type, ...]
+    if option.is_flag:
+        types, name = (bool,), "true or false"
+    elif isinstance(option.type, IntParamType):
+        types, name = (int,), "a whole number"
+    else:
+        types, name = getattr(option.type, "in_toml", _TEXT)
+    if type(value) not in types:  # not by isinstance: a bool is no number
+        raise ValueError(f"write {name}")
+    if not option.is_flag:
+        _convert(option, value)
+    return value
+
+
+def _texts(option: click.Option, value: object) -> list[str]:
+    """Return the texts of an option that takes several; of pairs, a table has them too."""
+    if isinstance(value, dict) and option.metavar in _PAIRS:
+        if not all(type(one) in (str, int, float) for one in value.values()):
+            raise ValueError("write a table of texts")
+        return [f"{key}={one}" for key, one in value.items()]
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ValueError("write a text, or a list of texts")
+    return texts
+
+
+def _convert(option: click.Option, value: object) -> None:
+    try:
+        option.type.convert(value, option, None)
+    except click.BadParameter as error:
+        raise ValueError(error.message.rstrip(".")) from None
+    if option.metavar == "N/W" and value != "none":
+        Window.parse(str(value))

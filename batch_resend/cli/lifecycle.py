@@ -3,19 +3,20 @@
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
 import click
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 
 from batch_resend.cli.as_settings import notifier_of
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
-from batch_resend.cli.logs import set_up_logs_of
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.output.terminal import say
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.notify import CommandResult
@@ -24,7 +25,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_SIGNAL_S = 0.5
 LOOP_VARIABLE = "BATCH_RESEND_EVENT_LOOP"  # asyncio or uvloop
 
-Act = Callable[[str], str]  # from the signal's name to what a person is told
+START_GRACE_S = 3.0  # for the notification of a start to arrive, once the command has ended
+
+log = logging.getLogger(__name__)
+
+Act = Callable[[str], str]  # from the signal's name to the message for the user
 Result = TypeVar("Result")
 
 
@@ -46,7 +51,7 @@ class Interruption:
             self._act = before
 
     async def listen(self, *, task_status: TaskStatus[None]) -> None:
-        """Take signals as they come. What whoever started us has switched off stays off."""
+        """Take signals as they come. What was switched off when we were started stays off."""
         again_from = 0.0
         wanted = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         with anyio.open_signal_receiver(*wanted) as signals:
@@ -56,7 +61,7 @@ class Interruption:
                 if self.caught is not None and now < again_from:
                     continue  # one request to stop may come twice: to the process and to its group
                 if self.caught is not None:
-                    # All that matters is in the journal: the next start goes on from there.
+                    # All that matters is in the journal: the next start resumes from there.
                     os._exit(SIGNAL_BASE + number)
                 self.caught, again_from = number, now + SAME_SIGNAL_S
                 message = self._act(signal.Signals(number).name)
@@ -68,32 +73,43 @@ class Interruption:
         return "Stopping"
 
 
+@asynccontextmanager
+async def beside(
+    *tasks: Callable[[], Coroutine[Any, Any, None]], grace_s: float = 0.0
+) -> AsyncIterator[TaskGroup]:
+    """Run tasks beside a block; they are cancelled when it has ended, after a grace.
+
+    An error of the block is raised as it is, in no group.
+    """
+    failed: Exception | None = None
+    async with anyio.create_task_group() as group:
+        for task in tasks:
+            group.start_soon(task)
+        try:
+            yield group
+        except Exception as error:
+            failed = error
+        group.cancel_scope.deadline = anyio.current_time() + grace_s
+    if failed is not None:
+        raise failed
+
+
 def run_interruptibly(work: Callable[[Interruption], Awaitable[Result]]) -> Result:
     """Run a command to its end. Raises SettingsError; Interrupted, where a signal cuts it short."""
 
     async def main() -> Result:
         interruption = Interruption()
-        found: list[Result] = []
-        raised: list[Exception] = []
-        async with anyio.create_task_group() as tasks:
+        async with beside() as tasks:
             await tasks.start(interruption.listen)
             with interruption.scope:
-                try:
-                    found.append(await work(interruption))
-                except Exception as error:  # passed on below: from here it would come in a group
-                    raised.append(error)
-            tasks.cancel_scope.cancel()
-        if raised:
-            raise raised[0]
-        if not found:
-            raise Interrupted(interruption.caught or signal.SIGINT)
-        return found[0]
+                return await work(interruption)
+        raise Interrupted(interruption.caught or signal.SIGINT)
 
     return anyio.run(main, backend_options={"use_uvloop": _wants_uvloop()})
 
 
 def _wants_uvloop() -> bool:
-    """Whether to run on uvloop: where it is installed, unless told otherwise."""
+    """Whether to run on uvloop: where it is installed, unless the variable says otherwise."""
     wanted = os.environ.get(LOOP_VARIABLE, "")
     if wanted not in ("", "asyncio", "uvloop"):
         raise SettingsError(f"{LOOP_VARIABLE}: {wanted!r} is neither asyncio nor uvloop")
@@ -105,66 +121,55 @@ def _wants_uvloop() -> bool:
     return installed and wanted != "asyncio"
 
 
-START_GRACE_S = 3.0  # for the word of a start to be taken, once the command has ended
-
-log = logging.getLogger(__name__)
-
-
 def run_with_notifier(
     work: Callable[[Interruption], Awaitable[CommandResult]], options: dict[str, Any]
 ) -> int:
-    """Run a command to its end, with its logs, and tell of it; return its exit code."""
+    """Run a command to its end, with its logs, and notify of it; return its exit code."""
     notifier = notifier_of(options)
 
     async def notified(interruption: Interruption) -> int:
-        results: list[CommandResult] = []
-        errors: list[Exception] = []  # passed on below: from the tasks they would come in a group
+        result = None
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(
-                    _notify_safely, notifier.started
-                )  # a slow notification holds up nothing
-                try:
-                    set_up_logs_of(options)
-                    notifier.check()
-                    results.append(await work(interruption))
-                except Exception as error:
-                    errors.append(error)
-                    results.append(_failed(error))
-                # A start that could not be notified by then is left out: the end is notified.
-                tasks.cancel_scope.deadline = anyio.current_time() + START_GRACE_S
+            # A slow notification holds up nothing. One of a start that has not arrived when the
+            # command ends is left out, after a grace: the end is notified.
+            started = partial(_notify_safely, notifier.started)
+            async with beside(started, grace_s=START_GRACE_S):
+                set_up_logs(options)
+                notifier.check()
+                result = await work(interruption)
+        except Exception as error:
+            result = _failed(error)
+            raise
         finally:
-            result = results[0] if results else _cut_short(interruption)
+            result = result or _cut_short(interruption)
             with (
                 anyio.CancelScope(shield=True) as notifying,
                 interruption.leads_to(lambda _: _cut(notifying)),
             ):
-                await _notify_safely(lambda: notifier.ended(result))
-        if errors:
-            raise errors[0]
+                await _notify_safely(partial(notifier.ended, result))
         return result.code
 
     return run_interruptibly(notified)
 
 
 def _cut(notifying: anyio.CancelScope) -> str:
-    """End a telling that takes long; the command's own ending stands."""
+    """End a notification that takes long; the command's own ending stands."""
     notifying.cancel()
-    return "Telling nobody any more"
+    return "No longer waiting for the notification"
 
 
 async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:
-    """Tell somebody. Whatever comes of it, nothing comes of it for the command."""
+    """Notify. A failure is logged, and does not affect the command."""
     try:
         await notify()
     except Exception as error:
-        log.error("nobody could be told: %s", type(error).__name__)  # its text may have a URL
+        log.error("the notification failed: %s", type(error).__name__)  # its text may have a URL
 
 
 def notify_wrong_usage(error: click.UsageError, context: click.Context) -> None:
-    """Notify whom a command line names, as far as it was understood, that it was wrong.
+    """Notify of a command line that was wrong, as far as it was understood.
 
-    Of a timer's nobody would see.
+    Nobody sees the messages of a timer's.
     """
     _notify(context, CommandResult(ExitCode.WRONG_USAGE, error=error.format_message()))
 
@@ -181,20 +186,16 @@ def notify_bad_settings(
 def _notify(context: click.Context, result: CommandResult) -> None:
     # What click has not come to yet, or was not given, has a mark of click's own.
     known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
-    notifier = notifier_of(known)
-    anyio.run(_notify_safely, lambda: notifier.ended(result))
+    anyio.run(_notify_safely, partial(notifier_of(known).ended, result))
 
 
 def _failed(error: Exception) -> CommandResult:
-    """Return how a command ends that an error has ended."""
     if isinstance(error, click.Abort):  # the end of input, where a person was asked
-        return CommandResult(
-            SIGNAL_BASE + signal.SIGINT, declined="nothing was sent: nobody answered"
-        )
+        code = SIGNAL_BASE + signal.SIGINT
+        return CommandResult(code, declined="nothing was sent: nobody answered")
     if isinstance(error, BrokenPipeError):
-        return CommandResult(
-            SIGNAL_BASE + signal.SIGPIPE, error="the reader of the output has left"
-        )
+        code = SIGNAL_BASE + signal.SIGPIPE
+        return CommandResult(code, error="the reader of the output has left")
     if isinstance(error, BatchResendError):
         return CommandResult(code_of_error(error), error=str(error))
     return CommandResult(ExitCode.NOT_STARTED, error=f"{type(error).__name__}: {error}")
@@ -202,7 +203,5 @@ def _failed(error: Exception) -> CommandResult:
 
 def _cut_short(interruption: Interruption) -> CommandResult:
     """Return how a command ends that a signal has cut short before it had begun to send."""
-    return CommandResult(
-        SIGNAL_BASE + (interruption.caught or signal.SIGINT),
-        declined="interrupted; nothing more was sent",
-    )
+    code = SIGNAL_BASE + (interruption.caught or signal.SIGINT)
+    return CommandResult(code, declined="interrupted; nothing more was sent")

@@ -9,9 +9,10 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import structlog
@@ -26,43 +27,32 @@ _ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams"
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 
 
-def set_up_logs_of(options: Mapping[str, Any]) -> None:
-    """Send the logs where a command's options say. Raises SettingsError."""
-    set_up_logs(
-        int(options["verbose"]) - int(options["quiet"]),
-        options["log_format"],
-        options.get("log_file"),
-        redact=options.get("redact", False),
-    )
-
-
 class _StandardError(logging.StreamHandler[TextIO]):
     """Writes to what sys.stderr is at the moment: a live view puts itself in its place."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record."""
         self.stream = sys.stderr
         super().emit(record)
 
 
 class _LogFile(logging.Handler):
-    """Appends to a file. One that fails, or that hangs, ends and delays no run.
+    """Appends to a file that only its owner may read. One that fails, or hangs, delays no run.
 
+    What rotates logs gives the file another name, or removes it: the name is then opened again.
     Raises SettingsError where it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = _RotatedFile(path, self._say_failed)
+            self._descriptor = _open_to_append(path)
         except OSError as error:
             raise SettingsError(f"--log-file {path}: {error.strerror}") from None
         super().__init__()
         self._path = path
         self._has_failed = False
-        self._outflow = STREAMS.add(f"to --log-file {path}", self._file.write, self._say_failed)
+        self._outflow = STREAMS.add(f"to --log-file {path}", self._write, self._say_failed)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have a record written."""
         try:
             line = f"{self.format(record)}\n"
         except Exception:
@@ -71,57 +61,37 @@ class _LogFile(logging.Handler):
         self._outflow.put(line.encode("utf-8", "backslashreplace"), may_be_left_out=True)
 
     def flush(self) -> None:
-        """Wait until all is written, or nothing more is taken."""
         self._outflow.wait(STALLED_S)
 
     def close(self) -> None:
-        """Close the file. What is not written by now is left out."""
-        self.flush()
+        self.flush()  # what is not written then is left out
         if not self._outflow.give_up():
-            self._file.close()
+            with suppress(OSError):
+                os.close(self._descriptor)
         super().close()
+
+    def _write(self, data: bytes) -> None:
+        """Write to the file that has the name now. Raises OSError."""
+        try:
+            if self._has_lost_its_name():
+                old, self._descriptor = self._descriptor, _open_to_append(self._path)
+                os.close(old)
+        except OSError as error:
+            self._say_failed(error)  # the lines go to the file as it was
+        write_all(self._descriptor, data)
+
+    def _has_lost_its_name(self) -> bool:
+        opened = os.fstat(self._descriptor)
+        try:  # nobody rotates a pipe or a device
+            return stat.S_ISREG(opened.st_mode) and not os.path.samestat(opened, self._path.stat())
+        except FileNotFoundError:
+            return True
 
     def _say_failed(self, error: OSError) -> None:
         """Say once that lines are missing; the journal has what matters."""
         if not self._has_failed:
             self._has_failed = True
             logging.getLogger(__name__).error("--log-file %s: %s", self._path, error)
-
-
-class _RotatedFile:
-    """A file to append to, which only its owner may read.
-
-    What rotates logs gives the file another name, or removes it: the name is then opened again.
-    """
-
-    def __init__(self, path: Path, failed: Callable[[OSError], object]) -> None:
-        self._path = path
-        self._failed = failed
-        self._descriptor = _open_to_append(path)
-
-    def write(self, data: bytes) -> None:
-        """Write to the file that has the name now. Raises OSError."""
-        try:
-            self._follow_name()
-        except OSError as error:
-            self._failed(error)  # the lines go to the file as it was
-        write_all(self._descriptor, data)
-
-    def close(self) -> None:
-        """Close the file."""
-        with suppress(OSError):
-            os.close(self._descriptor)
-
-    def _follow_name(self) -> None:
-        """Open the file again if the name no longer stands for it. Raises OSError."""
-        opened = os.fstat(self._descriptor)
-        if not stat.S_ISREG(opened.st_mode):  # a pipe or a device: nobody rotates it
-            return
-        with suppress(FileNotFoundError):
-            if os.path.samestat(opened, self._path.stat()):
-                return
-        old, self._descriptor = self._descriptor, _open_to_append(self._path)
-        os.close(old)
 
 
 def _open_to_append(path: Path) -> int:
@@ -140,23 +110,24 @@ def _open_to_append(path: Path) -> int:
     return descriptor
 
 
-def set_up_logs(
-    verbosity: int, log_format: str, file: Path | None = None, *, redact: bool = False
-) -> None:
-    """Send this package's logs to standard error: -1 only errors, 0 the usual, 1 every attempt.
+def set_up_logs(options: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Send this package's logs where a command's options say: to standard error, to a file as well.
 
-    A file takes all of them. Raises SettingsError where it cannot be opened.
+    There with -q only errors, with -v every attempt; a file has all of them. Raises SettingsError
+    where it cannot be opened.
     """
+    log_format, redact = options.get("log_format", "text"), options.get("redact", False)
+    verbosity = int(options.get("verbose", False)) - int(options.get("quiet", False))
     handlers: list[logging.Handler] = [_StandardError()]
-    handlers[0].setLevel(LEVELS[max(-1, min(verbosity, 1))])
+    handlers[0].setLevel(LEVELS[verbosity])
     handlers[0].addFilter(lambda record: record.name not in _ON_STANDARD_ERROR_ANYHOW)
     handlers[0].setFormatter(_formatter(log_format, redact, on_terminal=sys.stderr.isatty()))
-    if file is not None:
-        handlers.append(_LogFile(file))
+    if (path := options.get("log_file")) is not None:
+        handlers.append(_LogFile(path))
         handlers[1].setFormatter(_formatter(log_format, redact, on_terminal=False))
     logger = logging.getLogger("batch_resend")
     logger.handlers = handlers
-    logger.setLevel(logging.DEBUG if file else handlers[0].level)
+    logger.setLevel(logging.DEBUG if path else handlers[0].level)
     logger.propagate = False
 
 

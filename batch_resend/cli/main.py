@@ -9,14 +9,18 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn, cast
 
 import click
 
-from batch_resend.cli.config import check_variables
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
-from batch_resend.cli.manual import ManualGroup
+from batch_resend.cli.command import (
+    OF_SENDING,
+    SIGNAL_BASE,
+    ExitCode,
+    Interrupted,
+    ManualCommand,
+    code_of_error,
+)
 from batch_resend.cli.streams import STREAMS
 from batch_resend.errors import BatchResendError, JournalError, SettingsError
 from batch_resend.version import __version__
@@ -25,15 +29,15 @@ from batch_resend.visible import visible_lines
 # name: module, and what the command is for, short enough for a line of its own in a narrow terminal
 SUBCOMMANDS = {
     "check": ("check", "Show what lists would send. Sends nothing."),
-    "cluster": ("cluster", "Show how the workers of several hosts are doing."),
-    "completion": ("completion", "Print what a shell needs to complete commands."),
+    "cluster": ("worker", "Show how the workers of several hosts are doing."),
+    "completion": ("help", "Print what a shell needs to complete commands."),
     "doctor": ("doctor", "Check key, network, clock and journal before a run."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
     "help": ("help", "Show a page of the manual, such as on lost mail."),
     "history": ("history", "Show every attempt ever made for an order or domain."),
-    "prune": ("prune", "Forget old runs, for the journal not to grow for ever."),
+    "prune": ("history", "Forget old runs, to keep the journal small."),
     "report": ("history", "Write a run's report again, from the journal alone."),
-    "resume": ("send", "Go on with a run that did not finish."),
+    "resume": ("send", "Resume a run that did not finish."),
     "runs": ("history", "List all runs, the newest first."),
     "send": ("send", "Send every order's mails once, and report on every row."),
     "show": ("history", "Show one run: its lists, limits and counts."),
@@ -45,17 +49,38 @@ SUBCOMMANDS = {
 }
 # What they print is a summary: nobody has to read it for them to end.
 SENDING = frozenset({"resume", "send", "sweep", "worker"})
-_WORDS = f"{__name__}.words"  # in a context
+# Variables of the program that are no option of a command.
+NOT_OPTIONS = ("BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL")
+_WORDS = f"{__name__}.words"  # in a context: those of a command line behind the command's name
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time
 
-
-def words_of(context: click.Context) -> list[str]:
-    """Return the words of a command line behind the command's name."""
-    words: list[str] = context.meta.get(_WORDS, [])
-    return words
+log = logging.getLogger(__name__)  # for a file alone: standard error has it in plain words
 
 
-class CommandsOnDemand(ManualGroup):
+class _Subcommands(Mapping[str, click.Command]):
+    """The commands by name, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, summary = SUBCOMMANDS[name]
+        gc.disable()  # what is imported stays: nobody looks for garbage in it
+        try:
+            imported = import_module(f"batch_resend.cli.commands.{module}")
+        finally:
+            gc.freeze()
+            gc.set_threshold(_UNTIL_COLLECTING)
+            gc.enable()
+        command: click.Command = getattr(imported, name)
+        command.short_help = summary
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SUBCOMMANDS)
+
+    def __len__(self) -> int:
+        return len(SUBCOMMANDS)
+
+
+class CommandsOnDemand(click.Group, ManualCommand):
     """A group that lists its commands without importing them."""
 
     def __init__(self, *args: Any, **how: Any) -> None:
@@ -78,39 +103,6 @@ class CommandsOnDemand(ManualGroup):
             formatter.write_dl([(name, summary) for name, (_, summary) in SUBCOMMANDS.items()])
 
 
-class _Subcommands(Mapping[str, click.Command]):
-    """The commands by name."""
-
-    def __getitem__(self, name: str) -> click.Command:
-        module, summary = SUBCOMMANDS[name]
-        command: click.Command = getattr(_imported(f"batch_resend.cli.commands.{module}"), name)
-        command.short_help = summary
-        return command
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(SUBCOMMANDS)
-
-    def __len__(self) -> int:
-        return len(SUBCOMMANDS)
-
-
-def _imported(name: str) -> ModuleType:
-    """Import a module with all that it needs, which stays: nobody looks for garbage in it."""
-    gc.disable()
-    try:
-        return import_module(name)
-    finally:
-        gc.freeze()
-        gc.set_threshold(_UNTIL_COLLECTING)
-        gc.enable()
-
-
-# Variables of the program that are no option of a command.
-NOT_OPTIONS = ("BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL")
-
-log = logging.getLogger(__name__)  # for a file alone: standard error is told here in plain words
-
-
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     cls=CommandsOnDemand,
@@ -119,7 +111,7 @@ log = logging.getLogger(__name__)  # for a file alone: standard error is told he
         "Rehearse it; this mails nobody": "batch-resend simulate -- batch-resend send orders.csv",
         "Send it": "batch-resend send --api-key-file key.txt orders.csv",
     },
-    exit_codes=(ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY),
+    exit_codes=OF_SENDING,
 )
 @click.version_option(__version__, prog_name="batch-resend")
 @click.option(
@@ -137,44 +129,36 @@ def cli(context: click.Context, config: Path | None) -> None:
     the CA's limits, and reports what became of every row. The API key comes from --api-key-file or
     the variable DIGICERT_API_KEY. An option is also a variable, BATCH_RESEND_ and its name.
     """
-    if not set(context.help_option_names).isdisjoint(words_of(context)):
+    words: list[str] = context.meta.get(_WORDS, [])
+    if not set(context.help_option_names).isdisjoint(words):
         return
+    from batch_resend.cli.config import (  # noqa: PLC0415 - slow, and --help needs none
+        check_variables,
+        find_config,
+        read_config,
+    )
+
     wanted = context.invoked_subcommand or ""
     STREAMS.prints_data = wanted not in SENDING
+    command = cli.commands[wanted]
     try:
-        check_variables(
-            os.environ, NOT_OPTIONS, cli.commands[wanted], lambda: _installed(cli.commands, wanted)
-        )
-        if (path := _find_config(config)) is not None:
-            _apply(path, context, wanted)
+        check_variables(os.environ, NOT_OPTIONS, command, lambda: _installed(wanted))
+        if (path := find_config(config)) is not None:
+            read_config(path, _installed(wanted), SUBCOMMANDS, wanted).apply_to(context)
+            context.params["config"] = path  # also where nobody named it: the next commands do
     except SettingsError as error:
         from batch_resend.cli.lifecycle import notify_bad_settings  # noqa: PLC0415 - slow, and rare
 
-        notify_bad_settings(error, context, cli.commands[wanted], words_of(context))
+        notify_bad_settings(error, context, command, words)
         raise
 
 
-def _find_config(named: Path | None) -> Path | None:
-    from batch_resend.cli.config import find_config  # noqa: PLC0415 - --help needs none
-
-    return find_config(named)
-
-
-def _apply(path: Path, context: click.Context, wanted: str) -> None:
-    """Have the command take its defaults from a TOML file. Raises SettingsError."""
-    from batch_resend.cli.config import read_config  # noqa: PLC0415 - --help needs none
-
-    commands = _installed(cli.commands, wanted)
-    read_config(path, commands, cli.commands, wanted).apply_to(context)
-    context.params["config"] = path  # also where nobody named it: the next commands do
-
-
-def _installed(commands: Mapping[str, click.Command], wanted: str) -> list[click.Command]:
+def _installed(wanted: str) -> list[click.Command]:
     """Return the commands of which all is installed; raises JournalError where the wanted's not."""
     found: list[click.Command] = []
-    for name in commands:
+    for name in SUBCOMMANDS:
         try:
-            found.append(commands[name])
+            found.append(cli.commands[name])
         except JournalError:  # one that needs an extra
             if name == wanted:
                 raise
@@ -184,40 +168,48 @@ def _installed(commands: Mapping[str, click.Command], wanted: str) -> list[click
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     STREAMS.take_over()
-    logging.getLogger("batch_resend").addHandler(
-        logging.NullHandler()
-    )  # until a command has its own
-    try:
-        code = cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        if isinstance(error, click.NoSuchOption) and error.option_name == "--config":
-            where = "--config stands before the command: batch-resend --config FILE ..."
-            error = click.UsageError(where, error.ctx)
-        error.show()
-        code = ExitCode.WRONG_USAGE
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            from batch_resend.cli.lifecycle import notify_wrong_usage  # noqa: PLC0415 - slow, and rare
+    # Until a command has its own.
+    logging.getLogger("batch_resend").addHandler(logging.NullHandler())
+    code = _run()
+    STREAMS.finish()
+    if STREAMS.output_failed and code == ExitCode.ALL_WELL:
+        code = ExitCode.NOT_STARTED if STREAMS.prints_data else ExitCode.NOT_ALL_SENT
+    sys.exit(code)
 
-            notify_wrong_usage(error, error.ctx)
+
+def _run() -> int:
+    try:
+        return int(cli.main(standalone_mode=False))
+    except click.ClickException as error:
+        return _say_wrong_usage(error)
     except BatchResendError as error:
         code = code_of_error(error)
         log.error("ended", extra={"exit_code": int(code), "why": str(error)})
         with suppress(OSError):
             click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
+        return code
     except (click.Abort, KeyboardInterrupt):
         _leave_at_once(signal.SIGINT)
     except Interrupted as error:
         _leave_at_once(error.number)
     except (BrokenPipeError, SystemExit):  # click exits where the reader has left
-        code = SIGNAL_BASE + signal.SIGPIPE
+        return SIGNAL_BASE + signal.SIGPIPE
     except OSError as error:
-        if not STREAMS.output_failed:  # which is said below
+        if not STREAMS.output_failed:  # whose message comes at the end
             click.echo(f"batch-resend: {error.strerror or error}", err=True)
-        code = ExitCode.NOT_STARTED
-    STREAMS.finish()
-    if STREAMS.output_failed and code == ExitCode.ALL_WELL:
-        code = ExitCode.NOT_STARTED if STREAMS.prints_data else ExitCode.NOT_ALL_SENT
-    sys.exit(code)
+        return ExitCode.NOT_STARTED
+
+
+def _say_wrong_usage(error: click.ClickException) -> ExitCode:
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--config":
+        where = "--config stands before the command: batch-resend --config FILE ..."
+        error = click.UsageError(where, error.ctx)
+    error.show()
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        from batch_resend.cli.lifecycle import notify_wrong_usage  # noqa: PLC0415 - slow, and rare
+
+        notify_wrong_usage(error, error.ctx)
+    return ExitCode.WRONG_USAGE
 
 
 def _leave_at_once(number: int) -> NoReturn:

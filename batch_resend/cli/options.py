@@ -6,116 +6,166 @@ Flags win over the environment, the environment over the file. Where commands me
 by one name, only a flag says which.
 """
 
-from collections.abc import Callable, Collection
+import os
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+import anyio
 import click
+from click.shell_completion import CompletionItem
 
-from batch_resend.cli.commands.completion import complete_file, complete_run
-from batch_resend.cli.key import CREDENTIAL, KEY_VARIABLE
-from batch_resend.cli.manual import ManualOption
-from batch_resend.cli.profiles import take_profile
-from batch_resend.cli.values import DURATION, MAX_REJECTED, PLACE, MappingType, ShareType
-from batch_resend.clock import exact_duration
-from batch_resend.errors import SettingsError
-from batch_resend.folders import Place
+from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
+from batch_resend.cli.command import FILE, Parsed, flag, option, together
+from batch_resend.clock import exact_duration, parse_duration
+from batch_resend.errors import BatchResendError, SettingsError
+from batch_resend.folders import Place, parse_place
+from batch_resend.intake import Field
+from batch_resend.journal import read_journal
 from batch_resend.model import Call
-from batch_resend.settings import OPTIONS, Part, Region, Settings
+from batch_resend.settings import OPTIONS, Part, Region, Settings, default_journal
 
-SEND, RESUME = "send", "resume"  # the commands that may come next
+# --- what values look like, and what they become ------------------------------------------------
+
+
+class _Pairs(Parsed):
+    """Pairs, of which a variable has several."""
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Return the pairs in a variable; what has blanks stands in quotation marks."""
+        return shlex.split(rv)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A number of rows, or a part of all of them."""
+
+    text: str  # as a person writes it
+    number: float
+    is_percentage: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the share that a text names. Raises ValueError."""
+        text = text.strip()
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", text)
+        if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
+            raise ValueError(f"{text!r}: write a number of rows, such as 50, or a percentage, 20%")
+        return cls(text, float(found[1]), bool(found[2]))
+
+    def is_exceeded(self, count: int, of: int) -> bool:
+        """Whether `count` of so many is more."""
+        return count * 100 > self.number * of if self.is_percentage else count > self.number
+
+
+def _place_of_journal(text: str) -> Place:
+    place = parse_place(text)
+    if isinstance(place, Path) and place.is_dir():
+        raise ValueError(f"File {text!r} is a directory.")
+    return place
+
+
+def _mapping(text: str) -> tuple[Field, str]:
+    name, equals, column = text.partition("=")
+    if not equals or name not in [field.value for field in Field]:
+        fields = ", ".join(Field)
+        raise ValueError(f"{text!r}: write FIELD=COLUMN, where FIELD is one of {fields}")
+    return Field(name), column.strip()
+
+
+MAX_REJECTED = Share.parse("20%")  # unless the option says otherwise
+DURATION = Parsed("duration", parse_duration, ((str, int, float), 'a length of time, such as "1h"'))
+SHARE = Parsed("N|N%", Share.parse, ((str, int), "a text"))
+_PLACE = Parsed("file or url", _place_of_journal)
+_PATH = click.Path(path_type=Path)
 _TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their fields
     str: click.STRING,
     int: click.INT,
     float: DURATION,  # all that is no whole number is a length of time
-    Path | None: click.Path(path_type=Path),
-    Place: PLACE,
+    Path | None: _PATH,
+    Place: _PLACE,
 }
+
+SEND, RESUME = "send", "resume"  # the commands that may come next
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def option(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
-    """Return a click option that is also an environment variable."""
-    variable = "BATCH_RESEND_" + name.removeprefix("--").replace("-", "_").upper()
-    return option_of_its_own(name, *more, envvar=variable, show_envvar=False, **how)
+def complete_file(
+    _context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Leave it to the shell, which knows its files."""
+    return [CompletionItem(incomplete, type="file")]
 
 
-def option_of_its_own(name: str, *more: str, **how: Any) -> Callable[[Command], Command]:
-    """Return a click option by whose name other commands mean something else."""
-    return click.option(name, *more, cls=ManualOption, **how)
+_MOST_RUNS = 50
 
 
-def together(
-    section: str | None, *options: Callable[[Any], Any], carried_to: Collection[str] = ()
-) -> Callable[[Command], Command]:
-    """Return one decorator for several options, in this order, under a heading if there is one."""
+def _complete_run(
+    context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the runs of the journal whose names begin so, the newest first."""
+    journal = context.params.get("journal") or os.environ.get("BATCH_RESEND_JOURNAL")
 
-    def decorate(command: Command) -> Command:
-        before = len(getattr(command, "__click_params__", ()))
-        for add in reversed(options):
-            command = add(command)
-        for param in getattr(command, "__click_params__", ())[before:]:
-            param.section = section or param.section
-            param.carried_to = {*param.carried_to, *carried_to}
-        return command
+    async def found() -> list[CompletionItem]:
+        async with read_journal(parse_place(journal or default_journal())) as reader:
+            return [
+                CompletionItem(run.id, help=run.state.value)
+                for run in await reader.runs()
+                if run.id.startswith(incomplete)
+            ]
 
-    return decorate
-
-
-def format_option(*forms: str, help: str = "For people, or for programs.") -> Callable[..., Any]:
-    """Return the option that says how a command's output is written; the first form is usual."""
-    return option_of_its_own(
-        "--format",
-        "form",
-        type=click.Choice(forms),
-        default=forms[0],
-        show_default=True,
-        help=help,
-    )
-
-
-inputs_argument = click.argument(
-    "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_file
-)
+    with suppress(BatchResendError, ValueError):
+        return anyio.run(found)[:_MOST_RUNS]
+    return []
 
 
 def run_argument(*, required: bool) -> Callable[[Command], Command]:
     """Return the argument that names a run, which a shell completes from the journal."""
+    metavar = "RUN" if required else "[RUN]"
     return click.argument(
-        "run_id",
-        metavar="RUN" if required else "[RUN]",
-        required=required,
-        shell_complete=complete_run,
+        "run_id", metavar=metavar, required=required, shell_complete=_complete_run
     )
 
 
 def settings_options(part: Part) -> list[Callable[[Any], Any]]:
     """Return the options of those settings that are about one thing, in their order."""
-    return [_setting(name) for name, said in OPTIONS.items() if said.part is part]
+    return [
+        option(
+            declared.flag,
+            **{"help": declared.help, "metavar": declared.metavar, **_values(name)},
+            carried_to=(SEND, RESUME) if declared.carried else (),
+        )
+        for name, declared in OPTIONS.items()
+        if declared.part is part
+    ]
 
 
-def _setting(name: str) -> Callable[[Command], Command]:
-    """Return the option of a setting, by its field."""
-    said, field = OPTIONS[name], Settings.model_fields[name]
-    kind: Any = field.annotation
-    how: dict[str, Any] = {"show_default": said.default or True}
+def _values(name: str) -> dict[str, Any]:
+    """Return what an option takes, and its default, by the field of a setting."""
+    declared, field = OPTIONS[name], Settings.model_fields[name]
+    kind, default = field.annotation, field.default
     if kind is bool:
-        how = {"is_flag": True}
-    elif isinstance(kind, type) and issubclass(kind, StrEnum):
-        how |= {"type": click.Choice([one.value for one in kind]), "default": field.default.value}
-    elif isinstance(field.default, tuple):
-        texts = tuple(map(str, field.default))
-        how |= {"multiple": True, "default": texts, "show_default": " and ".join(texts)}
-    else:
-        how["type"] = _TYPES[kind]
-        if field.default_factory is not None:
-            how["default"] = partial(_made, field.default_factory)
-        elif said.default is None:
-            how["default"] = exact_duration(field.default) if kind is float else field.default
-    carried_to = (SEND, RESUME) if said.carried else ()
-    return option(said.flag, help=said.help, metavar=said.metavar, carried_to=carried_to, **how)
+        return {"is_flag": True}
+    if isinstance(default, StrEnum):
+        return {
+            "type": click.Choice([one.value for one in type(default)]),
+            "default": default.value,
+        }
+    if isinstance(default, tuple):
+        texts = tuple(map(str, default))
+        return {"multiple": True, "default": texts, "show_default": " and ".join(texts)}
+    values: dict[str, Any] = {"type": _TYPES[kind], "show_default": declared.default or True}
+    if field.default_factory is not None:
+        values["default"] = partial(_made, field.default_factory)
+    elif declared.default is None:
+        values["default"] = exact_duration(default) if kind is float else default
+    return values
 
 
 def _made(factory: Callable[..., Any]) -> Any:
@@ -124,23 +174,6 @@ def _made(factory: Callable[..., Any]) -> Any:
         return factory()
     except SettingsError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
-
-
-(journal_option,) = settings_options(Part.JOURNAL)
-report_dir_option = option(
-    "--report-dir",
-    carried_to=(RESUME,),
-    type=click.Path(file_okay=False, path_type=Path),
-    show_default="reports/RUN_ID",
-    help="Where the report goes.",
-)
-
-redact_option = option(
-    "--redact",
-    is_flag=True,
-    carried_to=(SEND, RESUME),
-    help="Mask e-mail addresses in logs, in report.html, and in what is told to others.",
-)
 
 
 def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -> bool:
@@ -154,13 +187,30 @@ def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -
     return value
 
 
-any_product_option = option(
-    "--any-product",
+# --- the options --------------------------------------------------------------------------------
+
+inputs_argument = click.argument(
+    "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_file
+)
+(journal_option,) = settings_options(Part.JOURNAL)
+report_dir_option = option(
+    "--report-dir",
+    carried_to=(RESUME,),
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="reports/RUN_ID",
+    help="Where the report goes.",
+)
+redact_option = flag(
+    "--redact",
+    "Mask e-mail addresses in logs, in report.html, and in notifications.",
     carried_to=(SEND, RESUME),
-    is_flag=True,
+)
+any_product_option = flag(
+    "--any-product",
+    "Send dv-resend for orders that are not DV too: the CA's older pages say that it is for DV "
+    "only, the newest one does not. Status and validation are looked at as ever.",
+    carried_to=(SEND, RESUME),
     callback=_one_way_only,
-    help="Send dv-resend for orders that are not DV too: the CA's older pages say that it is for "
-    "DV only, the newest one does not. Status and validation are looked at as ever.",
 )
 
 list_options = together(
@@ -168,7 +218,8 @@ list_options = together(
     option(
         "--map",
         "mapping",
-        type=MappingType(),
+        type=_Pairs("FIELD=COLUMN", _mapping),
+        metavar="FIELD=COLUMN",
         multiple=True,
         help="Which column holds what; repeatable. Usual headings are known.",
     ),
@@ -190,43 +241,34 @@ list_options = together(
         metavar="NAME",
         help="Of text that has no byte order mark and is not UTF-8, such as cp1252.",
     ),
-    option(
-        "--no-header",
-        is_flag=True,
-        help="The lists have no heading row; --map counts columns, from 1.",
-    ),
+    flag("--no-header", "The lists have no heading row; --map counts columns, from 1."),
     option("--sheet", metavar="NAME", help="Of Excel files, where several have cells."),
     option(
         "--call",
         type=click.Choice([call.value for call in Call]),
         default=Call.DV_RESEND.value,
-        show_default=True,
         help="Which of the CA's calls, for rows that name none: the mails of a DV order, those of "
         "a domain (OV, EV, before any order), or the one that asks to approve an EV order.",
     ),
-    option(
+    flag(
         "--auto-call",
-        is_flag=True,
+        "domain-dcv for rows that name no call and whose product is not DV.",
         callback=_one_way_only,
-        help="domain-dcv for rows that name no call and whose product is not DV.",
     ),
     any_product_option,
-    option(
+    flag(
         "--all-statuses",
-        is_flag=True,
-        help="Send whatever an export of the CA says of an order's status, validation, product.",
+        "Send whatever an export of the CA says of an order's status, validation, product.",
     ),
-    option(
+    flag(
         "--all-domains",
-        is_flag=True,
-        help="For rows without domain and address, in lists that have some: have the CA mail all "
-        "domains of the order that wait, to all whom it knows.",
+        "For rows without domain and address, in lists that have some: have the CA mail its "
+        "contacts on file for every pending domain of the order.",
     ),
     carried_to=(SEND,),
 )
 
 limit_option = together("The CA's limits", *settings_options(Part.LIMITS))
-
 ca_options = together(
     "The CA",
     option(
@@ -240,7 +282,7 @@ ca_options = together(
     option(
         "--api-key-file",
         carried_to=(SEND, RESUME),
-        type=click.Path(path_type=Path),
+        type=_PATH,
         help=f"File with the API key; else the variable {KEY_VARIABLE}, or systemd's credential "
         f"{CREDENTIAL}.",
     ),
@@ -249,45 +291,43 @@ ca_options = together(
         carried_to=(SEND, RESUME),
         type=click.Choice([region.value for region in Region]),
         default=Region.US.value,
-        show_default=True,
         help="Which of the CA's platforms.",
     ),
     *settings_options(Part.CA),
 )
-
 concurrency_option = together("The CA", *settings_options(Part.CONCURRENCY))
-
 retry_options = together("Trying again", *settings_options(Part.RETRIES))
-
 again_options = together(
     "Trying again",
     *settings_options(Part.REPEATS),
-    option(
-        "--again",
-        is_flag=True,
-        carried_to=(SEND, RESUME),
-        help="Repeat acknowledged requests: a cooldown of 0.",
-    ),
+    flag("--again", "Repeat acknowledged requests: a cooldown of 0.", carried_to=(SEND, RESUME)),
 )
-
 report_options = together("Journal and report", journal_option, report_dir_option, redact_option)
 
-asking_options = together(
+hold_back_options = together(
     "When not to send",
+    flag("--strict", "Send nothing if any row is rejected."),
     option(
-        "--preflight",
-        is_flag=True,
-        help="Ask the CA about each request first: skip what waits for no mail, refuse what would "
-        "mail others than it asks for.",
-    ),
-    option(
-        "--yes", is_flag=True, help="Don't ask before sending (asked wherever there is a terminal)."
+        "--max-rejected",
+        type=SHARE,
+        metavar="N|N%",
+        default=MAX_REJECTED.text,
+        help="Send nothing if more rows than that are rejected.",
     ),
 )
+asking_options = together(
+    "When not to send",
+    flag(
+        "--preflight",
+        "Ask the CA about each request first: skip what waits for no mail, refuse what would mail "
+        "others than it asks for.",
+    ),
+    flag("--yes", "Don't ask before sending (asked wherever there is a terminal)."),
+)
 
-# Eager, which is before the others: where one of those is wrong, it is known whom to tell.
-alarm_options = together(
-    "Whom to tell",
+# Eager, which is before the others: where one of those is wrong, it is known where to notify.
+notify_options = together(
+    "Notifications",
     option(
         "--notify-url",
         metavar="URL",
@@ -303,30 +343,18 @@ alarm_options = together(
     option(
         "--metrics-file",
         is_eager=True,
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FILE,
         help="Metrics of the run for Prometheus' textfile collector: NAME.prom.",
     ),
 )
 
-hold_back_options = together(
-    "When not to send",
-    option("--strict", is_flag=True, help="Send nothing if any row is rejected."),
-    option(
-        "--max-rejected",
-        type=ShareType(),
-        metavar="N|N%",
-        default=MAX_REJECTED.text,
-        show_default=True,
-        help="Send nothing if more rows than that are rejected.",
-    ),
-)
 
-
-def _log_options(
+def make_log_options(
     verbose: str,
     *more: Callable[[Any], Any],
     quiet: str = "Only the summary and errors, and the plan where you are asked.",
 ) -> Callable[[Command], Command]:
+    """Return the options of what is shown, and what -q and -v mean by it."""
     return together(
         "What is shown",
         option("--quiet", "-q", is_flag=True, help=quiet),
@@ -335,47 +363,30 @@ def _log_options(
             "--log-format",
             type=click.Choice(["text", "json"]),
             default="text",
-            show_default=True,
             help="How log lines look.",
         ),
         *more,
     )
 
 
-_log_file = option(
+log_file_option = option(
     "--log-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Append all of the log here, every attempt too, whatever -q and -v say.",
 )
-log_options = _log_options("Every attempt.", _log_file)
-check_log_options = _log_options("Every row and order that there is a word of.")
+log_options = make_log_options("Every attempt.", log_file_option)
+check_log_options = make_log_options("Every row and order that there is a remark on.")
 
-distribute_option = together("Who sends", option(
-    "--distribute", is_flag=True,
-    help="Workers, on any hosts: see `worker`. For a journal in PostgreSQL.",
-))  # fmt: skip
-
+_distribute_option = together(
+    "Who sends",
+    flag("--distribute", "Workers, on any hosts: see `worker`. For a journal in PostgreSQL."),
+)
 
 send_options = together(
-    None, distribute_option, asking_options, limit_option, ca_options, concurrency_option,
-    retry_options, again_options, report_options, alarm_options, log_options,
+    None, _distribute_option, asking_options, limit_option, ca_options, concurrency_option,
+    retry_options, again_options, report_options, notify_options, log_options,
 )  # fmt: skip
 # Of commands that only read of the CA.
 export_options = together(
     None, limit_option, ca_options, retry_options, together("Journal", journal_option), log_options
-)
-doctor_options = together(
-    None,
-    limit_option,
-    ca_options,
-    together("Journal", journal_option),
-    together(
-        "What is shown",
-        option_of_its_own("--json", "is_json", is_flag=True, help="One object, for programs."),
-        _log_options(
-            "A sample of every answer, the fields that this program does not know, every request.",
-            _log_file,
-            quiet="Only what is wrong, and what it all comes to.",
-        ),
-    ),
 )

@@ -4,8 +4,8 @@ import atexit
 import errno
 import io
 import logging
+import math
 import os
-import resource
 import select
 import signal
 import sys
@@ -14,61 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn, TextIO
 
-from batch_resend.cli.exits import SIGNAL_BASE
+from batch_resend.cli.command import SIGNAL_BASE
 
-log = logging.getLogger(__name__)
-
-# Beside connections, as counted in /proc while a run on uvloop sends and reports (17), and some.
-OWN = 21
-_OPEN = Path("/dev/fd")
-
-
-def most_in_flight(wanted: int, keys: int) -> int:
-    """Return how many requests of each of some keys may be in flight; says so if that is fewer.
-
-    The limit of this process (`ulimit -n`) is raised first, as far as that is allowed.
-    """
-    besides = _open_now() + OWN
-    needed = besides + wanted * keys
-    allowed = _raise_limit_to(needed)
-    if allowed >= needed:
-        return wanted
-    most = within(allowed - besides, keys)
-    log.warning(
-        "no more than %d requests are in flight, in place of %d: this process may have %d files "
-        "open, and needs %d for more; raise the limit (ulimit -n, LimitNOFILE=)",
-        most, wanted, allowed, needed,
-    )  # fmt: skip
-    return most
-
-
-def within(descriptors: int, keys: int) -> int:
-    """Return how many requests of each of some keys so many descriptors are enough for."""
-    return max(1, descriptors // keys)
-
-
-def _open_now() -> int:
-    """Return how many descriptors are open, those that were inherited too."""
-    with suppress(OSError):
-        return len(os.listdir(_OPEN)) - 1  # noqa: PTH208 - but for the one that lists them
-    return 3
-
-
-def _raise_limit_to(needed: int) -> int:
-    """Return how many descriptors this process may have, after having asked for so many."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return needed
-    if soft < needed:
-        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            soft = wanted
-    return soft
-
+log = logging.getLogger(__name__)  # for a file alone: see `logs`
 
 CHUNK_BYTES = 4096  # of one write: how often it is seen that somebody reads
 MOST_WAITING_BYTES = 256 * 1024  # a reader of 5 kB/s has them within LONGEST_WAIT_S
@@ -91,70 +41,55 @@ class Outflow:
         self._write = write
         self._failed = failed
         self._queue: deque[bytes] = deque()
-        self._waiting_bytes = 0  # in the queue, and of what is being written
-        self._left_out = 0  # lines
+        self.waiting_bytes = 0  # in the queue, and of what is being written
+        self.left_out = 0  # lines: there was no room for them, or an error met them
         self._taken_at = time.monotonic()  # the last chunk, or the first one came to wait
         self._given_up = False
         self._changed = threading.Condition()  # on an RLock: a signal may come while it is held
         self._thread: threading.Thread | None = None
 
-    @property
-    def waiting_bytes(self) -> int:
-        """How much is not written yet."""
-        return self._waiting_bytes
-
-    @property
-    def left_out(self) -> int:
-        """How many lines are missing: there was no room for them, or an error met them."""
-        return self._left_out
-
     def put(self, data: bytes, *, may_be_left_out: bool) -> None:
         """Have whole lines written when their turn comes. Never waits."""
         with self._changed:
             # One text alone is taken, whatever its size.
-            is_full = 0 < self._waiting_bytes > MOST_WAITING_BYTES - len(data)
+            is_full = 0 < self.waiting_bytes > MOST_WAITING_BYTES - len(data)
             if self._given_up or (is_full and may_be_left_out):
-                self._left_out += data.count(b"\n")
+                self.left_out += data.count(b"\n")
                 return
-            if not self._waiting_bytes:
+            if not self.waiting_bytes:
                 self._taken_at = time.monotonic()
             self._queue.append(data)
-            self._waiting_bytes += len(data)
+            self.waiting_bytes += len(data)
             if self._thread is None:
                 # A daemon: what it waits for may never come, and is to hold up no exit.
                 self._thread = threading.Thread(target=self._run, name="outflow", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
-    def wait(self, stalled_s: float | None, longest_s: float | None = LONGEST_WAIT_S) -> bool:
-        """Wait until all is written; return whether it is.
+    def wait(self, stalled_s: float, longest_s: float = LONGEST_WAIT_S) -> bool:
+        """Wait until all is written, as long as somebody reads; return whether it is.
 
-        That takes as long as somebody reads: no more than `stalled_s` without a chunk taken, and
-        `longest_s` in all; None: without an end.
+        Somebody does who takes a chunk within `stalled_s`. At most `longest_s` in all.
         """
         began = time.monotonic()
         with self._changed:
-            while self._waiting_bytes and not self._given_up:
-                ends = []
-                if stalled_s is not None:
-                    ends.append(max(self._taken_at + stalled_s, began + GRACE_S))
-                if longest_s is not None:
-                    ends.append(began + longest_s)
-                left_s = min(ends) - time.monotonic() if ends else None
-                if left_s is not None and left_s <= 0:
+            while self.waiting_bytes and not self._given_up:
+                ends_at = max(self._taken_at + stalled_s, began + GRACE_S)
+                left_s = min(ends_at, began + longest_s) - time.monotonic()
+                if left_s <= 0:
                     return False
-                self._changed.wait(left_s)
-            return not self._waiting_bytes
+                self._changed.wait(min(left_s, threading.TIMEOUT_MAX))
+            return not self.waiting_bytes
 
     def give_up(self) -> int:
         """Take nothing more; return how many lines were not written, and never will be."""
         with self._changed:
             if not self._given_up:
                 self._given_up = True
-                self._left_out += sum(data.count(b"\n") for data in self._queue)
+                self.left_out += sum(data.count(b"\n") for data in self._queue)
                 self._queue.clear()
                 self._changed.notify_all()
-            return self._left_out
+            return self.left_out
 
     def _run(self) -> None:
         while True:
@@ -166,24 +101,22 @@ class Outflow:
             for start in range(0, len(data), CHUNK_BYTES):
                 if self._given_up:
                     return
-                chunk = data[start : start + CHUNK_BYTES]
-                failed = self._write_one(chunk)
-                with self._changed:
-                    self._waiting_bytes -= len(chunk)
-                    self._taken_at = time.monotonic()
-                    self._left_out += chunk.count(b"\n") if failed else 0
-                    self._changed.notify_all()
+                self._write_one(data[start : start + CHUNK_BYTES])
 
-    def _write_one(self, chunk: bytes) -> bool:
-        """Write; return whether that has failed."""
+    def _write_one(self, chunk: bytes) -> None:
+        left_out = 0
         try:
             self._write(chunk)
         except OSError as error:
+            left_out = chunk.count(b"\n")
             is_first, self.error = self.error is None, self.error or error
             if is_first and self._failed is not None:
                 self._failed(error)
-            return True
-        return False
+        with self._changed:
+            self.waiting_bytes -= len(chunk)
+            self.left_out += left_out
+            self._taken_at = time.monotonic()
+            self._changed.notify_all()
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -200,8 +133,6 @@ def write_all(descriptor: int, data: bytes) -> None:
 _PACE_S = 0.02  # how often it is looked whether a reader has taken data
 _OUTPUT, _ERROR = 1, 2
 
-log = logging.getLogger(__name__)  # for a file alone: see `logs`
-
 
 class _Face(io.BufferedIOBase):
     """What a text stream writes into: its bytes join an outflow."""
@@ -213,15 +144,12 @@ class _Face(io.BufferedIOBase):
         self.name = of.name
 
     def writable(self) -> bool:
-        """Return that it is."""
         return True
 
     def fileno(self) -> int:
-        """Return the descriptor."""
         return self._of.fileno()
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
         return self._of.isatty()
 
     def write(self, data: object) -> int:
@@ -252,18 +180,12 @@ class Streams:
         messages = outflow if is_one else Outflow(lambda data: write_all(_ERROR, data))
         self._output, self._was_terminal = outflow, output.isatty()
         self._outflows["on standard error"] = messages
-        sys.stdout = io.TextIOWrapper(
-            _Face(output, outflow, is_data=True),
-            output.encoding,
-            "backslashreplace",  # what the locale does not know ends no command that has sent
-            line_buffering=output.isatty(),
-        )
-        sys.stderr = io.TextIOWrapper(
-            _Face(error, messages, is_data=False),
-            error.encoding,
-            "backslashreplace",
-            line_buffering=True,
-        )
+        # What the locale does not know ends no command that has sent.
+        how = "backslashreplace"
+        face = _Face(output, outflow, is_data=True)
+        sys.stdout = io.TextIOWrapper(face, output.encoding, how, line_buffering=output.isatty())
+        face = _Face(error, messages, is_data=False)
+        sys.stderr = io.TextIOWrapper(face, error.encoding, how, line_buffering=True)
         atexit.register(self.finish)  # after an error of ours, whose traceback is on its way
 
     def add(
@@ -305,7 +227,7 @@ class Streams:
             with suppress(OSError, ValueError):
                 stream.flush()
         if self.prints_data:
-            self._output.wait(None, None)
+            self._output.wait(math.inf, math.inf)
         elif not self._output.wait(stalled_s):
             self._output.give_up()
         if self.output_failed and self._output.error is not None:
@@ -322,22 +244,20 @@ class Streams:
 
     def _say_what_is_missing(self, stalled_s: float) -> None:
         """Say how many messages nobody has read, where somebody reads; the log file has it too."""
-        told = ""
+        text = ""
         for where, outflow in self._outflows.items():
             is_written = outflow.wait(stalled_s)
             lines = outflow.left_out if is_written else outflow.give_up()
             if lines and outflow.error is None:
                 words = f"{lines:,} lines {where} were not written: nobody read them in time"
                 log.warning(words)
-                told += f"batch-resend: {words}\n"
-        messages, output = self._outflows["on standard error"], self._output
+                text += f"batch-resend: {words}\n"
+        where_to = messages = self._outflows["on standard error"]
         is_read = messages.error is None and not messages.waiting_bytes
-        if is_read or self.prints_data or output is None:
-            messages.put(told.encode(), may_be_left_out=False)
-            messages.wait(stalled_s)
-        else:
-            output.put(told.encode(), may_be_left_out=False)
-            output.wait(stalled_s)
+        if not (is_read or self.prints_data or self._output is None):
+            where_to = self._output
+        where_to.put(text.encode(), may_be_left_out=False)
+        where_to.wait(stalled_s)
 
 
 def _quit_on_signals() -> None:

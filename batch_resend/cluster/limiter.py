@@ -1,7 +1,7 @@
 """The windows of a key, kept together with other processes and hosts that send by it.
 
-Many tasks here ask for slots, few ways to the database are made: whoever waits is served by one and
-the same question, which also tells what was answered since the last one.
+Many tasks here ask for slots, few ways to the database are made: one question serves all that wait,
+and also says what was answered since the last one.
 
 The windows are kept here besides, for this process alone. Its own requests are the ones that all
 hosts' windows count, so that takes no time, as long as the database's clock goes as ours does.
@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from math import inf
 
 import anyio
@@ -18,43 +19,11 @@ import anyio
 from batch_resend.clock import format_duration, running_time
 from batch_resend.cluster.slots import Budget, Grant, News, Slots
 from batch_resend.errors import JournalError
-from batch_resend.sending.limiter import WindowLimiter, WindowSlot, decreased, part
-from batch_resend.windows import HeldTooLong, Hold, SharedLimiters, Window
+from batch_resend.sending.limiter import WindowLimiter, decreased, part
+from batch_resend.windows import Fate, HeldTooLong, Hold, SharedLimiters, Slot, Window
 
 POLLS_A_PERIOD = 50  # while only others' answers can make a slot come free
 LONGEST_POLL_S = 1.0
-
-
-class SharedSlot:
-    """Leave for one request."""
-
-    __slots__ = ("_limiter", "_number", "_own")
-
-    def __init__(self, limiter: "SharedLimiter", number: int, own: WindowSlot) -> None:
-        self._limiter: SharedLimiter | None = limiter
-        self._number = number
-        self._own = own  # of this process's windows
-
-    def answered(self) -> None:
-        """Note that the answer has come now, or that surely nothing left. The first word counts."""
-        if self._limiter is not None:
-            self._own.answered()
-            self._limiter._note(self._limiter._news.ended, self._number)
-            self._limiter = None
-
-    def given_up(self) -> None:
-        """Note that no answer has come until now; the request may still arrive."""
-        if self._limiter is not None:
-            self._own.given_up()
-            self._limiter._note(self._limiter._news.lingering, self._number)
-            self._limiter = None
-
-    def unused(self) -> None:
-        """Give it back: no request has left."""
-        if self._limiter is not None:
-            self._own.unused()
-            self._limiter._note(self._limiter._news.unused, self._number)
-            self._limiter = None
 
 
 class SharedLimiter:
@@ -83,7 +52,7 @@ class SharedLimiter:
         self.share = 1.0  # what part of the windows is taken by those who share them
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[SharedSlot]:
+    async def slot(self) -> AsyncIterator[Slot]:
         """Hold a slot from when every window has one; it comes free W seconds after its answer.
 
         Without a word of an answer, the request counts as given up at the end of the block.
@@ -93,15 +62,15 @@ class SharedLimiter:
         number: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append(number)
         self._stirred.set()
-        slot: SharedSlot | None = None
+        slot: Slot | None = None
         try:
             await number
             async with self._own.slot() as own:
-                slot = SharedSlot(self, number.result(), own)
+                slot = Slot(partial(self._end, number.result(), own))
                 try:
                     yield slot
                 finally:
-                    slot.given_up()
+                    slot.end(Fate.GIVEN_UP)
         finally:
             # Cancelled before it had both: then nothing has left.
             granted = number.done() and not number.cancelled() and number.exception() is None
@@ -138,6 +107,12 @@ class SharedLimiter:
         self._stirred.set()
         with anyio.CancelScope(shield=True):
             await self._task
+
+    def _end(self, number: int, own: Slot, fate: Fate) -> None:
+        own.end(fate)
+        news = self._news
+        ends = {Fate.ANSWERED: news.ended, Fate.GIVEN_UP: news.lingering, Fate.UNUSED: news.unused}
+        self._note(ends[fate], number)
 
     def _note(self, numbers: list[int], number: int) -> None:
         numbers.append(number)
@@ -186,7 +161,7 @@ class SharedLimiter:
             number = self._waiting.popleft()
             if not number.done():
                 number.set_result(left.pop(0))
-        self._news.unused += left  # whoever wanted them has gone meanwhile
+        self._news.unused += left  # the task that wanted them has gone meanwhile
 
     def _heed_pause(self, grant: Grant) -> None:
         """Note a pause of others, and give up those who wait where it lasts too long for them."""

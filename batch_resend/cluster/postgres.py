@@ -92,13 +92,13 @@ class PostgresBackend:
         return found.scalar_one_or_none()
 
     def create(self) -> bool:
-        """Make no database: whoever has the server does."""
+        """Make no database: its owner does."""
         return True
 
     def prepare(self, connection: Connection) -> None:
         """Create the schema, if there is none."""
         self.serialize(connection)
-        # Looked for first: whoever may use it need not be able to make it.
+        # Looked for first: a user that may use it need not be able to make it.
         if execute(connection, "find_schema").scalar_one() is None:
             connection.exec_driver_sql("CREATE SCHEMA batch_resend")
 

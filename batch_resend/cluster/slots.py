@@ -28,7 +28,7 @@ from batch_resend.sending import limiter
 from batch_resend.windows import Window
 
 TOLERANCE_S = 0.1
-NEW_S = 1.5  # whoever knows it for longer asks more often than that, while it waits for slots
+NEW_S = 1.5  # a client that knows it for longer asks more often, while it waits for slots
 DRIFT = 0.001  # of the time gone by, that two clocks may go apart; a clock that is slewed included
 
 
@@ -132,7 +132,7 @@ class Grant:
     slots: Sequence[int]
     wait_s: float  # until one more may be free; infinite: not before an answer comes
     share: float  # what part of the windows is taken
-    paused_s: float = 0.0  # how long nothing is to leave, because somebody has said so
+    paused_s: float = 0.0  # how long nothing is to leave, because a process has said so
     paused_for: str = ""  # why
 
 

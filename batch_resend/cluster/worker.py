@@ -41,7 +41,7 @@ class _Part:
 
 
 class Worker:
-    """Does the queue's jobs until it is told to end."""
+    """Does the queue's jobs until it is stopped."""
 
     def __init__(self, channels: Channels, queue: Queue, concurrency: int) -> None:
         """`channels` has this worker's settings: a run's own, as it was distributed, go first."""
@@ -97,7 +97,7 @@ class Worker:
             raise self._error
 
     def _fail(self, error: JournalError) -> None:
-        """End, for want of a database: whoever runs this may begin again."""
+        """End, for want of a database: the command may begin again."""
         self._error = self._error or error
         self.stop()
 

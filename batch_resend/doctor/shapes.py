@@ -1,14 +1,172 @@
-"""The shapes of JSON, and samples of answers without what is private."""
+"""The shapes of the CA's answers: the fields of each, and samples without what is private."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from batch_resend.doctor.answers import DV, KNOWN_KEYS, KNOWN_WORDS, WORD_KEYS, Field, Kind, Need
-from batch_resend.doctor.findings import Deviation
+
+class Kind(StrEnum):
+    """What a value may be."""
+
+    INTEGER = "a whole number"
+    NUMBER = "a number"
+    DIGITS = "a text of digits"
+    TEXT = "a text"  # not an empty one
+    WORD = "a word of the CA's own"  # such as a status
+    DATE = "a date with time and zone"  # 2021-06-08T14:59:13+00:00
+    BOOLEAN = "true or false"
+    OBJECT = "an object"
+    LIST = "a list"
+    EMPTY_LIST = "an empty list"
+
+
+class Need(StrEnum):
+    """Whether a field has to be there."""
+
+    REQUIRED = "required"  # and not null
+    OF_DV = "required of DV"  # in what is about a DV order
+    OPTIONAL = "optional"  # and may be null
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an answer."""
+
+    path: str  # names, with dots between; [] stands for each item of a list
+    kinds: tuple[Kind, ...]
+    need: Need = Need.OPTIONAL
+    words: frozenset[str] = frozenset()  # the words that are known; none: any is fine
+
+
+# Those to filter by are from the page "List orders"; the others were seen in lists and clients.
+STATUSES = frozenset(
+    (
+        "pending", "reissue_pending", "issued", "rejected", "revoked", "waiting_pickup", "canceled",
+        "cancelled", "expired", "denied", "needs_approval", "needs_csr", "processing", "approved",
+        "failed", "suspended",
+    )
+)  # fmt: skip
+DCV_METHODS = frozenset(("email", "dns-txt-token", "dns-cname-token", "http-token"))
+NAME_STATUSES = frozenset(("approved", "unapproved", "pending", "valid"))
+DV = "dv_ssl_certificate"  # the `product.type` of DV orders
+
+_ID = (Kind.INTEGER, Kind.DIGITS)  # an old recording has numbers as texts
+_REQUIRED, _OF_DV = Need.REQUIRED, Need.OF_DV
+
+
+def _optional(paths: str, *kinds: Kind) -> tuple[Field, ...]:
+    return tuple(Field(path, kinds) for path in paths.split())
+
+
+_CONTAINER = (
+    *_optional("container", Kind.OBJECT),
+    *_optional("container.id container.parent_id container.template_id", *_ID),
+    *_optional("container.name container.public_id container.ekey", Kind.TEXT),
+    *_optional("container.is_active container.has_logo", Kind.BOOLEAN),
+)
+
+USER = (
+    Field("id", _ID, _REQUIRED),
+    *_optional("account_id language_id account_language_id", *_ID),
+    *_optional("username first_name last_name email job_title telephone", Kind.TEXT),
+    *_optional("last_login_date", Kind.TEXT),
+    *_optional("status type", Kind.WORD),
+    *_optional("is_cert_central is_enterprise is_saml_sso_only", Kind.BOOLEAN),
+    *_optional("has_container_assignments", Kind.BOOLEAN),
+    *_optional("container_visibility container_assignments", Kind.LIST),
+    *_CONTAINER,
+    Field("access_roles", (Kind.LIST,), _REQUIRED),
+    Field("access_roles[]", (Kind.OBJECT,)),
+    Field("access_roles[].id", _ID, _REQUIRED),
+    Field("access_roles[].name", (Kind.TEXT,)),
+)
+
+# What a list and "Order info" have in common.
+_ORDER = (
+    Field("id", _ID, _REQUIRED),
+    Field("status", (Kind.WORD,), _REQUIRED, STATUSES),
+    Field("certificate", (Kind.OBJECT,), _REQUIRED),
+    *_optional("certificate.id certificate.days_remaining", *_ID),
+    *_optional("certificate.common_name certificate.serial_number", Kind.TEXT),
+    *_optional("certificate.valid_from certificate.valid_till", Kind.TEXT),
+    *_optional("certificate.signature_hash", Kind.WORD),
+    *_optional("certificate.cert_validity", Kind.OBJECT),
+    Field("certificate.dns_names", (Kind.LIST,)),
+    Field("certificate.dns_names[]", (Kind.TEXT,), _REQUIRED),
+    *_CONTAINER,
+    Field("product", (Kind.OBJECT,), _REQUIRED),
+    Field("product.name_id", (Kind.WORD,), _REQUIRED),
+    Field("product.name", (Kind.TEXT,)),
+    Field("product.type", (Kind.WORD,)),
+    *_optional("product_name_id", Kind.WORD),
+    Field("organization", (Kind.OBJECT, Kind.EMPTY_LIST)),
+    *_optional("organization.id", *_ID),
+    *_optional("organization.name", Kind.TEXT),
+    *_optional("order_validity", Kind.OBJECT),
+    *_optional("validity_years number_of_sans is_multi_year_plan", *_ID),
+    *_optional("is_renewed disable_renewal_notifications has_duplicates", Kind.BOOLEAN),
+    *_optional("price", Kind.NUMBER),
+)
+
+LISTED_ORDER = (*_ORDER, Field("date_created", (Kind.DATE,), _REQUIRED))
+
+ORDER = (
+    *_ORDER,
+    Field("dcv_method", (Kind.WORD,), _OF_DV, DCV_METHODS),
+    *_optional("date_created certificate.date_created", Kind.DATE),
+    *_optional("contacts", Kind.LIST),
+)
+
+VALIDATION = (
+    Field("order_status", (Kind.WORD,), _REQUIRED, STATUSES),
+    Field("order_dcv_method", (Kind.WORD,), Need.OPTIONAL, DCV_METHODS),
+    *_optional("order_id organization_id", *_ID),
+    *_optional("organization_name", Kind.TEXT),
+    *_optional("order_name_scope", Kind.WORD),
+    *_optional("organization_validations", Kind.LIST),
+    Field("dns_name_validations", (Kind.LIST,), _REQUIRED),
+    Field("dns_name_validations[]", (Kind.OBJECT,), _REQUIRED),
+    *_optional("dns_name_validations[].domain_id", *_ID),
+    *_optional("dns_name_validations[].name_scope", Kind.TEXT),
+    *_optional("dns_name_validations[].approval_scope", Kind.WORD),
+    Field("dns_name_validations[].status", (Kind.WORD,), _REQUIRED, NAME_STATUSES),
+    Field("dns_name_validations[].method", (Kind.WORD,), Need.OPTIONAL, DCV_METHODS),
+    Field("dns_name_validations[].dns_names", (Kind.LIST,)),
+    Field("dns_name_validations[].dns_names[]", (Kind.TEXT,), _REQUIRED),
+)
+
+CHANGE = (
+    Field("order_id", _ID, _REQUIRED),
+    Field("certificate_id", _ID),
+    Field("status", (Kind.WORD,), _REQUIRED, STATUSES),
+)
+
+PAGE = (
+    Field("page", (Kind.OBJECT,), _REQUIRED),
+    Field("page.total", (Kind.INTEGER,), _REQUIRED),
+    *_optional("page.limit page.offset", Kind.INTEGER),
+    Field("orders", (Kind.LIST,)),  # an empty list may be left out
+)
+CHANGES = (Field("orders", (Kind.LIST,)),)
+
+TABLES = (USER, LISTED_ORDER, ORDER, VALIDATION, CHANGE, PAGE, CHANGES)
+
+
+def _names(fields: Iterable[Field]) -> Iterable[str]:
+    return (name.removesuffix("[]") for field in fields for name in field.path.split("."))
+
+
+KNOWN_KEYS = frozenset(name for table in TABLES for name in _names(table))
+KNOWN_WORDS = frozenset((*STATUSES, *DCV_METHODS, *NAME_STATUSES, DV))
+# The names under which an answer has words of the CA's own, whatever they stand in.
+WORD_KEYS = frozenset(
+    field.path.rpartition(".")[2] for table in TABLES for field in table if Kind.WORD in field.kinds
+)
+
+
+# --- samples ------------------------------------------------------------------------------------
 
 MOST_ITEMS = 3  # of a list that are shown
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
@@ -136,164 +294,13 @@ def _some_of(items: list[Any]) -> list[Any]:
 
 def _texts(value: object, name: str = "") -> Iterator[str]:
     """Yield all texts of an answer that stand where something of theirs may stand."""
+    parts: Iterable[tuple[str, object]] = ()
     if isinstance(value, dict):
-        for key, part in value.items():
-            if key != "product" or not isinstance(part, dict):  # whose name is the CA's
-                yield from _texts(part, key)
+        # The name of a product is the CA's.
+        parts = ((k, v) for k, v in value.items() if k != "product" or not isinstance(v, dict))
     elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part, name)
+        parts = ((name, part) for part in value)
     elif isinstance(value, str) and name not in WORD_KEYS:
         yield value
-
-
-MISSING = "missing"
-_ABSENT = object()
-_TYPES: Mapping[Kind, tuple[type, ...]] = {
-    Kind.INTEGER: (int,),
-    Kind.NUMBER: (int, float),
-    Kind.BOOLEAN: (bool,),
-    Kind.OBJECT: (dict,),
-    Kind.LIST: (list,),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Where an answer is not as it is expected, and what it has beyond that."""
-
-    deviations: tuple[Deviation, ...] = ()
-    unknown_fields: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Node:
-    """A field with what is expected within it."""
-
-    expected: Field | None = None
-    parts: dict[str, "_Node"] = field(default_factory=dict)
-    item: "_Node | None" = None
-
-
-def compare(value: object, fields: tuple[Field, ...], key: str = "") -> Comparison:
-    """Compare one object with a table of fields. `key`, the API key, is in nothing returned."""
-    found = _Found(Vocabulary(value, key), is_dv=_type_of(value) == DV)
-    if isinstance(value, dict):
-        found.compare_object(value, _tree(fields), "")
-    else:
-        found.deviations.append(Deviation("", Kind.OBJECT, kind_of(value)))
-    return Comparison(tuple(found.deviations), tuple(found.unknown))
-
-
-def compare_all(
-    values: Sequence[object], fields: tuple[Field, ...], prefix: str, key: str = ""
-) -> Comparison:
-    """Compare each of several objects; what deviates alike is counted, not repeated."""
-    all_of_them = [compare(value, fields, key) for value in values]
-    counts = Counter(
-        deviation
-        for one in all_of_them
-        for deviation in dict.fromkeys(_below(prefix, one.deviations))
-    )
-    unknown = dict.fromkeys(
-        f"{prefix}.{path}" for one in all_of_them for path in one.unknown_fields
-    )
-    deviations = (replace(deviation, times=times) for deviation, times in counts.items())
-    return Comparison(tuple(deviations), tuple(unknown))
-
-
-def _below(prefix: str, deviations: Iterable[Deviation]) -> Iterator[Deviation]:
-    for one in deviations:
-        yield replace(one, path=f"{prefix}.{one.path}" if one.path else prefix)
-
-
-class _Found:
-    """What a comparison has found so far."""
-
-    def __init__(self, vocabulary: Vocabulary, *, is_dv: bool) -> None:
-        self.deviations: list[Deviation] = []
-        self.unknown: list[str] = []
-        self._vocabulary = vocabulary
-        self._is_dv = is_dv
-
-    def compare_object(self, value: Mapping[str, object], node: _Node, path: str) -> None:
-        """Compare an object's fields with those that are expected in it."""
-        for name, part in node.parts.items():
-            self._compare(value.get(name, _ABSENT), part, f"{path}.{name}" if path else name)
-        if node.parts:
-            beyond = (self._vocabulary.name(name) for name in value if name not in node.parts)
-            self.unknown += (f"{path}.{name}" if path else name for name in beyond)
-
-    def _compare(self, value: object, node: _Node, path: str) -> None:
-        expected = node.expected
-        if expected is not None and (found := self._why_not(value, expected)) is not None:
-            self._deviates(path, expected, found)
-        elif isinstance(value, dict):
-            self.compare_object(value, node, path)
-        elif isinstance(value, list) and node.item is not None:
-            for part in value:
-                self._compare(part, node.item, f"{path}[]")
-
-    def _why_not(self, value: object, expected: Field) -> str | None:
-        """Return what there is where a field is not as it is expected; None: it is."""
-        if value is _ABSENT or value is None:
-            is_needed = expected.need is Need.REQUIRED or (
-                expected.need is Need.OF_DV and self._is_dv
-            )
-            return (MISSING if value is _ABSENT else "null") if is_needed else None
-        if _fits(value, expected):
-            return None
-        return self._vocabulary.word(value) if Kind.WORD in expected.kinds else kind_of(value)
-
-    def _deviates(self, path: str, expected: Field, found: str) -> None:
-        kinds = " or ".join(expected.kinds)
-        known = " that this program knows" if expected.words else ""
-        deviation = Deviation(path, f"{kinds}{known}", found)
-        if deviation not in self.deviations:  # items of a list deviate alike
-            self.deviations.append(deviation)
-
-
-def _fits(value: object, expected: Field) -> bool:
-    if not any(_is_kind(value, kind) for kind in expected.kinds):
-        return False
-    return not expected.words or value in expected.words
-
-
-def _is_kind(value: object, kind: Kind) -> bool:
-    if kind in _TYPES:
-        return isinstance(value, _TYPES[kind]) and isinstance(value, bool) is (kind is Kind.BOOLEAN)
-    if kind is Kind.EMPTY_LIST:
-        return value == []
-    return isinstance(value, str) and _is_text(value, kind)
-
-
-def _is_text(text: str, kind: Kind) -> bool:
-    match kind:
-        case Kind.DIGITS:
-            return text.isascii() and text.isdigit()
-        case Kind.DATE:
-            return is_date(text)
-        case Kind.WORD:
-            return is_word(text)
-    return bool(text.strip())
-
-
-@cache
-def _tree(fields: tuple[Field, ...]) -> _Node:
-    """Return a table of fields as the tree that an answer is."""
-    root = _Node()
-    for one in fields:
-        node = root
-        for name in one.path.split("."):
-            node = node.parts.setdefault(name.removesuffix("[]"), _Node())
-            if name.endswith("[]"):
-                node.item = node.item or _Node()
-                node = node.item
-        node.expected = one
-    return root
-
-
-def _type_of(value: object) -> object:
-    """Return the `product.type` of an order, where it has one."""
-    product = value.get("product") if isinstance(value, dict) else None
-    return product.get("type") if isinstance(product, dict) else None
+    for key, part in parts:
+        yield from _texts(part, key)

@@ -20,16 +20,16 @@ from batch_resend.journal.orders import (
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import Purpose, ReadRecorder, Recorder
-from batch_resend.journal.results import Event
-from batch_resend.journal.runs import Pruned, Terms
-from batch_resend.journal.statistics import (
+from batch_resend.journal.results import (
     RATE_OVER_S,
     ActivePeriod,
     AnswerTimes,
+    Event,
     LiveStatus,
     PauseNote,
     Reason,
 )
+from batch_resend.journal.runs import Pruned, Terms
 
 __all__ = [
     "RATE_OVER_S",

@@ -68,7 +68,7 @@ class Backend(Protocol):
     def enter(self, connection: Connection, now: float, title: str) -> int:
         """Begin a session, which ends with the connection; return its number.
 
-        `title`: what others are told this process is.
+        `title`: what this process is, for others.
         """
 
     async def holder(self, connection: AsyncConnection, session: int) -> str | None:
@@ -218,8 +218,8 @@ class Reader:
     ) -> Sequence[Record]:
         """Return all that a statement finds. `words`: what it leaves open. Raises JournalError."""
         found: Sequence[Record] = ()
-        # One at a time, whoever asks: a connection has no two transactions. A query cut off by a
-        # cancellation would leave it unusable for the report.
+        # One at a time, whichever task asks: a connection has no two transactions. A query cut off
+        # by a cancellation would leave it unusable for the report.
         with journal_errors(self._place), anyio.CancelScope(shield=True):
             async with self._turn, self.connection.begin():
                 asked = statement(name, self.connection.dialect.name, words)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic_core import from_json, to_json
 
 from batch_resend.journal.statements import Record
-from batch_resend.model import Call, Entry, ListForm, ListKind, Request, Run, RunState, entry_list
+from batch_resend.model import Call, Entry, ListForm, ListKind, Request, Run, RunState
 
 
 def encode_entries(entries: Iterable[Entry]) -> str:
     """Return entries as a JSON array; nothing for none."""
-    listed = [entry_list(entry) for entry in entries]
+    listed = [(entry.domain, entry.email, entry.email_domain) for entry in entries]
     return to_json(listed).decode() if listed else ""
 
 

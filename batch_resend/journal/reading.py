@@ -8,10 +8,9 @@ from batch_resend.clock import Clock
 from batch_resend.errors import UnknownRun
 from batch_resend.journal.encoding import request_of, run_of
 from batch_resend.journal.orders import OrdersReader
-from batch_resend.journal.results import ResultReader
+from batch_resend.journal.results import ResultReader, StatisticsReader
 from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import journal_errors
-from batch_resend.journal.statistics import StatisticsReader
 from batch_resend.model import PlannedRequest, Run
 
 _LAST = 2**62  # behind every position

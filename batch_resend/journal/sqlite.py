@@ -49,7 +49,7 @@ class SqliteBackend:
         ends. One is on a file beside the journal, where readers look; one on the journal itself.
         """
         place, path = self.place, self.path
-        # A moment's patience, for whoever looks whether it is held does so by holding it.
+        # A moment's patience: a process that looks whether it is held does so by holding it.
         lock = FileLock(f"{path}.lock", timeout=0.2, mode=0o600)
         holder = Path(f"{path}.holder")
         try:
@@ -91,7 +91,7 @@ class SqliteBackend:
         return _holder(self.path)
 
     def create(self) -> bool:
-        """Return whether the file has anything in it: whoever holds it has made it."""
+        """Return whether the file has anything in it: the process that holds it has made it."""
         for ending in LOG_ENDINGS:  # as read-only as the journal was when they were made
             with suppress(OSError):
                 Path(f"{self.path}{ending}").chmod(0o600)

@@ -1,4 +1,4 @@
-"""How a run ended -> whoever is to be woken. A failure here never changes what a run comes to."""
+"""How a run ended -> who is to be woken. A failure here never changes what a run comes to."""
 
 from batch_resend.notify.notifier import CommandResult, Notifier
 

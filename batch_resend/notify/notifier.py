@@ -1,4 +1,4 @@
-"""How a run ended, to a webhook and a watchdog."""
+"""How a command ended, to a webhook, a watchdog and Prometheus."""
 
 import json
 import logging
@@ -12,61 +12,18 @@ import aiohttp
 import anyio
 
 from batch_resend.errors import ReportError, SettingsError
-from batch_resend.report import Summary, headline
+from batch_resend.model import RequestStatus
+from batch_resend.report import Summary, headline, whole_file
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
 
 TRIES_AFTER_S = (0.0, 1.0, 3.0)
 TIMEOUT_S = 8.0  # of one try
+LONGEST_S = 30.0  # for all tries
+LAST_SUCCESS = "batch_resend_last_success_timestamp_seconds"
 _LEAST_ERROR = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """What is sent where."""
-
-    url: str
-    body: str  # JSON
-    trust_env: bool
-
-
-async def post(what: Post) -> str | None:
-    """Send it; return None once it was taken, or why it was not, without the URL."""
-    problem: str | None = None
-    for wait_s in TRIES_AFTER_S:
-        await anyio.sleep(wait_s)
-        problem = await _try(what)
-        if problem is None:
-            return None
-    return problem
-
-
-async def _try(what: Post) -> str | None:
-    try:
-        async with (
-            aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trust_env=what.trust_env
-            ) as session,
-            session.post(
-                what.url,
-                data=what.body.encode(),
-                headers={
-                    "Content-Type": "application/json",
-                    "User-Agent": f"batch-resend/{__version__}",
-                },
-                allow_redirects=False,  # to wherever, with what the run came to
-            ) as response,
-        ):
-            return None if response.status < _LEAST_ERROR else f"HTTP {response.status}"
-    except TimeoutError:
-        return f"no answer within {TIMEOUT_S:.0f} s"
-    except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-        return f"no connection ({type(error).__name__})"
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return type(error).__name__  # its text may repeat the URL
-
-
-LONGEST_S = 30.0  # that telling may take, in all
+_READABLE = 0o644  # of metrics: the collector is another user
+_HEADERS = {"Content-Type": "application/json", "User-Agent": f"batch-resend/{__version__}"}
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +67,7 @@ class CommandResult:
 class Notifier:
     """Tells of a command's beginning and end. URLs are secrets: they are not repeated anywhere."""
 
-    notify_url: str | None = None  # is sent a POST with the ending
+    notify_url: str | None = None  # is sent a POST with the result
     ping_url: str | None = None  # healthchecks.io's: URL/start, then URL or URL/fail
     metrics_file: Path | None = None  # for Prometheus' textfile collector
     trust_env: bool = False  # go through the environment's proxy
@@ -128,32 +85,51 @@ class Notifier:
         if self.ping_url:
             await self._post("--ping-url", _below(self.ping_url, "start"), "")
 
-    async def ended(self, ending: CommandResult) -> None:
+    async def ended(self, result: CommandResult) -> None:
         """Tell how a command ended."""
         if self.metrics_file:
-            from batch_resend.notify.metrics import write_metrics  # noqa: PLC0415 - slow, and rare
-
             try:
-                write_metrics(self.metrics_file, ending.code, ending.summary, self.clock())
+                write_metrics(self.metrics_file, result.code, result.summary, self.clock())
             except ReportError as error:
                 log.error("--metrics-file %s", error)
-        note = redacted(ending.as_json()) if self.redact else ending.as_json()
+        note = redacted(result.as_json()) if self.redact else result.as_json()
         async with anyio.create_task_group() as tasks:
             if self.ping_url:
-                url = self.ping_url if ending.code == 0 else _below(self.ping_url, "fail")
+                url = self.ping_url if result.code == 0 else _below(self.ping_url, "fail")
                 tasks.start_soon(self._post, "--ping-url", url, note)
             if self.notify_url:
                 tasks.start_soon(self._post, "--notify-url", self.notify_url, note)
 
     async def _post(self, option: str, url: str, body: str) -> None:
+        """Send it, in a few tries; log why it was not taken, without the URL."""
         if not is_url(url):
-            return  # that is why the command ends: the others are told so
-        with anyio.move_on_after(LONGEST_S) as scope:
-            problem = await post(Post(url.strip(), body, trust_env=self.trust_env))
-        if scope.cancelled_caught:
-            problem = f"no answer within {LONGEST_S:.0f} s"
-        if problem is not None:
-            log.error("%s: %s: %s", option, urlsplit(url).hostname, problem)
+            return  # that is why the command ends: it is posted to the other URL
+        problem: str | None = f"no answer within {LONGEST_S:.0f} s"
+        with anyio.move_on_after(LONGEST_S):
+            for wait_s in TRIES_AFTER_S:
+                await anyio.sleep(wait_s)
+                problem = await self._try(url.strip(), body)
+                if problem is None:
+                    return
+        log.error("%s: %s: %s", option, urlsplit(url).hostname, problem)
+
+    async def _try(self, url: str, body: str) -> str | None:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, trust_env=self.trust_env) as session,
+                # A redirect would take what the run came to elsewhere.
+                session.post(
+                    url, data=body.encode(), headers=_HEADERS, allow_redirects=False
+                ) as response,
+            ):
+                return None if response.status < _LEAST_ERROR else f"HTTP {response.status}"
+        except TimeoutError:
+            return f"no answer within {TIMEOUT_S:.0f} s"
+        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+            return f"no connection ({type(error).__name__})"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return type(error).__name__  # its text may repeat the URL
 
 
 def is_url(url: str) -> bool:
@@ -169,3 +145,65 @@ def _below(url: str, name: str) -> str:
     """Return the URL of something below another URL, whose query stays."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+
+
+def write_metrics(path: Path, code: int, summary: Summary | None, now: float) -> None:
+    """Write what a command came to. Raises ReportError.
+
+    The time of the last success outlives the runs that had none.
+    """
+    from prometheus_client import (  # noqa: PLC0415 - slow, and rarely wanted
+        CollectorRegistry,
+        Gauge,
+        generate_latest,
+    )
+
+    registry = CollectorRegistry()
+    gauges = {
+        "exit_code": ("Exit code of the last command", code),
+        "last_run_timestamp_seconds": ("When the last command ended", now),
+        "last_success_timestamp_seconds": (
+            "When a command last ended with exit code 0",
+            now if code == 0 else _last_success(path),
+        ),
+    }
+    if summary is not None:
+        requests = summary.requests
+        gauges |= {
+            "rejected_rows": ("Rows that were rejected", summary.rows.rejected),
+            "attempts": ("Requests that were made", requests.attempts),
+            "retries": ("Requests beyond an order's first", requests.retries),
+            "rate_limited": ("Requests answered with 429", requests.rate_limited),
+            "possible_duplicates": (
+                "Mails that may have gone out beyond an order's first",
+                requests.possible_duplicates,
+            ),
+            "duration_seconds": ("How long the run took", summary.elapsed_s),
+            "paused_seconds": ("of which paused", summary.back_pressure.paused_s),
+        }
+        orders = Gauge(
+            "batch_resend_orders", "Orders of the last run", ["outcome"], registry=registry
+        )
+        for status in RequestStatus:
+            orders.labels(outcome=status.value).set(getattr(summary.orders, status))
+    for name, (text, value) in gauges.items():
+        if value is not None:
+            Gauge(f"batch_resend_{name}", text, registry=registry).set(value)
+    with whole_file(path, mode=_READABLE) as file:
+        file.write(generate_latest(registry).decode())
+
+
+def _last_success(path: Path) -> float | None:
+    """Return what the file says until now; None where it says nothing that can be read."""
+    from prometheus_client.parser import (  # noqa: PLC0415 - likewise
+        text_string_to_metric_families,
+    )
+
+    if not path.is_file():
+        return None  # a pipe would keep its reader waiting
+    try:
+        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+    samples = [s for family in families for s in family.samples if s.name == LAST_SUCCESS]
+    return samples[0].value if samples else None

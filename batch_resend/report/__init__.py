@@ -12,7 +12,6 @@ from batch_resend.report.report import prepare_report, whole_file, write_report
 from batch_resend.report.summary import (
     BackPressure,
     NextFlags,
-    NextStep,
     Presentation,
     Summary,
     counted,
@@ -28,7 +27,6 @@ __all__ = [
     "Kind",
     "MailDomainsAsked",
     "NextFlags",
-    "NextStep",
     "Presentation",
     "Preview",
     "Summary",

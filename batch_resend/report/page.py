@@ -19,20 +19,7 @@ from batch_resend.explanations import explain
 from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.listed import names_in_words
 from batch_resend.model import Call, Request, RequestStatus, Run
-from batch_resend.report.charts import (
-    Step,
-    answer_chart,
-    answer_ranges,
-    at_work_s,
-    end_of,
-    lasting_per_minute,
-    most_per_minute,
-    outcome_chart,
-    pace_chart,
-    step_length_s,
-    steps_of,
-    with_pauses,
-)
+from batch_resend.report import charts
 from batch_resend.report.report import REPORT_FILES
 from batch_resend.report.summary import (
     REHEARSED,
@@ -91,7 +78,7 @@ async def make_page(
             unapproved=unapproved,
             unapproved_count=unapproved_count,
             mail_advice=mail_advice(),
-            outcome_chart=outcome_chart([n for _, n, _ in counts], f"Outcomes: {outcomes}"),
+            outcome_chart=charts.outcome_chart([n for _, n, _ in counts], f"Outcomes: {outcomes}"),
             pace=await _pace(reader, run, pauses),
             pauses=pauses,
             meanings=STATUS_MEANINGS,
@@ -201,31 +188,34 @@ async def _pace(
     reader: JournalReader, run: Run, pauses: Sequence[PauseNote]
 ) -> dict[str, object] | None:
     """Return what the page says of requests over time; None: none was made."""
-    periods = with_pauses(await reader.periods(run), pauses)
+    periods = charts.with_pauses(await reader.periods(run), pauses)
     if not periods:
         return None
     lasted_s = sum(period.to_at - period.from_at for period in periods)
     windows = parse_windows(run.limits)
-    step_s = step_length_s(lasted_s, windows)
-    steps: list[Step] = []
+    step_s = charts.step_length_s(lasted_s, windows)
+    steps: list[charts.Step] = []
     for period in periods:
-        most = most_per_minute(step_s, parse_windows(period.limits))
+        most = charts.most_per_minute(step_s, parse_windows(period.limits))
         made = await reader.pace(run, period, step_s)
-        steps += steps_of(made, step_s, period, steps[-1].to_s if steps else 0.0, most)
+        steps += charts.steps_of(made, step_s, period, steps[-1].to_s if steps else 0.0, most)
     highest, most = max(step.per_minute for step in steps), steps[-1].most
     allowed = f"the windows allow {most:,.0f}" if most is not None else "there is no limit"
     text = (
         f"Requests a minute over {format_duration(lasted_s)} at work: {highest:,.0f} at the most; "
         f"{allowed}; {counted(len(pauses), 'pause')}"
     )
-    marks = [(at_work_s(p.began_at, steps), at_work_s(end_of(p), steps)) for p in pauses]
+    marks = [
+        (charts.at_work_s(p.began_at, steps), charts.at_work_s(charts.end_of(p), steps))
+        for p in pauses
+    ]
     return {
         "steps": steps,
         "step_s": step_s,
-        "lasting": lasting_per_minute(windows),  # requests a minute, in the long run
+        "lasting": charts.lasting_per_minute(windows),  # requests a minute, in the long run
         "starts": len(periods),
         "at_work_s": lasted_s,
-        "chart": pace_chart(steps, marks, text),
+        "chart": charts.pace_chart(steps, marks, text),
     }
 
 
@@ -234,13 +224,13 @@ async def _answers(reader: JournalReader, run: Run) -> dict[str, object] | None:
     times = await reader.answer_times(run, ANSWER_BOUNDS_S)
     if times is None:
         return None
-    ranges = list(zip(answer_ranges(ANSWER_BOUNDS_S), times.counts, strict=True))
+    ranges = list(zip(charts.answer_ranges(ANSWER_BOUNDS_S), times.counts, strict=True))
     while len(ranges) > 1 and not ranges[0][1]:
         ranges.pop(0)
     while len(ranges) > 1 and not ranges[-1][1]:
         ranges.pop()
     text = f"{times.answers:,} answers; " + ", ".join(f"{label} {n:,}" for label, n in ranges)
-    return {"times": times, "ranges": ranges, "chart": answer_chart(ranges, text)}
+    return {"times": times, "ranges": ranges, "chart": charts.answer_chart(ranges, text)}
 
 
 def _settings(run: Run) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """What a run is about to do: whom it mails, what is worth a look, what DNS says of it."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 KINDS_SHOWN = 10  # of reasons to skip, and of domains
 SHOWN = 5  # of columns, and of the addresses of an order
 MOST_DOMAINS_ASKED = 10_000  # of DNS: those with the most mails
+Said = TypeVar("Said", Problem, Note)
 _DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 
 _PROBLEM_IN_WORDS = {
@@ -160,30 +161,17 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
     """Return the preview of a plan, with the first `shown` rows or orders of each kind."""
     run = plan.run
     inputs = await reader.inputs(run)
-    rejected = [
-        Kind(
-            kind=problem,
-            text=_PROBLEM_IN_WORDS[problem],
-            count=count,
-            first=[
-                _place(inputs, row, row.reason or "")
-                for row in await reader.first_rejected(run, problem, shown)
-            ],
-        )
-        for problem, count in (await reader.count_problems(run)).items()
-    ]
-    warnings = [
-        Kind(
-            kind=note,
-            text=_NOTE_IN_WORDS[note],
-            count=count,
-            first=[
-                _place(inputs, noted, f"{_subject_of(noted.order)}: {_of_note(note, noted)}")
-                for noted in await reader.first_noted(run, note, shown)
-            ],
-        )
-        for note, count in (await reader.count_notes(run)).items()
-    ]
+
+    async def rejected(problem: Problem) -> list[Place]:
+        rows = await reader.first_rejected(run, problem, shown)
+        return [_place(inputs, row, row.reason or "") for row in rows]
+
+    async def noted(note: Note) -> list[Place]:
+        found = await reader.first_noted(run, note, shown)
+        return [
+            _place(inputs, one, f"{_subject_of(one.order)}: {_of_note(note, one)}") for one in found
+        ]
+
     by_ca = await reader.count_skips_by_ca(run)
     skips = await reader.count_skips(run, KINDS_SHOWN)
     by_lists = await reader.count_skipped_by_lists(run)
@@ -206,8 +194,8 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         skipped_by_ca=_counts(by_ca),
         skipped=_counts(skips),
         skipped_otherwise=by_lists - sum(count for _, count in skips),
-        rejected=rejected,
-        warnings=warnings,
+        rejected=await _kinds(_PROBLEM_IN_WORDS, await reader.count_problems(run), rejected),
+        warnings=await _kinds(_NOTE_IN_WORDS, await reader.count_notes(run), noted),
         recipients=_counts(await reader.recipients(run, KINDS_SHOWN)),
         recipient_domains=domains,
         mails=mails,
@@ -219,6 +207,17 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         limits=list(plan.limits),
         duration_s=round(plan.duration_s, 3),
     )
+
+
+async def _kinds(
+    words: Mapping[Said, str],
+    counts: Mapping[Said, int],
+    first: Callable[[Said], Awaitable[list[Place]]],
+) -> list[Kind]:
+    return [
+        Kind(kind=kind, text=words[kind], count=count, first=await first(kind))
+        for kind, count in counts.items()
+    ]
 
 
 def _counts(found: Iterable[tuple[str, int]]) -> list[Count]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
-from batch_resend.model import RequestStatus, RowStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import InputNote, Tally
 from batch_resend.settings import is_loopback
 
@@ -141,18 +141,10 @@ def summarize(
         limits=list(run.limits),
         inputs=[InputSummary(path=i.name, sha256=i.sha256, rows=i.rows) for i in inputs],
         rows=RowCounts(
-            read=sum(note.rows for note in inputs),
-            accepted=tally.rows[RowStatus.ACCEPTED],
-            duplicate=tally.rows[RowStatus.DUPLICATE],
-            rejected=tally.rows[RowStatus.REJECTED],
+            read=sum(note.rows for note in inputs), **{s.value: n for s, n in tally.rows.items()}
         ),
         orders=OrderCounts(total=tally.planned, **{s.value: n for s, n in tally.orders.items()}),
-        requests=RequestCounts(
-            attempts=tally.attempts,
-            retries=tally.retries,
-            rate_limited=tally.rate_limited,
-            possible_duplicates=tally.possible_duplicates,
-        ),
+        requests=RequestCounts.model_validate(tally, from_attributes=True),
         back_pressure=BackPressure(
             pauses=tally.pauses,
             paused_s=round(tally.paused_s, 3),
@@ -220,26 +212,17 @@ def counted(count: int, noun: str) -> str:
 
 def headline(summary: Summary) -> str:
     """Return what came of a run, in one sentence without its full stop."""
-    orders = summary.orders
     rehearsal = "Rehearsal, nobody was mailed: " if summary.is_rehearsal else ""
     if summary.started_at is None:
         return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
-    took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
-    found = f"{orders.sent:,} of {orders.total:,} orders sent{took}"
-    if orders.skipped == orders.total:
-        found = "Nothing was due" if orders.total else "There was nothing to send"
-    elif summary.finished_at is None:
-        found = f"So far (it is under way, or was cut off): {found}"
-    else:
-        found = f"{_HOW[summary.state]}{found}"
     others = [
         f"{count:,} {in_words(status)}"
         for status in RequestStatus
-        if status is not RequestStatus.SENT and (count := getattr(orders, status))
+        if status is not RequestStatus.SENT and (count := getattr(summary.orders, status))
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")
-    return f"{rehearsal}{found}; {', '.join(others)}" if others else f"{rehearsal}{found}"
+    return rehearsal + "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 
 _HOW: dict[EndState, str] = {
@@ -247,6 +230,16 @@ _HOW: dict[EndState, str] = {
     "stopped": "Stopped early: ",
     "interrupted": "Interrupted: ",
 }
+
+
+def _how_many_were_sent(summary: Summary) -> str:
+    orders = summary.orders
+    if orders.skipped == orders.total:
+        return "Nothing was due" if orders.total else "There was nothing to send"
+    is_over = summary.finished_at is not None
+    how = _HOW[summary.state] if is_over else "So far (it is under way, or was cut off): "
+    took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
+    return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
 
 
 def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> list[NextStep]:

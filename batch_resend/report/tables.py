@@ -13,7 +13,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from typing import TextIO, cast
+from typing import TextIO, TypeVar, cast
 
 from pydantic_core import to_json
 
@@ -36,6 +36,7 @@ from batch_resend.visible import defused
 
 Rows = AsyncIterator[RowResult]
 Cells = Mapping[Field, object]
+Value = TypeVar("Value")
 
 # --- what was sent ------------------------------------------------------------------------------
 
@@ -194,27 +195,41 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     """
     form = _common_form(inputs, (*_OF_REJECTED, *kept_of(inputs)))
     own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0
-    width = len(form.heading) - own  # of what is read of a rejected.csv, without its own columns
-    heading = form.heading[:width]
-    if form.as_it_stood:
-        named = set(inputs[0].form.fields.values())
-        heading = tuple(_harmless(name, named) for name in heading)
+    named = {column for note in inputs for column in note.form.fields.values()}
+    width = len(form.heading) - own  # without the columns of such a file, if one was sent
+    heading = [_harmless(name, named) for name in form.heading[:width]]
     table = csv.writer(file, delimiter=form.delimiter)
     _begin(file, form, (*heading, *OWN_COLUMNS) if heading else ())
     async for row in rows:
-        note = inputs[row.input_ordinal]
-        about = (note.name, row.line, row.reason)
         if form.as_it_stood:
-            cells: list[str] = json.loads(row.raw)
-            more = cells[width + own :]
-            cells = cells[:width]
-            padding = [""] * (width - len(cells))
-            stood = _as_line([*cells, *more])
-            lines: list[Sequence[object]] = [(*cells, *padding, *about, stood, *more)]
+            lines = _as_it_stood(row, inputs, width, own)
         else:
-            text = as_text(row, inputs)
-            lines = [(*form.line(texts), *about, text) for texts in _texts_of(row.raw, note.form)]
+            lines = _field_by_field(row, inputs, form)
         table.writerows(map(defused, line) for line in lines)
+
+
+def _as_it_stood(
+    row: RowResult, inputs: Sequence[InputNote], width: int, own: int
+) -> Iterator[list[object]]:
+    """Yield a row in so many columns, what is said about it, and cells beyond those.
+
+    `own`: how many of its columns said that before.
+    """
+    cells: list[str] = json.loads(row.raw)
+    first, more = cells[:width], cells[width + own :]
+    padding = [""] * (width - len(first))
+    yield [*first, *padding, *_about(row, inputs), _as_line([*first, *more]), *more]
+
+
+def _field_by_field(
+    row: RowResult, inputs: Sequence[InputNote], form: "_Form"
+) -> Iterator[list[object]]:
+    for texts in _texts_of(row.raw, inputs[row.input_ordinal].form):
+        yield [*form.line(texts), *_about(row, inputs), as_text(row, inputs)]
+
+
+def _about(row: RowResult, inputs: Sequence[InputNote]) -> tuple[object, ...]:
+    return inputs[row.input_ordinal].name, row.line, row.reason
 
 
 def _harmless(heading: str, named: set[str]) -> str:
@@ -263,12 +278,10 @@ class _Form:
 
 def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
     forms = [note.form for note in inputs]
-    delimiters = {form.delimiter for form in forms} - {None}
-    delimiter = (delimiters.pop() if len(delimiters) == 1 else None) or ","
+    delimiter = _common({form.delimiter for form in forms} - {None}) or ","
     marked = any(form.encoding for form in forms)
     fields = forms[0].fields if forms else {}
-    headings = {form.columns for form in forms}
-    if len(headings) == 1 and (heading := headings.pop()):
+    if heading := _common({form.columns for form in forms}):
         return _Form(delimiter, marked, heading, None)
     if fields and any(form.is_table and not form.columns for form in forms):
         # Not as they stood: of few rows without a heading nothing would show what is not read.
@@ -276,6 +289,11 @@ def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
         return _Form(delimiter, marked, (), counted)
     heading = tuple(fields.get(name, name) for name in names)
     return _Form(delimiter, marked, heading, {name: place for place, name in enumerate(names)})
+
+
+def _common(values: set[Value]) -> Value | None:
+    """Return the one value that there is; None where there are several, or none."""
+    return values.pop() if len(values) == 1 else None
 
 
 def _begin(file: TextIO, form: _Form, heading: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from batch_resend.model import Fault, Reply, Request, RequestStatus, Ruling, Ver
 from batch_resend.sending.breaker import CircuitBreaker
 from batch_resend.sending.breaker_state import COUNTED, Action, Advice, Change, Permit
 from batch_resend.sending.failures import TROUBLE, History
-from batch_resend.windows import Limiter, Slot, Window
+from batch_resend.windows import Fate, Limiter, Slot, Window
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class Channel:
             try:
                 async with places, self.limiter.slot() as slot:
                     if not self.breaker.leaves(permit):
-                        slot.unused()
+                        slot.end(Fate.UNUSED)
                         continue
                     if attempts.began is None:
                         attempts.began = self.breaker.flowing_time
@@ -227,7 +227,7 @@ class Channel:
         try:
             await attempts.begin()
         except BatchResendError:
-            slot.unused()
+            slot.end(Fate.UNUSED)
             raise
         progress = attempts.progress
         attempts.made += 1
@@ -237,10 +237,7 @@ class Channel:
             verdict = self.ca.judge(await attempts.request())
         finally:
             progress.in_flight -= 1
-        if verdict.ruling is Ruling.IN_DOUBT:
-            slot.given_up()
-        else:
-            slot.answered()
+        slot.end(Fate.GIVEN_UP if verdict.ruling is Ruling.IN_DOUBT else Fate.ANSWERED)
         progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
         return verdict
 

@@ -8,7 +8,7 @@ from math import inf
 import anyio
 
 from batch_resend.clock import running_time
-from batch_resend.windows import Hold, Window
+from batch_resend.windows import Fate, Hold, Slot, Window
 
 DECREASE = 0.5  # of the whole
 DECREASE_LATER = 0.7  # of what there is, once that is less
@@ -66,34 +66,6 @@ class Share:
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
 
 
-class WindowSlot:
-    """Leave for one request of this process."""
-
-    __slots__ = ("_limiter",)
-
-    def __init__(self, limiter: "WindowLimiter") -> None:
-        self._limiter: WindowLimiter | None = limiter
-
-    def answered(self) -> None:
-        """Note that the answer has come now, or that surely nothing left. The first word counts."""
-        self._end(may_arrive=False)
-
-    def given_up(self) -> None:
-        """Note that no answer has come until now; the request may still arrive."""
-        self._end(may_arrive=True)
-
-    def unused(self) -> None:
-        """Give it back: no request has left."""
-        if self._limiter is not None:
-            self._limiter._unused()
-            self._limiter = None
-
-    def _end(self, *, may_arrive: bool) -> None:
-        if self._limiter is not None:
-            self._limiter._end(self._limiter.linger_s if may_arrive else 0.0)
-            self._limiter = None
-
-
 class WindowLimiter:
     """Grants slots in the order they are asked for, within all windows at once."""
 
@@ -118,7 +90,7 @@ class WindowLimiter:
         self._answered = anyio.Event()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[WindowSlot]:
+    async def slot(self) -> AsyncIterator[Slot]:
         """Hold a slot from when every window has one; it comes free W seconds after its answer.
 
         Without a word of an answer, the request counts as given up at the end of the block.
@@ -130,11 +102,11 @@ class WindowLimiter:
                 with anyio.move_on_after(max(wait_s, _TICK_S)):
                     await self._answered.wait()
             self._out += 1
-        slot = WindowSlot(self)
+        slot = Slot(self._end)
         try:
             yield slot
         finally:
-            slot.given_up()
+            slot.end(Fate.GIVEN_UP)
 
     @property
     def share(self) -> float:
@@ -161,13 +133,11 @@ class WindowLimiter:
         """None: there is no other process."""
         return None
 
-    def _end(self, linger_s: float) -> None:
+    def _end(self, fate: Fate) -> None:
         self._out -= 1
-        self._give_back(running_time() + linger_s)
-        self._answered.set()
-
-    def _unused(self) -> None:
-        self._out -= 1
+        if fate is not Fate.UNUSED:
+            linger_s = self.linger_s if fate is Fate.GIVEN_UP else 0.0
+            self._give_back(running_time() + linger_s)
         self._answered.set()
 
     def _give_back(self, arrived_by: float) -> None:

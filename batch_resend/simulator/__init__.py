@@ -1,9 +1,8 @@
 """A local CertCentral: to rehearse a run against, and for the tests. It sends no mail."""
 
 from batch_resend.simulator.answers import Provenance, Source
-from batch_resend.simulator.behaviour import SimulatorSettings, parse_fault, parse_latency
 from batch_resend.simulator.faults import FaultName, Oddity, all_sources
-from batch_resend.simulator.server import Simulator
+from batch_resend.simulator.server import Simulator, SimulatorSettings, parse_fault, parse_latency
 from batch_resend.simulator.world import EVERYONE, Books, World, WorldOrder
 
 __all__ = [

@@ -107,8 +107,6 @@ class Known(Enum):
     BAD_QUERY = Provenance("bad filter, limit", "400; an unknown sort is ignored", _GUESSED)
     NEWEST_FIRST = Provenance("without sort", "the newest orders first", _GUESSED)
     BEYOND_THE_END = Provenance("page beyond the end", "{}, as for an empty list", _GUESSED)
-    ORDERS_AS_CSV = Provenance("list as CSV", "documented, but not its columns", _GUESSED)
-    HOURS_AND_DAYS = Provenance("hours, days", "in status changes, as minutes", _GUESSED)
     FIRST_STATUS = Provenance("new orders", "have no status change yet", _GUESSED)
     SCOPES = Provenance("name scopes", "a name its own; *.a and a share one", _GUESSED)
     EVERYONE = Provenance("no addresses", "all five of each name that waits", _GUESSED)

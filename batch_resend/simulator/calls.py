@@ -34,29 +34,14 @@ _MOST_A_PAGE, _USUAL_PAGE = 1_000, 100
 _MOST_OF_REPORT, _USUAL_REPORT = 100_000, 50_000  # orders (page "Order report")
 _MOST_CHANGES = 1_000_000  # a bound for its own sake: no page names one
 _LONGEST_FRAME_S = 7 * 86_400
-_UNITS_S = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
-_DOCUMENTED_UNITS = frozenset(("seconds", "minutes"))
+_UNITS_S = {"seconds": 1, "minutes": 60}
 _FILTER = re.compile(r"filters\[(\w+)\](?:\[\d*\])?")
 _DAY = re.compile(r"\s*\d{4}-\d\d-\d\d\s*")
 _DAY_S = 86_400 - 0.001  # to its end, and not into the next
 _MOUNTAIN = timezone(timedelta(hours=-6))  # of status_last_updated (page "Status change list")
 
 Passes = Callable[[Any], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What a request that reads says beside its address."""
-
-    pairs: Sequence[tuple[str, str]] = ()  # in their order; names may repeat
-    accept: str = ""  # the header of that name
-
-    @property
-    def plain(self) -> Mapping[str, str]:
-        """The last value of each name."""
-        return dict(self.pairs)
-
-
+Query = Sequence[tuple[str, str]]  # names and values, in their order; names may repeat
 Reads = Callable[[World, str, Query], Answer]  # of an order's number or a domain; ValueError: 400
 
 
@@ -67,7 +52,7 @@ class Call:
     name: str  # in the books
     path: str  # below the base URL, as a pattern; its group is what the call is about
     body: type[BaseModel] | None = None
-    reads: Reads = field(default=lambda *_: NO_SUCH_ORDER)
+    reads: Reads = field(default=lambda *_: NO_SUCH_ORDER)  # of one that mails never asked
 
     @property
     def is_about_domain(self) -> bool:
@@ -104,8 +89,6 @@ def answer_read(call: Call, world: World, subject: str, query: Query) -> Answer:
 
 def _orders(world: World, _: str, query: Query) -> Answer:
     orders, page = _part(_sorted(world, query), query, _USUAL_PAGE, _MOST_A_PAGE)
-    if "text/csv" in query.accept.lower():
-        return answer(Known.ORDERS_AS_CSV, 200, shapes.list_table(world, orders), CSV)
     if not orders:
         return answer(Known.BEYOND_THE_END if page["total"] else Known.NO_ORDERS, 200, b"{}")
     items = [shapes.listed(world, order) for order in orders]
@@ -113,8 +96,8 @@ def _orders(world: World, _: str, query: Query) -> Answer:
 
 
 def _status_changes(world: World, _: str, query: Query) -> Answer:
-    asked = {name: float(value) for name, value in query.pairs if name in _UNITS_S}
-    if not asked and not any(name.startswith("filters[status_last_") for name, _ in query.pairs):
+    asked = {name: float(value) for name, value in query if name in _UNITS_S}
+    if not asked and not any(name.startswith("filters[status_last_") for name, _ in query):
         raise ValueError("name a time frame: minutes, seconds, or filters[status_last_updated]")
     if not all(0 <= amount < float("inf") for amount in asked.values()):
         raise ValueError("a time frame is a number of minutes or seconds")
@@ -125,8 +108,9 @@ def _status_changes(world: World, _: str, query: Query) -> Answer:
         )
     changed = _changed(world, query, world.clock() - frame_s if asked else 0.0)
     orders, _page = _part(changed, query, _MOST_CHANGES, _MOST_CHANGES)
-    known = Known.STATUS_CHANGES if asked.keys() <= _DOCUMENTED_UNITS else Known.HOURS_AND_DAYS
-    return _json(known, {"orders": [shapes.changed(one) for one in orders]} if orders else {})
+    return _json(
+        Known.STATUS_CHANGES, {"orders": [shapes.changed(one) for one in orders]} if orders else {}
+    )
 
 
 def _changed(world: World, query: Query, since: float) -> list[WorldOrder]:
@@ -157,7 +141,7 @@ def _user(_: World, _subject: str, _query: Query) -> Answer:
 
 def _domain_emails(world: World, subject: str, query: Query) -> Answer:
     domain, local_parts = world.domain_name(subject), USUAL_LOCAL_PARTS
-    if query.plain.get("consider_dcv_email_preferences", "").lower() in ("true", "1"):
+    if dict(query).get("consider_dcv_email_preferences", "").lower() in ("true", "1"):
         local_parts &= world.mailed_local_parts
     emails = {
         "name_scope": domain,
@@ -197,7 +181,7 @@ def _sorted(world: World, query: Query) -> list[WorldOrder]:
     """Return the orders that are wanted, as `sort` has them, or else the newest first."""
     found = _wanted(world, query)
     # From the last name to the first: each sort leaves those of equal value as they were.
-    for name in reversed(query.plain.get("sort", "").split(",")):
+    for name in reversed(dict(query).get("sort", "").split(",")):
         if key := _SORTED_BY.get(name.strip().removeprefix("-")):
             found.sort(key=key, reverse=name.strip().startswith("-"))
     return found
@@ -207,7 +191,7 @@ def _part(
     orders: Sequence[WorldOrder], query: Query, usual: int, most: int
 ) -> tuple[Sequence[WorldOrder], Mapping[str, int]]:
     """Return the part of a list that is asked for, and which that is. Raises ValueError."""
-    limit, offset = int(query.plain.get("limit", usual)), int(query.plain.get("offset", 0))
+    limit, offset = int(dict(query).get("limit", usual)), int(dict(query).get("offset", 0))
     if not 0 < limit <= most or offset < 0:
         raise ValueError(f"limit={limit}&offset={offset} makes no sense")
     page = {"total": len(orders), "limit": limit, "offset": offset}
@@ -217,7 +201,7 @@ def _part(
 def _wanted(world: World, query: Query) -> list[WorldOrder]:
     """Return the orders that pass all filters of a query, the newest first. Raises ValueError."""
     alternatives: dict[str, list[Passes]] = {}
-    for name, value in query.pairs:
+    for name, value in query:
         if filter_ := _FILTER.fullmatch(name):
             alternatives.setdefault(filter_[1], []).append(_passes(world, filter_[1], value))
         elif name.startswith("filters"):

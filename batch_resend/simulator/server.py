@@ -1,12 +1,14 @@
-"""The simulator: the documented contract of the calls that mail and read, over HTTP on loopback."""
+"""The simulator: how it is set to behave, and the contract of its calls, over HTTP on loopback."""
 
 import asyncio
 import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from types import TracebackType
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from itertools import accumulate
+from math import fsum, isfinite
 from typing import Self, cast
 
 from aiohttp import web
@@ -14,23 +16,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from batch_resend.certcentral.contract import ResendBody
-from batch_resend.simulator.answers import (
-    BAD_REQUEST_CODE,
-    DONE,
-    NO_SUCH_ADDRESS,
-    NO_SUCH_DOMAIN,
-    NO_SUCH_ORDER,
-    NOT_DV,
-    RATE_LIMITED,
-    WRONG_KEY,
-    Answer,
-    Known,
-    error,
-)
-from batch_resend.simulator.behaviour import Fate, Fates, SimulatorSettings
-from batch_resend.simulator.calls import BASE_PATH, Asked, Query, answer_read, asked_call
+from batch_resend.clock import parse_duration
+from batch_resend.settings import is_loopback
+from batch_resend.simulator import answers
+from batch_resend.simulator.answers import Answer, Known
+from batch_resend.simulator.calls import BASE_PATH, Asked, answer_read, asked_call
 from batch_resend.simulator.faults import IINFO, Fault, FaultName
 from batch_resend.simulator.world import Books, World, recipients
+from batch_resend.windows import CA_WINDOWS, Window
 
 # Of the recordings of 2023; what stands in them is made up.
 _OF_THE_SERVICE = {"Server": "nginx", "X-CDN": "Imperva", "X-Iinfo": IINFO}
@@ -38,6 +31,110 @@ _MAX_BODY = 1024 * 1024  # bytes
 # What waits at the stop is cancelled; this bounds what aiohttp may still add on its own.
 _SHUTDOWN_TIMEOUT_S = 0.1
 _BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """How the simulator behaves. Raises ValueError where that makes no sense."""
+
+    host: str = "127.0.0.1"  # loopback only
+    port: int = 0  # 0: any free one
+    windows: tuple[Window, ...] = CA_WINDOWS
+    api_key: str | None = None  # None: any key will do, as long as there is one
+    revoke_after: int | None = None  # requests; every later one finds the key revoked
+    unknown_orders: frozenset[str] = frozenset()  # answered 404 not_found|order
+    latency_s: tuple[float, float] = (0.0, 0.0)  # from, to; evenly spread between
+    faults: Mapping[FaultName, float] = field(default_factory=dict)  # a share of 0..1 each
+    seed: int = 0
+    keep_bodies: bool = False  # keep what was asked for every order, for tests
+    orders: int = 0  # that wait in its world from the beginning
+    odd_orders: int = 0  # more of them, each of which is shown oddly
+
+    def __post_init__(self) -> None:
+        if not is_loopback(self.host):
+            raise ValueError(
+                f"{self.host!r} is not a loopback address: use 127.0.0.1, ::1 or localhost"
+            )
+        low, high = self.latency_s
+        if not (0 <= low <= high and isfinite(high)):
+            raise ValueError(f"a latency of {low:g} to {high:g} s makes no sense")
+        if self.revoke_after is not None and self.revoke_after < 0:
+            raise ValueError(f"a key revoked after {self.revoke_after} requests makes no sense")
+        shares = self.faults.values()
+        # What is meant to be 1 in all may come out above it by a rounding.
+        if not all(0 <= share <= 1 for share in shares) or fsum(shares) > 1 + 1e-9:
+            raise ValueError("the shares of faults lie between 0 and 1, and so does their sum")
+
+
+def parse_latency(text: str) -> tuple[float, float]:
+    """Return the seconds, from and to, of `50ms`, `10-300ms` or `0.1s-2s`. Raises ValueError."""
+    first, dash, second = (part.strip() for part in text.partition("-"))
+    if not dash:
+        second = first
+    unit = second.lstrip("0123456789. ")
+    try:
+        high = parse_duration(second)
+        # In `10-300ms` the unit stands for both.
+        low = parse_duration(first if first[-1:].isalpha() else first + unit)
+    except ValueError:
+        low, high = 1.0, 0.0
+    if low > high:
+        raise ValueError(f"{text!r} is not a latency: write 50ms, 10-300ms or 0.1s-2s")
+    return low, high
+
+
+def parse_fault(text: str) -> tuple[FaultName, float]:
+    """Return the fault and its share, 0..1, of `500=0.05` or `drop=5%`. Raises ValueError."""
+    name, equals, amount = (part.strip() for part in text.partition("="))
+    number = amount.removesuffix("%")
+    try:
+        fault = FaultName(name)
+        share = float(number) / (1 if number == amount else 100)
+    except ValueError:
+        equals, share = "", 0.0
+    if not equals or not 0 <= share <= 1:
+        raise ValueError(
+            f"{text!r} is not a fault: write NAME=SHARE, as 500=0.05 or drop=5%,"
+            f" where NAME is one of {', '.join(FaultName)}"
+        )
+    return fault, share
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What will become of one request."""
+
+    latency_s: float
+    fault: FaultName | None
+
+
+class Fates:
+    """Deals a fate to every request, the same whatever the concurrency.
+
+    The fate of an order's k-th request depends on nothing but the seed, the order and k; requests
+    refused before they come this far (429 of a window, a wrong key, 400) do not count.
+    """
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self._seed = settings.seed
+        self._low, self._high = settings.latency_s
+        # In the order of the names: how the shares were listed must not matter.
+        named = [(name, settings.faults[name]) for name in FaultName if name in settings.faults]
+        bounds = accumulate(share for _, share in named)
+        self._bounds = [(bound, name) for bound, (name, _) in zip(bounds, named, strict=True)]
+        self._dealt: dict[str, int] = {}
+
+    def deal(self, order_id: str) -> Fate:
+        """Return the fate of the order's next request."""
+        turn = self._dealt[order_id] = self._dealt.get(order_id, 0) + 1
+        digest = blake2b(f"{self._seed}/{turn}/{order_id}".encode(), digest_size=14).digest()
+        # Seven bytes each: 53 bits and a few fit a float without ever rounding up to 1.
+        slowness = (int.from_bytes(digest[:7]) >> 3) / 2**53
+        luck = (int.from_bytes(digest[7:]) >> 3) / 2**53
+        return Fate(
+            latency_s=self._low + (self._high - self._low) * slowness,
+            fault=next((name for bound, name in self._bounds if luck < bound), None),
+        )
 
 
 class Simulator:
@@ -109,12 +206,7 @@ class Simulator:
         self._origin = f"http://{name}:{runner.addresses[0][1]}/"
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         # aiohttp does not cancel a handler whose client has gone, so this is ours to do.
         for task in self._waiting:
             task.cancel()
@@ -127,13 +219,13 @@ class Simulator:
         asked = asked_call(request.method, request.raw_path)
         refusal = self._refuses(request, asked)
         if asked is None or refusal is not None:
-            return self._send(refusal or NO_SUCH_ADDRESS)
+            return self._send(refusal or answers.NO_SUCH_ADDRESS)
         if asked.call.body is None:
             return await self._read(request, asked)
         body = await self._body(request, asked, asked.call.body)
         if isinstance(body, str):
             self._is_wrong(request, body)
-            return self._send(error(Known.BAD_REQUEST, 400, BAD_REQUEST_CODE, body))
+            return self._send(answers.error(Known.BAD_REQUEST, 400, answers.BAD_REQUEST_CODE, body))
         return await self._mail(request, asked, body)
 
     def _refuses(self, request: web.BaseRequest, asked: Asked | None) -> Answer | None:
@@ -147,14 +239,14 @@ class Simulator:
             self.books.reads_of[asked.call.name] += 1
         after, wanted = self.settings.revoke_after, self.settings.api_key
         if self._is_revoked or (after is not None and self.books.requests > after):
-            return WRONG_KEY
+            return answers.WRONG_KEY
         if not is_within:
-            return RATE_LIMITED
+            return answers.RATE_LIMITED
         if asked is None:
             self._is_wrong(request, "no call of the contract")
-            return NO_SUCH_ADDRESS
+            return answers.NO_SUCH_ADDRESS
         takes_key = bool(key) if wanted is None else key == wanted
-        return None if takes_key else WRONG_KEY
+        return None if takes_key else answers.WRONG_KEY
 
     async def _read(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         """Answer a call that only reads, from the simulator's world."""
@@ -165,7 +257,7 @@ class Simulator:
             does = fate.fault.does if fate.fault.does.is_for_reads else FaultName.RESET.does
             return await self._fail(request, fate, does)
         if answer is None:
-            query = Query(tuple(request.query.items()), request.headers.get("Accept", ""))
+            query = tuple(request.query.items())
             answer = answer_read(asked.call, self.world, asked.subject, query)
         return self._send(answer, fate.latency_s)
 
@@ -180,7 +272,7 @@ class Simulator:
         fate = await self._meet_fate(subject)
         answer = self._lacks(asked)
         if isinstance(body, ResendBody) and not self.world.is_dv(subject):
-            answer = answer or NOT_DV
+            answer = answer or answers.NOT_DV
         if answer is not None:
             return self._send(answer, fate.latency_s)
         if fate.fault is None or fate.fault.does.mails:
@@ -188,7 +280,7 @@ class Simulator:
             if not asked.call.is_about_domain:
                 self.world.mail(subject)
         if fate.fault is None:
-            return self._send(DONE, fate.latency_s)
+            return self._send(answers.DONE, fate.latency_s)
         return await self._fail(request, fate, fate.fault.does)
 
     async def _meet_fate(self, of: str) -> Fate:
@@ -202,7 +294,7 @@ class Simulator:
         """Return what is answered about what the simulator is set not to have."""
         if asked.subject not in self.settings.unknown_orders:
             return None
-        return NO_SUCH_DOMAIN if asked.call.is_about_domain else NO_SUCH_ORDER
+        return answers.NO_SUCH_DOMAIN if asked.call.is_about_domain else answers.NO_SUCH_ORDER
 
     async def _body(
         self, request: web.BaseRequest, asked: Asked, form: type[BaseModel]

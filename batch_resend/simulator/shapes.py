@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
-from pydantic_core import to_json
-
 from batch_resend.simulator.world import FIRST_CERTIFICATE, FIRST_ORDER, World, WorldOrder
 
 _ORGANIZATION = {"id": 112_233, "name": "Example Organization"}
@@ -164,20 +162,6 @@ def report_table(world: World, orders: Iterable[WorldOrder]) -> bytes:
             "is_renewed": 0,
         }
         for order in orders
-    )
-    return text.getvalue().encode()
-
-
-def list_table(world: World, orders: Iterable[WorldOrder]) -> bytes:
-    """Return a list of orders as CSV. That it can be had so is documented, its columns are not."""
-    items = [listed(world, order) for order in orders]
-    text = StringIO()
-    table = csv.DictWriter(text, list(items[0]) if items else [], lineterminator="\n")
-    if items:
-        table.writeheader()
-    table.writerows(
-        {k: v if isinstance(v, str | int) else to_json(v).decode() for k, v in item.items()}
-        for item in items
     )
     return text.getvalue().encode()
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.certcentral import judge, remedy
-from batch_resend.certcentral.judge import MAX_MESSAGE, MAX_PAGE
+from batch_resend.certcentral import judge
+from batch_resend.certcentral.judge import MAX_MESSAGE, MAX_PAGE, remedy
 from batch_resend.model import Fault, FaultKind, Reply, Ruling
 from tests.certcentral.answers import (
     HTML_404,

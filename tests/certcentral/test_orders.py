@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.certcentral import Page, every_order, info_path, list_path, read_info, read_page
-from batch_resend.certcentral.orders import MOST_FRUITLESS
+from batch_resend.certcentral.orders import (
+    MOST_FRUITLESS,
+    Page,
+    every_order,
+    info_path,
+    list_path,
+    read_info,
+    read_page,
+)
 from batch_resend.errors import CallError
 from batch_resend.listed import ListedOrder
 from tests.certcentral.answers import reply

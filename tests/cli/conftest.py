@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import pytest
 
 from batch_resend.cli.lifecycle import LOOP_VARIABLE
 from batch_resend.simulator import Simulator, SimulatorSettings
+from tests.cli.called import call, can_be_called
 from tests.cli.forked import can_be_forked, fork
 from tests.report.schemas import schema
 
@@ -80,7 +82,10 @@ class Desk:
     async def run(
         self, *arguments: str, stdin: bytes = b"", timeout_s: float = 60.0, **environment: str
     ) -> Ended:
-        """Run `batch-resend` to its end."""
+        """Run `batch-resend` to its end: in this process, unless it needs one of its own."""
+        everything = self.environment | environment
+        if can_be_called(arguments) and can_be_forked(everything):
+            return Ended(*await call(arguments, self.folder, everything, stdin, timeout_s))
         return await ended(await self.start(*arguments, **environment), stdin, timeout_s)
 
     def write_list(self, orders: int, name: str = "orders.csv", seed: int = 1) -> list[str]:
@@ -127,6 +132,11 @@ def results(report: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def orders_of(report: Path, status: str) -> set[str]:
+    """Return the orders of a report that have a status."""
+    return {line["order_id"] for line in results(report) if line["status"] == status}
+
+
 async def ended(
     process: asyncio.subprocess.Process, stdin: bytes = b"", timeout_s: float = 60.0
 ) -> Ended:
@@ -149,6 +159,13 @@ async def until_told(process: asyncio.subprocess.Process, words: bytes) -> None:
     async with asyncio.timeout(30):
         while words not in (line := await process.stderr.readline()):
             assert line, f"ended without a word of {words!r}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(name: str, obj: object) -> None:
+    """Have every test that awaits something run on an event loop, without a word of its own."""
+    if name.startswith("test_") and asyncio.iscoroutinefunction(obj):
+        pytest.mark.asyncio(obj)
 
 
 @pytest.fixture
@@ -181,3 +198,41 @@ def assert_adds_up(summary: dict[str, Any]) -> None:
 ORDER_STATES: Sequence[str] = (
     "sent", "refused", "failed", "in_doubt", "not_attempted", "skipped",
 )  # fmt: skip
+
+
+# --- crashes, full disks, signals -------------------------------------------------------------
+
+LONG_LIST_ROWS = 4_000
+
+
+async def everything_acted_on(ca: Simulator) -> None:
+    """Wait until the CA has acted on what it received, though nobody listens any more."""
+    await until(lambda: ca.books.answers.total() == ca.books.requests)
+
+
+async def run_ids(desk: Desk) -> list[str]:
+    """Return the names of the runs that the journal knows."""
+    told = (await desk.run("runs", "--format", "json")).out
+    return [run["run"] for run in json.loads(told)]
+
+
+def write_long_list(desk: Desk, rows: int = LONG_LIST_ROWS) -> list[str]:
+    """Write a list of many rows that ask for ten requests: a report of it takes its time."""
+    numbers = [str(number) for number in range(100_200_301, 100_200_311)]
+    desk.write("orders.csv", "order_id\n" + "\n".join(numbers * (rows // 10)) + "\n")
+    return numbers
+
+
+def has_draft(report: Path, name: str, pid: int) -> bool:
+    """Whether a process is writing a file of a report, before that takes its place."""
+    return any(report.glob(f".{name}.{pid}.*"))
+
+
+def without_the_right_to_write_everywhere(command: list[str]) -> list[str]:
+    """Return a command for which permission bits count, though root runs it. Skips if need be."""
+    if os.geteuid() != 0:
+        return command
+    if not shutil.which("setpriv"):
+        pytest.skip("needs setpriv, for root is kept out by no permission bits")
+    rights = "-dac_override,-dac_read_search"
+    return ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", *command]

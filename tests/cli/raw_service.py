@@ -6,7 +6,8 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,18 +106,29 @@ class RawService(FaultServer):
         if b"Connection: close" in said:
             visit.close()
 
+    def mailed(self) -> list[str]:
+        """Return the orders of which mails were asked for, in order of arrival."""
+        return [order_of(path) for path in self.paths("PUT")]
+
     def paths(self, method: str) -> list[str]:
         """Return the paths that were asked for by a method, in order of arrival."""
         return [one.path for one in self.asked if one.method == method]
 
 
-def desk_at(folder: Path, service: RawService, orders: int = 0) -> Desk:
-    """Return a folder to work in without limits, with a list of so many orders."""
-    desk = Desk(folder, service.base_url)
-    desk.environment["BATCH_RESEND_LIMIT"] = "none"
-    if orders:
-        desk.write_list(orders)
-    return desk
+@asynccontextmanager
+async def desk_at(
+    folder: Path,
+    answer_to: AnswerTo,
+    orders: int = 0,
+    latency_s: Callable[[Asked], float] = lambda _: 0.0,
+) -> AsyncIterator[tuple[Desk, RawService]]:
+    """Open a service, and a folder to work in without limits, with a list of so many orders."""
+    async with RawService(answer_to, latency_s) as service:
+        desk = Desk(folder, service.base_url)
+        desk.environment["BATCH_RESEND_LIMIT"] = "none"
+        if orders:
+            desk.write_list(orders)
+        yield desk, service
 
 
 def unsent(report: Path) -> set[str]:

@@ -5,13 +5,15 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from multiprocessing.reduction import DupFd
+from typing import Any
 
 import pyte
 
 from tests.cli.conftest import Desk
+from tests.cli.forked import fork
 
 
 class Screen:
@@ -67,11 +69,24 @@ class Screen:
         return code
 
 
-def _take_over(terminal: int, is_controlling: bool) -> None:
-    """In the new process: make a terminal the controlling one; leave no other descriptor of it."""
-    if is_controlling:
-        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-    os.close(terminal)
+class _OnTerminal:
+    """In a new process: has a terminal be the controlling one, and all its streams."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (DupFd(self._terminal),)
+
+    def __call__(self) -> None:
+        fcntl.ioctl(self._terminal, termios.TIOCSCTTY, 0)
+        for stream in range(3):
+            os.dup2(self._terminal, stream)
+        os.close(self._terminal)
+
+
+def _received(terminal: Any) -> _OnTerminal:
+    return _OnTerminal(terminal.detach())
 
 
 @asynccontextmanager
@@ -80,29 +95,14 @@ async def on_screen(
     *arguments: str,
     columns: int = 80,
     environment: Mapping[str, str] | None = None,
-    program: Sequence[str] = (),
-    streams: Mapping[str, int] | None = None,
-    is_controlling: bool = True,
 ) -> AsyncIterator[Screen]:
-    """Run `batch-resend`, or another program, on a terminal.
-
-    `streams` are those that go elsewhere: `stdin`, `stdout` or `stderr`, with a descriptor each.
-    A terminal that is not the controlling one is found through the streams alone, as after setsid.
-    """
+    """Run `batch-resend` on a terminal of its own."""
     ours, theirs = os.openpty()
-    elsewhere = streams or {}
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = await asyncio.create_subprocess_exec(
-        *(program or desk.command(*arguments)),
-        cwd=desk.folder,
-        env=desk.environment | {"TERM": "xterm-256color"} | dict(environment or {}),
-        stdin=elsewhere.get("stdin", theirs),
-        stdout=elsewhere.get("stdout", theirs),
-        stderr=elsewhere.get("stderr", theirs),
-        start_new_session=True,
-        pass_fds=(theirs,),
-        preexec_fn=partial(_take_over, theirs, is_controlling),
-    )
+    variables = desk.environment | {"TERM": "xterm-256color"} | dict(environment or {})
+    process = await fork(arguments, desk.folder, variables, _OnTerminal(theirs))
+    assert process.stdin is not None
+    process.stdin.close()
     os.close(theirs)
     screen = Screen(ours, process, columns)
     loop = asyncio.get_running_loop()

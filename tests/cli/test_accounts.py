@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,7 @@ import pytest
 from batch_resend.simulator import Simulator, SimulatorSettings, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import ended, until
-from tests.cli.town import BANK_KEY, SHOP_KEY, town
-
-pytestmark = pytest.mark.asyncio
+from tests.cli.town import BANK_KEY, SHOP_KEY, Town, town
 
 MIXED = (
     "order_id,account,call,domain,email,all_domains\n"
@@ -94,39 +94,7 @@ async def test_the_windows_are_a_keys_by_whichever_name_it_goes(tmp_path: Path) 
         assert at.shop.books.mails == 8
 
 
-async def test_an_account_without_a_profile_is_rejected_and_one_order_has_one_account(
-    tmp_path: Path,
-) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write(
-            "bad.csv",
-            "order_id,account\n100200301,nobody\n100200302,shop\n100200302,bank\n100200303,bank\n",
-        )
-        sent = await at.desk.run("send", "bad.csv", "--profile", "shop", "--max-rejected", "60%")
-        assert sent.code == 3, sent.err
-        assert at.shop.books.mails + at.bank.books.mails == 2
-        rejected = (at.desk.report() / "rejected.csv").read_text()
-        assert "no profile describes the account 'nobody'; there are bank, shop" in rejected
-        assert "order 100200302 stands here for the account 'bank'" in rejected
-
-
-async def test_a_row_with_a_typing_error_keeps_to_its_account(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write(
-            "orders.csv",
-            "order_id,account,domain,email\n100200302,bank,b.example,nobody\n"
-            "100200302,bank,c.example,admin@c.example\n100200303,bank,d.example,nobody\n100200303,bank,,\n",
-        )
-        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--max-rejected", "90%")
-        assert sent.code == 3, sent.err
-        assert set(at.bank.books.mails_per_order) == {"100200302"}, (
-            "3 would be mailed beyond what it says"
-        )
-
-
-async def test_without_profiles_a_row_that_names_an_account_goes_only_if_that_is_ignored(
-    tmp_path: Path,
-) -> None:
+async def test_without_profiles_an_account_goes_only_if_it_is_ignored(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         del at.desk.environment["BATCH_RESEND_CONFIG"]
         at.desk.environment |= {
@@ -140,12 +108,6 @@ async def test_without_profiles_a_row_that_names_an_account_goes_only_if_that_is
         sent = await at.desk.run("send", "orders.csv", "--ignore", "account")
         assert sent.code == 0
         assert at.shop.books.mails_per_order == {"100200301": 1}
-
-
-async def test_with_profiles_it_is_read(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n")
-        assert "not read" not in (await at.desk.run("check", "orders.csv")).out
 
 
 async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
@@ -172,41 +134,7 @@ async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
         assert set(at.shop.books.mails_per_order) == {"100200301", "100200304", "c.example"}
 
 
-async def test_two_accounts_of_one_key_are_one_lane_within_the_windows_of_both(
-    tmp_path: Path,
-) -> None:
-    window = Window(5, 2.0)
-    async with town(tmp_path, (window,)) as at:
-        config = (at.desk.folder / "config.toml").read_text()
-        at.desk.write(
-            "config.toml",
-            f'{config}[profiles.kiosk]\napi-key-file = "shop.key"\n'
-            f'base-url = "{at.shop.base_url}"\nlimit = "none"\n',
-        )
-        rows = [f"{n},{'shop' if n % 2 else 'kiosk'}" for n in range(100_200_301, 100_200_313)]
-        at.desk.write("orders.csv", "\n".join(["order_id,account", *rows]))
-        checked = await at.desk.run("send", "orders.csv", "--profile", "bank", "-v")
-        assert checked.code == 0, checked.err
-        assert at.shop.books.mails == 12
-        assert at.shop.books.answers["429"] == 0
-        assert "within 5/2s" in checked.err
-
-
-async def test_a_domain_is_mailed_once_by_a_key_whichever_name_that_goes_by(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.desk.write("domains.csv", "domain\nc.example\n")
-        at.desk.write("named.csv", "domain,account\nc.example,shop\nc.example,bank\n")
-        send = ("send", "--call", "domain-dcv")
-        first = await at.desk.run(*send, "domains.csv", "--profile", "shop", "--report-dir", "1")
-        assert first.code == 0, first.err
-        second = await at.desk.run(*send, "named.csv", "--profile", "bank", "--report-dir", "2")
-        assert second.code == 0, second.err
-        assert (at.shop.books.mails, at.bank.books.mails) == (1, 1)
-
-
-async def test_preflight_by_a_key_that_is_refused_keeps_no_other_account_from_its_mails(
-    tmp_path: Path,
-) -> None:
+async def test_preflight_by_a_refused_key_keeps_no_other_from_its_mails(tmp_path: Path) -> None:
     async with town(tmp_path, bank_key="wrong-key-0123456789") as at:
         at.shop.world.add(WorldOrder(100200301))
         at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,bank\n")
@@ -215,9 +143,7 @@ async def test_preflight_by_a_key_that_is_refused_keeps_no_other_account_from_it
         assert "account bank: the CA refused the API key" in sent.err
 
 
-async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
-    tmp_path: Path,
-) -> None:
+async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("other.key", "another-key-0123456789")
         simulator = Simulator(SimulatorSettings())
@@ -232,35 +158,6 @@ async def test_what_one_account_mailed_is_no_news_of_anothers_at_the_same_ca(
             del ca.world.orders[100200301]
             same = await at.desk.run("sweep", *by, "shop.key", "--report-dir", "same")
             assert "of 2 mailed by the last run 1 no longer wait" in same.out + same.err
-
-
-async def test_a_sweep_counts_what_an_account_was_mailed_by_whichever_list(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.bank.world.add(WorldOrder(100200302))
-        at.desk.write("orders.csv", "order_id,account,call,email,all_domains\n"
-                      "100200302,bank,,,yes\n100200302,bank,order-approval,boss@b.example,\n"
-                      "100200301,shop,,,yes\n")  # fmt: skip
-        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "list")
-        assert sent.code == 0, sent.err
-        swept = await at.desk.run("sweep", "--profile", "bank")
-        assert "1 mailed within the cooldown" in swept.out
-        sweep = ("sweep", "--profile", "bank", "--cooldown", "0s", "--max-mails-per-order", "2")
-        assert (await at.desk.run(*sweep, "--report-dir", "second")).code == 0
-        assert "1 mailed often enough" in (await at.desk.run(*sweep)).out
-        assert at.bank.books.mails_per_order == {"100200302": 3}, (
-            "two for its domains, one to approve"
-        )
-
-
-async def test_each_account_is_asked_about_its_own_orders(tmp_path: Path) -> None:
-    async with town(tmp_path) as at:
-        at.shop.world.add(WorldOrder(100200301))
-        at.bank.world.add(WorldOrder(100200302, status="issued"))
-        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,bank\n")
-        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--preflight")
-        assert sent.code == 0, sent.err
-        assert (at.shop.books.mails, at.bank.books.mails) == (1, 0)
-        assert (at.shop.books.reads, at.bank.books.reads) == (2, 1), "the first's product, too"
 
 
 @pytest.mark.parametrize(
@@ -295,9 +192,7 @@ async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(
         assert told in refused.err
 
 
-async def test_a_flag_wins_over_the_profile_and_an_unknown_profile_is_wrong_usage(
-    tmp_path: Path,
-) -> None:
+async def test_a_flag_wins_over_the_profile(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", "order_id\n100200301\n")
         sent = await at.desk.run(
@@ -311,3 +206,36 @@ async def test_a_flag_wins_over_the_profile_and_an_unknown_profile_is_wrong_usag
         unknown = await at.desk.run("send", "orders.csv", "--profile", "nobody")
         assert unknown.code == 2
         assert "no profile 'nobody'; there are bank, shop" in unknown.err
+
+
+ORDERS = range(100_200_301, 100_200_313)
+NARROW = Window(5, 1.0)
+
+
+@asynccontextmanager
+async def with_two_names(folder: Path) -> AsyncIterator[Town]:
+    """Open a town whose shop has a second profile, which tells of wider windows."""
+    async with town(folder, (NARROW,)) as at:
+        config = folder / "config.toml"
+        config.write_text(
+            f'{config.read_text()}\n[profiles.stall]\napi-key-file = "shop.key"\n'
+            f'base-url = "{at.shop.base_url}"\nlimit = "100/1s"\n'
+        )
+        for number in ORDERS:
+            at.shop.world.add(WorldOrder(number))
+        rows = [f"{number},{('shop', 'stall')[number % 2]}\n" for number in ORDERS]
+        at.desk.write("orders.csv", "order_id,account\n" + "".join(rows))
+        yield at
+
+
+def assert_windows_were_kept(at: Town) -> None:
+    (window,) = at.shop.books.windows
+    assert (window.refused, window.peak) == (0, NARROW.limit)
+
+
+async def test_what_both_ask_before_sending_counts_in_one_window(tmp_path: Path) -> None:
+    async with with_two_names(tmp_path) as at:
+        sent = await at.desk.run("send", "orders.csv", "--profile", "bank", "--preflight")
+        assert sent.code == 0, sent.err
+        assert (at.shop.books.reads, at.shop.books.mails) == (2 * 12, 12), "names, and products"
+        assert_windows_were_kept(at)

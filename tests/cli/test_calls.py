@@ -1,16 +1,16 @@
-"""Three calls in one list: sent in one run, reported, skipped the second time, fed back."""
+"""The CA's three calls in one list, and orders that are not DV: who is mailed by which."""
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batch_resend.simulator import WorldOrder
-from tests.cli.conftest import Desk, desk_with_ca
-
-pytestmark = pytest.mark.asyncio
+from batch_resend.simulator import Simulator, WorldOrder
+from tests.cli.conftest import Desk, desk_with_ca, read_summary, results
+from tests.notify.listener import listening
 
 MIXED = (
     "order_id,call,domain_id,domain,email,locale,all_domains\n"
@@ -47,9 +47,7 @@ def objects(desk: Desk) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next_time(
-    tmp_path: Path,
-) -> None:
+async def test_a_list_of_three_calls_goes_out_in_one_run_once(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         desk.write("mixed.csv", MIXED)
         sent = await desk.run("send", "mixed.csv")
@@ -72,13 +70,14 @@ async def test_a_list_of_three_calls_goes_out_in_one_run_and_is_skipped_the_next
         desk.write("both.csv", "order_id,domain_id,call\n100200317,,\n,17,domain-dcv\n")
         assert "2 for 2 orders" in (await desk.run("check", "both.csv")).out
         plan = (await desk.run("check", "mixed.csv")).out
-        assert "1 without addresses: the CA mails whom it knows, for the domain named" in plan
-        assert "for all domains that wait" not in plan
+        assert (
+            "1 request has no address: the CA will mail the contacts on file for the domain named"
+            in plan
+        )
+        assert "for every pending domain" not in plan
 
 
-async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however(
-    tmp_path: Path,
-) -> None:
+async def test_a_domain_is_found_by_its_name_however_it_was_named(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write(
             "mixed.csv",
@@ -96,94 +95,19 @@ async def test_a_domain_is_found_by_its_name_whichever_call_named_it_and_however
         table = (await desk.run("history", "ab.example")).out.splitlines()
         assert table[0].split()[:2] == ["order", "run"]
         assert table[1].split()[0] == "100200301"
-        assert table[3].endswith("whom the CA knows for it")
+        assert table[3].endswith("the CA's contacts for it")
         assert "knows nothing of b.example" in (await desk.run("history", "b.example")).out
 
 
-async def test_what_was_left_of_lists_without_a_common_form_is_sent_by_the_same_calls(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}, keep_bodies=True) as (desk, ca):
-        desk.write("mixed.csv", MIXED)
-        desk.write(
-            "more.jsonl",
-            '{"order_id": 1005, "call": "order-approval", "email": "x@y.example"}',
-        )
-        failed = await desk.run("send", "mixed.csv", "more.jsonl", "--patience", "1s")
-        assert failed.code == 4, failed.err
-        unsent = str(desk.report() / "unsent.csv")
-        ca.fail({})
-        ca.books.bodies.clear()
-        sent = await desk.run("send", unsent, "--report-dir", "again")
-        assert sent.code == 0, sent.err
-        assert sorted_bodies(ca.books.bodies) == sorted_bodies(
-            BODIES | {"1005": [{"emails": ["x@y.example"]}]}
-        )
-
-
-async def test_what_check_writes_is_a_list_of_the_same_requests(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        desk.write("mixed.csv", MIXED)
-        checked = await desk.run("check", "mixed.csv", "--out", "plan.jsonl")
-        assert checked.code == 0, checked.err
-        assert "PUT /domain/17/dcv/emails" in checked.out
-        assert (await desk.run("send", "plan.jsonl")).code == 0
-        assert sorted_bodies(ca.books.bodies) == sorted_bodies(BODIES)
-
-
-async def test_one_call_for_a_whole_list_and_the_next_command_says_so_too(tmp_path: Path) -> None:
+async def test_one_call_may_hold_for_a_whole_list(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
         desk.write("domains.csv", "domain\na.example\nb.example\na.example\n")
         sent = await desk.run("send", "domains.csv", "--call", "domain-dcv", "--max-attempts", "1")
         assert sent.code == 3
         assert set(ca.books.requests_per_order) == {"a.example", "b.example"}
-        assert "unsent.csv --call domain-dcv" in sent.out
         assert desk.summary()["rows"]["duplicate"] == 1
         page = (desk.report() / "report.html").read_text()
         assert "a.example by domain-dcv" in page
-
-
-async def test_an_order_that_is_not_dv_says_which_call_to_use(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        ca.world.add(WorldOrder(100200301, product="ssl_basic"))
-        desk.write("orders.csv", "order_id\n100200301\n")
-        sent = await desk.run("send", "orders.csv")
-        assert sent.code == 3
-        assert "--call domain-dcv" in sent.out
-        asked = await desk.run("send", "orders.csv", "--preflight", "--report-dir", "second")
-        assert "--call domain-dcv" in asked.err
-
-
-async def test_the_call_is_chosen_by_the_product_where_that_is_wanted(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        desk.write(
-            "export.csv",
-            "order_id,domain,email,product\n100200301,a.example,admin@a.example,ssl_dv_rapidssl\n"
-            "100200302,b.example,admin@b.example,ssl_ev_plus\n",
-        )
-        sent = await desk.run("send", "export.csv", "--auto-call")
-        assert sent.code == 0, sent.err
-        assert set(ca.books.bodies) == {"100200301", "b.example"}
-        assert ca.books.bodies["b.example"] == [{"email_array": ["admin@b.example"]}]
-
-
-async def test_an_export_of_orders_that_are_not_dv_is_sent_domain_by_domain(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        ca.world.add(WorldOrder(100200301, domains=("a.example", "www.a.example")))
-        ca.world.add(
-            WorldOrder(
-                100200302, product="ssl_basic", domains=("b.example", "*.c.example", "d.example")
-            )
-        )
-        for form in ("csv", "jsonl"):
-            ca.books.bodies.clear()
-            exported = await desk.run("export", "--out", "list", "--format", form)
-            assert exported.code == 0, exported.err
-            sent = await desk.run("send", "list", "--auto-call", "--again", "--report-dir", form)
-            assert sent.code == 0, sent.err
-            assert ca.books.bodies == {
-                "100200301": [{}], "b.example": [{}], "c.example": [{}], "d.example": [{}],
-            }  # fmt: skip
 
 
 async def test_of_domains_is_asked_beforehand_whom_they_have_mailed_and_nothing_afterwards(
@@ -205,62 +129,117 @@ async def test_of_domains_is_asked_beforehand_whom_they_have_mailed_and_nothing_
         assert ca.books.reads_of["domain-emails"] == 0
 
 
-async def test_addresses_that_no_domain_goes_with_are_not_said_to_be_of_one(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write("orders.csv", "order_id,email\n100200307,a@b.example;c@d.example\n")
-        checked = await desk.run("check", "orders.csv", "--call", "order-approval")
-        assert "several addresses" not in checked.out
-        assert (await desk.run("send", "orders.csv", "--call", "order-approval")).code == 0
-        table = (desk.report() / "results.csv").read_text()
-        assert "orders.csv,2,100200307,,a@b.example; c@d.example," in table
+RULE = "is not DV, and by the CA's older pages dv-resend is for DV only"
+LIST = """\
+order_id,status,dcv_method,product
+100200301,pending,email,ssl_dv_rapidssl
+100200302,pending,email,ssl_ev_plus
+100200303,issued,email,ssl_ev_plus
+100200304,pending,dns-txt-token,ssl_ev_plus
+"""
 
 
-async def test_a_typing_error_in_a_language_widens_no_mail_to_all_domains(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write(
-            "orders.csv",
-            "order_id,domain,email,locale\n100200301,a.example,admin@a.example,!!\n100200301,,,\n100200302,,,\n",
-        )
-        options = ("--max-rejected", "100%", "--all-domains")
-        sent = await desk.run("send", "orders.csv", *options)
-        assert sent.code == 3, sent.err
-        assert set(ca.books.mails_per_order) == {"100200302"}
-
-
-async def test_what_has_no_form_is_rejected_under_the_call_that_holds_for_all(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write("list.jsonl", '{"order_id": 100200301, "emails": ["a@b.example"]}\n[]\n')
-        options = ("--call", "order-approval", "--max-rejected", "100%")
-        assert (await desk.run("send", "list.jsonl", *options)).code == 3
-        with (desk.report() / "results.csv").open(newline="") as file:
-            assert [line["call"] for line in csv.DictReader(file)] == ["order-approval"] * 2
+def fill(desk: Desk, ca: Simulator) -> None:
+    """Have the CA's orders be those of the list, and a list of bare numbers beside it."""
+    desk.write("orders.csv", LIST)
+    desk.write("numbers.csv", "order_id\n100200301\n100200302\n100200303\n100200304\n")
+    old = time.time() - 9 * 86_400
+    for line in LIST.splitlines()[1:]:
+        number, status, method, product = line.split(",")
+        order = WorldOrder(int(number), status, product, created_at=old, dcv_method=method)
+        ca.world.add(order)
 
 
 @pytest.mark.parametrize(
-    ("bad", "why"),
+    "command",
     [
-        (",domain-dcv,e.example,boss@e.example,more", "5 cells, where the heading has 4"),
-        (",domain-dvc,e.example,boss@e.example", "the call 'domain-dvc' is none"),
-        (",domain-dcv,e.example,no address", "the e-mail address 'no' has no @"),
-        ('{"call": "domain-dcv", "domain": "e.example", "email": 5}', "a text is expected"),
-        (
-            '{"call": "domain-dvc", "domain": "e.example", "email": "boss@e.example"}',
-            "the call 'domain-dvc' is none",
-        ),
-        ('{"call": "domain-dcv", "domain": "e.example", "locale": 5}', "a text is expected"),
+        pytest.param(("send", "orders.csv"), id="by what the list says"),
+        pytest.param(("send", "numbers.csv", "--preflight"), id="by what the CA says beforehand"),
+        pytest.param(("sweep",), id="of those that wait at the CA"),
     ],
 )
-async def test_a_rejected_row_of_a_domain_has_no_other_row_mail_all_whom_the_ca_knows(
-    desk: Desk, bad: str, why: str
+async def test_what_is_not_dv_is_sent_by_the_orders_call_only_where_that_is_wanted(
+    tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    if bad.startswith("{"):
-        good, text = '{"call": "domain-dcv", "domain": "e.example"}', ""
-    else:
-        good, text = ",domain-dcv,e.example,", "order_id,call,domain,email\n"
-    desk.write("orders.csv", f"{text}{bad}\n{good}\n")
-    plan = json.loads((await desk.run("check", "orders.csv", "--format", "json")).out)
-    assert plan["to_send"] == 0
-    reasons = [place["text"] for kind in plan["rejected"] for place in kind["first"]]
-    assert any(why in reason for reason in reasons), reasons
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        fill(desk, ca)
+        usual = await desk.run(*command, "--report-dir", "usual")
+        assert usual.code == 0, usual.err
+        assert ca.books.bodies == {"100200301": [{}]}
+        if command[0] == "send":
+            assert RULE in usual.err
+            (of_ev,) = (r for r in results(tmp_path / "usual") if r["order_id"] == "100200302")
+            assert of_ev["status"] == "skipped"
+            for word in (RULE, "--call domain-dcv", "--any-product"):
+                assert word in of_ev["error_message"]
+        await desk.run(*command, "--any-product", "--again", "--report-dir", "again")
+        assert set(ca.books.bodies) == {"100200301", "100200302"}, (
+            "issued, and validated by DNS: neither is sent"
+        )
+
+
+async def test_a_run_that_goes_on_may_be_asked_about_with_it(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        fill(desk, ca)
+        desk.write("held.csv", "order_id\n100200302\n100200303\nx\n")
+        assert (await desk.run("send", "held.csv", "--strict", "--report-dir", "held")).code == 3
+        assert ca.books.bodies == {}
+        run = read_summary(tmp_path / "held")["run_id"]
+        await desk.run("resume", run, "--preflight", "--any-product", "--report-dir", "on")
+        assert set(ca.books.bodies) == {"100200302"}
+
+
+@pytest.mark.parametrize("command", ["check", "send"])
+async def test_with_auto_call_it_is_wrong_usage_and_a_watchdog_hears_so(
+    desk: Desk, command: str
+) -> None:
+    desk.write("orders.csv", LIST)
+    async with listening() as watchdog:
+        ping = ("--ping-url", watchdog.url) if command == "send" else ()
+        wrong = await desk.run(command, "orders.csv", *ping, "--any-product", "--auto-call")
+        assert wrong.code == 2
+        assert "--auto-call and --any-product exclude each other" in wrong.err
+        assert len(watchdog.posts) == (1 if ping else 0)
+        by_variable = await desk.run(
+            command, "orders.csv", "--any-product", BATCH_RESEND_AUTO_CALL="1"
+        )
+        assert by_variable.code == 2
+
+
+DOMAINS = """\
+domain_id,domain,email,locale,all_domains
+,good.example,admin@good.example,,
+,typo.example,amdin@typo.example,,
+17,,admin@numbered.example,,
+,mixed.example,boss@mixed.example,,
+,mixed.example,hostmaster@mixed.example,,
+,bare.example,,,yes
+,two.example,boss@two.example,en,
+,two.example,admin@two.example,de,
+"""
+DANGER = "it mails ALL addresses of the domain instead; --preflight asks the CA beforehand"
+
+
+async def test_the_plan_names_each_request_whose_addresses_the_ca_may_not_know(desk: Desk) -> None:
+    desk.write("domains.csv", DOMAINS)
+    checked = await desk.run(
+        "check", "domains.csv", "--call", "domain-dcv", "--format", "json", "-v"
+    )
+    danger, other, *_ = json.loads(checked.out)["warnings"]
+    assert danger["kind"] == "may_mail_all", "and it comes first"
+    assert danger["text"].startswith("DANGER: ")
+    assert danger["text"].endswith(DANGER)
+    assert danger["count"] == 3
+    assert [(place["line"], place["text"]) for place in danger["first"]] == [
+        (3, "domain typo.example: amdin@typo.example"),
+        (
+            4,
+            "domain 17: admin@numbered.example (only the domain's number is given, so its name is "
+            "not known here)",
+        ),
+        (8, "domain two.example: boss@two.example"),
+    ]
+    assert other["kind"] == "not_constructed", "boss@ is left out, and nobody mailed in its place"
+    assert [place["text"] for place in other["first"]] == [
+        "domain mixed.example: boss@mixed.example, hostmaster@mixed.example"
+    ]

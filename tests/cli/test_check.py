@@ -1,15 +1,19 @@
-"""`check` shows the plan: in words, as JSON, and as the requests that a `send` would make."""
+"""`check` shows the plan: in words, as JSON, with what DNS says, and as requests in a file."""
 
+import errno
 import json
+import os
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batch_resend.report import preview
 from tests.cli.conftest import Desk, desk_with_ca
-
-pytestmark = pytest.mark.asyncio
+from tests.dns_server import SERVFAIL, DnsServer, dns_server
+from tests.pages import block
 
 MIXED = """\
 order_id;domain;email;locale;note;all domains
@@ -28,15 +32,13 @@ x106;e.example;admin@e.example;;;
 """
 ORDERS_OF_THE_CA = {
     "orders": [
-        {"id": 11, "certificate": {"common_name": "a.example"}, "status": "pending"},
-        {"id": 12, "certificate": {"common_name": "b.example"}, "status": "issued"},
-        {"id": 13, "certificate": {"common_name": "c.example"}, "status": "issued"},
-        {
-            "id": 14,
-            "certificate": {"common_name": "d.example"},
-            "status": "pending",
-            "dcv_method": "dns-txt-token",
-        },
+        {"id": n, "certificate": {"common_name": name}, "status": status, "dcv_method": method}
+        for n, name, status, method in (
+            (11, "a.example", "pending", "email"),
+            (12, "b.example", "issued", "email"),
+            (13, "c.example", "issued", "email"),
+            (14, "d.example", "pending", "dns-txt-token"),
+        )
     ]
 }
 
@@ -46,6 +48,7 @@ def offline(desk: Desk) -> Desk:
     """Return a folder to work in without a key: what is checked needs none."""
     del desk.environment["DIGICERT_API_KEY"]
     desk.write("mixed.csv", MIXED)
+    desk.write("orders.json", json.dumps(ORDERS_OF_THE_CA))
     return desk
 
 
@@ -65,134 +68,98 @@ def folded(text: str) -> str:
 # --- for people -------------------------------------------------------------------------------
 
 
-async def test_the_plan_counts_rows_orders_and_requests(offline: Desk) -> None:
-    text = folded((await offline.run("check", "mixed.csv")).out)
-    assert "list mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in text
-    assert "rows 12 read: 7 accepted, 1 duplicate, 4 rejected" in text
-    assert "requests 5 for 4 orders (one an order and language), 5 to send" in text
-
-
-async def test_rejected_rows_stand_under_their_reason_with_file_line_and_column(
-    offline: Desk,
-) -> None:
-    out = (await offline.run("check", "mixed.csv")).out
-    reasons = out.partition("Rejected\n")[2].partition("Worth a look\n")[0].splitlines()
-    assert [line.strip() for line in reasons[:3]] == [
-        "2 rows: no valid order number",
-        "mixed.csv, line 8: the order number is 'x105': digits are expected (column 'order_id')",
-        "mixed.csv, line 9: the order number is 'x106': digits are expected (column 'order_id')",
-    ]
-    assert "  1 row: no valid domain" in reasons
-    assert (
-        "    mixed.csv, line 7: the domain 'nope' is not a full domain name (column 'domain')"
-        in reasons
-    )
-    assert any("line 10: a domain without an e-mail address" in line for line in reasons)
-
-
-async def test_warnings_name_the_order_and_what_is_odd_about_it(offline: Desk) -> None:
-    out = (await offline.run("check", "mixed.csv")).out
-    warnings = out.partition("Worth a look\n")[2].partition("First requests")[0]
+async def test_the_plan_has_counts_reasons_warnings_and_the_first_bodies(offline: Desk) -> None:
+    checked = await offline.run("check", "mixed.csv")
+    assert checked.code == 3
+    for part in (
+        "list mixed.csv: CSV, semicolon, column 'note' not read, 12 rows",
+        "rows 12 read: 7 accepted, 1 duplicate, 4 rejected",
+        "requests 5 for 4 orders (one an order and language), 5 to send",
+        "mails to a.example 2, c.example 2, g.example 2 1 request has no address",
+        "time 0s at the least, within 1000/3m and 100/5s",
+        "`send` would send nothing: more than --max-rejected 20%",
+        "2 rows: no valid order number mixed.csv, line 8: the order number is 'x105'",
+        "1 row: no valid domain mixed.csv, line 7: the domain 'nope' is not a full domain name",
+        "line 10: a domain without an e-mail address",
+        "mixed.csv, line 11: order 108: locale eo",
+        "1 order: an address at a parent domain, for which email_domain is filled in",
+    ):
+        assert part in folded(checked.out)
     pair = "admin@c.example for c.example, ssl@c.example for c.example"
     # Twice: the address is none of the usual five, and the domain has two of them.
-    assert warnings.count(f"mixed.csv, line 4: order 102: {pair}\n") == 2
-    assert "mixed.csv, line 11: order 108: locale eo\n" in warnings
-    assert "1 order: an address at a parent domain, for which email_domain is filled in" in warnings
+    assert checked.out.count(f"mixed.csv, line 4: order 102: {pair}\n") == 2
 
-
-async def test_mails_are_counted_by_domain_and_orders_without_addresses_apart(
-    offline: Desk,
-) -> None:
-    text = folded((await offline.run("check", "mixed.csv")).out)
-    assert "mails to a.example 2, c.example 2, g.example 2 1 without addresses" in text
-
-
-async def test_the_first_three_bodies_are_shown_as_they_would_be_sent(offline: Desk) -> None:
-    out = (await offline.run("check", "mixed.csv")).out
-    shown = out.partition("First requests, 3 of 5\n")[2].splitlines()
+    shown = checked.out.partition("First requests, 3 of 5\n")[2].splitlines()
     assert [line.strip() for line in shown[::2]] == [
         f"PUT /order/certificate/{order}/resend-emails" for order in (101, 102, 103)
     ]
     bodies = [json.loads(line) for line in shown[1::2]]
     assert bodies[0]["domain_approval_emails"][0] == {
-        "domain": "b.a.example", "email": "hostmaster@A.Example", "email_domain": "a.example",
+        "domain": "b.a.example", "email": "hostmaster@a.example", "email_domain": "a.example",
     }  # fmt: skip
-    assert bodies[1]["locale"] == "en"
-    assert bodies[2] == {}
+    assert (bodies[1]["locale"], bodies[2]) == ("en", {})
 
 
-@pytest.mark.parametrize(
-    ("orders", "limits", "said"),
-    [
-        (2_001, "1000/3m 100/5s", "6m 00s at the least, within 1000/3m and 100/5s"),
-        (1, "1000/3m 100/5s", "0s at the least, within 1000/3m and 100/5s"),
-        (11, "5/1h", "2h 00m at the least, within 5/1h"),
-        (11, "none", "0s at the least, within no limit"),
-    ],
-)
-async def test_the_time_is_what_the_windows_dictate(
-    offline: Desk, orders: int, limits: str, said: str
-) -> None:
-    offline.write_list(orders)
-    checked = await offline.run("check", "orders.csv", BATCH_RESEND_LIMIT=limits)
-    assert f"time {said}" in folded(checked.out)
-
-
-async def test_more_rows_of_a_kind_than_fit_are_counted_and_v_lists_them_all(
-    offline: Desk,
-) -> None:
+async def test_more_of_a_kind_than_fit_are_counted_and_v_lists_them_all(offline: Desk) -> None:
     rows = [f"x{n},d{n}.example,nobody@d{n}.example" for n in range(40)]
-    odd = [f"{n},d{n}.example,nobody@d{n}.example" for n in range(100, 140)]
+    odd = [f"{n},shop.d{n}.example,nobody@d{n}.example" for n in range(100, 140)]
     offline.write("odd.csv", "\n".join(["order_id,domain,email", *rows, *odd]))
     brief = (await offline.run("check", "odd.csv")).out
-    assert brief.count("and 35 more: -v lists them") == 2
+    assert "and 35 more: -v lists them" in brief
+    assert ", 30 other domains 30\n" in brief
     closely = (await offline.run("check", "-v", "odd.csv")).out
     assert "more:" not in closely
     for line in range(2, 82):
         assert f"odd.csv, line {line}: " in closely
+    plan = await plan_of(offline, "odd.csv")
+    assert len(plan["recipients"]) == 10
+    assert (plan["recipient_domains"], plan["mails"]) == (40, 40)
 
 
-async def test_what_the_list_itself_says_is_over_is_counted_by_reason(offline: Desk) -> None:
-    offline.write("orders.json", json.dumps(ORDERS_OF_THE_CA))
-    checked = await offline.run("check", "orders.json")
-    text = folded(checked.out)
-    assert checked.code == 0
-    assert "requests 4 for 4 orders (one an order and language), 1 to send" in text
-    assert "skipped 2: its status is issued, not pending" in text
-    assert "skipped 1: its domains are validated by 'dns-txt-token', not by e-mail" in text
-    assert "--all-statuses sends those too" in text
-
-
-async def test_how_each_of_several_lists_was_read_is_said(offline: Desk) -> None:
-    offline.write("orders.json", json.dumps(ORDERS_OF_THE_CA))
+async def test_what_the_lists_themselves_say_is_over_is_counted_by_reason(offline: Desk) -> None:
     checked = await offline.run(
         "check", "mixed.csv", "orders.json", "-", stdin=b"order_id\n100200307\n"
     )
+    text = folded(checked.out)
+    assert "skipped 2: its status is issued, not pending" in text
+    assert "skipped 1: its domains are validated by 'dns-txt-token', not by e-mail" in text
+    assert "--all-statuses sends those too" in text
     assert "mixed.csv: CSV, semicolon, column 'note' not read, 12 rows" in checked.out
     assert "orders.json: JSON, 4 rows" in checked.out
-    assert "standard input: CSV, comma, 1 rows" in checked.out
+    assert "standard input: CSV, comma, 1 row" in checked.out
+    products = "".join(f"{n},pending,EV {n}\n" for n in range(100_200_301, 100_200_313))
+    offline.write("skipped.csv", f"order_id,status,product\n{products}")
+    assert "2: for other reasons" in (await offline.run("check", "skipped.csv")).out
+
+
+async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: Desk) -> None:
+    name = "\x1b]0;taken over\x07.csv"
+    missing = await desk.run("check", name)
+    assert missing.code == 1
+    desk.write(name, "order_id\n100200301\nx\n")
+    shown = await desk.run("check", name, "-v")
+    assert shown.code == 3
+    for said in (missing, shown):
+        assert "\x1b" not in said.out + said.err
+        assert r"\x1b]0;taken over\x07.csv" in said.out + said.err
 
 
 # --- for programs -----------------------------------------------------------------------------
 
 
-async def test_the_json_adds_up(offline: Desk) -> None:
-    plan = await plan_of(offline, "mixed.csv")
-    rows = plan["rows"]
-    assert rows["read"] == rows["accepted"] + rows["duplicate"] + rows["rejected"] == 12
-    assert rows["read"] == sum(source["rows"] for source in plan["inputs"])
-    assert rows["rejected"] == sum(kind["count"] for kind in plan["rejected"])
-    assert plan["requests"] == plan["to_send"] + plan["cooling_down"] + plan["held"]
-
-
-async def test_the_json_has_the_figures_of_the_text(offline: Desk) -> None:
-    offline.write("orders.json", json.dumps(ORDERS_OF_THE_CA))
+async def test_the_json_adds_up_and_has_the_figures_of_the_text(offline: Desk) -> None:
     lists = ("mixed.csv", "orders.json")
     plan = await plan_of(offline, *lists)
+    rows = plan["rows"]
+    assert rows["read"] == rows["accepted"] + rows["duplicate"] + rows["rejected"] == 16
+    assert rows["read"] == sum(source["rows"] for source in plan["inputs"])
+    assert rows["rejected"] == sum(kind["count"] for kind in plan["rejected"])
+    skipped = sum(skip["count"] for skip in plan["skipped"])
+    assert plan["requests"] == plan["to_send"] + plan["cooling_down"] + plan["held"] + skipped
+
     text = folded((await offline.run("check", *lists)).out)
     for source in plan["inputs"]:
         assert f"list {source['path']}: {source['form']}, {source['rows']} rows" in text
-    rows = plan["rows"]
     assert f"rows {rows['read']} read: {rows['accepted']} accepted" in text
     assert f"{plan['requests']} for {plan['orders']} orders" in text
     assert f"{plan['to_send']} to send" in text
@@ -209,75 +176,30 @@ async def test_the_json_has_the_figures_of_the_text(offline: Desk) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-async def test_it_ends_with_0_where_every_row_is_good_and_with_3_where_one_is_not(
+async def test_it_ends_with_0_where_every_row_is_good_with_3_where_one_is_not_and_else_with_1(
     offline: Desk, form: str
 ) -> None:
     offline.write("good.csv", "order_id\n100200301\n100200302\n100200302\n")
     assert (await offline.run("check", "good.csv", "--format", form)).code == 0
     assert (await offline.run("check", "mixed.csv", "--format", form)).code == 3
+    unread = await offline.run("check", "none.csv", "--format", form)
+    assert (unread.code, unread.out) == (1, "")
+    assert "none.csv: cannot be read: No such file or directory" in unread.err
 
 
-async def test_it_ends_with_1_where_a_list_cannot_be_read(offline: Desk) -> None:
-    checked = await offline.run("check", "none.csv")
-    assert checked.code == 1
-    assert checked.out == ""
-    assert "none.csv: cannot be read: No such file or directory" in checked.err
-
-
-async def test_neither_a_journal_nor_anything_else_is_left_behind(offline: Desk) -> None:
-    before = sorted(offline.folder.iterdir())
-    (offline.folder / "temporary").mkdir()
-    offline.environment["TMPDIR"] = str(offline.folder / "temporary")
-    await offline.run("check", "mixed.csv")
-    assert list((offline.folder / "temporary").iterdir()) == []
-    (offline.folder / "temporary").rmdir()
-    assert sorted(offline.folder.iterdir()) == before
-
-
-async def test_the_journal_and_the_ca_are_not_asked(tmp_path: Path) -> None:
+async def test_neither_journal_nor_ca_is_asked_and_nothing_left_behind(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(20)
-        await desk.run("send", "orders.csv")
-        journal = (tmp_path / "journal.db").read_bytes()
+        await desk.run("send", "orders.csv", "--all-domains")
+        (tmp_path / "temporary").mkdir()
+        desk.environment["TMPDIR"] = str(tmp_path / "temporary")
+        before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
         requests = ca.books.requests
         checked = await desk.run("check", "orders.csv")
         assert "20 to send" in checked.out, "what was sent is not known here"
         assert ca.books.requests == requests
-    assert (tmp_path / "journal.db").read_bytes() == journal
-
-
-async def test_the_plan_says_how_many_it_does_not_show(desk: Desk) -> None:
-    rows = [f"{n},shop.d{n}.example.com,admin@d{n}.example.com" for n in range(1, 14)]
-    desk.write("list.csv", "order_id,domain,email\n" + "\n".join(rows) + "\n")
-    plan = json.loads((await desk.run("check", "list.csv", "--format", "json")).out)
-    assert len(plan["recipients"]) == 10
-    assert (plan["recipient_domains"], plan["mails"]) == (13, 13)
-    assert ", 3 other domains 3\n" in (await desk.run("check", "list.csv")).out
-    products = "".join(f"{n},pending,EV {n}\n" for n in range(100_200_301, 100_200_313))
-    desk.write("skipped.csv", f"order_id,status,product\n{products}")
-    assert "2: for other reasons" in (await desk.run("check", "skipped.csv")).out
-
-
-async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: Desk) -> None:
-    name = "\x1b]0;taken over\x07.csv"
-    missing = await desk.run("check", name)
-    assert missing.code == 1
-    desk.write(name, "order_id\n100200301\nx\n")
-    shown = await desk.run("check", name, "-v")
-    assert shown.code == 3
-    for said in (missing, shown):
-        assert "\x1b" not in said.out + said.err
-        assert r"\x1b]0;taken over\x07.csv" in said.out + said.err
-
-
-async def test_columns_that_are_not_read_are_named(desk: Desk) -> None:
-    heading = "Bestellnummer;Stadt;" + ";".join(f"x{number}" for number in range(6))
-    desk.write("orders.csv", f"{heading}\n100200301;eo{';' * 6}\n")
-    checked = await desk.run("check", "orders.csv", "--map", "order_id=Bestellnummer")
-    told = "semicolon, columns 'Stadt', 'x0', 'x1', 'x2', 'x3' and 2 more not read"
-    assert told in checked.out
-    mapped = ("--map", "order_id=Bestellnummer", "--map", "locale=Stadt")
-    assert "'Stadt'" not in (await desk.run("check", "orders.csv", *mapped)).out
+        after = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+        assert after == before
 
 
 async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_word(
@@ -287,9 +209,11 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
              "processing", "expired", "cancelled", "canceled", "Waiting Pickup")  # fmt: skip
     later = ("quarantined", "Held for Review")
     rows = [f"{n},{word}" for n, word in enumerate((*words, *later, "pending"), start=100_200_301)]
-    offline.write("orders.csv", "\n".join(["order_id,status", *rows]) + "\n")
+    offline.write(
+        "orders.csv", "\n".join(["order_id,status", *rows]) + "\n100200399,no\n100200399,pending\n"
+    )
     plan = await plan_of(offline, "orders.csv")
-    assert (plan["rejected"], plan["to_send"]) == ([], 1)
+    assert (plan["rejected"], plan["to_send"]) == ([], 2), "the last has a row that waits"
     (note,) = plan["warnings"]
     assert (note["kind"], note["count"]) == ("unknown_status", 2)
     assert "--all-statuses sends these too" in note["text"]
@@ -297,14 +221,203 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
         f"order {n}: its status is {word!r}, which is not one that we know"
         for n, word in enumerate(later, start=100_200_301 + len(words))
     ]
-    text = folded((await offline.run("check", "orders.csv")).out)
-    assert f"Worth a look 2 orders: {note['text']}" in text
-    assert (await plan_of(offline, "orders.csv", "--all-statuses"))["to_send"] == len(rows)
+    assert (await plan_of(offline, "orders.csv", "--all-statuses"))["to_send"] == len(rows) + 1
 
 
-async def test_an_order_with_a_row_that_waits_is_sent_whatever_its_other_rows_say(
-    offline: Desk,
+# --- --mx: whose domains take no mail --------------------------------------------------------
+
+LIST = """\
+order_id,domain,email,status
+1,www.good.example,admin@good.example,pending
+2,null.example,admin@null.example,pending
+3,gone.example,ADMIN@Gone.example,pending
+4,gone.example,admin@gone.example;admin@good.example,pending
+5,bare.example,admin@bare.example,pending
+6,failing.example,admin@failing.example,pending
+7,t.example,admin@t.example,pending
+8,ex\u00e4mple.example,admin@ex\u00e4mple.example,pending
+9,over.example,admin@over.example,issued
+"""
+NAMES = {
+    "good.example": ["MX 10 mx.example."],
+    "null.example": ["MX 0 ."],
+    "bare.example": ["A 192.0.2.1"],
+    "failing.example": [SERVFAIL],
+    "t.example": ["TXT nothing"],
+    "xn--exmple-cua.example": ["MX 10 mx.example."],
+}
+
+
+@pytest.fixture
+def listed(desk: Desk) -> Desk:
+    """Return a folder with a list and without a key: what is checked needs none."""
+    del desk.environment["DIGICERT_API_KEY"]
+    desk.write("orders.csv", LIST)
+    return desk
+
+
+async def plan_with_dns(desk: Desk, server: DnsServer, *options: str) -> dict[str, Any]:
+    """Return the plan as a program gets it, DNS having been asked."""
+    checked = await desk.run(
+        "check", "--mx", "--dns-server", server.address, "--format", "json", "orders.csv", *options
+    )
+    assert checked.code == 0, checked.err
+    plan: dict[str, Any] = json.loads(checked.out)
+    return plan
+
+
+async def test_orders_with_addresses_at_domains_that_take_no_mail_are_worth_a_look(
+    listed: Desk,
 ) -> None:
-    offline.write("orders.csv", "order_id,status\n100200301,quarantined\n100200301,pending\n")
-    plan = await plan_of(offline, "orders.csv")
-    assert (plan["to_send"], plan["warnings"]) == (1, [])
+    async with dns_server(NAMES) as server:
+        plan = await plan_with_dns(listed, server)
+    of_dns = [kind for kind in plan["warnings"] if "domain" in kind["text"]][:4]
+    assert [(kind["kind"], kind["count"]) for kind in of_dns] == [
+        ("no_such_domain", 2), ("null_mx", 1), ("no_mail_records", 1), ("no_mx", 1),
+    ]  # fmt: skip
+    assert [place["text"] for kind in of_dns for place in kind["first"]] == [
+        "order 3: ADMIN@gone.example",
+        "order 4: admin@gone.example",
+        "order 2: admin@null.example",
+        "order 7: admin@t.example",
+        "order 5: admin@bare.example",
+    ]
+    assert of_dns[0]["first"][0]["line"] == 4
+    assert "DigiCert looks for an MX record before it mails" in of_dns[3]["text"]
+    said = json.dumps(plan["warnings"])
+    assert "failing.example" not in said, "what is not known is no warning of an address"
+
+
+async def test_the_domains_are_counted_by_where_their_mail_goes_for_programs_and_people(
+    listed: Desk,
+) -> None:
+    async with dns_server(NAMES) as server:
+        plan = await plan_with_dns(listed, server)
+        assert plan["mail_domains"] == json.loads(block("mail_domains")), "as the manual has it"
+        assert server.asked["gone.example", "MX"] == 1, "a domain is asked about once"
+        assert "over.example" not in {name for name, _ in server.asked}, "it would not be mailed"
+        checked = await listed.run("check", "--mx", "orders.csv", "--dns-server", server.address)
+        asked = len(server.asked)
+        unasked = await listed.run("check", "--format", "json", "orders.csv")
+        assert json.loads(unasked.out)["mail_domains"] is None
+        assert len(server.asked) == asked
+    text = folded(checked.out)
+    assert checked.err == "Asking DNS about 7 domains\n"
+    assert (
+        "dns 7 domains of addresses: 2 with an MX record, 1 without one, but with an address, "
+        "1 that take no mail, 1 with neither MX record nor address, 1 that do not exist, "
+        "1 not known, for no answer said it not known: failing.example" in text
+    )
+    assert "Worth a look 2 orders: an address at a domain that does not exist" in text
+
+
+async def test_more_domains_than_are_asked_about_are_counted_as_such(
+    listed: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(preview), "MOST_DOMAINS_ASKED", 3)
+    async with dns_server(NAMES) as server:
+        asked = (await plan_with_dns(listed, server))["mail_domains"]
+        assert (asked["domains"], asked["asked"], asked["routes"]["not_asked"]) == (7, 3, 4)
+        # Those with the most mails come first.
+        names = {"gone.example", "good.example", "bare.example"}
+        assert {name for name, _ in server.asked} == names
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--mx", "--dns-server", "dns.example"), "write an IP address, such as 192.0.2.1"),
+        (("--mx", "--dns-server", "192.0.2.1:99999"), "write an IP address"),
+        (("--dns-server", "192.0.2.1"), "--dns-server says which server --mx asks: give both"),
+    ],
+)
+async def test_a_server_that_cannot_be_asked_is_wrong_usage(
+    listed: Desk, options: tuple[str, ...], words: str
+) -> None:
+    refused = await listed.run("check", "orders.csv", *options)
+    assert refused.code == 2
+    assert words in refused.err
+
+
+# --- --out ------------------------------------------------------------------------------------
+
+
+def requests_in(path: Path) -> list[dict[str, Any]]:
+    """Return the requests of a plan that was written."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+async def test_out_has_exactly_what_the_ca_is_then_asked(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        desk.write("mixed.csv", MIXED)
+        desk.write("orders.json", json.dumps(ORDERS_OF_THE_CA))
+        desk.write_list(300)
+        lists = ("mixed.csv", "orders.json", "orders.csv")
+        checked = await desk.run("check", *lists, "--out", "plan.jsonl", "--locale", "fr")
+        assert checked.code == 3
+        planned: dict[str, list[Any]] = defaultdict(list)
+        for request in requests_in(tmp_path / "plan.jsonl"):
+            assert request["method"] == "PUT"
+            assert request["path"] == f"/order/certificate/{request['order_id']}/resend-emails"
+            planned[request["order_id"]].append(request["body"])
+        assert len(planned) == 305
+        assert len(planned["108"]) == 2, "a request a language"
+
+        sent = await desk.run("send", *lists, "--locale", "fr", "--concurrency", "1")
+        assert sent.code == 3, sent.err
+        assert ca.books.bodies == planned
+
+
+async def test_out_is_in_the_order_of_the_list_and_its_owners_alone(desk: Desk) -> None:
+    desk.write("list.csv", "order_id\n100200330\n100200310\n100200320\n")
+    (desk.folder / "link.jsonl").symlink_to("plan.jsonl")
+    await desk.run("check", "list.csv", "--out", "link.jsonl")
+    path = desk.folder / "plan.jsonl"
+    assert [request["order_id"] for request in requests_in(path)] == [
+        "100200330",
+        "100200310",
+        "100200320",
+    ]
+    assert path.stat().st_mode & 0o077 == 0
+    desk.write("list.csv", "order_id\nx\n")
+    assert (await desk.run("check", "list.csv", "--out", "link.jsonl")).code == 3
+    assert path.read_text() == "", "nothing is to be sent"
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "said"),
+    [
+        ("none/plan.jsonl", 1, "cannot be written: No such file or directory"),
+        ("orders.csv/plan.jsonl", 1, "cannot be written: Not a directory"),
+        ("pipe", 1, "is there, and is not a file"),
+        ("orders.csv", 2, "is one of the lists"),
+    ],
+)
+async def test_an_out_that_cannot_be_written_is_named_and_takes_no_others_place(
+    desk: Desk, out: str, code: int, said: str
+) -> None:
+    desk.write_list(3)
+    os.mkfifo(desk.folder / "pipe")
+    before = (desk.folder / "orders.csv").read_text()
+    refused = await desk.run("check", "orders.csv", "--out", out)
+    assert refused.code == code
+    assert f"{out}" in refused.err
+    assert said in refused.err
+    assert (desk.folder / "pipe").is_fifo()
+    assert (desk.folder / "orders.csv").read_text() == before
+
+
+async def test_on_a_full_disk_out_is_named_and_what_was_there_stays(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    desk.write_list(3)
+    desk.write("plan.jsonl", "as it was")
+    monkeypatch.setattr(os, "fsync", full)
+    checked = await desk.run("check", "orders.csv", "--out", "plan.jsonl")
+    assert checked.code == 1
+    assert "plan.jsonl: cannot be written: No space left on device" in checked.err
+    assert (desk.folder / "plan.jsonl").read_text() == "as it was"
+    assert not list(desk.folder.glob(".plan*"))

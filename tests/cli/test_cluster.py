@@ -20,14 +20,14 @@ from tests.cli.conftest import (
     assert_adds_up,
     desk_with_ca,
     ended,
+    everything_acted_on,
+    orders_of,
     read_summary,
-    results,
+    run_ids,
     until,
 )
-from tests.cli.meddling import everything_acted_on, run_ids
+from tests.cli.counting_server import CountingServer, says
 from tests.postgres import forget, postgres_server
-
-pytestmark = pytest.mark.asyncio
 
 WINDOWS = (Window(60, 2.0), Window(100, 6.0))
 SKEWED = """
@@ -89,7 +89,7 @@ async def test_every_command_works_with_a_journal_in_a_database(
         assert followed.code == 3, followed.err
 
 
-async def test_a_host_that_was_killed_is_followed_by_another_that_repeats_nothing(
+async def test_a_host_that_was_killed_is_followed_by_another(
     tmp_path: Path, database: Database
 ) -> None:
     async with shared_desk(tmp_path, database, latency_s=(0.01, 0.03)) as (desk, ca):
@@ -108,31 +108,9 @@ async def test_a_host_that_was_killed_is_followed_by_another_that_repeats_nothin
         assert await run_ids(desk) == [summary["run_id"]]
         assert summary["state"] == "completed"
         assert set(ca.books.requests_per_order.values()) == {1}
-        in_doubt = {
-            r["order_id"] for r in results(tmp_path / "report") if r["status"] == "in_doubt"
-        }
+        in_doubt = orders_of(tmp_path / "report", "in_doubt")
         assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
         assert len(in_doubt) <= 2 * 32
-
-
-async def test_two_operators_with_the_same_list_mail_each_order_once_and_the_second_is_told_whose(
-    tmp_path: Path, database: Database
-) -> None:
-    async with shared_desk(tmp_path, database, latency_s=(0.02, 0.05)) as (desk, ca):
-        numbers = desk.write_list(200)
-        command = ("send", "orders.csv", "--concurrency", "8", "--report-dir")
-        both = await sent_at_once(desk, (*command, "one"), (*command, "other"))
-        assert [one.code for one in both] == [0, 0], both
-        assert set(ca.books.requests_per_order.values()) == {1}
-        assert set(ca.books.mails_per_order) == set(numbers)
-        summaries = [read_summary(tmp_path / name) for name in ("one", "other")]
-        for summary in summaries:
-            assert_adds_up(summary)
-        assert sum(summary["orders"]["sent"] for summary in summaries) == 200
-        second = max((0, 1), key=lambda place: summaries[place]["orders"]["skipped"])
-        first_run = summaries[1 - second]["run_id"]
-        told = [r for r in results(tmp_path / ("one", "other")[second]) if r["status"] == "skipped"]
-        assert {first_run in result["error_message"] for result in told} == {True}
 
 
 async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagree(
@@ -155,21 +133,6 @@ async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagr
         assert [one.code for one in ends] == [0] * 4, ends
         assert kept(ca), ca.books.answers
         assert ca.books.mails == 300
-
-
-async def test_a_host_that_comes_later_begins_with_the_windows_as_they_are(
-    tmp_path: Path, database: Database
-) -> None:
-    windows = (Window(20, 3.0),)
-    async with shared_desk(tmp_path, database, windows=windows) as (desk, ca):
-        for name in ("a", "b", "c"):
-            desk.write(
-                f"{name}.csv", "order_id\n" + "".join(f"{ord(name)}{n:04}\n" for n in range(15))
-            )
-            sent = await desk.run("send", f"{name}.csv", "--report-dir", name)
-            assert sent.code == 0, sent.err
-        assert kept(ca)
-        assert ca.books.mails == 45
 
 
 async def test_a_password_in_the_url_is_refused_and_not_shown(desk: Desk) -> None:
@@ -199,9 +162,7 @@ async def test_a_database_that_is_not_there_is_named_with_what_to_do(
     assert "create it" in told.err
 
 
-async def test_a_password_comes_by_the_environment_or_a_file_and_is_shown_nowhere(
-    tmp_path: Path,
-) -> None:
+async def test_a_password_comes_by_variable_or_file_and_is_shown_nowhere(tmp_path: Path) -> None:
     with postgres_server() as server:
         with psycopg.connect(server.database.url, autocommit=True) as connection:
             connection.execute("CREATE ROLE clerk LOGIN PASSWORD 's3cret'")
@@ -264,3 +225,89 @@ async def test_a_database_that_ends_idle_sessions_ends_no_run_that_waits_for_its
     finally:
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(setting.format("RESET"))
+
+
+LATER = says(429, b"", "Retry-After: 3600")
+PAUSES = "SELECT count(*) FROM batch_resend.keys WHERE paused_until > 0"
+
+
+@asynccontextmanager
+async def held_up(folder: Path, database: Database) -> AsyncIterator[tuple[Desk, CountingServer]]:
+    """Have one host wait for an hour, as the CA asks for; the others share its key."""
+    forget(database)
+    async with CountingServer(LATER) as ca:
+        desk = Desk(folder, ca.base_url)
+        desk.environment |= {
+            "BATCH_RESEND_JOURNAL": str(database),
+            "BATCH_RESEND_LIMIT": "100/5s",
+        }
+        desk.write("a.csv", "order_id\n100200301\n100200302\n")
+        desk.write("b.csv", "order_id\n100200303\n100200304\n")
+        first = await desk.start("send", "a.csv", "--patience", "2h")
+        await until(lambda: ca.requests and paused(database))
+        yield desk, ca
+        first.send_signal(signal.SIGINT)
+        await ended(first)
+
+
+def paused(database: Database) -> bool:
+    with psycopg.connect(database.url) as connection:
+        found = connection.execute(PAUSES).fetchone()
+    return found is not None and found[0] > 0
+
+
+async def test_patience_is_heeded_in_another_hosts_pause(
+    tmp_path: Path, database: Database
+) -> None:
+    async with held_up(tmp_path, database) as (desk, ca):
+        second = await desk.run("send", "b.csv", "--patience", "10m", "--report-dir", "b")
+        assert_stopped(second, ca)
+        for command in ("export", "sweep"):
+            asked = await desk.run(command, "--patience", "10m")
+            assert asked.code == 1, asked.err
+            assert "beyond the patience of 10m" in asked.err
+        assert ca.requests == 1
+
+
+def assert_stopped(second: Ended, ca: CountingServer) -> None:
+    assert second.code == 4, second.err
+    assert "another process by this key has paused: the CA asks for fewer requests" in second.err
+    assert "beyond the patience of 10m" in second.err
+    assert ca.requests == 1
+
+
+# --- somebody sets the clock of the database's host ---------------------------------------------
+
+WINDOW = Window(20, 4.0)
+
+
+def set_clock(database: Database, by_s: float) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION batch_resend.clock_s() RETURNS double precision "
+            "LANGUAGE sql VOLATILE AS 'SELECT extract(epoch FROM clock_timestamp())::double "
+            f"precision + ({by_s})'"
+        )
+
+
+@pytest.mark.parametrize("by_s", [3_600.0, -3_600.0])
+async def test_hosts_keep_the_windows_and_lose_no_time_by_it(
+    tmp_path: Path, database: Database, by_s: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with shared_desk(tmp_path, database, windows=(WINDOW,)) as (desk, ca):
+        for name in ("a", "b"):
+            numbers = "".join(f"{ord(name)}{n:04}\n" for n in range(24))
+            desk.write(f"{name}.csv", f"order_id\n{numbers}")
+        began = loop.time()
+        hosts = [
+            await desk.start("send", f"{name}.csv", "--report-dir", name) for name in ("a", "b")
+        ]
+        await until(lambda: ca.books.requests >= WINDOW.limit)
+        set_clock(database, by_s)
+        both = await asyncio.gather(*(ended(host) for host in hosts))
+        assert [host.code for host in both] == [0, 0], both[0].err + both[1].err
+        assert kept(ca)
+        assert ca.books.windows[0].peak <= WINDOW.limit
+        assert ca.books.mails == 48
+        assert loop.time() - began < 30  # two windows are eight seconds; it was an hour

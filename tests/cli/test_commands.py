@@ -1,100 +1,52 @@
-"""The other commands, the options' sources, and what is printed where."""
+"""The other commands, rehearsals, and what is printed where."""
 
 import asyncio
 import json
-import os
-import re
 import shlex
+import signal
 import sys
 from functools import partial
 from pathlib import Path
 
 import aiohttp
+import click
 import pytest
 
+from batch_resend.cli.main import cli
 from batch_resend.explanations import explain
+from batch_resend.simulator import all_sources
 from batch_resend.version import __version__
-from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary
-
-pytestmark = pytest.mark.asyncio
-
-COMMANDS = (
-    "send", "sweep", "export", "check", "doctor", "simulate", "resume", "watch", "runs", "show",
-    "history", "report", "verify", "prune",
-    "completion",
-)  # fmt: skip
+from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary, until_told
+from tests.cli.town import Town, town
 
 
 async def test_help_lists_every_command_and_shows_an_example(desk: Desk) -> None:
     helped = await desk.run("--help")
     assert helped.code == 0
-    assert all(f"\n  {name} " in helped.out for name in COMMANDS)
+    assert all(f"\n  {name} " in helped.out for name in cli.commands)
     assert "$ batch-resend check orders.csv" in helped.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted(cli.commands))
 async def test_every_command_has_help_of_its_own(desk: Desk, command: str) -> None:
     helped = await desk.run(command, "--help")
     assert helped.code == 0
-    assert f"batch_resend {command}" in helped.out
+    assert helped.out.startswith(f"Usage: batch-resend {command} ")
+    assert "\nExamples:\n" in helped.out
+    assert "\nExit codes:\n  0 " in helped.out
+    for option in cli.commands[command].params:
+        if isinstance(option, click.Option):
+            assert option.help, f"{option.opts[0]} says nothing of itself"
 
 
 async def test_version_says_which(desk: Desk) -> None:
     assert (await desk.run("--version")).out == f"batch-resend, version {__version__}\n"
 
 
-async def test_check_shows_the_plan_and_touches_neither_network_nor_journal(desk: Desk) -> None:
-    desk.write_list(2_000)
-    del desk.environment["DIGICERT_API_KEY"]
-    checked = await desk.run("check", "orders.csv")
-    assert checked.code == 0, checked.err
-    assert "2,000 for 2,000 orders (one an order and language), 2,000 to send" in checked.out
-    assert "3m 20s at the least, within 1000/3m and 100/5s" not in checked.out
-    assert "within 1000/3m and 100/5s" in checked.out
-    assert not (desk.folder / "journal.db").exists()
-
-
-async def test_check_names_rejected_rows_with_line_and_reason(desk: Desk) -> None:
-    desk.write("list.csv", "order_id\n" + "\n".join("abcdefghijkl"))
-    checked = await desk.run("check", "list.csv")
-    assert checked.code == 3
-    assert "list.csv, line 2: the order number is 'a': digits are expected" in checked.out
-    assert "and 7 more: -v lists them" in checked.out
-    closely = await desk.run("check", "-v", "list.csv")
-    assert "list.csv, line 13: the order number is 'l'" in closely.out
-
-
-async def test_runs_show_and_report_tell_of_earlier_runs_from_the_journal_alone(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(4)
-        await desk.run("send", "orders.csv")
-        summary = desk.summary()
-    run_id = summary["run_id"]
-
-    listed = await desk.run("runs")
-    assert run_id in listed.out
-    assert "completed" in listed.out
-    assert "orders.csv" in listed.out
-
-    shown = await desk.run("show", run_id)
-    assert re.search(rf"^run +{run_id}$", shown.out, re.M)
-    assert re.search(r"^state +completed$", shown.out, re.M)
-    assert re.search(r"^orders, sent +4$", shown.out, re.M)
-    assert json.loads((await desk.run("show", run_id, "--format", "json")).out) == summary
-
-    written = await desk.run("report", run_id, "--report-dir", "once more")
-    assert written.code == 0
-    for name in ("results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "summary.json"):
-        assert (tmp_path / "once more" / name).read_text() == (desk.report() / name).read_text()
-    assert (tmp_path / "once more" / "report.html").is_file()
-
-
 async def test_an_unknown_run_is_named(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(1)
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         for command in ("show", "report", "resume"):
             refused = await desk.run(command, "20200101-000000-beef")
             assert refused.code == 1
@@ -107,7 +59,7 @@ async def test_with_nothing_unfinished_resume_says_so(tmp_path: Path) -> None:
         assert nowhere.code == 1
         assert "there is no journal here yet" in nowhere.err
         desk.write_list(1)
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         refused = await desk.run("resume")
         assert refused.code == 1
         assert "no run is unfinished" in refused.err
@@ -116,15 +68,13 @@ async def test_with_nothing_unfinished_resume_says_so(tmp_path: Path) -> None:
         assert ca.books.requests == 1
 
 
-async def test_flags_win_over_the_environment_and_the_environment_over_the_file(
-    tmp_path: Path,
-) -> None:
+async def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         del desk.environment["BATCH_RESEND_LIMIT"]
-        desk.write("orders.csv", "Nummer\n1\n")
+        desk.write("orders.csv", "Nummer\n100200301\n")
         desk.write(
             "settings.toml",
-            'limit = ["7/1m"]\nmap = { order_id = "Nummer" }\nreport-dir = "from file"\n',
+            'map = { order_id = "Nummer" }\nreport-dir = "from file"\n[send]\nlimit = ["7/1m"]\n',
         )
         send = ("--config", "settings.toml", "send", "orders.csv", "--again")
         assert (await desk.run(*send)).code == 0
@@ -137,9 +87,7 @@ async def test_flags_win_over_the_environment_and_the_environment_over_the_file(
         assert read_summary(tmp_path / "from file")["limits"] == ["10/1m"]
 
 
-async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(
-    tmp_path: Path,
-) -> None:
+async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.environment |= {"BATCH_RESEND_OLDER_THAN": "1h"}
         desk.write_list(1)
@@ -180,117 +128,7 @@ async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(d
     assert "pip install 'batch-resend[cluster]'" in worker.err
 
 
-async def test_logs_are_one_json_object_a_line_when_asked(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, faults={"503": 0.3}) as (desk, _):
-        desk.write_list(20)
-        sent = await desk.run("send", "orders.csv", "-v", "--log-format", "json")
-    events = [json.loads(line) for line in sent.err.splitlines() if line.startswith("{")]
-    assert len(events) >= 20
-    assert {"event", "level", "timestamp"} <= set(events[0])
-    failed = [event for event in events if event["event"] == "attempt unavailable"]
-    assert failed
-    for event in failed:
-        assert event["said"] == "Service is unavailable"
-        assert event["run_id"] == desk.summary()["run_id"]
-        assert event["order_id"].startswith("7000")
-
-
-async def test_quiet_prints_nothing_but_the_summary(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(3)
-        sent = await desk.run("send", "orders.csv", "-q")
-    assert sent.err == ""
-    assert "3 of 3 orders sent" in sent.out
-
-
-async def test_the_summary_names_the_next_command_with_the_options_it_needs(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
-        desk.write("orders.csv", "My Number\n1\n")
-        failed = await desk.run(
-            "send", "orders.csv", "--map", "order_id=My Number", "--max-attempts", "1"
-        )
-        assert failed.code == 3
-        _, told = failed.out.split("To send what is left:\n  batch-resend ")
-        command = told.splitlines()[0]
-        assert "/unsent.csv --map 'order_id=My Number'" in command
-        for given_by_environment in ("--base-url", "--journal"):
-            assert f" {given_by_environment} " in command, "whoever reads it may have another"
-        again = await desk.run(*shlex.split(command), "--max-attempts", "1")
-        assert again.code == 3
-        assert ca.books.requests_per_order == {"1": 2}
-
-
-async def test_the_next_command_names_the_file_of_options_and_no_flag_that_is_off(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
-        desk.write("my settings.toml", 'trust-env = false\npatience = "1s"\n')
-        desk.write_list(8)
-        send = ("--config", "my settings.toml", "send", "orders.csv")
-        stopped = await desk.run(*send, BATCH_RESEND_AGAIN="0")
-        assert stopped.code == 4, stopped.err
-        _, told = stopped.out.split("once what stopped it is fixed:\n  batch-resend ")
-        command = shlex.split(told.splitlines()[0])
-        assert command[:3] == ["--config", "my settings.toml", "resume"]
-        assert not {"--trust-env", "--again", "False"} & set(command)
-        ca.fail({})
-        assert (await desk.run(*command)).code == 0
-
-
-async def test_a_reader_that_leaves_early_is_no_error(desk: Desk) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = await asyncio.create_subprocess_exec(
-        *desk.command("--help"),
-        env=desk.environment,
-        stdout=writing,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    os.close(writing)
-    _, told = await process.communicate()
-    assert told == b""
-
-
-async def test_a_rehearsal_runs_a_command_against_a_simulator_of_its_own(desk: Desk) -> None:
-    desk.write_list(30)
-    rehearsed = await desk.run(
-        "simulate", "--limit", "none", "--books", "books.json", "--",
-        *desk.command("send", "orders.csv", "--limit", "none"),
-    )  # fmt: skip
-    assert rehearsed.code == 0, rehearsed.err
-    assert "30 of 30 orders sent" in rehearsed.out
-    books = json.loads((desk.folder / "books.json").read_text())
-    assert books["mails"] == books["orders_mailed"] == 30
-
-
-async def test_a_rehearsal_ends_with_the_command_s_exit_code(desk: Desk) -> None:
-    ended = await desk.run("simulate", "--", sys.executable, "-c", "raise SystemExit(7)")
-    assert ended.code == 7
-
-
-async def test_a_simulator_left_running_tells_its_books_until_it_is_ended(desk: Desk) -> None:
-    desk.write_list(12)
-    simulator = await desk.start("simulate", "--key", desk.environment["DIGICERT_API_KEY"])
-    assert simulator.stdout is not None
-    base_url = (await simulator.stdout.readline()).decode().split()[-1]
-    books_url = (await simulator.stdout.readline()).decode().split()[2]
-
-    sent = await desk.run("send", "orders.csv", "--base-url", base_url)
-    assert sent.code == 0, sent.err
-    async with aiohttp.ClientSession() as session, session.get(books_url) as answer:
-        books = await answer.json()
-    assert books["mails"] == books["requests"] == 12
-    assert books["windows"][1] == {"limit": "100/5s", "peak": 12, "refused": 0}
-
-    simulator.terminate()
-    assert (await ended(simulator)).code == 0
-
-
-async def test_the_summary_says_why_orders_were_not_sent_in_the_words_of_the_one_table(
-    tmp_path: Path,
-) -> None:
+async def test_the_summary_explains_refusals_by_the_one_table(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700000", "700002"})) as (desk, _):
         desk.write_list(3)
         told = (await desk.run("send", "orders.csv")).out
@@ -303,3 +141,126 @@ async def test_the_summary_says_why_orders_were_not_sent_in_the_words_of_the_one
             "  2 refused: 404 not_found|order, The specified order was not found.\n"
             f"    {known.meaning} {known.remedy}\n"
         ) in text
+
+
+LIST = "order_id,account,call,domain,all_domains\n"
+LIST += "100200301,shop,,,yes\n100200302,bank,,,yes\n100200303,,,,yes\n"
+LIST += ",shop,domain-dcv,c.example,\n,bank,domain-dcv,c.example,\n"
+
+
+async def rehearsed(at: Town, *words: str) -> Ended:
+    """Run a command against a simulator of its own."""
+    return await at.desk.run("simulate", "--books", "books.json", "--", *at.desk.command(), *words)
+
+
+async def test_accounts_that_rows_name_are_the_simulators_in_a_rehearsal(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", LIST)
+        (tmp_path / "bank.key").unlink()
+        told = await rehearsed(at, "send", "orders.csv")
+        assert told.code == 0, told.err
+        assert at.shop.books.requests == at.bank.books.requests == 0
+        books = json.loads((tmp_path / "books.json").read_text())
+        assert books["mails_per_order"] == {
+            "100200301": 1,
+            "100200302": 1,
+            "100200303": 1,
+            "c.example": 2,
+        }
+        assert "Rehearsal, nobody was mailed: 5 of 5 orders sent" in told.out
+        assert read_summary(at.desk.report())["orders"]["sent"] == 5
+        assert not (tmp_path / "journal.db").exists(), "the one that the environment names"
+
+
+@pytest.mark.parametrize("key", [(), ("--key", "a-key-0123")])
+async def test_the_command_that_a_simulator_prints_runs_and_its_books_tell_of_it_until_it_ends(
+    desk: Desk, key: tuple[str, ...]
+) -> None:
+    desk.write_list(12)
+    simulator = await desk.start("simulate", *key)
+    assert simulator.stdout is not None
+    async with asyncio.timeout(30):
+        told = (await simulator.stdout.readuntil(b"LIST\n")).decode()
+    assert "a-key-0123" not in told  # it may be a real one
+    variable, program, *words = shlex.split(told.splitlines()[-1].replace("LIST", "orders.csv"))
+    assert (variable, program) == (
+        f"DIGICERT_API_KEY={'KEY' if key else 'rehearsal'}",
+        "batch-resend",
+    )
+    sent = await desk.run(*words, DIGICERT_API_KEY=key[-1] if key else "rehearsal")
+    assert sent.code == 0, sent.err
+    books_url = told.splitlines()[1].split()[2]
+    async with aiohttp.ClientSession() as session, session.get(books_url) as answer:
+        books = await answer.json()
+    assert books["mails"] == books["requests"] == 12
+    assert books["windows"][1] == {"limit": "100/5s", "peak": 12, "refused": 0}
+    simulator.send_signal(signal.SIGINT)
+    assert (await ended(simulator)).code == 0
+
+
+async def test_a_rehearsal_ends_with_the_commands_exit_code(desk: Desk) -> None:
+    done = await desk.run("simulate", "--", sys.executable, "-c", "raise SystemExit(7)")
+    assert done.code == 7
+
+
+@pytest.mark.parametrize("profile", [(), ("--profile", "bank")])
+async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
+    tmp_path: Path, profile: tuple[str, ...]
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", "order_id\n100200301\n")
+        told = await rehearsed(at, "send", "orders.csv", *profile, "--base-url", at.bank.base_url)
+        assert told.code == 1
+        assert "this is a rehearsal" in told.err
+        assert f"it asks nothing of {at.bank.base_url}" in told.err
+        assert at.bank.books.requests == 0
+
+
+async def test_a_run_that_asks_one_account_in_earnest_is_none(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        config = tmp_path / "config.toml"
+        text = config.read_text().replace(at.bank.base_url, "https://ca.invalid/services/v2")
+        config.write_text(text)
+        at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,bank\n")
+        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--patience", "1s")
+        assert at.shop.books.mails == 1
+        assert "nobody was mailed" not in sent.err + sent.out
+        at.desk.write("orders.csv", "order_id,account\n100200303,shop\n")
+        sent = await at.desk.run("send", "orders.csv", "--profile", "shop", "--report-dir", "2")
+        assert "nobody was mailed" in sent.err + sent.out
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_the_simulator_ends_the_command_in_good_order(
+    tmp_path: Path, by: signal.Signals
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write_list(200)
+        words = ("simulate", "--latency", "300ms", "--limit", "none", "--")
+        send = at.desk.command("send", "orders.csv", "--concurrency", "2", "--limit", "none", "-v")
+        rehearsal = await at.desk.start(*words, *send)
+        await until_told(rehearsal, b"attempt accepted")
+        rehearsal.send_signal(by)
+        stopped = await ended(rehearsal)
+        assert stopped.code == 128 + by, stopped.err
+        assert read_summary(at.desk.report())["state"] == "interrupted"
+
+
+async def test_a_key_that_is_revoked_in_the_middle_mails_what_came_before_that(desk: Desk) -> None:
+    desk.write_list(40)
+    words = ("simulate", "--books", "books.json", "--revoke-after", "10", "--")
+    await desk.run(*words, *desk.command("send", "orders.csv", "--concurrency", "1"))
+    books = json.loads((desk.folder / "books.json").read_text())
+    assert books["mails"] == 10
+    assert books["answers_rest_on"]["recorded"] >= 1
+
+
+async def test_the_help_ends_with_every_answer_and_what_it_rests_on(desk: Desk) -> None:
+    text = (await desk.run("simulate", "--help")).out
+    listed = text.partition("\nWhere its answers come from:\n")[2]
+    assert listed
+    for source, answers in all_sources().items():
+        section = listed.partition(f"  {source.in_words}:\n")[2].partition("\n\n")[0]
+        names = [line[4:].partition("  ")[0] for line in section.splitlines()
+                 if not line.startswith("     ")]  # fmt: skip
+        assert names == [answer.name for answer in answers]

@@ -1,17 +1,14 @@
-"""The TOML file of options: what it may say, and that nothing in it is passed over."""
+"""The TOML file of options, and variables: what they may say, and that nothing is passed over."""
 
-import shlex
 from pathlib import Path
 
 import click
 import pytest
 
+from batch_resend.cli.as_settings import option_words
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
-from batch_resend.cli.prompts import option_words
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
-
-pytestmark = pytest.mark.asyncio
 
 
 async def config_words(desk: Desk, text: str, *words: str) -> str:
@@ -86,13 +83,11 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "line", "said"), REFUSED.values(), ids=REFUSED)
 async def test_what_it_does_not_know_is_refused_with_its_line_and_nothing_is_sent(
-    tmp_path: Path, text: str, line: int, said: str
+    desk: Desk, text: str, line: int, said: str
 ) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        told = await config_words(desk, text)
-        assert told.startswith(f"batch-resend: --config batch.toml, line {line}: "), told
-        assert said in told
-        assert ca.books.requests == 0
+    told = await config_words(desk, text)
+    assert told.startswith(f"batch-resend: --config batch.toml, line {line}: "), told
+    assert said in told
 
 
 @pytest.mark.parametrize(
@@ -103,15 +98,14 @@ async def test_what_is_no_toml_is_refused_with_its_line(desk: Desk, text: str, s
     assert said in await config_words(desk, text)
 
 
-async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s_alone(
-    tmp_path: Path,
-) -> None:
+async def test_a_commands_table_goes_before_the_top_level(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, orders=20) as (desk, ca):
         del desk.environment["BATCH_RESEND_LIMIT"]
         desk.write(
             "batch.toml",
             'limit = "50/1m"\nmax-orders = 7\n\n[sweep]\nmax-orders = 3\nolder-than = "0s"\n'
-            '[send]\nlimit = ["60/1m", "40/5s"]\n[report]\nreport-dir = "elsewhere"\n',
+            '[send]\nlimit = ["60/1m", "40/5s"]\n[report]\nreport-dir = "elsewhere"\n'
+            '[export]\nformat = "jsonl"\n',
         )
         desk.write("orders.csv", "order_id\n100200305\n")
         config = ("--config", "batch.toml")
@@ -123,34 +117,10 @@ async def test_a_command_s_table_goes_before_the_top_level_and_is_that_command_s
         assert sent.code == 0, sent.err
         assert read_summary(tmp_path / "sent")["limits"] == ["60/1m", "40/5s"]
         assert not (tmp_path / "elsewhere").exists()
+        assert (await desk.run(*config, "export")).out.startswith('{"order_id":')
 
 
-async def test_flags_and_variables_go_before_a_command_s_table(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, orders=20) as (desk, ca):
-        desk.write("batch.toml", '[sweep]\nmax-orders = 3\nolder-than = "0s"\n')
-        sweep = ("--config", "batch.toml", "sweep")
-        await desk.run(*sweep, BATCH_RESEND_MAX_ORDERS="2")
-        assert ca.books.mails == 2
-        await desk.run(*sweep, "--max-orders", "1", BATCH_RESEND_MAX_ORDERS="2")
-        assert ca.books.mails == 3
-
-
-async def test_a_command_s_table_may_say_what_means_something_else_elsewhere(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, orders=2) as (desk, _):
-        desk.write(
-            "batch.toml",
-            '[export]\nformat = "jsonl"\nout = "waiting.jsonl"\n[prune]\nolder-than = "1d"\n',
-        )
-        assert (await desk.run("--config", "batch.toml", "export")).code == 0
-        assert (tmp_path / "waiting.jsonl").read_text().startswith('{"order_id":')
-        assert "at least 2d" in (await desk.run("--config", "batch.toml", "prune")).err
-
-
-async def test_profiles_take_from_the_table_of_the_command_what_they_do_not_say(
-    tmp_path: Path,
-) -> None:
+async def test_profiles_take_from_the_commands_table_what_they_leave_out(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         del desk.environment["BATCH_RESEND_LIMIT"]
         desk.write("shop.key", "key-of-shop-0123456789").chmod(0o600)
@@ -163,34 +133,6 @@ async def test_profiles_take_from_the_table_of_the_command_what_they_do_not_say(
         sent = await desk.run(*send)
         assert sent.code == 0, sent.err
         assert read_summary(tmp_path / "report")["limits"] == ["9/1m"]
-
-
-async def test_the_next_command_is_told_what_stands_in_the_table_of_another_command(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, ca):
-        for name in ("DIGICERT_API_KEY", "BATCH_RESEND_BASE_URL", "BATCH_RESEND_LIMIT"):
-            del desk.environment[name]
-        desk.write("key.txt", "a-key-of-this-test-0123").chmod(0o600)
-        desk.write(
-            "batch.toml",
-            f'[send]\napi-key-file = "key.txt"\nbase-url = "{ca.base_url}"\nlimit = "900/1m"\n'
-            'patience = "1s"\n',
-        )
-        desk.write_list(8)
-        stopped = await desk.run("--config", "batch.toml", "send", "orders.csv")
-        assert stopped.code == 4, stopped.err
-        _, told = stopped.out.split("once what stopped it is fixed:\n  batch-resend ")
-        ca.fail({})
-        resumed = await desk.run(*shlex.split(told.splitlines()[0]))
-        assert resumed.code == 0, resumed.err
-        assert ca.books.mails == 8
-
-
-async def test_the_help_of_a_command_is_shown_beside_a_file_that_is_refused(desk: Desk) -> None:
-    desk.write("batch.toml", "concurency = 3\n")
-    helped = await desk.run("--config", "batch.toml", "send", "--help")
-    assert helped.code == 0, helped.err
 
 
 @pytest.mark.parametrize(
@@ -215,3 +157,96 @@ async def test_the_sweeps_of_a_worker_keep_to_the_table_of_sweeps(
     with cli.commands["worker"].make_context("worker", [], parent) as context:
         names = ("patience", "api_key_file", "limit")
         assert option_words(context, names, "sweep") == words
+
+
+# --- variables ------------------------------------------------------------------------------------
+
+NEAR = {
+    "BATCH_RESEND_MAX_ORDERS": (
+        "BATCH_RESEND_MAX_ORDER", "BATCH_RESEND_MAXORDERS", "batch_resend_max_orders",
+        # The prefix, misspelled or joined in another way.
+        "BATCHRESEND_MAX_ORDERS", "BATCHRESENDMAXORDERS", "BATCH-RESEND-MAX-ORDERS",
+        "Batch_Resend_Max_Orders", "BATCH_RE_SEND_MAX_ORDERS", "BATCH_RESENT_MAX_ORDERS",
+        "BATH_RESEND_MAX_ORDERS", "BACTH_RESEND_MAX_ORDERS", "BATCH_RESENDS_MAXORDERS",
+    ),
+    "BATCH_RESEND_LIMIT": ("BATCH_RESEND_LIMITS",),
+    "BATCH_RESEND_API_KEY_FILE": ("BATCH_RESEND_API_KEY",),
+    "": ("BATCH_RESEND_DRY_RUN", "BATCH_RESEND_", "BATCHRESEND_OTHER"),
+}  # fmt: skip
+NO_OPTIONS = (
+    "BATCH_RESEND_MAX_ORDERS",  # of another command
+    # What Kubernetes sets for Services called batch-resend and batch-resend-worker.
+    "BATCH_RESEND_SERVICE_HOST", "BATCH_RESEND_SERVICE_PORT", "BATCH_RESEND_SERVICE_PORT_METRICS",
+    "BATCH_RESEND_PORT", "BATCH_RESEND_PORT_9100_TCP", "BATCH_RESEND_PORT_9100_TCP_PROTO",
+    "BATCH_RESEND_PORT_9100_TCP_PORT", "BATCH_RESEND_PORT_9100_TCP_ADDR",
+    "BATCH_RESEND_WORKER_SERVICE_HOST", "BATCHRESEND_SERVICE_HOST", "BATCHRESEND_PORT_9100_TCP",
+    "_BATCH_RESEND_OTHER", "_BATCH_RESEND_LIMIT", "BATCH_RESEND",  # where a script has the program
+    "BATCH_RESENT_HOME",  # of another program: no option is like it
+    "BATCH_LIMIT", "BATCH_SIZE", "RESEND_LIMIT", "MY_BATCH_RESEND_LIMIT",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [(name, near) for near, names in NEAR.items() for name in names]
+)
+async def test_a_variable_that_is_misspelled_is_refused_with_the_nearest_and_without_its_value(
+    desk: Desk, name: str, near: str
+) -> None:
+    desk.environment[name] = "a-secret-0123456789"
+    hint = f" Did you mean {near}?" if near else ""
+    for words in (("sweep", "--older-than", "0"), ("send", "orders.csv")):
+        refused = await desk.run(*words)
+        assert refused.code == 1
+        assert refused.err == f"batch-resend: there is no variable {name}.{hint}\n"
+
+
+async def test_those_of_other_commands_and_of_kubernetes_are_no_hindrance(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        desk.environment |= dict.fromkeys(NO_OPTIONS, "3")
+        sent = await desk.run("send", "orders.csv", BATCH_RESEND_MAX_ORDERS="")
+        assert sent.code == 0, sent.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "flag", "line"),
+    [
+        *(
+            (name, "", "")
+            for name in ("MAX_ORDERS", "LIMIT", "OLDER_THAN", "BASE_URL", "MAX_MAILS_PER_ORDER",
+                         "CONFIG")
+        ),
+        *(("", flag, "") for flag in ("--max-orders=", "--max-orders=0", "--limit=",
+                                      "--older-than=")),
+        *(
+            ("", "", line)
+            for line in ('max-orders = ""', "max-orders = 0", 'limit = ""', "limit = []",
+                         'limit = [""]', 'older-than = ""', 'base-url = ""')
+        ),
+    ],
+)  # fmt: skip
+async def test_one_that_is_empty_is_refused_and_lifts_no_limit(
+    tmp_path: Path, variable: str, flag: str, line: str
+) -> None:
+    async with desk_with_ca(tmp_path, orders=5) as (desk, ca):
+        words = ["sweep", "--yes", "-q", *([flag] if flag else [])]
+        if line:
+            del desk.environment["BATCH_RESEND_LIMIT"], desk.environment["BATCH_RESEND_BASE_URL"]
+            place = "" if line.startswith("base") else f'base-url = "{ca.base_url}"\n'
+            desk.write("batch.toml", f"[sweep]\n{place}{line}\n")
+            words = ["--config", "batch.toml", *words]
+        for value in ("", " ", "\t") if variable else ("",):
+            if variable:
+                desk.environment[f"BATCH_RESEND_{variable}"] = value
+            refused = await desk.run(*words)
+            assert refused.code in (1, 2), refused.err
+            if variable:
+                assert f"the variable BATCH_RESEND_{variable} is empty" in refused.err
+        assert ca.books.requests == 0
+
+
+async def test_help_is_shown_beside_a_variable_and_a_file_that_are_refused(desk: Desk) -> None:
+    desk.write("batch.toml", "concurency = 3\n")
+    for words in (("--help",), ("send", "--help"), ("send", "-h"), ("--version",)):
+        helped = await desk.run("--config", "batch.toml", *words, BATCH_RESEND_MAX_ORDER="3")
+        assert helped.code == 0, helped.err

@@ -20,24 +20,19 @@ from tests.certcentral.fault_server import (
     FaultServer,
     Step,
     Visit,
-    answer,
     hangs,
     resets,
 )
 from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, until
-from tests.cli.connect_proxy import ConnectProxy, refuses, tunnels_to
 from tests.cli.screen import on_screen
 from tests.cli.test_journal_file import make_foreign_database
 from tests.doctor.answers import (
-    CHANGES,
     KEYS,
     LISTED,
     PENDING,
     READS,
-    REISSUES,
     THEIRS,
     USER,
-    USER_BODY,
     VALIDATION,
     VALIDATION_BODY,
     ca,
@@ -51,9 +46,6 @@ from tests.pages import block
 from tests.postgres import forget
 from tests.report.schemas import schema
 from tests.report.test_schemas import parts
-
-pytestmark = pytest.mark.asyncio
-
 
 INVALID_KEY = error(
     403,
@@ -74,7 +66,8 @@ def assert_only_read(server: FaultServer) -> list[str]:
 
 async def diagnosed(desk: Desk, *arguments: str, **environment: str) -> tuple[int, dict[str, Any]]:
     """Return the exit code of `doctor --json` and what it printed, held against its schema."""
-    done = await ended(await desk.start("doctor", "--json", *arguments, **environment))
+    desk.environment |= environment
+    done = await desk.run("doctor", "--json", *arguments)
     assert "Traceback" not in done.err
     found = json.loads(done.out)
     schema("doctor").validate(found)
@@ -104,13 +97,14 @@ def of_check(found: dict[str, Any], check: str) -> dict[str, Any]:
 # --- all is there -------------------------------------------------------------------------------
 
 
-async def test_where_all_is_there_each_check_says_ok_in_a_line_and_nothing_is_mailed(
-    desk: Desk,
-) -> None:
+async def test_where_all_is_there_each_check_says_ok_and_nothing_is_mailed(desk: Desk) -> None:
     async with FaultServer(ca()) as server:
-        done = await desk.run("doctor", BATCH_RESEND_BASE_URL=server.base_url)
+        desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
+        done = await desk.run("doctor")
         assert assert_only_read(server) == list(READS)
+        quiet = await desk.run("doctor", "-q")
     assert done.code == 0, done.out + done.err
+    assert quiet.out == "Ready to send. 7 reads were made, and nothing was mailed.\n"
     lines = [line.split() for line in done.out.splitlines()]
     assert Counter(line[0] for line in lines if line)["ok"] == 13
     assert "warning" not in done.out
@@ -121,20 +115,7 @@ async def test_where_all_is_there_each_check_says_ok_in_a_line_and_nothing_is_ma
     assert (KEY in done.out, done.err) == (False, "")
 
 
-async def test_the_simulator_is_all_fine(desk: Desk) -> None:
-    done = await desk.run(
-        "simulate", "--orders", "5", "--books", "books.json", "--", *desk.command("doctor")
-    )
-    assert done.code == 0, done.out + done.err
-    assert "Ready to send. 7 reads were made" in done.out
-    assert "warning" not in done.out
-    books = json.loads((desk.folder / "books.json").read_text())
-    assert books["mails"] == 0
-
-
-async def test_what_it_reads_counts_in_the_rate_limits_of_what_is_sent_after_it(
-    tmp_path: Path,
-) -> None:
+async def test_what_it_reads_counts_in_the_limits_of_what_is_sent_later(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, simulator):
         (await diagnosed(desk))
         desk.write_list(3)
@@ -147,23 +128,7 @@ async def test_what_it_reads_counts_in_the_rate_limits_of_what_is_sent_after_it(
     assert re.search(r"let no request leave for another (1h 00m|59m)", again.out)
 
 
-async def test_for_programs_it_prints_one_object_and_for_scripts_only_what_is_wrong(
-    desk: Desk,
-) -> None:
-    async with FaultServer(ca()) as server:
-        desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await diagnosed(desk)
-        quiet = await desk.run("doctor", "-q")
-    assert code == 0
-    assert (found["problems"], found["warnings"], found["requests"]) == (0, 0, 7)
-    assert set(results(found).values()) == {"ok", "not checked"}
-    assert all(finding["sample"] is None for g in found["groups"] for finding in g["findings"])
-    assert quiet.out == "Ready to send. 7 reads were made, and nothing was mailed.\n"
-
-
-async def test_the_schema_takes_nothing_less_and_nothing_more_than_what_is_printed(
-    desk: Desk,
-) -> None:
+async def test_the_schema_takes_nothing_less_or_more_than_what_is_printed(desk: Desk) -> None:
     odd = says(page_of(LISTED | {"status": "on_hold"}))
     async with FaultServer(ca(pending=odd)) as server:
         _, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
@@ -200,13 +165,10 @@ def known_parts(text: str) -> list[str]:
     return [line.partition(", http")[0] for line in lines]
 
 
-@pytest.mark.parametrize("columns", [60, 120])
-async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(
-    desk: Desk, columns: int
-) -> None:
+async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(desk: Desk) -> None:
     async with FaultServer(ca(user=INVALID_KEY)) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        async with on_screen(desk, "doctor", columns=columns) as screen:
+        async with on_screen(desk, "doctor", columns=60) as screen:
             assert await screen.ended() == 4
     lines = screen.text.splitlines()
     begins = [line for line in lines if re.match(r"  (ok|problem|not checked) ", line)]
@@ -217,27 +179,18 @@ async def test_on_a_terminal_what_is_long_is_wrapped_below_where_it_began(
     below = lines[problem + 1 : clock]
     assert any("-> Check that the key is" in line for line in below)
     assert below
-    assert all(line.startswith(" " * 27) and len(line) <= columns for line in below)
+    assert all(line.startswith(" " * 27) and len(line) <= 60 for line in below)
 
 
 # --- the key, the URL, what stands before the CA ------------------------------------------------
 
-USER_PROBLEMS: dict[str, tuple[bytes, str, str]] = {
+USER_PROBLEMS: dict[str, tuple[bytes | Step, str, str]] = {
     "a wrong key": (INVALID_KEY, "the CA refuses the API key", "not revoked or expired"),
-    "a wrong key, by the documented status": (
-        error(401, "invalid_api_key"), "the CA refuses the API key", "--region"),
     "a page of the CDN": (
         page(403, "Access Denied - Imperva"), "'Access Denied - Imperva'", "Look at the proxy"),
-    "a portal": (page(200, "Please log in"), "'Please log in'", "check --base-url"),
-    "a redirect": (
-        answer(302, b"", "Location: https://login.example/"), "https://login.example/",
-        "--base-url"),
     "a wrong path": (error(404, "not_found"), "has no such call", "--base-url or --region"),
-    "too many requests": (LIMITED, "asks for fewer requests", "wait"),
-    "maintenance": (answer(503, b"Service is unavailable"), "is not available", "later"),
-    "no JSON": (answer(200, b"hello"), "is not JSON", "--base-url"),
-    "a yes with errors in it": (
-        says({"errors": [{"code": "x", "message": "y"}]}), "answers with errors", "tell us"),
+    "an answer that hangs": (hangs, "no answer", ""),
+    "a connection that is reset": (resets, "no answer", ""),
 }  # fmt: skip
 
 
@@ -246,9 +199,9 @@ async def test_an_answer_that_keeps_a_run_from_sending_costs_one_read_and_ends_w
     desk: Desk, case: str
 ) -> None:
     said, detail, remedy = USER_PROBLEMS[case]
-    async with FaultServer(ca(user=said)) as server:
+    async with FaultServer(ca(user=said) if isinstance(said, bytes) else said) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await diagnosed(desk)
+        code, found = await diagnosed(desk, "--timeout", "1s")
         assert assert_only_read(server) == [USER]
     assert code == 4
     problem = of_check(found, "account")
@@ -260,46 +213,10 @@ async def test_an_answer_that_keeps_a_run_from_sending_costs_one_read_and_ends_w
     assert {came_to[check] for check in ("journal", "key", "name", "connection")} == {"ok"}
 
 
-@pytest.mark.parametrize("step", [hangs, resets])
-async def test_an_answer_that_does_not_come_is_a_problem_and_is_not_waited_for_again(
-    desk: Desk, step: Step
-) -> None:
-    async with FaultServer(step) as server:
-        code, found = await diagnosed(
-            desk, "--timeout", "1s", BATCH_RESEND_BASE_URL=server.base_url
-        )
-        assert assert_only_read(server) == [USER]
-    assert code == 4
-    assert "no answer" in of_check(found, "account")["detail"]
-
-
-async def test_a_key_that_may_only_view_is_a_problem_before_anybody_is_mailed(
-    desk: Desk,
-) -> None:
-    viewer = USER_BODY | {"access_roles": [{"id": 102, "name": "View Only"}]}
-    async with FaultServer(ca(user=says(viewer), keys=error(403, "access_denied"))) as server:
-        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
-        assert_only_read(server)
-    assert code == 4
-    assert of_check(found, "permission")["result"] == "problem"
-    assert of_check(found, "orders")["result"] == "ok"
-
-
-async def test_a_clock_ten_minutes_off_is_a_warning(desk: Desk) -> None:
-    async with FaultServer(ca(user=says(USER_BODY, off_s=-600))) as server:
-        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
-    assert code == 0
-    warned = of_check(found, "clock")
-    assert (warned["result"], "10 minutes ahead of" in warned["detail"]) == ("warning", True)
-    assert "NTP" in warned["remedy"]
-
-
 # --- the network --------------------------------------------------------------------------------
 
 
-async def test_what_the_network_does_not_allow_is_said_at_its_step_and_nothing_is_read(
-    desk: Desk,
-) -> None:
+async def test_what_the_network_does_not_allow_is_said_at_its_step(desk: Desk) -> None:
     for url, check in (
         ("https://no-such-host.invalid/services/v2", "name"),
         (f"http://127.0.0.1:{free_port()}/services/v2", "connection"),
@@ -327,55 +244,12 @@ async def test_a_certificate_that_is_not_trusted_stops_before_the_key_leaves(
         assert assert_only_read(server) == list(READS)
 
 
-async def test_a_proxy_is_gone_through_and_one_that_refuses_is_named(
-    desk: Desk, authority: trustme.CA, untrusted: ssl.SSLContext
-) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("ca.test").configure_cert(tls)
-    authority.cert_pem.write_to_path(str(desk.folder / "ca.pem"))
-    desk.environment["BATCH_RESEND_BASE_URL"] = "https://ca.test/services/v2"
-    flags = ("--trust-env", "--ca-file", "ca.pem")
-    async with FaultServer(ca(), tls=tls) as server:
-        async with ConnectProxy(tunnels_to(server.port)) as proxy:
-            through = f"http://someone:hunter2@{proxy.address}"
-            code, found = await diagnosed(desk, *flags, HTTPS_PROXY=through)
-            assert (code, of_check(found, "proxy")["result"]) == (0, "ok")
-            assert assert_only_read(server) == list(READS)
-            left_out, found = await diagnosed(desk, "--ca-file", "ca.pem", HTTPS_PROXY=through)
-            assert left_out == 4
-            assert "--trust-env goes through it" in of_check(found, "name")["remedy"]
-        async with ConnectProxy(refuses(answer(403))) as proxy:
-            through = f"http://someone:hunter2@{proxy.address}"
-            code, found = await diagnosed(desk, *flags, HTTPS_PROXY=through)
-        assert code == 4
-        refused = of_check(found, "proxy")
-        assert "it says 403" in refused["detail"]
-        assert "hunter2" not in json.dumps(found)
-        assert server.requests == len(READS)
-
-
 # --- what the CA has, and how it tells ----------------------------------------------------------
 
 
-async def test_an_account_where_nothing_waits_is_fine(desk: Desk) -> None:
-    for empty in (says({}), answer(204)):
-        nothing = {PENDING: empty, REISSUES: empty, CHANGES: empty}
-        async with FaultServer(ca(**nothing)) as server:
-            code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
-            assert assert_only_read(server) == [USER, KEYS, PENDING, REISSUES, CHANGES]
-        assert (code, found["warnings"]) == (0, 0)
-        assert of_check(found, "orders")["detail"] == "none waits"
-        assert of_check(found, "order info")["detail"] == "because no order waits"
-
-
-async def test_what_deviates_is_shown_as_a_sample_that_says_nothing_of_theirs(
-    desk: Desk,
-) -> None:
-    odd = LISTED | {
-        "status": "on_hold", "date_created": "", "organization": "Racoon Trading GmbH",
-        "certificate": LISTED["certificate"] | {"dns_names": [None, " ", f"x.{KEY}.example"]},
-    }  # fmt: skip
-    validation = VALIDATION_BODY | {"order_status": KEY, "dns_name_validations": {}}
+async def test_what_deviates_is_shown_as_a_sample_that_says_nothing_of_theirs(desk: Desk) -> None:
+    odd = LISTED | {"status": "on_hold", "organization": "Racoon Trading GmbH"}
+    validation = VALIDATION_BODY | {"order_status": KEY}
     answers = {PENDING: says(page_of(LISTED, odd, odd)), VALIDATION: says(validation)}
     async with FaultServer(ca(**answers)) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
@@ -386,36 +260,15 @@ async def test_what_deviates_is_shown_as_a_sample_that_says_nothing_of_theirs(
     assert warned["result"] == "warning"
     assert {(one["path"], one["found"], one["times"]) for one in warned["deviations"]} == {
         ("orders[].status", "on_hold", 2),
-        ("orders[].date_created", "<empty text>", 2),
         ("orders[].organization", "<text 19>", 2),
-        ("orders[].certificate.dns_names[]", "null", 2),
-        ("orders[].certificate.dns_names[]", "<blank 1>", 2),
     }
     assert warned["sample"]["orders"][0]["status"] == "on_hold"
     assert of_check(found, "validation")["sample"]["order_status"] == f"<text {len(KEY)}>"
     samples = json.dumps([warned, of_check(found, "validation")])
     _, _, printed = shown.out.partition("Sample: ")
+    assert printed
     for text in (*THEIRS, KEY):
-        assert text not in samples
-        assert text not in printed
-    assert "orders[].status: a word of the CA's own that this program knows is expected" in (
-        shown.out
-    )
-
-
-async def test_what_can_be_left_unread_is_a_warning_and_the_rest_goes_on(desk: Desk) -> None:
-    denied = error(403, "access_denied|missing_permission")
-    missing = error(404, "not_found|route")
-    answers = {PENDING: denied, VALIDATION: missing, CHANGES: answer(500)}
-    async with FaultServer(ca(**answers, reissues=says(page_of(LISTED)))) as server:
-        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
-        assert assert_only_read(server) == list(READS)
-    assert code == 0
-    came_to = results(found)
-    assert [came_to[c] for c in ("orders", "order info", "validation", "changes")] == [
-        "warning", "ok", "warning", "warning"
-    ]  # fmt: skip
-    assert "`send` does without" in of_check(found, "orders")["remedy"]
+        assert text not in samples + printed
 
 
 @pytest.mark.parametrize(
@@ -434,9 +287,7 @@ async def test_after_a_key_that_was_revoked_meanwhile_or_a_429_nothing_more_is_a
 # --- this machine -------------------------------------------------------------------------------
 
 
-async def test_a_journal_that_cannot_be_written_is_a_problem_and_nothing_is_read(
-    desk: Desk,
-) -> None:
+async def test_a_journal_that_cannot_be_written_lets_nothing_be_read(desk: Desk) -> None:
     make_foreign_database(desk.folder / "theirs.db")
     desk.write("file", "")
     for journal in ("theirs.db", "file/journal.db"):
@@ -452,9 +303,7 @@ async def test_a_journal_that_cannot_be_written_is_a_problem_and_nothing_is_read
         assert of_check(found, "account")["result"] == "not checked"
 
 
-async def test_while_a_run_has_the_journal_it_asks_nothing_and_ends_with_5(
-    tmp_path: Path,
-) -> None:
+async def test_while_a_run_has_the_journal_it_asks_nothing_and_ends_with_5(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, simulator):
         desk.write_list(40)
         sending = await desk.start("send", "orders.csv", "--limit", "10/1s")
@@ -465,9 +314,7 @@ async def test_while_a_run_has_the_journal_it_asks_nothing_and_ends_with_5(
     assert "another run holds the journal" in of_check(found, "journal")["detail"]
 
 
-async def test_without_a_key_the_rest_is_looked_at_and_it_is_said_where_to_put_one(
-    desk: Desk,
-) -> None:
+async def test_without_a_key_the_rest_is_looked_at(desk: Desk) -> None:
     del desk.environment["DIGICERT_API_KEY"]
     async with FaultServer(ca()) as server:
         desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
@@ -479,36 +326,6 @@ async def test_without_a_key_the_rest_is_looked_at_and_it_is_said_where_to_put_o
     assert "No such file" in of_check(bad[1], "key")["detail"]
     assert of_check(found, "connection")["result"] == "ok"
     assert of_check(found, "account")["detail"] == "because there is no key"
-
-
-async def test_a_key_that_others_can_read_is_warned_of_and_not_shown(desk: Desk) -> None:
-    desk.write("key.txt", KEY).chmod(0o644)
-    async with FaultServer(ca()) as server:
-        desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await diagnosed(desk, "--api-key-file", "key.txt")
-    warned = of_check(found, "key")
-    assert (code, warned["result"]) == (0, "warning")
-    assert warned["remedy"] == "Run chmod 600 key.txt"
-    assert KEY not in json.dumps(found)
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (("--base-url", "http://ca.example"), "https only"),
-        (("--ca-file", "gone.pem"), "gone.pem: No such file"),
-        (("--limit", "many"), "--limit"),
-    ],
-)
-async def test_settings_that_make_no_sense_end_in_one_line_with_1(
-    desk: Desk, flags: tuple[str, ...], said: str
-) -> None:
-    with_a_key = await desk.run("doctor", *flags)
-    del desk.environment["DIGICERT_API_KEY"]
-    for refused in (with_a_key, await desk.run("doctor", *flags)):
-        assert (refused.code, refused.out) == (1, "")
-        (line,) = refused.err.splitlines()
-        assert said in line
 
 
 async def test_ctrl_c_ends_it_at_once_and_what_was_in_flight_is_counted(desk: Desk) -> None:
@@ -571,6 +388,9 @@ api-key-file = "shop.key"
 [profiles.bank]
 api-key-file = "bank.key"
 
+[profiles.kiosk]
+api-key-file = "shop.key"
+
 [profiles.gone]
 api-key-file = "gone.key"
 """
@@ -587,9 +407,7 @@ def by_key(visit_of: dict[str, Step]) -> Step:
     return step
 
 
-async def test_with_profiles_each_account_is_checked_and_one_of_them_can_be_named(
-    desk: Desk,
-) -> None:
+async def test_with_profiles_each_account_is_checked_or_one_that_is_named(desk: Desk) -> None:
     del desk.environment["DIGICERT_API_KEY"]
     for name in ("shop", "bank"):
         desk.write(f"{name}.key", f"{name}-key-0123456789").chmod(0o600)
@@ -603,7 +421,8 @@ async def test_with_profiles_each_account_is_checked_and_one_of_them_can_be_name
         alone, one = await diagnosed(desk, "--profile", "shop")
         text = await desk.run("doctor")
     assert code == 4
-    assert [group["profiles"] for group in found["groups"]] == [[], ["shop"], ["bank"], ["gone"]]
+    profiles = [group["profiles"] for group in found["groups"]]
+    assert profiles == [[], ["shop", "kiosk"], ["bank"], ["gone"]], "one of a key"
     problems = [
         (group["profiles"][0], finding["check"])
         for group in found["groups"]
@@ -613,18 +432,5 @@ async def test_with_profiles_each_account_is_checked_and_one_of_them_can_be_name
     assert problems == [("bank", "account"), ("gone", "key")]
     assert alone == 0
     assert [group["profiles"] for group in one["groups"]] == [[], ["shop"]]
-    assert f"\nAccount shop, {server.base_url}\n" in text.out
+    assert f"\nAccount bank, {server.base_url}\n" in text.out
     assert "2 problems keep a run from sending" in text.out
-
-
-async def test_accounts_that_go_by_one_key_are_checked_once(desk: Desk) -> None:
-    del desk.environment["DIGICERT_API_KEY"]
-    for name in ("shop", "bank"):
-        desk.write(f"{name}.key", "one-key-0123456789").chmod(0o600)
-    desk.write("config.toml", PROFILES.partition("[profiles.gone]")[0])
-    async with FaultServer(ca()) as server:
-        desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
-        code, found = await diagnosed(desk, BATCH_RESEND_CONFIG=str(desk.folder / "config.toml"))
-        assert assert_only_read(server) == list(READS)
-    assert code == 0
-    assert [group["profiles"] for group in found["groups"]] == [[], ["shop", "bank"]]

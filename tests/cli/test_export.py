@@ -1,7 +1,6 @@
-"""`export`: which orders wait, asked of the CA, as a list that `send` reads."""
+"""`export` and `--preflight`: what the CA is asked about orders before they are mailed."""
 
 import csv
-import json
 import time
 from io import StringIO
 from pathlib import Path
@@ -11,9 +10,8 @@ import pytest
 
 from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
-from tests.cli.conftest import Ended, desk_with_ca, ended, until
-
-pytestmark = pytest.mark.asyncio
+from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary, results, until
+from tests.cli.screen import on_screen
 
 DAY_S = 86_400.0
 FIRST = 100_200_300
@@ -31,9 +29,7 @@ def records(exported: Ended) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(exported.out)))
 
 
-async def test_the_orders_that_wait_are_written_with_what_the_ca_tells_of_them(
-    tmp_path: Path,
-) -> None:
+async def test_orders_that_wait_are_written_with_what_the_ca_tells(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(ca, 1, domains=("shop.example.com", "www.example.com"), container="Web")
         ca.world.add(WorldOrder(FIRST + 2, status="reissue_pending", created_at=time.time() - 60))
@@ -73,9 +69,7 @@ async def test_send_reads_the_export_and_has_every_order_mailed(tmp_path: Path, 
         assert ca.books.mails == 5, "acknowledged within the cooldown"
 
 
-async def test_options_choose_by_product_age_container_and_the_cas_own_filters(
-    tmp_path: Path,
-) -> None:
+async def test_options_choose_by_product_age_container_and_filters(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(ca, 4)
         ca.world.add(WorldOrder(7, product="ssl_dv_rapidssl", container="Shop", created_at=0.0))
@@ -93,9 +87,7 @@ async def test_options_choose_by_product_age_container_and_the_cas_own_filters(
         assert (await desk.run("export", "--filter", "nothing")).code == 2
 
 
-async def test_pages_are_read_to_the_end_and_count_in_the_windows_with_what_is_sent(
-    tmp_path: Path,
-) -> None:
+async def test_pages_are_read_to_the_end_and_count_in_the_windows(tmp_path: Path) -> None:
     windows = (Window(4, 2.0),)
     async with desk_with_ca(tmp_path, windows=windows) as (desk, ca):
         fill(ca, 2_500)
@@ -109,24 +101,6 @@ async def test_pages_are_read_to_the_end_and_count_in_the_windows_with_what_is_s
         assert all(log.refused == 0 and log.peak <= 4 for log in ca.books.windows)
 
 
-async def test_a_ca_in_trouble_is_read_again_until_it_answers(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 0.3, "drop": 0.3}, seed=0) as (desk, ca):
-        fill(ca, 50)
-        assert len(records(await desk.run("export"))) == 50
-        assert ca.books.answers["500"], "the seed has one fail"
-        assert ca.books.answers["drop"], "and one break off"
-
-
-async def test_a_wrong_key_costs_one_request_and_says_what_to_do(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, api_key="the right one") as (desk, ca):
-        fill(ca, 5)
-        refused = await desk.run("export", "--out", "pending.csv")
-        assert refused.code == 4
-        assert "the CA refused the API key" in refused.err
-        assert ca.books.requests == 1
-        assert not (tmp_path / "pending.csv").exists()
-
-
 async def test_while_a_run_sends_the_journal_and_so_the_windows_are_its_own(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(40)
@@ -136,37 +110,53 @@ async def test_while_a_run_sends_the_journal_and_so_the_windows_are_its_own(tmp_
         assert (await ended(sending)).code == 0
 
 
-async def test_reading_makes_no_run(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(ca, 1)
-        await desk.run("export")
-        assert json.loads((await desk.run("runs", "--format", "json")).out) == []
+def list_all(desk: Desk, ca: Simulator) -> None:
+    """Let orders be in every state, and list them all, with one that the CA does not have."""
+    ca.world.add(WorldOrder(100200301))
+    ca.world.add(WorldOrder(100200302, status="issued"))
+    ca.world.add(WorldOrder(100200303, dcv_method="dns-txt-token"))
+    ca.world.add(WorldOrder(100200304, product="ssl_basic"))
+    ca.world.add(WorldOrder(100200305, status="reissue_pending"))
+    desk.write(
+        "orders.csv", "order_id\n100200301\n100200302\n100200303\n100200304\n100200305\n100200306\n"
+    )
 
 
-async def test_details_are_asked_for_where_the_list_lacks_them_and_send_heeds_them(
+async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_rest_is_sent(
     tmp_path: Path,
 ) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(ca, 3)
-        ca.world.add(WorldOrder(FIRST + 4, dcv_method="dns-txt-token"))
-        ca.world.add(WorldOrder(FIRST + 5))
-        exported = await desk.run("export", "--details")
-        found = records(exported)
-        assert {r["order_id"]: r["dcv_method"] for r in found} == {
-            "100200301": "email", "100200302": "email", "100200303": "email",
-            "100200304": "dns-txt-token", "100200305": "email",
-        }  # fmt: skip
-        assert ca.books.reads_of == {"list": 2, "validation": 5}, (
-            "no list has how an order is validated"
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200306"})) as (desk, ca):
+        list_all(desk, ca)
+        sent = await desk.run("send", "orders.csv", "--preflight")
+        assert sent.code == 3, "the sixth is refused"
+        assert ca.books.mails_per_order == {"100200301": 1, "100200305": 1}
+        assert ca.books.reads_of == {"validation": 6, "order": 4}, (
+            "each, and where that leaves it open, its product"
         )
-        desk.write("pending.csv", exported.out)
-        sent = await desk.run("send", "pending.csv")
-        assert sent.code == 0
-        assert set(ca.books.mails_per_order) == {f"10020030{n}" for n in (1, 2, 3, 5)}
+        told = {line["order_id"]: (line["status"], line["error_message"]) for line in
+                results(desk.report())}  # fmt: skip
+    assert told["100200302"] == ("skipped", "its status is issued, not pending")
+    assert told["100200303"] == (
+        "skipped",
+        "its domains are validated by 'dns-txt-token', not by e-mail",
+    )
+    assert told["100200304"][0] == "skipped"
+    assert "is not DV" in told["100200304"][1]
+    assert told["100200306"] == ("refused", "The specified order was not found.")
+    assert "Asking the CA about 6 requests\n" in sent.err
+    assert "  skipped   1, says the CA: its status is issued, not pending\n" in sent.err
+    assert "within the cooldown" not in sent.err
 
 
-async def test_a_log_file_has_what_was_read(tmp_path: Path) -> None:
+async def test_a_run_that_was_declined_asks_anew_when_it_goes_on(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
-        fill(ca, 2)
-        assert (await desk.run("export", "-v", "--log-file", "export.log")).code == 0
-        assert "read /order/certificate" in (tmp_path / "export.log").read_text()
+        list_all(desk, ca)
+        async with on_screen(desk, "send", "orders.csv", "--preflight") as screen:
+            await screen.shows(lambda s: "Send 3 requests to 127.0.0.1 now?" in s.text)
+            ca.world.orders[100200301].status = "issued"
+            screen.type(b"n\n")
+            assert await screen.ended() == 1
+        sent = await desk.run("send", "orders.csv", "--preflight", "--report-dir", "later")
+        assert sent.code == 0
+        assert set(ca.books.mails_per_order) == {"100200305", "100200306"}
+        assert read_summary(tmp_path / "later")["orders"]["skipped"] == 4

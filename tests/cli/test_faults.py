@@ -15,9 +15,8 @@ import pytest
 import trustme
 
 from tests.certcentral.conftest import free_port
-from tests.certcentral.fault_server import Visit, answer
+from tests.certcentral.fault_server import Visit
 from tests.cli.conftest import Desk, Ended, assert_adds_up, ended, results, until_told
-from tests.cli.connect_proxy import ConnectProxy, refuses, tunnels_to
 from tests.cli.counting_server import (
     Call,
     CountingServer,
@@ -40,8 +39,6 @@ from tests.cli.counting_server import (
     stops_within_body,
 )
 from tests.pages import table
-
-pytestmark = pytest.mark.asyncio
 
 HTML = b"<html><title>502 Bad Gateway</title></html>"
 MAILED, NOT_MAILED = "yes", "no"
@@ -218,33 +215,6 @@ async def test_a_connection_that_breaks_before_the_request_was_read_is_in_doubt_
 
 # --- what concerns the whole run ----------------------------------------------------------------
 
-WHOLE_RUN = {
-    "401": answer(401, error("invalid_api_key")),
-    "403 of the key": answer(403, error("access_denied|access_denied_invalid_key")),
-    "404 without a word of what": answer(404, error("not_found")),
-    "404 of the URL": answer(404, error("not_found|route")),
-    "a redirect": answer(302, b"", "Location: https://elsewhere.example/"),
-    "a page": answer(200, b"<!DOCTYPE html><title>Welcome</title>"),
-}
-
-
-@pytest.mark.parametrize("said", WHOLE_RUN.values(), ids=WHOLE_RUN)
-async def test_an_answer_that_none_will_pass_stops_the_run_after_that_one_request(
-    tmp_path: Path, said: bytes
-) -> None:
-    async def fate(call: Call) -> None:
-        await call.visit.read_all()
-        await call.say(said)
-
-    async with CountingServer(fate) as ca:
-        desk = desk_at(tmp_path, ca.base_url)
-        ended = await desk.run("send", "orders.csv")
-    assert ended.code == 4
-    assert ca.requests == 1
-    assert ca.mails_of.total() == 0
-    assert desk.summary()["orders"]["not_attempted"] == 3
-    assert desk.summary()["requests"]["possible_duplicates"] == 0
-
 
 @pytest.mark.parametrize("why", ["nobody listens", "the host is unknown", "TLS fails"])
 async def test_where_no_connection_can_be_made_the_run_stops_and_nothing_is_in_doubt(
@@ -336,28 +306,6 @@ async def test_a_certificate_that_cannot_be_trusted_later_on_costs_an_attempt_an
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         process = await start_with_a_connection_an_order(desk, policy, "--ca-file", "ca.pem")
         sent = await ended(process)
-        assert "order_id=100200302 attempt=1" in sent.err
-        assert_sent_again(desk, ca, sent)
-
-
-@pytest.mark.parametrize("policy", ["retry", "hold"])
-async def test_a_proxy_that_refuses_later_on_costs_an_attempt_and_no_doubt(
-    tmp_path: Path, authority: trustme.CA, policy: str
-) -> None:
-    async def refuses_the_second(visit: Visit) -> None:
-        second = visit.server.connections == 2
-        await (refuses(answer(403)) if second else tunnels_to(ca.port))(visit)
-
-    fate = in_turn_per_order({"100200301": [accepts_and_closes]})
-    async with (
-        CountingServer(fate, tls=context_of(authority)) as ca,
-        ConnectProxy(refuses_the_second) as proxy,
-    ):
-        desk = desk_at(tmp_path, "https://ca.test/services/v2")
-        desk.environment["HTTPS_PROXY"] = f"http://{proxy.address}"
-        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        flags = ("--ca-file", "ca.pem", "--trust-env")
-        sent = await ended(await start_with_a_connection_an_order(desk, policy, *flags))
         assert "order_id=100200302 attempt=1" in sent.err
         assert_sent_again(desk, ca, sent)
 

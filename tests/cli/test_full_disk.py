@@ -1,4 +1,4 @@
-"""A disk that is full: what cannot be written down is not sent, and what was sent is not lost."""
+"""A disk that is full, and few descriptors: what cannot be written is not sent, none is lost."""
 
 import asyncio
 import os
@@ -8,34 +8,33 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from batch_resend.cli.as_settings import within
 from batch_resend.report.report import REPORT_FILES
-from batch_resend.simulator import Simulator
 from tests.cli.conftest import (
     Desk,
     Ended,
     assert_adds_up,
     desk_with_ca,
     ended,
+    everything_acted_on,
+    has_draft,
     read_summary,
     results,
     until,
-)
-from tests.cli.meddling import (
-    everything_acted_on,
-    has_draft,
-    run_ids,
     without_the_right_to_write_everywhere,
     write_long_list,
 )
+from tests.cli.counting_server import Call, CountingServer, accepts_and_closes
 
-pytestmark = [
-    pytest.mark.asyncio,
-    pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"),
-]
+pytestmark = pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"
+)
+
 
 HOLD = ("--in-doubt", "hold")
 
@@ -71,25 +70,17 @@ def tiny_disk(folder: Path, size: str) -> Iterator[Path]:
 # --- while sending ------------------------------------------------------------------------------
 
 
-async def send_until_full(desk: Desk, ca: Simulator, requests: int) -> tuple[Ended, int]:
-    """Send, with no room left for the journal after so many requests; return how many there were.
-
-    The report goes to where there is room, as on another disk.
-    """
-    process = await unmeasured(desk).start("send", "orders.csv", *HOLD, "--concurrency", "16")
-    await until(lambda: ca.books.requests >= requests)
-    let_files_grow_to(0, process.pid)
-    seen = ca.books.requests
-    return await ended(process), seen
-
-
 @pytest.mark.parametrize("requests", [1, 100])
 async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_run_goes_on(
     tmp_path: Path, requests: int
 ) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
         numbers = desk.write_list(300)
-        full, seen = await send_until_full(desk, ca, requests)
+        process = await unmeasured(desk).start("send", "orders.csv", *HOLD, "--concurrency", "16")
+        await until(lambda: ca.books.requests >= requests)
+        let_files_grow_to(0, process.pid)
+        seen = ca.books.requests
+        full = await ended(process)
 
         assert full.code == 4, full.err
         assert ca.books.requests <= seen + 16
@@ -101,7 +92,7 @@ async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_ru
 
         again = await desk.run("send", "orders.csv", *HOLD)
 
-        assert "did not finish and goes on" in again.err
+        assert ", which did not finish" in again.err
         summary, found = desk.summary(), results(desk.report())
         assert_adds_up(summary)
         assert summary["state"] == "completed"
@@ -115,101 +106,28 @@ async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_ru
         assert again.code == (3 if in_doubt else 0), again.err
 
 
-async def test_with_retry_a_full_disk_loses_nothing_and_every_repeat_is_marked(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
-        numbers = desk.write_list(120)
-        full, _ = await send_until_full(desk, ca, 40)
-        assert full.code == 4, full.err
-
-        again = await desk.run("send", "orders.csv")
-
-        assert again.code == 0, again.err
-        assert set(ca.books.mails_per_order) == set(numbers)
-        assert_adds_up(desk.summary())
-        marked = {r["order_id"] for r in results(desk.report()) if r["possible_duplicate"]}
-        assert {n for n, count in ca.books.mails_per_order.items() if count > 1} <= marked
-        assert max(ca.books.mails_per_order.values()) <= 2
-
-
-async def test_a_disk_that_fills_up_for_real_stops_the_run_until_there_is_room(
-    tmp_path: Path,
-) -> None:
-    with tiny_disk(tmp_path / "disk", "8m") as disk:
-        async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
-            desk.environment["BATCH_RESEND_JOURNAL"] = str(disk / "journal.db")
-            numbers = desk.write_list(400)
-            process = await desk.start("send", "orders.csv", *HOLD, "--concurrency", "16")
-            await until(lambda: ca.books.requests >= 100)
-            fill_up(disk / "ballast")
-            full = await ended(process)
-            assert full.code == 4, full.err
-            assert f"{disk}/journal.db: the journal cannot be used" in full.err
-            assert "is the disk full" in full.err
-            assert ca.books.requests < 400
-
-            still_full = await desk.run("send", "orders.csv", *HOLD)
-
-            assert still_full.code == 1, still_full.err
-            assert f"{disk}/journal.db" in still_full.err
-            assert "disk" in still_full.err or "No space left" in still_full.err
-            assert "Traceback" not in still_full.err
-            await everything_acted_on(ca)
-            asked_before = ca.books.requests
-            (disk / "ballast").unlink()
-
-            again = await desk.run("send", "orders.csv", *HOLD, "--report-dir", "again")
-
-            assert again.code in (0, 3), again.err
-            found = results(tmp_path / "again")
-            in_doubt = {r["order_id"] for r in found if r["status"] == "in_doubt"}
-            assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
-            assert set(ca.books.requests_per_order.values()) == {1}
-            assert asked_before < ca.books.requests
-
-
-def fill_up(ballast: Path) -> None:
-    """Write until there is no room left."""
-    try:
-        with ballast.open("wb", buffering=0) as file:
-            while file.write(bytes(4096)):
-                pass
-    except OSError:
-        return
-
-
 # --- before anything is sent --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", ["16k", "64k", "200k"])
-async def test_a_disk_too_small_for_the_plan_sends_nothing_and_is_named(
-    tmp_path: Path, size: str
+@pytest.mark.parametrize(
+    ("size", "full"), [("16k", "journal"), ("200k", "journal"), ("100k", "temporary files")]
+)
+async def test_a_disk_too_small_for_the_plan_or_its_temporary_files_sends_nothing_and_is_named(
+    tmp_path: Path, size: str, full: str
 ) -> None:
     with tiny_disk(tmp_path / "disk", size) as disk:
         async with desk_with_ca(tmp_path) as (desk, ca):
-            desk.write_list(2_000)
-            refused = await desk.run("send", "orders.csv", "--journal", str(disk / "journal.db"))
+            desk.write_list(3_000)
+            journal = disk / "journal.db" if full == "journal" else tmp_path / "journal.db"
+            if full == "temporary files":
+                desk.environment["TMPDIR"] = str(disk)
+            refused = await desk.run("send", "orders.csv", "--journal", str(journal))
             assert refused.code == 1
             (said,) = refused.err.splitlines()
-            assert said.startswith(f"batch-resend: {disk}/journal.db: the journal cannot be used: ")
+            assert said.startswith(f"batch-resend: {journal}: the journal cannot be used: ")
             assert said.endswith("is the disk full, or that of temporary files (TMPDIR)?")
             assert ca.books.requests == 0
             assert not (tmp_path / "reports").exists()
-
-
-async def test_no_room_for_temporary_files_sends_nothing_and_they_are_named(tmp_path: Path) -> None:
-    with tiny_disk(tmp_path / "temporary", "100k") as temporary:
-        async with desk_with_ca(tmp_path) as (desk, ca):
-            desk.write_list(3_000)
-            refused = await desk.run("send", "orders.csv", TMPDIR=str(temporary))
-            assert refused.code == 1
-            assert refused.err == (
-                f"batch-resend: {tmp_path}/journal.db: the journal cannot be used: database or "
-                "disk is full; is the disk full, or that of temporary files (TMPDIR)?\n"
-            )
-            assert ca.books.requests == 0
-            assert await run_ids(desk) == []
 
 
 # --- while the report is written ----------------------------------------------------------------
@@ -230,41 +148,6 @@ async def assert_can_be_written_later(desk: Desk, told: Ended, sent: int) -> Non
     assert_adds_up(read_summary(desk.folder / "later"))
     assert read_summary(desk.folder / "later")["orders"]["sent"] == sent
     assert len(results(desk.folder / "later")) == sent
-
-
-async def test_a_report_without_room_leaves_no_half_of_a_file_and_can_be_written_later(
-    tmp_path: Path,
-) -> None:
-    with tiny_disk(tmp_path / "disk", "64k") as disk:
-        async with desk_with_ca(tmp_path) as (desk, ca):
-            numbers = desk.write_list(500)
-            full = await desk.run("send", "orders.csv", "--report-dir", str(disk / "report"))
-
-            assert full.code == 3
-            assert f"{disk}/report/results.csv: cannot be written: No space left" in full.err
-            assert list((disk / "report").iterdir()) == []
-            assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
-            await assert_can_be_written_later(desk, full, sent=500)
-
-
-async def test_without_room_for_a_new_report_the_files_of_the_older_one_stay_whole(
-    tmp_path: Path,
-) -> None:
-    with tiny_disk(tmp_path / "disk", "600k") as disk:
-        async with desk_with_ca(tmp_path) as (desk, ca):
-            numbers = desk.write_list(500)
-            report = disk / "report"
-            first = await desk.run("send", "orders.csv", "--report-dir", str(report))
-            assert first.code == 0, first.err
-            before = {path.name: path.read_bytes() for path in report.iterdir()}
-            fill_up(disk / "ballast")
-
-            full = await desk.run("send", "orders.csv", "--report-dir", str(report))
-
-            assert full.code == 3
-            assert "No space left on device" in full.err
-            assert {path.name: path.read_bytes() for path in report.iterdir()} == before
-            assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
 async def test_a_disk_that_fills_up_while_the_report_is_written_leaves_no_half_of_a_file(
@@ -289,19 +172,6 @@ async def test_a_disk_that_fills_up_while_the_report_is_written_leaves_no_half_o
 # --- folders that cannot be written -------------------------------------------------------------
 
 
-async def test_a_report_folder_that_is_a_file_is_refused_before_anything_is_sent(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        desk.write("taken", "a file")
-        refused = await desk.run("send", "orders.csv", "--report-dir", "taken")
-        assert refused.code == 2
-        assert "'taken' is a file" in refused.err
-        assert ca.books.requests == 0
-        assert (tmp_path / "taken").read_text() == "a file"
-
-
 @pytest.mark.parametrize(
     ("report", "said"),
     [
@@ -323,3 +193,70 @@ async def test_a_report_folder_that_may_not_be_written_is_named_and_the_report_w
         assert "20 of 20 orders sent" in sent.out
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         await assert_can_be_written_later(desk, sent, sent=20)
+
+
+# --- few descriptors ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted", "loop"),
+    [
+        ((40, 40), 32, "asyncio"),
+        ((32, 32), 32, "uvloop"),
+        ((40, 4_096), 100, "asyncio"),  # a soft limit, which is raised
+    ],
+)
+async def test_with_few_files_every_order_is_sent_at_its_first_attempt_without_a_pause(
+    tmp_path: Path, limit: tuple[int, int], wanted: int, loop: str
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
+        numbers = desk.write_list(200)
+        desk.environment["BATCH_RESEND_EVENT_LOOP"] = loop
+        meddling = partial(resource.setrlimit, resource.RLIMIT_NOFILE, limit)
+        words = ("send", "orders.csv", "--concurrency", str(wanted), "--log-file", "resend.log")
+        sent = await ended(await desk.start_after(meddling, *words))
+        assert sent.code == 0, sent.err
+        assert ca.books.requests_per_order == dict.fromkeys(numbers, 1)
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["requests"]["retries"] == summary["back_pressure"]["pauses"] == 0
+        fewer = f"requests are in flight, in place of {wanted}: this process may have"
+        assert (fewer in sent.err) == (limit[1] < 100)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_files_that_run_out_meanwhile_cost_no_order_an_attempt(
+    tmp_path: Path, loop: str
+) -> None:
+    in_flight = 0
+
+    async def fate(call: Call) -> None:
+        nonlocal in_flight
+        in_flight += 1
+        await asyncio.sleep(0.05)  # as long as an answer takes, for many to be in flight
+        in_flight -= 1
+        await accepts_and_closes(call)  # each request needs a new connection
+
+    async with CountingServer(fate) as ca:
+        desk = Desk(tmp_path, f"http://127.0.0.1:{ca.port}/services/v2")
+        numbers = desk.write_list(400)
+        process = await desk.start(
+            "send", "orders.csv", "--limit", "none", BATCH_RESEND_EVENT_LOOP=loop
+        )
+        await until(lambda: in_flight >= 24)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (34, 4_096))
+        sent = await ended(process)
+        assert sent.code == 0, sent.err
+        assert ca.mails_of == dict.fromkeys(numbers, 1)
+        summary = desk.summary()
+        assert summary["requests"]["retries"] == summary["back_pressure"]["pauses"] == 0
+        assert "no file descriptor is left for a connection" in sent.err
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "keys", "requests"), [(100, 1, 100), (100, 3, 33), (2, 3, 1), (-5, 1, 1)]
+)
+def test_keys_share_what_there_is_and_each_has_at_least_one(
+    descriptors: int, keys: int, requests: int
+) -> None:
+    assert within(descriptors, keys) == requests

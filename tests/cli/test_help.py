@@ -1,82 +1,75 @@
-"""`help`: pages of the manual, which are in the package and are read without a network."""
+"""Help as a manual and its pages, completion, and what is said of a slip of the keyboard."""
 
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
 
+import click
 import pytest
 
-from batch_resend.cli.output.terminal import laid_out
+from batch_resend.cli.command import MEANINGS, OF_DOCTOR, OTHER, SIGNALLED, ExitCode, ManualCommand
+from batch_resend.cli.commands.help import laid_out
+from batch_resend.cli.main import cli
 from batch_resend.topics import Topic, find_topic, mail_advice, topics
-from tests.cli.conftest import Desk
+from tests.cli.conftest import Desk, desk_with_ca, ended
 from tests.cli.screen import on_screen
+from tests.pages import MANUAL, read_page, table
 
 ROOT = Path(__file__).parent.parent.parent
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
 COMMENT = re.compile(r"^<!-- .* -->$", re.MULTILINE)
-# What a mail administrator must know, as DigiCert's pages have it.
-FACTS = (
-    "no-reply@digitalcertvalidation.com",
-    "[Action Required] Approve Certificate Request for",
-    "[Domain Approval]",
-    "MX",
-    "quarantine",
-    "hostmaster@",
-    "Send verification DCV emails to",
-    "_validation-contactemail",
-    "15 March 2028",
-)
+MAIL = "mail-not-arriving  Mail that does not arrive"
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize("topic", ["mail", "mail-not-arriving", "Mail"])
-async def test_a_topic_is_shown_by_its_name_or_the_beginning_of_it(desk: Desk, topic: str) -> None:
-    shown = await desk.run("help", topic)
-    assert (shown.code, shown.err) == (0, "")
-    for fact in FACTS:
-        assert fact in shown.out
-
-
-@pytest.mark.asyncio
-async def test_without_a_topic_it_lists_them_all(desk: Desk) -> None:
+async def test_a_topic_is_shown_by_the_beginning_of_its_name(desk: Desk) -> None:
     listed = await desk.run("help")
     assert listed.code == 0
-    assert "  mail-not-arriving  Mail that does not arrive\n" in listed.out
-    assert listed.out.endswith("Read one: batch-resend help TOPIC\n")
+    assert f"  {MAIL}\n" in listed.out
     for topic in topics():
         assert f"  {topic.name} " in listed.out
+    shown = [await desk.run("help", name) for name in ("mail", "mail-not-arriving", "Mail")]
+    assert shown[0] == shown[1] == shown[2]
+    assert (shown[0].code, shown[0].err) == (0, "")
+    for point in mail_advice():
+        assert point in " ".join(shown[0].out.split())
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("topic", "more"),
-    [("weather", ""), ("send", "`batch-resend send --help` explains the command")],
+    ("words", "said"),
+    [
+        (("help", "weather"), f"  {MAIL}"),
+        (("help", "send"), "`batch-resend send --help` explains the command"),
+        (("sned", "orders.csv"), "Did you mean .*send"),
+        (("histroy", "1"), "Did you mean .*history"),
+        (("send", "--dry-rum"), "--dry-rum"),
+        (("send", "--concurency", "3", "orders.csv"), "Did you mean .*--concurrency"),
+        (("send", "--api-key", "x", "orders.csv"), "Did you mean .*--api-key-file"),
+        (("completion", "csh"), "'bash', 'zsh', 'fish'"),
+    ],
 )
-async def test_an_unknown_topic_is_wrong_usage_and_lists_those_there_are(
-    desk: Desk, topic: str, more: str
+async def test_a_slip_of_the_keyboard_brings_up_what_was_meant(
+    desk: Desk, words: tuple[str, ...], said: str
 ) -> None:
-    refused = await desk.run("help", topic)
+    refused = await desk.run(*words)
     assert refused.code == 2
-    assert f"there is no topic '{topic}'" in refused.err
-    assert more in refused.err
-    assert "  mail-not-arriving  Mail that does not arrive" in refused.err
+    assert "Traceback" not in refused.err
+    assert re.search(said, refused.err)
 
 
-@pytest.mark.asyncio
-async def test_a_long_page_goes_through_the_pager_of_a_terminal_and_of_nothing_else(
-    desk: Desk,
-) -> None:
+async def test_a_long_page_goes_through_the_pager_of_a_terminal_alone(desk: Desk) -> None:
     pager = desk.write("pager", "#!/bin/sh\ntee seen > /dev/null\n")
     pager.chmod(0o755)
     await desk.run("help", "mail", PAGER=str(pager))
     assert not (desk.folder / "seen").exists()
     async with on_screen(desk, "help", "mail", environment={"PAGER": str(pager)}) as screen:
         assert await screen.ended() == 0
-    assert FACTS[0] in (desk.folder / "seen").read_text()
+    assert "MX record" in (desk.folder / "seen").read_text()
 
 
 @pytest.mark.parametrize("page", [*topics()], ids=lambda page: page.name)
@@ -90,13 +83,11 @@ def test_a_page_reads_well_on_a_terminal(page: Topic, width: int) -> None:
     assert [line for line in without_code.splitlines() if len(line) > width] == []
     for only_for_a_browser in ("](", "<!--", "\n|", "\\|"):
         assert only_for_a_browser not in without_code
-
-
-@pytest.mark.parametrize("page", [*topics()], ids=lambda page: page.name)
-def test_no_word_of_a_page_is_lost_on_a_terminal(page: Topic) -> None:
-    words = Counter(re.findall(r"\w+", LINK.sub(r"\1", COMMENT.sub("", page.text))))
-    shown = Counter(re.findall(r"\w+", laid_out(page.text, 80)))
-    assert words - shown == Counter()
+    words, there = (
+        Counter(re.findall(r"\w+", text))
+        for text in (LINK.sub(r"\1", COMMENT.sub("", page.text)), shown)
+    )
+    assert words - there == Counter(), "no word is lost"
 
 
 TABLE = r"""Before.
@@ -167,15 +158,6 @@ def test_a_page_is_laid_out_for_the_width_of_the_terminal(
     assert laid_out(text, width) == shown
 
 
-def test_what_to_look_at_is_said_in_a_few_points_which_the_page_begins_with() -> None:
-    advice = mail_advice()
-    assert len(advice) == 5
-    words = ("Let the sender in", "MX record", "Missing alias", "quarantine", "Account setting")
-    for point, word in zip(advice, words, strict=True):
-        assert word in point
-        assert point.endswith(".")
-
-
 def test_every_topic_that_is_named_anywhere_is_there() -> None:
     files = [ROOT / "README.md", *(ROOT / "batch_resend").rglob("*.py")]
     files += [*(ROOT / "batch_resend").rglob("*.html"), *(ROOT / "batch_resend").rglob("*.md")]
@@ -199,4 +181,144 @@ def test_the_pages_are_found_in_a_package_that_is_no_folder(tmp_path: Path) -> N
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(archive)}, cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert FACTS[0] in done.stdout
+    assert "MX record" in done.stdout
+
+
+COMMANDS = sorted(cli.commands)
+OPTION = re.compile(r"(?<![\w-])(--[a-z-]+|-[a-z]\b)")
+
+
+def command_lines() -> list[str]:
+    """Return every example of every command."""
+    manuals = [cli, *cli.commands.values()]
+    return [
+        line
+        for manual in manuals
+        if isinstance(manual, ManualCommand)
+        for line in manual.examples.values()
+    ]
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_every_example_is_a_command_line_that_is_understood(line: str) -> None:
+    words = shlex.split(line.rsplit("| ", maxsplit=1)[-1].partition(" > ")[0])
+    if words[0] == "eval":
+        words = shlex.split(re.sub(r"^\$\((.*)\)$", r"\1", words[1]))
+    assert words[0] == "batch-resend"
+    name = words[1]
+    context = click.Context(cli, info_name="batch-resend")
+    # Parsed wholly, types and all, and not carried out.
+    cli.commands[name].make_context(name, words[2:], parent=context)
+
+
+def test_the_many_options_of_send_are_listed_by_what_they_are_about() -> None:
+    loose = [p for p in cli.commands["send"].params if getattr(p, "section", None) == OTHER]
+    assert loose == []
+
+
+def test_exit_codes_mean_in_help_what_the_reference_says() -> None:
+    meanings = [[str(int(code)), MEANINGS[code]] for code in ExitCode]
+    assert table("| exit code | meaning |") == [*meanings, [*SIGNALLED]]
+    of_doctor = [[str(int(code)), meaning] for code, meaning in OF_DOCTOR.items()]
+    assert table("| exit code of `doctor` | meaning |") == of_doctor
+
+
+def test_the_reference_names_every_option_that_is_no_variable() -> None:
+    said = (
+        read_page(MANUAL / "reference.md")
+        .text.partition("These have no variable")[2]
+        .partition("\n\n")[0]
+    )
+    without = {
+        (option, name)
+        for name in COMMANDS
+        for param in cli.commands[name].params
+        if isinstance(param, click.Option) and param.envvar is None
+        for option in param.opts
+        if name != "simulate" and option != "--help"
+    }
+    assert {option for option, _ in without} == set(OPTION.findall(said))
+
+
+# --- completion ---------------------------------------------------------------------------------
+
+ASK_BASH = """
+eval "$(batch-resend completion bash)"
+COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_batch_resend_completion batch-resend
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+AS_INSTALLED = "import sys; sys.argv[0] = 'batch-resend'; from batch_resend.cli import main; main()"
+
+
+async def completed(desk: Desk, *words: str) -> list[str]:
+    """Return what bash offers for the last word of a command line."""
+    folder = desk.folder / "bin"
+    folder.mkdir(exist_ok=True)
+    program = folder / "batch-resend"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-c", AS_INSTALLED])} "$@"\n')
+    program.chmod(0o755)
+    desk.environment["PATH"] = f"{folder}:{desk.environment['PATH']}"
+    script = ASK_BASH.format(words=" ".join(map(shlex.quote, ("batch-resend", *words))))
+    return (await ended(await desk.start(program=("bash", "-c", script)))).out.split()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+async def test_bash_completes_commands_options_values_and_the_names_of_runs(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        await desk.run("send", "orders.csv", "--all-domains")
+        run = desk.summary()["run_id"]
+    assert await completed(desk, "se") == ["send"]
+    assert await completed(desk, "send", "--in-d") == ["--in-doubt"]
+    assert await completed(desk, "send", "--in-doubt", "h") == ["hold"]
+    assert await completed(desk, "show", run[:4]) == [run]
+    assert await completed(desk, "show", "nothing of that name") == []
+
+
+@pytest.mark.parametrize(
+    "words", ["send or", "check or", "simulate -- batch-resend send or", "send --log-file or"]
+)
+async def test_where_a_list_is_wanted_the_names_of_files_are_left_to_the_shell(
+    desk: Desk, words: str
+) -> None:
+    line = f"batch-resend {words}"
+    desk.environment |= {
+        "_BATCH_RESEND_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - 1),
+    }
+    assert (await desk.run()).out.split() == ["file,or"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_each_shell_gets_a_script_of_its_own(desk: Desk, shell: str) -> None:
+    told = await desk.run("completion", shell)
+    assert told.code == 0
+    assert f"_BATCH_RESEND_COMPLETE={shell}_complete" in told.out
+
+
+def test_the_list_of_commands_fits_a_narrow_terminal_word_for_word() -> None:
+    text = cli.get_help(click.Context(cli, info_name="batch-resend", terminal_width=80))
+    for name in COMMANDS:
+        summary = cli.commands[name].get_short_help_str()
+        assert summary[-1] == "."
+        assert f"\n  {name:<10}  {summary}\n" in text
+
+
+def test_help_imports_none_of_what_sending_needs() -> None:
+    heavy = {"aiohttp", "anyio", "asyncio", "pydantic", "rich", "sqlalchemy", "structlog"}
+    program = (
+        "import sys\n"
+        "from batch_resend.cli.main import cli\n"
+        "try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert "Commands:" in done.stdout
+    assert "'click'" in done.stderr
+    assert not heavy & set(re.findall(r"'(\w+)'", done.stderr))

@@ -1,8 +1,11 @@
-"""A CA that answers to do harm: to a terminal or to a spreadsheet."""
+"""A CA that answers to do harm: to a terminal, to a spreadsheet, or without an end."""
 
+import asyncio
 import csv
+import gzip
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +13,11 @@ from typing import Any
 
 import pytest
 
-from batch_resend.certcentral.judge import MAX_MESSAGE
 from tests.certcentral.fault_server import answer
-from tests.cli.conftest import Desk, Ended, assert_adds_up, results
+from tests.cli.conftest import Desk, Ended, assert_adds_up, ended, results
 from tests.cli.counting_server import Call, CountingServer, Fate, in_turn_per_order, says
 
-pytestmark = pytest.mark.asyncio
+FIRST = 100_200_301
 
 
 def desk_at(folder: Path, ca: CountingServer, orders: int = 1) -> Desk:
@@ -27,7 +29,7 @@ def desk_at(folder: Path, ca: CountingServer, orders: int = 1) -> Desk:
         "BATCH_RESEND_IN_DOUBT": "hold",
         "BATCH_RESEND_CONCURRENCY": "1",
     }
-    desk.write("orders.csv", "\n".join(["order_id", *map(str, range(1, orders + 1))]))
+    desk.write("orders.csv", "\n".join(["order_id", *map(str, range(FIRST, FIRST + orders))]))
     return desk
 
 
@@ -37,8 +39,10 @@ async def answered(folder: Path, fates: Sequence[Fate], *flags: str) -> tuple[De
     One that is accepted follows each: a row of answers that are not the CA's would pause the run.
     """
     # What is not the CA's costs an order nothing the first time: it meets its fate again.
-    by_order: dict[str, Sequence[Fate]] = {str(n): [fate] * 6 for n, fate in enumerate(fates, 1)}
-    accepted = [str(n) for n in range(len(fates) + 1, 2 * len(fates) + 1)]
+    by_order: dict[str, Sequence[Fate]] = {
+        str(n): [fate] * 6 for n, fate in enumerate(fates, FIRST)
+    }
+    accepted = [str(FIRST + len(fates) + n) for n in range(len(fates))]
     async with CountingServer(in_turn_per_order(by_order)) as ca:
         desk = desk_at(folder, ca)
         pairs = zip(by_order, accepted, strict=True)
@@ -142,24 +146,9 @@ async def test_nor_do_those_in_the_reason_for_which_a_run_stops(
     desk, sent = await answered(tmp_path, [fate], "-v", "--patience", "1s")
     assert sent.code == 4
     run = desk.report().name
-    for words in (("show", run), ("show", run, "--format", "json"), ("history", "1")):
+    for words in (("show", run), ("show", run, "--format", "json"), ("history", str(FIRST))):
         shown = await desk.run(*words)
         assert_harmless(shown.out + shown.err)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"\x1b[2J\x1b]0;owned\x07\r\n\r\n", b"HTTP/1.1 \x1b[2J\r\n\r\n", b"\xff\xfe\x9b\0\x7f\r\n\r\n",
-     "\u202eHTTP\u061c\r\n\r\n".encode()],
-)  # fmt: skip
-async def test_nor_do_those_in_what_is_no_http(tmp_path: Path, data: bytes) -> None:
-    async def fate(call: Call) -> None:
-        await call.visit.read_all()
-        await call.say(data)
-        call.visit.close()
-
-    desk, _ = await answered(tmp_path, [fate], "-v")
-    assert results(desk.report())[0]["status"] == "in_doubt"
 
 
 # --- a spreadsheet ------------------------------------------------------------------------------
@@ -203,53 +192,85 @@ async def test_a_formula_in_a_message_or_a_code_is_none_in_the_table(tmp_path: P
 # --- shape and size -----------------------------------------------------------------------------
 
 
-async def test_a_message_with_line_breaks_stays_one_line_and_a_cell(tmp_path: Path) -> None:
-    broken = 'one\r\ntwo\n3,4;5\t"six"\u2028seven\x0beight\x85nine'
-    desk, sent = await answered(tmp_path, [says(400, said(broken, broken))] * 3, "-v")
-    assert {line["reason"] for line in table(desk)} == {'one two 3,4;5 "six" seven eight nine'}
-    assert len((desk.report() / "results.csv").read_bytes().split(b"\n")) == 1 + 2 * 3 + 1
-    assert len((desk.report() / "results.jsonl").read_text().splitlines()) == 2 * 3
-    attempts = [line for line in sent.err.splitlines() if "attempt refused" in line]
-    assert len(attempts) == 3
-    assert all("one two 3,4;5" in line and "nine" in line for line in attempts)
+MOST_MB = 200
+# Says how much memory it took: VmHWM is this program's own, which ru_maxrss is not (it has that
+# of the process that forked it).
+MEASURED = """
+import atexit, pathlib
+from batch_resend.cli import main
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: pathlib.Path("memory").write_text(status.read_text()))
+main()
+"""
 
 
-async def test_a_long_message_is_cut_to_a_bound(tmp_path: Path) -> None:
-    long = "x" * 100_000
-    many = {"errors": [{"code": "c" * 600, "message": "m" * 50}] * 200}
-    fates = [
-        says(400, said(long, long)),
-        says(400, long.encode()),
-        says(400, b"<title>%s</title>" % long.encode()),
-        says(400, b"<p>" * 5_000 + long.encode()),
-        says(400, json.dumps(many).encode()),
-        says(400, said("y" * 10_000)),
-        says(400, said("z" * MAX_MESSAGE)),
-    ]
-    desk, sent = await answered(tmp_path, fates, "-v")
-    found = found_of(desk)
-    assert {line["status"] for line in found} == {"refused", "failed"}
-    assert all(len(line["error_message"]) <= MAX_MESSAGE for line in found)
-    assert all(len(line["error_code"] or "") <= MAX_MESSAGE for line in found)
-    assert found[5]["error_message"].endswith("y...")
-    assert found[6]["error_message"] == "z" * MAX_MESSAGE  # what fits is not cut
-    assert max(map(len, sent.err.splitlines())) < 2 * MAX_MESSAGE + 300, "a code and a message"
+def without_an_end(head: bytes, wave: bytes) -> Fate:
+    """Answer as fast as it is read, for ever."""
+
+    async def fate(call: Call) -> None:
+        await call.visit.read_all()
+        await call.say(head)
+        while not call.visit.writer.is_closing():
+            await call.say(wave)
+            await asyncio.sleep(0)
+
+    return fate
 
 
-ODD_JSON: list[Any] = [
-    {}, [], None, 7, "text", {"errors": None}, {"errors": {}}, {"errors": [None]},
-    {"errors": [{}]}, {"errors": [[]]}, {"errors": [{"message": {"a": ["b"]}, "code": ["c"]}]},
-    {"errors": [{"message": None, "code": None}]}, {"errors": [{"message": 7, "code": 1e400}]},
-    {"errors": [{"message": "", "code": ""}]}, {"error": "x", "message": "y"},
-]  # fmt: skip
+def drop_by_drop(head: bytes, drop: bytes) -> Fate:
+    """Answer a little every now and then, for ever."""
+
+    async def fate(call: Call) -> None:
+        await call.visit.read_all()
+        await call.say(head)
+        while True:
+            await asyncio.sleep(0.02)
+            await call.say(drop)
+
+    return fate
 
 
-async def test_an_error_of_any_other_shape_is_an_error_all_the_same(tmp_path: Path) -> None:
-    deep = [says(400, b"[" * 8_000), says(400, b'{"errors":' * 1_500), says(400, b"<" * 16_000)]
-    odd = [says(400, json.dumps(body).encode()) for body in ODD_JSON]
-    desk, sent = await answered(tmp_path, [*odd, *deep, says(400)], "-v")
-    assert sent.code == 3
-    found = found_of(desk)
-    assert len(found) == len(odd) + len(deep) + 1
-    assert {line["status"] for line in found} == {"failed"}, "none has a code of the CA's"
-    assert all(line["error_message"] for line in found)
+WAVE = b"x" * 65536
+OK, FAILED, REFUSED = b"HTTP/1.1 204 N\r\n", b"HTTP/1.1 500 N\r\n", b"HTTP/1.1 400 N\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+BOMB = gzip.compress(bytes(100_000_000), 1)  # a hundred and more times as large as it looks
+ENDLESS: dict[str, tuple[Fate, str]] = {
+    "a huge header": (without_an_end(OK + b"X: ", WAVE), "sent"),
+    "headers without an end": (without_an_end(OK, b"X: y\r\n" * 500), "sent"),
+    "a status line without an end": (without_an_end(b"HTTP/1.1 204 ", WAVE), "in_doubt"),
+    "interim answers without an end": (
+        without_an_end(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500), "in_doubt"),
+    "an error without an end": (without_an_end(FAILED + b"\r\n", WAVE), "failed"),
+    "a refusal without an end": (without_an_end(REFUSED + b"\r\n", WAVE), "failed"),
+    "chunks without an end": (
+        without_an_end(FAILED + CHUNKED, b"10000\r\n" + WAVE + b"\r\n"), "failed"),
+    "a chunk's size without an end": (without_an_end(FAILED + CHUNKED, b"0" * 65536), "failed"),
+    "an acknowledgement without an end": (
+        without_an_end(b"HTTP/1.1 200 N\r\n\r\n", WAVE), "sent"),
+    "a bomb": (says(500, BOMB, "Content-Encoding: gzip"), "failed"),
+    "a dripping status line": (drop_by_drop(b"HTTP/1.1 204 ", b"x"), "in_doubt"),
+    "dripping headers": (drop_by_drop(OK, b"X: y\r\n"), "sent"),
+    "a dripping error": (drop_by_drop(FAILED + b"Content-Length: 9999\r\n\r\n", b"x"), "failed"),
+    "a dripping acknowledgement": (
+        drop_by_drop(b"HTTP/1.1 200 N\r\nContent-Length: 9999\r\n\r\n", b"x"), "sent"),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process has no /proc")
+@pytest.mark.parametrize(("fate", "status"), ENDLESS.values(), ids=ENDLESS)
+async def test_an_answer_without_an_end_takes_neither_memory_nor_more_than_its_time(
+    tmp_path: Path, fate: Fate, status: str
+) -> None:
+    async with CountingServer(in_turn_per_order({str(FIRST + 1): [fate]})) as ca:
+        desk = desk_at(tmp_path, ca, orders=3)
+        words = ("send", "orders.csv", "--timeout", "0.8s")
+        process = await desk.start(program=(sys.executable, "-c", MEASURED, *words))
+        sent = await ended(process)
+    found = {line["order_id"]: line["status"] for line in results(desk.report())}
+    assert [found[number] for number in sorted(found)] == ["sent", status, "sent"]
+    assert sent.code == (0 if status == "sent" else 3), sent.err
+    assert ca.requests == 3
+    lines = (tmp_path / "memory").read_text().splitlines()
+    peak_kb = int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
+    assert peak_kb / 1024 < MOST_MB
+    assert desk.summary()["elapsed_s"] < 5

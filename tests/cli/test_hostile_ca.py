@@ -1,10 +1,7 @@
-"""A CA on its worst day: a twentieth of 400 orders for every way to fail, at once.
-
-The 429s come last and together: as so many are a limit that was met, the windows are halved. Until
-they come the windows are what holds the run up, so that it is seen to keep them.
-"""
+"""A CA on its worst day, and one that is out: what is counted is what it saw."""
 
 import asyncio
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,16 @@ from typing import Any
 import pytest
 
 from batch_resend.windows import Window
-from tests.cli.conftest import Desk, assert_adds_up, results
+from tests.cli.conftest import (
+    Desk,
+    assert_adds_up,
+    desk_with_ca,
+    ended,
+    read_summary,
+    results,
+    until,
+    until_told,
+)
 from tests.cli.counting_server import (
     Call,
     CountingServer,
@@ -25,8 +31,7 @@ from tests.cli.counting_server import (
     reads_all_and_resets,
     says,
 )
-
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(300)]
+from tests.cli.raw_service import unsent
 
 ORDERS = 400
 WINDOWS = (Window(100, 1.0), Window(400, 5.0))
@@ -125,6 +130,7 @@ def unseen(ca: CountingServer, found: dict[str, dict[str, Any]]) -> Counter[str]
     return +missed
 
 
+@pytest.mark.timeout(300)
 async def test_all_that_can_be_sent_is_sent_and_no_double_goes_unreported(tmp_path: Path) -> None:
     ca, summary, found = await sent_on_the_worst_day(tmp_path, "retry")
     expected = {n: "refused" if kind_of(n) in REFUSED else "sent" for n in found}
@@ -138,6 +144,7 @@ async def test_all_that_can_be_sent_is_sent_and_no_double_goes_unreported(tmp_pa
     assert summary["requests"]["possible_duplicates"] >= ca.doubles > 0
 
 
+@pytest.mark.timeout(300)
 async def test_with_hold_nothing_is_mailed_twice_and_every_doubt_is_told(tmp_path: Path) -> None:
     ca, summary, found = await sent_on_the_worst_day(tmp_path, "hold")
     assert ca.doubles == 0
@@ -148,3 +155,110 @@ async def test_with_hold_nothing_is_mailed_twice_and_every_doubt_is_told(tmp_pat
     }
     assert ca.acknowledged == set(found) - in_doubt - refused
     assert summary["requests"]["possible_duplicates"] == 0
+
+
+# --- a CA that is out -----------------------------------------------------------------------------
+
+WANTED = 120
+BEFORE_IT = 40  # orders mailed before the outage
+
+
+def desk_at(folder: Path, base_url: str) -> Desk:
+    """Return a folder to work in, with a CA at an address."""
+    desk = Desk(folder, base_url)
+    desk.environment |= {"BATCH_RESEND_LIMIT": "none", "BATCH_RESEND_CONCURRENCY": "8"}
+    desk.write_list(WANTED)
+    return desk
+
+
+async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flight_is_in_doubt(
+    tmp_path: Path,
+) -> None:
+    async def fate(call: Call) -> None:
+        await asyncio.sleep(0.05)
+        await call.accept()
+
+    async with CountingServer(fate) as ca:
+        desk = desk_at(tmp_path, ca.base_url)
+        process = await desk.start("send", "orders.csv")
+        await until(lambda: len(ca.acknowledged) >= BEFORE_IT)
+        await ca.crash()
+        await until_told(process, b"next try in 8s")  # three pauses are over, probes have failed
+        assert len(ca.acknowledged) < WANTED
+        await ca.listen()
+        sent = await ended(process)
+    assert sent.code == 0, sent.err
+    assert "the CA takes requests again: going on" in sent.err
+    summary = desk.summary()
+    assert_adds_up(summary)
+    assert summary["orders"]["sent"] == WANTED == len(ca.mails_of)
+    assert summary["back_pressure"]["pauses"] == 1
+    assert set(ca.mails_of.values()) == {1}
+    assert ca.repeated == set()
+    # Those in flight when it broke, and those that then met a closed port, and probes.
+    assert 16 <= summary["requests"]["attempts"] - WANTED <= 8 + 8 + 20 + 10 + 4
+    assert summary["requests"]["possible_duplicates"] <= 8
+
+
+async def test_beyond_the_patience_the_run_stops_and_the_rest_is_sent_later(tmp_path: Path) -> None:
+    is_out = False
+
+    async def fate(call: Call) -> None:
+        nonlocal is_out
+        is_out |= len(ca.acknowledged) >= BEFORE_IT
+        if is_out:
+            await call.refuse(503)
+        else:
+            await call.accept()
+
+    async with CountingServer(fate) as ca:
+        desk = desk_at(tmp_path, ca.base_url)
+        stopped = await desk.run("send", "orders.csv", "--patience", "6s")
+        assert stopped.code == 4
+        assert "beyond the patience of 6s" in stopped.err
+        summary = desk.summary()
+        assert_adds_up(summary)
+        assert summary["state"] == "stopped"
+        assert summary["orders"]["failed"] == summary["orders"]["in_doubt"] == 0
+        assert summary["orders"]["not_attempted"] == WANTED - len(ca.acknowledged)
+        left = unsent(desk.report())
+        assert left.isdisjoint(ca.acknowledged)
+        assert len(left) == WANTED - len(ca.acknowledged)
+        mailed_before = len(ca.acknowledged)
+        assert ca.requests - mailed_before <= 8 + 20 + 10  # until it is plain; probes
+        ca.fate = Call.accept
+        again = await desk.run("send", str(desk.report() / "unsent.csv"), "--report-dir", "again")
+        assert again.code == 0, again.err
+    assert len(ca.mails_of) == WANTED
+    assert set(ca.mails_of.values()) == {1}
+    summary = read_summary(tmp_path / "again")
+    assert_adds_up(summary)
+    assert summary["orders"]["sent"] == summary["orders"]["total"]
+    assert summary["orders"]["total"] == WANTED - mailed_before
+
+
+async def test_an_outage_that_mails_and_never_answers_mails_no_order_beyond_its_attempts(
+    tmp_path: Path,
+) -> None:
+    faults = {"drop": 1.0}
+    async with desk_with_ca(tmp_path, faults=faults) as (desk, ca):
+        desk.write_list(30)
+        stopped = await desk.run("send", "orders.csv", "--max-attempts", "1", "--patience", "8s")
+        assert stopped.code == 4, stopped.err
+        assert max(ca.books.mails_per_order.values()) == 1
+        assert desk.summary()["requests"]["possible_duplicates"] == 0
+        assert desk.summary()["orders"]["in_doubt"] == len(ca.books.mails_per_order)
+
+
+async def test_what_is_in_doubt_stays_so_when_the_ca_is_gone_later(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, faults={"drop": 1.0}) as (desk, ca):
+        numbers = desk.write_list(3)
+        held = await desk.run("send", "orders.csv", "--in-doubt", "hold")
+        assert (held.code, ca.books.mails) == (3, 3)
+    gone = await desk.run("send", "orders.csv", "--patience", "0s", "--report-dir", "later")
+    assert gone.code == 4
+    assert {r["status"] for r in results(tmp_path / "later")} == {"in_doubt"}
+    assert "3 in doubt: an attempt of an earlier run had no answer" in gone.out
+    assert "No connection to the CA could be made" not in gone.out
+    told = json.loads((await desk.run("history", numbers[0], "--format", "json")).out)
+    assert {event["outcome"] for event in told} == {"in_doubt"}

@@ -1,4 +1,4 @@
-"""Killed again and again, at any moment: counted at the server, nothing is lost or repeated."""
+"""Killed or frozen at any moment: counted at the server, nothing is lost or repeated."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
@@ -13,29 +14,32 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import trustme
 
+from batch_resend.cli.lifecycle import LOOP_VARIABLE
+from batch_resend.folders import Database
 from batch_resend.simulator import Simulator
 from batch_resend.windows import Window
+from tests.certcentral.fault_server import NO_CONTENT, answer
 from tests.cli.conftest import (
+    LONG_LIST_ROWS,
     Desk,
     Ended,
     assert_adds_up,
     desk_with_ca,
     ended,
-    read_summary,
-    results,
-    until,
-)
-from tests.cli.forked import nothing
-from tests.cli.meddling import (
-    LONG_LIST_ROWS,
     everything_acted_on,
     has_draft,
+    orders_of,
+    read_summary,
+    results,
     run_ids,
+    until,
     write_long_list,
 )
-
-pytestmark = pytest.mark.asyncio
+from tests.cli.counting_server import Call, CountingServer
+from tests.cli.forked import nothing
+from tests.postgres import forget
 
 Moment = Callable[[asyncio.subprocess.Process], Awaitable[None]]
 
@@ -103,40 +107,6 @@ def acknowledged(desk: Desk) -> set[str]:
             "(requests.run, requests.number) WHERE outcomes.status = 'sent'"
         )
         return {order for (order,) in found}
-
-
-def orders_of(report: Path, status: str) -> set[str]:
-    return {r["order_id"] for r in results(report) if r["status"] == status}
-
-
-async def test_three_kills_in_a_long_run_lose_no_order_and_repeat_none(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.005, 0.03)) as (desk, ca):
-        numbers = desk.write_list(2_000)
-        known: list[str] = []
-        for requests in (300, 900, 1_500):
-            cut_off = await killed(desk, at_request(ca, requests), "--in-doubt", "hold")
-            assert cut_off.code == -signal.SIGKILL
-            known += await run_ids(desk)
-        assert 1_500 <= ca.books.requests < 2_000
-        await everything_acted_on(ca)
-
-        last = await desk.run("send", "orders.csv", "--in-doubt", "hold")
-
-        summary, report = desk.summary(), desk.report()
-        assert known == [summary["run_id"]] * 3
-        assert await run_ids(desk) == [summary["run_id"]]
-        assert summary["state"] == "completed"
-        assert_adds_up(summary)
-        sent, in_doubt = orders_of(report, "sent"), orders_of(report, "in_doubt")
-        assert sent | in_doubt == set(numbers)
-        assert sent <= set(ca.books.mails_per_order)
-        assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
-        assert set(ca.books.requests_per_order.values()) == {1}
-        assert set(ca.books.mails_per_order.values()) == {1}
-        assert len(in_doubt) == summary["orders"]["in_doubt"] <= 3 * 32
-        begun = {r["order_id"] for r in results(report) if r["attempts"] and r["first_attempt_at"]}
-        assert in_doubt <= begun
-        assert last.code == (3 if in_doubt else 0), last.err
 
 
 def many_moments(desk: Desk, ca: Simulator, seed: int) -> list[Callable[[], Moment]]:
@@ -225,6 +195,7 @@ async def test_a_kill_while_the_report_is_written_leaves_the_older_one_whole_and
         assert last.code == 0, last.err
         assert_whole(report)
         assert read_summary(report)["orders"]["skipped"] == 10
+        assert not list(report.glob(".*")), "nothing is left of what was half written"
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
@@ -279,12 +250,118 @@ async def test_windows_are_kept_across_several_kills(tmp_path: Path) -> None:
         assert last.code == (3 if in_doubt else 0), last.err
 
 
-async def test_what_a_kill_left_of_a_half_written_report_is_gone_after_the_next_report(
-    tmp_path: Path,
+TIMEOUT_S = 1.0
+AT_ONCE = 8
+REFUSAL = json.dumps({"errors": [{"code": "invalid_order", "message": "x" * 9_000}]}).encode()
+ANSWERS = {
+    "204": [NO_CONTENT],
+    "400": [answer(400, REFUSAL, "Content-Type: application/json")],
+    "400, byte by byte at first": [
+        *(bytes([byte]) for byte in answer(400, REFUSAL)[:40]),
+        answer(400, REFUSAL)[40:],
+    ],
+}
+
+
+class HeldUp(CountingServer):
+    """Answers the first request at once, and the others all together when it is told to."""
+
+    def __init__(self, said: list[bytes], tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(self._hold, tls=tls)
+        self.said = said
+        self.release = asyncio.Event()
+        self.answered = 0
+
+    async def _hold(self, call: Call) -> None:
+        await call.mail()
+        if self.requests > 1:
+            await self.release.wait()
+        for part in self.said:
+            await call.say(part)
+            await asyncio.sleep(0)
+        self.answered += 1
+
+
+async def freeze_until_late(ca: HeldUp, process: asyncio.subprocess.Process) -> None:
+    """Stop the process while its requests are answered, and let it go on past its timeouts."""
+    await until(lambda: ca.requests == 1 + AT_ONCE)
+    process.send_signal(signal.SIGSTOP)
+    ca.release.set()
+    await until(lambda: ca.answered == 1 + AT_ONCE)
+    await asyncio.sleep(TIMEOUT_S + 0.5)  # in which it does nothing: no event can tell
+    process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture(autouse=True)
+def _trusted(tmp_path: Path, authority: trustme.CA) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+
+def desk_of(folder: Path, ca: HeldUp, loop: str) -> Desk:
+    desk = Desk(folder, ca.base_url)
+    desk.environment |= {"BATCH_RESEND_LIMIT": "none", LOOP_VARIABLE: loop}
+    desk.write(
+        "orders.csv",
+        "order_id\n" + "".join(f"{n}\n" for n in range(100_200_301, 100_200_302 + AT_ONCE)),
+    )
+    return desk
+
+
+SENDING = (
+    "--concurrency", str(AT_ONCE), "--timeout", f"{TIMEOUT_S:g}s", "--ca-file", "ca.pem",
+)  # fmt: skip
+COMMAND = ("send", "orders.csv", *SENDING)
+
+
+@pytest.mark.parametrize(
+    ("loop", "said", "encrypted"),
+    [("asyncio", "204", False), ("uvloop", "204", True), ("asyncio", "400", True),
+     ("uvloop", "400, byte by byte at first", False)],
+)  # fmt: skip
+async def test_whatever_was_answered_while_it_was_stopped_rules_every_order_that_was_in_flight(
+    tmp_path: Path, untrusted: ssl.SSLContext, loop: str, said: str, *, encrypted: bool
 ) -> None:
-    report = tmp_path / "report"
-    async with desk_with_ca(tmp_path) as (desk, _):
-        write_long_list(desk)
-        await killed_while_written(desk, report, "results.csv")
-        assert (await desk.run("send", "orders.csv", "--report-dir", "report")).code == 0
-        assert not list(report.glob(".*"))
+    async with HeldUp(ANSWERS[said], untrusted if encrypted else None) as ca:
+        desk = desk_of(tmp_path, ca, loop)
+        process = await desk.start(*COMMAND, "--in-doubt", "hold")
+        await freeze_until_late(ca, process)
+        sent = await ended(process)
+    status = "sent" if said == "204" else "refused"
+    assert [line["status"] for line in results(desk.report())] == [status] * (1 + AT_ONCE), sent.err
+    assert ca.requests == 1 + AT_ONCE
+
+
+async def test_what_is_not_answered_yet_when_it_goes_on_is_in_doubt_as_ever(tmp_path: Path) -> None:
+    async with HeldUp([NO_CONTENT]) as ca:
+        desk = desk_of(tmp_path, ca, "asyncio")
+        process = await desk.start(*COMMAND, "--in-doubt", "hold")
+        await until(lambda: ca.requests == 1 + AT_ONCE)
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(TIMEOUT_S + 0.5)
+        process.send_signal(signal.SIGCONT)
+        held = await ended(process)
+    assert held.code == 3, held.err
+    assert desk.summary()["orders"]["in_doubt"] == AT_ONCE
+
+
+@pytest.mark.parametrize("way", ["alone", "by a worker"])
+async def test_with_a_database_an_answer_is_heard_too_and_recorded_for_all_hosts(
+    tmp_path: Path, database: Database, way: str
+) -> None:
+    forget(database)
+    async with HeldUp([NO_CONTENT]) as ca:
+        desk = desk_of(tmp_path, ca, "asyncio")
+        desk.environment["BATCH_RESEND_JOURNAL"] = str(database)
+        if way == "alone":
+            process = sender = await desk.start(*COMMAND)
+        else:
+            process = await desk.start("worker", "-q", *SENDING)
+            sender = await desk.start(*COMMAND, "--distribute")
+        await freeze_until_late(ca, process)
+        sent = await ended(sender)
+        again = await desk.run(*COMMAND, "--report-dir", "again")
+        if way != "alone":
+            process.terminate()
+            await ended(process)
+    assert (sent.code, again.code) == (0, 0), sent.err
+    assert ca.doubles == 0

@@ -1,8 +1,9 @@
-"""Lists of every form, sent from the command line: the CA gets what they say, and no more."""
+"""Lists of every form, and the commands that are suggested for those that cannot be read."""
 
 import csv
 import gzip
 import json
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,10 +12,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from batch_resend.simulator import FaultName
-from tests.cli.conftest import assert_adds_up, desk_with_ca
-
-pytestmark = pytest.mark.asyncio
+from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca
 
 LISTS = Path(__file__).parents[1] / "intake" / "lists"
 ADMIN_1 = {"domain_approval_emails": [{"domain": "a.example.com", "email": "admin@a.example.com"}]}
@@ -68,9 +66,7 @@ async def test_a_list_of_any_form_is_sent_as_it_says(
         assert ca.books.bodies == {"1": [ADMIN_1]}
 
 
-async def test_an_export_of_the_ca_sends_what_waits_and_says_why_the_rest_does_not(
-    tmp_path: Path,
-) -> None:
+async def test_of_an_export_of_the_ca_what_waits_is_sent(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         sent = await desk.run("send", str(LISTS / "order-list.json"))
         assert sent.code == 0, sent.err
@@ -89,55 +85,6 @@ async def test_an_export_of_the_ca_sends_what_waits_and_says_why_the_rest_does_n
         assert ca.books.mails_per_order == dict.fromkeys(("11", "12", "13", "14", "15"), 1)
 
 
-async def test_the_email_of_an_order_report_is_nobody_to_mail(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        sent = await desk.run("send", str(LISTS / "order-report.csv"))
-        assert sent.code == 0, sent.err
-        assert ca.books.bodies == {"31": [{}]}
-        assert "an export of the CA: order numbers only" in sent.err
-
-
-async def test_lists_of_several_forms_at_once_are_one_run(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        a_workbook(desk.folder / "a.xlsx")
-        desk.write("b.csv", "Order Number;FQDN;dcv email\n1;b.example.com;admin@b.example.com\n")
-        desk.write("c.json", '[{"order_id": 2}]')
-        sent = await desk.run("send", "a.xlsx", "b.csv", "c.json")
-        assert sent.code == 0, sent.err
-        (body,) = ca.books.bodies["1"]
-        assert [entry["domain"] for entry in body["domain_approval_emails"]] == [
-            "a.example.com", "b.example.com",
-        ]  # fmt: skip
-        assert ca.books.bodies["2"] == [{}]
-
-
-@pytest.mark.parametrize(
-    ("content", "options"),
-    [
-        pytest.param(a_list(";").encode(), "", id="semicolon"),
-        pytest.param(a_list(";").encode("cp1252"), "--encoding cp1252", id="Windows"),
-        pytest.param(
-            a_list(",", headed=False).encode(),
-            "--no-header --map order_id=1 --map domain=2 --map email=3",
-            id="no heading",
-        ),
-    ],
-)
-async def test_what_is_left_is_sent_by_the_command_that_the_summary_prints(
-    tmp_path: Path, content: bytes, options: str
-) -> None:
-    faults = {FaultName.SERVER_ERROR: 1.0}
-    async with desk_with_ca(tmp_path, faults=faults, keep_bodies=True) as (desk, ca):
-        (desk.folder / "list").write_bytes(content)
-        failed = await desk.run("send", "list", *shlex.split(options), "--max-attempts", "1")
-        assert failed.code == 3, failed.err
-        printed = failed.out.partition("To send what is left:\n  batch-resend ")[2].splitlines()[0]
-        ca.fail({})
-        sent = await desk.run(*shlex.split(printed))
-        assert sent.code == 0, sent.err
-        assert ca.books.bodies == {"1": [ADMIN_1, ADMIN_1]}
-
-
 def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]]:
     """Return the requests for such shops, each for its own domain and address alone."""
     return {
@@ -147,63 +94,6 @@ def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]
         for n in numbers
         for domain in [f"shop{n}.example.com"]
     }
-
-
-DETAIL = {"domain_approval_emails": [{"domain": "a.example.org", "email": "admin@a.example.org"}]}
-OF_DOTS = {
-    "100200301": [
-        {
-            "domain_approval_emails": [
-                {"domain": "shop.example.com", "email": "admin@shop.example.com"}
-            ]
-        }
-    ],
-    "100200302": [
-        {
-            "domain_approval_emails": [
-                {
-                    "domain": "shop.example.com",
-                    "email": "admin@example.com",
-                    "email_domain": "example.com",
-                }
-            ]
-        }
-    ],
-}
-OF_SECOND = {
-    f"10020040{n}": [
-        {
-            "domain_approval_emails": [
-                {"domain": f"web{n}.example.net", "email": f"admin@web{n}.example.net"}
-            ]
-        }
-    ]
-    for n in (1, 2, 3)
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "code", "expected", "said"),
-    [
-        ("cut-off.csv", 3, shops(range(1, 10)), "was the row cut off"),
-        ("stray-cr.csv", 0, shops(range(1, 11)), ""),
-        ("outline.csv", 3, shops(range(1, 11)), "which have no order number"),
-        ("outline.xlsx", 3, shops(range(3, 11)), "which have no order number"),
-        ("export-with-addresses.csv", 1, {}, '--map email="Validation contact"'),
-        ("filtered.xlsx", 0, shops(range(1, 3)), "8 hidden rows left out"),
-        ("dot-behind-address.csv", 0, OF_DOTS, "2 cells repaired: a dot behind the address"),
-        ("null-locale.csv", 0, shops(range(1, 4)), "3 cells repaired: a word for nothing"),
-        ("second-heading.csv", 0, shops(range(1, 8)) | OF_SECOND, "1 heading row in the middle"),
-    ],
-)
-async def test_a_damaged_list_mails_those_that_the_eye_sees_in_it_or_nobody(
-    tmp_path: Path, name: str, code: int, expected: dict[str, list[Any]], said: str
-) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        sent = await desk.run("send", str(LISTS / name))
-        assert sent.code == code, sent.err
-        assert ca.books.bodies == expected
-        assert said in sent.err
 
 
 @pytest.mark.parametrize(
@@ -233,14 +123,6 @@ async def test_what_is_left_out_for_a_word_that_is_not_the_cas_is_said_and_ends_
         ignored = await desk.run("send", "list.csv", "--ignore", column, "--again")
         assert ignored.code == 0
         assert sorted(ca.books.bodies) == ["1", "2"]
-
-
-async def test_nothing_is_sent_of_a_list_whose_status_is_a_tickets(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        sent = await desk.run("send", str(LISTS / "a-tickets-status-with-one-word-of-the-cas.csv"))
-        assert sent.code == 1
-        assert '--ignore "Status"' in sent.err
-        assert ca.books.requests == 0
 
 
 @pytest.mark.parametrize(
@@ -275,3 +157,128 @@ async def test_a_column_to_ignore_has_to_be_in_one_of_the_lists(
         assert sent.code == code, sent.err
         assert said in sent.err
         assert bool(ca.books.requests) == (code == 0)
+
+
+ROW = "100200301{0}a.example.com{0}admin@a.example.com\n"
+PAIR = {"domain": "a.example.com", "email": "admin@a.example.com"}
+COMMAND = re.compile(r"batch-resend (check .*?)(?:;| \(without|$)", re.S)
+
+
+def suggested(message: str) -> list[str]:
+    """Return the words of the command in a message, as a shell takes them."""
+    found = COMMAND.search(message)
+    assert found is not None, message
+    return shlex.split(found[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("list.csv", "Vorgang,Seite,Kontakt\n" + ROW.format(","), ""),
+        ("my list (1).csv", "Vorgang,Seite,Kontakt\n" + ROW.format(","), ""),
+        ("it's.csv", "Vorgang,Seite,Kontakt\n" + ROW.format(","), ""),
+        ("list.csv", '"The ""Vorgang""",Seite,$Kontakt\n' + ROW.format(","), ""),
+        ("list.csv", '"Vor\ngang","Sei  te",Kon`takt\n' + ROW.format(","), ""),
+        ("list.csv", "Vorgang,Seite,Kontakt's\n" + ROW.format(","), ""),
+        ("list.csv", "Vorgang!,Seite\\x,Kontakt\u00a0x\n" + ROW.format(","), ""),
+        ("list.csv", "Vorgang~Seite~Kontakt\n" + ROW.format("~"), "--delimiter '~'"),
+        ("list.csv", "Vorgang\tdomain\tKontakt\n" + ROW.format("\t"), "--delimiter tab"),
+        ("list.csv", "Vorgang,Seite,Kontakt\n" + ROW.format(","), "--map domain=Seite"),
+        ("list.csv", "Vorgang,domain,email\n" + ROW.format(","), "--locale de"),
+        ("list.csv", "order_id,Seite,email\n" + ROW.format(","), ""),
+        ("list.csv", "order_id,domain,Kontakt\n" + ROW.format(","), ""),
+        # Others that hold numbers: a year, a telephone's, a count.
+        (
+            "list.csv",
+            "Jahr,Vorgang,Seite,Kontakt,Telefon,Nr.\n"
+            "2026,100200301,a.example.com,admin@a.example.com,004930123456,1\n",
+            "",
+        ),
+        (
+            "list.csv",
+            "Vorgang,Seite,Kunde,Kontakt\n100200301,a.example.com,jo@c.example,admin@a.example.com\n",
+            "",
+        ),
+        ("latin.csv", "Vorgäng,Seite,Kontakt\n" + ROW.format(","), "--encoding cp1252"),
+    ],
+)
+async def test_the_command_that_is_suggested_for_unknown_headings_reads_the_list(
+    tmp_path: Path, name: str, content: str, options: str
+) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        encoding = "cp1252" if "cp1252" in options else "utf-8"
+        (desk.folder / name).write_bytes(content.encode(encoding))
+        refused = await desk.run("check", name, *shlex.split(options))
+        assert refused.code == 1
+        words = suggested(refused.err)
+        checked = await desk.run(*words)
+        assert checked.code == 0, checked.err
+        sent = await desk.run("send", *words[1:])
+        assert sent.code == 0, sent.err
+        assert [body["domain_approval_emails"] for body in ca.books.bodies["100200301"]] == [[PAIR]]
+
+
+async def test_so_does_that_for_a_sheet_and_for_standard_input(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    book = xlsxwriter.Workbook(str(tmp_path / "list.xlsx"))
+    for sheet in ("Other", "The 2nd"):
+        rows = book.add_worksheet(sheet)
+        rows.write_row(0, 0, ["Vorgang", "Seite", "Kontakt"])
+        rows.write_row(1, 0, [100200301, *PAIR.values()])
+    book.close()
+    refused = await desk.run("check", "list.xlsx", "--sheet", "The 2nd")
+    checked = await desk.run(*suggested(refused.err))
+    assert checked.code == 0, checked.err
+    content = ("Vorgang,Seite,Kontakt\n" + ROW.format(",")).encode()
+    refused = await desk.run("check", "-", stdin=content)
+    checked = await desk.run(*suggested(refused.err), stdin=content)
+    assert checked.code == 0, checked.err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id,name\n1,Paris\n2,Rome\n",  # numbers that no order has
+        "Vorgang,Auftrag,Seite,Kontakt\n100200301,100200309,a.example.com,admin@a.example.com\n",
+        "order_id,Order No.,domain,email\n100200301," + ROW.format(","),
+        "Vorgang,Vorgang,Seite,Kontakt\n100200301,1,a.example.com,admin@a.example.com\n",
+    ],
+)
+async def test_where_two_columns_may_be_meant_or_none_no_command_is_suggested(
+    tmp_path: Path, content: str
+) -> None:
+    desk = Desk(tmp_path)
+    desk.write("list.csv", content)
+    refused = await desk.run("check", "list.csv")
+    assert refused.code == 1
+    assert "COLUMN" in refused.err
+    assert "batch-resend check" not in refused.err
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (
+            "order_id,domain,email,email 2\n" + ROW.format(",").replace("\n", ",x@a.example.com\n"),
+            0,
+        ),
+        (
+            "order_id,domain,email,domain 2,email 2\n"
+            + ROW.format(",").replace("\n", ",b.example.com,x@b.example.com\n"),
+            0,
+        ),
+        ("order_id,domain,email,send?\n" + ROW.format(",").replace("\n", ",yes\n"), 0),
+        ("order_id,domain,email,Lang Kunde\n" + ROW.format(",").replace("\n", ",de\n"), 0),
+        ("order_id,domain,email,Status\n" + ROW.format(",").replace("\n", ",Open\n"), 0),
+    ],
+)
+async def test_all_that_is_to_be_left_aside_is_named_with_the_options_for_it(
+    tmp_path: Path, content: str, code: int
+) -> None:
+    desk = Desk(tmp_path)
+    desk.write("list.csv", content)
+    refused = await desk.run("check", "list.csv")
+    assert refused.code == 1
+    flags = " ".join(re.findall(r'--ignore (?:"[^"]*"|\S+)', refused.err))
+    checked = await desk.run("check", "list.csv", *shlex.split(flags))
+    assert checked.code == code, checked.err

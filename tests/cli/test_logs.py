@@ -1,19 +1,21 @@
-"""The log: every attempt, retry, pause and stop, a line each, with its run and order."""
+"""The log: every attempt, retry, pause and stop, a line each, in a file that may be rotated."""
 
-import asyncio
 import json
+import logging
 import os
 import shlex
+import shutil
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.windows import Window
-from tests.cli.conftest import KEY, desk_with_ca, ended, until
-
-pytestmark = pytest.mark.asyncio
+from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, until
+from tests.cli.counting_server import CountingServer, in_turn_per_order, says
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -24,9 +26,7 @@ def events(path: Path) -> list[dict[str, Any]]:
 TO_FILE = ("send", "orders.csv", "--log-file", "resend.log", "--log-format", "json")
 
 
-async def test_a_log_file_has_every_attempt_with_run_and_order_whatever_is_shown(
-    tmp_path: Path,
-) -> None:
+async def test_a_log_file_has_every_attempt_whatever_is_shown(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700001"})) as (desk, ca):
         desk.write_list(5)
         sent = await desk.run(*TO_FILE, "-q")
@@ -78,25 +78,7 @@ async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None
     assert (tmp_path / "resend.log").stat().st_mode & 0o777 == 0o600
 
 
-async def test_the_log_file_says_why_a_run_was_held_back(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write("orders.csv", "order_id\n100200301\nnone\n")
-        assert (await desk.run(*TO_FILE, "-q", "--strict")).code == 3
-        assert ca.books.requests == 0
-    (held,) = events(tmp_path / "resend.log")
-    assert (held["event"], held["why"]) == ("held back", "--strict: 1 row was rejected")
-
-
-async def test_the_log_file_says_which_address_of_a_watchdog_is_none(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        desk.write_list(1)
-        assert (await desk.run(*TO_FILE, "--notify-url", "nowhere")).code == 1
-    assert "--notify-url" in events(tmp_path / "resend.log")[-1]["why"]
-
-
-async def test_a_standard_error_that_cannot_be_written_changes_no_exit_code_and_no_log(
-    tmp_path: Path,
-) -> None:
+async def test_an_unwritable_standard_error_changes_no_exit_code_and_no_log(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         words = [*desk.command(*TO_FILE, "--api-key-file", "gone")]
         full = shlex.join(words) + " 2> /dev/full"
@@ -113,14 +95,6 @@ async def test_what_a_command_line_holds_forges_no_line_of_the_log(tmp_path: Pat
     (line,) = (tmp_path / "resend.log").read_text().splitlines()
     assert "\x1b" not in line
     assert "exit_code=1 " in line
-
-
-async def test_a_read_that_fails_is_told_with_what_was_said(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        await desk.run(*SWEEP, "--base-url", "http://127.0.0.1:1/v2")
-    reads = [event for event in events(tmp_path / "resend.log") if event["event"][:5] == "read "]
-    assert reads
-    assert all("Cannot connect" in event["said"] for event in reads)
 
 
 SWEEP = ("sweep", "--log-file", "resend.log", "--log-format", "json", "--max-attempts", "1")
@@ -149,9 +123,7 @@ async def test_the_log_file_says_why_nothing_was_sent_and_standard_error_says_it
     assert (last["level"] == "error") == bool(ended_with.code)
 
 
-async def test_the_log_file_says_that_a_signal_ended_it_before_anything_was_sent(
-    tmp_path: Path,
-) -> None:
+async def test_the_log_file_says_that_a_signal_ended_it_beforehand(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.5, 0.5)) as (desk, ca):
         sweeping = await desk.start(*SWEEP)
         await until(lambda: ca.books.requests)
@@ -160,19 +132,6 @@ async def test_the_log_file_says_that_a_signal_ended_it_before_anything_was_sent
     assert events(tmp_path / "resend.log")[-1]["event"] == (
         "interrupted by SIGTERM; nothing more was sent"
     )
-
-
-async def test_a_log_file_that_cannot_be_opened_ends_it_before_anything_is_sent(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(2)
-        refused = await desk.run("send", "orders.csv", "--log-file", "no/such/folder.log")
-        assert refused.code == 1
-        assert refused.err == (
-            "batch-resend: --log-file no/such/folder.log: No such file or directory\n"
-        )
-        assert ca.books.requests == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, of Linux")
@@ -187,23 +146,27 @@ async def test_a_log_file_that_fails_is_told_once_and_every_order_is_sent(tmp_pa
         assert "Traceback" not in sent.err
 
 
-async def test_a_log_file_that_is_a_pipe_without_a_reader_ends_it_instead_of_a_wait(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("name", "why"), [("no/such/folder.log", "No such file or directory"), ("pipe", "")]
+)
+async def test_a_log_file_that_cannot_be_opened_ends_it_before_anything_is_sent(
+    tmp_path: Path, name: str, why: str
 ) -> None:
-    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe")  # that nobody reads: it is not waited for
     async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        async with asyncio.timeout(20):
-            sent = await desk.run("send", "orders.csv", "--log-file", "pipe")
-        assert (sent.code, ca.books.requests) == (1, 0)
-        assert "--log-file pipe: " in sent.err
+        desk.write_list(2)
+        refused = await desk.run("send", "orders.csv", "--log-file", name)
+        assert (refused.code, ca.books.requests) == (1, 0)
+        assert f"--log-file {name}: {why}" in refused.err
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 async def test_redacted_neither_log_nor_page_has_an_address(
     tmp_path: Path, log_format: str
 ) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100200301"})) as (desk, ca):
+    refusal = b'{"errors":[{"code":"invalid_email","message":"jane.doe@a.example is none."}]}'
+    async with CountingServer(in_turn_per_order({"100200301": [says(400, refusal)]})) as ca:
+        desk = Desk(tmp_path, ca.base_url)
         desk.write(
             "orders.csv",
             "order_id,domain,email\n100200301,a.example,jane.doe@a.example\n"
@@ -215,11 +178,146 @@ async def test_redacted_neither_log_nor_page_has_an_address(
             "--log-format", log_format, "--max-rejected", "50%",
         )  # fmt: skip
         assert sent.code == 3
-        assert ca.books.mails == 1
+        assert ca.mails_of == {"100200302": 1}
     log = (tmp_path / "resend.log").read_text()
     page = (desk.report() / "report.html").read_text()
+    assert "a.example is none." in log
     for text in (log, page, sent.err):
         assert "jane" not in text
         assert "john" not in text
     assert "***@a.example" in page
     assert "jane.doe@a.example" in (desk.report() / "results.csv").read_text()
+
+
+log = logging.getLogger("batch_resend.tests")
+
+
+def say(words: str) -> None:
+    """Log something, and wait until it is in its file: another thread writes."""
+    log.debug(words)
+    for handler in logging.getLogger("batch_resend").handlers:
+        handler.flush()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """Return the log file, in a folder of its own, of logs that are set up."""
+    logger = logging.getLogger("batch_resend")
+    before = (logger.handlers, logger.level, logger.propagate)
+    (tmp_path / "logs").mkdir()
+    path = tmp_path / "logs" / "resend.log"
+    set_up_logs({"log_file": path})
+    yield path
+    for handler in logger.handlers:
+        handler.close()
+    logger.handlers, logger.level, logger.propagate = before
+
+
+def words_in(path: Path) -> list[str]:
+    """Return the last word of each line."""
+    return [line.split()[-1] for line in path.read_text().splitlines()]
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_suffix(".1"))
+
+
+def rename_and_create(path: Path) -> None:
+    rename(path)
+    path.touch(0o640)
+
+
+def replace(path: Path) -> None:
+    other = path.with_suffix(".new")
+    other.touch()
+    other.replace(path)
+
+
+def move_folder_and_make_another(path: Path) -> None:
+    count = len(list(path.parent.parent.iterdir()))
+    path.parent.rename(path.parent.with_suffix(f".{count}"))
+    path.parent.mkdir()
+
+
+@pytest.mark.parametrize(
+    "rotate", [rename, rename_and_create, Path.unlink, replace, move_folder_and_make_another]
+)
+def test_after_a_rotation_the_file_of_that_name_is_written(
+    path: Path, rotate: Callable[[Path], None]
+) -> None:
+    for number in range(3):
+        say(f"one{number}")
+        rotate(path)
+        say(f"two{number}")
+        assert words_in(path)[-1] == f"two{number}"
+        assert f"one{number}" not in words_in(path), "that one has gone with the file before"
+        if path.with_suffix(".1").exists():
+            assert words_in(path.with_suffix(".1"))[-1] == f"one{number}"
+
+
+def test_the_file_that_it_makes_is_its_owner_s_alone_and_another_s_mode_is_kept(
+    path: Path,
+) -> None:
+    rename(path)
+    say("one")
+    assert path.stat().st_mode & 0o777 == 0o600
+    rename_and_create(path)
+    say("two")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_one_that_is_copied_and_cut_is_appended_to(path: Path) -> None:
+    say("one")
+    shutil.copy(path, path.with_suffix(".1"))
+    os.truncate(path, 0)
+    say("two")
+    assert words_in(path) == ["two"]
+
+
+def test_while_the_folder_is_gone_the_lines_go_to_the_old_file_and_it_is_said_once(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = path.parent.with_suffix(".away")
+    path.parent.rename(away)
+    for word in ("one", "two"):
+        say(word)
+    assert {"one", "two"} <= set(words_in(away / path.name))
+    assert capsys.readouterr().err.count("No such file or directory") == 1
+    path.parent.mkdir()
+    say("three")
+    assert words_in(path) == ["three"]
+
+
+@pytest.mark.parametrize("put", ["folder", "pipe"])
+def test_what_is_no_file_in_its_place_ends_nothing(path: Path, put: str) -> None:
+    rename(path)
+    path.mkdir() if put == "folder" else os.mkfifo(path)
+    say("one")
+    assert "one" in words_in(path.with_suffix(".1"))
+
+
+def test_no_descriptor_is_left_open(path: Path) -> None:
+    say("one")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(20):
+        path.rename(path.with_suffix(f".{number}"))
+        say("two")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+async def test_a_run_whose_log_is_rotated_loses_no_attempt(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
+        desk.write_list(60)
+        (tmp_path / "logs").mkdir()
+        path = tmp_path / "logs" / "resend.log"
+        words = ("--concurrency", "2", "--log-file", str(path))
+        sending = await desk.start("send", "orders.csv", *words)
+        for number in (1, 2, 3):
+            await until(lambda number=number: ca.books.mails >= 10 * number)  # type: ignore[misc]
+            path.rename(path.with_suffix(f".{number}"))
+        assert (await ended(sending)).code == 0
+        files = list((tmp_path / "logs").iterdir())
+        assert len(files) == 4
+        lines = [line for file in files for line in file.read_text().splitlines()]
+        assert sum("attempt " in line for line in lines) == 60
+        assert "run ended: completed" in path.read_text()

@@ -1,4 +1,4 @@
-"""An option is declared in one place: all others have it from there."""
+"""An option is declared in one place: all others have it from there; lengths of time have units."""
 
 import re
 from dataclasses import fields
@@ -11,15 +11,18 @@ import pytest
 import trustme
 
 from batch_resend.cli.as_settings import RunOptions, reading_of
+from batch_resend.cli.command import ManualOption
 from batch_resend.cli.commands.worker import ITS_OWN
+from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
-from batch_resend.cli.manual import ManualOption
-from batch_resend.cli.options import SEND
+from batch_resend.cli.options import DURATION, SEND
+from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.notify import Notifier
 from batch_resend.settings import OPTIONS, Settings
 from batch_resend.windows import Window
-from tests.cli.test_flags_and_profiles import settings_as_told
+from tests.cli.conftest import Desk, desk_with_ca
+from tests.cli.test_profiles import settings_as_told
 from tests.pages import table
 from tests.reference import REFERENCE, with_tables
 
@@ -136,3 +139,75 @@ def test_what_the_next_commands_are_given_they_have() -> None:
 
 def test_the_sweeps_of_a_worker_are_given_all_that_it_was_but_what_is_its_own() -> None:
     assert parameters("worker") - set(ITS_OWN) <= parameters("sweep")
+
+
+# --- lengths of time have a unit, wherever one is given -------------------------------------------
+
+INPUTS = {"send": ("orders.csv",), "verify": ("RUN",)}
+DURATIONS = [
+    pytest.param(name, param, id=f"{name} {param.opts[0]}")
+    for name, command in cli.commands.items()
+    for param in command.params
+    if isinstance(param, click.Option) and param.type is DURATION
+]
+
+
+def parse(command: str, *words: str) -> None:
+    """Parse a command line as the program does, and don't carry it out."""
+    words = (*INPUTS.get(command, ()), *words)
+    cli.commands[command].make_context(command, list(words), parent=click.Context(cli))
+
+
+def test_options_that_are_lengths_of_time_are_known() -> None:
+    assert len(DURATIONS) > 10
+
+
+@pytest.mark.parametrize(("command", "option"), DURATIONS)
+def test_no_option_takes_a_length_of_time_without_a_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, option: click.Option
+) -> None:
+    without_unit = "has no unit: write 1|write a length"
+    with pytest.raises(click.UsageError, match=without_unit):
+        parse(command, option.opts[0], "1")
+    if option.envvar is not None:
+        with monkeypatch.context() as patch:
+            patch.setenv(str(option.envvar), "1")
+            with pytest.raises(click.UsageError, match=without_unit):
+                parse(command)
+    file = tmp_path / "batch.toml"
+    for value in ("1", '"1"', "1.5", "true"):
+        file.write_text(f"[{command}]\n{option.opts[0].removeprefix('--')} = {value}\n")
+        with pytest.raises(SettingsError, match=without_unit):
+            read_config(file, [cli.commands[command]])
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "told"),
+    [
+        (("send", "orders.csv", "--limit", "1000/3"), "", "'3' has no unit: write 3s, 3m, 3h or"),
+        (("simulate", "--limit", "1000/180"), "", "'180' has no unit"),
+        (("simulate", "--latency", "50"), "", "'50' is not a latency: write 50ms"),
+        (("simulate", "--latency", "10-300"), "", "write 50ms, 10-300ms"),
+        (("send", "orders.csv"), 'limit = "1000/3"', "batch.toml, line 1: "),
+        (("send", "orders.csv"), '[profiles.x]\nlimit = ["1000/3m", "100/5"]', "profile x: "),
+    ],
+)
+async def test_nor_does_a_limit_or_a_latency(
+    desk: Desk, words: tuple[str, ...], file: str, told: str
+) -> None:
+    desk.write_list(1)
+    desk.write("batch.toml", file)
+    refused = await desk.run("--config", "batch.toml", *words)
+    assert refused.code == 1
+    assert told in refused.err
+    assert "has no unit" in refused.err or "latency" in refused.err
+
+
+@pytest.mark.parametrize("value", ["0", '"0"', '"0s"', "0.0"])
+async def test_0_needs_no_unit(tmp_path: Path, value: str) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(1)
+        desk.write("batch.toml", f"cooldown = {value}\n")
+        for _ in range(2):
+            assert (await desk.run("--config", "batch.toml", "send", "orders.csv")).code == 0
+        assert ca.books.mails == 2

@@ -1,4 +1,4 @@
-"""Through a proxy, and only where one is wanted: what it hears, and what comes of its refusals."""
+"""Over https and through a proxy: whom a run trusts, and what it says where it does not."""
 
 import base64
 import ssl
@@ -21,8 +21,6 @@ from tests.certcentral.fault_server import (
 from tests.cli.conftest import KEY, Desk, Ended, assert_adds_up, results
 from tests.cli.connect_proxy import OPENED, ConnectProxy, refuses, tunnels_to
 from tests.cli.counting_server import Call, CountingServer
-
-pytestmark = pytest.mark.asyncio
 
 BASE_URL = "https://ca.test/services/v2"  # a name that no name server knows
 USER, PASSWORD = "someone", "hunter2-of-the-proxy"
@@ -69,98 +67,49 @@ async def send(desk: Desk, *arguments: str, proxy: str, name: str = "HTTPS_PROXY
 # --- through it ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    ("name", "scheme", "user"),
+    [
+        ("HTTPS_PROXY", "http", ""),
+        ("all_proxy", "http", ""),
+        ("HTTPS_PROXY", "http", f"{USER}:{PASSWORD}@"),
+        ("HTTPS_PROXY", "https", ""),
+    ],
+)
 async def test_the_requests_go_through_the_tunnel_and_the_proxy_hears_nothing_of_them(
-    ca: CountingServer, at_desk: Desk, name: str
+    ca: CountingServer, at_desk: Desk, authority: trustme.CA, *, name: str, scheme: str, user: str
 ) -> None:
-    async with ConnectProxy(tunnels_to(ca.port)) as proxy:
-        sent = await send(at_desk, "--trust-env", proxy=f"http://{proxy.address}", name=name)
+    tls = context_for(authority, "127.0.0.1") if scheme == "https" else None
+    async with ConnectProxy(tunnels_to(ca.port), tls=tls) as proxy:
+        url = f"{scheme}://{user}{proxy.address}"
+        sent = await send(at_desk, "--trust-env", proxy=url, name=name)
     assert sent.code == 0, sent.err
     assert ca.mails_of == dict.fromkeys(("100200301", "100200302", "100200303"), 1)
     assert proxy.heads
-    assert all(head.startswith(b"CONNECT ca.test:443 HTTP/1.1\r\n") for head in proxy.heads)
-    assert len(proxy.told) > 3 * 100  # the requests did pass here
-    for secret in (KEY.encode(), KEY[:12].encode(), b"DEVKEY", b"resend-emails", b"uthorization"):
-        assert secret not in proxy.told
-
-
-async def test_a_proxys_address_may_be_a_host_and_a_port_alone(
-    ca: CountingServer, at_desk: Desk
-) -> None:
-    async with ConnectProxy(tunnels_to(ca.port)) as proxy:
-        sent = await send(at_desk, "--trust-env", proxy=proxy.address)
-    assert sent.code == 0, sent.err
-    assert proxy.requests > 0
-
-
-async def test_a_proxy_is_told_its_own_password_and_nobody_else_is(
-    ca: CountingServer, at_desk: Desk
-) -> None:
-    async with ConnectProxy(tunnels_to(ca.port)) as proxy:
-        url = f"http://{USER}:{PASSWORD}@{proxy.address}"
-        sent = await send(at_desk, "--trust-env", proxy=url)
-    assert sent.code == 0, sent.err
-    assert all(b"Proxy-Authorization: Basic " + BASIC in head for head in proxy.heads)
+    for head in proxy.heads:
+        assert head.startswith(b"CONNECT ca.test:443 HTTP/1.1\r\n")
+        assert (b"Proxy-Authorization: Basic " + BASIC in head) == bool(user)
     assert all(b"uthorization" not in head for head in ca.heads)
+    assert len(proxy.told) > 3 * 100  # the requests did pass here
+    for secret in (KEY.encode(), KEY[:12].encode(), b"DEVKEY", b"resend-emails"):
+        assert secret not in proxy.told
     assert_not_told(at_desk, sent)
-
-
-async def test_a_proxy_spoken_to_over_tls_opens_tunnels_too(
-    ca: CountingServer, at_desk: Desk, authority: trustme.CA
-) -> None:
-    tls = context_for(authority, "127.0.0.1")
-    async with ConnectProxy(tunnels_to(ca.port), tls=tls) as proxy:
-        sent = await send(at_desk, "--trust-env", proxy=f"https://{proxy.address}")
-    assert sent.code == 0, sent.err
-    assert ca.mails_of == dict.fromkeys(("100200301", "100200302", "100200303"), 1)
-    assert KEY.encode() not in proxy.told
-
-
-async def test_a_proxy_that_reads_along_is_not_trusted_and_hears_nothing(at_desk: Desk) -> None:
-    """It answers as the CA itself, with a certificate that its own authority made up."""
-    own = context_for(trustme.CA(), "ca.test")
-    async with CountingServer(Call.accept, tls=own) as false_ca:
-        async with ConnectProxy(tunnels_to(false_ca.port)) as proxy:
-            stopped = await send(at_desk, "--trust-env", proxy=f"http://{proxy.address}")
-        assert stopped.code == 4
-        assert "certificate verify failed" in stopped.out
-        assert (proxy.requests, false_ca.requests) == (1, 0)
-        assert KEY.encode() not in proxy.told
 
 
 # --- past it ------------------------------------------------------------------------------------
 
 
-async def test_without_the_flag_a_proxy_of_the_environment_is_not_even_connected_to(
-    ca: CountingServer, at_desk: Desk
+@pytest.mark.parametrize("exempt", [None, "ca.test", ".test", "elsewhere.example, CA.TEST"])
+async def test_without_the_flag_or_for_a_host_that_no_proxy_names_none_is_connected_to(
+    ca: CountingServer, at_desk: Desk, exempt: str | None
 ) -> None:
+    flags = () if exempt is None else ("--trust-env",)
     async with ConnectProxy(tunnels_to(ca.port)) as proxy:
-        at_desk.environment["ALL_PROXY"] = f"http://{proxy.address}"
-        sent = await send(at_desk, proxy=f"http://{proxy.address}")
+        at_desk.environment |= {"ALL_PROXY": f"http://{proxy.address}", "NO_PROXY": exempt or ""}
+        sent = await send(at_desk, *flags, proxy=f"http://{proxy.address}")
         assert sent.code == 4
         assert proxy.connections == 0
     assert ca.connections == 0
-
-
-@pytest.mark.parametrize("exempt", ["ca.test", ".test", "elsewhere.example, CA.TEST"])
-async def test_a_host_that_no_proxy_names_is_not_asked_for_at_the_proxy(
-    ca: CountingServer, at_desk: Desk, exempt: str
-) -> None:
-    at_desk.environment["NO_PROXY"] = exempt
-    async with ConnectProxy(tunnels_to(ca.port)) as proxy:
-        sent = await send(at_desk, "--trust-env", proxy=f"http://{proxy.address}")
-        assert sent.code == 4
-        assert proxy.connections == 0
-
-
-async def test_a_host_that_no_proxy_does_not_name_goes_through_it(
-    ca: CountingServer, at_desk: Desk
-) -> None:
-    at_desk.environment["NO_PROXY"] = "a.test,test.example,xca.test"
-    async with ConnectProxy(tunnels_to(ca.port)) as proxy:
-        sent = await send(at_desk, "--trust-env", proxy=f"http://{proxy.address}")
-    assert sent.code == 0, sent.err
-    assert proxy.requests > 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -221,16 +170,10 @@ async def test_a_run_that_a_proxy_lets_nowhere_stops_and_says_that_it_is_the_pro
 ) -> None:
     async with ConnectProxy(refuses(answer(403))) as proxy:
         at_desk.write_list(20)
-        url = f"http://{USER}:{PASSWORD}@{proxy.address}"
-        stopped = await send(at_desk, "--trust-env", proxy=url)
+        stopped = await send(at_desk, "--trust-env", proxy=f"http://{proxy.address}")
     assert stopped.code == 4
     assert "the proxy says 403" in stopped.out
-    assert at_desk.summary()["requests"]["possible_duplicates"] == 0
     assert at_desk.summary()["orders"]["in_doubt"] == 0
-    assert_not_told(at_desk, stopped)
-
-
-# --- no proxy at all ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -282,3 +225,51 @@ def assert_not_told(desk: Desk, ended: Ended) -> None:
     told = written + ended.out.encode() + ended.err.encode()
     assert PASSWORD.encode() not in told
     assert BASIC not in told
+
+
+# --- whom a run trusts --------------------------------------------------------------------------
+
+
+async def test_a_ca_that_no_file_names_stops_the_run_before_a_request_and_it_is_said_what_to_do(
+    ca: CountingServer, at_desk: Desk
+) -> None:
+    at_desk.environment["BATCH_RESEND_BASE_URL"] = ca.base_url
+    del at_desk.environment["BATCH_RESEND_CA_FILE"]
+    stopped = await at_desk.run("send", "orders.csv")
+    assert stopped.code == 4, stopped.err
+    for told in (stopped.err, stopped.out):
+        assert f"{ca.base_url} cannot be reached" in told
+        assert "unable to get local issuer certificate" in told
+        assert "--ca-file" in told
+        assert "Traceback" not in told
+    summary = at_desk.summary()
+    assert_adds_up(summary)
+    assert summary["orders"]["not_attempted"] == 3
+    assert summary["requests"]["possible_duplicates"] == 0
+    assert ca.requests == 0
+    assert (await at_desk.run("resume", "--ca-file", "ca.pem", "--report-dir", "later")).code == 0
+    assert ca.mails_of == dict.fromkeys(("100200301", "100200302", "100200303"), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("gone.pem", "No such file or directory"),
+        (".", "Is a directory"),
+        ("orders.csv", "holds no certificates (PEM)"),
+        ("half.pem", "holds no certificates (PEM)"),
+        ("key.pem", "holds no certificates (PEM)"),
+        ("/dev/null", "holds no certificates (PEM)"),
+    ],
+)
+async def test_a_file_that_holds_no_certificates_is_named_in_one_line_and_nothing_starts(
+    ca: CountingServer, at_desk: Desk, authority: trustme.CA, *, name: str, reason: str
+) -> None:
+    at_desk.write("half.pem", authority.cert_pem.bytes().decode()[:300])
+    at_desk.write("key.pem", authority.private_key_pem.bytes().decode())
+    flags = ("--base-url", ca.base_url, "--ca-file", name)
+    refused = await at_desk.run("send", "orders.csv", *flags)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == f"batch-resend: ca_file: {name}: {reason}\n"
+    assert ca.connections == 0
+    assert not (at_desk.folder / "reports").exists()

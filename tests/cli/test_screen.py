@@ -1,15 +1,29 @@
 """A run as a person sees it on a terminal: plan, progress, pause, end."""
 
+import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
-from tests.cli.conftest import desk_with_ca, ended, until
+from batch_resend.cli.output.progress import (
+    Course,
+    View,
+    live_lines,
+    plain_line,
+    time_left_s,
+    together,
+)
+from batch_resend.model import RequestStatus
+from batch_resend.windows import CA_WINDOWS, Schedule
+from tests.cli.conftest import Desk, desk_with_ca, ended, until, until_told
+from tests.cli.counting_server import Call, CountingServer
 from tests.cli.screen import Screen, on_screen
-
-pytestmark = pytest.mark.asyncio
 
 LIMITS = ("--limit", "40/1s", "--patience", "1m")
 
@@ -73,36 +87,31 @@ async def test_while_the_windows_are_full_the_screen_says_so_and_until_when(tmp_
         command = ("send", "orders.csv", "--limit", "20/20s", "--yes")
         async with on_screen(desk, *command) as screen:
             await screen.shows(
-                has_lines(r"  waiting: the windows are full, .*s left", r".*20 of 30 orders, 66%.*")
+                has_lines(
+                    r"  waiting: the rate limits are used up, .*left", r".*20 of 30 orders, 66%.*"
+                )
             )
             screen.type(b"\x03")
             await screen.ended()
 
 
-async def test_no_color_is_heeded_and_without_it_there_is_colour(tmp_path: Path) -> None:
-    for number, (environment, coloured) in enumerate((({"NO_COLOR": "1"}, False), ({}, True))):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        async with desk_with_ca(folder) as (desk, _):
-            desk.write_list(3)
-            command = ("send", "orders.csv", "--yes", "-v")
-            async with on_screen(desk, *command, environment=environment) as screen:
-                assert await screen.ended() == 0
-            codes = set(re.findall(rb"\x1b\[([0-9;]*)m", screen.sent))
-            # Bold and dim are no colours; 30-37, 38 and 90-97 are.
-            assert any(re.search(rb"(^|;)[39][0-7]", code) for code in codes) == coloured
-
-
-async def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("environment", "is_drawn", "coloured"),
+    [({}, True, True), ({"NO_COLOR": "1"}, True, False), ({"TERM": "dumb"}, False, False)],
+    ids=["usual", "NO_COLOR", "dumb"],
+)
+async def test_no_color_and_a_dumb_terminal_are_heeded(
+    tmp_path: Path, environment: dict[str, str], *, is_drawn: bool, coloured: bool
+) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(3)
-        async with on_screen(
-            desk, "send", "orders.csv", "--yes", environment={"TERM": "dumb"}
-        ) as screen:
+        command = ("send", "orders.csv", "--yes", *(["-v"] if is_drawn else []))
+        async with on_screen(desk, *command, environment=environment) as screen:
             assert await screen.ended() == 0
-        assert "  rows      " in screen.text
-        assert "╭" not in screen.text
-        assert b"\x1b" not in screen.sent
+        codes = set(re.findall(rb"\x1b\[([0-9;]*)m", screen.sent))
+        # Bold and dim are no colours; 30-37, 38 and 90-97 are.
+        assert any(re.search(rb"(^|;)[39][0-7]", code) for code in codes) == coloured
+        assert (b"\x1b" in screen.sent) == ("╭" in screen.text) == is_drawn
 
 
 async def test_quiet_on_a_terminal_shows_the_summary_alone(tmp_path: Path) -> None:
@@ -117,46 +126,38 @@ async def test_quiet_on_a_terminal_shows_the_summary_alone(tmp_path: Path) -> No
 # --- watched from another terminal --------------------------------------------------------------
 
 
-async def test_a_run_is_watched_from_another_terminal_to_its_end_and_not_disturbed(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700003"})) as (desk, ca):
-        numbers = desk.write_list(60)
-        sending = await desk.start("send", "orders.csv", "--limit", "20/2s")
-        await until(lambda: ca.books.requests >= 1)
-        async with on_screen(desk, "watch", columns=80) as screen:
-            await screen.shows(has("sending", "of 60 orders", "allowed: 20/2s", "left", "refused"))
-            assert await screen.ended() == 3, "as the run"
-            assert "59 of 60 orders sent" in screen.text
-        sent = await ended(sending)
-        assert sent.code == 3
-        assert ca.books.mails_per_order == {n: 1 for n in numbers if n != "700003"}
-        assert ca.books.requests == 60
+async def test_a_run_is_watched_from_elsewhere_and_not_disturbed(tmp_path: Path) -> None:
+    is_seen = asyncio.Event()  # then the run may end
 
+    async def fate(call: Call) -> None:
+        if ca.requests > 30:
+            await is_seen.wait()
+        if call.order == "700003":
+            await call.refuse(404, b'{"errors":[{"code":"not_found|order","message":"No."}]}')
+        else:
+            await call.accept()
 
-async def test_ctrl_c_ends_the_watching_and_not_the_run(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
+    async with CountingServer(fate) as ca:
+        desk = Desk(tmp_path, ca.base_url)
         desk.write_list(60)
-        sending = await desk.start("send", "orders.csv", "--limit", "20/2s")
-        await until(lambda: ca.books.requests >= 1)
-        async with on_screen(desk, "watch") as screen:
-            await screen.shows(has("sending"))
+        sending = await desk.start("send", "orders.csv", "--limit", "90/1s", "--timeout", "2m")
+        await until(lambda: ca.requests > 30)
+        async with on_screen(desk, "watch", columns=80) as screen:
+            await screen.shows(has("sending", "of 60 orders", "allowed: 90/1s", "refused"))
             screen.type(b"\x03")
             assert await screen.ended() == 130
-            assert "No longer watching; the run goes on." in screen.text
-        assert (await ended(sending)).code == 0
-
-
-async def test_watched_without_a_terminal_a_run_is_told_in_log_lines(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(30)
-        sending = await desk.start("send", "orders.csv", "--limit", "20/8s")
-        await until(lambda: ca.books.requests >= 1)
-        watched = await desk.run("watch")
-        assert watched.code == 0
-        assert re.search(r" of 30 orders, \d+%; \d+ sent; ", watched.err)
-        assert "30 of 30 orders sent" in watched.out
-        assert (await ended(sending)).code == 0
+            assert "No longer watching; the run continues." in screen.text
+        elsewhere = await desk.start("watch")
+        await until_told(elsewhere, b" of 60 orders, ")
+        async with on_screen(desk, "watch", columns=80) as screen:
+            await screen.shows(has("sending"))
+            is_seen.set()
+            assert await screen.ended() == 3, "as the run"
+            assert "59 of 60 orders sent" in screen.text
+        watched = await ended(elsewhere)
+        assert watched.code == (await ended(sending)).code == 3
+        assert "59 of 60 orders sent" in watched.out
+        assert ca.requests_of.total() == 60
 
 
 async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
         desk.write_list(1)
         nowhere = await desk.run("watch")
         assert (nowhere.code, "there is no journal here yet" in nowhere.err) == (1, True)
-        await desk.run("send", "orders.csv")
+        await desk.run("send", "orders.csv", "--all-domains")
         over = await desk.run("watch")
         assert "process that is still reading" in over.err
         assert over.code == 1
@@ -180,6 +181,141 @@ async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> No
             await screen.shows(has("sending"))
             sending.kill()
             assert await screen.ended() == 4
-            assert "was cut off): 20 of 60 orders sent" in screen.text.replace("\n", " ")
+            told = screen.text.replace("\n", " ")
+            assert re.search(r"was cut off\): \d+ of 60 orders sent", told)
             assert "To go on:\n  batch-resend resume 2" in screen.text
         await ended(sending)
+
+
+RUNNING = View(
+    total=10_000,
+    outcomes={
+        RequestStatus.SENT: 4_190,
+        RequestStatus.REFUSED: 12,
+        RequestStatus.IN_DOUBT: 5,
+        RequestStatus.FAILED: 3,
+    },
+    in_flight=32,
+    rate_per_s=19.96,
+    limits=("1000/3m", "100/5s"),
+    share=1.0,
+    held_up_by=None,
+    held_up_s=None,
+    left_s=1040.0,
+)
+PAUSED = replace(
+    RUNNING,
+    share=0.5,
+    in_flight=0,
+    held_up_by="paused: the CA asks for fewer requests (Service unavailable)",
+    held_up_s=42.0,
+)
+
+
+def screen(view: View, width: int, *, color: bool = False) -> str:
+    """Return what a terminal of some width shows."""
+    out = StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=True, color_system="standard" if color else None
+    )
+    console.print(live_lines(view))
+    return out.getvalue()
+
+
+def words(text: str) -> str:
+    """Return a screen as one line."""
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_screen_of_any_width_has_counts_speed_time_left_and_why_it_pauses(width: int) -> None:
+    shown = screen(RUNNING, width)
+    assert max(map(len, shown.splitlines())) <= width
+    told = words(shown)
+    assert "4,210 of 10,000 orders, 42%" in told
+    assert "4,190 sent · 12 refused · 5 in doubt · 3 failed" in told
+    assert "20.0/s now · 32 in flight · 17m 20s left allowed: 1000/3m and 100/5s" in told
+    assert "paused" not in told
+    told = words(screen(PAUSED, width))
+    assert "paused: the CA asks for fewer requests (Service unavailable), 42s left" in told
+    assert "allowed: 1000/3m and 100/5s; 50% of it taken, after a 429" in told
+
+
+def test_counts_are_words_colour_is_only_beside_them() -> None:
+    coloured = screen(RUNNING, 120, color=True)
+    assert "\x1b[" in coloured
+    without = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    bar = "[━╸╺]"
+    assert words(re.sub(bar, "", without)) == words(re.sub(bar, "", screen(RUNNING, 120)))
+
+
+def test_what_a_ca_says_reaches_the_terminal_neither_as_a_command_nor_as_markup() -> None:
+    said = replace(PAUSED, held_up_by="paused: \x1b]0;taken\x07 [red]no[/red] [link=x]")
+    for told in (screen(said, 120), plain_line(said)):
+        assert "\x1b]" not in told
+        assert r"\x1b]0;taken\x07 [red]no[/red] [link=x]" in told
+
+
+def test_a_plain_line_says_the_same_in_one_line() -> None:
+    assert plain_line(RUNNING) == (
+        "4,210 of 10,000 orders, 42%; 4,190 sent, 12 refused, 5 in doubt, 3 failed; "
+        "20.0/s now · 32 in flight · 17m 20s left; allowed: 1000/3m and 100/5s"
+    )
+    assert plain_line(PAUSED).endswith("paused: the CA asks for fewer requests (Service "
+                                       "unavailable), 42s left")  # fmt: skip
+
+
+def test_a_run_without_a_limit_or_without_orders_has_a_line_too() -> None:
+    empty = replace(RUNNING, total=0, outcomes={}, limits=(), left_s=None)
+    assert plain_line(empty) == (
+        "0 of 0 orders, 100%; 0 sent; 20.0/s now · 32 in flight; allowed: no limit"
+    )
+
+
+# --- how long still -------------------------------------------------------------------------------
+
+
+HALF_DONE = Course(
+    made=1000, done=1000, to_make=1000, since_last_s=0.0, flowed_s=45.0, paused_s=0.0, share=1.0
+)
+
+
+@pytest.mark.parametrize(
+    ("known", "left_s"),
+    [
+        pytest.param({}, 180.0, id="what the windows dictate"),
+        pytest.param({"since_last_s": 100.0, "flowed_s": 145.0}, 145.0, id="or the average so far"),
+        pytest.param({"done": 100, "made": 100, "to_make": 900, "flowed_s": 100.0}, 900.0,
+                     id="a CA that answers slowly"),
+        pytest.param({"paused_s": 60.0}, 240.0, id="a pause is added"),
+        pytest.param({"share": 0.5}, 360.0, id="a smaller share stretches it"),
+        pytest.param({"share": 0.25, "since_last_s": 200.0, "flowed_s": 245.0}, 720.0 - 200.0,
+                     id="of narrow windows, too, only the time passed is over"),
+        pytest.param({"to_make": 0}, 0.0, id="nothing left"),
+        pytest.param({"made": 0, "done": 0, "to_make": 2000, "flowed_s": 0.0}, 225.0,
+                     id="before the first answer only windows tell"),
+    ],
+)  # fmt: skip
+def test_the_time_left_is_no_less_than_the_windows_dictate(
+    known: dict[str, Any], left_s: float
+) -> None:
+    assert time_left_s(Schedule(CA_WINDOWS), replace(HALF_DONE, **known)) == left_s
+
+
+def test_without_windows_and_answers_the_time_left_is_not_known() -> None:
+    assert time_left_s(Schedule(()), replace(HALF_DONE, done=0)) is None
+
+
+# --- several accounts -----------------------------------------------------------------------------
+
+
+def test_several_accounts_are_one_view_and_only_a_pause_of_all_is_one() -> None:
+    both = together([RUNNING, PAUSED], ("2000/3m",))
+    assert (both.total, both.in_flight, both.limits) == (20_000, 32, ("2000/3m",))
+    assert both.outcomes[RequestStatus.SENT] == 2 * 4_190
+    assert (both.held_up_by, both.share) == (None, 0.5)
+    assert both.left_s == 1040.0
+    over = replace(RUNNING, outcomes={RequestStatus.SENT: 10_000}, left_s=0.0)
+    waiting = together([over, PAUSED, replace(PAUSED, held_up_s=5.0)], ())
+    assert (waiting.held_up_by, waiting.held_up_s) == (PAUSED.held_up_by, 5.0)
+    assert together([PAUSED], ("ignored",)) is PAUSED

@@ -1,4 +1,4 @@
-"""Signals to a run, in whatever part of it, as a process of its own and as a container's first."""
+"""A signal in whatever part of a run, as a process of its own and as a container's first."""
 
 import asyncio
 import os
@@ -7,11 +7,16 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial, reduce, wraps
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from batch_resend.errors import JournalError
 from batch_resend.simulator import FaultName
 from tests.cli.conftest import (
     Desk,
@@ -19,16 +24,15 @@ from tests.cli.conftest import (
     assert_adds_up,
     desk_with_ca,
     ended,
+    everything_acted_on,
+    has_draft,
     read_summary,
     results,
+    run_ids,
     until,
+    write_long_list,
 )
-from tests.cli.meddling import everything_acted_on, has_draft, run_ids, write_long_list
-from tests.cli.screen import answered_on_terminal
 
-pytestmark = pytest.mark.asyncio
-
-ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 ROWS = 30_000  # more than a pipe holds, and than are read at a time
 
 
@@ -71,16 +75,13 @@ def rows_in_journal(desk: Desk) -> tuple[int, int]:
 # --- while planning -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", ALL)
-async def test_a_signal_while_a_list_is_read_ends_at_once_and_leaves_no_half_of_a_run(
-    tmp_path: Path, by: signal.Signals
-) -> None:
+async def test_a_signal_while_a_list_is_read_leaves_no_half_of_a_run(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         process = await start_to_plan(desk)
-        process.send_signal(by)
+        process.send_signal(signal.SIGHUP)
         stopped = await ended_with_its_input_open(process)
 
-        assert stopped.code == 128 + by, stopped.err
+        assert stopped.code == 129, stopped.err
         assert "batch-resend: interrupted; nothing more was sent\n" in stopped.err
         assert "Traceback" not in stopped.err
         assert ca.books.requests == 0
@@ -94,38 +95,20 @@ async def test_a_signal_while_a_list_is_read_ends_at_once_and_leaves_no_half_of_
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
-async def test_ctrl_c_at_the_question_whether_to_send_ends_with_130_and_sends_nothing(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        desk.write_list(3)
-        code, told = await answered_on_terminal(
-            desk, "Send 3 requests to 127.0.0.1 now? [y/N]", b"\x03"
-        )
-        assert code == 130
-        assert "nothing more was sent" in told
-        assert ca.books.requests == 0
-        assert await run_ids(desk) == []
-        assert not (tmp_path / "reports").exists()
-
-
 # --- while the report is written ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", ALL)
-async def test_a_signal_while_the_report_is_written_leaves_it_to_be_written_to_its_end(
-    tmp_path: Path, by: signal.Signals
-) -> None:
+async def test_a_signal_while_the_report_is_written_lets_it_be_finished(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         numbers = write_long_list(desk, ROWS)
         report = tmp_path / "report"
         process = await desk.start("send", "orders.csv", "--report-dir", str(report))
         emptied = asyncio.create_task(ended(process))
         await until(lambda: has_draft(report, "results.csv", process.pid))
-        process.send_signal(by)
+        process.send_signal(signal.SIGINT)
         stopped = await emptied
 
-        assert stopped.code == 128 + by, stopped.err
+        assert stopped.code == 130, stopped.err
         assert "Writing the report (once more: quit at once)\n" in stopped.err
         assert len((report / "results.csv").read_text().splitlines()) == ROWS + 1
         assert len(results(report)) == 10
@@ -139,9 +122,7 @@ async def test_a_signal_while_the_report_is_written_leaves_it_to_be_written_to_i
 # --- what was switched off stays off ------------------------------------------------------------
 
 
-async def test_under_nohup_a_closed_terminal_does_not_end_a_run_but_sigterm_does(
-    tmp_path: Path,
-) -> None:
+async def test_under_nohup_a_closed_terminal_does_not_end_a_run(tmp_path: Path) -> None:
     if not shutil.which("nohup"):
         pytest.skip("there is no nohup here")
     async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
@@ -205,47 +186,10 @@ async def test_as_process_1_sigterm_lets_what_is_in_flight_finish_and_the_report
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
-async def test_as_process_1_sigterm_ends_the_reading_of_a_list(tmp_path: Path) -> None:
-    skip_without_containers()
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        process = await start_to_plan(desk, in_front=CONTAINER)
-        os.kill(first_of_container(process), signal.SIGTERM)
-        stopped = await ended_with_its_input_open(process)
-        assert stopped.code == 143, stopped.err
-        assert "nothing more was sent" in stopped.err
-        assert ca.books.requests == 0
-        assert rows_in_journal(desk) == (0, 0)
-
-
 # --- how long it takes --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["hold", "retry"])
-async def test_waiting_for_a_ca_that_hangs_ends_with_the_timeout_of_what_is_in_flight(
-    tmp_path: Path, policy: str
-) -> None:
-    async with desk_with_ca(tmp_path, faults={FaultName.HANG: 1.0}) as (desk, ca):
-        numbers = desk.write_list(20)
-        arguments = ("--timeout", "2s", "--in-doubt", policy)
-        process = await desk.start("send", "orders.csv", *arguments)
-        await until(lambda: ca.books.answers["hang"] == 1)  # the one that opens the run
-        began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        stopped = await ended(process)
-
-        assert time.monotonic() - began < 20
-        assert stopped.code == 143, stopped.err
-        assert "Stopping: waiting for 1 requests in flight" in stopped.err
-        assert ca.books.requests == ca.books.mails == 1
-        orders = desk.summary()["orders"]
-        assert (orders["in_doubt"], orders["not_attempted"]) == (1, len(numbers) - 1)
-        (doubted,) = (r for r in results(desk.report()) if r["status"] == "in_doubt")
-        assert doubted["order_id"] in ca.books.mails_per_order
-
-
-async def test_many_requests_that_hang_are_in_doubt_after_one_timeout_for_them_all(
-    tmp_path: Path,
-) -> None:
+async def test_many_requests_that_hang_cost_one_timeout_for_them_all(tmp_path: Path) -> None:
     faults = {FaultName.HANG: 0.2}
     async with desk_with_ca(tmp_path, faults=faults, latency_s=(0.01, 0.05)) as (desk, ca):
         numbers = desk.write_list(200)
@@ -265,3 +209,108 @@ async def test_many_requests_that_hang_are_in_doubt_after_one_timeout_for_them_a
         assert len(in_doubt) == ca.books.answers["hang"] >= 8
         assert in_doubt | sent == set(ca.books.mails_per_order) < set(numbers)
         assert set(ca.books.mails_per_order.values()) == {1}
+
+
+BEFORE_SENDING = [
+    "journal.database:_version",
+    "journal.database:_create_tables",
+    "journal.journal:Journal.clean_up",
+    "journal.journal:Journal.new_run",
+    "journal.planning:Staging.add_rows",
+    "journal.planning:Staging.group",
+    "journal.grouping:Grouping.changes",
+    "journal.journal:Journal.settle",
+    "batch:make_plan",
+    "cli.execution:make_preview",
+]
+FROM_SENDING_ON = [
+    "journal.journal:Journal.start",
+    "channels:open_certcentral",
+    "journal.recording:Recorder.begin",
+    "certcentral.client:CertCentral.resend",
+    "journal.recording:Recorder.end",
+    "journal.journal:Journal.finish",
+    "batch:write_report",
+    "report.report:write_results_csv",
+]
+
+
+def signal_at(step: str) -> None:
+    """Have the process signal itself as it takes a step for the first time."""
+    module, _, path = step.partition(":")
+    *owners, name = path.split(".")
+    owner: Any = reduce(getattr, owners, import_module(f"batch_resend.{module}"))
+    function: Callable[..., Any] = getattr(owner, name)
+    given = False
+
+    @wraps(function)
+    def signalled(*arguments: Any, **options: Any) -> Any:
+        nonlocal given
+        if not given:
+            given = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        return function(*arguments, **options)
+
+    pytest.MonkeyPatch().setattr(owner, name, signalled)
+
+
+@pytest.mark.parametrize("step", [*BEFORE_SENDING, *FROM_SENDING_ON])
+async def test_a_signal_at_any_step_ends_it_with_nothing_sent_or_with_a_report(
+    tmp_path: Path, step: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(10)
+        process = await desk.start_after(partial(signal_at, step), "send", "orders.csv")
+        stopped = await ended(process, timeout_s=15)
+        assert "Traceback" not in stopped.err, stopped.err
+        assert stopped.code == 143, stopped.err
+        if step in BEFORE_SENDING:
+            assert "nothing more was sent" in stopped.err
+            assert ca.books.requests == 0
+            assert await run_ids(desk) == []
+        else:
+            summary = desk.summary()
+            assert_adds_up(summary)
+            assert summary["orders"]["sent"] == ca.books.mails == ca.books.requests
+            assert await run_ids(desk) == [summary["run_id"]]
+        later = await desk.run("send", "orders.csv", "--report-dir", "later")
+        assert later.code == 0, later.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert_adds_up(read_summary(tmp_path / "later"))
+
+
+DISK = "journal.db: the journal cannot be used: disk I/O error"
+
+
+@pytest.mark.parametrize(
+    ("failing", "code"),
+    [
+        (("journal.Journal.start",), 1),
+        (("batch.write_report",), 4),
+        (("batch.write_report", "cli.execution.make_summary"), 4),
+    ],
+)
+async def test_a_journal_that_fails_after_the_last_mail_is_no_failed_start_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[str, ...], code: int
+) -> None:
+    async def fails(*_: object) -> None:
+        raise JournalError(DISK)
+
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(3)
+        with monkeypatch.context() as patch:
+            for name in failing:
+                patch.setattr(f"batch_resend.{name}", fails)
+            failed = await desk.run("send", "orders.csv", "--quiet")
+        assert failed.code == code
+        assert DISK in failed.err
+        if code == 1:
+            assert failed.err == f"batch-resend: {DISK}\n"
+            assert ca.books.requests == 0
+            return
+        (run,) = await run_ids(desk)
+        assert "its results cannot be read" in failed.err
+        assert f"batch-resend report {run} --journal {desk.folder}/journal.db" in failed.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert (await desk.run("report", run)).code == 0
+        assert desk.summary()["orders"]["sent"] == len(numbers)

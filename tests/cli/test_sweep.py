@@ -3,16 +3,17 @@
 import json
 import re
 import time
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from batch_resend.simulator import Simulator, WorldOrder
+from batch_resend import clock
+from batch_resend.simulator import FaultName, Simulator, World, WorldOrder
 from batch_resend.windows import Window
-from tests.cli.conftest import desk_with_ca, ended, read_summary, until
+from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended, read_summary
 from tests.notify.listener import SECRET, listening
-
-pytestmark = pytest.mark.asyncio
 
 DAY_S = 86_400.0
 
@@ -23,9 +24,7 @@ def wait(ca: Simulator, *days: float, first: int = 1, **how: str) -> None:
         ca.world.add(WorldOrder(number, created_at=time.time() - age * DAY_S, **how))  # type: ignore[arg-type]
 
 
-async def test_what_is_due_is_mailed_the_oldest_first_and_the_report_accounts_for_it(
-    tmp_path: Path,
-) -> None:
+async def test_what_is_due_is_mailed_the_oldest_first(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         wait(ca, 2, 0.5, 9, 4)
         wait(ca, 5, first=5, dcv_method="dns-txt-token")
@@ -41,23 +40,7 @@ async def test_what_is_due_is_mailed_the_oldest_first_and_the_report_accounts_fo
         assert f"\n5 orders wait: {found}\n" in swept.err
 
 
-async def test_a_quiet_night_ends_with_one_line_and_success(tmp_path: Path) -> None:
-    async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
-        wait(ca, 0.1)
-        quiet = await desk.run("sweep", "-q", "--ping-url", watchdog.url)
-        assert (quiet.code, quiet.err) == (0, "")
-        assert quiet.out == "Nothing to send: 1 order waits: 1 too young\n"
-        assert ca.books.mails == 0
-        assert [path for path, _ in watchdog.posts] == [f"/{SECRET}/start", f"/{SECRET}"]
-        assert json.loads(watchdog.posts[1][1])["text"] == (
-            "batch-resend: nothing to send: 1 order waits: 1 too young"
-        )
-        assert not (tmp_path / "reports").exists()
-
-
-async def test_the_same_night_nothing_is_mailed_twice_and_the_next_says_what_came_of_it(
-    tmp_path: Path,
-) -> None:
+async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         wait(ca, 2, 3, 4)
         assert (await desk.run("sweep", "--report-dir", "first")).code == 0
@@ -76,9 +59,7 @@ async def test_the_same_night_nothing_is_mailed_twice_and_the_next_says_what_cam
         assert ca.books.mails_per_order == {"1": 2, "2": 1, "3": 2}
 
 
-async def test_no_order_is_mailed_more_often_than_allowed_whatever_list_it_came_from(
-    tmp_path: Path,
-) -> None:
+async def test_no_order_is_mailed_more_often_than_allowed(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         wait(ca, 2)
         desk.write("orders.csv", "order_id\n1\n")
@@ -87,40 +68,8 @@ async def test_no_order_is_mailed_more_often_than_allowed_whatever_list_it_came_
         for night in range(1, 3):
             assert (await desk.run(*sweep, str(night))).code == 0
         enough = await desk.run(*sweep, "3")
-        assert "1 mailed often enough" in enough.out
+        assert "1 at the limit of 3 mails (--max-mails-per-order)" in enough.out
         assert ca.books.mails_per_order == {"1": 3}
-
-
-async def test_what_is_beyond_the_most_of_a_night_has_its_turn_the_next(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        wait(ca, *range(2, 12))
-        for night, sent in enumerate((4, 4, 2)):
-            swept = await desk.run("sweep", "--max-orders", "4", "--report-dir", str(night))
-            assert swept.code == 0
-            assert read_summary(tmp_path / str(night))["orders"]["sent"] == sent
-        assert ca.books.mails_per_order == {str(n): 1 for n in range(1, 11)}
-
-
-async def test_options_narrow_it_to_products_and_containers_and_name_the_language(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
-        wait(ca, 2, container="Web")
-        wait(ca, 2, first=2, container="Shop")
-        swept = await desk.run("sweep", "--container", "shop", "--locale", "de")
-        assert swept.code == 0, swept.err
-        assert ca.books.bodies == {"2": [{"locale": "de"}]}
-
-
-async def test_one_sweep_at_a_time(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
-        wait(ca, *range(2, 32))
-        # What it reads and some mails fill the window, so that it is still there when asked.
-        first = await desk.start("sweep", "--limit", "20/8s", "--max-orders", "20")
-        await until(lambda: ca.books.mails)
-        assert (await desk.run("sweep")).code == 5
-        assert (await ended(first)).code == 0
-        assert ca.books.mails == 20
 
 
 async def test_reading_and_sending_keep_the_windows_together(tmp_path: Path) -> None:
@@ -130,6 +79,15 @@ async def test_reading_and_sending_keep_the_windows_together(tmp_path: Path) -> 
         assert swept.code == 0, swept.err
         assert (ca.books.mails, ca.books.reads) == (8, 2 + 8)
         assert all(log.refused == 0 for log in ca.books.windows)
+
+
+async def test_options_narrow_it_and_name_the_language(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        wait(ca, 2, container="Web")
+        wait(ca, 2, first=2, container="Shop")
+        swept = await desk.run("sweep", "--container", "shop", "--locale", "de")
+        assert swept.code == 0, swept.err
+        assert ca.books.bodies == {"2": [{"locale": "de"}]}
 
 
 @pytest.mark.parametrize(
@@ -152,3 +110,94 @@ async def test_a_night_on_which_the_ca_cannot_be_read_is_a_failure_with_its_reas
         assert watchdog.posts[-1][0] == f"/{SECRET}/fail"
         assert re.search(told, json.loads(watchdog.posts[-1][1])["error"])
         assert ca.books.mails == 0
+
+
+NIGHTS, ORDERS, A_NIGHT = 30, 500, 25
+DAY_S = 86_400.0
+OUTAGES, WRONG_KEY = {9, 17}, 5
+MOST_MAILS = 3
+APPROVED = 0.3  # of those mailed, by the next night
+
+
+@dataclass
+class Model:
+    """What must come of the month, reckoned without the program."""
+
+    mails: dict[int, int] = field(default_factory=dict)
+
+    def due(self, waiting: dict[int, int], night: int) -> set[int]:
+        """Return which orders are due. `waiting`: the night on which each came."""
+        return {
+            number
+            for number, came in waiting.items()
+            if night - came >= 1 and self.mails.get(number, 0) < MOST_MAILS
+        }
+
+
+async def night_of(desk: Desk, night: int, *options: str) -> Ended:
+    """Run the sweep of a night."""
+    swept = await desk.start_after(
+        partial(put_ahead, night * DAY_S), "sweep", "--yes", "--max-attempts", "2",
+        "--max-mails-per-order", str(MOST_MAILS), "--report-dir", f"night-{night}", *options,
+    )  # fmt: skip
+    return await ended(swept, timeout_s=120)
+
+
+def put_ahead(by_s: float) -> None:
+    """Have the program as it is, on another day: both of its clocks are ahead by as much."""
+    told, steady = time.time, clock.steady_time
+    patch = pytest.MonkeyPatch()
+    patch.setattr(time, "time", lambda: told() + by_s)
+    patch.setattr(clock, "steady_time", lambda: steady() + by_s)
+
+
+@pytest.mark.timeout(300)
+async def test_a_month_mails_every_order_as_often_as_allowed(tmp_path: Path) -> None:
+    model = Model()
+    came: dict[int, int] = {}
+    async with desk_with_ca(tmp_path, api_key=KEY) as (desk, ca):
+        began, night = time.time(), 0
+        ca.world = World(
+            seed=20261124, chance=APPROVED, within_s=DAY_S / 2,
+            clock=lambda: time.time() + night * DAY_S,
+        )  # fmt: skip
+        for night in range(NIGHTS):
+            ca.world.let_approve()  # those of the day
+            for number in range(len(came) + 1, min(len(came) + A_NIGHT, ORDERS) + 1):
+                came[number] = night
+                # A minute older than the night, for it to be a day old by the next.
+                created_at = began + night * DAY_S - 60
+                ca.world.add(WorldOrder(number, created_at=created_at))
+            waiting = {
+                number: night for number, night in came.items()
+                if ca.world.orders[number].status == "pending"
+            }  # fmt: skip
+            due = model.due(waiting, night)
+            before = dict(ca.books.mails_per_order)
+            ca.fail({FaultName.MAINTENANCE: 1.0} if night in OUTAGES else {})
+            desk.environment["DIGICERT_API_KEY"] = "wrong" if night == WRONG_KEY else KEY
+            swept = await night_of(desk, night)
+            if night in OUTAGES or night == WRONG_KEY:
+                assert swept.code == (4 if night == WRONG_KEY else 1), swept.err
+                due = set()
+            else:
+                assert swept.code == 0, swept.err
+            mailed = {int(n) for n, count in ca.books.mails_per_order.items()
+                      if count != before.get(n, 0)}  # fmt: skip
+            assert mailed == due, f"night {night}"
+            for number in due:
+                model.mails[number] = model.mails.get(number, 0) + 1
+            assert {n: o.mails for n, o in ca.world.orders.items() if o.mails} == model.mails
+        assert {int(n): count for n, count in ca.books.mails_per_order.items()} == model.mails
+        assert max(model.mails.values()) == MOST_MAILS
+        assert len(came) == ORDERS
+        assert set(model.mails) == set(came), "none was forgotten"
+        statuses = [order.status for order in ca.world.orders.values()]
+        assert 0.4 * ORDERS < statuses.count("issued") < 0.8 * ORDERS, "three mails at 0.3 each"
+        assert ca.books.wrong_request_count == 0
+        assert (tmp_path / "journal.db").stat().st_size < 2_000_000
+        last = await night_of(desk, NIGHTS + 30, "-q")
+        assert last.code == 0
+        assert last.out.startswith("Nothing to send: ")
+        runs = json.loads((await desk.run("runs", "--format", "json")).out)
+        assert sum(run["sent"] for run in runs) == sum(model.mails.values())

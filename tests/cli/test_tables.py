@@ -1,7 +1,8 @@
-"""`runs`, `show` and `history`: for people, for programs, for spreadsheets."""
+"""Earlier runs: `runs`, `show`, `report`, `history` and `prune`, for people and programs."""
 
 import csv
 import json
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -12,11 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from batch_resend.report.report import REPORT_FILES
 from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 from tests.cli.screen import on_screen
-
-pytestmark = pytest.mark.asyncio
 
 
 @pytest_asyncio.fixture
@@ -66,6 +66,19 @@ async def test_a_run_shown_as_json_is_its_summary_and_as_csv_its_facts(twice: Tw
     assert facts["run"] == first["run_id"]
     assert facts["orders, refused"] == "1"
     assert facts["limits"] == "none"
+    shown = (await desk.run("show", first["run_id"])).out
+    assert re.search(rf"^run +{first['run_id']}$", shown, re.M)
+    assert re.search(r"^orders, sent +1$", shown, re.M)
+
+
+async def test_a_report_is_written_again_from_the_journal_alone(twice: Twice) -> None:
+    desk, (first, _) = twice
+    written = await desk.run("report", first["run_id"], "--report-dir", "once more")
+    assert written.code == 0
+    for name in set(REPORT_FILES) - {"report.html"}:
+        again, before = (desk.folder / folder / name for folder in ("once more", "first"))
+        assert again.read_text() == before.read_text()
+    assert (desk.folder / "once more" / "report.html").is_file()
 
 
 async def test_the_history_of_an_order_has_every_attempt_and_why_there_was_none(
@@ -127,9 +140,7 @@ async def test_runs_tell_how_large_the_journal_is_and_prune_forgets_no_young_one
     assert first["run_id"] in (await desk.run("runs")).out
 
 
-async def test_prune_forgets_a_run_of_a_hundred_days_ago_and_not_whom_it_mailed(
-    tmp_path: Path,
-) -> None:
+async def test_prune_forgets_an_old_run_and_not_whom_it_mailed(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(2)
         assert (await desk.run("send", "orders.csv")).code == 0
@@ -139,10 +150,10 @@ async def test_prune_forgets_a_run_of_a_hundred_days_ago_and_not_whom_it_mailed(
             journal.execute("UPDATE runs SET finished_at = finished_at - 100 * 86400.0")
             journal.commit()
         pruned = await desk.run("prune")
-        assert pruned.out.startswith("1 runs with "), pruned.err
+        assert pruned.out.startswith("1 run with "), pruned.err
         assert (await desk.run("runs")).out.startswith("No runs yet in")
         swept = await desk.run("sweep", "--cooldown", "0s", "--max-mails-per-order", "1")
-        assert "2 mailed often enough (--max-mails-per-order)" in swept.out
+        assert "2 at the limit of 1 mail (--max-mails-per-order)" in swept.out
         assert ca.books.mails == 2
 
 

@@ -38,7 +38,7 @@ async def test_several_by_one_key_take_together_just_the_time_the_windows_dictat
 async def test_many_who_wait_together_are_one_question_and_so_are_their_answers() -> None:
     booking, budget = Booking(running_time), Budget("key", (Window(100, 5.0),), 0.0)
     async with SharedLimiter(booking.of_session(1), budget) as limiter:
-        await play(limiter, [Request(0, answered_s=0.5)] * 1_000)
+        await play(limiter, [Request(0, ended_s=0.5)] * 1_000)
     assert booking.takes["key"] <= 150, "fifteen a window's worth"
 
 
@@ -135,7 +135,7 @@ async def test_whatever_the_database_grants_one_process_alone_keeps_the_windows(
 
     booking, budget = Booking(clock), Budget("key", WINDOWS, 0.0)
     async with SharedLimiter(booking.of_session(1), budget) as limiter:
-        courses, _ = await play(limiter, [Request(0, answered_s=0.1)] * 120)
+        courses, _ = await play(limiter, [Request(0, ended_s=0.1)] * 120)
     for window in WINDOWS:
         assert crowded([course.arrived for course in courses], window) == []
 

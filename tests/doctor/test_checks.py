@@ -6,16 +6,21 @@ from typing import Any
 import pytest
 
 from batch_resend.certcentral import judge
-from batch_resend.doctor.answers import NOTHING, Answer, Failed, Trouble, content_of
 from batch_resend.doctor.checks import (
-    Listed,
     check_account,
     check_clock,
     check_orders,
     check_permission,
     example_of,
 )
-from batch_resend.doctor.findings import Result
+from batch_resend.doctor.findings import (
+    NOTHING,
+    Answer,
+    Failed,
+    Result,
+    Trouble,
+    content_of,
+)
 from batch_resend.model import Fault, FaultKind, Reply
 from tests.doctor.answers import KEYS_BODY, LISTED, USER_BODY, page_of
 
@@ -184,11 +189,11 @@ def test_roles_of_the_user_and_of_the_keys_say_whether_mails_can_be_sent(
         (4, 0.1, None),
         (-5, 0.1, None),
         (8, 8.0, None),  # as far as such an answer can tell
-        (7, 0.1, "7 seconds ahead of"),
-        (-7, 0.1, "7 seconds behind"),
-        (600, 0.1, "10 minutes ahead of"),
-        (-600, 30.0, "10 minutes behind"),
-        (86_400, 0.1, "24 hours ahead of"),
+        (7, 0.1, "7s ahead of"),
+        (-7, 0.1, "7s behind"),
+        (600, 0.1, "10m 00s ahead of"),
+        (-600, 30.0, "10m 00s behind"),
+        (86_400, 0.1, "24h 00m ahead of"),
     ],
 )
 def test_a_clock_that_is_off_by_more_than_can_be_doubted_is_warned_of(
@@ -232,13 +237,12 @@ def test_an_answer_without_a_date_leaves_the_clock_unchecked(header: str | None)
 def test_orders_that_wait_are_counted_as_far_as_is_said(
     pending: Any, reissues: Any, said: str
 ) -> None:
-    lists = [Listed.of("pending", pending), Listed.of("reissue_pending", reissues)]
-    assert check_orders(lists).detail == said
+    assert check_orders({"pending": pending, "reissue_pending": reissues}).detail == said
 
 
 def test_the_order_to_look_at_is_a_dv_order_if_there_is_one() -> None:
     other = LISTED | {"id": 1, "product": {"name_id": "ssl_plus", "type": "ssl_certificate"}}
     odd = [7, None, {"id": "10A"}, {"id": None}]
-    assert example_of([Listed.of("pending", page_of(*odd, other, LISTED))]) == str(LISTED["id"])
-    assert example_of([Listed.of("pending", page_of(*odd, other))]) == "1"
-    assert example_of([Listed.of("pending", page_of(*odd))]) is None
+    assert example_of([page_of(*odd, other, LISTED)]) == str(LISTED["id"])
+    assert example_of([page_of(*odd, other)]) == "1"
+    assert example_of([page_of(*odd)]) is None

@@ -4,8 +4,8 @@ import pytest
 
 from batch_resend.certcentral import Failure, Probe, Step
 from batch_resend.certcentral.probe import Certificate
+from batch_resend.doctor.checks import check_network
 from batch_resend.doctor.findings import Check, Result
-from batch_resend.doctor.network import check_network
 
 NOW = 1_795_000_000.0  # 18 November 2026
 DAY_S = 86_400.0

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.doctor.answers import DCV_METHODS, KNOWN_KEYS, STATUSES, WORD_KEYS
-from batch_resend.doctor.shapes import MOST_ITEMS, kind_of, sanitized
+from batch_resend.doctor.shapes import (
+    DCV_METHODS,
+    KNOWN_KEYS,
+    MOST_ITEMS,
+    STATUSES,
+    WORD_KEYS,
+    kind_of,
+    sanitized,
+)
 from tests.doctor.answers import (
     CHANGES_BODY,
     KEYS_BODY,

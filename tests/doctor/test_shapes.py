@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.doctor.answers import (
+from batch_resend.doctor.comparison import MISSING, compare, compare_all
+from batch_resend.doctor.findings import Deviation
+from batch_resend.doctor.shapes import (
     CHANGE,
     LISTED_ORDER,
     ORDER,
@@ -20,8 +22,6 @@ from batch_resend.doctor.answers import (
     Kind,
     Need,
 )
-from batch_resend.doctor.findings import Deviation
-from batch_resend.doctor.shapes import MISSING, compare, compare_all
 from tests.doctor.answers import (
     CHANGES_BODY,
     LIST_BODY,

@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from batch_resend.folders import Database, Place
 from batch_resend.journal import Endpoint, Journal, JournalReader, Recorder, Terms, open_journal
@@ -183,6 +184,22 @@ def on_disk(path: Path, query: str) -> list[tuple[object, ...]]:
         return database.execute(query).fetchall()
 
 
+async def counted_steps(reader: JournalReader, work: Callable[[], Awaitable[object]]) -> int:
+    """Return how many thousand steps SQLite takes for what is read."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    raw = await reader.connection.get_raw_connection()
+    assert raw.driver_connection is not None
+    await raw.driver_connection.set_progress_handler(count, 1_000)
+    await work()
+    return steps
+
+
 @pytest.fixture
 def clock() -> Clock:
     """Return a clock that stands at noon."""
@@ -211,3 +228,10 @@ async def opened(place: Place, clock: Clock) -> AsyncIterator[Journal]:
     async with open_journal(place, clock) as journal:
         yield journal
     clock.now += 1.0
+
+
+@pytest_asyncio.fixture
+async def journal(place: Place, clock: Clock) -> AsyncIterator[Journal]:
+    """Return a journal that is open: a file, and then a PostgreSQL database."""
+    async with opened(place, clock) as journal:
+        yield journal

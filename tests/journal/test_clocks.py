@@ -198,15 +198,14 @@ async def test_what_was_read_of_the_ca_counts_in_its_windows_too(
 
 
 async def test_reads_that_go_beside_each_other_are_each_written_down_with_an_end_of_their_own(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        reads = await journal.start_reading(BASE_URL)
+    reads = await journal.start_reading(BASE_URL)
 
-        async def read(seconds: int) -> None:
-            await reads.end(await reads.begin(clock()), clock() + seconds)
+    async def read(seconds: int) -> None:
+        await reads.end(await reads.begin(clock()), clock() + seconds)
 
-        await asyncio.gather(*map(read, range(8)))
-        clock.now += 60
-        ends = await journal.reader.recent_ends(BASE_URL, NOON, clock, linger_s=30.0)
-        assert ends == [NOON + seconds for seconds in range(8)], "none is taken for one cut off"
+    await asyncio.gather(*map(read, range(8)))
+    clock.now += 60
+    ends = await journal.reader.recent_ends(BASE_URL, NOON, clock, linger_s=30.0)
+    assert ends == [NOON + seconds for seconds in range(8)], "none is taken for one cut off"

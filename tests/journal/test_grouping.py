@@ -217,19 +217,18 @@ async def test_a_list_of_nothing_but_rejected_rows_plans_no_request(place: Place
     assert len(found) == counts[RowStatus.REJECTED] == 1
 
 
-async def test_rows_added_in_several_batches_are_one_list(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        run, staging = await journal.new_run(BASE_URL, ())
-        for batch in (orders(3, 1), [], [row(9, "3", locale="de")], orders(3)):
-            await staging.add_rows(batch)
-        assert staging.rows_read == 4
-        await staging.end_input("a.csv", None, FORM, 4)
-        run = await journal.finish_planning(run, staging, 0.0)
-        planned = await pending(journal.reader, run)
-        assert [(one.request.subject, one.request.locale) for one in planned] == [
-            ("3", None), ("1", None), ("3", "de"),
-        ]  # fmt: skip
-        assert [r.status.value for r in await all_rows(journal.reader, run)][-1] == "duplicate"
+async def test_rows_added_in_several_batches_are_one_list(journal: Journal) -> None:
+    run, staging = await journal.new_run(BASE_URL, ())
+    for batch in (orders(3, 1), [], [row(9, "3", locale="de")], orders(3)):
+        await staging.add_rows(batch)
+    assert staging.rows_read == 4
+    await staging.end_input("a.csv", None, FORM, 4)
+    run = await journal.finish_planning(run, staging, 0.0)
+    planned = await pending(journal.reader, run)
+    assert [(one.request.subject, one.request.locale) for one in planned] == [
+        ("3", None), ("1", None), ("3", "de"),
+    ]  # fmt: skip
+    assert [r.status.value for r in await all_rows(journal.reader, run)][-1] == "duplicate"
 
 
 async def test_the_same_request_of_another_ca_is_another_request(
@@ -276,9 +275,8 @@ async def test_an_order_only_row_does_not_stand_in_for_a_row_that_names_domains_
 
 
 async def test_an_order_only_row_beside_one_that_is_rejected_for_something_else_is_sent(
-    place: Place, clock: Clock
+    journal: Journal,
 ) -> None:
-    async with opened(place, clock) as journal:
-        bad = RejectedRow(2, Problem.LOCALE, "no locale", "[]", "7")
-        run = await plan(journal, [bad, row(3, "7")])
-        assert await pending_ids(journal.reader, run) == ["7"]
+    bad = RejectedRow(2, Problem.LOCALE, "no locale", "[]", "7")
+    run = await plan(journal, [bad, row(3, "7")])
+    assert await pending_ids(journal.reader, run) == ["7"]

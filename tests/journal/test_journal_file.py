@@ -80,30 +80,22 @@ async def said_by(*command: str) -> str:
 
 
 @pytest.mark.parametrize("other_way", OTHER_WAYS)
-async def test_a_journal_is_one_processs_by_whatever_way_another_one_comes_to_it(
+async def test_a_journal_is_one_processs_by_whatever_way_it_is_opened_again(
     tmp_path: Path, other_way: Callable[[Path], Path]
 ) -> None:
-    path = tmp_path / "state" / "journal.db"
-    async with opened(path, Clock()):
-        named = other_way(path)
-        said = await said_by(sys.executable, "-c", TRY, str(named))
-        assert f"busy: {named}: another run holds the journal" in said
-
-
-@pytest.mark.parametrize("other_way", OTHER_WAYS)
-async def test_a_second_try_within_the_process_takes_no_lock_of_sqlites_away(
-    tmp_path: Path, other_way: Callable[[Path], Path]
-) -> None:
-    """To close a descriptor of a file ends all POSIX locks that the process has on it."""
+    """Nor does that take locks of SQLite's away, as a descriptor does that this process closes."""
     path = tmp_path / "state" / "journal.db"
     async with opened(path, Clock()):
         inode = f":{path.stat().st_ino} "
         before = [line for line in locks() if inode in line]
         assert any("POSIX" in line for line in before)
+        named = other_way(path)
         with pytest.raises(JournalBusy):
-            async with open_journal(other_way(path)):
+            async with open_journal(named):
                 pass
         assert [line for line in locks() if inode in line] == before
+        said = await said_by(sys.executable, "-c", TRY, str(named))
+        assert f"busy: {named}: another run holds the journal" in said
 
 
 def locks() -> Sequence[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Terms
+from batch_resend.journal import Journal, Terms
 from batch_resend.model import Pause, RequestStatus, RunState
 from tests.journal.conftest import (
     HOUR,
@@ -72,39 +72,37 @@ async def test_possible_duplicates(
 
 @pytest.mark.parametrize("taken_up", [True, False], ids=["with the list", "from the journal"])
 async def test_a_possible_duplicate_stays_one_when_the_run_goes_on_later(
-    place: Place, clock: Clock, taken_up: bool
+    journal: Journal, clock: Clock, taken_up: bool
 ) -> None:
-    async with opened(place, clock) as journal:
-        other = await plan(journal, orders(7))
-        await send(journal, clock, other, {"7": "lost in_doubt"})
-        await journal.finish(other, RunState.COMPLETED)
-        clock.now += 19 * HOUR
-        run = await plan(journal, orders(7, 8))
-        await send(journal, clock, run, {"7": "204"}, cooldown_s=20 * HOUR)
-        await journal.finish(run, RunState.INTERRUPTED)
-        assert (await journal.reader.tally(run)).possible_duplicates == 1
-        clock.now += 2 * HOUR
-        if taken_up:
-            assert (await plan(journal, orders(7, 8))).id == run.id
-        await send(journal, clock, run, {"8": "204"}, cooldown_s=20 * HOUR)
-        assert (await journal.reader.tally(run)).possible_duplicates == 1
+    other = await plan(journal, orders(7))
+    await send(journal, clock, other, {"7": "lost in_doubt"})
+    await journal.finish(other, RunState.COMPLETED)
+    clock.now += 19 * HOUR
+    run = await plan(journal, orders(7, 8))
+    await send(journal, clock, run, {"7": "204"}, cooldown_s=20 * HOUR)
+    await journal.finish(run, RunState.INTERRUPTED)
+    assert (await journal.reader.tally(run)).possible_duplicates == 1
+    clock.now += 2 * HOUR
+    if taken_up:
+        assert (await plan(journal, orders(7, 8))).id == run.id
+    await send(journal, clock, run, {"8": "204"}, cooldown_s=20 * HOUR)
+    assert (await journal.reader.tally(run)).possible_duplicates == 1
 
 
 async def test_a_doubt_elsewhere_still_counts_for_an_order_that_is_tried_again_later(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
     """Three mails may have gone out: the other run's, and both of this one."""
-    async with opened(place, clock) as journal:
-        other = await plan(journal, orders(7))
-        await send(journal, clock, other, {"7": "lost in_doubt"})
-        await journal.finish(other, RunState.COMPLETED)
-        clock.now += 19 * HOUR
-        run = await plan(journal, orders(7))
-        await send(journal, clock, run, {"7": "lost"}, cooldown_s=20 * HOUR)
-        assert (await journal.reader.tally(run)).possible_duplicates == 1
-        clock.now += 2 * HOUR
-        await send(journal, clock, run, {"7": "204"}, cooldown_s=20 * HOUR)
-        assert (await journal.reader.tally(run)).possible_duplicates == 2
+    other = await plan(journal, orders(7))
+    await send(journal, clock, other, {"7": "lost in_doubt"})
+    await journal.finish(other, RunState.COMPLETED)
+    clock.now += 19 * HOUR
+    run = await plan(journal, orders(7))
+    await send(journal, clock, run, {"7": "lost"}, cooldown_s=20 * HOUR)
+    assert (await journal.reader.tally(run)).possible_duplicates == 1
+    clock.now += 2 * HOUR
+    await send(journal, clock, run, {"7": "204"}, cooldown_s=20 * HOUR)
+    assert (await journal.reader.tally(run)).possible_duplicates == 2
 
 
 async def test_a_result_says_what_the_last_answer_said(place: Place, clock: Clock) -> None:
@@ -156,12 +154,11 @@ async def test_a_tally_counts_every_order_once_and_every_attempt(
         assert len(await pending(journal.reader, run)) == 2
 
 
-async def test_an_empty_run_counts_nothing(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        run = await plan(journal, [])
-        tally = await journal.reader.tally(run)
-        assert sum(tally.orders.values()) == sum(tally.rows.values()) == tally.planned == 0
-        assert (tally.attempts, tally.retries, tally.possible_duplicates) == (0, 0, 0)
+async def test_an_empty_run_counts_nothing(journal: Journal) -> None:
+    run = await plan(journal, [])
+    tally = await journal.reader.tally(run)
+    assert sum(tally.orders.values()) == sum(tally.rows.values()) == tally.planned == 0
+    assert (tally.attempts, tally.retries, tally.possible_duplicates) == (0, 0, 0)
 
 
 async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the_latest(

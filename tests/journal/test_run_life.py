@@ -6,10 +6,9 @@ import pytest
 
 from batch_resend.errors import UnknownRun
 from batch_resend.folders import Place
-from batch_resend.journal import Terms, read_journal
+from batch_resend.journal import Journal, Terms, read_journal
 from batch_resend.journal.runs import CUT_OFF
-from batch_resend.model import Attempt, RequestStatus, RunState, Verdict
-from batch_resend.model import Ruling as R
+from batch_resend.model import RequestStatus, RunState
 from tests.journal.conftest import (
     BASE_URL,
     NOON,
@@ -31,51 +30,47 @@ pytestmark = pytest.mark.asyncio
 
 
 async def test_a_run_is_planned_then_running_then_what_its_end_says(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        run = await plan(journal, orders(1))
-        assert (run.state, run.created_at, run.started_at, run.finished_at) == (
-            RunState.PLANNED, NOON, None, None,
-        )  # fmt: skip
-        assert (run.base_url, run.limits) == (BASE_URL, ("1000/3m", "100/5s"))
-        clock.now += 5
-        await journal.start(run, Terms(()))
-        run = await journal.reader.run(run.id)
-        assert (run.state, run.started_at, run.limits) == (RunState.RUNNING, NOON + 5, ())
-        clock.now += 5
-        await journal.finish(run, RunState.STOPPED, "the key is wrong")
-        run = await journal.reader.run(run.id)
-        assert (run.state, run.stop_reason, run.started_at, run.finished_at) == (
-            RunState.STOPPED, "the key is wrong", NOON + 5, NOON + 10,
-        )  # fmt: skip
+    run = await plan(journal, orders(1))
+    assert (run.state, run.created_at, run.started_at, run.finished_at) == (
+        RunState.PLANNED, NOON, None, None,
+    )  # fmt: skip
+    assert (run.base_url, run.limits) == (BASE_URL, ("1000/3m", "100/5s"))
+    clock.now += 5
+    await journal.start(run, Terms(()))
+    run = await journal.reader.run(run.id)
+    assert (run.state, run.started_at, run.limits) == (RunState.RUNNING, NOON + 5, ())
+    clock.now += 5
+    await journal.finish(run, RunState.STOPPED, "the key is wrong")
+    run = await journal.reader.run(run.id)
+    assert (run.state, run.stop_reason, run.started_at, run.finished_at) == (
+        RunState.STOPPED, "the key is wrong", NOON + 5, NOON + 10,
+    )  # fmt: skip
 
 
 async def test_a_run_that_goes_on_keeps_its_start_and_loses_its_end_and_its_reason(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        run = await plan(journal, orders(1))
-        await journal.start(run, Terms(()))
-        await journal.finish(run, RunState.STOPPED, "the CA is gone")
-        clock.now += 60
-        await journal.start(run, Terms(WINDOWS))
-        run = await journal.reader.run(run.id)
-        assert (run.state, run.stop_reason, run.started_at, run.finished_at) == (
-            RunState.RUNNING, None, NOON, None,
-        )  # fmt: skip
-        assert run.limits == ("1000/3m", "100/5s")
+    run = await plan(journal, orders(1))
+    await journal.start(run, Terms(()))
+    await journal.finish(run, RunState.STOPPED, "the CA is gone")
+    clock.now += 60
+    await journal.start(run, Terms(WINDOWS))
+    run = await journal.reader.run(run.id)
+    assert (run.state, run.stop_reason, run.started_at, run.finished_at) == (
+        RunState.RUNNING, None, NOON, None,
+    )  # fmt: skip
+    assert run.limits == ("1000/3m", "100/5s")
 
 
-async def test_a_run_is_named_by_when_it_was_planned(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        assert re.fullmatch(r"20270115-080000-[0-9a-f]{4}", (await plan(journal, orders(1))).id)
+async def test_a_run_is_named_by_when_it_was_planned(journal: Journal) -> None:
+    assert re.fullmatch(r"20270115-080000-[0-9a-f]{4}", (await plan(journal, orders(1))).id)
 
 
-async def test_an_unknown_run_is_said_to_be_unknown(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        with pytest.raises(UnknownRun, match=r"no run '20200101-000000-0000'"):
-            await journal.reader.run("20200101-000000-0000")
+async def test_an_unknown_run_is_said_to_be_unknown(journal: Journal) -> None:
+    with pytest.raises(UnknownRun, match=r"no run '20200101-000000-0000'"):
+        await journal.reader.run("20200101-000000-0000")
 
 
 async def test_what_a_dead_process_was_planning_vanishes_at_the_next_opening(
@@ -97,57 +92,40 @@ async def test_what_a_dead_process_was_planning_vanishes_at_the_next_opening(
 
 
 async def test_a_plan_that_is_discarded_vanishes_and_leaves_other_runs_alone(
-    place: Place, clock: Clock
+    journal: Journal,
+) -> None:
+    kept = await plan(journal, orders(1, 2))
+    dropped = await plan(journal, orders(2, 3))
+    await journal.settle(dropped, 0, hold_doubts=False)
+    await journal.discard(dropped)
+    assert await pending_ids(journal.reader, kept) == ["1", "2"]
+    assert await all_rows(journal.reader, dropped) == []
+    with pytest.raises(UnknownRun):
+        await journal.reader.run(dropped.id)
+
+
+@pytest.mark.parametrize(
+    ("script", "ended_s"),
+    [
+        pytest.param("", 0, id="before its first attempt: when it started"),
+        pytest.param("204", 1, id="an answer that was recorded is a sign of life"),
+        pytest.param("503 cut", 1, id="an attempt that was begun is one"),
+    ],
+)
+async def test_a_run_that_was_cut_off_is_interrupted_at_its_last_sign_of_life(
+    place: Place, clock: Clock, script: str, ended_s: float
 ) -> None:
     async with opened(place, clock) as journal:
-        kept = await plan(journal, orders(1, 2))
-        dropped = await plan(journal, orders(2, 3))
-        await journal.settle(dropped, 0, hold_doubts=False)
-        await journal.discard(dropped)
-        assert await pending_ids(journal.reader, kept) == ["1", "2"]
-        assert await all_rows(journal.reader, dropped) == []
-        with pytest.raises(UnknownRun):
-            await journal.reader.run(dropped.id)
-
-
-async def test_a_run_cut_off_while_sending_is_interrupted_when_its_last_attempt_began(
-    place: Place, clock: Clock
-) -> None:
-    async with opened(place, clock) as journal:
-        run = await plan(journal, orders(1, 2, 3))
-        await send(journal, clock, run, {"1": "204", "2": "503 cut"})
-    clock.now += 3600
-    async with opened(place, clock) as journal:
-        found = await journal.reader.run(run.id)
-        assert (found.state, found.finished_at) == (RunState.INTERRUPTED, NOON + 2)
-        assert "cut off" in (found.stop_reason or "")
-        assert await statuses(journal.reader, run) == {
-            "1": "sent", "2": "in_doubt", "3": "not_attempted",
-        }  # fmt: skip
-
-
-async def test_an_answer_recorded_is_a_sign_of_life_too(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        run = await plan(journal, orders(1))
-        recorder = await journal.start(run, Terms(()))
-        attempt = Attempt((await pending(journal.reader, run))[0], 1, NOON)
-        await recorder.begin(attempt)
-        await recorder.end(attempt, NOON + 30, Verdict(R.UNAVAILABLE, 503), None)
-    async with opened(place, clock) as journal:
-        assert (await journal.reader.run(run.id)).finished_at == NOON + 30
-
-
-async def test_a_run_cut_off_before_its_first_attempt_ended_when_it_started(
-    place: Place, clock: Clock
-) -> None:
-    async with opened(place, clock) as journal:
-        run = await plan(journal, orders(1))
+        run = await plan(journal, orders(1, 2))
         clock.now += 7
-        await journal.start(run, Terms(()))
+        await send(journal, clock, run, {"1": script})
     clock.now += 3600
     async with opened(place, clock) as journal:
         found = await journal.reader.run(run.id)
-        assert (found.state, found.finished_at) == (RunState.INTERRUPTED, NOON + 7)
+        assert (found.state, found.finished_at) == (RunState.INTERRUPTED, NOON + 7 + ended_s)
+        assert "cut off" in (found.stop_reason or "")
+        is_known = {"": "not_attempted", "204": "sent"}.get(script, "in_doubt")
+        assert await statuses(journal.reader, run) == {"1": is_known, "2": "not_attempted"}
 
 
 @pytest.mark.parametrize(
@@ -199,36 +177,34 @@ async def test_attempts_under_way_are_in_doubt_for_whoever_reads_meanwhile(
 
 
 async def test_recent_ends_are_those_of_one_ca_over_all_runs_oldest_first(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        other = await plan(journal, orders(1), base_url="https://other.example")
-        await send(journal, clock, other, {"1": "204"})
-        first = await plan(journal, orders(1, 2))
-        await send(journal, clock, first, {"1": "429 503", "2": "lost"})
-        second = await plan(journal, orders(3), take_up_since=clock.now + 1)
-        await send(journal, clock, second, {"3": "204"})
-        assert await journal.reader.recent_ends(BASE_URL, 0.0, clock) == [
-            NOON + k for k in (2, 3, 4, 5)
-        ]
-        assert await journal.reader.recent_ends(BASE_URL, NOON + 3, clock) == [NOON + 4, NOON + 5]
+    other = await plan(journal, orders(1), base_url="https://other.example")
+    await send(journal, clock, other, {"1": "204"})
+    first = await plan(journal, orders(1, 2))
+    await send(journal, clock, first, {"1": "429 503", "2": "lost"})
+    second = await plan(journal, orders(3), take_up_since=clock.now + 1)
+    await send(journal, clock, second, {"3": "204"})
+    assert await journal.reader.recent_ends(BASE_URL, 0.0, clock) == [
+        NOON + k for k in (2, 3, 4, 5)
+    ]
+    assert await journal.reader.recent_ends(BASE_URL, NOON + 3, clock) == [NOON + 4, NOON + 5]
 
 
 async def test_runs_are_listed_newest_first_once_sending_was_begun(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        assert await journal.reader.latest_unfinished() is None
-        first = await plan(journal, orders(1))
-        await send(journal, clock, first, {"1": "503"})
-        second = await plan(journal, orders(2))
-        await send(journal, clock, second, {"2": "204"})
-        await journal.finish(second, RunState.COMPLETED)
-        await plan(journal, orders(3))
-        assert [run.id for run in await journal.reader.runs()] == [second.id, first.id]
-        unfinished = await journal.reader.latest_unfinished()
-        assert unfinished is not None
-        assert unfinished.id == first.id
+    assert await journal.reader.latest_unfinished() is None
+    first = await plan(journal, orders(1))
+    await send(journal, clock, first, {"1": "503"})
+    second = await plan(journal, orders(2))
+    await send(journal, clock, second, {"2": "204"})
+    await journal.finish(second, RunState.COMPLETED)
+    await plan(journal, orders(3))
+    assert [run.id for run in await journal.reader.runs()] == [second.id, first.id]
+    unfinished = await journal.reader.latest_unfinished()
+    assert unfinished is not None
+    assert unfinished.id == first.id
 
 
 async def test_attempts_are_counted_over_all_starts_of_a_run(place: Place, clock: Clock) -> None:

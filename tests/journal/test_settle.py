@@ -48,144 +48,101 @@ async def settled(
 
 
 async def test_what_another_run_had_acknowledged_is_skipped_saying_when_and_by_which_run(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        first = await ended_run(journal, clock, {"1": "204", "2": "503 204"})
-        run = await settled(journal, 2, 3, 1)
-        assert await pending_ids(journal.reader, run) == ["3"]
-        found = await results(journal.reader, run)
-        assert {n: r.status.value for n, r in found.items()} == {
-            "1": "skipped", "2": "skipped", "3": "not_attempted",
-        }  # fmt: skip
-        assert found["1"].error_message == f"sent {timestamp(NOON + 1)} by run {first.id}"
-        assert found["2"].error_message == f"sent {timestamp(NOON + 3)} by run {first.id}"
-        assert (found["1"].attempts, found["1"].possible_duplicates) == (0, 0)
-        assert await journal.reader.count_outcomes(run) == {RequestStatus.SKIPPED: 2}
+    first = await ended_run(journal, clock, {"1": "204", "2": "503 204"})
+    run = await settled(journal, 2, 3, 1)
+    assert await pending_ids(journal.reader, run) == ["3"]
+    found = await results(journal.reader, run)
+    assert {n: r.status.value for n, r in found.items()} == {
+        "1": "skipped", "2": "skipped", "3": "not_attempted",
+    }  # fmt: skip
+    assert found["1"].error_message == f"sent {timestamp(NOON + 1)} by run {first.id}"
+    assert found["2"].error_message == f"sent {timestamp(NOON + 3)} by run {first.id}"
+    assert (found["1"].attempts, found["1"].possible_duplicates) == (0, 0)
+    assert await journal.reader.count_outcomes(run) == {RequestStatus.SKIPPED: 2}
 
 
 async def test_the_newest_acknowledgement_is_the_one_that_is_named(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"1": "204"})
-        clock.now += HOUR
-        newest = await ended_run(journal, clock, {"1": "204"})
-        run = await settled(journal, 1)
-        message = (await results(journal.reader, run))["1"].error_message
-        assert message == f"sent {timestamp(NOON + HOUR + 2)} by run {newest.id}"
+    await ended_run(journal, clock, {"1": "204"})
+    clock.now += HOUR
+    newest = await ended_run(journal, clock, {"1": "204"})
+    run = await settled(journal, 1)
+    message = (await results(journal.reader, run))["1"].error_message
+    assert message == f"sent {timestamp(NOON + HOUR + 2)} by run {newest.id}"
 
 
-@pytest.mark.parametrize(
-    ("passed_s", "cooldown_s", "left"),
-    [
-        (0.0, DAY_S, []),
-        (DAY_S - 1, DAY_S, []),
-        (DAY_S, DAY_S, []),
-        (DAY_S + 1, DAY_S, ["1"]),
-        (30.0, 60.0, []),
-        (0.25, 0.5, []),
-        (90.0, 60.0, ["1"]),
-        (0.0, 0.0, ["1"]),
-    ],
-)
-async def test_an_acknowledged_request_is_skipped_within_the_cooldown_and_not_after_it(
-    place: Place, clock: Clock, passed_s: float, cooldown_s: float, left: list[str]
+# What the order met in another run, how long ago, the cooldown, and whether it is skipped then, is
+# sent, or may have been mailed.
+ELSEWHERE = [
+    ("204", 0.0, DAY_S, "skipped"),
+    ("204", DAY_S - 1, DAY_S, "skipped"),
+    ("204", DAY_S, DAY_S, "skipped"),
+    ("204", DAY_S + 1, DAY_S, "sent"),
+    ("204", 30.0, 60.0, "skipped"),
+    ("204", 0.25, 0.5, "skipped"),
+    ("204", 90.0, 60.0, "sent"),
+    ("204", 0.0, 0.0, "sent"),
+    ("lost 204", 0.0, DAY_S, "skipped"),
+    *((script, 0.0, DAY_S, "sent") for script in ("400", "403", "404", "503 failed", "429")),
+    ("lost", 0.0, DAY_S, "in doubt"),
+    ("lost", DAY_S + 1, DAY_S, "sent"),
+    ("cut", 0.0, DAY_S, "in doubt"),
+]
+
+
+@pytest.mark.parametrize(("script", "passed_s", "cooldown_s", "then"), ELSEWHERE)
+async def test_what_another_run_met_settles_a_request_within_the_cooldown_and_not_after_it(
+    place: Place, script: str, passed_s: float, cooldown_s: float, then: str
 ) -> None:
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"1": "204"})
-        clock.now += passed_s
-        run = await settled(journal, 1, cooldown_s=cooldown_s)
-        assert await pending_ids(journal.reader, run) == left
-
-
-@pytest.mark.parametrize("script", ["400", "403", "404", "503 failed", "429"])
-async def test_what_another_run_did_not_have_acknowledged_is_sent(
-    place: Place, clock: Clock, script: str
-) -> None:
+    """A doubt is sent again, and known to be one, or held for a person."""
+    clock = Clock()
     async with opened(place, clock) as journal:
         await ended_run(journal, clock, {"1": script})
-        run = await settled(journal, 1, hold_doubts=True)
-        assert [(p.attempts, p.doubts) for p in await pending(journal.reader, run)] == [(0, 0)]
+        clock.now += passed_s
+    clock.now -= 1.0  # that an opening takes
+    async with opened(place, clock) as journal:  # what was cut off is known by then
+        run = await settled(journal, 1, 2, cooldown_s=cooldown_s)
+        left = [
+            (p.request.subject, p.attempts, p.doubts) for p in await pending(journal.reader, run)
+        ]
+        ours = {"skipped": [], "sent": [("1", 0, 0)], "in doubt": [("1", 0, 1)]}[then]
+        assert left == [*ours, ("2", 0, 0)]
+        await journal.settle(run, cooldown_s, hold_doubts=True)
+        assert await pending_ids(journal.reader, run) == ["1", "2"][then != "sent" :]
+        if then == "in doubt":
+            held = (await results(journal.reader, run))["1"]
+            assert held.status is RequestStatus.IN_DOUBT
+            assert "held for a person" in (held.error_message or "")
 
 
 async def test_the_same_order_asking_for_something_else_is_not_skipped(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"1": "204"})
-        await ended_run(journal, clock, {"2": "204"}, base_url="https://other.example")
-        run = await plan(
-            journal,
-            [row(2, "1", "a.example x@a.example"), row(3, "2"), row(4, "3", locale="de")],
-        )
-        await journal.settle(run, DAY_S, hold_doubts=True)
-        assert await pending_ids(journal.reader, run) == ["1", "2", "3"]
+    await ended_run(journal, clock, {"1": "204"})
+    await ended_run(journal, clock, {"2": "204"}, base_url="https://other.example")
+    run = await plan(
+        journal,
+        [row(2, "1", "a.example x@a.example"), row(3, "2"), row(4, "3", locale="de")],
+    )
+    await journal.settle(run, DAY_S, hold_doubts=True)
+    assert await pending_ids(journal.reader, run) == ["1", "2", "3"]
 
 
 async def test_an_acknowledgement_counts_whatever_list_or_line_brings_the_request_up(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        first = await plan(journal, [row(2, "1", "a.example x@a.example", "b.example y@b.example")])
-        await send(journal, clock, first, {"1": "204"})
-        run = await plan(
-            journal,
-            [row(8, "1", "b.example y@b.example"), row(9, "2")],
-            [row(5, "1", "a.example x@a.example")],
-        )
-        await journal.settle(run, DAY_S, hold_doubts=False)
-        assert await pending_ids(journal.reader, run) == ["2"]
-
-
-async def test_what_another_run_left_in_doubt_is_sent_again_and_known_to_be_in_doubt(
-    place: Place, clock: Clock
-) -> None:
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"1": "lost", "2": "204"})
-        run = await settled(journal, 1, 3)
-        left = await pending(journal.reader, run)
-        assert [(p.request.subject, p.attempts, p.doubts) for p in left] == [
-            ("1", 0, 1),
-            ("3", 0, 0),
-        ]
-
-
-async def test_what_another_run_left_in_doubt_is_held_where_doubts_are_held(
-    place: Place, clock: Clock
-) -> None:
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"1": "lost", "2": "lost 204"})
-        run = await settled(journal, 1, 2, 3, hold_doubts=True)
-        assert await pending_ids(journal.reader, run) == ["3"]
-        found = await results(journal.reader, run)
-        assert (found["1"].status, found["2"].status) == (
-            RequestStatus.IN_DOUBT,
-            RequestStatus.SKIPPED,
-        )
-        assert "held for a person" in (found["1"].error_message or "")
-
-
-async def test_an_attempt_that_another_process_did_not_live_to_see_answered_is_a_doubt_too(
-    place: Place, clock: Clock
-) -> None:
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"1": "cut"})
-    async with opened(place, clock) as journal:
-        retried = await settled(journal, 1, 2)
-        assert [p.doubts for p in await pending(journal.reader, retried)] == [1, 0]
-        held = await settled(journal, 1, 3, hold_doubts=True)
-        assert await pending_ids(journal.reader, held) == ["3"]
-
-
-async def test_a_doubt_of_another_run_older_than_the_cooldown_is_no_longer_one(
-    place: Place, clock: Clock
-) -> None:
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"1": "lost"})
-        clock.now += DAY_S + 1
-        run = await settled(journal, 1, hold_doubts=True)
-        assert [p.doubts for p in await pending(journal.reader, run)] == [0]
+    first = await plan(journal, [row(2, "1", "a.example x@a.example", "b.example y@b.example")])
+    await send(journal, clock, first, {"1": "204"})
+    run = await plan(
+        journal,
+        [row(8, "1", "b.example y@b.example"), row(9, "2")],
+        [row(5, "1", "a.example x@a.example")],
+    )
+    await journal.settle(run, DAY_S, hold_doubts=False)
+    assert await pending_ids(journal.reader, run) == ["2"]
 
 
 async def test_own_doubts_are_held_or_sent_again_as_each_start_says(
@@ -205,39 +162,36 @@ async def test_own_doubts_are_held_or_sent_again_as_each_start_says(
 
 
 async def test_own_outcomes_stand_but_for_denials_doubts_and_skips(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
     """A key that was denied may have been given its permission since."""
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"6": "204"})
-        run = await plan(journal, orders(1, 2, 3, 4, 5, 6))
-        script = {"1": "204", "2": "400", "3": "403", "4": "404", "5": "503 failed"}
-        await send(journal, clock, run, script, cooldown_s=DAY_S)
-        assert (await statuses(journal.reader, run))["6"] == "skipped"
-        clock.now += DAY_S + 60
-        await journal.settle(run, DAY_S, hold_doubts=False)
-        assert await pending_ids(journal.reader, run) == ["3", "6"]
-        assert await statuses(journal.reader, run) == {
-            "1": "sent", "2": "refused", "3": "not_attempted", "4": "refused", "5": "failed",
-            "6": "not_attempted",
-        }  # fmt: skip
+    await ended_run(journal, clock, {"6": "204"})
+    run = await plan(journal, orders(1, 2, 3, 4, 5, 6))
+    script = {"1": "204", "2": "400", "3": "403", "4": "404", "5": "503 failed"}
+    await send(journal, clock, run, script, cooldown_s=DAY_S)
+    assert (await statuses(journal.reader, run))["6"] == "skipped"
+    clock.now += DAY_S + 60
+    await journal.settle(run, DAY_S, hold_doubts=False)
+    assert await pending_ids(journal.reader, run) == ["3", "6"]
+    assert await statuses(journal.reader, run) == {
+        "1": "sent", "2": "refused", "3": "not_attempted", "4": "refused", "5": "failed",
+        "6": "not_attempted",
+    }  # fmt: skip
 
 
-async def test_a_run_does_not_skip_what_it_sent_itself(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        run = await plan(journal, orders(1, 2))
-        await send(journal, clock, run, {"1": "204"})
-        await journal.settle(run, DAY_S, hold_doubts=True)
-        assert await statuses(journal.reader, run) == {"1": "sent", "2": "not_attempted"}
+async def test_a_run_does_not_skip_what_it_sent_itself(journal: Journal, clock: Clock) -> None:
+    run = await plan(journal, orders(1, 2))
+    await send(journal, clock, run, {"1": "204"})
+    await journal.settle(run, DAY_S, hold_doubts=True)
+    assert await statuses(journal.reader, run) == {"1": "sent", "2": "not_attempted"}
 
 
-async def test_settling_twice_says_the_same(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        await ended_run(journal, clock, {"1": "204", "2": "lost"})
-        run = await settled(journal, 1, 2, 3, hold_doubts=True)
-        before = await results(journal.reader, run)
-        await journal.settle(run, DAY_S, hold_doubts=True)
-        assert await results(journal.reader, run) == before
+async def test_settling_twice_says_the_same(journal: Journal, clock: Clock) -> None:
+    await ended_run(journal, clock, {"1": "204", "2": "lost"})
+    run = await settled(journal, 1, 2, 3, hold_doubts=True)
+    before = await results(journal.reader, run)
+    await journal.settle(run, DAY_S, hold_doubts=True)
+    assert await results(journal.reader, run) == before
 
 
 async def test_more_than_a_batch_of_acknowledged_requests_are_all_skipped(

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import RATE_OVER_S, Terms, read_journal
+from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, Terms, read_journal
 from batch_resend.journal.statements import sql
-from batch_resend.model import Attempt, Pause, RequestStatus, RunState
+from batch_resend.model import Attempt, Pause, RequestStatus, Run, RunState
 from tests.journal.conftest import WINDOWS, Clock, carry, on_disk, opened, orders, pending, plan
 
 pytestmark = pytest.mark.asyncio
@@ -22,6 +22,13 @@ async def test_a_run_that_is_only_planned_stands_nowhere_yet(place: Place, clock
             assert await outside.standing(run, clock) is None
 
 
+async def standing(outside: JournalReader, run: Run, clock: Clock) -> LiveStatus:
+    """Return where a run stands that has begun to send."""
+    stands = await outside.standing(run, clock)
+    assert stands is not None
+    return stands
+
+
 async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_they_come(
     place: Place, clock: Clock
 ) -> None:
@@ -32,8 +39,7 @@ async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_
         await carry(recorder, clock, first, "503 204")
         await recorder.begin(Attempt(second, 1, clock()))
         clock.now += 0.25
-        stands = await outside.standing(run, clock)
-        assert stands is not None
+        stands = await standing(outside, run, clock)
         assert stands.outcomes == {RequestStatus.SENT: 1}
         assert (stands.planned, stands.made, stands.in_flight) == (3, 3, 1)
         assert stands.ended_lately == 2
@@ -49,8 +55,7 @@ async def test_the_rate_of_now_forgets_what_ended_long_ago(place: Place, clock: 
         await carry(recorder, clock, first, "204")
         clock.now += RATE_OVER_S
         await carry(recorder, clock, second, "204")
-        stands = await outside.standing(run, clock)
-        assert stands is not None
+        stands = await standing(outside, run, clock)
         assert (stands.made, stands.ended_lately) == (2, 1)
 
 
@@ -61,21 +66,18 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, Terms(WINDOWS))
         await recorder.pause(Pause(clock(), clock() + 42, "the CA asks for fewer requests", 0.5))
-        stands = await outside.standing(run, clock)
-        assert stands is not None
+        stands = await standing(outside, run, clock)
         assert stands.pausing is not None
         assert stands.pausing.reason == "the CA asks for fewer requests"
         assert stands.pausing.left_s == 42
         assert stands.share == 0.5
         await recorder.prolong_pause(clock() + 90, 0.25)
-        stands = await outside.standing(run, clock)
-        assert stands is not None
+        stands = await standing(outside, run, clock)
         assert stands.pausing is not None
         assert stands.pausing.left_s == 90
         assert stands.share == 0.25
         await recorder.flow_again(clock())
-        stands = await outside.standing(run, clock)
-        assert stands is not None
+        stands = await standing(outside, run, clock)
         assert (stands.pausing, stands.share) == (None, 0.25)
 
 
@@ -87,8 +89,7 @@ async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_le
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, Terms(WINDOWS))
         await recorder.pause(Pause(theirs(), theirs() + 42, "the CA is in trouble", 1.0))
-        stands = await outside.standing(run, clock)
-        assert stands is not None
+        stands = await standing(outside, run, clock)
         assert stands.pausing is not None
         assert stands.pausing.left_s == 42
 
@@ -105,8 +106,7 @@ async def test_a_run_gone_on_with_is_counted_whole_but_its_pace_is_that_of_its_l
         again = await journal.start(run, Terms(WINDOWS))
         second, *_ = await pending(journal.reader, run)
         await carry(again, clock, second, "404")
-        stands = await outside.standing(run, clock)
-        assert stands is not None
+        stands = await standing(outside, run, clock)
         assert stands.outcomes == {RequestStatus.SENT: 1, RequestStatus.REFUSED: 1}
         assert stands.made == 1
 

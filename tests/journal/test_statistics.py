@@ -24,6 +24,7 @@ from tests.journal.conftest import (
     WINDOWS,
     Clock,
     carry,
+    counted_steps,
     opened,
     orders,
     pending,
@@ -168,18 +169,17 @@ async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_mos
 
 
 async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        first = await plan(journal, orders(1))
-        await send(journal, clock, first, {"1": "204"})
-        run = await plan(journal, orders(1, 2, 3, 4))
-        await send(journal, clock, run, {"2": "204", "3": "404"}, cooldown_s=3600)
-        reader = journal.reader
-        assert [row.order_id async for row in reader.rows_not_sent(run)] == ["3", "4"]
-        not_sent = [found.order.subject async for found in reader.results_not_sent(run)]
-        assert not_sent == ["3", "4"]
-        assert [found.order.subject async for found in reader.results_skipped(run)] == ["1"]
+    first = await plan(journal, orders(1))
+    await send(journal, clock, first, {"1": "204"})
+    run = await plan(journal, orders(1, 2, 3, 4))
+    await send(journal, clock, run, {"2": "204", "3": "404"}, cooldown_s=3600)
+    reader = journal.reader
+    assert [row.order_id async for row in reader.rows_not_sent(run)] == ["3", "4"]
+    not_sent = [found.order.subject async for found in reader.results_not_sent(run)]
+    assert not_sent == ["3", "4"]
+    assert [found.order.subject async for found in reader.results_skipped(run)] == ["1"]
 
 
 async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_with_its_run(
@@ -202,36 +202,26 @@ async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_wi
         assert len(await journal.reader.pauses(run, 1)) == 1
 
 
-async def test_the_settings_of_a_run_are_those_of_its_last_start(
-    place: Place, clock: Clock
-) -> None:
-    async with opened(place, clock) as journal:
-        run = await plan(journal, orders(1))
-        await journal.start(run, Terms(WINDOWS, {"concurrency": 32}))
-        await journal.start(run, Terms(WINDOWS, {"concurrency": 8, "ca_file": None}))
-        assert (await journal.reader.run(run.id)).settings == {"concurrency": 8, "ca_file": None}
+async def test_the_settings_of_a_run_are_those_of_its_last_start(journal: Journal) -> None:
+    run = await plan(journal, orders(1))
+    await journal.start(run, Terms(WINDOWS, {"concurrency": 32}))
+    await journal.start(run, Terms(WINDOWS, {"concurrency": 8, "ca_file": None}))
+    assert (await journal.reader.run(run.id)).settings == {"concurrency": 8, "ca_file": None}
 
 
 async def steps_of(place: Place, clock: Clock, count: int) -> int:
     """Return how many thousand steps SQLite takes to find the rows not sent among so many."""
-    steps = 0
-
-    def count_them() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(*range(1, count + 1)))
         await send(journal, clock, run, dict.fromkeys(map(str, range(1, count + 1)), "204"))
-        raw = await journal.reader.connection.get_raw_connection()
-        assert raw.driver_connection is not None
-        await raw.driver_connection.set_progress_handler(count_them, 1_000)
         reader = journal.reader
-        assert [row async for row in reader.rows_not_sent(run)] == []
-        for results in (reader.results_not_sent(run), reader.results_skipped(run)):
-            assert [found async for found in results] == []
-    return steps
+
+        async def find() -> None:
+            assert [row async for row in reader.rows_not_sent(run)] == []
+            for results in (reader.results_not_sent(run), reader.results_skipped(run)):
+                assert [found async for found in results] == []
+
+        return await counted_steps(reader, find)
 
 
 async def test_the_work_of_finding_rows_not_sent_grows_with_their_number_not_its_square(

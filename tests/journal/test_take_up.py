@@ -46,14 +46,13 @@ async def unfinished(journal: Journal, clock: Clock) -> Run:
 
 
 async def test_the_same_list_takes_an_unfinished_run_up_under_its_own_id(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        old = await unfinished(journal, clock)
-        again = await plan(journal, OLD)
-        assert again == old
-        assert [run.id for run in await journal.reader.runs()] == [old.id]
-        assert await pending_ids(journal.reader, again) == ["3", "4"]
+    old = await unfinished(journal, clock)
+    again = await plan(journal, OLD)
+    assert again == old
+    assert [run.id for run in await journal.reader.runs()] == [old.id]
+    assert await pending_ids(journal.reader, again) == ["3", "4"]
 
 
 async def test_a_run_that_was_killed_is_taken_up_too(place: Place, clock: Clock) -> None:
@@ -91,45 +90,43 @@ NEW_LISTS = {
 
 @pytest.mark.parametrize("inputs", NEW_LISTS.values(), ids=NEW_LISTS.keys())
 async def test_rows_and_inputs_are_then_the_new_lists_but_outcomes_the_old_runs(
-    place: Place, clock: Clock, inputs: tuple[Rows, ...]
+    journal: Journal, clock: Clock, inputs: tuple[Rows, ...]
 ) -> None:
-    async with opened(place, clock) as journal:
-        old = await unfinished(journal, clock)
-        before = await results(journal.reader, old)
-        again = await plan(journal, *inputs, names=("new.csv", "newer.csv"))
+    old = await unfinished(journal, clock)
+    before = await results(journal.reader, old)
+    again = await plan(journal, *inputs, names=("new.csv", "newer.csv"))
 
-        assert again.id == old.id
-        assert await results(journal.reader, again) == before
-        assert await statuses(journal.reader, again) == {
-            "1": "sent", "2": "refused", "3": "in_doubt", "4": "not_attempted",
-        }  # fmt: skip
-        notes = await journal.reader.inputs(again)
-        assert [(n.name, n.rows) for n in notes] == [
-            (name, len(rows)) for name, rows in zip(("new.csv", "newer.csv"), inputs, strict=False)
-        ]
-        found = await all_rows(journal.reader, again)
-        assert [(r.line, r.raw) for r in found] == [(r.line, r.raw) for i in inputs for r in i]
-        counts = await journal.reader.count_rows(again)
-        assert sum(counts.values()) == sum(map(len, inputs))
-        in_list_order = [
-            r.order_id for r in found if r.status is RowStatus.ACCEPTED and r.order_id in ("3", "4")
-        ]
-        assert await pending_ids(journal.reader, again) == in_list_order
+    assert again.id == old.id
+    assert await results(journal.reader, again) == before
+    assert await statuses(journal.reader, again) == {
+        "1": "sent", "2": "refused", "3": "in_doubt", "4": "not_attempted",
+    }  # fmt: skip
+    notes = await journal.reader.inputs(again)
+    assert [(n.name, n.rows) for n in notes] == [
+        (name, len(rows)) for name, rows in zip(("new.csv", "newer.csv"), inputs, strict=False)
+    ]
+    found = await all_rows(journal.reader, again)
+    assert [(r.line, r.raw) for r in found] == [(r.line, r.raw) for i in inputs for r in i]
+    counts = await journal.reader.count_rows(again)
+    assert sum(counts.values()) == sum(map(len, inputs))
+    in_list_order = [
+        r.order_id for r in found if r.status is RowStatus.ACCEPTED and r.order_id in ("3", "4")
+    ]
+    assert await pending_ids(journal.reader, again) == in_list_order
 
 
 async def test_what_is_left_of_a_run_taken_up_is_sent_under_its_numbers(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        await unfinished(journal, clock)
-        again = await plan(journal, list(reversed(OLD)))
-        await send(journal, clock, again, {"3": "204", "4": "503 204"}, cooldown_s=20 * HOUR)
-        await journal.finish(again, RunState.COMPLETED)
-        found = await results(journal.reader, again)
-        assert {n: (r.status.value, r.attempts) for n, r in found.items()} == {
-            "1": ("sent", 2), "2": ("refused", 1), "3": ("sent", 2), "4": ("sent", 2),
-        }  # fmt: skip
-        assert (await journal.reader.tally(again)).possible_duplicates == 1
+    await unfinished(journal, clock)
+    again = await plan(journal, list(reversed(OLD)))
+    await send(journal, clock, again, {"3": "204", "4": "503 204"}, cooldown_s=20 * HOUR)
+    await journal.finish(again, RunState.COMPLETED)
+    found = await results(journal.reader, again)
+    assert {n: (r.status.value, r.attempts) for n, r in found.items()} == {
+        "1": ("sent", 2), "2": ("refused", 1), "3": ("sent", 2), "4": ("sent", 2),
+    }  # fmt: skip
+    assert (await journal.reader.tally(again)).possible_duplicates == 1
 
 
 @pytest.mark.parametrize(
@@ -137,26 +134,24 @@ async def test_what_is_left_of_a_run_taken_up_is_sent_under_its_numbers(
     [(NOON, True), (NOON + 4, True), (NOON + 4.5, False), (NOON + 20 * HOUR, False)],
 )
 async def test_a_run_is_taken_up_if_it_was_at_work_since(
-    place: Place, clock: Clock, since: float, taken_up: bool
+    journal: Journal, clock: Clock, since: float, taken_up: bool
 ) -> None:
-    async with opened(place, clock) as journal:
-        old = await unfinished(journal, clock)
-        assert old.finished_at == NOON + 4
-        again = await plan(journal, OLD, take_up_since=since)
-        assert (again.id == old.id) is taken_up
-        assert again.state is (RunState.INTERRUPTED if taken_up else RunState.PLANNED)
-        untouched = await statuses(journal.reader, old)
-        assert untouched["1"] == "sent", "the old run keeps its outcomes either way"
+    old = await unfinished(journal, clock)
+    assert old.finished_at == NOON + 4
+    again = await plan(journal, OLD, take_up_since=since)
+    assert (again.id == old.id) is taken_up
+    assert again.state is (RunState.INTERRUPTED if taken_up else RunState.PLANNED)
+    untouched = await statuses(journal.reader, old)
+    assert untouched["1"] == "sent", "the old run keeps its outcomes either way"
 
 
-async def test_a_completed_run_is_not_taken_up(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        old = await unfinished(journal, clock)
-        await journal.finish(old, RunState.COMPLETED)
-        again = await plan(journal, OLD)
-        assert again.id != old.id
-        assert await pending_ids(journal.reader, again) == ["1", "2", "3", "4"]
-        assert (await statuses(journal.reader, old))["1"] == "sent"
+async def test_a_completed_run_is_not_taken_up(journal: Journal, clock: Clock) -> None:
+    old = await unfinished(journal, clock)
+    await journal.finish(old, RunState.COMPLETED)
+    again = await plan(journal, OLD)
+    assert again.id != old.id
+    assert await pending_ids(journal.reader, again) == ["1", "2", "3", "4"]
+    assert (await statuses(journal.reader, old))["1"] == "sent"
 
 
 OTHER_REQUESTS = {
@@ -173,32 +168,33 @@ OTHER_REQUESTS = {
 
 
 @pytest.mark.parametrize("rows", OTHER_REQUESTS.values(), ids=OTHER_REQUESTS.keys())
-async def test_other_requests_are_another_run(place: Place, clock: Clock, rows: list[Row]) -> None:
-    async with opened(place, clock) as journal:
-        old = await unfinished(journal, clock)
-        again = await plan(journal, rows)
-        assert again.id != old.id
-        assert again.state is RunState.PLANNED
-        assert len(await pending(journal.reader, again)) == len({r.order_id for r in rows})
+async def test_other_requests_are_another_run(
+    journal: Journal, clock: Clock, rows: list[Row]
+) -> None:
+    old = await unfinished(journal, clock)
+    again = await plan(journal, rows)
+    assert again.id != old.id
+    assert again.state is RunState.PLANNED
+    assert len(await pending(journal.reader, again)) == len({r.order_id for r in rows})
 
 
-async def test_the_same_requests_to_another_ca_are_another_run(place: Place, clock: Clock) -> None:
-    async with opened(place, clock) as journal:
-        old = await unfinished(journal, clock)
-        again = await plan(journal, OLD, base_url="https://certcentral.example")
-        assert again.id != old.id
+async def test_the_same_requests_to_another_ca_are_another_run(
+    journal: Journal, clock: Clock
+) -> None:
+    old = await unfinished(journal, clock)
+    again = await plan(journal, OLD, base_url="https://certcentral.example")
+    assert again.id != old.id
 
 
 async def test_of_several_unfinished_runs_the_newest_is_taken_up(
-    place: Place, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
-    async with opened(place, clock) as journal:
-        old = await unfinished(journal, clock)
-        newer = await plan(journal, OLD, take_up_since=clock.now + HOUR)
-        assert newer.id != old.id
-        await send(journal, clock, newer, {"4": "204"})
-        await journal.finish(newer, RunState.STOPPED, "the CA is gone")
-        assert (await plan(journal, OLD)).id == newer.id
+    old = await unfinished(journal, clock)
+    newer = await plan(journal, OLD, take_up_since=clock.now + HOUR)
+    assert newer.id != old.id
+    await send(journal, clock, newer, {"4": "204"})
+    await journal.finish(newer, RunState.STOPPED, "the CA is gone")
+    assert (await plan(journal, OLD)).id == newer.id
 
 
 async def test_of_a_plan_that_is_taken_up_elsewhere_nothing_else_stays(

@@ -15,6 +15,7 @@ from tests.journal.conftest import (
     WINDOWS,
     Clock,
     carry,
+    counted_steps,
     opened,
     orders,
     pending,
@@ -149,19 +150,12 @@ async def steps_of(place: Path, clock: Clock, count: int) -> int:
     """Return how many thousand steps SQLite takes where so many orders were mailed twice."""
     await night(place, clock, orders(*range(1, count + 1)))
     run = await night(place, clock, orders(*range(1, count + 1)))
-    steps = 0
-
-    def count_them() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
     async with read_journal(place) as reader:
-        raw = await reader.connection.get_raw_connection()
-        assert raw.driver_connection is not None
-        await raw.driver_connection.set_progress_handler(count_them, 1_000)
-        assert (await reader.unapproved(run, 5))[0] == count
-    return steps
+
+        async def find() -> None:
+            assert (await reader.unapproved(run, 5))[0] == count
+
+        return await counted_steps(reader, find)
 
 
 async def test_the_work_of_finding_them_grows_with_their_number_not_its_square(

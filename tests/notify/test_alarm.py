@@ -17,6 +17,8 @@ from batch_resend.notify import notifier as posting
 from tests.notify.listener import SECRET, listening
 from tests.report.test_conclusion import summary
 
+pytestmark = pytest.mark.asyncio
+
 WELL = CommandResult(0, summary(sent=3), Path("reports/RUN"))
 NOT_WELL = CommandResult(3, summary(sent=3, refused=1), Path("reports/RUN"))
 NOT_BEGUN = CommandResult(1, error="no API key: put it into a file")
@@ -29,7 +31,6 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posting, "TIMEOUT_S", 0.2)
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("ending", "paths"),
     [
@@ -49,14 +50,12 @@ async def test_a_watchdog_is_pinged_at_the_start_and_once_at_the_end(
         assert json.loads(listener.posts[-1][1])["exit_code"] == ending.code
 
 
-@pytest.mark.asyncio
 async def test_a_ping_url_keeps_its_query_behind_what_is_added_to_its_path() -> None:
     async with listening() as listener:
         await Notifier(ping_url=f"{listener.url}/?rid=1").started()
         assert listener.posts == [(f"/{SECRET}/start?rid=1", "")]
 
 
-@pytest.mark.asyncio
 async def test_a_webhook_gets_the_summary_with_a_text_that_slack_shows() -> None:
     async with listening() as listener:
         await Notifier(notify_url=listener.url).ended(NOT_WELL)
@@ -71,7 +70,6 @@ async def test_a_webhook_gets_the_summary_with_a_text_that_slack_shows() -> None
         assert (told["exit_code"], told["error"], told["report"]) == (3, None, "reports/RUN")
 
 
-@pytest.mark.asyncio
 async def test_a_command_that_could_not_start_says_why() -> None:
     async with listening() as listener:
         await Notifier(notify_url=listener.url).ended(NOT_BEGUN)
@@ -79,7 +77,6 @@ async def test_a_command_that_could_not_start_says_why() -> None:
         assert told["text"] == ("batch-resend could not start: no API key: put it into a file")
 
 
-@pytest.mark.asyncio
 @pytest.mark.usefixtures("unhurried")
 async def test_a_listener_that_fails_twice_is_told_a_third_time_and_no_fourth(
     caplog: pytest.LogCaptureFixture,
@@ -95,7 +92,6 @@ async def test_a_listener_that_fails_twice_is_told_a_third_time_and_no_fourth(
         assert "--notify-url: 127.0.0.1: HTTP 503" in caplog.text
 
 
-@pytest.mark.asyncio
 @pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("trouble", ["hangs", "redirect", "closed", "no such host"])
 async def test_trouble_with_a_listener_is_a_warning_that_does_not_repeat_the_url(
@@ -118,7 +114,6 @@ async def test_trouble_with_a_listener_is_a_warning_that_does_not_repeat_the_url
     assert "S3CR3T" not in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -137,7 +132,7 @@ async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
     "url",
     ["", "hooks.example/x", "ftp://hooks.example/x", "https:///x", "http://[x/", "http://h:0/"],
 )
-def test_what_is_no_url_is_refused_before_anything_is_sent_and_not_repeated(url: str) -> None:
+async def test_what_is_no_url_is_refused_before_anything_is_sent_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Notifier(notify_url=url).check()
     assert str(caught.value).startswith("--notify-url: ")
@@ -156,7 +151,6 @@ def samples(path: Path) -> Mapping[str, float]:
     }
 
 
-@pytest.mark.asyncio
 async def test_metrics_are_those_of_the_summary(tmp_path: Path) -> None:
     path = tmp_path / "resend.prom"
     umask = os.umask(0o077)
@@ -172,7 +166,6 @@ async def test_metrics_are_those_of_the_summary(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644, "the collector is another user"
 
 
-@pytest.mark.asyncio
 async def test_the_time_of_the_last_success_outlives_runs_without_one(tmp_path: Path) -> None:
     path = tmp_path / "resend.prom"
     name = "batch_resend_last_success_timestamp_seconds"
@@ -185,7 +178,6 @@ async def test_the_time_of_the_last_success_outlives_runs_without_one(tmp_path: 
         assert samples(path)["batch_resend_last_run_timestamp_seconds"] == at
 
 
-@pytest.mark.asyncio
 async def test_a_metrics_file_that_is_none_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "resend.prom"
     path.write_bytes(b"{ not metrics \xff")
@@ -193,7 +185,6 @@ async def test_a_metrics_file_that_is_none_is_written_anew(tmp_path: Path) -> No
     assert samples(path)["batch_resend_orders sent"] == 3
 
 
-@pytest.mark.asyncio
 async def test_metrics_that_cannot_be_written_are_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -201,7 +192,6 @@ async def test_metrics_that_cannot_be_written_are_a_warning(
     assert "--metrics-file" in caplog.text
 
 
-@pytest.mark.asyncio
 async def test_redacted_whoever_is_told_learns_no_address() -> None:
     ending = CommandResult(1, error="list.csv, line 3: jane.doe@a.example is no address")
     async with listening() as listener:

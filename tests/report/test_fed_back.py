@@ -55,6 +55,7 @@ async def assert_fed_back(
 ) -> set[str]:
     """Check that unsent.csv asks for what was not sent; return the numbers of those orders."""
     reading = reading or Reading(mapping or {}, locale)
+    folder.mkdir(exist_ok=True)
     async with carried(folder, sources, SCRIPT, clock=Clock()) as (journal, run):
         await write_report(journal.reader, run, folder / "report")
         unsent = await unsent_of(journal, run)

@@ -15,6 +15,8 @@ from batch_resend.simulator import (
 )
 from tests.simulator.simulated import KEY, client_of, no_sleep, raw_request
 
+pytestmark = pytest.mark.asyncio
+
 NO_CONTENT = "HTTP/1.1 204 No Content"
 BAD_REQUEST = "HTTP/1.1 400 Bad Request"
 TOO_MANY = "HTTP/1.1 429 Too Many Requests"
@@ -30,6 +32,7 @@ def length_of(head: bytes) -> int:
 @pytest.mark.parametrize(
     ("fault", "says", "headers"),
     [
+        (FaultName.BAD_GATEWAY, "<h1>502 Bad Gateway</h1>", {"retry-after": None}),
         (FaultName.CDN_BLOCK, "Incapsula incident ID: ", {"x-cdn": "Imperva"}),
         (FaultName.CDN_DENIED, "<title>Access Denied</title>", {"x-cdn": "Imperva"}),
         (FaultName.CDN_WAIT, "<title>Access Denied</title>", {"retry-after": "2"}),
@@ -42,7 +45,6 @@ def length_of(head: bytes) -> int:
         (FaultName.READ_TIMED_OUT, "", {"x-cdn": None}),
     ],
 )
-@pytest.mark.asyncio
 async def test_what_stands_before_the_service_answers_with_a_page_of_its_own(
     fault: FaultName, says: str, headers: dict[str, str | None]
 ) -> None:
@@ -68,7 +70,6 @@ async def test_what_stands_before_the_service_answers_with_a_page_of_its_own(
         (FaultName.ERRORS_AS_OBJECT, b'{"errors":{"code":"bad_request_format",'),
     ],
 )
-@pytest.mark.asyncio
 async def test_the_service_itself_may_answer_in_an_unusual_form(
     fault: FaultName, body: bytes
 ) -> None:
@@ -109,7 +110,6 @@ async def test_the_service_itself_may_answer_in_an_unusual_form(
         ),
     ],
 )
-@pytest.mark.asyncio
 async def test_behind_a_whole_status_line_something_is_wrong_and_then_the_connection_ends(
     fault: FaultName, line: str, holds: Holds
 ) -> None:
@@ -124,7 +124,6 @@ async def test_behind_a_whole_status_line_something_is_wrong_and_then_the_connec
 
 
 @pytest.mark.parametrize("fault", [f for f in FaultName if not f.does.is_for_reads])
-@pytest.mark.asyncio
 async def test_a_read_whose_fault_is_of_a_mail_has_its_connection_reset_and_no_false_answer(
     fault: FaultName,
 ) -> None:
@@ -134,7 +133,9 @@ async def test_a_read_whose_fault_is_of_a_mail_has_its_connection_reset_and_no_f
         assert client.books.mails == 0
 
 
-def test_every_answer_every_fault_and_every_oddity_has_its_source_and_a_line_of_its_own() -> None:
+async def test_every_answer_every_fault_and_every_oddity_has_its_source_and_a_line_of_its_own() -> (
+    None
+):
     listed = [answer for answers in all_sources().values() for answer in answers]
     assert len({answer.name for answer in listed}) == len(listed)
     assert all(answer.words for answer in listed)
@@ -146,7 +147,6 @@ def test_every_answer_every_fault_and_every_oddity_has_its_source_and_a_line_of_
             assert bool(answer.where) or not needs_place, f"{answer.name}: where is that from?"
 
 
-@pytest.mark.asyncio
 async def test_the_books_say_what_each_answer_rested_on() -> None:
     async with client_of(api_key="a key") as client:
         client.simulator.world.add(WorldOrder(2, product="ssl_basic"))
@@ -159,7 +159,6 @@ async def test_the_books_say_what_each_answer_rested_on() -> None:
         }  # fmt: skip
 
 
-@pytest.mark.asyncio
 async def test_a_default_answer_has_the_headers_of_the_recordings() -> None:
     async with (
         client_of(latency_s=(0.25, 0.25), sleep=no_sleep) as client,

@@ -11,10 +11,9 @@ from batch_resend.simulator import (
     FaultName,
     SimulatorSettings,
 )
-from batch_resend.simulator.behaviour import Fates
+from batch_resend.simulator.server import Fates
 from batch_resend.windows import Window
 from tests.simulator.simulated import (
-    KEY,
     Clock,
     Gate,
     client_of,
@@ -24,10 +23,11 @@ from tests.simulator.simulated import (
     until,
 )
 
+pytestmark = pytest.mark.asyncio
+
 # --- latency --------------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_an_answer_waits_for_its_latency_and_an_arrival_counts_before_it() -> None:
     gate = Gate()
     async with client_of(latency_s=(0.2, 0.2), sleep=gate) as client:
@@ -40,7 +40,6 @@ async def test_an_answer_waits_for_its_latency_and_an_arrival_counts_before_it()
         assert client.books.mails == 1
 
 
-@pytest.mark.asyncio
 async def test_a_request_that_arrived_mails_although_its_client_went_away() -> None:
     gate = Gate()
     async with client_of(latency_s=(1, 1), sleep=gate) as client:
@@ -55,7 +54,6 @@ async def test_a_request_that_arrived_mails_although_its_client_went_away() -> N
         assert client.books.mails_per_order == {"1": 1}
 
 
-@pytest.mark.asyncio
 async def test_a_request_whose_client_hangs_up_with_its_last_byte_mails() -> None:
     async with client_of(latency_s=(0.001, 0.002)) as client:
         for _ in range(20):
@@ -64,7 +62,6 @@ async def test_a_request_whose_client_hangs_up_with_its_last_byte_mails() -> Non
         await until(lambda: client.books.mails == 20)
 
 
-@pytest.mark.asyncio
 async def test_refusals_at_the_door_come_without_latency() -> None:
     gate = Gate()
     async with client_of(
@@ -79,7 +76,6 @@ async def test_refusals_at_the_door_come_without_latency() -> None:
 # --- faults ---------------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -102,27 +98,14 @@ async def test_a_fault_named_by_a_status_answers_with_it_and_mails_nothing(
         assert client.books.wrong_request_count == 0
 
 
-@pytest.mark.asyncio
-async def test_502_has_the_html_body_of_a_gateway_and_503_says_when_to_come_back() -> None:
-    shares = {FaultName.BAD_GATEWAY: 0.5, FaultName.MAINTENANCE: 0.5}
-    async with client_of(faults=shares) as client, aiohttp.ClientSession() as session:
-        seen = {}
-        for order in range(20):
-            url = f"{client.simulator.base_url}/order/certificate/{order}/resend-emails"
-            answer = await session.put(url, json={}, headers=KEY)
-            text = await answer.text()
-            seen[answer.status] = (
-                answer.content_type,
-                answer.headers.get("Retry-After"),
-                text.startswith("<html>"),
-            )
-        assert seen == {
-            502: ("text/html", None, True),
-            503: ("application/json", "1", False),
-        }
+async def test_maintenance_says_when_to_come_back() -> None:
+    async with (
+        client_of(faults={FaultName.MAINTENANCE: 1.0}) as client,
+        raw_request(client.simulator, "Content-Length: 2", body=b"{}") as answer,
+    ):
+        assert b"\r\nRetry-After: 1\r\n" in await answer.readuntil(b"\r\n\r\n")
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("fault", "error", "mails"),
     [
@@ -142,7 +125,6 @@ async def test_a_fault_of_the_connection_breaks_it_once_and_mails_as_its_meaning
         assert client.books.requests_per_order == {"5": 1}
 
 
-@pytest.mark.asyncio
 async def test_a_fault_also_breaks_a_connection_that_was_kept_alive() -> None:
     settings = SimulatorSettings(faults={FaultName.DROP: 0.5}, seed=1)
     fates = Fates(settings)
@@ -159,7 +141,6 @@ async def test_a_fault_also_breaks_a_connection_that_was_kept_alive() -> None:
         assert client.books.mails == 12
 
 
-@pytest.mark.asyncio
 async def test_a_hanging_request_mails_gives_no_answer_and_does_not_delay_the_stop() -> None:
     before = asyncio.all_tasks()
     async with client_of(faults={FaultName.HANG: 1.0}) as client:
@@ -179,7 +160,6 @@ async def test_a_hanging_request_mails_gives_no_answer_and_does_not_delay_the_st
     assert asyncio.all_tasks() == before
 
 
-@pytest.mark.asyncio
 async def test_a_slow_request_does_not_delay_the_stop_and_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     async with client_of(latency_s=(3600, 3600)) as client:
@@ -197,7 +177,6 @@ async def test_a_slow_request_does_not_delay_the_stop_and_leaves_no_task() -> No
 # --- repeatability --------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_a_seed_repeats_the_fate_of_every_order_whatever_the_concurrency() -> None:
     shares = {FaultName.SERVER_ERROR: 0.3, FaultName.NO_PERMISSION: 0.2, FaultName.DROP: 0.2}
 
@@ -223,7 +202,9 @@ async def test_a_seed_repeats_the_fate_of_every_order_whatever_the_concurrency()
     assert await rehearse(16, seed=8) != alone
 
 
-def test_fates_do_not_depend_on_the_order_of_arrival_nor_on_how_the_shares_are_listed() -> None:
+async def test_fates_do_not_depend_on_the_order_of_arrival_nor_on_how_the_shares_are_listed() -> (
+    None
+):
     shares = {FaultName.HANG: 0.2, FaultName.BAD_GATEWAY: 0.3}
     there = Fates(SimulatorSettings(faults=shares, latency_s=(0.1, 0.4), seed=3))
     back = Fates(
@@ -233,7 +214,7 @@ def test_fates_do_not_depend_on_the_order_of_arrival_nor_on_how_the_shares_are_l
     assert {o: there.deal(o) for o in orders} == {o: back.deal(o) for o in reversed(orders)}
 
 
-def test_faults_and_latencies_come_in_the_shares_and_within_the_bounds_asked_for() -> None:
+async def test_faults_and_latencies_come_in_the_shares_and_within_the_bounds_asked_for() -> None:
     fates = Fates(
         SimulatorSettings(
             faults={FaultName.DROP: 0.05, FaultName.SERVER_ERROR: 0.25}, latency_s=(0.01, 0.03)
@@ -250,7 +231,6 @@ def test_faults_and_latencies_come_in_the_shares_and_within_the_bounds_asked_for
     assert sum(latencies) / len(latencies) == pytest.approx(0.02, rel=0.05)
 
 
-@pytest.mark.asyncio
 async def test_a_request_refused_by_a_window_uses_up_no_fate() -> None:
     clock = Clock()
     settings = SimulatorSettings(faults={FaultName.SERVER_ERROR: 0.5}, seed=2)

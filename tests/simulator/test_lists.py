@@ -1,9 +1,7 @@
 """The simulator's list of orders: its fields, filters, pages, and the odd ones among them."""
 
-import csv
 import time
 from collections.abc import Sequence
-from io import StringIO
 
 import pytest
 
@@ -122,15 +120,6 @@ async def test_a_page_has_a_thousand_orders_if_asked_and_a_hundred_if_not() -> N
     async with client_of(orders=1_200) as client:
         assert len(await ids(client, "limit=1000")) == 1_000
         assert len(await ids(client, "")) == 100
-
-
-async def test_a_list_is_csv_for_who_accepts_that() -> None:
-    async with client_of() as client:
-        fill(client)
-        _, body = await client.get("/order/certificate?sort=order_id", Accept="text/csv")
-    rows = list(csv.DictReader(StringIO(body.decode())))
-    assert [row["id"] for row in rows] == ["1", "2", "3", "4", "5"]
-    assert "dcv_method" not in rows[0]
 
 
 # --- odd orders -----------------------------------------------------------------------------

@@ -209,7 +209,7 @@ async def test_status_changes_come_the_latest_first_within_the_time_asked_for() 
             assert [o["order_id"] for o in (await changes(client, query))["orders"]] == [2], query
         clock.now += 3_600
         assert await changes(client, "minutes=59") == {}
-        assert len((await changes(client, "hours=2"))["orders"]) == 2
+        assert len((await changes(client, "minutes=120"))["orders"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,6 @@ async def test_status_changes_come_the_latest_first_within_the_time_asked_for() 
     [
         ("minutes=10081", "time_frame_too_long"),
         ("minutes=10080&seconds=1", "time_frame_too_long"),
-        ("days=8", "time_frame_too_long"),
         ("", "bad_request_format"),
         ("minutes=x", "bad_request_format"),
         ("minutes=nan", "bad_request_format"),

@@ -23,10 +23,11 @@ from tests.simulator.simulated import (
     until,
 )
 
+pytestmark = pytest.mark.asyncio
+
 # --- the contract ---------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "body",
     [
@@ -46,7 +47,6 @@ async def test_a_documented_request_is_answered_204_without_a_body_and_mails_onc
         assert client.books.wrong_request_count == 0
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "body",
     [
@@ -79,7 +79,6 @@ async def test_any_other_body_is_answered_400_and_is_a_wrong_request(body: bytes
         assert client.books.mails == 0
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
@@ -108,7 +107,6 @@ async def test_a_request_that_is_not_well_formed_is_answered_400_and_is_a_wrong_
         assert [wrong["reason"] for wrong in client.books.wrong_requests] == [reason]
 
 
-@pytest.mark.asyncio
 async def test_a_request_without_a_length_is_answered_400_and_is_a_wrong_request() -> None:
     async with client_of() as client:
         async with raw_request(client.simulator, "Connection: close") as answer:
@@ -116,7 +114,6 @@ async def test_a_request_without_a_length_is_answered_400_and_is_a_wrong_request
         assert client.books.wrong_requests[0]["reason"] == "no Content-Length"
 
 
-@pytest.mark.asyncio
 async def test_a_body_that_breaks_off_is_a_wrong_request_and_mails_nothing() -> None:
     async with client_of() as client:
         async with raw_request(client.simulator, "Content-Length: 20", body=b"{"):
@@ -126,7 +123,6 @@ async def test_a_body_that_breaks_off_is_a_wrong_request_and_mails_nothing() -> 
         assert client.books.mails == 0
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -153,7 +149,6 @@ async def test_any_other_address_or_method_is_answered_404_and_is_a_wrong_reques
         ]
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("told", "sent", "status"),
     [
@@ -175,7 +170,6 @@ async def test_a_wrong_key_is_answered_403_as_recorded(
         assert client.books.mails == (status == 204)
 
 
-@pytest.mark.asyncio
 async def test_an_order_it_is_told_not_to_know_is_answered_404_of_the_order() -> None:
     async with client_of(unknown_orders=frozenset({"2"})) as client:
         status, body = await client.resend("2")
@@ -185,7 +179,6 @@ async def test_an_order_it_is_told_not_to_know_is_answered_404_of_the_order() ->
         assert client.books.wrong_request_count == 0
 
 
-@pytest.mark.asyncio
 async def test_checks_come_in_order_window_address_key_body_order() -> None:
     clock = Clock()
     async with client_of(
@@ -214,7 +207,6 @@ async def test_checks_come_in_order_window_address_key_body_order() -> None:
 # --- windows --------------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_the_arrival_after_a_full_window_is_answered_429_as_documented() -> None:
     async with client_of(windows=(Window(2, 5.0),), clock=Clock()) as client:
         url = f"{client.simulator.base_url}/order/certificate/1/resend-emails"
@@ -227,7 +219,6 @@ async def test_the_arrival_after_a_full_window_is_answered_429_as_documented() -
         assert client.books.mails == 2
 
 
-@pytest.mark.asyncio
 async def test_each_key_has_windows_of_its_own() -> None:
     async with client_of(windows=(Window(2, 5.0),), clock=Clock()) as client:
         keys = ["a", "b", "a", "b", "a", "c"]
@@ -237,29 +228,33 @@ async def test_each_key_has_windows_of_its_own() -> None:
         assert (log.peak, log.refused) == (3, 1)
 
 
-@pytest.mark.asyncio
-async def test_a_window_is_half_open_an_arrival_leaves_it_just_as_its_period_ends() -> None:
+@pytest.mark.parametrize(
+    ("windows", "moments", "answers"),
+    [
+        pytest.param(
+            [Window(1, 5.0)], (1000.0, 1005.0, 1009.999, 1014.999), [204, 204, 429, 204],
+            id="half open: an arrival leaves it just as its period ends",
+        ),
+        pytest.param(
+            [Window(3, 10.0)], (1008, 1009, 1009.5, 1011, 1019.2), [204, 204, 204, 429, 204],
+            id="rolling: a burst across a boundary is seen",
+        ),
+        pytest.param(
+            [Window(1, 1.0), Window(3, 10.0)], (1000, 1000.5, 1002, 1004, 1011),
+            [204, 429, 204, 429, 204], id="several: each counts what another refused",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_window_refuses_what_is_beyond_it(
+    windows: list[Window], moments: tuple[float, ...], answers: list[int]
+) -> None:
     clock = Clock()
-    async with client_of(windows=(Window(1, 5.0),), clock=clock) as client:
-        answers = []
-        for moment in (1000.0, 1005.0, 1009.999, 1014.999):
+    async with client_of(windows=tuple(windows), clock=clock) as client:
+        for moment, answer in zip(moments, answers, strict=True):
             clock.now = moment
-            answers.append((await client.resend())[0])
-        assert answers == [204, 204, 429, 204]
+            assert (await client.resend())[0] == answer
 
 
-@pytest.mark.asyncio
-async def test_windows_roll_a_burst_across_a_boundary_is_seen() -> None:
-    clock = Clock()
-    async with client_of(windows=(Window(3, 10.0),), clock=clock) as client:
-        answers = []
-        for moment in (1008, 1009, 1009.5, 1011, 1019.2):
-            clock.now = moment
-            answers.append((await client.resend())[0])
-        assert answers == [204, 204, 204, 429, 204]
-
-
-@pytest.mark.asyncio
 async def test_a_refused_request_counts_in_the_windows_and_in_their_peaks() -> None:
     clock = Clock()
     async with client_of(windows=(Window(2, 10.0), Window(9, 60.0)), clock=clock) as client:
@@ -276,21 +271,9 @@ async def test_a_refused_request_counts_in_the_windows_and_in_their_peaks() -> N
         ]
 
 
-@pytest.mark.asyncio
-async def test_every_window_is_kept_at_once_and_counts_what_another_refused() -> None:
-    clock = Clock()
-    async with client_of(windows=(Window(1, 1.0), Window(3, 10.0)), clock=clock) as client:
-        answers = []
-        for moment in (1000.0, 1000.5, 1002.0, 1004.0, 1011.0):
-            clock.now = moment
-            answers.append((await client.resend())[0])
-        assert answers == [204, 429, 204, 429, 204]
-
-
 # --- the books ------------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio
 async def test_get_of_the_root_tells_what_was_received_and_is_itself_not_counted() -> None:
     async with client_of(windows=(Window(3, 5.0),), clock=Clock()) as client:
         for order in ("1", "1", "2", "3"):
@@ -314,7 +297,6 @@ async def test_get_of_the_root_tells_what_was_received_and_is_itself_not_counted
         assert client.books.requests_per_order == {"1": 2, "2": 1, "3": 1}
 
 
-@pytest.mark.asyncio
 async def test_only_the_first_hundred_wrong_requests_are_kept_and_all_are_counted() -> None:
     async with client_of() as client:
         for number in range(105):
@@ -325,7 +307,6 @@ async def test_only_the_first_hundred_wrong_requests_are_kept_and_all_are_counte
         assert snapshot["wrong_requests"][-1]["path"] == "/services/v2/99"
 
 
-@pytest.mark.asyncio
 async def test_bodies_are_not_kept_unless_asked_for() -> None:
     async with client_of() as client:
         await client.resend("1", {"locale": "en"})

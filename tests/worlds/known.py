@@ -28,6 +28,7 @@ from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Ruling
 from batch_resend.sending import breaker, limiter, sender
 from batch_resend.sending.breaker_state import Advice
+from batch_resend.windows import Fate
 from tests.worlds.explore import violations
 from tests.worlds.spec import draw
 
@@ -41,7 +42,7 @@ def _slot_freed_at_the_grant() -> Patch:
     @asynccontextmanager
     async def slot(self: Any) -> Any:
         async with real(self) as granted:
-            granted.answered()
+            granted.end(Fate.ANSWERED)
             yield granted
 
     return mock.patch.object(limiter.WindowLimiter, "slot", slot)

@@ -3,30 +3,39 @@
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import click
 from click.core import ParameterSource
 
+from batch_resend.batch import open_batch
 from batch_resend.calls import list_fields
 from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
-from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import (
-    check_log_options,
+from batch_resend.cli.command import (
+    FILE,
+    ExitCode,
+    Parsed,
+    command,
+    flag,
     format_option,
-    inputs_argument,
-    limit_option,
-    list_options,
     option,
     option_of_its_own,
     together,
+)
+from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.options import (
+    MAX_REJECTED,
+    check_log_options,
+    inputs_argument,
+    limit_option,
+    list_options,
 )
 from batch_resend.cli.output.summary import (
     WHEN_CHECKING,
@@ -35,12 +44,9 @@ from batch_resend.cli.output.summary import (
     show_plan,
 )
 from batch_resend.cli.output.terminal import say
-from batch_resend.cli.profiles import Profile
-from batch_resend.cli.values import DNS_SERVER, MAX_REJECTED
 from batch_resend.intake import ListSource
-from batch_resend.journal import Endpoint, JournalReader, open_journal
-from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Request, RowStatus, Run
-from batch_resend.planning import make_plan, stage
+from batch_resend.journal import JournalReader
+from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     Preview,
@@ -48,13 +54,26 @@ from batch_resend.report import (
     whole_file,
     with_mail_routes,
 )
-from batch_resend.windows import Window, of_one_key
+from batch_resend.settings import Settings, make_settings
 
 REQUESTS_SHOWN = 3
 
+_DNS_PORT = 53
 
-@click.command(
-    cls=ManualCommand,
+
+def _dns_server(text: str) -> tuple[str, int]:
+    text = text.strip()
+    with suppress(ValueError):
+        return str(ip_address(text)), _DNS_PORT
+    try:
+        url = urlsplit(f"//{text}")
+        return str(ip_address(url.hostname or "")), url.port or _DNS_PORT
+    except ValueError:
+        such_as = "192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53"
+        raise ValueError(f"{text!r}: write an IP address, such as {such_as}") from None
+
+
+@command(
     examples={
         "See what a list would send": "batch-resend check orders.csv",
         "Write every request, as it would be sent": "batch-resend check --out plan.jsonl "
@@ -71,20 +90,19 @@ REQUESTS_SHOWN = 3
 @format_option("text", "json")
 @option_of_its_own(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Also write every request, as it would be sent, into this file: a JSON object a line.",
 )
 @together(
     "Whether mail can arrive",
-    option(
+    flag(
         "--mx",
-        is_flag=True,
-        help="Ask DNS whether the domains of the addresses take mail: your resolver, nothing of "
-        "the CA. Without it, no network is used.",
+        "Ask DNS whether the domains of the addresses take mail: your resolver, nothing of the CA. "
+        "Without it, no network is used.",
     ),
     option(
         "--dns-server",
-        type=DNS_SERVER,
+        type=Parsed("address", _dns_server),
         metavar="ADDRESS",
         show_default="this machine's",
         help="With --mx: the server to ask, such as a public one where yours answers for the "
@@ -97,45 +115,30 @@ def check(inputs: Sequence[str], **options: Any) -> int:
 
     INPUT is a list of any form, or - for standard input. No network is used, unless --mx asks DNS.
     """
-    set_up_logs_of(options)
+    set_up_logs(options)
     given = click.get_current_context().get_parameter_source("dns_server")
     if given is ParameterSource.COMMANDLINE and not options["mx"]:
-        raise click.UsageError("--dns-server says whom --mx asks: give both")
+        raise click.UsageError("--dns-server says which server --mx asks: give both")
     reading = reading_of(options)
     out: Path | None = options["out"]
-    if out is not None and out.exists() and any(_is_same_file(out, path) for path in inputs):
+    named = [Path(path) for path in inputs]
+    if out and out.exists() and any(path.exists() and out.samefile(path) for path in named):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
     sources = [ListSource(path, reading) for path in inputs]
-    own = Profile("", None, "", windows_of(options["limit"]), None, {})
-    return anyio.run(_check, sources, {None: own, **accounts_of(options)}, options)
+    return anyio.run(_check, sources, options)
 
 
-def _is_same_file(out: Path, listed: str) -> bool:
-    return Path(listed).exists() and out.samefile(listed)
-
-
-async def _check(
-    sources: list[ListSource],
-    accounts: Mapping[str | None, Profile],
-    options: dict[str, Any],
-) -> int:
+async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
     closeness = WHEN_CHECKING_CLOSELY if options["verbose"] else WHEN_CHECKING
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
-        async with open_journal(Path(folder) / "check.db") as journal:
-            run, staging = await journal.new_run("check", accounts[None].windows_kept)
-            await stage(sources, staging)
-            parties = {name: _party(profile) for name, profile in accounts.items()}
-            run = await journal.finish_planning(run, staging, 0.0, parties)
-            await journal.settle(run, 0.0, hold_doubts=False)
-            reader = journal.reader
-            parts_of = partial(_parts, accounts)
-            plan = await make_plan(reader, run, parts_of, taken_up=False)
+        async with open_batch(_settings(options, Path(folder) / "check.db")) as batch:
+            plan, reader = await batch.plan(sources), batch.reader
             preview = await make_preview(plan, reader, shown=closeness.first)
             if options["mx"]:
-                preview = await _with_mail_routes(preview, reader, run, closeness, options)
-            first = [_request(order) for order in await _first_orders(reader, plan)]
-            if options["out"] is not None:
-                await _write_requests(reader, plan, options["out"])
+                preview = await _with_mail_routes(
+                    preview, batch.reader, plan.run, closeness, options
+                )
+            first = await _requests(batch.reader, plan.run, options["out"])
     if options["form"] == "json":
         click.echo(json.dumps({**preview.model_dump(), "first_requests": first}, indent=2))
     else:
@@ -149,11 +152,7 @@ async def _check(
 
 
 async def _with_mail_routes(
-    preview: Preview,
-    reader: JournalReader,
-    run: Run,
-    closeness: Closeness,
-    options: dict[str, Any],
+    preview: Preview, reader: JournalReader, run: Run, closeness: Closeness, options: dict[str, Any]
 ) -> Preview:
     """Return a preview with what DNS says of the domains. Raises SettingsError, JournalError."""
     from batch_resend.mail_domains import MailDomains  # noqa: PLC0415 - slow, and rarely wanted
@@ -164,53 +163,39 @@ async def _with_mail_routes(
     return await with_mail_routes(preview, reader, run, asking, closeness.first)
 
 
-def _party(profile: Profile) -> Endpoint:
-    """Return whom an account asks, as far as can be told without its key."""
-    return Endpoint("check", f"{profile.base_url} {profile.api_key_file}")
+def _settings(options: dict[str, Any], journal: Path) -> Settings:
+    """Return settings to plan by as `send` does. Their keys are made up, one for each key file."""
+    accounts = {
+        name: profile.account_by(f"of-{str(profile.api_key_file).encode().hex()}")
+        for name, profile in accounts_of(options).items()
+    }
+    windows = windows_of(options["limit"])
+    return make_settings(api_key="own", windows=windows, accounts=accounts, journal=journal)
 
 
-def _parts(
-    accounts: Mapping[str | None, Profile], counts: Mapping[str | None, int]
-) -> list[tuple[int, Sequence[Window]]]:
-    """Return how many requests go out within which windows: those by one key together."""
-    together: dict[Endpoint, list[str | None]] = {}
-    for name in counts or (None,):
-        together.setdefault(_party(accounts[name]), []).append(name)
-    return [
-        (
-            sum(counts.get(name, 0) for name in same),
-            of_one_key(accounts[name].windows_kept for name in same),
-        )
-        for same in together.values()
-    ]
-
-
-async def _first_orders(reader: JournalReader, plan: Plan) -> list[Request]:
-    found: list[Request] = []
-    async for planned in reader.pending(plan.run):
-        if len(found) == REQUESTS_SHOWN:
-            break
-        found.append(planned.request)
-    return found
-
-
-async def _write_requests(reader: JournalReader, plan: Plan, path: Path) -> None:
-    with whole_file(path) as file:
-        async for planned in reader.pending(plan.run):
-            file.write(json.dumps(_request(planned.request), ensure_ascii=False) + "\n")
+async def _requests(reader: JournalReader, run: Run, path: Path | None) -> list[dict[str, object]]:
+    """Return the first requests, as they would be sent; write all of them, if there is a file."""
+    first: list[dict[str, object]] = []
+    with whole_file(path) if path else nullcontext() as file:
+        async for planned in reader.pending(run):
+            request = _request(planned.request)
+            if len(first) < REQUESTS_SHOWN:
+                first.append(request)
+            elif file is None:
+                break
+            if file is not None:
+                file.write(json.dumps(request, ensure_ascii=False) + "\n")
+    return first
 
 
 def _request(order: Request) -> dict[str, object]:
     """Return a request as it would be sent. Its path goes below the base URL."""
-    call = {} if order.call is Call.DV_RESEND else {"call": order.call}
-    account = {} if order.account is None else {"account": order.account}
-    # Read again it stands beside requests that name addresses: there it needs the word.
-    nobody: dict[str, object] = {} if order.entries else {"all_domains": True}
     return {
         **list_fields(order.subject, order.call),
-        **call,
-        **account,
-        **nobody,
+        **({} if order.call is Call.DV_RESEND else {"call": order.call}),
+        **({} if order.account is None else {"account": order.account}),
+        # Read again it stands beside requests that name addresses: there it needs the word.
+        **({} if order.entries else {"all_domains": True}),
         "method": "PUT",
         "path": request_path(order),
         "body": json.loads(request_body(order)),

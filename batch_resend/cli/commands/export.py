@@ -5,8 +5,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,21 +17,23 @@ import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.lifecycle import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import (
-    Command,
-    export_options,
+from batch_resend.cli.command import (
+    FILE,
+    OF_READING,
+    ExitCode,
+    command,
+    flag,
     format_option,
     option,
     option_of_its_own,
+    together,
 )
+from batch_resend.cli.lifecycle import Interruption, run_interruptibly
+from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.options import DURATION, export_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
 from batch_resend.cli.streams import STREAMS
-from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
 from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose
@@ -48,59 +50,49 @@ COLUMNS = (
 _DAY_S = 86_400.0
 # Through no link: its name can be foreseen, and somebody else's file may wait behind one.
 _NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-
-
-product_option = option(
-    "--product", metavar="NAME", multiple=True, help="Only of this product; repeatable."
+filter_options = together(
+    None,
+    option("--product", metavar="NAME", multiple=True, help="Only of this product; repeatable."),
+    option("--container", metavar="NAME", help="Only of this container (division)."),
+    option(
+        "--filter",
+        "filters",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="A filter of the CA's own, as its call List orders has them; repeatable.",
+    ),
 )
-container_option = option("--container", metavar="NAME", help="Only of this container (division).")
-filter_option = option(
-    "--filter",
-    "filters",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="A filter of the CA's own, as its call List orders has them; repeatable.",
-)
 
 
-def filter_options(command: Command) -> Command:
-    """Add what narrows the CA's list of orders."""
-    return product_option(container_option(filter_option(command)))
-
-
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "All orders that wait, into a list": "batch-resend export --out pending.csv",
         "Those that have waited for two days": "batch-resend export --older-than 2d --out old.csv",
         "And send their mails again": "batch-resend send old.csv",
     },
-    exit_codes=(ExitCode.STOPPED, ExitCode.JOURNAL_BUSY),
+    exit_codes=OF_READING,
     see_also=("send", "check"),
 )
 @option("--older-than", type=DURATION, help="Only orders that are older than this, such as 1d.")
 @filter_options
-@option(
+@flag(
     "--details",
-    is_flag=True,
-    help="Ask about each order how it is validated and which of its names still wait: one request "
+    "Ask about each order how it is validated and which of its names still wait: one request "
     "each. Only those names are written.",
 )
 @format_option("csv", "jsonl", help="How the list is written.")
 @option_of_its_own(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write, whole or not at all; else standard output.",
+    "--out", type=FILE, help="File to write, whole or not at all; else standard output."
 )
 @export_options
 def export(**options: Any) -> int:
     """Ask the CA which orders wait, and write them as a list that `send` reads.
 
-    These are its orders with the status pending or reissue_pending. Domains are told for people:
+    These are its orders with the status pending or reissue_pending. Domains are for people to read:
     `send` has the CA mail all domains of an order that still wait. What is read counts in the
-    windows, as what is sent does.
+    rate limits, as what is sent does.
     """
-    set_up_logs_of(options)
+    set_up_logs(options)
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:
@@ -114,36 +106,40 @@ def export(**options: Any) -> int:
 
 
 async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[str, Any]) -> int:
-    now = time.time()
-    written = approved = 0
-    with _written(options["out"]) as file:
-        write = _writer(file, options["form"], now)
+    path: Path | None = options["out"]
+    counts = {True: 0, False: 0}  # of orders that wait, and of those with all names approved
+    with whole_file(path) if path else nullcontext(sys.stdout) as file:
+        writer = _Writer(file, options["form"], time.time())
 
         def take(order: ListedOrder | None) -> None:
-            nonlocal written, approved
-            if order is None:
-                approved += 1
-            else:
-                write(order)
-                written += 1
+            counts[order is not None] += 1
+            if order is not None:
+                writer.write(order)
 
         async with batch.order_reader(purpose=Purpose.EXPORT) as order_reader:
-            ask = partial(_with_details, order_reader, wanted=options["details"])
+            chosen = _chosen(order_reader, filters, writer.now, options)
             try:
-                await ask_each(_chosen(order_reader, filters, now, options), ask, take)
+                if options["details"]:
+                    await ask_each(chosen, partial(_with_details, order_reader), take)
+                else:
+                    async for order in chosen:
+                        take(order)
             except anyio.get_cancelled_exc_class():
-                if options["out"] is not None and written:
-                    _keep_part(file, options["out"], written)
+                if path is not None and counts[True]:
+                    _keep_part(file, path, counts[True])
                 raise
             await order_reader.reader.forget()
-            unusable = len(order_reader.unusable)
     if not options["quiet"]:
-        say("1 order waits." if written == 1 else f"{written:,} orders wait.")
-        if approved:
-            say(f"{counted(approved, 'order')} more with all names approved: nothing to mail.")
-        if unusable:
-            say(f"{unusable:,} more in the CA's list without an order number are left out.")
+        _say_counts(counts[True], counts[False], len(order_reader.unusable))
     return ExitCode.ALL_WELL
+
+
+def _say_counts(waiting: int, approved: int, unusable: int) -> None:
+    say(f"{counted(waiting, 'order')} {'waits' if waiting == 1 else 'wait'}.")
+    if approved:
+        say(f"{counted(approved, 'order')} more with all names approved: nothing to mail.")
+    if unusable:
+        say(f"{unusable:,} more in the CA's list without an order number are left out.")
 
 
 def _keep_part(file: TextIO, path: Path, orders: int) -> None:
@@ -170,12 +166,8 @@ async def _chosen(
             yield order
 
 
-async def _with_details(
-    order_reader: OrderReader, order: ListedOrder, *, wanted: bool
-) -> ListedOrder | None:
+async def _with_details(order_reader: OrderReader, order: ListedOrder) -> ListedOrder | None:
     """Return an order with how it is validated, and of its names those that wait; None: none do."""
-    if not wanted:
-        return order
     found = await order_reader.completed(order)
     order_reader.progress.done += 1
     waiting = tuple(name for name in found.names if not name.is_approved)
@@ -185,22 +177,24 @@ async def _with_details(
     return replace(found, domains=tuple(n.name for n in waiting) or found.domains, names=waiting)
 
 
-def _writer(file: TextIO, form: str, now: float) -> Callable[[ListedOrder], None]:
-    """Return what writes one order: a line, or one for each domain where it is not DV."""
-    table = csv.writer(file, lineterminator="\n")
-    if form != "jsonl":
-        table.writerow(COLUMNS)
+class _Writer:
+    """Writes orders: a line for each, or one for each domain where it is not DV."""
 
-    def write(order: ListedOrder) -> None:
+    def __init__(self, file: TextIO, form: str, now: float) -> None:
+        self.now = now
+        self._file = file
+        self._table = None if form == "jsonl" else csv.writer(file, lineterminator="\n")
+        if self._table is not None:
+            self._table.writerow(COLUMNS)
+
+    def write(self, order: ListedOrder) -> None:
         for part in _parts(order):
-            record = _record(part, now)
-            if form == "jsonl":
-                print(json.dumps(record, ensure_ascii=False), file=file)
+            record = _record(part, self.now)
+            if self._table is None:
+                print(json.dumps(record, ensure_ascii=False), file=self._file)
             else:
                 record["domains"] = "; ".join(part.domains)
-                table.writerow([defused(record[column]) for column in COLUMNS])
-
-    return write
+                self._table.writerow([defused(record[column]) for column in COLUMNS])
 
 
 def _parts(order: ListedOrder) -> Sequence[ListedOrder]:
@@ -240,20 +234,10 @@ def wanted_of(options: dict[str, Any]) -> Callable[[ListedOrder], bool]:
 
 def filters_of(options: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the filters of the CA's own that options name. Raises UsageError."""
-    return [_filter(text) for text in options["filters"]]
-
-
-def _filter(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise click.UsageError(f"--filter {text!r}: write KEY=VALUE, such as container_id=5")
-    return name.strip(), value.strip()
-
-
-@contextmanager
-def _written(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-        return
-    with whole_file(path) as file:
-        yield file
+    found = []
+    for text in options["filters"]:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError(f"--filter {text!r}: write KEY=VALUE, such as container_id=5")
+        found.append((name.strip(), value.strip()))
+    return found

@@ -1,14 +1,130 @@
-"""`help`: the pages of the manual, which lie in the package and need no network."""
+"""`help`: the pages of the manual; `completion`: what a shell needs to complete commands."""
 
+import re
 import shutil
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
-from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.output.terminal import laid_out
+from batch_resend.cli.command import ExitCode, command
 from batch_resend.topics import find_topic, topics
+
+_COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
+_IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_START_OF_ITEM = re.compile(r"\s*(?:- |\d+\. )?")
+_FENCE = "```"
+_CODE = re.compile(r"`[^`]+`")
+_LONGEST_UNBROKEN = 30
+_UNBROKEN = "\0"
+_BETWEEN = "  "
+_INDENT = "    "
+
+
+def laid_out(markdown: str, width: int) -> str:
+    """Return the text of a page for a terminal of `width` columns.
+
+    Of a table that is too wide the last column is wrapped; where that leaves it little room, the
+    table becomes a list: the first cell of a row, and below it the others, each with its heading
+    where there are several. Lines of code stay whole, so that they can be copied.
+    """
+    text = _LINK.sub(_as_words, _IMAGE.sub("", _COMMENT.sub("", markdown)))
+    return "\n".join(_lines(text.splitlines(), width)) + "\n"
+
+
+def _as_words(link: re.Match[str]) -> str:
+    words, target = link.groups()
+    file = target.partition("#")[0].removeprefix("../../").removeprefix("../")
+    if not file:
+        return words
+    if "/" not in file and file.endswith(".md") and file.islower():
+        topic = f"`help {file.removesuffix('.md')}`"
+        return topic if topic == f"`help {words}`" else f"{words} ({topic})"
+    return words if words == file else f"{words} ({file})"
+
+
+def _lines(lines: Sequence[str], width: int) -> Iterator[str]:
+    is_code = False
+    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
+        if is_table and not is_code:
+            yield from _table([_cells(line) for line in group], width)
+            continue
+        for line in group:
+            is_fence = line.startswith(_FENCE)
+            is_code ^= is_fence
+            yield from [line] if is_code or is_fence else _sentences(line, width)
+
+
+def _sentences(line: str, width: int) -> list[str]:
+    """Return a line of text, or several where it is too long; where it fits, it stays as it is."""
+    if len(line) <= width:
+        return [line]
+    start = _START_OF_ITEM.match(line)
+    return _wrap(line, width, later=" " * (start.end() if start else 0))
+
+
+def _cells(line: str) -> list[str]:
+    cells = _CELL_BORDER.split(line)[1:-1]
+    return [cell.strip().replace("\\|", "|") for cell in cells]
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    headings, _, *rows = rows
+    *leading, last = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    indent = sum(leading) + len(_BETWEEN) * len(leading)
+    room = width - indent  # for the last column, which may be wrapped
+    if indent + last <= width or (indent <= width // 2 and _all_fit([r[-1] for r in rows], room)):
+        rule = ["-" * size for size in (*leading, min(last, room))]
+        for row in (headings, rule, *rows):
+            yield from _in_columns(row, leading, room)
+    else:
+        yield from _as_list(headings, rows, width)
+
+
+def _all_fit(cells: Iterable[str], room: int) -> bool:
+    """Whether cells can be wrapped to this width: a long word cannot be broken."""
+    return all(len(line) <= room for cell in cells for line in _wrap(cell, room))
+
+
+def _in_columns(row: Sequence[str], leading: Sequence[int], room: int) -> Iterator[str]:
+    start = "".join(cell.ljust(size) + _BETWEEN for cell, size in zip(row, leading, strict=False))
+    wrapped = _wrap(row[-1], room) or [""]
+    yield (start + wrapped[0]).rstrip()
+    yield from (" " * len(start) + line for line in wrapped[1:])
+
+
+def _as_list(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    # Where each row has one cell below its first, the headings are said once, before them.
+    is_named = len(headings) > 2
+    if about := headings[0] if is_named else ": ".join(filter(None, headings)):
+        yield from (*_wrap(f"({about})", width), "")
+    for number, row in enumerate(rows):
+        yield from ([""] if number else []) + _wrap(row[0], width)
+        for heading, cell in zip(headings[1:], row[1:], strict=True):
+            item = f"{heading}: {cell}" if is_named and heading else cell
+            yield from _wrap(item, width, _INDENT, _INDENT + _BETWEEN) if cell else ()
+
+
+def _in_one_piece(code: re.Match[str]) -> str:
+    """Return code that is short enough to be kept on one line, as what is to be typed should be."""
+    return code[0].replace(" ", _UNBROKEN) if len(code[0]) <= _LONGEST_UNBROKEN else code[0]
+
+
+def _wrap(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    lines = textwrap.wrap(
+        _CODE.sub(_in_one_piece, text),
+        width,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_UNBROKEN, " ") for line in lines]
+
 
 _WIDEST = 100  # columns: longer lines are hard to read
 
@@ -24,12 +140,11 @@ def complete_topic(
     ]
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "Which topics there are": "batch-resend help",
         "What to do about mail that does not arrive": "batch-resend help mail",
-    },
+    }
 )
 @click.argument("topic", required=False, shell_complete=complete_topic)
 def help(topic: str | None) -> int:
@@ -63,3 +178,24 @@ def _if_a_command(name: str) -> str:
     command = click.get_current_context().find_root().command
     is_one = isinstance(command, click.Group) and name in command.commands
     return f"; `batch-resend {name} --help` explains the command" if is_one else ""
+
+
+PROGRAM = "batch-resend"
+VARIABLE = "_BATCH_RESEND_COMPLETE"  # by which the shell asks; click answers
+SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+_MOST_RUNS = 50
+
+
+@command(
+    examples={
+        "bash, in ~/.bashrc": 'eval "$(batch-resend completion bash)"',
+        "zsh, in ~/.zshrc": 'eval "$(batch-resend completion zsh)"',
+        "fish": "batch-resend completion fish > ~/.config/fish/completions/batch-resend.fish",
+    }
+)
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """Print what a shell needs to complete commands, options and the names of runs."""
+    click.echo(SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE).source())
+    return ExitCode.ALL_WELL

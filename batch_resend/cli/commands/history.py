@@ -1,7 +1,8 @@
-"""`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
+"""`runs`, `show`, `history`, `report` and `prune`: what the journal knows of earlier runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -9,42 +10,28 @@ import anyio
 import click
 
 from batch_resend.calls import CALLS
-from batch_resend.cli.commands.prune import size
-from batch_resend.cli.exits import ExitCode
-from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.as_settings import next_flags_of_run
+from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
 from batch_resend.cli.options import (
-    format_option,
+    DURATION,
     journal_option,
     redact_option,
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import REASONS_SHOWN, show_summary
+from batch_resend.cli.output.summary import REASONS_READ, show_summary
 from batch_resend.cli.output.terminal import Record, show_records
-from batch_resend.cli.prompts import next_flags_of_run
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import Event, Reason, read_journal, size_of_journal
+from batch_resend.journal import Event, Reason, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.report import (
-    Presentation,
-    Summary,
-    in_words,
-    make_summary,
-    write_report,
-)
+from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
 
 _COUNTS = ("total", *RequestStatus)
-_RUN_COLUMNS = ("run", "state", "started_at", "elapsed_s", *_COUNTS, "attempts", "inputs")
-_EVENT_COLUMNS = (
-    "run", "locale", "attempt", "begun_at", "took_s", "answer", "http_status", "error_code",
-    "error_message", "outcome", "entries", "base_url", "call", "account", "order_id",
-)  # fmt: skip
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "All runs, for people": "batch-resend runs",
         "For a spreadsheet": "batch-resend runs --format csv",
@@ -56,62 +43,67 @@ _EVENT_COLUMNS = (
 def runs(journal: Place, form: str) -> int:
     """List all runs, the newest first."""
 
-    async def found() -> list[Record]:
+    async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
             return []
         async with read_journal(journal) as reader:
             return [
-                _run_record(await make_summary(reader, run), _state(run, await reader.holder(run)))
+                (await make_summary(reader, run), _state(run, await reader.holder(run)))
                 for run in await reader.runs()
             ]
 
-    records = anyio.run(found)
+    records = _records(anyio.run(found), _RUN_FIELDS)
     if not records and form == "table":
         click.echo(f"No runs yet in {journal}.")
         return ExitCode.ALL_WELL
-    show_records(records, _RUN_COLUMNS, form, _RUN_TABLE)
+    show_records(records, [*_RUN_FIELDS], form, _RUN_TABLE)
     if form == "table":
-        click.echo(f"{journal}: {size(size_of_journal(journal) or 0)}", err=True)
+        click.echo(f"{journal}: {_size(size_of_journal(journal) or 0)}", err=True)
     return ExitCode.ALL_WELL
 
 
-def _run_record(summary: Summary, state: str) -> Record:
-    return {
-        "run": summary.run_id,
-        "state": state,
-        "started_at": summary.started_at,
-        "elapsed_s": summary.elapsed_s,
-        **{name: getattr(summary.orders, name) for name in _COUNTS},
-        "attempts": summary.requests.attempts,
-        "inputs": [note.path for note in summary.inputs],
-    }
-
-
-def _others(record: Record) -> str:
-    """Return what became of the orders of a run that were not sent."""
-    counts = [(s, record[s]) for s in RequestStatus if s is not RequestStatus.SENT]
-    return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
-
-
-_RUN_TABLE: dict[str, Callable[[Any], str]] = {
-    "run": lambda run: run["run"],
-    "state": lambda run: run["state"],
-    "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
-    "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
-    "not sent": _others,
-    "lists": lambda run: ", ".join(run["inputs"]),
-}
+def _records(found: Iterable[Any], fields: Mapping[str, Callable[[Any], object]]) -> list[Record]:
+    return [{name: value_of(one) for name, value_of in fields.items()} for one in found]
 
 
 def _state(run: Run, holder: str | None) -> str:
-    """Return where a run stands; one under way is told from one that was cut off."""
+    """Return where a run stands; one that was cut off is not under way."""
     if run.state is not RunState.RUNNING:
         return run.state.value
     return f"running ({holder})" if holder else RunState.INTERRUPTED.value
 
 
-@click.command(
-    cls=ManualCommand,
+def _count(status: str) -> Callable[[tuple[Summary, str]], object]:
+    return lambda run: getattr(run[0].orders, status)
+
+
+_RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
+    "run": lambda run: run[0].run_id,
+    "state": lambda run: run[1],
+    "started_at": lambda run: run[0].started_at,
+    "elapsed_s": lambda run: run[0].elapsed_s,
+    **{status: _count(status) for status in _COUNTS},
+    "attempts": lambda run: run[0].requests.attempts,
+    "inputs": lambda run: [note.path for note in run[0].inputs],
+}
+
+
+def _not_sent(record: Record) -> str:
+    counts = [(s, record[s]) for s in RequestStatus if s is not RequestStatus.SENT]
+    return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
+
+
+_RUN_TABLE: dict[str, Callable[[Any], str]] = {
+    "run": itemgetter("run"),
+    "state": itemgetter("state"),
+    "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
+    "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
+    "not sent": _not_sent,
+    "lists": lambda run: ", ".join(run["inputs"]),
+}
+
+
+@command(
     examples={
         "A run in numbers": "batch-resend show 20261123-211952-753e",
         "For a program, as summary.json has it": "batch-resend show --format json "
@@ -134,18 +126,17 @@ def show(run_id: str, form: str, journal: Place) -> int:
     if form == "json":
         click.echo(found.model_dump_json(indent=2))
     else:
-        show_records(_facts(found, state), ("fact", "value"), form, _FACT_TABLE)
+        show_records(_facts(found, state), [*_FACT_TABLE], form, _FACT_TABLE)
     return ExitCode.ALL_WELL
 
 
 _FACT_TABLE: dict[str, Callable[[Any], str]] = {
-    "fact": lambda fact: fact["fact"],
+    "fact": itemgetter("fact"),
     "value": lambda fact: str(fact["value"]),
 }
 
 
 def _facts(summary: Summary, state: str) -> list[Record]:
-    """Return a run as facts and their values."""
     facts: list[tuple[str, object]] = [
         ("run", summary.run_id),
         ("state", state),
@@ -154,7 +145,7 @@ def _facts(summary: Summary, state: str) -> list[Record]:
         ("finished", summary.finished_at or "not yet"),
         *(("CA", url) for url in summary.urls),
         ("limits", " and ".join(summary.limits) or "none"),
-        *(("input", f"{note.path}: {note.rows:,} rows") for note in summary.inputs),
+        *(("input", f"{note.path}: {counted(note.rows, 'row')}") for note in summary.inputs),
     ]
     for group in ("rows", "orders", "requests", "back_pressure"):
         counts = getattr(summary, group)
@@ -162,8 +153,7 @@ def _facts(summary: Summary, state: str) -> list[Record]:
     return [{"fact": name, "value": value} for name, value in facts if value != ""]
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "What was ever done for an order": "batch-resend history 100200301",
         "Whether a domain was mailed": "batch-resend history shop.example.com",
@@ -177,7 +167,7 @@ def history(order_id: str, form: str, journal: Place) -> int:
     """Show every attempt ever made for an order, or that named a domain, over all runs.
 
     A run that made none has one line, which says why. An order that was sent without addresses has
-    all its domains mailed, whose names only the CA knows: it is found by its number.
+    all its domains mailed, whose names only the CA knows: look for its number.
     """
     is_domain = "." in order_id
     try:
@@ -185,57 +175,54 @@ def history(order_id: str, form: str, journal: Place) -> int:
     except ValueError as error:
         raise click.UsageError(f"ORDER_ID: {error}") from None
 
-    async def found() -> list[Record]:
+    async def found() -> list[Event]:
         async with read_journal(journal) as reader:
             history_of = reader.history_of_domain if is_domain else reader.history
             async with aclosing(history_of(order_id)) as events:
-                return [_event_record(event) async for event in events]
+                return [event async for event in events]
 
-    records = anyio.run(found)
+    records = _records(anyio.run(found), _EVENT_FIELDS)
     if not records and form == "table":
         click.echo(f"The journal knows nothing of {order_id}.")
         return ExitCode.ALL_WELL
-    table = {"order": lambda event: event["order_id"]} | _EVENT_TABLE if is_domain else _EVENT_TABLE
-    show_records(records, _EVENT_COLUMNS, form, table)
+    table = {"order": itemgetter("order_id")} | _EVENT_TABLE if is_domain else _EVENT_TABLE
+    show_records(records, [*_EVENT_FIELDS], form, table)
     return ExitCode.ALL_WELL
 
 
-def _event_record(event: Event) -> Record:
-    """Return an event as programs read it."""
-    took_s = None
-    if event.begun_at is not None and event.ended_at is not None:
-        took_s = round(event.ended_at - event.begun_at, 3)
-    answer = None
-    if event.attempt is not None:
-        answer = event.ruling or "none yet"
-    return {
-        "run": event.run_id,
-        "locale": event.locale,
-        "attempt": event.attempt,
-        "begun_at": None if event.begun_at is None else timestamp(event.begun_at),
-        "took_s": took_s,
-        "answer": answer,
-        "http_status": event.http_status,
-        "error_code": event.error_code,
-        "error_message": event.message,
-        "outcome": event.outcome,
-        "entries": [str(entry) for entry in event.entries],
-        "base_url": event.base_url,
-        "call": event.call,
-        "account": event.account,
-        "order_id": event.order_id,
-    }
+def _took_s(event: Event) -> float | None:
+    if event.begun_at is None or event.ended_at is None:
+        return None
+    return round(event.ended_at - event.begun_at, 3)
+
+
+_EVENT_FIELDS: dict[str, Callable[[Event], object]] = {
+    "run": attrgetter("run_id"),
+    "locale": attrgetter("locale"),
+    "attempt": attrgetter("attempt"),
+    "begun_at": lambda event: None if event.begun_at is None else timestamp(event.begun_at),
+    "took_s": _took_s,
+    "answer": lambda event: None if event.attempt is None else event.ruling or "none yet",
+    "http_status": attrgetter("http_status"),
+    "error_code": attrgetter("error_code"),
+    "error_message": attrgetter("message"),
+    "outcome": attrgetter("outcome"),
+    "entries": lambda event: [str(entry) for entry in event.entries],
+    "base_url": attrgetter("base_url"),
+    "call": attrgetter("call"),
+    "account": attrgetter("account"),
+    "order_id": attrgetter("order_id"),
+}
 
 
 def _mails(event: Any) -> str:
-    """Return to whom mails were asked for."""
     about_domain = CALLS[event["call"]].is_about_domain
-    known = "whom the CA knows for it" if about_domain else "all domains that wait"
+    known = "the CA's contacts for it" if about_domain else "all domains that wait"
     return ", ".join(event["entries"]) or known
 
 
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
-    "run": lambda event: event["run"],
+    "run": itemgetter("run"),
     "attempt": lambda event: "none" if event["attempt"] is None else str(event["attempt"]),
     "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
     "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",
@@ -250,11 +237,10 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 }
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "With a page without addresses (the tables keep them)": "batch-resend report --redact "
-        "20261123-211952-753e",
+        "20261123-211952-753e"
     },
     see_also=("show",),
 )
@@ -275,10 +261,47 @@ def report(
             flags = next_flags_of_run(context, run, await reader.accounts(run))
             presentation = Presentation(flags, redact=redact)
             summary = await write_report(reader, run, folder, presentation)
-            return presentation, summary, await reader.reasons(run, REASONS_SHOWN + 2)
+            return presentation, summary, await reader.reasons(run, REASONS_READ)
 
     presentation, summary, reasons = anyio.run(written)
     show_summary(summary, reasons, folder, presentation.flags)
     if redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
+
+
+LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer than a usual one
+
+
+@command(
+    examples={"Once a month": "batch-resend prune --older-than 90d"},
+    exit_codes=(ExitCode.JOURNAL_BUSY,),
+    see_also=("runs",),
+)
+@option_of_its_own(
+    "--older-than",
+    type=DURATION,
+    default="90d",
+    help="Forget the runs that ended longer ago; at least 2d.",
+)
+@journal_option
+def prune(older_than: float, journal: Place) -> int:
+    """Forget old runs, to keep the journal small.
+
+    How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
+    """
+    if older_than < LEAST_S:
+        raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
+    before = size_of_journal(journal)
+    if before is None:
+        click.echo(f"{journal}: there is no journal here yet.")
+        return ExitCode.ALL_WELL
+    forgotten = anyio.run(prune_journal, journal, older_than)
+    what = f"{counted(forgotten.runs, 'run')} with {counted(forgotten.rows, 'row')}"
+    sizes = f"had {_size(before)}, has {_size(size_of_journal(journal) or 0)}"
+    click.echo(f"{what} forgotten; {journal} {sizes}")
+    return ExitCode.ALL_WELL
+
+
+def _size(count: int) -> str:
+    return f"{count / 1_000_000:,.1f} MB"

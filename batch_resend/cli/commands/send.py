@@ -6,11 +6,10 @@ from typing import Any
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
+from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of, taken_over
+from batch_resend.cli.command import OF_SENDING, command, together
 from batch_resend.cli.execution import execute
-from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
-from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
@@ -18,19 +17,14 @@ from batch_resend.cli.options import (
     list_options,
     run_argument,
     send_options,
-    together,
 )
-from batch_resend.cli.prompts import taken_over
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Run
 from batch_resend.notify import CommandResult
 
-ENDINGS = (ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY)
 
-
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "Send a list, the key being in a file": "batch-resend send --api-key-file key.txt "
         "orders.csv",
@@ -41,7 +35,7 @@ ENDINGS = (ExitCode.NOT_ALL_SENT, ExitCode.STOPPED, ExitCode.JOURNAL_BUSY)
         "--ping-url https://hc-ping.com/UUID orders.csv",
         "From another program": "export-orders | batch-resend send --in-doubt hold -",
     },
-    exit_codes=ENDINGS,
+    exit_codes=OF_SENDING,
     see_also=("check", "simulate", "watch", "resume"),
 )
 @inputs_argument
@@ -53,26 +47,26 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     """Read lists, send every order's mails once, and report on every row.
 
     INPUT is a list of any form, or - for standard input. Orders that the CA acknowledged
-    within the cooldown are skipped; a run of the same requests that did not finish goes on.
+    within the cooldown are skipped; a run of the same requests that did not finish is resumed.
     """
 
     async def work(interruption: Interruption) -> CommandResult:
         run_options = run_options_of(context, options)
-        sources = _sources(inputs, options)
+        reading = reading_of(options)
+        sources = [ListSource(path, reading) for path in inputs]
         async with open_batch(settings_of(options)) as batch:
             return await execute(batch, await batch.plan(sources), run_options, interruption)
 
     return run_with_notifier(work, options)
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
-        "Go on with the newest run that did not finish": "batch-resend resume",
-        "Go on with one of them, leaving what is in doubt": "batch-resend resume "
+        "Resume the newest run that did not finish": "batch-resend resume",
+        "Resume one of them, leaving what is in doubt": "batch-resend resume "
         "20261123-211952-753e --in-doubt hold",
     },
-    exit_codes=ENDINGS,
+    exit_codes=OF_SENDING,
     see_also=("runs", "show"),
 )
 @run_argument(required=False)
@@ -80,9 +74,9 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
-    """Go on with a run that did not finish (the newest, unless named), from the journal alone.
+    """Resume a run that did not finish (the newest, unless named), from the journal alone.
 
-    It goes on within the limits and by the --in-doubt that it had, unless told otherwise.
+    The limits and the --in-doubt that it had are kept, unless you give others.
     """
 
     async def work(interruption: Interruption) -> CommandResult:
@@ -93,9 +87,8 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         settings = settings_of(wanted, run)
         run_options = run_options_of(context, wanted)
         async with open_batch(settings) as batch:
-            return await execute(
-                batch, await batch.take_up(run.id if run else None), run_options, interruption
-            )
+            plan = await batch.take_up(run.id if run else None)
+            return await execute(batch, plan, run_options, interruption)
 
     return run_with_notifier(work, options)
 
@@ -108,8 +101,3 @@ def _terms_of(run: Run, accounts: Sequence[str | None]) -> dict[str, object]:
     if set(accounts) <= {None} and (limits := run.windows_of(None)) is not None:
         terms["limit"] = limits or ("none",)
     return terms
-
-
-def _sources(inputs: Sequence[str], options: dict[str, Any]) -> list[ListSource]:
-    reading = reading_of(options)
-    return [ListSource(path, reading) for path in inputs]

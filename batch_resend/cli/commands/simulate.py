@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ import anyio
 import click
 from anyio.abc import Process
 
-from batch_resend.cli import rehearsal
-from batch_resend.cli.commands.completion import complete_file
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
-from batch_resend.cli.key import KEY_VARIABLE
-from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.accounts import KEY_VARIABLE, rehearsal_environment
+from batch_resend.cli.command import FILE, SIGNAL_BASE, ExitCode, ManualCommand, option_of_its_own
+from batch_resend.cli.lifecycle import beside
+from batch_resend.cli.options import complete_file
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
 from batch_resend.simulator import (
@@ -35,7 +35,6 @@ class _SimulateCommand(ManualCommand):
     """A manual that ends with what the simulator's answers rest on."""
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Add every answer with its source, one line each."""
         super().format_epilog(context, formatter)
         with formatter.section("Where its answers come from"):
             formatter.write_text(
@@ -44,10 +43,9 @@ class _SimulateCommand(ManualCommand):
                 "program does with such an answer, not that the CA gives it."
             )
             for source, answers in all_sources().items():
+                named = [(one.name, _with_its_place(one)) for one in answers]
                 with formatter.section(source.in_words):
-                    formatter.write_dl(
-                        [(each.name, _with_its_place(each)) for each in answers], col_max=24
-                    )
+                    formatter.write_dl(named, col_max=24)
 
 
 def _with_its_place(answer: Provenance) -> str:
@@ -68,32 +66,32 @@ def _with_its_place(answer: Provenance) -> str:
     },
     see_also=("send",),
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
-@click.option(
+@option_of_its_own("--host", default="127.0.0.1", help="Loopback only.")
+@option_of_its_own(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
     show_default="any free one",
     help="Where it listens.",
 )
-@click.option("--key", help="The only API key that is accepted; otherwise any is.")
-@click.option(
+@option_of_its_own("--key", help="The only API key that is accepted; otherwise any is.")
+@option_of_its_own(
     "--revoke-after",
     metavar="N",
     type=click.IntRange(min=0),
     help="Revoke every key after N requests: later ones are answered as by a wrong key.",
 )
-@click.option(
+@option_of_its_own(
     "--limit",
     "limits",
     metavar="N/W",
     multiple=True,
     default=tuple(str(window) for window in CA_WINDOWS),
     show_default="1000/3m and 100/5s",
-    help="Rolling windows of each key, by arrival; repeatable. none: no limit.",
+    help="Rate limits of each key, by arrival; repeatable. none: no limit.",
 )
-@click.option("--latency", default="0ms", show_default=True, help="Such as 50ms or 10-300ms.")
-@click.option(
+@option_of_its_own("--latency", default="0ms", help="Such as 50ms or 10-300ms.")
+@option_of_its_own(
     "--fail",
     "faults",
     metavar="NAME=SHARE",
@@ -101,28 +99,26 @@ def _with_its_place(answer: Provenance) -> str:
     help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable. Its names "
     "stand at the end of this help. A read has its connection reset by those that mail first.",
 )
-@click.option(
+@option_of_its_own(
     "--orders",
     type=click.IntRange(min=0),
     default=0,
-    show_default=True,
     help="How many orders wait in it, for `sweep`, `export`, `verify` and --preflight.",
 )
-@click.option(
+@option_of_its_own(
     "--odd-orders",
     type=click.IntRange(min=0),
     default=0,
-    show_default=True,
     help="How many more wait that are odd in one thing, such as a date_created of zeros.",
 )
-@click.option("--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="The same seed, the same luck."
+@option_of_its_own(
+    "--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks."
 )
-@click.option(
+@option_of_its_own("--seed", type=int, default=0, help="The same seed, the same luck.")
+@option_of_its_own(
     "--books",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write the books to at the end, as GET / tells them.",
+    type=FILE,
+    help="File to write the books to at the end, as GET / shows them.",
 )
 @click.argument(
     "command",
@@ -136,7 +132,7 @@ def simulate(command: Sequence[str], books: Path | None, **options: Any) -> int:
 
     With a COMMAND it runs just as long: whatever the command asks, by whichever account, it asks
     the simulator; and its journal is one of its own, gone afterwards, unless --journal names one.
-    Without, it runs until Ctrl-C. GET / tells what it received.
+    Without, it runs until Ctrl-C. GET / shows what it received.
     """
     return anyio.run(_simulate, _settings(options), command, books)
 
@@ -172,12 +168,11 @@ async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: 
         try:
             await listening.enter_async_context(simulator)
         except OSError as error:
-            raise SettingsError(
-                f"simulate: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-            ) from None
+            where = f"{settings.host}:{settings.port}"
+            raise SettingsError(f"simulate: cannot listen on {where}: {error.strerror}") from None
         try:
             if command:
-                return await _run(command, simulator, settings.api_key)
+                return await _run(command, simulator)
             return await _until_interrupted(simulator)
         finally:
             if books:
@@ -193,18 +188,16 @@ async def _until_interrupted(simulator: Simulator) -> int:
         "Ctrl-C ends it."
     )
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            return ExitCode.ALL_WELL
+        await anext(signals)
     return ExitCode.ALL_WELL
 
 
-async def _run(command: Sequence[str], simulator: Simulator, key: str | None) -> int:
-    """Run a command against the simulator; return its exit code."""
+async def _run(command: Sequence[str], simulator: Simulator) -> int:
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
         environment = {
             **os.environ,
             "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
-            **rehearsal.environment(simulator.base_url, key),
+            **rehearsal_environment(simulator.base_url, simulator.settings.api_key),
         }
         try:
             process = await anyio.open_process(
@@ -212,10 +205,8 @@ async def _run(command: Sequence[str], simulator: Simulator, key: str | None) ->
             )
         except OSError as error:
             raise SettingsError(f"simulate: {command[0]}: {error.strerror}") from None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_pass_on_signals, process)
+        async with beside(partial(_pass_on_signals, process)):
             code = await process.wait()
-            tasks.cancel_scope.cancel()
     return code if code >= 0 else SIGNAL_BASE - code
 
 

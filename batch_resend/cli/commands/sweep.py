@@ -8,19 +8,17 @@ import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.as_settings import run_options_of, settings_of
+from batch_resend.cli.command import OF_SENDING, ExitCode, command, option, together
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
-from batch_resend.cli.commands.send import ENDINGS
 from batch_resend.cli.execution import execute
-from batch_resend.cli.exits import ExitCode
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
-from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import SEND, any_product_option, option, send_options, together
+from batch_resend.cli.options import DURATION, SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say
-from batch_resend.cli.values import DURATION
 from batch_resend.intake import checked_or_none
 from batch_resend.journal import Purpose
 from batch_resend.notify import CommandResult
+from batch_resend.report import counted
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
 
@@ -34,14 +32,12 @@ sweep_options = together(
         "--older-than",
         type=DURATION,
         default="1d",
-        show_default=True,
         help="Only orders that have waited longer than this.",
     ),
     option(
         "--max-mails-per-order",
         type=click.IntRange(min=1),
         default=5,
-        show_default=True,
         help="No more than so many mails for one order, over all runs.",
     ),
     option(
@@ -52,22 +48,18 @@ sweep_options = together(
     filter_options,
     any_product_option,
     option(
-        "--locale",
-        metavar="CODE",
-        carried_to=(SEND,),
-        help="Language of the mails, such as en.",
+        "--locale", metavar="CODE", carried_to=(SEND,), help="Language of the mails, such as en."
     ),
 )
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "Every night, from a timer": "batch-resend sweep --yes -q --log-file resend.log "
         "--ping-url https://hc-ping.com/UUID",
         "By hand, first looking at the plan": "batch-resend sweep --older-than 2d --max-orders 100",
     },
-    exit_codes=ENDINGS,
+    exit_codes=OF_SENDING,
     see_also=("export", "send", "history"),
 )
 @sweep_options
@@ -101,7 +93,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
             swept, news = await while_asking(_look(batch, rules), batch, quiet=run_options.quiet)
-            found = _in_words(swept, news, any_product=rules.any_product)
+            found = _in_words(swept, news, rules)
             if not swept.due:
                 click.echo(f"Nothing to send: {found}")
                 log.debug("nothing to send: %s", found)
@@ -130,18 +122,18 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _in_words(swept: SweepResult, news: str, *, any_product: bool) -> str:
-    """Return what a sweep has found, in one sentence."""
-    not_dv = "" if any_product else "not DV, "
+def _in_words(swept: SweepResult, news: str, rules: Rules) -> str:
+    most = counted(rules.max_mails, "mail")
+    not_dv = "" if rules.any_product else "not DV, "
     counts = (
         (len(swept.due), "due"),
         (swept.too_young, "too young"),
         (swept.mailed_lately, "mailed within the cooldown"),
-        (swept.mailed_enough, "mailed often enough (--max-mails-per-order)"),
+        (swept.mailed_enough, f"at the limit of {most} (--max-mails-per-order)"),
         (swept.nothing_to_mail, f"with nothing to mail ({not_dv}not by e-mail, or approved)"),
         (swept.left_for_later, "left for the next sweep (--max-orders)"),
         (swept.unusable, "more in the CA's list without an order number (the log names them)"),
     )
     parts = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    waits = "1 order waits" if swept.waiting == 1 else f"{swept.waiting:,} orders wait"
+    waits = f"{counted(swept.waiting, 'order')} {'waits' if swept.waiting == 1 else 'wait'}"
     return f"{waits}{f': {parts}' if parts else ''}{news}"

@@ -11,16 +11,10 @@ import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.exits import ExitCode
+from batch_resend.cli.command import OF_READING, ExitCode, command, format_option, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.manual import ManualCommand
-from batch_resend.cli.options import (
-    export_options,
-    format_option,
-    option_of_its_own,
-    run_argument,
-)
+from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.options import export_options, run_argument
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_lines, show_pairs
 from batch_resend.clock import timestamp
@@ -35,13 +29,12 @@ MOST_LISTED = 1_000  # orders that are named to programs; to people the first fe
 _SHOWN = 10
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "The next morning": "batch-resend verify 20261123-211952-753e",
         "And the report with it": "batch-resend report 20261123-211952-753e",
     },
-    exit_codes=(ExitCode.STOPPED, ExitCode.JOURNAL_BUSY),
+    exit_codes=OF_READING,
     see_also=("show", "report"),
 )
 @run_argument(required=True)
@@ -56,14 +49,14 @@ _SHOWN = 10
 def verify(run_id: str, journal: Place, **options: Any) -> int:
     """Ask the CA what has come of the orders that a run has sent.
 
-    Up to seven days after the run one request tells of all of them: the CA's list of what has
+    Up to seven days after the run one request answers for all of them: the CA's list of what has
     changed since. Beyond that, or where the CA does not have it, each order is asked about, a
-    request each, many beside each other. All of it counts in the limits. What was asked for a
-    domain is left out, for the CA tells of orders. What it says is kept: `report` writes it into
-    the run's page. Of orders that were mailed several times and still wait it says what to look at.
+    request each, many beside each other. All of it counts in the rate limits. Requests for a domain
+    are left out: the CA reports on orders. What it says is kept: `report` writes it into the run's
+    page. For orders that were mailed several times and still wait, it says what to look at.
     """
     options |= {"journal": journal}
-    set_up_logs_of(options)
+    set_up_logs(options)
 
     async def work(_: Interruption) -> Found:
         async with read_journal(journal) as reader:
@@ -134,16 +127,12 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
     )
     for order in unapproved[:_SHOWN]:
         of = f" of {order.account}" if order.account else ""
-        since = f" since {_when(order)}" if order.since_at else ""
+        since = f" since {timestamp(order.since_at)}" if order.since_at else ""
         yield 2, f"order {order.order_id}{of}: {counted(order.mails, 'mail')}{since}"
     if count > _SHOWN:
         yield 2, f"and {count - _SHOWN:,} more: --format json, or the run's report, names them"
     yield 0, "What to look at before you send again (more: batch-resend help mail)"
     yield from ((2, f"- {point}") for point in mail_advice())
-
-
-def _when(order: Unapproved) -> str | None:
-    return None if order.since_at is None else timestamp(order.since_at)
 
 
 def _as_json(found: Found) -> dict[str, object]:
@@ -160,7 +149,7 @@ def _as_json(found: Found) -> dict[str, object]:
                     "order_id": order.order_id,
                     "account": order.account,
                     "mails": order.mails,
-                    "since": _when(order),
+                    "since": order.since_at and timestamp(order.since_at),
                 }
                 for order in found.first_mailed_often
             ],

@@ -1,20 +1,18 @@
 """`watch`: a run that another process sends, as that process shows it."""
 
-from functools import partial
 from typing import cast
 
 import anyio
 import click
 
-from batch_resend.cli.exits import SIGNAL_BASE, ExitCode
+from batch_resend.cli.as_settings import next_flags_of_run
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.manual import ManualCommand
 from batch_resend.cli.options import journal_option, run_argument
-from batch_resend.cli.output.progress import Course, View, show_views, time_left_s
+from batch_resend.cli.output.progress import Course, View, showing, time_left_s
 from batch_resend.cli.output.summary import show_counts
-from batch_resend.cli.prompts import next_flags_of_run
 from batch_resend.clock import SystemClock
-from batch_resend.errors import JournalError, UnknownRun
+from batch_resend.errors import UnknownRun
 from batch_resend.folders import Place
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, read_journal
 from batch_resend.model import RequestStatus, Run, RunState
@@ -26,11 +24,8 @@ _LOOK_EVERY_S = 1.0
 _WORK_SHARE = 0.05  # of the time, at most, that looking takes
 
 
-@click.command(
-    cls=ManualCommand,
-    examples={
-        "Watch the run that another terminal, or a timer, has begun": "batch-resend watch",
-    },
+@command(
+    examples={"Watch the run that another terminal, or a timer, has begun": "batch-resend watch"},
     exit_codes=(ExitCode.NOT_ALL_SENT, ExitCode.STOPPED),
     see_also=("runs", "show"),
 )
@@ -43,11 +38,11 @@ def watch(context: click.Context, run_id: str | None, journal: Place) -> int:
     Ctrl-C ends the watching, not the run. Ends with the run, and with its exit code: 0 if every
     order was accepted, 3 if not, 4 if it ended early.
     """
-    set_up_logs(0, "text")
+    set_up_logs()
     try:
         summary, flags = anyio.run(_watch, context, run_id, journal)
     except KeyboardInterrupt:
-        click.echo("No longer watching; the run goes on.", err=True)
+        click.echo("No longer watching; the run continues.", err=True)
         return SIGNAL_BASE + 2
     show_counts(summary)
     if summary.finished_at is None:
@@ -71,26 +66,6 @@ async def _watch(
         return await make_summary(reader, run), flags
 
 
-async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
-    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
-    watcher = _Watcher(reader, run)
-    if not await watcher.look():
-        return
-    lost: JournalError | None = None  # passed on below: from the tasks it would come in a group
-    async with anyio.create_task_group() as tasks:
-        if not quiet:
-            tasks.start_soon(partial(show_views, watcher.view, at_once=True))
-        # A journal tells nobody of news: it is looked at again and again.
-        try:
-            while await watcher.look_later():
-                pass
-        except JournalError as error:
-            lost = error
-        tasks.cancel_scope.cancel()
-    if lost is not None:
-        raise lost
-
-
 async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Place) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
@@ -102,6 +77,16 @@ async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Pla
         f"{journal}: no run is under way; `batch-resend runs --journal {journal}` lists all. A "
         "process that is still reading, a list or which orders wait at the CA, has none yet"
     )
+
+
+async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
+    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
+    watcher = _Watcher(reader, run)
+    if not await watcher.look():
+        return
+    async with showing(watcher.view, quiet=quiet, at_once=True):
+        while await watcher.look_again():
+            pass
 
 
 async def _is_under_way(run: Run, reader: JournalReader) -> bool:
@@ -121,11 +106,6 @@ class _Watcher:
         self._standing: LiveStatus | None = None
         self._looked_at = 0.0
 
-    async def look_later(self) -> bool:
-        """Rest, and then look."""
-        await anyio.sleep(self.rest_s)
-        return await self.look()
-
     async def look(self) -> bool:
         """Look where the run stands; return whether it is still under way."""
         began = anyio.current_time()
@@ -134,6 +114,10 @@ class _Watcher:
         self._looked_at = anyio.current_time()
         self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
         return await _is_under_way(self._run, self._reader)
+
+    async def look_again(self) -> bool:
+        await anyio.sleep(self.rest_s)
+        return await self.look()
 
     def view(self) -> View:
         """Return how the run goes, as it was when last looked at."""

@@ -1,9 +1,11 @@
-"""`worker`: sends what `send --distribute` hands out, on any number of hosts."""
+"""`worker` and `cluster`: sending on several hosts, and how the workers are doing."""
 
+import json
 import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from subprocess import DEVNULL
 from typing import Any
@@ -13,42 +15,38 @@ import click
 from anyio.abc import Process
 
 from batch_resend.channels import Channels
-from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.exits import SIGNAL_BASE
+from batch_resend.cli.as_settings import config_words, option_words, settings_of
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command, format_option, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
-from batch_resend.cli.logs import set_up_logs_of
-from batch_resend.cli.manual import ManualCommand
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
     ca_options,
     concurrency_option,
     journal_option,
     limit_option,
     log_options,
-    option,
     retry_options,
-    together,
 )
-from batch_resend.cli.prompts import config_words, option_words
-from batch_resend.clock import SystemClock, timestamp
-from batch_resend.cluster.queue import SweepAt, open_queue
+from batch_resend.cli.output.terminal import show_table
+from batch_resend.clock import SystemClock, format_duration, timestamp
+from batch_resend.cluster.queue import Status, SweepAt, cluster_status, open_queue
 from batch_resend.cluster.worker import Worker
 from batch_resend.errors import JournalError
-from batch_resend.journal import open_journal
+from batch_resend.folders import Place
+from batch_resend.journal import open_journal, read_journal
+from batch_resend.report import counted
 from batch_resend.settings import Settings
 
 log = logging.getLogger(__name__)
-
 AGAIN_AFTER_S = 2.0  # the database being gone
 LONGEST_WAIT_S = 15.0
 ITS_OWN = ("jobs", "sweeps", "quiet", "verbose")  # options that are not its sweeps' too
-
 worker_options = together(
     "What it does",
     option(
         "--jobs",
         type=click.IntRange(1, 1000),
         default=4,
-        show_default=True,
         help="Parts of runs at once: at least as many as there are keys to send by.",
     ),
     option(
@@ -57,19 +55,17 @@ worker_options = together(
         metavar="CRON",
         multiple=True,
         help="Sweep at these times, such as '0 2 * * *', in UTC: once, however many workers say "
-        "so. As `sweep` does by itself; what it is to do else is said in the environment.",
+        "so. Further options of `sweep` are taken from the environment.",
     ),
 )
 
 
-@click.command(
-    cls=ManualCommand,
+@command(
     examples={
         "On each of several hosts": "batch-resend worker --journal postgresql://db/batch_resend",
         "With a nightly sweep": "batch-resend worker --journal postgresql://db/batch_resend "
         '--api-key-file key.txt --sweep "0 2 * * *"',
     },
-    exit_codes=(),
     see_also=("send", "cluster"),
 )
 @worker_options
@@ -81,11 +77,11 @@ worker_options = together(
 @limit_option
 @click.pass_context
 def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **options: Any) -> int:
-    """Send what `send --distribute` hands out, until it is told to end.
+    """Send what `send --distribute` hands out, until a signal ends it.
 
-    The journal is a PostgreSQL database that all hosts reach. A signal lets nothing more leave,
-    and waits for what is in flight; others resume the rest. While the database is gone, it
-    waits for it.
+    The journal is a PostgreSQL database that all hosts reach. After a signal nothing more leaves,
+    and what is in flight is waited for; others send the rest. While the database is gone, it is
+    waited for.
     """
     # Handed out too, so that the death of this host does not stop it.
     sweep = [*_PROGRAM, *config_words(context), "sweep"]
@@ -93,9 +89,11 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
     words = ["--yes", "--quiet", "--distribute", *option_words(context, names, "sweep")]
 
     async def work(interruption: Interruption) -> int:
-        set_up_logs_of(options)
+        set_up_logs(options)
         settings = settings_of(options, needs_own_key=bool(sweeps))
-        sweeper = _Sweeper([*sweep, *words], _sweeps_at(sweeps, options["profile"]))
+        profile = options["profile"] or "own"
+        due = [SweepAt(cron, f"{profile} {cron}") for cron in sweeps]
+        sweeper = _Sweeper([*sweep, *words], due)
         return SIGNAL_BASE + await _work_on(settings, jobs, sweeper, interruption)
 
     return run_interruptibly(work)
@@ -114,7 +112,6 @@ class _Sweeper:
         self._ending = anyio.Event()
 
     async def sweep(self, at: float) -> None:
-        """Make the sweep that was due then, to its end."""
         if self._ending.is_set():
             return
         log.info("the sweep of %s begins", timestamp(at))
@@ -127,15 +124,11 @@ class _Sweeper:
         log.log(logging.ERROR if code else logging.INFO, "the sweep ended with %s", code)
 
     def stop(self) -> None:
-        """Let sweeps under way end in good order: what they have handed out goes on."""
+        """Let sweeps under way end in good order: what they have handed out is sent."""
         self._ending.set()
         for process in self._under_way:
             with suppress(ProcessLookupError):
                 process.terminate()
-
-
-def _sweeps_at(crons: Sequence[str], profile: str | None) -> list[SweepAt]:
-    return [SweepAt(cron, f"{profile or 'own'} {cron}") for cron in crons]
 
 
 async def _work_on(
@@ -158,7 +151,7 @@ async def _work_on(
                     await one.run([(due, sweeper.sweep) for due in sweeper.due])
         except JournalError as error:
             if not opened:
-                raise  # whoever began this is to know
+                raise  # it never worked: a person has to know
             log.error("%s; trying again in %gs", error, wait_s)
             await anyio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -168,4 +161,95 @@ async def _work_on(
 def _end(one: Worker, sweeper: _Sweeper, _name: str) -> str:
     sweeper.stop()
     one.stop()
-    return f"Ending: waiting for {one.in_flight} requests in flight"
+    return f"Ending: waiting for {counted(one.in_flight, 'request')} in flight"
+
+
+@command(
+    examples={
+        "Workers, jobs, and how much of each key's rate limits is in use": "batch-resend cluster "
+        "status --journal postgresql://db/batch_resend",
+        "A probe: is any worker alive, on this host": "batch-resend cluster check --host worker-1",
+    },
+    see_also=("worker", "watch"),
+)
+@click.argument("action", type=click.Choice(["status", "check"]))
+@option("--host", metavar="NAME", help="Only workers of this host, for `check`.")
+@format_option("table", "json", help="How `status` is written.")
+@journal_option
+def cluster(action: str, host: str | None, form: str, journal: Place) -> int:
+    """Show how the workers are doing, or check that one is alive.
+
+    `check` says nothing where all is well, and ends with 1 where no worker gives a sign of life.
+    """
+
+    async def look() -> Status:
+        async with read_journal(journal) as reader, open_queue(journal) as queue:
+            return await cluster_status(queue, reader)
+
+    status = anyio.run(look)
+    if action == "check":
+        return _check(status, host)
+    if form == "json":
+        click.echo(json.dumps(_as_json(status), indent=2))
+    else:
+        _show(status)
+    return ExitCode.ALL_WELL
+
+
+def _check(status: Status, host: str | None) -> int:
+    hosts = [name for name in status.sessions if name.startswith("worker ")]
+    if host is not None:
+        hosts = [name for name in hosts if f" on {host}, since " in name]
+    # Connected they are; a sign of life shows that one of them works.
+    if hosts and any(worker.is_alive for worker in status.workers):
+        return ExitCode.ALL_WELL
+    click.echo(f"no worker{f' on {host}' if host else ''} is alive", err=True)
+    return ExitCode.NOT_STARTED
+
+
+def _as_json(status: Status) -> dict[str, Any]:
+    return {
+        "sessions": list(status.sessions),
+        "workers": [asdict(worker) | {"is_alive": worker.is_alive} for worker in status.workers],
+        "jobs": [{"task": task, "status": state, "jobs": n} for task, state, n in status.jobs],
+        "runs": [run.id for run in status.runs],
+        "keys": [asdict(key) for key in status.keys],
+    }
+
+
+def _show(status: Status) -> None:
+    for name in status.sessions:
+        click.echo(name)
+    show_table(
+        ("worker", "last sign of life", "jobs in work"),
+        [
+            (
+                str(worker.number) + ("" if worker.is_alive else " (dead)"),
+                f"{format_duration(worker.silent_s)} ago",
+                f"{worker.jobs:,}",
+            )
+            for worker in status.workers
+        ],
+        sys.stdout,
+    )
+    show_table(
+        ("jobs", "state", "how many"),
+        [(task, state, f"{count:,}") for task, state, count in status.jobs],
+        sys.stdout,
+    )
+    show_table(
+        ("key", "in flight", "in its limits", "share", "paused"),
+        [
+            (
+                key.budget[:8],
+                f"{key.out:,}",
+                f"{key.waiting:,} in {format_duration(key.longest_s)}",
+                f"{key.share:.0%}",
+                format_duration(key.paused_s) if key.paused_s else "",
+            )
+            for key in status.keys
+        ],
+        sys.stdout,
+    )
+    for run in status.runs:
+        click.echo(f"with workers: run {run.id}")

@@ -1,11 +1,20 @@
-"""A run on its way, on a terminal or in a log."""
+"""A run on its way, on a terminal or in a log, whichever process sends it."""
 
 import logging
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -17,6 +26,7 @@ from rich.text import Text
 
 from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
+from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.output.terminal import console_of, is_screen
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import format_duration
@@ -27,18 +37,12 @@ from batch_resend.sending import Flow, Reader, Sender
 from batch_resend.visible import visible
 from batch_resend.windows import Schedule, joint
 
-_STYLES = {
+_STYLES = {  # of what became of orders, in the order in which it is shown
     RequestStatus.SENT: "green",
     RequestStatus.REFUSED: "red",
-    RequestStatus.FAILED: "yellow",
     RequestStatus.IN_DOUBT: "magenta",
+    RequestStatus.FAILED: "yellow",
 }
-_ALWAYS_SHOWN = (
-    RequestStatus.SENT,
-    RequestStatus.REFUSED,
-    RequestStatus.IN_DOUBT,
-    RequestStatus.FAILED,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,10 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         return views[0]
     at_work = [view for view in views if view.done < view.total]
     held_up = bool(at_work) and all(view.held_up_by for view in at_work)
-    # Whichever goes on first ends the wait.
+    # The first that resumes ends the wait.
     first = min(at_work, key=lambda view: view.held_up_s or 0.0) if held_up else None
     left = [view.left_s for view in views]
+    answered = [view.answered for view in views if view.answered is not None]
     return View(
         total=sum(view.total for view in views),
         outcomes={s: sum(view.outcomes.get(s, 0) for view in views) for s in RequestStatus},
@@ -81,14 +86,8 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         held_up_by=first.held_up_by if first else None,
         held_up_s=first.held_up_s if first else None,
         left_s=None if None in left else max(s for s in left if s is not None),
-        answered=_sum_of([view.answered for view in views]),
+        answered=sum(answered) if answered else None,
     )
-
-
-def _sum_of(counts: Sequence[int | None]) -> int | None:
-    """Return the sum of counts; None where there are none."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
 
 
 def live_lines(view: View) -> RenderableType:
@@ -113,7 +112,7 @@ def live_lines(view: View) -> RenderableType:
 
 def _counts(view: View) -> Text:
     counts = Text("  ")
-    for place, status in enumerate(_ALWAYS_SHOWN):
+    for place, status in enumerate(_STYLES):
         counts.append(" · " if place else "")
         count = view.outcomes.get(status, 0)
         counts.append(f"{count:,} {in_words(status)}", _STYLES[status] if count else "dim")
@@ -124,7 +123,7 @@ def plain_line(view: View) -> str:
     """Return a view as one line of a log."""
     counts = [
         f"{count:,} {in_words(status)}"
-        for status in _ALWAYS_SHOWN
+        for status in _STYLES
         if (count := view.outcomes.get(status, 0)) or status is RequestStatus.SENT
     ]
     what = ", ".join(counts) if view.answered is None else "asking the CA"
@@ -163,38 +162,31 @@ def _allowed(view: View) -> str:
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
-_WORTH_TELLING_S = 2.0  # of waiting for the windows
-
+_WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
-
 log = logging.getLogger(__name__)
 
 
 async def follow(sending: RunHandle, *, quiet: bool) -> None:
     """Take in the outcomes of a run to its end, showing how far it is."""
-    async with anyio.create_task_group() as tasks:
-        if not quiet:
-            tasks.start_soon(show_views, Watched(sending).view)
+    async with showing(_Watched(lambda: sending.senders).view, quiet=quiet):
         async for _ in sending:
             pass
-        tasks.cancel_scope.cancel()
 
 
 async def while_asking(work: Awaitable[Result], batch: Batch, *, quiet: bool) -> Result:
     """Return what comes of asking the CA about orders, showing how far that is."""
-    found: list[Result] = []
-    errors: list[Exception] = []  # from the tasks they would come in a group
-    async with anyio.create_task_group() as tasks:
-        if not quiet:
-            tasks.start_soon(show_views, WatchedReads(batch).view)
-        try:
-            found.append(await work)
-        except Exception as error:
-            errors.append(error)
-        tasks.cancel_scope.cancel()
-    if errors:
-        raise errors[0]
-    return found[0]
+    async with showing(_Watched(lambda: batch.reading).view, quiet=quiet):
+        return await work
+
+
+@asynccontextmanager
+async def showing(
+    view: Callable[[], View], *, quiet: bool, at_once: bool = False
+) -> AsyncIterator[None]:
+    """Show how a run goes while a block is carried out."""
+    async with beside(*([] if quiet else [partial(show_views, view, at_once=at_once)])):
+        yield
 
 
 async def show_views(view: Callable[[], View], *, at_once: bool = False) -> None:
@@ -227,32 +219,18 @@ def _screen() -> Iterator[Callable[[View], None]]:
         yield lambda view: live.update(live_lines(view), refresh=True)
 
 
-class Watched:
-    """A run of this process, watched from its beginning."""
+class _Watched:
+    """What goes by some keys of this process, watched from its beginning."""
 
-    def __init__(self, sending: RunHandle) -> None:
-        self._watched = [_Watched(sender) for sender in sending.senders]
-        windows = joint([sender.channel.windows for sender in sending.senders])
-        self._limits = tuple(map(str, windows))
-
-    def view(self) -> View:
-        """Return how the run goes now."""
-        return together([watched.view() for watched in self._watched], self._limits)
-
-
-class WatchedReads:
-    """What is asked of the CA about orders, watched from its beginning."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-        self._watched: dict[Reader, _Watched] = {}
+    def __init__(self, now: Callable[[], Iterable[Sender | Reader]]) -> None:
+        self._now = now  # what there is; a reader leaves it when it ends, and counts on
+        self._watched: dict[Sender | Reader, _WatchedKey] = {}
 
     def view(self) -> View:
-        """Return how the asking goes now."""
-        for reader in self._batch.reading:
-            if reader not in self._watched:
-                self._watched[reader] = _Watched(reader)
-        windows = joint([reader.channel.windows for reader in self._watched])
+        for by_key in self._now():
+            if by_key not in self._watched:
+                self._watched[by_key] = _WatchedKey(by_key)
+        windows = joint([by_key.channel.windows for by_key in self._watched])
         views = [watched.view() for watched in self._watched.values()]
         return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
 
@@ -260,7 +238,7 @@ class WatchedReads:
 _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
 
 
-class _Watched:
+class _WatchedKey:
     """What goes by one key."""
 
     def __init__(self, by_key: Sender | Reader) -> None:
@@ -274,7 +252,6 @@ class _Watched:
         self._seen: deque[tuple[float, int]] = deque([(self._began, 0)])  # when, how many ended
 
     def view(self) -> View:
-        """Return how it goes now."""
         channel, progress, now = self._channel, self._progress, anyio.current_time()
         limiter, breaker = channel.limiter, channel.breaker
         if progress.attempts > self._attempts:
@@ -314,8 +291,8 @@ class _Watched:
             return f"paused: {breaker.reason}", pause_s
         if (held := limiter.held) is not None and held.until > now:
             return f"paused by another process: {held.reason}", held.until - now
-        if wait_s > _WORTH_TELLING_S:
-            return "waiting: the windows are full", wait_s
+        if wait_s > _WORTH_SHOWING_S:
+            return "waiting: the rate limits are used up", wait_s
         if breaker.flow is Flow.PAUSED:
             return f"paused: {breaker.reason}; trying with a few requests", None
         return None, None

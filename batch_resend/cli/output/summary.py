@@ -1,7 +1,7 @@
 """What a plan comes to, and what came of a run."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -62,58 +62,57 @@ def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: boo
 
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
-    rows = preview.rows
     for read in preview.inputs:
-        yield "list", f"{read.path}: {read.form}, {read.rows:,} rows"
-    yield (
-        "rows",
-        f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
-        f"{rows.rejected:,} rejected",
-    )
-    yield (
-        "requests",
-        f"{preview.requests:,} for {preview.orders:,} orders (one an order and language), "
-        f"{preview.to_send:,} to send",
-    )
+        yield "list", f"{read.path}: {read.form}, {counted(read.rows, 'row')}"
+    yield "rows", _rows_in_words(preview)
+    orders = f"{counted(preview.orders, 'order')} (one an order and language)"
+    yield "requests", f"{preview.requests:,} for {orders}, {preview.to_send:,} to send"
     yield from _skipped(preview)
-    if preview.held:
-        yield (
-            "in doubt",
-            f"{preview.held:,} may have been mailed before; --in-doubt retry sends them again",
-        )
-    if preview.second_mails:
-        yield (
-            "in doubt",
-            f"{preview.second_mails:,} of those to send may have been mailed before; "
-            "--in-doubt hold leaves them to you",
-        )
-    for number, text in enumerate(_whom_to_mail(preview)):
-        yield "" if number else "mails to", text
+    if held := preview.held:
+        again = "--in-doubt retry sends them again"
+        yield "in doubt", f"{held:,} may have been mailed before; {again}"
+    if second := preview.second_mails:
+        hold = "--in-doubt hold leaves them to you"
+        yield "in doubt", f"{second:,} of those to send may have been mailed before; {hold}"
+    yield from _under("mails to", _recipients(preview))
     if preview.mail_domains is not None:
-        for number, text in enumerate(_of_dns(preview.mail_domains)):
-            yield "" if number else "dns", text
+        yield from _under("dns", _of_dns(preview.mail_domains))
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
     limits = " and ".join(preview.limits) or "no limit"
     yield "time", f"{format_duration(preview.duration_s)} at the least, within {limits}"
 
 
-def _whom_to_mail(preview: Preview) -> Iterator[str]:
+def _rows_in_words(of: Preview | Summary) -> str:
+    rows = of.rows
+    return (
+        f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
+        f"{rows.rejected:,} rejected"
+    )
+
+
+def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for number, text in enumerate(texts):
+        yield "" if number else label, text
+
+
+def _recipients(preview: Preview) -> Iterator[str]:
     if preview.recipients:
         shown = [f"{one.text} {one.count:,}" for one in preview.recipients]
         if others := preview.recipient_domains - len(shown):
             mails = preview.mails - sum(one.count for one in preview.recipients)
             shown.append(f"{others:,} other domains {mails:,}")
         yield ", ".join(shown)
-    known = "without addresses: the CA mails whom it knows, for"
-    if preview.without_addresses:
-        yield f"{preview.without_addresses:,} {known} all domains that wait"
-    if preview.domains_without_addresses:
-        yield f"{preview.domains_without_addresses:,} {known} the domain named"
+    for requests, domains in (
+        (preview.without_addresses, "every pending domain"),
+        (preview.domains_without_addresses, "the domain named"),
+    ):
+        if requests:
+            have = f"{counted(requests, 'request')} {'has' if requests == 1 else 'have'} no address"
+            yield f"{have}: the CA will mail the contacts on file for {domains}"
 
 
 def _of_dns(asked: MailDomainsAsked) -> Iterator[str]:
-    """Yield what DNS says of the domains of the addresses, in lines."""
     found = [
         f"{count:,} {_ROUTES_IN_WORDS[route]}" for route, count in asked.routes.items() if count
     ]
@@ -133,11 +132,9 @@ def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
         yield "skipped", f"{preview.skipped_otherwise:,}: for other reasons"
     if preview.skipped:
         yield "", "--all-statuses sends those too"
-    if preview.cooling_down:
-        yield (
-            "skipped",
-            f"{preview.cooling_down:,} acknowledged within the cooldown; --again sends them again",
-        )
+    if cooling := preview.cooling_down:
+        again = "--again sends them again"
+        yield "skipped", f"{cooling:,} acknowledged within the cooldown; {again}"
 
 
 def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterator[tuple[int, str]]:
@@ -145,8 +142,7 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
     if kinds:
         yield 0, title
     for kind in kinds:
-        some = f"{kind.count:,} {of}" + ("s" if kind.count > 1 else "")
-        yield 2, f"{some}: {kind.text}"
+        yield 2, f"{counted(kind.count, of)}: {kind.text}"
         for place in kind.first:
             yield 4, f"{place.file}, line {place.line}: {place.text}"
         if (more := kind.count - len(kind.first)) > 0:
@@ -154,6 +150,7 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
 
 
 REASONS_SHOWN = 5  # for which orders were not sent
+REASONS_READ = REASONS_SHOWN + 2  # whether there are more, and those not attempted, which are not
 
 
 def show_summary(
@@ -171,18 +168,13 @@ def show_summary(
 
 def show_counts(summary: Summary) -> None:
     """Print a run in numbers."""
-    orders, rows, requests = summary.orders, summary.rows, summary.requests
+    orders, requests = summary.orders, summary.requests
     pairs = []
     if summary.stop_reason and summary.started_at is not None:
         pairs.append(("why", summary.stop_reason))
-    counts = [f"{getattr(orders, s):,} {in_words(s)}" for s in RequestStatus]
     pairs += [
-        ("orders", " · ".join(counts)),
-        (
-            "rows",
-            f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
-            f"{rows.rejected:,} rejected",
-        ),
+        ("orders", " · ".join(f"{getattr(orders, s):,} {in_words(s)}" for s in RequestStatus)),
+        ("rows", _rows_in_words(summary)),
         (
             "requests",
             f"{requests.attempts:,} made, {requests.retries:,} of them retries, "
@@ -216,8 +208,7 @@ def _answer(reason: Reason) -> str:
 
 
 def _held_up(by: BackPressure) -> str:
-    """Return how far the CA held a run up."""
     shown = f"{by.pauses:,} because of the CA, {format_duration(by.paused_s)} in all"
     if by.lowest_share < 1:
-        shown += f"; after a 429 no more than {by.lowest_share:.0%} of the windows was taken"
+        shown += f"; after a 429 no more than {by.lowest_share:.0%} of the rate limits was taken"
     return shown

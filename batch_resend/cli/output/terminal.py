@@ -1,12 +1,12 @@
-"""The terminal: its width and colours, tables, and pages of the manual."""
+"""The terminal: what is shown on it, in tables and lines, and what is asked at it."""
 
 import csv
 import json
-import re
+import os
 import sys
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 import click
@@ -160,120 +160,80 @@ def _cell(value: Any) -> object:
     return defused(value)
 
 
-_COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
-_IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
-_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-_CELL_BORDER = re.compile(r"(?<!\\)\|")
-_START_OF_ITEM = re.compile(r"\s*(?:- |\d+\. )?")
-_FENCE = "```"
-_CODE = re.compile(r"`[^`]+`")
-_LONGEST_UNBROKEN = 30
-_UNBROKEN = "\0"
-_BETWEEN = "  "
-_INDENT = "    "
+_CONTROLLING_TERMINAL = "/dev/tty"
+_ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
+_LONGEST_LINE = 4096  # bytes; a terminal hands over no longer one
 
 
-def laid_out(markdown: str, width: int) -> str:
-    """Return the text of a page for a terminal of `width` columns.
-
-    Of a table that is too wide the last column is wrapped; where that leaves it little room, the
-    table becomes a list: the first cell of a row, and below it the others, each with its heading
-    where there are several. Lines of code stay whole, so that they can be copied.
-    """
-    text = _LINK.sub(_as_words, _IMAGE.sub("", _COMMENT.sub("", markdown)))
-    return "\n".join(_lines(text.splitlines(), width)) + "\n"
+class CannotAskError(Exception):
+    """There is a terminal, but nobody can be asked at it; its text says why."""
 
 
-def _as_words(link: re.Match[str]) -> str:
-    words, target = link.groups()
-    file = target.partition("#")[0].removeprefix("../../").removeprefix("../")
-    if not file:
-        return words
-    if "/" not in file and file.endswith(".md") and file.islower():
-        topic = f"`help {file.removesuffix('.md')}`"
-        return topic if topic == f"`help {words}`" else f"{words} ({topic})"
-    return words if words == file else f"{words} ({file})"
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where a question is shown, and the descriptor that the answer is read from."""
+
+    shows: TextIO
+    answers: int
+
+    def confirm(self, question: str) -> bool:
+        """Return whether the answer is yes; asks again until it is an answer.
+
+        Raises click.Abort at the end of input, and CannotAskError where the terminal has gone.
+        """
+        try:
+            while True:
+                self.shows.write(f"{visible(question)} [y/N]: ")
+                self.shows.flush()
+                line = os.read(self.answers, _LONGEST_LINE)
+                if not line:
+                    raise click.Abort
+                answer = line.decode(errors="replace").strip().lower()
+                if answer in _ANSWERS:
+                    return _ANSWERS[answer]
+                self.shows.write("Answer y or n.\n")
+        except OSError:
+            raise CannotAskError("the terminal has gone") from None
 
 
-def _lines(lines: Sequence[str], width: int) -> Iterator[str]:
-    is_code = False
-    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
-        if is_table and not is_code:
-            yield from _table([_cells(line) for line in group], width)
-            continue
-        for line in group:
-            is_fence = line.startswith(_FENCE)
-            is_code ^= is_fence
-            yield from [line] if is_code or is_fence else _sentences(line, width)
+def has_terminal() -> bool:
+    """Whether this process has a terminal: its controlling one, or a stream that is one."""
+    with suppress(OSError):
+        os.close(_open_controlling_terminal())
+        return True
+    return any(map(_is_terminal, (sys.stdin, sys.stdout, sys.stderr)))
 
 
-def _sentences(line: str, width: int) -> list[str]:
-    """Return a line of text, or several where it is too long; where it fits, it stays as it is."""
-    if len(line) <= width:
-        return [line]
-    start = _START_OF_ITEM.match(line)
-    return _wrap(line, width, later=" " * (start.end() if start else 0))
+@contextmanager
+def open_terminal() -> Iterator[Terminal]:
+    """Open the terminal at which to ask. Raises CannotAskError."""
+    try:
+        descriptor = _open_controlling_terminal()
+    except OSError:
+        # None controls this process, as after setsid: a terminal may still be its streams.
+        if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+            raise CannotAskError("the terminal is not this command's own") from None
+        yield Terminal(sys.stderr, sys.stdin.fileno())
+        return
+    if _is_in_background(descriptor):
+        os.close(descriptor)
+        # To read there would stop it, with the journal locked.
+        raise CannotAskError("the command runs in the background of the terminal")
+    with os.fdopen(descriptor, "w", errors="backslashreplace", closefd=False) as screen:
+        yield Terminal(sys.stderr if _is_terminal(sys.stderr) else screen, descriptor)
+    os.close(descriptor)  # left open after an error: a thread may still wait there for an answer
 
 
-def _cells(line: str) -> list[str]:
-    cells = _CELL_BORDER.split(line)[1:-1]
-    return [cell.strip().replace("\\|", "|") for cell in cells]
+def _open_controlling_terminal() -> int:
+    return os.open(_CONTROLLING_TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
-def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    headings, _, *rows = rows
-    *leading, last = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    indent = sum(leading) + len(_BETWEEN) * len(leading)
-    room = width - indent  # for the last column, which may be wrapped
-    if indent + last <= width or (indent <= width // 2 and _all_fit([r[-1] for r in rows], room)):
-        rule = ["-" * size for size in (*leading, min(last, room))]
-        for row in (headings, rule, *rows):
-            yield from _in_columns(row, leading, room)
-    else:
-        yield from _as_list(headings, rows, width)
+def _is_in_background(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:  # hung up
+        return True
 
 
-def _all_fit(cells: Iterable[str], room: int) -> bool:
-    """Whether cells can be wrapped to this width: a long word cannot be broken."""
-    return all(len(line) <= room for cell in cells for line in _wrap(cell, room))
-
-
-def _in_columns(row: Sequence[str], leading: Sequence[int], room: int) -> Iterator[str]:
-    start = "".join(cell.ljust(size) + _BETWEEN for cell, size in zip(row, leading, strict=False))
-    wrapped = _wrap(row[-1], room) or [""]
-    yield (start + wrapped[0]).rstrip()
-    yield from (" " * len(start) + line for line in wrapped[1:])
-
-
-def _as_list(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    # Where each row has one cell below its first, the headings are said once, before them.
-    is_named = len(headings) > 2
-    about = headings[0] if is_named else ": ".join(filter(None, headings))
-    if about:
-        yield from _wrap(f"({about})", width)
-        yield ""
-    for number, row in enumerate(rows):
-        if number:
-            yield ""
-        yield from _wrap(row[0], width)
-        for heading, cell in zip(headings[1:], row[1:], strict=True):
-            if cell:
-                item = f"{heading}: {cell}" if is_named and heading else cell
-                yield from _wrap(item, width, _INDENT, _INDENT + _BETWEEN)
-
-
-def _in_one_piece(code: re.Match[str]) -> str:
-    """Return code that is short enough to be kept on one line, as what is to be typed should be."""
-    return code[0].replace(" ", _UNBROKEN) if len(code[0]) <= _LONGEST_UNBROKEN else code[0]
-
-
-def _wrap(text: str, width: int, first: str = "", later: str = "") -> list[str]:
-    lines = textwrap.wrap(
-        _CODE.sub(_in_one_piece, text),
-        width,
-        initial_indent=first,
-        subsequent_indent=later,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [line.replace(_UNBROKEN, " ") for line in lines]
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()

@@ -53,8 +53,8 @@ CREATE INDEX slots_by_arrival ON slots (budget, arrived_by);
 CREATE FUNCTION clock_s() RETURNS double precision LANGUAGE sql VOLATILE AS
     'SELECT extract(epoch FROM clock_timestamp())::double precision';
 
--- How a share falls and rises has its numbers from sending/limiter.py. Two who are told 429 at once
--- learn it once.
+-- How a share falls and rises has its numbers from sending/limiter.py. Of two 429s at
+-- once only one counts.
 -- name: define_take_slots
 CREATE OR REPLACE FUNCTION take_slots(
     of_budget text, of_session integer, wanted integer,

@@ -1,6 +1,7 @@
-"""rejected.csv, corrected and read with the same options, asks for what its rows were to ask for.
+"""What a list of any form leaves goes back with the same options.
 
-And for nothing before it is corrected.
+unsent.csv asks for what was not sent; rejected.csv for what its rows were to ask for, once it is
+corrected, and for nothing before.
 """
 
 import csv
@@ -18,27 +19,43 @@ from batch_resend.model import RejectedRow, Request
 from batch_resend.report import write_report
 from tests.journal.conftest import Clock, pending
 from tests.report.carried import carried, plan_lists
+from tests.report.test_fed_back import assert_fed_back
 
 pytestmark = pytest.mark.asyncio
 
 # Each has one bad cell: where, what stands there, and what should.
 HEADING = ("Order #", "Domain", "E-Mail", "Language", "Note")
 ROWS = (
-    ("1", "a.example.com", "admin@a.example.com", "de", "good"),
-    ("2", "b.example.com", "admin at b.example.com", "de", "müller"),
+    ("100200301", "a.example.com", "admin@a.example.com", "de", "good"),
+    ("100200302", "b.example.com", "admin at b.example.com", "de", "müller"),
     ("1e9", "c.example.com", "admin@c.example.com", "fr", "=1+1"),
-    ("4", "d..example.com", "admin@d.example.com", "", 'q"q'),
-    ("5", "e.example.com", "x+y@e.example.com", "klingon!", "-"),
-    ("6", "f.example.com", "", "", "a,b;c\td|e"),
+    ("100200304", "d..example.com", "admin@d.example.com", "", 'q"q'),
+    ("100200305", "e.example.com", "x+y@e.example.com", "klingon!", "-"),
+    ("100200306", "f.example.com", "", "", "a,b;c\td|e"),
     ("", "g.example.com", "admin@g.example.com", "it", ""),
+)
+# Of which each asks for more than one mail, or for one to an address that is not plain ASCII.
+GOOD = (
+    ("100200308", "h.example.com", "admin@h.example.com; hostmaster@h.example.com", "de", ""),
+    ("100200308", "www.h.example.com", "admin@h.example.com", "de", ""),
+    ("100200309", "i.example.com j.example.com", "müller@i.example.com", "fr", ""),
 )
 FIXES = {
     "admin at b.example.com": "admin@b.example.com",
-    "1e9": "3",
+    "1e9": "100200303",
     "d..example.com": "d.example.com",
     "klingon!": "en",
 }
-CORRECTED = {"2", "3", "4", "5", "6", "7"}
+CORRECTED = {"100200302", "100200303", "100200304", "100200305", "100200306", "100200307"}
+UNSENT = {  # by the script of test_fed_back
+    "100200303",
+    "100200304",
+    "100200305",
+    "100200306",
+    "100200307",
+    "100200308",
+    "100200309",
+}
 POSITIONS = {Field.ORDER_ID: "1", Field.DOMAIN: "2", Field.EMAIL: "3", Field.LOCALE: "4"}
 KEYS = ("order_id", "domain", "email", "locale", "note")
 
@@ -52,7 +69,7 @@ def right(row: tuple[str, ...]) -> tuple[str, ...]:
     number, domain, email, *rest = map(fixed, row)
     if domain == "f.example.com":
         email = "admin@f.example.com"
-    return (number or "7", domain, email, *rest)
+    return (number or "100200307", domain, email, *rest)
 
 
 def table(
@@ -73,7 +90,7 @@ def nested(rows: tuple[tuple[str, ...], ...]) -> list[dict[str, object]]:
     """Return rows as orders with their entries within."""
     found: list[dict[str, object]] = []
     for number, domain, email, locale, _ in rows:
-        entry = {"domain": domain, "email": email}
+        entry = {"domain": domain.split()[0] if domain else "", "email": email.partition(";")[0]}
         found.append({"order_id": number, "domain_approval_emails": [entry], "locale": locale})
     return found
 
@@ -135,7 +152,7 @@ def correct(path: Path, encoding: str, delimiter: str) -> None:
         if "f.example.com" in cells:
             cells[cells.index("f.example.com") + 1] = "admin@f.example.com"
         if "g.example.com" in cells:
-            cells[cells.index("g.example.com") - 1] = "7"
+            cells[cells.index("g.example.com") - 1] = "100200307"
     with path.open("w", encoding=encoding, newline="") as file:
         csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(lines)
 
@@ -167,7 +184,18 @@ def has_mark(path: Path) -> bool:
 
 
 @pytest.mark.parametrize(("make", "encoding", "reading"), FORMS.values(), ids=FORMS)
-async def test_of_a_list_of_any_form(
+async def test_what_is_unsent_of_a_list_of_any_form(
+    tmp_path: Path, make: Make, encoding: str, reading: Reading
+) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(make((*map(right, ROWS), *GOOD)).encode(encoding))
+    assert await assert_fed_back(tmp_path, [ListSource(str(path), reading)], reading=reading) == (
+        UNSENT
+    )
+
+
+@pytest.mark.parametrize(("make", "encoding", "reading"), FORMS.values(), ids=FORMS)
+async def test_what_is_rejected_of_a_list_of_any_form(
     tmp_path: Path, make: Make, encoding: str, reading: Reading
 ) -> None:
     (tmp_path / "list").write_bytes(make(ROWS).encode(encoding))
@@ -191,6 +219,7 @@ async def test_of_a_workbook(tmp_path: Path) -> None:
     write_workbook(tmp_path / "meant.xlsx", tuple(map(right, ROWS)))
     sources, meant = ([ListSource(str(tmp_path / f"{n}.xlsx"))] for n in ("list", "meant"))
     await assert_goes_back(tmp_path, sources, meant, Reading())
+    assert await assert_fed_back(tmp_path / "again", meant) == UNSENT - {"100200308", "100200309"}
 
 
 async def test_of_lists_of_several_forms(tmp_path: Path) -> None:
@@ -201,21 +230,22 @@ async def test_of_lists_of_several_forms(tmp_path: Path) -> None:
     sources = [ListSource(str(tmp_path / name)) for name in ("1", "2")]
     meant = [ListSource(str(tmp_path / f"meant{name}")) for name in ("1", "2")]
     await assert_goes_back(tmp_path, sources, meant, Reading())
+    assert await assert_fed_back(tmp_path / "again", meant) == UNSENT - {"100200308", "100200309"}
 
 
 JSON_OF_ANOTHER_FORM = [
-    '{"order_id": 8, "order_id": 9}',
-    '{"order_id": 8, "domain_approval_emails": []}',
-    '{"order_id": 8, "domain_approval_emails": null}',
-    '{"order_id": 8, "domain_approval_emails": [{"domain": "a.example"}]}',
-    '{"order_id": 8, "domain_approval_emails": [{"domain": "a.example", "email": "x@a.example"}],'
-    ' "domain": "b.example", "email": "x@b.example"}',
-    '{"order_id": 8, "domain": [], "email": "x@a.example"}',
-    '{"order_id": 8, "domain": "a.example", "email": {"name": "x"}}',
+    '{"order_id": 100200308, "order_id": 100200309}',
+    '{"order_id": 100200308, "domain_approval_emails": []}',
+    '{"order_id": 100200308, "domain_approval_emails": null}',
+    '{"order_id": 100200308, "domain_approval_emails": [{"domain": "a.example"}]}',
+    '{"order_id": 100200308, "domain_approval_emails": [{"domain": "a.example",'
+    ' "email": "x@a.example"}], "domain": "b.example", "email": "x@b.example"}',
+    '{"order_id": 100200308, "domain": [], "email": "x@a.example"}',
+    '{"order_id": 100200308, "domain": "a.example", "email": {"name": "x"}}',
     '{"order_id": true, "domain": "a.example", "email": "x@a.example"}',
     '{"order_id": [8]}',
-    '{"order_id": 8, "account": "nobody"}',
-    '{"order_id": 8, "call": "nothing"}',
+    '{"order_id": 100200308, "account": "nobody"}',
+    '{"order_id": 100200308, "call": "nothing"}',
     '{"order_id": 8',
     "[1]",
 ]
@@ -224,7 +254,7 @@ JSON_OF_ANOTHER_FORM = [
 @pytest.mark.parametrize("line", JSON_OF_ANOTHER_FORM)
 async def test_what_a_table_cannot_hold_is_not_sent_as_it_is(tmp_path: Path, line: str) -> None:
     path = tmp_path / "list.jsonl"
-    path.write_text('{"order_id": 1}\n' + line + "\n")
+    path.write_text('{"order_id": 100200301}\n' + line + "\n")
     reading = Reading(accounts={"shop": None})
     source = ListSource(str(path), reading)
     _, bad = source
@@ -260,10 +290,52 @@ async def test_once_more_rejected_it_has_its_own_columns_once(tmp_path: Path) ->
 
 async def test_cells_beyond_the_heading_are_kept_and_reject_it_again(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
-    path.write_text("order_id,domain,email\n1,a.example,x@a.example,more,still\n")
+    path.write_text("order_id,domain,email\n100200301,a.example,x@a.example,more,still\n")
     async with carried(tmp_path, [ListSource(str(path))], {}, clock=Clock()) as (journal, run):
         await write_report(journal.reader, run, tmp_path / "report")
     rejected = tmp_path / "report" / "rejected.csv"
     assert rejected.read_text().splitlines()[1].endswith(",more,still")
     (row,) = ListSource(str(rejected))
     assert isinstance(row, RejectedRow)
+
+
+async def test_exports_of_the_ca_are_still_read_as_order_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    heading = "order_id,status,dcv_method,common_name,dns_names,product_name,tech_email"
+    rest = '"pending","email","a.example","a.example, b.example","RapidSSL DV","x@y.example"'
+    lines = [f'"{number}",{rest}' for number in range(100200301, 100200307)]
+    path.write_text("\n".join([heading, *lines]))
+    assert await assert_fed_back(tmp_path, [ListSource(str(path))]) == {
+        "100200303",
+        "100200304",
+        "100200305",
+        "100200306",
+    }
+
+
+async def test_pages_of_the_ca_are_read_back_without_what_they_skip(tmp_path: Path) -> None:
+    described = {"certificate": {"common_name": "a.example"}}
+    orders = [
+        {"id": n, "status": "issued" if n == 100200305 else "pending", **described}
+        for n in range(100200301, 100200307)
+    ]
+    path = tmp_path / "orders.json"
+    path.write_text(json.dumps({"orders": orders}))
+    assert await assert_fed_back(tmp_path, [ListSource(str(path))]) == {
+        "100200303",
+        "100200304",
+        "100200306",
+    }
+
+
+async def test_a_list_by_position_goes_back_beside_json_that_has_no_such_places(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "1.csv").write_text(
+        ";a.example;x@a.example;100200303\n;;;100200304\n;b.example;y@b.example;100200301\n"
+    )
+    (tmp_path / "2.jsonl").write_text('{"order_id": 100200302}\n{"order_id": 100200306}\n')
+    positions = {Field.ORDER_ID: "4", Field.DOMAIN: "2", Field.EMAIL: "3"}
+    reading = Reading(positions, headed=False, all_domains=True)
+    sources = [ListSource(str(tmp_path / name), reading) for name in ("1.csv", "2.jsonl")]
+    assert await assert_fed_back(tmp_path, sources, reading=reading) == {"100200303", "100200304"}

@@ -1,0 +1,285 @@
+"""Accounts at the CA: where their keys are, their profiles, and what a rehearsal has instead.
+
+    [profiles.shop]
+    api-key-file = "/etc/batch-resend/shop.key"
+    region = "eu"
+
+`--profile shop` takes its settings for the command; a list's column `account` names one row by row.
+What a profile does not say, but for the key, is as the rest of the file has it.
+"""
+
+import logging
+import os
+import resource
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import click
+from pydantic import SecretStr
+
+from batch_resend.errors import SettingsError
+from batch_resend.settings import Account, Region, checked_key, make_account
+from batch_resend.windows import CA_WINDOWS, Window, parse_windows
+
+KEY_VARIABLE = "DIGICERT_API_KEY"
+CREDENTIAL = "digicert-api-key"  # LoadCredential=digicert-api-key:/path (systemd.exec(5))
+WHERE_TO_PUT_IT = (
+    "put it into a file and name that with --api-key-file, or into the variable "
+    f"{KEY_VARIABLE}; --profile NAME takes a profile's"
+)
+_LONGEST = 64 * 1024  # bytes: a file that is larger holds something else
+_PR_SET_DUMPABLE = 4  # prctl(2), of Linux
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """An API key, and where it was."""
+
+    text: str = field(repr=False)
+    where: str
+    remedy: str | None = None  # what keeps others from reading its file; None: they cannot
+
+
+def read_key(path: Path | None) -> str:
+    """Return the API key from a file, or else from where there is one. Raises SettingsError."""
+    if (key := find_key(path)) is not None:
+        return key
+    raise SettingsError(f"no API key: {WHERE_TO_PUT_IT}")
+
+
+def find_key(path: Path | None) -> str | None:
+    """Return the API key as `read_key` does, or None where nothing names one."""
+    found = look_for_key(path)
+    if found is not None and found.remedy:
+        log.warning("%s can be read by others than its owner: %s", found.where, found.remedy)
+    return None if found is None else found.text
+
+
+def look_for_key(path: Path | None) -> FoundKey | None:
+    """Return the API key and where it was, or None where nothing names one. Raises SettingsError.
+
+    The file at `path` goes before the variable, and that before systemd's credential.
+    """
+    if path is not None:
+        return _read(path, f"--api-key-file {path}")
+    if (key := os.environ.get(KEY_VARIABLE)) is not None:
+        return FoundKey(_checked(key, KEY_VARIABLE), f"the variable {KEY_VARIABLE}")
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), CREDENTIAL)
+    if credential.is_absolute() and credential.exists():
+        return _read(credential, f"systemd's credential {CREDENTIAL}")
+    return None
+
+
+def _read(path: Path, name: str) -> FoundKey:
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise SettingsError(f"{name}: is too large to be a key")
+        text = content.decode("utf-8-sig")  # Windows' editors put a mark in front
+    except OSError as error:
+        raise SettingsError(f"{name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}: is not a text file") from None
+    remedy = _open_to_others(status, path) if stat.S_ISREG(status.st_mode) else None
+    return FoundKey(_checked(text, name), name, remedy)
+
+
+def _open_to_others(status: os.stat_result, path: Path) -> str | None:
+    """Return what keeps others from reading a file, or None where they are kept from it.
+
+    A file of another owner is for its group, which is how a container, or systemd for a service's
+    user (LoadCredential, by an access list), is handed one: 0440 is right there, and 600 would
+    lock out the user that runs this.
+    """
+    name = quote(str(path))
+    if status.st_uid == os.geteuid():
+        return f"chmod 600 {name}" if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) else None
+    return f"chmod o= {name}, and make it a group's" if status.st_mode & stat.S_IROTH else None
+
+
+def _checked(text: str, name: str) -> str:
+    _keep_memory_private()
+    try:
+        return checked_key(SecretStr(text)).get_secret_value()
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from None
+
+
+def _keep_memory_private() -> None:
+    """Have no core dumped, and no other process of this user look into this one's memory.
+
+    The limit alone is not heeded where dumps are piped to a program (core(5)). Debuggers of the
+    same user cannot attach either; root's can.
+    """
+    with suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):
+            from ctypes import CDLL  # noqa: PLC0415 - only for a command that has a key
+
+            CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+# --- rehearsals: what `simulate` has the command that it runs know: nobody is to be mailed -------
+
+_REHEARSAL = "BATCH_RESEND_REHEARSAL"  # where the simulator is
+_ANY_KEY = "rehearsal"  # where the simulator takes any
+
+
+def rehearsal_environment(base_url: str, key: str | None) -> dict[str, str]:
+    """Return what makes a command's run a rehearsal, which asks the simulator at a URL only."""
+    return {"BATCH_RESEND_BASE_URL": base_url, KEY_VARIABLE: key or _ANY_KEY, _REHEARSAL: base_url}
+
+
+def is_rehearsal() -> bool:
+    """Whether this is a rehearsal."""
+    return _REHEARSAL in os.environ
+
+
+def refuse_elsewhere(base_url: str) -> None:
+    """Raise SettingsError where a rehearsal names another CA than the simulator."""
+    simulator = os.environ.get(_REHEARSAL, base_url)
+    if base_url != simulator:
+        raise SettingsError(
+            f"this is a rehearsal, at {simulator}: it asks nothing of {base_url}; leave that out, "
+            "or run the command without `simulate`"
+        )
+
+
+# --- profiles -----------------------------------------------------------------------------------
+
+PROFILES = "profiles"  # the table that has them
+_TEXTS = ("api-key-file", "region", "base-url", "locale")
+_LIMIT = "limit"
+_ALL = (*_TEXTS, _LIMIT)
+_PLACE = ("region", "base-url")
+_SHARED = (*_PLACE, "locale", _LIMIT)  # what the rest of the file may say for all
+PARAMETERS = tuple(key.replace("-", "_") for key in _ALL)  # what a profile says, as options
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the TOML file says of an account."""
+
+    name: str
+    api_key_file: Path | None
+    base_url: str
+    windows: tuple[Window, ...] | None  # None: nothing is said of them
+    locale: str | None  # of the mails for rows that name none
+    values: Mapping[str, Any]  # by the names of options' parameters, for --profile
+
+    @property
+    def windows_kept(self) -> tuple[Window, ...]:
+        """The windows that are to be kept: the CA's, if nothing is said of them."""
+        return CA_WINDOWS if self.windows is None else self.windows
+
+    def account(self) -> Account:
+        """Return the account, its key read; in a rehearsal one at the simulator.
+
+        Raises SettingsError.
+        """
+        if not is_rehearsal():
+            file = self.key_file()
+            try:
+                return self.account_by(read_key(file))
+            except SettingsError as error:
+                raise SettingsError(f"profile {self.name}: {error}") from None
+        key = os.environ.get(KEY_VARIABLE, _ANY_KEY)
+        # Accounts by one key are one: each has its own, unless the simulator takes but one.
+        own = f"{key}-{self.name.encode().hex()}" if key == _ANY_KEY else key
+        return make_account(api_key=own, base_url=os.environ[_REHEARSAL], windows=self.windows_kept)
+
+    def key_file(self) -> Path:
+        """Return where its key is. Raises SettingsError."""
+        if self.api_key_file is None:
+            raise SettingsError(f"profile {self.name}: has no api-key-file")
+        return self.api_key_file
+
+    def account_by(self, key: str) -> Account:
+        """Return the account as reached by a key. Raises SettingsError."""
+        return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
+
+
+def read_profiles(
+    table: object, rest: Mapping[str, Any], error: Callable[[Sequence[str], str], SettingsError]
+) -> dict[str, Profile]:
+    """Return the profiles of a table of a TOML file. Raises SettingsError, made by `error`.
+
+    `rest` is what the file says besides, of all accounts.
+    """
+    if not isinstance(table, dict) or not all(isinstance(one, dict) for one in table.values()):
+        raise error((), f"{PROFILES} are tables: [{PROFILES}.NAME]")
+    for name, values in table.items():
+        for key in values:
+            if key.replace("_", "-") not in _ALL:
+                why = f"profile {name}: there is no {key}; there are {', '.join(_ALL)}"
+                raise error((name, key), why)
+    found = {}
+    for name, values in table.items():
+        try:
+            found[name] = _profile(name, values, rest)
+        except ValueError as wrong:
+            raise error((name,), f"profile {name}: {wrong}") from None
+    return found
+
+
+def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> Profile:
+    own = {key.replace("_", "-"): value for key, value in values.items()}
+    shared = {key: rest[key] for key in _SHARED if key in rest}
+    known = {**shared, **own}
+    if wrong := [key for key in _TEXTS if not isinstance(known.get(key, ""), str)]:
+        raise ValueError(f"{wrong[0]} is not a text")
+    has_place = not own.keys().isdisjoint(_PLACE)
+    place = own if has_place else shared  # which of the CA's, or what URL: one of them says both
+    base_url = place.get("base-url", Region(place.get("region", Region.US)).base_url)
+    limits = _limits(known.get(_LIMIT))
+    file = known.get("api-key-file")
+    taken = {"api-key-file": file, "locale": known.get("locale"), _LIMIT: limits}
+    return Profile(
+        name=name,
+        api_key_file=Path(file) if file else None,
+        base_url=base_url,
+        windows=None if limits is None else parse_windows(limits),
+        locale=known.get("locale"),
+        values={key.replace("-", "_"): value for key, value in taken.items() if key in own}
+        | ({"base_url": base_url} if has_place else {}),
+    )
+
+
+def _limits(value: object) -> list[str] | None:
+    """Return limits, which may be one; None where nothing is said. Raises ValueError."""
+    limits = [value] if isinstance(value, str) else value
+    if limits is None:
+        return None
+    if isinstance(limits, list) and limits and all(isinstance(one, str) for one in limits):
+        return limits
+    raise ValueError(f"{_LIMIT} names none; the word none is for no limit")
+
+
+def profiles_of(context: click.Context | None = None) -> Mapping[str, Profile]:
+    """Return the profiles of the command that runs."""
+    context = context or click.get_current_context(silent=True)
+    return (context and context.find_object(dict)) or {}
+
+
+def take_profile(context: click.Context, _param: click.Parameter, name: str | None) -> str | None:
+    """Take a profile's settings for those that neither flag nor environment says."""
+    if name is None or context.resilient_parsing:
+        return name
+    profiles = profiles_of(context)
+    if name not in profiles:
+        there_are = ", ".join(sorted(profiles)) or "none: --config names the file that has them"
+        raise click.BadParameter(f"no profile {name!r}; there are {there_are}")
+    context.default_map = {**(context.default_map or {}), **profiles[name].values}
+    return name
