@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import one_more_of, refuse_other_trade, says_whether
+from batch_resend.intake.asked_about import refuse_other_trade
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
 from batch_resend.intake.fields import (
     ADDRESSES,
@@ -29,21 +29,18 @@ from batch_resend.intake.fields import (
     of_role,
 )
 from batch_resend.intake.headings import Columns, HeadingRules, find_columns, require_subject
-from batch_resend.intake.json_shapes import (
-    all_texts,
+from batch_resend.intake.json_shapes import NESTED, refuse_record_beneath, request_unwrapped
+from batch_resend.intake.json_unread import (
     key_with_address,
     key_with_signs,
-    record_beneath,
     refuse_address_data,
     refuse_marks,
     refuse_unread_address,
-    request_unwrapped,
+    refuse_unread_of_entries,
 )
-from batch_resend.intake.looks import has_address, is_order_number
-from batch_resend.intake.suggestions import ignore_flag
+from batch_resend.intake.looks import is_order_number
 from batch_resend.model import Call, Problem, RejectedRow
 
-NESTED = "domain_approval_emails"
 _PRODUCT_KEYS = ("name", "name_id", "type")
 # What is taken of a record that is broken: by it other rows of its order mail no more than before.
 _OF_BROKEN = (*of_role(Role.SUBJECT), Field.CALL, Field.ACCOUNT)
@@ -194,7 +191,9 @@ class _Object:
     def read(self, line: int, raw: str) -> RawRecord:
         """Return the record. Raises ValidationError, ValueError, InputError."""
         rules = self._rules
-        value = self._value = self._unwrapped()
+        value = self._value = request_unwrapped(self._value, all_domains=rules.all_domains)
+        self._has_addresses = NESTED in value
+        refuse_record_beneath(value, dict(rules.mapping), rules.call)
         keys = self.keys = _keys_of_fields(tuple(value), rules, is_order=self._is_order)
         self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
         unread = self._unread()
@@ -230,18 +229,6 @@ class _Object:
             names=self.keys.names,
             has_addresses=self._has_addresses,
         )
-
-    def _unwrapped(self) -> dict[str, object]:
-        """Return the object that has the keys of a record. Raises ValueError."""
-        rules = self._rules
-        value = request_unwrapped(self._value, all_domains=rules.all_domains)
-        self._has_addresses = NESTED in value
-        if (beneath := record_beneath(value, dict(rules.mapping), rules.call)) is not None:
-            raise ValueError(
-                f"the record stands under the key {beneath!r}: give what is below it, without the "
-                "object around it"
-            )
-        return value
 
     def _unread(self) -> dict[str, object]:
         """Return what stands under keys that hold no field, and are none of the CA's or ours."""
@@ -279,7 +266,8 @@ class _Object:
             fields[Field.EMAIL] = _together(fields[Field.EMAIL])
         if NESTED in self._value:
             fields[NESTED] = self._value[NESTED]
-            _refuse_unread(fields[NESTED], self._rules)
+            known = JsonEntry.model_fields.keys() | self._rules.ignored
+            refuse_unread_of_entries(fields[NESTED], known)
         return _record_type().model_validate(fields)
 
     def _texts(self, record: _Record) -> dict[Field, object]:
@@ -333,9 +321,7 @@ def _refuse_numbers(keys: Sequence[str]) -> None:
     if keys and all(map(is_order_number, keys)):
         raise InputError(
             "the orders' numbers are keys, and only what stands below them is a record: make "
-            'objects of them with the number in each, [{"order_id": '
-            + keys[0][:20]
-            + ", ...}, ...]; "
+            f'objects of them with the number in each, [{{"order_id": {keys[0][:20]}, ...}}, ...]; '
             "with jq: to_entries | map(.value + {order_id: .key})"
         )
 
@@ -370,23 +356,6 @@ def _common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
     return locales.pop()
 
 
-def _refuse_unread(entries: object, rules: HeadingRules) -> None:
-    """Raise ValueError where an entry has a key that is not read and may say whom to mail."""
-    known = JsonEntry.model_fields.keys() | rules.ignored
-    for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
-        for key, held in entry.items() if isinstance(entry, dict) else ():
-            if key not in known and _may_say_whom(key, held):
-                raise ValueError(
-                    f"entry {number} of {NESTED} has the key {key!r}, which is not read: give each "
-                    f"domain and address an entry of their own; or say {ignore_flag(key)}"
-                )
-
-
-def _may_say_whom(key: str, held: object) -> bool:
-    by_key = known_field(key) is not None or bool(one_more_of(key)) or says_whether(key)
-    return by_key or any(map(has_address, all_texts(held)))
-
-
 def _kept(
     value: Mapping[str, object], unread: Mapping[str, object], mapped: Mapping[Field, Sequence[str]]
 ) -> dict[Field, str]:
@@ -395,15 +364,14 @@ def _kept(
         return {}
     keys = list(value)
     names = [key if key in unread else "" for key in keys]
-    places = {which: [keys.index(key) for key in found] for which, found in mapped.items()}
-    kept: dict[Field, str] = {}
-    for which, found in kept_places(names, places).items():
-        held = [value[keys[at]] for at in found]
-        texts = [
-            one if isinstance(one, str) else json.dumps(one) for one in held if one is not None
-        ]
-        kept[which] = ", ".join(texts).encode(errors="replace").decode()
-    return kept
+    at_keys = {which: [keys.index(key) for key in found] for which, found in mapped.items()}
+    places = kept_places(names, at_keys)
+    return {which: _joined(value[keys[at]] for at in found) for which, found in places.items()}
+
+
+def _joined(values: Iterable[object]) -> str:
+    texts = (one if isinstance(one, str) else json.dumps(one) for one in values if one is not None)
+    return ", ".join(texts).encode(errors="replace").decode()
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

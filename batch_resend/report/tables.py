@@ -29,7 +29,8 @@ from batch_resend.intake.fields import (
     of_role,
     second_fields,
 )
-from batch_resend.intake.json_rows import NESTED, decode
+from batch_resend.intake.json_rows import decode
+from batch_resend.intake.json_shapes import NESTED
 from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
 from batch_resend.results import InputNote, RequestResult, Result, RowResult
 from batch_resend.visible import defused

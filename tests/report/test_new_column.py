@@ -15,7 +15,8 @@ from tests.report.carried import reported, write_list
 from tests.report.schemas import schema
 from tests.report.test_tables import RESULT_COLUMNS
 
-REFERENCE = cast("Field", "reference")
+REFERENCE = str.__new__(Field, "reference")  # as if it were a member
+REFERENCE._name_, REFERENCE._value_ = "REFERENCE", "reference"
 HEADINGS = ("order_id", "domain", "email", "Our reference")
 
 
@@ -29,6 +30,7 @@ def _reference(text: str) -> str:
 def _new_column(monkeypatch: pytest.MonkeyPatch) -> None:
     column = Column("reference, our reference", Role.KEPT, _reference)
     monkeypatch.setitem(cast("dict[Field, Column]", COLUMNS), REFERENCE, column)
+    monkeypatch.setitem(cast("dict[str, Field]", Field._value2member_map_), "reference", REFERENCE)
 
 
 def _row(number: int, reference: str, domain: str = "a.example") -> tuple[str, ...]:
