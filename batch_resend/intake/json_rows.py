@@ -77,11 +77,12 @@ class _Record(BaseModel):
     domain_approval_emails: list[JsonEntry] | None = None
 
 
-@cache  # made once a list of JSON is read: it takes a millisecond
+@cache  # made when a list of JSON is read: it takes a millisecond
 def _record_type() -> type[_Record]:
     types: dict[str, Any] = {
         str(field): (object if column.takes_more_than_text else str | None, None)
         for field, column in COLUMNS.items()
+        if column.role is not Role.KEPT
     }
     return create_model("Record", __base__=_Record, **types)
 
@@ -273,8 +274,9 @@ class _Object:
     def _texts(self, record: _Record) -> dict[Field, object]:
         """Return what the record says of each field. Raises ValueError."""
         held = dict(record)
-        texts = {which: held[which] for which in self.keys.places if held[which] is not None}
-        if products := self.keys.places.get(Field.PRODUCT):
+        places = self.keys.places
+        texts = {which: held[which] for which in places if held.get(which) is not None}
+        if products := places.get(Field.PRODUCT):
             texts[Field.PRODUCT] = ", ".join(_product(self._value[key] for key in products))
         if entries := record.domain_approval_emails:
             texts[Field.LOCALE] = _common_locale(entries, _text(texts.get(Field.LOCALE)))

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from batch_resend.intake import Field, ListSource
+from batch_resend.intake import Field, ListSource, unread
 from batch_resend.intake.cells import Malformed, trimmed
 from batch_resend.intake.fields import COLUMNS, Column, Role
 from batch_resend.model import RejectedRow, Row
@@ -54,6 +54,7 @@ async def test_what_a_row_has_in_it_is_in_the_report(tmp_path: Path, form: Any) 
     rows = (_row(1, " r-7 "), _row(2, ""), _row(3, "junk"))
     source = ListSource(write_list(tmp_path, "list", *form(*rows)))
     found, _ = await reported(tmp_path, [source], {"100200301": "204"})
+    assert unread(source.form) == []
     assert found.table("results.csv")[0] == [*RESULT_COLUMNS, "reference"]
     assert [(r["order_id"], r["status"], r["reference"]) for r in found.records("results.csv")] == [
         ("100200301", "sent", "R-7"),
@@ -107,6 +108,13 @@ def test_it_is_kept_under_any_heading_that_map_names(form: Any) -> None:
     content = "\n".join(form(_row(1, "r-1"))).replace("Our reference", "Case")
     (row,) = read(content, {REFERENCE: "Case"})
     assert dict(row.kept) == {"reference": "R-1"}
+
+
+@pytest.mark.parametrize("mapping", [{}, {REFERENCE: "our_reference"}], ids=["known", "mapped"])
+def test_a_number_of_json_is_taken_as_text(mapping: dict[Field, str]) -> None:
+    (row,) = read('{"order_id": 100200301, "our_reference": 7}', mapping)
+    assert isinstance(row, RejectedRow)
+    assert "'7' is no reference" in row.reason
 
 
 @pytest.mark.parametrize("held", ["admin@a.example", "www.a.example"])
