@@ -1,8 +1,6 @@
 """The domains and addresses of a record, each checked, and what a person should know of them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
-from operator import itemgetter
 
 from batch_resend.calls import Addresses, Description
 from batch_resend.intake.cells import (
@@ -33,11 +31,6 @@ def pairs_of(record: RawRecord, described: Description) -> Pairs:
     if described.addresses is Addresses.PAIRS:
         return [(raw, _entries(record, raw)) for raw in record.entries]
     return [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
-
-
-def entries_of(pairs: Pairs) -> tuple[Entry, ...]:
-    """Return all that pairs come to."""
-    return tuple(chain.from_iterable(map(itemgetter(1), pairs)))
 
 
 def _addresses(record: RawRecord, raw: RawEntry, described: Description) -> Iterator[Entry]:
@@ -117,7 +110,7 @@ def _refuse_broken_name(names: Sequence[str], address: str, cell: str) -> None:
     Each half of a name may look like one; but the address is at none of the two. Where a line break
     stands there it has to be at both: few write one between domains.
     """
-    mail = _mail_domain(address)
+    mail = address.rpartition("@")[2]
     at_it = [mail == name.removeprefix("*.") or is_parent(mail, name) for name in names]
     if not any(at_it):
         raise UnusableError(
@@ -135,12 +128,8 @@ def _refuse_broken_name(names: Sequence[str], address: str, cell: str) -> None:
 
 def _parent_of_mail(domain: str, email: str) -> str | None:
     """Return the domain at which an address lives where that is a parent of `domain`."""
-    mail_domain = _mail_domain(email)
+    mail_domain = email.rpartition("@")[2]
     return mail_domain if is_parent(mail_domain, domain) else None
-
-
-def _mail_domain(email: str) -> str:
-    return email.rpartition("@")[2]
 
 
 def notes_of(pairs: Pairs, locale: str | None, described: Description) -> list[Note]:
@@ -172,5 +161,5 @@ def _is_constructed(entry: Entry) -> bool:
     """Whether the CA makes an address up itself; of a domain known by its number nobody can say."""
     if not entry.domain:
         return False
-    local_part = entry.email.rpartition("@")[0]
-    return is_constructed(local_part, _mail_domain(entry.email), entry.domain)
+    local_part, _, mail_domain = entry.email.rpartition("@")
+    return is_constructed(local_part, mail_domain, entry.domain)

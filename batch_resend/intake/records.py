@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
 from batch_resend.intake.cells import is_nothing, several, shown, trimmed
 from batch_resend.intake.entries import (
     Pairs,
     UnusableError,
-    entries_of,
     notes_of,
     pairs_of,
     parsed,
@@ -57,20 +58,21 @@ class _Asked:
 
     call: Call
     account: str | None
+    locale: str | None
     subject: str = ""
     pairs: Pairs = ()
     entries: tuple[Entry, ...] = ()  # of the pairs
     all_domains: bool = False
-    locale: str | None = None
     kept: tuple[tuple[str, str], ...] = ()
 
 
 def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     """Return the row that `record` stands for, or why it cannot be sent."""
     call, account, unknown = _call_and_account(record, defaults)
-    asked = _Asked(call, account)
+    usual = defaults.locale if account is None else defaults.accounts[account]
+    asked = _Asked(call, account, usual)
     try:
-        _understand(record, asked, defaults, unknown)
+        _understand(record, asked, unknown)
         _refuse_unfit(record, asked, defaults)
     except UnusableError as unusable:
         cause = unknown or unusable
@@ -82,30 +84,32 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     return _row(record, asked, defaults)
 
 
-def _understand(
-    record: RawRecord, asked: _Asked, defaults: Defaults, unknown: UnusableError | None
-) -> None:
+def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None) -> None:
     """Fill in what a record asks for. Raises UnusableError, `unknown` too.
 
     Subject and addresses come first: left out, a rejected row would have others mail more.
     """
     described = CALLS[asked.call]
-    asked.subject = _subject(record, described)
+    if described.is_about_domain:
+        asked.subject = _domain(record)
+    else:
+        asked.subject = parsed(record, Field.ORDER_ID, record.texts.get(Field.ORDER_ID))
     if not record.complaint:
         asked.pairs = pairs_of(record, described)
-        asked.entries = entries_of(asked.pairs)
+        asked.entries = tuple(chain.from_iterable(map(itemgetter(1), asked.pairs)))
         if record.kept:
-            asked.kept = tuple(
-                (which, parsed(record, which, text)) for which, text in record.kept.items() if text
-            )
+            asked.kept = _kept(record)
     if unknown is not None:
         raise unknown
     if word := record.texts.get(Field.ALL_DOMAINS):
         asked.all_domains = parsed(record, Field.ALL_DOMAINS, word) != ""
-    account = asked.account
-    asked.locale = defaults.locale if account is None else defaults.accounts[account]
     if record.texts.get(Field.LOCALE) and (text := record.text(Field.LOCALE)):
         asked.locale = parsed(record, Field.LOCALE, text)
+
+
+def _kept(record: RawRecord) -> tuple[tuple[str, str], ...]:
+    full = ((which, text) for which, text in record.kept.items() if text)
+    return tuple((which, parsed(record, which, text)) for which, text in full)
 
 
 def _row(record: RawRecord, asked: _Asked, defaults: Defaults) -> Row:
@@ -218,6 +222,9 @@ def _call_and_account(
     record: RawRecord, defaults: Defaults
 ) -> tuple[Call, str | None, UnusableError | None]:
     """Return a row's call and account, as far as they can be told, and why it cannot be sent."""
+    is_usual = record.texts.keys().isdisjoint((Field.CALL, Field.ACCOUNT))
+    if is_usual and not (record.complaint or defaults.auto_call):
+        return defaults.call, None, None
     unknown = UnusableError(Problem.FORM, record.complaint) if record.complaint else None
     try:
         call = _call(record, defaults)
@@ -236,12 +243,6 @@ def _likely_call(record: RawRecord, defaults: Defaults) -> Call:
     return (
         Call.DOMAIN_DCV if names_domain and not record.texts.get(Field.ORDER_ID) else defaults.call
     )
-
-
-def _subject(record: RawRecord, described: Description) -> str:
-    if described.is_about_domain:
-        return _domain(record)
-    return parsed(record, Field.ORDER_ID, record.texts.get(Field.ORDER_ID))
 
 
 def _call(record: RawRecord, defaults: Defaults) -> Call:

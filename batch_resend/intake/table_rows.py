@@ -324,7 +324,11 @@ class TableRows:
         except ValueError:
             raw = dumps(original)
             complaint = "a cell has half a character (a surrogate); is --encoding right?"
-        texts = {field: _text(cells, at) for field, at in columns.places.items()}
+        width = len(cells)
+        texts = {
+            field: cells[at[0]] if len(at) == 1 and at[0] < width else _text(cells, at)
+            for field, at in columns.places.items()
+        }
         text, kept = texts.get, self._kept
         return RawRecord(
             line=line,
