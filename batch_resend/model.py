@@ -85,6 +85,7 @@ class Row:
     notes: tuple[Note, ...] = ()
     call: Call = Call.DV_RESEND
     account: str | None = None  # by whose key; None: by the command's own
+    kept: tuple[tuple[str, str], ...] = ()  # what its list has beside, by field, for the report
 
 
 class Problem(StrEnum):
@@ -115,6 +116,7 @@ class RejectedRow:
     call: Call = Call.DV_RESEND
     account: str | None = None
     entries: tuple[Entry, ...] = ()  # likewise
+    kept: tuple[tuple[str, str], ...] = ()  # likewise
 
 
 class ListKind(StrEnum):
@@ -160,6 +162,7 @@ class ListForm:
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
+    kept: tuple[str, ...] = ()  # fields that only stay with their rows, of those it has
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
     @property

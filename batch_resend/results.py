@@ -3,6 +3,7 @@
 What there is one of for every row is a tuple: a dataclass takes several times as long to make.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class Source(NamedTuple):
 
     input_ordinal: int
     line: int
+    kept: Mapping[str, str]  # what the row has beside, by field
 
 
 class RequestResult(NamedTuple):
@@ -51,6 +53,7 @@ class RowResult(NamedTuple):
     account: str | None
     reason: str | None
     raw: str
+    kept: Mapping[str, str]  # what its list has beside, by field
     result: Result | None
 
 

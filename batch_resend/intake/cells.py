@@ -14,6 +14,7 @@ from functools import lru_cache
 import idna
 
 from batch_resend.intake.languages import code_of_language, codes_in_question, is_no_language
+from batch_resend.model import Call
 from batch_resend.visible import FORMULA_SIGNS
 
 # Letters of which a word looks like one in Latin letters: of Cyrillic and of Greek, as far as they
@@ -216,7 +217,7 @@ def domain_name(text: str) -> str:
 
 @lru_cache(maxsize=4_096)  # the rows of an order name one over and over; so does an address
 def _domain_name(text: str) -> str:
-    if meant := _misread(text):
+    if not text.isascii() and (meant := _misread(text)):
         raise Malformed(f"the domain {shown(text)} was read in a wrong encoding; is it {meant}?")
     name = text.removesuffix(".").lower()
     wildcard, base = ("*.", name[2:]) if name.startswith("*.") else ("", name)
@@ -241,23 +242,7 @@ def _domain_name(text: str) -> str:
 def email_address(text: str) -> str:
     """Return an e-mail address: trimmed, and its domain as `domain_name` has it."""
     address = _fused(trimmed(text))
-    if address[:1] in _NO_BEGINNING:
-        raise Malformed(
-            f"the e-mail address {shown(address)} begins with {address[0]!r}: is it so?"
-        )
-    if not address.isascii() and (sign := lookalike(address)):
-        raise Malformed(
-            f"the e-mail address {shown(address)} has {sign}, which is not what it looks like: "
-            "type the address again"
-        )
-    if "%" in address and _PERCENT.search(address):
-        raise Malformed(
-            f"the e-mail address {shown(address)} is encoded as in a link: write it as it is"
-        )
-    if meant := _misread(address):
-        raise Malformed(
-            f"the e-mail address {shown(address)} was read in a wrong encoding; is it {meant}?"
-        )
+    _refuse_odd_signs(address)
     local, at, domain = address.rpartition("@")
     if not at:
         raise Malformed(f"the e-mail address {shown(address)} has no @")
@@ -279,6 +264,27 @@ def email_address(text: str) -> str:
     if len(local) > 64 or not _LOCAL_PART.fullmatch(local):
         local = _odd_local_part(local, name)
     return f"{local}@{name}"
+
+
+def _refuse_odd_signs(address: str) -> None:
+    """Raise Malformed where an address has signs that something else than its owner put there."""
+    if address[:1] in _NO_BEGINNING:
+        raise Malformed(
+            f"the e-mail address {shown(address)} begins with {address[0]!r}: is it so?"
+        )
+    if not address.isascii() and (sign := lookalike(address)):
+        raise Malformed(
+            f"the e-mail address {shown(address)} has {sign}, which is not what it looks like: "
+            "type the address again"
+        )
+    if "%" in address and _PERCENT.search(address):
+        raise Malformed(
+            f"the e-mail address {shown(address)} is encoded as in a link: write it as it is"
+        )
+    if not address.isascii() and (meant := _misread(address)):
+        raise Malformed(
+            f"the e-mail address {shown(address)} was read in a wrong encoding; is it {meant}?"
+        )
 
 
 def _left_over(address: str) -> str:
@@ -303,8 +309,6 @@ def _odd_local_part(local: str, domain: str) -> str:
 
 def _misread(text: str) -> str:
     """Return what a text was before UTF-8 was read as another encoding; empty where it was not."""
-    if text.isascii():
-        return ""
     for encoding in ("cp1252", "latin-1"):
         try:
             meant = text.encode(encoding).decode("utf-8")
@@ -324,16 +328,26 @@ def _all_visible(text: str) -> bool:
     return all(unicodedata.category(character)[0] not in "CZ" for character in text)
 
 
-def yes_or_no(value: object) -> bool:
-    """Return what a cell says that holds yes or no; an empty one says no."""
+def yes_or_nothing(value: object) -> str:
+    """Return "yes" of a cell that says so, and "" of one that says no, or is empty."""
     if isinstance(value, bool):
-        return value
+        value = "yes" if value else "no"
     text = trimmed(value).lower() if isinstance(value, str) else str(value or "")
     if text in _YES:
-        return True
+        return "yes"
     if text in _NO:
-        return False
+        return ""
     raise Malformed(f"{shown(str(value))} is neither yes nor no")
+
+
+def call_name(text: str) -> str:
+    """Return the name of one of the CA's calls, with `_` or `-` between its words."""
+    try:
+        return Call(trimmed(text).lower().replace("_", "-"))
+    except ValueError:
+        raise Malformed(
+            f"the call {shown(trimmed(text))} is none: write {', '.join(Call)}, or leave it empty"
+        ) from None
 
 
 @lru_cache(maxsize=1024)

@@ -1,38 +1,21 @@
 """The domains and addresses of a record, each checked, and what a person should know of them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from batch_resend.calls import Addresses, Description
 from batch_resend.intake.cells import (
     KNOWN_LOCALES,
     Malformed,
-    domain_name,
-    email_address,
     failed_formula,
     several,
     shown,
     trimmed,
 )
-from batch_resend.intake.fields import Field, RawEntry, RawRecord
+from batch_resend.intake.fields import COLUMNS, Field, RawEntry, RawRecord
 from batch_resend.intake.looks import is_constructed, is_parent
 from batch_resend.model import Entry, Note, Problem
 
-Cell = TypeVar("Cell")
-Value = TypeVar("Value")
-Pairs = list[tuple[RawEntry, tuple[Entry, ...]]]  # the cells, and what they come to
-
-_PROBLEMS = {
-    Field.ORDER_ID: Problem.ORDER_ID,
-    Field.DOMAIN: Problem.DOMAIN,
-    Field.EMAIL: Problem.EMAIL,
-    Field.EMAIL_DOMAIN: Problem.EMAIL_DOMAIN,
-    Field.LOCALE: Problem.LOCALE,
-    Field.CALL: Problem.CALL,
-    Field.ACCOUNT: Problem.ACCOUNT,
-    Field.DOMAIN_ID: Problem.DOMAIN,
-    Field.ALL_DOMAINS: Problem.NO_ADDRESS,
-}
+Pairs = Sequence[tuple[RawEntry, Sequence[Entry]]]  # the cells, and what they come to
 
 
 class UnusableError(Exception):
@@ -46,45 +29,66 @@ class UnusableError(Exception):
 def pairs_of(record: RawRecord, described: Description) -> Pairs:
     """Return each entry's cells with what they come to for a call. Raises UnusableError."""
     if described.addresses is Addresses.PAIRS:
-        return [(raw, tuple(_entries(record, raw))) for raw in record.entries]
+        return [(raw, _entries(record, raw)) for raw in record.entries]
     return [(raw, tuple(_addresses(record, raw, described))) for raw in record.entries]
-
-
-def entries_of(pairs: Sequence[tuple[RawEntry, tuple[Entry, ...]]]) -> tuple[Entry, ...]:
-    """Return all that pairs come to."""
-    return tuple(entry for _, of_raw in pairs for entry in of_raw)
 
 
 def _addresses(record: RawRecord, raw: RawEntry, described: Description) -> Iterator[Entry]:
     """Yield the addresses of a call that takes them without pairing them with domains."""
     domain = ""
     if described.is_about_domain and (texts := several(raw.domain)):
-        domain = parsed(record, Field.DOMAIN, domain_name, texts[0])
-    emails = several(raw.email)
-    for text in emails:
-        email = parsed(record, Field.EMAIL, _one_of(email_address, emails, raw.email), text)
+        domain = parsed(record, Field.DOMAIN, texts[0])
+    for email in _each(record, Field.EMAIL, several(raw.email), raw.email):
         yield Entry(domain, email)
 
 
-def parsed(record: RawRecord, field: Field, parse: Callable[[Cell], Value], cell: Cell) -> Value:
-    """Return what a cell says. Raises UnusableError with the name of its column."""
+def parsed(record: RawRecord, field: Field, cell: object, whole: str = "") -> str:
+    """Return what a cell says. Raises UnusableError with the name of its column.
+
+    `whole`: what to show beside it, where it is one of several texts in a cell.
+    """
+    column = COLUMNS[field]
     try:
-        return parse(cell)
-    except Malformed as reason:
-        name = record.names.get(field)
-        if isinstance(cell, str) and (why := failed_formula(cell)):
-            raise UnusableError(_PROBLEMS[field], f"{name or field} {why}") from None
-        raise UnusableError(
-            _PROBLEMS[field], f"{reason} ({name})" if name else str(reason)
-        ) from None
+        return column.parse(cell)
+    except Malformed as refused:
+        reason = f"{refused}, in {shown(whole)}" if whole else str(refused)
+    name = record.names.get(field)
+    if isinstance(cell, str) and (why := failed_formula(cell)):
+        reason = f"{name or field} {why}"
+    elif name:
+        reason = f"{reason} ({name})"
+    raise UnusableError(column.problem, reason)
 
 
-def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
-    """Yield the entries of one domain cell and one address cell; none where both are empty."""
+def _each(record: RawRecord, field: Field, texts: Sequence[str], cell: str) -> Sequence[str]:
+    """Return what each of the texts in a cell says. Raises UnusableError."""
+    if len(texts) == 1:
+        return (parsed(record, field, texts[0]),)
+    return [parsed(record, field, text, cell) for text in texts]
+
+
+def _entries(record: RawRecord, raw: RawEntry) -> list[Entry]:
+    """Return the entries of one domain cell and one address cell; none where both are empty."""
     domains, emails = several(raw.domain), several(raw.email)
     named = raw.email_domain and trimmed(raw.email_domain)
     if not domains and not emails and not named:
-        return
+        return []
+    if len(domains) != 1 or len(emails) != 1:
+        _refuse_unpaired(domains, emails)
+    email_domain = parsed(record, Field.EMAIL_DOMAIN, named) if named else None
+    names = _each(record, Field.DOMAIN, domains, raw.domain)
+    addresses = _each(record, Field.EMAIL, emails, raw.email)
+    if len(names) > 1:
+        _refuse_broken_name(names, addresses[0], raw.domain)
+    return [
+        Entry(domain, email, email_domain or _parent_of_mail(domain, email))
+        for domain in names
+        for email in addresses
+    ]
+
+
+def _refuse_unpaired(domains: Sequence[str], emails: Sequence[str]) -> None:
+    """Raise UnusableError where it is not plain which domain goes with which address."""
     if not emails:
         raise UnusableError(
             Problem.PAIR,
@@ -98,96 +102,64 @@ def _entries(record: RawRecord, raw: RawEntry) -> Iterator[Entry]:
             f"{len(domains)} domains and {len(emails)} e-mail addresses in one row: which belong "
             "together? Give each domain a row of its own",
         )
-    email_domain = parsed(record, Field.EMAIL_DOMAIN, domain_name, named) if named else None
-    if len(domains) > 1:
-        _refuse_broken_name(record, raw, domains, emails[0])
-    for domain_text in domains:
-        domain = parsed(
-            record, Field.DOMAIN, _one_of(domain_name, domains, raw.domain), domain_text
-        )
-        for email_text in emails:
-            email = parsed(
-                record, Field.EMAIL, _one_of(email_address, emails, raw.email), email_text
-            )
-            yield Entry(domain, email, email_domain or _parent_of_mail(domain, email))
 
 
-def _refuse_broken_name(
-    record: RawRecord, raw: RawEntry, domains: Sequence[str], address: str
-) -> None:
+def _refuse_broken_name(names: Sequence[str], address: str, cell: str) -> None:
     """Raise UnusableError where what stands between domains may stand in the middle of one.
 
     Each half of a name may look like one; but the address is at none of the two. Where a line break
     stands there it has to be at both: few write one between domains.
     """
-    mail = _mail_domain(parsed(record, Field.EMAIL, email_address, address))
-    names = [
-        parsed(record, Field.DOMAIN, _one_of(domain_name, domains, raw.domain), d) for d in domains
-    ]
+    mail = address.rpartition("@")[2]
     at_it = [mail == name.removeprefix("*.") or is_parent(mail, name) for name in names]
     if not any(at_it):
         raise UnusableError(
             Problem.DOMAIN,
-            f"the address is at none of the domains in {shown(raw.domain)}: is it one name, broken "
+            f"the address is at none of the domains in {shown(cell)}: is it one name, broken "
             "in the middle? If there are several, give each a row of its own",
         )
-    if not all(at_it) and set("\r\n") & set(raw.domain):
+    if not all(at_it) and set("\r\n") & set(cell):
         raise UnusableError(
             Problem.DOMAIN,
-            f"a line break stands in {shown(raw.domain)}, and the address is not at each part: is "
+            f"a line break stands in {shown(cell)}, and the address is not at each part: is "
             "it a broken name? Write ; between several",
         )
 
 
-def _one_of(parse: Callable[[str], str], texts: Sequence[str], cell: str) -> Callable[[str], str]:
-    """Return `parse`, with a reason that shows the whole cell where it holds several texts."""
-    if len(texts) == 1:
-        return parse
-
-    def parse_one(text: str) -> str:
-        try:
-            return parse(text)
-        except Malformed as reason:
-            raise Malformed(f"{reason}, in {shown(cell)}") from None
-
-    return parse_one
-
-
 def _parent_of_mail(domain: str, email: str) -> str | None:
     """Return the domain at which an address lives where that is a parent of `domain`."""
-    mail_domain = _mail_domain(email)
+    mail_domain = email.rpartition("@")[2]
     return mail_domain if is_parent(mail_domain, domain) else None
 
 
-def _mail_domain(email: str) -> str:
-    return email.rpartition("@")[2]
-
-
-def notes_of(
-    pairs: Sequence[tuple[RawEntry, Sequence[Entry]]], locale: str | None, described: Description
-) -> Iterator[Note]:
-    """Yield what a person should know of a row's language and addresses."""
-    if locale is not None and locale not in KNOWN_LOCALES:
-        yield Note.UNKNOWN_LOCALE
+def notes_of(pairs: Pairs, locale: str | None, described: Description) -> list[Note]:
+    """Return what a person should know of a row's language and addresses."""
+    of_locale = [Note.UNKNOWN_LOCALE] if locale and locale not in KNOWN_LOCALES else []
     if described.addresses is Addresses.REQUIRED:
-        return  # these are contacts of the account, which the CA knows itself
+        return of_locale  # these are contacts of the account, which the CA knows itself
+    return of_locale + _notes_of_addresses(pairs, described.addresses)
+
+
+def _notes_of_addresses(pairs: Pairs, addresses: Addresses) -> list[Note]:
     constructed = [_is_constructed(entry) for _, entries in pairs for entry in entries]
-    if described.addresses is Addresses.SOME and constructed and not any(constructed):
+    notes = [] if all(constructed) else [Note.NOT_CONSTRUCTED]
+    if addresses is Addresses.SOME:
         # The CA leaves out whom it does not know; if that is everybody, it mails all it knows
         # (page "Resend domain DCV emails").
-        yield Note.MAY_MAIL_ALL
-    elif not all(constructed):
-        yield Note.NOT_CONSTRUCTED
-    if described.addresses is Addresses.SOME:
-        return
-    filled_in = (entry for raw, es in pairs if not trimmed(raw.email_domain) for entry in es)
-    if any(entry.email_domain for entry in filled_in):
-        yield Note.EMAIL_DOMAIN_FILLED_IN
+        return [Note.MAY_MAIL_ALL] if notes and not any(constructed) else notes
+    if any(
+        entry.email_domain
+        for raw, entries in pairs
+        if not (raw.email_domain and trimmed(raw.email_domain))
+        for entry in entries
+    ):
+        notes.append(Note.EMAIL_DOMAIN_FILLED_IN)
+    return notes
 
 
 def _is_constructed(entry: Entry) -> bool:
     """Whether the CA makes an address up itself; of a domain known by its number nobody can say."""
     if not entry.domain:
         return False
-    local_part = entry.email.rpartition("@")[0]
-    return is_constructed(local_part, _mail_domain(entry.email), entry.domain)
+    local_part, _, mail_domain = entry.email.rpartition("@")
+    return is_constructed(local_part, mail_domain, entry.domain)

@@ -1,12 +1,26 @@
-"""What a list may hold: its fields, the headings each is known by, and the cells of a row."""
+"""What a list may hold: the one table of its columns, and the cells of a row."""
 
 import re
 import unicodedata
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from functools import lru_cache
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from batch_resend.intake.cells import (
+    call_name,
+    domain_name,
+    domain_number,
+    email_address,
+    locale_code,
+    order_number,
+    trimmed,
+    yes_or_nothing,
+)
+from batch_resend.model import Problem
 
 
 class Field(StrEnum):
@@ -26,12 +40,31 @@ class Field(StrEnum):
     ACCOUNT = "account"  # by whose key, where there are profiles
 
 
-REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN, Field.LOCALE)
-ADDRESSES = frozenset((Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN))
-OF_EXPORTS = (Field.STATUS, Field.DCV_METHOD, Field.PRODUCT)
+class Role(Enum):
+    """What a field is there for."""
 
-_HEADINGS = {
-    Field.ORDER_ID: (
+    SUBJECT = auto()  # what a request is about
+    ADDRESS = auto()  # whom to mail, and for which domain
+    REQUEST = auto()  # how to ask for it
+    OF_EXPORTS = auto()  # what the CA's exports say of an order: whether anything is to be sent
+    KEPT = auto()  # asks for nothing, stays with its row for the report, and counts as not read
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """All that is particular to a field; tables, JSON, checks and the report go by it."""
+
+    headings: str  # by which it is known in tables, and as a key of JSON; ", " between them
+    role: Role
+    parse: Callable[[Any], str] = trimmed  # what a cell says, in one spelling; raises Malformed
+    problem: Problem = Problem.FORM  # of a row whose cell is refused
+    second: str = ""  # headings that hold it where no other does: each may mean something else too
+    others: str = ""  # words of headings that make a column another thing's, or somebody else's
+    takes_more_than_text: bool = False  # in JSON: numbers, yes and no, objects
+
+
+COLUMNS: Mapping[Field, Column] = {
+    Field.ORDER_ID: Column(
         "order id, order, order no, order nr, order number, order num, id, digicert order id, "
         "digicert order, digicert order no, digicert order number, certcentral order id, "
         "certcentral order, Bestellnummer, Bestell-Nr, Best.-Nr, Bestell-ID, Bestellung, "
@@ -44,10 +77,27 @@ _HEADINGS = {
         "beställningsnummer, beställning, ordrenummer, ordrenr, ordre, tilausnumero, "
         "numer zamówienia, nr zamówienia, id zamówienia, zamówienie, číslo objednávky, objednávka, "
         "rendelésszám, sipariş no, sipariş numaras\u0131, номер заказа, заказ, 注文番号, 注文ID, "
-        "オーダー番号, 订单号, 订单编号, 訂單編號, 訂單號碼, 주문번호"
+        "オーダー番号, 订单号, 订单编号, 訂單編號, 訂單號碼, 주문번호",
+        Role.SUBJECT,
+        order_number,
+        Problem.ORDER_ID,
+        others=(
+            r"invoic\w*|rechnung\w*|factur\w*|fattur\w*|ticket\w*|case|incident|custom\w*"
+            r"|client\w*|kund\w*|klant\w*|account\w*|konto\w*|user\w*|phone|tel|telefon\w*"
+            r"|telephone|fax|mobile?\w*|handy\w*|zip|plz|postal\w*|postcode|serial\w*|year|jahr"
+            r"|date|datum|price|preis|amount|betrag|qty|quantity|menge|po|receipt|item|sku"
+            r"|article|artikel\w*|row|line|zeile"
+        ),
+        takes_more_than_text=True,
     ),
-    Field.DOMAIN_ID: "domain id",
-    Field.DOMAIN: (
+    Field.DOMAIN_ID: Column(
+        "domain id",
+        Role.SUBJECT,
+        domain_number,
+        Problem.DOMAIN,
+        takes_more_than_text=True,
+    ),
+    Field.DOMAIN: Column(
         "domain, domains, domain name, domain names, common name, common names, fqdn, fqdns, "
         "host name, host names, dns name, dns names, name scope, san, sans, "
         "subject alternative name, subject alternative names, Domäne, Domaene, Domänen, "
@@ -55,9 +105,14 @@ _HEADINGS = {
         "dominios, "
         "domini, nome di dominio, nome dominio, nome de domínio, nombre de dominio, domein, "
         "domeinnaam, domän, domännamn, domæne, domene, domena, nazwa domeny, doména, "
-        "alan ad\u0131, домен, доменное имя, ドメイン, ドメイン名, 域名, 網域, 도메인"
+        "alan ad\u0131, домен, доменное имя, ドメイン, ドメイン名, 域名, 網域, 도메인",
+        Role.ADDRESS,
+        domain_name,
+        Problem.DOMAIN,
+        second="cn, cns, host, hosts",
+        others=r"mx\d*|ns\d*|nameserver\w*|mailserver\w*|redirect\w*|referr?er",
     ),
-    Field.EMAIL: (
+    Field.EMAIL: Column(
         "email, emails, email address, email addresses, mail, mail address, approver, approvers, "
         "approver email, approver email address, approver mail, approver address, approval email, "
         "approval email address, approval mail, validation email, verification email, dcv email, "
@@ -67,60 +122,93 @@ _HEADINGS = {
         "indirizzo mail, correo, correo electrónico, dirección de correo, dirección de email, "
         "endereço de e-mail, e-mailadres, e-post, e-postadress, e-postadresse, adres e-mail, "
         "adres email, e-posta, эл. почта, электронная почта, почта, メール, メールアドレス, "
-        "电子邮件, 电子邮箱, 邮箱, 電子郵件, 이메일, 메일"
+        "电子邮件, 电子邮箱, 邮箱, 電子郵件, 이메일, 메일",
+        Role.ADDRESS,
+        email_address,
+        Problem.EMAIL,
+        second=(
+            "to, mail to, recipient, recipients, Empfänger, destinataire, destinataires, "
+            "destinatario, destinatarios, ontvanger, mottagare, odbiorca, получатель, 宛先"
+        ),
+        others=(
+            r"custom\w*|client\w*|kund\w*|klant\w*|request\w*|order(?:ed|er)|besteller\w*"
+            r"|anforder\w*|antragstell\w*|demandeur|submit\w*|creat\w*|erstell\w*|invit\w*|c?cc"
+            r"|bcc|from|sender\w*|absender\w*|expediteur|mittente|remitente|reply\w*|replies"
+            r"|return|billing|invoic\w*|rechnung\w*|factur\w*|fattur\w*|account\w*|buchhalt\w*"
+            r"|sales|vertrieb\w*|support|helpdesk|tech|technical|technisch\w*|reseller|vendor"
+            r"|lieferant\w*|employee|manager|agent|private?\w*|personal|home|user\w*"
+        ),
     ),
-    Field.EMAIL_DOMAIN: "email domain",
-    Field.LOCALE: (
+    Field.EMAIL_DOMAIN: Column(
+        "email domain",
+        Role.ADDRESS,
+        domain_name,
+        Problem.EMAIL_DOMAIN,
+    ),
+    Field.LOCALE: Column(
         "locale, language, lang, mail language, Sprache, langue, lingua, língua, idioma, lenguaje, "
-        "taal, språk, sprog, język, jazyk, kieli, nyelv, dil, язык, 言語, 语言, 語言, 언어"
+        "taal, språk, sprog, język, jazyk, kieli, nyelv, dil, язык, 言語, 语言, 語言, 언어",
+        Role.REQUEST,
+        locale_code,
+        Problem.LOCALE,
     ),
-    Field.ALL_DOMAINS: "all domains",
-    Field.STATUS: "status, order status",
-    Field.DCV_METHOD: "dcv method",
-    Field.PRODUCT: "product, product name, product name id, product type",
-    Field.CALL: "call",
-    Field.ACCOUNT: "account",
-}
-# Headings that hold a field where no other does: each may mean something else as well.
-_SECOND_HEADINGS = {
-    Field.DOMAIN: "cn, cns, host, hosts",
-    Field.EMAIL: (
-        "to, mail to, recipient, recipients, Empfänger, destinataire, destinataires, destinatario, "
-        "destinatarios, ontvanger, mottagare, odbiorca, получатель, 宛先"
+    Field.ALL_DOMAINS: Column(
+        "all domains",
+        Role.REQUEST,
+        yes_or_nothing,
+        Problem.NO_ADDRESS,
+        takes_more_than_text=True,
+    ),
+    Field.STATUS: Column(
+        "status, order status",
+        Role.OF_EXPORTS,
+    ),
+    Field.DCV_METHOD: Column(
+        "dcv method",
+        Role.OF_EXPORTS,
+    ),
+    Field.PRODUCT: Column(
+        "product, product name, product name id, product type",
+        Role.OF_EXPORTS,
+        takes_more_than_text=True,
+    ),
+    Field.CALL: Column(
+        "call",
+        Role.REQUEST,
+        call_name,
+        Problem.CALL,
+    ),
+    Field.ACCOUNT: Column(
+        "account",
+        Role.REQUEST,
+        problem=Problem.ACCOUNT,
     ),
 }
+
+
+def of_role(*roles: Role) -> tuple[Field, ...]:
+    """Return the fields that are there for one of these."""
+    return tuple(field for field, column in COLUMNS.items() if column.role in roles)
+
+
+REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN, Field.LOCALE)
+ADDRESSES = frozenset(of_role(Role.ADDRESS))
+OF_EXPORTS = of_role(Role.OF_EXPORTS)
 # Words for an order of any kind: alone among columns that are not known they mean none of the CA's.
 _BARE_ORDERS = frozenset(
     ("order", "bestellung", "auftrag", "commande", "ordine", "pedido", "bestelling", "bestallning",
      "ordre", "zamowienie", "objednavka")
 )  # fmt: skip
-# Words of headings whose column holds a field's like, and not the field: an address that is no
-# longer in use, or somebody else's; a number that is another thing's.
+# Words of headings whose column holds a field's like, and not the field: it is no longer in use.
 _GONE = (
     r"old|ex|former\w*|previous\w*|prior|obsolete|outdated|invalid|wrong|inactive|dead|delet\w*|bounc\w*"
     r"|expired|dont|not|never|alt|alte[rsn]?|alt(?:adress|mail|email)\w*|ehemal\w*|vorherig\w*|fruher\w*"
     r"|falsch\w*|ungultig\w*|geloscht\w*|nicht|kein\w*|ancien\w*|precedent\w*|faux|vecchi\w*|antigu\w*"
     r"|anterior\w*|oude?"
 )
-_OF_OTHERS = {
-    Field.EMAIL: (
-        r"custom\w*|client\w*|kund\w*|klant\w*|request\w*|order(?:ed|er)|besteller\w*|anforder\w*"
-        r"|antragstell\w*|demandeur|submit\w*|creat\w*|erstell\w*|invit\w*|c?cc|bcc|from|sender\w*"
-        r"|absender\w*|expediteur|mittente|remitente|reply\w*|replies|return|billing|invoic\w*|rechnung\w*"
-        r"|factur\w*|fattur\w*|account\w*|buchhalt\w*|sales|vertrieb\w*|support|helpdesk|tech|technical"
-        r"|technisch\w*|reseller|vendor|lieferant\w*|employee|manager|agent|private?\w*|personal|home|user\w*"
-    ),
-    Field.DOMAIN: r"mx\d*|ns\d*|nameserver\w*|mailserver\w*|redirect\w*|referr?er",
-    Field.ORDER_ID: (
-        r"invoic\w*|rechnung\w*|factur\w*|fattur\w*|ticket\w*|case|incident|custom\w*|client\w*|kund\w*"
-        r"|klant\w*|account\w*|konto\w*|user\w*|phone|tel|telefon\w*|telephone|fax|mobile?\w*|handy\w*|zip|plz"
-        r"|postal\w*|postcode|serial\w*|year|jahr|date|datum|price|preis|amount|betrag|qty"
-        r"|quantity|menge|po|receipt|item|sku|article|artikel\w*|row|line|zeile"
-    ),
-}
 _OTHERWISE = {
-    field: re.compile(f"{_GONE}|{others}" if others else _GONE)
-    for field, others in ((field, _OF_OTHERS.get(field)) for field in Field)
+    field: re.compile(f"{_GONE}|{column.others}" if column.others else _GONE)
+    for field, column in COLUMNS.items()
 }
 _ONE_WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -143,12 +231,36 @@ def in_one_line(heading: str) -> str:
     return " ".join(heading.split())
 
 
-def _by_heading(words: Mapping[Field, str]) -> Mapping[str, Field]:
-    return {plain(name): field for field, names in words.items() for name in names.split(", ")}
+def _by_heading(headings: Callable[[Column], str]) -> Mapping[str, Field]:
+    return {
+        plain(name): field
+        for field, column in COLUMNS.items()
+        if column.role is not Role.KEPT
+        for name in filter(None, headings(column).split(", "))
+    }
 
 
-_FIELD_OF_HEADING = _by_heading(_HEADINGS)
-_FIELD_OF_SECOND_HEADING = _by_heading(_SECOND_HEADINGS)
+_FIELD_OF_HEADING = _by_heading(lambda column: column.headings)
+_FIELD_OF_SECOND_HEADING = _by_heading(lambda column: column.second)
+
+
+def kept_places(
+    headings: Iterable[str], mapped: Mapping[Field, Sequence[int]]
+) -> dict[Field, Sequence[int]]:
+    """Return where what is kept stands; `mapped`: the places of fields that --map names.
+
+    What stands below a heading that is known for it is looked at as if it were not known: it may
+    show whom a row means.
+    """
+    kept = of_role(Role.KEPT)
+    names = list(map(plain, headings)) if kept else []
+    places: dict[Field, Sequence[int]] = {}
+    for field in kept:
+        known = set(map(plain, COLUMNS[field].headings.split(", ")))
+        at = mapped.get(field) or [at for at, name in enumerate(names) if name in known]
+        if at:
+            places[field] = at
+    return places
 
 
 def known_field(heading: str) -> Field | None:
@@ -213,23 +325,30 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     """The cells of one row that matter, as a list has them, whatever its form."""
 
     line: int
-    order_id: object  # text, or a JSON number
+    texts: Mapping[Field, object]  # but for JSON, of text; what is missing is empty
     entries: Sequence[RawEntry]
-    locale: str
     raw: str
     names: Mapping[Field, str]  # what messages call the cells
-    status: str = ""
-    dcv_method: str = ""
-    product: str = ""
     addresses_aside: bool = False  # none is taken from it, though it holds some
     domains_aside: str = ""  # of an export of the CA: only a call about a domain looks at them
-    call: str = ""
-    account: str = ""
-    domain_id: object = ""  # text, or a JSON number
     complaint: str = ""  # why it is not in its list's form; of what it says only this much is taken
-    all_domains: object = ""  # text, or a JSON truth value
     has_addresses: bool = False  # its list has columns for them, or it has keys
     uncorrected: str = ""  # of a rejected.csv, as it stood: why it was rejected
     of_the_ca: bool = False  # an order as the CA lists it, in JSON
     place: str = ""  # which of several records that begin on one line
+    kept: Mapping[Field, str] = MappingProxyType({})  # what asks for nothing, where any is there
     unread: str = ""  # what holds a domain or an address, and is no field: a column, or a key
+
+    def text(self, field: Field) -> str:
+        """Return what stands in a cell, without blanks around it; "" where it is no text."""
+        cell = self.texts.get(field)
+        return trimmed(cell) if isinstance(cell, str) else ""
+
+    @property
+    def may_say_whom(self) -> bool:
+        """Whether there is a place for whom to mail, or for the word for all domains."""
+        return self.has_addresses or Field.ALL_DOMAINS in self.names
+
+    def said(self) -> tuple[str, str, str]:
+        """Return an order's status, validation method and product."""
+        return self.text(Field.STATUS), self.text(Field.DCV_METHOD), self.text(Field.PRODUCT)

@@ -16,6 +16,7 @@ from batch_resend.intake.fields import (
     fields_of,
     in_one_line,
     is_any_order,
+    kept_places,
     known_field,
     plain,
     second_fields,
@@ -200,7 +201,8 @@ def unread(form: ListForm) -> list[str]:
     names = [in_one_line(heading) for heading in form.columns]
     fields = {Field(field) for field in form.fields}
     known = _known(names, fields, (), of_the_ca=False, second=second_fields(names))
-    read = {at for places in known.values() for at in places}
+    kept = kept_places(names, {})
+    read = {at for places in (*known.values(), *kept.values()) for at in places}
     return [
         name
         for at, name in enumerate(names)

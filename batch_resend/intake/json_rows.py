@@ -6,35 +6,44 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from functools import lru_cache
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
+from itertools import chain
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import one_more_of, refuse_other_trade
+from batch_resend.intake.asked_about import refuse_other_trade
 from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_own_key
-from batch_resend.intake.fields import ADDRESSES, Field, RawEntry, RawRecord, known_field
-from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.json_shapes import (
-    all_texts,
+from batch_resend.intake.fields import (
+    ADDRESSES,
+    COLUMNS,
+    Field,
+    RawEntry,
+    RawRecord,
+    Role,
+    kept_places,
+    known_field,
+    of_role,
+)
+from batch_resend.intake.headings import Columns, HeadingRules, find_columns, require_subject
+from batch_resend.intake.json_shapes import NESTED, refuse_record_beneath, request_unwrapped
+from batch_resend.intake.json_unread import (
     key_with_address,
     key_with_signs,
-    record_beneath,
     refuse_address_data,
     refuse_marks,
     refuse_unread_address,
-    request_unwrapped,
+    refuse_unread_of_entries,
 )
-from batch_resend.intake.looks import has_address, is_order_number
-from batch_resend.intake.signs import holds_domain, is_remark, says_whether
-from batch_resend.intake.suggestions import ignore_flag
+from batch_resend.intake.looks import is_order_number
 from batch_resend.model import Call, Problem, RejectedRow
 
-NESTED = "domain_approval_emails"
 _PRODUCT_KEYS = ("name", "name_id", "type")
+# What is taken of a record that is broken: by it other rows of its order mail no more than before.
+_OF_BROKEN = (*of_role(Role.SUBJECT), Field.CALL, Field.ACCOUNT)
 _IN_WORDS = {
     "string_type": "a text is expected",
     "list_type": "a list is expected",
@@ -60,23 +69,22 @@ class JsonEntry(BaseModel):
     locale: str | None = None
 
 
-class JsonRecord(BaseModel):
+class _Record(BaseModel):
     """A record of any form, its keys already brought to the fields' names."""
 
     model_config = ConfigDict(extra="ignore")
 
-    order_id: object = None
-    domain_id: object = None
-    domain: str | None = None
-    email: Annotated[str | None, BeforeValidator(_together)] = None
-    email_domain: str | None = None
     domain_approval_emails: list[JsonEntry] | None = None
-    locale: str | None = None
-    status: str | None = None
-    dcv_method: str | None = None
-    call: str | None = None
-    account: str | None = None
-    all_domains: object = None
+
+
+@cache  # made when a list of JSON is read: it takes a millisecond
+def _record_type() -> type[_Record]:
+    types: dict[str, Any] = {
+        str(field): (object if column.takes_more_than_text else str | None, None)
+        for field, column in COLUMNS.items()
+        if column.role is not Role.KEPT
+    }
+    return create_model("Record", __base__=_Record, **types)
 
 
 def decode(text: str) -> object:
@@ -151,116 +159,128 @@ def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawR
         why = f'not a JSON object: write what it is, such as {{"order_id": {raw[:40]}}}'
         is_alone = isinstance(value, str | int)
         return RejectedRow(line, Problem.FORM, why if is_alone else "not a JSON object", raw)
-    names: Mapping[Field, str] = {}
-    keys: Mapping[Field, tuple[str, ...]] = {}
-    has_addresses = NESTED in value
-    is_order = is_order_of_the_ca(value)
+    record = _Object(value, rules)
     try:
-        value = request_unwrapped(value, all_domains=rules.all_domains)
-        has_addresses = NESTED in value
-        if (beneath := record_beneath(value, dict(rules.mapping), rules.call)) is not None:
-            raise ValueError(
-                f"the record stands under the key {beneath!r}: give what is below it, without the "
-                "object around it"
-            )
-        keys, names, aside = _keys_of_fields(tuple(value), rules, is_order=is_order)
-        has_addresses = has_addresses or not ADDRESSES.isdisjoint(keys)
-        if not (NESTED in value or Field.EMAIL in keys or rules.all_domains):
-            without_domain = not has_addresses
-            has_addresses = has_addresses or key_with_address(value) is not None
-            refuse_unread_address(value, keys, rules, without_domain=without_domain)
-        if is_order and not (has_addresses or rules.all_domains):
-            _refuse_added(value, rules)
-            added = {
-                key: held
-                for key, held in value.items()
-                if not is_own_key(key) and key not in rules.ignored and key not in _read(keys)
-            }
-            refuse_address_data(added, rules.ignored)
-        if not (is_order or has_addresses or rules.all_domains):
-            # A record of our own export: its other columns are no approvers' either.
-            own = {key for key in value if aside and is_own_heading(key)}
-            unread = {k: held for k, held in value.items() if k not in _read(keys) | own}
-            refuse_address_data(unread, rules.ignored)
-        if not (is_order or has_addresses or rules.all_domains):
-            _refuse_other_trade(value, keys, rules)
-        fields = {field.value: value[found[0]] for field, found in keys.items()}
-        if NESTED in value:
-            fields[NESTED] = value[NESTED]
-            _refuse_unread(value[NESTED], rules)
-        record = JsonRecord.model_validate(fields)
-        passed = _read(keys) | rules.ignored | {NESTED}
-        is_own = is_own_key if is_order else is_own_heading if aside else passed.__contains__
-        others = [k for k in value if k not in passed and not is_own(k)]
-        refuse_marks({key: value[key] for key in others})
-        return RawRecord(
-            line=line,
-            order_id=record.order_id,
-            entries=tuple(_entries(record)),
-            locale=_locale(record),
-            raw=raw,
-            names=names,
-            status=record.status or "",
-            dcv_method=record.dcv_method or "",
-            product=", ".join(_product(value[key] for key in keys.get(Field.PRODUCT, ()))),
-            domains_aside="; ".join(_texts(value[key] for key in aside)),
-            call=record.call or "",
-            account=record.account or "",
-            domain_id=record.domain_id,
-            all_domains=record.all_domains,
-            has_addresses=has_addresses,
-            of_the_ca=is_order,
-            addresses_aside=not has_addresses and key_with_address(value) is not None,
-            unread=key_with_signs(value, others) if rules.all_domains else "",
-        )
+        return record.read(line, raw)
     except ValidationError as error:
-        reason = _first_error(error, names)
+        reason = _first_error(error, record.keys.names)
     except (InputError, ValueError) as error:
         reason = str(error)
-    texts = {field: value[found[0]] for field, found in keys.items()}
-    return RawRecord(
-        line=line,
-        complaint=reason,
-        order_id=texts.get(Field.ORDER_ID),
-        entries=(RawEntry(_text(texts.get(Field.DOMAIN)), "", ""),),
-        locale="",
-        raw=raw,
-        names=names,
-        call=_text(texts.get(Field.CALL)),
-        account=_text(texts.get(Field.ACCOUNT)),
-        domain_id=texts.get(Field.DOMAIN_ID),
-        has_addresses=has_addresses,
-    )
+    return record.broken(line, raw, reason)
 
 
-def _read(keys: Mapping[Field, tuple[str, ...]]) -> set[str]:
-    return {key for found in keys.values() for key in found}
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The keys of a record, by what they hold."""
+
+    places: Mapping[Field, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[Field, str] = field(default_factory=dict)  # what messages call them
+    aside: tuple[str, ...] = ()  # of domains that are not those to approve
+    read: frozenset[str] = frozenset()
 
 
-def _refuse_other_trade(
-    value: Mapping[str, object], keys: Mapping[Field, tuple[str, ...]], rules: HeadingRules
-) -> None:
-    """Raise InputError where a record that names nobody may be about no order of the CA's."""
-    if Field.ORDER_ID not in keys or Field.ALL_DOMAINS in keys:
-        return
-    names = ["" if key in rules.ignored else key for key in value]
-    known = _read(keys)
-    read = [at for at, key in enumerate(value) if key in known]
-    refuse_other_trade(names, read, "record")
+class _Object:
+    """A JSON object that is to be a record; what is known of it stays where it turns out broken."""
 
+    def __init__(self, value: dict[str, object], rules: HeadingRules) -> None:
+        self.keys = _Keys()
+        self._value = value
+        self._rules = rules
+        self._has_addresses = NESTED in value
+        self._is_order = is_order_of_the_ca(value)
 
-def _refuse_added(value: Mapping[str, object], rules: HeadingRules) -> None:
-    """Raise ValueError where somebody added to an order of the CA's what may say whom to mail."""
-    mapped = {key for _, key in rules.mapping}
-    for key, held in value.items():
-        if is_own_key(key) or key in mapped | rules.ignored or known_field(key) is not None:
-            continue
-        texts = [text for text in all_texts(held) if text.strip()]
-        if (texts and is_remark(key)) or any(map(holds_domain, texts)):
-            raise ValueError(
-                f"the key {key!r} is none of the CA's and is not read, and all domains of the "
-                f"order would be mailed: if that is right, {ignore_flag(key)}"
-            )
+    def read(self, line: int, raw: str) -> RawRecord:
+        """Return the record. Raises ValidationError, ValueError, InputError."""
+        rules = self._rules
+        value = self._value = request_unwrapped(self._value, all_domains=rules.all_domains)
+        self._has_addresses = NESTED in value
+        refuse_record_beneath(value, dict(rules.mapping), rules.call)
+        keys = self.keys = _keys_of_fields(tuple(value), rules, is_order=self._is_order)
+        self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
+        unread = self._unread()
+        if not rules.all_domains:
+            self._refuse_to_widen(unread)
+        record = self._checked()
+        texts = self._texts(record)
+        unread = {key: held for key, held in unread.items() if key not in rules.ignored}
+        refuse_marks(unread)
+        return RawRecord(
+            line=line,
+            texts=texts,
+            entries=tuple(_entries(record.domain_approval_emails, texts)),
+            raw=raw,
+            names=keys.names,
+            kept=_kept(value, unread, keys.places),
+            domains_aside="; ".join(_texts(value[key] for key in keys.aside)),
+            has_addresses=self._has_addresses,
+            of_the_ca=self._is_order,
+            addresses_aside=not self._has_addresses and key_with_address(value) is not None,
+            unread=key_with_signs(unread) if rules.all_domains else "",
+        )
+
+    def broken(self, line: int, raw: str, reason: str) -> RawRecord:
+        """Return a record that is to be rejected, with as much of it as was understood."""
+        texts = {which: self._value[key] for which, (key, *_) in self.keys.places.items()}
+        return RawRecord(
+            line=line,
+            complaint=reason,
+            texts={which: texts[which] for which in _OF_BROKEN if which in texts},
+            entries=(RawEntry(_text(texts.get(Field.DOMAIN)), "", ""),),
+            raw=raw,
+            names=self.keys.names,
+            has_addresses=self._has_addresses,
+        )
+
+    def _unread(self) -> dict[str, object]:
+        """Return what stands under keys that hold no field, and are none of the CA's or ours."""
+        passed = self.keys.read | {NESTED}
+        if self._is_order:
+            passed |= set(filter(is_own_key, self._value))
+        elif self.keys.aside:  # a record of our own export: other columns are no approvers' either
+            passed |= set(filter(is_own_heading, self._value))
+        return {key: held for key, held in self._value.items() if key not in passed}
+
+    def _refuse_to_widen(self, unread: Mapping[str, object]) -> None:
+        """Raise ValueError, InputError where one that names nobody may not mean all domains."""
+        places, value, rules = self.keys.places, self._value, self._rules
+        if NESTED not in value and Field.EMAIL not in places:
+            without_domain = not self._has_addresses
+            self._has_addresses = self._has_addresses or key_with_address(value) is not None
+            refuse_unread_address(value, places, rules, without_domain=without_domain)
+        if self._has_addresses:
+            return
+        refuse_address_data(unread, rules.ignored, of_the_ca=self._is_order)
+        if not self._is_order:
+            self._refuse_other_trade()
+
+    def _refuse_other_trade(self) -> None:
+        """Raise InputError where a record may be about no order of the CA's."""
+        if Field.ORDER_ID in self.keys.places and Field.ALL_DOMAINS not in self.keys.places:
+            names = ["" if key in self._rules.ignored else key for key in self._value]
+            read = [at for at, key in enumerate(self._value) if key in self.keys.read]
+            refuse_other_trade(names, read, "record")
+
+    def _checked(self) -> _Record:
+        """Return the record with each value of its type. Raises ValidationError, ValueError."""
+        fields = {str(which): self._value[key] for which, (key, *_) in self.keys.places.items()}
+        if Field.EMAIL in fields:
+            fields[Field.EMAIL] = _together(fields[Field.EMAIL])
+        if NESTED in self._value:
+            fields[NESTED] = self._value[NESTED]
+            known = JsonEntry.model_fields.keys() | self._rules.ignored
+            refuse_unread_of_entries(fields[NESTED], known)
+        return _record_type().model_validate(fields)
+
+    def _texts(self, record: _Record) -> dict[Field, object]:
+        """Return what the record says of each field. Raises ValueError."""
+        held = dict(record)
+        places = self.keys.places
+        texts = {which: held[which] for which in places if held.get(which) is not None}
+        if products := places.get(Field.PRODUCT):
+            texts[Field.PRODUCT] = ", ".join(_product(self._value[key] for key in products))
+        if entries := record.domain_approval_emails:
+            texts[Field.LOCALE] = _common_locale(entries, _text(texts.get(Field.LOCALE)))
+        return texts
 
 
 def _text(value: object) -> str:
@@ -268,27 +288,15 @@ def _text(value: object) -> str:
 
 
 @lru_cache(maxsize=256)
-def _keys_of_fields(
-    keys: tuple[str, ...], rules: HeadingRules, *, is_order: bool
-) -> tuple[Mapping[Field, tuple[str, ...]], Mapping[Field, str], tuple[str, ...]]:
-    """Return the keys that hold each field, what messages call them, and those left aside.
-
-    Raises InputError.
-    """
+def _keys_of_fields(keys: tuple[str, ...], rules: HeadingRules, *, is_order: bool) -> _Keys:
+    """Return which keys hold which field. Raises InputError."""
     flat = [key for key in keys if key != NESTED and key not in rules.ignored]
+    _refuse_numbers(flat)
     # A record may leave out what is optional.
     present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
     shown = ", ".join(map(repr, flat[:20])) or "none"
-    if flat and all(map(is_order_number, flat)):
-        raise InputError(
-            "the orders' numbers are keys, and only what stands below them is a record: make "
-            'objects of them with the number in each, [{"order_id": '
-            + flat[0][:20]
-            + ", ...}, ...]; "
-            "with jq: to_entries | map(.value + {order_id: .key})"
-        )
     require_subject(
-        {*present, *(field for key in flat if (field := known_field(key)))},
+        {*present, *filter(None, map(known_field, flat))},
         rules.call,
         f"no key holds the order number; the keys are {shown}. Say which it is: "
         '--map order_id="KEY"',
@@ -296,59 +304,76 @@ def _keys_of_fields(
     )
     # The nested form is one that only orders have.
     of_the_ca = is_order or NESTED in keys
-    ruled_out = frozenset(field for field, _ in rules.mapping)
+    ruled_out = frozenset(which for which, _ in rules.mapping)
     rules = replace(rules, mapping=tuple(present.items()), of_the_ca=of_the_ca, ruled_out=ruled_out)
-    columns = find_columns(flat, rules, "record")
-    found = {
-        field: tuple(flat[index] for index in indexes) for field, indexes in columns.places.items()
-    }
-    names = {field: f"key {known[0]!r}" for field, known in found.items()}
-    return found, names, tuple(flat[index] for index in columns.aside)
+    return _keys_of_columns(find_columns(flat, rules, "record"), flat)
 
 
-def _entries(record: JsonRecord) -> Iterable[RawEntry]:
-    if record.domain_approval_emails is None:
-        yield RawEntry(record.domain or "", record.email or "", record.email_domain or "")
+def _keys_of_columns(columns: Columns, keys: Sequence[str]) -> _Keys:
+    places = {which: tuple(keys[at] for at in found) for which, found in columns.places.items()}
+    return _Keys(
+        places,
+        {which: f"key {found[0]!r}" for which, found in places.items()},
+        tuple(keys[at] for at in columns.aside),
+        frozenset(chain.from_iterable(places.values())),
+    )
+
+
+def _refuse_numbers(keys: Sequence[str]) -> None:
+    if keys and all(map(is_order_number, keys)):
+        raise InputError(
+            "the orders' numbers are keys, and only what stands below them is a record: make "
+            f'objects of them with the number in each, [{{"order_id": {keys[0][:20]}, ...}}, ...]; '
+            "with jq: to_entries | map(.value + {order_id: .key})"
+        )
+
+
+def _entries(
+    nested: Sequence[JsonEntry] | None, texts: Mapping[Field, object]
+) -> Iterator[RawEntry]:
+    """Yield the entries of either form. Raises ValueError."""
+    beside = RawEntry(*(_text(texts.get(Field(name))) for name in RawEntry._fields))
+    if nested is None:
+        yield beside
         return
-    if record.domain or record.email or record.email_domain:
+    if any(beside):
         raise ValueError(f"both {NESTED} and a domain or e-mail beside it: give one of them")
-    if not record.domain_approval_emails:
+    if not nested:
         raise ValueError(f"{NESTED} is empty: leave it out to have the CA mail all waiting domains")
-    for entry in record.domain_approval_emails:
+    for entry in nested:
         if not entry.domain.strip() or not entry.email.strip():
             raise ValueError(f"an entry of {NESTED} lacks its domain or its email")
         yield RawEntry(entry.domain, entry.email, entry.email_domain or "")
 
 
-def _locale(record: JsonRecord) -> str:
+def _common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
     """Return a record's language, which may stand in each of its entries. Raises ValueError."""
-    if record.domain_approval_emails is None:
-        return record.locale or ""
-    of_entries = {entry.locale or "" for entry in record.domain_approval_emails} - {""}
-    if not of_entries:
-        return record.locale or ""
-    entries = record.domain_approval_emails
-    if len({*of_entries, record.locale or next(iter(of_entries))}) > 1 or not all(
-        entry.locale or record.locale for entry in entries
-    ):
+    locales = {entry.locale or usual for entry in entries}
+    if any(entry.locale for entry in entries):
+        locales |= {usual} - {""}
+    if len(locales) > 1:
         raise ValueError(
             f"entries of {NESTED} are in several languages: give each language a record of its own"
         )
-    return of_entries.pop()
+    return locales.pop()
 
 
-def _refuse_unread(entries: object, rules: HeadingRules) -> None:
-    """Raise ValueError where an entry has a key that is not read and may say whom to mail."""
-    for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
-        for key, held in entry.items() if isinstance(entry, dict) else ():
-            if key in JsonEntry.model_fields or key in rules.ignored:
-                continue
-            may_say = known_field(key) is not None or one_more_of(key) or says_whether(key)
-            if may_say or any(map(has_address, all_texts(held))):
-                raise ValueError(
-                    f"entry {number} of {NESTED} has the key {key!r}, which is not read: give each "
-                    f"domain and address an entry of their own; or say {ignore_flag(key)}"
-                )
+def _kept(
+    value: Mapping[str, object], unread: Mapping[str, object], mapped: Mapping[Field, Sequence[str]]
+) -> dict[Field, str]:
+    """Return what stays with its row, as text; half characters, which no file holds, as `?`."""
+    if not of_role(Role.KEPT):
+        return {}
+    keys = list(value)
+    names = [key if key in unread else "" for key in keys]
+    at_keys = {which: [keys.index(key) for key in found] for which, found in mapped.items()}
+    places = kept_places(names, at_keys)
+    return {which: _joined(value[keys[at]] for at in found) for which, found in places.items()}
+
+
+def _joined(values: Iterable[object]) -> str:
+    texts = (one if isinstance(one, str) else json.dumps(one) for one in values if one is not None)
+    return ", ".join(texts).encode(errors="replace").decode()
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

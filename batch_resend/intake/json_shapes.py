@@ -1,31 +1,16 @@
-"""What stands around a JSON record, and what in it is not read but may say whom to mail."""
+"""What stands around a JSON record: a request of `check --out`, a list of orders, an object."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.exports import is_own_key, is_state_of_another_trade
-from batch_resend.intake.fields import ADDRESSES, Field, known_field
-from batch_resend.intake.headings import HeadingRules
-from batch_resend.intake.looks import has_address, looked_for
-from batch_resend.intake.signs import (
-    has_content,
-    holds_address,
-    holds_domain,
-    is_live,
-    is_mailbox,
-    is_mark,
-    is_no,
-    is_of_addresses,
-    says_not_to_send,
-    says_state,
-    says_whether,
-)
-from batch_resend.intake.suggestions import ignore_flag, listed, pair_flags
+from batch_resend.intake.fields import Field, known_field
+from batch_resend.intake.signs import says_not_to_send
+from batch_resend.intake.suggestions import listed
 from batch_resend.model import Call
 
 _NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account", "all_domains")
@@ -75,7 +60,7 @@ def _refuse_other_path(value: dict[str, object]) -> None:
 
 
 MOST_DEEP = 8  # objects within objects
-_NESTED = "domain_approval_emails"
+NESTED = "domain_approval_emails"
 _ID_OF_ANYTHING = "id"
 _CERTIFICATE = (
     "certificate"  # which each of the CA's own orders has, and an `id` is then the order's
@@ -97,15 +82,17 @@ def _names_subject(
     keys: tuple[str, ...], mapping: tuple[tuple[Field, str], ...], call: Call
 ) -> bool:
     mapped = {key for which, key in mapping if which is Field.ORDER_ID}
-    if _NESTED in keys or not mapped.isdisjoint(keys) or {"method", "body"} <= set(keys):
+    if NESTED in keys or not mapped.isdisjoint(keys) or {"method", "body"} <= set(keys):
         return True
-    by_id = _CERTIFICATE in keys
-    naming = [key for key in keys if by_id or key.lower().strip("_") != _ID_OF_ANYTHING]
-    fields = {known_field(key) for key in naming}
+    fields = {known_field(key) for key in keys if _CERTIFICATE in keys or not _is_bare_id(key)}
     fields |= {which for which, key in mapping if key in keys}
     is_about_domain = CALLS[call].is_about_domain or Field.CALL in fields
     of_domain = not fields.isdisjoint((Field.DOMAIN, Field.DOMAIN_ID))
     return Field.ORDER_ID in fields or (is_about_domain and of_domain)
+
+
+def _is_bare_id(key: str) -> bool:
+    return key.lower().strip("_") == _ID_OF_ANYTHING
 
 
 def may_hold_lists(path: Path) -> bool:
@@ -135,15 +122,18 @@ def inner_record(
     return value
 
 
-def record_beneath(
+def refuse_record_beneath(
     value: Mapping[str, object], mapping: Mapping[Field, str], call: Call
-) -> str | None:
-    """Return the key of an object under which a record stands; None: it may be one itself."""
+) -> None:
+    """Raise ValueError where an object is no record, and one stands under a key of it."""
     for key, held in value.items():
         if isinstance(held, dict) and is_record(held, mapping, call):
-            others = [name for name in value if name != key]
-            return None if is_record(others, mapping, call) else key
-    return None
+            if is_record([name for name in value if name != key], mapping, call):
+                return
+            raise ValueError(
+                f"the record stands under the key {key!r}: give what is below it, without the "
+                "object around it"
+            )
 
 
 @dataclass(slots=True)
@@ -226,142 +216,3 @@ def _without_orders(keys: Iterable[str], lists: list[str]) -> str:
 
 def _shown(path: Path) -> str:
     return repr(".".join(path))
-
-
-_OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
-
-
-def refuse_address_data(unread: Mapping[str, object], ignored: Collection[str]) -> None:
-    """Raise ValueError where a record without addresses has a key that may narrow what it asks for.
-
-    `unread`: its keys that hold no field, with what stands under them; `ignored`: those named by
-    --ignore. A domain in one of these still needs --all-domains.
-    """
-    for key, held in unread.items():
-        texts = list(all_texts(held))
-        if any(map(holds_domain, texts)):
-            raise ValueError(
-                f"there is a domain in the key {key!r}, which is not known to hold those to "
-                f"approve. If it does: {pair_flags(key, None)}; if the CA is to mail all domains "
-                f"of the order that wait: --all-domains {ignore_flag(key)}"
-            )
-        if key in ignored:
-            continue
-        within = [(key, held), *(() if is_own_key(key) else _within(held))]
-        narrows = any(is_of_addresses(name) and says_anything(one) for name, one in within)
-        if narrows or any(map(is_mailbox, texts)):
-            raise ValueError(
-                f"the key {key!r} may say which domains or addresses are meant, and is not read: "
-                "all domains of the order would be mailed. If that is right, "
-                f"{ignore_flag(key)}"
-            )
-        if any(map(is_state_of_another_trade, texts)):
-            raise ValueError(
-                f"under {key!r} is a state that orders of shops have: is it one of the CA's? If it "
-                f"is: {ignore_flag(key)}"
-            )
-        marks = any((is_live(name) or not name) and says_anything(one) for name, one in within)
-        if marks or any(map(is_no, texts)):
-            raise ValueError(_may_say_not_to_send(key))
-
-
-def refuse_marks(unread: Mapping[str, object]) -> None:
-    """Raise ValueError where a key that is not read may say that the order needs no mail."""
-    for key, held in unread.items():
-        marks = any(_is_mark(name, one) for name, one in ((key, held), *_within(held)))
-        if marks or any(map(is_mark, all_texts(held))):
-            raise ValueError(_may_say_not_to_send(key))
-
-
-def _may_say_not_to_send(key: str) -> str:
-    return (
-        f"the key {key!r} may say which orders need no mail, and is not read. Take out those that "
-        f"do not; then {ignore_flag(key)}"
-    )
-
-
-def _is_mark(name: str, held: object) -> bool:
-    if not says_anything(held):
-        return False
-    return says_whether(name) or (says_state(name) and not is_live(name) and held is not False)
-
-
-def refuse_unread_address(
-    value: Mapping[str, object],
-    keys: Mapping[Field, tuple[str, ...]],
-    rules: HeadingRules,
-    *,
-    without_domain: bool,
-) -> None:
-    """Raise ValueError where an address stands in a record of which no key is known to hold one.
-
-    Beside a domain it is only missed where the call pairs the two.
-    """
-    by_pairs = rules.call is Call.DV_RESEND and Field.CALL not in keys
-    found = key_with_address(value) if without_domain or by_pairs else None
-    if found is None:
-        return
-    names = list(value)
-    known = {field: names.index(key) for field, (key, *_) in keys.items() if field in ADDRESSES}
-    plain = known | looked_for(
-        [[held if isinstance(held, str) else "" for held in value.values()]], names, known
-    )
-    places = (plain.get(field) for field in (Field.DOMAIN, Field.EMAIL))
-    flags = pair_flags(*(None if at is None else names[at] for at in places))
-    raise ValueError(
-        f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
-        f"mail. If it does: {flags}; if the CA is to mail all domains of the order that wait: "
-        f"--all-domains {ignore_flag(found)}"
-    )
-
-
-def key_with_address(value: Mapping[str, object]) -> str | None:
-    """Return the key, none of the CA's own, under which an e-mail address stands."""
-    for key, held in value.items():
-        if not is_own_key(key) and any(map(holds_address, all_texts(held))):
-            return key
-        if key == _OF_THE_CA and any(map(has_address, all_texts(held))):
-            return key
-    return None
-
-
-def _within(value: object) -> Iterator[tuple[str, object]]:
-    """Yield the keys of objects in a value, however deep, each with what stands under it."""
-    rest = [value]
-    while rest:
-        one = rest.pop()
-        if isinstance(one, list):
-            rest += one
-        elif isinstance(one, dict):
-            yield from one.items()
-            rest += one.values()
-
-
-def key_with_signs(value: Mapping[str, object], keys: Iterable[str]) -> str:
-    """Return the first of some keys under which a domain or an address stands; "": none."""
-    for key in keys:
-        texts = all_texts(value[key])
-        if any(holds_address(text) or holds_domain(text) or is_mailbox(text) for text in texts):
-            return key
-    return ""
-
-
-def says_anything(value: object) -> bool:
-    """Whether a JSON value is more than an empty one."""
-    if isinstance(value, str):
-        return has_content(value)
-    return value is not None and value not in ([], {})
-
-
-def all_texts(value: object) -> Iterator[str]:
-    """Yield the texts in a value, keys of objects among them, however deep."""
-    rest = [value]
-    while rest:
-        one = rest.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, list):
-            rest += one
-        elif isinstance(one, dict):
-            rest += one
-            rest += one.values()

@@ -126,29 +126,24 @@ class JsonStream:
                 raise
             yield from self._wrapped(is_long=True)
             return
-        seen = value.value if isinstance(value, _KeyTwiceError) else value
-        orders = seen.get(PAGE) if isinstance(seen, dict) else None
-        complaint = None
-        if isinstance(seen, dict) and not isinstance(orders, list) and _holds_more(seen):
-            if self._wrapper.wraps(seen):
-                yield from self._wrapped(is_long=False)
-                return
-            complaint = self._wrapper.complaint(seen)
+        seen = _seen(value)
+        wrapping = seen if isinstance(seen, dict) and _may_wrap(seen) else None
+        if wrapping is not None and self._wrapper.wraps(wrapping):
+            yield from self._wrapped(is_long=False)
+            return
+        complaint = None if wrapping is None else self._wrapper.complaint(wrapping)
         raw = self._passed(end)
-        if isinstance(value, _KeyTwiceError):
-            why = f"not a JSON object: {value}"
-            yield self._placed(RejectedRow(line, Problem.FORM, why, raw))
-        elif complaint is not None:
+        if complaint is not None and not isinstance(value, _KeyTwiceError):
             yield self._placed(RejectedRow(line, Problem.ORDER_ID, complaint, raw))
-        elif isinstance(orders, list):  # a page with something else in front of its orders
-            for order in orders:
-                yield self._record(line, order, json.dumps(order))
-        else:
-            yield self._record(line, value, raw)
+            return
+        for one, text in _records_in(value, raw):
+            yield self._record(line, one, text)
 
     def _record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
-        record = json_record(line, value, raw, self._rules)
-        return self._placed(record)
+        if isinstance(value, _KeyTwiceError):
+            why = f"not a JSON object: {value}"
+            return self._placed(RejectedRow(line, Problem.FORM, why, raw))
+        return self._placed(json_record(line, value, raw, self._rules))
 
     def _placed(self, record: RawRecord | RejectedRow) -> RawRecord | RejectedRow:
         """Return a record that was taken with its number, where several begin on one line."""
@@ -200,13 +195,10 @@ class JsonStream:
             line = self._line
             value, end = self._complete()
             raw = self._passed(end)
-            seen = value.value if isinstance(value, _KeyTwiceError) else value
             if is_taken is None:
+                seen = _seen(value)
                 is_taken = isinstance(seen, dict) and self._wrapper.takes(path, seen)
-            if is_taken and isinstance(value, _KeyTwiceError):
-                why = f"not a JSON object: {value}"
-                yield self._placed(RejectedRow(line, Problem.FORM, why, raw))
-            elif is_taken:
+            if is_taken:
                 if isinstance(value, dict):
                     value = inner_record(value, self._mapping, self._call)
                 yield self._record(line, value, raw)
@@ -247,16 +239,19 @@ class JsonStream:
             try:
                 value, end = self._decoded()
             except json.JSONDecodeError as error:
-                # Cut off by the buffer's end, a text is wrong there, or where a string began.
-                cut_off = len(self._buffer) - error.pos < CHUNK_CHARS or "string" in error.msg
-                if cut_off and self._read_more():
-                    continue
-                raise self._error(error.msg, error.pos) from None
+                if not self._is_cut_off(error):
+                    raise self._error(error.msg, error.pos) from None
             except RecursionError:
                 raise self._error("nested too deeply", self._at) from None
-            if end == len(self._buffer) and self._read_more():
-                continue  # a number may go on
-            return value, end
+            else:
+                if end < len(self._buffer) or not self._read_more():  # else a number may go on
+                    return value, end
+
+    def _is_cut_off(self, error: json.JSONDecodeError) -> bool:
+        """Whether a text may be wrong for its end alone; then more of it has been read."""
+        # Cut off by the buffer's end, a text is wrong there, or where a string began.
+        cut_off = len(self._buffer) - error.pos < CHUNK_CHARS or "string" in error.msg
+        return cut_off and self._read_more()
 
     def _decoded(self) -> tuple[object, int]:
         """Return the value that begins here and where it ends; a _KeyTwiceError in its place.
@@ -303,8 +298,22 @@ class JsonStream:
         )
 
 
-def _holds_more(value: dict[str, object]) -> bool:
-    return any(isinstance(one, list | dict) for one in value.values())
+def _may_wrap(value: dict[str, object]) -> bool:
+    is_page = isinstance(value.get(PAGE), list)
+    return not is_page and any(isinstance(one, list | dict) for one in value.values())
+
+
+def _records_in(value: object, raw: str) -> Iterator[tuple[object, str]]:
+    """Yield a value with its text; of a page with something else before its orders, each order."""
+    orders = value.get(PAGE) if isinstance(value, dict) else None
+    if isinstance(orders, list):
+        yield from ((order, json.dumps(order)) for order in orders)
+    else:
+        yield value, raw
+
+
+def _seen(value: object) -> object:
+    return value.value if isinstance(value, _KeyTwiceError) else value
 
 
 class _TooLongError(InputError):

@@ -254,10 +254,12 @@ class NumberCheck(Generic[Record]):
         if not isinstance(record, RawRecord):
             return record
         self._are_alone = self._are_alone and not (record.has_addresses or record.of_the_ca)
-        alone = self._are_alone and not (record.all_domains or self._by_word)
-        if alone and isinstance(record.order_id, str) and is_title(record.order_id):
-            numbers.begin_part(record.line, record.order_id)
-        if record.complaint or record.all_domains or record.of_the_ca:
+        by_word = bool(record.texts.get(Field.ALL_DOMAINS))
+        alone = self._are_alone and not (by_word or self._by_word)
+        order = record.texts.get(Field.ORDER_ID)
+        if alone and isinstance(order, str) and is_title(order):
+            numbers.begin_part(record.line, order)
+        if record.complaint or by_word or record.of_the_ca:
             return record
         why = numbers.complaint(number, beside, record.line, alone=alone, by_word=self._by_word)
         return cast("Record", record._replace(complaint=why)) if why else record
@@ -304,7 +306,7 @@ def number_of(cells: Sequence[str] | None, at: int | None) -> str:
 
 
 def _number(record: object) -> str:
-    number = record.order_id if isinstance(record, RawRecord) else None
+    number = record.texts.get(Field.ORDER_ID) if isinstance(record, RawRecord) else None
     return _as_number(number) if isinstance(number, str | int) else ""
 
 

@@ -1,30 +1,23 @@
 """A raw record -> a Row, or a RejectedRow that says why not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from itertools import chain
+from operator import itemgetter
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
-from batch_resend.intake.cells import (
-    Malformed,
-    domain_name,
-    domain_number,
-    is_nothing,
-    locale_code,
-    order_number,
-    several,
-    shown,
-    trimmed,
-    yes_or_no,
+from batch_resend.intake.cells import is_nothing, several, shown, trimmed
+from batch_resend.intake.entries import (
+    Pairs,
+    UnusableError,
+    notes_of,
+    pairs_of,
+    parsed,
 )
-from batch_resend.intake.entries import UnusableError, entries_of, notes_of, pairs_of, parsed
 from batch_resend.intake.exports import is_dv, is_known_product, is_known_word, skip_cause
-from batch_resend.intake.fields import Field, RawEntry, RawRecord
+from batch_resend.intake.fields import OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.suggestions import ignore_flag, own_name
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
-
-Cell = TypeVar("Cell")
-Value = TypeVar("Value")
 
 _NOTE_OF_WORD = {
     Field.STATUS: Note.UNKNOWN_STATUS,
@@ -59,76 +52,114 @@ class Defaults:
     all_domains: bool = False  # those without addresses mail all domains
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What a record asks for, as far as it was understood: a rejected row keeps that."""
+
+    call: Call
+    account: str | None
+    locale: str | None
+    subject: str = ""
+    pairs: Pairs = ()
+    entries: tuple[Entry, ...] = ()  # of the pairs
+    all_domains: bool = False
+    kept: tuple[tuple[str, str], ...] = ()
+
+
 def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
     """Return the row that `record` stands for, or why it cannot be sent."""
     call, account, unknown = _call_and_account(record, defaults)
-    described = CALLS[call]
-    subject = None
-    pairs: list[tuple[RawEntry, tuple[Entry, ...]]] = []
-
-    def rejected(problem: Problem, why: str) -> RejectedRow:
-        told = f"{record.place}: {why}" if record.place else why
-        return RejectedRow(
-            record.line, problem, told, record.raw, subject, call, account, entries_of(pairs)
-        )
-
+    usual = defaults.locale if account is None else defaults.accounts[account]
+    asked = _Asked(call, account, usual)
     try:
-        subject = _subject(record, described)
-        if not record.complaint:
-            pairs = pairs_of(record, described)
-        if unknown is not None:  # only now: left out, it is to have no other row mail more
-            raise unknown
-        asks_for_all = record.all_domains not in ("", None) and parsed(
-            record, Field.ALL_DOMAINS, yes_or_no, record.all_domains
-        )
-        locale = defaults.locale if account is None else defaults.accounts[account]
-        if record.locale and trimmed(record.locale):
-            locale = parsed(record, Field.LOCALE, locale_code, record.locale)
+        _understand(record, asked, unknown)
+        _refuse_unfit(record, asked, defaults)
     except UnusableError as unusable:
         cause = unknown or unusable
-        return rejected(cause.problem, str(cause))
-    entries = entries_of(pairs)
-    if why := _unfit(record, call, defaults, entries, asks_for_all=asks_for_all):
-        return rejected(*why)
-    if not described.in_language:
-        locale = None
-    skip = _skip_cause(record, call, defaults)
-    notes = tuple(notes_of(pairs, locale, described))
-    if record.addresses_aside and not entries:
-        notes = (*notes, Note.ADDRESSES_ASIDE)
-    if asks_for_all:
-        notes = (*notes, Note.ALL_DOMAINS)
-    if skip is not None and not is_known_word(skip[0], _said(record)[skip[0]]):
-        notes = (*notes, _NOTE_OF_WORD[skip[0]])
-    why_skipped = None if skip is None else skip[1]
+        reason = f"{record.place}: {cause}" if record.place else str(cause)
+        return RejectedRow(
+            record.line, cause.problem, reason, record.raw,
+            asked.subject or None, call, account, asked.entries, asked.kept,
+        )  # fmt: skip
+    return _row(record, asked, defaults)
+
+
+def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None) -> None:
+    """Fill in what a record asks for. Raises UnusableError, `unknown` too.
+
+    Subject and addresses come first: left out, a rejected row would have others mail more.
+    """
+    described = CALLS[asked.call]
+    if described.is_about_domain:
+        asked.subject = _domain(record)
+    else:
+        asked.subject = parsed(record, Field.ORDER_ID, record.texts.get(Field.ORDER_ID))
+    if not record.complaint:
+        asked.pairs = pairs_of(record, described)
+        asked.entries = tuple(chain.from_iterable(map(itemgetter(1), asked.pairs)))
+        if record.kept:
+            asked.kept = _kept(record)
+    if unknown is not None:
+        raise unknown
+    if word := record.texts.get(Field.ALL_DOMAINS):
+        asked.all_domains = parsed(record, Field.ALL_DOMAINS, word) != ""
+    if record.texts.get(Field.LOCALE) and (text := record.text(Field.LOCALE)):
+        asked.locale = parsed(record, Field.LOCALE, text)
+
+
+def _kept(record: RawRecord) -> tuple[tuple[str, str], ...]:
+    full = ((which, text) for which, text in record.kept.items() if text)
+    return tuple((which, parsed(record, which, text)) for which, text in full)
+
+
+def _row(record: RawRecord, asked: _Asked, defaults: Defaults) -> Row:
+    """Return the row of a record that can be sent, or need not."""
+    described = CALLS[asked.call]
+    locale = asked.locale if described.in_language else None
+    notes = notes_of(asked.pairs, locale, described)
+    if record.addresses_aside and not asked.entries:
+        notes.append(Note.ADDRESSES_ASIDE)
+    if asked.all_domains:
+        notes.append(Note.ALL_DOMAINS)
+    skip = None
+    if not (defaults.all_statuses or record.texts.keys().isdisjoint(OF_EXPORTS)):
+        skip = skip_cause(*record.said(), asked.call, any_product=defaults.any_product)
+    if skip and not is_known_word(skip[0], record.text(skip[0])):
+        notes.append(_NOTE_OF_WORD[skip[0]])
+    why_skipped = skip[1] if skip else None
     return Row(
-        record.line, subject, entries, locale, record.raw, why_skipped, notes, call, account
+        record.line, asked.subject, asked.entries, locale, record.raw, why_skipped, tuple(notes),
+        asked.call, asked.account, asked.kept,
     )  # fmt: skip
 
 
-def _unfit(
-    record: RawRecord,
-    call: Call,
-    defaults: Defaults,
-    entries: Sequence[Entry],
-    *,
-    asks_for_all: bool,
-) -> tuple[Problem, str] | None:
-    """Return why what a record asks for is not to be sent, though its cells are good."""
-    described = CALLS[call]
-    if not (entries or asks_for_all) and (_says_no(record) or record.unread):
-        return Problem.NO_ADDRESS, _SAYS_NO if _says_no(record) else _unread_sign(record.unread)
-    if described.addresses is Addresses.REQUIRED and not entries:
-        return Problem.EMAIL, f"{call} needs an e-mail address: of whom to mail"
-    if not (entries or asks_for_all or defaults.all_domains) and _should_name_somebody(
-        record, described
-    ):
-        return Problem.NO_ADDRESS, _needs_the_word(record, described)
-    if entries and asks_for_all:
-        return Problem.PAIR, "asks for all domains, and names some beside: which is meant?"
+def _refuse_unfit(record: RawRecord, asked: _Asked, defaults: Defaults) -> None:
+    """Raise UnusableError where cells are good, and what they ask for is not to be sent."""
+    described = CALLS[asked.call]
+    if not (asked.entries or asked.all_domains):
+        _refuse_without_addresses(record, described, defaults)
+    if described.addresses is Addresses.REQUIRED and not asked.entries:
+        raise UnusableError(Problem.EMAIL, f"{asked.call} needs an e-mail address: of whom to mail")
+    if asked.entries and asked.all_domains:
+        raise UnusableError(
+            Problem.PAIR, "asks for all domains, and names some beside: which is meant?"
+        )
     if record.uncorrected:  # what else is wrong with it says it better
-        return Problem.FORM, record.uncorrected
-    return None
+        raise UnusableError(Problem.FORM, record.uncorrected)
+
+
+def _refuse_without_addresses(
+    record: RawRecord, described: Description, defaults: Defaults
+) -> None:
+    """Raise UnusableError where a record neither names whom to mail nor asks for all plainly."""
+    if _says_no(record):
+        raise UnusableError(Problem.NO_ADDRESS, _SAYS_NO)
+    if record.unread:
+        raise UnusableError(Problem.NO_ADDRESS, _unread_sign(record.unread))
+    if described.addresses is Addresses.REQUIRED:
+        return  # which says it better
+    if not defaults.all_domains and _should_name_somebody(record, described):
+        raise UnusableError(Problem.NO_ADDRESS, _needs_the_word(record, described))
 
 
 def _should_name_somebody(record: RawRecord, described: Description) -> bool:
@@ -147,7 +178,7 @@ def _names_domain_by_number(record: RawRecord) -> bool:
     """
     if record.domains_aside or record.of_the_ca:
         return False
-    number = record.domain_id
+    number = record.texts.get(Field.DOMAIN_ID)
     text = trimmed(number) if isinstance(number, str) else str(number or "")
     return bool(text) and not is_nothing(text)
 
@@ -162,7 +193,7 @@ def _unread_sign(name: str) -> str:
 
 def _says_no(record: RawRecord) -> bool:
     """Whether a record says outright that it does not ask for all domains."""
-    word = record.all_domains
+    word = record.texts.get(Field.ALL_DOMAINS)
     return word is not None and (not isinstance(word, str) or trimmed(word) != "")
 
 
@@ -191,6 +222,9 @@ def _call_and_account(
     record: RawRecord, defaults: Defaults
 ) -> tuple[Call, str | None, UnusableError | None]:
     """Return a row's call and account, as far as they can be told, and why it cannot be sent."""
+    is_usual = record.texts.keys().isdisjoint((Field.CALL, Field.ACCOUNT))
+    if is_usual and not (record.complaint or defaults.auto_call):
+        return defaults.call, None, None
     unknown = UnusableError(Problem.FORM, record.complaint) if record.complaint else None
     try:
         call = _call(record, defaults)
@@ -205,29 +239,28 @@ def _call_and_account(
 
 def _likely_call(record: RawRecord, defaults: Defaults) -> Call:
     """Return which call a row is likely to mean that names none of them."""
-    names_domain = record.domain_id or any(raw.domain for raw in record.entries)
-    return Call.DOMAIN_DCV if names_domain and not record.order_id else defaults.call
-
-
-def _subject(record: RawRecord, described: Description) -> str:
-    return _domain(record) if described.is_about_domain else _order(record)
+    names_domain = record.texts.get(Field.DOMAIN_ID) or any(raw.domain for raw in record.entries)
+    return (
+        Call.DOMAIN_DCV if names_domain and not record.texts.get(Field.ORDER_ID) else defaults.call
+    )
 
 
 def _call(record: RawRecord, defaults: Defaults) -> Call:
-    if record.call and (named := trimmed(record.call)):
-        return parsed(record, Field.CALL, _call_of_name, named)
-    product = record.product
+    if record.texts.get(Field.CALL) and (named := record.text(Field.CALL)):
+        return Call(parsed(record, Field.CALL, named))
+    if not defaults.auto_call:
+        return defaults.call
+    product = record.text(Field.PRODUCT)
     # What is no product of the CA's says nothing of a call: its row is skipped.
-    if defaults.auto_call and product and not is_dv(product) and is_known_product(product):
-        return Call.DOMAIN_DCV
-    return defaults.call
+    is_other = product and not is_dv(product) and is_known_product(product)
+    return Call.DOMAIN_DCV if is_other else defaults.call
 
 
 def _account(record: RawRecord, defaults: Defaults) -> str | None:
     """Return whose key a row goes by."""
-    if not record.account:
+    if not record.texts.get(Field.ACCOUNT):
         return None
-    named = trimmed(record.account)
+    named = record.text(Field.ACCOUNT)
     if not named or is_nothing(named) or named == defaults.own_account:
         return None
     if not defaults.accounts:  # all would go by one key, whosever they are
@@ -247,29 +280,16 @@ def _account(record: RawRecord, defaults: Defaults) -> str | None:
     return named
 
 
-def _call_of_name(name: str) -> Call:
-    try:
-        return Call(name.lower().replace("_", "-"))
-    except ValueError:
-        raise Malformed(
-            f"the call {shown(name)} is none: write {', '.join(Call)}, or leave it empty"
-        ) from None
-
-
-def _order(record: RawRecord) -> str:
-    return parsed(record, Field.ORDER_ID, order_number, record.order_id)
-
-
 def _domain(record: RawRecord) -> str:
     """Return what names the domain that a row is about: its number at the CA, its name, or both."""
     number = ""
-    if record.domain_id not in ("", None):
-        number = parsed(record, Field.DOMAIN_ID, domain_number, record.domain_id)
+    if (cell := record.texts.get(Field.DOMAIN_ID)) not in ("", None):
+        number = parsed(record, Field.DOMAIN_ID, cell)
     texts = [text for raw in record.entries for text in several(raw.domain)]
     if not texts and not number:
         # What an order is for is validated by its name without the wildcard.
         texts = [text.removeprefix("*.") for text in several(record.domains_aside)]
-    names = {parsed(record, Field.DOMAIN, domain_name, text) for text in texts}
+    names = {parsed(record, Field.DOMAIN, text) for text in texts}
     if len(names) > 1:
         raise UnusableError(
             Problem.DOMAIN,
@@ -281,21 +301,3 @@ def _domain(record: RawRecord) -> str:
             Problem.DOMAIN, f"the domain is missing: {Call.DOMAIN_DCV} is about one"
         )
     return domain_subject(number, *names) if names else number
-
-
-def _skip_cause(
-    record: RawRecord, call: Call, defaults: Defaults
-) -> tuple[Field, str] | None:  # fmt: skip
-    """Return which of a record's cells says that there is nothing to send, and why."""
-    if defaults.all_statuses or not (record.status or record.dcv_method or record.product):
-        return None
-    word = trimmed(record.status), trimmed(record.dcv_method), trimmed(record.product)
-    return skip_cause(*word, call, any_product=defaults.any_product)
-
-
-def _said(record: RawRecord) -> dict[Field, str]:
-    return {
-        Field.STATUS: trimmed(record.status),
-        Field.DCV_METHOD: trimmed(record.dcv_method),
-        Field.PRODUCT: trimmed(record.product),
-    }

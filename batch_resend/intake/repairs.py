@@ -16,7 +16,7 @@ from collections import Counter
 from urllib.parse import unquote
 
 from batch_resend.intake.cells import KNOWN_LOCALES, Malformed, is_nothing, locale_code, trimmed
-from batch_resend.intake.fields import RawEntry, RawRecord
+from batch_resend.intake.fields import Field, RawEntry, RawRecord
 from batch_resend.model import Remark
 
 _BULLETS = "\u2022\u2023\u2043\u25aa\u25cf\u25e6\u00b7"
@@ -208,17 +208,18 @@ def _code_of(text: str) -> str | None:
 
 def repaired(record: RawRecord, counts: Counter[Remark]) -> RawRecord:
     """Return a record with what is repaired in its cells, and count those cells by what it was."""
-    changed: dict[str, object] = {}
-    number = record.order_id
+    texts: dict[Field, object] = {}
+    number = record.texts.get(Field.ORDER_ID)
     if isinstance(number, str) and _ODD_NUMBER.search(number):
-        changed["order_id"] = _number(number, counts)
-    for entry in record.entries:
-        if _is_odd(entry):
-            changed["entries"] = tuple(_entry(each, counts) for each in record.entries)
-            break
-    if record.locale and record.locale not in KNOWN_LOCALES and (text := trimmed(record.locale)):
-        changed["locale"] = _locale(text, counts)
-    return record._replace(**changed) if changed else record  # type: ignore[arg-type]
+        texts[Field.ORDER_ID] = _number(number, counts)
+    locale = record.texts.get(Field.LOCALE)
+    if locale and locale not in KNOWN_LOCALES and (locale := record.text(Field.LOCALE)):
+        texts[Field.LOCALE] = _locale(locale, counts)
+    if texts:
+        record = record._replace(texts={**record.texts, **texts})
+    if any(map(_is_odd, record.entries)):
+        record = record._replace(entries=[_entry(each, counts) for each in record.entries])
+    return record
 
 
 def _locale(text: str, counts: Counter[Remark]) -> str:

@@ -10,7 +10,7 @@ from batch_resend.errors import InputError
 from batch_resend.intake import workbook
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
-from batch_resend.intake.fields import ADDRESSES, Field, RawRecord
+from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, RawRecord
 from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
@@ -23,6 +23,8 @@ from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Bytes, ListFile, Text
 from batch_resend.intake.workbook_xml import MAX_PACKED_BYTES
 from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
+
+Given = Row | Mapping[str, object]  # of a program
 
 
 class ListSource:
@@ -55,6 +57,7 @@ class ListSource:
         """
         defaults = self._reading.defaults
         empty = True
+        kept = dict[str, None]()
         words, repairs = WordsSeen(self._reading.unasked), Counter[Remark]()
         with self._file.open() as file:
             for record in self._records(file):
@@ -62,14 +65,11 @@ class ListSource:
                 if isinstance(record, RejectedRow):
                     yield replace(record, call=defaults.call)
                     continue
-                if (record.status or record.dcv_method or record.product) and not record.of_the_ca:
-                    words.note(
-                        (record.status, record.dcv_method, record.product),
-                        record.line,
-                        record.names,
-                    )
+                if not (record.of_the_ca or record.texts.keys().isdisjoint(OF_EXPORTS)):
+                    words.note(record.said(), record.line, record.names)
+                kept |= dict.fromkeys(record.kept)
                 yield check_record(repaired(record, repairs), defaults)
-        self.form = _with_remarks(self.form, repairs)
+        self.form = replace(_with_remarks(self.form, repairs), kept=tuple(kept))
         if not defaults.all_statuses:
             words.refuse(self.name)
         if empty:
@@ -126,12 +126,9 @@ class ListSource:
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
         with_addresses = False
         for record in records:
-            if self.not_there or not self.columns:
-                self._note_keys(record.raw)
+            self._note_keys(record.raw)
             if isinstance(record, RawRecord):
-                with_addresses = (
-                    with_addresses or record.has_addresses or Field.ALL_DOMAINS in record.names
-                )
+                with_addresses = with_addresses or record.may_say_whom
                 missing -= record.names.keys()
             yield record
         if with_addresses and not reading.all_domains:
@@ -179,7 +176,7 @@ class RecordSource:
 
     def __init__(  # noqa: PLR0913 - a program names them
         self,
-        records: Iterable[Row | Mapping[str, object]] | AsyncIterable[Row | Mapping[str, object]],
+        records: Iterable[Given] | AsyncIterable[Given],
         name: str = "records",
         locale: str | None = None,
         call: Call = Call.DV_RESEND,
@@ -204,20 +201,14 @@ class RecordSource:
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows; some are kept back until it is known how long order numbers are."""
         line = 0
-        if isinstance(self._records, AsyncIterable):
-            async for record in self._records:
-                line += 1
-                if (row := self._numbers.take(self._raw(line, record))) is not None:
-                    yield self._row(row)
-        else:
-            for record in self._records:
-                line += 1
-                if (row := self._numbers.take(self._raw(line, record))) is not None:
-                    yield self._row(row)
+        async for record in _each(self._records):
+            line += 1
+            if (row := self._numbers.take(self._raw(line, record))) is not None:
+                yield self._row(row)
         for row in self._numbers.end():
             yield self._row(row)
 
-    def _raw(self, line: int, record: Row | Mapping[str, object]) -> Row | RawRecord | RejectedRow:
+    def _raw(self, line: int, record: Given) -> Row | RawRecord | RejectedRow:
         if isinstance(record, Row):
             self._has_checked_rows = True
             return record
@@ -228,7 +219,7 @@ class RecordSource:
             return RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", "{}")
         rules = rules_of({}, self._defaults.call, all_domains=self._defaults.all_domains)
         raw = json_record(line, fields, text, rules)
-        if isinstance(raw, RawRecord) and (raw.has_addresses or Field.ALL_DOMAINS in raw.names):
+        if isinstance(raw, RawRecord) and raw.may_say_whom:
             self._has_addresses = True
         return raw
 
@@ -240,7 +231,19 @@ class RecordSource:
         self.form = replace(self.form, with_addresses=self._has_addresses and not by_word)
         row = _checked(record, self._defaults, self._repairs)
         self.form = _with_remarks(self.form, self._repairs)
+        if isinstance(record, RawRecord) and record.kept:
+            kept = dict.fromkeys((*self.form.kept, *record.kept))
+            self.form = replace(self.form, kept=tuple(kept))
         return row
+
+
+async def _each(records: Iterable[Given] | AsyncIterable[Given]) -> AsyncIterator[Given]:
+    if isinstance(records, AsyncIterable):
+        async for record in records:
+            yield record
+    else:
+        for record in records:
+            yield record
 
 
 def _checked(

@@ -18,6 +18,7 @@ from batch_resend.intake.fields import (
     RawEntry,
     RawRecord,
     in_one_line,
+    kept_places,
     known_field,
     known_fields,
 )
@@ -93,6 +94,7 @@ class TableRows:
         self.orders_only = False
         self.remarks: Counter[Remark] = Counter()
         self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
+        self._kept: Mapping[Field, Sequence[int]] = {}  # columns of what stays with its row
         self._about_rejected: set[int] = set()  # columns of a rejected.csv, behind the list's own
         self._name = name
         self._table = table
@@ -126,7 +128,9 @@ class TableRows:
         """
         reading = self._reading
         if not reading.headed:
-            return find_positions(reading.mapping, self._name, reading.call)
+            columns = find_positions(reading.mapping, self._name, reading.call)
+            self._kept = kept_places((), columns.places)
+            return columns
         if titles := count_titles(first, set(reading.mapping.values())):
             refuse_narrowing(first[:titles], self._name)
             self.remarks[Remark.TITLE_ROWS] += titles
@@ -145,6 +149,7 @@ class TableRows:
             for at, name in enumerate(seen)
         )
         columns = self._found(seen, where, [cells for _, cells in first])
+        self._kept = kept_places(seen, columns.places)
         self.orders_only = columns.orders_only
         return columns
 
@@ -288,28 +293,25 @@ class TableRows:
         except ValueError:
             raw = dumps(original)
             complaint = "a cell has half a character (a surrogate); is --encoding right?"
-        texts = {field: _text(cells, at) for field, at in columns.places.items()}
-        text = texts.get
+        width = len(cells)
+        texts = {
+            field: cells[at[0]] if len(at) == 1 and at[0] < width else _text(cells, at)
+            for field, at in columns.places.items()
+        }
+        text, kept = texts.get, self._kept
         return RawRecord(
             line=line,
             complaint=complaint,
-            order_id=text(Field.ORDER_ID, ""),
+            texts=texts,
             entries=(
                 RawEntry(
                     text(Field.DOMAIN, ""), text(Field.EMAIL, ""), text(Field.EMAIL_DOMAIN, "")
                 ),
             ),
-            locale=text(Field.LOCALE, ""),
             raw=raw,
             names=columns.names,
-            status=text(Field.STATUS, ""),
-            dcv_method=text(Field.DCV_METHOD, ""),
-            product=text(Field.PRODUCT, ""),
+            kept={which: _text(cells, at) for which, at in kept.items()} if kept else {},
             domains_aside=_text(cells, columns.aside, "; ") if columns.aside else "",
-            call=text(Field.CALL, ""),
-            account=text(Field.ACCOUNT, ""),
-            domain_id=text(Field.DOMAIN_ID, ""),
-            all_domains=text(Field.ALL_DOMAINS, ""),
             has_addresses=columns.has_addresses,
             addresses_aside=not columns.orders_only
             and Field.EMAIL not in columns.places

@@ -1,7 +1,7 @@
 """How the journal keeps values: entries, calls, forms of lists, and runs."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic_core import from_json, to_json
 
@@ -20,6 +20,16 @@ def decode_entries(text: str | None) -> tuple[Entry, ...]:
     return tuple(Entry(*listed) for listed in from_json(text)) if text else ()
 
 
+def encode_kept(kept: Sequence[tuple[str, str]]) -> str | None:
+    """Return what stays with a row as a JSON object; None for nothing."""
+    return to_json(dict(kept)).decode() if kept else None
+
+
+def decode_kept(text: str | None) -> Mapping[str, str]:
+    """Return what stays with a row as it was kept, by field."""
+    return from_json(text) if text else {}
+
+
 def encode_form(form: ListForm) -> str:
     """Return how a list was read as a JSON object."""
     return to_json(form).decode()
@@ -28,8 +38,9 @@ def encode_form(form: ListForm) -> str:
 def decode_form(text: str) -> ListForm:
     """Return how a list was read as it was kept."""
     values = from_json(text)
-    columns = tuple(values.pop("columns"))
-    return ListForm(kind=ListKind(values.pop("kind")), columns=columns, **values)
+    for name in ("columns", "kept"):
+        values[name] = tuple(values[name])
+    return ListForm(kind=ListKind(values.pop("kind")), **values)
 
 
 def encode_call(call: Call) -> str | None:

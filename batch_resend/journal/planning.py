@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.errors import InputError
-from batch_resend.journal.encoding import encode_call, encode_entries, encode_form
+from batch_resend.journal.encoding import encode_call, encode_entries, encode_form, encode_kept
 from batch_resend.journal.grouping import Endpoint, Grouping, StagedRow
 from batch_resend.journal.recording import Writer
 from batch_resend.journal.statements import Record, Values, execute, execute_many, statement
@@ -133,6 +133,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
         "problem": None,
         "reason": None,
         "raw": row.raw,
+        "kept": encode_kept(row.kept),
     }
     if isinstance(row, Row):
         return values | {"locale": row.locale, "skip": row.skip, "notes": " ".join(row.notes)}

@@ -12,16 +12,22 @@ from typing import Any
 
 from batch_resend.clock import Clock
 from batch_resend.journal.database import Reader
-from batch_resend.journal.encoding import decode_call, decode_entries, decode_form, decode_request
+from batch_resend.journal.encoding import (
+    decode_call,
+    decode_entries,
+    decode_form,
+    decode_kept,
+    decode_request,
+)
 from batch_resend.journal.statements import Record
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
 from batch_resend.results import InputNote, RequestResult, Result, RowResult, Source, Tally
 
 # By place, a third of the time of by name: the columns of a row come before those of its result;
 # those of its source and of its request do so where a request is looked for.
-_OF_ROW = 10
-_OF_SOURCE = 2
-_TO_RESULT = 7
+_OF_ROW = 11
+_OF_SOURCE = 3
+_TO_RESULT = 8
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
 
@@ -210,7 +216,8 @@ class ResultReader(Reader):
                     yield _request_result(of_one, sources)
                     sources = []
                 of_one = record
-                sources.append(Source(*record[:_OF_SOURCE]))
+                ordinal, line, kept = record[:_OF_SOURCE]
+                sources.append(Source(ordinal, line, decode_kept(kept)))
         if of_one:
             yield _request_result(of_one, sources)
 
@@ -306,7 +313,9 @@ class StatisticsReader(Reader):
 
 def row_result(record: Record) -> RowResult:
     """Return a row as a statement found it, with the columns of its result or without them."""
-    ordinal, line, status, order_id, locale, entries, call, account, reason, raw = record[:_OF_ROW]
+    ordinal, line, status, order_id, locale, entries, call, account, reason, raw, kept = record[
+        :_OF_ROW
+    ]
     result = record[_OF_ROW:]
     return RowResult(
         ordinal,
@@ -319,6 +328,7 @@ def row_result(record: Record) -> RowResult:
         account,
         reason,
         raw,
+        decode_kept(kept),
         _result(*result) if result and result[0] is not None else None,
     )
 

@@ -3,17 +3,34 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
-from typing import TextIO, TypeVar
+from typing import TextIO, TypeVar, cast
 
 from pydantic_core import to_json
 
 from batch_resend.calls import list_fields
 from batch_resend.clock import timestamp
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
-from batch_resend.intake.fields import fields_of, in_one_line, known_field, second_fields
-from batch_resend.intake.json_rows import NESTED, decode
+from batch_resend.intake.fields import (
+    Role,
+    fields_of,
+    in_one_line,
+    kept_places,
+    known_field,
+    of_role,
+    second_fields,
+)
+from batch_resend.intake.json_rows import decode
+from batch_resend.intake.json_shapes import NESTED
 from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
 from batch_resend.results import InputNote, RequestResult, Result, RowResult
 from batch_resend.visible import defused
@@ -49,15 +66,23 @@ RESULT_COLUMNS = ("file", *_RESULTS)
 
 
 async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
-    """Write a line a row, in the order of the lists."""
+    """Write a line a row, in the order of the lists; what the lists have beside comes last."""
     table = csv.writer(file)
-    table.writerow(RESULT_COLUMNS)
+    kept = kept_of(inputs)
+    table.writerow((*RESULT_COLUMNS, *kept))
     names = [defused(note.name) for note in inputs]
     made = tuple(_RESULTS.values())
     async for row in rows:
         result = row.result if row.status is RowStatus.ACCEPTED else None
         cells = [defused(make(row, result)) for make in made]
-        table.writerow((names[row.input_ordinal], *cells))
+        beside = [defused(row.kept.get(which)) for which in kept]
+        table.writerow((names[row.input_ordinal], *cells, *beside))
+
+
+def kept_of(inputs: Sequence[InputNote]) -> list[Field]:
+    """Return which fields that only stay with their rows any of the lists has."""
+    found = {which for note in inputs for which in note.form.kept}
+    return [which for which in of_role(Role.KEPT) if which in found]
 
 
 async def write_results_jsonl(
@@ -84,6 +109,7 @@ def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[s
         "last_attempt_at": _time(result.last_attempt_at),
         "source": [
             {"file": inputs[source.input_ordinal].name, "line": source.line}
+            | ({"kept": source.kept} if source.kept else {})
             for source in found.sources
         ],
         **({} if order.call is Call.DV_RESEND else {"call": order.call}),
@@ -115,7 +141,10 @@ _UNSENT: Mapping[Field, Callable[[RowResult, Entry, Mapping[str, str]], object]]
 FOR_OTHER_CALLS = (Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
 # Those of rejected rows: a field left out would have the row ask for something else.
 _OF_REJECTED = tuple(
-    sorted(set(Field) - {Field.DCV_METHOD, Field.PRODUCT}, key=[*_UNSENT, *Field].index)
+    sorted(
+        set(Field) - {Field.DCV_METHOD, Field.PRODUCT, *of_role(Role.KEPT)},
+        key=[*_UNSENT, *Field].index,
+    )
 )
 UNSENT = frozenset((RequestStatus.FAILED, RequestStatus.IN_DOUBT, RequestStatus.NOT_ATTEMPTED))
 
@@ -137,7 +166,7 @@ async def write_unsent(
     same options read it: their delimiter stands here too, and a byte order mark tells that it is
     UTF-8 where --encoding says that the inputs were not.
     """
-    form = _common_form(inputs, (*REQUEST_FIELDS, *others))
+    form = _common_form(inputs, (*REQUEST_FIELDS, *others, *kept_of(inputs)))
     table = csv.writer(file, delimiter=form.delimiter)
     _begin(file, form, form.heading)
     async for row in rows:
@@ -155,7 +184,8 @@ def _is_unsent(result: Result, denied_too: bool) -> bool:
 def _canonical(row: RowResult) -> Iterator[Cells]:
     named = list_fields(row.order_id or "", row.call)
     for entry in row.entries or (Entry("", ""),):
-        yield {field: make(row, entry, named) for field, make in _UNSENT.items()}
+        made = {field: make(row, entry, named) for field, make in _UNSENT.items()}
+        yield {**made, **cast("Cells", row.kept)}
 
 
 async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
@@ -164,7 +194,7 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
     text: `intake.fed_back` knows by it what was not corrected.
     """
-    form = _common_form(inputs, _OF_REJECTED)
+    form = _common_form(inputs, (*_OF_REJECTED, *kept_of(inputs)))
     own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0
     named = {column for note in inputs for column in note.form.fields.values()}
     width = len(form.heading) - own  # without the columns of such a file, if one was sent
@@ -299,11 +329,17 @@ def _texts_of(raw: str, form: ListForm) -> Iterator[Cells]:
     cells: Sequence[str] = json.loads(raw)
     if form.columns:
         second = second_fields(form.columns)
-        known = fields_of(form.columns, second)
+        known = _known(form.columns, second)
         yield _by_field(form, form.columns, known, cells, without_addresses=form.orders_only)
     else:
         places = {Field(name): int(position) - 1 for name, position in form.fields.items()}
         yield {field: cells[at] for field, at in places.items() if at < len(cells)}
+
+
+def _known(headings: Sequence[str], second: Container[int] = ()) -> list[Field | None]:
+    """Return the field of each heading, of those too that only stay with their rows."""
+    kept = {at: field for field, places in kept_places(headings, {}).items() for at in places}
+    return [field or kept.get(at) for at, field in enumerate(fields_of(headings, second))]
 
 
 def _by_field(
@@ -330,7 +366,7 @@ def _of_object(form: ListForm, value: dict[str, object]) -> Iterator[Cells]:
     if isinstance(body, dict) and "method" in value:  # a line of `check --out`
         value = {**value, **body}
     found = _by_field(
-        form, value, fields_of(value), map(_text, value.values()),
+        form, value, _known(list(value)), map(_text, value.values()),
         without_addresses=_OF_THE_CA in value,
     )  # fmt: skip
     entries = value.get(NESTED)

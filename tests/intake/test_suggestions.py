@@ -6,7 +6,7 @@ import re
 import pytest
 
 from batch_resend.errors import InputError
-from batch_resend.intake.fields import _HEADINGS, Field
+from batch_resend.intake.fields import COLUMNS, Field
 from batch_resend.intake.suggestions import COLUMN, map_flag
 from batch_resend.model import RejectedRow
 from tests.intake.conftest import read, refusal
@@ -122,7 +122,7 @@ def test_a_column_without_a_heading_is_to_be_given_one() -> None:
 
 @pytest.mark.parametrize(
     ("field", "heading"),
-    [(field, name) for field, names in _HEADINGS.items() for name in names.split(", ")],
+    [(field, name) for field, column in COLUMNS.items() for name in column.headings.split(", ")],
 )
 def test_every_heading_that_is_known_may_be_suggested(field: Field, heading: str) -> None:
     assert COLUMN not in map_flag(field, heading)

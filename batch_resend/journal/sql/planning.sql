@@ -6,9 +6,9 @@ VALUES (:id, :base_url, 'planning', :limits, :settings, :created_at, :session)
 
 -- name: add_row
 INSERT INTO rows (run, seq, input, line, status, order_id, locale, entries, skip, notes, call,
-    account, problem, reason, raw)
+    account, problem, reason, raw, kept)
 VALUES (:run, :seq, :input, :line, :status, :order_id, :locale, :entries, :skip, :notes, :call,
-    :account, :problem, :reason, :raw)
+    :account, :problem, :reason, :raw, :kept)
 
 -- name: add_input
 INSERT INTO inputs (run, ordinal, name, sha256, form, rows)

@@ -60,7 +60,7 @@ results.number, results.status, results.http_status, results.error_code, results
 
 -- part: row_columns
 rows.input, rows.line, rows.status, rows.order_id, rows.locale, rows.entries, rows.call,
-    rows.account, rows.reason, rows.raw
+    rows.account, rows.reason, rows.raw, rows.kept
 
 -- Not the column itself: SQLite would see that only rows with a result can be meant, look for the
 -- rows of each result in turn, and so need a time that grows with their square.
@@ -81,17 +81,17 @@ WHERE rows.run = :run AND {not_sent} ORDER BY rows.seq
 SELECT {row_columns} FROM rows WHERE rows.run = :run AND rows.status = 'rejected' ORDER BY rows.seq
 
 -- name: results_by_request
-SELECT rows.input, rows.line, {request_columns}, {result_columns}
+SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
 FROM rows LEFT JOIN {results} ON results.number = rows.request
 WHERE rows.run = :run AND rows.request IS NOT NULL ORDER BY results.position, rows.seq
 
 -- name: results_not_sent
-SELECT rows.input, rows.line, {request_columns}, {result_columns}
+SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
 FROM rows LEFT JOIN {results} ON results.number = rows.request
 WHERE rows.run = :run AND rows.request IS NOT NULL AND {not_sent} ORDER BY results.position, rows.seq
 
 -- name: results_skipped
-SELECT rows.input, rows.line, {request_columns}, {result_columns}
+SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
 FROM rows LEFT JOIN {results} ON results.number = rows.request
 WHERE rows.run = :run AND rows.request IS NOT NULL AND coalesce(results.status, '') = 'skipped'
 ORDER BY results.position, rows.seq

@@ -58,6 +58,7 @@ CREATE TABLE rows (
     problem {text},  -- Problem, of a rejected row
     reason {text},
     raw {text} NOT NULL,
+    kept {text},  -- a JSON object: what asks for nothing, by field; NULL: nothing
     PRIMARY KEY (run, seq)
 ) {without_rowid};
 CREATE TABLE requests (

@@ -1,0 +1,211 @@
+"""What in a JSON record is not read, and may say whom to mail, or not to send at all."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from batch_resend.intake.asked_about import one_more_of
+from batch_resend.intake.exports import is_own_key, is_state_of_another_trade
+from batch_resend.intake.fields import ADDRESSES, Field, known_field
+from batch_resend.intake.headings import HeadingRules
+from batch_resend.intake.json_shapes import NESTED
+from batch_resend.intake.looks import has_address, looked_for
+from batch_resend.intake.signs import (
+    has_content,
+    holds_address,
+    holds_domain,
+    is_live,
+    is_mailbox,
+    is_mark,
+    is_no,
+    is_of_addresses,
+    is_remark,
+    says_state,
+    says_whether,
+)
+from batch_resend.intake.suggestions import ignore_flag, pair_flags
+from batch_resend.model import Call
+
+_OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
+
+
+def refuse_address_data(
+    unread: Mapping[str, object], ignored: Collection[str], *, of_the_ca: bool
+) -> None:
+    """Raise ValueError where a record without addresses has a key that may narrow what it asks for.
+
+    `unread`: its keys that hold no field, with what stands under them; `ignored`: those named by
+    --ignore. A domain in one of these still needs --all-domains, but in an order of the CA's.
+    """
+    for key, held in unread.items():
+        texts = list(all_texts(held))
+        why = None
+        if key not in ignored:
+            why = (_why_added(key, texts) if of_the_ca else None) or _why_narrower(key, held, texts)
+        elif not of_the_ca:
+            why = _why_of_domain(key, texts)
+        if why:
+            raise ValueError(why)
+
+
+def _why_added(key: str, texts: Collection[str]) -> str | None:
+    """Return what is wrong with a key that somebody added to an order of the CA's."""
+    if known_field(key) is not None:
+        return None
+    if any(map(holds_domain, texts)) or (is_remark(key) and any(map(str.strip, texts))):
+        return (
+            f"the key {key!r} is none of the CA's and is not read, and all domains of the "
+            f"order would be mailed: if that is right, {ignore_flag(key)}"
+        )
+    return None
+
+
+def _why_of_domain(key: str, texts: Collection[str]) -> str | None:
+    if any(map(holds_domain, texts)):
+        return (
+            f"there is a domain in the key {key!r}, which is not known to hold those to "
+            f"approve. If it does: {pair_flags(key, None)}; if the CA is to mail all domains "
+            f"of the order that wait: --all-domains {ignore_flag(key)}"
+        )
+    return None
+
+
+def _why_narrower(key: str, held: object, texts: Collection[str]) -> str | None:
+    """Return why what stands under a key may say that not all domains are meant."""
+    if why := _why_of_domain(key, texts):
+        return why
+    within = [(key, held), *(() if is_own_key(key) else _within(held))]
+    full = [name for name, one in within if says_anything(one)]
+    if any(map(is_of_addresses, full)) or any(map(is_mailbox, texts)):
+        return (
+            f"the key {key!r} may say which domains or addresses are meant, and is not read: "
+            "all domains of the order would be mailed. If that is right, "
+            f"{ignore_flag(key)}"
+        )
+    if any(map(is_state_of_another_trade, texts)):
+        return (
+            f"under {key!r} is a state that orders of shops have: is it one of the CA's? If it "
+            f"is: {ignore_flag(key)}"
+        )
+    if any(is_live(name) or not name for name in full) or any(map(is_no, texts)):
+        return _may_say_not_to_send(key)
+    return None
+
+
+def refuse_marks(unread: Mapping[str, object]) -> None:
+    """Raise ValueError where a key that is not read may say that the order needs no mail."""
+    for key, held in unread.items():
+        marks = any(_is_mark(name, one) for name, one in ((key, held), *_within(held)))
+        if marks or any(map(is_mark, all_texts(held))):
+            raise ValueError(_may_say_not_to_send(key))
+
+
+def _may_say_not_to_send(key: str) -> str:
+    return (
+        f"the key {key!r} may say which orders need no mail, and is not read. Take out those that "
+        f"do not; then {ignore_flag(key)}"
+    )
+
+
+def _is_mark(name: str, held: object) -> bool:
+    if not says_anything(held):
+        return False
+    return says_whether(name) or (says_state(name) and not is_live(name) and held is not False)
+
+
+def refuse_unread_address(
+    value: Mapping[str, object],
+    keys: Mapping[Field, tuple[str, ...]],
+    rules: HeadingRules,
+    *,
+    without_domain: bool,
+) -> None:
+    """Raise ValueError where an address stands in a record of which no key is known to hold one.
+
+    Beside a domain it is only missed where the call pairs the two.
+    """
+    by_pairs = rules.call is Call.DV_RESEND and Field.CALL not in keys
+    found = key_with_address(value) if without_domain or by_pairs else None
+    if found is None:
+        return
+    names = list(value)
+    known = {field: names.index(key) for field, (key, *_) in keys.items() if field in ADDRESSES}
+    plain = known | looked_for(
+        [[held if isinstance(held, str) else "" for held in value.values()]], names, known
+    )
+    places = (plain.get(field) for field in (Field.DOMAIN, Field.EMAIL))
+    flags = pair_flags(*(None if at is None else names[at] for at in places))
+    raise ValueError(
+        f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
+        f"mail. If it does: {flags}; if the CA is to mail all domains of the order that wait: "
+        f"--all-domains {ignore_flag(found)}"
+    )
+
+
+def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:
+    """Raise ValueError where an entry has a key that is not read and may say whom to mail.
+
+    `known`: the keys that are read, or to be ignored.
+    """
+    for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
+        for key, held in entry.items() if isinstance(entry, dict) else ():
+            if key not in known and _may_say_whom(key, held):
+                raise ValueError(
+                    f"entry {number} of {NESTED} has the key {key!r}, which is not read: give each "
+                    f"domain and address an entry of their own; or say {ignore_flag(key)}"
+                )
+
+
+def _may_say_whom(key: str, held: object) -> bool:
+    by_key = known_field(key) is not None or bool(one_more_of(key)) or says_whether(key)
+    return by_key or any(map(has_address, all_texts(held)))
+
+
+def key_with_address(value: Mapping[str, object]) -> str | None:
+    """Return the key, none of the CA's own, under which an e-mail address stands."""
+    for key, held in value.items():
+        if not is_own_key(key) and any(map(holds_address, all_texts(held))):
+            return key
+        if key == _OF_THE_CA and any(map(has_address, all_texts(held))):
+            return key
+    return None
+
+
+def _within(value: object) -> Iterator[tuple[str, object]]:
+    """Yield the keys of objects in a value, however deep, each with what stands under it."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, list):
+            rest += one
+        elif isinstance(one, dict):
+            yield from one.items()
+            rest += one.values()
+
+
+def key_with_signs(unread: Mapping[str, object]) -> str:
+    """Return the first key under which a domain or an address stands; "": none."""
+    for key, held in unread.items():
+        texts = all_texts(held)
+        if any(holds_address(text) or holds_domain(text) or is_mailbox(text) for text in texts):
+            return key
+    return ""
+
+
+def says_anything(value: object) -> bool:
+    """Whether a JSON value is more than an empty one."""
+    if isinstance(value, str):
+        return has_content(value)
+    return value is not None and value not in ([], {})
+
+
+def all_texts(value: object) -> Iterator[str]:
+    """Yield the texts in a value, keys of objects among them, however deep."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, list):
+            rest += one
+        elif isinstance(one, dict):
+            rest += one
+            rest += one.values()
