@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.fields import Field, known_field
-from batch_resend.intake.signs import says_not_to_send
+from batch_resend.intake.fields import Field, known_field, plain
+from batch_resend.intake.signs import holds_address, holds_domain, says_not_to_send
 from batch_resend.intake.suggestions import listed
 from batch_resend.model import Call
 
@@ -136,6 +136,20 @@ def refuse_record_beneath(
             )
 
 
+# Keys of lists that are set aside, beside those of what is not to be sent.
+_ASIDE = re.compile(
+    r"(?:black|deny|block)list(?:ed)?|notpending|errors?|invalid|except(?:ions?)?|without"
+    r"|outofscope|deferred|later|duplicates?|noaction|history|previous|old|templates?|examples?"
+    r"|ausgeschlossen|exclus|no"
+)
+
+
+def _sets_aside(key: str) -> bool:
+    """Whether a key says that what is below it is not to be sent, or only for some."""
+    aside = _ASIDE.fullmatch(plain(key)) is not None
+    return aside or says_not_to_send(key) or holds_domain(key) or holds_address(key)
+
+
 @dataclass(slots=True)
 class Wrapper:
     """Which of the lists in an object, or in several pages of it, is the one of orders."""
@@ -181,7 +195,7 @@ class Wrapper:
                 f"{self.name}: holds several lists of orders: {_shown(self.taken)} and "
                 f"{_shown(path)}; give the one that is meant as a list of its own"
             )
-        if says := next(filter(says_not_to_send, path), None):
+        if says := next(filter(_sets_aside, path), None):
             raise InputError(
                 f"{self.name}: a list of orders stands under {_shown(path)}: {says!r} may "
                 "say that these are not to be sent. If they are, give that list alone, without "

@@ -2,7 +2,7 @@
 
 Several documents may stand one after another, as pages that were fetched one by one do. They are
 read a record at a time, so that a document of any length fits. Any other object that wraps one list
-of orders is read likewise: see `json_wrappers`.
+of orders is read likewise: see `json_shapes`.
 """
 
 import json
@@ -22,6 +22,7 @@ from batch_resend.intake.json_shapes import (
     is_record,
     may_hold_lists,
 )
+from batch_resend.intake.json_unread import narrows_the_list
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
 from batch_resend.model import Call, Problem, RejectedRow
 
@@ -68,6 +69,7 @@ class JsonStream:
         self._mapping, self._call = dict(rules.mapping), rules.call
         self._count = self._last_line = 0  # of records, and where the last one began
         self._wrapper = Wrapper(name, self._mapping, self._call)
+        self._beside: list[tuple[str, object]] = []  # what stands beside a list of orders
 
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield a record an object. Raises InputError where the text is not JSON."""
@@ -106,15 +108,28 @@ class JsonStream:
         yield from self._array()
         while self._next() != "}":  # what else the page tells
             self._take(",")
-            self._pass_over()
+            key = str(self._pass_over())
             self._take(":")
-            self._pass_over()
+            self._beside.append((key, self._pass_over()))
         self._take("}")
+        self._refuse_beside()
 
-    def _pass_over(self) -> None:
-        """Take a value that nobody asks for: a key that stands twice in it does no harm."""
+    def _pass_over(self) -> object:
+        """Take a value that is not read, and return it: a key that stands twice does no harm."""
         with suppress(_KeyTwiceError):
-            self._value()
+            return self._value()[0]
+        return None
+
+    def _refuse_beside(self) -> None:
+        """Raise InputError where something beside a list of orders may say whom or what to mail."""
+        for key, value in self._beside:
+            if narrows_the_list(key, value):
+                raise InputError(
+                    f"{self._name}: {key!r} stands beside the list of orders, is not read, and may "
+                    "say whom or what to mail. Write it into each record, or give the list alone, "
+                    "without the object around it"
+                )
+        self._beside.clear()
 
     def _records(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield the one record that a value is, or those of the list that it wraps."""
@@ -136,6 +151,9 @@ class JsonStream:
         if complaint is not None and not isinstance(value, _KeyTwiceError):
             yield self._placed(RejectedRow(line, Problem.ORDER_ID, complaint, raw))
             return
+        if isinstance(value, dict) and isinstance(value.get(PAGE), list):
+            self._beside += [(key, held) for key, held in value.items() if key != PAGE]
+            self._refuse_beside()
         for one, text in _records_in(value, raw):
             yield self._record(line, one, text)
 
@@ -161,6 +179,9 @@ class JsonStream:
         too_long, keys = self._too_long(), list[str]()
         yield from self._members((), keys)
         complaint = self._wrapper.end(keys)
+        if complaint is None:
+            self._refuse_beside()
+        self._beside.clear()
         if is_long and is_record(keys, self._mapping, self._call):
             raise too_long
         if is_long and complaint is not None:
@@ -184,7 +205,7 @@ class JsonStream:
                 case "{" if may_hold_lists(inside):
                     yield from self._members(inside, [])
                 case _:
-                    self._pass_over()
+                    self._beside.append((key, self._pass_over()))
         self._take("}")
 
     def _elements(self, path: Path) -> Iterator[RawRecord | RejectedRow]:
@@ -202,6 +223,8 @@ class JsonStream:
                 if isinstance(value, dict):
                     value = inner_record(value, self._mapping, self._call)
                 yield self._record(line, value, raw)
+            else:
+                self._beside.append((path[-1], value))
             if self._next() != "]":
                 self._take(",")
         self._take("]")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from batch_resend.intake.asked_about import one_more_of
 from batch_resend.intake.exports import is_own_key, is_state_of_another_trade
-from batch_resend.intake.fields import ADDRESSES, Field, known_field
+from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
 from batch_resend.intake.headings import HeadingRules
 from batch_resend.intake.json_shapes import NESTED
 from batch_resend.intake.looks import has_address, looked_for
@@ -24,6 +24,15 @@ from batch_resend.intake.signs import (
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 from batch_resend.model import Call
 
+# Keys of what a program tells of its pages.
+_OF_PAGES = frozenset(
+    ("page", "pages", "pagination", "paging", "pagesize", "perpage", "total", "totalcount", "count",
+     "size", "limit", "offset", "cursor", "next", "nextpage", "previous", "prev", "self", "first",
+     "last", "links", "link", "url", "href", "version", "schema", "generated", "generatedat",
+     "date", "created", "createdat", "updated", "updatedat", "timestamp", "took", "success", "message",
+     "requestid", "hasmore", "apiversion")
+)  # fmt: skip
+_GOOD = ("ok", "success", "true", "200")  # of an answer's status
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 
 
@@ -128,10 +137,10 @@ def refuse_unread_address(
         return
     names = list(value)
     known = {field: names.index(key) for field, (key, *_) in keys.items() if field in ADDRESSES}
-    plain = known | looked_for(
+    seen = known | looked_for(
         [[held if isinstance(held, str) else "" for held in value.values()]], names, known
     )
-    places = (plain.get(field) for field in (Field.DOMAIN, Field.EMAIL))
+    places = (seen.get(field) for field in (Field.DOMAIN, Field.EMAIL))
     flags = pair_flags(*(None if at is None else names[at] for at in places))
     raise ValueError(
         f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
@@ -152,6 +161,17 @@ def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:
                     f"entry {number} of {NESTED} has the key {key!r}, which is not read: give each "
                     f"domain and address an entry of their own; or say {ignore_flag(key)}"
                 )
+
+
+def narrows_the_list(key: str, held: object) -> bool:
+    """Whether what stands beside a list of orders may say whom, or what of it, to mail."""
+    name, texts = plain(key), [text for text in all_texts(held) if has_content(text)]
+    is_fine = name == "status" and all(text.lower() in _GOOD for text in texts)
+    if name in _OF_PAGES or is_fine or not says_anything(held):
+        return False
+    if _may_say_whom(key, held) or is_of_addresses(key) or _is_mark(key, held):
+        return True
+    return any(is_mark(text) or holds_address(text) or holds_domain(text) for text in texts)
 
 
 def _may_say_whom(key: str, held: object) -> bool:
