@@ -21,13 +21,6 @@ def map_flag(field: Field, column: str) -> str:
     return f"--map {field}={quoted(column if may_be_for(field, column) else COLUMN)}"
 
 
-def flags_for_one(field: Field, names: Sequence[str], right: str | None) -> str:
-    """Return the options that have one of several columns read: the right one, if it is plain."""
-    others = [name for name in names if name != right]
-    ignored = " ".join(map(ignore_flag, others)) if right else ignore_flag(COLUMN)
-    return f"{map_flag(field, right or COLUMN)}, or leave aside what is not to be read: {ignored}"
-
-
 def ignore_flag(column: str) -> str:
     """Return the option that leaves a column aside."""
     return f"--ignore {quoted(column)}"
@@ -182,10 +175,14 @@ def which_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> 
             f"{where}: several columns are called {one if names.count(one) > 1 else other!r}; if "
             f"each holds one more {field}, give each a row of its own; if not, rename all but one"
         )
-    right = right_of(field, known, head)
+    others = {which: at for which, (at, *rest) in known.items() if which is not field and not rest}
+    at = looked_for(head.sample, head.names, others, known[field]).get(field)
+    right = COLUMN if at is None else head.names[at]
+    aside = [COLUMN] if at is None else [name for name in names if name != right]
     return (
         f"{where}: the columns {listed(names)} could each hold the {field}; say which: "
-        f"{flags_for_one(field, names, None if right is None else head.names[right])}"
+        f"{map_flag(field, right)}, or leave aside what is not to be read: "
+        f"{' '.join(map(ignore_flag, aside))}"
     )
 
 
@@ -205,12 +202,6 @@ def by_position(head: Head) -> str:
     places = {field: str(at + 1) for field, at in guesses.items()}
     places.setdefault(Field.ORDER_ID, "N")
     return " ".join(("--no-header", *(f"--map {field}={at}" for field, at in places.items())))
-
-
-def right_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> int | None:
-    """Return which of several columns plainly holds a field, by what stands in them."""
-    others = {which: at for which, (at, *rest) in known.items() if which is not field and not rest}
-    return looked_for(head.sample, head.names, others, known[field]).get(field)
 
 
 def _is_no_heading(head: Head) -> str:

@@ -263,47 +263,6 @@ def test_a_number_of_another_form_than_all_others_is_rejected(number: str, at: i
         assert goes(json.dumps([{"order_id": int(one), **base} for one in orders])) == ORDERS
 
 
-# --- other trades -----------------------------------------------------------------------
-
-OTHER_TRADES = {
-    "shop statuses": ("Order ID,Status", ["pending", "shipped"]),
-    "paid ones": ("Order ID,Status", ["pending", "pending", "pending", "paid"]),
-    "statuses under another heading": ("Order ID,State", ["shipped", "refunded"]),
-    "tickets' statuses": ("Order ID,Status", ["pending", "solved"]),
-    "fulfillment": ("Order ID,Fulfillment", ["x"]),
-    "tickets": ("Order ID,Priority,Assignee", ["high,Jo"]),
-    "a help desk": ("Order ID,Severity", ["2"]),
-    "invoices": ("Order ID,Due date", ["2026-11-28"]),
-    "taxes": ("Order ID,VAT", ["19 %"]),
-    "telephones": ("Order ID,Phone", ["030 123"]),
-    "parcels": ("Order ID,Tracking number", ["1Z"]),
-    "weights": ("Order ID,Weight kg", ["2"]),
-    "addresses of the post": ("Order ID,ZIP,City", ["80331,Munich"]),
-    "in German": ("Bestellnummer,PLZ,Ort", ["80331,München"]),
-    "articles": ("Order ID,Article", ["shirt"]),
-    "articles in German": ("Auftragsnummer,Artikelnummer", ["17"]),
-    "stock": ("Order ID,In stock", ["3"]),
-    "colours": ("Order ID,Size,Colour", ["XL,red"]),
-}
-
-
-@pytest.mark.parametrize(("heading", "cells"), OTHER_TRADES.values(), ids=OTHER_TRADES)
-def test_a_list_of_another_trade_is_none_of_certificate_orders(
-    heading: str, cells: list[str]
-) -> None:
-    rows = [f"{order},{cell}" for order, cell in zip(ORDERS, cells, strict=False)]
-    content = "\n".join((heading, *rows)) + "\n"
-    assert goes(content) == REFUSED
-    assert goes(content.replace(",", ";")) == REFUSED
-    names = heading.split(",")[1:]
-    records = [
-        {"order_id": int(row.split(",")[0]), **dict(zip(names, row.split(",")[1:], strict=True))}
-        for row in rows
-    ]
-    of_shop = [one for one in records if "pending" not in one.values()]
-    assert goes(json.dumps(of_shop)) in ([], REFUSED)
-
-
 # --- what is to go without a question ---------------------------------------------------
 
 GOOD = {

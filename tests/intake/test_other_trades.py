@@ -1,6 +1,7 @@
 """A list of order numbers alone is read only where it can be one of the CA's orders."""
 
 import json
+import re
 
 import pytest
 
@@ -42,17 +43,43 @@ SHOPS = {
 }
 
 
-@pytest.mark.parametrize("content", SHOPS.values(), ids=SHOPS)
-def test_orders_of_a_shop_are_none_of_the_cas(content: str) -> None:
+# A heading, and what stands behind the order numbers: the last row is none of the CA's.
+COLUMNS = {
+    "shop statuses": ("Order ID,Status", ["pending", "shipped"]),
+    "paid ones": ("Order ID,Status", ["pending", "pending", "pending", "paid"]),
+    "statuses under another heading": ("Order ID,State", ["shipped", "refunded"]),
+    "tickets' statuses": ("Order ID,Status", ["pending", "solved"]),
+    "fulfillment": ("Order ID,Fulfillment", ["x"]),
+    "tickets": ("Order ID,Priority,Assignee", ["high,Jo"]),
+    "a help desk": ("Order ID,Severity", ["2"]),
+    "invoices": ("Order ID,Due date", ["2026-11-28"]),
+    "taxes": ("Order ID,VAT", ["19 %"]),
+    "telephones": ("Order ID,Phone", ["030 123"]),
+    "parcels": ("Order ID,Tracking number", ["1Z"]),
+    "weights": ("Order ID,Weight kg", ["2"]),
+    "addresses of the post": ("Order ID,ZIP,City", ["80331,Munich"]),
+    "in German": ("Bestellnummer,PLZ,Ort", ["80331,München"]),
+    "articles": ("Order ID,Article", ["shirt"]),
+    "articles in German": ("Auftragsnummer,Artikelnummer", ["17"]),
+    "stock": ("Order ID,In stock", ["3"]),
+    "colours": ("Order ID,Size,Colour", ["XL,red"]),
+}
+OTHER_TRADES = SHOPS | {
+    name: "\n".join(
+        (heading, *(f"{order},{cell}" for order, cell in enumerate(cells, 100200301)), "")
+    )
+    for name, (heading, cells) in COLUMNS.items()
+}
+
+
+@pytest.mark.parametrize("content", OTHER_TRADES.values(), ids=OTHER_TRADES)
+def test_orders_of_another_trade_are_none_of_the_cas(content: str) -> None:
+    delimiter = ";" if ";" in content else ","
     assert goes(content) in ([], REFUSED)
-    assert "--all-domains" in reasons(content)
-
-
-@pytest.mark.parametrize("content", SHOPS.values(), ids=SHOPS)
-def test_nor_are_they_in_json(content: str) -> None:
-    lines = content.splitlines()
-    delimiter = ";" if ";" in lines[0] else ","
-    record = dict(zip(lines[0].split(delimiter), lines[1].split(delimiter), strict=False))
+    assert goes(content.replace(delimiter, "|")) in ([], REFUSED)
+    assert re.search("--all-domains|--ignore", reasons(content))
+    heading, *_, last = content.splitlines()
+    record = dict(zip(heading.split(delimiter), last.split(delimiter), strict=False))
     assert goes(json.dumps(record) + "\n") in ([], REFUSED)
     assert goes(json.dumps([record])) in ([], REFUSED)
 
