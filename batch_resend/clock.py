@@ -75,7 +75,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of this machine, set once."""
+    """The clock of this machine, set once.
+
+    A system's clock may be put back or forward (by NTP, by a person, after a suspend); the time
+    since the machine started is never set. So a process asks the system's clock once, when it
+    begins, and counts on from there. What one process wrote down another one reads by both clocks
+    where the machine has not started again in between, and takes the reading that makes it younger:
+    see `journal/schema.py`.
+    """
 
     def __init__(self) -> None:
         self.boot = _boot()

@@ -15,6 +15,14 @@ _MOST_LINKS = 40  # as Linux has it (path_resolution(7))
 def followed(path: Path) -> Path:
     """Return where a path leads, without a link in it. What is missing stays as it is named.
 
+    In a folder where everyone may write, anybody can put a link where a report or a log is
+    expected, to a file of the one who runs this; its content would be lost, or log lines be added
+    to it. What is written also names customers, and would go to wherever the link's maker reads it.
+
+    A link there is never followed, whoever made it. Elsewhere it is deliberate if this user or root
+    made it (`/var/run`, a log folder on another disk), and is followed; one of another user is not,
+    also where root meets it.
+
     Raises OSError: a link must not be followed (EPERM), there are too many, a folder is none.
     """
     place = Path.cwd() / path.anchor

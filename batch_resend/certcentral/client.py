@@ -37,6 +37,12 @@ QUIET_TURNS = 5  # of the loop in which nothing came; each of them looks at all 
 class Deadline:
     """`async with Deadline(exchange, seconds):` raises TimeoutError, as `asyncio.timeout` does.
 
+    An event loop looks at its clock and at its sockets in turns, and a timer that is due cancels a
+    call whose answer was read in the same turn, or lies in the socket still. While the loop turns,
+    that is a matter of microseconds. When the process was stopped (SIGSTOP, a paused container, a
+    laptop that was closed) for longer than the limit, all that is in flight is due at once when it
+    goes on, and the answers of minutes are in the sockets: none of them may be taken for missing.
+
     A call that has no connection yet ends on time: nothing of it has left, and nothing is to.
     """
 

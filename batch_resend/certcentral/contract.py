@@ -1,4 +1,8 @@
-"""What the CA's pages say of its bodies, and its fields read leniently where recordings differ."""
+"""What the CA's pages say of its bodies, and its fields read leniently where recordings differ.
+
+Recorded answers have an empty text, a zero date, null and " " among names, and `[]` in the place of
+an object. One such field is to spoil neither its order nor the page that the order stands on.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

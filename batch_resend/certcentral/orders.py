@@ -1,4 +1,22 @@
-"""What the CA has: orders by its lists, and single orders, domains and users by their own calls."""
+"""What the CA has: orders by its lists, and single orders and domains by their own calls.
+
+    GET {base}/order/certificate?filters[status]=pending&sort=order_id&limit=..&offset=..
+    GET {base}/order/certificate/{order_id}, and below it /validation: which of its names still wait
+    GET {base}/report/order: every order, with its DCV method
+    GET {base}/order/certificate/status-changes?minutes=..: whose status has changed
+    GET {base}/domain/{id or FQDN}/dcv/emails: whom the CA can mail for a domain
+
+The pages "Order validation status", "Order report", "Order status changes" and "Domain DCV emails"
+(dev.digicert.com). No recording shows the last three: an answer that cannot be read is an error,
+for there is another way to ask (order by order), or a safe side to stay on.
+
+**Paging while orders come and go.** Pages are slices of a list that has an order of its own.
+Between two pages orders may leave it, and those behind them move up, past the next page's
+beginning; or come into it, and those behind them move down, and appear twice. So a page overlaps
+the one before. If it has any order that was seen, then it begins within what was seen, and none
+that stays in the list was missed: a slice has no holes. If it has none, all of the overlap has left
+meanwhile: the page is asked for again, further to the front.
+"""
 
 import csv
 import logging
@@ -123,10 +141,7 @@ def info_path(order_id: str) -> str:
 
 
 def read_info(reply: Reply, order_id: str) -> ListedOrder:
-    """Return what the call "Order info" tells of an order. Raises CallError where it is none.
-
-    What cannot be read of it is not known.
-    """
+    """Return what the call "Order info" tells of an order. Raises CallError where it is none."""
     try:
         found = from_json(reply.body)
     except ValueError:
@@ -158,8 +173,7 @@ class _Walk:
             self.offset = max(0, self.offset - self.page_size)  # all that was seen has left
             return []
         new = [number for number in reversed(listed) if number not in self.seen]
-        if new:
-            self.fruitless = 0
+        self.fruitless = 0 if new else self.fruitless
         self.seen.update(new, page.unusable)
         self.got, self.total = page.length, page.total or 0
         # A CA may give fewer than it is asked for, and then tells by the total that there are more.
@@ -174,10 +188,7 @@ async def every_order(
     page_size: int = PAGE_SIZE,
     note_unusable: Callable[[Mapping[str, str]], object] = lambda _: None,
 ) -> AsyncIterator[ListedOrder]:
-    """Yield every order of a list once, though orders come into it and leave it meanwhile.
-
-    `note_unusable` is handed the items of each page that have no order number; one may come twice.
-    """
+    """Yield each order of a list once; `note_unusable` is handed each page's without a number."""
     walk = _Walk(page_size)
     while not walk.is_over and walk.fruitless < MOST_FRUITLESS:
         page = await fetch(walk.offset, page_size)
@@ -264,7 +275,7 @@ class _DomainEmails(BaseModel):
 
 def validation_path(order_id: str) -> str:
     """Return where it stands which of an order's names wait, below the base URL."""
-    return f"/order/certificate/{quote(order_id, safe='')}/validation"
+    return f"{info_path(order_id)}/validation"
 
 
 def read_validation(reply: Reply, order_id: str) -> ListedOrder | None:

@@ -1,4 +1,14 @@
-"""The door to aiohttp: connections to the CA, and what an exchange over one came to."""
+"""The door to aiohttp: connections to the CA, and what an exchange over one came to.
+
+**Once a status line has come, the status stands.** aiohttp takes an answer only as a whole: one
+header too long or too many, a name that no standard allows, bytes behind a 204, an encoding that it
+cannot read, and it says nothing of the status either, which was there. So the first bytes of every
+answer are kept beside it (`Exchange.arrived`), and read again where aiohttp gives up.
+
+**Connections of one age break together.** A server that closes each after so many requests, a
+balancer that restarts, a router that forgets what it forwards: each takes all that are as old. So
+once a call has broken off, no request leaves on a connection that was there before.
+"""
 
 import asyncio
 import errno
@@ -24,32 +34,6 @@ log = logging.getLogger(__name__)
 
 _AGAIN_AFTER_S = 0.1
 _NONE_LEFT = (errno.EMFILE, errno.ENFILE)  # of the process, of the whole machine
-
-
-class PatientConnector(aiohttp.TCPConnector):
-    """As aiohttp's, but for that."""
-
-    _has_said = False
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
-    ) -> Connection:
-        """Return a connection. Raises what aiohttp raises for all other troubles."""
-        while True:
-            try:
-                return await super().connect(req, traces, timeout)
-            except OSError as error:
-                if not (error.errno in _NONE_LEFT or _is_none_left()):
-                    raise
-            if not self._has_said:
-                self._has_said = True
-                log.warning(
-                    "no file descriptor is left for a connection (ulimit -n): requests wait for one"
-                )
-            await asyncio.sleep(_AGAIN_AFTER_S)
 
 
 def _is_none_left() -> bool:
@@ -158,16 +142,19 @@ class _Recorded(ResponseHandler):
         super().data_received(data)
 
 
-class SilentConnector(PatientConnector):
+class SilentConnector(aiohttp.TCPConnector):
     """Uses no connection again that is older than the last loss, or on which something has come.
 
-    What nobody asked for, aiohttp would take for the answer to the next request.
+    What nobody asked for, aiohttp would take for the answer to the next request. Where no file
+    descriptor is left, a call waits for one, as long as it may take: that is no fault of the CA's,
+    and says nothing of an order.
     """
 
     def __init__(self, trusted: ssl.SSLContext | bool) -> None:
         """Bound nothing, so that no request waits, its time running, for a connection."""
         super().__init__(limit=0, ssl=trusted)
         self._generation = 0  # of connections: a loss ends one
+        self._has_logged = False  # that no file descriptor is left
         # aiohttp has no public way to say by which class it reads.
         self._factory = cast("partial[ResponseHandler]", partial(_Recorded, loop=self._loop))
 
@@ -178,10 +165,17 @@ class SilentConnector(PatientConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
     ) -> Connection:
         """Return a connection that is new, or as good as new. Raises TimeoutError: it is late."""
-        connection = await super().connect(req, traces, timeout)
-        while not self._may_be_used(connection.protocol):
+        while True:
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except OSError as error:
+                if not (error.errno in _NONE_LEFT or _is_none_left()):
+                    raise
+                await self._wait_for_descriptors()
+                continue
+            if self._may_be_used(connection.protocol):
+                break
             connection.close()
-            connection = await super().connect(req, traces, timeout)
         exchange = _EXCHANGE.get()
         if self._loop.time() >= exchange.leaves_by:
             # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
@@ -192,6 +186,14 @@ class SilentConnector(PatientConnector):
             connection.protocol.exchange = exchange
             connection.protocol.generation = self._generation
         return connection
+
+    async def _wait_for_descriptors(self) -> None:
+        if not self._has_logged:
+            self._has_logged = True
+            log.warning(
+                "no file descriptor is left for a connection (ulimit -n): requests wait for one"
+            )
+        await asyncio.sleep(_AGAIN_AFTER_S)
 
     def retire_all(self) -> None:
         """Let no request leave any more on a connection that there is now.

@@ -30,8 +30,6 @@ from batch_resend.cli.output.summary import (
     show_summary,
 )
 from batch_resend.cli.output.terminal import CannotAskError, open_terminal, say
-from batch_resend.cluster import leases
-from batch_resend.cluster.queue import open_queue
 from batch_resend.errors import BatchResendError, JournalError, ReportError
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
@@ -160,6 +158,10 @@ class _Execution:
         A signal ends the following; the workers continue.
         """
         batch, plan, interruption = self.batch, self.plan, self.interruption
+        # Only here: what several hosts need is an extra, and slow to load.
+        from batch_resend.cluster import leases  # noqa: PLC0415
+        from batch_resend.cluster.queue import open_queue  # noqa: PLC0415
+
         async with open_queue(batch.settings.journal) as queue:
             with (
                 anyio.CancelScope() as following,

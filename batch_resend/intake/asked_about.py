@@ -1,58 +1,28 @@
-"""Columns and keys that are not read, but could say whom to mail or not to mail: asked about.
-
-Passed over, `send?` with no in it would have its row mailed, and so would a remark `only www`.
-"""
+"""Columns, and keys, that are not read by their headings, but may say whom to mail: asked about."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fields import (
     Field,
+    in_one_line,
     is_close_to_all_domains,
     known_field,
     plain,
     second_fields,
 )
-from batch_resend.intake.looks import has_address, holds_domain, is_domain, looked_for
+from batch_resend.intake.looks import filled, has_address, looked_for
+from batch_resend.intake.repairs import is_language
+from batch_resend.intake.signs import (
+    holds_domain,
+    is_remark,
+    says_whether,
+    tells_not_to_send,
+)
 from batch_resend.intake.suggestions import COLUMN, ignore_flag, map_flag, pair_flags
 
-_NO_LETTER = re.compile(r"[\W\d_]+")
-# Headings of whether a row is to be sent at all.
-_WHETHER = re.compile(
-    r"(?:(?:do|dont|donot|not|no|to|please|pls|zu|bitte|nicht|ne pas)*"
-    r"(?:re)?(?:send|skip|exclude|include|omit|ignore|notify|suppress|mailit|senden|versenden"
-    r"|verschicken|uberspringen|ueberspringen|auslassen|ausschlie(?:ss|ß)en|ignorieren|envoyer"
-    r"|ignorer|exclure|invia|inviare|escludere|saltare|enviar|omitir|excluir)"
-    r"(?:e?d|it|them|this|me|now|mails?|emails?|yn|yesno|janein|again|nochmal)*)"
-    r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|optout|unsubscribed?|wanted|gewunscht"
-)
-_SEND = re.compile(r"(?:to|please|pls|zu|bitte)*(?:re)?(?:send|senden|notify|include[ds]?|wanted)")
-_LIVE = frozenset(("active", "enabled", "confirmed", "verified", "checked"))
-_REMARKS = re.compile(
-    r"(?:my|internal|our|interne?)?(?:notes?|remarks?|comments?|todo|actions?|instructions?"
-    r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
-    r"|commentaires?|nota|osservazion[ei]|comentarios?)"
-)
-# Headings of what has become of a row: one that is marked there may need no mail any more.
-_LONGEST_MARK = 40  # characters
-_STATE = re.compile(
-    r"(?:is|was|has|been|already|to|be|do|date|when|schon|bereits|datum|deja)*"
-    r"(?:done|cancel(?:l?ed|lation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
-    r"|solved|completed?|finished|closed|blocked|hold|onhold|paused?|stopped|archived?|deleted?"
-    r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|skipped|omitted|dropped|excluded?|ignored?|obsolete"
-    r"|drop(?:ped)?|void(?:ed)?|withdrawn|unneeded|denied|suspended|terminated|nolongerneeded|notneeded"
-    r"|retired|issued|confirmed|verified|validated|processed|handled|checked|active|enabled"
-    r"|erledigt|gesendet|versandt|verschickt|storniert|abgeschlossen|fertig|gesperrt|geloscht"
-    r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termin[e\u00e9]|envoyee?s?|annulee?s?|approuvee?s?"
-    r"|bloquee?s?|supprimee?s?|hecho|enviad[oa]|cancelad[oa]|aprobad[oa]|terminad[oa]|bloquead[oa]"
-    r"|fatto|inviat[oa]|annullat[oa]|approvat[oa]|completat[oa]|gedaan|verzonden|geannuleerd"
-    r"|afgerond|goedgekeurd|feito|concluid[oa])"
-    r"(?:at|on|by|date|time|yn|yesno|janein|flag|am|von|le|mark)*"
-)
 # A heading of what stands in a row a second time.
 _NUMBERED = re.compile(
     r"([^\W\d]+)\d{1,2}|(?:2nd|3rd|second|secondary|third|another|zweite[rs]?|weitere[rs]?"
@@ -73,23 +43,6 @@ _HOW_ONE_MORE = {
     Field.EMAIL_DOMAIN: _ROW_OF_ITS_OWN,
     Field.LOCALE: "Give each language a row of its own",
 }
-_NO = frozenset(("no", "n", "false", "nein", "non"))
-_STOP = frozenset(("skip", "hold", "exclude", "ignore", "never", "stop", "nicht", "cancel"))
-# Anywhere in a text.
-_NOT_TO_SEND = re.compile(
-    r"\b(?:do not|don['\u2019 ]?t|never|no need to|(?:not|no longer|never) to be"
-    r"|(?:must|should|shall) (?:not|no longer) be)\s+(?:be\s+)?"
-    r"(?:re)?(?:send|sent|e?-?mail(?:ed)?|contact(?:ed)?|notif(?:y|ied))\b"
-    r"|\b(?:please|bitte)\s+(?:skip|ignore|exclude|überspringen|auslassen)\b"
-    r"|\bnicht (?:mehr )?(?:zu )?(?:(?:ver)?(?:senden|schicken)|(?:an)?mailen|anschreiben"
-    r"|kontaktieren)\b"
-    r"|\bne (?:pas|plus) (?:r?envoyer|contacter)\b|\bno (?:re)?enviar\b|\bnon (?:re)?inviare\b"
-    r"|\bniet (?:meer )?(?:ver)?(?:sturen|zenden|mailen)\b",
-    re.IGNORECASE,
-)
-_LETTERS = re.compile(r"[^\W\d_]{2}")
-_LONG_NUMBER = re.compile(r"\d{6}")
-_YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send", "ok", "senden"))
 
 
 def ask_about(
@@ -106,25 +59,18 @@ def ask_about(
     CA, to which somebody added a column.
     """
     taken = {at for indexes in places.values() for at in indexes}
+    by_word = Field.ALL_DOMAINS in places
     _refuse_one_more(names, places, sample, where)
     for at, name in enumerate(names):
         if not name or at in taken:
             continue
-        if Field.ALL_DOMAINS not in places and is_close_to_all_domains(name):
+        if not by_word and is_close_to_all_domains(name):
             raise InputError(
                 f"{where}: is {name!r} the column {Field.ALL_DOMAINS}? If it is: "
                 f"{map_flag(Field.ALL_DOMAINS, name)}; if not: {ignore_flag(name)}"
             )
-        if is_own_heading(name):
-            continue
-        if says_whether(name):
-            raise InputError(
-                f"{where}: {name!r} may say which rows are to be sent, and is not read. Take out "
-                f"the rows that are not; then {ignore_flag(name)}"
-            )
-        if orders_only:
-            cells = [trimmed(row[at]) for row in sample if at < len(row) and trimmed(row[at])]
-            _refuse_added(name, cells, where)
+        if why := _why_asked(name, filled(sample, at) if orders_only else ()):
+            raise InputError(f"{where}: {why}")
 
 
 def _refuse_one_more(
@@ -191,83 +137,31 @@ def one_more_of(name: str) -> Field | None:
     return which if which in _IN_WORDS else None
 
 
-def says_whether(name: str) -> bool:
-    """Whether a heading is one of whether a row is to be sent."""
-    return _WHETHER.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+def _why_asked(name: str, added: Sequence[str]) -> str:
+    """Return what to ask about a column that is not read; empty where there is nothing to.
 
-
-@lru_cache(maxsize=1024)
-def says_state(name: str) -> bool:
-    """Whether a heading is one of what has become of a row: `done`, `cancelled at`."""
-    return _STATE.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
-
-
-def says_not_to_send(name: str) -> bool:
-    """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
-    if is_live(name):
-        return False
-    return says_state(name) or (
-        says_whether(name) and _SEND.fullmatch(_NO_LETTER.sub("", plain(name))) is None
-    )
-
-
-def is_live(name: str) -> bool:
-    """Whether a name is one of a state in which a mail may be wanted all the same."""
-    return plain(name) in _LIVE
-
-
-def is_remark(name: str) -> bool:
-    """Whether a heading is one of what a person remarks."""
-    return _REMARKS.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
-
-
-def is_no(text: str) -> bool:
-    """Whether a text is a plain no."""
-    return trimmed(text).lower() in _NO
-
-
-def is_yes(text: str) -> bool:
-    """Whether a text is a plain yes."""
-    return trimmed(text).lower() in _YES
-
-
-def is_mark(text: str) -> bool:
-    """Whether a text says that something is not to be sent, or needs no mail any more."""
-    if _NOT_TO_SEND.search(text):
-        return True
-    word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
-    return word in _STOP or (
-        0 < len(word) <= _LONGEST_MARK and word != "ok" and says_not_to_send(word)
-    )
-
-
-def is_title(text: str) -> bool:
-    """Whether a cell in the place of a number may be a title of the rows below it."""
-    word = trimmed(text)
-    if not _LETTERS.search(word) or _LONG_NUMBER.search(word):
-        return False
-    return not (is_nothing(word) or failed_formula(word) or is_domain(word) or has_address(word))
-
-
-def says_not_to_send_these(title: str) -> bool:
-    """Whether a title says of the rows below it that they are not to be sent."""
-    return is_mark(title) or any(map(is_mark, title.split()))
-
-
-def _refuse_added(name: str, cells: Sequence[str], where: str) -> None:
-    if is_remark(name) and cells:
-        raise InputError(
-            f"{where}: {name!r} is no column of the CA's and is not read, and all domains of each "
-            f"order would be mailed. If nothing in it says otherwise: {ignore_flag(name)}"
+    `added`: cells of a column that somebody added to an export of the CA.
+    """
+    if is_own_heading(name):
+        return ""
+    if says_whether(name) or tells_not_to_send(name):
+        return (
+            f"{name!r} may say which rows are to be sent, and is not read. Take out the rows that "
+            f"are not; then {ignore_flag(name)}"
         )
-    if any(map(has_address, cells)):
-        return  # row by row it is said which
-    if any(map(holds_domain, cells)):
-        raise InputError(
-            f"{where}: {name!r} is no column of the CA's and holds domains. If these are to be "
-            f"mailed: {pair_flags(name, None)}; if the CA is to mail all domains of each order "
-            f"that wait: {ignore_flag(name)}"
+    if is_remark(name) and added:
+        return (
+            f"{name!r} is no column of the CA's and is not read, and all domains of each order "
+            f"would be mailed. If nothing in it says otherwise: {ignore_flag(name)}"
         )
+    # Of addresses it is said row by row which they are.
+    if any(map(holds_domain, added)) and not any(map(has_address, added)):
+        return (
+            f"{name!r} is no column of the CA's and holds domains. If these are to be mailed: "
+            f"{pair_flags(name, None)}; if the CA is to mail all domains of each order that wait: "
+            f"{ignore_flag(name)}"
+        )
+    return ""
 
 
 # What headings of shops begin with, or hold, in the form that `plain` gives them.
@@ -287,9 +181,7 @@ _OF_SHOPS = re.compile(
 )
 
 
-def refuse_other_trade(
-    names: Sequence[str], read: Iterable[int], where: str
-) -> None:  # fmt: skip
+def refuse_other_trade(names: Sequence[str], read: Iterable[int], where: str) -> None:
     """Raise InputError where a list that names nobody may be no list of the CA's orders.
 
     `names`: of its columns, or keys; `read`: which are known.
@@ -316,3 +208,29 @@ def refuse_other_trade(
 def _or_ignored(names: Sequence[str]) -> str:
     """Return how to say that columns are about nothing else, where they are few."""
     return f"; or {' '.join(map(ignore_flag, names))}" if len(names) <= 2 else ""
+
+
+# Half of the codes of languages are codes of countries as well.
+_COUNTRIES = frozenset(
+    ("country", "countrycode", "land", "landercode", "landerkurzel", "pays", "paese", "pais",
+     "nation", "region", "state")
+)  # fmt: skip
+
+
+def ask_for_language(
+    heading: Sequence[str],
+    read: Collection[int],
+    sample: Sequence[Sequence[str]],
+    where: str,
+) -> None:
+    """Raise InputError where a column seems to hold the languages; `read`: those not to look at."""
+    for at, name in enumerate(map(in_one_line, heading)):
+        if at in read or not name or plain(name) in _COUNTRIES:
+            continue
+        cells = filled(sample, at)
+        if cells and all(map(is_language, cells)):
+            raise InputError(
+                f"{where}: the column {name!r} seems to hold languages, and no column is known "
+                f"to. If it says in which to mail: {map_flag(Field.LOCALE, name)}; if not: "
+                f"{ignore_flag(name)}"
+            )

@@ -43,6 +43,7 @@ class CsvCells:
         self._text = text
         self._row_begins = 1  # the line of the row that is being read
         self._chars_of_row = 0
+        self._blank_rows = 0  # one after another
         self._line = ""  # the last that was read
 
     def __iter__(self) -> Iterator[Cells]:
@@ -51,21 +52,14 @@ class CsvCells:
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_CHARS))
         # Lenient, it would take all after a quotation mark that never ends for one cell.
         reader = csv.reader(self._bounded_lines(), delimiter=self.delimiter, strict=True)
-        blank_rows = 0
         try:
             for cells in reader:
                 line, self._row_begins = self._row_begins, reader.line_num + 1
                 self._chars_of_row = 0
                 if not "".join(cells).replace(STRAY_CR, "").strip():
-                    self.ends_open = False
-                    blank_rows += 1
-                    if blank_rows > _MAX_BLANK_ROWS:
-                        raise InputError(
-                            f"{self._name}, line {line}: {_MAX_BLANK_ROWS:,} blank rows, one after "
-                            "another; is this a list?"
-                        )
+                    self._count_blank(line)
                     continue
-                blank_rows = 0
+                self._blank_rows = 0
                 if cells[0][:1] in _MAY_BE_DRAWN and _RULE.fullmatch(self.delimiter.join(cells)):
                     continue
                 if line > 1 or not _says_delimiter(cells, self.delimiter):
@@ -74,6 +68,15 @@ class CsvCells:
             raise InputError(
                 f"{self._name}, line {self._row_begins}: not CSV: {self._why(error)}"
             ) from error
+
+    def _count_blank(self, line: int) -> None:
+        self.ends_open = False
+        self._blank_rows += 1
+        if self._blank_rows > _MAX_BLANK_ROWS:
+            raise InputError(
+                f"{self._name}, line {line}: {_MAX_BLANK_ROWS:,} blank rows, one after another; is "
+                "this a list?"
+            )
 
     def _why(self, error: csv.Error) -> str:
         """Return what is wrong with the line read last."""
@@ -89,6 +92,8 @@ class CsvCells:
 
     def _bounded_lines(self) -> Iterator[str]:
         """Yield the lines; a row that goes on for ever, line after line, has an end here."""
+        with_lf = self._text.lines_end_with_lf
+        line_ends = ("\n",) if with_lf else ("\n", "\r")
         for line in self._text.lines():
             self._line = line
             self._chars_of_row += len(line)
@@ -97,14 +102,14 @@ class CsvCells:
                     f"{self._name}, line {self._row_begins}: not CSV: the row that begins here is "
                     "longer than 1 MiB; is a quotation mark missing?"
                 )
-            self.ends_open = not line.endswith(("\n", "\r"))
-            if "\r" in line and self._text.lines_end_with_lf:
-                end = 2 if line.endswith("\r\n") else 1 if line.endswith("\n") else 0
-                body = line[: len(line) - end]
-                self.ends_open = not end
-                yield body.replace("\r", STRAY_CR) + line[len(body) :]
-            else:
-                yield line
+            self.ends_open = not line.endswith(line_ends)
+            yield _with_stray_cr(line) if with_lf and "\r" in line else line
+
+
+def _with_stray_cr(line: str) -> str:
+    """Return a line with STRAY_CR for each carriage return that is none of its line end."""
+    body = line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
+    return body.replace("\r", STRAY_CR) + line[len(body) :]
 
 
 def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, headed: bool) -> str:
@@ -113,17 +118,14 @@ def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, heade
     Raises InputError where two would do.
     """
     lines = io.StringIO(text.sample, newline="").readlines()
-    first = next((line for line in lines if line.strip()), "")
-    if found := _ROW_OF_SEP.fullmatch(first):
+    if found := _ROW_OF_SEP.fullmatch(next(filter(str.strip, lines), "")):
         return found[1]
-    samples = {delimiter: _sample(text, delimiter) for delimiter in DELIMITERS}
-    if headed:
-        samples = {d: _from_heading(rows, mapping) for d, rows in samples.items()}
-    splitting = [d for d, rows in samples.items() if rows and len(rows[0]) > 1]
-    if not splitting:  # a single column
+    known = mapping if headed else None
+    samples = {delimiter: _sample(text, delimiter, known) for delimiter in DELIMITERS}
+    scores = {d: _score(rows, known) for d, rows in samples.items() if rows and len(rows[0]) > 1}
+    if not scores:  # a single column
         return DELIMITERS[0]
-    scores = {d: _score(samples[d], mapping if headed else None) for d in splitting}
-    chosen, *others = (d for d in splitting if scores[d] == max(scores.values()))
+    chosen, *others = (d for d, score in scores.items() if score == max(scores.values()))
     if others:
         fitting = " or ".join(map(repr, (chosen, *others)))
         raise InputError(
@@ -146,16 +148,17 @@ def _from_heading(
     return rows
 
 
-def _sample(text: Text, delimiter: str) -> list[list[str]]:
-    """Return the first rows, as this delimiter would have them."""
+def _sample(text: Text, delimiter: str, mapping: Mapping[Field, str] | None) -> list[list[str]]:
+    """Return the first rows, from the heading on, as this delimiter would have them."""
     # The last line may be cut off.
     lines = io.StringIO(text.sample, newline="").readlines()
     whole = lines if text.sample_is_all or len(lines) < 2 else lines[:-1]
     rows = (row for row in csv.reader(whole, delimiter=delimiter) if any(map(str.strip, row)))
     try:
-        return list(islice(rows, _SAMPLE_ROWS))
+        first = list(islice(rows, _SAMPLE_ROWS))
     except csv.Error:
         return []
+    return first if mapping is None else _from_heading(first, mapping)
 
 
 def _score(rows: Sequence[Sequence[str]], mapping: Mapping[Field, str] | None) -> tuple[int, ...]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake import exports
 from batch_resend.intake.asked_about import ask_about
+from batch_resend.intake.cells import is_nothing, trimmed
 from batch_resend.intake.fields import (
     ADDRESSES,
     OF_EXPORTS,
@@ -22,6 +24,7 @@ from batch_resend.intake.fields import (
 from batch_resend.intake.looks import holds_alone
 from batch_resend.intake.suggestions import (
     Head,
+    bare_id,
     by_position,
     if_a_title,
     is_data,
@@ -41,7 +44,7 @@ _OF_ORDERS_ONLY = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Columns:
     """Where a list holds what."""
 
@@ -52,12 +55,18 @@ class Columns:
     of_the_ca: frozenset[int] = frozenset()  # columns whose addresses are known to be no approvers'
     added: frozenset[int] = frozenset()  # columns that no export of the CA has
 
-    @property
-    def read(self) -> set[int]:
+    @cached_property
+    def read(self) -> frozenset[int]:
         """Which columns hold a field."""
-        return {at for places in self.places.values() for at in places}
+        return frozenset(at for places in self.places.values() for at in places)
 
-    @property
+    def cell(self, cells: Sequence[str], which: Field) -> str:
+        """Return what a row says of a field, in one column or several; empty where nothing."""
+        places = self.places.get(which, ())
+        texts = [trimmed(cells[at]) for at in places if at < len(cells)]
+        return ", ".join(text for text in texts if not is_nothing(text))
+
+    @cached_property
     def has_addresses(self) -> bool:
         """Whether there is a column for what would name whom to mail."""
         return not ADDRESSES.isdisjoint(self.places)
@@ -88,54 +97,71 @@ def find_columns(
     `where` (file and line) stands in front of messages; `sample` has some rows, for what is to be
     suggested. Raises InputError.
     """
-    mapping, call = dict(rules.mapping), rules.call
-    names = [in_one_line(heading) for heading in headings]
-    if not rules.of_record and any(map(is_data, mapping.values())):
-        raise InputError(
-            f"{where}: --map names a cell of data, not a heading; without a heading row: "
-            f"{by_position(Head(names, where, sample))}"
-        )
-    places: dict[Field, tuple[int, ...]] = {
-        field: (_mapped(names, field, wanted, where),) for field, wanted in mapping.items()
-    }
+    head = Head([in_one_line(heading) for heading in headings], where, sample, rules.given)
+    names = head.names
+    places = _mapped(head, rules)
     known = _known(
         names,
-        {*mapping, *rules.ruled_out},
+        {*places, *rules.ruled_out},
         {at for found in places.values() for at in found},
         rules.of_the_ca,
         {at for at, which in second_fields(names).items() if holds_alone(at, which, sample)},
     )
-    by_pairs = call is Call.DV_RESEND and Field.CALL not in {*known, *places}
-    is_report = exports.is_whole_report(names) and _adds_no_address(names, known)
-    orders_only = by_pairs and mapping.keys().isdisjoint(ADDRESSES)
-    if orders_only and not is_report and exports.is_report_with_email(names):
-        orders_only = rules.all_domains
-        if not orders_only:
-            raise InputError(whose_email(Head(names, where, sample), known))
-    elif orders_only:
-        orders_only = is_report or _is_export(names, known)
-    aside = tuple(known.get(Field.DOMAIN, ())) if orders_only else ()
-    for field, indexes in known.items():
-        if orders_only and field in ADDRESSES:
-            continue
-        if len(indexes) > 1 and field is not Field.PRODUCT:
-            raise InputError(which_of(field, known, Head(names, where, sample)))
-        places[field] = tuple(indexes)
-    if not rules.of_record and (missing := _missing(places, call)):
-        raise InputError(what_is_missing(Head(names, where, sample, rules.given), missing, places))
-    bare = next((name for name in names if plain(name) == "id"), None)
-    without = f"{where}: nothing holds the order number"
-    if bare:
-        says = map_flag(Field.ORDER_ID, bare)
-        without += f": {bare!r} alone may number anything; if it numbers orders: {says}"
-    require_subject(places, call, without, where)
+    orders_only = _is_of_orders_only(head, known, rules)
+    places |= _one_each(head, known, without=ADDRESSES if orders_only else frozenset())
+    if not rules.of_record and (missing := _missing(places, rules.call)):
+        raise InputError(what_is_missing(head, missing, places))
+    require_subject(places, rules.call, f"{where}: {_without_order(names)}", where)
     ask_about(names, places, sample, where, orders_only=orders_only)
-    shown = {field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()}
-    others = frozenset(exports.own_address_columns(names)) if orders_only else frozenset[int]()
-    added = frozenset(
-        at for at, name in enumerate(names) if name and not exports.is_own_heading(name)
+    added = (at for at, name in enumerate(names) if name and not exports.is_own_heading(name))
+    return Columns(
+        places,
+        names={field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()},
+        orders_only=orders_only,
+        aside=tuple(known.get(Field.DOMAIN, ())) if orders_only else (),
+        of_the_ca=frozenset(exports.own_address_columns(names) if orders_only else ()),
+        added=frozenset(added),
     )
-    return Columns(places, shown, orders_only, aside, others, added)
+
+
+def _one_each(
+    head: Head, known: Mapping[Field, Sequence[int]], without: Container[Field]
+) -> dict[Field, tuple[int, ...]]:
+    """Return the column of each field. Raises InputError where several could hold it."""
+    read = {field: tuple(indexes) for field, indexes in known.items() if field not in without}
+    for field, indexes in read.items():
+        if len(indexes) > 1 and field is not Field.PRODUCT:
+            raise InputError(which_of(field, known, head))
+    return read
+
+
+def _is_of_orders_only(
+    head: Head, known: Mapping[Field, Sequence[int]], rules: HeadingRules
+) -> bool:
+    """Whether a list is an export of the CA, whose domains and addresses are not for us.
+
+    Raises InputError where that cannot be known.
+    """
+    mapped = {field for field, _ in rules.mapping}
+    by_pairs = rules.call is Call.DV_RESEND and Field.CALL not in {*known, *mapped}
+    if not by_pairs or not mapped.isdisjoint(ADDRESSES):
+        return False
+    if exports.is_whole_report(head.names) and _adds_no_address(head.names, known):
+        return True
+    if not exports.is_report_with_email(head.names):
+        return _is_export(head.names, known)
+    if not rules.all_domains:
+        raise InputError(whose_email(head, known))
+    return True
+
+
+def _without_order(names: Sequence[str]) -> str:
+    """Return what to say where nothing holds the order number."""
+    without = "nothing holds the order number"
+    if (bare := bare_id(names)) is None:
+        return without
+    says = map_flag(Field.ORDER_ID, bare)
+    return f"{without}: {bare!r} alone may number anything; if it numbers orders: {says}"
 
 
 def _known(
@@ -150,17 +176,23 @@ def _known(
     for index, field in enumerate(fields_of(names, second)):
         if field is not None and field not in mapping and index not in taken:
             known.setdefault(field, []).append(index)
-    if orders := known.pop(Field.ORDER_ID, None):
-        plainly = [index for index in orders if plain(names[index]) != "id"]
-        others = [name for index, name in enumerate(names) if name and index not in orders]
-        if not plainly and (of_the_ca or not _OF_ORDERS_ONLY.isdisjoint(map(plain, others))):
-            plainly = orders
-        # An order among other things may be that in which they are to be done.
-        if len(plainly) == 1 and is_any_order(names[plainly[0]]) and not known and others:
-            plainly = []
-        if plainly:
-            known[Field.ORDER_ID] = plainly
+    orders = known.pop(Field.ORDER_ID, [])
+    if plainly := _plainly_orders(names, orders, of_the_ca, is_alone=not known):
+        known[Field.ORDER_ID] = plainly
     return known
+
+
+def _plainly_orders(
+    names: Sequence[str], orders: list[int], of_the_ca: bool, *, is_alone: bool
+) -> list[int]:
+    """Return which of the columns that may hold orders do; `is_alone`: no other field is known."""
+    plainly = [index for index in orders if plain(names[index]) != "id"]
+    others = [name for index, name in enumerate(names) if name and index not in orders]
+    if not plainly:
+        return orders if of_the_ca or not _OF_ORDERS_ONLY.isdisjoint(map(plain, others)) else []
+    # An order among other things may be that in which they are to be done.
+    is_any = len(plainly) == 1 and is_any_order(names[plainly[0]])
+    return [] if is_any and is_alone and others else plainly
 
 
 def unread(form: ListForm) -> list[str]:
@@ -255,14 +287,24 @@ def _missing(places: Mapping[Field, object], call: Call) -> list[Field]:
         Field.CALL in places and (Field.DOMAIN in places or Field.DOMAIN_ID in places)
     )
     missing = [] if Field.ORDER_ID in places or about_domain else [Field.ORDER_ID]
-    if call is Call.DV_RESEND and Field.CALL not in places:
-        pair = (Field.DOMAIN, Field.EMAIL)
-        if any(field in places for field in (*pair, Field.EMAIL_DOMAIN)):
-            missing += [field for field in pair if field not in places]
-    return missing
+    by_pairs = call is Call.DV_RESEND and Field.CALL not in places
+    pair = (Field.DOMAIN, Field.EMAIL) if by_pairs and not ADDRESSES.isdisjoint(places) else ()
+    return missing + [field for field in pair if field not in places]
 
 
-def _mapped(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
+def _mapped(head: Head, rules: HeadingRules) -> dict[Field, tuple[int, ...]]:
+    """Return the columns that --map names. Raises InputError where one is not there, or twice."""
+    if not rules.of_record and any(is_data(wanted) for _, wanted in rules.mapping):
+        raise InputError(
+            f"{head.where}: --map names a cell of data, not a heading; without a heading row: "
+            f"{by_position(head)}"
+        )
+    return {
+        field: (_place(head.names, field, wanted, head.where),) for field, wanted in rules.mapping
+    }
+
+
+def _place(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
     if wanted not in names:
         by_position = "; positions are for lists without a heading row: --no-header"
         raise InputError(

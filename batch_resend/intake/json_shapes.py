@@ -8,10 +8,8 @@ from urllib.parse import unquote
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import (
-    says_not_to_send,
-)
 from batch_resend.intake.fields import Field, known_field
+from batch_resend.intake.signs import says_not_to_send
 from batch_resend.intake.suggestions import listed
 from batch_resend.model import Call
 

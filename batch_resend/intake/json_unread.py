@@ -2,27 +2,24 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from batch_resend.intake.asked_about import (
-    is_live,
-    is_mark,
-    is_no,
-    is_remark,
-    one_more_of,
-    says_state,
-    says_whether,
-)
+from batch_resend.intake.asked_about import one_more_of
 from batch_resend.intake.exports import is_own_key, is_state_of_another_trade
 from batch_resend.intake.fields import ADDRESSES, Field, known_field
 from batch_resend.intake.headings import HeadingRules
 from batch_resend.intake.json_shapes import NESTED
-from batch_resend.intake.looks import (
-    has_address,
+from batch_resend.intake.looks import has_address, looked_for
+from batch_resend.intake.signs import (
     has_content,
     holds_address,
     holds_domain,
+    is_live,
     is_mailbox,
+    is_mark,
+    is_no,
     is_of_addresses,
-    looked_for,
+    is_remark,
+    says_state,
+    says_whether,
 )
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
 from batch_resend.model import Call

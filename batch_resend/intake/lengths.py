@@ -13,11 +13,12 @@ from itertools import pairwise
 from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import is_title
 from batch_resend.intake.cells import Malformed, order_number, shown, trimmed
 from batch_resend.intake.fields import Field, RawRecord
+from batch_resend.intake.signs import is_title, may_narrow
 from batch_resend.model import RejectedRow, Row
 
+_OF_ITS_OWN = "send its row in a list of its own"
 _LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen
 _LONGEST = 20  # digits of what is read as a number
 _SAMPLE = 50
@@ -26,6 +27,7 @@ _NEAR = 100  # orders apart: a number of one digit more may follow
 _BY_TURNS = 0.9  # of the rows differ in length from the one before
 _DATES = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
 _IN_THIS_AGE = range(1990, 2100)
+_PLAIN_NUMBER = re.compile("[1-9][0-9]{0,19}|")  # most are that
 _ZEROS = re.compile(r"[\s'\u2019\"=#]*0\d")
 
 Record = TypeVar("Record", bound=RawRecord | RejectedRow | Row)
@@ -64,14 +66,16 @@ class OrderNumbers:
         self._first: tuple[int, str] | None = None
         self._before = ""
         self._changes = 0  # of the length, from row to row
+        self._last = ""  # of those that nothing was said of
+        self._in_order = 0  # how many of these there were
         self._rises = self._falls = True
         self._parts: dict[int, _Part] = {}
         self._are_dates = True
         self._title: tuple[int, str] | None = None
 
     def is_usual(self, number: str) -> bool:
-        """Whether others have its form."""
-        return not self._usual or _form(number) in self._usual
+        """Whether others have its form; where there is none, it is."""
+        return not (number and self._usual) or _form(number) in self._usual
 
     def begin_part(self, line: int, title: str) -> None:
         """Take note of a title: whatever follows may be something else."""
@@ -82,20 +86,27 @@ class OrderNumbers:
     ) -> str:
         """Return why a row, in order as far as else is known, may be none of an order to mail.
 
-        `beside`: the numbers around; `alone`: the row names nobody, and no word says that it may;
+        `beside`: the numbers before and after; `alone`: the row names nobody, and no word says that
+        it may;
         `by_word`: of a row that names nobody it is said. Raises InputError below a title.
         """
         why = self._sum(number) or self._unlike_the_cas(number) if number and alone else ""
         if not why and number and alone:
             self._observe(number, line)
-        why = why or self._unusual(number, beside, names_nobody=alone or by_word)
+        if not (why or self.is_usual(number)):
+            why = self._why_unusual(number, beside, names_nobody=alone or by_word)
+        if number and not why:
+            self._follow(number)
         if self._title and self._title[0] != line and not why:
-            at, title = self._title
-            raise InputError(
-                f"{self._name}, line {at}: {shown(title)} stands there as a title does: are the "
-                "rows below it orders to mail? Take out those that are not, and that line"
-            )
+            raise self._title_error(*self._title)
         return why
+
+    def _title_error(self, line: int, title: str) -> InputError:
+        return InputError(
+            f"{self._name}, line {line}: {shown(title)} stands there as a title, or a remark, "
+            "does: are all rows of the list orders to mail? Take out those that are not, and that "
+            "line"
+        )
 
     def _unlike_the_cas(self, number: str) -> str:
         if number.startswith("0"):
@@ -125,15 +136,31 @@ class OrderNumbers:
         part.last, part.count = self._rows, part.count + 1
         if before := self._before:
             self._changes += len(before) != len(number)
-            self._rises = self._rises and int(before) <= int(number)
-            self._falls = self._falls and int(before) >= int(number)
         self._before = number
         self._are_dates = self._are_dates and _is_date(number)
 
-    def _unusual(self, number: str, beside: Iterable[str], *, names_nobody: bool) -> str:
-        if not number or self.is_usual(number):
+    def _follow(self, number: str) -> None:
+        if last := self._last:
+            self._rises = self._rises and int(last) <= int(number)
+            self._falls = self._falls and int(last) >= int(number)
+        self._last = number
+        self._in_order += 1
+
+    def _has_grown(self, number: str, after: str) -> bool:
+        """Whether a sorted list goes on with numbers of one digit more, or of one fewer."""
+        if len(after) != len(number) or self._in_order < _FEW:
+            return False
+        digits = len(number) - len(self._last)
+        rises = self._rises and digits == 1 and int(after) >= int(number)
+        return rises or (self._falls and digits == -1 and int(after) <= int(number))
+
+    def _why_unusual(self, number: str, beside: Iterable[str], *, names_nobody: bool) -> str:
+        before, after = beside
+        if number[0] != "0" and self._has_grown(number, after):
+            self._usual.add(_form(number))
             return ""
-        whole = (*self._whole, *(int(one) for one in beside if one and self.is_usual(one)))
+        near = (int(one) for one in (before, after) if one and self.is_usual(one))
+        whole = (*self._whole, *near)
         if number[0] != "0" and any(abs(int(number) - n) <= max(_NEAR, n // 10) for n in whole):
             self._usual.add(_form(number))
             return ""
@@ -142,11 +169,13 @@ class OrderNumbers:
         return (
             f"its number {number} has {_digits(len(number))}, where others have {usual}: is it a "
             "whole one, and an order's? If it is, "
-            + (remedy if names_nobody else "send its row in a list of its own")
+            + (f"{remedy}, in every row that is to go" if names_nobody else _OF_ITS_OWN)
         )
 
     def refuse(self) -> None:
         """Raise InputError where the numbers as a whole may be none of orders."""
+        if self._title and self._rows and may_narrow(self._title[1]):
+            raise self._title_error(*self._title)
         of_the_cas = "are these orders of the CA's? If they are: --all-domains"
         if self._rows and self._are_dates:
             _, number = self._first or (0, "")
@@ -272,9 +301,8 @@ def digits_of(text: object) -> str:
 
 def number_of(cells: Sequence[str] | None, at: int | None) -> str:
     """Return the number in a row of cells, as `OrderNumbers` takes it; empty where none is."""
-    if cells is None or at is None or at >= len(cells):
-        return ""
-    return _as_number(cells[at])
+    cell = cells[at] if cells is not None and at is not None and at < len(cells) else ""
+    return cell if _PLAIN_NUMBER.fullmatch(cell) else _as_number(cell)
 
 
 def _number(record: object) -> str:

@@ -91,6 +91,12 @@ _TEXTS = (
     ("version https://git-lfs", "a pointer of Git LFS", "fetch the file: git lfs pull"),
     ("[InternetShortcut]", "an internet shortcut", "give the file that it stands for"),
 )
+_FORMS = (
+    (_VERTICAL, "mysql's vertical output", "ask for a table: end the query with ;"),
+    (_YAML, "YAML", _EXPORT),
+    (_INI, "an INI or TOML file", _EXPORT),
+    (_SQL, "SQL", _EXPORT),
+)
 
 
 def refuse_bytes(name: str, head: bytes) -> None:
@@ -114,28 +120,34 @@ def refuse_bytes(name: str, head: bytes) -> None:
 def refuse_text(name: str, sample: str) -> None:
     """Raise InputError where a text, by how it begins, is no list."""
     base, begin = PurePath(name).name, sample.lstrip("\ufeff \t\r\n")
+    found = _beside_a_file(base, begin) or _text_of_another_kind(base, begin)
+    if found is not None:
+        raise _no_list(name, *found)
+
+
+def _beside_a_file(base: str, begin: str) -> tuple[str, str] | None:
+    """Return what stands beside a file, or in its place, and what to do; None where it does not."""
     if base.startswith(".~lock.") and "file:///" in begin and begin.startswith(","):
-        lock_name = _give(base.removesuffix("#"), ".~lock.")
-        raise _no_list(name, "a lock file of LibreOffice, beside a file that is open", lock_name)
+        give = _give(base.removesuffix("#"), ".~lock.")
+        return "a lock file of LibreOffice, beside a file that is open", give
     if base.endswith((".gsheet", ".gdoc")) and '"doc_id"' in begin:
-        raise _no_list(name, "a link to a Google document", "download it as .xlsx or CSV")
+        return "a link to a Google document", "download it as .xlsx or CSV"
+    if base.startswith("~$") and not re.search(r"[<,;\t|\n{]", begin.rstrip()):
+        return "a lock file of Office, beside a file that is open", _give(base, "~$")
+    return None
+
+
+def _text_of_another_kind(base: str, begin: str) -> tuple[str, str] | None:
+    """Return what a text is, by how it begins, and what to do; None where it may be a list."""
     if _TAG.match(begin):
-        raise _no_list(name, *_markup(base, begin))
-    if base.startswith("~$") and not re.search(r"[,;\t|\n{]", begin.rstrip()):
-        raise _no_list(name, "a lock file of Office, beside a file that is open", _give(base, "~$"))
+        return _markup(base, begin)
     is_mail = _HEADERS.match(begin) and _SUBJECT.search(begin.partition("\n\n")[0])
     if _MAIL.match(begin) and (is_mail or _MIME.search(begin)):
-        raise _no_list(
-            name, "an e-mail or a web archive", "save its table or its attachment, and give that"
-        )
+        return "an e-mail or a web archive", "save its table or its attachment, and give that"
     for start, what, remedy in _TEXTS:
         if begin.startswith(start):
-            raise _no_list(name, what, remedy)
-    if _VERTICAL.match(begin):
-        raise _no_list(name, "mysql's vertical output", "ask for a table: end the query with ;")
-    for form, what in ((_YAML, "YAML"), (_INI, "an INI or TOML file"), (_SQL, "SQL")):
-        if form.match(begin):
-            raise _no_list(name, what, _EXPORT)
+            return what, remedy
+    return next(((what, remedy) for form, what, remedy in _FORMS if form.match(begin)), None)
 
 
 def of_ole(name: str, data: bytes) -> InputError:

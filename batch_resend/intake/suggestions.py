@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from batch_resend.intake.fields import ADDRESSES, Field, known_field, may_be_for, plain
@@ -97,29 +97,47 @@ def what_is_missing(
     head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
 ) -> str:
     """Return all that is missing in one message, with the whole command to give."""
-    special = _is_no_heading(head) or _is_split_otherwise(head)
-    if Field.ORDER_ID in missing and special:
+    if Field.ORDER_ID in missing and (special := _is_no_heading(head) or _is_split(head)):
         return f"{head.where}: {special}"
     names = head.names
-    taken = {at for found in places.values() for at in found}
-    found = looked_for(head.sample, names, {field: at for field, (at, *_) in places.items()})
-    guesses = {
-        field: names[at]
-        for field, at in found.items()
-        if at not in taken and names[at] and names.count(names[at]) == 1
-    }
-    wanted = list(missing)
-    names_somebody = any(has_address(cell) for row in head.sample for cell in row)
-    if Field.ORDER_ID in missing and names_somebody and Field.EMAIL not in places:
-        wanted += [f for f in (Field.DOMAIN, Field.EMAIL) if f not in (*places, *missing)]
-    flags = {field: guesses.get(field, COLUMN) for field in wanted}
-    message = f"no column holds {' or '.join(_IN_WORDS[field] for field in wanted)}"
-    if Field.ORDER_ID not in missing:
-        there = " and ".join(field for field in places if field in ADDRESSES)
-        message = f"there is a column for the {there}, but none for the {' or '.join(missing)}"
-    said = " ".join(map_flag(field, name) for field, name in flags.items())
-    if COLUMN not in flags.values():
+    wanted = _wanted(head, missing, places)
+    known = {field: at for field, (at, *_) in places.items()}
+    others = set(range(len(names))).difference(*places.values())
+    found = looked_for(head.sample, names, known, others)
+    plainly = _called_by_one(names, found)
+    said = " ".join(map_flag(field, plainly.get(field, COLUMN)) for field in wanted)
+    if plainly.keys() >= set(wanted):
         said = check_command(head.where, (head.given, said))
+    there = " and ".join(filter(ADDRESSES.__contains__, places))
+    message = (
+        f"no column holds {' or '.join(map(_IN_WORDS.__getitem__, wanted))}"
+        if Field.ORDER_ID in missing
+        else f"there is a column for the {there}, but none for the {' or '.join(missing)}"
+    )
+    unnamed = [at for field, at in found.items() if field in wanted and not names[at]]
+    return (
+        f"{head.where}: {message}; the columns are {listed(names)}. Say which it is: {said}"
+        f"{_beside_flags(names, missing, unnamed)}"
+    )
+
+
+def _called_by_one(names: Sequence[str], found: Mapping[Field, int]) -> dict[Field, str]:
+    """Return the headings of columns that have one of their own."""
+    called = {field: names[at] for field, at in found.items()}
+    return {field: name for field, name in called.items() if name and names.count(name) == 1}
+
+
+def _wanted(head: Head, missing: Sequence[Field], places: Container[Field]) -> list[Field]:
+    """Return the fields to ask for: what is missing, and whom to mail where rows name somebody."""
+    names_somebody = any(has_address(cell) for row in head.sample for cell in row)
+    if Field.ORDER_ID not in missing or not names_somebody or Field.EMAIL in places:
+        return list(missing)
+    pair = [f for f in (Field.DOMAIN, Field.EMAIL) if f not in places and f not in missing]
+    return [*missing, *pair]
+
+
+def _beside_flags(names: Sequence[str], missing: Sequence[Field], unnamed: Iterable[int]) -> str:
+    """Return what else may be done about missing columns; `unnamed`: places without a heading."""
     more = ""
     if missing == [Field.EMAIL]:
         more = (
@@ -127,16 +145,17 @@ def what_is_missing(
             "wait"
         )
     if Field.ORDER_ID in missing:
-        if bare := next((name for name in names if plain(name) == "id"), None):
+        if (bare := bare_id(names)) is not None:
             more = f"; {bare!r} alone may number anything"
         more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
-    more += "".join(
-        f"; column {at + 1} has no heading: write what it holds above it"
-        for field, at in found.items()
-        if field in wanted and not names[at]
+    return more + "".join(
+        f"; column {at + 1} has no heading: write what it holds above it" for at in unnamed
     )
-    columns = listed(names)
-    return f"{head.where}: {message}; the columns are {columns}. Say which it is: {said}{more}"
+
+
+def bare_id(names: Iterable[str]) -> str | None:
+    """Return the heading that is `id` and no more, which may number anything; None: none is."""
+    return next((name for name in names if plain(name) == "id"), None)
 
 
 def whose_email(head: Head, known: Mapping[Field, Sequence[int]]) -> str:
@@ -210,7 +229,7 @@ def _is_no_heading(head: Head) -> str:
     return ""
 
 
-def _is_split_otherwise(head: Head) -> str:
+def _is_split(head: Head) -> str:
     """Return what to do about several headings in one cell; mostly there are none."""
     if len(head.names) != 1:
         return ""

@@ -93,23 +93,26 @@ class _XzFile:
 
     def read(self, size: int) -> bytes:
         """Return up to so many bytes; none at the end. Raises LZMAError, EOFError."""
-        rest = b""
-        while True:
-            if self._decoder.eof:
-                # Between streams, and after the last, there may be padding (xz format, 2.2).
-                rest = self._decoder.unused_data.lstrip(b"\0")
-                while not rest and (more := self._file.read(SAMPLE_BYTES)):
-                    rest = more.lstrip(b"\0")
-                if not rest:
-                    return b""
-                self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-            elif self._decoder.needs_input:
-                rest = self._file.read(SAMPLE_BYTES)
-                if not rest:
-                    raise EOFError("it ends within a stream")
-            if data := self._decoder.decompress(rest, size):
-                return data
-            rest = b""
+        data = b""
+        while not data and (packed := self._packed()) is not None:
+            data = self._decoder.decompress(packed, size)
+        return data
+
+    def _packed(self) -> bytes | None:
+        """Return what to unpack next, which the decoder may have already; None at the end."""
+        if not self._decoder.eof:
+            packed = self._file.read(SAMPLE_BYTES) if self._decoder.needs_input else b""
+            if self._decoder.needs_input and not packed:
+                raise EOFError("it ends within a stream")
+            return packed
+        # Between streams, and after the last, there may be padding (xz format, 2.2).
+        rest = self._decoder.unused_data.lstrip(b"\0")
+        while not rest and (more := self._file.read(SAMPLE_BYTES)):
+            rest = more.lstrip(b"\0")
+        if not rest:
+            return None
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        return rest
 
 
 _UNPACKERS: dict[bytes, Unpack] = {
@@ -293,8 +296,8 @@ def _advice(data: bytes, at: int) -> str:
     """Return what to do about a byte that is none of the encoding's, at a place."""
     if _is_utf_8(data[:at]):
         return (
-            "the text before it is UTF-8: mend that place, or was it cut off there? (--encoding is "
-            "for lists that are all of one other encoding)"
+            "the text before it is UTF-8: correct that place, or was it cut off there? (--encoding "
+            "is for lists that are all of one other encoding)"
         )
     from charset_normalizer import from_bytes  # noqa: PLC0415 - slow to load, and seldom needed
 

@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from batch_resend.errors import InputError
+from batch_resend.intake.signs import says_not_to_send_these
 from batch_resend.intake.suggestions import listed, quoted
 from batch_resend.intake.text import Bytes
 from batch_resend.intake.workbook_xml import (
@@ -119,6 +120,11 @@ def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> st
         hidden = _filled_sheets(book, visible=False)
         one = f"--sheet {quoted(hidden[0])} names a hidden one" if hidden else "name one: --sheet"
         raise InputError(f"{name}: has no visible sheet with cells; {one}")
+    if says_not_to_send_these(filled[0]):
+        raise InputError(
+            f"{name}: its sheet is called {filled[0]!r}: are its rows to be mailed? If they are: "
+            f"--sheet {quoted(filled[0])}"
+        )
     return filled[0]
 
 

@@ -47,36 +47,54 @@ def look_through(name: str, data: bytes) -> dict[str, "SheetLook"]:
             if "xl/workbook.xml" not in members:
                 mimetype = book.open("mimetype").read(200) if "mimetype" in members else b""
                 raise of_zip(name, members, mimetype)
-            room = _MAX_UNPACKED_BYTES
-            looks: dict[str, SheetLook] = {}
-            marks: Marks | None = None
-            for member in sorted(book.infolist(), key=_is_sheet):
-                is_sheet = _is_sheet(member)
-                if is_sheet and marks is None:  # of what has been looked at before
-                    marks = marks_of(book)
-                look = SheetLook(marks or Marks())
-                # What the directory says of a member's size may be a lie.
-                member.file_size = room + 1
-                with book.open(member) as xml:
-                    before = b""
-                    while chunk := xml.read(1 << 16):
-                        room -= len(chunk)
-                        if is_sheet:
-                            look.feed(chunk)
-                        is_lie = _claims_too_many(before + chunk)
-                        if room < 0 or look.area > _MAX_CELLS or is_lie:
-                            raise _too_large(name)
-                        before = chunk[-_LONGEST_CLAIM:]
-                if is_sheet:
-                    looks[member.filename] = look
+            looks = _looks(book)
             found = {sheet: path for sheet, path in _sheets(book) if path in looks}
             for path in found.values():
                 looks[path].comments = comments_of(book, path)
             return {sheet: looks[path] for sheet, path in found.items()}
+    except _TooLarge:
+        raise _too_large(name) from None
     except _BROKEN as error:
         raise InputError(
             f"{name}: cannot be read as an Excel file: {error}; was it copied as a whole?"
         ) from error
+
+
+class _TooLarge(Exception):
+    """A workbook unpacks to more than can be held."""
+
+
+def _looks(book: zipfile.ZipFile) -> dict[str, "SheetLook"]:
+    """Look at each member, and return what is seen in those that hold cells. Raises _TooLarge."""
+    sheets = [member for member in book.infolist() if _is_sheet(member)]
+    room = _MAX_UNPACKED_BYTES
+    for member in book.infolist():
+        if not _is_sheet(member):
+            room -= sum(map(len, _chunks(book, member, room)))
+    marks = marks_of(book) if sheets else Marks()  # of what has been looked at before
+    looks: dict[str, SheetLook] = {}
+    for member in sheets:
+        look = looks[member.filename] = SheetLook(marks)
+        for chunk in _chunks(book, member, room):
+            room -= len(chunk)
+            look.feed(chunk)
+            if look.area > _MAX_CELLS:
+                raise _TooLarge
+    return looks
+
+
+def _chunks(book: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> Iterator[bytes]:
+    """Yield a member piece by piece. Raises _TooLarge beyond `room`, or where it claims to be."""
+    # What the directory says of a member's size may be a lie.
+    member.file_size = room + 1
+    before = b""
+    with book.open(member) as xml:
+        while chunk := xml.read(1 << 16):
+            room -= len(chunk)
+            if room < 0 or _claims_too_many(before + chunk):
+                raise _TooLarge
+            yield chunk
+            before = chunk[-_LONGEST_CLAIM:]
 
 
 def _is_sheet(member: zipfile.ZipInfo) -> bool:
@@ -194,21 +212,29 @@ class SheetLook:
                     self._gives_empty = self._gives_empty or self._shared_by in self._giving_empty
                     self._giving_empty.update({self._shared_by} if self._gives_empty else ())
             case "c" if self._has_value or self._has_formula:  # an empty text takes room as well
-                self._first_row = min(self._first_row, self._row)
-                self._first_column = min(self._first_column, self._column)
-                self._last_row = max(self._last_row, self._row)
-                self._last_column = max(self._last_column, self._column)
-                is_hidden = self._row in self.hidden_rows or self._column - 1 in self.hidden_columns
-                if self._value and not is_hidden:
-                    self._look_at_marks()
-                # A formula that gives an empty text has a value, which is that. Some libraries do
-                # not say that it is a text: then the formula has to show that it can be one.
-                may_be_empty = self._type == "str" or self._gives_empty
-                is_empty_text = self._has_value and not self._value and may_be_empty
-                is_blank = not (self._value or self._has_formula)
-                if not is_blank and (self._type == "e" or not (self._value or is_empty_text)):
-                    fault = self._value or NOT_COMPUTED
-                    self.faults.setdefault(self._row, {})[self._column] = fault
+                self._end_cell()
+
+    def _end_cell(self) -> None:
+        self._first_row = min(self._first_row, self._row)
+        self._first_column = min(self._first_column, self._column)
+        self._last_row = max(self._last_row, self._row)
+        self._last_column = max(self._last_column, self._column)
+        is_hidden = self._row in self.hidden_rows or self._column - 1 in self.hidden_columns
+        if self._value and not is_hidden:
+            self._look_at_marks()
+        if fault := self._fault():
+            self.faults.setdefault(self._row, {})[self._column] = fault
+
+    def _fault(self) -> str:
+        """Return what stands in a cell that should have a value; empty where it has one."""
+        # A formula that gives an empty text has a value, which is that. Some libraries do
+        # not say that it is a text: then the formula has to show that it can be one.
+        may_be_empty = self._has_value and (self._type == "str" or self._gives_empty)
+        if self._value:
+            return self._value if self._type == "e" else ""
+        if not self._has_formula or (may_be_empty and self._type != "e"):
+            return ""
+        return NOT_COMPUTED
 
     def _look_at_marks(self) -> None:
         """Take note of what its style, or a part of it, makes of a cell with a value."""

@@ -1,4 +1,12 @@
-"""The circuit breaker of a key: who may leave, and when. What it decides stands in its state."""
+"""Back-pressure is not failure: when the CA is in trouble, or in doubt, all wait who go by the key.
+
+A run opens with a single request; only an answer that shows key and URL to be right lets the
+others follow. When nothing leaves, and for how long, `breaker_state` decides. Here is what goes
+with it: the clock, the line of those who wait, and what is logged of pauses.
+
+Waiting costs the orders neither attempts nor time; only what may have been mailed counts, whatever
+the trouble: else it would be mailed on and on.
+"""
 
 import asyncio
 import logging

@@ -207,7 +207,10 @@ class Channel:
         return Step(meaning, action.advice, attempts.counted)
 
     async def _ask_canary(self, attempts: Attempts, permit: Permit, slot: Slot) -> None:
-        """Read what tells whether the CA is up, when only what is in trouble is left."""
+        """Read what tells whether the CA is up, when only orders are left that all fail.
+
+        It is asked whose key this is: any key may ask that, and the CA need do nothing for it.
+        """
         if self._canary is None:
             self._canary = Read(
                 history=History(0),
@@ -257,7 +260,11 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When something is attempted again: tenacity, behind one door."""
+    """When something is attempted again: tenacity, behind one door.
+
+    Its budget is bounded by attempts and by time. Between attempts it waits for a random share of
+    an exponentially growing span (full jitter), or for what Retry-After says.
+    """
 
     max_attempts: int
     max_elapsed_s: float

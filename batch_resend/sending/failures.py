@@ -83,7 +83,11 @@ class _Failure:
 
 
 class Streak:
-    """Failures, each later than all that was answered well. Requests are known by their number."""
+    """Failures, each later than all that was answered well. Requests are known by their number.
+
+    Answers come in another order than requests leave. One that left before a failure did, and is
+    answered well after it, says nothing of what has happened since: it ends no streak.
+    """
 
     def __init__(self) -> None:
         self._failures: list[_Failure] = []

@@ -107,12 +107,25 @@ async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(tmp_p
 def without(*extras: str) -> None:
     """Have extras not installed, and nothing imported that needs them."""
     for name in [
-        name for name in sys.modules if "cluster" in name or name.endswith("commands.worker")
+        name for name in sys.modules if name.partition(".")[0] in ("batch_resend", *extras)
     ]:
         del sys.modules[name]
-    for name in [name for name in sys.modules if name.partition(".")[0] in extras]:
-        del sys.modules[name]
     sys.modules |= dict.fromkeys(extras)  # type: ignore[arg-type] # None: there is none
+
+
+async def test_a_list_is_sent_and_resumed_without_the_extras(tmp_path: Path) -> None:
+    meddling = partial(without, "procrastinate", "croniter", "psycopg", "uvloop")
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(2)
+        for command in (
+            ("send", "orders.csv", "--yes"),
+            ("verify",),
+            ("sweep", "--yes"),
+            ("resume",),
+        ):
+            done = await ended(await desk.start_after(meddling, *command))
+            assert "pip install" not in done.err, command
+        assert ca.books.mails == 2
 
 
 async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(desk: Desk) -> None:

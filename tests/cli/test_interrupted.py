@@ -140,7 +140,9 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) ->
 
 async def test_the_printed_resume_mails_nothing_that_was_held(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, faults={"drop": 0.4}, seed=3) as (desk, ca):
-        desk.write("orders.csv", "Nr\n" + "\n".join(map(str, range(1, 41))) + "\n")
+        desk.write(
+            "orders.csv", "Nr\n" + "\n".join(map(str, range(100_200_301, 100_200_341))) + "\n"
+        )
         process = await desk.start(
             "send", "orders.csv", "--map", "order_id=Nr", "--in-doubt", "hold", "--limit", "10/1s",
             "--timeout", "2s",

@@ -69,7 +69,7 @@ async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_i
         desk.environment["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")
         swept = await desk.run(*words)
     assert swept.code == 0, swept.err
-    assert ca.books.mails_per_order == {"1": 1, "2": 1}
+    assert ca.books.mails_per_order == {"100200301": 1, "100200302": 1}
     assert (tmp_path / "state" / "journal.db").is_file()
 
 
@@ -285,7 +285,7 @@ async def test_every_command_line_of_a_page_does_what_it_says(
 ) -> None:
     forget(database)
     async with desk_with_ca(tmp_path, latency_s=LATENCY_S) as (desk, ca), listening() as watchdog:
-        wait(ca, 2, 3)
+        wait(ca, 2, 3, first=100_200_301)
         yours = {
             "postgresql://batch_resend@db/batch_resend": str(database),
             "https://hc-ping.com/UUID": watchdog.url,

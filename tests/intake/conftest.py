@@ -2,10 +2,11 @@
 
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
+import xlsxwriter
 from hypothesis import settings
 
 from batch_resend.errors import InputError
@@ -48,6 +49,19 @@ def standard_input(content: bytes | io.RawIOBase) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(raw, encoding="utf-8"))
         yield
+
+
+def workbook(rows: Iterable[Iterable[object]]) -> bytes:
+    """Return rows as a workbook; texts that begin with = are formulas that were never computed."""
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet()
+    for at, cells in enumerate(rows):
+        for column, cell in enumerate(cells):
+            formula = isinstance(cell, str) and cell.startswith("=")
+            sheet.write(at, column, cell, None, *([""] if formula else []))
+    book.close()
+    return file.getvalue()
 
 
 def read(

@@ -3,7 +3,8 @@
 import pytest
 
 from batch_resend.intake import REQUEST_FIELDS, Field
-from tests.intake.conftest import read_row, refusal
+from batch_resend.model import Row
+from tests.intake.conftest import read, read_row, refusal
 
 KNOWN = {
     Field.ORDER_ID: ["order_id", "Order ID", "ORDER-ID", "orderid", "Order", "Order Number",
@@ -45,58 +46,62 @@ def test_a_usual_heading_is_known_in_any_case_and_spelling(field: Field, heading
     assert row.entries[0].email_domain == "example.org"
 
 
-def test_columns_may_stand_in_any_order_among_others() -> None:
-    row = read_row(
-        "note,email,amount,domain,order_id\nx,admin@example.com,9,example.com,100200307\n"
-    )
-    assert (row.order_id, row.locale) == ("100200307", None)
-    assert row.entries[0].domain == "example.com"
+MAIL = "example.com,admin@example.com"
+READ = {  # a list, what --map names, and what stands in the row: order, language, domain
+    "columns in any order among others": (
+        "note,locale,email,amount,domain,order_id\nx,,admin@example.com,9,example.com,100200307\n",
+        {}, ("100200307", None, "example.com"),
+    ),
+    "a mapping names columns outright": (
+        f"Nummer,Name,Adresse,Sprache\n100200307,{MAIL},de\n",
+        {Field.ORDER_ID: "Nummer", Field.DOMAIN: "Name", Field.EMAIL: "Adresse",
+         Field.LOCALE: "Sprache"},
+        ("100200307", "de", "example.com"),
+    ),
+    "it rules out the usual heading of its field": (
+        f"order_id,Auftrag,domain,email\n100200301,100200302,{MAIL}\n",
+        {Field.ORDER_ID: "Auftrag"}, ("100200302", None, "example.com"),
+    ),
+    "its column is not taken for what its heading says as well": (
+        f"order id,order,email\n100200301,{MAIL}\n",
+        {Field.DOMAIN: "order"}, ("100200301", None, "example.com"),
+    ),
+    "it settles which of two usual headings is meant": (
+        f"id,order_number,domain,email\n100200301,100200302,{MAIL}\n",
+        {Field.ORDER_ID: "order_number"}, ("100200302", None, "example.com"),
+    ),
+    "and the other way": (
+        f"id,order_number,domain,email\n100200301,100200302,{MAIL}\n",
+        {Field.ORDER_ID: "id"}, ("100200301", None, "example.com"),
+    ),
+    "it finds its heading between blanks": (
+        f" Auftrag ,note,domain,email\n100200302,x,{MAIL}\n",
+        {Field.ORDER_ID: "Auftrag"}, ("100200302", None, "example.com"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "mapping", "held"), READ.values(), ids=READ)
+def test_a_column_is_found_by_its_usual_heading_or_by_its_mapping(
+    content: str, mapping: dict[Field, str], held: tuple[str, str | None, str]
+) -> None:
+    row = read_row(content, mapping)
+    assert (row.order_id, row.locale, row.entries[0].domain) == held
     assert row.entries[0].email == "admin@example.com"
 
 
-def test_a_mapping_names_a_column_outright() -> None:
-    content = "Nummer,Name,Adresse,Sprache\n100200307,example.com,admin@example.com,de\n"
-    mapping = {
-        Field.ORDER_ID: "Nummer",
-        Field.DOMAIN: "Name",
-        Field.EMAIL: "Adresse",
-        Field.LOCALE: "Sprache",
-    }
-    row = read_row(content, mapping)
-    assert (row.order_id, row.locale) == ("100200307", "de")
-    assert (row.entries[0].domain, row.entries[0].email) == ("example.com", "admin@example.com")
+def test_a_mapped_number_alone_is_read_beside_the_usual_heading() -> None:
+    content = "order_id,Auftrag\n100200301,100200302\n"
+    assert read_row(content, {Field.ORDER_ID: "Auftrag"}).order_id == "100200302"
 
 
-def test_a_mapping_rules_out_the_usual_heading_of_its_field() -> None:
-    assert (
-        read_row("order_id,Auftrag\n100200301,100200302\n", {Field.ORDER_ID: "Auftrag"}).order_id
-        == "100200302"
+def test_a_heading_once_more_is_one_with_a_stray_carriage_return_as_well() -> None:
+    content = (
+        f"order_id,domain,email\n100200301,{MAIL}\n"
+        "email\r,order_id,domain\nadmin@b.example,100200302,b.example\n"
     )
-
-
-def test_a_mapped_column_is_not_taken_for_what_its_heading_says_as_well() -> None:
-    content = "order id,order,email\n100200301,example.com,admin@example.com\n"
-    row = read_row(content, {Field.DOMAIN: "order"})
-    assert (row.order_id, row.entries[0].domain) == ("100200301", "example.com")
-
-
-def test_a_mapping_settles_which_of_two_usual_headings_is_meant() -> None:
-    content = "id,order_number\n100200301,100200302\n"
-    assert read_row(content, {Field.ORDER_ID: "order_number"}).order_id == "100200302"
-    assert read_row(content, {Field.ORDER_ID: "id"}).order_id == "100200301"
-
-
-def test_a_mapping_finds_its_heading_between_blanks() -> None:
-    assert (
-        read_row(" Auftrag ,note\n100200302,x\n", {Field.ORDER_ID: "Auftrag"}).order_id
-        == "100200302"
-    )
-
-
-def test_a_mapping_of_a_column_that_is_not_there_is_refused_with_those_that_are() -> None:
-    message = refusal("order_id,Note\n100200301,x\n", {Field.EMAIL: "Adresse"})
-    assert message.startswith("standard input, line 1: --map email='Adresse'")
-    assert "'order_id', 'Note'" in message
+    held = [(row.order_id, row.entries[0].domain) for row in read(content) if isinstance(row, Row)]
+    assert held == [("100200301", "example.com"), ("100200302", "b.example")]
 
 
 @pytest.mark.parametrize(
@@ -113,40 +118,10 @@ def test_two_columns_for_one_field_are_refused_with_the_way_to_say_which(
     assert f'--ignore "{pair[0]}"' in message
 
 
-def test_two_of_one_name_are_refused_with_what_to_do_about_them() -> None:
-    message = refusal("Order,note,Order\n100200301,x,2\n")
-    assert "several columns are called 'Order'" in message
-    assert "--map" not in message
-
-
-def test_a_mapping_to_a_heading_that_stands_twice_is_refused() -> None:
-    content = "order_id,domain,email,email\n100200301,example.com,a@example.com,b@example.com\n"
-    assert "'email'" in refusal(content, {Field.EMAIL: "email"})
-
-
-def test_a_list_without_an_order_column_is_refused_with_its_columns_and_the_remedy() -> None:
-    message = refusal("\nName,Kunde\nx,y\n")
-    assert message.startswith("standard input, line 2: no column holds the order number")
-    assert "'Name', 'Kunde'" in message
-    assert '--map order_id="COLUMN"' in message
-
-
 def test_a_single_text_above_what_are_no_headings_either_is_named_as_what_it_may_be() -> None:
-    told = refusal("Export of 26 November;;\nWas;Wer;Wo\nx;y;z\n")
-    assert told.endswith("; if that line is a title, delete what stands above the headings")
+    message = refusal("Export of 26 November;;\nWas;Wer;Wo\nx;y;z\n")
+    assert message.endswith("; if that line is a title, delete what stands above the headings")
     assert "title" not in refusal("Name;Kunde;Ort\nx;y;z\n")
-
-
-def test_a_list_without_a_heading_row_is_refused_not_read_from_its_second_row() -> None:
-    message = refusal("100200301,admin@example.com,example.com\n")
-    assert "line 1: there is no heading row, but a row of data" in message
-    assert "--no-header --map order_id=1 --map email=2 --map domain=3" in message
-
-
-def test_a_refusal_shows_the_first_twenty_of_very_many_columns() -> None:
-    message = refusal(",".join(f"c{n}" for n in range(5_000)) + "\n100200301\n")
-    assert "'c19' and 4980 more" in message
-    assert "'c20'" not in message
 
 
 @pytest.mark.parametrize(
@@ -166,7 +141,43 @@ def test_a_domain_column_without_an_email_column_is_refused_and_the_other_way(
     assert f"--map {lacking}=" in message
 
 
-def test_what_may_be_a_key_is_not_repeated_where_a_list_is_expected() -> None:
-    told = refusal("ABCDEFGH01234567_ABCDEFGH01234567\n")
-    assert "ABCDEFGH" not in told
-    assert "--api-key-file FILE names that" in told
+REFUSALS = {  # a list, what --map names, what the refusal says, and what it does not
+    "a mapped column that is not there, with those that are": (
+        "order_id,Note\n100200301,x\n", {Field.EMAIL: "Adresse"},
+        ["standard input, line 1: --map email='Adresse'", "'order_id', 'Note'"], [],
+    ),
+    "a mapped heading that stands twice": (
+        f"order_id,domain,email,email\n100200301,{MAIL},b@example.com\n",
+        {Field.EMAIL: "email"}, ["two columns are called 'email'"], [],
+    ),
+    "two of one name, with what to do about them": (
+        "Order,note,Order\n100200301,x,2\n", {},
+        ["several columns are called 'Order'"], ["--map"],
+    ),
+    "no order column, with the columns and the remedy": (
+        "\nName,Kunde\nx,y\n", {},
+        ["standard input, line 2: no column holds the order number", "'Name', 'Kunde'",
+         '--map order_id="COLUMN"'], [],
+    ),
+    "no heading row": (
+        "100200301,admin@example.com,example.com\n", {},
+        ["line 1: there is no heading row, but a row of data",
+         "--no-header --map order_id=1 --map email=2 --map domain=3"], [],
+    ),
+    "the first twenty of very many columns": (
+        ",".join(f"c{n}" for n in range(5_000)) + "\n100200301\n", {},
+        ["'c19' and 4980 more"], ["'c20'"],
+    ),
+    "what may be a key, which is not repeated": (
+        "ABCDEFGH01234567_ABCDEFGH01234567\n", {}, ["--api-key-file FILE names that"], ["ABCDEFGH"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "mapping", "said", "unsaid"), REFUSALS.values(), ids=REFUSALS)
+def test_a_list_is_refused_with_what_it_lacks_and_what_to_do(
+    content: str, mapping: dict[Field, str], said: list[str], unsaid: list[str]
+) -> None:
+    message = refusal(content, mapping)
+    assert [words for words in said if words not in message] == []
+    assert [words for words in unsaid if words in message] == []

@@ -3,16 +3,14 @@
 Each stands beside the orders that go. REFUSED: the whole list is, with what to do about it.
 """
 
-import io
 import json
 
 import pytest
-import xlsxwriter
 
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import RejectedRow
-from tests.intake.conftest import standard_input
+from tests.intake.conftest import standard_input, workbook
 from tests.intake.test_nobody_asked import REFUSED, goes
 
 ORDERS = [f"1002003{n:02}" for n in range(1, 13)]
@@ -26,17 +24,6 @@ WITH_PAIRS = Reading(
 def column(cells: list[str], heading: str = "Order ID") -> str:
     """Return a list of one column."""
     return "".join(f"{cell}\n" for cell in (heading, *cells))
-
-
-def workbook(rows: list[list[object]]) -> bytes:
-    """Return rows as a workbook."""
-    file = io.BytesIO()
-    book = xlsxwriter.Workbook(file)
-    sheet = book.add_worksheet()
-    for at, cells in enumerate(rows):
-        sheet.write_row(at, 0, cells)
-    book.close()
-    return file.getvalue()
 
 
 def in_every_form(cells: list[str]) -> list[list[str]]:
@@ -154,7 +141,7 @@ def test_rows_below_a_title_within_a_list_are_in_doubt(title: str, at: int) -> N
         assert repr(title[:5])[:-1] in reasons(column(cells))
     assert goes("\n".join(cells) + "\n", HEADLESS) == REFUSED
     assert goes(column([f"{cell};" for cell in cells], "Order ID;note")) == REFUSED
-    assert goes(workbook([["Order ID"], *([one] for one in list[object](cells))])) == REFUSED
+    assert goes(workbook([["Order ID"], *([one] for one in cells)])) == REFUSED
     if title != "Order Number":
         records = "".join(json.dumps({"order_id": cell}) + "\n" for cell in cells)
         assert goes(records) == REFUSED

@@ -3,15 +3,12 @@
 Each list stands beside the orders that it may ask for; REFUSED has nothing of it sent.
 """
 
-import io
-
 import pytest
-import xlsxwriter
 
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading, unread
 from batch_resend.model import Call, Row
-from tests.intake.conftest import standard_input
+from tests.intake.conftest import standard_input, workbook
 
 REFUSED = ["refused"]
 
@@ -53,25 +50,10 @@ def test_nor_does_another_word_in_json(word: str) -> None:
     assert goes(lines + word + "}\n") == ["100200301"]
 
 
-def test_nor_a_record_that_leaves_the_word_out_where_others_have_it() -> None:
-    lines = '{"order_id": 100200302}\n{"order_id": 100200301, "all_domains": true}\n'
-    assert goes(lines) == ["100200301"]
-
-
 def test_nor_a_false_in_a_workbook() -> None:
-    file = io.BytesIO()
-    book = xlsxwriter.Workbook(file)
-    sheet = book.add_worksheet()
-    sheet.write_row(0, 0, ["order_id", "all_domains"])
-    for at, said in enumerate((True, False, 0, 1, ""), start=1):
-        sheet.write_row(at, 0, [100200300 + at, said])
-    book.close()
-    assert goes(file.getvalue()) == ["100200301", "100200304"]
-
-
-def test_a_no_of_a_row_outweighs_the_option_for_all() -> None:
-    content = "order_id,all_domains\n100200301,\n100200302,no\n"
-    assert goes(content, Reading(all_domains=True)) == ["100200301"]
+    said = enumerate((True, False, 0, 1, ""), start=1)
+    content = workbook([["order_id", "all_domains"], *([100200300 + at, one] for at, one in said)])
+    assert goes(content) == ["100200301", "100200304"]
 
 
 @pytest.mark.parametrize("heading", ["all domain", "all_domain", "All-Domains?", "alldomans"])
@@ -147,10 +129,6 @@ def test_a_column_of_whether_to_send_is_asked_about(heading: str, row: str) -> N
     content = f"order_id,domain,email,{heading}\n{row},no\n"
     assert goes(content) == REFUSED
     assert goes(content, Reading(ignored=frozenset((heading,)))) != REFUSED
-
-
-def test_so_is_one_of_yes_and_no_whatever_it_is_called() -> None:
-    assert goes("order_id,Kunde will\n100200301,ja\n100200302,nein\n") == REFUSED
 
 
 @pytest.mark.parametrize("key", ["send", "skip", "do_not_send"])
@@ -254,25 +232,6 @@ def test_numbers_may_grow_longer(numbers: list[str]) -> None:
     assert goes("".join(f'{{"order_id": {number}}}\n' for number in numbers)) == numbers
 
 
-def test_by_the_word_a_number_of_another_length_goes() -> None:
-    content = "order_id,all_domains\n100200301,yes\n1002,yes\n"
-    assert goes(content) == ["100200301", "1002"]
-
-
-def test_a_sign_of_numbers_before_all_of_them_is_none_of_comments() -> None:
-    content = "order_id\n" + "".join(f"#{number}\n" for number in NUMBERS)
-    assert goes(content) == NUMBERS
-
-
-def test_a_row_commented_out_goes_no_more_with_an_address() -> None:
-    heading, row = "order_id,domain,email\n", "{}{},a.example.com,admin@a.example.com\n"
-    content = heading + row.format("", NUMBERS[0]) + row.format("#", NUMBERS[1])
-    assert goes(content) == NUMBERS[:1]
-    heading, row = "note,order_id\n", "{}x,{}\n"
-    content = heading + row.format("", NUMBERS[0]) + row.format("#", NUMBERS[1])
-    assert goes(content) == NUMBERS[:1]
-
-
 @pytest.mark.parametrize("content", ["order_id\n100200", "order_id,note\n100200,x"])
 def test_a_row_alone_without_its_line_end_goes_only_with_an_address(content: str) -> None:
     assert goes(content) == []
@@ -287,3 +246,38 @@ def test_a_domain_that_is_cut_off_at_the_end_is_rejected(split: str) -> None:
     ]  # fmt: skip
     whole = goes("domain\na.example.com\nc.example.com", reading)
     assert whole == ["a.example.com", "c.example.com"]
+
+
+WITH_ADDRESS = "order_id,domain,email\n100200301,a.example.com,admin@a.example.com\n"
+SENT = {  # a list, whether the option for all domains is given, and the orders that go
+    "a record without the word that others have": (
+        '{"order_id": 100200302}\n{"order_id": 100200301, "all_domains": true}\n',
+        False, ["100200301"],
+    ),
+    "a no of a row, beside the option for all": (
+        "order_id,all_domains\n100200301,\n100200302,no\n", True, ["100200301"],
+    ),
+    "yes and no under whatever heading": (
+        "order_id,Kunde will\n100200301,ja\n100200302,nein\n", False, REFUSED,
+    ),
+    "a number of another length, by the word": (
+        "order_id,all_domains\n100200301,yes\n1002,yes\n", False, ["100200301", "1002"],
+    ),
+    "a sign of numbers before all of them": (
+        "order_id\n" + "".join(f"#{number}\n" for number in NUMBERS), False, NUMBERS,
+    ),
+    "a row with an address that is commented out": (
+        WITH_ADDRESS + "#100200302,a.example.com,admin@a.example.com\n",
+        False, ["100200301"],
+    ),
+    "a row commented out before another column": (
+        "note,order_id\nx,100200301\n#x,100200302\n", False, ["100200301"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "all_domains", "sent"), SENT.values(), ids=SENT)
+def test_what_goes_is_what_plainly_asks_to(
+    content: str, all_domains: bool, sent: list[str]
+) -> None:
+    assert goes(content, Reading(all_domains=all_domains)) == sent

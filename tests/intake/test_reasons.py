@@ -7,7 +7,7 @@ import pytest
 import xlsxwriter
 
 from batch_resend.model import RejectedRow, Row
-from tests.intake.conftest import read, read_rejected, refusal
+from tests.intake.conftest import read, read_rejected, refusal, workbook
 
 ROW = ("100200301", "a.example.com", "admin@a.example.com")
 OTHER = ("100200302", "b.example.com", "admin@b.example.com")
@@ -40,7 +40,7 @@ def test_a_quotation_mark_that_is_missing_still_is_said_to_be() -> None:
     assert "is a quotation mark missing?" in words
 
 
-def workbook(**sheets: list[tuple[object, ...]]) -> bytes:
+def book_of(**sheets: list[tuple[object, ...]]) -> bytes:
     """Return a workbook; sheets whose names end in _ are hidden."""
     content = io.BytesIO()
     book = xlsxwriter.Workbook(content)
@@ -58,15 +58,9 @@ def workbook(**sheets: list[tuple[object, ...]]) -> bytes:
 
 
 def test_a_formula_that_was_never_computed_is_no_comment() -> None:
-    content = io.BytesIO()
-    book = xlsxwriter.Workbook(content)
-    sheet = book.add_worksheet()
-    sheet.write_row(0, 0, HEADING)
-    sheet.write_row(1, 0, ROW)
-    sheet.write_formula(2, 0, "=SUM(A2:A2)", None, "")
-    book.close()
+    content = workbook([HEADING, ROW, ["=SUM(A2:A2)"]])
     text = f"{','.join(HEADING)}\n{','.join(ROW)}\n=SUM(A2:A2),,\n"
-    for form in (content.getvalue(), text):
+    for form in (content, text):
         first, second = read(form)
         assert isinstance(first, Row)
         assert isinstance(second, RejectedRow)
@@ -74,7 +68,7 @@ def test_a_formula_that_was_never_computed_is_no_comment() -> None:
 
 
 def test_a_hidden_sheet_is_named_where_the_visible_one_holds_no_orders() -> None:
-    words = refusal(workbook(Orders_=[HEADING, ROW], Notes=[("Read me",)]))
+    words = refusal(book_of(Orders_=[HEADING, ROW], Notes=[("Read me",)]))
     assert "hidden sheet 'Orders', which --sheet names" in words
 
 

@@ -109,7 +109,7 @@ async def test_a_plan_that_is_discarded_vanishes_and_leaves_other_runs_alone(
     [
         pytest.param("", 0, id="before its first attempt: when it started"),
         pytest.param("204", 1, id="an answer that was recorded is a sign of life"),
-        pytest.param("503 cut", 1, id="an attempt that was begun is one"),
+        pytest.param("cut cut", 1, id="an attempt that was begun is one"),
     ],
 )
 async def test_a_run_that_was_cut_off_is_interrupted_at_its_last_sign_of_life(

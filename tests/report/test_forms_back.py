@@ -47,15 +47,7 @@ FIXES = {
     "klingon!": "en",
 }
 CORRECTED = {"100200302", "100200303", "100200304", "100200305", "100200306", "100200307"}
-UNSENT = {  # by the script of test_fed_back
-    "100200303",
-    "100200304",
-    "100200305",
-    "100200306",
-    "100200307",
-    "100200308",
-    "100200309",
-}
+UNSENT = {f"10020030{digit}" for digit in "3456789"}  # by the script of test_fed_back
 POSITIONS = {Field.ORDER_ID: "1", Field.DOMAIN: "2", Field.EMAIL: "3", Field.LOCALE: "4"}
 KEYS = ("order_id", "domain", "email", "locale", "note")
 
@@ -258,8 +250,7 @@ async def test_what_a_table_cannot_hold_is_not_sent_as_it_is(tmp_path: Path, lin
     reading = Reading(accounts={"shop": None})
     source = ListSource(str(path), reading)
     _, bad = source
-    if not isinstance(bad, RejectedRow):
-        pytest.skip("is taken as it is")
+    assert isinstance(bad, RejectedRow)
     async with carried(tmp_path, [source], {}, clock=Clock()) as (journal, run):
         await write_report(journal.reader, run, tmp_path / "report")
         back = list(ListSource(str(tmp_path / "report" / "rejected.csv"), reading))

@@ -21,6 +21,7 @@ async def test_last_orders_that_fail_while_the_canary_passes_end_within_their_at
     assert [rig.statuses()[n] for n in range(1, 9)] == [*["sent"] * 4, *["failed"] * 4]
     assert 1 <= len(rig.noted("canary")) <= 2
     assert rig.elapsed_s() <= 60
+    assert len(rig.noted("flow again")) == len(rig.noted("pause")) >= 1, "a pause stays open"
     check_the_books(rig)
 
 

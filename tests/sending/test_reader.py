@@ -9,7 +9,7 @@ import pytest
 
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.model import Fault, Reply, Request
-from batch_resend.sending import Reader, RetryPolicy, ask_each
+from batch_resend.sending import Flow, Reader, RetryPolicy, ask_each
 from batch_resend.windows import Window, dictated_time
 from tests.sending.conftest import LONG_S, Judged, Reads, answer, channel_to, crowded
 
@@ -228,6 +228,16 @@ async def test_a_call_that_the_ca_need_not_have_is_given_up_at_once_and_says_not
     await reading.read(3)
     assert reading.elapsed_s() == 0
     assert reading.paused_s == 0
+
+
+async def test_that_such_a_call_is_refused_ends_no_pause_of_others() -> None:
+    reading = Reading(windows=(), answering=lambda path, _: "429/5" if path == "/1" else "404")
+    with anyio.move_on_after(2):
+        await reading.reader.fetch("/1")
+    with pytest.raises(CallRefused):
+        await reading.reader.fetch("/report/order", optional=True)
+    assert reading.at == [0, 5]
+    assert reading.reader.channel.breaker.flow is Flow.PAUSED
 
 
 @pytest.mark.parametrize("word", ["429/9", "503/9", "noconn"])

@@ -1,0 +1,165 @@
+"""Rows of a table that are none of its records: titles, headings once more, footers.
+
+Footers are what programs write below: how many rows there are, of which page, by whom.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from batch_resend.errors import InputError
+from batch_resend.intake.cells import shown
+from batch_resend.intake.fields import in_one_line, known_field, known_fields, plain
+from batch_resend.intake.headings import is_heading_row, names_orders
+from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.signs import may_narrow
+
+Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
+
+_MAX_TITLE_ROWS = 5
+
+# By the words of programs alone: what a person writes there may say what is not to be sent.
+_MADE = (
+    r"generated|created|exported|printed|produced|erstellt|erzeugt|exportiert|gedruckt|generiert"
+    r"|g\u00e9n\u00e9r\u00e9|export\u00e9|imprim\u00e9|generato|esportato|stampato|generado|exportado|impreso"
+)
+_COUNTED = (
+    r"rows?|records?|orders?|lines?|entries|entry|zeilen?|datens\u00e4tze?|lignes?|righe|filas?"
+    r"|registros?"
+)
+_FOOTER = re.compile(
+    r"[-*=_~ ]*(?:"
+    rf"(?:(?:report|list|file|bericht|liste|datei|rapport)\s+)?(?:{_MADE})(?:\s+[^@]*)?"
+    r"|(?:end|ende|fin|fine|einde)\s+(?:of|der|des|du|de|del|della|van)\s[^@]*|eof"
+    r"|(?:page|seite|p\u00e1gina|pagina|blatt)\s*\d+[^@]*|\d{1,4}\s*(?:/|of|von|sur|di|de)\s*\d{1,4}"
+    r"|(?<=- )\d{1,4}(?= -)"
+    rf"|\(?\d[\d.,]*\s+(?:{_COUNTED})(?:\s+(?:in|selected|returned|affected|exported)[^@]*)?\)?"
+    r"|(?:strictly\s+)?confidential|vertraulich|confidentiel|riservato"
+    r"|(?:copyright|\u00a9|powered\s+by)\s[^@]*"
+    r")[-*=_~. ]*",
+    re.IGNORECASE,
+)
+
+
+def is_footer(cells: Iterable[str]) -> bool:
+    """Whether a row is one that a program writes below its rows."""
+    texts = list(filter(None, map(str.strip, cells)))
+    return len(texts) == 1 and _FOOTER.fullmatch(texts[0]) is not None
+
+
+def with_footers_apart(rows: Iterable[Numbered], footers: list[Numbered]) -> Iterator[Numbered]:
+    """Yield rows; those below all others that are footers are added to `footers` instead."""
+    for row in rows:
+        # For speed, most rows are seen to be none by how many cells they have.
+        if sum(map(bool, map(str.strip, row[1]))) == 1 and is_footer(row[1]):
+            footers.append(row)
+            continue
+        yield from footers
+        footers.clear()
+        yield row
+
+
+def count_titles(rows: Sequence[Numbered], mapped: Collection[str]) -> int:
+    """Return how many rows stand above one that is plainly the heading; 0 where data are there.
+
+    `mapped`: headings that were named.
+    """
+    for at, (_, cells) in enumerate(rows[: _MAX_TITLE_ROWS + 1]):
+        names = {in_one_line(cell) for cell in cells if cell.strip()}
+        enough = 1 if at == 0 or len(names) == 1 else 2
+        if not names.isdisjoint(mapped) or len(known_fields(names)) >= enough:
+            return at
+        if any(map(_holds_data, names)):
+            break
+    return 0
+
+
+def refuse_narrowing(titles: Iterable[Numbered], name: str) -> None:
+    """Raise InputError where a title above the headings may say what not to mail."""
+    for line, cells in titles:
+        text = " ".join(filter(None, map(str.strip, cells)))
+        if may_narrow(text):
+            raise InputError(
+                f"{name}, line {line}: {shown(text)} stands above the headings, and may say that "
+                "not all of the list is to be mailed. Take out the rows that are not, and that line"
+            )
+
+
+def _holds_data(cell: str) -> bool:
+    return is_order_number(cell) or has_address(cell)
+
+
+class HeadingsAgain:
+    """Knows headings that stand once more among the rows of a list."""
+
+    def __init__(self, name: str, heading: Sequence[str], *, headed: bool) -> None:
+        """Take the list's name and its heading, which is empty where there is to be none."""
+        self._name = name
+        self._heading = heading
+        self._own = {plain(name) for name in heading if name.strip()}
+        self._headed = headed
+
+    def is_one(self, line: int, cells: Sequence[str]) -> bool:
+        """Whether a row is a heading once more. Raises InputError where it is half of one."""
+        # Worth a closer look are few: they end with a heading, or begin with a word.
+        last = cells[-1] or next(filter(None, reversed(cells)), "")
+        if not cells[0][:1].isalpha() and ("@" in last or last.isdigit() or not self._is_own(last)):
+            return False
+        where = f"{self._name}, line {line}"
+        if not is_heading_row(cells, self._heading):
+            if why := self._why_in_part(cells):
+                raise InputError(f"{where}: {why}")
+            return False
+        if self._headed:
+            return True
+        if len(known_fields(cells)) < 2:
+            return False
+        raise InputError(f"{where}: is a heading row, and --no-header says there is none")
+
+    def _is_own(self, cell: str) -> bool:
+        return plain(cell) in self._own or known_field(cell) is not None
+
+    def _why_in_part(self, cells: Sequence[str]) -> str:
+        """Return why a row that is no whole heading may be one in part; empty: it is none."""
+        names = [cell for cell in map(str.strip, cells) if cell]
+        heads = [cell for cell in names if plain(cell) in self._own or names_orders(cell)]
+        if len(heads) > 1 or any(map(names_orders, heads)):
+            return (
+                f"holds headings, {heads[0]!r} among them, and other cells: were two lists joined "
+                "there? Send them one by one"
+            )
+        if len(names) > 2 and len(names) >= len(self._own) > 0 and all(map(_is_word, names)):
+            return (
+                f"looks like the headings of another list, {names[0]!r} and others, which are not "
+                "known: send the lists one by one, or delete that line"
+            )
+        return ""
+
+    def order_below(self, line: int, cells: Sequence[str]) -> Sequence[int] | None:
+        """Return where the list's columns stand below another heading; None: where they stood.
+
+        Raises InputError where some are not there.
+        """
+        names, own = list(map(_meaning, cells)), list(map(_meaning, self._heading))
+        if names == own or list(map(plain, cells)) == list(map(plain, self._heading)):
+            return None
+        if sorted(names) != sorted(own) or len(set(own)) < len(own):
+            raise InputError(
+                f"{self._name}, line {line}: is another heading row, with other columns than the "
+                "first: were two lists joined? Send them one by one"
+            )
+        return [names.index(name) for name in own]
+
+
+def _meaning(heading: str) -> str:
+    """Return the field of a heading, by whichever of its names, or the heading itself."""
+    return known_field(heading) or plain(heading)
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text could be a heading: letters, and none of what data are made of."""
+    return (
+        text[:1].isalpha()
+        and not any(sign.isdigit() or sign in "@" for sign in text)
+        and not is_domain(text)
+        and text.lower() not in ("n/a", "null", "none", "nan")
+    )

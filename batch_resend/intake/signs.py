@@ -1,0 +1,218 @@
+"""What a heading, or a cell, that is not read may say of whom to mail, and whether to.
+
+For columns of tables and keys of records alike. A list is one of order numbers alone only if
+nothing in it names a domain or a mailbox, in whatever form a column of domains would be repaired or
+split; and passed over, `send?` with no in it would have its row mailed.
+"""
+
+import re
+from functools import lru_cache
+
+from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
+from batch_resend.intake.fields import plain
+from batch_resend.intake.looks import has_address, is_domain
+
+# --- whether to mail at all ---------------------------------------------------------------
+
+_NO_LETTER = re.compile(r"[\W\d_]+")
+# Headings of whether a row is to be sent at all.
+_WHETHER = re.compile(
+    r"(?:(?:do|dont|donot|not|no|to|please|pls|zu|bitte|nicht|ne pas)*"
+    r"(?:re)?(?:send|skip|exclude|include|omit|ignore|notify|suppress|mailit|senden|versenden"
+    r"|verschicken|uberspringen|ueberspringen|auslassen|ausschlie(?:ss|ß)en|ignorieren|envoyer"
+    r"|ignorer|exclure|invia|inviare|escludere|saltare|enviar|omitir|excluir)"
+    r"(?:e?d|it|them|this|me|now|mails?|emails?|yn|yesno|janein|again|nochmal)*)"
+    r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|optout|unsubscribed?|wanted|gewunscht"
+)
+_SEND = re.compile(r"(?:to|please|pls|zu|bitte)*(?:re)?(?:send|senden|notify|include[ds]?|wanted)")
+_LIVE = frozenset(("active", "enabled", "confirmed", "verified", "checked"))
+_REMARKS = re.compile(
+    r"(?:my|internal|our|interne?)?(?:notes?|remarks?|comments?|todo|actions?|instructions?"
+    r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
+    r"|commentaires?|nota|osservazion[ei]|comentarios?)"
+)
+# Headings of what has become of a row: one that is marked there may need no mail any more.
+_LONGEST_MARK = 40  # characters
+_STATE = re.compile(
+    r"(?:is|was|has|been|already|to|be|do|date|when|schon|bereits|datum|deja)*"
+    r"(?:done|cancel(?:l?ed|lation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
+    r"|solved|completed?|finished|closed|blocked|hold|onhold|paused?|stopped|archived?|deleted?"
+    r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|skipped|omitted|dropped|excluded?|ignored?|obsolete"
+    r"|drop(?:ped)?|void(?:ed)?|withdrawn|unneeded|denied|suspended|terminated|nolongerneeded|notneeded"
+    r"|retired|issued|confirmed|verified|validated|processed|handled|checked|active|enabled"
+    r"|erledigt|gesendet|versandt|verschickt|storniert|abgeschlossen|fertig|gesperrt|geloscht"
+    r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termin[e\u00e9]|envoyee?s?|annulee?s?|approuvee?s?"
+    r"|bloquee?s?|supprimee?s?|hecho|enviad[oa]|cancelad[oa]|aprobad[oa]|terminad[oa]|bloquead[oa]"
+    r"|fatto|inviat[oa]|annullat[oa]|approvat[oa]|completat[oa]|gedaan|verzonden|geannuleerd"
+    r"|afgerond|goedgekeurd|feito|concluid[oa])"
+    r"(?:at|on|by|date|time|yn|yesno|janein|flag|am|von|le|mark)*"
+)
+_NO = frozenset(("no", "n", "false", "nein", "non"))
+_STOP = frozenset(("skip", "hold", "exclude", "ignore", "never", "stop", "nicht", "cancel"))
+# Anywhere in a text.
+_NOT_TO_SEND = re.compile(
+    r"\b(?:do not|don['\u2019 ]?t|never|no need to|(?:not|no longer|never) to be"
+    r"|(?:must|should|shall) (?:not|no longer) be)\s+(?:be\s+)?"
+    r"(?:re)?(?:send|sent|e?-?mail(?:ed)?|contact(?:ed)?|notif(?:y|ied))\b"
+    r"|\b(?:please|bitte)\s+(?:skip|ignore|exclude|überspringen|auslassen)\b"
+    r"|\bnicht (?:mehr )?(?:zu )?(?:(?:ver)?(?:senden|schicken)|(?:an)?mailen|anschreiben"
+    r"|kontaktieren)\b"
+    r"|\bne (?:pas|plus) (?:r?envoyer|contacter)\b|\bno (?:re)?enviar\b|\bnon (?:re)?inviare\b"
+    r"|\bniet (?:meer )?(?:ver)?(?:sturen|zenden|mailen)\b"
+    r"|\bnot to (?:re)?(?:send|mail)\b|\bleave (?:it |this )?out\b|\bnot this one\b"
+    r"|\bno (?:more )?e?-?mails?\b|\b(?:bitte|vorerst|noch) nicht\b|\bnão (?:re)?enviar\b"
+    r"|\binte skicka\b|\bikke send|\bnie wysyła|\bneodesíl|\bälä lähet|\bgönderme|не отправ"
+    "|不要发送|不要發送|送信しない|送信不要",
+    re.IGNORECASE,
+)
+# Of some of what is meant, and not of the rest.
+_ONLY = re.compile(
+    r"\b(?:only|except|excluding|without|nur|au(?:ß|ss)er|ohne|seulement|sauf|solo|tranne|excepto"
+    r"|alleen|behalve)\b",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,}|~{3,})\s*")  # drawn between rows
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+_LONG_NUMBER = re.compile(r"\d{6}")
+_YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send", "ok", "senden"))
+
+
+def says_whether(name: str) -> bool:
+    """Whether a heading is one of whether a row is to be sent."""
+    return _WHETHER.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+
+
+@lru_cache(maxsize=1024)
+def says_state(name: str) -> bool:
+    """Whether a heading is one of what has become of a row: `done`, `cancelled at`."""
+    return _STATE.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+
+
+def says_not_to_send(name: str) -> bool:
+    """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
+    if is_live(name):
+        return False
+    return says_state(name) or (
+        says_whether(name) and _SEND.fullmatch(_NO_LETTER.sub("", plain(name))) is None
+    )
+
+
+def is_live(name: str) -> bool:
+    """Whether a name is one of a state in which a mail may be wanted all the same."""
+    return plain(name) in _LIVE
+
+
+def is_remark(name: str) -> bool:
+    """Whether a heading is one of what a person remarks."""
+    return _REMARKS.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+
+
+def is_no(text: str) -> bool:
+    """Whether a text is a plain no."""
+    return trimmed(text).lower() in _NO
+
+
+def is_yes(text: str) -> bool:
+    """Whether a text is a plain yes."""
+    return trimmed(text).lower() in _YES
+
+
+def is_mark(text: str) -> bool:
+    """Whether a text says that something is not to be sent, or needs no mail any more."""
+    if tells_not_to_send(text):
+        return True
+    word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
+    return word in _STOP or (
+        0 < len(word) <= _LONGEST_MARK and word != "ok" and says_not_to_send(word)
+    )
+
+
+def is_title(text: str) -> bool:
+    """Whether a cell in the place of a number may be a title of the rows below it."""
+    word = trimmed(text)
+    if _RULE.fullmatch(word):
+        return True
+    if not _LETTERS.search(word) or _LONG_NUMBER.search(word):
+        return False
+    return not (is_nothing(word) or failed_formula(word) or is_domain(word) or has_address(word))
+
+
+def says_not_to_send_these(title: str) -> bool:
+    """Whether a title says of the rows below it that they are not to be sent."""
+    return is_mark(title) or any(map(is_mark, title.split()))
+
+
+def tells_not_to_send(text: str) -> bool:
+    """Whether a text tells in words not to send something, whatever else it says."""
+    return _NOT_TO_SEND.search(text) is not None
+
+
+def may_narrow(text: str) -> bool:
+    """Whether what is written above a list may say that not all of it is to be mailed."""
+    return says_not_to_send_these(text) or bool(_ONLY.search(text)) or holds_domain(text)
+
+
+# --- whom to mail ------------------------------------------------------------------------
+
+# A cell without any of these names no domain and no mailbox. For speed: most cells have none.
+_WORTH_A_LOOK = re.compile("[@.\uff20\uff0e\u3002\uff61]|at|dot|admin|master", re.I)
+_DOT_IN_BRACKETS = re.compile(r"\s*[\[({<]\s*(?:\.|dot|punkt|point)\s*[\])}>]\s*|\s+dot\s+", re.I)
+_AT_IN_BRACKETS = re.compile(r"\s*[\[({<]\s*(?:@|at|\u00e4t)\s*[\])}>]\s*", re.I)
+_OTHER_DOTS = re.compile("[\uff0e\u3002\uff61]")
+_NAME = re.compile(r"(?:\*\.)?[\w-]+(?:\.[\w-]+)+")
+# The five mailboxes that the CA makes up of a domain (CA/Browser Forum, BR 3.2.2.4.4).
+_MAILBOX = r"(?:admin|administrator|webmaster|hostmaster|postmaster)@?"
+_MAILBOXES = re.compile(rf"{_MAILBOX}(?:[\s,;/|&+]+{_MAILBOX})*", re.I)
+_COMPANIES = frozenset(("co.kg",))  # ends of names of companies that are written like a domain
+_OF_ADDRESSES = re.compile(
+    r"mailbox|approver|recipient|domain|hostname|postfach|empfanger|destinat|dominio|domane"
+)
+_SHORT_WORDS = frozenset(
+    ("zone", "zones", "host", "hosts",
+     "prefix", "prefixes", "fqdn", "fqdns", "www", "mail", "mails",
+     "email", "emails", "san", "sans", "cn", "dns", "website", "url")
+)  # fmt: skip
+_WORDS = re.compile(r"[^\W\d_]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def may_name_addresses(text: str) -> bool:
+    """Whether a text is worth a closer look by the functions below."""
+    return _WORTH_A_LOOK.search(text) is not None
+
+
+def holds_address(text: str) -> bool:
+    """Whether an e-mail address stands in a text, also one written with `(at)`."""
+    return has_address(text) or has_address(_AT_IN_BRACKETS.sub("@", text))
+
+
+def holds_domain(text: str) -> bool:
+    """Whether a domain stands in a text, alone or among others: in a URL, a list, a sentence."""
+    if not may_name_addresses(text):
+        return False
+    clear = _OTHER_DOTS.sub(".", _AT_IN_BRACKETS.sub("@", _DOT_IN_BRACKETS.sub(".", text)))
+    names = (found[0].strip("-_") for found in _NAME.finditer(clear))
+    return any(is_domain(name) and name.lower() not in _COMPANIES for name in names)
+
+
+def is_mailbox(text: str) -> bool:
+    """Whether a text is nothing but names of mailboxes in front of an @."""
+    return _MAILBOXES.fullmatch(trimmed(text)) is not None
+
+
+def has_content(text: str) -> bool:
+    """Whether a cell says anything."""
+    word = trimmed(text)
+    return bool(word) and not is_nothing(word)
+
+
+@lru_cache(maxsize=1024)
+def is_of_addresses(heading: str) -> bool:
+    """Whether a heading, or a key, has a word in it for what requests name: `sub-domain`, `zone`.
+
+    A domain in the place of a heading is one of these, too.
+    """
+    words = {word.lower() for word in _WORDS.findall(_CAMEL.sub(" ", heading))}
+    is_time = "time" in words
+    by_word = not (words - {"zone"} if is_time else words).isdisjoint(_SHORT_WORDS)
+    return by_word or _OF_ADDRESSES.search(plain(heading)) is not None or holds_domain(heading)
