@@ -29,8 +29,8 @@ _OF_PAGES = frozenset(
     ("page", "pages", "pagination", "paging", "pagesize", "perpage", "total", "totalcount", "count",
      "size", "limit", "offset", "cursor", "next", "nextpage", "previous", "prev", "self", "first",
      "last", "links", "link", "url", "href", "version", "schema", "generated", "generatedat",
-     "date", "created", "createdat", "updated", "updatedat", "timestamp", "took", "success", "message",
-     "requestid", "hasmore", "apiversion")
+     "date", "created", "createdat", "updated", "updatedat", "timestamp", "took", "success",
+     "message", "requestid", "hasmore", "apiversion")
 )  # fmt: skip
 _GOOD = ("ok", "success", "true", "200")  # of an answer's status
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one

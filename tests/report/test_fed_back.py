@@ -219,7 +219,7 @@ async def test_rows_that_name_no_language_are_read_back_with_the_same_one(tmp_pa
 async def test_a_first_heading_that_looks_like_json(tmp_path: Path, heading: str) -> None:
     mapping = {Field.ORDER_ID: "number"}
     path = tmp_path / "a.csv"
-    path.write_bytes(as_csv([[heading, "number"], ["", "100200303"], ["north", "100200301"]]))
+    path.write_bytes(as_csv([[heading, "number"], ["south", "100200303"], ["north", "100200301"]]))
     sources = [ListSource(str(path), Reading(mapping))]
     assert await assert_fed_back(tmp_path, sources, mapping) == {"100200303"}
 
