@@ -70,6 +70,7 @@ class JsonStream:
         self._count = self._last_line = 0  # of records, and where the last one began
         self._wrapper = Wrapper(name, self._mapping, self._call)
         self._beside: list[tuple[str, object]] = []  # what stands beside a list of orders
+        self._names_nobody = False  # some record does
 
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield a record an object. Raises InputError where the text is not JSON."""
@@ -123,7 +124,7 @@ class JsonStream:
     def _refuse_beside(self) -> None:
         """Raise InputError where something beside a list of orders may say whom or what to mail."""
         for key, value in self._beside:
-            if narrows_the_list(key, value):
+            if narrows_the_list(key, value, names_nobody=self._names_nobody):
                 raise InputError(
                     f"{self._name}: {key!r} stands beside the list of orders, is not read, and may "
                     "say whom or what to mail. Write it into each record, or give the list alone, "
@@ -153,15 +154,17 @@ class JsonStream:
             return
         if isinstance(value, dict) and isinstance(value.get(PAGE), list):
             self._beside += [(key, held) for key, held in value.items() if key != PAGE]
-            self._refuse_beside()
         for one, text in _records_in(value, raw):
             yield self._record(line, one, text)
+        self._refuse_beside()
 
     def _record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
         if isinstance(value, _KeyTwiceError):
             why = f"not a JSON object: {value}"
             return self._placed(RejectedRow(line, Problem.FORM, why, raw))
-        return self._placed(json_record(line, value, raw, self._rules))
+        record = json_record(line, value, raw, self._rules)
+        self._names_nobody |= isinstance(record, RawRecord) and not record.has_addresses
+        return self._placed(record)
 
     def _placed(self, record: RawRecord | RejectedRow) -> RawRecord | RejectedRow:
         """Return a record that was taken with its number, where several begin on one line."""

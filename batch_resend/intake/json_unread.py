@@ -30,8 +30,9 @@ _OF_PAGES = frozenset(
      "size", "limit", "offset", "cursor", "next", "nextpage", "previous", "prev", "self", "first",
      "last", "links", "link", "url", "href", "version", "schema", "generated", "generatedat",
      "date", "created", "createdat", "updated", "updatedat", "timestamp", "took", "success",
-     "message", "requestid", "hasmore", "apiversion")
+     "message", "requestid", "hasmore", "apiversion", "ok", "id", "included")
 )  # fmt: skip
+_STATES = ("status", "orderstatus")
 _GOOD = ("ok", "success", "true", "200")  # of an answer's status
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 
@@ -163,15 +164,21 @@ def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:
                 )
 
 
-def narrows_the_list(key: str, held: object) -> bool:
-    """Whether what stands beside a list of orders may say whom, or what of it, to mail."""
+def narrows_the_list(key: str, held: object, *, names_nobody: bool) -> bool:
+    """Whether what stands beside a list of orders may say what of it to mail, or whom.
+
+    Whom only where some of its records name nobody: others are no wider than what they name.
+    """
     name, texts = plain(key), [text for text in all_texts(held) if has_content(text)]
     is_fine = name == "status" and all(text.lower() in _GOOD for text in texts)
     if name in _OF_PAGES or is_fine or not says_anything(held):
         return False
-    if _may_say_whom(key, held) or is_of_addresses(key) or _is_mark(key, held):
+    if _is_mark(key, held) or name in _STATES or any(map(is_mark, texts)):
         return True
-    return any(is_mark(text) or holds_address(text) or holds_domain(text) for text in texts)
+    if not names_nobody:
+        return False
+    by_key = _may_say_whom(key, held) or is_of_addresses(key)
+    return by_key or any(holds_address(text) or holds_domain(text) for text in texts)
 
 
 def _may_say_whom(key: str, held: object) -> bool:
