@@ -310,4 +310,4 @@ async def test_hosts_keep_the_windows_and_lose_no_time_by_it(
         assert kept(ca)
         assert ca.books.windows[0].peak <= WINDOW.limit
         assert ca.books.mails == 48
-        assert loop.time() - began < 30  # two windows are eight seconds; it was an hour
+        assert loop.time() - began < 100  # two windows are eight seconds; it was an hour

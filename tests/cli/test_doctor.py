@@ -294,7 +294,8 @@ async def test_a_journal_that_cannot_be_written_lets_nothing_be_read(desk: Desk)
         async with FaultServer(ca()) as server:
             desk.environment["BATCH_RESEND_BASE_URL"] = server.base_url
             code, found = await diagnosed(desk, "--journal", journal)
-            assert (server.requests, server.connections) == (0, 1)  # the way there was looked at
+            await until(lambda: server.connections)  # the way there was looked at
+            assert (server.requests, server.connections) == (0, 1)
         assert code == 4
         problem = of_check(found, "journal")
         assert (problem["result"], journal in problem["detail"]) == ("problem", True)

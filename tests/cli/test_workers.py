@@ -235,7 +235,7 @@ async def test_a_signal_while_the_queue_is_reached_for_hands_out_nothing(
 ) -> None:
     async with shared_desk(tmp_path, database) as (desk, ca):
         desk.write_list(20)
-        meddling = partial(signal_at, "cli.execution:open_queue")
+        meddling = partial(signal_at, "cluster.queue:open_queue")
         told = await ended(await desk.start_after(meddling, "send", "orders.csv", "--distribute"))
         assert told.code == 143, told.err
         summary = desk.summary()
