@@ -24,7 +24,7 @@ help:
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the screens of README and manual, and the picture of a report, from a real run"
 	@echo "make reference  the manual's tables of options, from the options"
-	@echo "make check  format, lint, spelling, types, and the house's import rules"
+	@echo "make check  format, lint, spelling, complexity, types, and the house's import rules"
 	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"
 	@echo "make clean  remove the environment and everything made"
@@ -109,6 +109,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell batch_resend samples tests README.md Makefile pyproject.toml
+	$(BIN)/complexipy batch_resend --max-complexity-allowed 12 --failed --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

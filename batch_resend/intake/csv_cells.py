@@ -47,6 +47,23 @@ class CsvCells:
         self._line = ""  # the last that was read
 
     def __iter__(self) -> Iterator[Cells]:
+        """Yield the rows, but for lines that programs draw. Raises InputError.
+
+        A line of signs alone among rows of one column is a row: it may be drawn between two parts.
+        """
+        count, drawn = 0, None
+        for line, cells in self._rows():
+            if cells[0][:1] in _MAY_BE_DRAWN and _RULE.fullmatch(self.delimiter.join(cells)):
+                is_bare = len(cells) == 1 and len(set(cells[0].strip())) == 1
+                drawn = (line, cells) if is_bare and count > 1 else None
+                continue
+            if drawn is not None:
+                yield drawn
+            drawn = None
+            count += 1
+            yield line, cells
+
+    def _rows(self) -> Iterator[Cells]:
         """Yield each row. Raises InputError."""
         # The limit is the process's own: raised where it is lower, never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_CHARS))
@@ -60,8 +77,6 @@ class CsvCells:
                     self._count_blank(line)
                     continue
                 self._blank_rows = 0
-                if cells[0][:1] in _MAY_BE_DRAWN and _RULE.fullmatch(self.delimiter.join(cells)):
-                    continue
                 if line > 1 or not _says_delimiter(cells, self.delimiter):
                     yield line, cells
         except csv.Error as error:

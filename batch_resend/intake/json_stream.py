@@ -152,11 +152,15 @@ class JsonStream:
         if complaint is not None and not isinstance(value, _KeyTwiceError):
             yield self._placed(RejectedRow(line, Problem.ORDER_ID, complaint, raw))
             return
-        if isinstance(value, dict) and isinstance(value.get(PAGE), list):
-            self._beside += [(key, held) for key, held in value.items() if key != PAGE]
+        self._note_beside(value)
         for one, text in _records_in(value, raw):
             yield self._record(line, one, text)
         self._refuse_beside()
+
+    def _note_beside(self, value: object) -> None:
+        """Take note of what a page says before its orders."""
+        if isinstance(value, dict) and isinstance(value.get(PAGE), list):
+            self._beside += [(key, held) for key, held in value.items() if key != PAGE]
 
     def _record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
         if isinstance(value, _KeyTwiceError):

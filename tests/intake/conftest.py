@@ -51,11 +51,11 @@ def standard_input(content: bytes | io.RawIOBase) -> Iterator[None]:
         yield
 
 
-def workbook(rows: Iterable[Iterable[object]]) -> bytes:
+def workbook(rows: Iterable[Iterable[object]], sheet_name: str | None = None) -> bytes:
     """Return rows as a workbook; texts that begin with = are formulas that were never computed."""
     file = io.BytesIO()
     book = xlsxwriter.Workbook(file)
-    sheet = book.add_worksheet()
+    sheet = book.add_worksheet(sheet_name)
     for at, cells in enumerate(rows):
         for column, cell in enumerate(cells):
             formula = isinstance(cell, str) and cell.startswith("=")
