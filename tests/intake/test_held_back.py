@@ -433,7 +433,7 @@ def test_what_a_program_tells_of_its_pages_narrows_nothing(document: object) -> 
 
 
 def test_a_sheet_whose_name_says_not_to_send_is_sent_only_by_its_name() -> None:
-    rows = [["Order ID"], [100200301]]
+    rows: list[list[object]] = [["Order ID"], [100200301]]
     assert goes(workbook(rows, "Do not send")) == REFUSED
     assert goes(workbook(rows, "Do not send"), Reading(sheet="Do not send")) == ORDERS[:1]
     assert goes(workbook(rows, "Orders")) == ORDERS[:1]
