@@ -152,7 +152,7 @@ async def test_the_sweeps_of_a_worker_keep_to_the_table_of_sweeps(
 ) -> None:
     (tmp_path / "batch.toml").write_text(text)
     commands = [cli.commands["worker"], cli.commands["sweep"]]
-    parent = click.Context(cli)
+    parent = click.Context(cli, **cli.context_settings)
     read_config(tmp_path / "batch.toml", commands, (), "worker").apply_to(parent)
     with cli.commands["worker"].make_context("worker", [], parent) as context:
         names = ("patience", "api_key_file", "limit")

@@ -206,7 +206,7 @@ def test_every_example_is_a_command_line_that_is_understood(line: str) -> None:
         words = shlex.split(re.sub(r"^\$\((.*)\)$", r"\1", words[1]))
     assert words[0] == "batch-resend"
     name = words[1]
-    context = click.Context(cli, info_name="batch-resend")
+    context = click.Context(cli, info_name="batch-resend", **cli.context_settings)
     # Parsed wholly, types and all, and not carried out.
     cli.commands[name].make_context(name, words[2:], parent=context)
 

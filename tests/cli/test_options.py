@@ -155,7 +155,9 @@ DURATIONS = [
 def parse(command: str, *words: str) -> None:
     """Parse a command line as the program does, and don't carry it out."""
     words = (*INPUTS.get(command, ()), *words)
-    cli.commands[command].make_context(command, list(words), parent=click.Context(cli))
+    cli.commands[command].make_context(
+        command, list(words), parent=click.Context(cli, **cli.context_settings)
+    )
 
 
 def test_options_that_are_lengths_of_time_are_known() -> None:

@@ -44,7 +44,7 @@ def settings_as_told(folder: Path, said: str, file: str = "", **environment: str
             patch.setenv(name, value)
         told = read_config(config, [cli.commands["send"]])
         words = ["--api-key-file", "own.key", *said.split(), "orders.csv"]
-        parent = click.Context(cli)
+        parent = click.Context(cli, **cli.context_settings)
         told.apply_to(parent)
         with cli.commands["send"].make_context("send", words, parent) as context:
             options: dict[str, Any] = context.params

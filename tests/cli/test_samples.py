@@ -46,7 +46,9 @@ def service() -> configparser.SectionProxy:
 def understood(words: list[str]) -> click.Context:
     """Parse a command line as the program does, and don't carry it out."""
     name, *rest = words
-    return cli.commands[name].make_context(name, rest, parent=click.Context(cli))
+    return cli.commands[name].make_context(
+        name, rest, parent=click.Context(cli, **cli.context_settings)
+    )
 
 
 async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_its_folders(
