@@ -69,7 +69,8 @@ def _rows_unaccounted(history: History) -> Iterator[str]:
         if process.run is None or process.rows_read is None:
             continue
         results = history.results[process.run.id]
-        sources = Counter(source for result in results for source in result.sources)
+        places = (source[:2] for result in results for source in result.sources)
+        sources = Counter(places)
         rows = len(process.rows)
         if process.has_planned and process.rows_read != rows:
             yield f"2 rows: {rows} in the list, {process.rows_read} counted"
