@@ -182,7 +182,8 @@ _OF_SHOPS = re.compile(
     r"|^zip|postcode|postal|^plz$|postleitzahl|codepostal"
     r"|phone|^tel(?:no|nr)?$|telefon|^mobile|^fax|billing|^articles?(?:$|id|no|num)|^ean$|^barcode"
     r"|^asin$|^(?:in)?stock|^(?:size|colou?r|brand|category)$|^severity|^assignee|^reporter|^sla"
-    r"|^duedate|^vat$|^tax(?:es)?$|^ust$"
+    r"|^duedate|^vat$|^tax(?:es)?$|^ust$|^paid|^isbn|^seats?$|^voucher|^dish|^patient|^symbol$|^gift"
+    r"|^returnreason|金額|単価|数量"
 )
 
 

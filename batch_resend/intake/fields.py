@@ -67,7 +67,9 @@ COLUMNS: Mapping[Field, Column] = {
     Field.ORDER_ID: Column(
         "order id, order, order no, order nr, order number, order num, id, digicert order id, "
         "digicert order, digicert order no, digicert order number, certcentral order id, "
-        "certcentral order, Bestellnummer, Bestell-Nr, Best.-Nr, Bestell-ID, Bestellung, "
+        "certcentral order, certificate order, certificate order id, certificate order number, "
+        "cert order, cert order id, cert order no, cert order number, αριθμός παραγγελίας, "
+        "Bestellnummer, Bestell-Nr, Best.-Nr, Bestell-ID, Bestellung, "
         "Auftragsnummer, Auftrags-Nr, Auftrags-ID, Auftrag, "
         "numéro de commande, n° de commande, no de commande, n° commande, id de commande, "
         "commande, "
@@ -105,7 +107,8 @@ COLUMNS: Mapping[Field, Column] = {
         "dominios, "
         "domini, nome di dominio, nome dominio, nome de domínio, nombre de dominio, domein, "
         "domeinnaam, domän, domännamn, domæne, domene, domena, nazwa domeny, doména, "
-        "alan ad\u0131, домен, доменное имя, ドメイン, ドメイン名, 域名, 網域, 도메인",
+        "alan ad\u0131, домен, доменное имя, ドメイン, ドメイン名, 域名, 網域, 도메인, "
+        "verkkotunnus",
         Role.ADDRESS,
         domain_name,
         Problem.DOMAIN,
@@ -122,7 +125,8 @@ COLUMNS: Mapping[Field, Column] = {
         "indirizzo mail, correo, correo electrónico, dirección de correo, dirección de email, "
         "endereço de e-mail, e-mailadres, e-post, e-postadress, e-postadresse, adres e-mail, "
         "adres email, e-posta, эл. почта, электронная почта, почта, メール, メールアドレス, "
-        "电子邮件, 电子邮箱, 邮箱, 電子郵件, 이메일, 메일",
+        "电子邮件, 电子邮箱, 邮箱, 電子郵件, 이메일, 메일, "
+        "sähköposti, sähköpostiosoite",
         Role.ADDRESS,
         email_address,
         Problem.EMAIL,
@@ -202,7 +206,7 @@ _BARE_ORDERS = frozenset(
 # Words of headings whose column holds a field's like, and not the field: it is no longer in use.
 _GONE = (
     r"old|ex|former\w*|previous\w*|prior|obsolete|outdated|invalid|wrong|inactive|dead|delet\w*|bounc\w*"
-    r"|expired|dont|not|never|alt|alte[rsn]?|alt(?:adress|mail|email)\w*|ehemal\w*|vorherig\w*|fruher\w*"
+    r"|expired|exclu\w*|skip\w*|cancel\w*|reject\w*|done|issued|approved|renew\w*|dont|not|never|alt|alte[rsn]?|alt(?:adress|mail|email)\w*|ehemal\w*|vorherig\w*|fruher\w*"
     r"|falsch\w*|ungultig\w*|geloscht\w*|nicht|kein\w*|ancien\w*|precedent\w*|faux|vecchi\w*|antigu\w*"
     r"|anterior\w*|oude?"
 )

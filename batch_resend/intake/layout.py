@@ -65,7 +65,8 @@ def count_titles(rows: Sequence[Numbered], mapped: Collection[str]) -> int:
     """
     for at, (_, cells) in enumerate(rows[: _MAX_TITLE_ROWS + 1]):
         names = {in_one_line(cell) for cell in cells if cell.strip()}
-        enough = 1 if at == 0 or len(names) == 1 else 2
+        is_plain = at == 0 or len(names) == 1 or any(map(names_orders, names))
+        enough = 1 if is_plain else 2
         if not names.isdisjoint(mapped) or len(known_fields(names)) >= enough:
             return at
         if any(map(_holds_data, names)):

@@ -22,7 +22,7 @@ _WHETHER = re.compile(
     r"|verschicken|uberspringen|ueberspringen|auslassen|ausschlie(?:ss|ß)en|ignorieren|envoyer"
     r"|ignorer|exclure|invia|inviare|escludere|saltare|enviar|omitir|excluir)"
     r"(?:e?d|it|them|this|me|now|mails?|emails?|yn|yesno|janein|again|nochmal)*)"
-    r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|optout|unsubscribed?|wanted|gewunscht"
+    r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|opt(?:ed)?out|unsubscribed?|wanted|gewunscht|dryrun|istest|testonly"
 )
 _SEND = re.compile(r"(?:to|please|pls|zu|bitte)*(?:re)?(?:send|senden|notify|include[ds]?|wanted)")
 _LIVE = frozenset(("active", "enabled", "confirmed", "verified", "checked"))
@@ -170,7 +170,8 @@ _OF_ADDRESSES = re.compile(
 _SHORT_WORDS = frozenset(
     ("zone", "zones", "host", "hosts",
      "prefix", "prefixes", "fqdn", "fqdns", "www", "mail", "mails",
-     "email", "emails", "san", "sans", "cn", "dns", "website", "url")
+     "email", "emails", "san", "sans", "cn", "dns", "website", "url",
+     "only", "except", "subset", "scope", "names", "apex")
 )  # fmt: skip
 _WORDS = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -432,6 +432,24 @@ def test_what_a_program_tells_of_its_pages_narrows_nothing(document: object) -> 
     assert goes(json.dumps(document)) != REFUSED
 
 
+@pytest.mark.parametrize(
+    ("key", "held"),
+    [("only", "www"), ("subset", ["www"]), ("names", ["www"]), ("scope", "first"),
+     ("dry_run", True), ("opted_out", True)],
+)  # fmt: skip
+def test_a_key_that_may_narrow_its_record_keeps_it_back(key: str, held: object) -> None:
+    records = [{**NOBODY, key: held}, {"order_id": 100200302}]
+    assert goes(json.dumps(records)) == ["100200302"]
+    heading = f"order_id,{key}\n100200301,x\n100200302,y\n"
+    assert goes(heading) == REFUSED
+    assert f'--ignore "{key}"' in reasons(heading)
+
+
+@pytest.mark.parametrize("heading", ["Order ID,Team", "Certificate Order ID,Team"])
+def test_a_title_above_a_list_with_other_columns_is_passed_over(heading: str) -> None:
+    assert goes(f"Pending orders\n{heading}\n100200301,Web\n100200302,Web\n") == ORDERS[:2]
+
+
 def test_a_sheet_whose_name_says_not_to_send_is_sent_only_by_its_name() -> None:
     rows: list[list[object]] = [["Order ID"], [100200301]]
     assert goes(workbook(rows, "Do not send")) == REFUSED
