@@ -103,6 +103,9 @@ BEGIN
             IF known.paused_until > said_s THEN
                 known.paused_until := known.paused_until - too_high_s;
             END IF;
+        ELSE  -- what was stamped while it was too low may have been as much later
+            UPDATE slots SET arrived_by = arrived_by + now_s - said_s
+                WHERE budget = of_budget AND arrived_by <= said_s + linger_s;
         END IF;
         UPDATE keys SET correction_s = known.correction_s, asked_at = known.asked_at,
             share_at = known.share_at, paused_until = known.paused_until
