@@ -1,6 +1,6 @@
 """Where files are: journals, private folders, and the links that are followed to them.
 
-- A link in a folder where everyone may write is never followed, whoever made it.
+- A link in a folder where everyone may write is never followed.
 - Elsewhere a link is deliberate if this user or root made it (`/var/run`, a log folder on another
   disk), and is followed; one that another user made is not, also where root meets it.
 """
@@ -24,7 +24,7 @@ def followed(path: Path) -> Path:
     expected, to a file of the one who runs this; its content would be lost, or log lines be added
     to it. What is written also names customers, and would go to wherever the link's maker reads it.
 
-    A link there is never followed, whoever made it. Elsewhere it is deliberate if this user or root
+    A link there is never followed. Elsewhere it is deliberate if this user or root
     made it (`/var/run`, a log folder on another disk), and is followed; one of another user is not,
     also where root meets it.
 

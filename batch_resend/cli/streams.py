@@ -213,7 +213,7 @@ class Streams:
 
         output = self._output
         # A thread has no event of the loop's to set.
-        while output is not None and output.waiting_bytes > MOST_WAITING_BYTES:  # noqa: ASYNC110
+        while output is not None and output.waiting_bytes > MOST_WAITING_BYTES:  # noqa: ASYNC110 - as above
             await sleep(_PACE_S)
 
     @property

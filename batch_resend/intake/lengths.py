@@ -147,7 +147,7 @@ class OrderNumbers:
         self._in_order += 1
 
     def _has_grown(self, number: str, after: str) -> bool:
-        """Whether a sorted list goes on with numbers of one digit more, or of one fewer."""
+        """Whether a sorted list continues with numbers of one digit more, or of one fewer."""
         if len(after) != len(number) or self._in_order < _FEW:
             return False
         digits = len(number) - len(self._last)
