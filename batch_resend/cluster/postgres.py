@@ -1,8 +1,8 @@
 """A journal on PostgreSQL: how it is reached, encrypted, locked and cleared.
 
 Every process that writes has a session: a lock, which its connection holds and which ends with it,
-however it ends. A process that has lost it can write nothing more, so nothing more leaves. A host that is
-gone without a word is given up after half a minute, by the server's own keepalive.
+however it ends. A process that has lost it can write nothing more, so nothing more leaves. A host
+that is gone without a word is given up after half a minute, by the server's own keepalive.
 
 Left to itself libpq prefers TLS and sends plain text where a server, or a proxy before it, says
 that there is none: orders, domains and addresses would cross the network readable, and the
