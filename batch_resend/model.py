@@ -2,8 +2,6 @@
 
     Row -> Request -> Attempt -> Reply | Fault -> Verdict -> Outcome
 
-All are immutable values. Times are seconds since the Unix epoch (UTC), durations are seconds.
-
 All are immutable values without behaviour beyond their own data. Times are seconds since the
 Unix epoch (UTC), durations are seconds.
 """
@@ -359,7 +357,7 @@ class Run:
     started_at: float | None
     finished_at: float | None
     settings: Mapping[str, object] = field(default_factory=dict)  # of its last try; no secret
-    session: int = 0  # whoever has it in hand, or had it last
+    session: int = 0  # which has it in hand, or had it last
     distributed_by: int | None = None  # the start that gave it to workers; None: one sends it all
 
     @property

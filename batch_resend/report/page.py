@@ -24,6 +24,7 @@ from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.listed import names_in_words
 from batch_resend.model import Call, Request, RequestStatus, Run
 from batch_resend.report import charts
+from batch_resend.report.lists import as_text
 from batch_resend.report.report import REPORT_FILES
 from batch_resend.report.summary import (
     REHEARSED,
@@ -35,7 +36,6 @@ from batch_resend.report.summary import (
     in_words,
     next_steps,
 )
-from batch_resend.report.tables import as_text
 from batch_resend.results import InputNote
 from batch_resend.topics import mail_advice
 from batch_resend.version import __version__

@@ -24,14 +24,9 @@ from batch_resend.folders import followed, make_private
 from batch_resend.intake import Field
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
+from batch_resend.report.lists import FOR_OTHER_CALLS, write_rejected, write_unsent
 from batch_resend.report.summary import PLAIN, Presentation, Summary, make_summary
-from batch_resend.report.tables import (
-    FOR_OTHER_CALLS,
-    write_rejected,
-    write_results_csv,
-    write_results_jsonl,
-    write_unsent,
-)
+from batch_resend.report.tables import write_results_csv, write_results_jsonl
 from batch_resend.results import InputNote
 
 # A report: its files, in the order in which they are written.

@@ -1,0 +1,313 @@
+"""Lists that go back in: unsent.csv for a next run, and rejected.csv to be corrected.
+
+Both have the form that the lists have in common, so that the same options read them.
+"""
+
+import csv
+import io
+import json
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
+from typing import TextIO, TypeVar, cast
+
+from batch_resend.calls import list_fields
+from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
+from batch_resend.intake.fields import (
+    Role,
+    fields_of,
+    in_one_line,
+    kept_places,
+    known_field,
+    of_role,
+    second_fields,
+)
+from batch_resend.intake.json_rows import decode
+from batch_resend.intake.json_shapes import NESTED
+from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
+from batch_resend.report.tables import kept_of
+from batch_resend.results import InputNote, Result, RowResult
+from batch_resend.visible import defused
+
+Rows = AsyncIterator[RowResult]
+Cells = Mapping[Field, object]
+Value = TypeVar("Value")
+
+# --- what a next run should take ----------------------------------------------------------------
+
+# What a line of unsent.csv has of each field, where it is not the row as it stood.
+_UNSENT: Mapping[Field, Callable[[RowResult, Entry, Mapping[str, str]], object]] = {
+    Field.ORDER_ID: lambda _, __, named: named.get("order_id"),
+    Field.DOMAIN: lambda _, entry, named: entry.domain or named.get("domain"),
+    Field.EMAIL: lambda _, entry, __: entry.email,
+    Field.EMAIL_DOMAIN: lambda _, entry, __: entry.email_domain,
+    Field.LOCALE: lambda row, _, __: row.locale,
+    Field.DOMAIN_ID: lambda _, __, named: named.get("domain_id"),
+    Field.CALL: lambda row, _, __: None if row.call is Call.DV_RESEND else row.call,
+    Field.ACCOUNT: lambda row, _, __: row.account,
+    # Beside rows with addresses one without needs the word.
+    Field.ALL_DOMAINS: lambda _, entry, __: None if entry.email else "yes",
+}
+# Of rows that have no common form, where some need another call or are an account's.
+FOR_OTHER_CALLS = (Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
+# Those of rejected rows: a field left out would have the row ask for something else.
+_OF_REJECTED = tuple(
+    sorted(
+        set(Field) - {Field.DCV_METHOD, Field.PRODUCT, *of_role(Role.KEPT)},
+        key=[*_UNSENT, *Field].index,
+    )
+)
+UNSENT = frozenset((RequestStatus.FAILED, RequestStatus.IN_DOUBT, RequestStatus.NOT_ATTEMPTED))
+
+
+async def write_unsent(
+    rows: Rows,
+    inputs: Sequence[InputNote],
+    file: TextIO,
+    *,
+    denied_too: bool,
+    others: Sequence[Field] = (),
+) -> None:
+    """Write all that a next run should take, in the inputs' own form; `denied_too`: after 403 too.
+
+    `others`: the columns beyond the first five that some of them need.
+
+    That is their heading row and their rows as they stood, where the inputs share one heading;
+    otherwise a line an entry, under the fields' own names, or the columns `--map` gave them. The
+    same options read it: their delimiter stands here too, and a byte order mark tells that it is
+    UTF-8 where --encoding says that the inputs were not.
+    """
+    form = _common_form(inputs, (*REQUEST_FIELDS, *others, *kept_of(inputs)))
+    table = csv.writer(file, delimiter=form.delimiter)
+    _begin(file, form, form.heading)
+    async for row in rows:
+        if row.status is RowStatus.ACCEPTED and row.result and _is_unsent(row.result, denied_too):
+            table.writerows(
+                [json.loads(row.raw)] if form.as_it_stood else map(form.line, _canonical(row))
+            )
+
+
+def _is_unsent(result: Result, denied_too: bool) -> bool:
+    denied = result.status is RequestStatus.REFUSED and result.http_status == 403
+    return result.status in UNSENT or (denied and denied_too)
+
+
+def _canonical(row: RowResult) -> Iterator[Cells]:
+    named = list_fields(row.order_id or "", row.call)
+    for entry in row.entries or (Entry("", ""),):
+        made = {field: make(row, entry, named) for field, make in _UNSENT.items()}
+        yield {**made, **cast("Cells", row.kept)}
+
+
+async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
+    """Write the rejected rows in the form of unsent.csv, so that they can be corrected and sent.
+
+    Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
+    text: `intake.fed_back` knows by it what was not corrected.
+    """
+    form = _common_form(inputs, (*_OF_REJECTED, *kept_of(inputs)))
+    own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0
+    named = {column for note in inputs for column in note.form.fields.values()}
+    width = len(form.heading) - own  # without the columns of such a file, if one was sent
+    heading = [_harmless(name, named) for name in form.heading[:width]]
+    table = csv.writer(file, delimiter=form.delimiter)
+    _begin(file, form, (*heading, *OWN_COLUMNS) if heading else ())
+    async for row in rows:
+        if form.as_it_stood:
+            lines = _as_it_stood(row, inputs, width, own)
+        else:
+            lines = _field_by_field(row, inputs, form)
+        table.writerows(map(defused, line) for line in lines)
+
+
+def _as_it_stood(
+    row: RowResult, inputs: Sequence[InputNote], width: int, own: int
+) -> Iterator[list[object]]:
+    """Yield a row in so many columns, what is said about it, and cells beyond those.
+
+    `own`: how many of its columns said that before.
+    """
+    cells: list[str] = json.loads(row.raw)
+    first, more = cells[:width], cells[width + own :]
+    padding = [""] * (width - len(first))
+    yield [*first, *padding, *_about(row, inputs), _as_line([*first, *more]), *more]
+
+
+def _field_by_field(
+    row: RowResult, inputs: Sequence[InputNote], form: "_Form"
+) -> Iterator[list[object]]:
+    for texts in _texts_of(row.raw, inputs[row.input_ordinal].form):
+        yield [*form.line(texts), *_about(row, inputs), as_text(row, inputs)]
+
+
+def _about(row: RowResult, inputs: Sequence[InputNote]) -> tuple[object, ...]:
+    return inputs[row.input_ordinal].name, row.line, row.reason
+
+
+def _harmless(heading: str, named: set[str]) -> str:
+    """Return a heading that no spreadsheet runs as a formula; what it is known by stays."""
+    is_known = heading.strip() in named or known_field(heading) is not None
+    return heading if is_known else defused(heading)
+
+
+def as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
+    """Return a row as one text: a CSV row as a line of CSV."""
+    is_table = inputs[row.input_ordinal].form.is_table
+    return _as_line(json.loads(row.raw)) if is_table else row.raw
+
+
+def _as_line(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+# --- the form that lists have in common ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How rows are written that go back into `send`."""
+
+    delimiter: str
+    marked: bool  # with a byte order mark
+    heading: tuple[str, ...]
+    places: Mapping[Field, int] | None  # None: rows are written as they stood
+
+    @property
+    def as_it_stood(self) -> bool:
+        """Whether rows are written as they stood: the lists share a heading."""
+        return self.places is None
+
+    def line(self, cells: Cells) -> list[object]:
+        """Return a line with each field in its place."""
+        places = self.places or {}
+        line: list[object] = [None] * (max(places.values()) + 1)
+        for field, place in places.items():
+            line[place] = cells.get(field)
+        return line
+
+
+def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
+    forms = [note.form for note in inputs]
+    delimiter = _common({form.delimiter for form in forms} - {None}) or ","
+    marked = any(form.encoding for form in forms)
+    fields = forms[0].fields if forms else {}
+    if heading := _common({form.columns for form in forms}):
+        return _Form(delimiter, marked, heading, None)
+    if fields and any(form.is_table and not form.columns for form in forms):
+        # Not as they stood: of few rows without a heading nothing would show what is not read.
+        counted = {Field(field): int(position) - 1 for field, position in fields.items()}
+        return _Form(delimiter, marked, (), counted)
+    heading = tuple(fields.get(name, name) for name in names)
+    return _Form(delimiter, marked, heading, {name: place for place, name in enumerate(names)})
+
+
+def _common(values: set[Value]) -> Value | None:
+    """Return the one value that there is; None where there are several, or none."""
+    return values.pop() if len(values) == 1 else None
+
+
+def _begin(file: TextIO, form: _Form, heading: Sequence[str]) -> None:
+    """Write what stands in front of the rows: a byte order mark, and the heading row."""
+    if form.marked:
+        file.write("\ufeff")
+    if heading:
+        # Unquoted, a first heading such as [Order] would pass for the beginning of JSON.
+        like_json = heading[0].lstrip().startswith(("{", "["))
+        csv.writer(
+            file,
+            delimiter=form.delimiter,
+            quoting=csv.QUOTE_ALL if like_json else csv.QUOTE_MINIMAL,
+        ).writerow(heading)
+
+
+# --- a rejected row, read again -----------------------------------------------------------------
+
+_ADDRESSES = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
+_OF_THE_CA = "certificate"  # what an order of the CA's names is not for us to mail
+
+
+def _texts_of(raw: str, form: ListForm) -> Iterator[Cells]:
+    """Yield what a rejected row of a list says of each field, once for each of its entries."""
+    if not form.is_table:
+        try:
+            value = decode(raw)
+        except (ValueError, RecursionError):
+            value = None  # it stands beside, as it is
+        yield from _of_object(form, value) if isinstance(value, dict) else ({},)
+        return
+    cells: Sequence[str] = json.loads(raw)
+    if form.columns:
+        second = second_fields(form.columns)
+        known = _known(form.columns, second)
+        yield _by_field(form, form.columns, known, cells, without_addresses=form.orders_only)
+    else:
+        places = {Field(name): int(position) - 1 for name, position in form.fields.items()}
+        yield {field: cells[at] for field, at in places.items() if at < len(cells)}
+
+
+def _known(headings: Sequence[str], second: Container[int] = ()) -> list[Field | None]:
+    """Return the field of each heading, of those too that only stay with their rows."""
+    kept = {at: field for field, places in kept_places(headings, {}).items() for at in places}
+    return [field or kept.get(at) for at, field in enumerate(fields_of(headings, second))]
+
+
+def _by_field(
+    form: ListForm,
+    headings: Iterable[str],
+    known: Iterable[Field | None],
+    texts: Iterable[str],
+    *,
+    without_addresses: bool,
+) -> dict[Field, str]:
+    """Return the texts of each field; `--map` stands above what a heading is known for."""
+    named = {column: Field(field) for field, column in form.fields.items()}
+    found: dict[Field, str] = {}
+    for heading, meant, text in zip(headings, known, texts, strict=False):
+        field = named.get(in_one_line(heading)) or (None if meant in form.fields else meant)
+        if field is not None and not (without_addresses and field in _ADDRESSES):
+            found[field] = "; ".join(filter(None, (found.get(field), text)))
+    return found
+
+
+def _of_object(form: ListForm, value: dict[str, object]) -> Iterator[Cells]:
+    """Yield what an object says; of a nested one, all its entries."""
+    body = value.get("body")
+    if isinstance(body, dict) and "method" in value:  # a line of `check --out`
+        value = {**value, **body}
+    found = _by_field(
+        form, value, _known(list(value)), map(_text, value.values()),
+        without_addresses=_OF_THE_CA in value,
+    )  # fmt: skip
+    entries = value.get(NESTED)
+    if NESTED not in value:
+        yield found
+    elif not isinstance(entries, list) or not entries or not all(map(_is_entry, entries)):
+        yield {**found, Field.EMAIL: _text([entries])}
+    elif not found.keys().isdisjoint(_ADDRESSES):
+        yield {**found, Field.EMAIL: _text([value])}
+    else:
+        for entry in entries:
+            yield found | {field: _text(entry[field]) for field in _ADDRESSES if field in entry}
+
+
+def _is_entry(value: object) -> bool:
+    # Of one that names neither, an order would be left alone: mailed for all its domains.
+    return isinstance(value, dict) and bool(value.get("domain") or value.get("email"))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    several = isinstance(value, list) and value and all(isinstance(one, str) for one in value)
+    return "; ".join(value) if several and isinstance(value, list) else json.dumps(value)
