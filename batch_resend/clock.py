@@ -27,7 +27,7 @@ def parse_duration(text: str) -> float:
     if not isfinite(seconds):
         raise ValueError(f"{text[:20]!r}... is not a length of time: it has no end")
     if number and not match[2]:
-        # Whoever writes 1 may mean a day, and would have it taken for a second.
+        # A bare 1 may be meant as a day, and would be taken for a second.
         units = ", ".join(f"{match[1]}{unit}" for unit in ("s", "m", "h"))
         raise ValueError(f"{text!r} has no unit: write {units} or {match[1]}d")
     return seconds

@@ -228,7 +228,9 @@ class Worker:
         """Look once."""
         for job, chunk in (*await self._leases.tidy(), *await self._queue.tidy()):
             if await self._leases.free(job):
-                log.warning("a worker died: what is left of its part of run %s goes on", chunk.run)
+                log.warning(
+                    "a worker died: what is left of its part of run %s is sent by others", chunk.run
+                )
                 await self._queue.hand_on(job, chunk)
         for run in await runs_with_workers(self._journal.reader):
             if not await self._queue.has_jobs(run.id):

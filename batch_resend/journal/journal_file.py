@@ -47,30 +47,30 @@ class Loss(Enum):
     )
     MOVED = (
         "was moved away",
-        "Move it back, then `batch-resend resume` goes on. Without it the same lists would be "
+        "Move it back, then run `batch-resend resume`. Without it the same lists would be "
         "mailed twice",
     )
     REPLACED = (
         "was replaced: another file is in its place",
-        "Put the file of this run back, then `batch-resend resume` goes on. If you have it no "
+        "Put the file of this run back, then run `batch-resend resume`. If you have it no "
         "more, send what is left by unsent.csv of the report: the same lists would be mailed twice",
     )
     RELINKED = (
         "has a link in its name that now leads to another file",
-        "Have it lead to the file of this run again, then `batch-resend resume` goes on. Without "
+        "Have it lead to the file of this run again, then run `batch-resend resume`. Without "
         "it the same lists would be mailed twice",
     )
     UNREACHABLE = (
         "can no longer be reached by its name",
-        "Make it reachable again, then `batch-resend resume` goes on",
+        "Make it reachable again, then run `batch-resend resume`",
     )
     LOG_DELETED = (
         "lost its log: {log} was deleted",
-        "What was in it has been written into the journal: `batch-resend resume` goes on",
+        "What was in it has been written into the journal: run `batch-resend resume`",
     )
     LOG_REPLACED = (
         "lost its log: another file is in the place of {log}",
-        "What was in it has been written into the journal: `batch-resend resume` goes on",
+        "What was in it has been written into the journal: run `batch-resend resume`",
     )
 
     def __init__(self, what: str, remedy: str) -> None:
