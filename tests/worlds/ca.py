@@ -63,6 +63,11 @@ class Visit:
         return found[1] if found and self.method == "PUT" else None
 
     @property
+    def is_429(self) -> bool:
+        """Whether its answer asks for fewer requests."""
+        return self.answer == _TOO_MANY
+
+    @property
     def says_key_is_refused(self) -> bool:
         """Whether its answer is that the key is no good."""
         return self.answer == WRONG_KEY

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -16,12 +17,14 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.util import LRUCache
 
+from batch_resend.journal import journal_file
 from tests.worlds.ca import ModelCA
 from tests.worlds.disk import IOERR_WRITE, SQLITE_FULL, SQLITE_OK, Disk
 from tests.worlds.loop import Killed, LoopQueue, LoopThread, Outside, WorldLoop
 from tests.worlds.network import Network
 from tests.worlds.spec import Blow, On, Strike
 
+_NO_FILE = Path("/dev/null/no-file")
 EPOCH_S = 1_795_000_000.0  # what the system's clock says when a world begins
 
 
@@ -153,6 +156,7 @@ def _in_the_world(seed: str, outside: Outside) -> Iterator[None]:
         mock.patch.object(aiosqlite.core, "Thread", LoopThread),
         mock.patch.object(aiosqlite.core, "SimpleQueue", LoopQueue),
         mock.patch.object(anyio.to_thread, "run_sync", _in_a_thread),
+        mock.patch.object(journal_file, "_MOUNTS", _NO_FILE),
         mock.patch.object(aiohttp.connector, "monotonic", lambda: outside.now),
         mock.patch.object(Engine, "__init__", _with_shared_statements),
         mock.patch.object(SQLiteDialect, "__eq__", _is_of_same_kind),

@@ -128,6 +128,7 @@ def _deaf(history: History) -> Iterator[str]:
     undisturbed = {
         p.number for p in history.processes
         if p.crashed is None and p.error is None and not any("disk" in s for s in p.struck)
+        and sum("cancel" in s for s in p.struck) < 2  # then nothing is waited for, as by a signal
     }  # fmt: skip
     for visit in history.ca.visits:
         if visit.brought_at is None or not visit.mailed or visit.process not in undisturbed:
@@ -161,9 +162,18 @@ def _lost(history: History) -> Iterator[str]:
             of_run = {p.number for p in history.processes if p.run and p.run.id == run}
             mailed = any(v.process in of_run for v in mails.get((order_id, entries), ()))
             if status is RequestStatus.FAILED and one.result.http_status == 429:
-                yield f"8 back-pressure: run {run} says failed of order {order_id}, by a 429"
+                if not _have_others_passed(history, of_run, order_id):
+                    yield f"8 back-pressure: run {run} says failed of order {order_id}, by a 429"
             if status is RequestStatus.FAILED and mailed:
                 yield f"5 doubt: run {run} says failed of order {order_id}, which was mailed"
+
+
+def _have_others_passed(history: History, processes: set[int], order_id: str) -> bool:
+    """Whether others did since an order's first 429: then that is its own affair (guarantees.md)."""
+    visits = [v for v in history.ca.visits if v.process in processes]
+    limited_at = min((v.left_at for v in visits if v.order_id == order_id and v.is_429), default=inf)
+    others = (v for v in visits if v.order_id != order_id and v.answer and not v.is_429)
+    return any(v.left_at > limited_at for v in others)
 
 
 def _after_a_refused_key(history: History) -> Iterator[str]:

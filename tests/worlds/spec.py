@@ -155,20 +155,22 @@ _WINDOWS = (
     ("1/3s",),
     ("none",),
 )
+# Small worlds tell as much, and are many more in a minute; some things need a crowd.
+_ORDERS = (1, 2, 2, 3, 3, 3, 5, 5, 5, 8, 8, 13, 13, 21, 34)
 _OF_ONE_ANSWER = tuple(Kind)[5:]  # that strike single requests; the others, connections
 
 
 def draw(seed: str) -> World:
     """Return the world of a seed."""
     chance = random.Random(f"{seed}/spec")
-    orders = chance.choice((1, 2, 3, 5, 8, 13, 21, 34))
+    orders = chance.choice(_ORDERS)
     timeout_s = chance.choice((2.0, 5.0, 30.0))
     fast, slow = sorted(chance.choice((0.001, 0.01, 0.1, 0.15 * timeout_s)) for _ in "12")
     is_calm = chance.random() < 0.05
     troubles = () if is_calm else tuple(
         _trouble(chance) for _ in range(chance.choice((0, 1, 1, 2, 3, 5)))
     )  # fmt: skip
-    count = 1 if is_calm else chance.choice((1, 1, 2, 3, 4))
+    count = 1 if is_calm else chance.choice((1, 1, 1, 2, 2, 3, 4))
     starts = [_start(chance, orders, first=n == 0, calm=is_calm) for n in range(count)]
     return World(
         seed=seed,
