@@ -44,19 +44,19 @@ class Outside:
     seed: str
     now: float = 0.0
     suspended_s: float = 0.0  # that the machine slept: the loop's clock stood still
-    _due: list[tuple[float, float, int, Callable[[], None], bool]] = field(default_factory=list)
+    _due: list[tuple[float, float, int, Callable[[], None], object]] = field(default_factory=list)
     _serial: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
         self._chance = random.Random(f"{self.seed}/outside")
         self._frozen_until = -inf
 
-    def at(self, when: float, act: Callable[[], None], *, of_process: bool = False) -> None:
+    def at(self, when: float, act: Callable[[], None], *, of_process: object = None) -> None:
         """Have something done at a time; `of_process`: by it, so not while it is frozen."""
         entry = (max(when, self.now), self._chance.random(), next(self._serial), act, of_process)
         heapq.heappush(self._due, entry)
 
-    def after(self, delay_s: float, act: Callable[[], None], *, of_process: bool = False) -> None:
+    def after(self, delay_s: float, act: Callable[[], None], *, of_process: object = None) -> None:
         """Have something done in so many seconds."""
         self.at(self.now + delay_s, act, of_process=of_process)
 
@@ -66,9 +66,9 @@ class Outside:
         if suspend:
             self.suspended_s += for_s
 
-    def forget_process(self) -> None:
+    def forget_process(self, process: object) -> None:
         """Drop what a process that is gone would have done."""
-        self._due = [entry for entry in self._due if not entry[4]]
+        self._due = [entry for entry in self._due if entry[4] is not process]
         heapq.heapify(self._due)
         self._frozen_until = -inf
 
@@ -82,8 +82,8 @@ class Outside:
             if self._due and self._due[0][0] <= until:
                 when, _, _, act, of_process = heapq.heappop(self._due)
                 self.now = max(self.now, when)
-                if of_process and self._frozen_until > self.now:
-                    self.at(self._frozen_until, act, of_process=True)
+                if of_process is not None and self._frozen_until > self.now:
+                    self.at(self._frozen_until, act, of_process=of_process)
                 else:
                     act()
             elif frozen:
@@ -206,9 +206,9 @@ class WorldLoop(asyncio.SelectorEventLoop):
             self.on_work()
             heard_s = self._chance.choice((1e-6, 1e-6, 1e-5, 1e-5, 5e-3))
             hear = partial(self.notify, report, made, error)
-            self.outside.after(heard_s, hear, of_process=True)
+            self.outside.after(heard_s, hear, of_process=self)
 
-        self.outside.at(began + took_s, execute, of_process=True)
+        self.outside.at(began + took_s, execute, of_process=self)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any
