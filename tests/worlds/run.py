@@ -212,8 +212,7 @@ class WorldRun:
         rules = Rules(
             older_than_s=0.0, cooldown_s=batch.settings.cooldown_s, max_mails=5, max_orders=1_000
         )
-        settings, now = batch.settings, batch.journal.now()
-        mailed = await batch.reader.mails(settings.base_url, settings.budget)
+        mailed, now = await batch.mailed(), batch.journal.now()
         async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
             swept = await sweep(order_reader, mailed, rules, now)
         asked = orders_alone(self.world, (order.order_id for order in swept.due))
