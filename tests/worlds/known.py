@@ -269,8 +269,12 @@ class _WorstFirst(breaker._Waiting):
 
 
 def _probe_by_a_bad_order() -> Fault:
-    fault = Fault().function(breaker, "_Waiting", lambda _, *of: _WorstFirst(*of))
-    return fault.function(breaker_state.BreakerState, "_wants_canary", lambda *_: False)
+    # The canary ends such a pause, so there was none yet: with it, this alone does no harm.
+    return _no_canary().function(breaker, "_Waiting", lambda _, *of: _WorstFirst(*of))
+
+
+def _no_canary() -> Fault:
+    return Fault().function(breaker_state.BreakerState, "_wants_canary", lambda *_: False)
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -319,6 +323,7 @@ KNOWN: Mapping[str, Callable[[], Fault]] = {
     "in doubt is not done": partial(_ruled, Ruling.IN_DOUBT, Ruling.UNAVAILABLE),
     "429 costs an attempt": _rate_limit_counts,
     "a probe by a bad order": _probe_by_a_bad_order,
+    "only orders that fail tell of the CA": _no_canary,
     "order-only by damage": lambda: Fault().function(
         records, "_should_name_somebody", lambda *_: False
     ),

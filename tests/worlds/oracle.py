@@ -327,8 +327,8 @@ def _held_up(history: History) -> Iterator[str]:
             continue
         well_at = max(process.began_at, world.calm_at)
         needs_s = dictated_time(len(visits), parse_windows(world.windows))
-        # A pause, and an order's own wait, last a minute at most; reads may come before and after.
-        most_s = 2 * needs_s + 130.0 + len(visits) * (4 * world.latency_s[1] + 0.1)
+        # A pause, or an order's own wait, lasts a minute at most, behind what is in flight.
+        most_s = needs_s + 62.0 + world.timeout_s + len(visits) * (4 * world.latency_s[1] + 0.1)
         if max(good) > well_at + most_s:
             yield f"8 held up: the CA was well at {well_at:.1f} s, a mail left at {max(good):.1f} s"
 
