@@ -20,14 +20,13 @@ from batch_resend.model import (
     Call,
     Entry,
     Note,
-    Problem,
     RejectedRow,
     Remark,
     Request,
     RequestStatus,
     Row,
 )
-from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS, _REMARK_IN_WORDS
+from batch_resend.report.preview import _NOTE_IN_WORDS, _REMARK_IN_WORDS
 from batch_resend.report.report import REPORT_FILES
 from batch_resend.report.tables import RESULT_COLUMNS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
@@ -46,8 +45,7 @@ ORDERS_TRIED = [cast("Request", param.values[0]) for param in CALLS_TRIED]
 OF_EXPORTS = {Field.STATUS, Field.DCV_METHOD, Field.PRODUCT}
 
 
-def test_every_problem_and_every_note_has_its_words() -> None:
-    assert set(_PROBLEM_IN_WORDS) == set(Problem)
+def test_every_note_and_every_remark_has_its_words() -> None:
     assert set(_NOTE_IN_WORDS) == set(Note)
     assert set(_REMARK_IN_WORDS) == set(Remark)
 
