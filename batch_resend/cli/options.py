@@ -324,6 +324,7 @@ asking_options = together(
         "others than it asks for.",
     ),
     flag("--yes", "Don't ask before sending (asked wherever there is a terminal)."),
+    flag("--dry-run", "Show what would be sent, and send nothing."),
 )
 
 # Eager, which is before the others: where one of those is wrong, it is known where to notify.

@@ -19,7 +19,7 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import REASONS_READ, show_summary
+from batch_resend.cli.output.summary import REASONS_READ, STUCK_SHOWN, show_summary
 from batch_resend.cli.output.terminal import Record, show_records
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.folders import Place
@@ -27,6 +27,7 @@ from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
+from batch_resend.results import StuckOrder
 
 _COUNTS = ("total", *RequestStatus)
 
@@ -255,16 +256,18 @@ def report(
     """Write a run's report again, from the journal alone."""
     folder = report_dir or Path("reports") / run_id
 
-    async def written() -> tuple[Presentation, Summary, list[Reason]]:
+    async def written() -> tuple[Presentation, Summary, list[Reason], list[StuckOrder]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
             flags = next_flags_of_run(context, run, await reader.accounts(run))
             presentation = Presentation(flags, redact=redact)
             summary = await write_report(reader, run, folder, presentation)
-            return presentation, summary, await reader.reasons(run, REASONS_READ)
+            reasons = await reader.reasons(run, REASONS_READ)
+            stuck = [order async for order in reader.stuck(run, STUCK_SHOWN)]
+            return presentation, summary, reasons, stuck
 
-    presentation, summary, reasons = anyio.run(written)
-    show_summary(summary, reasons, folder, presentation.flags)
+    presentation, summary, reasons, stuck = anyio.run(written)
+    show_summary(summary, reasons, stuck, folder, presentation.flags)
     if redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
