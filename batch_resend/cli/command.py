@@ -8,7 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
-from batch_resend.errors import BatchResendError, JournalBusy, KeyRefused, UnknownColumn
+from batch_resend.errors import (
+    AmbiguousRun,
+    BatchResendError,
+    JournalBusy,
+    KeyRefused,
+    UnknownColumn,
+)
 
 
 class ExitCode(IntEnum):
@@ -65,7 +71,7 @@ def code_of_error(error: BatchResendError) -> ExitCode:
     """Return the code of a command that an error has ended."""
     if isinstance(error, JournalBusy):
         return ExitCode.JOURNAL_BUSY
-    if isinstance(error, UnknownColumn):
+    if isinstance(error, UnknownColumn | AmbiguousRun):
         return ExitCode.WRONG_USAGE
     return ExitCode.STOPPED if isinstance(error, KeyRefused) else ExitCode.NOT_STARTED
 

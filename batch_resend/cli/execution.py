@@ -138,11 +138,12 @@ class _Execution:
         plan, interruption = self.plan, self.interruption
         log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
+            earlier = await self.batch.reader.count_outcomes(plan.run)
             async with self.batch.send(plan) as sending:
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:
                         _stop(sending, signal.Signals(interruption.caught).name)
-                    await follow(sending, quiet=self.options.quiet)
+                    await follow(sending, earlier, quiet=self.options.quiet)
         except BatchResendError:
             raise  # such as a journal that cannot be written when sending is to begin: not ours
         except Exception:

@@ -27,7 +27,7 @@ from batch_resend.clock import exact_duration, parse_duration
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.folders import Place, parse_place
 from batch_resend.intake import Field
-from batch_resend.journal import read_journal
+from batch_resend.journal import LATEST, read_journal
 from batch_resend.model import Call
 from batch_resend.settings import OPTIONS, Part, Region, Settings, default_journal
 
@@ -125,11 +125,10 @@ def _complete_run(
     return []
 
 
-def run_argument(*, required: bool) -> Callable[[Command], Command]:
+def run_argument(default: str | None = LATEST) -> Callable[[Command], Command]:
     """Return the argument that names a run, which a shell completes from the journal."""
-    metavar = "RUN" if required else "[RUN]"
     return click.argument(
-        "run_id", metavar=metavar, required=required, shell_complete=_complete_run
+        "run_id", metavar="[RUN]", required=False, default=default, shell_complete=_complete_run
     )
 
 

@@ -70,7 +70,7 @@ def test_a_setting_is_taken_from_the_command_line_the_environment_and_the_file(
 
 
 def test_every_setting_but_the_keys_is_an_option_of_what_sends() -> None:
-    assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts"}
+    assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts", "next_flags"}
     lengths_of_time = {
         name for name, one in Settings.model_fields.items() if one.annotation is float
     }

@@ -54,7 +54,7 @@ async def test_runs_are_listed_the_newest_first_in_every_format_alike(twice: Twi
     assert [line["run"] for line in lines] == [run["run"] for run in found]
     assert [line["sent"] for line in lines] == ["0", "1"]
     table = (await desk.run("runs")).out.splitlines()
-    assert table[0].split() == ["run", "state", "took", "sent", "not", "sent", "lists"]
+    assert table[0].split() == ["run", "state", "started", "took", "sent", "not", "sent", "lists"]
     assert table[1].startswith(second["run_id"])
     assert "1 refused, 1 skipped" in table[1]
 

@@ -1,7 +1,9 @@
 """`runs`, `show`, `history`, `report` and `prune`: what the journal knows of earlier runs."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
+from datetime import datetime
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
@@ -21,27 +23,37 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.summary import REASONS_READ, show_summary
 from batch_resend.cli.output.terminal import Record, show_records
-from batch_resend.clock import format_duration, timestamp
+from batch_resend.clock import format_duration, in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
 
-_COUNTS = ("total", *RequestStatus)
+_COUNTS = ("total", *RequestStatus, "in_flight")
+_ALL_RUNS = 2**31
 
 
 @command(
     examples={
-        "All runs, for people": "batch-resend runs",
+        "All runs": "batch-resend runs",
+        "The newest three": "batch-resend runs --last 3",
         "For a spreadsheet": "batch-resend runs --format csv",
     },
     see_also=("show", "watch"),
 )
+@option_of_its_own(
+    "--last",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=_ALL_RUNS,
+    show_default="all",
+    help="Only the newest N runs.",
+)
 @format_option("table", "json", "csv")
 @journal_option
-def runs(journal: Place, form: str) -> int:
-    """List all runs, the newest first."""
+def runs(journal: Place, form: str, last: int) -> int:
+    """List all runs, the newest first. Times are this machine's; for programs they are UTC."""
 
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
@@ -49,7 +61,7 @@ def runs(journal: Place, form: str) -> int:
         async with read_journal(journal) as reader:
             return [
                 (await make_summary(reader, run), _state(run, await reader.holder(run)))
-                for run in await reader.runs()
+                for run in await reader.runs(last)
             ]
 
     records = _records(anyio.run(found), _RUN_FIELDS)
@@ -73,6 +85,11 @@ def _state(run: Run, holder: str | None) -> str:
     return f"running ({holder})" if holder else RunState.INTERRUPTED.value
 
 
+def _local(at: str | None) -> str:
+    """Return a time of this machine's clock, and how long ago it was; "" where there is none."""
+    return "" if at is None else in_local_time(datetime.fromisoformat(at).timestamp(), time.time())
+
+
 def _count(status: str) -> Callable[[tuple[Summary, str]], object]:
     return lambda run: getattr(run[0].orders, status)
 
@@ -89,13 +106,14 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
 
 
 def _not_sent(record: Record) -> str:
-    counts = [(s, record[s]) for s in RequestStatus if s is not RequestStatus.SENT]
+    counts = [(name, record[name]) for name in _COUNTS if name not in ("total", "sent")]
     return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
 
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
     "state": itemgetter("state"),
+    "started": lambda run: _local(run["started_at"]),
     "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
     "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
     "not sent": _not_sent,
@@ -105,17 +123,20 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 
 @command(
     examples={
-        "A run in numbers": "batch-resend show 20261123-211952-753e",
-        "For a program, as summary.json has it": "batch-resend show --format json "
-        "20261123-211952-753e",
+        "The newest run in numbers": "batch-resend show",
+        "Another one, by its name or the beginning of it": "batch-resend show 20261123-2119",
+        "For a program, as summary.json has it": "batch-resend show --format json",
     },
     see_also=("runs", "report"),
 )
-@run_argument(required=True)
+@run_argument()
 @format_option("table", "json", "csv")
 @journal_option
 def show(run_id: str, form: str, journal: Place) -> int:
-    """Show one run: its lists, limits and counts. As JSON it is as summary.json has it."""
+    """Show one run, the newest unless named: its lists, limits and counts.
+
+    RUN is the name of a run, the beginning of it, or latest. As JSON it is as summary.json has it.
+    """
 
     async def state_and_summary() -> tuple[str, Summary]:
         async with read_journal(journal) as reader:
@@ -130,10 +151,15 @@ def show(run_id: str, form: str, journal: Place) -> int:
     return ExitCode.ALL_WELL
 
 
-_FACT_TABLE: dict[str, Callable[[Any], str]] = {
-    "fact": itemgetter("fact"),
-    "value": lambda fact: str(fact["value"]),
-}
+_NEVER, _NOT_YET = "never", "not yet"
+
+
+def _value(fact: Any) -> str:
+    is_time = fact["fact"] in ("started", "finished") and fact["value"] not in (_NEVER, _NOT_YET)
+    return _local(fact["value"]) if is_time else str(fact["value"])
+
+
+_FACT_TABLE: dict[str, Callable[[Any], str]] = {"fact": itemgetter("fact"), "value": _value}
 
 
 def _facts(summary: Summary, state: str) -> list[Record]:
@@ -141,8 +167,8 @@ def _facts(summary: Summary, state: str) -> list[Record]:
         ("run", summary.run_id),
         ("state", state),
         ("why", summary.stop_reason or ""),
-        ("started", summary.started_at or "never"),
-        ("finished", summary.finished_at or "not yet"),
+        ("started", summary.started_at or _NEVER),
+        ("finished", summary.finished_at or _NOT_YET),
         *(("CA", url) for url in summary.urls),
         ("limits", " and ".join(summary.limits) or "none"),
         *(("input", f"{note.path}: {counted(note.rows, 'row')}") for note in summary.inputs),
@@ -239,12 +265,13 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 
 @command(
     examples={
+        "Of the newest run": "batch-resend report",
         "With a page without addresses (the tables keep them)": "batch-resend report --redact "
-        "20261123-211952-753e"
+        "20261123-211952-753e",
     },
     see_also=("show",),
 )
-@run_argument(required=True)
+@run_argument()
 @journal_option
 @report_dir_option
 @redact_option
@@ -252,18 +279,21 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 def report(
     context: click.Context, /, run_id: str, journal: Place, report_dir: Path | None, redact: bool
 ) -> int:
-    """Write a run's report again, from the journal alone."""
-    folder = report_dir or Path("reports") / run_id
+    """Write a run's report again, from the journal alone: the newest run's unless named.
 
-    async def written() -> tuple[Presentation, Summary, list[Reason]]:
+    RUN is the name of a run, the beginning of it, or latest.
+    """
+
+    async def written() -> tuple[Path, Presentation, Summary, list[Reason]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
+            folder = report_dir or Path("reports") / run.id
             flags = next_flags_of_run(context, run, await reader.accounts(run))
             presentation = Presentation(flags, redact=redact)
             summary = await write_report(reader, run, folder, presentation)
-            return presentation, summary, await reader.reasons(run, REASONS_READ)
+            return folder, presentation, summary, await reader.reasons(run, REASONS_READ)
 
-    presentation, summary, reasons = anyio.run(written)
+    folder, presentation, summary, reasons = anyio.run(written)
     show_summary(summary, reasons, folder, presentation.flags)
     if redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)

@@ -31,13 +31,14 @@ _SHOWN = 10
 
 @command(
     examples={
-        "The next morning": "batch-resend verify 20261123-211952-753e",
-        "And the report with it": "batch-resend report 20261123-211952-753e",
+        "The next morning": "batch-resend verify",
+        "And the report with it": "batch-resend report",
+        "Of another run than the newest": "batch-resend verify 20261123-2119",
     },
     exit_codes=OF_READING,
     see_also=("show", "report"),
 )
-@run_argument(required=True)
+@run_argument()
 @format_option("text", "json")
 @option_of_its_own(
     "--names/--no-names",
@@ -47,7 +48,9 @@ _SHOWN = 10
 )
 @export_options
 def verify(run_id: str, journal: Place, **options: Any) -> int:
-    """Ask the CA what has come of the orders that a run has sent.
+    """Ask the CA what has come of the orders that a run has sent, the newest unless named.
+
+    RUN is the name of a run, the beginning of it, or latest.
 
     Up to seven days after the run one request answers for all of them: the CA's list of what has
     changed since. Beyond that, or where the CA does not have it, each order is asked about, a
@@ -62,7 +65,7 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
         async with open_batch(settings_of(options, run)) as batch:
-            asking = batch.verify(run_id, with_names=options["names"])
+            asking = batch.verify(run.id, with_names=options["names"])
             try:
                 checked = await while_asking(asking, batch, quiet=options["quiet"])
             except anyio.get_cancelled_exc_class():
@@ -70,6 +73,7 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
                     _say_what_is_kept(await batch.reader.checked(run), run)
                 raise
             return Found(
+                run.id,
                 checked,
                 await batch.reader.waiting_names(run, MOST_LISTED),
                 *await batch.reader.unapproved(run, MOST_LISTED),
@@ -79,15 +83,16 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
     if options["form"] == "json":
         click.echo(json.dumps(_as_json(found), indent=2))
     elif found.checked is None:
-        click.echo(f"Run {run_id} has sent no order.")
+        click.echo(f"Run {found.run_id} has sent no order.")
     else:
-        _show(run_id, found.checked, found)
+        _show(found.run_id, found.checked, found)
     return ExitCode.ALL_WELL
 
 
 class Found(NamedTuple):
     """What the CA says of a run's orders."""
 
+    run_id: str
     checked: Checked | None  # None: the run has sent none
     names: Sequence[WaitingNames]  # of orders of which names wait, as far as that was asked
     mailed_often: int  # orders that were mailed several times and still wait

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -13,8 +13,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import anyio
@@ -167,9 +168,12 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
-async def follow(sending: RunHandle, *, quiet: bool) -> None:
-    """Take in the outcomes of a run to its end, showing how far it is."""
-    async with showing(_Watched(lambda: sending.senders).view, quiet=quiet):
+async def follow(sending: RunHandle, earlier: Mapping[RequestStatus, int], *, quiet: bool) -> None:
+    """Take in the outcomes of a run to its end, showing how far it is.
+
+    `earlier`: those that the run had before this start of it.
+    """
+    async with showing(_Watched(lambda: sending.senders, earlier).view, quiet=quiet):
         async for _ in sending:
             pass
 
@@ -222,8 +226,14 @@ def _screen() -> Iterator[Callable[[View], None]]:
 class _Watched:
     """What goes by some keys of this process, watched from its beginning."""
 
-    def __init__(self, now: Callable[[], Iterable[Sender | Reader]]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], Iterable[Sender | Reader]],
+        earlier: Mapping[RequestStatus, int] = MappingProxyType({}),
+    ) -> None:
         self._now = now  # what there is; a reader leaves it when it ends, and counts on
+        # What is skipped is no part of what there is to send.
+        self._earlier = Counter(earlier) - Counter({RequestStatus.SKIPPED: sum(earlier.values())})
         self._watched: dict[Sender | Reader, _WatchedKey] = {}
 
     def view(self) -> View:
@@ -232,7 +242,14 @@ class _Watched:
                 self._watched[by_key] = _WatchedKey(by_key)
         windows = joint([by_key.channel.windows for by_key in self._watched])
         views = [watched.view() for watched in self._watched.values()]
-        return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
+        if not views:
+            return _NOTHING_YET
+        view = together(views, tuple(map(str, windows)))
+        return replace(
+            view,
+            total=view.total + self._earlier.total(),
+            outcomes=self._earlier + Counter(view.outcomes),
+        )
 
 
 _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
