@@ -23,7 +23,7 @@ from batch_resend.cli.accounts import (
     refuse_elsewhere,
 )
 from batch_resend.cli.config import given_for_this_command
-from batch_resend.cli.options import DURATION, RESUME, SEND, Share
+from batch_resend.cli.options import DURATION, RESUME, SEND, Share, Style
 from batch_resend.cli.output.terminal import has_terminal
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
@@ -52,7 +52,9 @@ class RunOptions:
     preflight: bool
     asks: bool  # before anything leaves
     quiet: bool
+    style: Style  # of the progress
     presentation: Presentation
+    is_json: bool
     strict: bool = False
     max_rejected: Share | None = None
     distribute: bool = False  # to workers
@@ -96,8 +98,15 @@ def run_options_of(context: click.Context, options: dict[str, Any]) -> RunOption
         **named_in(RunOptions, options),
         # Decided at the start: a terminal that goes meanwhile has not said yes.
         asks=not options["yes"] and has_terminal(),
+        style=style_of(options),
         presentation=Presentation(next_flags(context), redact=options["redact"]),
     )
+
+
+def style_of(options: Mapping[str, Any]) -> Style:
+    """Return how options want to be shown how far a command is."""
+    style = Style(options["progress"])
+    return Style.NONE if style is Style.AUTO and options["quiet"] else style
 
 
 def notifier_of(options: dict[str, Any]) -> Notifier:

@@ -76,7 +76,7 @@ async def test_the_newest_n_runs_are_listed_with_local_times_and_ages(tmp_path: 
         listed = await desk.run("runs", "--last", "2")
         assert [line.split()[0] for line in listed.out.splitlines()[1:]] == [newest, second]
         assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d \(\d+[sm] ago\)  ", listed.out)
-        named = json.loads((await desk.run("runs", "--last", "1", "--format", "json")).out)
+        named = json.loads((await desk.run("runs", "--last", "1", "--json")).out)
         assert [run["run"] for run in named] == [newest]
         assert named[0]["started_at"].endswith("Z")
 
@@ -128,7 +128,7 @@ async def counted_once(desk: Desk, sent: int) -> dict[str, int]:
     """Return what `runs` counts of the one run, once so many are sent."""
     async with asyncio.timeout(30):
         while True:
-            (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+            (run,) = json.loads((await desk.run("runs", "--json")).out)
             if run["sent"] == sent:
                 states = {name: run[name] for name in (*ORDER_STATES, "in_flight")}
                 assert sum(states.values()) == run["total"]

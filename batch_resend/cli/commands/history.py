@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import asdict
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -22,12 +23,20 @@ from batch_resend.cli.options import (
     run_argument,
 )
 from batch_resend.cli.output.summary import REASONS_READ, show_summary
-from batch_resend.cli.output.terminal import Record, show_records
+from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.clock import format_duration, in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import Event, Reason, prune_journal, read_journal, size_of_journal
+from batch_resend.journal import (
+    Event,
+    Pruned,
+    Reason,
+    prune_journal,
+    read_journal,
+    size_of_journal,
+)
 from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.notify import CommandResult
 from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
@@ -50,9 +59,9 @@ _ALL_RUNS = 2**31
     show_default="all",
     help="Only the newest N runs.",
 )
-@format_option("table", "json", "csv")
+@format_option("table", "csv")
 @journal_option
-def runs(journal: Place, form: str, last: int) -> int:
+def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
     """List all runs, the newest first. Times are this machine's; for programs they are UTC."""
 
     async def found() -> list[tuple[Summary, str]]:
@@ -65,6 +74,9 @@ def runs(journal: Place, form: str, last: int) -> int:
             ]
 
     records = _records(anyio.run(found), _RUN_FIELDS)
+    if is_json:
+        show_json(records)
+        return ExitCode.ALL_WELL
     if not records and form == "table":
         click.echo(f"No runs yet in {journal}.")
         return ExitCode.ALL_WELL
@@ -125,14 +137,14 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     examples={
         "The newest run in numbers": "batch-resend show",
         "Another one, by its name or the beginning of it": "batch-resend show 20261123-2119",
-        "For a program, as summary.json has it": "batch-resend show --format json",
+        "For a program, as summary.json has it": "batch-resend show --json",
     },
     see_also=("runs", "report"),
 )
 @run_argument()
-@format_option("table", "json", "csv")
+@format_option("table", "csv")
 @journal_option
-def show(run_id: str, form: str, journal: Place) -> int:
+def show(run_id: str, form: str, journal: Place, is_json: bool) -> int:
     """Show one run, the newest unless named: its lists, limits and counts.
 
     RUN is the name of a run, the beginning of it, or latest. As JSON it is as summary.json has it.
@@ -144,8 +156,8 @@ def show(run_id: str, form: str, journal: Place) -> int:
             return _state(run, await reader.holder(run)), await make_summary(reader, run)
 
     state, found = anyio.run(state_and_summary)
-    if form == "json":
-        click.echo(found.model_dump_json(indent=2))
+    if is_json:
+        show_json(found.model_dump())
     else:
         show_records(_facts(found, state), [*_FACT_TABLE], form, _FACT_TABLE)
     return ExitCode.ALL_WELL
@@ -187,9 +199,9 @@ def _facts(summary: Summary, state: str) -> list[Record]:
     see_also=("runs",),
 )
 @click.argument("order_id", metavar="ORDER_ID|DOMAIN")
-@format_option("table", "json", "csv")
+@format_option("table", "csv")
 @journal_option
-def history(order_id: str, form: str, journal: Place) -> int:
+def history(order_id: str, form: str, journal: Place, is_json: bool) -> int:
     """Show every attempt ever made for an order, or that named a domain, over all runs.
 
     A run that made none has one line, which says why. An order that was sent without addresses has
@@ -208,6 +220,9 @@ def history(order_id: str, form: str, journal: Place) -> int:
                 return [event async for event in events]
 
     records = _records(anyio.run(found), _EVENT_FIELDS)
+    if is_json:
+        show_json(records)
+        return ExitCode.ALL_WELL
     if not records and form == "table":
         click.echo(f"The journal knows nothing of {order_id}.")
         return ExitCode.ALL_WELL
@@ -276,9 +291,7 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @report_dir_option
 @redact_option
 @click.pass_context
-def report(
-    context: click.Context, /, run_id: str, journal: Place, report_dir: Path | None, redact: bool
-) -> int:
+def report(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
     """Write a run's report again, from the journal alone: the newest run's unless named.
 
     RUN is the name of a run, the beginning of it, or latest.
@@ -287,15 +300,19 @@ def report(
     async def written() -> tuple[Path, Presentation, Summary, list[Reason]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            folder = report_dir or Path("reports") / run.id
+            folder = options["report_dir"] or Path("reports") / run.id
             flags = next_flags_of_run(context, run, await reader.accounts(run))
-            presentation = Presentation(flags, redact=redact)
+            presentation = Presentation(flags, redact=options["redact"])
             summary = await write_report(reader, run, folder, presentation)
             return folder, presentation, summary, await reader.reasons(run, REASONS_READ)
 
     folder, presentation, summary, reasons = anyio.run(written)
+    if options["is_json"]:
+        result = CommandResult(ExitCode.ALL_WELL, summary, folder)
+        show_json(result.as_json(redact=presentation.redact))
+        return ExitCode.ALL_WELL
     show_summary(summary, reasons, folder, presentation.flags)
-    if redact:
+    if presentation.redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
 
@@ -315,7 +332,7 @@ LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer th
     help="Forget the runs that ended longer ago; at least 2d.",
 )
 @journal_option
-def prune(older_than: float, journal: Place) -> int:
+def prune(older_than: float, journal: Place, is_json: bool) -> int:
     """Forget old runs, to keep the journal small.
 
     How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
@@ -323,13 +340,17 @@ def prune(older_than: float, journal: Place) -> int:
     if older_than < LEAST_S:
         raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
     before = size_of_journal(journal)
-    if before is None:
+    none = Pruned(0, 0)
+    forgotten = none if before is None else anyio.run(prune_journal, journal, older_than)
+    after = size_of_journal(journal)
+    if is_json:
+        sizes = {"bytes_before": before, "bytes_after": after}
+        show_json({"journal": str(journal), **asdict(forgotten), **sizes})
+    elif before is None:
         click.echo(f"{journal}: there is no journal here yet.")
-        return ExitCode.ALL_WELL
-    forgotten = anyio.run(prune_journal, journal, older_than)
-    what = f"{counted(forgotten.runs, 'run')} with {counted(forgotten.rows, 'row')}"
-    sizes = f"had {_size(before)}, has {_size(size_of_journal(journal) or 0)}"
-    click.echo(f"{what} forgotten; {journal} {sizes}")
+    else:
+        what = f"{counted(forgotten.runs, 'run')} with {counted(forgotten.rows, 'row')}"
+        click.echo(f"{what} forgotten; {journal} had {_size(before)}, has {_size(after or 0)}")
     return ExitCode.ALL_WELL
 
 

@@ -92,10 +92,11 @@ def sweep(context: click.Context, /, **options: Any) -> int:
         async with open_batch(settings) as batch:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await while_asking(_look(batch, rules), batch, quiet=run_options.quiet)
+            swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
             found = _in_words(swept, news, rules)
             if not swept.due:
-                click.echo(f"Nothing to send: {found}")
+                if not run_options.is_json:
+                    click.echo(f"Nothing to send: {found}")
                 log.debug("nothing to send: %s", found)
                 return CommandResult(ExitCode.ALL_WELL, note=f"nothing to send: {found}")
             if not run_options.quiet:

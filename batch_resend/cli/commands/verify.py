@@ -1,6 +1,5 @@
 """`verify`: what has come of the orders that a run has sent."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -10,13 +9,13 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.command import OF_READING, ExitCode, command, format_option, option_of_its_own
+from batch_resend.cli.as_settings import settings_of, style_of
+from batch_resend.cli.command import OF_READING, ExitCode, command, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import export_options, run_argument
 from batch_resend.cli.output.progress import while_asking
-from batch_resend.cli.output.terminal import say, show_lines, show_pairs
+from batch_resend.cli.output.terminal import say, show_json, show_lines, show_pairs
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.journal import Checked, Unapproved, WaitingNames, read_journal
@@ -39,7 +38,6 @@ _SHOWN = 10
     see_also=("show", "report"),
 )
 @run_argument()
-@format_option("text", "json")
 @option_of_its_own(
     "--names/--no-names",
     default=None,
@@ -47,7 +45,7 @@ _SHOWN = 10
     "few wait.",
 )
 @export_options
-def verify(run_id: str, journal: Place, **options: Any) -> int:
+def verify(run_id: str, journal: Place, is_json: bool, **options: Any) -> int:
     """Ask the CA what has come of the orders that a run has sent, the newest unless named.
 
     RUN is the name of a run, the beginning of it, or latest.
@@ -67,7 +65,7 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
         async with open_batch(settings_of(options, run)) as batch:
             asking = batch.verify(run.id, with_names=options["names"])
             try:
-                checked = await while_asking(asking, batch, quiet=options["quiet"])
+                checked = await while_asking(asking, batch, style_of(options))
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
                     _say_what_is_kept(await batch.reader.checked(run), run)
@@ -80,8 +78,8 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
             )
 
     found = run_interruptibly(work)
-    if options["form"] == "json":
-        click.echo(json.dumps(_as_json(found), indent=2))
+    if is_json:
+        show_json(_as_json(found))
     elif found.checked is None:
         click.echo(f"Run {found.run_id} has sent no order.")
     else:
@@ -115,7 +113,7 @@ def _show(run_id: str, checked: Checked, found: Found) -> None:
             (one.order_id, names_in_words(one.approved, one.names)) for one in found.names[:_SHOWN]
         ]
         if len(found.names) > _SHOWN:
-            names.append(("", f"and {len(found.names) - _SHOWN:,} more: --format json lists them"))
+            names.append(("", f"and {len(found.names) - _SHOWN:,} more: --json lists them"))
         show_pairs("Names that still wait", names, sys.stdout)
     show_lines(list(_about_mail(found.mailed_often, found.first_mailed_often)), sys.stdout)
 
@@ -135,7 +133,7 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
         since = f" since {timestamp(order.since_at)}" if order.since_at else ""
         yield 2, f"order {order.order_id}{of}: {counted(order.mails, 'mail')}{since}"
     if count > _SHOWN:
-        yield 2, f"and {count - _SHOWN:,} more: --format json, or the run's report, names them"
+        yield 2, f"and {count - _SHOWN:,} more: --json, or the run's report, names them"
     yield 0, "What to look at before you send again (more: batch-resend help mail)"
     yield from ((2, f"- {point}") for point in mail_advice())
 
