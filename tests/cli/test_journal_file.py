@@ -227,7 +227,7 @@ async def test_beside_a_run_others_tell_of_it_none_sends_and_once_it_was_killed_
         # Its number may be another process now.
         holder = tmp_path / "journal.db.holder"
         holder.write_text(holder.read_text().replace(f"{first.pid},", f"{os.getpid()},"))
-        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        (run,) = json.loads((await desk.run("runs", "--json")).out)
         assert run["state"] == "interrupted"
 
         third = await desk.run("send", "orders.csv", *hold)

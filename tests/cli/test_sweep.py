@@ -319,5 +319,5 @@ async def test_a_month_mails_every_order_as_often_as_allowed(tmp_path: Path) -> 
         last = await night_of(desk, NIGHTS + 30, "-q")
         assert last.code == 0
         assert last.out.startswith("Nothing to send: ")
-        runs = json.loads((await desk.run("runs", "--format", "json")).out)
+        runs = json.loads((await desk.run("runs", "--json")).out)
         assert sum(run["sent"] for run in runs) == sum(model.mails.values())

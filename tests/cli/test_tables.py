@@ -31,7 +31,7 @@ async def twice(tmp_path: Path) -> AsyncIterator[tuple[Desk, list[dict[str, Any]
 
 
 async def as_json(desk: Desk, *words: str) -> Any:
-    return json.loads((await desk.run(*words, "--format", "json")).out)
+    return json.loads((await desk.run(*words, "--json")).out)
 
 
 async def as_csv(desk: Desk, *words: str) -> list[dict[str, str]]:
@@ -54,7 +54,7 @@ async def test_runs_are_listed_the_newest_first_in_every_format_alike(twice: Twi
     assert [line["run"] for line in lines] == [run["run"] for run in found]
     assert [line["sent"] for line in lines] == ["0", "1"]
     table = (await desk.run("runs")).out.splitlines()
-    assert table[0].split() == ["run", "state", "took", "sent", "not", "sent", "lists"]
+    assert table[0].split() == ["run", "state", "started", "took", "sent", "not", "sent", "lists"]
     assert table[1].startswith(second["run_id"])
     assert "1 refused, 1 skipped" in table[1]
 
@@ -164,9 +164,11 @@ async def test_prune_without_a_journal_makes_none(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "told"), [("table", "No runs yet in JOURNAL.\n"), ("json", "[]\n")]
+    ("form", "told"), [((), "No runs yet in JOURNAL.\n"), (("--json",), "[]\n")]
 )
-async def test_without_a_journal_there_are_no_runs(desk: Desk, form: str, told: str) -> None:
-    listed = await desk.run("runs", "--format", form)
+async def test_without_a_journal_there_are_no_runs(
+    desk: Desk, form: tuple[str, ...], told: str
+) -> None:
+    listed = await desk.run("runs", *form)
     journal = desk.environment["BATCH_RESEND_JOURNAL"]
     assert (listed.code, listed.out) == (0, told.replace("JOURNAL", journal))

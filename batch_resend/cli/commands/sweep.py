@@ -121,10 +121,11 @@ def sweep(context: click.Context, /, **options: Any) -> int:
         async with open_batch(settings) as batch:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await while_asking(_look(batch, rules), batch, quiet=run_options.quiet)
+            swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
             found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
             if not swept.due:
-                click.echo(f"Nothing to send: {found}")
+                if not run_options.is_json:
+                    click.echo(f"Nothing to send: {found}")
                 log.debug("nothing to send: %s", found)
             elif not run_options.quiet:
                 click.echo(f"{found[0].upper()}{found[1:]}", err=True)
