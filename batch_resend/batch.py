@@ -28,6 +28,7 @@ from batch_resend.journal import (
     Endpoint,
     Journal,
     JournalReader,
+    Mailed,
     OrderCheck,
     Purpose,
     Terms,
@@ -230,6 +231,11 @@ class Batch:
     def _keys_with(self, budgets: Container[str]) -> list[Key]:
         keys = self.settings.keys(self.settings.names)
         return [key for key in keys if key.account.budget in budgets]
+
+    async def mailed(self) -> dict[str, Mailed]:
+        """Return how often orders of the command's own account were mailed, and when last."""
+        settings = self.settings
+        return await self.reader.mails(settings.base_url, self._clock, settings.budget)
 
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
         """Keep, for a run's report, which of the orders it has sent still wait.

@@ -295,8 +295,6 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 def report(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
     """Write a run's report again, from the journal alone: the newest run's unless named.
 
-    """Write a run's report again, from the journal alone: the newest run's unless named.
-
     RUN is the name of a run, the beginning of it, or latest.
     """
 

@@ -165,9 +165,9 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     run_id = await reader.newest_run(settings.base_url, settings.budget)
     newest = await reader.run(run_id) if run_id else None
     mailed_last = await reader.sent_by(newest) if newest else set()
-    mailed = await reader.mails(settings.base_url, settings.budget)
+    mailed = await batch.mailed()
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
-        swept = await find_due(order_reader, mailed, rules, time.time())
+        swept = await find_due(order_reader, mailed, rules, batch.journal.now())
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept, ""
     await batch.note_waiting(newest, swept.numbers)
