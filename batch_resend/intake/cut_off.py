@@ -40,6 +40,7 @@ class RowsBefore:
         """Look up once what each row is asked for."""
         places = self.columns.places
         self.numbers = tuple((which, places[which][0]) for which in NUMBERS if which in places)
+        self.longest = {which: 0 for which, _ in self.numbers}
         self.values = {which: set() for which in _OF_FEW_VALUES if which in places}
 
     def observe(self, cells: Sequence[str]) -> None:
@@ -51,7 +52,7 @@ class RowsBefore:
             digits = cells[at] if at < len(cells) else ""
             if not (digits.isascii() and digits.isdigit()):
                 digits = digits_of(trimmed(digits))
-            self.longest[which] = max(len(digits), self.longest.get(which, 0))
+            self.longest[which] = max(self.longest[which], len(digits))
         if self.values or not self.has_email:
             self._observe_words(cells)
 
@@ -69,7 +70,7 @@ class RowsBefore:
         """
         for which, _ in self.numbers:
             digits = digits_of(self.columns.cell(cells, which))
-            if self.count and len(digits) > max(LONG_NUMBER, self.longest.get(which, 0) + 2):
+            if self.count and len(digits) > max(LONG_NUMBER, self.longest[which] + 2):
                 return f"its number {digits} is much longer than those before: are there two in it?"
         return ""
 
@@ -106,7 +107,7 @@ class RowsBefore:
     def _why_shorter(self, cells: Sequence[str]) -> str:
         for which, _ in self.numbers:
             digits = digits_of(self.columns.cell(cells, which))
-            if digits and len(digits) < self.longest.get(which, 0):
+            if digits and len(digits) < self.longest[which]:
                 return f"its number {digits} is shorter than those before"
             is_last = len(cells) - 1 in self.columns.places[which]
             if is_last and not self.count and self.columns.has_addresses:

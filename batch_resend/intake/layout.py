@@ -5,6 +5,7 @@ Footers are what programs write below: how many rows there are, of which page, b
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import shown
@@ -15,6 +16,45 @@ from batch_resend.intake.signs import may_narrow
 
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
 
+
+class TableRow(NamedTuple):
+    """A row of data, its cells where the list's own heading has them."""
+
+    line: int
+    cells: list[str]
+    original: list[str]  # as they stood
+    text: str  # all cells, a line each
+    before: list[str] | None  # the row above, unless that is a heading
+    after: list[str] | None
+    misfit: str = ""  # why it does not go with another heading above it
+
+    def arranged(self, order: Sequence[int]) -> "TableRow":
+        """Return it with its cells where the list's own heading has them, if it has them all."""
+        count = len(self.cells)
+        misfit = f"{count} cells, where its heading has {len(order)}" if count != len(order) else ""
+        return self._replace(
+            cells=_arranged(self.cells, order),
+            original=_arranged(self.original, order),
+            after=self.after and _arranged(self.after, order),
+            misfit=misfit,
+        )
+
+
+def _arranged(cells: list[str], order: Sequence[int]) -> list[str]:
+    """Return cells in the order of the list's own columns; a row of another width as it is."""
+    return [cells[at] for at in order] if len(cells) == len(order) else cells
+
+
+def only_text(cells: Sequence[str]) -> str:
+    """Return the text of a row that has one alone; empty where it has several, or none."""
+    if len(cells) > 1 and cells[0][:1].isalnum() and cells[1][:1].isalnum():  # as most have
+        return ""
+    texts = [text for text in map(str.strip, cells) if text]
+    return texts[0] if len(texts) == 1 else ""
+
+
+# For a carriage return that ends no line: half a character, which no cell may have anyway.
+STRAY_CR = "\udc0d"
 _MAX_TITLE_ROWS = 5
 
 # By the words of programs alone: what a person writes there may say what is not to be sent.
@@ -40,21 +80,15 @@ _FOOTER = re.compile(
 )
 
 
-def is_footer(cells: Iterable[str]) -> bool:
-    """Whether a row is one that a program writes below its rows."""
-    texts = list(filter(None, map(str.strip, cells)))
-    return len(texts) == 1 and _FOOTER.fullmatch(texts[0]) is not None
-
-
 def with_footers_apart(rows: Iterable[Numbered], footers: list[Numbered]) -> Iterator[Numbered]:
     """Yield rows; those below all others that are footers are added to `footers` instead."""
     for row in rows:
-        # For speed, most rows are seen to be none by how many cells they have.
-        if sum(map(bool, map(str.strip, row[1]))) == 1 and is_footer(row[1]):
+        if (text := only_text(row[1])) and _FOOTER.fullmatch(text):
             footers.append(row)
             continue
-        yield from footers
-        footers.clear()
+        if footers:
+            yield from footers
+            footers.clear()
         yield row
 
 

@@ -67,6 +67,7 @@ class OrderNumbers:
         self._before = ""
         self._changes = 0  # of the length, from row to row
         self._last = ""  # of those that nothing was said of
+        self._last_value: int | None = None  # as long as they rise, or fall
         self._in_order = 0  # how many of these there were
         self._rises = self._falls = True
         self._parts: dict[int, _Part] = {}
@@ -140,9 +141,12 @@ class OrderNumbers:
         self._are_dates = self._are_dates and _is_date(number)
 
     def _follow(self, number: str) -> None:
-        if last := self._last:
-            self._rises = self._rises and int(last) <= int(number)
-            self._falls = self._falls and int(last) >= int(number)
+        if self._rises or self._falls:
+            value, last = int(number), self._last_value
+            if last is not None:
+                self._rises = self._rises and last <= value
+                self._falls = self._falls and last >= value
+            self._last_value = value
         self._last = number
         self._in_order += 1
 

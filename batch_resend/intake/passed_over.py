@@ -13,6 +13,7 @@ from batch_resend.intake.exports import is_own_heading, is_state_of_another_trad
 from batch_resend.intake.fed_back import own_place
 from batch_resend.intake.fields import ADDRESSES, Field, in_one_line
 from batch_resend.intake.headings import Columns
+from batch_resend.intake.layout import TableRow
 from batch_resend.intake.looks import looked_for
 from batch_resend.intake.signs import (
     has_content,
@@ -54,19 +55,23 @@ class PassedOver:
     blank: set[int] = field(default_factory=set)  # columns in which some row has nothing
     words: dict[int, set[str]] = field(default_factory=dict)  # and the first two texts of others
 
-    def refuse(self, cells: Sequence[str], where: str) -> None:
+    def refuse(self, row: TableRow, name: str) -> None:
         """Raise InputError where a cell may say not to send its row, or to mail fewer by it.
 
         To mail fewer only where the rows name nobody: others are no wider than what they name.
         """
+        cells = row.cells
         others = self._others(cells)
+        if not (others or self.names_nobody):
+            return
+        where = f"{name}, line {row.line}"
         unread = [(at, cells[at]) for at in others if has_content(cells[at])] if others else ()
         for at, cell in unread:
             self._refuse_if(self._why_not_to_send(at, cell), at, where)
         if not self.names_nobody:
             return
         self._note_marks(others, dict(unread))
-        if may_name_addresses("\n".join(cells)):
+        if may_name_addresses(row.text):
             self._refuse_held(cells, where)
         for at, cell in unread:
             self._refuse_if(self._why_fewer(at, cell), at, where)
