@@ -3,7 +3,7 @@
 Left aside, an address would have the CA mail all domains of its order.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,18 +16,16 @@ from batch_resend.intake.headings import Columns
 from batch_resend.intake.layout import TableRow
 from batch_resend.intake.looks import looked_for
 from batch_resend.intake.signs import (
-    has_content,
+    Says,
     holds_address,
     holds_domain,
     is_live,
     is_mailbox,
-    is_mark,
-    is_no,
     is_of_addresses,
     is_remark,
-    is_yes,
     may_name_addresses,
     may_narrow,
+    said_by,
     says_not_to_send,
 )
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
@@ -65,23 +63,30 @@ class PassedOver:
         if not (others or self.names_nobody):
             return
         where = f"{name}, line {row.line}"
-        unread = [(at, cells[at]) for at in others if has_content(cells[at])] if others else ()
-        for at, cell in unread:
-            self._refuse_if(self._why_not_to_send(at, cell), at, where)
+        said = [(at, said_by(cells[at])) for at in others]
+        unread = [at for at, says in said if says is not Says.NOTHING]
+        for at, says in said:
+            if says is not Says.NOTHING and self._may_say_not_to_send(at, says):
+                why = (
+                    f"{shown(cells[at])} in {self._called(at)!r} may say that the order needs no "
+                    "mail, and is not read. Take out the rows that need none; then"
+                )
+                raise self._question(why, at, where)
         if not self.names_nobody:
             return
-        self._note_marks(others, dict(unread))
+        self._note_marks(cells, said)
         if may_name_addresses(row.text):
             self._refuse_held(cells, where)
-        for at, cell in unread:
-            self._refuse_if(self._why_fewer(at, cell), at, where)
+        for at in unread:
+            if why := self._why_fewer(at, cells[at]):
+                raise self._question(why, at, where)
 
-    def _note_marks(self, columns: Iterable[int], filled: Mapping[int, str]) -> None:
-        for at in columns:
-            if at not in filled:
+    def _note_marks(self, cells: Sequence[str], said: Iterable[tuple[int, Says]]) -> None:
+        for at, says in said:
+            if says is Says.NOTHING:
                 self.blank.add(at)
             elif len(words := self.words.setdefault(at, set())) < 2:
-                words.add(trimmed(filled[at]).lower())
+                words.add(trimmed(cells[at]).lower())
 
     def refuse_marked_columns(self, where: str) -> None:
         """Raise InputError where one and the same text marks some rows of a column, and not others.
@@ -97,23 +102,17 @@ class PassedOver:
                     f"that are not; then {ignore_flag(self._called(at))}"
                 )
 
-    def _refuse_if(self, why: str, at: int, where: str) -> None:
-        if why:
-            raise InputError(f"{where}: {why} {ignore_flag(self._called(at))}")
+    def _question(self, why: str, at: int, where: str) -> InputError:
+        return InputError(f"{where}: {why} {ignore_flag(self._called(at))}")
 
-    def _why_not_to_send(self, at: int, cell: str) -> str:
-        """Return how a cell may say that its row needs no mail; empty where it does not."""
-        no = is_no(cell)
-        says_it = no and at not in self.of_other_words
-        if not (no or is_yes(cell)):
+    def _may_say_not_to_send(self, at: int, says: Says) -> bool:
+        """Whether what a cell says, or its heading of it, may be that its row needs no mail."""
+        if says is Says.NO:
+            return at not in self.of_other_words
+        if says is not Says.YES:
             self.of_other_words.add(at)
-        by_heading = not no and bool(self.names) and says_not_to_send(self.names[at])
-        if not (says_it or by_heading or is_mark(cell)):
-            return ""
-        return (
-            f"{shown(cell)} in {self._called(at)!r} may say that the order needs no mail, and is "
-            "not read. Take out the rows that need none; then"
-        )
+        by_heading = bool(self.names) and says_not_to_send(self.names[at])
+        return by_heading or says is Says.MARK
 
     def _why_fewer(self, at: int, cell: str) -> str:
         """Return how a cell may narrow what its row asks for; empty where it does not.
