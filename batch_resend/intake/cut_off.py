@@ -35,10 +35,12 @@ class RowsBefore:
     values: dict[Field, set[str]] = field(default_factory=dict)
     last_labels: set[str] = field(default_factory=set)  # of domains that stand without an address
     numbers: tuple[tuple[Field, int], ...] = ()  # those there are, and their columns
+    has_domain_alone: bool = False  # they do not, and there are domains
 
     def __post_init__(self) -> None:
         """Look up once what each row is asked for."""
         places = self.columns.places
+        self.has_domain_alone = Field.DOMAIN in places and not self.has_email
         self.numbers = tuple((which, places[which][0]) for which in NUMBERS if which in places)
         self.longest = {which: 0 for which, _ in self.numbers}
         self.values = {which: set() for which in _OF_FEW_VALUES if which in places}
@@ -53,11 +55,7 @@ class RowsBefore:
             if not (digits.isascii() and digits.isdigit()):
                 digits = digits_of(trimmed(digits))
             self.longest[which] = max(self.longest[which], len(digits))
-        if self.values or not self.has_email:
-            self._observe_words(cells)
-
-    def _observe_words(self, cells: Sequence[str]) -> None:
-        if not self.has_email and (domain := self.columns.cell(cells, Field.DOMAIN)):
+        if self.has_domain_alone and (domain := self.columns.cell(cells, Field.DOMAIN)):
             self.last_labels.add(_last_label(domain))
         for which, seen in self.values.items():
             if len(seen) < _MAX_VALUES:

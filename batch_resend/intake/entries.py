@@ -69,6 +69,8 @@ def _each(record: RawRecord, field: Field, texts: Sequence[str], cell: str) -> S
 
 def _entries(record: RawRecord, raw: RawEntry) -> list[Entry]:
     """Return the entries of one domain cell and one address cell; none where both are empty."""
+    if not any(raw):
+        return []
     domains, emails = several(raw.domain), several(raw.email)
     named = raw.email_domain and trimmed(raw.email_domain)
     if not domains and not emails and not named:

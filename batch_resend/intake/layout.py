@@ -47,7 +47,9 @@ def _arranged(cells: list[str], order: Sequence[int]) -> list[str]:
 
 def only_text(cells: Sequence[str]) -> str:
     """Return the text of a row that has one alone; empty where it has several, or none."""
-    if len(cells) > 1 and cells[0][:1].isalnum() and cells[1][:1].isalnum():  # as most have
+    if len(cells) == 1:
+        return cells[0].strip()
+    if cells[0][:1].isalnum() and cells[1][:1].isalnum():  # as most have
         return ""
     texts = [text for text in map(str.strip, cells) if text]
     return texts[0] if len(texts) == 1 else ""

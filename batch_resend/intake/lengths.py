@@ -41,7 +41,7 @@ class _Part:
     number: str  # the first
     line: int  # of the first
     first: int  # which row it stands in
-    last: int
+    last: int = 0
     count: int = 0
 
 
@@ -122,21 +122,25 @@ class OrderNumbers:
         )
 
     def _sum(self, number: str) -> str:
-        counts, sums = (self._rows, self._rows_of_part), (self._total, self._total_of_part)
-        if (self._rows_of_part > 1 and int(number) in sums) or int(number) in counts:
+        value = int(number)
+        is_sum = value in (self._total, self._total_of_part) and self._rows_of_part > 1
+        if is_sum or value in (self._rows, self._rows_of_part):
             self._rows_of_part = self._total_of_part = 0
             return "its number is the count or the sum of the rows before: a row of totals?"
         return ""
 
     def _observe(self, number: str, line: int) -> None:
+        value, length = int(number), len(number)
         self._first = self._first or (line, number)
-        self._rows, self._total = self._rows + 1, self._total + int(number)
+        self._rows += 1
+        self._total += value
         self._rows_of_part += 1
-        self._total_of_part += int(number)
-        part = self._parts.setdefault(len(number), _Part(number, line, self._rows, self._rows))
+        self._total_of_part += value
+        if (part := self._parts.get(length)) is None:
+            part = self._parts[length] = _Part(number, line, self._rows)
         part.last, part.count = self._rows, part.count + 1
-        if before := self._before:
-            self._changes += len(before) != len(number)
+        if self._before and len(self._before) != length:
+            self._changes += 1
         self._before = number
         self._are_dates = self._are_dates and _is_date(number)
 

@@ -37,6 +37,8 @@ _TOTALS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
+_LETTER = re.compile(r"[^\W\d_]")  # any total is called so: for speed
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -49,7 +51,7 @@ class Shape:
     is_sure: bool  # the heading says it, or most rows do
     is_regular: bool  # that, and most rows are of that width
     is_single: bool  # there is one row alone, and no heading
-    aside: frozenset[int]  # columns about what was wrong with a row before
+    own: frozenset[int]  # columns that are read, or say what was wrong with a row before
     hashed: frozenset[int]  # columns whose cells all begin with #
     by_order: bool  # rows that name no call are about orders
     alone: bool  # no row can name whom to mail, and no word says that all are meant
@@ -87,7 +89,7 @@ class Shape:
         Beside addresses only one that says not to send them: others are often what broke off.
         """
         text = only_text(row.cells)
-        if not text or _TOTALS.search(text) or not is_title(text):
+        if not text or text.isdigit() or not is_title(text) or _TOTALS.search(text):
             return
         is_any = not self.columns.has_addresses and len(row.cells) >= self.width
         if is_any or says_not_to_send_these(text):
@@ -112,7 +114,7 @@ class Shape:
         if self.email_at is not None:
             return "@" in cells[self.email_at]
         # Without addresses anywhere a group has no details, and a total is called so.
-        return not (self.columns.has_addresses or _TOTALS.search(row.text))
+        return not (self.columns.has_addresses or self._is_called_a_total(cells))
 
     def _width(self, cells: Sequence[str]) -> str:
         count = len(cells)
@@ -141,8 +143,7 @@ class Shape:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
         if self.is_single and not why_elsewhere(self.columns, cells):
             return True  # nothing can be compared, and what is written behind it may be anything
-        own = self.columns.read | self.aside
-        others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
+        others = [trimmed(cell) for at, cell in enumerate(cells) if at not in self.own]
         if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
             return False
         # Rows of different widths show that one is damaged, and not which.
@@ -205,9 +206,14 @@ class Shape:
     def _totals(self, cells: Sequence[str]) -> str:
         if self._names_somebody(cells):
             return ""
-        own = self.columns.read
-        others = [cell for at, cell in enumerate(cells) if at not in own | self.aside]
-        return "it looks like a row of totals" if _TOTALS.search("\n".join(others)) else ""
+        return "it looks like a row of totals" if self._is_called_a_total(cells) else ""
+
+    def _is_called_a_total(self, cells: Sequence[str]) -> bool:
+        """Whether a cell that is not read has one of the words for that."""
+        for at, cell in enumerate(cells):
+            if at not in self.own and _LETTER.search(cell) and _TOTALS.search(cell):
+                return True
+        return False
 
     def _none_of_an_order(self, row: TableRow) -> str:
         number = number_of(row.cells, self.order_at)
@@ -267,7 +273,7 @@ def shape_of(
         is_sure=is_sure,
         is_regular=is_sure and width == usual,
         is_single=not heading and len(widths) == 1,
-        aside=frozenset(own_columns(heading)),
+        own=columns.read | own_columns(heading),
         hashed=frozenset(
             at for at in (0, *places.get(Field.ORDER_ID, ())) if _all_begin_with_hash(sample, at)
         ),

@@ -277,8 +277,7 @@ class _Recorder:
         is_single = all(len(at) == 1 for at in places.values())
         width = 1 + max((at for _, at in self._single), default=-1)
         self._least_width = width if is_single else None
-        self._has_no_address = not columns.orders_only and Field.EMAIL not in places
-        self._has_more = bool(kept or columns.aside or self._has_no_address)
+        self._takes_no_address = not columns.orders_only and Field.EMAIL not in places
 
     def __call__(self, row: TableRow, complaint: str) -> RawRecord:
         """Return the record of a row; `complaint`: why it may be none."""
@@ -297,12 +296,13 @@ class _Recorder:
         record = RawRecord(
             row.line, texts, (pair,), raw, columns.names, columns.has_addresses, complaint
         )
-        if not self._has_more:
+        addresses_aside = self._takes_no_address and "@" in row.text
+        if not (addresses_aside or columns.aside or self._kept):
             return record
         return record._replace(
             kept={which: _text(cells, at) for which, at in self._kept.items()},
             domains_aside=_text(cells, columns.aside, "; "),
-            addresses_aside=self._has_no_address and "@" in row.text,
+            addresses_aside=addresses_aside,
         )
 
 
