@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator, Mapping
 from batch_resend.intake.asked_about import one_more_of
 from batch_resend.intake.exports import is_own_key, is_state_of_another_trade
 from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
-from batch_resend.intake.headings import HeadingRules
 from batch_resend.intake.json_shapes import NESTED
 from batch_resend.intake.looks import has_address, looked_for
 from batch_resend.intake.signs import (
@@ -124,7 +123,7 @@ def _is_mark(name: str, held: object) -> bool:
 def refuse_unread_address(
     value: Mapping[str, object],
     keys: Mapping[Field, tuple[str, ...]],
-    rules: HeadingRules,
+    call: Call,
     *,
     without_domain: bool,
 ) -> None:
@@ -132,7 +131,7 @@ def refuse_unread_address(
 
     Beside a domain it is only missed where the call pairs the two.
     """
-    by_pairs = rules.call is Call.DV_RESEND and Field.CALL not in keys
+    by_pairs = call is Call.DV_RESEND and Field.CALL not in keys
     found = key_with_address(value) if without_domain or by_pairs else None
     if found is None:
         return

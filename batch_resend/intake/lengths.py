@@ -5,11 +5,11 @@ or a sum is none at all. Of a row that names nobody the CA would mail all domain
 """
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
@@ -232,14 +232,14 @@ class NumberCheck(Generic[Record]):
         """`all_domains`: it is said that those who name nobody may."""
         self._name = name
         self._by_word = all_domains
-        self._ahead: list[Record] = []
+        self._ahead: deque[tuple[Record, str]] = deque()  # with their numbers
         self._numbers: OrderNumbers | None = None
         self._before = ""
         self._are_alone = True  # nobody is named, and there is no word for that
 
     def take(self, record: Record) -> Record | None:
         """Take a record; return the one that is checked now, if there is one."""
-        self._ahead.append(record)
+        self._ahead.append((record, _number(record)))
         return self._next() if len(self._ahead) > _SAMPLE else None
 
     def end(self) -> Iterator[Record]:
@@ -255,17 +255,15 @@ class NumberCheck(Generic[Record]):
 
     def _next(self) -> Record:
         numbers = self._numbers = self._numbers or self._expected()
-        record = self._ahead.pop(0)
-        number = _number(record)
-        beside = self._before, _number(self._ahead[0]) if self._ahead else ""
+        record, number = self._ahead.popleft()
+        beside = self._before, self._ahead[0][1] if self._ahead else ""
         self._before = number
         if not isinstance(record, RawRecord):
             return record
         self._are_alone = self._are_alone and not (record.has_addresses or record.of_the_ca)
         by_word = bool(record.texts.get(Field.ALL_DOMAINS))
         alone = self._are_alone and not (by_word or self._by_word)
-        order = record.texts.get(Field.ORDER_ID)
-        if alone and isinstance(order, str) and is_title(order):
+        if alone and isinstance(order := record.texts.get(Field.ORDER_ID), str) and is_title(order):
             numbers.begin_part(record.line, order)
         if record.complaint or by_word or record.of_the_ca:
             return record
@@ -273,12 +271,11 @@ class NumberCheck(Generic[Record]):
         return cast("Record", record._replace(complaint=why)) if why else record
 
     def _expected(self) -> OrderNumbers:
-        raw = [record for record in self._ahead[:_SAMPLE] if isinstance(record, RawRecord)]
-        self._are_alone = not any(
-            record.has_addresses or Field.ALL_DOMAINS in record.names for record in raw
-        )
-        named = any(any(entry) for record in raw for entry in record.entries)
-        return OrderNumbers(self._name, map(_number, raw), with_addresses=named)
+        ahead = islice(self._ahead, _SAMPLE)
+        raw = [(record, number) for record, number in ahead if isinstance(record, RawRecord)]
+        self._are_alone = not any(record.may_say_whom for record, _ in raw)
+        named = any(any(entry) for record, _ in raw for entry in record.entries)
+        return OrderNumbers(self._name, (number for _, number in raw), with_addresses=named)
 
 
 def with_usual_numbers(

@@ -12,7 +12,7 @@ from batch_resend.intake import workbook
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
 from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, RawRecord
-from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
+from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
@@ -92,15 +92,15 @@ class ListSource:
         if begin.startswith(("{", "[")):
             self.form = form
             how = self._reading
-            rules = rules_of(
+            of = JsonRecords(
                 how.mapping, how.call, all_domains=how.all_domains, ignored=how.ignored
             )
             stream = None
             if is_document(begin, how.mapping, how.call):
-                stream = JsonStream(self.name, text, rules)
+                stream = JsonStream(self.name, text, of)
                 records = iter(stream)
             else:
-                records = records_of_lines(text.lines(), how.mapping, how.call, rules)
+                records = of.of_lines(text.lines())
             checked = with_usual_numbers(records, self.name, all_domains=how.all_domains)
             yield from self._with_all_mapped(checked)
             if stream is not None:
@@ -123,7 +123,8 @@ class ListSource:
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
         with_addresses = False
         for record in records:
-            self._note_keys(record.raw)
+            if self.not_there or not self.columns:
+                self._note_keys(record.raw)
             if isinstance(record, RawRecord):
                 with_addresses = with_addresses or record.may_say_whom
                 missing -= record.names.keys()
@@ -194,6 +195,7 @@ class RecordSource:
             locale=locale, call=call, accounts=accounts or {}, all_domains=all_domains
         )
         self._maker = _RowMaker(self._reading)
+        self._json = JsonRecords({}, call, all_domains=all_domains)
 
     @property
     def form(self) -> ListForm:
@@ -222,8 +224,7 @@ class RecordSource:
             text = json.dumps(fields)
         except (TypeError, ValueError, RecursionError) as error:
             return RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", "{}")
-        rules = rules_of({}, self._reading.call, all_domains=self._reading.all_domains)
-        raw = json_record(line, fields, text, rules)
+        raw = self._json.record(line, fields, text)
         if isinstance(raw, RawRecord) and raw.may_say_whom:
             self._has_addresses = True
         return raw
