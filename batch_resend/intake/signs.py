@@ -104,11 +104,12 @@ def says_state(name: str) -> bool:
 @_once
 def says_not_to_send(name: str) -> bool:
     """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
-    letters = _letters(name)
-    if not letters or is_live(name):
-        return False
+    return _is_of_not_to_send(name, _letters(name))
+
+
+def _is_of_not_to_send(name: str, letters: str) -> bool:
     by_whether = _WHETHER.fullmatch(letters) and not _SEND.fullmatch(letters)
-    return bool(by_whether or _STATE.fullmatch(letters))
+    return bool(by_whether or _STATE.fullmatch(letters)) and not is_live(name)
 
 
 @_once
@@ -124,7 +125,8 @@ def is_remark(name: str) -> bool:
 
 
 def _letters(name: str) -> str:
-    return _NO_LETTER.sub("", plain(name))
+    """Return the letters of a name, in lower case and without accents."""
+    return _NO_LETTER.sub("", name.lower() if name.isascii() else plain(name))
 
 
 class Says(Enum):
@@ -169,7 +171,7 @@ def _is_mark(text: str) -> bool:
         return True
     word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
     return word in _STOP or (
-        0 < len(word) <= _LONGEST_MARK and word != "ok" and says_not_to_send(word)
+        len(word) <= _LONGEST_MARK and word != "ok" and _is_of_not_to_send(word, _letters(word))
     )
 
 
