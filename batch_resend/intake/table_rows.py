@@ -11,7 +11,6 @@ from pydantic_core import to_json
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import ask_for_language, refuse_other_trade
-from batch_resend.intake.fed_back import FedBack, own_columns
 from batch_resend.intake.fields import (
     REQUEST_FIELDS,
     Field,
@@ -38,7 +37,7 @@ from batch_resend.intake.layout import (
     refuse_narrowing,
     with_footers_apart,
 )
-from batch_resend.intake.passed_over import PassedOver
+from batch_resend.intake.passed_over import FedBack, PassedOver, own_columns
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import Shape, shape_of
