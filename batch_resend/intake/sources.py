@@ -22,7 +22,6 @@ from batch_resend.intake.records import check_record
 from batch_resend.intake.repairs import repaired
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Bytes, ListFile, Text
-from batch_resend.intake.workbook_xml import MAX_PACKED_BYTES
 from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
 
 Given = Row | Mapping[str, object]  # of a program
@@ -80,7 +79,7 @@ class ListSource:
         head = file.peek()
         refuse_bytes(self.name, head)
         if head.startswith(OLE):
-            raise of_ole(self.name, file.read(MAX_PACKED_BYTES))
+            raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
         if head.startswith(workbook.ZIP):
             sheet = workbook.Sheet(self.name, file, self._reading.sheet)
             yield from self._table(sheet, ListForm(ListKind.EXCEL))
