@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from batch_resend.errors import InputError
+from batch_resend.intake.asked_about import needs_no_mail, why_narrower
 from batch_resend.intake.cells import shown, trimmed
-from batch_resend.intake.exports import is_own_heading, is_state_of_another_trade
+from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fields import ADDRESSES, Field, in_one_line
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.layout import TableRow
@@ -22,12 +23,9 @@ from batch_resend.intake.signs import (
     Says,
     holds_address,
     holds_domain,
-    is_live,
     is_mailbox,
-    is_of_addresses,
     is_remark,
     may_name_addresses,
-    may_narrow,
     said_by,
     says_not_to_send,
 )
@@ -82,19 +80,17 @@ class PassedOver:
         unread = [at for at, says in said if says is not Says.NOTHING]
         for at, says in said:
             if says is not Says.NOTHING and self._may_say_not_to_send(at, says):
-                why = (
-                    f"{shown(cells[at])} in {self._called(at)!r} may say that the order needs no "
-                    "mail, and is not read. Take out the rows that need none; then"
-                )
-                raise self._question(why, at, where)
+                called = self._called(at)
+                why = needs_no_mail(f"{shown(cells[at])} in {called!r}", called)
+                raise InputError(f"{where}: {why}")
         if not self.names_nobody:
             return
         self._note_marks(cells, said)
         if may_name_addresses(row.text):
             self._refuse_held(cells, where)
         for at in unread:
-            if why := self._why_fewer(at, cells[at]):
-                raise self._question(why, at, where)
+            if why := self._why_narrower(at, cells[at]):
+                raise InputError(f"{where}: {why}")
 
     def _note_marks(self, cells: Sequence[str], said: Iterable[tuple[int, Says]]) -> None:
         for at, says in said:
@@ -117,9 +113,6 @@ class PassedOver:
                     f"that are not; then {ignore_flag(self._called(at))}"
                 )
 
-    def _question(self, why: str, at: int, where: str) -> InputError:
-        return InputError(f"{where}: {why} {ignore_flag(self._called(at))}")
-
     def _may_say_not_to_send(self, at: int, says: Says) -> bool:
         """Whether what a cell says, or its heading of it, may be that its row needs no mail."""
         if says is Says.NO:
@@ -129,39 +122,16 @@ class PassedOver:
         by_heading = bool(self.names) and says_not_to_send(self.names[at])
         return by_heading or says is Says.MARK
 
-    def _why_fewer(self, at: int, cell: str) -> str:
-        """Return how a cell may narrow what its row asks for; empty where it does not.
-
-        By its heading, for want of one, as the name of a mailbox, or as a state of a shop's order.
-        """
-        name = in_one_line(self.names[at]) if self.names else ""
-        if not name and (self.names or is_mailbox(cell)):
+    def _why_narrower(self, at: int, cell: str) -> str:
+        """Return how a cell may narrow what its row asks for; empty where it does not."""
+        called, name = self._called(at), in_one_line(self.names[at]) if self.names else ""
+        if self.names and not name:
             return (
-                f"column {at + 1} has no heading and is not read, and all domains of each order "
-                "would be mailed. Write what it holds above it; or, if nothing in it says "
-                "otherwise:"
+                f"{called} has no heading and is not read, and all domains of each order would be "
+                "mailed. Write what it holds above it; or, if nothing in it says otherwise: "
+                f"{ignore_flag(called)}"
             )
-        if is_state_of_another_trade(cell):
-            return (
-                f"{shown(cell)} in {self._called(at)!r} is a state of a shop's orders, and no "
-                "address is in the list: are these orders of the CA's? If they are:"
-            )
-        if is_live(name):
-            return (
-                f"{name!r} may say which orders need no mail, and is not read. Take out the rows "
-                "that do not. If you did:"
-            )
-        if is_remark(name) and may_narrow(cell):
-            return (
-                f"{shown(cell)} in {name!r} may say what not to mail, and is not read: all domains "
-                "of each order would be mailed. If nothing in it says otherwise:"
-            )
-        if is_of_addresses(name) or is_mailbox(cell):
-            return (
-                f"{name!r} may say which domains or addresses are meant, and is not read: all "
-                "domains of each order would be mailed. If that is right:"
-            )
-        return ""
+        return why_narrower(repr(called), called, [name], [cell])
 
     def _others(self, cells: Sequence[str]) -> Sequence[int]:
         """Return the columns that nothing accounts for and in which the row has a cell."""
