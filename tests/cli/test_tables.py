@@ -153,7 +153,7 @@ async def test_prune_forgets_an_old_run_and_not_whom_it_mailed(tmp_path: Path) -
         assert pruned.out.startswith("1 run with "), pruned.err
         assert (await desk.run("runs")).out.startswith("No runs yet in")
         swept = await desk.run("sweep", "--cooldown", "0s", "--max-mails-per-order", "1")
-        assert "2 at the limit of 1 mail (--max-mails-per-order)" in swept.out
+        assert "2 stuck: at the limit of 1 mail (--max-mails-per-order)" in swept.out
         assert ca.books.mails == 2
 
 
