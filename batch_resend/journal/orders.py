@@ -1,7 +1,9 @@
 """What a plan is about, how often orders were mailed, and what the CA says of them since."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
+
+from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
 from batch_resend.clock import Clock
@@ -12,11 +14,14 @@ from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import Record
 from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import UNKNOWN_WORDS, Call, Note, Problem, Request, Run
-from batch_resend.results import RowResult
+from batch_resend.results import RowResult, StuckOrder, SweepCounts
 
 SEVERAL = 2  # mails, from which on it is worth a look why they had no effect
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
 STILL_WAITS = [*WAITING, WAITS]
+_NO_END = 2**62
+SWEEP_COUNTS = TypeAdapter(SweepCounts)
+STUCK_ORDER = TypeAdapter(StuckOrder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,17 @@ class OrdersReader(Reader):
         found = await self.fetch("waiting_names", run=run.number, most=most)
         return [WaitingNames(*record) for record in found]
 
+    # --- what a sweep found ----------------------------------------------------------------------
+
+    async def swept(self, run: Run) -> SweepCounts | None:
+        """Return what the sweep found that began a run; None: no sweep did."""
+        found = await self.fetch("sweep_of_run", run=run.number)
+        return SWEEP_COUNTS.validate_json(found[0].counts) if found else None
+
+    def stuck(self, run: Run, most: int = _NO_END) -> AsyncGenerator[StuckOrder, None]:
+        """Yield the orders that are stuck, as that sweep found them; the oldest first."""
+        return self.stream("stuck_of_run", _stuck_order, run=run.number, most=most)
+
     # --- how often orders were mailed -----------------------------------------------------------
 
     async def mails(
@@ -195,7 +211,7 @@ class OrdersReader(Reader):
         return found
 
     async def newest_run(self, base_url: str, budget: str) -> str | None:
-        """Return the newest run at a CA that mailed by this key; None: there is none.
+        """Return the newest run at a CA that had orders mailed by this key; None: there is none.
 
         One of which no key is known may have been by any.
         """
@@ -229,6 +245,10 @@ class OrdersReader(Reader):
             ]
         found.sort(key=lambda one: (-one.mails, one.since_at or 0.0, one.order_id))
         return count, found[:most]
+
+
+def _stuck_order(record: Record) -> StuckOrder:
+    return STUCK_ORDER.validate_json(record.found)
 
 
 def _noted(record: Record) -> NotedRequest:
