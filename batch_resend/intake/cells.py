@@ -220,7 +220,9 @@ def domain_name(text: str) -> str:
     return _domain_name(trimmed(text))
 
 
-@lru_cache(maxsize=4_096)  # the rows of an order name one over and over; so does an address
+# The rows of an order name one over and over, and so does an address. Where all are different, to
+# forget thousands takes longer than to read them again.
+@lru_cache(maxsize=256)
 def _domain_name(text: str) -> str:
     if not text.isascii() and (meant := _misread(text)):
         raise Malformed(f"the domain {shown(text)} was read in a wrong encoding; is it {meant}?")

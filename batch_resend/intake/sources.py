@@ -27,7 +27,7 @@ from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, R
 Given = Row | Mapping[str, object]  # of a program
 Record = TypeVar("Record")
 
-_BATCH = 32  # records
+_BATCH = 100  # records
 
 
 class ListSource:
