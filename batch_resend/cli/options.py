@@ -59,6 +59,9 @@ class Share:
             raise ValueError(f"{text!r}: write a number of rows, such as 50, or a percentage, 20%")
         return cls(text, float(found[1]), bool(found[2]))
 
+    def __str__(self) -> str:
+        return self.text
+
     def is_exceeded(self, count: int, of: int) -> bool:
         """Whether `count` of so many is more."""
         return count * 100 > self.number * of if self.is_percentage else count > self.number
@@ -329,12 +332,14 @@ notify_options = together(
     "Notifications",
     option(
         "--notify-url",
+        is_secret=True,
         metavar="URL",
         is_eager=True,
         help="Where the summary is posted as JSON at the end, such as a Slack webhook.",
     ),
     option(
         "--ping-url",
+        is_secret=True,
         metavar="URL",
         is_eager=True,
         help="A watchdog's, as healthchecks.io has them: URL/start, then URL or URL/fail.",

@@ -18,6 +18,7 @@ from tests.report.test_schemas import parts
 COMMANDS: dict[str, list[tuple[str, ...]]] = {
     "check": [("orders.csv", "damaged.csv")],
     "completion": [("bash",)],
+    "config": [("show",), ("show", "sweep", "--max-orders", "3")],
     "doctor": [()],
     "export": [("--out", "waiting.csv"), ("--out", "waiting.jsonl", "--format", "jsonl")],
     "help": [(), ("mail",)],
