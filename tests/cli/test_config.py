@@ -292,7 +292,7 @@ async def test_config_show_says_of_each_option_where_its_value_comes_from(desk: 
     assert of_sweep["--base-url"] == (
         Region.EU.base_url, "batch.toml, line 9, [profiles.shop]",
     )  # fmt: skip
-    assert of_sweep["API key"] == ("***", "key.txt")
+    assert of_sweep["API key"] == ("***", "--api-key-file key.txt")
     table = (await desk.run(*show)).out
     assert re.search(r"^--patience +2h +batch\.toml, line 6$", table, re.M)
 
