@@ -391,10 +391,17 @@ progress_option = option(
 log_file_option = option(
     "--log-file",
     type=FILE,
-    help="Append all of the log here, every attempt too, whatever -q and -v say.",
+    help="Append the log here, whatever -q and -v say.",
 )
-log_options = make_log_options("Every attempt.", log_file_option)
-progress_and_log_options = make_log_options("Every attempt.", progress_option, log_file_option)
+log_level_option = option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="What --log-file has. info: beginnings, ends, pauses, stops. debug: every attempt, too.",
+)
+_log_file_options = (log_file_option, log_level_option)
+log_options = make_log_options("Every attempt.", *_log_file_options)
+progress_and_log_options = make_log_options("Every attempt.", progress_option, *_log_file_options)
 check_log_options = make_log_options("Every row and order that there is a remark on.")
 
 _distribute_option = together(
