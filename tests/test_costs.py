@@ -61,8 +61,8 @@ JSON_PAIR = '{{"order_id": {n}, "domain": "s{n}.example", "email": "admin@s{n}.e
 @pytest.mark.parametrize(
     ("heading", "row", "calls", "searches"),
     [
-        pytest.param("order_id,domain,email", PAIR, 75, 10, id="a CSV list"),
-        pytest.param("order_id", "{n}", 64, 5, id="order numbers alone"),
+        pytest.param("order_id,domain,email", PAIR, 76, 10, id="a CSV list"),
+        pytest.param("order_id", "{n}", 65, 5, id="order numbers alone"),
         # Of a column that is not read, a search more for each text that is new.
         pytest.param(
             "order_id,domain,email,locale,customer,note,ticket",

@@ -1,6 +1,5 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
-import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -29,7 +28,6 @@ from batch_resend.notify import CommandResult
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
 
-log = logging.getLogger(__name__)
 
 _NO_BOUND = 10**9
 _DUE_SHOWN = 50  # with --dry-run
