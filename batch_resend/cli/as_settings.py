@@ -55,11 +55,11 @@ class RunOptions:
     quiet: bool
     style: Style  # of the progress
     presentation: Presentation
-    is_json: bool
     strict: bool = False
     max_rejected: Share | None = None
     distribute: bool = False  # to workers
     any_product: bool = False  # --preflight: orders that are not DV are sent too
+    dry_run: bool = False  # nothing is sent
 
 
 def named_in(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,8 +111,11 @@ def style_of(options: Mapping[str, Any]) -> Style:
 
 
 def notifier_of(options: dict[str, Any]) -> Notifier:
-    """Return whom to notify of how a command ends, as far as the options are known."""
-    return Notifier(**named_in(Notifier, options))
+    """Return whom to notify of how a command ends, as far as the options are known.
+
+    Nobody is notified of a dry run: a watchdog would take it for a night's run.
+    """
+    return Notifier() if options.get("dry_run") else Notifier(**named_in(Notifier, options))
 
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:

@@ -25,6 +25,7 @@ from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
     REASONS_READ,
+    STUCK_SHOWN,
     show_counts,
     show_plan,
     show_summary,
@@ -53,7 +54,14 @@ async def execute(
     will_pass = not batch.stopped_keys or plan.to_send > await batch.count_stopped(plan)
     asks = bool(plan.to_send) and will_pass and options.asks
     execution = _Execution(batch, plan, options, interruption)
-    if not options.quiet or (asks and reason):
+    has_rows = any(plan.rows.values())  # a sweep has none where nothing is due
+    if options.dry_run:
+        if has_rows:
+            await execution.show_plan(sys.stdout)
+        await batch.discard(plan)
+        click.echo("Nothing was sent: --dry-run.")
+        return CommandResult(ExitCode.ALL_WELL, declined="nothing was sent: --dry-run")
+    if (has_rows and not options.quiet) or (asks and reason):
         await execution.show_plan(sys.stderr)
     if reason:
         run_log.info("held back", extra={"why": reason})
@@ -233,13 +241,12 @@ class _Execution:
             )
             summary = await make_summary(batch.reader, await batch.reader.run(run.id))
             with suppress(OSError):
-                if not self.options.is_json:
-                    show_counts(summary)
+                show_counts(summary)
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
         with suppress(OSError):
-            if not self.options.is_json:
-                reasons = await batch.reader.reasons(run, REASONS_READ)
-                show_summary(summary, reasons, folder, presentation.flags)
+            reasons = await batch.reader.reasons(run, REASONS_READ)
+            stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
+            show_summary(summary, reasons, stuck, folder, presentation.flags)
         if not lost and (lost := await batch.journal_loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)

@@ -21,6 +21,7 @@ import anyio
 import click
 from click.shell_completion import CompletionItem
 
+from batch_resend.calls import CALLS
 from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
 from batch_resend.cli.command import FILE, SHOWN, Parsed, flag, option, together
 from batch_resend.clock import exact_duration, parse_duration
@@ -106,6 +107,7 @@ def complete_file(
     return [CompletionItem(incomplete, type="file")]
 
 
+_CALLS_IN_WORDS = "; ".join(f"{name}, {call.mails}" for name, call in CALLS.items())
 _MOST_RUNS = 50
 
 
@@ -249,8 +251,7 @@ list_options = together(
         "--call",
         type=click.Choice([call.value for call in Call]),
         default=Call.DV_RESEND.value,
-        help="Which of the CA's calls, for rows that name none: the mails of a DV order, those of "
-        "a domain (OV, EV, before any order), or the one that asks to approve an EV order.",
+        help=f"Which of the CA's calls, for rows that name none: {_CALLS_IN_WORDS}.",
     ),
     flag(
         "--auto-call",
@@ -325,6 +326,7 @@ asking_options = together(
         "others than it asks for.",
     ),
     flag("--yes", "Don't ask before sending (asked wherever there is a terminal)."),
+    flag("--dry-run", "Show what would be sent, and send nothing."),
 )
 
 # Eager, which is before the others: where one of those is wrong, it is known where to notify.

@@ -15,6 +15,7 @@ import anyio
 from batch_resend.errors import ReportError, SettingsError
 from batch_resend.model import RequestStatus
 from batch_resend.report import Summary, headline, whole_file
+from batch_resend.sweep import Decision
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
 
@@ -191,6 +192,15 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
         )
         for status in RequestStatus:
             orders.labels(outcome=status.value).set(getattr(summary.orders, status))
+    if summary is not None and summary.sweep is not None:
+        waiting = Gauge(
+            "batch_resend_waiting_orders",
+            "Orders that wait at the CA, by what the last sweep decided",
+            ["decision"],
+            registry=registry,
+        )
+        for decision in Decision:
+            waiting.labels(decision=decision.value).set(getattr(summary.sweep, decision))
     for name, (text, value) in gauges.items():
         if value is not None:
             Gauge(f"batch_resend_{name}", text, registry=registry).set(value)

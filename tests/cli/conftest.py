@@ -196,7 +196,7 @@ def assert_adds_up(summary: dict[str, Any]) -> None:
 
 
 ORDER_STATES: Sequence[str] = (
-    "sent", "refused", "failed", "in_doubt", "not_attempted", "skipped",
+    "sent", "refused", "failed", "in_doubt", "not_attempted", "skipped", "in_flight",
 )  # fmt: skip
 
 

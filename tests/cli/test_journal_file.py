@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.report.report import REPORT_FILES
 from batch_resend.windows import Window
 from tests.cli.conftest import (
     Desk,
@@ -29,6 +28,7 @@ from tests.cli.conftest import (
     until,
     without_the_right_to_write_everywhere,
 )
+from tests.report.carried import FILES
 
 PAGE = 4_096
 
@@ -174,7 +174,7 @@ async def test_all_that_is_made_for_journal_and_report_is_its_owners_alone_whate
             [f"journal.db{ending}" for ending in ("", "-wal", "-shm", ".lock", ".holder")], "0o600"
         )
         assert {mode(path) for path in report.iterdir()} == {"0o600"}
-        assert {path.name for path in report.iterdir()} == set(REPORT_FILES)
+        assert {path.name for path in report.iterdir()} == FILES
         folders = (folder, folder.parent, report, report.parent)
         assert {mode(path) for path in folders} == {"0o700"}
 

@@ -24,7 +24,7 @@ from batch_resend.windows import Window
 from tests.cli.conftest import Desk, desk_with_ca
 from tests.cli.test_profiles import settings_as_told
 from tests.pages import table
-from tests.reference import REFERENCE, with_tables
+from tests.reference import MADE, as_it_should_be
 
 # Of settings whose type does not say what they may be: a text, and what it comes to.
 EXAMPLES: dict[str, tuple[str, object]] = {
@@ -99,9 +99,10 @@ def differing(said: str) -> set[str]:
     }
 
 
-def test_the_tables_of_the_reference_are_made_of_the_options() -> None:
-    text = REFERENCE.read_text(encoding="utf-8")
-    assert with_tables(text) == text, "run: make reference"
+@pytest.mark.parametrize("path", MADE, ids=lambda path: str(path.name))
+def test_what_is_written_elsewhere_by_what_the_code_says_is_as_it_says(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert as_it_should_be(text) == text, "run: make reference"
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))

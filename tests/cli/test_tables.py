@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from batch_resend.report.report import REPORT_FILES
 from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 from tests.cli.screen import on_screen
+from tests.report.carried import FILES
 
 
 @pytest_asyncio.fixture
@@ -75,7 +75,7 @@ async def test_a_report_is_written_again_from_the_journal_alone(twice: Twice) ->
     desk, (first, _) = twice
     written = await desk.run("report", first["run_id"], "--report-dir", "once more")
     assert written.code == 0
-    for name in set(REPORT_FILES) - {"report.html"}:
+    for name in FILES - {"report.html"}:
         again, before = (desk.folder / folder / name for folder in ("once more", "first"))
         assert again.read_text() == before.read_text()
     assert (desk.folder / "once more" / "report.html").is_file()
@@ -153,7 +153,7 @@ async def test_prune_forgets_an_old_run_and_not_whom_it_mailed(tmp_path: Path) -
         assert pruned.out.startswith("1 run with "), pruned.err
         assert (await desk.run("runs")).out.startswith("No runs yet in")
         swept = await desk.run("sweep", "--cooldown", "0s", "--max-mails-per-order", "1")
-        assert "2 at the limit of 1 mail (--max-mails-per-order)" in swept.out
+        assert "2 stuck: at the limit of 1 mail (--max-mails-per-order)" in swept.out
         assert ca.books.mails == 2
 
 

@@ -22,7 +22,7 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import REASONS_READ, show_summary
+from batch_resend.cli.output.summary import REASONS_READ, STUCK_SHOWN, show_summary
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.clock import format_duration, in_local_time, timestamp
 from batch_resend.folders import Place
@@ -38,6 +38,7 @@ from batch_resend.journal import (
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
+from batch_resend.results import StuckOrder
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
 _ALL_RUNS = 2**31
@@ -297,21 +298,23 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
     RUN is the name of a run, the beginning of it, or latest.
     """
 
-    async def written() -> tuple[Path, Presentation, Summary, list[Reason]]:
+    async def written() -> tuple[Path, Presentation, Summary, list[Reason], list[StuckOrder]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
             folder = options["report_dir"] or Path("reports") / run.id
             flags = next_flags_of_run(context, run, await reader.accounts(run))
             presentation = Presentation(flags, redact=options["redact"])
             summary = await write_report(reader, run, folder, presentation)
-            return folder, presentation, summary, await reader.reasons(run, REASONS_READ)
+            reasons = await reader.reasons(run, REASONS_READ)
+            stuck = [order async for order in reader.stuck(run, STUCK_SHOWN)]
+            return folder, presentation, summary, reasons, stuck
 
-    folder, presentation, summary, reasons = anyio.run(written)
+    folder, presentation, summary, reasons, stuck = anyio.run(written)
     if options["is_json"]:
         result = CommandResult(ExitCode.ALL_WELL, summary, folder)
         show_json(result.as_json(redact=presentation.redact))
         return ExitCode.ALL_WELL
-    show_summary(summary, reasons, folder, presentation.flags)
+    show_summary(summary, reasons, stuck, folder, presentation.flags)
     if presentation.redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
