@@ -13,8 +13,8 @@ from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.intake.fields import COLUMNS, RawRecord, plain
-from batch_resend.intake.json_rows import records_of_lines
-from batch_resend.intake.records import Defaults, check_record
+from batch_resend.intake.json_rows import JsonRecords
+from batch_resend.intake.records import check_record
 from batch_resend.journal import open_journal
 from batch_resend.model import (
     Call,
@@ -82,8 +82,8 @@ def test_what_check_writes_of_every_call_is_read_again_with_all_its_addresses(
     order: Request,
 ) -> None:
     line = json.dumps(_request(order))
-    (raw,) = records_of_lines([line], {}, Call.DV_RESEND)
-    row = check_record(raw, Defaults()) if isinstance(raw, RawRecord) else raw
+    (raw,) = JsonRecords({}, Call.DV_RESEND).of_lines([line])
+    row = check_record(raw, Reading()) if isinstance(raw, RawRecord) else raw
     assert isinstance(row, Row), row
     assert (row.order_id, row.call, row.locale) == (order.subject, order.call, order.locale)
     assert [e.email for e in row.entries] == [e.email for e in order.entries]

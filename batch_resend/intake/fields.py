@@ -335,10 +335,10 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     entries: Sequence[RawEntry]
     raw: str
     names: Mapping[Field, str]  # what messages call the cells
+    has_addresses: bool = False  # its list has columns for them, or it has keys
+    complaint: str = ""  # why it is not in its list's form; of what it says only this much is taken
     addresses_aside: bool = False  # none is taken from it, though it holds some
     domains_aside: str = ""  # of an export of the CA: only a call about a domain looks at them
-    complaint: str = ""  # why it is not in its list's form; of what it says only this much is taken
-    has_addresses: bool = False  # its list has columns for them, or it has keys
     uncorrected: str = ""  # of a rejected.csv, as it stood: why it was rejected
     of_the_ca: bool = False  # an order as the CA lists it, in JSON
     place: str = ""  # which of several records that begin on one line

@@ -70,7 +70,7 @@ def test_a_setting_is_taken_from_the_command_line_the_environment_and_the_file(
 
 
 def test_every_setting_but_the_keys_is_an_option_of_what_sends() -> None:
-    assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts"}
+    assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts", "next_flags"}
     lengths_of_time = {
         name for name, one in Settings.model_fields.items() if one.annotation is float
     }
@@ -118,7 +118,7 @@ def test_each_option_of_each_command_is_in_the_reference(name: str) -> None:
 
 def test_what_is_shown_and_who_is_notified_is_taken_from_options_of_the_same_names() -> None:
     taken = {one.name for kind in (RunOptions, Notifier) for one in fields(kind)}
-    assert taken - parameters("send") == {"asks", "presentation", "clock"}
+    assert taken - parameters("send") == {"asks", "presentation", "style", "clock"}
 
 
 def parameters(command: str) -> set[str | None]:
