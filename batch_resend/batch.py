@@ -12,14 +12,14 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Container, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 
 from batch_resend.calls import CALLS
-from batch_resend.channels import Channels, RunHandle, route_to
+from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.intake import Source
@@ -33,7 +33,7 @@ from batch_resend.journal import (
     Terms,
     open_journal,
 )
-from batch_resend.model import Outcome, Plan, Run, RunState
+from batch_resend.model import Outcome, Plan, PlannedRequest, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
@@ -218,7 +218,8 @@ class Batch:
                     log.error("account %s: %s", key.title, error)
 
         try:
-            await ask_each(self._keys_with(sent), ask)
+            keys = self.settings.keys(self.settings.names)
+            await ask_each([key for key in keys if key.account.budget in sent], ask)
         finally:
             # Whatever ends it, hours of answers are not lost.
             with anyio.CancelScope(shield=True):
@@ -226,10 +227,6 @@ class Batch:
         if errors:
             raise errors[0]
         return await reader.checked(run)
-
-    def _keys_with(self, budgets: Container[str]) -> list[Key]:
-        keys = self.settings.keys(self.settings.names)
-        return [key for key in keys if key.account.budget in budgets]
 
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
         """Keep, for a run's report, which of the orders it has sent still wait.
@@ -248,21 +245,25 @@ class Batch:
         await self.journal.finish(plan.run, state, reason)
 
     @asynccontextmanager
-    async def send(self, plan: Plan) -> AsyncIterator["RunHandle"]:
+    async def send(self, plan: Plan, most: int | None = None) -> AsyncIterator["RunHandle"]:
         """Send what is planned; iterate the outcomes as they come.
 
-        Leaving the block early lets nothing more leave, and waits for what is in flight.
+        Leaving the block early lets nothing more leave, and waits for what is in flight. `most`:
+        send no more requests, and leave the rest to another `send`, or to whoever takes it up.
         """
-        reader = self.journal.reader
+
+        def pending_of(sender: Sender) -> AsyncIterator[PlannedRequest]:
+            pending = self.reader.pending(plan.run, sender.channel.names)
+            return first_of(pending, sender.progress.total) if held_back else pending
+
         async with AsyncExitStack() as sessions:
             senders = await self._senders(plan, sessions)
+            held_back = 0 if most is None else hold_back(senders, most)
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = RunHandle(senders, outcomes)
             with deliver:
                 work = [
-                    asyncio.create_task(
-                        sender.run(reader.pending(plan.run, sender.channel.names), deliver.clone())
-                    )
+                    asyncio.create_task(sender.run(pending_of(sender), deliver.clone()))
                     for sender in senders
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
@@ -279,6 +280,8 @@ class Batch:
                     await asyncio.wait([*work, prepared])
                     if error := prepared.exception():
                         log.warning("the report may not be written: %r", error)
+                    if held_back:
+                        sending.note_held_back(held_back)
                     await self._note_end(plan.run, sending)
             for task in work:
                 task.result()

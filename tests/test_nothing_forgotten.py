@@ -28,7 +28,7 @@ from batch_resend.model import (
     Row,
 )
 from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS, _REMARK_IN_WORDS
-from batch_resend.report.report import REPORT_FILES
+from batch_resend.report.report import FILE_OF_SWEEPS, REPORT_FILES
 from batch_resend.report.tables import RESULT_COLUMNS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan
@@ -88,7 +88,7 @@ def test_every_field_has_its_line_in_the_table_of_columns() -> None:
 
 
 def test_every_file_and_every_column_of_a_report_is_in_the_manual() -> None:
-    assert names("| file | what is in it |") == set(REPORT_FILES)
+    assert names("| file | what is in it |") == {*REPORT_FILES, FILE_OF_SWEEPS}
     assert names_in_first_cells("| column of `results.csv` |") == list(RESULT_COLUMNS)
     assert names("| status | meaning |") == set(RequestStatus)
 

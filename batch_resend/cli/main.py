@@ -174,6 +174,8 @@ def main() -> NoReturn:
     STREAMS.finish()
     if STREAMS.output_failed and code == ExitCode.ALL_WELL:
         code = ExitCode.NOT_STARTED if STREAMS.prints_data else ExitCode.NOT_ALL_SENT
+    if code > SIGNAL_BASE:  # a thread may still wait for an answer at the terminal
+        STREAMS.leave(code)
     sys.exit(code)
 
 

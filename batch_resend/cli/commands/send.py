@@ -7,9 +7,11 @@ import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of, taken_over
-from batch_resend.cli.command import OF_SENDING, command, together
+from batch_resend.cli.command import OF_SENDING, command, option_of_its_own, together
+from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
@@ -31,6 +33,8 @@ from batch_resend.notify import CommandResult
         "Send an export whose headings are its own": "batch-resend send --map order_id=Number "
         '--map email="Approver address" export.csv',
         "Send what an earlier run has left": "batch-resend send reports/RUN_ID/unsent.csv",
+        "Send five, look at what came back, then the rest": "batch-resend send --max-orders 5 "
+        "orders.csv",
         "In a nightly job": "batch-resend send --yes -q --log-file resend.log "
         "--ping-url https://hc-ping.com/UUID orders.csv",
         "From another program": "export-orders | batch-resend send --in-doubt hold -",
@@ -40,6 +44,17 @@ from batch_resend.notify import CommandResult
 )
 @inputs_argument
 @list_options
+@together(
+    "When not to send",
+    option_of_its_own(
+        "--max-orders",
+        "first_orders",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Send N first, and show what came back. On a terminal you are asked whether to send "
+        "the rest; otherwise the run ends there, and `resume` sends the rest.",
+    ),
+)
 @hold_back_options
 @send_options
 @click.pass_context
@@ -49,6 +64,13 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     INPUT is a list of any form, or - for standard input. Orders that the CA acknowledged
     within the cooldown are skipped; a run of the same requests that did not finish is resumed.
     """
+    if options["dry_run"]:
+        set_up_logs(options)
+        code = check_lists(inputs, options)
+        click.echo("Nothing was sent: --dry-run, which does as `check` does.")
+        return code
+    if options["distribute"] and options["first_orders"]:
+        raise click.UsageError("--max-orders is for a run that this command sends itself")
 
     async def work(interruption: Interruption) -> CommandResult:
         run_options = run_options_of(context, options)
@@ -65,6 +87,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
         "Resume the newest run that did not finish": "batch-resend resume",
         "Resume one of them, leaving what is in doubt": "batch-resend resume "
         "20261123-211952-753e --in-doubt hold",
+        "See what is left of it": "batch-resend resume --dry-run",
     },
     exit_codes=OF_SENDING,
     see_also=("runs", "show"),
