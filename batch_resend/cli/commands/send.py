@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from batch_resend.batch import open_batch
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of, taken_over
 from batch_resend.cli.command import OF_SENDING, command, option_of_its_own, together
 from batch_resend.cli.commands.check import check_lists
@@ -76,7 +77,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
         run_options = run_options_of(context, options)
         reading = reading_of(options)
         sources = [ListSource(path, reading) for path in inputs]
-        async with open_batch(settings_of(options)) as batch:
+        async with open_batch(settings_of(options), clock_of_command()) as batch:
             return await execute(batch, await batch.plan(sources), run_options, interruption)
 
     return run_with_notifier(work, options)
@@ -109,7 +110,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         wanted = options | taken_over(context, had)
         settings = settings_of(wanted, run)
         run_options = run_options_of(context, wanted)
-        async with open_batch(settings) as batch:
+        async with open_batch(settings, clock_of_command()) as batch:
             plan = await batch.take_up(run.id if run else None)
             return await execute(batch, plan, run_options, interruption)
 

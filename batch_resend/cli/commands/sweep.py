@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from batch_resend.batch import Batch, open_batch
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import run_options_of, settings_of
 from batch_resend.cli.command import FILE, OF_SENDING, ExitCode, command, option, together
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
@@ -118,7 +118,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             excluded=frozenset(_excluded(options["exclude"])),
             is_wanted=wanted_of(options),
         )
-        async with open_batch(settings) as batch:
+        async with open_batch(settings, clock_of_command()) as batch:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
             swept, news = await while_asking(_look(batch, rules), batch, quiet=run_options.quiet)
@@ -129,7 +129,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             elif not run_options.quiet:
                 click.echo(f"{found[0].upper()}{found[1:]}", err=True)
             if run_options.dry_run:
-                _show_found(swept)
+                _show_found(swept, batch.journal.now())
             plan = await batch.plan_sweep(swept, locale)
             result = await execute(batch, plan, run_options, interruption)
         if options["fail_on"] == _STUCK and swept.stuck:
@@ -166,7 +166,7 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     mailed_last = await reader.sent_by(newest) if newest else set()
     mailed = await reader.mails(settings.base_url, settings.budget)
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
-        swept = await find_due(order_reader, mailed, rules, time.time())
+        swept = await find_due(order_reader, mailed, rules, batch.journal.now())
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept, ""
     await batch.note_waiting(newest, swept.numbers)
@@ -174,9 +174,8 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _show_found(swept: SweepResult) -> None:
+def _show_found(swept: SweepResult, now: float) -> None:
     """Show which orders would be mailed, and which are stuck."""
-    now = time.time()
     if swept.due:
         rows = [
             (
