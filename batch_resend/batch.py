@@ -28,6 +28,7 @@ from batch_resend.journal import (
     Endpoint,
     Journal,
     JournalReader,
+    Mailed,
     OrderCheck,
     Purpose,
     Terms,
@@ -77,8 +78,7 @@ class Batch:
         """Read all rows into the journal and make requests of them. Nothing is sent.
 
         The plan is that of a new run, or of an unfinished one of just the same requests.
-        Raises InputError where a list cannot be read or, unless that may be so, there is no row at
-        all, JournalError.
+        Raises JournalError; InputError where a list cannot be read, or no row is there.
         """
         settings = self.settings
         run, staging = await self.journal.new_run(
@@ -87,12 +87,8 @@ class Batch:
         accounts = {name: settings.account(name) for name in settings.names}
         parties = {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
         try:
-            await stage(
-                sources,
-                staging,
-                each_names_an_account=None not in settings.names,
-                may_be_empty=may_be_empty,
-            )
+            keyed = None not in settings.names
+            await stage(sources, staging, each_names_an_account=keyed, may_be_empty=may_be_empty)
             planned = await self.journal.finish_planning(
                 run, staging, self._take_up_since(), parties
             )
@@ -228,6 +224,11 @@ class Batch:
             raise errors[0]
         return await reader.checked(run)
 
+    async def mailed(self) -> dict[str, Mailed]:
+        """Return how often orders of the command's own account were mailed, and when last."""
+        settings = self.settings
+        return await self.reader.mails(settings.base_url, self._clock, settings.budget)
+
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
         """Keep, for a run's report, which of the orders it has sent still wait.
 
@@ -358,9 +359,8 @@ class Batch:
         return self.journal.reader
 
     async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
-        settings = self.settings
-        hold_doubts = settings.in_doubt is InDoubt.HOLD
-        await self.journal.settle(run, settings.cooldown_s, hold_doubts=hold_doubts)
+        holds, cooldown_s = self.settings.in_doubt is InDoubt.HOLD, self.settings.cooldown_s
+        await self.journal.settle(run, cooldown_s, hold_doubts=holds)
         return await make_plan(self.journal.reader, run, self._parts, taken_up=taken_up)
 
     def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:

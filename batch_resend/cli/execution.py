@@ -82,7 +82,7 @@ async def _preflighted(batch: Batch, plan: Plan, options: RunOptions) -> Plan:
     if not options.quiet:
         say(f"Asking the CA about {counted(plan.to_send, 'request')}")
     asking = batch.preflight(plan, any_product=options.any_product)
-    return await while_asking(asking, batch, quiet=options.quiet)
+    return await while_asking(asking, batch, options.style)
 
 
 def _hold_back_reason(plan: Plan, options: RunOptions) -> str | None:
@@ -119,9 +119,9 @@ class _Execution:
     async def show_only(self) -> CommandResult:
         """Show the plan in place of sending it."""
         if any(self.plan.rows.values()):
-            self.show_plan(await self._preview(), sys.stdout)
+            self.show_plan(await self._preview(), self.options.summary_to)
         await self.batch.discard(self.plan)
-        click.echo("Nothing was sent: --dry-run.")
+        click.echo("Nothing was sent: --dry-run.", file=self.options.summary_to)
         return CommandResult(ExitCode.ALL_WELL, declined="nothing was sent: --dry-run")
 
     async def shown(self, *, asks: bool, is_held_back: bool) -> Preview | None:
@@ -219,11 +219,12 @@ class _Execution:
         plan, interruption = self.plan, self.interruption
         log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
+            earlier = await self.batch.reader.count_outcomes(plan.run)
             async with self.batch.send(plan, most) as sending:
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:
                         _stop(sending, signal.Signals(interruption.caught).name)
-                    await follow(sending, quiet=self.options.quiet)
+                    await follow(sending, earlier, self.options.style)
         except BatchResendError:
             raise  # such as a journal that cannot be written when sending is to begin: not ours
         except Exception:
@@ -267,7 +268,7 @@ class _Execution:
         while True:
             try:
                 run = await reader.run(self.plan.run.id)
-                return await follow_others(reader, run, quiet=self.options.quiet)
+                return await follow_others(reader, run, self.options.style)
             except JournalError as error:
                 log.error("%s; trying again in %gs", error, AGAIN_AFTER_S)
                 await anyio.sleep(AGAIN_AFTER_S)
@@ -313,12 +314,14 @@ class _Execution:
             )
             summary = await make_summary(batch.reader, await batch.reader.run(run.id))
             with suppress(OSError):
-                show_counts(summary)
+                if not self.options.is_json:
+                    show_counts(summary)
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
         with suppress(OSError):
-            reasons = await batch.reader.reasons(run, REASONS_READ)
-            stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
-            show_summary(summary, reasons, stuck, folder, presentation.flags)
+            if not self.options.is_json:
+                reasons = await batch.reader.reasons(run, REASONS_READ)
+                stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
+                show_summary(summary, reasons, stuck, folder, presentation.flags)
         if not lost and (lost := await batch.journal_loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
+from batch_resend.clock import Clock
 from batch_resend.journal.database import Reader
 from batch_resend.journal.encoding import decode_call, request_of
 from batch_resend.journal.results import row_result
+from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import Record
 from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import UNKNOWN_WORDS, Call, Note, Problem, Request, Run
@@ -192,13 +194,17 @@ class OrdersReader(Reader):
 
     # --- how often orders were mailed -----------------------------------------------------------
 
-    async def mails(self, base_url: str, budget: str | None = None) -> dict[str, Mailed]:
+    async def mails(
+        self, base_url: str, clock: Clock, budget: str | None = None
+    ) -> dict[str, Mailed]:
         """Return the orders of a CA that were mailed for their domains, or may have been.
 
-        Those of rows that name an account are of this one where it has this budget.
+        Those of rows that name an account are of this one where it has this budget. When is by
+        `clock`; of a process whose clock said something else, the later reading.
         """
         found: dict[str, Mailed] = {}
-        for record in await self.fetch("mails", base_url=base_url, budget=budget):
+        whose = {"base_url": base_url, "budget": budget}
+        for record in await self.fetch("mails", **whose, **clock_values(clock)):
             before = found.get(record.order_id, Mailed(0, None))
             known = [at for at in (before.last_at, record.last_at) if at is not None]
             found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))

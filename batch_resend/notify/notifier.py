@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -52,8 +53,11 @@ class CommandResult:
             note += f" ({self.summary.stop_reason})"
         return note
 
-    def as_json(self) -> str:
-        """Return it as JSON: the keys of summary.json, and `text`, as Slack's webhooks take it."""
+    def as_json(self, *, redact: bool = False) -> dict[str, Any]:
+        """Return it for programs: the keys of summary.json, and `text`, as Slack has it.
+
+        `redact`: with e-mail addresses masked.
+        """
         summary = self.summary.model_dump(mode="json") if self.summary else {}
         note = {
             "text": self.text,
@@ -61,7 +65,8 @@ class CommandResult:
             "error": self.error or self.declined,
             "report": str(self.folder) if self.folder else None,
         }
-        return json.dumps(note | summary, ensure_ascii=False)
+        values: dict[str, Any] = note | summary
+        return json.loads(redacted(json.dumps(values))) if redact else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class Notifier:
                 write_metrics(self.metrics_file, result.code, result.summary, self.clock())
             except ReportError as error:
                 log.error("--metrics-file %s", error)
-        note = redacted(result.as_json()) if self.redact else result.as_json()
+        note = json.dumps(result.as_json(redact=self.redact), ensure_ascii=False)
         async with anyio.create_task_group() as tasks:
             if self.ping_url:
                 url = self.ping_url if result.code == 0 else _below(self.ping_url, "fail")

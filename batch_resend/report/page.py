@@ -25,7 +25,7 @@ from batch_resend.listed import names_in_words
 from batch_resend.model import Call, Request, RequestStatus, Run
 from batch_resend.report import charts
 from batch_resend.report.lists import as_text
-from batch_resend.report.report import FILE_OF_SWEEPS, REPORT_FILES
+from batch_resend.report.report import OF_SWEEPS, REPORT_FILES
 from batch_resend.report.summary import (
     REHEARSED,
     STATUS_MEANINGS,
@@ -96,8 +96,9 @@ async def make_page(
             rejected=await _bounded(rejected, MOST_REJECTED),
             settings=_settings(run),
             files=[
-                *(name for name in REPORT_FILES if name != "report.html"),
-                *((FILE_OF_SWEEPS,) if summary.sweep else ()),
+                name
+                for name in REPORT_FILES
+                if name != "report.html" and (summary.sweep is not None or name != OF_SWEEPS)
             ],
             version=__version__,
             css=Markup(_asset("page.css")),  # noqa: S704 # ours

@@ -31,9 +31,10 @@ from batch_resend.results import InputNote
 
 # A report: its files, in the order in which they are written.
 REPORT_FILES = (
-    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "report.html", "summary.json",
+    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "stuck.csv", "report.html",
+    "summary.json",
 )  # fmt: skip
-FILE_OF_SWEEPS = "stuck.csv"  # which no other run has
+OF_SWEEPS = "stuck.csv"  # which no other run has
 _OLD_S = 86_400.0  # no file takes that long to write
 
 # How a table is made: of which stream of the journal, by what. Rows or requests, each its own.
@@ -127,7 +128,7 @@ async def write_report(
         async with aclosing(read(run)) as found:
             with whole_file(folder / name) as file:
                 await write(found, inputs, file)
-    await _write_stuck(reader, run, folder / FILE_OF_SWEEPS, is_of_sweep=summary.sweep is not None)
+    await _write_stuck(reader, run, folder / OF_SWEEPS, is_of_sweep=summary.sweep is not None)
     page = await make_page(reader, run, summary, folder, presentation)
     with whole_file(folder / "report.html") as file:
         file.write(page)

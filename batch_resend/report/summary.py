@@ -50,6 +50,7 @@ class OrderCounts(BaseModel):
     in_doubt: int
     not_attempted: int
     skipped: int
+    in_flight: int = 0  # a living process waits for their answers; afterwards there are none
 
 
 class RequestCounts(BaseModel):
@@ -99,7 +100,7 @@ class Summary(BaseModel):
         rows, orders = self.rows, self.orders
         if rows.read != rows.accepted + rows.duplicate + rows.rejected:
             raise ValueError(f"the rows do not add up: {rows}")
-        if orders.total != sum(getattr(orders, status) for status in RequestStatus):
+        if orders.total != sum(count for name, count in orders if name != "total"):
             raise ValueError(f"the orders do not add up: {orders}")
         return self
 
@@ -122,11 +123,20 @@ class Summary(BaseModel):
 
 
 async def make_summary(reader: JournalReader, run: Run) -> Summary:
-    """Return a run in numbers."""
+    """Return a run in numbers, as it stands."""
+    in_flight = await reader.count_in_flight(run)
     accounts = await reader.accounts(run) if "accounts" in run.settings else ()
     summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
-    more = {"skipped_unsure": await reader.count_unsure(run), "sweep": await reader.swept(run)}
-    return summary.model_copy(update=more)
+    counts = summary.orders
+    in_flight = min(in_flight, counts.in_doubt)  # as long as no answer is known, they count there
+    orders = {"in_flight": in_flight, "in_doubt": counts.in_doubt - in_flight}
+    return summary.model_copy(
+        update={
+            "skipped_unsure": await reader.count_unsure(run),
+            "sweep": await reader.swept(run),
+            "orders": counts.model_copy(update=orders),
+        }
+    )
 
 
 def summarize(
@@ -223,9 +233,9 @@ def headline(summary: Summary) -> str:
     if summary.started_at is None:
         return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
     others = [
-        f"{count:,} {in_words(status)}"
-        for status in RequestStatus
-        if status is not RequestStatus.SENT and (count := getattr(summary.orders, status))
+        f"{count:,} {in_words(name)}"
+        for name, count in summary.orders
+        if count and name not in ("total", "sent")
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")

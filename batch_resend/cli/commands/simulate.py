@@ -3,8 +3,9 @@
 import json
 import os
 import signal
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import complete_file
-from batch_resend.cli.output.terminal import say
+from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
 from batch_resend.report import counted
@@ -157,17 +158,23 @@ def _with_its_place(answer: Provenance) -> str:
     metavar="[-- COMMAND...]",
     shell_complete=complete_file,
 )
-def simulate(command: Sequence[str], books: Path | None, days: int, **options: Any) -> int:
+def simulate(
+    command: Sequence[str], books: Path | None, days: int, is_json: bool, **options: Any
+) -> int:
     """Run a local CertCentral to rehearse against. It sends no mail anywhere.
 
     With a COMMAND it runs just as long: whatever the command asks, by whichever account, it asks
     the simulator; and its journal is one of its own, gone afterwards, unless --journal names one.
     Without, it runs until Ctrl-C. GET / shows what it received.
     """
+    if is_json and command:
+        raise click.UsageError("--json: give it to the command that is run, whose output it is")
     if days > 1 and not command:
         raise click.UsageError("--days says how often to run a command: -- COMMAND")
     settings = _settings(options, _USUALLY_APPROVED if days > 1 else 0.0)
-    return anyio.run(_simulate, settings, command, books, days)
+    if command:
+        return anyio.run(_simulate, settings, books, partial(_run_daily, command, days))
+    return anyio.run(_simulate, settings, books, partial(_until_interrupted, is_json=is_json))
 
 
 def _settings(options: dict[str, Any], approve: float) -> SimulatorSettings:
@@ -191,7 +198,7 @@ def _settings(options: dict[str, Any], approve: float) -> SimulatorSettings:
 
 
 async def _simulate(
-    settings: SimulatorSettings, command: Sequence[str], books: Path | None, days: int
+    settings: SimulatorSettings, books: Path | None, work: Callable[[Simulator], Awaitable[int]]
 ) -> int:
     simulator = Simulator(settings)
     try:
@@ -207,28 +214,30 @@ async def _simulate(
             where = f"{settings.host}:{settings.port}"
             raise SettingsError(f"simulate: cannot listen on {where}: {error.strerror}") from None
         try:
-            if command:
-                return await _run_daily(command, simulator, days)
-            return await _until_interrupted(simulator)
+            return await work(simulator)
         finally:
             if books:
                 books.write_text(json.dumps(simulator.books.snapshot(), indent=2) + "\n")
 
 
-async def _until_interrupted(simulator: Simulator) -> int:
+async def _until_interrupted(simulator: Simulator, *, is_json: bool) -> int:
     key = "rehearsal" if simulator.settings.api_key is None else "KEY"  # it may be a real one
-    click.echo(
-        f"CertCentral simulator at {simulator.base_url}\n"
-        f"Books at {simulator.books_url} - rehearse with:\n"
-        f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
-        "Ctrl-C ends it."
-    )
+    if is_json:
+        show_json({"base_url": simulator.base_url, "books_url": simulator.books_url})
+        sys.stdout.flush()
+    else:
+        click.echo(
+            f"CertCentral simulator at {simulator.base_url}\n"
+            f"Books at {simulator.books_url} - rehearse with:\n"
+            f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
+            "Ctrl-C ends it."
+        )
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         await anext(signals)
     return ExitCode.ALL_WELL
 
 
-async def _run_daily(command: Sequence[str], simulator: Simulator, days: int) -> int:
+async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) -> int:
     """Run a command day by day; return the highest of its exit codes."""
     highest = 0
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
@@ -241,7 +250,7 @@ async def _run_daily(command: Sequence[str], simulator: Simulator, days: int) ->
             if day:
                 simulator.pass_day()
             if days > 1:
-                orders = counted(simulator.world.waiting(), "order")
+                orders = counted(simulator.world.count_waiting(), "order")
                 say(f"--- day {day + 1} of {days}: {orders} waiting at the simulator")
             ahead = in_a_rehearsal_after(day * DAY_S)
             code = await _run(command, environment | ahead)

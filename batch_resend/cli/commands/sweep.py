@@ -1,17 +1,16 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
 import logging
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.accounts import clock_of_command
-from batch_resend.cli.as_settings import run_options_of, settings_of
+from batch_resend.cli.as_settings import RunOptions, run_options_of, settings_of
 from batch_resend.cli.command import FILE, OF_SENDING, ExitCode, command, option, together
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.execution import execute
@@ -121,15 +120,11 @@ def sweep(context: click.Context, /, **options: Any) -> int:
         async with open_batch(settings, clock_of_command()) as batch:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await while_asking(_look(batch, rules), batch, quiet=run_options.quiet)
+            swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
             found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
-            if not swept.due:
-                click.echo(f"Nothing to send: {found}")
-                log.debug("nothing to send: %s", found)
-            elif not run_options.quiet:
-                click.echo(f"{found[0].upper()}{found[1:]}", err=True)
+            _say_found(found, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
-                _show_found(swept, batch.journal.now())
+                _show_found(swept, batch.journal.now(), run_options.summary_to)
             plan = await batch.plan_sweep(swept, locale)
             result = await execute(batch, plan, run_options, interruption)
         if options["fail_on"] == _STUCK and swept.stuck:
@@ -164,7 +159,7 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     run_id = await reader.newest_run(settings.base_url, settings.budget)
     newest = await reader.run(run_id) if run_id else None
     mailed_last = await reader.sent_by(newest) if newest else set()
-    mailed = await reader.mails(settings.base_url, settings.budget)
+    mailed = await batch.mailed()
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
         swept = await find_due(order_reader, mailed, rules, batch.journal.now())
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
@@ -174,7 +169,18 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _show_found(swept: SweepResult, now: float) -> None:
+def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:
+    """Say what a sweep has found: the whole summary of a night with nothing to send."""
+    if is_any_due:
+        if not options.quiet:
+            say(f"{found[0].upper()}{found[1:]}")
+        return
+    log.debug("nothing to send: %s", found)
+    if not options.is_json:
+        click.echo(f"Nothing to send: {found}")
+
+
+def _show_found(swept: SweepResult, now: float, to: TextIO) -> None:
     """Show which orders would be mailed, and which are stuck."""
     if swept.due:
         rows = [
@@ -186,7 +192,7 @@ def _show_found(swept: SweepResult, now: float) -> None:
             )
             for order in swept.due[:_DUE_SHOWN]
         ]
-        show_table(("due", "days", "product", "domains"), rows, sys.stdout)
+        show_table(("due", "days", "product", "domains"), rows, to)
     if (more := len(swept.due) - _DUE_SHOWN) > 0:
-        click.echo(f"and {more:,} more")
-    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), sys.stdout)
+        click.echo(f"and {more:,} more", file=to)
+    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), to)

@@ -216,12 +216,16 @@ def show_summary(
 
 def show_counts(summary: Summary, to: TextIO | None = None) -> None:
     """Print a run in numbers."""
-    orders, requests = summary.orders, summary.requests
-    pairs = []
+    requests, pairs = summary.requests, []
+    orders = [
+        f"{count:,} {in_words(name)}"
+        for name, count in summary.orders
+        if name != "total" and (count or name != "in_flight")
+    ]
     if summary.stop_reason and summary.started_at is not None:
         pairs.append(("why", summary.stop_reason))
     pairs += [
-        ("orders", " · ".join(f"{getattr(orders, s):,} {in_words(s)}" for s in RequestStatus)),
+        ("orders", " · ".join(orders)),
         ("rows", _rows_in_words(summary)),
         (
             "requests",

@@ -122,8 +122,10 @@ JOIN runs ON runs.number = attempts.run
 
 -- Rows that name an account may be of another CA than their run: its key tells.
 -- name: mails
-SELECT requests.order_id, count(*) AS mails, {last_acknowledged} AS last_at
+SELECT requests.order_id, count(*) AS mails,
+    max(CASE WHEN attempts.ruling = 'accepted' THEN attempts.ended_at + {shift_s} END) AS last_at
 {attempts_with_run}
+LEFT JOIN starts ON starts.number = attempts.start
 WHERE {may_be_mailed} AND (
     requests.account IS NULL AND runs.base_url = :base_url
     OR EXISTS (SELECT 1 FROM budgets WHERE budgets.start = attempts.start
