@@ -1,5 +1,6 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
