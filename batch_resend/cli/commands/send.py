@@ -7,12 +7,13 @@ import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.accounts import clock_of_command
-from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of, taken_over
+from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
 from batch_resend.cli.command import OF_SENDING, command, option_of_its_own, together
 from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.next_flags import taken_over
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
