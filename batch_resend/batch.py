@@ -1,5 +1,9 @@
 """The whole job as a library: plan rows into a run, send it, write its report.
 
+    summary = await resend(rows, settings)
+
+does it in one call. Step by step, for what is to happen in between:
+
     async with open_batch(settings) as batch:
         plan = await batch.plan([ListSource("orders.csv")])
         async with batch.send(plan) as sending:
@@ -12,8 +16,18 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+    Set,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from inspect import isawaitable
 from pathlib import Path
 
 import anyio
@@ -22,7 +36,7 @@ from batch_resend.calls import CALLS
 from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
-from batch_resend.intake import Source
+from batch_resend.intake import Given, RecordSource, Source
 from batch_resend.journal import (
     Checked,
     Endpoint,
@@ -37,7 +51,13 @@ from batch_resend.journal import (
 from batch_resend.model import Outcome, Plan, PlannedRequest, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
-from batch_resend.report import Presentation, Summary, prepare_report, write_report
+from batch_resend.report import (
+    Presentation,
+    Summary,
+    make_summary,
+    prepare_report,
+    write_report,
+)
 from batch_resend.sending import Reader, Sender, ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
 from batch_resend.sweep import SweepResult
@@ -397,3 +417,34 @@ class Batch:
         except JournalError as error:
             # The next start finds the run cut off, and resumes it.
             sending.lose(str(error))
+
+
+async def resend(
+    rows: Source | Iterable[Given] | AsyncIterable[Given],
+    settings: Settings,
+    *,
+    on_outcome: Callable[[Outcome], object] | None = None,
+    report_dir: Path | None = None,
+) -> Summary:
+    """Plan rows, send every order's mails once, and return what came of it, in numbers.
+
+    `rows` are mappings with the names of a list's columns, or a source such as `ListSource(path)`.
+    `on_outcome`, a function or a coroutine function, is called with each outcome, once it is on
+    disk. What it raises ends the run, which the next call with the same rows resumes.
+    `report_dir`: where to write the report, if that is wanted.
+
+    Raises InputError where there is no row or a list cannot be read, JournalError, JournalBusy
+    where another process has the journal, SettingsError, ReportError. An order that fails is no
+    error: it is counted.
+    """
+    source = rows if isinstance(rows, Source) else RecordSource(rows)
+    async with open_batch(settings) as batch:
+        plan = await batch.plan([source])
+        async with batch.send(plan) as sending:
+            async for outcome in sending:
+                noted = None if on_outcome is None else on_outcome(outcome)
+                if isawaitable(noted):
+                    await noted
+        if report_dir is not None:
+            return await batch.report(plan.run, report_dir)
+        return await make_summary(batch.reader, await batch.reader.run(plan.run.id))

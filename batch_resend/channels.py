@@ -22,6 +22,7 @@ from batch_resend.sending import (
     Sender,
     WindowLimiter,
 )
+from batch_resend.sending.limiter import FORGOTTEN
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
 from batch_resend.windows import Limiter, SharedLimiters
 
@@ -100,12 +101,18 @@ class Channels:
         if shared is not None:
             limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
             return await sessions.enter_async_context(limiter)
-        since = self.clock() - max(window.period_s for window in windows)
-        ends = await self.journal.reader.recent_ends(
+        reader, period_s = self.journal.reader, max(window.period_s for window in windows)
+        since = self.clock() - period_s
+        ends = await reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget
         )
+        since = self.clock() - FORGOTTEN * period_s
+        shares = await reader.recent_shares(account.budget, since, self.clock)
         now = self.clock()
-        return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
+        return WindowLimiter(
+            windows, [now - end for end in ends], linger_s=linger_s,
+            shares=[(now - at, share) for at, share in shares],
+        )  # fmt: skip
 
 
 def route_to(settings: Settings, base_url: str) -> Route:

@@ -20,7 +20,7 @@ from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.lifecycle import Interruption
-from batch_resend.cli.logs import with_run_id
+from batch_resend.cli.logs import run_log, with_run_id
 from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
@@ -63,12 +63,12 @@ async def execute(
     asks = options.asks and await execution.has_something_to_send()
     preview = await execution.shown(asks=asks, is_held_back=bool(reason))
     if reason:
-        log.debug("held back", extra={"why": reason})
+        run_log.info("held back", extra={"why": reason})
         await batch.decline(plan, reason)
         result = await execution.report()
         return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
     if asks and preview and (refusal := await execution.refusal(preview)) is not None:
-        log.debug("declined", extra={"why": refusal})
+        run_log.info("declined", extra={"why": refusal})
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return CommandResult(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
@@ -119,9 +119,9 @@ class _Execution:
     async def show_only(self) -> CommandResult:
         """Show the plan in place of sending it."""
         if any(self.plan.rows.values()):
-            self.show_plan(await self._preview(), self.options.summary_to)
+            self.show_plan(await self._preview(), sys.stdout)
         await self.batch.discard(self.plan)
-        click.echo("Nothing was sent: --dry-run.", file=self.options.summary_to)
+        click.echo("Nothing was sent: --dry-run.")
         return CommandResult(ExitCode.ALL_WELL, declined="nothing was sent: --dry-run")
 
     async def shown(self, *, asks: bool, is_held_back: bool) -> Preview | None:
@@ -217,7 +217,7 @@ class _Execution:
     async def _send(self, most: int | None = None) -> "_Ended":
         """Send what is planned, or the first of it; return how that ended."""
         plan, interruption = self.plan, self.interruption
-        log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
+        run_log.info("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
             earlier = await self.batch.reader.count_outcomes(plan.run)
             async with self.batch.send(plan, most) as sending:
@@ -231,7 +231,7 @@ class _Execution:
             # An error of ours, not the user's: what was sent is in the journal, so in the report.
             log.exception("an error in batch-resend itself; please report it")
             return _Ended(RunState.STOPPED, None)
-        log.debug("run ended: %s", sending.state, extra={"why": sending.stop_reason})
+        run_log.info("run ended: %s", sending.state, extra={"why": sending.stop_reason})
         return _Ended(sending.state, sending.stop_reason, sending.held_back)
 
     async def _distribute(self) -> Run:
@@ -314,14 +314,12 @@ class _Execution:
             )
             summary = await make_summary(batch.reader, await batch.reader.run(run.id))
             with suppress(OSError):
-                if not self.options.is_json:
-                    show_counts(summary)
+                show_counts(summary)
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
         with suppress(OSError):
-            if not self.options.is_json:
-                reasons = await batch.reader.reasons(run, REASONS_READ)
-                stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
-                show_summary(summary, reasons, stuck, folder, presentation.flags)
+            reasons = await batch.reader.reasons(run, REASONS_READ)
+            stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
+            show_summary(summary, reasons, stuck, folder, presentation.flags)
         if not lost and (lost := await batch.journal_loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)

@@ -1,20 +1,21 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
-import logging
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.accounts import clock_of_command
-from batch_resend.cli.as_settings import RunOptions, run_options_of, settings_of
+from batch_resend.cli.as_settings import run_options_of, settings_of
 from batch_resend.cli.command import FILE, OF_SENDING, ExitCode, command, option, together
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
+from batch_resend.cli.logs import run_log
 from batch_resend.cli.options import DURATION, SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words, sweep_in_words
@@ -26,8 +27,6 @@ from batch_resend.model import RejectedRow
 from batch_resend.notify import CommandResult
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
-
-log = logging.getLogger(__name__)
 
 _NO_BOUND = 10**9
 _DUE_SHOWN = 50  # with --dry-run
@@ -122,9 +121,13 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 say("Asking the CA which orders wait")
             swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
             found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
-            _say_found(found, run_options, is_any_due=bool(swept.due))
+            if not swept.due:
+                click.echo(f"Nothing to send: {found}")
+                run_log.info("nothing to send: %s", found)
+            elif not run_options.quiet:
+                click.echo(f"{found[0].upper()}{found[1:]}", err=True)
             if run_options.dry_run:
-                _show_found(swept, batch.journal.now(), run_options.summary_to)
+                _show_found(swept, batch.journal.now())
             plan = await batch.plan_sweep(swept, locale)
             result = await execute(batch, plan, run_options, interruption)
         if options["fail_on"] == _STUCK and swept.stuck:
@@ -169,18 +172,7 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:
-    """Say what a sweep has found: the whole summary of a night with nothing to send."""
-    if is_any_due:
-        if not options.quiet:
-            say(f"{found[0].upper()}{found[1:]}")
-        return
-    log.debug("nothing to send: %s", found)
-    if not options.is_json:
-        click.echo(f"Nothing to send: {found}")
-
-
-def _show_found(swept: SweepResult, now: float, to: TextIO) -> None:
+def _show_found(swept: SweepResult, now: float) -> None:
     """Show which orders would be mailed, and which are stuck."""
     if swept.due:
         rows = [
@@ -192,7 +184,7 @@ def _show_found(swept: SweepResult, now: float, to: TextIO) -> None:
             )
             for order in swept.due[:_DUE_SHOWN]
         ]
-        show_table(("due", "days", "product", "domains"), rows, to)
+        show_table(("due", "days", "product", "domains"), rows, sys.stdout)
     if (more := len(swept.due) - _DUE_SHOWN) > 0:
-        click.echo(f"and {more:,} more", file=to)
-    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), to)
+        click.echo(f"and {more:,} more")
+    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), sys.stdout)
