@@ -129,9 +129,9 @@ async def test_the_log_file_says_why_nothing_was_sent_and_standard_error_says_it
     async with desk_with_ca(tmp_path, api_key=KEY) as (desk, _):
         desk.write("wrong", "no-such-key-0123456789").chmod(0o600)
         ended_with = await desk.run(*words, "-v")
-    logged = events(tmp_path / "resend.log")
-    assert any(why in event.get("why", event["event"]) for event in logged)
-    last = logged[-1]
+    log = events(tmp_path / "resend.log")
+    (last,) = (event for event in log if why in event.get("why", event["event"]))
+    assert last == log[-1] or not ended_with.code, "a quiet night has a report to write"
     assert last.get("exit_code", 0) == ended_with.code
     assert (ended_with.out + ended_with.err).count(why) == (1 if ended_with.code else 2)
     assert (last["level"] == "error") == bool(ended_with.code)

@@ -22,7 +22,6 @@ from batch_resend.cli.options import (
     run_argument,
     send_options,
 )
-from batch_resend.cli.output.terminal import say
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Run
@@ -70,7 +69,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     if options["dry_run"]:
         set_up_logs(options)
         code = check_lists(inputs, options)
-        say("Nothing was sent: --dry-run, which does as `check` does.")
+        click.echo("Nothing was sent: --dry-run, which does as `check` does.")
         return code
     if options["distribute"] and options["first_orders"]:
         raise click.UsageError("--max-orders is for a run that this command sends itself")
