@@ -168,8 +168,15 @@ class Hold:
     until: float  # of the event loop's clock
 
 
-class HeldTooLong(Exception):
-    """A pause that another process has begun lasts beyond the user's patience."""
+@dataclass(eq=False)
+class KeyStopped(Exception):
+    """Nothing more by a key is to leave."""
+
+    why: str  # and what a person can do
+    is_refused: bool = False  # the key itself is
+
+    def __str__(self) -> str:
+        return self.why
 
 
 class Fate(Enum):

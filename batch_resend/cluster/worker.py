@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 import anyio
@@ -57,7 +56,7 @@ class Worker:
         self._open: dict[tuple[object, ...], Channel] = {}
         self._recorders: dict[int, Recorder] = {}
         self._shared: SharedLimiters | None = None
-        self._at_work: dict[Sender, _Part] = {}
+        self._at_work: set[Sender] = set()
         self._in_hand: Counter[_Part] = Counter()  # chunks
         self._stopped: dict[_Part, str] = {}  # why nothing more of what is in hand will pass
         self._turn = anyio.Lock()  # to open a channel, or to join a run: once
@@ -145,6 +144,7 @@ class Worker:
         stopped = (sender.stop_reason or "stopped") if sender.state is RunState.STOPPED else ""
         if stopped:
             log.error("run %s: %s", run.id, stopped)
+            self._note_stopped(_Part(run.number, chunk.accounts), stopped)
         await self._put_down(job, run, chunk, stopped)
         if sender.state is RunState.INTERRUPTED:
             await self._queue.add([chunk])
@@ -160,13 +160,10 @@ class Worker:
         if await self._leases.put_down(job, run, chunk.accounts, stopped):
             self._recorders.pop(run.number, None)
 
-    def _stop_all(self, part: _Part, why: str) -> None:
-        """Let nothing more of a part of a run leave from here: nothing of it will pass."""
+    def _note_stopped(self, part: _Part, why: str) -> None:
+        """Note that nothing more of a part of a run is to leave from here: none of it will pass."""
         self._stopped[part] = why
-        for sender, of in self._at_work.items():
-            if of == part:
-                sender.stop(RunState.STOPPED, why)
-        # Whoever sends by this key again begins with a single request.
+        # What is sent by this key again begins with a single request.
         self._open = {
             name: channel for name, channel in self._open.items() if channel.names != part.accounts
         }
@@ -175,8 +172,7 @@ class Worker:
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
         outcomes.close()  # the journal has them
         part = _Part(run.number, chunk.accounts)
-        self._at_work[sender] = part
-        sender.on_stop = partial(self._stop_all, part)
+        self._at_work.add(sender)
         try:
             if self._ends:
                 sender.stop(RunState.INTERRUPTED, ENDS)
@@ -186,7 +182,7 @@ class Worker:
                 self._journal.reader.pending(run, chunk.accounts, chunk.first, chunk.last), deliver
             )
         finally:
-            del self._at_work[sender]
+            self._at_work.remove(sender)
 
     async def _sender(self, run: Run, chunk: Chunk) -> Sender:
         settings = _as_distributed(self._channels.settings, run.settings)

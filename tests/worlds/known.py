@@ -7,10 +7,11 @@ seconds each took, and by which invariant it was found.
 """
 
 import argparse
+import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -23,10 +24,11 @@ import anyio
 
 from batch_resend import channels
 from batch_resend.certcentral import client, wire
+from batch_resend.errors import JournalError
 from batch_resend.journal import journal, reading, recording, runs, sqlite, statements
 from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Ruling
-from batch_resend.sending import breaker, limiter, sender
+from batch_resend.sending import breaker, channel, limiter
 from batch_resend.sending.breaker_state import Advice
 from batch_resend.windows import Fate
 from tests.worlds.explore import violations
@@ -72,21 +74,18 @@ def _timer_beats_a_delivered_answer() -> Patch:
 
 
 def _outcome_counted_before_it_is_durable() -> Patch:
-    real = sender._Mail._settled
+    real = channel.Mail.end
+    writing: set[asyncio.Task[Any]] = set()
 
-    def settled(self: Any, verdict: Any) -> Any:
-        outcome = real(self, verdict)
-        if outcome is not None:
-            self.sender._delivered.send_nowait(outcome)
-        return outcome
+    async def end(self: Any, verdict: Any, now: float) -> Any:
+        async def write() -> None:
+            with suppress(JournalError):
+                await real(self, verdict, now)
 
-    async def deliver(self: Any, outcome: Any) -> None:
-        self.progress.outcomes[outcome.status] += 1
+        writing.add(asyncio.create_task(write()))
+        return self._settled(verdict)
 
-    stack = ExitStack()
-    stack.enter_context(mock.patch.object(sender._Mail, "_settled", settled))
-    stack.enter_context(mock.patch.object(sender.Sender, "deliver", deliver))
-    return stack
+    return mock.patch.object(channel.Mail, "end", end)
 
 
 def _resume_forgets_hold() -> Patch:
