@@ -12,41 +12,44 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Container, Mapping, Sequence, Set
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence, Set
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
-from batch_resend.calls import CALLS
 from batch_resend.channels import Channels, RunHandle, route_to
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
-from batch_resend.intake import Source
+from batch_resend.errors import InputError, JournalError, UnknownColumn, UnknownRun
+from batch_resend.intake import NAMES_NOBODY, ListSource, Source, listed
 from batch_resend.journal import (
     Checked,
     Endpoint,
     Journal,
     JournalReader,
-    OrderCheck,
     Purpose,
+    Staging,
     Terms,
     open_journal,
 )
-from batch_resend.listed import WAITS
-from batch_resend.model import Outcome, Plan, Run, RunState
+from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState
 from batch_resend.order_reader import OrderReader
-from batch_resend.planning import Objection, Part, make_plan, object_to, stage
+from batch_resend.preflight import ask_beforehand
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.sending import Reader, Sender, ask_each
-from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
-from batch_resend.verification import WAITS_NO_MORE, look_up
-from batch_resend.windows import joint
+from batch_resend.sending import Sender
+from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Key, Settings
+from batch_resend.verification import note_waiting, verify
+from batch_resend.windows import dictated_time, joint
 
 log = logging.getLogger(__name__)
 
 _OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
 LEFT_EARLY = "the program stopped listening"
+_ROWS_A_BATCH = 5_000
+_MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
 
 
 @asynccontextmanager
@@ -71,7 +74,7 @@ class Batch:
         self._clock = clock
         self._channels = Channels(settings, journal, clock)
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
-        self.reading: list[Reader] = []  # what is asked of the CA now, by key
+        self.reading = self._channels.reading
 
     async def plan(self, sources: Sequence[Source]) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -84,17 +87,17 @@ class Batch:
             settings.base_url, settings.windows, settings.snapshot()
         )
         accounts = {name: settings.account(name) for name in settings.names}
-        parties = {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
         try:
             await stage(sources, staging, each_names_an_account=None not in settings.names)
-            planned = await self.journal.finish_planning(
-                run, staging, self._take_up_since(), parties
+            digest = await staging.group(
+                {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
             )
+            planned = await self.journal.finish_planning(run, digest, self._take_up_since())
         except BaseException:
             with anyio.CancelScope(shield=True), suppress(JournalError):
                 await self.journal.discard(run)
             raise
-        return await self._plan_of(planned, taken_up=planned.number != run.number)
+        return await self._settled(planned, taken_up=planned.number != run.number)
 
     async def take_up(self, run_id: str | None = None) -> Plan:
         """Plan to resume a run that did not finish: the newest, unless named.
@@ -110,7 +113,7 @@ class Batch:
             raise UnknownRun(f"run {run.id} is complete: there is nothing to go on with")
         self._channels.refuse_elsewhere(run, await reader.count_by_account(run))
         await self.journal.claim(run)
-        return await self._plan_of(run, taken_up=True)
+        return await self._settled(run, taken_up=True)
 
     async def preflight(self, plan: Plan, *, any_product: bool = False) -> Plan:
         """Ask the CA about what is to be sent: leave out what waits for no mail.
@@ -123,44 +126,15 @@ class Batch:
         sends nothing then (`stopped_keys`), nor does one of several that cannot be read; neither
         keeps others from their mails. Raises CallError where the CA cannot be read, JournalError.
         """
-        reader = self.journal.reader
-        counts = await reader.count_by_account(plan.run)
-        keys = self.settings.keys(counts)
-        objections: list[Objection] = []
-
-        async def ask(key: Key) -> None:
-            requests = reader.pending(plan.run, key.names)
-            count = sum(counts.get(name, 0) for name in key.names)
-            try:
-                async with self.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
-                    await object_to(
-                        order_reader, requests, count, objections.append, any_product=any_product
-                    )
-                    await order_reader.reader.forget()
-            except CallError as error:
-                if len(keys) == 1 and not isinstance(error, KeyRefused):
-                    raise
-                # Unasked, it might mail others than its rows ask for.
-                self.stopped_keys[key.account.budget] = str(error)
-
         try:
-            await ask_each(keys, ask)
+            self.stopped_keys |= await ask_beforehand(
+                self._channels, plan.run, any_product=any_product
+            )
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._object(plan.run, objections)
                 await self.decline(plan, "ended before anything was sent", RunState.INTERRUPTED)
             raise
-        await self._object(plan.run, objections)
-        return await make_plan(reader, plan.run, self._parts, taken_up=plan.taken_up)
-
-    async def _object(self, run: Run, objections: Sequence[Objection]) -> None:
-        """Settle what is not to be sent."""
-        await self.journal.skip(
-            run, [(one.number, one.reason) for one in objections if not one.would_widen]
-        )
-        await self.journal.refuse(
-            run, [(one.number, one.reason) for one in objections if one.would_widen]
-        )
+        return await self._plan_of(plan.run, taken_up=plan.taken_up)
 
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""
@@ -175,46 +149,8 @@ class Batch:
         `verification`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
-        reader = self.journal.reader
-        run = await reader.run(run_id)
-        self._channels.refuse_elsewhere(run, await reader.accounts(run))
-        sent: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
-        async for number, order in reader.sent_requests(run):
-            if not CALLS[order.call].is_about_domain:  # a domain may be of many orders, or none
-                key = self.settings.key(order.account)
-                orders = sent.setdefault(key.account.budget, {})
-                orders.setdefault(order.subject, []).append(number)
-        found: dict[int, OrderCheck] = {}
-        since_s = self._clock() - (run.started_at or run.created_at)
-        errors: list[CallError] = []
-
-        async def ask(key: Key) -> None:
-            requests = sent.get(key.account.budget, {})
-
-            def note(order_id: str, check: OrderCheck) -> None:
-                found.update(dict.fromkeys(requests[order_id], check))
-
-            try:
-                async with self.order_reader(key.names[0]) as order_reader:
-                    await look_up(order_reader, requests, since_s, note, with_names=with_names)
-            except CallError as error:
-                errors.append(error)  # the other accounts are asked all the same
-                if len(sent) > 1:
-                    log.error("account %s: %s", key.title, error)
-
-        try:
-            await ask_each(self._keys_with(sent), ask)
-        finally:
-            # Whatever ends it, hours of answers are not lost.
-            with anyio.CancelScope(shield=True):
-                await self.journal.note_checks(run, found)
-        if errors:
-            raise errors[0]
-        return await reader.checked(run)
-
-    def _keys_with(self, budgets: Container[str]) -> list[Key]:
-        keys = self.settings.keys(self.settings.names)
-        return [key for key in keys if key.account.budget in budgets]
+        run = await self.reader.run(run_id)
+        return await verify(self._channels, run, with_names=with_names)
 
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
         """Keep, for a run's report, which of the orders it has sent still wait.
@@ -222,16 +158,7 @@ class Batch:
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
         What `verify` was told says more, and stays.
         """
-        reader = self.journal.reader
-        checked = await reader.checked(run)
-        if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
-            return
-        found = {
-            number: OrderCheck(WAITS if order.subject in waiting else WAITS_NO_MORE)
-            async for number, order in reader.sent_requests(run)
-            if order.account is None and not CALLS[order.call].is_about_domain
-        }
-        await self.journal.note_checks(run, found)
+        await note_waiting(self.journal, run, waiting)
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""
@@ -313,27 +240,11 @@ class Batch:
             hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
         )
 
-    @asynccontextmanager
-    async def order_reader(
+    def order_reader(
         self, name: str | None = None, purpose: Purpose | None = None
-    ) -> AsyncIterator[OrderReader]:
-        """Open a way to read which orders an account has. Raises JournalError, SettingsError.
-
-        One a key at a time, and not while sending: each keeps the limits of its key by itself. For
-        a purpose, answers are kept: one that is cut off does not ask for them again.
-        """
-        key = self.settings.key(name)
-        account = key.account
-        recorder = await self.journal.start_reading(account.base_url, account.budget, purpose)
-        async with AsyncExitStack() as sessions:
-            shared = await sessions.enter_async_context(self.journal.shared_limiters())
-            channel = await self._channels.open_channel(key, shared, sessions)
-            reader = self._channels.reader(channel, recorder)
-            self.reading.append(reader)
-            try:
-                yield OrderReader(reader)
-            finally:
-                self.reading.remove(reader)
+    ) -> AbstractAsyncContextManager[OrderReader]:
+        """Open a way to read which orders an account has; see `Channels.order_reader`."""
+        return self._channels.order_reader(name, purpose)
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None
@@ -349,17 +260,30 @@ class Batch:
         """What the journal tells. Not to be used while sending: it reads for the sender then."""
         return self.journal.reader
 
-    async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
-        settings = self.settings
-        hold_doubts = settings.in_doubt is InDoubt.HOLD
-        await self.journal.settle(run, settings.cooldown_s, hold_doubts=hold_doubts)
-        return await make_plan(self.journal.reader, run, self._parts, taken_up=taken_up)
+    async def _settled(self, run: Run, *, taken_up: bool) -> Plan:
+        """Settle what of a run is settled before anything is sent; return its plan."""
+        hold_doubts = self.settings.in_doubt is InDoubt.HOLD
+        await self.journal.settle(run, self.settings.cooldown_s, hold_doubts=hold_doubts)
+        return await self._plan_of(run, taken_up=taken_up)
 
-    def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:
-        return [
+    async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
+        """Return the plan of a run as the journal has it now."""
+        reader = self.reader
+        counts = await reader.count_by_account(run)
+        parts = [
             (sum(counts.get(name, 0) for name in key.names), key.windows)
             for key in self._keys(counts)
         ]
+        return Plan(
+            run=run,
+            taken_up=taken_up,
+            rows=await reader.count_rows(run),
+            orders=await reader.count_orders(run),
+            settled=await reader.count_outcomes(run),
+            to_send=sum(count for count, _ in parts),
+            limits=tuple(map(str, joint([windows for _, windows in parts]))),
+            duration_s=max(dictated_time(count, windows) for count, windows in parts),
+        )
 
     def _take_up_since(self) -> float:
         """Return since when a run must have been at work to be resumed.
@@ -389,3 +313,77 @@ class Batch:
         except JournalError as error:
             # The next start finds the run cut off, and resumes it.
             sending.lose(str(error))
+
+
+async def stage(
+    sources: Sequence[Source], staging: Staging, *, each_names_an_account: bool = False
+) -> None:
+    """Read all rows of all sources into the staging, a batch at a time. Raises InputError.
+
+    `each_names_an_account`: it is to, for there is no key for one that does not.
+    """
+    rejected = 0
+    for source in sources:
+        async for batch in _batches(source):
+            await staging.add_rows(batch)
+            if each_names_an_account:
+                _refuse_without_account(source, batch)
+            rejected += _count_rejected(source, batch, rejected)
+        await staging.end_input(source.name, source.sha256, source.form, NAMES_NOBODY)
+    _refuse_ignored(source for source in sources if isinstance(source, ListSource))
+    if not staging.rows_read:
+        raise InputError("there are no rows to send")
+
+
+def _refuse_ignored(lists: Iterable[ListSource]) -> None:
+    """Raise UnknownColumn where --ignore names a column that is in none of the lists."""
+    read = list(lists)
+    if not read:
+        return
+    columns = list(dict.fromkeys(name for one in read for name in one.columns))
+    for name in sorted(set.intersection(*(one.not_there for one in read))):
+        near = get_close_matches(name, columns, n=1)
+        meant = f": is {near[0]!r} meant? The" if near else "; the"
+        raise UnknownColumn(
+            f"--ignore {name!r} names a column that is not there{meant} columns are "
+            f"{listed(columns)}"
+        )
+
+
+def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:
+    """Return how many rows are rejected. Raises InputError where that is no list for us."""
+    bad = [row for row in batch if isinstance(row, RejectedRow)]
+    if before + len(bad) > _MAX_REJECTED:
+        raise InputError(
+            f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are rejected, "
+            f"this one because {bad[-1].reason}; is this the right list, and --map right?"
+        )
+    return len(bad)
+
+
+def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) -> None:
+    for row in batch:
+        if isinstance(row, Row) and row.account is None:
+            raise InputError(
+                f"{source.name}, line {row.line}: names no account, and there is no API key for "
+                f"such rows: {OWN_KEY}"
+            )
+
+
+async def _batches(source: Source) -> AsyncIterator[list[Row | RejectedRow]]:
+    """Yield the rows of a source, many at a time. A file is read beside the event loop."""
+    if isinstance(source, ListSource):
+        rows = iter(source)
+        while batch := await anyio.to_thread.run_sync(
+            lambda: list(islice(rows, _ROWS_A_BATCH)), abandon_on_cancel=True
+        ):
+            yield batch
+    else:
+        batch = []
+        async for row in source:
+            batch.append(row)
+            if len(batch) >= _ROWS_A_BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch

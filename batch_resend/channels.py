@@ -1,8 +1,8 @@
 """Channels to the CA, one a key, what sends and reads over them, and a run on its way."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -11,8 +11,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
-from batch_resend.journal import Journal, ReadRecorder, Recorder
+from batch_resend.journal import Journal, Purpose, Recorder
 from batch_resend.model import Outcome, RequestStatus, Run, RunState
+from batch_resend.order_reader import OrderReader
 from batch_resend.sending import (
     Channel,
     CircuitBreaker,
@@ -33,6 +34,7 @@ class Channels:
     settings: Settings
     journal: Journal
     clock: Clock
+    reading: list[Reader] = field(default_factory=list)  # what is asked of the CA now, by key
 
     def refuse_elsewhere(self, run: Run, names: Iterable[str | None]) -> None:
         """Raise SettingsError where one of these accounts of a run was another CA's then."""
@@ -73,14 +75,33 @@ class Channels:
             progress=Progress(requests),
         )
 
-    def reader(self, channel: Channel, recorder: ReadRecorder) -> Reader:
-        """Return what reads of the CA from a channel."""
-        return Reader(
-            channel=channel,
-            recorder=recorder,
-            policy=self._policy(retry_in_doubt=True),
-            concurrency=self.settings.concurrency,
-        )
+    @asynccontextmanager
+    async def order_reader(
+        self, name: str | None = None, purpose: Purpose | None = None
+    ) -> AsyncIterator[OrderReader]:
+        """Open a way to read which orders an account has. Raises JournalError, SettingsError.
+
+        One a key at a time, and not while sending: each keeps the limits of its key by itself. For
+        a purpose, answers are kept: one that is cut off does not ask for them again.
+        """
+        key = self.settings.key(name)
+        account = key.account
+        recorder = await self.journal.start_reading(account.base_url, account.budget, purpose)
+        async with AsyncExitStack() as sessions:
+            shared = await sessions.enter_async_context(self.journal.shared_limiters())
+            channel = await self.open_channel(key, shared, sessions)
+            policy = self._policy(retry_in_doubt=True)
+            reader = Reader(
+                channel=channel,
+                recorder=recorder,
+                policy=policy,
+                concurrency=self.settings.concurrency,
+            )
+            self.reading.append(reader)
+            try:
+                yield OrderReader(reader)
+            finally:
+                self.reading.remove(reader)
 
     def _policy(self, *, retry_in_doubt: bool) -> RetryPolicy:
         """Return an order's budget of attempts and time."""

@@ -12,9 +12,8 @@ from sqlalchemy import Connection
 
 from batch_resend.batch import Batch
 from batch_resend.journal import Journal, JournalReader, Terms
-from batch_resend.journal.encoding import run_of
 from batch_resend.journal.recording import state_change
-from batch_resend.journal.statements import Record, execute
+from batch_resend.journal.statements import Record, execute, run_of
 from batch_resend.model import Chunk, Plan, Run, RunState
 from batch_resend.settings import InDoubt
 

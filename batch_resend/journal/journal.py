@@ -25,11 +25,9 @@ from batch_resend.journal.database import (
     reading_connection,
     writing_connection,
 )
-from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.journal_file import HeldFile
-from batch_resend.journal.orders import OrderCheck
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.reading import JournalReader
+from batch_resend.journal.reading import JournalReader, OrderCheck
 from batch_resend.journal.recording import (
     KeptAnswers,
     Purpose,
@@ -39,7 +37,7 @@ from batch_resend.journal.recording import (
     state_change,
 )
 from batch_resend.journal.runs import Pruned, Terms, limits_text
-from batch_resend.journal.statements import execute, execute_many, journal_errors
+from batch_resend.journal.statements import execute, execute_many
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.windows import SharedLimiters, Window
 
@@ -101,30 +99,21 @@ class Journal:
         }
         await self._writer.write(("add_run", values))
         run = await self.reader.run(run_id)
-        return run, Staging(self._writer, run.number)
+        return run, Staging(self._writer, self.reader, run.number)
 
-    async def finish_planning(
-        self,
-        run: Run,
-        staging: Staging,
-        take_up_since: float,
-        endpoints: Mapping[str | None, Endpoint] | None = None,
-    ) -> Run:
-        """Group the rows into requests; return the run that is to make them.
+    async def finish_planning(self, run: Run, digest: bytes | None, take_up_since: float) -> Run:
+        """Return the run that is to make the requests that a staging has made, of this digest.
 
         That is an unfinished run of just the same requests, at work since `take_up_since`, which
-        then resumes the rows of this plan; or else this run. `endpoints`: what each account asks;
-        without it there is only the run's own.
+        then resumes the rows of this plan; or else this run.
         """
-        endpoints = endpoints or {None: Endpoint(run.base_url)}
-        with journal_errors(self._backend.place):
-            digest = await staging.group(self.reader.connection, endpoints)
-
-        def take_up_earlier(connection: Connection) -> Run | None:
-            of = digest or b"", take_up_since, self.session
-            return runs.take_up_same_plan(connection, run, *of)
-
-        if digest and (earlier := await self.decide(take_up_earlier)):
+        if digest and (
+            earlier := await self.decide(
+                lambda connection: runs.take_up_same_plan(
+                    connection, run, digest, take_up_since, self.session
+                )
+            )
+        ):
             return earlier
         await self._writer.write(state_change(run.number, RunState.PLANNED))
         return await self.reader.run(run.id)

@@ -5,20 +5,39 @@ locale, place in the list), so that one order at a time is in memory.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 import anyio
 import anyio.lowlevel
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.journal.encoding import encode_call, encode_entries, encode_form, encode_kept
-from batch_resend.journal.grouping import Endpoint, Grouping, StagedRow
+from batch_resend.journal.database import Reader
 from batch_resend.journal.recording import Writer
-from batch_resend.journal.statements import Record, Values, execute, execute_many, statement
-from batch_resend.model import ListForm, RejectedRow, Row, RowStatus
+from batch_resend.journal.statements import (
+    Change,
+    Record,
+    Values,
+    decode_call,
+    decode_entries,
+    encode_call,
+    encode_entries,
+    encode_form,
+    encode_kept,
+    execute,
+    execute_many,
+    journal_errors,
+    statement,
+)
+from batch_resend.model import Entry, ListForm, Note, Problem, RejectedRow, Request, Row, RowStatus
 
 _BATCH = 5_000
 _MAX_ROWS_OF_ORDER = 100_000  # they are held in memory together; an order has some hundred domains
@@ -27,14 +46,44 @@ _AT_ONCE = 50_000  # rows, that come one after another
 _Batches = defaultdict[str, list[Values]]  # by statement
 
 
+class StagedRow(NamedTuple):
+    """A row as it was staged: the columns that matter here, of every row there is."""
+
+    seq: int
+    input: int
+    line: int
+    order_id: str
+    locale: str | None
+    entries: str | None  # encoded; None: named badly, "": none
+    skip: str | None
+    notes: str
+    call: str | None
+    account: str | None
+
+    @property
+    def subject(self) -> tuple[str, str | None, str | None]:
+        """What a row is about: an order or a domain, by which call, of which account."""
+        return self.order_id, self.call, self.account
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Who is asked: a CA, by a key."""
+
+    base_url: str
+    budget: str | None = None  # names the key, without saying it
+
+
 @dataclass(slots=True)
 class Staging:
     """Takes in the rows of one run, input by input, a batch at a time."""
 
     writer: Writer
+    reader: Reader
     run: int
     rows_read: int = 0
     input_names: list[str] = field(default_factory=list)
+    _before_input: int = 0  # rows, of the inputs before
 
     async def add_rows(self, batch: Sequence[Row | RejectedRow]) -> None:
         """Write the next rows of the input that is being read. Raises JournalError."""
@@ -48,33 +97,41 @@ class Staging:
         )
         self.rows_read += len(batch)
 
-    async def end_input(self, name: str, sha256: str | None, form: ListForm, count: int) -> None:
-        """Note the input whose rows were added last. Raises JournalError."""
+    async def end_input(
+        self, name: str, sha256: str | None, form: ListForm, names_nobody: str
+    ) -> None:
+        """Note the input whose rows were added last. Raises JournalError.
+
+        Where others of its rows name whom to mail, and no word asks for all, those that name nobody
+        are rejected, for the reason `names_nobody`.
+        """
+        of_input = {"run": self.run, "since": self._before_input}
+        if form.with_addresses:
+            await self._execute("reject_without_addresses", **of_input, reason=names_nobody)
         values = {
             "run": self.run,
             "ordinal": len(self.input_names),
             "name": name,
             "sha256": sha256,
             "form": encode_form(form),
-            "rows": count,
+            "rows": self.rows_read - self._before_input,
         }
         await self.writer.write(("add_input", values))
         self.input_names.append(name)
+        self._before_input = self.rows_read
 
-    async def reject_without_addresses(self, since: int, reason: str) -> None:
-        """Reject the rows of an input that name nobody, where others do and no word asks for all.
-
-        `since`: how many rows came before the input. Raises JournalError.
-        """
-        await self._execute("reject_without_addresses", run=self.run, since=since, reason=reason)
-
-    async def group(
-        self, reader: AsyncConnection, endpoints: Mapping[str | None, Endpoint]
-    ) -> bytes | None:
+    async def group(self, endpoints: Mapping[str | None, Endpoint]) -> bytes | None:
         """Make the requests of all rows added; return the digest of the whole plan.
 
-        `endpoints`: what each account asks. None: there is no request in it.
+        `endpoints`: what each account asks. None: there is no request in it. Raises InputError
+        where an order stands on too many rows, JournalError.
         """
+        with journal_errors(self.reader.place):
+            return await self._group(self.reader.connection, endpoints)
+
+    async def _group(
+        self, reader: AsyncConnection, endpoints: Mapping[str | None, Endpoint]
+    ) -> bytes | None:
         grouping = Grouping(self.run, endpoints, self.input_names)
         batches: _Batches = defaultdict(list)
         # Cut off within a statement, the connection would be thrown away, and the copy with it.
@@ -183,3 +240,182 @@ async def _by_order(
                 )
     if together:
         yield together
+
+
+@dataclass(slots=True)
+class Grouping:
+    """Makes requests of the rows of one order after another, and numbers them."""
+
+    run: int
+    endpoints: Mapping[str | None, Endpoint]  # by account
+    input_names: Sequence[str]
+    requests_made: int = 0
+    subject: tuple[str, str | None] | None = None  # what was asked for last, by which call,
+    asked: dict[Endpoint | None, StagedRow] = field(default_factory=dict)  # of whom, by which row
+    plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
+
+    def changes(self, order_rows: Sequence[StagedRow]) -> Iterator[Change]:
+        """Yield what to write for all rows of one order, in canonical order."""
+        first = order_rows[0]
+        names_domains = first.entries != ""
+        good = [row for row in order_rows if row.entries is not None]
+        if (reject := self._rejection_of_all(first)) is not None:
+            yield from map(reject, good)
+            return
+        for key, group in groupby(good, key=lambda row: (row.entries == "", row.locale)):
+            named = first if names_domains and key[0] else None
+            yield from self._of_group(list(group), named)
+
+    def _of_group(self, members: Sequence[StagedRow], named: StagedRow | None) -> Iterator[Change]:
+        """Yield what to write for rows of one request; `named` names domains, where they do not."""
+        if named is not None:  # what is to be skipped anyway asks for nothing
+            yield from (self._ambiguous(row, named) for row in members if not row.skip)
+            members = [row for row in members if row.skip]
+        if members:
+            yield from self._request(members)
+
+    def _request(self, members: Sequence[StagedRow]) -> Iterator[Change]:
+        self.requests_made += 1
+        number = self.requests_made
+        asking = [row for row in members if not row.skip] or members
+        first = asking[0]
+        for row in members:
+            if row.skip and not first.skip:
+                reason = f"asks for nothing, beside {self._place(first)}: {row.skip}"
+                yield self._assign(row, RowStatus.DUPLICATE, number, reason)
+        entries: dict[object, Entry] = {}
+        for row in asking:
+            if _add(entries, row) or row is first:
+                yield self._assign(row, RowStatus.ACCEPTED, number)
+            else:
+                reason = f"adds nothing to its order's rows before it, from {self._place(first)}"
+                yield self._assign(row, RowStatus.DUPLICATE, number, reason)
+        order = Request(
+            first.order_id,
+            first.locale,
+            _canonical(entries.values()),
+            decode_call(first.call),
+            first.account,
+        )
+        endpoint = self.endpoints[order.account]
+        about_domain = CALLS[order.call].is_about_domain
+        digest = order.digest(endpoint.base_url, endpoint.budget if about_domain else None)
+        self.plan_digest.update(digest)
+        yield (
+            "add_request",
+            {
+                "run": self.run,
+                "number": number,
+                "position": min(row.seq for row in asking),
+                "order_id": order.subject,
+                "locale": order.locale,
+                "entries": encode_entries(order.entries),
+                "digest": digest,
+                "skip": first.skip,
+                "notes": " ".join(_notes(asking, order.entries)),
+                "call": first.call,
+                "account": first.account,
+            },
+        )
+
+    def _rejection_of_all(self, first: StagedRow) -> Callable[[StagedRow], Change] | None:
+        """Return what rejects all rows of an order, where none of them can be sent."""
+        if first.account not in self.endpoints:
+            return self._of_no_account
+        other = self._asked_by_another_name(first)
+        return None if other is None else partial(self._of_two_accounts, other)
+
+    def _asked_by_another_name(self, first: StagedRow) -> StagedRow | None:
+        """Return the row by which another account asks for the same.
+
+        An order is in one account. A domain may be in several, each of which mails it; but two
+        names of one key are one account.
+        """
+        if self.subject != (first.order_id, first.call):
+            self.subject = first.order_id, first.call
+            self.asked.clear()
+        about_domain = CALLS[decode_call(first.call)].is_about_domain
+        whom = self.endpoints[first.account] if about_domain else None
+        other = self.asked.setdefault(whom, first)
+        return None if other is first else other
+
+    def _of_two_accounts(self, other: StagedRow, row: StagedRow) -> Change:
+        about_domain = CALLS[decode_call(row.call)].is_about_domain
+        reason = (
+            f"{'the domain' if about_domain else 'order'} {row.order_id} stands here for "
+            f"{_owner(row)}, and on {self._place(other)} for {_owner(other)}"
+            f"{', which goes by the same key' if about_domain else ''}: keep one of the two"
+        )
+        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
+
+    def _of_no_account(self, row: StagedRow) -> Change:
+        reason = f"no profile describes the account {row.account!r}"
+        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.ACCOUNT)
+
+    def _ambiguous(self, row: StagedRow, named: StagedRow) -> Change:
+        reason = (
+            f"order {row.order_id} stands here without domains (mail all that wait) and on "
+            f"{self._place(named)} with some: keep one of the two"
+        )
+        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
+
+    def _assign(
+        self,
+        row: StagedRow,
+        status: RowStatus,
+        request: int | None,
+        reason: str | None = None,
+        problem: Problem | None = None,
+    ) -> Change:
+        return "assign_row", {
+            "seq": row.seq,
+            "status": status,
+            "request": request,
+            "problem": problem,
+            "reason": reason,
+        }
+
+    def _place(self, row: StagedRow) -> str:
+        return f"line {row.line} of {self.input_names[row.input]}"
+
+
+def _add(entries: dict[object, Entry], row: StagedRow) -> bool:
+    """Add a row's entries to those of its order, by what each asks for; return whether any is new.
+
+    Of several spellings it is always the same one, whichever row comes first.
+    """
+    known = len(entries)
+    for entry in decode_entries(row.entries):
+        key = entry.key
+        if key not in entries or _spelling(entry) < _spelling(entries[key]):
+            entries[key] = entry
+    return len(entries) > known
+
+
+def _owner(row: StagedRow) -> str:
+    return f"the account {row.account!r}" if row.account else "no account"
+
+
+def _canonical(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(entries, key=attrgetter("key")))
+
+
+def _spelling(entry: Entry) -> tuple[str, str, str]:
+    return entry.domain, entry.email, entry.email_domain or ""
+
+
+def _notes(members: Sequence[StagedRow], entries: Sequence[Entry]) -> list[Note]:
+    """Return what there is to say of an order: of its rows, and of all of them together."""
+    of_rows = {note for row in members if row.notes for note in row.notes.split()}
+    if Note.MAY_MAIL_ALL in of_rows and not all(_may_mail_all(row) for row in members):
+        # Beside an address that the CA knows, those that it does not know are only left out.
+        of_rows ^= {Note.MAY_MAIL_ALL}
+        of_rows.add(Note.NOT_CONSTRUCTED)
+    named = [entry.domain for entry in entries if entry.domain]
+    if len(set(named)) < len(named):
+        of_rows.add(Note.SEVERAL_ADDRESSES)
+    return [note for note in Note if note in of_rows] if of_rows else []
+
+
+def _may_mail_all(row: StagedRow) -> bool:
+    return Note.MAY_MAIL_ALL in row.notes.split()

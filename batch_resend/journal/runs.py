@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy
-from batch_resend.journal.encoding import run_of
-from batch_resend.journal.statements import Values, execute, execute_many
+from batch_resend.journal.statements import Values, execute, execute_many, run_of
 from batch_resend.model import RequestStatus, Run
 from batch_resend.windows import Window
 

@@ -96,7 +96,8 @@ class CircuitBreaker:
         `tried`: how often its order was; `has_failed`: in this process. The permit is to be given
         back, whatever becomes of it. Raises KeyStopped.
         """
-        self.raise_stopped()
+        if self.stopped is not None:
+            self.raise_stopped()
         if self._state.flow is Flow.FLOWING:
             return self._state.permit(has_failed=has_failed)
         called: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()

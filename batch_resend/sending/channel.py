@@ -90,7 +90,7 @@ class Attempts(ABC):
     is_optional: bool = False  # there is another way: that it is refused tells nothing of others
 
     @abstractmethod
-    async def begin(self, now: float) -> None:
+    def begin(self, now: float) -> Awaitable[None]:
         """Write down that a request is about to leave. Whatever this raises keeps it from that."""
 
     @abstractmethod
@@ -120,10 +120,10 @@ class Mail(Attempts):
     retry_in_doubt: bool
     _attempt: Attempt = field(init=False)  # the newest
 
-    async def begin(self, now: float) -> None:
+    def begin(self, now: float) -> Awaitable[None]:
         """Write down that a request is about to leave."""
         self._attempt = Attempt(self.planned, self.made + 1, now)
-        await self.recorder.begin(self._attempt)
+        return self.recorder.begin(self._attempt)
 
     def request(self, ca: CA) -> Awaitable[Reply | Fault]:
         """Make it."""
@@ -255,9 +255,10 @@ class Channel:
         if action.advice is Advice.STOP:
             is_refused = verdict.ruling is Ruling.KEY_REFUSED
             self.breaker.stop(self._why_stop(verdict), is_refused=is_refused)
-        pause = self._pause(action.change)
+        is_change = action.change is not Change.NOTHING
+        pause = self._pause(action.change) if is_change else None
         outcome = await attempts.end(verdict, self.clock())
-        if action.change is not Change.NOTHING:
+        if is_change:
             await attempts.note_change(action.change, pause, self.clock())
         if action.advice is Advice.AGAIN:
             return Step(meaning, Advice.AGAIN)

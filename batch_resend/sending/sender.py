@@ -88,7 +88,8 @@ class Sender:
                 recorder=self.recorder,
                 retry_in_doubt=self.policy.retry_in_doubt,
             )
-            step = await self._attempt(mail)
+            step = await self.channel.exchange(mail, self._places)
+            await self._take_in(mail, step)
             if self.policy.goes_on(step):
                 # The worker resumes the next order: one in trouble keeps nobody from it.
                 await self._backing_off.acquire()
@@ -101,15 +102,18 @@ class Sender:
             return await anext(pending, None)
 
     async def _attempt(self, mail: Mail) -> Step:
-        """Make one attempt, and take in what it has brought."""
         step = await self.channel.exchange(mail, self._places)
+        await self._take_in(mail, step)
+        return step
+
+    async def _take_in(self, mail: Mail, step: Step) -> None:
+        """Take in what an attempt has brought."""
         if log.isEnabledFor(logging.DEBUG):
             _log(f"attempt {step.verdict.ruling.value.replace('_', ' ')}", mail, step.verdict)
         if step.advice is Advice.STOP:
             self.stop(RunState.STOPPED, str(self.channel.breaker.stopped))
         if step.outcome is not None:
             await self.deliver(step.outcome)
-        return step
 
     async def _carry_on(self, mail: Mail, first: Step) -> None:
         """Try an order again, beside the workers, until it has its outcome."""

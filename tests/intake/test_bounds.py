@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from batch_resend import planning
+from batch_resend.batch import stage
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, text, workbook, workbook_xml
 from batch_resend.intake import csv_cells as cells
-from batch_resend.journal import open_journal
+from batch_resend.journal import Endpoint, open_journal
 from batch_resend.journal import planning as staging_of_rows
-from batch_resend.planning import stage
 
 
 async def refusal(tmp_path: Path, content: bytes) -> str:
@@ -22,7 +22,7 @@ async def refusal(tmp_path: Path, content: bytes) -> str:
         async with open_journal(tmp_path / "journal.db") as journal:
             run, staging = await journal.new_run("https://ca.example", ())
             await stage([ListSource(str(path))], staging)
-            await journal.finish_planning(run, staging, 0.0)
+            await staging.group({None: Endpoint("https://ca.example")})
     return str(refused.value)
 
 

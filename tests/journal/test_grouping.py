@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Journal
+from batch_resend.journal import Endpoint, Journal
 from batch_resend.model import (
     Entry,
     PlannedRequest,
@@ -222,8 +222,8 @@ async def test_rows_added_in_several_batches_are_one_list(journal: Journal) -> N
     for batch in (orders(3, 1), [], [row(9, "3", locale="de")], orders(3)):
         await staging.add_rows(batch)
     assert staging.rows_read == 4
-    await staging.end_input("a.csv", None, FORM, 4)
-    run = await journal.finish_planning(run, staging, 0.0)
+    await staging.end_input("a.csv", None, FORM, "")
+    await staging.group({None: Endpoint(BASE_URL)})
     planned = await pending(journal.reader, run)
     assert [(one.request.subject, one.request.locale) for one in planned] == [
         ("3", None), ("1", None), ("3", "de"),
