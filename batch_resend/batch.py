@@ -92,7 +92,10 @@ class Batch:
             digest = await staging.group(
                 {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
             )
-            planned = await self.journal.finish_planning(run, digest, self._take_up_since())
+            # What an older run had acknowledged may be sent again by now, so to resume it would
+            # leave out too much. `--again` says nothing of runs that did not finish.
+            since = self._clock() - (settings.cooldown_s or DEFAULT_COOLDOWN_S)
+            planned = await self.journal.finish_planning(run, digest, since)
         except BaseException:
             with anyio.CancelScope(shield=True), suppress(JournalError):
                 await self.journal.discard(run)
@@ -284,21 +287,6 @@ class Batch:
             limits=tuple(map(str, joint([windows for _, windows in parts]))),
             duration_s=max(dictated_time(count, windows) for count, windows in parts),
         )
-
-    def _take_up_since(self) -> float:
-        """Return since when a run must have been at work to be resumed.
-
-        What an older one had acknowledged may be sent again by now, so it would leave out too
-        much. `--again` says nothing of runs that did not finish.
-        """
-        return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
-
-    async def journal_loss(self) -> str | None:
-        """Return what has become of the journal since it was opened, and what to do; None: nothing.
-
-        Once it is lost, the next run of the same lists would mail all of them again.
-        """
-        return await self.journal.loss()
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason

@@ -223,7 +223,8 @@ class Reader:
         with journal_errors(self.place), anyio.CancelScope(shield=True):
             async with self._turn, self.connection.begin():
                 asked = statement(name, self.connection.dialect.name, words)
-                found = (await self.connection.execute(asked, values)).all()
+                result = await self.connection.execute(asked, values)
+                found = result.all() if result.returns_rows else ()
         return found
 
     async def count(self, name: str, **values: object) -> int:

@@ -268,7 +268,8 @@ class Journal:
     async def loss(self) -> str | None:
         """Return what has become of the journal's file since it was opened, and what to do.
 
-        None where it is there as it was, or is no file of this machine's.
+        None where it is there as it was, or is no file of this machine's. Once it is lost, the next
+        run of the same lists would mail all of them again.
         """
         held = self._writer.held
         if held is None:

@@ -5,9 +5,8 @@ locale, place in the list), so that one order at a time is in memory.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import blake2b
 from itertools import groupby
 from operator import attrgetter
@@ -16,7 +15,6 @@ from typing import NamedTuple
 import anyio
 import anyio.lowlevel
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
@@ -24,7 +22,6 @@ from batch_resend.journal.database import Reader
 from batch_resend.journal.recording import Writer
 from batch_resend.journal.statements import (
     Change,
-    Record,
     Values,
     decode_call,
     decode_entries,
@@ -34,8 +31,6 @@ from batch_resend.journal.statements import (
     encode_kept,
     execute,
     execute_many,
-    journal_errors,
-    statement,
 )
 from batch_resend.model import Entry, ListForm, Note, Problem, RejectedRow, Request, Row, RowStatus
 
@@ -126,21 +121,13 @@ class Staging:
         `endpoints`: what each account asks. None: there is no request in it. Raises InputError
         where an order stands on too many rows, JournalError.
         """
-        with journal_errors(self.reader.place):
-            return await self._group(self.reader.connection, endpoints)
-
-    async def _group(
-        self, reader: AsyncConnection, endpoints: Mapping[str | None, Endpoint]
-    ) -> bytes | None:
         grouping = Grouping(self.run, endpoints, self.input_names)
         batches: _Batches = defaultdict(list)
-        # Cut off within a statement, the connection would be thrown away, and the copy with it.
-        with anyio.CancelScope(shield=True):
-            await _read(reader, "create_sorted_rows")
-            await _read(reader, "sort_rows", run=self.run)
+        await self.reader.fetch("create_sorted_rows")
+        await self.reader.fetch("sort_rows", run=self.run)
         try:
             await self._execute("create_assignments")
-            async for order_rows in _by_order(_sorted_pages(reader)):
+            async for order_rows in _by_order(self._sorted_pages()):
                 for name, values in grouping.changes(order_rows):
                     batches[name].append(values)
                 if len(batches["assign_row"]) >= _BATCH:
@@ -149,11 +136,19 @@ class Staging:
             await self._assign()
         finally:
             with anyio.CancelScope(shield=True):
-                await _read(reader, "drop_sorted_rows")
+                await self.reader.fetch("drop_sorted_rows")
                 await self._execute("drop_assignments")
         digest = grouping.plan_digest.digest()
         await self._execute("note_plan_digest", run=self.run, digest=digest)
         return digest if grouping.requests_made else None
+
+    async def _sorted_pages(self) -> AsyncIterator[Iterator[StagedRow]]:
+        """Yield the sorted rows. What cancels this does so between two pages."""
+        after = 0
+        while page := await self.reader.fetch("page_of_sorted_rows", after=after):
+            yield (StagedRow._make(columns) for _, *columns in page)
+            after = page[-1].place
+            await anyio.lowlevel.checkpoint()
 
     async def _assign(self) -> None:
         """Write into the rows what becomes of them, as they stand one after another."""
@@ -202,26 +197,6 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Val
     }
 
 
-async def _sorted_pages(reader: AsyncConnection) -> AsyncIterator[Iterator[StagedRow]]:
-    """Yield the sorted rows. What cancels this does so between two pages."""
-    after = 0
-    while True:
-        page: Sequence[Record] = ()
-        await anyio.lowlevel.checkpoint()
-        with anyio.CancelScope(shield=True):
-            page = await _read(reader, "page_of_sorted_rows", after=after)
-        if not page:
-            return
-        yield (StagedRow._make(columns) for _, *columns in page)
-        after = page[-1].place
-
-
-async def _read(reader: AsyncConnection, name: str, **values: object) -> Sequence[Record]:
-    async with reader.begin():
-        found = await reader.execute(statement(name, reader.dialect.name), values)
-        return found.all() if found.returns_rows else ()
-
-
 async def _by_order(
     pages: AsyncIterator[Iterator[StagedRow]],
 ) -> AsyncIterator[list[StagedRow]]:
@@ -259,8 +234,8 @@ class Grouping:
         first = order_rows[0]
         names_domains = first.entries != ""
         good = [row for row in order_rows if row.entries is not None]
-        if (reject := self._rejection_of_all(first)) is not None:
-            yield from map(reject, good)
+        if (rejection := self._rejection_of_all(first)) is not None:
+            yield from (self._reject(row, *rejection) for row in good)
             return
         for key, group in groupby(good, key=lambda row: (row.entries == "", row.locale)):
             named = first if names_domains and key[0] else None
@@ -293,7 +268,7 @@ class Grouping:
         order = Request(
             first.order_id,
             first.locale,
-            _canonical(entries.values()),
+            tuple(sorted(entries.values(), key=attrgetter("key"))),
             decode_call(first.call),
             first.account,
         )
@@ -318,12 +293,20 @@ class Grouping:
             },
         )
 
-    def _rejection_of_all(self, first: StagedRow) -> Callable[[StagedRow], Change] | None:
-        """Return what rejects all rows of an order, where none of them can be sent."""
+    def _rejection_of_all(self, first: StagedRow) -> tuple[Problem, str] | None:
+        """Return why no row of an order can be sent, where none can."""
         if first.account not in self.endpoints:
-            return self._of_no_account
+            return Problem.ACCOUNT, f"no profile describes the account {first.account!r}"
         other = self._asked_by_another_name(first)
-        return None if other is None else partial(self._of_two_accounts, other)
+        if other is None:
+            return None
+        about_domain = CALLS[decode_call(first.call)].is_about_domain
+        reason = (
+            f"{'the domain' if about_domain else 'order'} {first.order_id} stands here for "
+            f"{_owner(first)}, and on {self._place(other)} for {_owner(other)}"
+            f"{', which goes by the same key' if about_domain else ''}: keep one of the two"
+        )
+        return Problem.AMBIGUOUS, reason
 
     def _asked_by_another_name(self, first: StagedRow) -> StagedRow | None:
         """Return the row by which another account asks for the same.
@@ -339,25 +322,15 @@ class Grouping:
         other = self.asked.setdefault(whom, first)
         return None if other is first else other
 
-    def _of_two_accounts(self, other: StagedRow, row: StagedRow) -> Change:
-        about_domain = CALLS[decode_call(row.call)].is_about_domain
-        reason = (
-            f"{'the domain' if about_domain else 'order'} {row.order_id} stands here for "
-            f"{_owner(row)}, and on {self._place(other)} for {_owner(other)}"
-            f"{', which goes by the same key' if about_domain else ''}: keep one of the two"
-        )
-        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
-
-    def _of_no_account(self, row: StagedRow) -> Change:
-        reason = f"no profile describes the account {row.account!r}"
-        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.ACCOUNT)
-
     def _ambiguous(self, row: StagedRow, named: StagedRow) -> Change:
         reason = (
             f"order {row.order_id} stands here without domains (mail all that wait) and on "
             f"{self._place(named)} with some: keep one of the two"
         )
-        return self._assign(row, RowStatus.REJECTED, None, reason, Problem.AMBIGUOUS)
+        return self._reject(row, Problem.AMBIGUOUS, reason)
+
+    def _reject(self, row: StagedRow, problem: Problem, reason: str) -> Change:
+        return self._assign(row, RowStatus.REJECTED, None, reason, problem)
 
     def _assign(
         self,
@@ -394,10 +367,6 @@ def _add(entries: dict[object, Entry], row: StagedRow) -> bool:
 
 def _owner(row: StagedRow) -> str:
     return f"the account {row.account!r}" if row.account else "no account"
-
-
-def _canonical(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    return tuple(sorted(entries, key=attrgetter("key")))
 
 
 def _spelling(entry: Entry) -> tuple[str, str, str]:

@@ -100,8 +100,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 return CommandResult(ExitCode.ALL_WELL, note=f"nothing to send: {found}")
             if not run_options.quiet:
                 click.echo(f"{found[0].upper()}{found[1:]}", err=True)
-            plan = await batch.plan([swept.source(locale)])
-            return await execute(batch, plan, run_options, interruption)
+            planning = batch.plan([swept.source(locale)])
+            return await execute(batch, planning, run_options, interruption)
 
     return run_with_notifier(work, options)
 
