@@ -46,7 +46,7 @@ from batch_resend.windows import dictated_time, joint
 
 log = logging.getLogger(__name__)
 
-_OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
+_OUTCOMES_WAITING = 1_000  # until they are iterated; beyond it sending waits
 LEFT_EARLY = "the program stopped listening"
 _ROWS_A_BATCH = 5_000
 _MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
@@ -113,7 +113,7 @@ class Batch:
         if run is None:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:
-            raise UnknownRun(f"run {run.id} is complete: there is nothing to go on with")
+            raise UnknownRun(f"run {run.id} is complete: nothing of it is left to send")
         self._channels.refuse_elsewhere(run, await reader.count_by_account(run))
         await self.journal.claim(run)
         return await self._settled(run, taken_up=True)
@@ -159,7 +159,7 @@ class Batch:
         """Keep, for a run's report, which of the orders it has sent still wait.
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
-        What `verify` was told says more, and stays.
+        What `verify` has found says more, and stays.
         """
         await note_waiting(self.journal, run, waiting)
 

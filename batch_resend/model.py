@@ -339,7 +339,7 @@ class RunState(StrEnum):
     PLANNED = "planned"  # every row is in the journal; nothing was sent
     RUNNING = "running"  # sending, or cut off while sending
     COMPLETED = "completed"  # every order has its outcome
-    STOPPED = "stopped"  # going on was pointless; the reason is beside it
+    STOPPED = "stopped"  # nothing more would pass; the reason is beside it
     INTERRUPTED = "interrupted"  # a person or the system ended it
 
 
@@ -394,7 +394,7 @@ class Plan:
     """What a run is about to do."""
 
     run: Run
-    taken_up: bool  # an earlier run that did not finish, going on
+    taken_up: bool  # an earlier run that did not finish, resumed
     rows: dict[RowStatus, int]
     orders: int
     settled: dict[RequestStatus, int]  # orders that have their outcome before sending begins

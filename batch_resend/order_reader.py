@@ -131,7 +131,7 @@ class OrderReader:
         )
 
     async def known_of(self, order_id: str, *, with_names: bool = False) -> ListedOrder | None:
-        """Return what the CA tells of one order; None: nothing, which the log has.
+        """Return what the CA says of one order; None: nothing, which the log has.
 
         With names by "Order validation status"; without, or where the CA lacks that, by "Order
         info". Raises CallError where no order can be read, JournalError.

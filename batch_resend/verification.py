@@ -1,6 +1,6 @@
 """What has become of the orders that a run has sent, asked of the CA in as few requests as serve.
 
-A list of what has changed since the run began tells of all at once, as far back as the CA keeps it.
+A list of what has changed since the run began shows all at once, as far back as the CA keeps it.
 An order that is not in it waits as it did when the CA took its mail.
 """
 

@@ -159,7 +159,7 @@ class Journal:
     # --- sending ------------------------------------------------------------------------------
 
     async def start(self, run: Run, terms: Terms) -> Recorder:
-        """Begin to send, or go on: return what attempts are recorded with.
+        """Begin to send, or resume: return what attempts are recorded with.
 
         What other processes are about to send is left to them; what they did, or another run of
         this process, since this run was settled, settles it again, as `settle` says.

@@ -106,7 +106,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return run_of(found[0]) if found else None
 
     async def holder(self, run: Run) -> str | None:
-        """Return which living process has a run in hand, if one does, as far as can be told."""
+        """Return which living process has a run in hand, if one does, as far as is known."""
         if run.is_with_workers:
             return "workers"
         held_by = None

@@ -92,7 +92,7 @@ def claim(connection: Connection, run: Run, session: int) -> None:
 def take_up_same_plan(
     connection: Connection, run: Run, digest: bytes, since: float, session: int
 ) -> Run | None:
-    """Let the newest unfinished run of the same requests that was at work since then go on.
+    """Let the newest unfinished run of the same requests that was at work since then be resumed.
 
     It has the rows of the new run, which is forgotten. None: there is no such run.
     """

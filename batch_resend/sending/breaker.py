@@ -150,7 +150,7 @@ class CircuitBreaker:
         if self._paused_since is None and self.flow is Flow.PAUSED:
             self._paused_since = now
         if action.change is Change.ENDS:
-            log.info("the CA takes requests again: going on")
+            log.info("the CA takes requests again: sending resumes")
             self._paused_before_s, self._paused_since = self.paused_s, None
         elif action.change is not Change.NOTHING:
             self._log_pause(now)

@@ -318,7 +318,7 @@ class Channel:
         return action
 
     def _pause(self, change: Change) -> Pause | None:
-        """Return the pause that begins or goes on now, as if it began now: by the time of day."""
+        """Return the pause that begins or continues now, as if it began now: by the time of day."""
         if change not in _PAUSES:
             return None
         now, breaker = self.clock(), self.breaker
