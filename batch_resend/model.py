@@ -380,16 +380,6 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """A part of a run: requests of accounts that share a key, by the first and last position."""
-
-    run: str
-    accounts: tuple[str | None, ...]
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is about to do."""
 

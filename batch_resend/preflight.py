@@ -92,13 +92,17 @@ class _Products:
 
     async def add(self, order: ListedOrder) -> ListedOrder:
         """Return an order with its product, where the CA says it."""
+        known = None
         if self._are_many:
             async with self._turn:
                 if self._listed is None:
                     self._listed = await self._order_reader.waiting()
-            if known := self._listed.get(order.order_id):
-                return replace(order, product=known.product, product_type=known.product_type)
-        return await self._order_reader.with_product(order)
+            known = self._listed.get(order.order_id)
+        if known is None:
+            known = await self._order_reader.known_of(order.order_id)
+        if known is None:
+            return order
+        return replace(order, product=known.product, product_type=known.product_type)
 
 
 async def _objection(

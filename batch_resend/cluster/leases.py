@@ -7,6 +7,7 @@ attempts were brought into a known state (`orphaned`).
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -14,13 +15,23 @@ from batch_resend.batch import Batch
 from batch_resend.journal import Journal, JournalReader, Terms
 from batch_resend.journal.recording import state_change
 from batch_resend.journal.statements import Record, execute, run_of
-from batch_resend.model import Chunk, Plan, Run, RunState
+from batch_resend.model import Plan, Run, RunState
 from batch_resend.settings import InDoubt
 
 LEAST, MOST = 20, 500  # requests in a chunk
 CHUNKS_WANTED = 64  # of a run, so that there is something for every worker until its end
 
 Accounts = Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a run: requests of accounts that share a key, by the first and last position."""
+
+    run: str
+    accounts: tuple[str | None, ...]
+    first: int
+    last: int
 
 
 class ChunkLeases:

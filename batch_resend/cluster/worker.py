@@ -15,11 +15,11 @@ from typing import cast
 import anyio
 
 from batch_resend.channels import Channels
-from batch_resend.cluster.leases import ChunkLeases, runs_with_workers
+from batch_resend.cluster.leases import Chunk, ChunkLeases, runs_with_workers
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
 from batch_resend.journal import Recorder
-from batch_resend.model import Chunk, Outcome, Run, RunState
+from batch_resend.model import Outcome, Run, RunState
 from batch_resend.sending import Channel, Sender
 from batch_resend.settings import InDoubt, Key, Settings
 from batch_resend.windows import SharedLimiters, parse_windows

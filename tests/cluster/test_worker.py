@@ -13,13 +13,13 @@ from batch_resend.batch import open_batch
 from batch_resend.channels import Channels
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import leases, worker
-from batch_resend.cluster.leases import ChunkLeases
+from batch_resend.cluster.leases import Chunk, ChunkLeases
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt, chunk_of, open_queue
 from batch_resend.cluster.worker import Worker
 from batch_resend.folders import Database
 from batch_resend.intake import RecordSource
 from batch_resend.journal import open_journal
-from batch_resend.model import Chunk, RequestStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
 from batch_resend.simulator import Simulator, SimulatorSettings
