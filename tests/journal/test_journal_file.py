@@ -44,6 +44,12 @@ def by_its_new_name(path: Path) -> Path:
     return path.rename(path.with_name("moved.db"))
 
 
+def by_its_new_name_with_its_log(path: Path) -> Path:
+    for ending in ("-wal", "-shm"):
+        Path(f"{path}{ending}").rename(path.with_name(f"moved.db{ending}"))
+    return by_its_new_name(path)
+
+
 def without_the_file_beside_it(path: Path) -> Path:
     """As after `rm *.lock`."""
     path.with_name(f"{path.name}.lock").unlink()
@@ -55,6 +61,7 @@ OTHER_WAYS = [
     by_a_link_to_its_folder,
     by_a_relative_path,
     by_its_new_name,
+    by_its_new_name_with_its_log,
     without_the_file_beside_it,
 ]
 TRY = """
@@ -187,6 +194,91 @@ async def test_a_file_that_is_really_mounted_by_itself_is_refused(tmp_path: Path
     if "mount:" in said or "unshare:" in said:
         pytest.skip(f"needs the right to mount: {said.strip()}")
     assert "mount the folder that it is in" in said
+
+
+# --- lost while it is open ------------------------------------------------------------------
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def delete_its_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def replace(path: Path) -> None:
+    copy = path.with_name(f"copy of {path.name}")
+    shutil.copy(path, copy)
+    copy.replace(path)
+
+
+def replace_by_a_link(path: Path) -> None:
+    path.rename(path.with_name("other.db"))
+    path.symlink_to(path.with_name("of-last-week.db"))
+
+
+def move(path: Path) -> None:
+    path.rename(path.with_name("moved.db"))
+
+
+def move_its_folder(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+
+
+def put_a_circle_of_links_in_the_place_of_its_folder(path: Path) -> None:
+    move_its_folder(path)
+    path.parent.symlink_to(path.parent)
+
+
+LOSSES = [
+    (delete, "", "was deleted while"),
+    (delete_its_folder, "", "was deleted while"),
+    (replace, "", "another file is in its place"),
+    (replace_by_a_link, "", "another file is in its place"),
+    (move, "", "was moved away"),
+    (move_its_folder, "", "was moved away"),
+    (put_a_circle_of_links_in_the_place_of_its_folder, "", "can no longer be reached"),
+    (delete, "-wal", "journal.db-wal was deleted"),
+    (replace, "-wal", "another file is in the place of journal.db-wal"),
+    (delete, "-shm", "journal.db-shm was deleted"),
+]
+
+
+@pytest.mark.parametrize(("lose", "ending", "said"), LOSSES)
+async def test_whatever_becomes_of_it_no_request_begins_and_every_answer_is_taken(
+    tmp_path: Path, lose: Callable[[Path], None], ending: str, said: str
+) -> None:
+    path = tmp_path / "state" / "journal.db"
+    async with running(path, 2) as (journal, run, recorder, (order, other)):
+        attempt = Attempt(order, 1, NOON)
+        await recorder.begin(attempt)
+        assert await journal.loss() is None
+        lose(Path(f"{path}{ending}"))
+        assert said in (await journal.loss() or "")
+        with pytest.raises(JournalError, match=said):
+            await recorder.begin(Attempt(other, 1, NOON))
+        await recorder.end(attempt, NOON + 1, ACCEPTED, Outcome(order, RequestStatus.SENT, 204))
+        assert await journal.reader.count_outcomes(run) == {RequestStatus.SENT: 1}, "for the report"
+
+
+@pytest.mark.parametrize("linked", ["the journal", "its folder"])
+async def test_a_link_in_its_name_that_leads_elsewhere_is_a_loss_and_back_again_is_none(
+    tmp_path: Path, linked: str
+) -> None:
+    path = tmp_path / "state" / "journal.db"
+    path.parent.mkdir()
+    target = path if linked == "the journal" else path.parent
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    named = link if target is path else link / path.name
+    async with opened(named, Clock()) as journal:
+        assert await journal.loss() is None
+        for leads_to, said in ((target.with_name("other"), True), (target, False)):
+            link.unlink()
+            link.symlink_to(leads_to)
+            lost = await journal.loss() or ""
+            assert ("a link in its name that now leads to another file" in lost) == said
 
 
 # --- its log --------------------------------------------------------------------------------
