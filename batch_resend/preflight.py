@@ -71,12 +71,10 @@ async def ask_beforehand(channels: Channels, run: Run, *, any_product: bool) -> 
         await ask_each(keys, ask_all_of)
     finally:
         with anyio.CancelScope(shield=True):
-            await channels.journal.skip(
-                run, [(one.number, one.reason) for one in objections if not one.would_widen]
-            )
-            await channels.journal.refuse(
-                run, [(one.number, one.reason) for one in objections if one.would_widen]
-            )
+            for would_widen in (False, True):
+                found = [o for o in objections if o.would_widen is would_widen]
+                reasons = [(objection.number, objection.reason) for objection in found]
+                await channels.journal.leave_out(run, reasons, would_widen=would_widen)
     return stopped
 
 

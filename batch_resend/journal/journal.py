@@ -141,17 +141,15 @@ class Journal:
             lambda connection: runs.settle(connection, run, since, clock, hold_doubts=hold_doubts)
         )
 
-    async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
-        """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
-        await self._write_settled(run, reasons, RequestStatus.SKIPPED, AS_THE_CA_SAYS)
-
-    async def refuse(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
-        """Give orders, by their numbers, no mail in this run: the CA would mail others for them."""
-        await self._write_settled(run, reasons, RequestStatus.REFUSED, WOULD_WIDEN)
-
-    async def _write_settled(
-        self, run: Run, reasons: Sequence[tuple[int, str]], status: RequestStatus, code: str
+    async def leave_out(
+        self, run: Run, reasons: Sequence[tuple[int, str]], *, would_widen: bool
     ) -> None:
+        """Give orders, by their numbers, no mail in this run: the CA itself says there is none.
+
+        `would_widen`: it would mail others for them.
+        """
+        status = RequestStatus.REFUSED if would_widen else RequestStatus.SKIPPED
+        code = WOULD_WIDEN if would_widen else AS_THE_CA_SAYS
         await self._writer.transaction(
             lambda connection: runs.write_settled(connection, run, reasons, status, code)
         )
