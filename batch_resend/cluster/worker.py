@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import cast
 
 import anyio
@@ -31,14 +30,6 @@ AGAIN_AFTER_S = 20.0  # a chunk that this worker cannot send is for another, aft
 ENDS = "the worker ends"
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What of a run is sent by one key."""
-
-    run: int
-    accounts: tuple[str | None, ...]
-
-
 class Worker:
     """Does the queue's jobs until it is stopped."""
 
@@ -57,8 +48,7 @@ class Worker:
         self._recorders: dict[int, Recorder] = {}
         self._shared: SharedLimiters | None = None
         self._at_work: set[Sender] = set()
-        self._in_hand: Counter[_Part] = Counter()  # chunks
-        self._stopped: dict[_Part, str] = {}  # why nothing more of what is in hand will pass
+        self._in_hand: Counter[tuple[object, ...]] = Counter()  # chunks, by run and accounts
         self._turn = anyio.Lock()  # to open a channel, or to join a run: once
 
     @property
@@ -114,7 +104,7 @@ class Worker:
 
     async def _send_here(self, job: int, chunk: Chunk) -> None:
         run = await self._journal.reader.run(chunk.run)
-        part = _Part(run.number, chunk.accounts)
+        part = run.number, chunk.accounts
         self._in_hand[part] += 1
         try:
             if await self._leases.take(job, run, chunk):
@@ -123,7 +113,9 @@ class Worker:
             self._in_hand[part] -= 1
             if not self._in_hand[part]:  # the journal knows; it may be distributed again
                 del self._in_hand[part]
-                self._stopped.pop(part, None)
+                # What is sent by a stopped key again begins with a single request.
+                going = {name: one for name, one in self._open.items() if not one.breaker.stopped}
+                self._open = going
 
     async def _send_taken(self, job: int, run: Run, chunk: Chunk) -> None:
         try:
@@ -144,7 +136,6 @@ class Worker:
         stopped = (sender.stop_reason or "stopped") if sender.state is RunState.STOPPED else ""
         if stopped:
             log.error("run %s: %s", run.id, stopped)
-            self._note_stopped(_Part(run.number, chunk.accounts), stopped)
         await self._put_down(job, run, chunk, stopped)
         if sender.state is RunState.INTERRUPTED:
             await self._queue.add([chunk])
@@ -160,24 +151,13 @@ class Worker:
         if await self._leases.put_down(job, run, chunk.accounts, stopped):
             self._recorders.pop(run.number, None)
 
-    def _note_stopped(self, part: _Part, why: str) -> None:
-        """Note that nothing more of a part of a run is to leave from here: none of it will pass."""
-        self._stopped[part] = why
-        # What is sent by this key again begins with a single request.
-        self._open = {
-            name: channel for name, channel in self._open.items() if channel.names != part.accounts
-        }
-
     async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
         outcomes.close()  # the journal has them
-        part = _Part(run.number, chunk.accounts)
         self._at_work.add(sender)
         try:
             if self._ends:
                 sender.stop(RunState.INTERRUPTED, ENDS)
-            if part in self._stopped:  # while its channel was opened
-                sender.stop(RunState.STOPPED, self._stopped[part])
             await sender.run(
                 self._journal.reader.pending(run, chunk.accounts, chunk.first, chunk.last), deliver
             )

@@ -10,6 +10,7 @@ from batch_resend.journal import Endpoint, Journal
 from batch_resend.model import (
     Call,
     Entry,
+    Note,
     PlannedRequest,
     Problem,
     RejectedRow,
@@ -282,6 +283,24 @@ async def test_an_order_only_row_beside_one_that_is_rejected_for_something_else_
     bad = RejectedRow(2, Problem.LOCALE, "no locale", "[]", "7")
     run = await plan(journal, [bad, row(3, "7")])
     assert await pending_ids(journal.reader, run) == ["7"]
+
+
+async def test_rows_that_name_nobody_are_rejected_where_others_do_and_no_word_asks_for_all(
+    journal: Journal,
+) -> None:
+    """Where a list has no heading to say so, it is known when it has been read."""
+    run, staging = await journal.new_run(BASE_URL, ())
+    asks_for_all = replace(row(4, "3"), notes=(Note.ALL_DOMAINS,))
+    form = replace(FORM, with_addresses=True)
+    for name, of in (("a.jsonl", FORM), ("b.jsonl", form)):
+        await staging.add_rows([row(2, "1", "a.example admin@a.example"), *orders(2)])
+        await staging.add_rows([asks_for_all])
+        await staging.end_input(name, None, of, "names nobody")
+    await staging.group({None: Endpoint(BASE_URL)})
+    found = [found async for found in journal.reader.rejected_rows(run)]
+    assert [(one.input_ordinal, one.order_id, one.reason) for one in found] == [
+        (1, "2", "names nobody")
+    ]
 
 
 # --- several accounts -----------------------------------------------------------------------------

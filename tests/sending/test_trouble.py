@@ -102,10 +102,12 @@ async def test_a_limit_that_is_met_within_a_pause_is_written_down_with_it() -> N
     assert rig.sender.channel.limiter.share == 0.5
 
 
-@pytest.mark.parametrize("word", ["key", "401"])
-async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do(word: str) -> None:
+@pytest.mark.parametrize(("word", "count"), [("key", 500), ("key", 1), ("401", 500)])
+async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do(
+    word: str, count: int
+) -> None:
     rig = Rig(otherwise=f"{word}@1", concurrency=32)
-    assert await rig.carry(orders(1, 500)) == []
+    assert await rig.carry(orders(1, count)) == []
     assert rig.request_of("call") == [1]
     assert [line.said for line in rig.noted("end")] == [Ruling.KEY_REFUSED]
     assert rig.sender.state is RunState.STOPPED
