@@ -5,6 +5,7 @@ planned request -> nothing waits? -> skipped
 """
 
 import logging
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
@@ -12,7 +13,7 @@ import anyio
 from batch_resend.calls import CALLS, domain_and_scope
 from batch_resend.channels import Channels
 from batch_resend.errors import CallError, CallRefused, KeyRefused
-from batch_resend.journal import Purpose
+from batch_resend.journal import Journal, Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.model import PlannedRequest, Request, Run
 from batch_resend.order_reader import MANY, OrderReader, is_of_subject, nothing_to_mail
@@ -45,21 +46,11 @@ async def ask_beforehand(channels: Channels, run: Run, *, any_product: bool) -> 
     stopped: dict[str, str] = {}
 
     async def ask_all_of(key: Key) -> None:
+        pending = reader.pending(run, key.names)
+        count = sum(counts.get(name, 0) for name in key.names)
         try:
             async with channels.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
-                count = sum(counts.get(name, 0) for name in key.names)
-                products = _Products(order_reader, count)
-                order_reader.progress.total += count
-
-                async def ask(planned: PlannedRequest) -> None:
-                    found = await _objection(
-                        order_reader, planned, products, any_product=any_product
-                    )
-                    if found is not None:
-                        objections.append(found)
-                    order_reader.progress.done += 1
-
-                await ask_each(reader.pending(run, key.names), ask)
+                await _ask(order_reader, pending, count, objections, any_product=any_product)
                 await order_reader.reader.forget()
         except CallError as error:
             if len(keys) == 1 and not isinstance(error, KeyRefused):
@@ -71,11 +62,35 @@ async def ask_beforehand(channels: Channels, run: Run, *, any_product: bool) -> 
         await ask_each(keys, ask_all_of)
     finally:
         with anyio.CancelScope(shield=True):
-            for would_widen in (False, True):
-                found = [o for o in objections if o.would_widen is would_widen]
-                reasons = [(objection.number, objection.reason) for objection in found]
-                await channels.journal.leave_out(run, reasons, would_widen=would_widen)
+            await _leave_out(channels.journal, run, objections)
     return stopped
+
+
+async def _leave_out(journal: Journal, run: Run, objections: Sequence[Objection]) -> None:
+    for would_widen in (False, True):
+        found = [one for one in objections if one.would_widen is would_widen]
+        reasons = [(one.number, one.reason) for one in found]
+        await journal.leave_out(run, reasons, would_widen=would_widen)
+
+
+async def _ask(
+    order_reader: OrderReader,
+    pending: AsyncIterator[PlannedRequest],
+    count: int,
+    objections: list[Objection],
+    *,
+    any_product: bool,
+) -> None:
+    """Ask about each request, `count` in all; add the objections as they come."""
+    products = _Products(order_reader, count)
+    order_reader.progress.total += count
+
+    async def ask(planned: PlannedRequest) -> None:
+        if objection := await _objection(order_reader, planned, products, any_product=any_product):
+            objections.append(objection)
+        order_reader.progress.done += 1
+
+    await ask_each(pending, ask)
 
 
 class _Products:
