@@ -30,6 +30,7 @@ from batch_resend.journal import (
     Endpoint,
     Journal,
     JournalReader,
+    Mailed,
     Purpose,
     Staging,
     Terms,
@@ -41,7 +42,8 @@ from batch_resend.preflight import ask_beforehand
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Key, Settings
-from batch_resend.verification import note_waiting, verify
+from batch_resend.sweep import SweepResult
+from batch_resend.verification import look_whether_waiting, verify
 from batch_resend.windows import dictated_time, joint
 
 log = logging.getLogger(__name__)
@@ -76,11 +78,12 @@ class Batch:
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
         self.reading = self._channels.reading
 
-    async def plan(self, sources: Sequence[Source]) -> Plan:
+    async def plan(self, sources: Sequence[Source], *, may_be_empty: bool = False) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
 
         The plan is that of a new run, or of an unfinished one of just the same requests.
-        Raises InputError where a list cannot be read or there is no row at all, JournalError.
+        Raises InputError where a list cannot be read or, unless that may be so, there is no row at
+        all, JournalError.
         """
         settings = self.settings
         run, staging = await self.journal.new_run(
@@ -88,7 +91,12 @@ class Batch:
         )
         accounts = {name: settings.account(name) for name in settings.names}
         try:
-            await stage(sources, staging, each_names_an_account=None not in settings.names)
+            await stage(
+                sources,
+                staging,
+                each_names_an_account=None not in settings.names,
+                may_be_empty=may_be_empty,
+            )
             digest = await staging.group(
                 {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
             )
@@ -101,6 +109,15 @@ class Batch:
                 await self.journal.discard(run)
             raise
         return await self._settled(planned, taken_up=planned.number != run.number)
+
+    async def plan_sweep(self, swept: SweepResult, locale: str | None = None) -> Plan:
+        """Plan to send what a sweep has found due, perhaps nothing; keep its findings for reports.
+
+        Raises JournalError.
+        """
+        plan = await self.plan([swept.source(locale)], may_be_empty=True)
+        await self.journal.note_sweep(plan.run, swept.counts, swept.stuck)
+        return plan
 
     async def take_up(self, run_id: str | None = None) -> Plan:
         """Plan to resume a run that did not finish: the newest, unless named.
@@ -155,13 +172,17 @@ class Batch:
         run = await self.reader.run(run_id)
         return await verify(self._channels, run, with_names=with_names)
 
+    async def mailed(self) -> dict[str, Mailed]:
+        """Return how often orders of the command's own account were mailed, and when last."""
+        settings = self.settings
+        return await self.reader.mails(settings.base_url, self._clock, settings.budget)
+
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
         """Keep, for a run's report, which of the orders it has sent still wait.
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
-        What `verify` has found says more, and stays.
         """
-        await note_waiting(self.journal, run, waiting)
+        await self.journal.note_checks(run, await look_whether_waiting(self.reader, run, waiting))
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""
@@ -304,7 +325,11 @@ class Batch:
 
 
 async def stage(
-    sources: Sequence[Source], staging: Staging, *, each_names_an_account: bool = False
+    sources: Sequence[Source],
+    staging: Staging,
+    *,
+    each_names_an_account: bool = False,
+    may_be_empty: bool = False,
 ) -> None:
     """Read all rows of all sources into the staging, a batch at a time. Raises InputError.
 
@@ -319,7 +344,7 @@ async def stage(
             rejected += _count_rejected(source, batch, rejected)
         await staging.end_input(source.name, source.sha256, source.form, NAMES_NOBODY)
     _refuse_ignored(source for source in sources if isinstance(source, ListSource))
-    if not staging.rows_read:
+    if not (staging.rows_read or may_be_empty):
         raise InputError("there are no rows to send")
 
 

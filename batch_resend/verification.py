@@ -12,7 +12,7 @@ import anyio
 from batch_resend.calls import CALLS
 from batch_resend.channels import Channels
 from batch_resend.errors import CallError, KeyRefused
-from batch_resend.journal import Checked, Journal, OrderCheck
+from batch_resend.journal import Checked, JournalReader, OrderCheck
 from batch_resend.listed import WAITING, WAITS, ListedOrder
 from batch_resend.model import Run
 from batch_resend.order_reader import OrderReader
@@ -72,17 +72,21 @@ async def verify(channels: Channels, run: Run, *, with_names: bool | None) -> Ch
     return await journal.reader.checked(run)
 
 
-async def note_waiting(journal: Journal, run: Run, waiting: Set[str]) -> None:
-    """Keep which of the orders that a run has sent still wait; `waiting`: the numbers of all."""
-    checked = await journal.reader.checked(run)
+async def look_whether_waiting(
+    reader: JournalReader, run: Run, waiting: Set[str]
+) -> dict[int, OrderCheck]:
+    """Return which of a run's requests are of orders that are in the CA's list of all that wait.
+
+    Nothing where `look_up` has said more of the run. Raises JournalError.
+    """
+    checked = await reader.checked(run)
     if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
-        return
-    found = {
+        return {}
+    return {
         number: OrderCheck(WAITS if order.subject in waiting else WAITS_NO_MORE)
-        async for number, order in journal.reader.sent_requests(run)
+        async for number, order in reader.sent_requests(run)
         if order.account is None and not CALLS[order.call].is_about_domain
     }
-    await journal.note_checks(run, found)
 
 
 async def look_up(

@@ -9,6 +9,7 @@ from batch_resend.journal.journal import (
 )
 from batch_resend.journal.planning import Endpoint, Staging
 from batch_resend.journal.reading import (
+    LATEST,
     SEVERAL,
     Checked,
     JournalReader,
@@ -31,6 +32,7 @@ from batch_resend.journal.results import (
 from batch_resend.journal.runs import Pruned, Terms
 
 __all__ = [
+    "LATEST",
     "RATE_OVER_S",
     "SEVERAL",
     "ActivePeriod",

@@ -1,24 +1,38 @@
 """All that a journal's reader reads: of runs, of what is left to send, of orders."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import anyio
+from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
 from batch_resend.clock import Clock
-from batch_resend.errors import UnknownRun
+from batch_resend.errors import AmbiguousRun, UnknownRun
 from batch_resend.journal.results import ResultReader, StatisticsReader, row_result
 from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import Record, decode_call, journal_errors, request_of, run_of
 from batch_resend.listed import WAITING, WAITS
-from batch_resend.model import UNKNOWN_WORDS, Call, Note, PlannedRequest, Problem, Request, Run
-from batch_resend.results import RowResult
+from batch_resend.model import (
+    UNKNOWN_WORDS,
+    Call,
+    Note,
+    PlannedRequest,
+    Problem,
+    Request,
+    Run,
+    RunState,
+)
+from batch_resend.results import RowResult, StuckOrder, SweepCounts
 
+LATEST = "latest"  # the name of the newest run
 _LAST = 2**62  # behind every position
+_MOST_NAMED = 5  # of the runs that a name may mean
 SEVERAL = 2  # mails, from which on it is worth a look why they had no effect
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
 STILL_WAITS = [*WAITING, WAITS]
+SWEEP_COUNTS = TypeAdapter(SweepCounts)
+STUCK_ORDER = TypeAdapter(StuckOrder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +100,40 @@ class JournalReader(ResultReader, StatisticsReader):
     What may be of any number comes with a `limit`, or with the `most`.
     """
 
-    async def run(self, run_id: str) -> Run:
-        """Return the run of that name. Raises UnknownRun."""
-        found = await self.fetch("run", id=run_id)
+    async def run(self, name: str) -> Run:
+        """Return a run by its id, by the beginning of its id, or as `latest`, the newest.
+
+        Raises UnknownRun; AmbiguousRun where the ids of several begin so.
+        """
+        if name == LATEST:
+            found = await self.fetch("runs", most=1)
+        else:
+            found = await self.fetch("run", id=name) or await self.fetch(
+                "runs_beginning", beginning=name, most=_MOST_NAMED + 1
+            )
         if not found:
+            none = "no run yet" if name == LATEST else f"no run {name!r}"
             raise UnknownRun(
-                f"{self.place}: no run {run_id!r}; `batch-resend runs --journal "
-                f"{self.place}` lists them"
+                f"{self.place}: {none}; `batch-resend runs --journal {self.place}` lists them"
+            )
+        if len(found) > 1:
+            names = [record.id for record in found[:_MOST_NAMED]]
+            more = " and others" if len(found) > _MOST_NAMED else ""
+            raise AmbiguousRun(
+                f"{name!r} is the beginning of several runs: {', '.join(names)}{more}. Write more "
+                "of the name"
             )
         return run_of(found[0])
 
-    async def runs(self) -> list[Run]:
-        """Return all runs that sending was begun for, newest first."""
-        return [run_of(record) for record in await self.fetch("runs")]
+    async def runs(self, most: int = _LAST) -> list[Run]:
+        """Return the runs that sending was begun for, newest first, at most so many."""
+        return [run_of(record) for record in await self.fetch("runs", most=most)]
+
+    async def count_in_flight(self, run: Run) -> int:
+        """Return how many requests a living process has in flight for a run."""
+        if run.state is not RunState.RUNNING or await self.holder(run) is None:
+            return 0
+        return await self.count("unanswered", run=run.number)
 
     async def latest_unfinished(self) -> Run | None:
         """Return the newest run that began to send, did not complete, and is in nobody's hand."""
@@ -272,22 +307,37 @@ class JournalReader(ResultReader, StatisticsReader):
         found = await self.fetch("waiting_names", run=run.number, most=most)
         return [WaitingNames(*record) for record in found]
 
+    # --- what a sweep found ----------------------------------------------------------------------
+
+    async def swept(self, run: Run) -> SweepCounts | None:
+        """Return what the sweep found that began a run; None: no sweep did."""
+        found = await self.fetch("sweep_of_run", run=run.number)
+        return SWEEP_COUNTS.validate_json(found[0].counts) if found else None
+
+    def stuck(self, run: Run, most: int = _LAST) -> AsyncGenerator[StuckOrder, None]:
+        """Yield the orders that are stuck, as that sweep found them; the oldest first."""
+        return self.stream("stuck_of_run", _stuck_order, run=run.number, most=most)
+
     # --- how often orders were mailed -----------------------------------------------------------
 
-    async def mails(self, base_url: str, budget: str | None = None) -> dict[str, Mailed]:
+    async def mails(
+        self, base_url: str, clock: Clock, budget: str | None = None
+    ) -> dict[str, Mailed]:
         """Return the orders of a CA that were mailed for their domains, or may have been.
 
-        Those of rows that name an account are of this one where it has this budget.
+        Those of rows that name an account are of this one where it has this budget. When is by
+        `clock`; of a process whose clock said something else, the later reading.
         """
         found: dict[str, Mailed] = {}
-        for record in await self.fetch("mails", base_url=base_url, budget=budget):
+        whose = {"base_url": base_url, "budget": budget}
+        for record in await self.fetch("mails", **whose, **clock_values(clock)):
             before = found.get(record.order_id, Mailed(0, None))
             known = [at for at in (before.last_at, record.last_at) if at is not None]
             found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))
         return found
 
     async def newest_run(self, base_url: str, budget: str) -> str | None:
-        """Return the newest run at a CA that mailed by this key; None: there is none.
+        """Return the newest run at a CA that had orders mailed by this key; None: there is none.
 
         One of which no key is known may have been by any.
         """
@@ -321,6 +371,10 @@ class JournalReader(ResultReader, StatisticsReader):
             ]
         found.sort(key=lambda one: (-one.mails, one.since_at or 0.0, one.order_id))
         return count, found[:most]
+
+
+def _stuck_order(record: Record) -> StuckOrder:
+    return STUCK_ORDER.validate_json(record.found)
 
 
 def _noted(record: Record) -> NotedRequest:

@@ -44,7 +44,7 @@ def listed(desk: Desk) -> Desk:
 async def plan_with_dns(desk: Desk, server: DnsServer, *options: str) -> dict[str, Any]:
     """Return the plan as a program gets it, DNS having been asked."""
     checked = await desk.run(
-        "check", "--mx", "--dns-server", server.address, "--format", "json", "orders.csv", *options
+        "check", "--mx", "--dns-server", server.address, "--json", "orders.csv", *options
     )
     assert checked.code == 0, checked.err
     plan: dict[str, Any] = json.loads(checked.out)
@@ -83,7 +83,7 @@ async def test_the_domains_are_counted_by_where_their_mail_goes_for_programs_and
         assert "over.example" not in {name for name, _ in server.asked}, "it would not be mailed"
         checked = await listed.run("check", "--mx", "orders.csv", "--dns-server", server.address)
         asked = len(server.asked)
-        unasked = await listed.run("check", "--format", "json", "orders.csv")
+        unasked = await listed.run("check", "--json", "orders.csv")
         assert json.loads(unasked.out)["mail_domains"] is None
         assert len(server.asked) == asked
     text = folded(checked.out)

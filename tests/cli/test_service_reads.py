@@ -36,7 +36,7 @@ async def test_an_empty_list_is_a_quiet_night(tmp_path: Path, answer: bytes) -> 
     async with desk_at(tmp_path, lambda _: answer) as (desk, _):
         quiet = await desk.run("sweep", "-q")
         assert (quiet.code, quiet.err) == (0, "")
-        assert quiet.out == "Nothing to send: 0 orders wait\n"
+        assert quiet.out.startswith("Nothing to send: 0 orders wait\nReport: ")
         exported = await desk.run("export", "--out", "pending.csv")
         assert (exported.code, exported.err) == (0, "0 orders wait.\n")
 

@@ -116,9 +116,7 @@ async def test_verify_names_those_mailed_often_and_what_to_look_at(tmp_path: Pat
         assert lines[2].startswith("  order 3: 2 mails since 20")
         assert lines[3] == ADVICE
         assert [line.removeprefix("  - ") for line in lines[4:]] == list(mail_advice())
-        several = json.loads((await desk.run("verify", run, "--format", "json")).out)[
-            "mailed_several_times"
-        ]
+        several = json.loads((await desk.run("verify", run, "--json")).out)["mailed_several_times"]
         assert several["count"] == 2
         assert [(one["order_id"], one["mails"]) for one in several["first"]] == [
             ("1", 3), ("3", 2),
@@ -156,7 +154,7 @@ async def test_of_very_many_the_first_are_shown_and_the_rest_counted(tmp_path: P
         run = await mailed(desk, ca, numbers, numbers)
         verified = await desk.run("verify", run)
         assert "220 orders of these were mailed" in verified.out
-        assert "  and 210 more: --format json, or the run's report, names them\n" in verified.out
+        assert "  and 210 more: --json, or the run's report, names them\n" in verified.out
         await desk.run("report", run, "--report-dir", "after")
         page = (tmp_path / "after" / "report.html").read_text()
         assert "The 200 with the most mails" in page
@@ -185,7 +183,7 @@ async def test_what_has_become_of_a_thousand_orders_takes_one_request(tmp_path: 
             service.answer_to = with_answer(
                 "/status-changes?minutes=", as_json(shape), lambda _: NO_SUCH_CALL
             )
-            found = await desk.run("verify", desk.report().name, "--format", "json")
+            found = await desk.run("verify", desk.report().name, "--json")
             assert found.code == 0, found.err
             assert "asking" not in found.err
             assert json.loads(found.out)["statuses"] == {"issued": 700, "waiting": 300}
@@ -216,7 +214,7 @@ async def test_where_status_changes_do_not_say_it_each_order_is_asked_about(
     async with desk_at(tmp_path, accept_all, 20) as (desk, service):
         assert (await desk.run("send", "orders.csv")).code == 0
         service.answer_to = with_answer("/status-changes", answer, each_by_itself)
-        found = await desk.run("verify", desk.report().name, "--format", "json", "--no-names")
+        found = await desk.run("verify", desk.report().name, "--json", "--no-names")
         assert found.code == 0, found.err
         assert json.loads(found.out)["statuses"] == statuses
         assert len(service.paths("GET")) == reads
@@ -248,7 +246,7 @@ async def test_verify_and_the_report_say_how_many_names_are_approved(tmp_path: P
         found = await desk.run("verify", desk.report().name)
         assert found.code == 0, found.err
         assert found.out.count("3 of 5 names approved") == 4
-        as_program = await desk.run("verify", desk.report().name, "--format", "json")
+        as_program = await desk.run("verify", desk.report().name, "--json")
         (first, *_) = json.loads(as_program.out)["waiting"]
         assert first == {"order_id": "700000", "approved": 3, "names": 5}
         await desk.run("report", desk.report().name)
