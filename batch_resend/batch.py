@@ -139,12 +139,9 @@ class Batch:
         """Ask the CA about what is to be sent: leave out what waits for no mail.
 
         What would mail others than it asks for is refused. `any_product`: what is not DV is sent
-        by the order call, too.
-
-        Each account's requests are asked about beside each other, within its limits; whatever ends
-        it, what was learned is kept, and the run can be taken up. An account whose key is refused
-        sends nothing then (`stopped_keys`), nor does one of several that cannot be read; neither
-        keeps others from their mails. Raises CallError where the CA cannot be read, JournalError.
+        by the order call, too. Whatever ends it, what was learned is kept, and the run can be taken
+        up. An account whose key is refused sends nothing then (`stopped_keys`), nor does one of
+        several that cannot be read. Raises CallError where the CA cannot be read, JournalError.
         """
         try:
             self.stopped_keys |= await ask_beforehand(

@@ -277,6 +277,9 @@ class Ruling(StrEnum):
     HOPELESS = "hopeless"  # no request of this run will pass: the URL is wrong
 
 
+SETTLING = (Ruling.ACCEPTED, Ruling.REFUSED)  # what says what becomes of an order
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A ruling with what the CA said, in words that fit a report."""
@@ -329,16 +332,6 @@ class Outcome:
     def request(self) -> Request:
         """What was asked for."""
         return self.planned.request
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A time in which requests did not flow, because of the CA."""
-
-    began_at: float
-    until_at: float  # when the next request is to leave
-    reason: str
-    share: float  # of the windows, that is ours from then on: below 1 after a 429
 
 
 class RunState(StrEnum):

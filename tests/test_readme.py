@@ -99,6 +99,35 @@ def test_the_picture_of_the_house_is_the_order_in_which_modules_may_import() -> 
     assert shown == [layer for layer in kept if layer != "version"]
 
 
+_BEGINS_A_LINE = re.compile(r"^ *(?:class |def |async def |from \S+ import )?(\w+)", re.MULTILINE)
+
+
+def test_what_the_maintainers_page_names_is_in_the_code() -> None:
+    page = MAINTAINERS.read_text(encoding="utf-8")
+    folders = (ROOT / "batch_resend", ROOT / "tests")
+    files = {
+        path: path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in folder.rglob("*.*")
+        if path.suffix in (".py", ".sql", ".json", ".md", ".html") and path != MAINTAINERS
+    }
+    known = {word for text in files.values() for word in re.findall(r"\w+", text)}
+    known |= {path.stem for path in files} | {"SECONDS", "WORLD"}  # of the Makefile
+    of_modules: dict[str, set[str]] = {}
+    for path, text in files.items():
+        if path.suffix == ".py":
+            for module in (path.stem, path.parent.name):
+                begin = of_modules.setdefault(module, set())
+                begin.update((path.stem, *_BEGINS_A_LINE.findall(text)))
+    named = re.findall(r"`([\w./]+?)(?:\.(?:py|sql|md|csv|jsonl?|schema\.json|html|toml))?`", page)
+    words = {word for name in named for word in name.split("/")}
+    names = [re.findall(r"[A-Za-z_]\w+", word) for word in words]
+    gone = [found for found in names if not known.issuperset(found)]
+    gone += [[module, name] for *_, module, name in (found for found in names if len(found) > 1)
+             if name not in of_modules.get(module, {name})]  # fmt: skip
+    assert not gone, gone
+
+
 def timeless(text: str) -> str:
     """Return output without what differs from run to run: its id, how long it took."""
     return re.sub(r"sent in \d+s", "sent in 0s", re.sub(r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN", text))

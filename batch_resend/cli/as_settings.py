@@ -25,6 +25,7 @@ from batch_resend.cli.accounts import (
 from batch_resend.cli.config import given_for_this_command
 from batch_resend.cli.options import DURATION, RESUME, SEND, Share, Style
 from batch_resend.cli.output.terminal import has_terminal
+from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
@@ -334,12 +335,12 @@ def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str
     return taken
 
 
-def _as_written(value: object, kind: click.ParamType[Any]) -> str:
+def as_written(value: object, kind: click.ParamType[Any]) -> str:
     """Return a value as a person would write it on the command line."""
     if isinstance(value, tuple):
         return "=".join(value)
     if kind is DURATION and isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+        return exact_duration(value)
     return str(value)
 
 
@@ -391,7 +392,7 @@ def _words_of(param: click.Parameter, value: object) -> list[str]:
     if isinstance(value, bool) or value is None:
         return [name] if value else []
     values = value if isinstance(value, tuple) else (value,)
-    return [word for one in values for word in (name, _as_written(one, param.type))]
+    return [word for one in values for word in (name, as_written(one, param.type))]
 
 
 # --- how many connections there may be ----------------------------------------------------------

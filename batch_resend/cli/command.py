@@ -84,10 +84,20 @@ class ManualOption(click.Option):
 
     section = OTHER
 
-    def __init__(self, *args: Any, carried_to: Collection[str] = (), **how: Any) -> None:
-        """Take the commands that a report names, and that are to be given what this one was."""
+    def __init__(
+        self,
+        *args: Any,
+        carried_to: Collection[str] = (),
+        is_secret: bool = False,
+        **how: Any,
+    ) -> None:
+        """Take the commands that a report names, and that are to be given what this one was.
+
+        `is_secret`: its value is never shown.
+        """
         super().__init__(*args, **how)
         self.carried_to = carried_to
+        self.is_secret = is_secret
 
 
 class ManualCommand(click.Command):

@@ -21,7 +21,7 @@ from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.lifecycle import Interruption
-from batch_resend.cli.logs import with_run_id
+from batch_resend.cli.logs import run_log, with_run_id
 from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
@@ -66,12 +66,12 @@ async def execute(
     if (has_rows and not options.quiet) or (asks and reason):
         await execution.show_plan(sys.stderr)
     if reason:
-        log.debug("held back", extra={"why": reason})
+        run_log.info("held back", extra={"why": reason})
         await batch.decline(plan, reason)
         result = await execution.report()
         return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
     if asks and (refusal := await execution.refusal()) is not None:
-        log.debug("declined", extra={"why": refusal})
+        run_log.info("declined", extra={"why": refusal})
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return CommandResult(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
@@ -146,7 +146,7 @@ class _Execution:
     async def _send(self) -> tuple[RunState, str | None]:
         """Send what is planned; return how that ended, and why so."""
         plan, interruption = self.plan, self.interruption
-        log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
+        run_log.info("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
             earlier = await self.batch.reader.count_outcomes(plan.run)
             async with self.batch.send(plan) as sending:
@@ -160,7 +160,7 @@ class _Execution:
             # An error of ours, not the user's: what was sent is in the journal, so in the report.
             log.exception("an error in batch-resend itself; please report it")
             return RunState.STOPPED, None
-        log.debug("run ended: %s", sending.state, extra={"why": sending.stop_reason})
+        run_log.info("run ended: %s", sending.state, extra={"why": sending.stop_reason})
         return sending.state, sending.stop_reason
 
     async def _distribute(self) -> Run:

@@ -19,7 +19,7 @@ from batch_resend.journal.reading import (
     Unapproved,
     WaitingNames,
 )
-from batch_resend.journal.recording import Purpose, ReadRecorder, Recorder
+from batch_resend.journal.recording import Pause, Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import (
     RATE_OVER_S,
     ActivePeriod,
@@ -46,6 +46,7 @@ __all__ = [
     "Mailed",
     "NotedRequest",
     "OrderCheck",
+    "Pause",
     "PauseNote",
     "Pruned",
     "Purpose",

@@ -222,9 +222,9 @@ def in_words(status: str) -> str:
     return status.replace("_", " ")
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return so many of something."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def headline(summary: Summary) -> str:

@@ -8,6 +8,7 @@ disk nothing stops it but its own timeout, so that its answer is not lost.
 
 import logging
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,12 @@ import anyio
 
 from batch_resend.clock import running_time
 from batch_resend.errors import BatchResendError
-from batch_resend.journal import ReadRecorder, Recorder
+from batch_resend.journal import Pause, ReadRecorder, Recorder
 from batch_resend.model import (
+    SETTLING,
     Attempt,
     Fault,
     Outcome,
-    Pause,
     PlannedRequest,
     Reply,
     Request,
@@ -75,6 +76,9 @@ class Progress:
     )
     attempts: int = 0
     rate_limited: int = 0
+    retries: int = 0  # attempts at what had been attempted before
+    # Answers that settled nothing, such as a 503, by HTTP status; 0: none came.
+    unsettled: Counter[int] = field(default_factory=Counter)
     in_flight: int = 0
 
 
@@ -293,6 +297,7 @@ class Channel:
             slot.end(Fate.UNUSED)
             raise
         progress = attempts.progress
+        progress.retries += attempts.made > 0
         attempts.made += 1
         progress.attempts += 1
         progress.in_flight += 1
@@ -302,6 +307,8 @@ class Channel:
             progress.in_flight -= 1
         slot.end(Fate.GIVEN_UP if verdict.ruling is Ruling.IN_DOUBT else Fate.ANSWERED)
         progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
+        if verdict.ruling not in SETTLING:
+            progress.unsettled[verdict.http_status or 0] += 1
         return verdict
 
     def _heed(self, action: Action) -> Action:

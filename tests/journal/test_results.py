@@ -5,8 +5,8 @@ import tracemalloc
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Event, Journal, Terms, database
-from batch_resend.model import Pause, RequestStatus, Ruling, RunState
+from batch_resend.journal import Event, Journal, Pause, Terms, database
+from batch_resend.model import RequestStatus, Ruling, RunState
 from tests.journal.conftest import (
     HOUR,
     NOON,

@@ -25,9 +25,17 @@ _GAP = 2  # blanks between columns
 Pairs = Sequence[tuple[str, str]]  # a label, and what is said under it
 
 
+class _Console(Console):
+    """A console that hides the cursor never: a process that is killed could not show it again."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        del show
+        return False
+
+
 def console_of(stream: TextIO) -> Console:
     """Return a console; it heeds NO_COLOR, TERM and the terminal's width."""
-    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return _Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def is_screen(stream: TextIO | None) -> bool:
