@@ -1,5 +1,9 @@
 """The whole job as a library: plan rows into a run, send it, write its report.
 
+    summary = await resend(rows, settings)
+
+does it in one call. Step by step, for what is to happen in between:
+
     async with open_batch(settings) as batch:
         plan = await batch.plan([ListSource("orders.csv")])
         async with batch.send(plan) as sending:
@@ -12,19 +16,24 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence, Set
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Sequence,
+    Set,
+)
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from difflib import get_close_matches
-from itertools import islice
+from inspect import isawaitable
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 
 from batch_resend.channels import Channels, RunHandle, route_to
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.errors import InputError, JournalError, UnknownColumn, UnknownRun
-from batch_resend.intake import NAMES_NOBODY, ListSource, Source, listed
+from batch_resend.errors import InputError, JournalError, UnknownRun
+from batch_resend.intake import NAMES_NOBODY, Given, RecordSource, Source, batches, refuse_ignored
 from batch_resend.journal import (
     Checked,
     Endpoint,
@@ -33,15 +42,19 @@ from batch_resend.journal import (
     Mailed,
     Purpose,
     Staging,
-    Terms,
     open_journal,
 )
 from batch_resend.model import Outcome, Plan, RejectedRow, Row, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.preflight import ask_beforehand
-from batch_resend.report import Presentation, Summary, prepare_report, write_report
-from batch_resend.sending import Sender
-from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Key, Settings
+from batch_resend.report import (
+    Presentation,
+    Summary,
+    make_summary,
+    prepare_report,
+    write_report,
+)
+from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
 from batch_resend.sweep import SweepResult
 from batch_resend.verification import look_whether_waiting, verify
 from batch_resend.windows import dictated_time, joint
@@ -50,7 +63,6 @@ log = logging.getLogger(__name__)
 
 _OUTCOMES_WAITING = 1_000  # until they are iterated; beyond it sending waits
 LEFT_EARLY = "the program stopped listening"
-_ROWS_A_BATCH = 5_000
 _MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
 
 
@@ -74,9 +86,9 @@ class Batch:
         self.settings = settings
         self.journal = journal
         self._clock = clock
-        self._channels = Channels(settings, journal, clock)
+        self.channels = Channels(settings, journal, clock)
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
-        self.reading = self._channels.reading
+        self.reading = self.channels.reading
 
     async def plan(self, sources: Sequence[Source], *, may_be_empty: bool = False) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -131,7 +143,7 @@ class Batch:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:
             raise UnknownRun(f"run {run.id} is complete: nothing of it is left to send")
-        self._channels.refuse_elsewhere(run, await reader.count_by_account(run))
+        self.channels.refuse_elsewhere(run, await reader.count_by_account(run))
         await self.journal.claim(run)
         return await self._settled(run, taken_up=True)
 
@@ -145,7 +157,7 @@ class Batch:
         """
         try:
             self.stopped_keys |= await ask_beforehand(
-                self._channels, plan.run, any_product=any_product
+                self.channels, plan.run, any_product=any_product
             )
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -156,7 +168,9 @@ class Batch:
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""
         counts = await self.journal.reader.count_by_account(plan.run)
-        refused = [key for key in self._keys(counts) if key.account.budget in self.stopped_keys]
+        refused = [
+            key for key in self.channels.keys_of(counts) if key.account.budget in self.stopped_keys
+        ]
         return sum(counts.get(name, 0) for key in refused for name in key.names)
 
     async def verify(self, run_id: str, *, with_names: bool | None = None) -> Checked | None:
@@ -167,7 +181,7 @@ class Batch:
         for another CA, KeyRefused, CallError where that cannot be read.
         """
         run = await self.reader.run(run_id)
-        return await verify(self._channels, run, with_names=with_names)
+        return await verify(self.channels, run, with_names=with_names)
 
     async def mailed(self) -> dict[str, Mailed]:
         """Return how often orders of the command's own account were mailed, and when last."""
@@ -198,7 +212,7 @@ class Batch:
         """
         reader = self.journal.reader
         async with AsyncExitStack() as sessions:
-            senders = await self._senders(plan, sessions)
+            senders = await self.channels.senders(plan.run, self.stopped_keys, sessions)
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = RunHandle(senders, outcomes)
             with deliver:
@@ -226,46 +240,11 @@ class Batch:
             for task in work:
                 task.result()
 
-    async def _senders(self, plan: Plan, sessions: AsyncExitStack) -> list[Sender]:
-        """Return a sender for each key that has something to send, or for the command's own."""
-        reader = self.journal.reader
-        keys = await self.keys_of(plan)
-        shared = await sessions.enter_async_context(self.journal.shared_limiters())
-        channels = [await self._channels.open_channel(key, shared, sessions) for key in keys]
-        recorder = await self.journal.start(plan.run, self.terms(keys))
-        left = await reader.count_by_account(plan.run)  # some are settled by what others did
-        senders = [
-            self._channels.sender(channel, recorder, sum(left.get(n, 0) for n in channel.names))
-            for channel in channels
-        ]
-        for sender, key in zip(senders, keys, strict=True):
-            if why := self.stopped_keys.get(key.account.budget):
-                sender.stop(RunState.STOPPED, why)
-        return senders
-
-    async def keys_of(self, plan: Plan) -> list[Key]:
-        """Return the keys by which something of a plan is to be sent."""
-        return self._keys(await self.reader.count_by_account(plan.run))
-
-    def _keys(self, names: Collection[str | None]) -> list[Key]:
-        """Return the keys of accounts; of none the first that there is, which then has no work."""
-        return self.settings.keys(names or self.settings.names[:1])
-
-    def terms(self, keys: Sequence[Key]) -> Terms:
-        """Return on what terms a run is sent by these keys."""
-        return Terms(
-            windows=joint([key.windows for key in keys]),
-            settings=self.settings.snapshot(),
-            budgets={name: key.account.budget for key in keys for name in key.names},
-            cooldown_s=self.settings.cooldown_s,
-            hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
-        )
-
     def order_reader(
         self, name: str | None = None, purpose: Purpose | None = None
     ) -> AbstractAsyncContextManager[OrderReader]:
         """Open a way to read which orders an account has; see `Channels.order_reader`."""
-        return self._channels.order_reader(name, purpose)
+        return self.channels.order_reader(name, purpose)
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None
@@ -293,7 +272,7 @@ class Batch:
         counts = await reader.count_by_account(run)
         parts = [
             (sum(counts.get(name, 0) for name in key.names), key.windows)
-            for key in self._keys(counts)
+            for key in self.channels.keys_of(counts)
         ]
         return Plan(
             run=run,
@@ -321,6 +300,37 @@ class Batch:
             sending.lose(str(error))
 
 
+async def resend(
+    rows: Source | Iterable[Given] | AsyncIterable[Given],
+    settings: Settings,
+    *,
+    on_outcome: Callable[[Outcome], object] | None = None,
+    report_dir: Path | None = None,
+) -> Summary:
+    """Plan rows, send every order's mails once, and return what came of it, in numbers.
+
+    `rows` are mappings with the names of a list's columns, or a source such as `ListSource(path)`.
+    `on_outcome`, a function or a coroutine function, is called with each outcome, once it is on
+    disk. What it raises ends the run, which the next call with the same rows resumes.
+    `report_dir`: where to write the report, if that is wanted.
+
+    Raises InputError where there is no row or a list cannot be read, JournalError, JournalBusy
+    where another process has the journal, SettingsError, ReportError. An order that fails is no
+    error: it is counted.
+    """
+    source = rows if isinstance(rows, Source) else RecordSource(rows)
+    async with open_batch(settings) as batch:
+        plan = await batch.plan([source])
+        async with batch.send(plan) as sending:
+            async for outcome in sending:
+                noted = None if on_outcome is None else on_outcome(outcome)
+                if isawaitable(noted):
+                    await noted
+        if report_dir is not None:
+            return await batch.report(plan.run, report_dir)
+        return await make_summary(batch.reader, await batch.reader.run(plan.run.id))
+
+
 async def stage(
     sources: Sequence[Source],
     staging: Staging,
@@ -334,30 +344,15 @@ async def stage(
     """
     rejected = 0
     for source in sources:
-        async for batch in _batches(source):
+        async for batch in batches(source):
             await staging.add_rows(batch)
             if each_names_an_account:
                 _refuse_without_account(source, batch)
             rejected += _count_rejected(source, batch, rejected)
         await staging.end_input(source.name, source.sha256, source.form, NAMES_NOBODY)
-    _refuse_ignored(source for source in sources if isinstance(source, ListSource))
+    refuse_ignored(sources)
     if not (staging.rows_read or may_be_empty):
         raise InputError("there are no rows to send")
-
-
-def _refuse_ignored(lists: Iterable[ListSource]) -> None:
-    """Raise UnknownColumn where --ignore names a column that is in none of the lists."""
-    read = list(lists)
-    if not read:
-        return
-    columns = list(dict.fromkeys(name for one in read for name in one.columns))
-    for name in sorted(set.intersection(*(one.not_there for one in read))):
-        near = get_close_matches(name, columns, n=1)
-        meant = f": is {near[0]!r} meant? The" if near else "; the"
-        raise UnknownColumn(
-            f"--ignore {name!r} names a column that is not there{meant} columns are "
-            f"{listed(columns)}"
-        )
 
 
 def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:
@@ -378,22 +373,3 @@ def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) 
                 f"{source.name}, line {row.line}: names no account, and there is no API key for "
                 f"such rows: {OWN_KEY}"
             )
-
-
-async def _batches(source: Source) -> AsyncIterator[list[Row | RejectedRow]]:
-    """Yield the rows of a source, many at a time. A file is read beside the event loop."""
-    if isinstance(source, ListSource):
-        rows = iter(source)
-        while batch := await anyio.to_thread.run_sync(
-            lambda: list(islice(rows, _ROWS_A_BATCH)), abandon_on_cancel=True
-        ):
-            yield batch
-    else:
-        batch = []
-        async for row in source:
-            batch.append(row)
-            if len(batch) >= _ROWS_A_BATCH:
-                yield batch
-                batch = []
-        if batch:
-            yield batch

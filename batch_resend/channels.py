@@ -1,6 +1,6 @@
 """Channels to the CA, one a key, what sends and reads over them, and a run on its way."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
-from batch_resend.journal import Journal, Purpose, Recorder
+from batch_resend.journal import Journal, Purpose, Recorder, Terms
 from batch_resend.model import Outcome, RequestStatus, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.sending import (
@@ -23,8 +23,9 @@ from batch_resend.sending import (
     Sender,
     WindowLimiter,
 )
+from batch_resend.sending.limiter import FORGOTTEN
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
-from batch_resend.windows import Limiter, SharedLimiters
+from batch_resend.windows import Limiter, SharedLimiters, joint
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,42 @@ class Channels:
             start_reading=partial(self.journal.start_reading, account.base_url, account.budget),
             clock=self.clock,
         )
+
+    def keys_of(self, names: Collection[str | None]) -> list[Key]:
+        """Return the keys of accounts; of none the first that there is, which then has no work."""
+        return self.settings.keys(names or self.settings.names[:1])
+
+    def terms(self, keys: Sequence[Key]) -> Terms:
+        """Return on what terms a run is sent by these keys."""
+        return Terms(
+            windows=joint([key.windows for key in keys]),
+            settings=self.settings.snapshot(),
+            budgets={name: key.account.budget for key in keys for name in key.names},
+            cooldown_s=self.settings.cooldown_s,
+            hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
+        )
+
+    async def senders(
+        self, run: Run, stopped: Mapping[str, str], sessions: AsyncExitStack
+    ) -> list[Sender]:
+        """Return a sender for each key that has something to send, or for the command's own.
+
+        `stopped`: by budget, why nothing by a key is to be sent.
+        """
+        keys = self.keys_of(await self.journal.reader.count_by_account(run))
+        shared = await sessions.enter_async_context(self.journal.shared_limiters())
+        channels = [await self.open_channel(key, shared, sessions) for key in keys]
+        recorder = await self.journal.start(run, self.terms(keys))
+        # Some are settled by what others did.
+        left = await self.journal.reader.count_by_account(run)
+        senders = [
+            self.sender(channel, recorder, sum(left.get(n, 0) for n in channel.names))
+            for channel in channels
+        ]
+        for sender, key in zip(senders, keys, strict=True):
+            if why := stopped.get(key.account.budget):
+                sender.stop(RunState.STOPPED, why)
+        return senders
 
     def sender(self, channel: Channel, recorder: Recorder, requests: int) -> Sender:
         """Return what sends so many requests from a channel."""
@@ -121,12 +158,18 @@ class Channels:
         if shared is not None:
             limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
             return await sessions.enter_async_context(limiter)
-        since = self.clock() - max(window.period_s for window in windows)
-        ends = await self.journal.reader.recent_ends(
+        reader, period_s = self.journal.reader, max(window.period_s for window in windows)
+        since = self.clock() - period_s
+        ends = await reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget
         )
+        since = self.clock() - FORGOTTEN * period_s
+        shares = await reader.recent_shares(account.budget, since, self.clock)
         now = self.clock()
-        return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
+        return WindowLimiter(
+            windows, [now - end for end in ends], linger_s=linger_s,
+            shares=[(now - at, share) for at, share in shares],
+        )  # fmt: skip
 
 
 def route_to(settings: Settings, base_url: str) -> Route:

@@ -152,6 +152,23 @@ def test_make_demo_runs_what_the_readme_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_plain_example_of_the_library_sends_what_it_says(tmp_path: Path) -> None:
+    async with Simulator(SimulatorSettings()) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        example = block("plain example")
+        desk.write(
+            "example.py", example.replace("https://www.digicert.com/services/v2", ca.base_url)
+        )
+        process = await desk.start(program=[sys.executable, "example.py"])
+        out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        *outcomes, last = out.decode().splitlines()
+        assert sorted(outcomes) == ["100200301 sent", "100200302 sent"]
+        assert last == "2 of 2"
+        assert ca.books.mails_per_order == {"100200301": 1, "100200302": 1}
+
+
+@pytest.mark.asyncio
 async def test_the_library_example_sends_what_it_says(tmp_path: Path) -> None:
     async with Simulator(SimulatorSettings()) as ca:
         desk = Desk(tmp_path, ca.base_url)

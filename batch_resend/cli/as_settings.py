@@ -55,7 +55,6 @@ class RunOptions:
     quiet: bool
     style: Style  # of the progress
     presentation: Presentation
-    is_json: bool
     strict: bool = False
     max_rejected: Share | None = None
     distribute: bool = False  # to workers
@@ -275,12 +274,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
 def next_flags_of_run(
     context: click.Context, run: Run, accounts: Sequence[str | None]
 ) -> NextFlags:
-    """Return what the next commands for a run need that another command line began.
-
-    A run of the library's keeps no flags. What its accounts have in common was a flag then, or goes
-    without one: as a flag it changes nothing for any of them. What sets them apart stands in the
-    file.
-    """
+    """Return what the next commands for a run need that another command line began."""
     flags = next_flags(context)
     hold = run.settings.get("in_doubt") == InDoubt.HOLD
     flags = replace(flags, in_doubt=" --in-doubt hold" if hold else "")
@@ -294,6 +288,15 @@ def next_flags_of_run(
             send=f"{kept['send']}{more}",
             resume=f"{kept['resume']}{more}",
         )
+    return _of_accounts(flags, run, accounts)
+
+
+def _of_accounts(flags: NextFlags, run: Run, accounts: Sequence[str | None]) -> NextFlags:
+    """Return the flags for a run of the library's, which keeps none.
+
+    What its accounts have in common goes as a flag: that changes nothing for any of them. What sets
+    them apart stands in the file.
+    """
     names = accounts or (None,)
     place, limits = "", ""
     urls = {run.url_of(name) for name in names}

@@ -243,14 +243,12 @@ class _Execution:
             )
             summary = await make_summary(batch.reader, await batch.reader.run(run.id))
             with suppress(OSError):
-                if not self.options.is_json:
-                    show_counts(summary)
+                show_counts(summary)
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
         with suppress(OSError):
-            if not self.options.is_json:
-                reasons = await batch.reader.reasons(run, REASONS_READ)
-                stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
-                show_summary(summary, reasons, stuck, folder, presentation.flags)
+            reasons = await batch.reader.reasons(run, REASONS_READ)
+            stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
+            show_summary(summary, reasons, stuck, folder, presentation.flags)
         if not lost and (lost := await batch.journal.loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)

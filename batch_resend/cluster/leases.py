@@ -130,9 +130,10 @@ class ChunkLeases:
 
 async def distribute(batch: Batch, plan: Plan) -> list[Chunk]:
     """Begin to have workers send what is planned: return the chunks that are to be handed out."""
-    keys = await batch.keys_of(plan)
+    channels = batch.channels
+    keys = channels.keys_of(await batch.reader.count_by_account(plan.run))
     leases = ChunkLeases(batch.journal)
-    return await leases.distribute(plan.run, batch.terms(keys), [key.names for key in keys])
+    return await leases.distribute(plan.run, channels.terms(keys), [key.names for key in keys])
 
 
 async def runs_with_workers(reader: JournalReader) -> list[Run]:

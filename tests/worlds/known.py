@@ -135,6 +135,13 @@ def _windows_forgotten_at_a_restart() -> Fault:
     return Fault().function(reading.JournalReader, "recent_ends", recent_ends)
 
 
+def _share_forgotten_at_a_restart() -> Fault:
+    async def recent_shares(*_: Any) -> list[tuple[float, float]]:
+        return []
+
+    return Fault().function(reading.JournalReader, "recent_shares", recent_shares)
+
+
 def _late_arrivals_forgotten() -> Fault:
     def limiter_of(real: Any, windows: Any, ages: Any = (), **_: Any) -> Any:
         return real(windows, ages)
@@ -294,6 +301,7 @@ KNOWN: Mapping[str, Callable[[], Fault]] = {
     "slot freed at the grant": _slot_freed_at_the_grant,
     "head of the queue oversleeps": _head_of_the_queue_oversleeps,
     "windows forgotten at a restart": _windows_forgotten_at_a_restart,
+    "share forgotten at a restart": _share_forgotten_at_a_restart,
     "late arrivals forgotten": _late_arrivals_forgotten,
     "attempt written after the request": _attempt_written_after_the_request,
     "outcome counted before it is durable": _outcome_counted_before_it_is_durable,

@@ -6,10 +6,11 @@ wrong in one line, for people; an empty list is a world in which all held.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import pairwise, product
 from math import ceil, inf
 
 from batch_resend.model import Request, RequestStatus, RunState
+from batch_resend.sending.limiter import RISE
 from batch_resend.windows import Window, dictated_time, parse_windows
 from tests.worlds.ca import FIRST_ORDER, KEYS, Asked, Visit, key_of_account
 from tests.worlds.run import History, Process
@@ -25,6 +26,7 @@ def check(history: History) -> list[str]:
         *_wider_than_asked(history),
         *_rows_unaccounted(history),
         *_over_the_limit(history),
+        *_share_forgotten(history),
         *_mailed_twice(history),
         *_swept_too_soon(history),
         *_deaf(history),
@@ -109,6 +111,20 @@ def _crowd(arrivals: Sequence[float], window: Window) -> tuple[float, int] | Non
             inside = [at for at in arrivals if first <= at < first + window.period_s]
             return first, len(inside)
     return None
+
+
+def _share_forgotten(history: History) -> Iterator[str]:
+    """Check that what a process has learned of others on its key, the next one knows."""
+    longest_s = max((w.period_s for w in parse_windows(history.world.windows)), default=0.0)
+    known = [process for process in history.processes if process.shares is not None]
+    for before, after in pairwise(known):
+        assert before.shares is not None
+        assert after.shares is not None
+        passed_s = after.ended_at - before.ended_at
+        if longest_s and not after.is_second and not before.is_second:
+            most = before.shares[1] + RISE * passed_s / longest_s + 1e-6
+            if after.shares[0] > most and not _stood_still(before):
+                yield f"3 share: {before.shares[1]:.2f} was known, {after.shares[0]:.2f} is taken"
 
 
 def _mailed_twice(history: History) -> Iterator[str]:

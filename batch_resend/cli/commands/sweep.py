@@ -122,8 +122,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
             found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
             if not swept.due:
-                if not run_options.is_json:
-                    click.echo(f"Nothing to send: {found}")
+                click.echo(f"Nothing to send: {found}")
                 run_log.info("nothing to send: %s", found)
             elif not run_options.quiet:
                 click.echo(f"{found[0].upper()}{found[1:]}", err=True)

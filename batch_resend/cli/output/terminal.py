@@ -19,6 +19,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from batch_resend.cli.command import DocumentsOnly
 from batch_resend.visible import defused, visible, visible_lines
 
 _GAP = 2  # blanks between columns
@@ -145,7 +146,8 @@ Record = Mapping[str, object]  # a row by its columns; numbers are numbers
 
 def show_json(document: object) -> None:
     """Print what a command has to say as one JSON document."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    output = sys.stdout.documents if isinstance(sys.stdout, DocumentsOnly) else sys.stdout
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False), file=output)
 
 
 def show_records(
