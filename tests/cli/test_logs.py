@@ -77,7 +77,7 @@ async def test_a_pause_is_a_warning_with_its_reason_and_its_end_is_told(tmp_path
     first, *others = [event["level"] for event in pauses]
     assert first == "warning"
     assert set(others) <= {"debug"}, "short ones for the same reason fill no screen"
-    assert "the CA takes requests again: going on" in {event["event"] for event in log}
+    assert "the CA takes requests again: sending resumes" in {event["event"] for event in log}
 
 
 async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
         reading = reading_of(options)
         sources = [ListSource(path, reading) for path in inputs]
         async with open_batch(settings_of(options), clock_of_command()) as batch:
-            return await execute(batch, await batch.plan(sources), run_options, interruption)
+            return await execute(batch, batch.plan(sources), run_options, interruption)
 
     return run_with_notifier(work, options)
 
@@ -113,8 +113,8 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         settings = settings_of(wanted, run)
         run_options = run_options_of(context, wanted)
         async with open_batch(settings, clock_of_command()) as batch:
-            plan = await batch.take_up(run.id if run else None)
-            return await execute(batch, plan, run_options, interruption)
+            planning = batch.take_up(run.id if run else None)
+            return await execute(batch, planning, run_options, interruption)
 
     return run_with_notifier(work, options)
 

@@ -124,8 +124,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             _say_found(found, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
                 _show_found(swept, batch.journal.now())
-            plan = await batch.plan_sweep(swept, locale)
-            result = await execute(batch, plan, run_options, interruption)
+            planning = batch.plan_sweep(swept, locale)
+            result = await execute(batch, planning, run_options, interruption)
         if options["fail_on"] == _STUCK and swept.stuck:
             return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
         return result
