@@ -22,6 +22,7 @@ from batch_resend.calls import CALLS
 from batch_resend.channels import Channels, RunHandle, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
+from batch_resend.folders import user_and_host
 from batch_resend.intake import Source
 from batch_resend.journal import (
     Checked,
@@ -34,7 +35,7 @@ from batch_resend.journal import (
     open_journal,
 )
 from batch_resend.listed import WAITS
-from batch_resend.model import Outcome, Plan, Run, RunState
+from batch_resend.model import SENT_BY, Outcome, Plan, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
 from batch_resend.report import Presentation, Summary, prepare_report, write_report
@@ -307,7 +308,7 @@ class Batch:
         """Return on what terms a run is sent by these keys."""
         return Terms(
             windows=joint([key.windows for key in keys]),
-            settings=self.settings.snapshot(),
+            settings={**self.settings.snapshot(), SENT_BY: user_and_host()},
             budgets={name: key.account.budget for key in keys for name in key.names},
             cooldown_s=self.settings.cooldown_s,
             hold_doubts=self.settings.in_doubt is InDoubt.HOLD,

@@ -96,7 +96,9 @@ def run_options_of(context: click.Context, options: dict[str, Any]) -> RunOption
         **named_in(RunOptions, options),
         # Decided at the start: a terminal that goes meanwhile has not said yes.
         asks=not options["yes"] and has_terminal(),
-        presentation=Presentation(next_flags(context), redact=options["redact"]),
+        presentation=Presentation(
+            next_flags(context), redact=options["redact"], order_url=options["order_url"]
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import click
@@ -71,6 +72,13 @@ def _place_of_journal(text: str) -> Place:
     return place
 
 
+def _url_with_order(text: str) -> str:
+    url = urlsplit(text.strip())
+    if url.scheme not in ("https", "http") or not url.hostname or "{order}" not in text:
+        raise ValueError(f"{text!r} is not a URL such as https://HOST/PATH/{{order}}")
+    return text.strip()
+
+
 def _mapping(text: str) -> tuple[Field, str]:
     name, equals, column = text.partition("=")
     if not equals or name not in [field.value for field in Field]:
@@ -83,6 +91,7 @@ MAX_REJECTED = Share.parse("20%")  # unless the option says otherwise
 DURATION = Parsed("duration", parse_duration, ((str, int, float), 'a length of time, such as "1h"'))
 SHARE = Parsed("N|N%", Share.parse, ((str, int), "a text"))
 _PLACE = Parsed("file or url", _place_of_journal)
+_ORDER_URL = Parsed("url", _url_with_order)
 _PATH = click.Path(path_type=Path)
 _TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their fields
     str: click.STRING,
@@ -200,6 +209,14 @@ report_dir_option = option(
     show_default="reports/RUN_ID",
     help="Where the report goes.",
 )
+order_url_option = option(
+    "--order-url",
+    carried_to=(RESUME,),
+    type=_ORDER_URL,
+    metavar="URL",
+    help="Where the CA's console shows an order, with {order} for its number: order numbers in "
+    "report.html are links then.",
+)
 redact_option = flag(
     "--redact",
     "Mask e-mail addresses in logs, in report.html, and in notifications.",
@@ -302,7 +319,9 @@ again_options = together(
     *settings_options(Part.REPEATS),
     flag("--again", "Repeat acknowledged requests: a cooldown of 0.", carried_to=(SEND, RESUME)),
 )
-report_options = together("Journal and report", journal_option, report_dir_option, redact_option)
+report_options = together(
+    "Journal and report", journal_option, report_dir_option, order_url_option, redact_option
+)
 
 hold_back_options = together(
     "When not to send",

@@ -19,6 +19,7 @@ from batch_resend.report.summary import (
     in_words,
     make_summary,
     next_steps,
+    verdict_in_words,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "make_summary",
     "next_steps",
     "prepare_report",
+    "verdict_in_words",
     "whole_file",
     "with_mail_routes",
     "write_report",

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import InputNote, Tally
 from batch_resend.settings import is_loopback
 
-EndState = Literal["completed", "stopped", "interrupted"]
+EndState = Literal["completed", "stopped", "interrupted", "running"]
 
 _ENDED: dict[RunState, EndState] = {
     RunState.COMPLETED: "completed",
@@ -161,9 +162,37 @@ STATUS_MEANINGS = {
     RequestStatus.REFUSED: "the CA said no, for good",
     RequestStatus.FAILED: "attempts or time used up; surely not mailed",
     RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
-    RequestStatus.NOT_ATTEMPTED: "the run stopped first",
+    RequestStatus.NOT_ATTEMPTED: "the run stopped before it was done",
     RequestStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
 }
+
+
+class Banner(StrEnum):
+    """What there is to know of a run before anything else."""
+
+    UNDER_WAY = "under way"  # it was being sent when this was written
+    REHEARSAL = "rehearsal"  # nobody was mailed
+    COMPLETE = "complete"  # every row was good, every order sent or rightly skipped
+    NEEDS_ACTION = "needs action"  # anything else
+
+
+def banner_of(summary: Summary) -> Banner:
+    """Return what there is to know of a run before anything else."""
+    if summary.state == "running":
+        return Banner.UNDER_WAY
+    if summary.is_rehearsal:
+        return Banner.REHEARSAL
+    is_complete = summary.state == "completed" and summary.all_well
+    return Banner.COMPLETE if is_complete else Banner.NEEDS_ACTION
+
+
+def percentage_sent(summary: Summary) -> int | None:
+    """Return how many in a hundred of the orders to send were sent: 100 only where all were.
+
+    None: there was nothing to send.
+    """
+    to_send = summary.orders.total - summary.orders.skipped
+    return summary.orders.sent * 100 // to_send if to_send else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +216,7 @@ class Presentation:
 
     flags: NextFlags = NO_FLAGS
     redact: bool = False  # mask e-mail addresses
+    order_url: str | None = None  # of an order in the CA's console, {order} for its number
 
 
 PLAIN = Presentation()
@@ -205,6 +235,16 @@ def in_words(status: str) -> str:
     return status.replace("_", " ")
 
 
+def verdict_in_words(status: RequestStatus, answer: str) -> str:
+    """Return what became of an order, by what was last answered to it; "" where nothing was.
+
+    A run may stop between an order's attempts: it was attempted, and not done.
+    """
+    if status is RequestStatus.NOT_ATTEMPTED and answer:
+        return "attempted, not done"
+    return in_words(status)
+
+
 def counted(count: int, noun: str) -> str:
     """Return so many of something."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -215,8 +255,9 @@ def headline(summary: Summary) -> str:
     rehearsal = "Rehearsal, nobody was mailed: " if summary.is_rehearsal else ""
     if summary.started_at is None:
         return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
+    left = {RequestStatus.NOT_ATTEMPTED: "to go"} if summary.state == "running" else {}
     others = [
-        f"{count:,} {in_words(status)}"
+        f"{count:,} {left.get(status) or in_words(status)}"
         for status in RequestStatus
         if status is not RequestStatus.SENT and (count := getattr(summary.orders, status))
     ]
@@ -229,6 +270,7 @@ _HOW: dict[EndState, str] = {
     "completed": "",
     "stopped": "Stopped early: ",
     "interrupted": "Interrupted: ",
+    "running": "Under way: ",
 }
 
 
@@ -236,8 +278,8 @@ def _how_many_were_sent(summary: Summary) -> str:
     orders = summary.orders
     if orders.skipped == orders.total:
         return "Nothing was due" if orders.total else "There was nothing to send"
-    is_over = summary.finished_at is not None
-    how = _HOW[summary.state] if is_over else "So far (it is under way, or was cut off): "
+    is_known = summary.finished_at is not None or summary.state == "running"
+    how = _HOW[summary.state] if is_known else "So far (it is under way, or was cut off): "
     took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
     return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
 

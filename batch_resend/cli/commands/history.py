@@ -15,6 +15,7 @@ from batch_resend.cli.command import ExitCode, command, format_option, option_of
 from batch_resend.cli.options import (
     DURATION,
     journal_option,
+    order_url_option,
     redact_option,
     report_dir_option,
     run_argument,
@@ -247,19 +248,19 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @run_argument(required=True)
 @journal_option
 @report_dir_option
+@order_url_option
 @redact_option
 @click.pass_context
-def report(
-    context: click.Context, /, run_id: str, journal: Place, report_dir: Path | None, redact: bool
-) -> int:
+def report(context: click.Context, /, run_id: str, **options: Any) -> int:
     """Write a run's report again, from the journal alone."""
-    folder = report_dir or Path("reports") / run_id
+    folder = options["report_dir"] or Path("reports") / run_id
+    redact = options["redact"]
 
     async def written() -> tuple[Presentation, Summary, list[Reason]]:
-        async with read_journal(journal) as reader:
+        async with read_journal(options["journal"]) as reader:
             run = await reader.run(run_id)
             flags = next_flags_of_run(context, run, await reader.accounts(run))
-            presentation = Presentation(flags, redact=redact)
+            presentation = Presentation(flags, redact=redact, order_url=options["order_url"])
             summary = await write_report(reader, run, folder, presentation)
             return presentation, summary, await reader.reasons(run, REASONS_READ)
 
