@@ -38,7 +38,14 @@ from batch_resend.listed import WAITS
 from batch_resend.model import SENT_BY, Outcome, Plan, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
-from batch_resend.report import Presentation, Summary, prepare_report, write_report
+from batch_resend.report import (
+    LiveReport,
+    Presentation,
+    Summary,
+    live_report,
+    prepare_report,
+    write_report,
+)
 from batch_resend.sending import Reader, Sender, ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
 from batch_resend.verification import WAITS_NO_MORE, look_up
@@ -344,6 +351,16 @@ class Batch:
         return await write_report(
             reader, await reader.run(run.id), folder, presentation or Presentation()
         )
+
+    async def live_report(
+        self, plan: Plan, folder: Path, presentation: Presentation | None = None
+    ) -> LiveReport:
+        """Return what keeps a report of a run while it is sent: `keep` it beside `send`.
+
+        Made before sending begins. Raises JournalError.
+        """
+        reader = self.journal.reader
+        return await live_report(reader, plan, folder, presentation or Presentation(), self._clock)
 
     @property
     def reader(self) -> JournalReader:

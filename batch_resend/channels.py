@@ -25,6 +25,10 @@ from batch_resend.sending import (
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
 from batch_resend.windows import Limiter, SharedLimiters
 
+_COUNTED = (  # of requests, in a `Progress`
+    "attempts", "retries", "rate_limited", "troubled", "possible_duplicates", "in_flight",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Channels:
@@ -155,9 +159,7 @@ class RunHandle:
             outcomes={
                 status: sum(part.outcomes[status] for part in parts) for status in RequestStatus
             },
-            attempts=sum(part.attempts for part in parts),
-            rate_limited=sum(part.rate_limited for part in parts),
-            in_flight=sum(part.in_flight for part in parts),
+            **{name: sum(getattr(part, name) for part in parts) for name in _COUNTED},
         )
 
     @property

@@ -19,7 +19,7 @@ from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.watch import follow_others
-from batch_resend.cli.lifecycle import Interruption
+from batch_resend.cli.lifecycle import Interruption, beside
 from batch_resend.cli.logs import with_run_id
 from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
@@ -87,6 +87,11 @@ class _Execution:
     options: RunOptions
     interruption: Interruption
 
+    @property
+    def folder(self) -> Path:
+        """Where the report goes."""
+        return self.options.report_dir or Path("reports") / self.plan.run.id
+
     async def show_plan(self, to: TextIO) -> None:
         preview = await make_preview(self.plan, self.batch.reader, shown=BEFORE_SENDING.first)
         if self.plan.taken_up:
@@ -138,7 +143,11 @@ class _Execution:
         plan, interruption = self.plan, self.interruption
         log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
-            async with self.batch.send(plan) as sending:
+            live = await self.batch.live_report(plan, self.folder, self.options.presentation)
+            async with (
+                self.batch.send(plan) as sending,
+                beside(partial(live.keep, lambda: sending.progress)),
+            ):
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:
                         _stop(sending, signal.Signals(interruption.caught).name)
@@ -216,8 +225,7 @@ class _Execution:
 
     async def _report(self) -> CommandResult:
         batch, run = self.batch, self.plan.run
-        folder = self.options.report_dir or Path("reports") / run.id
-        presentation = self.options.presentation
+        folder, presentation = self.folder, self.options.presentation
         lost = await batch.journal_loss()
         if lost:  # what to do, its message says: no command would find the run
             flags = replace(presentation.flags, none_will_do=True)

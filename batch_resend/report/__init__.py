@@ -1,5 +1,6 @@
 """Outcomes -> what a person reads. Knows the journal, and nothing of sending."""
 
+from batch_resend.report.live import LiveReport, live_report
 from batch_resend.report.preview import (
     MOST_DOMAINS_ASKED,
     Kind,
@@ -26,6 +27,7 @@ __all__ = [
     "MOST_DOMAINS_ASKED",
     "BackPressure",
     "Kind",
+    "LiveReport",
     "MailDomainsAsked",
     "NextFlags",
     "Presentation",
@@ -34,6 +36,7 @@ __all__ = [
     "counted",
     "headline",
     "in_words",
+    "live_report",
     "make_preview",
     "make_summary",
     "next_steps",

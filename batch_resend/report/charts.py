@@ -27,7 +27,7 @@ class Step:
     began_at: float  # seconds since the epoch
     lasts_s: float
     made: int
-    troubled: int  # of these, that brought no word of the CA on their order: 429, 503, drops
+    troubled: int  # of these, that brought neither yes nor no: 429, 503, drops
     most: float | None  # requests a minute, that the limits allowed
 
     @property

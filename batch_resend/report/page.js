@@ -70,3 +70,14 @@ for (const pre of document.querySelectorAll("pre.command")) {
   pre.before(beside);
   beside.append(pre, button);
 }
+const age = document.querySelector(".age");
+if (age) {
+  const tell = () => {
+    const old = Math.max(0, Math.round((Date.now() - Date.parse(age.dataset.written)) / 1000));
+    const long = old < 120 ? `${old} s` : `${Math.round(old / 60)} min`;
+    age.querySelector("span").textContent = `, ${long} ago`;
+    age.classList.toggle("old", old > 150);
+  };
+  tell();
+  setInterval(tell, 1000);
+}

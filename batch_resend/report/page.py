@@ -34,6 +34,7 @@ from batch_resend.topics import mail_advice
 from batch_resend.visible import NOT_SHOWN, without_quotes
 from batch_resend.windows import parse_windows
 
+LIVE_EVERY_S = 30.0  # a page of a run under way is written, and read, again
 MOST_REASONS = 50
 MOST_PAUSES = 200
 MOST_UNAPPROVED = 200
@@ -64,6 +65,7 @@ async def make_page(
 ) -> str:
     """Return the page of a run, all of it, in less than 5 MB."""
     inputs = await reader.inputs(run)
+    pauses = await reader.pauses(run, MOST_PAUSES)
     unapproved_count, unapproved = await reader.unapproved(run, MOST_UNAPPROVED)
     reasons = await reader.reasons(run, MOST_REASONS + 1)
     rejected = _rejected(reader, run, inputs, redact=presentation.redact)
@@ -71,7 +73,8 @@ async def make_page(
     listed = await _bounded(not_sent, MOST_ORDERS)
     values = {
         **_of_summary(run, summary, folder, presentation),
-        **await _in_time(reader, run),
+        "pauses": pauses,
+        "pace": await _pace(reader, run, pauses),
         "checked": await reader.checked(run),
         "waiting_names": await reader.waiting_names(run, MOST_WAITING),
         "unapproved": unapproved,
@@ -88,6 +91,30 @@ async def make_page(
         if summary.all_well
         else [*_breakdowns(await reader.parts(run)), *_by_domain(listed)],
         "rejected": await _bounded(rejected, MOST_REJECTED),
+    }
+    return render("page.html", values, redact=presentation.redact)
+
+
+def make_live_page(
+    run: Run,
+    summary: Summary,
+    folder: Path,
+    presentation: Presentation,
+    course: tuple[charts.Stretch, Sequence[PauseNote]],
+) -> str:
+    """Return the page of a run under way: its counts, and the requests of this start.
+
+    `course`: those requests, and all the pauses of the run.
+    """
+    stretch, pauses = course
+    values = {
+        **_of_summary(run, summary, folder, presentation),
+        "pauses": pauses[:MOST_PAUSES],
+        "pace": _pace_of([stretch], [one for one in pauses if one.began_at >= stretch.began_at]),
+        **dict.fromkeys(("checked", "answers")),
+        **dict.fromkeys(("waiting_names", "unapproved", "reasons", "orders", "breakdowns"), ()),
+        "rejected": None,
+        "not_sent": 0,
     }
     return render("page.html", values, redact=presentation.redact)
 
@@ -109,7 +136,9 @@ def _of_summary(
         "counts": [one for one in counts if one[1]],
         "meanings": STATUS_MEANINGS,
         "settings": _settings(run),
-        "files": _files(summary),
+        "files": [] if summary.state == "running" else _files(summary),
+        "written_at": summary.written_at,
+        "refresh_s": LIVE_EVERY_S,
         "all_well": banner_of(summary) is Banner.COMPLETE,
     }
 
@@ -283,31 +312,29 @@ def _parent(domain: str) -> str:
 # --- the other parts ----------------------------------------------------------------------------
 
 
-async def _in_time(reader: JournalReader, run: Run) -> dict[str, object]:
-    """Return what the page says of requests and pauses over time; no chart: none was made."""
-    pauses = await reader.pauses(run, MOST_PAUSES)
-    edges = (charts.FIRST, charts.LAST)
-    return {"pauses": pauses, "pace": await _pace(reader, run, pauses), "edges": edges}
-
-
 async def _pace(
     reader: JournalReader, run: Run, pauses: Sequence[PauseNote]
 ) -> dict[str, object] | None:
+    """Return what the page says of requests over time; None: none was made."""
     periods = charts.with_pauses(await reader.periods(run), pauses)
-    if not periods:
-        return None
-    windows = parse_windows(run.limits)
-    step_s = charts.step_length_s(sum(p.to_at - p.from_at for p in periods), windows)
+    lasted_s = sum(period.to_at - period.from_at for period in periods)
+    step_s = charts.step_length_s(lasted_s, parse_windows(run.limits))
     stretches = [
         charts.stretch_of(await reader.pace(run, period, step_s), step_s, period)
         for period in periods
     ]
+    return _pace_of(stretches, pauses) if stretches else None
+
+
+def _pace_of(stretches: Sequence[charts.Stretch], pauses: Sequence[PauseNote]) -> dict[str, object]:
+    last = stretches[-1]
     return {
         "chart": charts.pace_chart(stretches, pauses),
         "steps": [step for one in stretches for step in one.steps],
-        "step_s": step_s,
-        "most": stretches[-1].steps[-1].most,
-        "lasting": charts.lasting_per_minute(windows),  # requests a minute, in the long run
+        "step_s": last.steps[-1].lasts_s,
+        "most": last.steps[-1].most,
+        "lasting": charts.lasting_per_minute(last.windows),  # requests a minute, in the long run
+        "edges": (charts.FIRST, charts.LAST),
     }
 
 

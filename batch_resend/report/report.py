@@ -96,7 +96,7 @@ async def write_report(
 ) -> Summary:
     """Write all files of a run's report into `folder`; return its summary. Raises ReportError.
 
-    summary.json comes last: where it stands, the report is complete.
+    summary.json comes last: where it stands, and is not of a run under way, the report is complete.
     """
     from batch_resend.report.page import make_page  # noqa: PLC0415 - see prepare_report
 

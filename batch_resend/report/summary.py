@@ -81,6 +81,7 @@ class Summary(BaseModel):
     started_at: str | None
     finished_at: str | None
     elapsed_s: float | None
+    written_at: str | None = None  # while it is under way; afterwards it says always the same
     base_url: str
     limits: list[str]
     inputs: list[InputSummary]
@@ -319,8 +320,11 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         yield NextStep(
             "To send: correct the rejected rows and send the list again; rejected.csv says why."
         )
+    elif summary.state == "running":
+        yield NextStep("To follow it on a terminal:", _to_watch(summary, flags))
+        yield NextStep("If this page gets no younger, the run was cut off. To go on:", resume)
     elif summary.finished_at is None:
-        watch = f"{program} watch {summary.run_id}{flags.watch}"
+        watch = _to_watch(summary, flags)
         yield NextStep("To see how it goes, if it is under way:", watch)
         yield NextStep("To go on, if it was cut off:", resume)
     elif summary.state == "stopped" and not summary.orders.sent:
@@ -331,6 +335,10 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         )
     else:
         yield NextStep("To go on:", resume)
+
+
+def _to_watch(summary: Summary, flags: NextFlags) -> str:
+    return f"batch-resend{flags.config} watch {summary.run_id}{flags.watch}"
 
 
 def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:

@@ -63,7 +63,10 @@ class Progress:
         default_factory=lambda: dict.fromkeys(RequestStatus, 0)
     )
     attempts: int = 0
+    retries: int = 0  # of these, beyond an order's first
     rate_limited: int = 0
+    troubled: int = 0  # that brought neither yes nor no: 429, 503, a lost connection
+    possible_duplicates: int = 0  # mails beyond an order's first that may have gone out
     in_flight: int = 0
 
 
@@ -233,6 +236,7 @@ class Channel:
             slot.end(Fate.UNUSED)
             raise
         progress = attempts.progress
+        progress.retries += attempts.made > 0
         attempts.made += 1
         progress.attempts += 1
         progress.in_flight += 1
@@ -242,6 +246,7 @@ class Channel:
             progress.in_flight -= 1
         slot.end(Fate.GIVEN_UP if verdict.ruling is Ruling.IN_DOUBT else Fate.ANSWERED)
         progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
+        progress.troubled += verdict.ruling not in (Ruling.ACCEPTED, Ruling.REFUSED)
         return verdict
 
     def _heed(self, action: Action) -> Action:

@@ -189,6 +189,8 @@ class _Mail(Attempts):
 
     async def end(self, verdict: Verdict, action: Action) -> None:
         sender = self.sender
+        may_have_mailed = verdict.ruling in (Ruling.ACCEPTED, Ruling.IN_DOUBT)
+        self.progress.possible_duplicates += may_have_mailed and self.doubts > 0
         self.doubts += verdict.ruling is Ruling.IN_DOUBT
         if log.isEnabledFor(logging.DEBUG):
             self.log(f"attempt {verdict.ruling.value.replace('_', ' ')}", verdict)

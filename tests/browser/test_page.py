@@ -1,13 +1,24 @@
 """report.html in a real browser: it stands alone, tells the truth, and stays text."""
 
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from batch_resend.model import RequestStatus
+from batch_resend.clock import timestamp
+from batch_resend.journal import ActivePeriod
+from batch_resend.model import RequestStatus, RowStatus, Run, RunState
+from batch_resend.report import Presentation, whole_file
+from batch_resend.report import page as page_module
+from batch_resend.report.charts import stretch_of
+from batch_resend.report.page import make_live_page
+from batch_resend.report.summary import summarize
+from batch_resend.results import Tally
 from tests.browser.conftest import AXE, HOSTILE, Made, shown
+from tests.report.carried import Report
 
 WIDTHS = {"desk": 1200, "phone": 375}
 
@@ -200,6 +211,38 @@ def test_a_command_is_copied_by_its_button_in_a_page_from_disk(
         else:
             assert page.evaluate("getSelection().toString()").strip() == command
         assert seen.complaints == []
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with script", "without"])
+def test_a_run_under_way_is_seen_changing_and_its_page_says_how_old_it_is(
+    chromium: Browser, tmp_path: Path, javascript: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "LIVE_EVERY_S", 1.0)
+    report = Report(tmp_path)
+    with whole_file(tmp_path / "report.html") as file:
+        file.write(page_under_way(sent=1, written_at=time.time() - 3))
+    with shown(chromium, report, javascript=javascript) as seen:
+        assert "1 of 4 orders sent" in seen.page.locator("h1").inner_text()
+        if javascript:
+            assert " s ago" in seen.page.locator(".age").inner_text()
+        with whole_file(tmp_path / "report.html") as file:
+            file.write(page_under_way(sent=3, written_at=time.time() - 600))
+        expect(seen.page.locator("h1")).to_contain_text("3 of 4 orders sent")
+        if javascript:
+            expect(seen.page.locator(".age.old")).to_contain_text("10 min ago")
+        assert seen.complaints == []
+
+
+def page_under_way(sent: int, written_at: float) -> str:
+    """Return the page of a run of four orders."""
+    run = Run(1, "RUN", "https://ca.example", RunState.RUNNING, None, (), 0.0, 1.0, None)
+    orders = dict.fromkeys(RequestStatus, 0)
+    orders |= {RequestStatus.SENT: sent, RequestStatus.NOT_ATTEMPTED: 4 - sent}
+    rows = dict.fromkeys(RowStatus, 0)
+    found = summarize(run, [], Tally(rows, 4, orders, 0, 0, 0, 0, 0, 0.0, 1.0))
+    found = found.model_copy(update={"state": "running", "written_at": timestamp(written_at)})
+    stretch = stretch_of([], 5.0, ActivePeriod(1, 1.0, 31.0, ()))
+    return make_live_page(run, found, Path("report"), Presentation(), (stretch, []))
 
 
 def test_printed_the_page_shows_no_controls(chromium: Browser, made: Made) -> None:

@@ -161,8 +161,7 @@ WHERE attempts.run = :run GROUP BY attempts.start, starts.limits, runs.limits OR
 -- name: pace
 SELECT CAST({trunc}((begun_at - CAST(:from_at AS FLOAT)) / CAST(:step_s AS FLOAT)) AS BIGINT) AS step,
     count(*) AS made,
-    CAST(sum(CASE WHEN ruling IN ('unavailable', 'blocked', 'in_doubt', 'rate_limited')
-        THEN 1 ELSE 0 END) AS BIGINT) AS troubled
+    CAST(sum(CASE WHEN ruling NOT IN ('accepted', 'refused') THEN 1 ELSE 0 END) AS BIGINT) AS troubled
 FROM attempts WHERE run = :run AND start = :start GROUP BY step ORDER BY step
 
 -- name: count_answers
