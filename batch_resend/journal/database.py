@@ -36,7 +36,7 @@ from batch_resend.windows import SharedLimiters
 SCHEMA_VERSION = 1
 _VERSIONED = "batch_resend_schema"  # the table that says which
 
-_STREAMED = {"yield_per": 5_000}
+_PAGE = 5_000  # records; as an option of its execution, a statement of text takes no notice of it
 
 Made = TypeVar("Made")
 
@@ -242,9 +242,8 @@ class Reader:
                 records = await self.connection.stream(
                     statement(name, self.connection.dialect.name),
                     values,
-                    execution_options=_STREAMED,
                 )
-                async for page in records.partitions():
+                async for page in records.partitions(_PAGE):
                     for record in page:
                         yield make(record)
 

@@ -1,9 +1,11 @@
 """What a run's attempts and outcomes add up to."""
 
+import tracemalloc
+
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Journal, Terms
+from batch_resend.journal import Journal, Terms, database
 from batch_resend.model import Pause, RequestStatus, RunState
 from tests.journal.conftest import (
     HOUR,
@@ -182,3 +184,23 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
     async with opened(place, clock) as journal:  # it was cut off a second into the last pause
         tally = await journal.reader.tally(run)
         assert (tally.pauses, tally.paused_s, tally.lowest_share) == (3, 20 + 7 + 1, 0.25)
+
+
+async def test_a_stream_of_twice_the_rows_takes_no_more_memory(
+    place: Place, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_PAGE", 200)
+    peaks = []
+    async with opened(place, clock) as journal:
+        for rows in (1_000, 2_000):
+            run = await plan(journal, orders(*range(1, rows + 1)))
+            tracemalloc.start()
+            try:
+                async for row in journal.reader.rows_in_list_order(run):
+                    line = row.line
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+            assert line == rows + 1
+    few, many = peaks
+    assert many < 1.2 * few, peaks
