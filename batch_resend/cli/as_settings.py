@@ -48,7 +48,8 @@ log = logging.getLogger(__name__)
 class RunOptions:
     """How a run is shown and reported."""
 
-    report_dir: Path | None
+    report_dir: Path  # of each run: a pattern
+    report_url: str | None  # likewise, of where that is served
     preflight: bool
     asks: bool  # before anything leaves
     quiet: bool

@@ -33,7 +33,15 @@ from batch_resend.cli.output.terminal import CannotAskError, open_terminal, say
 from batch_resend.errors import BatchResendError, JournalError, ReportError
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
-from batch_resend.report import counted, make_preview, make_summary
+from batch_resend.report import (
+    counted,
+    folder_of,
+    index_folder,
+    make_preview,
+    make_summary,
+    update_index,
+    url_of,
+)
 
 AGAIN_AFTER_S = 2.0  # the database being gone
 
@@ -90,7 +98,7 @@ class _Execution:
     @property
     def folder(self) -> Path:
         """Where the report goes."""
-        return self.options.report_dir or Path("reports") / self.plan.run.id
+        return folder_of(self.options.report_dir, self.plan.run)
 
     async def show_plan(self, to: TextIO) -> None:
         preview = await make_preview(self.plan, self.batch.reader, shown=BEFORE_SENDING.first)
@@ -242,14 +250,16 @@ class _Execution:
             with suppress(OSError):
                 show_counts(summary)
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
+        update_index(index_folder(self.options.report_dir, run))
+        url = url_of(self.options.report_url, run) if self.options.report_url else None
         with suppress(OSError):
             reasons = await batch.reader.reasons(run, REASONS_READ)
             show_summary(summary, reasons, folder, presentation.flags)
         if not lost and (lost := await batch.journal_loss()):
             say(f"batch-resend: {lost}")
-            return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)
+            return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-        return CommandResult(code, summary, folder)
+        return CommandResult(code, summary, folder, url=url)
 
 
 def _stop(sending: RunHandle, signal_name: str) -> str:

@@ -30,6 +30,7 @@ from batch_resend.folders import Place, parse_place
 from batch_resend.intake import Field
 from batch_resend.journal import read_journal
 from batch_resend.model import Call
+from batch_resend.report import DEFAULT_PATTERN, check_pattern
 from batch_resend.settings import OPTIONS, Part, Region, Settings, default_journal
 
 # --- what values look like, and what they become ------------------------------------------------
@@ -72,11 +73,17 @@ def _place_of_journal(text: str) -> Place:
     return place
 
 
-def _url_with_order(text: str) -> str:
+def _url(text: str) -> str:
     url = urlsplit(text.strip())
-    if url.scheme not in ("https", "http") or not url.hostname or "{order}" not in text:
-        raise ValueError(f"{text!r} is not a URL such as https://HOST/PATH/{{order}}")
+    if url.scheme not in ("https", "http") or not url.hostname:
+        raise ValueError(f"{text!r} is not a URL such as https://HOST/PATH")
     return text.strip()
+
+
+def _url_with_order(text: str) -> str:
+    if "{order}" not in text:
+        raise ValueError(f"{text!r} is not a URL such as https://HOST/PATH/{{order}}")
+    return _url(text)
 
 
 def _mapping(text: str) -> tuple[Field, str]:
@@ -202,12 +209,34 @@ inputs_argument = click.argument(
     "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_file
 )
 (journal_option,) = settings_options(Part.JOURNAL)
+
+
+def _checked_pattern(context: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Return a pattern of folders, or of URLs. Raises BadParameter."""
+    try:
+        if value is not None:
+            check_pattern(str(value))
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, param) from None
+    return value
+
+
 report_dir_option = option(
     "--report-dir",
     carried_to=(RESUME,),
     type=click.Path(file_okay=False, path_type=Path),
-    show_default="reports/RUN_ID",
-    help="Where the report goes.",
+    default=DEFAULT_PATTERN,
+    callback=_checked_pattern,
+    help="Where the report goes: {run} stands for the run's name, {date} for its day in UTC.",
+)
+report_url_option = option(
+    "--report-url",
+    metavar="URL",
+    carried_to=(RESUME,),
+    type=Parsed("url", _url),
+    callback=_checked_pattern,
+    help="Where a web server has that folder, with {run} and {date} likewise: pings and "
+    "notifications link to the page.",
 )
 order_url_option = option(
     "--order-url",
@@ -320,8 +349,9 @@ again_options = together(
     flag("--again", "Repeat acknowledged requests: a cooldown of 0.", carried_to=(SEND, RESUME)),
 )
 report_options = together(
-    "Journal and report", journal_option, report_dir_option, order_url_option, redact_option
-)
+    "Journal and report",
+    journal_option, report_dir_option, report_url_option, order_url_option, redact_option,
+)  # fmt: skip
 
 hold_back_options = together(
     "When not to send",

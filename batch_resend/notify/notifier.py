@@ -38,6 +38,7 @@ class CommandResult:
     error: str | None = None  # why it could not begin, or be reported
     note: str | None = None  # what there is to say where there was nothing to do
     declined: str | None = None  # why nothing was sent where somebody wanted it so
+    url: str | None = None  # of the report's page, where it is served
 
     @property
     def text(self) -> str:
@@ -49,7 +50,7 @@ class CommandResult:
         note = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
             note += f" ({self.summary.stop_reason})"
-        return note
+        return f"{note} {self.url}" if self.url else note
 
     def as_json(self) -> str:
         """Return it as JSON: the keys of summary.json, and `text`, as Slack's webhooks take it."""
@@ -59,6 +60,7 @@ class CommandResult:
             "exit_code": self.code,
             "error": self.error or self.declined,
             "report": str(self.folder) if self.folder else None,
+            "report_url": self.url,
         }
         return json.dumps(note | summary, ensure_ascii=False)
 

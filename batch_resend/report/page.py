@@ -23,7 +23,6 @@ from batch_resend.report.summary import (
     Banner,
     Presentation,
     Summary,
-    banner_of,
     headline,
     next_steps,
     percentage_sent,
@@ -57,6 +56,7 @@ FILES_IN_WORDS = {
     "results.csv": "what became of each row, for a spreadsheet",
     "results.jsonl": "what became of each request, for a program",
     "summary.json": "the run in numbers, for a program",
+    "report.zip": "all of these and this page in one file, to hand on",
 }
 
 
@@ -129,7 +129,7 @@ def _of_summary(
         "run": run,
         "sent_by": run.settings.get(SENT_BY),
         "summary": summary,
-        "banner": banner_of(summary),
+        "banner": summary.verdict,
         "percentage": percentage_sent(summary),
         "headline": headline(summary),
         "next_steps": next_steps(summary, folder, presentation.flags),
@@ -139,7 +139,7 @@ def _of_summary(
         "files": [] if summary.state == "running" else _files(summary),
         "written_at": summary.written_at,
         "refresh_s": LIVE_EVERY_S,
-        "all_well": banner_of(summary) is Banner.COMPLETE,
+        "all_well": summary.verdict is Banner.COMPLETE,
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
@@ -22,6 +22,15 @@ _ENDED: dict[RunState, EndState] = {
     RunState.COMPLETED: "completed",
     RunState.STOPPED: "stopped",
 }  # anything else was cut off
+
+
+class Banner(StrEnum):
+    """What there is to know of a run before anything else."""
+
+    UNDER_WAY = "under way"  # it was being sent when this was written
+    REHEARSAL = "rehearsal"  # nobody was mailed
+    COMPLETE = "complete"  # every row was good, every order sent or rightly skipped
+    NEEDS_ACTION = "needs action"  # anything else
 
 
 class InputSummary(BaseModel):
@@ -104,6 +113,17 @@ class Summary(BaseModel):
             raise ValueError(f"the orders do not add up: {orders}")
         return self
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> Banner:
+        """What there is to know of it before anything else."""
+        if self.state == "running":
+            return Banner.UNDER_WAY
+        if self.is_rehearsal:
+            return Banner.REHEARSAL
+        is_complete = self.state == "completed" and self.all_well
+        return Banner.COMPLETE if is_complete else Banner.NEEDS_ACTION
+
     @property
     def urls(self) -> list[str]:
         """Where all CAs are that are asked."""
@@ -166,25 +186,6 @@ STATUS_MEANINGS = {
     RequestStatus.NOT_ATTEMPTED: "the run stopped before it was done",
     RequestStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
 }
-
-
-class Banner(StrEnum):
-    """What there is to know of a run before anything else."""
-
-    UNDER_WAY = "under way"  # it was being sent when this was written
-    REHEARSAL = "rehearsal"  # nobody was mailed
-    COMPLETE = "complete"  # every row was good, every order sent or rightly skipped
-    NEEDS_ACTION = "needs action"  # anything else
-
-
-def banner_of(summary: Summary) -> Banner:
-    """Return what there is to know of a run before anything else."""
-    if summary.state == "running":
-        return Banner.UNDER_WAY
-    if summary.is_rehearsal:
-        return Banner.REHEARSAL
-    is_complete = summary.state == "completed" and summary.all_well
-    return Banner.COMPLETE if is_complete else Banner.NEEDS_ACTION
 
 
 def percentage_sent(summary: Summary) -> int | None:

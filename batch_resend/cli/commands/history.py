@@ -27,7 +27,19 @@ from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
 from batch_resend.journal import Event, Reason, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
+from batch_resend.report import (
+    Presentation,
+    Summary,
+    counted,
+    folder_of,
+    in_words,
+    index_folder,
+    make_summary,
+    remove_report,
+    set_aside,
+    update_index,
+    write_report,
+)
 
 _COUNTS = ("total", *RequestStatus)
 
@@ -252,19 +264,24 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @redact_option
 @click.pass_context
 def report(context: click.Context, /, run_id: str, **options: Any) -> int:
-    """Write a run's report again, from the journal alone."""
-    folder = options["report_dir"] or Path("reports") / run_id
+    """Write a run's report again, from the journal alone.
+
+    The report of a newer run is never replaced: beside it, this one has a folder of its own.
+    """
+    pattern: Path = options["report_dir"]
     redact = options["redact"]
 
-    async def written() -> tuple[Presentation, Summary, list[Reason]]:
+    async def written() -> tuple[Path, Presentation, Summary, list[Reason]]:
         async with read_journal(options["journal"]) as reader:
             run = await reader.run(run_id)
+            folder = set_aside(folder_of(pattern, run), run)
             flags = next_flags_of_run(context, run, await reader.accounts(run))
             presentation = Presentation(flags, redact=redact, order_url=options["order_url"])
             summary = await write_report(reader, run, folder, presentation)
-            return presentation, summary, await reader.reasons(run, REASONS_READ)
+            update_index(index_folder(pattern, run))
+            return folder, presentation, summary, await reader.reasons(run, REASONS_READ)
 
-    presentation, summary, reasons = anyio.run(written)
+    folder, presentation, summary, reasons = anyio.run(written)
     show_summary(summary, reasons, folder, presentation.flags)
     if redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
@@ -286,10 +303,15 @@ LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer th
     help="Forget the runs that ended longer ago; at least 2d.",
 )
 @journal_option
-def prune(older_than: float, journal: Place) -> int:
-    """Forget old runs, to keep the journal small.
+@report_dir_option
+@option_of_its_own(
+    "--keep-reports", is_flag=True, help="Leave the reports of these runs where they are."
+)
+def prune(older_than: float, journal: Place, report_dir: Path, keep_reports: bool) -> int:
+    """Forget old runs and remove their reports, to keep the journal small.
 
-    How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
+    How often each order was mailed is kept. A file that is then a quarter empty is made smaller. A
+    report is removed if it is where --report-dir has it now and names the run that it is of.
     """
     if older_than < LEAST_S:
         raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
@@ -298,10 +320,31 @@ def prune(older_than: float, journal: Place) -> int:
         click.echo(f"{journal}: there is no journal here yet.")
         return ExitCode.ALL_WELL
     forgotten = anyio.run(prune_journal, journal, older_than)
-    what = f"{counted(forgotten.runs, 'run')} with {counted(forgotten.rows, 'row')}"
+    what = f"{counted(len(forgotten.runs), 'run')} with {counted(forgotten.rows, 'row')}"
+    reports = "" if keep_reports else _remove_reports(report_dir, forgotten.runs)
     sizes = f"had {_size(before)}, has {_size(size_of_journal(journal) or 0)}"
-    click.echo(f"{what} forgotten; {journal} {sizes}")
+    click.echo(f"{what} forgotten{reports}; {journal} {sizes}")
     return ExitCode.ALL_WELL
+
+
+def _remove_reports(pattern: Path, of: Iterable[Run]) -> str:
+    """Remove the reports of runs, as far as that can be done; return of how many, in words."""
+    removed = 0
+    indexes: set[Path] = set()
+    for run in of:
+        folder = folder_of(pattern, run)
+        try:
+            is_removed = remove_report(folder, run)
+        except OSError as error:
+            click.echo(f"{folder}: cannot be removed: {error.strerror}", err=True)
+            continue
+        index = index_folder(pattern, run)
+        if is_removed and index is not None:
+            indexes.add(index)
+        removed += is_removed
+    for index in indexes:
+        update_index(index)
+    return f", {counted(removed, 'report')} removed" if removed else ""
 
 
 def _size(count: int) -> str:
