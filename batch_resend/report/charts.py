@@ -227,24 +227,32 @@ def pace_chart(stretches: Sequence[Stretch], pauses: Sequence[PauseNote]) -> Pac
     axis = _Axis(stretches)
     steps = [step for one in stretches for step in one.steps]
     highest = max(step.per_minute for step in steps)
-    most = max((step.most or 0.0 for step in steps), default=0.0)
+    most = max(step.most or 0.0 for step in steps)
     top = _nice(max(highest, most if most <= highest * _MOST_ABOVE else 0.0, 1.0))
-    bars = [_bar(step, axis, top) for step in steps if step.made]
-    limits = [
-        (axis(one.began_at), axis(one.ended_at - 1e-6), one.steps[0].most * 100 / top)
-        for one in stretches
-        if one.steps[0].most is not None and one.steps[0].most <= top
-    ]
-    bands = [*_gaps(axis), *_waits(axis, pauses), *_paused(axis, pauses)]
     troubled = sum(step.troubled for step in steps)
     text = (
         f"Requests a minute over {format_duration(axis.at_work_s)} at work: {highest:,.0f} at the "
         f"most; {troubled:,} answered with 429, 503 or not at all; {len(pauses):,} pauses, "
         f"{len(stretches) - 1:,} resumptions"
     )
-    levels = [Mark(share, f"{top * share / 100:,.10g}") for share in (0.0, 50.0, 100.0)]
-    zone = datetime.fromtimestamp(stretches[0].began_at).astimezone().tzname() or "local time"
-    return PaceChart(bars, bands, limits, _ticks(axis), levels, text, zone, axis.at_work_s)
+    return PaceChart(
+        bars=[_bar(step, axis, top) for step in steps if step.made],
+        bands=[*_gaps(axis), *_waits(axis, pauses), *_paused(axis, pauses)],
+        limits=list(_limits(axis, top)),
+        ticks=_ticks(axis),
+        levels=[Mark(share, f"{top * share / 100:,.10g}") for share in (0.0, 50.0, 100.0)],
+        text=text,
+        zone=datetime.fromtimestamp(stretches[0].began_at).astimezone().tzname() or "local time",
+        at_work_s=axis.at_work_s,
+    )
+
+
+def _limits(axis: _Axis, top: float) -> Iterator[tuple[float, float, float]]:
+    """Yield the most that was allowed in each stretch, where the chart is high enough for it."""
+    for one in axis.stretches:
+        most = one.steps[0].most
+        if most is not None and most <= top:
+            yield axis(one.began_at), axis(one.ended_at - 1e-6), most * 100 / top
 
 
 def _nice(number: float) -> float:
@@ -320,36 +328,43 @@ def _is_paused(step: Step, pauses: Sequence[PauseNote]) -> bool:
 # --- the clock ----------------------------------------------------------------------------------
 
 
-def _clock_time(at: float, *, seconds: bool = True, day: bool = False) -> str:
+def _clock_time(at: float) -> str:
     """Return a moment as the clock of this machine has it."""
-    local = datetime.fromtimestamp(at).astimezone()
-    return f"{local:{'%d %b ' if day else ''}{'%H:%M:%S' if seconds else '%H:%M'}}"
+    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
+
+
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at).astimezone():%d %b}"
 
 
 def _ticks(axis: _Axis) -> list[Mark]:
     """Return the times that stand under the chart: each start, and round ones with room."""
     unit_s = next((s for s in _TICKS_S if axis.at_work_s / s <= _MOST_TICKS), _DAY_S)
+    first = _day(axis.stretches[0].began_at)
     ticks: list[Mark] = []
-    first = _clock_time(axis.stretches[0].began_at, day=True)[:6]
 
-    def add(at: float, *, is_start: bool) -> None:
+    def add(at: float, label: str) -> None:
         place = axis(at)
-        if any(abs(tick.at - place) < _TICK_ROOM for tick in ticks):
-            return
-        is_another_day = is_start and _clock_time(at, day=True)[:6] != first
-        seconds = unit_s < 60 or is_start
-        ticks.append(Mark(place, _clock_time(at, seconds=seconds, day=is_another_day)))
+        if all(abs(tick.at - place) >= _TICK_ROOM for tick in ticks):
+            ticks.append(Mark(place, label))
 
     for one in axis.stretches:
-        add(one.began_at, is_start=True)
+        day = _day(one.began_at)
+        add(one.began_at, f"{day if day != first else ''} {_clock_time(one.began_at)}".strip())
     for one in axis.stretches:
-        ahead = datetime.fromtimestamp(one.began_at).astimezone().utcoffset()
-        ahead_s = ahead.total_seconds() if ahead else 0.0
-        at = ceil((one.began_at + ahead_s) / unit_s) * unit_s - ahead_s
-        while at < one.ended_at:
-            add(at, is_start=False)
-            at += unit_s
+        for at in _round_times(one, unit_s):
+            add(at, _clock_time(at) if unit_s < 60 else _clock_time(at)[:5])
     return [*_with_room(sorted(ticks, key=lambda tick: tick.at))]
+
+
+def _round_times(stretch: Stretch, unit_s: float) -> Iterator[float]:
+    """Yield the moments of a stretch that are round by the clock of this machine."""
+    ahead = datetime.fromtimestamp(stretch.began_at).astimezone().utcoffset()
+    ahead_s = ahead.total_seconds() if ahead else 0.0
+    at = ceil((stretch.began_at + ahead_s) / unit_s) * unit_s - ahead_s
+    while at < stretch.ended_at:
+        yield at
+        at += unit_s
 
 
 def _with_room(ticks: Iterable[Mark]) -> Iterator[Mark]:
