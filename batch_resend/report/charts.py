@@ -340,31 +340,31 @@ def _day(at: float) -> str:
 def _ticks(axis: _Axis) -> list[Mark]:
     """Return the times that stand under the chart: each start, and round ones with room."""
     unit_s = next((s for s in _TICKS_S if axis.at_work_s / s <= _MOST_TICKS), _DAY_S)
-    first = _day(axis.stretches[0].began_at)
     ticks: list[Mark] = []
-
-    def add(at: float, label: str) -> None:
+    for at, label in (*_starts(axis), *_round_times(axis, unit_s)):
         place = axis(at)
         if all(abs(tick.at - place) >= _TICK_ROOM for tick in ticks):
             ticks.append(Mark(place, label))
-
-    for one in axis.stretches:
-        day = _day(one.began_at)
-        add(one.began_at, f"{day if day != first else ''} {_clock_time(one.began_at)}".strip())
-    for one in axis.stretches:
-        for at in _round_times(one, unit_s):
-            add(at, _clock_time(at) if unit_s < 60 else _clock_time(at)[:5])
     return [*_with_room(sorted(ticks, key=lambda tick: tick.at))]
 
 
-def _round_times(stretch: Stretch, unit_s: float) -> Iterator[float]:
-    """Yield the moments of a stretch that are round by the clock of this machine."""
-    ahead = datetime.fromtimestamp(stretch.began_at).astimezone().utcoffset()
-    ahead_s = ahead.total_seconds() if ahead else 0.0
-    at = ceil((stretch.began_at + ahead_s) / unit_s) * unit_s - ahead_s
-    while at < stretch.ended_at:
-        yield at
-        at += unit_s
+def _starts(axis: _Axis) -> Iterator[tuple[float, str]]:
+    """Yield when each start began, with the day where that is another one than the first."""
+    first = _day(axis.stretches[0].began_at)
+    for one in axis.stretches:
+        day = _day(one.began_at)
+        yield one.began_at, f"{day if day != first else ''} {_clock_time(one.began_at)}".strip()
+
+
+def _round_times(axis: _Axis, unit_s: float) -> Iterator[tuple[float, str]]:
+    """Yield the moments at work that are round by the clock of this machine."""
+    for one in axis.stretches:
+        ahead = datetime.fromtimestamp(one.began_at).astimezone().utcoffset()
+        ahead_s = ahead.total_seconds() if ahead else 0.0
+        at = ceil((one.began_at + ahead_s) / unit_s) * unit_s - ahead_s
+        while at < one.ended_at:
+            yield at, _clock_time(at) if unit_s < 60 else _clock_time(at)[:5]
+            at += unit_s
 
 
 def _with_room(ticks: Iterable[Mark]) -> Iterator[Mark]:
