@@ -29,12 +29,12 @@ from batch_resend.journal import (
     Endpoint,
     Journal,
     JournalReader,
+    Mailed,
     OrderCheck,
     Purpose,
     Terms,
     open_journal,
 )
-from batch_resend.listed import WAITS
 from batch_resend.model import SENT_BY, Outcome, Plan, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
@@ -48,7 +48,8 @@ from batch_resend.report import (
 )
 from batch_resend.sending import Reader, Sender, ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
-from batch_resend.verification import WAITS_NO_MORE, look_up
+from batch_resend.sweep import SweepResult
+from batch_resend.verification import look_up, look_whether_waiting
 from batch_resend.windows import joint
 
 log = logging.getLogger(__name__)
@@ -81,11 +82,12 @@ class Batch:
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
         self.reading: list[Reader] = []  # what is asked of the CA now, by key
 
-    async def plan(self, sources: Sequence[Source]) -> Plan:
+    async def plan(self, sources: Sequence[Source], *, may_be_empty: bool = False) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
 
         The plan is that of a new run, or of an unfinished one of just the same requests.
-        Raises InputError where a list cannot be read or there is no row at all, JournalError.
+        Raises InputError where a list cannot be read or, unless that may be so, there is no row at
+        all, JournalError.
         """
         settings = self.settings
         run, staging = await self.journal.new_run(
@@ -94,7 +96,12 @@ class Batch:
         accounts = {name: settings.account(name) for name in settings.names}
         parties = {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
         try:
-            await stage(sources, staging, each_names_an_account=None not in settings.names)
+            await stage(
+                sources,
+                staging,
+                each_names_an_account=None not in settings.names,
+                may_be_empty=may_be_empty,
+            )
             planned = await self.journal.finish_planning(
                 run, staging, self._take_up_since(), parties
             )
@@ -103,6 +110,15 @@ class Batch:
                 await self.journal.discard(run)
             raise
         return await self._plan_of(planned, taken_up=planned.number != run.number)
+
+    async def plan_sweep(self, swept: SweepResult, locale: str | None = None) -> Plan:
+        """Plan to send what a sweep has found due, perhaps nothing; keep its findings for reports.
+
+        Raises JournalError.
+        """
+        plan = await self.plan([swept.source(locale)], may_be_empty=True)
+        await self.journal.note_sweep(plan.run, swept.counts, swept.stuck)
+        return plan
 
     async def take_up(self, run_id: str | None = None) -> Plan:
         """Plan to resume a run that did not finish: the newest, unless named.
@@ -224,22 +240,17 @@ class Batch:
         keys = self.settings.keys(self.settings.names)
         return [key for key in keys if key.account.budget in budgets]
 
+    async def mailed(self) -> dict[str, Mailed]:
+        """Return how often orders of the command's own account were mailed, and when last."""
+        settings = self.settings
+        return await self.reader.mails(settings.base_url, self._clock, settings.budget)
+
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
         """Keep, for a run's report, which of the orders it has sent still wait.
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
-        What `verify` was told says more, and stays.
         """
-        reader = self.journal.reader
-        checked = await reader.checked(run)
-        if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
-            return
-        found = {
-            number: OrderCheck(WAITS if order.subject in waiting else WAITS_NO_MORE)
-            async for number, order in reader.sent_requests(run)
-            if order.account is None and not CALLS[order.call].is_about_domain
-        }
-        await self.journal.note_checks(run, found)
+        await self.journal.note_checks(run, await look_whether_waiting(self.reader, run, waiting))
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""

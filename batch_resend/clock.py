@@ -49,6 +49,13 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
 
 
+def in_local_time(at: float, now: float) -> str:
+    """Return seconds since the epoch in this machine's time zone, and how long ago that was."""
+    local, age_s = datetime.fromtimestamp(at, UTC).astimezone(), max(0.0, now - at)
+    unit = next((unit for unit in ("d", "h", "m") if age_s >= _SECONDS[unit]), "s")
+    return f"{local:%Y-%m-%d %H:%M} ({age_s // _SECONDS[unit]:.0f}{unit} ago)"
+
+
 @lru_cache(maxsize=16)  # an order's first attempt is mostly its last one too
 def timestamp(at: float) -> str:
     """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""

@@ -8,7 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
-from batch_resend.errors import BatchResendError, JournalBusy, KeyRefused, UnknownColumn
+from batch_resend.errors import (
+    AmbiguousRun,
+    BatchResendError,
+    JournalBusy,
+    KeyRefused,
+    UnknownColumn,
+)
 
 
 class ExitCode(IntEnum):
@@ -65,12 +71,12 @@ def code_of_error(error: BatchResendError) -> ExitCode:
     """Return the code of a command that an error has ended."""
     if isinstance(error, JournalBusy):
         return ExitCode.JOURNAL_BUSY
-    if isinstance(error, UnknownColumn):
+    if isinstance(error, UnknownColumn | AmbiguousRun):
         return ExitCode.WRONG_USAGE
     return ExitCode.STOPPED if isinstance(error, KeyRefused) else ExitCode.NOT_STARTED
 
 
-OTHER = "Other options"
+SHOWN, OTHER = "What is shown", "Other options"
 
 
 class ManualOption(click.Option):
@@ -101,6 +107,11 @@ class ManualCommand(click.Command):
         `meanings`: of those that mean something of their own here.
         """
         super().__init__(*args, **how)
+        if not isinstance(self, click.Group):
+            as_json = _json_option()
+            if any(getattr(one, "section", OTHER) == SHOWN for one in self.params):
+                as_json.section = SHOWN
+            self.params.append(as_json)
         self.examples = examples
         self._see_also = see_also
         usual = {} if ExitCode.NOT_ALL_SENT in exit_codes else WITHOUT_ORDERS
@@ -130,6 +141,14 @@ class ManualCommand(click.Command):
         if self._see_also:
             with formatter.section("See also"):
                 formatter.write_text(", ".join(f"batch-resend {name}" for name in self._see_also))
+
+
+def _json_option() -> ManualOption:
+    return ManualOption(
+        ["--json", "is_json"],
+        is_flag=True,
+        help="For programs: one JSON document on standard output, and nothing else there.",
+    )
 
 
 def command(**how: Any) -> Callable[[Callable[..., int]], ManualCommand]:
@@ -202,7 +221,9 @@ def together(
     return decorate
 
 
-def format_option(*forms: str, help: str = "For people, or for programs.") -> Callable[..., Any]:
+def format_option(
+    *forms: str, help: str = "A table for people, or for a spreadsheet."
+) -> Callable[..., Any]:
     """Return the option that says how a command's output is written; the first form is usual."""
     return option_of_its_own(
         "--format", "form", type=click.Choice(forms), default=forms[0], help=help

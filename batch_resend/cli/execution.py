@@ -25,6 +25,7 @@ from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
     REASONS_READ,
+    STUCK_SHOWN,
     show_counts,
     show_plan,
     show_summary,
@@ -57,11 +58,18 @@ async def execute(
         if not options.quiet:
             say(f"Asking the CA about {counted(plan.to_send, 'request')}")
         asking = batch.preflight(plan, any_product=options.any_product)
-        plan = await while_asking(asking, batch, quiet=options.quiet)
+        plan = await while_asking(asking, batch, options.style)
     will_pass = not batch.stopped_keys or plan.to_send > await batch.count_stopped(plan)
     asks = bool(plan.to_send) and will_pass and options.asks
     execution = _Execution(batch, plan, options, interruption)
-    if not options.quiet or (asks and reason):
+    has_rows = any(plan.rows.values())  # a sweep has none where nothing is due
+    if options.dry_run:
+        if has_rows:
+            await execution.show_plan(sys.stdout)
+        await batch.discard(plan)
+        click.echo("Nothing was sent: --dry-run.")
+        return CommandResult(ExitCode.ALL_WELL, declined="nothing was sent: --dry-run")
+    if (has_rows and not options.quiet) or (asks and reason):
         await execution.show_plan(sys.stderr)
     if reason:
         log.debug("held back", extra={"why": reason})
@@ -151,6 +159,7 @@ class _Execution:
         plan, interruption = self.plan, self.interruption
         log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
+            earlier = await self.batch.reader.count_outcomes(plan.run)
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)
             async with (
                 self.batch.send(plan) as sending,
@@ -159,7 +168,7 @@ class _Execution:
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:
                         _stop(sending, signal.Signals(interruption.caught).name)
-                    await follow(sending, quiet=self.options.quiet)
+                    await follow(sending, earlier, self.options.style)
         except BatchResendError:
             raise  # such as a journal that cannot be written when sending is to begin: not ours
         except Exception:
@@ -203,7 +212,7 @@ class _Execution:
         while True:
             try:
                 run = await reader.run(self.plan.run.id)
-                return await follow_others(reader, run, quiet=self.options.quiet)
+                return await follow_others(reader, run, self.options.style)
             except JournalError as error:
                 log.error("%s; trying again in %gs", error, AGAIN_AFTER_S)
                 await anyio.sleep(AGAIN_AFTER_S)
@@ -248,13 +257,16 @@ class _Execution:
             )
             summary = await make_summary(batch.reader, await batch.reader.run(run.id))
             with suppress(OSError):
-                show_counts(summary)
+                if not self.options.is_json:
+                    show_counts(summary)
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
         update_index(index_folder(self.options.report_dir, run))
         url = url_of(self.options.report_url, run) if self.options.report_url else None
         with suppress(OSError):
-            reasons = await batch.reader.reasons(run, REASONS_READ)
-            show_summary(summary, reasons, folder, presentation.flags)
+            if not self.options.is_json:
+                reasons = await batch.reader.reasons(run, REASONS_READ)
+                stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
+                show_summary(summary, reasons, stuck, folder, presentation.flags)
         if not lost and (lost := await batch.journal_loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)

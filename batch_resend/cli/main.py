@@ -187,6 +187,7 @@ def _run() -> int:
         log.error("ended", extra={"exit_code": int(code), "why": str(error)})
         with suppress(OSError):
             click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
+            _say_to_programs(code, str(error))
         return code
     except (click.Abort, KeyboardInterrupt):
         _leave_at_once(signal.SIGINT)
@@ -197,7 +198,16 @@ def _run() -> int:
     except OSError as error:
         if not STREAMS.output_failed:  # whose message comes at the end
             click.echo(f"batch-resend: {error.strerror or error}", err=True)
+            _say_to_programs(ExitCode.NOT_STARTED, error.strerror or str(error))
         return ExitCode.NOT_STARTED
+
+
+def _say_to_programs(code: int, error: str) -> None:
+    """Say as JSON why a command ended, where that is asked for: it has written no document."""
+    if "--json" in sys.argv:  # not by the options: they may be what is wrong
+        from batch_resend.cli.output.terminal import show_json  # noqa: PLC0415 - slow, and rare
+
+        show_json({"exit_code": int(code), "error": error})
 
 
 def _say_wrong_usage(error: click.ClickException) -> ExitCode:
@@ -205,6 +215,7 @@ def _say_wrong_usage(error: click.ClickException) -> ExitCode:
         where = "--config stands before the command: batch-resend --config FILE ..."
         error = click.UsageError(where, error.ctx)
     error.show()
+    _say_to_programs(ExitCode.WRONG_USAGE, error.format_message())
     if isinstance(error, click.UsageError) and error.ctx is not None:
         from batch_resend.cli.lifecycle import notify_wrong_usage  # noqa: PLC0415 - slow, and rare
 
@@ -216,4 +227,5 @@ def _leave_at_once(number: int) -> NoReturn:
     """End although a thread may still wait for standard input, which would hold up an exit."""
     log.error("interrupted by %s; nothing more was sent", signal.Signals(number).name)
     click.echo("batch-resend: interrupted; nothing more was sent", err=True)
+    _say_to_programs(SIGNAL_BASE + number, "interrupted; nothing more was sent")
     STREAMS.leave(SIGNAL_BASE + number)

@@ -5,9 +5,9 @@ Rows are streamed: nothing here holds more than one of them, but for a sheet of 
 
 from batch_resend.intake.cells import Malformed, domain_name, order_number
 from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
-from batch_resend.intake.fed_back import OWN_COLUMNS
 from batch_resend.intake.fields import REQUEST_FIELDS, Field
 from batch_resend.intake.headings import unread
+from batch_resend.intake.passed_over import OWN_COLUMNS
 from batch_resend.intake.reading import Reading, checked_or_none
 from batch_resend.intake.records import NAMES_NOBODY
 from batch_resend.intake.sources import ListSource, RecordSource, Source

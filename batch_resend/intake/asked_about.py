@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from batch_resend.errors import InputError
-from batch_resend.intake.exports import is_own_heading
+from batch_resend.intake.exports import is_own_heading, is_state_of_another_trade
 from batch_resend.intake.fields import (
     Field,
     in_one_line,
@@ -22,7 +22,11 @@ from batch_resend.intake.looks import filled, has_address, looked_for
 from batch_resend.intake.repairs import is_language
 from batch_resend.intake.signs import (
     holds_domain,
+    is_live,
+    is_mailbox,
+    is_of_addresses,
     is_remark,
+    may_narrow,
     says_whether,
     tells_not_to_send,
 )
@@ -167,6 +171,42 @@ def _why_asked(name: str, added: Sequence[str]) -> str:
             f"{ignore_flag(name)}"
         )
     return ""
+
+
+def why_narrower(called: str, name: str, names: Collection[str], texts: Collection[str]) -> str:
+    """Return what to ask about a column, or a key, that may narrow what its record asks for.
+
+    `called`: in the message; `name`: for --ignore; `names`: its heading, or the key and those below
+    it; `texts`: what it says. Empty: there is nothing to ask.
+    """
+    if any(map(is_of_addresses, names)) or any(map(is_mailbox, texts)):
+        why = (
+            "may say which domains or addresses are meant, and is not read: all domains of each "
+            "order would be mailed. If that is right:"
+        )
+    elif any(map(is_state_of_another_trade, texts)):
+        why = (
+            "holds a state of a shop's orders, and no address is in the list: are these orders of "
+            "the CA's? If they are:"
+        )
+    elif any(map(is_live, names)):
+        return needs_no_mail(called, name)
+    elif any(map(is_remark, names)) and any(map(may_narrow, texts)):
+        why = (
+            "may say what not to mail, and is not read: all domains of each order would be mailed. "
+            "If nothing in it says otherwise:"
+        )
+    else:
+        return ""
+    return f"{called} {why} {ignore_flag(name)}"
+
+
+def needs_no_mail(called: str, name: str) -> str:
+    """Return what to ask about what may say that its record needs no mail."""
+    return (
+        f"{called} may say which orders need no mail, and is not read. Take out those that need "
+        f"none; then {ignore_flag(name)}"
+    )
 
 
 # What headings of shops begin with, or hold, in the form that `plain` gives them.

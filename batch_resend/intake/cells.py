@@ -71,8 +71,13 @@ KNOWN_LOCALES = frozenset(
 _GROUPED_DIGITS = re.compile(r"[0-9]{1,3}([ ,.'\u2019\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*")
 _FLOAT_DIGITS = re.compile(r"([0-9]+)\.0+")
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
-_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+_NAME = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+# Most addresses are so plain that nothing in front of the @, or around it, need be looked at.
+PLAIN_ADDRESS = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]*[A-Za-z0-9-]"
+)
 _BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
@@ -231,24 +236,26 @@ def _domain_name(text: str) -> str:
             base = idna.encode(base, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
             raise Malformed(f"the domain {shown(text)} is not a name: {error}") from None
-    labels = base.split(".")
-    if len(labels) < 2 or labels[-1].isdigit() or len(base) > 253:
-        raise Malformed(f"the domain {shown(text)} is not a full domain name")
-    if not all(map(_LABEL.fullmatch, labels)):
-        raise Malformed(f"the domain {shown(text)} has characters that no domain name has")
+    if len(base) > 253 or _NAME.fullmatch(base) is None:
+        *labels, last = base.split(".")
+        is_full = labels and not last.isdigit() and len(base) <= 253
+        what = "has characters that no domain name has" if is_full else "is not a full domain name"
+        raise Malformed(f"the domain {shown(text)} {what}")
     return wildcard + base
 
 
 def email_address(text: str) -> str:
     """Return an e-mail address: trimmed, and its domain as `domain_name` has it."""
-    address = _fused(trimmed(text))
-    _refuse_odd_signs(address)
+    address = trimmed(text)
+    if not (is_plain := PLAIN_ADDRESS.fullmatch(address) is not None):
+        address = _fused(address)
+        _refuse_odd_signs(address)
     local, at, domain = address.rpartition("@")
     if not at:
         raise Malformed(f"the e-mail address {shown(address)} has no @")
     if len(address) > 254:
         raise Malformed(f"the e-mail address {shown(address)} is too long: 254 at most")
-    if not (_VISIBLE.fullmatch(address) or _all_visible(address)):
+    if not (is_plain or _VISIBLE.fullmatch(address) or _all_visible(address)):
         raise Malformed(f"the e-mail address {shown(address)} holds a blank or control character")
     if left := _left_over(address):
         raise Malformed(
@@ -261,7 +268,7 @@ def email_address(text: str) -> str:
         raise Malformed(
             f"the e-mail address {shown(address)} has no valid domain after the @"
         ) from None
-    if len(local) > 64 or not _LOCAL_PART.fullmatch(local):
+    if len(local) > 64 or not (is_plain or _LOCAL_PART.fullmatch(local)):
         local = _odd_local_part(local, name)
     return f"{local}@{name}"
 

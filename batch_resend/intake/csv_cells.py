@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields
-from batch_resend.intake.shape import STRAY_CR
+from batch_resend.intake.layout import STRAY_CR
 from batch_resend.intake.text import MAX_LINE_CHARS, Text
 
 DELIMITERS = (",", ";", "\t", "|")

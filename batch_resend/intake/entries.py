@@ -69,6 +69,8 @@ def _each(record: RawRecord, field: Field, texts: Sequence[str], cell: str) -> S
 
 def _entries(record: RawRecord, raw: RawEntry) -> list[Entry]:
     """Return the entries of one domain cell and one address cell; none where both are empty."""
+    if not any(raw):
+        return []
     domains, emails = several(raw.domain), several(raw.email)
     named = raw.email_domain and trimmed(raw.email_domain)
     if not domains and not emails and not named:
@@ -141,18 +143,21 @@ def notes_of(pairs: Pairs, locale: str | None, described: Description) -> list[N
 
 
 def _notes_of_addresses(pairs: Pairs, addresses: Addresses) -> list[Note]:
-    constructed = [_is_constructed(entry) for _, entries in pairs for entry in entries]
-    notes = [] if all(constructed) else [Note.NOT_CONSTRUCTED]
+    some = others = is_filled_in = False
+    for raw, entries in pairs:
+        for entry in entries:
+            if _is_constructed(entry):
+                some = True
+            else:
+                others = True
+            if entry.email_domain and not trimmed(raw.email_domain):
+                is_filled_in = True
+    notes = [Note.NOT_CONSTRUCTED] if others else []
     if addresses is Addresses.SOME:
         # The CA leaves out whom it does not know; if that is everybody, it mails all it knows
         # (page "Resend domain DCV emails").
-        return [Note.MAY_MAIL_ALL] if notes and not any(constructed) else notes
-    if any(
-        entry.email_domain
-        for raw, entries in pairs
-        if not (raw.email_domain and trimmed(raw.email_domain))
-        for entry in entries
-    ):
+        return [Note.MAY_MAIL_ALL] if others and not some else notes
+    if is_filled_in:
         notes.append(Note.EMAIL_DOMAIN_FILLED_IN)
     return notes
 

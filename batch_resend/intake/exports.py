@@ -281,10 +281,11 @@ def is_order_of_the_ca(value: Mapping[str, object]) -> bool:
     """Whether a JSON object is an order as the CA's calls have it: their `id` is its number."""
     if "product_name_id" in value:
         return True
-    return any(
-        isinstance(held := value.get(key), dict) and not held.keys().isdisjoint(own)
-        for key, own in _BELOW.items()
-    )
+    for key, own in _BELOW.items():
+        held = value.get(key)
+        if isinstance(held, dict) and not held.keys().isdisjoint(own):
+            return True
+    return False
 
 
 def is_own_key(key: str) -> bool:

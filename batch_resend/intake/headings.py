@@ -81,7 +81,6 @@ class HeadingRules:
     all_domains: bool = False  # rows that name nobody mail all domains
     of_record: bool = False  # the keys of one record, which may leave out what others have
     of_the_ca: bool = False  # of an order as the CA lists it
-    ignored: frozenset[str] = frozenset()  # keys that are not read
     given: str = ""  # what else was said on the command line
     ruled_out: frozenset[Field] = frozenset()  # what usual words are no sign of: mapped elsewhere
 

@@ -28,7 +28,7 @@ from batch_resend.intake.fields import (
     known_field,
     of_role,
 )
-from batch_resend.intake.headings import Columns, HeadingRules, find_columns, require_subject
+from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
 from batch_resend.intake.json_shapes import NESTED, refuse_record_beneath, request_unwrapped
 from batch_resend.intake.json_unread import (
     key_with_address,
@@ -44,6 +44,7 @@ from batch_resend.model import Call, Problem, RejectedRow
 _PRODUCT_KEYS = ("name", "name_id", "type")
 # What is taken of a record that is broken: by it other rows of its order mail no more than before.
 _OF_BROKEN = (*of_role(Role.SUBJECT), Field.CALL, Field.ACCOUNT)
+_OF_ENTRY = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
 _IN_WORDS = {
     "string_type": "a text is expected",
     "list_type": "a list is expected",
@@ -112,169 +113,205 @@ DECODER = json.JSONDecoder(
 )
 
 
-def records_of_lines(
-    lines: Iterable[str],
-    mapping: Mapping[Field, str],
-    call: Call,
-    rules: HeadingRules | None = None,
-) -> Iterator[RawRecord | RejectedRow]:
-    """Yield a record a line; blank lines are none. `rules`: beside mapping and call."""
-    rules = rules or rules_of(mapping, call)
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text:
-            continue
-        try:
-            value = decode(text)
-        except (ValueError, RecursionError) as error:
-            yield RejectedRow(number, Problem.FORM, f"not a JSON object: {_describe(error)}", text)
-            continue
-        yield json_record(number, value, text, rules)
-
-
 def _describe(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg[:1].lower()}{error.msg[1:]}, column {error.colno}"
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
 
 
-def rules_of(
-    mapping: Mapping[Field, str],
-    call: Call,
-    *,
-    all_domains: bool = False,
-    ignored: frozenset[str] = frozenset(),
-) -> HeadingRules:
-    """Return how the keys of a record are to be understood.
-
-    `call`: if it names none; `all_domains`: if it names nobody, all domains are meant.
-    """
-    named = tuple(mapping.items())
-    return HeadingRules(named, call, all_domains, of_record=True, ignored=ignored)
-
-
-def json_record(line: int, value: object, raw: str, rules: HeadingRules) -> RawRecord | RejectedRow:
-    """Return the raw record that a decoded JSON value stands for."""
-    if not isinstance(value, dict):
-        why = f'not a JSON object: write what it is, such as {{"order_id": {raw[:40]}}}'
-        is_alone = isinstance(value, str | int)
-        return RejectedRow(line, Problem.FORM, why if is_alone else "not a JSON object", raw)
-    record = _Object(value, rules)
-    try:
-        return record.read(line, raw)
-    except ValidationError as error:
-        reason = _first_error(error, record.keys.names)
-    except (InputError, ValueError) as error:
-        reason = str(error)
-    return record.broken(line, raw, reason)
-
-
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """The keys of a record, by what they hold."""
+    """The keys of a record, by what they hold: the same for all records that have them."""
 
     places: Mapping[Field, tuple[str, ...]] = field(default_factory=dict)
     names: Mapping[Field, str] = field(default_factory=dict)  # what messages call them
     aside: tuple[str, ...] = ()  # of domains that are not those to approve
     read: frozenset[str] = frozenset()
+    unread: tuple[str, ...] = ()  # those that hold no field, and are none of the CA's or ours
+    kept: Mapping[Field, tuple[str, ...]] = field(default_factory=dict)  # for the report
+
+
+class JsonRecords:
+    """Makes raw records of the JSON values of one list."""
+
+    def __init__(
+        self,
+        mapping: Mapping[Field, str],
+        call: Call,
+        *,
+        all_domains: bool = False,
+        ignored: frozenset[str] = frozenset(),
+    ) -> None:
+        """Take how keys are to be understood.
+
+        `call`: of a record that names none; `all_domains`: one that names nobody means all domains.
+        """
+        self.mapping = mapping
+        self.call = call
+        self.all_domains = all_domains
+        self.ignored = ignored
+        named = tuple(mapping.items())
+        self.rules = HeadingRules(named, call, all_domains, of_record=True)
+        self.known_of_entries = JsonEntry.model_fields.keys() | ignored
+        self.keys_of = lru_cache(maxsize=256)(self._keys_of)
+
+    def of_lines(self, lines: Iterable[str]) -> Iterator[RawRecord | RejectedRow]:
+        """Yield a record a line; blank lines are none."""
+        for number, line in enumerate(lines, start=1):
+            text = line.strip()
+            if not text:
+                continue
+            try:
+                value = decode(text)
+            except (ValueError, RecursionError) as error:
+                why = f"not a JSON object: {_describe(error)}"
+                yield RejectedRow(number, Problem.FORM, why, text)
+                continue
+            yield self.record(number, value, text)
+
+    def record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
+        """Return the raw record that a decoded JSON value stands for."""
+        if not isinstance(value, dict):
+            why = f'not a JSON object: write what it is, such as {{"order_id": {raw[:40]}}}'
+            is_alone = isinstance(value, str | int)
+            return RejectedRow(line, Problem.FORM, why if is_alone else "not a JSON object", raw)
+        record = _Object(value, self)
+        try:
+            return record.read(line, raw)
+        except ValidationError as error:
+            reason = _first_error(error, record.keys.names)
+        except (InputError, ValueError) as error:
+            reason = str(error)
+        return record.broken(line, raw, reason)
+
+    def _keys_of(self, keys: tuple[str, ...], *, is_order: bool) -> _Keys:
+        """Return which keys hold which field. Raises InputError."""
+        rules = self.rules
+        flat = [key for key in keys if key != NESTED and key not in self.ignored]
+        _refuse_numbers(flat)
+        # A record may leave out what is optional.
+        present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
+        shown = ", ".join(map(repr, flat[:20])) or "none"
+        require_subject(
+            {*present, *filter(None, map(known_field, flat))},
+            rules.call,
+            f"no key holds the order number; the keys are {shown}. Say which it is: "
+            '--map order_id="KEY"',
+            "record",
+        )
+        # The nested form is one that only orders have.
+        of_the_ca = is_order or NESTED in keys
+        ruled_out = frozenset(which for which, _ in rules.mapping)
+        columns = find_columns(
+            flat,
+            replace(
+                rules, mapping=tuple(present.items()), of_the_ca=of_the_ca, ruled_out=ruled_out
+            ),
+            "record",
+        )
+        places = {which: tuple(flat[at] for at in at_s) for which, at_s in columns.places.items()}
+        aside = tuple(flat[at] for at in columns.aside)
+        passed = {NESTED, *chain.from_iterable(places.values())}
+        if is_order:
+            passed.update(filter(is_own_key, keys))
+        elif aside:  # a record of our own export: other columns are no approvers' either
+            passed.update(filter(is_own_heading, keys))
+        unread = tuple(key for key in keys if key not in passed)
+        names = [key if key in unread and key not in self.ignored else "" for key in keys]
+        mapped = {which: [keys.index(key) for key in found] for which, found in places.items()}
+        return _Keys(
+            places,
+            {which: f"key {found[0]!r}" for which, found in places.items()},
+            aside,
+            frozenset(chain.from_iterable(places.values())),
+            unread,
+            {f: tuple(keys[at] for at in at_s) for f, at_s in kept_places(names, mapped).items()},
+        )
 
 
 class _Object:
     """A JSON object that is to be a record; what is known of it stays where it turns out broken."""
 
-    def __init__(self, value: dict[str, object], rules: HeadingRules) -> None:
+    def __init__(self, value: dict[str, object], records: JsonRecords) -> None:
         self.keys = _Keys()
         self._value = value
-        self._rules = rules
+        self._of = records
         self._has_addresses = NESTED in value
         self._is_order = is_order_of_the_ca(value)
 
     def read(self, line: int, raw: str) -> RawRecord:
         """Return the record. Raises ValidationError, ValueError, InputError."""
-        rules = self._rules
-        value = self._value = request_unwrapped(self._value, all_domains=rules.all_domains)
+        of = self._of
+        value = self._value = request_unwrapped(self._value, all_domains=of.all_domains)
         self._has_addresses = NESTED in value
-        refuse_record_beneath(value, dict(rules.mapping), rules.call)
-        keys = self.keys = _keys_of_fields(tuple(value), rules, is_order=self._is_order)
+        refuse_record_beneath(value, of.mapping, of.call)
+        keys = self.keys = of.keys_of(tuple(value), is_order=self._is_order)
         self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
-        unread = self._unread()
-        if not rules.all_domains:
+        unread = {key: value[key] for key in keys.unread}
+        if not of.all_domains:
             self._refuse_to_widen(unread)
         record = self._checked()
         texts = self._texts(record)
-        unread = {key: held for key, held in unread.items() if key not in rules.ignored}
+        if of.ignored:
+            unread = {key: held for key, held in unread.items() if key not in of.ignored}
         refuse_marks(unread)
+        entries = tuple(_entries(record.domain_approval_emails, texts))
         return RawRecord(
-            line=line,
-            texts=texts,
-            entries=tuple(_entries(record.domain_approval_emails, texts)),
-            raw=raw,
-            names=keys.names,
-            kept=_kept(value, unread, keys.places),
-            domains_aside="; ".join(_texts(value[key] for key in keys.aside)),
-            has_addresses=self._has_addresses,
+            line,
+            texts,
+            entries,
+            raw,
+            keys.names,
+            self._has_addresses,
+            kept={which: _joined(map(value.get, found)) for which, found in keys.kept.items()},
+            domains_aside="; ".join(_texts(map(value.get, keys.aside))),
             of_the_ca=self._is_order,
             addresses_aside=not self._has_addresses and key_with_address(value) is not None,
-            unread=key_with_signs(unread) if rules.all_domains else "",
+            unread=key_with_signs(unread) if of.all_domains else "",
         )
 
     def broken(self, line: int, raw: str, reason: str) -> RawRecord:
         """Return a record that is to be rejected, with as much of it as was understood."""
         texts = {which: self._value[key] for which, (key, *_) in self.keys.places.items()}
         return RawRecord(
-            line=line,
-            complaint=reason,
-            texts={which: texts[which] for which in _OF_BROKEN if which in texts},
-            entries=(RawEntry(_text(texts.get(Field.DOMAIN)), "", ""),),
-            raw=raw,
-            names=self.keys.names,
-            has_addresses=self._has_addresses,
+            line,
+            {which: texts[which] for which in _OF_BROKEN if which in texts},
+            (RawEntry(_text(texts.get(Field.DOMAIN)), "", ""),),
+            raw,
+            self.keys.names,
+            self._has_addresses,
+            reason,
         )
-
-    def _unread(self) -> dict[str, object]:
-        """Return what stands under keys that hold no field, and are none of the CA's or ours."""
-        passed = self.keys.read | {NESTED}
-        if self._is_order:
-            passed |= set(filter(is_own_key, self._value))
-        elif self.keys.aside:  # a record of our own export: other columns are no approvers' either
-            passed |= set(filter(is_own_heading, self._value))
-        return {key: held for key, held in self._value.items() if key not in passed}
 
     def _refuse_to_widen(self, unread: Mapping[str, object]) -> None:
         """Raise ValueError, InputError where one that names nobody may not mean all domains."""
-        places, value, rules = self.keys.places, self._value, self._rules
+        places, value, of = self.keys.places, self._value, self._of
         if NESTED not in value and Field.EMAIL not in places:
             without_domain = not self._has_addresses
             self._has_addresses = self._has_addresses or key_with_address(value) is not None
-            refuse_unread_address(value, places, rules, without_domain=without_domain)
+            refuse_unread_address(value, places, of.call, without_domain=without_domain)
         if self._has_addresses:
             return
-        refuse_address_data(unread, rules.ignored, of_the_ca=self._is_order)
-        if not self._is_order:
-            self._refuse_other_trade()
-
-    def _refuse_other_trade(self) -> None:
-        """Raise InputError where a record may be about no order of the CA's."""
-        if Field.ORDER_ID in self.keys.places and Field.ALL_DOMAINS not in self.keys.places:
-            names = ["" if key in self._rules.ignored else key for key in self._value]
-            read = [at for at, key in enumerate(self._value) if key in self.keys.read]
+        refuse_address_data(unread, of.ignored, of_the_ca=self._is_order)
+        if not self._is_order and Field.ORDER_ID in places and Field.ALL_DOMAINS not in places:
+            names = ["" if key in of.ignored else key for key in value]
+            read = [at for at, key in enumerate(value) if key in self.keys.read]
             refuse_other_trade(names, read, "record")
 
     def _checked(self) -> _Record:
         """Return the record with each value of its type. Raises ValidationError, ValueError."""
-        fields = {str(which): self._value[key] for which, (key, *_) in self.keys.places.items()}
+        value = self._value
+        fields = {str(which): value[found[0]] for which, found in self.keys.places.items()}
         if Field.EMAIL in fields:
             fields[Field.EMAIL] = _together(fields[Field.EMAIL])
-        if NESTED in self._value:
-            fields[NESTED] = self._value[NESTED]
-            known = JsonEntry.model_fields.keys() | self._rules.ignored
-            refuse_unread_of_entries(fields[NESTED], known)
+        if NESTED in value:
+            fields[NESTED] = value[NESTED]
+            refuse_unread_of_entries(fields[NESTED], self._of.known_of_entries)
         return _record_type().model_validate(fields)
 
     def _texts(self, record: _Record) -> dict[Field, object]:
         """Return what the record says of each field. Raises ValueError."""
-        held = dict(record)
-        places = self.keys.places
+        held, places = vars(record), self.keys.places
         texts = {which: held[which] for which in places if held.get(which) is not None}
         if products := places.get(Field.PRODUCT):
             texts[Field.PRODUCT] = ", ".join(_product(self._value[key] for key in products))
@@ -285,38 +322,6 @@ class _Object:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-@lru_cache(maxsize=256)
-def _keys_of_fields(keys: tuple[str, ...], rules: HeadingRules, *, is_order: bool) -> _Keys:
-    """Return which keys hold which field. Raises InputError."""
-    flat = [key for key in keys if key != NESTED and key not in rules.ignored]
-    _refuse_numbers(flat)
-    # A record may leave out what is optional.
-    present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
-    shown = ", ".join(map(repr, flat[:20])) or "none"
-    require_subject(
-        {*present, *filter(None, map(known_field, flat))},
-        rules.call,
-        f"no key holds the order number; the keys are {shown}. Say which it is: "
-        '--map order_id="KEY"',
-        "record",
-    )
-    # The nested form is one that only orders have.
-    of_the_ca = is_order or NESTED in keys
-    ruled_out = frozenset(which for which, _ in rules.mapping)
-    rules = replace(rules, mapping=tuple(present.items()), of_the_ca=of_the_ca, ruled_out=ruled_out)
-    return _keys_of_columns(find_columns(flat, rules, "record"), flat)
-
-
-def _keys_of_columns(columns: Columns, keys: Sequence[str]) -> _Keys:
-    places = {which: tuple(keys[at] for at in found) for which, found in columns.places.items()}
-    return _Keys(
-        places,
-        {which: f"key {found[0]!r}" for which, found in places.items()},
-        tuple(keys[at] for at in columns.aside),
-        frozenset(chain.from_iterable(places.values())),
-    )
 
 
 def _refuse_numbers(keys: Sequence[str]) -> None:
@@ -332,7 +337,7 @@ def _entries(
     nested: Sequence[JsonEntry] | None, texts: Mapping[Field, object]
 ) -> Iterator[RawEntry]:
     """Yield the entries of either form. Raises ValueError."""
-    beside = RawEntry(*(_text(texts.get(Field(name))) for name in RawEntry._fields))
+    beside = RawEntry(*[_text(texts.get(which)) for which in _OF_ENTRY])
     if nested is None:
         yield beside
         return
@@ -358,20 +363,8 @@ def _common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
     return locales.pop()
 
 
-def _kept(
-    value: Mapping[str, object], unread: Mapping[str, object], mapped: Mapping[Field, Sequence[str]]
-) -> dict[Field, str]:
-    """Return what stays with its row, as text; half characters, which no file holds, as `?`."""
-    if not of_role(Role.KEPT):
-        return {}
-    keys = list(value)
-    names = [key if key in unread else "" for key in keys]
-    at_keys = {which: [keys.index(key) for key in found] for which, found in mapped.items()}
-    places = kept_places(names, at_keys)
-    return {which: _joined(value[keys[at]] for at in found) for which, found in places.items()}
-
-
 def _joined(values: Iterable[object]) -> str:
+    """Return values as one text; half characters, which no file holds, as `?`."""
     texts = (one if isinstance(one, str) else json.dumps(one) for one in values if one is not None)
     return ", ".join(texts).encode(errors="replace").decode()
 

@@ -13,8 +13,7 @@ from dataclasses import replace
 
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import Field, RawRecord
-from batch_resend.intake.headings import HeadingRules
-from batch_resend.intake.json_rows import DECODER, json_record, whole_number
+from batch_resend.intake.json_rows import DECODER, JsonRecords, whole_number
 from batch_resend.intake.json_shapes import (
     Path,
     Wrapper,
@@ -59,14 +58,14 @@ def is_document(begin: str, mapping: Mapping[Field, str], call: Call) -> bool:
 class JsonStream:
     """The records of JSON documents, each with the line on which it begins."""
 
-    def __init__(self, name: str, text: Text, rules: HeadingRules) -> None:
+    def __init__(self, name: str, text: Text, records: JsonRecords) -> None:
         self._name = name
         self._chunks = text.chunks()
-        self._rules = rules
+        self._of = records
         self._buffer = ""
         self._at = 0  # in the buffer
         self._line = 1  # of that place
-        self._mapping, self._call = dict(rules.mapping), rules.call
+        self._mapping, self._call = records.mapping, records.call
         self._count = self._last_line = 0  # of records, and where the last one began
         self._wrapper = Wrapper(name, self._mapping, self._call)
         self._beside: list[tuple[str, object]] = []  # what stands beside a list of orders
@@ -166,7 +165,7 @@ class JsonStream:
         if isinstance(value, _KeyTwiceError):
             why = f"not a JSON object: {value}"
             return self._placed(RejectedRow(line, Problem.FORM, why, raw))
-        record = json_record(line, value, raw, self._rules)
+        record = self._of.record(line, value, raw)
         self._names_nobody |= isinstance(record, RawRecord) and not record.has_addresses
         return self._placed(record)
 

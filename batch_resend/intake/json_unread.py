@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from batch_resend.intake.asked_about import one_more_of
-from batch_resend.intake.exports import is_own_key, is_state_of_another_trade
+from batch_resend.intake.asked_about import needs_no_mail, one_more_of, why_narrower
+from batch_resend.intake.exports import is_own_key
 from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
-from batch_resend.intake.headings import HeadingRules
 from batch_resend.intake.json_shapes import NESTED
 from batch_resend.intake.looks import has_address, looked_for
 from batch_resend.intake.signs import (
@@ -84,19 +83,10 @@ def _why_narrower(key: str, held: object, texts: Collection[str]) -> str | None:
         return why
     within = [(key, held), *(() if is_own_key(key) else _within(held))]
     full = [name for name, one in within if says_anything(one)]
-    if any(map(is_of_addresses, full)) or any(map(is_mailbox, texts)):
-        return (
-            f"the key {key!r} may say which domains or addresses are meant, and is not read: "
-            "all domains of the order would be mailed. If that is right, "
-            f"{ignore_flag(key)}"
-        )
-    if any(map(is_state_of_another_trade, texts)):
-        return (
-            f"under {key!r} is a state that orders of shops have: is it one of the CA's? If it "
-            f"is: {ignore_flag(key)}"
-        )
-    if any(is_live(name) or not name for name in full) or any(map(is_no, texts)):
-        return _may_say_not_to_send(key)
+    if why := why_narrower(f"the key {key!r}", key, full, texts):
+        return why
+    if "" in full or any(map(is_no, texts)):
+        return needs_no_mail(f"the key {key!r}", key)
     return None
 
 
@@ -105,14 +95,7 @@ def refuse_marks(unread: Mapping[str, object]) -> None:
     for key, held in unread.items():
         marks = any(_is_mark(name, one) for name, one in ((key, held), *_within(held)))
         if marks or any(map(is_mark, all_texts(held))):
-            raise ValueError(_may_say_not_to_send(key))
-
-
-def _may_say_not_to_send(key: str) -> str:
-    return (
-        f"the key {key!r} may say which orders need no mail, and is not read. Take out those that "
-        f"do not; then {ignore_flag(key)}"
-    )
+            raise ValueError(needs_no_mail(f"the key {key!r}", key))
 
 
 def _is_mark(name: str, held: object) -> bool:
@@ -124,7 +107,7 @@ def _is_mark(name: str, held: object) -> bool:
 def refuse_unread_address(
     value: Mapping[str, object],
     keys: Mapping[Field, tuple[str, ...]],
-    rules: HeadingRules,
+    call: Call,
     *,
     without_domain: bool,
 ) -> None:
@@ -132,7 +115,7 @@ def refuse_unread_address(
 
     Beside a domain it is only missed where the call pairs the two.
     """
-    by_pairs = rules.call is Call.DV_RESEND and Field.CALL not in keys
+    by_pairs = call is Call.DV_RESEND and Field.CALL not in keys
     found = key_with_address(value) if without_domain or by_pairs else None
     if found is None:
         return

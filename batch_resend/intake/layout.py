@@ -1,21 +1,36 @@
-"""Rows of a table that are none of its records: titles, headings once more, footers.
+"""Rows of a table that are no records, and rows that are perhaps not whole.
 
-Footers are what programs write below: how many rows there are, of which page, by whom.
+Titles, headings once more, and footers: what programs write below, as how many rows there are, of
+which page, by whom. And the last row of a list that ends within a line, by what the rows before it
+had: a number that lost its last digits is another order's; an address that did, another person's.
 """
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import shown
-from batch_resend.intake.fields import in_one_line, known_field, known_fields, plain
-from batch_resend.intake.headings import is_heading_row, names_orders
-from batch_resend.intake.looks import has_address, is_domain, is_order_number
+from batch_resend.intake.cells import Malformed, domain_name, shown, trimmed
+from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields, plain
+from batch_resend.intake.headings import Columns, is_heading_row, names_orders
+from batch_resend.intake.lengths import digits_of
+from batch_resend.intake.looks import has_address, is_domain, is_order_number, is_parent
 from batch_resend.intake.signs import may_narrow
 
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
-
+# For a carriage return that ends no line: half a character, which no cell may have anyway.
+STRAY_CR = "\udc0d"
 _MAX_TITLE_ROWS = 5
+
+LONG_NUMBER = 12  # digits; those of the CA have had ten at the most
+NUMBERS = (Field.ORDER_ID, Field.DOMAIN_ID)
+# Of few values: the last of a list that is cut off has one that no row before has.
+_OF_FEW_VALUES = (
+    Field.LOCALE, Field.CALL, Field.ACCOUNT, Field.ALL_DOMAINS, Field.STATUS, Field.DCV_METHOD,
+    Field.PRODUCT,
+)  # fmt: skip
+_MAX_VALUES = 1_000
 
 # By the words of programs alone: what a person writes there may say what is not to be sent.
 _MADE = (
@@ -40,21 +55,53 @@ _FOOTER = re.compile(
 )
 
 
-def is_footer(cells: Iterable[str]) -> bool:
-    """Whether a row is one that a program writes below its rows."""
-    texts = list(filter(None, map(str.strip, cells)))
-    return len(texts) == 1 and _FOOTER.fullmatch(texts[0]) is not None
+class TableRow(NamedTuple):
+    """A row of data, its cells where the list's own heading has them."""
+
+    line: int
+    cells: list[str]
+    original: list[str]  # as they stood
+    text: str  # all cells, a line each
+    before: list[str] | None  # the row above, unless that is a heading
+    after: list[str] | None
+    misfit: str = ""  # why it does not go with another heading above it
+
+    def arranged(self, order: Sequence[int]) -> "TableRow":
+        """Return it with its cells where the list's own heading has them, if it has them all."""
+        count = len(self.cells)
+        misfit = f"{count} cells, where its heading has {len(order)}" if count != len(order) else ""
+        return self._replace(
+            cells=_arranged(self.cells, order),
+            original=_arranged(self.original, order),
+            after=self.after and _arranged(self.after, order),
+            misfit=misfit,
+        )
+
+
+def _arranged(cells: list[str], order: Sequence[int]) -> list[str]:
+    """Return cells in the order of the list's own columns; a row of another width as it is."""
+    return [cells[at] for at in order] if len(cells) == len(order) else cells
+
+
+def only_text(cells: Sequence[str]) -> str:
+    """Return the text of a row that has one alone; empty where it has several, or none."""
+    if len(cells) == 1:
+        return cells[0].strip()
+    if cells[0][:1].isalnum() and cells[1][:1].isalnum():  # as most have
+        return ""
+    texts = [text for text in map(str.strip, cells) if text]
+    return texts[0] if len(texts) == 1 else ""
 
 
 def with_footers_apart(rows: Iterable[Numbered], footers: list[Numbered]) -> Iterator[Numbered]:
     """Yield rows; those below all others that are footers are added to `footers` instead."""
     for row in rows:
-        # For speed, most rows are seen to be none by how many cells they have.
-        if sum(map(bool, map(str.strip, row[1]))) == 1 and is_footer(row[1]):
+        if (text := only_text(row[1])) and _FOOTER.fullmatch(text):
             footers.append(row)
             continue
-        yield from footers
-        footers.clear()
+        if footers:
+            yield from footers
+            footers.clear()
         yield row
 
 
@@ -164,3 +211,131 @@ def _is_word(text: str) -> bool:
         and not is_domain(text)
         and text.lower() not in ("n/a", "null", "none", "nan")
     )
+
+
+@dataclass(slots=True)
+class RowsBefore:
+    """What the rows of a list had, as far as they were whole."""
+
+    columns: Columns
+    has_email: bool  # they reach as far as the column of addresses
+    count: int = 0
+    longest: dict[Field, int] = field(default_factory=dict)  # of the numbers
+    blank: set[int] = field(default_factory=set)  # columns that some row leaves empty
+    values: dict[Field, set[str]] = field(default_factory=dict)
+    last_labels: set[str] = field(default_factory=set)  # of domains that stand without an address
+    numbers: tuple[tuple[Field, int], ...] = ()  # those there are, and their columns
+    has_domain_alone: bool = False  # they do not, and there are domains
+
+    def __post_init__(self) -> None:
+        """Look up once what each row is asked for."""
+        places = self.columns.places
+        self.has_domain_alone = Field.DOMAIN in places and not self.has_email
+        self.numbers = tuple((which, places[which][0]) for which in NUMBERS if which in places)
+        self.longest = {which: 0 for which, _ in self.numbers}
+        self.values = {which: set() for which in _OF_FEW_VALUES if which in places}
+
+    def observe(self, cells: Sequence[str]) -> None:
+        """Take note of a row that is whole."""
+        self.count += 1
+        if not all(cells):
+            self.blank.update(at for at, cell in enumerate(cells) if not cell.strip())
+        for which, at in self.numbers:
+            digits = cells[at] if at < len(cells) else ""
+            if not (digits.isascii() and digits.isdigit()):
+                digits = digits_of(trimmed(digits))
+            self.longest[which] = max(self.longest[which], len(digits))
+        if self.has_domain_alone and (domain := self.columns.cell(cells, Field.DOMAIN)):
+            self.last_labels.add(_last_label(domain))
+        for which, seen in self.values.items():
+            if len(seen) < _MAX_VALUES:
+                seen.add(self.columns.cell(cells, which))
+
+    def why_joined(self, cells: Sequence[str]) -> str:
+        """Return why a number may be two: of a list that was cut off in one, with another behind.
+
+        Empty where nothing speaks for that.
+        """
+        for which, _ in self.numbers:
+            digits = digits_of(self.columns.cell(cells, which))
+            if self.count and len(digits) > max(LONG_NUMBER, self.longest[which] + 2):
+                return f"its number {digits} is much longer than those before: are there two in it?"
+        return ""
+
+    def why_cut_off(self, cells: Sequence[str]) -> str:
+        """Return why a row without a line end may not be whole; empty where it plainly is."""
+        why = (
+            self._why_incomparable(cells)
+            or self._why_empty(cells)
+            or self._why_shorter(cells)
+            or self._why_other_value(cells)
+            or why_elsewhere(self.columns, cells)
+        )
+        if not why:
+            return ""
+        return f"the last line has no line end, and {why}: was the list cut off there?"
+
+    def _why_incomparable(self, cells: Sequence[str]) -> str:
+        """Return why a row without an address cannot be known to be whole."""
+        if self.columns.cell(cells, Field.EMAIL):
+            return ""
+        if not self.count:
+            return "no row before shows what is usual"
+        domain = self.columns.cell(cells, Field.DOMAIN)
+        label = _last_label(domain)
+        if domain and label not in self.last_labels:
+            return f"no row before has a domain that ends in {label!r}"
+        return ""
+
+    def _why_empty(self, cells: Sequence[str]) -> str:
+        blank = (at for at, cell in enumerate(cells) if not cell.strip() and at not in self.blank)
+        at = next(blank, None) if self.count else None
+        return "" if at is None else f"its cell {at + 1} is empty, as in no row before"
+
+    def _why_shorter(self, cells: Sequence[str]) -> str:
+        for which, _ in self.numbers:
+            digits = digits_of(self.columns.cell(cells, which))
+            if digits and len(digits) < self.longest[which]:
+                return f"its number {digits} is shorter than those before"
+            is_last = len(cells) - 1 in self.columns.places[which]
+            if is_last and not self.count and self.columns.has_addresses:
+                return f"its number {digits} comes last, and no row before shows how long they are"
+        return ""
+
+    def _why_other_value(self, cells: Sequence[str]) -> str:
+        for which, seen in self.values.items() if self.count else ():
+            value = self.columns.cell(cells, which)
+            if value and value not in seen:
+                return f"no row before has {value!r} for the {which}"
+        return ""
+
+
+def why_elsewhere(columns: Columns, cells: Sequence[str]) -> str:
+    """Return why an address may have been cut off; empty where it is at its domain."""
+    domains = [_domain(text) for text in _split(columns.cell(cells, Field.DOMAIN))]
+    emails = _split(columns.cell(cells, Field.EMAIL))
+    mails = [_domain(text.rpartition("@")[2]) for text in emails]
+    apart = any(
+        mail != domain and not is_parent(mail, domain) for mail in mails for domain in domains
+    )
+    if apart:
+        return "its address is not at its domain"
+    named = columns.cell(cells, Field.EMAIL_DOMAIN)
+    if named and _domain(named) not in mails:
+        return "its e-mail domain is not that of its address"
+    return ""
+
+
+def _last_label(domain: str) -> str:
+    return domain.rpartition(".")[2].lower()
+
+
+def _domain(text: str) -> str:
+    try:
+        return domain_name(text)
+    except Malformed:
+        return text
+
+
+def _split(text: str) -> list[str]:
+    return [one for one in re.split(r"[;,\s]+", text) if one]

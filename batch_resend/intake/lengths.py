@@ -5,11 +5,11 @@ or a sum is none at all. Of a row that names nobody the CA would mail all domain
 """
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
@@ -41,7 +41,7 @@ class _Part:
     number: str  # the first
     line: int  # of the first
     first: int  # which row it stands in
-    last: int
+    last: int = 0
     count: int = 0
 
 
@@ -67,6 +67,7 @@ class OrderNumbers:
         self._before = ""
         self._changes = 0  # of the length, from row to row
         self._last = ""  # of those that nothing was said of
+        self._last_value: int | None = None  # as long as they rise, or fall
         self._in_order = 0  # how many of these there were
         self._rises = self._falls = True
         self._parts: dict[int, _Part] = {}
@@ -121,28 +122,35 @@ class OrderNumbers:
         )
 
     def _sum(self, number: str) -> str:
-        counts, sums = (self._rows, self._rows_of_part), (self._total, self._total_of_part)
-        if (self._rows_of_part > 1 and int(number) in sums) or int(number) in counts:
+        value = int(number)
+        is_sum = value in (self._total, self._total_of_part) and self._rows_of_part > 1
+        if is_sum or value in (self._rows, self._rows_of_part):
             self._rows_of_part = self._total_of_part = 0
             return "its number is the count or the sum of the rows before: a row of totals?"
         return ""
 
     def _observe(self, number: str, line: int) -> None:
+        value, length = int(number), len(number)
         self._first = self._first or (line, number)
-        self._rows, self._total = self._rows + 1, self._total + int(number)
+        self._rows += 1
+        self._total += value
         self._rows_of_part += 1
-        self._total_of_part += int(number)
-        part = self._parts.setdefault(len(number), _Part(number, line, self._rows, self._rows))
+        self._total_of_part += value
+        if (part := self._parts.get(length)) is None:
+            part = self._parts[length] = _Part(number, line, self._rows)
         part.last, part.count = self._rows, part.count + 1
-        if before := self._before:
-            self._changes += len(before) != len(number)
+        if self._before and len(self._before) != length:
+            self._changes += 1
         self._before = number
         self._are_dates = self._are_dates and _is_date(number)
 
     def _follow(self, number: str) -> None:
-        if last := self._last:
-            self._rises = self._rises and int(last) <= int(number)
-            self._falls = self._falls and int(last) >= int(number)
+        if self._rises or self._falls:
+            value, last = int(number), self._last_value
+            if last is not None:
+                self._rises = self._rises and last <= value
+                self._falls = self._falls and last >= value
+            self._last_value = value
         self._last = number
         self._in_order += 1
 
@@ -224,14 +232,14 @@ class NumberCheck(Generic[Record]):
         """`all_domains`: it is said that those who name nobody may."""
         self._name = name
         self._by_word = all_domains
-        self._ahead: list[Record] = []
+        self._ahead: deque[tuple[Record, str]] = deque()  # with their numbers
         self._numbers: OrderNumbers | None = None
         self._before = ""
         self._are_alone = True  # nobody is named, and there is no word for that
 
     def take(self, record: Record) -> Record | None:
         """Take a record; return the one that is checked now, if there is one."""
-        self._ahead.append(record)
+        self._ahead.append((record, _number(record)))
         return self._next() if len(self._ahead) > _SAMPLE else None
 
     def end(self) -> Iterator[Record]:
@@ -247,17 +255,15 @@ class NumberCheck(Generic[Record]):
 
     def _next(self) -> Record:
         numbers = self._numbers = self._numbers or self._expected()
-        record = self._ahead.pop(0)
-        number = _number(record)
-        beside = self._before, _number(self._ahead[0]) if self._ahead else ""
+        record, number = self._ahead.popleft()
+        beside = self._before, self._ahead[0][1] if self._ahead else ""
         self._before = number
         if not isinstance(record, RawRecord):
             return record
         self._are_alone = self._are_alone and not (record.has_addresses or record.of_the_ca)
         by_word = bool(record.texts.get(Field.ALL_DOMAINS))
         alone = self._are_alone and not (by_word or self._by_word)
-        order = record.texts.get(Field.ORDER_ID)
-        if alone and isinstance(order, str) and is_title(order):
+        if alone and isinstance(order := record.texts.get(Field.ORDER_ID), str) and is_title(order):
             numbers.begin_part(record.line, order)
         if record.complaint or by_word or record.of_the_ca:
             return record
@@ -265,12 +271,11 @@ class NumberCheck(Generic[Record]):
         return cast("Record", record._replace(complaint=why)) if why else record
 
     def _expected(self) -> OrderNumbers:
-        raw = [record for record in self._ahead[:_SAMPLE] if isinstance(record, RawRecord)]
-        self._are_alone = not any(
-            record.has_addresses or Field.ALL_DOMAINS in record.names for record in raw
-        )
-        named = any(any(entry) for record in raw for entry in record.entries)
-        return OrderNumbers(self._name, map(_number, raw), with_addresses=named)
+        ahead = islice(self._ahead, _SAMPLE)
+        raw = [(record, number) for record, number in ahead if isinstance(record, RawRecord)]
+        self._are_alone = not any(record.may_say_whom for record, _ in raw)
+        named = any(any(entry) for record, _ in raw for entry in record.entries)
+        return OrderNumbers(self._name, (number for _, number in raw), with_addresses=named)
 
 
 def with_usual_numbers(

@@ -1,32 +1,32 @@
-"""Cells of a table that no column is read for.
+"""Cells of a table that no column is read for, and the columns that a `rejected.csv` has behind.
 
-Left aside, an address would have the CA mail all domains of its order.
+Left aside, an address would have the CA mail all domains of its order. What was wrong with a row of
+a rejected.csv may not be in it: it is compared with its last column, which has it as it stood.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import csv
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from batch_resend.errors import InputError
+from batch_resend.intake.asked_about import needs_no_mail, why_narrower
 from batch_resend.intake.cells import shown, trimmed
-from batch_resend.intake.exports import is_own_heading, is_state_of_another_trade
-from batch_resend.intake.fed_back import own_place
+from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fields import ADDRESSES, Field, in_one_line
 from batch_resend.intake.headings import Columns
+from batch_resend.intake.layout import TableRow
 from batch_resend.intake.looks import looked_for
 from batch_resend.intake.signs import (
-    has_content,
+    Says,
     holds_address,
     holds_domain,
-    is_live,
     is_mailbox,
-    is_mark,
-    is_no,
-    is_of_addresses,
     is_remark,
-    is_yes,
     may_name_addresses,
-    may_narrow,
+    said_by,
     says_not_to_send,
 )
 from batch_resend.intake.suggestions import ignore_flag, pair_flags
@@ -34,6 +34,18 @@ from batch_resend.intake.suggestions import ignore_flag, pair_flags
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 
 _LONGEST_MARK = 12  # characters of what may mark rows
+
+ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
+AS_ONE_TEXT = ("row",)  # behind them: the row as it stood
+OWN_COLUMNS = (*ABOUT_REJECTED, *AS_ONE_TEXT)
+_WHAT_TO_DO = ": correct it first (or empty its reason, if it is right as it stands)"
+# What another option, or another profile, may put right without a change of the row.
+_BY_OPTION = "--all-domains"
+_BY_PROFILE = "no profile describes"
+_WITHOUT_ROW = (
+    "of a rejected.csv without its column row, which shows whether it was corrected: if it was, "
+    " delete file, line and reason too"
+)
 
 
 def unnamed(at: int) -> str:
@@ -54,29 +66,38 @@ class PassedOver:
     blank: set[int] = field(default_factory=set)  # columns in which some row has nothing
     words: dict[int, set[str]] = field(default_factory=dict)  # and the first two texts of others
 
-    def refuse(self, cells: Sequence[str], where: str) -> None:
+    def refuse(self, row: TableRow, name: str) -> None:
         """Raise InputError where a cell may say not to send its row, or to mail fewer by it.
 
         To mail fewer only where the rows name nobody: others are no wider than what they name.
         """
+        cells = row.cells
         others = self._others(cells)
-        unread = [(at, cells[at]) for at in others if has_content(cells[at])] if others else ()
-        for at, cell in unread:
-            self._refuse_if(self._why_not_to_send(at, cell), at, where)
+        if not (others or self.names_nobody):
+            return
+        where = f"{name}, line {row.line}"
+        said = [(at, said_by(cells[at])) for at in others]
+        unread = [at for at, says in said if says is not Says.NOTHING]
+        for at, says in said:
+            if says is not Says.NOTHING and self._may_say_not_to_send(at, says):
+                called = self._called(at)
+                why = needs_no_mail(f"{shown(cells[at])} in {called!r}", called)
+                raise InputError(f"{where}: {why}")
         if not self.names_nobody:
             return
-        self._note_marks(others, dict(unread))
-        if may_name_addresses("\n".join(cells)):
+        self._note_marks(cells, said)
+        if may_name_addresses(row.text):
             self._refuse_held(cells, where)
-        for at, cell in unread:
-            self._refuse_if(self._why_fewer(at, cell), at, where)
+        for at in unread:
+            if why := self._why_narrower(at, cells[at]):
+                raise InputError(f"{where}: {why}")
 
-    def _note_marks(self, columns: Iterable[int], filled: Mapping[int, str]) -> None:
-        for at in columns:
-            if at not in filled:
+    def _note_marks(self, cells: Sequence[str], said: Iterable[tuple[int, Says]]) -> None:
+        for at, says in said:
+            if says is Says.NOTHING:
                 self.blank.add(at)
             elif len(words := self.words.setdefault(at, set())) < 2:
-                words.add(trimmed(filled[at]).lower())
+                words.add(trimmed(cells[at]).lower())
 
     def refuse_marked_columns(self, where: str) -> None:
         """Raise InputError where one and the same text marks some rows of a column, and not others.
@@ -92,57 +113,25 @@ class PassedOver:
                     f"that are not; then {ignore_flag(self._called(at))}"
                 )
 
-    def _refuse_if(self, why: str, at: int, where: str) -> None:
-        if why:
-            raise InputError(f"{where}: {why} {ignore_flag(self._called(at))}")
-
-    def _why_not_to_send(self, at: int, cell: str) -> str:
-        """Return how a cell may say that its row needs no mail; empty where it does not."""
-        no = is_no(cell)
-        says_it = no and at not in self.of_other_words
-        if not (no or is_yes(cell)):
+    def _may_say_not_to_send(self, at: int, says: Says) -> bool:
+        """Whether what a cell says, or its heading of it, may be that its row needs no mail."""
+        if says is Says.NO:
+            return at not in self.of_other_words
+        if says is not Says.YES:
             self.of_other_words.add(at)
-        by_heading = not no and bool(self.names) and says_not_to_send(self.names[at])
-        if not (says_it or by_heading or is_mark(cell)):
-            return ""
-        return (
-            f"{shown(cell)} in {self._called(at)!r} may say that the order needs no mail, and is "
-            "not read. Take out the rows that need none; then"
-        )
+        by_heading = bool(self.names) and says_not_to_send(self.names[at])
+        return by_heading or says is Says.MARK
 
-    def _why_fewer(self, at: int, cell: str) -> str:
-        """Return how a cell may narrow what its row asks for; empty where it does not.
-
-        By its heading, for want of one, as the name of a mailbox, or as a state of a shop's order.
-        """
-        name = in_one_line(self.names[at]) if self.names else ""
-        if not name and (self.names or is_mailbox(cell)):
+    def _why_narrower(self, at: int, cell: str) -> str:
+        """Return how a cell may narrow what its row asks for; empty where it does not."""
+        called, name = self._called(at), in_one_line(self.names[at]) if self.names else ""
+        if self.names and not name:
             return (
-                f"column {at + 1} has no heading and is not read, and all domains of each order "
-                "would be mailed. Write what it holds above it; or, if nothing in it says "
-                "otherwise:"
+                f"{called} has no heading and is not read, and all domains of each order would be "
+                "mailed. Write what it holds above it; or, if nothing in it says otherwise: "
+                f"{ignore_flag(called)}"
             )
-        if is_state_of_another_trade(cell):
-            return (
-                f"{shown(cell)} in {self._called(at)!r} is a state of a shop's orders, and no "
-                "address is in the list: are these orders of the CA's? If they are:"
-            )
-        if is_live(name):
-            return (
-                f"{name!r} may say which orders need no mail, and is not read. Take out the rows "
-                "that do not. If you did:"
-            )
-        if is_remark(name) and may_narrow(cell):
-            return (
-                f"{shown(cell)} in {name!r} may say what not to mail, and is not read: all domains "
-                "of each order would be mailed. If nothing in it says otherwise:"
-            )
-        if is_of_addresses(name) or is_mailbox(cell):
-            return (
-                f"{name!r} may say which domains or addresses are meant, and is not read: all "
-                "domains of each order would be mailed. If that is right:"
-            )
-        return ""
+        return why_narrower(repr(called), called, [name], [cell])
 
     def _others(self, cells: Sequence[str]) -> Sequence[int]:
         """Return the columns that nothing accounts for and in which the row has a cell."""
@@ -231,3 +220,99 @@ class PassedOver:
         if not self.names:
             return str(at + 1)
         return in_one_line(self.names[at]) if at < len(self.names) else None
+
+
+def own_columns(heading: Sequence[str]) -> set[int]:
+    """Return which columns are those of a rejected.csv, which say what was wrong with a row."""
+    names = tuple(map(str.strip, heading))
+    for own in (OWN_COLUMNS, ABOUT_REJECTED):
+        for at in range(len(names) - len(own), -1, -1):
+            if names[at : at + len(own)] == own:
+                return set(range(at, at + len(own)))
+    return set()
+
+
+@dataclass(frozen=True, slots=True)
+class FedBack:
+    """What is known of a list that may be a rejected.csv."""
+
+    own: Collection[int]  # those columns; empty where it has no heading row
+    headed: bool
+    by_fields: bool  # its columns are not the list's: the row stood there in another form
+    read: Collection[int]  # the columns that hold something of the request
+    all_domains: bool  # rows that name nobody may be sent now
+
+    def uncorrected(self, cells: Sequence[str]) -> str:
+        """Return why a row was rejected, where it is still as it stood; empty where it is not."""
+        at = min(self.own) if self.headed else own_place(cells, self.read)
+        if at is None or len(cells) < at + len(ABOUT_REJECTED):
+            return ""
+        reason = cells[at + 2].strip()
+        by_option = self.all_domains and _BY_OPTION in reason
+        if not reason or reason.startswith(_BY_PROFILE) or by_option:
+            return ""
+        if self.headed and len(self.own) < len(OWN_COLUMNS):
+            return _WITHOUT_ROW
+        if not self._is_same(cells, at):
+            return ""
+        return reason if reason.endswith(_WHAT_TO_DO) else reason + _WHAT_TO_DO
+
+    def _is_same(self, cells: Sequence[str], at: int) -> bool:
+        """Whether a row says what stood there; `at`: where the own columns begin."""
+        stood = list(map(_plain, _texts("".join(cells[at + 3 : at + 4]))))
+        if self.by_fields or not self.headed:
+            now = [_plain(cells[place]) for place in self.read if place < at]
+            return set(filter(None, now)) <= set(stood)
+        now = list(map(_plain, (*cells[:at], *cells[at + len(OWN_COLUMNS) :])))
+        return _without_end(now) == _without_end(stood)
+
+
+def _without_end(texts: list[str]) -> list[str]:
+    while texts and not texts[-1]:
+        texts.pop()
+    return texts
+
+
+def own_place(cells: Sequence[str], read: Collection[int]) -> int | None:
+    """Return where they stand in a row without a heading: file, line, reason and row, at its end.
+
+    A row that holds all of its cells that are read once more, as one text, is one of these.
+    """
+    at = len(cells) - len(OWN_COLUMNS)
+    if at <= max(read, default=-1) or not (cells[at + 1].isdigit() and cells[at + 3].strip()):
+        return None
+    return at
+
+
+def _texts(row: str) -> Iterator[str]:
+    """Yield the texts of a row: its cells, or what is in its JSON."""
+    text = row.removeprefix("'")  # so that no spreadsheet runs it
+    if text.lstrip().startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            yield from _texts_within(json.loads(text))
+    try:
+        for cells in csv.reader([text]):
+            yield from cells
+    except csv.Error:
+        yield text
+
+
+def _texts_within(value: object) -> Iterator[str]:
+    rest = [value]
+    while rest:
+        match rest.pop():
+            case dict() as held:
+                rest += held.values()
+            case list() as held:
+                rest += held
+                if all(isinstance(one, str) for one in held):
+                    yield "; ".join(held)
+            case str() as held:
+                yield held
+            case held:
+                yield json.dumps(held)
+
+
+def _plain(text: str) -> str:
+    """Return a cell without what the report, or a spreadsheet, may have done to it."""
+    return trimmed(trimmed(text).lstrip("'")).lstrip("0").lower()

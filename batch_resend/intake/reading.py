@@ -8,7 +8,6 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
 from batch_resend.intake.cells import Malformed, locale_code
 from batch_resend.intake.fields import Field, in_one_line
-from batch_resend.intake.records import Defaults
 from batch_resend.intake.suggestions import flags_of
 from batch_resend.intake.text import known_encoding
 from batch_resend.model import Call
@@ -75,20 +74,6 @@ class Reading:
         product = {Field.PRODUCT} if any_product else set[Field]()
         method = set[Field]() if described.approves_domains else {Field.DCV_METHOD}
         return frozenset((*self.mapping, *product, *method))
-
-    @property
-    def defaults(self) -> Defaults:
-        """What holds for rows that do not say it themselves."""
-        return Defaults(
-            self.locale,
-            self.call,
-            self.auto_call,
-            self.all_statuses,
-            self.any_product,
-            self.accounts,
-            self.own_account,
-            self.all_domains,
-        )
 
 
 def checked_or_none(locale: str | None) -> str | None:

@@ -1,7 +1,6 @@
 """A raw record -> a Row, or a RejectedRow that says why not."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 
@@ -16,6 +15,7 @@ from batch_resend.intake.entries import (
 )
 from batch_resend.intake.exports import is_dv, is_known_product, is_known_word, skip_cause
 from batch_resend.intake.fields import OF_EXPORTS, Field, RawRecord
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.suggestions import ignore_flag, own_name
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
@@ -37,21 +37,6 @@ _SAYS_NO = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What holds for rows that do not say it themselves."""
-
-    locale: str | None = None
-    call: Call = Call.DV_RESEND
-    auto_call: bool = False  # by their product, where they name one
-    all_statuses: bool = False  # leave aside what the CA's exports say of an order
-    any_product: bool = False  # leave aside what they say of its product
-    # Whom rows may name, and the language of those that name none. Without any, nobody can be.
-    accounts: Mapping[str, str | None] = field(default_factory=dict)
-    own_account: str | None = None  # of these, the command's own
-    all_domains: bool = False  # those without addresses mail all domains
-
-
 @dataclass(slots=True)
 class _Asked:
     """What a record asks for, as far as it was understood: a rejected row keeps that."""
@@ -66,14 +51,14 @@ class _Asked:
     kept: tuple[tuple[str, str], ...] = ()
 
 
-def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
+def check_record(record: RawRecord, reading: Reading) -> Row | RejectedRow:
     """Return the row that `record` stands for, or why it cannot be sent."""
-    call, account, unknown = _call_and_account(record, defaults)
-    usual = defaults.locale if account is None else defaults.accounts[account]
+    call, account, unknown = _call_and_account(record, reading)
+    usual = reading.locale if account is None else reading.accounts[account]
     asked = _Asked(call, account, usual)
     try:
         _understand(record, asked, unknown)
-        _refuse_unfit(record, asked, defaults)
+        _refuse_unfit(record, asked, reading)
     except UnusableError as unusable:
         cause = unknown or unusable
         reason = f"{record.place}: {cause}" if record.place else str(cause)
@@ -81,7 +66,7 @@ def check_record(record: RawRecord, defaults: Defaults) -> Row | RejectedRow:
             record.line, cause.problem, reason, record.raw,
             asked.subject or None, call, account, asked.entries, asked.kept,
         )  # fmt: skip
-    return _row(record, asked, defaults)
+    return _row(record, asked, reading)
 
 
 def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None) -> None:
@@ -90,6 +75,9 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     Subject and addresses come first: left out, a rejected row would have others mail more.
     """
     described = CALLS[asked.call]
+    unfit = None
+    if record.kept and not record.complaint:
+        asked.kept, unfit = _kept(record)
     if described.is_about_domain:
         asked.subject = _domain(record)
     else:
@@ -97,22 +85,28 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     if not record.complaint:
         asked.pairs = pairs_of(record, described)
         asked.entries = tuple(chain.from_iterable(map(itemgetter(1), asked.pairs)))
-        if record.kept:
-            asked.kept = _kept(record)
-    if unknown is not None:
-        raise unknown
+    if cause := unknown or unfit:
+        raise cause
     if word := record.texts.get(Field.ALL_DOMAINS):
         asked.all_domains = parsed(record, Field.ALL_DOMAINS, word) != ""
     if record.texts.get(Field.LOCALE) and (text := record.text(Field.LOCALE)):
         asked.locale = parsed(record, Field.LOCALE, text)
 
 
-def _kept(record: RawRecord) -> tuple[tuple[str, str], ...]:
-    full = ((which, text) for which, text in record.kept.items() if text)
-    return tuple((which, parsed(record, which, text)) for which, text in full)
+def _kept(record: RawRecord) -> tuple[tuple[tuple[str, str], ...], UnusableError | None]:
+    """Return what stays with its row, whatever else is wrong with that; and what of it is wrong."""
+    kept: list[tuple[str, str]] = []
+    unfit = None
+    for which, text in record.kept.items():
+        try:
+            if text:
+                kept.append((which, parsed(record, which, text)))
+        except UnusableError as unusable:
+            unfit = unfit or unusable
+    return tuple(kept), unfit
 
 
-def _row(record: RawRecord, asked: _Asked, defaults: Defaults) -> Row:
+def _row(record: RawRecord, asked: _Asked, reading: Reading) -> Row:
     """Return the row of a record that can be sent, or need not."""
     described = CALLS[asked.call]
     locale = asked.locale if described.in_language else None
@@ -122,8 +116,8 @@ def _row(record: RawRecord, asked: _Asked, defaults: Defaults) -> Row:
     if asked.all_domains:
         notes.append(Note.ALL_DOMAINS)
     skip = None
-    if not (defaults.all_statuses or record.texts.keys().isdisjoint(OF_EXPORTS)):
-        skip = skip_cause(*record.said(), asked.call, any_product=defaults.any_product)
+    if not (reading.all_statuses or record.texts.keys().isdisjoint(OF_EXPORTS)):
+        skip = skip_cause(*record.said(), asked.call, any_product=reading.any_product)
     if skip and not is_known_word(skip[0], record.text(skip[0])):
         notes.append(_NOTE_OF_WORD[skip[0]])
     why_skipped = skip[1] if skip else None
@@ -133,11 +127,11 @@ def _row(record: RawRecord, asked: _Asked, defaults: Defaults) -> Row:
     )  # fmt: skip
 
 
-def _refuse_unfit(record: RawRecord, asked: _Asked, defaults: Defaults) -> None:
+def _refuse_unfit(record: RawRecord, asked: _Asked, reading: Reading) -> None:
     """Raise UnusableError where cells are good, and what they ask for is not to be sent."""
     described = CALLS[asked.call]
     if not (asked.entries or asked.all_domains):
-        _refuse_without_addresses(record, described, defaults)
+        _refuse_without_addresses(record, described, reading)
     if described.addresses is Addresses.REQUIRED and not asked.entries:
         raise UnusableError(Problem.EMAIL, f"{asked.call} needs an e-mail address: of whom to mail")
     if asked.entries and asked.all_domains:
@@ -148,9 +142,7 @@ def _refuse_unfit(record: RawRecord, asked: _Asked, defaults: Defaults) -> None:
         raise UnusableError(Problem.FORM, record.uncorrected)
 
 
-def _refuse_without_addresses(
-    record: RawRecord, described: Description, defaults: Defaults
-) -> None:
+def _refuse_without_addresses(record: RawRecord, described: Description, reading: Reading) -> None:
     """Raise UnusableError where a record neither names whom to mail nor asks for all plainly."""
     if _says_no(record):
         raise UnusableError(Problem.NO_ADDRESS, _SAYS_NO)
@@ -158,7 +150,7 @@ def _refuse_without_addresses(
         raise UnusableError(Problem.NO_ADDRESS, _unread_sign(record.unread))
     if described.addresses is Addresses.REQUIRED:
         return  # which says it better
-    if not defaults.all_domains and _should_name_somebody(record, described):
+    if not reading.all_domains and _should_name_somebody(record, described):
         raise UnusableError(Problem.NO_ADDRESS, _needs_the_word(record, described))
 
 
@@ -219,51 +211,51 @@ def _needs_the_word(record: RawRecord, described: Description) -> str:
 
 
 def _call_and_account(
-    record: RawRecord, defaults: Defaults
+    record: RawRecord, reading: Reading
 ) -> tuple[Call, str | None, UnusableError | None]:
     """Return a row's call and account, as far as they can be told, and why it cannot be sent."""
     is_usual = record.texts.keys().isdisjoint((Field.CALL, Field.ACCOUNT))
-    if is_usual and not (record.complaint or defaults.auto_call):
-        return defaults.call, None, None
+    if is_usual and not (record.complaint or reading.auto_call):
+        return reading.call, None, None
     unknown = UnusableError(Problem.FORM, record.complaint) if record.complaint else None
     try:
-        call = _call(record, defaults)
+        call = _call(record, reading)
     except UnusableError as unusable:
-        call, unknown = _likely_call(record, defaults), unknown or unusable
+        call, unknown = _likely_call(record, reading), unknown or unusable
     try:
-        account = _account(record, defaults)
+        account = _account(record, reading)
     except UnusableError as unusable:
         account, unknown = None, unknown or unusable
     return call, account, unknown
 
 
-def _likely_call(record: RawRecord, defaults: Defaults) -> Call:
+def _likely_call(record: RawRecord, reading: Reading) -> Call:
     """Return which call a row is likely to mean that names none of them."""
     names_domain = record.texts.get(Field.DOMAIN_ID) or any(raw.domain for raw in record.entries)
     return (
-        Call.DOMAIN_DCV if names_domain and not record.texts.get(Field.ORDER_ID) else defaults.call
+        Call.DOMAIN_DCV if names_domain and not record.texts.get(Field.ORDER_ID) else reading.call
     )
 
 
-def _call(record: RawRecord, defaults: Defaults) -> Call:
+def _call(record: RawRecord, reading: Reading) -> Call:
     if record.texts.get(Field.CALL) and (named := record.text(Field.CALL)):
         return Call(parsed(record, Field.CALL, named))
-    if not defaults.auto_call:
-        return defaults.call
+    if not reading.auto_call:
+        return reading.call
     product = record.text(Field.PRODUCT)
     # What is no product of the CA's says nothing of a call: its row is skipped.
     is_other = product and not is_dv(product) and is_known_product(product)
-    return Call.DOMAIN_DCV if is_other else defaults.call
+    return Call.DOMAIN_DCV if is_other else reading.call
 
 
-def _account(record: RawRecord, defaults: Defaults) -> str | None:
+def _account(record: RawRecord, reading: Reading) -> str | None:
     """Return whose key a row goes by."""
     if not record.texts.get(Field.ACCOUNT):
         return None
     named = record.text(Field.ACCOUNT)
-    if not named or is_nothing(named) or named == defaults.own_account:
+    if not named or is_nothing(named) or named == reading.own_account:
         return None
-    if not defaults.accounts:  # all would go by one key, whosever they are
+    if not reading.accounts:  # all would go by one key, whosever they are
         name = own_name(record.names.get(Field.ACCOUNT, Field.ACCOUNT))
         raise UnusableError(
             Problem.ACCOUNT,
@@ -271,11 +263,11 @@ def _account(record: RawRecord, defaults: Defaults) -> str | None:
             "(batch-resend help accounts), or, if the column is about something else: "
             f"{ignore_flag(name)}",
         )
-    if named not in defaults.accounts:
+    if named not in reading.accounts:
         raise UnusableError(
             Problem.ACCOUNT,
             f"no profile describes the account {shown(named)}; there are "
-            f"{', '.join(sorted(defaults.accounts))}",
+            f"{', '.join(sorted(reading.accounts))}",
         )
     return named
 

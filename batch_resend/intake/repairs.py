@@ -15,7 +15,14 @@ import unicodedata
 from collections import Counter
 from urllib.parse import unquote
 
-from batch_resend.intake.cells import KNOWN_LOCALES, Malformed, is_nothing, locale_code, trimmed
+from batch_resend.intake.cells import (
+    KNOWN_LOCALES,
+    PLAIN_ADDRESS,
+    Malformed,
+    is_nothing,
+    locale_code,
+    trimmed,
+)
 from batch_resend.intake.fields import Field, RawEntry, RawRecord
 from batch_resend.model import Remark
 
@@ -104,8 +111,6 @@ def noted(text: str, remark: Remark, counts: Counter[Remark]) -> str:
     return text
 
 
-# Most cells are plain; the others are looked at more closely.
-PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*@[A-Za-z0-9.-]*[A-Za-z0-9-]")
 _LINK = re.compile(r"\bmailto:(?://)?", re.I)
 _LABEL_BEFORE = re.compile(
     r"(?:^|(?<=[;,<(\[\s]))(?:smtp|to|an|e-?mail|mail|address|e-?mail address|adresse|approver)"

@@ -12,17 +12,22 @@ from itertools import repeat
 
 from batch_resend.calls import CALLS
 from batch_resend.intake.cells import failed_formula, trimmed
-from batch_resend.intake.cut_off import LONG_NUMBER, NUMBERS, RowsBefore, why_elsewhere
-from batch_resend.intake.fed_back import own_columns
 from batch_resend.intake.fields import Field
 from batch_resend.intake.headings import Columns
+from batch_resend.intake.layout import (
+    LONG_NUMBER,
+    NUMBERS,
+    STRAY_CR,
+    RowsBefore,
+    TableRow,
+    only_text,
+    why_elsewhere,
+)
 from batch_resend.intake.lengths import OrderNumbers, number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
+from batch_resend.intake.passed_over import own_columns
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import is_title, says_not_to_send_these
-
-# For a carriage return that ends no line: half a character, which no cell may have anyway.
-STRAY_CR = "\udc0d"
 
 # A cell that ends in such a word, or begins with it; of several cells, a line each. The feature of
 # spreadsheets that makes subtotals writes `x Count`, `Grand Total`, `Gesamtanzahl`.
@@ -39,6 +44,8 @@ _TOTALS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
+_LETTER = re.compile(r"[^\W\d_]")  # any total is called so: for speed
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -49,79 +56,72 @@ class Shape:
     heading: int  # how many the heading has; 0: there is none
     usual: int  # how many most of the first rows have
     is_sure: bool  # the heading says it, or most rows do
+    is_regular: bool  # that, and most rows are of that width
     is_single: bool  # there is one row alone, and no heading
-    aside: frozenset[int]  # columns about what was wrong with a row before
+    own: frozenset[int]  # columns that are read, or say what was wrong with a row before
     hashed: frozenset[int]  # columns whose cells all begin with #
     by_order: bool  # rows that name no call are about orders
     alone: bool  # no row can name whom to mail, and no word says that all are meant
     by_word: bool  # it is said that rows that name nobody may
+    has_word: bool  # there is a column for that
     email_at: int | None
     order_at: int | None
     number_at: tuple[int, ...]  # of all numbers
     orders: OrderNumbers
     rows: RowsBefore
 
-    def complaint(
-        self,
-        cells: Sequence[str],
-        before: Sequence[str] | None,
-        after: Sequence[str] | None,
-        line: int,
-        *,
-        cut_off: bool,
-    ) -> str:
+    def complaint(self, row: TableRow, *, cut_off: bool) -> str:
         """Return why a row may not be what its list means; empty where nothing speaks for that.
 
-        `before` and `after`: the rows beside it. `cut_off`: it has no line end. Raises InputError
-        where it stands below a title.
+        `cut_off`: it has no line end. Raises InputError where it stands below a title.
         """
-        if "#" in "".join(cells) and (why := self._commented_out(cells)):
+        if "#" in row.text and (why := self._commented_out(row.cells)):
             return why
         why = ""
-        if cut_off or not self._is_plainly_whole(cells, before, after):
+        if cut_off or not self._is_plainly_whole(row):
+            cells = row.cells
             why = (
                 self._width(cells)
-                or self._broken(cells, before, after)
-                or self._group(cells, after)
+                or self._broken(row)
+                or self._group(row)
                 or self._totals(cells)
                 or self.rows.why_joined(cells)
                 or (self.rows.why_cut_off(cells) if cut_off else "")
             )
-        return why or self._none_of_an_order(cells, before, after, line)
+        return why or self._none_of_an_order(row)
 
-    def note_title(self, cells: Sequence[str], line: int) -> None:
+    def note_title(self, row: TableRow) -> None:
         """Take note of a row that is a title of those below it, if it is.
 
         Beside addresses only one that says not to send them: others are often what broke off.
         """
-        texts = list(filter(None, map(str.strip, cells)))
-        text = texts[0] if len(texts) == 1 else ""
-        if not text or _TOTALS.search(text) or not is_title(text):
+        text = only_text(row.cells)
+        if not text or text.isdigit() or not is_title(text) or _TOTALS.search(text):
             return
-        is_any = not self.columns.has_addresses and len(cells) >= self.width
+        is_any = not self.columns.has_addresses and len(row.cells) >= self.width
         if is_any or says_not_to_send_these(text):
-            self.orders.begin_part(line, text)
+            self.orders.begin_part(row.line, text)
 
-    def _is_plainly_whole(
-        self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
-    ) -> bool:
+    def _is_plainly_whole(self, row: TableRow) -> bool:
         """Whether a row is as wide as all around it, and no more need be asked: most are that."""
-        if (
-            not len(cells) == self.width == self.usual
-            or not self.is_sure
-            or (before is not None and len(before) < self.width)
-            or after is None
-            or len(after) == 1 < self.width
-            or STRAY_CR in after[0]
-            or max(map(len, map(cells.__getitem__, self.number_at)), default=0) > LONG_NUMBER
+        cells, before, after = row.cells, row.before, row.after
+        if not (
+            self.is_regular
+            and len(cells) == self.width
+            and (before is None or len(before) >= self.width)
+            and after is not None
+            and (len(after) > 1 or self.width == 1)
+            and STRAY_CR not in after[0]
+            and STRAY_CR not in row.text
         ):
             return False
-        text = "\n".join(cells)
+        for at in self.number_at:
+            if len(cells[at]) > LONG_NUMBER:
+                return False
         if self.email_at is not None:
-            return "@" in cells[self.email_at] and STRAY_CR not in text
+            return "@" in cells[self.email_at]
         # Without addresses anywhere a group has no details, and a total is called so.
-        no_address = not self.columns.has_addresses
-        return no_address and STRAY_CR not in text and not _TOTALS.search(text)
+        return not (self.columns.has_addresses or self._is_called_a_total(cells))
 
     def _width(self, cells: Sequence[str]) -> str:
         count = len(cells)
@@ -150,8 +150,7 @@ class Shape:
         """Whether no other cell can be taken for one that is read, should they be shifted."""
         if self.is_single and not why_elsewhere(self.columns, cells):
             return True  # nothing can be compared, and what is written behind it may be anything
-        own = self.columns.read | self.aside
-        others = [trimmed(cell) for at, cell in enumerate(cells) if at not in own]
+        others = [trimmed(cell) for at, cell in enumerate(cells) if at not in self.own]
         if any(has_address(cell) or is_domain(cell) or is_order_number(cell) for cell in others):
             return False
         # Rows of different widths show that one is damaged, and not which.
@@ -161,13 +160,11 @@ class Shape:
     def _whose(self) -> str:
         return "the heading has" if self.heading else "the other rows have"
 
-    def _broken(
-        self, cells: Sequence[str], before: Sequence[str] | None, after: Sequence[str] | None
-    ) -> str:
-        read = self.columns.read
+    def _broken(self, row: TableRow) -> str:
+        cells, read = row.cells, self.columns.read
         if any(STRAY_CR in cells[at] for at in read if at < len(cells)):
             return "a carriage return stands within a cell: was the row broken in two?"
-        before, after = self._if_a_piece(before), self._if_a_piece(after)
+        before, after = self._if_a_piece(row.before), self._if_a_piece(row.after)
         if before is not None and self.width > 1 and len(before) == 1:
             return (
                 f"the row before has a single cell, {before[0].strip()[:40]!r}, which may be the "
@@ -198,7 +195,8 @@ class Shape:
         numbers = {at for which in NUMBERS for at in self.columns.places.get(which, ())}
         return len(cells) - 1 in numbers or not after[0].strip().isdigit()
 
-    def _group(self, cells: Sequence[str], after: Sequence[str] | None) -> str:
+    def _group(self, row: TableRow) -> str:
+        cells, after = row.cells, row.after
         if after is None or not self.by_order or self._names_somebody(cells):
             return ""
         if not self.columns.cell(cells, Field.ORDER_ID):
@@ -215,22 +213,23 @@ class Shape:
     def _totals(self, cells: Sequence[str]) -> str:
         if self._names_somebody(cells):
             return ""
-        own = self.columns.read
-        others = [cell for at, cell in enumerate(cells) if at not in own | self.aside]
-        return "it looks like a row of totals" if _TOTALS.search("\n".join(others)) else ""
+        return "it looks like a row of totals" if self._is_called_a_total(cells) else ""
 
-    def _none_of_an_order(
-        self,
-        cells: Sequence[str],
-        before: Sequence[str] | None,
-        after: Sequence[str] | None,
-        line: int,
-    ) -> str:
-        number = number_of(cells, self.order_at)
-        if Field.ALL_DOMAINS in self.columns.places and self.columns.cell(cells, Field.ALL_DOMAINS):
+    def _is_called_a_total(self, cells: Sequence[str]) -> bool:
+        """Whether a cell that is not read has one of the words for that."""
+        for at, cell in enumerate(cells):
+            if at not in self.own and _LETTER.search(cell) and _TOTALS.search(cell):
+                return True
+        return False
+
+    def _none_of_an_order(self, row: TableRow) -> str:
+        number = number_of(row.cells, self.order_at)
+        if self.has_word and self.columns.cell(row.cells, Field.ALL_DOMAINS):
             number = ""
-        beside = map(number_of, (before, after), repeat(self.order_at))
-        return self.orders.complaint(number, beside, line, alone=self.alone, by_word=self.by_word)
+        beside = map(number_of, (row.before, row.after), repeat(self.order_at))
+        return self.orders.complaint(
+            number, beside, row.line, alone=self.alone, by_word=self.by_word
+        )
 
     def _commented_out(self, cells: Sequence[str]) -> str:
         for at in (0, self.order_at):
@@ -271,21 +270,24 @@ def shape_of(
     rows = RowsBefore(columns, has_email)
     orders = (row for row in sample if by_order and not _TOTALS.search("\n".join(row)))
     numbers = [number_of(row, order_at) for row in orders]
-    by_word = reading.all_domains or Field.ALL_DOMAINS in places
+    has_word = Field.ALL_DOMAINS in places
+    is_sure = bool(heading) or 1 < len(widths) < widths.count(usual) * 2
     return Shape(
         columns,
         width=width,
         heading=len(heading),
         usual=usual,
-        is_sure=bool(heading) or 1 < len(widths) < widths.count(usual) * 2,
+        is_sure=is_sure,
+        is_regular=is_sure and width == usual,
         is_single=not heading and len(widths) == 1,
-        aside=frozenset(own_columns(heading)),
+        own=columns.read | own_columns(heading),
         hashed=frozenset(
             at for at in (0, *places.get(Field.ORDER_ID, ())) if _all_begin_with_hash(sample, at)
         ),
         by_order=by_order,
-        alone=by_order and not (by_word or columns.has_addresses),
+        alone=by_order and not (reading.all_domains or has_word or columns.has_addresses),
         by_word=reading.all_domains,
+        has_word=has_word,
         email_at=email_at if has_email else None,
         order_at=order_at,
         number_at=tuple(at for _, at in rows.numbers if at < width),

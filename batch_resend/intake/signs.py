@@ -6,6 +6,7 @@ split; and passed over, `send?` with no in it would have its row mailed.
 """
 
 import re
+from enum import Enum, auto
 from functools import lru_cache
 
 from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
@@ -65,6 +66,13 @@ _NOT_TO_SEND = re.compile(
     "|不要发送|不要發送|送信しない|送信不要",
     re.IGNORECASE,
 )
+# Each of these texts has one of these words in it, if it has no other letters than ASCII's. For
+# speed: the search takes twenty times as long, and of all cells that are not read few have any.
+_IN_NOT_TO_SEND = frozenset(
+    ("not", "don", "dont", "never", "no", "please", "bitte", "nicht", "ne", "non", "niet", "leave",
+     "inte", "ikke", "nie")
+)  # fmt: skip
+_WORD = re.compile("[a-z]+")
 # Of some of what is meant, and not of the rest.
 _ONLY = re.compile(
     r"\b(?:only|except|excluding|without|nur|au(?:ß|ss)er|ohne|seulement|sauf|solo|tranne|excepto"
@@ -77,53 +85,93 @@ _LONG_NUMBER = re.compile(r"\d{6}")
 _YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send", "ok", "senden"))
 
 
+# Of names and words that stand in row after row it is worked out once what they say.
+_once = lru_cache(maxsize=4_096)
+
+
+@_once
 def says_whether(name: str) -> bool:
     """Whether a heading is one of whether a row is to be sent."""
-    return _WHETHER.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+    return _WHETHER.fullmatch(_letters(name)) is not None
 
 
-@lru_cache(maxsize=1024)
+@_once
 def says_state(name: str) -> bool:
     """Whether a heading is one of what has become of a row: `done`, `cancelled at`."""
-    return _STATE.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+    return _STATE.fullmatch(_letters(name)) is not None
 
 
+@_once
 def says_not_to_send(name: str) -> bool:
     """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
-    if is_live(name):
-        return False
-    return says_state(name) or (
-        says_whether(name) and _SEND.fullmatch(_NO_LETTER.sub("", plain(name))) is None
-    )
+    return _is_of_not_to_send(name, _letters(name))
 
 
+def _is_of_not_to_send(name: str, letters: str) -> bool:
+    by_whether = _WHETHER.fullmatch(letters) and not _SEND.fullmatch(letters)
+    return bool(by_whether or _STATE.fullmatch(letters)) and not is_live(name)
+
+
+@_once
 def is_live(name: str) -> bool:
     """Whether a name is one of a state in which a mail may be wanted all the same."""
     return plain(name) in _LIVE
 
 
+@_once
 def is_remark(name: str) -> bool:
     """Whether a heading is one of what a person remarks."""
-    return _REMARKS.fullmatch(_NO_LETTER.sub("", plain(name))) is not None
+    return _REMARKS.fullmatch(_letters(name)) is not None
+
+
+def _letters(name: str) -> str:
+    """Return the letters of a name, in lower case and without accents."""
+    return _NO_LETTER.sub("", name.lower() if name.isascii() else plain(name))
+
+
+class Says(Enum):
+    """What a cell that is not read says of whether its row is to be sent."""
+
+    NOTHING = auto()  # it is empty, or says so
+    NO = auto()
+    YES = auto()
+    MARK = auto()  # it is not to be sent, or needs no mail any more
+    ELSE = auto()
+
+
+def said_by(text: str) -> Says:
+    """Return what a text says of whether to send."""
+    return Says.ELSE if text.isdigit() else _said_by(text)
+
+
+@_once
+def _said_by(text: str) -> Says:
+    if not has_content(text):
+        return Says.NOTHING
+    word = trimmed(text).lower()
+    if word in _NO:
+        return Says.NO
+    if word in _YES:
+        return Says.YES
+    return Says.MARK if _is_mark(text) else Says.ELSE
 
 
 def is_no(text: str) -> bool:
     """Whether a text is a plain no."""
-    return trimmed(text).lower() in _NO
-
-
-def is_yes(text: str) -> bool:
-    """Whether a text is a plain yes."""
-    return trimmed(text).lower() in _YES
+    return said_by(text) is Says.NO
 
 
 def is_mark(text: str) -> bool:
     """Whether a text says that something is not to be sent, or needs no mail any more."""
+    return said_by(text) is Says.MARK
+
+
+def _is_mark(text: str) -> bool:
     if tells_not_to_send(text):
         return True
     word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
     return word in _STOP or (
-        0 < len(word) <= _LONGEST_MARK and word != "ok" and says_not_to_send(word)
+        len(word) <= _LONGEST_MARK and word != "ok" and _is_of_not_to_send(word, _letters(word))
     )
 
 
@@ -144,6 +192,8 @@ def says_not_to_send_these(title: str) -> bool:
 
 def tells_not_to_send(text: str) -> bool:
     """Whether a text tells in words not to send something, whatever else it says."""
+    if text.isascii() and _IN_NOT_TO_SEND.isdisjoint(_WORD.findall(text.lower())):
+        return False
     return _NOT_TO_SEND.search(text) is not None
 
 

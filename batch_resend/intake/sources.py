@@ -5,26 +5,29 @@ from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from batch_resend.errors import InputError
 from batch_resend.intake import workbook
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
 from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, RawRecord
-from batch_resend.intake.json_rows import json_record, records_of_lines, rules_of
+from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.passed_over import unnamed
-from batch_resend.intake.reading import Reading, checked_locale
-from batch_resend.intake.records import Defaults, check_record
+from batch_resend.intake.reading import Reading
+from batch_resend.intake.records import check_record
 from batch_resend.intake.repairs import repaired
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Bytes, ListFile, Text
-from batch_resend.intake.workbook_xml import MAX_PACKED_BYTES
 from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
 
 Given = Row | Mapping[str, object]  # of a program
+Record = TypeVar("Record")
+
+_BATCH = 32  # records
 
 
 class ListSource:
@@ -55,22 +58,15 @@ class ListSource:
 
         `form` says how it was read, once it has been.
         """
-        defaults = self._reading.defaults
+        maker, words = _RowMaker(self._reading), WordsSeen(self._reading.unasked)
         empty = True
-        kept = dict[str, None]()
-        words, repairs = WordsSeen(self._reading.unasked), Counter[Remark]()
         with self._file.open() as file:
-            for record in self._records(file):
+            for batch in _in_batches(self._records(file)):
                 empty = False
-                if isinstance(record, RejectedRow):
-                    yield replace(record, call=defaults.call)
-                    continue
-                if not (record.of_the_ca or record.texts.keys().isdisjoint(OF_EXPORTS)):
-                    words.note(record.said(), record.line, record.names)
-                kept |= dict.fromkeys(record.kept)
-                yield check_record(repaired(record, repairs), defaults)
-        self.form = replace(_with_remarks(self.form, repairs), kept=tuple(kept))
-        if not defaults.all_statuses:
+                _note_words(batch, words)
+                yield from list(map(maker.row, batch))
+        self.form = maker.completed(self.form)
+        if not self._reading.all_statuses:
             words.refuse(self.name)
         if empty:
             headed = self.form.columns
@@ -83,7 +79,7 @@ class ListSource:
         head = file.peek()
         refuse_bytes(self.name, head)
         if head.startswith(OLE):
-            raise of_ole(self.name, file.read(MAX_PACKED_BYTES))
+            raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
         if head.startswith(workbook.ZIP):
             sheet = workbook.Sheet(self.name, file, self._reading.sheet)
             yield from self._table(sheet, ListForm(ListKind.EXCEL))
@@ -95,15 +91,15 @@ class ListSource:
         if begin.startswith(("{", "[")):
             self.form = form
             how = self._reading
-            rules = rules_of(
+            of = JsonRecords(
                 how.mapping, how.call, all_domains=how.all_domains, ignored=how.ignored
             )
             stream = None
             if is_document(begin, how.mapping, how.call):
-                stream = JsonStream(self.name, text, rules)
+                stream = JsonStream(self.name, text, of)
                 records = iter(stream)
             else:
-                records = records_of_lines(text.lines(), how.mapping, how.call, rules)
+                records = of.of_lines(text.lines())
             checked = with_usual_numbers(records, self.name, all_domains=how.all_domains)
             yield from self._with_all_mapped(checked)
             if stream is not None:
@@ -126,7 +122,8 @@ class ListSource:
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
         with_addresses = False
         for record in records:
-            self._note_keys(record.raw)
+            if self.not_there or not self.columns:
+                self._note_keys(record.raw)
             if isinstance(record, RawRecord):
                 with_addresses = with_addresses or record.may_say_whom
                 missing -= record.names.keys()
@@ -190,13 +187,22 @@ class RecordSource:
         `Row` without entries says so by itself.
         """
         self.name = name
-        self.form = ListForm(ListKind.RECORDS)
         self._has_addresses = self._has_checked_rows = False
-        self._repairs: Counter[Remark] = Counter()
         self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, all_domains=all_domains)
         self._records = records
-        usual = None if locale is None else checked_locale(locale)
-        self._defaults = Defaults(usual, call, accounts=accounts or {}, all_domains=all_domains)
+        self._reading = Reading(
+            locale=locale, call=call, accounts=accounts or {}, all_domains=all_domains
+        )
+        self._maker = _RowMaker(self._reading)
+        self._json = JsonRecords({}, call, all_domains=all_domains)
+
+    @property
+    def form(self) -> ListForm:
+        """How the rows so far were read."""
+        # A program that hands over checked rows knows which of them are to name nobody.
+        by_word = self._reading.all_domains or self._has_checked_rows
+        with_addresses = self._has_addresses and not by_word
+        return self._maker.completed(ListForm(ListKind.RECORDS, with_addresses=with_addresses))
 
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows; some are kept back until it is known how long order numbers are."""
@@ -217,24 +223,13 @@ class RecordSource:
             text = json.dumps(fields)
         except (TypeError, ValueError, RecursionError) as error:
             return RejectedRow(line, Problem.FORM, f"not a JSON object: {error}", "{}")
-        rules = rules_of({}, self._defaults.call, all_domains=self._defaults.all_domains)
-        raw = json_record(line, fields, text, rules)
+        raw = self._json.record(line, fields, text)
         if isinstance(raw, RawRecord) and raw.may_say_whom:
             self._has_addresses = True
         return raw
 
     def _row(self, record: Row | RawRecord | RejectedRow) -> Row | RejectedRow:
-        if isinstance(record, Row):
-            return record
-        # A program that hands over checked rows knows which of them are to name nobody.
-        by_word = self._defaults.all_domains or self._has_checked_rows
-        self.form = replace(self.form, with_addresses=self._has_addresses and not by_word)
-        row = _checked(record, self._defaults, self._repairs)
-        self.form = _with_remarks(self.form, self._repairs)
-        if isinstance(record, RawRecord) and record.kept:
-            kept = dict.fromkeys((*self.form.kept, *record.kept))
-            self.form = replace(self.form, kept=tuple(kept))
-        return row
+        return record if isinstance(record, Row) else self._maker.row(record)
 
 
 async def _each(records: Iterable[Given] | AsyncIterable[Given]) -> AsyncIterator[Given]:
@@ -246,13 +241,52 @@ async def _each(records: Iterable[Given] | AsyncIterable[Given]) -> AsyncIterato
             yield record
 
 
-def _checked(
-    record: RawRecord | RejectedRow, defaults: Defaults, repairs: Counter[Remark]
-) -> Row | RejectedRow:
-    """Return what a record comes to; of one without a form nobody can tell its own call."""
-    if isinstance(record, RejectedRow):
-        return replace(record, call=defaults.call)
-    return check_record(repaired(record, repairs), defaults)
+class _RowMaker:
+    """Makes rows of raw records, and notes what of it belongs to the form of their list."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._kept: dict[str, None] = {}  # fields that only stay with their rows
+        self._repairs: Counter[Remark] = Counter()
+
+    def row(self, record: RawRecord | RejectedRow) -> Row | RejectedRow:
+        """Return what a record comes to; of one without a form nobody can tell its own call."""
+        if isinstance(record, RejectedRow):
+            return replace(record, call=self._reading.call)
+        if record.kept:
+            self._kept |= dict.fromkeys(record.kept)
+        return check_record(repaired(record, self._repairs), self._reading)
+
+    def completed(self, form: ListForm) -> ListForm:
+        """Return a form with what was noted."""
+        return replace(_with_remarks(form, self._repairs), kept=tuple(self._kept))
+
+
+def _note_words(records: Sequence[RawRecord | RejectedRow], words: WordsSeen) -> None:
+    for record in records:
+        if isinstance(record, RejectedRow) or record.of_the_ca:
+            continue
+        if not record.texts.keys().isdisjoint(OF_EXPORTS):
+            words.note(record.said(), record.line, record.names)
+
+
+def _in_batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Yield records some at a time: what is done to many in a row, a processor does faster.
+
+    Those before an error come before it.
+    """
+    batch: list[Record] = []
+    try:
+        for record in records:
+            batch.append(record)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+    except Exception:
+        yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def _with_remarks(form: ListForm, remarks: Mapping[Remark, int]) -> ListForm:

@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, pairwise
 from json import dumps
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from pydantic_core import to_json
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import ask_for_language, refuse_other_trade
-from batch_resend.intake.fed_back import FedBack, own_columns
 from batch_resend.intake.fields import (
     REQUEST_FIELDS,
     Field,
@@ -30,16 +29,18 @@ from batch_resend.intake.headings import (
     require_width,
 )
 from batch_resend.intake.layout import (
+    STRAY_CR,
     HeadingsAgain,
     Numbered,
+    TableRow,
     count_titles,
     refuse_narrowing,
     with_footers_apart,
 )
-from batch_resend.intake.passed_over import PassedOver
+from batch_resend.intake.passed_over import FedBack, PassedOver, own_columns
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
-from batch_resend.intake.shape import STRAY_CR, Shape, shape_of
+from batch_resend.intake.shape import Shape, shape_of
 from batch_resend.intake.suggestions import map_flag
 from batch_resend.model import RejectedRow, Remark
 
@@ -60,28 +61,6 @@ class Table(Protocol):
     complaints: Mapping[int, str]  # row -> what a person marked in it
 
     def __iter__(self) -> Iterator[Numbered]: ...
-
-
-class _Row(NamedTuple):
-    """A row of data, its cells where the list's own heading has them."""
-
-    line: int
-    cells: list[str]
-    original: list[str]  # as they stood
-    before: list[str] | None  # the row above, unless that is a heading
-    after: list[str] | None
-    misfit: str = ""  # why it does not go with another heading above it
-
-    def arranged(self, order: Sequence[int]) -> "_Row":
-        """Return it with its cells where the list's own heading has them, if it has them all."""
-        count = len(self.cells)
-        misfit = f"{count} cells, where its heading has {len(order)}" if count != len(order) else ""
-        return self._replace(
-            cells=_arranged(self.cells, order),
-            original=_arranged(self.original, order),
-            after=self.after and _arranged(self.after, order),
-            misfit=misfit,
-        )
 
 
 class TableRows:
@@ -200,21 +179,21 @@ class TableRows:
         """Yield a record a row; those at the end that are none are added to `footers` instead."""
         table, all_domains = self._table, self._reading.all_domains
         passed_over, fed_back = self._passed_over(columns), self._fed_back(columns)
+        as_record = _Recorder(columns, self._kept)
         for row in self._rows(with_footers_apart(rows, footers), columns):
             line, cells = row.line, row.cells
             self.width = max(self.width, len(cells))
             cut_off = row.after is None and table.ends_open and not footers
-            shape.note_title(cells, line)
+            shape.note_title(row)
             complaint = (
-                table.complaints.get(line)
-                or shape.complaint(cells, row.before, row.after, line, cut_off=cut_off)
-                or row.misfit
+                table.complaints.get(line) or shape.complaint(row, cut_off=cut_off) or row.misfit
             )
             if not complaint:
                 shape.rows.observe(cells)
-                self.remarks[Remark.OPEN_END] += cut_off
-                passed_over.refuse(cells, f"{self._name}, line {line}")
-            record = self._record(line, cells, row.original, columns, complaint)
+                if cut_off:
+                    self.remarks[Remark.OPEN_END] += 1
+                passed_over.refuse(row, self._name)
+            record = as_record(row, complaint)
             if all_domains:
                 record = record._replace(unread=passed_over.holding(cells, domains=shape.by_order))
             if fed_back and (reason := fed_back.uncorrected(cells)):
@@ -222,21 +201,25 @@ class TableRows:
             yield record
         passed_over.refuse_marked_columns(self._name)
 
-    def _rows(self, rows: Iterable[Numbered], columns: Columns) -> Iterator[_Row]:
+    def _rows(self, rows: Iterable[Numbered], columns: Columns) -> Iterator[TableRow]:
         """Yield the rows that hold data; those struck out, and headings once more, are counted."""
         again = HeadingsAgain(self._name, self._names, headed=self._reading.headed)
         struck = self._struck_out(columns)
         order: Sequence[int] | None = None  # of the columns, below a heading in the middle
         before: list[str] | None = None
-        for (line, as_is), after in pairwise(chain(rows, (_END,))):
-            cells, original = (as_is, as_is) if "".join(as_is).isascii() else self._cleaned(as_is)
+        for (line, as_is), (_, after) in pairwise(chain(rows, (_END,))):
+            cells = original = as_is
+            text = "\n".join(as_is)
+            if not text.isascii():
+                cells, original = self._cleaned(as_is)
+                text = "\n".join(cells)
             if again.is_one(line, cells):
                 order, before = again.order_below(line, cells), None
                 self.remarks[Remark.HEADING_AGAIN] += 1
             elif line in struck:
                 self.remarks[Remark.STRUCK_ROWS] += 1
             else:
-                row = _Row(line, cells, original, before, after[1] or None)
+                row = TableRow(line, cells, original, text, before, after or None)
                 row = row if order is None else row.arranged(order)
                 before = row.cells
                 yield row
@@ -280,52 +263,48 @@ class TableRows:
         )
         return FedBack(own, reading.headed, by_fields, columns.read, reading.all_domains)
 
-    def _record(
-        self,
-        line: int,
-        cells: Sequence[str],
-        original: Sequence[str],
-        columns: Columns,
-        complaint: str,
-    ) -> RawRecord:
+
+class _Recorder:
+    """Makes raw records of the rows of one table."""
+
+    def __init__(self, columns: Columns, kept: Mapping[Field, Sequence[int]]) -> None:
+        places = columns.places
+        self._columns = columns
+        self._kept = kept
+        self._single = [(which, at[0]) for which, at in places.items()]
+        # How wide a row is that has a cell of each field; None: some stand in several columns.
+        is_single = all(len(at) == 1 for at in places.values())
+        width = 1 + max((at for _, at in self._single), default=-1)
+        self._least_width = width if is_single else None
+        self._takes_no_address = not columns.orders_only and Field.EMAIL not in places
+
+    def __call__(self, row: TableRow, complaint: str) -> RawRecord:
+        """Return the record of a row; `complaint`: why it may be none."""
+        cells, columns = row.cells, self._columns
         try:
-            raw = to_json(original).decode()
+            raw = to_json(row.original).decode()
         except ValueError:
-            raw = dumps(original)
+            raw = dumps(row.original)
             complaint = "a cell has half a character (a surrogate); is --encoding right?"
-        width = len(cells)
-        texts = {
-            field: cells[at[0]] if len(at) == 1 and at[0] < width else _text(cells, at)
-            for field, at in columns.places.items()
-        }
-        text, kept = texts.get, self._kept
-        return RawRecord(
-            line=line,
-            complaint=complaint,
-            texts=texts,
-            entries=(
-                RawEntry(
-                    text(Field.DOMAIN, ""), text(Field.EMAIL, ""), text(Field.EMAIL_DOMAIN, "")
-                ),
-            ),
-            raw=raw,
-            names=columns.names,
-            kept={which: _text(cells, at) for which, at in kept.items()} if kept else {},
-            domains_aside=_text(cells, columns.aside, "; ") if columns.aside else "",
-            has_addresses=columns.has_addresses,
-            addresses_aside=not columns.orders_only
-            and Field.EMAIL not in columns.places
-            and any("@" in cell for cell in cells),
+        if self._least_width is not None and len(cells) >= self._least_width:
+            texts = {which: cells[at] for which, at in self._single}
+        else:
+            texts = {which: _text(cells, at) for which, at in columns.places.items()}
+        text = texts.get
+        pair = RawEntry(text(Field.DOMAIN, ""), text(Field.EMAIL, ""), text(Field.EMAIL_DOMAIN, ""))
+        record = RawRecord(
+            row.line, texts, (pair,), raw, columns.names, columns.has_addresses, complaint
         )
-
-
-def _arranged(cells: list[str], order: Sequence[int]) -> list[str]:
-    """Return cells in the order of the list's own columns; a row of another width as it is."""
-    return [cells[at] for at in order] if len(cells) == len(order) else cells
+        addresses_aside = self._takes_no_address and "@" in row.text
+        if not (addresses_aside or columns.aside or self._kept):
+            return record
+        return record._replace(
+            kept={which: _text(cells, at) for which, at in self._kept.items()},
+            domains_aside=_text(cells, columns.aside, "; "),
+            addresses_aside=addresses_aside,
+        )
 
 
 def _text(cells: Sequence[str], places: Sequence[int], between: str = ", ") -> str:
     """Return what stands in one column, or in several; a row may be shorter than the heading."""
-    if len(places) == 1:
-        return cells[places[0]] if places[0] < len(cells) else ""
     return between.join(filter(None, (cells[place] for place in places if place < len(cells))))

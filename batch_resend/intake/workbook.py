@@ -5,20 +5,30 @@ bounded, by looking through its XML before it is taken apart.
 """
 
 import io
+import posixpath
+import re
+import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+from xml.parsers import expat
 
 from batch_resend.errors import InputError
+from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.signs import says_not_to_send_these
 from batch_resend.intake.suggestions import listed, quoted
 from batch_resend.intake.text import Bytes
 from batch_resend.intake.workbook_xml import (
-    MAX_PACKED_BYTES,
+    MAX_CELLS,
     Faults,
+    Marks,
     SheetLook,
+    comments_of,
     letters_of,
-    look_through,
+    marks_of,
+    root_of,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +37,16 @@ if TYPE_CHECKING:
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second, where it has no member
 
 _EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
+MAX_PACKED_BYTES = 128 << 20
+_MAX_UNPACKED_BYTES = 1 << 30
+_CLAIM = re.compile(rb"""uniqueCount\s*=\s*["']\s*(\d{1,20})""")  # of a table of texts
+_LONGEST_CLAIM = 200  # bytes
+# What the standard library's readers of ZIP and XML raise for bytes that are no workbook: of an
+# unknown packing NotImplementedError, of a missing part LookupError, of a password RuntimeError.
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError,
+    ValueError, expat.ExpatError, ElementTree.ParseError,
+)  # fmt: skip
 
 
 class Sheet:
@@ -59,7 +79,7 @@ class Sheet:
         from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415
 
         data = self._file.read(MAX_PACKED_BYTES + 1)
-        looks = look_through(name, data)
+        looks = _look_through(name, data)
         try:
             with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
                 chosen = _chosen_sheet(name, book, self._wanted)
@@ -181,3 +201,99 @@ def _text(cell: object) -> str:
             return f"{cell:.5E}"  # its last digits are made up, and so it reads like one of those
         return str(int(cell)) if cell.is_integer() else repr(cell)
     return str(cell)
+
+
+def _look_through(name: str, data: bytes) -> dict[str, SheetLook]:
+    """Return, by sheet, what only its XML tells: what is hidden, and which cells have no value.
+
+    Those are errors, and formulas never computed: read as empty, a failed lookup of an address
+    would leave it out. Raises
+    InputError where the file is none of Excel's or unpacks to more than can be held.
+    """
+    if len(data) > MAX_PACKED_BYTES:
+        raise _too_large(name)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as book:
+            members = book.namelist()
+            if "xl/workbook.xml" not in members:
+                mimetype = book.open("mimetype").read(200) if "mimetype" in members else b""
+                raise of_zip(name, members, mimetype)
+            looks = _looks(book)
+            found = {sheet: path for sheet, path in _sheets(book) if path in looks}
+            for path in found.values():
+                looks[path].comments = comments_of(book, path)
+            return {sheet: looks[path] for sheet, path in found.items()}
+    except _TooLarge:
+        raise _too_large(name) from None
+    except _BROKEN as error:
+        raise InputError(
+            f"{name}: cannot be read as an Excel file: {error}; was it copied as a whole?"
+        ) from error
+
+
+class _TooLarge(Exception):
+    """A workbook unpacks to more than can be held."""
+
+
+def _looks(book: zipfile.ZipFile) -> dict[str, SheetLook]:
+    """Look at each member, and return what is seen in those that hold cells. Raises _TooLarge."""
+    sheets = [member for member in book.infolist() if _is_sheet(member)]
+    room = _MAX_UNPACKED_BYTES
+    for member in book.infolist():
+        if not _is_sheet(member):
+            room -= sum(map(len, _chunks(book, member, room)))
+    marks = marks_of(book) if sheets else Marks()  # of what has been looked at before
+    looks: dict[str, SheetLook] = {}
+    for member in sheets:
+        look = looks[member.filename] = SheetLook(marks)
+        for chunk in _chunks(book, member, room):
+            room -= len(chunk)
+            look.feed(chunk)
+            if look.area > MAX_CELLS:
+                raise _TooLarge
+    return looks
+
+
+def _chunks(book: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> Iterator[bytes]:
+    """Yield a member piece by piece. Raises _TooLarge beyond `room`, or where it claims to be."""
+    # What the directory says of a member's size may be a lie.
+    member.file_size = room + 1
+    before = b""
+    with book.open(member) as xml:
+        while chunk := xml.read(1 << 16):
+            room -= len(chunk)
+            if room < 0 or _claims_too_many(before + chunk):
+                raise _TooLarge
+            yield chunk
+            before = chunk[-_LONGEST_CLAIM:]
+
+
+def _is_sheet(member: zipfile.ZipInfo) -> bool:
+    return member.filename.startswith("xl/worksheets/") and member.filename.endswith(".xml")
+
+
+def _claims_too_many(xml: bytes) -> bool:
+    """Whether a table of texts claims to have more of them than a workbook has cells.
+
+    calamine makes room for as many at once, and the process ends where there is none.
+    """
+    return any(int(count) > MAX_CELLS for count in _CLAIM.findall(xml))
+
+
+def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
+    """Yield the name of each sheet and the member that holds its cells."""
+    targets = {
+        relation.get("Id"): relation.get("Target", "")
+        for relation in root_of(book, "xl/_rels/workbook.xml.rels")
+    }
+    for element in root_of(book, "xl/workbook.xml").iter():
+        if element.tag.endswith("}sheet"):
+            relation = next((v for k, v in element.attrib.items() if k.endswith("}id")), "")
+            target = targets.get(relation, "")
+            yield element.get("name", ""), posixpath.join("xl", target).removeprefix("/")
+
+
+def _too_large(name: str) -> InputError:
+    return InputError(
+        f"{name}: is too large for an Excel file, or a bomb; save the sheet as CSV and read that"
+    )

@@ -1,131 +1,171 @@
-"""What only the XML of a workbook tells: how far it reaches, what is hidden, what has no value.
+"""What only the XML of a workbook tells of a sheet: what is hidden, has no value, or is marked.
 
-It is looked through before the reader takes it apart, which holds all of it.
+The reader tells nothing of cells struck out, made invisible, or remarked upon. All is read from a
+book whose size is bounded.
 """
 
-import io
 import posixpath
-import re
 import zipfile
-import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from batch_resend.errors import InputError
 from batch_resend.intake.cells import NOT_COMPUTED
-from batch_resend.intake.no_lists import of_zip
-from batch_resend.intake.workbook_marks import Marks, comments_of, marks_of, root_of
 
-MAX_PACKED_BYTES = 128 << 20
-_MAX_UNPACKED_BYTES = 1 << 30
+MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
 _MAX_COLUMNS = 16_384
-_MAX_CELLS = 20_000_000  # of the rectangle they stand in; 32 bytes each while it is read
-_CLAIM = re.compile(rb"""uniqueCount\s*=\s*["']\s*(\d{1,20})""")  # of a table of texts
-_LONGEST_CLAIM = 200  # bytes
-# What the standard library's readers of ZIP and XML raise for bytes that are no workbook: of an
-# unknown packing NotImplementedError, of a missing part LookupError, of a password RuntimeError.
-_BROKEN = (
-    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, LookupError,
-    ValueError, expat.ExpatError, ElementTree.ParseError,
-)  # fmt: skip
+_STYLES, _STRINGS = "xl/styles.xml", "xl/sharedStrings.xml"
+_TEXT_PART = 3  # of a number format
+_WHITE, _BLACK = "FFFFFF", "000000"
+# Of the table of colours that old versions had, and of themes: what stands for paper and ink.
+_INDEXED = {"0": _BLACK, "1": _WHITE, "8": _BLACK, "9": _WHITE, "64": _BLACK, "65": _WHITE}
+_OF_THEME = {"0": _WHITE, "1": _BLACK}
+
+
+Element = ElementTree.Element
 Faults = dict[int, dict[int, str]]  # row -> column -> what stands there, both from 1
 
 
-def look_through(name: str, data: bytes) -> dict[str, "SheetLook"]:
-    """Return, by sheet, what only its XML tells: what is hidden, and which cells have no value.
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Which styles, texts and rules of a workbook say what of the cells that have them."""
 
-    Those are errors, and formulas never computed: read as empty, a failed lookup of an address
-    would leave it out. Raises
-    InputError where the file is none of Excel's or unpacks to more than can be held.
+    of_nothing: frozenset[tuple[int, bool]] = frozenset()  # styles that do not show, of a text
+    in_ground: frozenset[int] = frozenset()  # styles in the colour of what they stand on
+    struck: frozenset[int] = frozenset()  # styles
+    struck_texts: frozenset[int] = frozenset()  # of those that cells share: at least in part
+    striking: frozenset[int] = frozenset()  # formats that a condition gives to cells
+
+
+def marks_of(book: zipfile.ZipFile) -> Marks:
+    """Return what a workbook's styles and texts mark. Raises ParseError."""
+    texts = frozenset(_struck_texts(book))
+    if _STYLES not in book.namelist():
+        return Marks(struck_texts=texts)
+    styles = {_name(part): list(part) for part in root_of(book, _STYLES)}
+    fonts, fills = styles.get("fonts", ()), styles.get("fills", ())
+    struck = {at for at, font in enumerate(fonts) if _is_on(font, "strike")}
+    formats = list(enumerate(styles.get("cellXfs", ())))
+    inks, grounds = list(map(_ink, fonts)), list(map(_ground, fills))
+    return Marks(
+        of_nothing=frozenset(_of_nothing(styles)),
+        in_ground=frozenset(
+            style
+            for style, one in formats
+            if _at(inks, one, "fontId", _BLACK) == _at(grounds, one, "fillId", _WHITE)
+        ),
+        struck=frozenset(s for s, one in formats if int(one.get("fontId", "0")) in struck),
+        struck_texts=texts,
+        striking=frozenset(
+            at
+            for at, one in enumerate(styles.get("dxfs", ()))
+            if any(_is_on(font, "strike") for font in _each(one, "font"))
+        ),
+    )
+
+
+def comments_of(book: zipfile.ZipFile, sheet: str) -> dict[int, tuple[str, str]]:
+    """Return, by row, a cell of a sheet that has a comment, and what it says. Raises ParseError.
+
+    `sheet`: the member that holds its cells.
     """
-    if len(data) > MAX_PACKED_BYTES:
-        raise _too_large(name)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as book:
-            members = book.namelist()
-            if "xl/workbook.xml" not in members:
-                mimetype = book.open("mimetype").read(200) if "mimetype" in members else b""
-                raise of_zip(name, members, mimetype)
-            looks = _looks(book)
-            found = {sheet: path for sheet, path in _sheets(book) if path in looks}
-            for path in found.values():
-                looks[path].comments = comments_of(book, path)
-            return {sheet: looks[path] for sheet, path in found.items()}
-    except _TooLarge:
-        raise _too_large(name) from None
-    except _BROKEN as error:
-        raise InputError(
-            f"{name}: cannot be read as an Excel file: {error}; was it copied as a whole?"
-        ) from error
+    folder, base = posixpath.split(sheet)
+    relations = f"{folder}/_rels/{base}.rels"
+    found: dict[int, tuple[str, str]] = {}
+    if relations not in book.namelist():
+        return found
+    # Threads come last: what older versions have of them is mostly an advertisement.
+    for relation in sorted(root_of(book, relations), key=lambda one: one.get("Type", "")):
+        kind = relation.get("Type", "").rpartition("/")[2]
+        target = posixpath.normpath(posixpath.join(folder, relation.get("Target", "")))
+        if kind not in ("comments", "threadedComment") or target.lstrip("/") not in book.namelist():
+            continue
+        for one in root_of(book, target.lstrip("/")).iter():
+            cell = one.get("ref", "")
+            if _name(one) in ("comment", "threadedComment") and any(map(str.isdigit, cell)):
+                text = " ".join("".join(one.itertext()).split())
+                found[int("".join(filter(str.isdigit, cell)))] = cell, text
+    return found
 
 
-class _TooLarge(Exception):
-    """A workbook unpacks to more than can be held."""
+def _struck_texts(book: zipfile.ZipFile) -> Iterator[int]:
+    if _STRINGS not in book.namelist() or b"strike" not in book.read(_STRINGS):
+        return
+    for at, text in enumerate(_each(root_of(book, _STRINGS), "si")):
+        if any(_is_on(run, "strike") for run in text.iter() if _name(run) == "rPr"):
+            yield at
 
 
-def _looks(book: zipfile.ZipFile) -> dict[str, "SheetLook"]:
-    """Look at each member, and return what is seen in those that hold cells. Raises _TooLarge."""
-    sheets = [member for member in book.infolist() if _is_sheet(member)]
-    room = _MAX_UNPACKED_BYTES
-    for member in book.infolist():
-        if not _is_sheet(member):
-            room -= sum(map(len, _chunks(book, member, room)))
-    marks = marks_of(book) if sheets else Marks()  # of what has been looked at before
-    looks: dict[str, SheetLook] = {}
-    for member in sheets:
-        look = looks[member.filename] = SheetLook(marks)
-        for chunk in _chunks(book, member, room):
-            room -= len(chunk)
-            look.feed(chunk)
-            if look.area > _MAX_CELLS:
-                raise _TooLarge
-    return looks
+def _of_nothing(styles: dict[str, list[Element]]) -> Iterator[tuple[int, bool]]:
+    """Yield which styles show nothing of a number, and which nothing of a text.
 
-
-def _chunks(book: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> Iterator[bytes]:
-    """Yield a member piece by piece. Raises _TooLarge beyond `room`, or where it claims to be."""
-    # What the directory says of a member's size may be a lie.
-    member.file_size = room + 1
-    before = b""
-    with book.open(member) as xml:
-        while chunk := xml.read(1 << 16):
-            room -= len(chunk)
-            if room < 0 or _claims_too_many(before + chunk):
-                raise _TooLarge
-            yield chunk
-            before = chunk[-_LONGEST_CLAIM:]
-
-
-def _is_sheet(member: zipfile.ZipInfo) -> bool:
-    return member.filename.startswith("xl/worksheets/") and member.filename.endswith(".xml")
-
-
-def _claims_too_many(xml: bytes) -> bool:
-    """Whether a table of texts claims to have more of them than a workbook has cells.
-
-    calamine makes room for as many at once, and the process ends where there is none.
+    By their number formats, whose parts are for positive numbers, negative ones, zero and text.
     """
-    return any(int(count) > _MAX_CELLS for count in _CLAIM.findall(xml))
+    known = styles.get("numFmts", ())
+    codes = {one.get("numFmtId", ""): one.get("formatCode", "") for one in known}
+    for style, one in enumerate(styles.get("cellXfs", ())):
+        parts = codes.get(one.get("numFmtId", ""), "General").split(";")
+        if len(parts) > 1 and not parts[0].strip('"'):
+            yield style, False
+        if len(parts) > _TEXT_PART and not parts[_TEXT_PART].strip('"'):
+            yield style, True
 
 
-def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
-    """Yield the name of each sheet and the member that holds its cells."""
-    targets = {
-        relation.get("Id"): relation.get("Target", "")
-        for relation in root_of(book, "xl/_rels/workbook.xml.rels")
-    }
-    for element in root_of(book, "xl/workbook.xml").iter():
-        if element.tag.endswith("}sheet"):
-            relation = next((v for k, v in element.attrib.items() if k.endswith("}id")), "")
-            target = targets.get(relation, "")
-            yield element.get("name", ""), posixpath.join("xl", target).removeprefix("/")
+def _ink(font: Element) -> str:
+    # LibreOffice shows an automatic colour in white on what is dark.
+    return _colour(next(_each(font, "color"), None), "automatic")
+
+
+def _ground(fill: Element) -> str:
+    pattern = next(_each(fill, "patternFill"), None)
+    if pattern is None or pattern.get("patternType", "none") == "none":
+        return _WHITE if pattern is not None else "a gradient"
+    if pattern.get("patternType") != "solid":
+        return "a pattern"
+    return _colour(next(_each(pattern, "fgColor"), None), _BLACK)
+
+
+def _colour(color: Element | None, otherwise: str) -> str:
+    """Return a colour in a form that can be compared."""
+    if color is None or color.get("auto"):
+        return otherwise
+    if float(color.get("tint") or 0):
+        return f"{color.get('theme')} {color.get('indexed')} {color.get('rgb')} {color.get('tint')}"
+    if (rgb := color.get("rgb")) is not None:
+        return rgb[-6:].upper()
+    if (theme := color.get("theme")) is not None:
+        return _OF_THEME.get(theme, f"theme {theme}")
+    return _INDEXED.get(color.get("indexed", ""), f"indexed {color.get('indexed')}")
+
+
+def _at(colours: list[str], style: Element, key: str, otherwise: str) -> str:
+    at = int(style.get(key, "0"))
+    return colours[at] if at < len(colours) else otherwise
+
+
+def _is_on(font: Element, name: str) -> bool:
+    return any(one.get("val", "1") not in ("0", "false") for one in _each(font, name))
+
+
+def _each(parent: Element, name: str) -> Iterator[Element]:
+    return (one for one in parent if _name(one) == name)
+
+
+def _name(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def root_of(book: zipfile.ZipFile, member: str) -> Element:
+    """Return the XML of a member of a workbook. Raises ParseError."""
+    # And from 2.4.1 on expat refuses entities that grow.
+    return ElementTree.fromstring(book.read(member))  # noqa: S314 - it fetches nothing from outside
 
 
 class SheetLook:
     """Looks at a sheet as its XML goes by: how far it reaches, what is faulty, what hidden."""
 
-    def __init__(self, marks: Marks = Marks()) -> None:  # noqa: B008 - it never changes
+    def __init__(self, marks: Marks = Marks()) -> None:
         self.faults: Faults = {}
         self.hidden_rows: set[int] = set()  # from 1
         self.hidden_columns: set[int] = set()  # from 0
@@ -140,7 +180,7 @@ class SheetLook:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
-        self._first_row = self._first_column = _MAX_CELLS
+        self._first_row = self._first_column = MAX_CELLS
         self._row = self._column = self._last_row = self._last_column = 0
         self._has_formula = self._in_value = False
         self._has_value = self._in_formula = self._gives_empty = False
@@ -284,9 +324,3 @@ def letters_of(column: int) -> str:
         column, rest = divmod(column - 1, 26)
         text = chr(ord("A") + rest) + text
     return text
-
-
-def _too_large(name: str) -> InputError:
-    return InputError(
-        f"{name}: is too large for an Excel file, or a bomb; save the sheet as CSV and read that"
-    )

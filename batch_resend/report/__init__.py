@@ -5,7 +5,7 @@ from batch_resend.report.folder import (
     check_pattern,
     folder_of,
     index_folder,
-    remove_report,
+    remove_reports,
     set_aside,
     url_of,
 )
@@ -54,7 +54,7 @@ __all__ = [
     "make_summary",
     "next_steps",
     "prepare_report",
-    "remove_report",
+    "remove_reports",
     "set_aside",
     "update_index",
     "url_of",

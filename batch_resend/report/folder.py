@@ -1,8 +1,9 @@
 """Where a report goes: a folder for each run, by a pattern; and whose report is there."""
 
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from batch_resend.clock import timestamp
 from batch_resend.model import Run
-from batch_resend.report.report import REPORT_FILES
+from batch_resend.report.report import REPORT_FILES, update_index
+
+log = logging.getLogger(__name__)
 
 DEFAULT_PATTERN = Path("reports/{run}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -90,3 +93,25 @@ def remove_report(folder: Path, run: Run) -> bool:
     with suppress(OSError):
         folder.rmdir()
     return True
+
+
+def remove_reports(pattern: Path, runs: Iterable[Run]) -> int:
+    """Remove the reports of runs, as `remove_report` does; return how many there were.
+
+    What cannot be removed stays, and is logged.
+    """
+    removed = 0
+    indexes: set[Path | None] = set()
+    for run in runs:
+        folder = folder_of(pattern, run)
+        try:
+            is_removed = remove_report(folder, run)
+        except OSError as error:
+            log.error("%s: the report cannot be removed: %s", folder, error.strerror)
+            continue
+        if is_removed:
+            removed += 1
+            indexes.add(index_folder(pattern, run))
+    for index in indexes:
+        update_index(index)
+    return removed

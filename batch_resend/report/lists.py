@@ -110,7 +110,7 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     """Write the rejected rows in the form of unsent.csv, so that they can be corrected and sent.
 
     Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
-    text: `intake.fed_back` knows by it what was not corrected.
+    text: `intake.passed_over` knows by it what was not corrected.
     """
     form = _common_form(inputs, (*_OF_REJECTED, *kept_of(inputs)))
     own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0

@@ -24,7 +24,7 @@ from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report import charts
 from batch_resend.report.report import whole_file
 from batch_resend.report.summary import BackPressure, Presentation, Summary, summarize
-from batch_resend.results import InputNote, Tally
+from batch_resend.results import InputNote, SweepCounts, Tally
 from batch_resend.windows import parse_windows
 
 EVERY_S = 30.0
@@ -57,6 +57,10 @@ class Counts(Protocol):
     @property
     def troubled(self) -> int:
         """Of these, that brought neither yes nor no: 429, 503, lost connections."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for their answer."""
 
     @property
     def possible_duplicates(self) -> int:
@@ -112,6 +116,7 @@ async def live_report(
         run,
         inputs=await reader.inputs(run),
         accounts=await reader.accounts(run) if "accounts" in run.settings else (),
+        sweep=await reader.swept(run),
         before=replace(await reader.tally(run), orders=orders) if plan.taken_up else none,
         folder=folder,
         presentation=presentation,
@@ -127,6 +132,7 @@ class LiveReport:
     run: Run
     inputs: list[InputNote]
     accounts: Sequence[str | None]
+    sweep: SweepCounts | None  # what began the run
     before: Tally  # the counts of the run before this process began to send it
     folder: Path
     presentation: Presentation
@@ -156,6 +162,7 @@ class LiveReport:
         pauses = await self.reader.pauses(run, _MOST_PAUSES)
         now = self.clock()
         before = summarize(run, self.inputs, self.before, self.accounts)
+        before = before.model_copy(update={"sweep": self.sweep})
         summary = _brought_up_to(before, counts, pauses, now - (run.started_at or now), now)
         # In a thread, where it holds up no answer; a cancellation waits for it.
         await anyio.to_thread.run_sync(self._write_files, run, summary, course, pauses, now)
@@ -185,7 +192,9 @@ def _brought_up_to(
     """Return a summary of what was before this start with what has come since."""
     ended = sum(counts.outcomes.values())
     orders = {s.value: getattr(summary.orders, s) + counts.outcomes[s] for s in RequestStatus}
-    orders[RequestStatus.NOT_ATTEMPTED.value] -= ended
+    left = orders[RequestStatus.NOT_ATTEMPTED.value] - ended
+    in_flight = min(counts.in_flight, left)
+    orders |= {RequestStatus.NOT_ATTEMPTED.value: left - in_flight, "in_flight": in_flight}
     requests = {
         name: value + getattr(counts, name) for name, value in summary.requests.model_dump().items()
     }

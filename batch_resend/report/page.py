@@ -1,6 +1,5 @@
 """report.html: the HTML page of a run, for who reads it next morning."""
 
-from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from urllib.parse import quote
 from batch_resend.calls import CALLS
 from batch_resend.clock import format_duration
 from batch_resend.explanations import explain
-from batch_resend.journal import JournalReader, PartCount, PauseNote, Reason
+from batch_resend.journal import JournalReader, PauseNote, Reason
 from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
+from batch_resend.report.breakdowns import by_domain, by_part, parent_of
 from batch_resend.report.lists import as_text
 from batch_resend.report.rendering import render
 from batch_resend.report.summary import (
@@ -37,22 +37,27 @@ LIVE_EVERY_S = 30.0  # a page of a run under way is written, and read, again
 MOST_REASONS = 50
 MOST_PAUSES = 200
 MOST_UNAPPROVED = 200
+MOST_STUCK = 500
 MOST_WAITING = 200
 MOST_ORDERS = 5_000  # listed; the others are counted
 MOST_REJECTED = 1_000
 MOST_TEXT = 1_500_000  # characters of what is listed, as HTML, in each of both tables
 MOST_ENTRIES = 20  # of an order, and of its source lines
 MOST_OF_A_ROW = 1_000  # characters
-MOST_DOMAINS = 10
-LEAST_TO_GROUP = 10  # orders not sent: fewer are seen at a glance
 ANSWER_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 
 Listed = TypeVar("Listed")
 
+# What a page of a run under way leaves out.
+AT_THE_END = (
+    "checked", "answers", "waiting_names", "stuck", "unapproved", "reasons", "orders", "not_sent",
+    "breakdowns", "rejected",
+)  # fmt: skip
 # What stands beside the page, for whom.
 FILES_IN_WORDS = {
     "unsent.csv": "the list that a next run should send; it goes back in as it is",
     "rejected.csv": "the rejected rows, to be corrected and sent",
+    "stuck.csv": "the orders that reached the limit of mails, and still wait",
     "results.csv": "what became of each row, for a spreadsheet",
     "results.jsonl": "what became of each request, for a program",
     "summary.json": "the run in numbers, for a program",
@@ -77,6 +82,7 @@ async def make_page(
         "pace": await _pace(reader, run, pauses),
         "checked": await reader.checked(run),
         "waiting_names": await reader.waiting_names(run, MOST_WAITING),
+        "stuck": await _bounded(reader.stuck(run), MOST_STUCK),
         "unapproved": unapproved,
         "unapproved_count": unapproved_count,
         "mail_advice": mail_advice(),
@@ -89,7 +95,7 @@ async def make_page(
         "not_sent": summary.orders.total - summary.orders.sent,
         "breakdowns": []
         if summary.all_well
-        else [*_breakdowns(await reader.parts(run)), *_by_domain(listed)],
+        else [*by_part(await reader.parts(run)), *by_domain(_domains_of(listed))],
         "rejected": await _bounded(rejected, MOST_REJECTED),
     }
     return render("page.html", values, redact=presentation.redact)
@@ -112,7 +118,9 @@ def make_live_page(
         "pauses": pauses[:MOST_PAUSES],
         "pace": _pace_of([stretch], [one for one in pauses if one.began_at >= stretch.began_at]),
         **dict.fromkeys(("checked", "answers")),
-        **dict.fromkeys(("waiting_names", "unapproved", "reasons", "orders", "breakdowns"), ()),
+        **dict.fromkeys(
+            ("waiting_names", "stuck", "unapproved", "reasons", "orders", "breakdowns"), ()
+        ),
         "rejected": None,
         "not_sent": 0,
     }
@@ -202,7 +210,7 @@ async def _not_sent(
                     verdict_in_words(result.status, answer),
                     answer,
                     result.error_message or "",
-                    tuple({_parent(entry.domain) for entry in order.entries[:MOST_ENTRIES]}),
+                    tuple({parent_of(entry.domain) for entry in order.entries[:MOST_ENTRIES]}),
                     _cut([str(entry) for entry in order.entries]),
                     _cut([f"{names[at.input_ordinal]}, line {at.line}" for at in sources]),
                 )
@@ -256,57 +264,9 @@ def _cut(texts: Sequence[str]) -> tuple[str, ...]:
     return (*texts[:MOST_ENTRIES], *((f"and {more:,} more",) if more > 0 else ()))
 
 
-# --- where what was not sent is ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Breakdown:
-    """The orders of a run by what they have in common: in words, how many, and how many sent."""
-
-    title: str
-    of: str  # what is counted
-    parts: Sequence[tuple[str, int, int | None]]  # None: of those not sent
-    more: int = 0  # that are not listed
-
-
-def _breakdowns(parts: Sequence[PartCount]) -> list[Breakdown]:
-    """Return a run by language, call and account, where it has several."""
-    kinds = (
-        ("By language", [part.locale or "none named" for part in parts]),
-        ("By call", [str(part.call) for part in parts]),
-        ("By account", [part.account or "the command's own" for part in parts]),
-    )
-    return [_grouped(title, names, parts) for title, names in kinds if len(set(names)) > 1]
-
-
-def _grouped(title: str, names: Sequence[str], parts: Sequence[PartCount]) -> Breakdown:
-    all_orders: Counter[str] = Counter()
-    sent: Counter[str] = Counter()
-    for name, part in zip(names, parts, strict=True):
-        all_orders[name] += part.orders
-        sent[name] += part.orders if part.status is RequestStatus.SENT else 0
-    most = all_orders.most_common(MOST_DOMAINS)
-    counts = [(name, count, sent[name]) for name, count in most]
-    return Breakdown(title, "orders", counts, len(all_orders) - len(most))
-
-
-def _by_domain(orders: Sequence[RequestNotSent]) -> list[Breakdown]:
-    """Return where the orders listed as not sent are, if any domain has several of them."""
-    unsent = [order for order in orders if order.status is not RequestStatus.SKIPPED]
-    counts = Counter(domain for order in unsent for domain in order.parents)
-    counts.pop("", None)
-    most = [(name, count, None) for name, count in counts.most_common(MOST_DOMAINS) if count > 1]
-    if len(unsent) < LEAST_TO_GROUP or not most or len(counts) == 1:
-        return []
-    more = len(counts) - len(most)
-    return [Breakdown("Not sent, by domain", "orders not sent", most, more)]
-
-
-def _parent(domain: str) -> str:
-    """Return the domain that others stand below: about the one that is registered."""
-    labels = domain.removeprefix("*.").split(".")
-    is_country_s = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
-    return ".".join(labels[-3 if is_country_s else -2 :])
+def _domains_of(orders: Sequence[RequestNotSent]) -> list[tuple[str, ...]]:
+    """Return the domains of those orders that a next run may send."""
+    return [order.parents for order in orders if order.status is not RequestStatus.SKIPPED]
 
 
 # --- the other parts ----------------------------------------------------------------------------
@@ -363,6 +323,7 @@ def _files(summary: Summary) -> list[tuple[str, str]]:
     has_rows = {
         "unsent.csv": orders.sent + orders.skipped + orders.refused < orders.total,
         "rejected.csv": summary.rows.rejected > 0,
+        "stuck.csv": summary.stuck > 0,
     }
     return [(name, about) for name, about in FILES_IN_WORDS.items() if has_rows.get(name, True)]
 

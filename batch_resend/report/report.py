@@ -31,16 +31,17 @@ from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
 from batch_resend.report.lists import FOR_OTHER_CALLS, write_rejected, write_unsent
 from batch_resend.report.summary import PLAIN, Presentation, Summary, make_summary
-from batch_resend.report.tables import write_results_csv, write_results_jsonl
+from batch_resend.report.tables import write_results_csv, write_results_jsonl, write_stuck
 from batch_resend.results import InputNote
 
 log = logging.getLogger(__name__)
 
 # A report: its files, in the order in which they are written.
 REPORT_FILES = (
-    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "report.html", "report.zip",
-    "summary.json",
+    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "stuck.csv", "report.html",
+    "report.zip", "summary.json",
 )  # fmt: skip
+OF_SWEEPS = "stuck.csv"  # which no other run has
 _PIECE = 1 << 20  # bytes of a file that are packed at once
 _OLD_S = 86_400.0  # no file takes that long to write
 
@@ -139,6 +140,7 @@ async def write_report(
         async with aclosing(read(run)) as found:
             with whole_file(folder / name) as file:
                 await write(found, inputs, file)
+    await _write_stuck(reader, run, folder / OF_SWEEPS, is_of_sweep=summary.sweep is not None)
     page = await make_page(reader, run, summary, folder, presentation)
     with whole_file(folder / "report.html") as file:
         file.write(page)
@@ -165,7 +167,8 @@ def _pack(folder: Path, run: Run, summary: str) -> None:
         _whole(folder / "report.zip", 0o600, {"mode": "wb"}) as file,
         ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as packed,
     ):
-        for name in REPORT_FILES[: REPORT_FILES.index("report.zip")]:
+        before = REPORT_FILES[: REPORT_FILES.index("report.zip")]
+        for name in (one for one in before if one != OF_SWEEPS or (folder / one).exists()):
             with (
                 (folder / name).open("rb") as source,
                 packed.open(described(name), "w", force_zip64=True) as target,
@@ -184,6 +187,17 @@ def update_index(folder: Path | None) -> None:
         write_index(folder)
     except ReportError as error:
         log.warning("the index of all reports: %s", error)
+
+
+async def _write_stuck(reader: JournalReader, run: Run, path: Path, *, is_of_sweep: bool) -> None:
+    """Write what a sweep gave up on; one of another run does not stay beside a report without."""
+    if not is_of_sweep:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        return
+    async with aclosing(reader.stuck(run)) as orders:
+        with whole_file(path) as file:
+            await write_stuck(orders, file)
 
 
 def prepare_report() -> None:

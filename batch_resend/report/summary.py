@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validat
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.results import InputNote, Tally
+from batch_resend.results import InputNote, SweepCounts, Tally
 from batch_resend.settings import is_loopback
 
 EndState = Literal["completed", "stopped", "interrupted", "running"]
@@ -29,7 +29,7 @@ class Banner(StrEnum):
 
     UNDER_WAY = "under way"  # it was being sent when this was written
     REHEARSAL = "rehearsal"  # nobody was mailed
-    COMPLETE = "complete"  # every row was good, every order sent or rightly skipped
+    COMPLETE = "complete"  # every row was good, every order sent or rightly skipped, none stuck
     NEEDS_ACTION = "needs action"  # anything else
 
 
@@ -60,6 +60,7 @@ class OrderCounts(BaseModel):
     in_doubt: int
     not_attempted: int
     skipped: int
+    in_flight: int = 0  # a living process waits for their answers; afterwards there are none
 
 
 class RequestCounts(BaseModel):
@@ -98,6 +99,7 @@ class Summary(BaseModel):
     orders: OrderCounts
     requests: RequestCounts
     back_pressure: BackPressure
+    sweep: SweepCounts | None = None  # what began the run, if it was a sweep
     other_urls: Annotated[list[str], Field(exclude=True)] = []  # of other CAs that accounts ask
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
 
@@ -109,7 +111,7 @@ class Summary(BaseModel):
         rows, orders = self.rows, self.orders
         if rows.read != rows.accepted + rows.duplicate + rows.rejected:
             raise ValueError(f"the rows do not add up: {rows}")
-        if orders.total != sum(getattr(orders, status) for status in RequestStatus):
+        if orders.total != sum(count for name, count in orders if name != "total"):
             raise ValueError(f"the orders do not add up: {orders}")
         return self
 
@@ -121,13 +123,18 @@ class Summary(BaseModel):
             return Banner.UNDER_WAY
         if self.is_rehearsal:
             return Banner.REHEARSAL
-        is_complete = self.state == "completed" and self.all_well
+        is_complete = self.state == "completed" and self.all_well and not self.stuck
         return Banner.COMPLETE if is_complete else Banner.NEEDS_ACTION
 
     @property
     def urls(self) -> list[str]:
         """Where all CAs are that are asked."""
         return [self.base_url, *self.other_urls]
+
+    @property
+    def stuck(self) -> int:
+        """How many orders the sweep that began the run has given up on."""
+        return self.sweep.stuck if self.sweep else 0
 
     @property
     def all_well(self) -> bool:
@@ -138,10 +145,20 @@ class Summary(BaseModel):
 
 
 async def make_summary(reader: JournalReader, run: Run) -> Summary:
-    """Return a run in numbers."""
+    """Return a run in numbers, as it stands."""
+    in_flight = await reader.count_in_flight(run)
     accounts = await reader.accounts(run) if "accounts" in run.settings else ()
     summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
-    return summary.model_copy(update={"skipped_unsure": await reader.count_unsure(run)})
+    counts = summary.orders
+    in_flight = min(in_flight, counts.in_doubt)  # as long as no answer is known, they count there
+    orders = {"in_flight": in_flight, "in_doubt": counts.in_doubt - in_flight}
+    return summary.model_copy(
+        update={
+            "skipped_unsure": await reader.count_unsure(run),
+            "sweep": await reader.swept(run),
+            "orders": counts.model_copy(update=orders),
+        }
+    )
 
 
 def summarize(
@@ -257,14 +274,16 @@ def headline(summary: Summary) -> str:
     rehearsal = "Rehearsal, nobody was mailed: " if summary.is_rehearsal else ""
     if summary.started_at is None:
         return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
-    left = {RequestStatus.NOT_ATTEMPTED: "to go"} if summary.state == "running" else {}
+    left = {RequestStatus.NOT_ATTEMPTED.value: "to go"} if summary.state == "running" else {}
     others = [
-        f"{count:,} {left.get(status) or in_words(status)}"
-        for status in RequestStatus
-        if status is not RequestStatus.SENT and (count := getattr(summary.orders, status))
+        f"{count:,} {left.get(name) or in_words(name)}"
+        for name, count in summary.orders
+        if count and name not in ("total", "sent")
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")
+    if stuck := summary.stuck:
+        others.append(f"{stuck:,} stuck")
     return rehearsal + "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 
@@ -279,6 +298,8 @@ _HOW: dict[EndState, str] = {
 def _how_many_were_sent(summary: Summary) -> str:
     orders = summary.orders
     if orders.skipped == orders.total:
+        if summary.sweep is not None and not orders.total:
+            return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
     is_known = summary.finished_at is not None or summary.state == "running"
     how = _HOW[summary.state] if is_known else "So far (it is under way, or was cut off): "
@@ -344,6 +365,15 @@ def _to_watch(summary: Summary, flags: NextFlags) -> str:
 
 def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
     orders, rejected = summary.orders, summary.rows.rejected
+    if summary.sweep and (stuck := summary.stuck):
+        have, wait = ("has", "waits") if stuck == 1 else ("have", "wait")
+        yield NextStep(
+            f"{counted(stuck, 'order')} {have} reached the limit of "
+            f"{counted(summary.sweep.max_mails, 'mail')} and still {wait}: no sweep will mail "
+            f"{'it' if stuck == 1 else 'them'} again. {folder}/stuck.csv names "
+            f"{'it' if stuck == 1 else 'them'}. Look into each by hand, `batch-resend help mail` "
+            "says how; put what is hopeless into a list for --exclude."
+        )
     if orders.refused:
         yield NextStep(
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."

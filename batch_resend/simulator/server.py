@@ -12,11 +12,13 @@ from math import fsum, isfinite
 from typing import Self, cast
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import from_json
 
-from batch_resend.certcentral.contract import ResendBody
+from batch_resend.calls import CALLS
+from batch_resend.certcentral.contract import MailBody, read_body
 from batch_resend.clock import parse_duration
+from batch_resend.model import Call
 from batch_resend.settings import is_loopback
 from batch_resend.simulator import answers
 from batch_resend.simulator.answers import Answer, Known
@@ -220,18 +222,19 @@ class Simulator:
         refusal = self._refuses(request, asked)
         if asked is None or refusal is not None:
             return self._send(refusal or answers.NO_SUCH_ADDRESS)
-        if asked.call.body is None:
+        call = asked.call.mails
+        if call is None:
             return await self._read(request, asked)
-        body = await self._body(request, asked, asked.call.body)
+        body = await self._body(request, call, asked.subject)
         if isinstance(body, str):
             self._is_wrong(request, body)
             return self._send(answers.error(Known.BAD_REQUEST, 400, answers.BAD_REQUEST_CODE, body))
-        return await self._mail(request, asked, body)
+        return await self._mail(request, asked, call, body)
 
     def _refuses(self, request: web.BaseRequest, asked: Asked | None) -> Answer | None:
         """Count a request; return what keeps it out before it is looked at. None: nothing does."""
         key = request.headers.get("X-DC-DEVKEY", "")
-        is_read = asked is not None and asked.call.body is None
+        is_read = asked is not None and asked.call.mails is None
         is_within = self.books.arrive(
             self._clock(), None if asked is None or is_read else asked.subject, key
         )
@@ -262,7 +265,7 @@ class Simulator:
         return self._send(answer, fate.latency_s)
 
     async def _mail(
-        self, request: web.BaseRequest, asked: Asked, body: BaseModel
+        self, request: web.BaseRequest, asked: Asked, call: Call, body: MailBody
     ) -> web.StreamResponse:
         """Do what the CA does with a well-formed request, after its latency.
 
@@ -271,12 +274,12 @@ class Simulator:
         subject = asked.subject
         fate = await self._meet_fate(subject)
         answer = self._lacks(asked)
-        if isinstance(body, ResendBody) and not self.world.is_dv(subject):
+        if CALLS[call].is_for_dv and not self.world.is_dv(subject):
             answer = answer or answers.NOT_DV
         if answer is not None:
             return self._send(answer, fate.latency_s)
         if fate.fault is None or fate.fault.does.mails:
-            self.books.mail(subject, recipients(self.world, subject, body))
+            self.books.mail(subject, recipients(self.world, call, subject, body))
             if not asked.call.is_about_domain:
                 self.world.mail(subject)
         if fate.fault is None:
@@ -296,23 +299,21 @@ class Simulator:
             return None
         return answers.NO_SUCH_DOMAIN if asked.call.is_about_domain else answers.NO_SUCH_ORDER
 
-    async def _body(
-        self, request: web.BaseRequest, asked: Asked, form: type[BaseModel]
-    ) -> BaseModel | str:
+    async def _body(self, request: web.BaseRequest, call: Call, subject: str) -> MailBody | str:
         """Return what a request asks for, or in words what is wrong with its form or body."""
         if reason := _wrong_with_headers(request):
             return reason
         try:
             # Before any waiting: once the client has gone, aiohttp withholds even what has come.
             sent = await request.read()
-            body = form.model_validate_json(sent)
+            body = read_body(call, sent)
         except OSError:
             return "the connection broke within the body"
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             return f"body: {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
         if self.settings.keep_bodies:
-            self.books.bodies.setdefault(asked.subject, []).append(from_json(sent))
+            self.books.bodies.setdefault(subject, []).append(from_json(sent))
         return body
 
     def _is_wrong(self, request: web.BaseRequest, reason: str) -> None:

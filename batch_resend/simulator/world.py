@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
-from pydantic import BaseModel
-
-from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
+from batch_resend.calls import CALLS, Addresses
+from batch_resend.certcentral.contract import MailBody
 from batch_resend.intake.looks import is_constructed
-from batch_resend.model import USUAL_LOCAL_PARTS
+from batch_resend.model import USUAL_LOCAL_PARTS, Call
 from batch_resend.simulator.faults import Oddity
 from batch_resend.windows import Window
 
@@ -233,6 +232,12 @@ class World:
         self.let_approve()
         return self._order(order_id)
 
+    def waiting(self, order_id: str) -> list[str] | None:
+        """Return the names of an order that wait for an approval; None: it is not in the world."""
+        if (order := self.order(order_id)) is None:
+            return None
+        return [name for name in order.domains if name not in order.approved]
+
     def is_dv(self, order_id: str) -> bool:
         """Whether an order is DV, as far as is known: one that is not in the world may be."""
         order = self._order(order_id)
@@ -302,24 +307,23 @@ class World:
 EVERYONE = "everyone whom the order's domains have"
 
 
-def recipients(world: World, subject: str, body: BaseModel) -> list[str]:
+def recipients(world: World, call: Call, subject: str, body: MailBody) -> list[str]:
     """Return whom a request mails, in its order. `subject`: an order's number, or a domain."""
-    if isinstance(body, DomainEmailsBody):
-        return _of_domain(world, world.domain_name(subject), body)
-    if isinstance(body, OrderApprovalBody):
-        return list(body.emails)
-    if isinstance(body, ResendBody) and body.domain_approval_emails:
-        return [entry.email for entry in body.domain_approval_emails]
-    order = world.order(subject)
-    if order is None:
+    described = CALLS[call]
+    names = [world.domain_name(subject)] if described.is_about_domain else world.waiting(subject)
+    emails = body.emails
+    if described.addresses is Addresses.SOME and names is not None:
+        emails = tuple(email for email in emails if _is_known_at_any(world, email, names))
+    if emails:
+        return list(emails)
+    if names is None:
         return [EVERYONE]
-    waiting = (name for name in order.domains if name not in order.approved)
-    return list(dict.fromkeys(a for name in waiting for a in everyone(world, name)))
+    names = [body.name_scope] if body.name_scope else names
+    return list(dict.fromkeys(address for name in names for address in everyone(world, name)))
 
 
-def _of_domain(world: World, domain: str, body: DomainEmailsBody) -> list[str]:
-    known = [address for address in body.email_array or () if is_known(world, address, domain)]
-    return known or everyone(world, body.name_scope or domain)
+def _is_known_at_any(world: World, address: str, names: Iterable[str]) -> bool:
+    return any(is_known(world, address, name) for name in names)
 
 
 def is_known(world: World, address: str, domain: str) -> bool:

@@ -168,8 +168,10 @@ async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
         await desk.run("send", "orders.csv", "--all-domains")
         over = await desk.run("watch")
         assert "process that is still reading" in over.err
-        assert over.code == 1
-        assert "no run is under way; `batch-resend runs --journal " in over.err
+        assert over.code == 0
+        assert "No run is under way. " in over.err
+        assert "The newest run:" in over.err
+        assert "1 of 1 orders sent" in over.out
 
 
 async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> None:

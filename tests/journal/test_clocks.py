@@ -162,10 +162,14 @@ async def test_a_clock_that_is_set_ends_no_cooldown(
         await journal.finish(run, RunState.COMPLETED)
     machine.steady += 61.0
     machine.ahead_s += set_by_s
-    async with opened(place, machine.clock()) as journal:
+    clock = machine.clock()
+    async with opened(place, clock) as journal:
         again = await plan(journal, orders(1), take_up_since=1e12)
         await journal.settle(again, HOUR, hold_doubts=False)
         assert (await pending_ids(journal.reader, again) == []) is skipped
+        (mailed,) = (await journal.reader.mails(BASE_URL, clock)).values()
+        assert mailed.last_at is not None
+        assert journal.now() - mailed.last_at < HOUR, "a sweep mails it no sooner either"
 
 
 async def test_the_systems_clock_is_asked_once_and_counted_on_from_there(

@@ -51,7 +51,7 @@ FORMS = pytest.mark.parametrize("form", [_csv, _json], ids=["csv", "json"])
 @FORMS
 @pytest.mark.asyncio
 async def test_what_a_row_has_in_it_is_in_the_report(tmp_path: Path, form: Any) -> None:
-    rows = (_row(1, " r-7 "), _row(2, ""), _row(3, "junk"))
+    rows = (_row(1, " r-7 "), _row(2, ""), _row(3, "junk"), ("junk", *_row(4, "r-8")[1:]))
     source = ListSource(write_list(tmp_path, "list", *form(*rows)))
     found, _ = await reported(tmp_path, [source], {"100200301": "204"})
     assert unread(source.form) == []
@@ -60,6 +60,7 @@ async def test_what_a_row_has_in_it_is_in_the_report(tmp_path: Path, form: Any) 
         ("100200301", "sent", "R-7"),
         ("100200302", "not_attempted", ""),
         ("100200303", "rejected", ""),
+        ("", "rejected", "R-8"),
     ]
     assert [one.get("kept") for request in found.requests for one in request["source"]] == [
         {"reference": "R-7"},

@@ -70,7 +70,8 @@ _FALLS = [
     (blow, on)
     for blow in Blow
     for on in On
-    if ((on is On.WRITE) if blow in _OF_DISK else True) and (on is not On.WRITE or is_available())
+    if ((on is On.WRITE) if blow in _OF_DISK else (blow, on) != (Blow.SECOND_PROCESS, On.WRITE))
+    if on is not On.WRITE or is_available()
 ]
 
 

@@ -24,7 +24,6 @@ from batch_resend.cli.command import (
     Parsed,
     command,
     flag,
-    format_option,
     option,
     option_of_its_own,
     together,
@@ -43,7 +42,7 @@ from batch_resend.cli.output.summary import (
     Closeness,
     show_plan,
 )
-from batch_resend.cli.output.terminal import say
+from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
 from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
@@ -79,7 +78,7 @@ def _dns_server(text: str) -> tuple[str, int]:
         "Write every request, as it would be sent": "batch-resend check --out plan.jsonl "
         "orders.csv",
         "Ask DNS whether mail can arrive": "batch-resend check --mx orders.csv",
-        "For a program": "batch-resend check --format json orders.csv",
+        "For a program": "batch-resend check --json orders.csv",
     },
     exit_codes=(ExitCode.NOT_ALL_SENT,),
     see_also=("send", "simulate"),
@@ -87,7 +86,6 @@ def _dns_server(text: str) -> tuple[str, int]:
 @inputs_argument
 @list_options
 @limit_option
-@format_option("text", "json")
 @option_of_its_own(
     "--out",
     type=FILE,
@@ -139,8 +137,8 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
                     preview, batch.reader, plan.run, closeness, options
                 )
             first = await _requests(batch.reader, plan.run, options["out"])
-    if options["form"] == "json":
-        click.echo(json.dumps({**preview.model_dump(), "first_requests": first}, indent=2))
+    if options["is_json"]:
+        show_json({**preview.model_dump(), "first_requests": first})
     else:
         show_plan(preview, sys.stdout, closeness)
         if MAX_REJECTED.is_exceeded(preview.rows.rejected, preview.rows.read):

@@ -63,20 +63,21 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @command(
     examples={
         "Resume the newest run that did not finish": "batch-resend resume",
-        "Resume one of them, leaving what is in doubt": "batch-resend resume "
-        "20261123-211952-753e --in-doubt hold",
+        "Resume one of them, by the beginning of its name": "batch-resend resume 20261123",
+        "And leave to a person what is in doubt": "batch-resend resume --in-doubt hold",
     },
     exit_codes=OF_SENDING,
     see_also=("runs", "show"),
 )
-@run_argument(required=False)
+@run_argument(default=None)
 @together("When not to send", any_product_option)
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
     """Resume a run that did not finish (the newest, unless named), from the journal alone.
 
-    The limits and the --in-doubt that it had are kept, unless you give others.
+    RUN is the name of a run, the beginning of it, or latest. The limits and the --in-doubt that it
+    had are kept, unless you give others.
     """
 
     async def work(interruption: Interruption) -> CommandResult:

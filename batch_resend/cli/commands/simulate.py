@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -18,6 +19,7 @@ from batch_resend.cli.accounts import KEY_VARIABLE, rehearsal_environment
 from batch_resend.cli.command import FILE, SIGNAL_BASE, ExitCode, ManualCommand, option_of_its_own
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import complete_file
+from batch_resend.cli.output.terminal import show_json
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
 from batch_resend.simulator import (
@@ -127,14 +129,16 @@ def _with_its_place(answer: Provenance) -> str:
     metavar="[-- COMMAND...]",
     shell_complete=complete_file,
 )
-def simulate(command: Sequence[str], books: Path | None, **options: Any) -> int:
+def simulate(command: Sequence[str], books: Path | None, is_json: bool, **options: Any) -> int:
     """Run a local CertCentral to rehearse against. It sends no mail anywhere.
 
     With a COMMAND it runs just as long: whatever the command asks, by whichever account, it asks
     the simulator; and its journal is one of its own, gone afterwards, unless --journal names one.
     Without, it runs until Ctrl-C. GET / shows what it received.
     """
-    return anyio.run(_simulate, _settings(options), command, books)
+    if is_json and command:
+        raise click.UsageError("--json: give it to the command that is run, whose output it is")
+    return anyio.run(_simulate, _settings(options), command, books, is_json)
 
 
 def _settings(options: dict[str, Any]) -> SimulatorSettings:
@@ -156,7 +160,9 @@ def _settings(options: dict[str, Any]) -> SimulatorSettings:
         raise SettingsError(f"simulate: {error}") from None
 
 
-async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: Path | None) -> int:
+async def _simulate(
+    settings: SimulatorSettings, command: Sequence[str], books: Path | None, is_json: bool
+) -> int:
     simulator = Simulator(settings)
     try:
         if books:
@@ -173,20 +179,24 @@ async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: 
         try:
             if command:
                 return await _run(command, simulator)
-            return await _until_interrupted(simulator)
+            return await _until_interrupted(simulator, is_json=is_json)
         finally:
             if books:
                 books.write_text(json.dumps(simulator.books.snapshot(), indent=2) + "\n")
 
 
-async def _until_interrupted(simulator: Simulator) -> int:
+async def _until_interrupted(simulator: Simulator, *, is_json: bool) -> int:
     key = "rehearsal" if simulator.settings.api_key is None else "KEY"  # it may be a real one
-    click.echo(
-        f"CertCentral simulator at {simulator.base_url}\n"
-        f"Books at {simulator.books_url} - rehearse with:\n"
-        f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
-        "Ctrl-C ends it."
-    )
+    if is_json:
+        show_json({"base_url": simulator.base_url, "books_url": simulator.books_url})
+        sys.stdout.flush()
+    else:
+        click.echo(
+            f"CertCentral simulator at {simulator.base_url}\n"
+            f"Books at {simulator.books_url} - rehearse with:\n"
+            f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
+            "Ctrl-C ends it."
+        )
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         await anext(signals)
     return ExitCode.ALL_WELL

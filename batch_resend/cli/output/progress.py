@@ -1,8 +1,10 @@
 """A run on its way, on a terminal or in a log, whichever process sends it."""
 
+import json
 import logging
 import sys
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -13,8 +15,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import anyio
@@ -27,9 +30,10 @@ from rich.text import Text
 from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
 from batch_resend.cli.lifecycle import beside
-from batch_resend.cli.output.terminal import console_of, is_screen
+from batch_resend.cli.options import Style
+from batch_resend.cli.output.terminal import console_of, is_screen, say
 from batch_resend.cli.streams import STREAMS
-from batch_resend.clock import format_duration
+from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import RATE_OVER_S
 from batch_resend.model import RequestStatus
 from batch_resend.report import in_words
@@ -131,6 +135,23 @@ def plain_line(view: View) -> str:
     return f"{_how_far(view)}; {what}; {speed}"
 
 
+def as_json(view: View) -> dict[str, object]:
+    """Return a view for programs."""
+    return {
+        "doing": "sending" if view.answered is None else "asking",
+        "total": view.total,
+        "done": view.done,
+        "outcomes": {status.value: view.outcomes.get(status, 0) for status in _STYLES},
+        "in_flight": view.in_flight,
+        "rate_per_s": round(view.rate_per_s, 3),
+        "limits": list(view.limits),
+        "share": round(view.share, 3),
+        "held_up_by": view.held_up_by,
+        "held_up_s": None if view.held_up_s is None else round(view.held_up_s, 3),
+        "left_s": None if view.left_s is None else round(view.left_s, 3),
+    }
+
+
 def held_up(view: View) -> str | None:
     """Return why nothing leaves, and for how long still; None while requests flow."""
     if view.held_up_by is None:
@@ -162,31 +183,56 @@ def _allowed(view: View) -> str:
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
+_OBJECT_EVERY_S = 1.0
 _WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
-async def follow(sending: RunHandle, *, quiet: bool) -> None:
-    """Take in the outcomes of a run to its end, showing how far it is."""
-    async with showing(_Watched(lambda: sending.senders).view, quiet=quiet):
+async def follow(sending: RunHandle, earlier: Mapping[RequestStatus, int], style: Style) -> None:
+    """Take in the outcomes of a run to its end, showing how far it is.
+
+    `earlier`: those that the run had before this start of it.
+    """
+    async with showing(_Watched(lambda: sending.senders, earlier).view, style):
         async for _ in sending:
             pass
 
 
-async def while_asking(work: Awaitable[Result], batch: Batch, *, quiet: bool) -> Result:
+async def while_asking(work: Awaitable[Result], batch: Batch, style: Style) -> Result:
     """Return what comes of asking the CA about orders, showing how far that is."""
-    async with showing(_Watched(lambda: batch.reading).view, quiet=quiet):
+    async with showing(_Watched(lambda: batch.reading).view, style):
         return await work
 
 
 @asynccontextmanager
 async def showing(
-    view: Callable[[], View], *, quiet: bool, at_once: bool = False
+    view: Callable[[], View], style: Style, *, at_once: bool = False
 ) -> AsyncIterator[None]:
-    """Show how a run goes while a block is carried out."""
-    async with beside(*([] if quiet else [partial(show_views, view, at_once=at_once)])):
+    """Show how a run goes while a block is carried out, and for programs how it was at the end."""
+    shows = {
+        Style.AUTO: [partial(show_views, view, at_once=at_once)],
+        Style.JSON: [partial(_write_views, view)],
+        Style.NONE: [],
+    }
+    async with beside(*shows[style]):
         yield
+    if style is Style.JSON:
+        _write(view())
+
+
+async def _write_views(view: Callable[[], View]) -> None:
+    """Write how a run goes as JSON, an object a line, until cancelled."""
+    while True:
+        if not STREAMS.is_behind():
+            _write(view())
+        await anyio.sleep(_OBJECT_EVERY_S)
+
+
+def _write(view: View) -> None:
+    values = {"event": "progress", "at": timestamp(time.time()), **as_json(view)}
+    with suppress(OSError):
+        say(json.dumps(values, ensure_ascii=False))
 
 
 async def show_views(view: Callable[[], View], *, at_once: bool = False) -> None:
@@ -222,8 +268,14 @@ def _screen() -> Iterator[Callable[[View], None]]:
 class _Watched:
     """What goes by some keys of this process, watched from its beginning."""
 
-    def __init__(self, now: Callable[[], Iterable[Sender | Reader]]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], Iterable[Sender | Reader]],
+        earlier: Mapping[RequestStatus, int] = MappingProxyType({}),
+    ) -> None:
         self._now = now  # what there is; a reader leaves it when it ends, and counts on
+        # What is skipped is no part of what there is to send.
+        self._earlier = Counter(earlier) - Counter({RequestStatus.SKIPPED: sum(earlier.values())})
         self._watched: dict[Sender | Reader, _WatchedKey] = {}
 
     def view(self) -> View:
@@ -232,7 +284,14 @@ class _Watched:
                 self._watched[by_key] = _WatchedKey(by_key)
         windows = joint([by_key.channel.windows for by_key in self._watched])
         views = [watched.view() for watched in self._watched.values()]
-        return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
+        if not views:
+            return _NOTHING_YET
+        view = together(views, tuple(map(str, windows)))
+        return replace(
+            view,
+            total=view.total + self._earlier.total(),
+            outcomes=self._earlier + Counter(view.outcomes),
+        )
 
 
 _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)

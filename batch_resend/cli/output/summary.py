@@ -9,7 +9,7 @@ from typing import TextIO
 import click
 
 from batch_resend.cli.output.terminal import show_lines, show_pairs
-from batch_resend.clock import format_duration
+from batch_resend.clock import format_duration, timestamp
 from batch_resend.explanations import explain
 from batch_resend.journal import Reason
 from batch_resend.model import RequestStatus
@@ -27,6 +27,7 @@ from batch_resend.report import (
     next_steps,
     verdict_in_words,
 )
+from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.visible import without_quotes
 
 
@@ -150,16 +151,23 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
             yield 4, f"and {more:,} more: {elsewhere}"
 
 
+STUCK_SHOWN = 5
 REASONS_SHOWN = 5  # for which orders were not sent
 REASONS_READ = REASONS_SHOWN + 2  # whether there are more, and those not attempted, which are not
 
 
 def show_summary(
-    summary: Summary, reasons: Sequence[Reason], folder: Path, flags: NextFlags
+    summary: Summary,
+    reasons: Sequence[Reason],
+    stuck: Sequence[StuckOrder],
+    folder: Path,
+    flags: NextFlags,
 ) -> None:
-    """Print a run in a few lines, and the next commands."""
-    show_counts(summary)
+    """Print a run in a few lines, and the next commands. `stuck`: the first of those that are."""
+    if summary.orders.total or summary.sweep is None:  # else the sweep has said it
+        show_counts(summary)
     show_lines(list(_why_not_sent(reasons)), sys.stdout)
+    show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
     for step in next_steps(summary, folder, flags):
         show_lines([(0, step.text)], sys.stdout)
@@ -169,12 +177,16 @@ def show_summary(
 
 def show_counts(summary: Summary) -> None:
     """Print a run in numbers."""
-    orders, requests = summary.orders, summary.requests
-    pairs = []
+    requests, pairs = summary.requests, []
+    orders = [
+        f"{count:,} {in_words(name)}"
+        for name, count in summary.orders
+        if name != "total" and (count or name != "in_flight")
+    ]
     if summary.stop_reason and summary.started_at is not None:
         pairs.append(("why", summary.stop_reason))
     pairs += [
-        ("orders", " · ".join(f"{getattr(orders, s):,} {in_words(s)}" for s in RequestStatus)),
+        ("orders", " · ".join(orders)),
         ("rows", _rows_in_words(summary)),
         (
             "requests",
@@ -202,6 +214,42 @@ def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
             yield 4, f"{known.meaning} {known.remedy}"
     if len(shown) > REASONS_SHOWN:
         yield 2, "and other reasons: report.html has them all"
+
+
+def sweep_in_words(counts: SweepCounts, *, any_product: bool) -> str:
+    """Return what a sweep has found, in one sentence without its full stop."""
+    most = counted(counts.max_mails, "mail")
+    not_dv = "" if any_product else "not DV, "
+    kinds = (
+        (counts.due, "due"),
+        (counts.too_young, "too young"),
+        (counts.mailed_lately, "mailed within the cooldown"),
+        (counts.stuck, f"stuck: at the limit of {most} (--max-mails-per-order)"),
+        (counts.excluded, "excluded (--exclude)"),
+        (counts.nothing_to_mail, f"with nothing to mail ({not_dv}not by e-mail, or approved)"),
+        (counts.left_for_later, "left for the next sweep (--max-orders)"),
+        (counts.unusable, "more in the CA's list without an order number (the log names them)"),
+    )
+    parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)
+    waits = f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}"
+    return f"{waits}{f': {parts}' if parts else ''}"
+
+
+def stuck_in_words(first: Sequence[StuckOrder], count: int) -> Iterator[tuple[int, str]]:
+    """Yield lines about the orders that a sweep has given up on: the first, and how many more."""
+    if first:
+        yield 0, "Stuck: mailed as often as allowed, and still waiting"
+    for order in first:
+        last = f", the last on {_day(order.last_mail_at)}" if order.last_mail_at else ""
+        ordered = f", ordered on {_day(order.created_at)}" if order.created_at else ""
+        names = f": {', '.join(order.domains)}" if order.domains else ""
+        yield 2, f"{order.order_id}, {counted(order.mails, 'mail')}{last}{ordered}{names}"
+    if count > len(first):
+        yield 2, f"and {count - len(first):,} more: stuck.csv of the report has them all"
+
+
+def _day(at: float) -> str:
+    return timestamp(at)[:10]
 
 
 def _answer(reason: Reason) -> str:

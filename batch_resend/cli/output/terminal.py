@@ -135,16 +135,19 @@ def _justify(rows: Sequence[Sequence[str]], place: int) -> Literal["left", "righ
 Record = Mapping[str, object]  # a row by its columns; numbers are numbers
 
 
+def show_json(document: object) -> None:
+    """Print what a command has to say as one JSON document."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
 def show_records(
     records: Sequence[Record],
     columns: Sequence[str],
     form: str,
     in_table: Mapping[str, Callable[[Record], str]],
 ) -> None:
-    """Print records: all their columns for programs; for people what `in_table` makes of each."""
-    if form == "json":
-        click.echo(json.dumps(list(records), indent=2, ensure_ascii=False))
-    elif form == "csv":
+    """Print records: all their columns as CSV; for people what `in_table` makes of each."""
+    if form == "csv":
         _write_csv(records, columns)
     else:
         rows = [[cell(record) for cell in in_table.values()] for record in records]

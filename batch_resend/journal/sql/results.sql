@@ -128,6 +128,9 @@ SELECT status, count(*) AS orders, CAST(sum(attempts) AS BIGINT) AS attempts,
     CAST(sum(possible_duplicates) AS BIGINT) AS possible_duplicates
 FROM {results} GROUP BY status
 
+-- name: unanswered
+SELECT count(*) FROM attempts WHERE run = :run AND ended_at IS NULL
+
 -- name: count_pauses
 SELECT count(*) AS pauses, coalesce(min(pauses.share), 1.0) AS lowest_share, coalesce(sum(
     coalesce(pauses.ended_at, runs.finished_at, pauses.began_at) - pauses.began_at), 0.0) AS paused_s

@@ -3,9 +3,16 @@
 -- name: run
 SELECT * FROM runs WHERE id = :id
 
+-- part: begun
+state IN ('running', 'stopped', 'interrupted', 'completed')
+
 -- name: runs
-SELECT * FROM runs WHERE state IN ('running', 'stopped', 'interrupted', 'completed')
-ORDER BY number DESC
+SELECT * FROM runs WHERE {begun} ORDER BY number DESC LIMIT :most
+
+-- name: runs_beginning
+SELECT * FROM runs WHERE {begun}
+    AND substr(id, 1, length(CAST(:beginning AS TEXT))) = CAST(:beginning AS TEXT)
+ORDER BY number DESC LIMIT :most
 
 -- name: latest_unfinished
 SELECT * FROM runs
