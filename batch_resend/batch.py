@@ -1,5 +1,9 @@
 """The whole job as a library: plan rows into a run, send it, write its report.
 
+    summary = await resend(rows, settings)
+
+does it in one call. Step by step, for what is to happen in between:
+
     async with open_batch(settings) as batch:
         plan = await batch.plan([ListSource("orders.csv")])
         async with batch.send(plan) as sending:
@@ -12,8 +16,19 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Container, Mapping, Sequence, Set
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Mapping,
+    Sequence,
+    Set,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from inspect import isawaitable
 from pathlib import Path
 
 import anyio
@@ -23,7 +38,7 @@ from batch_resend.channels import Channels, RunHandle, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.folders import user_and_host
-from batch_resend.intake import Source
+from batch_resend.intake import Given, RecordSource, Source
 from batch_resend.journal import (
     Checked,
     Endpoint,
@@ -43,6 +58,7 @@ from batch_resend.report import (
     Presentation,
     Summary,
     live_report,
+    make_summary,
     prepare_report,
     write_report,
 )
@@ -418,3 +434,34 @@ class Batch:
         except JournalError as error:
             # The next start finds the run cut off, and resumes it.
             sending.lose(str(error))
+
+
+async def resend(
+    rows: Source | Iterable[Given] | AsyncIterable[Given],
+    settings: Settings,
+    *,
+    on_outcome: Callable[[Outcome], object] | None = None,
+    report_dir: Path | None = None,
+) -> Summary:
+    """Plan rows, send every order's mails once, and return what came of it, in numbers.
+
+    `rows` are mappings with the names of a list's columns, or a source such as `ListSource(path)`.
+    `on_outcome`, a function or a coroutine function, is called with each outcome, once it is on
+    disk. What it raises ends the run, which the next call with the same rows resumes.
+    `report_dir`: where to write the report, if that is wanted.
+
+    Raises InputError where there is no row or a list cannot be read, JournalError, JournalBusy
+    where another process has the journal, SettingsError, ReportError. An order that fails is no
+    error: it is counted.
+    """
+    source = rows if isinstance(rows, Source) else RecordSource(rows)
+    async with open_batch(settings) as batch:
+        plan = await batch.plan([source])
+        async with batch.send(plan) as sending:
+            async for outcome in sending:
+                noted = None if on_outcome is None else on_outcome(outcome)
+                if isawaitable(noted):
+                    await noted
+        if report_dir is not None:
+            return await batch.report(plan.run, report_dir)
+        return await make_summary(batch.reader, await batch.reader.run(plan.run.id))

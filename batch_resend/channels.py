@@ -1,5 +1,6 @@
 """Channels to the CA, one a key, what sends and reads over them, and a run on its way."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ from batch_resend.sending import (
     Sender,
     WindowLimiter,
 )
+from batch_resend.sending.limiter import FORGOTTEN
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
 from batch_resend.windows import Limiter, SharedLimiters
 
 _COUNTED = (  # of requests, in a `Progress`
-    "attempts", "retries", "rate_limited", "troubled", "possible_duplicates", "in_flight",
+    "attempts", "retries", "rate_limited", "possible_duplicates", "in_flight",
 )  # fmt: skip
 
 
@@ -104,12 +106,18 @@ class Channels:
         if shared is not None:
             limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
             return await sessions.enter_async_context(limiter)
-        since = self.clock() - max(window.period_s for window in windows)
-        ends = await self.journal.reader.recent_ends(
+        reader, period_s = self.journal.reader, max(window.period_s for window in windows)
+        since = self.clock() - period_s
+        ends = await reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget
         )
+        since = self.clock() - FORGOTTEN * period_s
+        shares = await reader.recent_shares(account.budget, since, self.clock)
         now = self.clock()
-        return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
+        return WindowLimiter(
+            windows, [now - end for end in ends], linger_s=linger_s,
+            shares=[(now - at, share) for at, share in shares],
+        )  # fmt: skip
 
 
 def route_to(settings: Settings, base_url: str) -> Route:
@@ -159,6 +167,7 @@ class RunHandle:
             outcomes={
                 status: sum(part.outcomes[status] for part in parts) for status in RequestStatus
             },
+            unsettled=sum((part.unsettled for part in parts), Counter()),
             **{name: sum(getattr(part, name) for part in parts) for name in _COUNTED},
         )
 

@@ -277,6 +277,9 @@ class Ruling(StrEnum):
     HOPELESS = "hopeless"  # no request of this run will pass: the URL is wrong
 
 
+SETTLING = (Ruling.ACCEPTED, Ruling.REFUSED)  # what says what becomes of an order
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A ruling with what the CA said, in words that fit a report."""

@@ -5,6 +5,7 @@ raised only with a reason.
 """
 
 import asyncio
+import re
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -24,13 +25,16 @@ from tests.journal.test_writer import ACCEPTED, running, statements
 
 
 class Counter:
-    """How often functions of Python were called."""
+    """How often functions of Python were called, and how often regular expressions were used."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls = self.searches = 0
 
-    def __call__(self, _frame: object, event: str, _argument: object) -> None:
-        self.calls += event == "call"
+    def __call__(self, _frame: object, event: str, argument: object) -> None:
+        if event == "call":
+            self.calls += 1
+        elif event == "c_call" and isinstance(getattr(argument, "__self__", None), re.Pattern):
+            self.searches += 1
 
 
 @contextmanager
@@ -50,17 +54,48 @@ def more_by(count: Callable[[int], float], few: int, many: int) -> float:
     return (count(many) - count(few)) / (many - few)
 
 
-def test_a_row_that_is_read_costs_few_calls(tmp_path: Path) -> None:
-    def calls(rows: int) -> float:
+PAIR = "{n},shop{n}.example.com,admin@shop{n}.example.com"
+JSON_PAIR = '{{"order_id": {n}, "domain": "s{n}.example", "email": "admin@s{n}.example"}}'
+
+
+@pytest.mark.parametrize(
+    ("heading", "row", "calls", "searches"),
+    [
+        pytest.param("order_id,domain,email", PAIR, 76, 10, id="a CSV list"),
+        pytest.param("order_id", "{n}", 65, 5, id="order numbers alone"),
+        # Of a column that is not read, a search more for each text that is new.
+        pytest.param(
+            "order_id,domain,email,locale,customer,note,ticket",
+            PAIR + ",de,Shop {n} Ltd,call back,{n}",
+            100,
+            14,
+            id="with columns that are not read",
+        ),
+        pytest.param(
+            "order_id,common_name,status,product_name_id",
+            "{n},shop{n}.example.com,pending,ssl_dv_geotrust",
+            118,
+            15,
+            id="an export of the CA",
+        ),
+        pytest.param("", JSON_PAIR, 93, 11, id="JSON lines"),
+    ],
+)
+def test_a_row_that_is_read_costs_few_calls_and_searches(
+    tmp_path: Path, heading: str, row: str, calls: int, searches: int
+) -> None:
+    def counts(rows: int) -> Counter:
         path = tmp_path / f"{rows}.csv"
-        write_list(path, rows)
+        numbers = range(100_000_000, 100_000_000 + rows)
+        path.write_text("\n".join([heading, *(row.format(n=n) for n in numbers), ""]))
         with counted() as counter:
             assert sum(1 for _ in ListSource(str(path))) == rows
-        return counter.calls
+        return counter
 
-    a_row = more_by(calls, 100, 600)
-    # Of them 15 look whether the row is whole and clean.
-    assert 0 < a_row <= 85
+    counts(100)
+    few, many = counts(100), counts(600)
+    assert 0 < (many.calls - few.calls) / 500 <= calls
+    assert 0 < (many.searches - few.searches) / 500 <= searches
 
 
 def test_an_order_that_is_grouped_costs_few_calls() -> None:

@@ -12,7 +12,7 @@ from batch_resend.cli.commands.check import _request
 from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
-from batch_resend.intake.fields import COLUMNS, RawRecord
+from batch_resend.intake.fields import COLUMNS, RawRecord, plain
 from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.records import check_record
 from batch_resend.journal import open_journal
@@ -31,7 +31,7 @@ from batch_resend.report.report import REPORT_FILES
 from batch_resend.report.tables import RESULT_COLUMNS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan
-from tests.pages import names_in_first_cells
+from tests.pages import names_in_first_cells, table
 from tests.report.schemas import schema
 
 
@@ -53,6 +53,14 @@ def test_every_note_and_every_remark_has_its_words() -> None:
 def test_every_column_and_every_call_is_in_the_manual() -> None:
     assert names("| column | need | other names") == set(Field) - OF_EXPORTS
     assert names("calls") == set(Call) == set(CALLS)
+
+
+def test_a_column_is_known_by_the_other_names_that_the_manual_has() -> None:
+    for name, _, others, _ in table("| column | need | other names"):
+        column = COLUMNS[Field(name.strip("`"))]
+        known = {plain(heading) for heading in f"{column.headings}, {column.second}".split(", ")}
+        named = {plain(other) for other in others.split(", ")} - {plain("\u2026")}
+        assert named <= known | {""}, name
 
 
 def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:

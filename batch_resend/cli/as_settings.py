@@ -25,6 +25,7 @@ from batch_resend.cli.accounts import (
 from batch_resend.cli.config import given_for_this_command
 from batch_resend.cli.options import DURATION, RESUME, SEND, Share, Style
 from batch_resend.cli.output.terminal import has_terminal
+from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
@@ -55,7 +56,6 @@ class RunOptions:
     quiet: bool
     style: Style  # of the progress
     presentation: Presentation
-    is_json: bool
     strict: bool = False
     max_rejected: Share | None = None
     distribute: bool = False  # to workers
@@ -277,12 +277,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
 def next_flags_of_run(
     context: click.Context, run: Run, accounts: Sequence[str | None]
 ) -> NextFlags:
-    """Return what the next commands for a run need that another command line began.
-
-    A run of the library's keeps no flags. What its accounts have in common was a flag then, or goes
-    without one: as a flag it changes nothing for any of them. What sets them apart stands in the
-    file.
-    """
+    """Return what the next commands for a run need that another command line began."""
     flags = next_flags(context)
     hold = run.settings.get("in_doubt") == InDoubt.HOLD
     flags = replace(flags, in_doubt=" --in-doubt hold" if hold else "")
@@ -296,6 +291,15 @@ def next_flags_of_run(
             send=f"{kept['send']}{more}",
             resume=f"{kept['resume']}{more}",
         )
+    return _of_accounts(flags, run, accounts)
+
+
+def _of_accounts(flags: NextFlags, run: Run, accounts: Sequence[str | None]) -> NextFlags:
+    """Return the flags for a run of the library's, which keeps none.
+
+    What its accounts have in common goes as a flag: that changes nothing for any of them. What sets
+    them apart stands in the file.
+    """
     names = accounts or (None,)
     place, limits = "", ""
     urls = {run.url_of(name) for name in names}
@@ -337,12 +341,12 @@ def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str
     return taken
 
 
-def _as_written(value: object, kind: click.ParamType[Any]) -> str:
+def as_written(value: object, kind: click.ParamType[Any]) -> str:
     """Return a value as a person would write it on the command line."""
     if isinstance(value, tuple):
         return "=".join(value)
     if kind is DURATION and isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+        return exact_duration(value)
     return str(value)
 
 
@@ -394,7 +398,7 @@ def _words_of(param: click.Parameter, value: object) -> list[str]:
     if isinstance(value, bool) or value is None:
         return [name] if value else []
     values = value if isinstance(value, tuple) else (value,)
-    return [word for one in values for word in (name, _as_written(one, param.type))]
+    return [word for one in values for word in (name, as_written(one, param.type))]
 
 
 # --- how many connections there may be ----------------------------------------------------------

@@ -1,10 +1,13 @@
 """What commands are made of: exit codes, help as a manual page, and options."""
 
+import io
 import signal
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import redirect_stdout
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -76,6 +79,18 @@ def code_of_error(error: BatchResendError) -> ExitCode:
     return ExitCode.STOPPED if isinstance(error, KeyRefused) else ExitCode.NOT_STARTED
 
 
+class DocumentsOnly(io.TextIOBase):
+    """A standard output that leaves out what is for people; `documents` takes what is not."""
+
+    def __init__(self, documents: TextIO) -> None:
+        super().__init__()
+        self.documents = documents
+
+    def write(self, text: str) -> int:
+        """Leave it out."""
+        return len(text)
+
+
 SHOWN, OTHER = "What is shown", "Other options"
 
 
@@ -84,10 +99,20 @@ class ManualOption(click.Option):
 
     section = OTHER
 
-    def __init__(self, *args: Any, carried_to: Collection[str] = (), **how: Any) -> None:
-        """Take the commands that a report names, and that are to be given what this one was."""
+    def __init__(
+        self,
+        *args: Any,
+        carried_to: Collection[str] = (),
+        is_secret: bool = False,
+        **how: Any,
+    ) -> None:
+        """Take the commands that a report names, and that are to be given what this one was.
+
+        `is_secret`: its value is never shown.
+        """
         super().__init__(*args, **how)
         self.carried_to = carried_to
+        self.is_secret = is_secret
 
 
 class ManualCommand(click.Command):
@@ -117,6 +142,13 @@ class ManualCommand(click.Command):
         usual = {} if ExitCode.NOT_ALL_SENT in exit_codes else WITHOUT_ORDERS
         known = {**MEANINGS, **usual, **(meanings or {})}
         self._exit_codes = [(str(int(code)), known[code]) for code in (*OF_ALL, *exit_codes)]
+
+    def invoke(self, context: click.Context) -> Any:
+        """Carry it out. With --json nothing else comes to standard output, whatever it prints."""
+        if not context.params.get("is_json"):
+            return super().invoke(context)
+        with redirect_stdout(DocumentsOnly(sys.stdout)):
+            return super().invoke(context)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options by section, the sections in the order of their first options."""

@@ -20,7 +20,7 @@ from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.lifecycle import Interruption, beside
-from batch_resend.cli.logs import with_run_id
+from batch_resend.cli.logs import run_log, with_run_id
 from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
@@ -72,12 +72,12 @@ async def execute(
     if (has_rows and not options.quiet) or (asks and reason):
         await execution.show_plan(sys.stderr)
     if reason:
-        log.debug("held back", extra={"why": reason})
+        run_log.info("held back", extra={"why": reason})
         await batch.decline(plan, reason)
         result = await execution.report()
         return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
     if asks and (refusal := await execution.refusal()) is not None:
-        log.debug("declined", extra={"why": refusal})
+        run_log.info("declined", extra={"why": refusal})
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return CommandResult(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
@@ -157,7 +157,7 @@ class _Execution:
     async def _send(self) -> tuple[RunState, str | None]:
         """Send what is planned; return how that ended, and why so."""
         plan, interruption = self.plan, self.interruption
-        log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
+        run_log.info("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
             earlier = await self.batch.reader.count_outcomes(plan.run)
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)
@@ -175,7 +175,7 @@ class _Execution:
             # An error of ours, not the user's: what was sent is in the journal, so in the report.
             log.exception("an error in batch-resend itself; please report it")
             return RunState.STOPPED, None
-        log.debug("run ended: %s", sending.state, extra={"why": sending.stop_reason})
+        run_log.info("run ended: %s", sending.state, extra={"why": sending.stop_reason})
         return sending.state, sending.stop_reason
 
     async def _distribute(self) -> Run:
@@ -257,16 +257,14 @@ class _Execution:
             )
             summary = await make_summary(batch.reader, await batch.reader.run(run.id))
             with suppress(OSError):
-                if not self.options.is_json:
-                    show_counts(summary)
+                show_counts(summary)
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
         update_index(index_folder(self.options.report_dir, run))
         url = url_of(self.options.report_url, run) if self.options.report_url else None
         with suppress(OSError):
-            if not self.options.is_json:
-                reasons = await batch.reader.reasons(run, REASONS_READ)
-                stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
-                show_summary(summary, reasons, stuck, folder, presentation.flags)
+            reasons = await batch.reader.reasons(run, REASONS_READ)
+            stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
+            show_summary(summary, reasons, stuck, folder, presentation.flags)
         if not lost and (lost := await batch.journal_loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)

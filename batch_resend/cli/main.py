@@ -30,6 +30,7 @@ from batch_resend.visible import visible_lines
 SUBCOMMANDS = {
     "check": ("check", "Show what lists would send. Sends nothing."),
     "cluster": ("worker", "Show how the workers of several hosts are doing."),
+    "config": ("config", "Show where each option has its value; write a file of them."),
     "completion": ("help", "Print what a shell needs to complete commands."),
     "doctor": ("doctor", "Check key, network, clock and journal before a run."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
@@ -118,8 +119,8 @@ class CommandsOnDemand(click.Group, ManualCommand):
     "--config",
     type=click.Path(path_type=Path),
     envvar="BATCH_RESEND_CONFIG",
-    help="TOML file with options; config.toml in your configuration folder, if it is there. Stands "
-    "before the command.",
+    help="TOML file with options; otherwise config.toml in your configuration folder (on Linux "
+    "~/.config/batch-resend/config.toml). Stands before the command. `config init` writes one.",
 )
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
@@ -132,19 +133,23 @@ def cli(context: click.Context, config: Path | None) -> None:
     words: list[str] = context.meta.get(_WORDS, [])
     if not set(context.help_option_names).isdisjoint(words):
         return
+    wanted = context.invoked_subcommand or ""
+    if wanted == "config" and "init" in words:
+        return  # there is none yet
     from batch_resend.cli.config import (  # noqa: PLC0415 - slow, and --help needs none
         check_variables,
         find_config,
         read_config,
     )
 
-    wanted = context.invoked_subcommand or ""
     STREAMS.prints_data = wanted not in SENDING
     command = cli.commands[wanted]
     try:
         check_variables(os.environ, NOT_OPTIONS, command, lambda: _installed(wanted))
         if (path := find_config(config)) is not None:
-            read_config(path, _installed(wanted), SUBCOMMANDS, wanted).apply_to(context)
+            about = next((word for word in words if word in SUBCOMMANDS), "send")
+            about = about if wanted == "config" else wanted
+            read_config(path, _installed(wanted), SUBCOMMANDS, about).apply_to(context)
             context.params["config"] = path  # also where nobody named it: the next commands do
     except SettingsError as error:
         from batch_resend.cli.lifecycle import notify_bad_settings  # noqa: PLC0415 - slow, and rare

@@ -62,6 +62,9 @@ class Share:
             raise ValueError(f"{text!r}: write a number of rows, such as 50, or a percentage, 20%")
         return cls(text, float(found[1]), bool(found[2]))
 
+    def __str__(self) -> str:
+        return self.text
+
     def is_exceeded(self, count: int, of: int) -> bool:
         """Whether `count` of so many is more."""
         return count * 100 > self.number * of if self.is_percentage else count > self.number
@@ -380,12 +383,14 @@ notify_options = together(
     "Notifications",
     option(
         "--notify-url",
+        is_secret=True,
         metavar="URL",
         is_eager=True,
         help="Where the summary is posted as JSON at the end, such as a Slack webhook.",
     ),
     option(
         "--ping-url",
+        is_secret=True,
         metavar="URL",
         is_eager=True,
         help="A watchdog's, as healthchecks.io has them: URL/start, then URL or URL/fail.",
@@ -437,10 +442,17 @@ progress_option = option(
 log_file_option = option(
     "--log-file",
     type=FILE,
-    help="Append all of the log here, every attempt too, whatever -q and -v say.",
+    help="Append the log here, whatever -q and -v say.",
 )
-log_options = make_log_options("Every attempt.", log_file_option)
-progress_and_log_options = make_log_options("Every attempt.", progress_option, log_file_option)
+log_level_option = option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="What --log-file has. info: beginnings, ends, pauses, stops. debug: every attempt, too.",
+)
+_log_file_options = (log_file_option, log_level_option)
+log_options = make_log_options("Every attempt.", *_log_file_options)
+progress_and_log_options = make_log_options("Every attempt.", progress_option, *_log_file_options)
 check_log_options = make_log_options("Every row and order that there is a remark on.")
 
 _distribute_option = together(

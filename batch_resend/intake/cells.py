@@ -220,7 +220,9 @@ def domain_name(text: str) -> str:
     return _domain_name(trimmed(text))
 
 
-@lru_cache(maxsize=4_096)  # the rows of an order name one over and over; so does an address
+# The rows of an order name one over and over, and so does an address. Where all are different, to
+# forget thousands takes longer than to read them again.
+@lru_cache(maxsize=256)
 def _domain_name(text: str) -> str:
     if not text.isascii() and (meant := _misread(text)):
         raise Malformed(f"the domain {shown(text)} was read in a wrong encoding; is it {meant}?")
@@ -237,11 +239,14 @@ def _domain_name(text: str) -> str:
         except (idna.IDNAError, UnicodeError) as error:
             raise Malformed(f"the domain {shown(text)} is not a name: {error}") from None
     if len(base) > 253 or _NAME.fullmatch(base) is None:
-        *labels, last = base.split(".")
-        is_full = labels and not last.isdigit() and len(base) <= 253
-        what = "has characters that no domain name has" if is_full else "is not a full domain name"
-        raise Malformed(f"the domain {shown(text)} {what}")
+        raise Malformed(f"the domain {shown(text)} {_why_no_name(base)}")
     return wildcard + base
+
+
+def _why_no_name(base: str) -> str:
+    *labels, last = base.split(".")
+    is_full = labels and not last.isdigit() and len(base) <= 253
+    return "has characters that no domain name has" if is_full else "is not a full domain name"
 
 
 def email_address(text: str) -> str:

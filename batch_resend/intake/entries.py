@@ -1,6 +1,7 @@
 """The domains and addresses of a record, each checked, and what a person should know of them."""
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from batch_resend.calls import Addresses, Description
 from batch_resend.intake.cells import (
@@ -143,23 +144,21 @@ def notes_of(pairs: Pairs, locale: str | None, described: Description) -> list[N
 
 
 def _notes_of_addresses(pairs: Pairs, addresses: Addresses) -> list[Note]:
-    some = others = is_filled_in = False
-    for raw, entries in pairs:
-        for entry in entries:
-            if _is_constructed(entry):
-                some = True
-            else:
-                others = True
-            if entry.email_domain and not trimmed(raw.email_domain):
-                is_filled_in = True
-    notes = [Note.NOT_CONSTRUCTED] if others else []
+    constructed = [_is_constructed(entry) for _, entries in pairs for entry in entries]
+    notes = [] if all(constructed) else [Note.NOT_CONSTRUCTED]
     if addresses is Addresses.SOME:
         # The CA leaves out whom it does not know; if that is everybody, it mails all it knows
         # (page "Resend domain DCV emails").
-        return [Note.MAY_MAIL_ALL] if others and not some else notes
-    if is_filled_in:
-        notes.append(Note.EMAIL_DOMAIN_FILLED_IN)
-    return notes
+        return [Note.MAY_MAIL_ALL] if notes and not any(constructed) else notes
+    return [*notes, Note.EMAIL_DOMAIN_FILLED_IN] if _is_filled_in(pairs) else notes
+
+
+def _is_filled_in(pairs: Pairs) -> bool:
+    """Whether the domain at which an address lives is one that the list does not have."""
+    for raw, entries in pairs:
+        if not trimmed(raw.email_domain) and any(map(attrgetter("email_domain"), entries)):
+            return True
+    return False
 
 
 def _is_constructed(entry: Entry) -> bool:

@@ -64,7 +64,8 @@ class Columns:
         """Return what a row says of a field, in one column or several; empty where nothing."""
         places = self.places.get(which, ())
         texts = [trimmed(cells[at]) for at in places if at < len(cells)]
-        return ", ".join(text for text in texts if not is_nothing(text))
+        said = [text for text in texts if not is_nothing(text)]
+        return said[0] if len(said) == 1 else ", ".join(said)
 
     @cached_property
     def has_addresses(self) -> bool:

@@ -28,8 +28,13 @@ from batch_resend.intake.fields import (
     known_field,
     of_role,
 )
-from batch_resend.intake.headings import HeadingRules, find_columns, require_subject
-from batch_resend.intake.json_shapes import NESTED, refuse_record_beneath, request_unwrapped
+from batch_resend.intake.headings import Columns, HeadingRules, find_columns, require_subject
+from batch_resend.intake.json_shapes import (
+    NESTED,
+    refuse_numbers,
+    refuse_record_beneath,
+    request_unwrapped,
+)
 from batch_resend.intake.json_unread import (
     key_with_address,
     key_with_signs,
@@ -38,7 +43,7 @@ from batch_resend.intake.json_unread import (
     refuse_unread_address,
     refuse_unread_of_entries,
 )
-from batch_resend.intake.looks import is_order_number
+from batch_resend.intake.repairs import without_invisible
 from batch_resend.model import Call, Problem, RejectedRow
 
 _PRODUCT_KEYS = ("name", "name_id", "type")
@@ -188,7 +193,7 @@ class JsonRecords:
         """Return which keys hold which field. Raises InputError."""
         rules = self.rules
         flat = [key for key in keys if key != NESTED and key not in self.ignored]
-        _refuse_numbers(flat)
+        refuse_numbers(flat)
         # A record may leave out what is optional.
         present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
         shown = ", ".join(map(repr, flat[:20])) or "none"
@@ -200,33 +205,39 @@ class JsonRecords:
             "record",
         )
         # The nested form is one that only orders have.
-        of_the_ca = is_order or NESTED in keys
-        ruled_out = frozenset(which for which, _ in rules.mapping)
-        columns = find_columns(
-            flat,
-            replace(
-                rules, mapping=tuple(present.items()), of_the_ca=of_the_ca, ruled_out=ruled_out
-            ),
-            "record",
+        rules = replace(
+            rules,
+            mapping=tuple(present.items()),
+            of_the_ca=is_order or NESTED in keys,
+            ruled_out=frozenset(which for which, _ in rules.mapping),
         )
-        places = {which: tuple(flat[at] for at in at_s) for which, at_s in columns.places.items()}
-        aside = tuple(flat[at] for at in columns.aside)
-        passed = {NESTED, *chain.from_iterable(places.values())}
+        found = _named(find_columns(flat, rules, "record"), flat)
+        passed = {NESTED, *found.read}
         if is_order:
             passed.update(filter(is_own_key, keys))
-        elif aside:  # a record of our own export: other columns are no approvers' either
+        elif found.aside:  # a record of our own export: other columns are no approvers' either
             passed.update(filter(is_own_heading, keys))
         unread = tuple(key for key in keys if key not in passed)
+        return replace(found, unread=unread, kept=self._kept(keys, unread, found.places))
+
+    def _kept(
+        self, keys: Sequence[str], unread: Sequence[str], mapped: Mapping[Field, Sequence[str]]
+    ) -> dict[Field, tuple[str, ...]]:
         names = [key if key in unread and key not in self.ignored else "" for key in keys]
-        mapped = {which: [keys.index(key) for key in found] for which, found in places.items()}
-        return _Keys(
-            places,
-            {which: f"key {found[0]!r}" for which, found in places.items()},
-            aside,
-            frozenset(chain.from_iterable(places.values())),
-            unread,
-            {f: tuple(keys[at] for at in at_s) for f, at_s in kept_places(names, mapped).items()},
-        )
+        by_place = {which: [keys.index(key) for key in found] for which, found in mapped.items()}
+        kept = kept_places(names, by_place).items()
+        return {which: tuple(keys[at] for at in found) for which, found in kept}
+
+
+def _named(columns: Columns, keys: Sequence[str]) -> _Keys:
+    """Return columns, which are places in a record, by their keys."""
+    places = {which: tuple(keys[at] for at in found) for which, found in columns.places.items()}
+    return _Keys(
+        places,
+        {which: f"key {found[0]!r}" for which, found in places.items()},
+        tuple(keys[at] for at in columns.aside),
+        frozenset(chain.from_iterable(places.values())),
+    )
 
 
 class _Object:
@@ -293,9 +304,15 @@ class _Object:
         if self._has_addresses:
             return
         refuse_address_data(unread, of.ignored, of_the_ca=self._is_order)
-        if not self._is_order and Field.ORDER_ID in places and Field.ALL_DOMAINS not in places:
-            names = ["" if key in of.ignored else key for key in value]
-            read = [at for at, key in enumerate(value) if key in self.keys.read]
+        if not self._is_order:
+            self._refuse_other_trade()
+
+    def _refuse_other_trade(self) -> None:
+        """Raise InputError where a record may be about no order of the CA's."""
+        keys, ignored = self.keys, self._of.ignored
+        if Field.ORDER_ID in keys.places and Field.ALL_DOMAINS not in keys.places:
+            names = ["" if key in ignored else key for key in self._value]
+            read = [at for at, key in enumerate(self._value) if key in keys.read]
             refuse_other_trade(names, read, "record")
 
     def _checked(self) -> _Record:
@@ -322,15 +339,6 @@ class _Object:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _refuse_numbers(keys: Sequence[str]) -> None:
-    if keys and all(map(is_order_number, keys)):
-        raise InputError(
-            "the orders' numbers are keys, and only what stands below them is a record: make "
-            f'objects of them with the number in each, [{{"order_id": {keys[0][:20]}, ...}}, ...]; '
-            "with jq: to_entries | map(.value + {order_id: .key})"
-        )
 
 
 def _entries(
@@ -366,7 +374,7 @@ def _common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
 def _joined(values: Iterable[object]) -> str:
     """Return values as one text; half characters, which no file holds, as `?`."""
     texts = (one if isinstance(one, str) else json.dumps(one) for one in values if one is not None)
-    return ", ".join(texts).encode(errors="replace").decode()
+    return without_invisible(", ".join(texts)).encode(errors="replace").decode()
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What stands around a JSON record: a request of `check --out`, a list of orders, an object."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote
@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import Field, known_field, plain
+from batch_resend.intake.looks import is_order_number
 from batch_resend.intake.signs import holds_address, holds_domain, says_not_to_send
 from batch_resend.intake.suggestions import listed
 from batch_resend.model import Call
@@ -135,6 +136,16 @@ def refuse_record_beneath(
                 f"the record stands under the key {key!r}: give what is below it, without the "
                 "object around it"
             )
+
+
+def refuse_numbers(keys: Sequence[str]) -> None:
+    """Raise InputError where the keys of an object are numbers of orders."""
+    if keys and all(map(is_order_number, keys)):
+        raise InputError(
+            "the orders' numbers are keys, and only what stands below them is a record: make "
+            f'objects of them with the number in each, [{{"order_id": {keys[0][:20]}, ...}}, ...]; '
+            "with jq: to_entries | map(.value + {order_id: .key})"
+        )
 
 
 # Keys of lists that are set aside, beside those of what is not to be sent.

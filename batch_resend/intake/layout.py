@@ -241,10 +241,8 @@ class RowsBefore:
         if not all(cells):
             self.blank.update(at for at, cell in enumerate(cells) if not cell.strip())
         for which, at in self.numbers:
-            digits = cells[at] if at < len(cells) else ""
-            if not (digits.isascii() and digits.isdigit()):
-                digits = digits_of(trimmed(digits))
-            self.longest[which] = max(self.longest[which], len(digits))
+            length = _count_digits(cells[at] if at < len(cells) else "")
+            self.longest[which] = max(self.longest[which], length)
         if self.has_domain_alone and (domain := self.columns.cell(cells, Field.DOMAIN)):
             self.last_labels.add(_last_label(domain))
         for which, seen in self.values.items():
@@ -324,6 +322,11 @@ def why_elsewhere(columns: Columns, cells: Sequence[str]) -> str:
     if named and _domain(named) not in mails:
         return "its e-mail domain is not that of its address"
     return ""
+
+
+def _count_digits(cell: str) -> int:
+    is_plain = cell.isascii() and cell.isdigit()
+    return len(cell if is_plain else digits_of(trimmed(cell)))
 
 
 def _last_label(domain: str) -> str:

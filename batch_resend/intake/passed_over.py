@@ -77,9 +77,8 @@ class PassedOver:
             return
         where = f"{name}, line {row.line}"
         said = [(at, said_by(cells[at])) for at in others]
-        unread = [at for at, says in said if says is not Says.NOTHING]
         for at, says in said:
-            if says is not Says.NOTHING and self._may_say_not_to_send(at, says):
+            if self._may_say_not_to_send(at, says):
                 called = self._called(at)
                 why = needs_no_mail(f"{shown(cells[at])} in {called!r}", called)
                 raise InputError(f"{where}: {why}")
@@ -88,8 +87,8 @@ class PassedOver:
         self._note_marks(cells, said)
         if may_name_addresses(row.text):
             self._refuse_held(cells, where)
-        for at in unread:
-            if why := self._why_narrower(at, cells[at]):
+        for at, says in said:
+            if says is not Says.NOTHING and (why := self._why_narrower(at, cells[at])):
                 raise InputError(f"{where}: {why}")
 
     def _note_marks(self, cells: Sequence[str], said: Iterable[tuple[int, Says]]) -> None:
@@ -115,12 +114,18 @@ class PassedOver:
 
     def _may_say_not_to_send(self, at: int, says: Says) -> bool:
         """Whether what a cell says, or its heading of it, may be that its row needs no mail."""
+        if says is Says.NOTHING:
+            return False
         if says is Says.NO:
             return at not in self.of_other_words
         if says is not Says.YES:
             self.of_other_words.add(at)
-        by_heading = bool(self.names) and says_not_to_send(self.names[at])
-        return by_heading or says is Says.MARK
+        return says is Says.MARK or at in self._not_to_send
+
+    @cached_property
+    def _not_to_send(self) -> Collection[int]:
+        """The columns whose headings say that what is marked in them needs no mail."""
+        return {at for at, name in enumerate(self.names) if says_not_to_send(name)}
 
     def _why_narrower(self, at: int, cell: str) -> str:
         """Return how a cell may narrow what its row asks for; empty where it does not."""

@@ -86,7 +86,7 @@ _YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send",
 
 
 # Of names and words that stand in row after row it is worked out once what they say.
-_once = lru_cache(maxsize=4_096)
+_once = lru_cache(maxsize=256)
 
 
 @_once

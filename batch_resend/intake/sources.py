@@ -27,7 +27,7 @@ from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, R
 Given = Row | Mapping[str, object]  # of a program
 Record = TypeVar("Record")
 
-_BATCH = 32  # records
+_BATCH = 100  # records
 
 
 class ListSource:
@@ -122,8 +122,7 @@ class ListSource:
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
         with_addresses = False
         for record in records:
-            if self.not_there or not self.columns:
-                self._note_keys(record.raw)
+            self._note_keys(record.raw)
             if isinstance(record, RawRecord):
                 with_addresses = with_addresses or record.may_say_whom
                 missing -= record.names.keys()
@@ -141,8 +140,9 @@ class ListSource:
         if not self.columns:
             with suppress(ValueError, TypeError):
                 self.columns = tuple(dict(json.loads(raw)))
-        found = {key for key in self.not_there if json.dumps(key) in raw or f'"{key}"' in raw}
-        self.not_there -= found
+        if self.not_there:
+            found = {key for key in self.not_there if json.dumps(key) in raw or f'"{key}"' in raw}
+            self.not_there -= found
 
     def _table(self, table: Table, form: ListForm) -> Iterator[RawRecord | RejectedRow]:
         rows = TableRows(self.name, table, self._reading)

@@ -181,17 +181,15 @@ class TableRows:
         passed_over, fed_back = self._passed_over(columns), self._fed_back(columns)
         as_record = _Recorder(columns, self._kept)
         for row in self._rows(with_footers_apart(rows, footers), columns):
-            line, cells = row.line, row.cells
+            cells = row.cells
             self.width = max(self.width, len(cells))
             cut_off = row.after is None and table.ends_open and not footers
             shape.note_title(row)
-            complaint = (
-                table.complaints.get(line) or shape.complaint(row, cut_off=cut_off) or row.misfit
-            )
+            complaint = table.complaints.get(row.line) or shape.complaint(row, cut_off=cut_off)
+            complaint = complaint or row.misfit
             if not complaint:
                 shape.rows.observe(cells)
-                if cut_off:
-                    self.remarks[Remark.OPEN_END] += 1
+                self.remarks[Remark.OPEN_END] += cut_off
                 passed_over.refuse(row, self._name)
             record = as_record(row, complaint)
             if all_domains:

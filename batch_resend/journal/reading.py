@@ -132,3 +132,15 @@ class JournalReader(ResultReader, StatisticsReader, OrdersReader):
             **clock_values(clock),
         )
         return [record.at for record in found]
+
+    async def recent_shares(
+        self, budget: str, since: float, clock: Clock
+    ) -> list[tuple[float, float]]:
+        """Return from when on which part of a key's windows was taken, oldest first.
+
+        Seconds since the epoch by `clock`; of a process whose clock said something else, the later
+        reading, but none after now.
+        """
+        values = clock_values(clock)
+        found = await self.fetch("recent_shares", budget=budget, since=since, **values)
+        return [(min(record.at, clock()), record.share) for record in found]

@@ -55,8 +55,8 @@ class Counts(Protocol):
         """Of these, answered with 429."""
 
     @property
-    def troubled(self) -> int:
-        """Of these, that brought neither yes nor no: 429, 503, lost connections."""
+    def unsettled(self) -> Mapping[int, int]:
+        """Of these, that brought neither yes nor no, by HTTP status; 0: no answer came."""
 
     @property
     def in_flight(self) -> int:
@@ -84,8 +84,9 @@ class _Course:
             self.step_s *= 2
             self.made, self.troubled = self._in_steps(self.made), self._in_steps(self.troubled)
         self.made[step] += counts.attempts - self._made_before
-        self.troubled[step] += counts.troubled - self._troubled_before
-        self._made_before, self._troubled_before = counts.attempts, counts.troubled
+        troubled = sum(counts.unsettled.values())
+        self.troubled[step] += troubled - self._troubled_before
+        self._made_before, self._troubled_before = counts.attempts, troubled
 
     @staticmethod
     def _in_steps(counts: Counter[int], together: int = 2) -> Counter[int]:

@@ -264,9 +264,9 @@ def verdict_in_words(status: RequestStatus, answer: str) -> str:
     return in_words(status)
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return so many of something."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def headline(summary: Summary) -> str:

@@ -126,7 +126,7 @@ async def test_a_call_goes_to_its_address(
 async def test_the_simulator_answers_a_call_and_mails_whom_it_names(
     order: Request, path: str, body: dict[str, object]
 ) -> None:
-    """A contract of its own it has not: paths and bodies are those of the table above."""
+    """Both sides are made of one line of `calls`; the table above holds them to the CA's page."""
     async with Simulator(SimulatorSettings(keep_bodies=True)) as simulator:
         simulator.world.add(WorldOrder(1001))
         simulator.world.add_domain(17, "example.com")

@@ -160,7 +160,7 @@ async def test_the_command_to_resume_a_killed_run_has_all_flags_and_works_from_a
     _, _, command = watched.out.partition("To go on:\n  batch-resend ")
     assert command.startswith(f"resume {run} ")
     assert f"--api-key-file '{tmp_path}/key file.txt'" in command
-    assert "--cooldown 10800s" in command
+    assert "--cooldown 3h" in command
 
 
 async def test_watch_and_send_tell_the_same_share_of_a_resumed_run(tmp_path: Path) -> None:

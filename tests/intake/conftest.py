@@ -13,6 +13,8 @@ from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import RejectedRow, Row
 
+REFUSED = ["refused"]  # nothing of a list is sent
+
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
 
@@ -93,3 +95,18 @@ def refusal(content: str | bytes, mapping: Mapping[Field, str] | None = None) ->
     with pytest.raises(InputError) as caught:
         read(content, mapping)
     return str(caught.value)
+
+
+def goes(content: str | bytes, reading: Reading | None = None) -> list[str]:
+    """Return the orders of the rows of a list that are sent."""
+    found = []
+    with standard_input(content.encode() if isinstance(content, str) else content):
+        source = ListSource("-", reading)
+        try:
+            rows = [row for row in source if isinstance(row, Row)]
+        except InputError:
+            return REFUSED
+        for row in rows:
+            if row.entries or not source.form.with_addresses or "all_domains" in row.notes:
+                found.append(row.order_id)
+    return found

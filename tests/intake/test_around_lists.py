@@ -8,9 +8,8 @@ import json
 import pytest
 
 from batch_resend.intake import Reading
-from tests.intake.conftest import workbook
+from tests.intake.conftest import REFUSED, goes, workbook
 from tests.intake.test_held_back import ORDERS, column, pair, reasons
-from tests.intake.test_nobody_asked import REFUSED, goes
 
 
 @pytest.mark.parametrize(

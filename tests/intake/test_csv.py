@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading
+from batch_resend.intake.csv_cells import CsvCells, find_delimiter
+from batch_resend.intake.text import ListFile, Text
 from batch_resend.model import Entry, Problem, RejectedRow, Row
 from tests.intake.conftest import (
     read,
@@ -268,3 +271,25 @@ def test_half_a_character_rejects_its_row_alone_and_keeps_it_as_it_stood() -> No
     assert "half a character" in bad.reason
     assert isinstance(good, Row)
     assert good.order_id == "100200308"
+
+
+# --- a public collection of odd CSV files -------------------------------------------------
+
+SPECTRUM = Path(__file__).parent / "csv_spectrum"
+TWINS = sorted(path.stem for path in SPECTRUM.glob("*.csv"))
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_file_parses_as_its_twin_says(name: str) -> None:
+    source = ListFile(str(SPECTRUM / f"{name}.csv"))
+    with source.open() as file:
+        text = Text(name, file, None)
+        cells = CsvCells(name, text, find_delimiter(name, text, {}, headed=True))
+        heading, *rows = [row for _, row in cells]
+    expected = json.loads((SPECTRUM / f"{name}.json").read_text(encoding="utf-8"))
+    assert [dict(zip(heading, row, strict=True)) for row in rows] == expected
+
+
+def test_every_file_has_a_twin() -> None:
+    assert sorted(path.stem for path in SPECTRUM.glob("*.json")) == TWINS
+    assert len(TWINS) == 12

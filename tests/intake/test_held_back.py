@@ -10,8 +10,7 @@ import pytest
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import RejectedRow
-from tests.intake.conftest import standard_input, workbook
-from tests.intake.test_nobody_asked import REFUSED, goes
+from tests.intake.conftest import REFUSED, goes, standard_input, workbook
 
 ORDERS = [f"1002003{n:02}" for n in range(1, 13)]
 SHORT = [f"87654{n:02}" for n in range(1, 13)]

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import Entry, Problem, RejectedRow, Row
-from tests.intake.conftest import read, read_rejected, read_row, standard_input, unhurried
+from tests.intake.conftest import (
+    read,
+    read_rejected,
+    read_row,
+    refusal,
+    standard_input,
+    unhurried,
+)
 
 
 def test_a_flat_record_is_taken_whole() -> None:
@@ -249,3 +256,13 @@ def test_whatever_the_values_each_line_written_is_one_row_read(
         else:
             assert all(entry.domain.isascii() for entry in row.entries)
             assert "".join(entry.email for entry in row.entries).isprintable()
+
+
+def test_an_object_with_a_key_twice_that_then_breaks_off_is_refused() -> None:
+    content = '[{"a": {"id": 1, "id": 2}, "b" "c"}, {"order_id": 1}]'
+    assert "line 1: not JSON: expecting ':' delimiter" in refusal(content)
+
+
+def test_a_key_twice_in_what_else_a_page_tells_does_no_harm() -> None:
+    content = '{"orders": [{"order_id": 100200301}], "page": {"total": 1, "total": 2}}'
+    assert read_row(content).order_id == "100200301"

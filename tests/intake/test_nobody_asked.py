@@ -5,28 +5,9 @@ Each list stands beside the orders that it may ask for; REFUSED has nothing of i
 
 import pytest
 
-from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading, unread
-from batch_resend.model import Call, Row
-from tests.intake.conftest import standard_input, workbook
-
-REFUSED = ["refused"]
-
-
-def goes(content: str | bytes, reading: Reading | None = None) -> list[str]:
-    """Return the orders of the rows of a list that are sent."""
-    found = []
-    with standard_input(content.encode() if isinstance(content, str) else content):
-        source = ListSource("-", reading)
-        try:
-            rows = [row for row in source if isinstance(row, Row)]
-        except InputError:
-            return REFUSED
-        for row in rows:
-            if row.entries or not source.form.with_addresses or "all_domains" in row.notes:
-                found.append(row.order_id)
-    return found
-
+from batch_resend.model import Call
+from tests.intake.conftest import REFUSED, goes, standard_input, workbook
 
 THE_WORD = {
     word: f"order_id,all_domains\n100200301,yes\n100200302,{word}\n"

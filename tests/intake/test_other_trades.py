@@ -7,9 +7,8 @@ import pytest
 
 from batch_resend.intake import ListSource, Reading
 from batch_resend.model import Row
-from tests.intake.conftest import standard_input
+from tests.intake.conftest import REFUSED, goes, standard_input
 from tests.intake.test_held_back import reasons
-from tests.intake.test_nobody_asked import REFUSED, goes
 
 # Heads and first rows of sample tables that are to be had everywhere.
 SHOPS = {

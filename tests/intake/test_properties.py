@@ -5,6 +5,7 @@ import io
 import json
 import tempfile
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import xlsxwriter
@@ -15,6 +16,7 @@ from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.intake.csv_cells import DELIMITERS
 from batch_resend.model import RejectedRow, Row
+from tests.fuzz.readers import inputs, outcome
 from tests.intake.conftest import standard_input
 
 unhurried = settings(deadline=None, max_examples=150)
@@ -110,3 +112,12 @@ def test_any_text_or_number_in_any_cell_of_a_workbook_is_a_row_or_a_reject(
             found.extend(ListSource(str(path), Reading(AS_THE_CAS)))
     assert all(isinstance(row, Row) or row.reason for row in found)
     assert any(isinstance(row, Row | RejectedRow) and row.line == 2 for row in found)
+
+
+def test_mutated_lists_of_every_form_are_rows_or_rejects_or_an_input_error(tmp_path: Path) -> None:
+    found = set()
+    for data, how in islice(inputs(seed=1), 900):
+        path = tmp_path / "input"
+        path.write_bytes(data)
+        found.add(outcome(path, how))
+    assert found == {"rows", "rejected rows", "InputError"}

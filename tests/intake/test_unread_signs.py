@@ -9,8 +9,7 @@ import pytest
 
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import Call
-from tests.intake.conftest import standard_input
-from tests.intake.test_nobody_asked import REFUSED, goes
+from tests.intake.conftest import REFUSED, goes, standard_input
 
 ORDER = "100200301"
 DOMAINS = {

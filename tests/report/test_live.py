@@ -131,7 +131,7 @@ async def test_the_live_page_has_the_chart_with_trouble_and_pauses(tmp_path: Pat
             if next(numbers) < 4:
                 run.settle(RequestStatus.SENT, 50)
                 run.progress.attempts += 10
-                run.progress.troubled += 10
+                run.progress.unsettled[503] += 10
 
         await run.pass_rounds(3, each)
         page = page_of(tmp_path)
@@ -173,7 +173,7 @@ async def test_days_under_way_take_no_more_memory_than_an_hour_and_no_request_is
     course, progress = _Course(1e9), Progress()
     for sample in range(200_000):  # eleven days
         progress.attempts += 2
-        progress.troubled += 1
+        progress.unsettled[0] += 1
         course.take(1e9 + sample * 5.0 + 2.5, progress)
     steps, step_s = course.steps(("1000/3m",), 1e9 + 1e6)
     assert len(course.made) <= 720

@@ -52,12 +52,13 @@ class Visit:
     body: bytes
     trouble: Kind | None
     follows_junk: bool  # on its connection, or what is to close it
-    age: int  # of its connection: how many answers it had brought
+    made_at: float | None  # its connection, where that had brought an answer before
     arrived_at: float | None = None
     mailed: bool = False
     answer: bytes = b""
     brought_at: float | None = None  # when the whole of its answer lay in the process's buffer
     heard_at: float | None = None  # when the process had read the whole of the answer
+    broke_at: float | None = None  # when its connection broke off under it, as the process sees it
 
     @property
     def process(self) -> int:
@@ -100,7 +101,11 @@ class _Line:
     heard: int = 0
     to_hear: list[tuple[int, Visit]] = field(default_factory=list)
     has_junk: bool = False
-    answered: int = 0
+    has_answered: bool = False
+    made_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.made_at = self.outside.now
 
     def note_heard(self, data: bytes) -> None:
         self.heard += len(data)
@@ -208,7 +213,7 @@ class ModelCA:
         method, path = head[1].decode(), head[2].decode()
         visit = Visit(
             line.client, self.outside.now, method, path, key, body, kind, line.has_junk,
-            line.answered,
+            line.made_at if line.has_answered else None,
         )  # fmt: skip
         line.has_junk |= kind in (Kind.EXTRA_BYTES, Kind.STALE_CONNECTION)
         self.visits.append(visit)
@@ -220,6 +225,7 @@ class ModelCA:
             return
         if kind is Kind.RESET_BEFORE:
             line.connection.end(self.outside.now + self._latency_s(dice), "reset")
+            visit.broke_at = line.connection.last_arrival
             return
         travels_s = self._latency_s(dice)
         if kind is Kind.ARRIVES_LATE:
@@ -233,7 +239,7 @@ class ModelCA:
     def _arrive(self, line: _Line, visit: Visit, dice: random.Random) -> None:
         now = visit.arrived_at = self.outside.now
         visit.answer, visit.mailed = self._act(visit, dice)
-        line.answered += 1
+        line.has_answered = True
         self._answer(line, visit, now + self._latency_s(dice), dice)
         line.client.arrivals += 1
         line.client.on_arrival(line.client.arrivals)
@@ -267,6 +273,7 @@ class ModelCA:
             return
         if kind in (Kind.RESET_AFTER, Kind.CLOSED_AFTER):
             line.connection.end(at, "reset" if kind is Kind.RESET_AFTER else "closed")
+            visit.broke_at = line.connection.last_arrival
             return
         if kind is Kind.GARBAGE:
             junk = dice.choice((b"SSH-2.0-x\r\n", b"\x00\xff" * 9, b"HTTP/9 ok\r\n\r\n"))

@@ -6,14 +6,17 @@ wrong in one line, for people; an empty list is a world in which all held.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 from math import ceil, inf
 
 from batch_resend.model import Request, RequestStatus, RunState
+from batch_resend.sending.limiter import RISE
 from batch_resend.windows import Window, dictated_time, parse_windows
-from tests.worlds.ca import KEYS, Asked, Visit, key_of_account
+from tests.worlds.ca import FIRST_ORDER, KEYS, Asked, Visit, key_of_account
 from tests.worlds.run import History, Process
 from tests.worlds.spec import How, Kind
 
+_TURN_S = 0.01  # in which a process has surely seen what has come to it
 _SETTLED = (RequestStatus.SENT, RequestStatus.SKIPPED)
 
 
@@ -23,14 +26,17 @@ def check(history: History) -> list[str]:
         *_wider_than_asked(history),
         *_rows_unaccounted(history),
         *_over_the_limit(history),
+        *_share_forgotten(history),
         *_mailed_twice(history),
         *_swept_too_soon(history),
         *_deaf(history),
+        *_in_doubt_without_need(history),
         *_lost(history),
         *_after_a_refused_key(history),
         *_not_the_ca(history),
         *_crashes(history),
         *_slower_than_needed(history),
+        *_held_up(history),
         *_after_an_interruption(history),
     ]
     if not history.ended:
@@ -107,6 +113,20 @@ def _crowd(arrivals: Sequence[float], window: Window) -> tuple[float, int] | Non
     return None
 
 
+def _share_forgotten(history: History) -> Iterator[str]:
+    """Check that what a process has learned of others on its key, the next one knows."""
+    longest_s = max((w.period_s for w in parse_windows(history.world.windows)), default=0.0)
+    known = [process for process in history.processes if process.shares is not None]
+    for before, after in pairwise(known):
+        assert before.shares is not None
+        assert after.shares is not None
+        passed_s = after.ended_at - before.ended_at
+        if longest_s and not after.is_second and not before.is_second:
+            most = before.shares[1] + RISE * passed_s / longest_s + 1e-6
+            if after.shares[0] > most and not _stood_still(before):
+                yield f"3 share: {before.shares[1]:.2f} was known, {after.shares[0]:.2f} is taken"
+
+
 def _mailed_twice(history: History) -> Iterator[str]:
     counted: Counter[Asked] = Counter()
     for results in history.results.values():
@@ -173,6 +193,29 @@ def _deaf(history: History) -> Iterator[str]:
         )  # fmt: skip
         if in_time and again:
             yield f"5 deaf: order {visit.order_id} left again, its acknowledgement had come in time"
+
+
+def _in_doubt_without_need(history: History) -> Iterator[str]:
+    """Check that what broke is not used again: connections of one age break together."""
+    for process, key in product(history.processes, KEYS):
+        # Each key has connections of its own.
+        visits = [v for v in history.ca.visits if (v.process, v.key) == (process.number, key)]
+        broke_at = [v.broke_at for v in visits if v.broke_at is not None]
+        # One that was frozen sees later what has come; one that is dead sees nothing.
+        if not broke_at or process.crashed or _stood_still(process):
+            continue
+        for visit in visits:
+            losses = (at for at in broke_at if at + _TURN_S < visit.left_at)
+            if visit.made_at is not None and visit.made_at < max(losses, default=-inf):
+                yield (
+                    f"5 doubt without need: order {visit.order_id} left at {visit.left_at:.3f} s "
+                    "on a connection that was there before a loss"
+                )
+
+
+def _stood_still(process: Process) -> bool:
+    struck = " ".join(process.struck)
+    return any(blow in struck for blow in ("freeze", "suspend", "second_process"))
 
 
 def _lost(history: History) -> Iterator[str]:
@@ -246,10 +289,8 @@ def _after_an_interruption(history: History) -> Iterator[str]:
     """Check that nothing more leaves, and that only what is in flight is waited for."""
     world = history.world
     for process in history.processes:
-        struck = " ".join(process.struck)
         ordered_at = process.cancelled_at or process.interrupted_at
-        stood_still = any(blow in struck for blow in ("freeze", "suspend", "second_process"))
-        if ordered_at is None or process.crashed or stood_still:
+        if ordered_at is None or process.crashed or _stood_still(process):
             continue
         on_its_way_s = 0.3 + 3 * world.latency_s[1]
         stopped_at = ordered_at + on_its_way_s
@@ -287,6 +328,25 @@ def _slower_than_needed(history: History) -> Iterator[str]:
     took_s = max(v.heard_at or 0.0 for v in of_first) - min(v.left_at for v in of_first)
     if took_s > most_s:
         yield f"4 slow: {len(of_first)} requests took {took_s:.2f} s, and need {most_s:.2f}"
+
+
+def _held_up(history: History) -> Iterator[str]:
+    """Check that an order that is bad holds no other up, once the CA is well."""
+    world = history.world
+    sick = {str(FIRST_ORDER + number) for number in world.sick}
+    if not sick or any(trouble.kind is Kind.RATE_LIMITED for trouble in world.troubles):
+        return
+    for process in history.processes:
+        visits = [v for v in history.ca.visits if v.process == process.number]
+        good = [v.left_at for v in visits if v.order_id and v.order_id not in sick]
+        if process.struck or not good:
+            continue
+        well_at = max(process.began_at, world.calm_at)
+        needs_s = dictated_time(len(visits), parse_windows(world.windows))
+        # A pause, or an order's own wait, lasts a minute at most, behind what is in flight.
+        most_s = needs_s + 62.0 + world.timeout_s + len(visits) * (4 * world.latency_s[1] + 0.1)
+        if max(good) > well_at + most_s:
+            yield f"8 held up: the CA was well at {well_at:.1f} s, a mail left at {max(good):.1f} s"
 
 
 def _statuses(history: History, process: Process) -> Counter[RequestStatus]:

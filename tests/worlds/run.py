@@ -61,6 +61,7 @@ class Process:
     interrupted_at: float | None = None
     cancelled_at: float | None = None
     is_second: bool = False  # began while another one stood still
+    shares: tuple[float, float] | None = None  # of the own key's windows, as it began and ended
 
 
 @dataclass(eq=False)
@@ -180,8 +181,10 @@ class WorldRun:
                 plan = process.plan = await batch.preflight(plan)
             async with batch.send(plan) as sending:
                 self._sending = sending
+                began = _share_of(sending)
                 async for outcome in sending:
                     process.heard.append((self.outside.now, outcome))
+                process.shares = began, _share_of(sending)
             process.state, process.stop_reason = sending.state, sending.stop_reason
             if self.world.verify and process.state is RunState.COMPLETED:
                 with suppress(CallError):  # the CA may be in trouble, too
@@ -322,6 +325,12 @@ class WorldRun:
         sick = {str(FIRST_ORDER + number) for number in self.world.sick}
         results = self.history.results[process.run.id]
         return all(one.result.status in good or one.order.subject in sick for one in results)
+
+
+def _share_of(sending: RunHandle) -> float:
+    """Return what part of the windows of the command's own key is taken; without it, all."""
+    own = [sender for sender in sending.senders if None in sender.channel.names]
+    return own[0].channel.limiter.share if own else 1.0
 
 
 @contextmanager

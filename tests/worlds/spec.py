@@ -177,6 +177,9 @@ def draw(seed: str) -> World:
     troubles = () if is_calm else tuple(
         _trouble(chance) for _ in range(chance.choice((0, 1, 1, 2, 3, 5)))
     )  # fmt: skip
+    sick = (chance.randrange(orders),) if not is_calm and chance.random() < 0.1 else ()
+    if sick and chance.random() < 0.5:
+        troubles = (_outage(chance), *troubles)  # from which the others have to recover
     count = 1 if is_calm else chance.choice((1, 1, 1, 2, 2, 3, 4))
     starts = [_start(chance, orders, first=n == 0, calm=is_calm) for n in range(count)]
     return World(
@@ -196,7 +199,7 @@ def draw(seed: str) -> World:
             for number in range(orders) if chance.random() < 0.05
         ),
         accounts=chance.choice((0, 0, 0, 0, 1, 2)),
-        sick=(chance.randrange(orders),) if not is_calm and chance.random() < 0.1 else (),
+        sick=sick,
         preflight=chance.random() < 0.15,
         verify=chance.random() < 0.15,
         troubles=troubles,
@@ -227,6 +230,12 @@ def _trouble(chance: random.Random) -> Trouble:
     since_s = chance.choice((0.0, chance.uniform(0.0, 5.0), chance.uniform(0.0, 60.0)))
     for_s = chance.choice((0.5, 5.0, 60.0, 600.0))
     return Trouble(kind, since_s, since_s + for_s, chance.choice((0.1, 0.3, 0.7, 1.0)))
+
+
+def _outage(chance: random.Random) -> Trouble:
+    kind = chance.choice((Kind.ERROR_500, Kind.MAINTENANCE, Kind.CONNECT_REFUSED))
+    since_s = chance.choice((0.0, 1.0, 5.0))
+    return Trouble(kind, since_s, since_s + chance.choice((20.0, 60.0)), 1.0)
 
 
 def _start(chance: random.Random, orders: int, *, first: bool, calm: bool) -> Start:

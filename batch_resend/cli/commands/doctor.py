@@ -29,6 +29,7 @@ from batch_resend.cli.options import (
     journal_option,
     limit_option,
     log_file_option,
+    log_level_option,
     make_log_options,
 )
 from batch_resend.cli.output.terminal import console_of, is_screen, show_json
@@ -65,6 +66,7 @@ _doctor_options = together(
         make_log_options(
             "A sample of every answer, the fields that this program does not know, every request.",
             log_file_option,
+            log_level_option,
             quiet="Only what is wrong, and what it all comes to.",
         ),
     ),

@@ -76,7 +76,9 @@ def _with_its_place(answer: Provenance) -> str:
     show_default="any free one",
     help="Where it listens.",
 )
-@option_of_its_own("--key", help="The only API key that is accepted; otherwise any is.")
+@option_of_its_own(
+    "--key", is_secret=True, help="The only API key that is accepted; otherwise any is."
+)
 @option_of_its_own(
     "--revoke-after",
     metavar="N",

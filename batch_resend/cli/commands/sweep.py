@@ -1,6 +1,5 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
-import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from batch_resend.cli.command import FILE, OF_SENDING, ExitCode, command, option
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
+from batch_resend.cli.logs import run_log
 from batch_resend.cli.options import DURATION, SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words, sweep_in_words
@@ -27,8 +27,6 @@ from batch_resend.model import RejectedRow
 from batch_resend.notify import CommandResult
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
-
-log = logging.getLogger(__name__)
 
 _NO_BOUND = 10**9
 _DUE_SHOWN = 50  # with --dry-run
@@ -124,9 +122,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
             found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
             if not swept.due:
-                if not run_options.is_json:
-                    click.echo(f"Nothing to send: {found}")
-                log.debug("nothing to send: %s", found)
+                click.echo(f"Nothing to send: {found}")
+                run_log.info("nothing to send: %s", found)
             elif not run_options.quiet:
                 click.echo(f"{found[0].upper()}{found[1:]}", err=True)
             if run_options.dry_run:

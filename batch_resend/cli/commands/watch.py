@@ -151,14 +151,16 @@ class _Watcher:
             share=share,
             held_up_by=f"paused: {pausing.reason}" if pausing else None,
             held_up_s=held_up_s,
+            retries=standing.retries,
+            unsettled=standing.unsettled,
             left_s=time_left_s(
                 self._schedule,
                 Course(
                     made=standing.made,
-                    done=standing.made,
+                    done=standing.made - standing.retries - standing.in_flight,
                     to_make=total - sum(outcomes.values()),
                     since_last_s=(standing.since_last_s or 0.0) + since_look_s,
-                    flowed_s=standing.since_start_s,
+                    elapsed_s=standing.since_start_s,
                     paused_s=held_up_s or 0.0,
                     share=share,
                 ),

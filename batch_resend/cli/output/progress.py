@@ -15,7 +15,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
@@ -36,7 +36,7 @@ from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import RATE_OVER_S
 from batch_resend.model import RequestStatus
-from batch_resend.report import in_words
+from batch_resend.report import counted, in_words
 from batch_resend.sending import Flow, Reader, Sender
 from batch_resend.visible import visible
 from batch_resend.windows import Schedule, joint
@@ -63,6 +63,9 @@ class View:
     held_up_s: float | None  # and for how long still, as far as is known
     left_s: float | None  # until the last request may leave
     answered: int | None = None  # orders that were asked about; None: they are sent
+    retries: int = 0
+    # Answers that settled nothing, by HTTP status; 0: none came.
+    unsettled: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -91,6 +94,8 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         held_up_s=first.held_up_s if first else None,
         left_s=None if None in left else max(s for s in left if s is not None),
         answered=sum(answered) if answered else None,
+        retries=sum(view.retries for view in views),
+        unsettled=sum((Counter(view.unsettled) for view in views), Counter[int]()),
     )
 
 
@@ -102,13 +107,21 @@ def live_lines(view: View) -> RenderableType:
     bar.add_column(no_wrap=True)
     bar.add_row(
         Text("sending" if view.answered is None else "asking", "bold"),
-        ProgressBar(total=max(view.total, 1), completed=view.done),
+        # In no colour of an error, as rich's own is.
+        ProgressBar(
+            total=max(view.total, 1),
+            completed=view.done,
+            complete_style="cyan",
+            finished_style="green",
+        ),
         Text(_how_far(view)),
     )
     lines: list[RenderableType] = [bar]
     if view.answered is None:
         lines.append(_counts(view))
     lines += [Text(f"  {_speed(view)}"), Text(f"  {_allowed(view)}")]
+    if trouble := _trouble(view):
+        lines.append(Text(f"  {trouble}", "yellow"))
     if reason := held_up(view):
         lines.append(Text(f"  {reason}", "bold yellow"))
     return Group(*lines)
@@ -132,7 +145,7 @@ def plain_line(view: View) -> str:
     ]
     what = ", ".join(counts) if view.answered is None else "asking the CA"
     speed = held_up(view) or f"{_speed(view)}; {_allowed(view)}"
-    return f"{_how_far(view)}; {what}; {speed}"
+    return "; ".join(filter(None, (_how_far(view), what, _trouble(view), speed)))
 
 
 def as_json(view: View) -> dict[str, object]:
@@ -146,6 +159,8 @@ def as_json(view: View) -> dict[str, object]:
         "rate_per_s": round(view.rate_per_s, 3),
         "limits": list(view.limits),
         "share": round(view.share, 3),
+        "retries": view.retries,
+        "unsettled": {str(status or "none"): count for status, count in view.unsettled.items()},
         "held_up_by": view.held_up_by,
         "held_up_s": None if view.held_up_s is None else round(view.held_up_s, 3),
         "left_s": None if view.left_s is None else round(view.left_s, 3),
@@ -171,6 +186,16 @@ def _speed(view: View) -> str:
     parts = [f"{view.rate_per_s:.1f}/s now", f"{view.in_flight:,} in flight"]
     if view.left_s is not None:
         parts.append(f"{format_duration(view.left_s)} left")
+    return " · ".join(parts)
+
+
+def _trouble(view: View) -> str:
+    """Return what the CA makes of the requests but outcomes: which errors came, and retries."""
+    parts = [counted(view.retries, "retry", "retries")] if view.retries else []
+    parts += [
+        f"HTTP {status}: {count:,}" if status else f"no answer: {count:,}"
+        for status, count in sorted(view.unsettled.items(), key=lambda one: (-one[1], one[0]))
+    ]
     return " · ".join(parts)
 
 
@@ -334,12 +359,14 @@ class _WatchedKey:
                     done=progress.done,
                     to_make=progress.total - progress.done,
                     since_last_s=now - self._last_left,
-                    flowed_s=now - self._began - breaker.paused_s,
+                    elapsed_s=now - self._began,
                     paused_s=paused_s,
                     share=limiter.share,
                 ),
             ),
             answered=progress.done if self._is_asking else None,
+            retries=progress.retries,
+            unsettled=progress.unsettled,
         )
 
     def _held_up(self, now: float) -> tuple[str | None, float | None]:
@@ -373,7 +400,7 @@ class Course:
     done: int  # of them, with an end
     to_make: int
     since_last_s: float  # since the last one left
-    flowed_s: float  # that requests could leave
+    elapsed_s: float  # since it began, its pauses too: where there were some, there may be more
     paused_s: float  # still to come, of a pause
     share: float  # of the windows that is taken
 
@@ -381,13 +408,13 @@ class Course:
 def time_left_s(schedule: Schedule, course: Course) -> float | None:
     """Return about how long a run still takes, in seconds; None while nothing is known.
 
-    That is what the windows dictate for what is left, or more where the CA's answers have been the
-    slower of the two, on the average of all the time that requests flowed.
+    That is what the windows dictate for what is left, or more where the CA's answers and pauses
+    have been the slower of the two, on the average of all the time until now.
     """
     if not course.to_make:
         return 0.0
     by_windows_s = schedule.left_s(course.made, course.to_make, course.since_last_s, course.share)
     if not course.done:
         return by_windows_s + course.paused_s if schedule.has_windows else None
-    by_answers_s = course.to_make * course.flowed_s / course.done
+    by_answers_s = course.to_make * course.elapsed_s / course.done
     return max(by_windows_s, by_answers_s) + course.paused_s

@@ -43,6 +43,7 @@ class Closeness:
 BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -v` lists them")
 WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
 WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "see to these first")
+_LISTS_SHOWN = 4
 _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
     "mx": "with an MX record",
     "no_mx": "without one, but with an address",
@@ -56,16 +57,19 @@ _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
 
 def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: bool = False) -> None:
     """Print what a run is about to do; with `redact`, without whatever a row says."""
-    show_pairs("Plan", list(_pairs(preview)), to)
     rejected = _kinds("Rejected", "row", preview.rejected, closeness.other_rows)
     warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders)
     hide = without_quotes if redact else str
     show_lines([(indent, hide(text)) for indent, text in (*rejected, *warnings)], to)
+    show_pairs("Plan", list(_pairs(preview)), to)  # last: a low screen shows it beside the question
 
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
-    for read in preview.inputs:
+    for read in preview.inputs[:_LISTS_SHOWN]:
         yield "list", f"{read.path}: {read.form}, {counted(read.rows, 'row')}"
+    if others := preview.inputs[_LISTS_SHOWN:]:
+        rows = counted(sum(read.rows for read in others), "row")
+        yield "", f"and {counted(len(others), 'other list')}: {rows}"
     yield "rows", _rows_in_words(preview)
     orders = f"{counted(preview.orders, 'order')} (one an order and language)"
     yield "requests", f"{preview.requests:,} for {orders}, {preview.to_send:,} to send"

@@ -153,6 +153,15 @@ WHERE coalesce(budgets.budget = :budget, FALSE)
     OR budgets.budget IS NULL AND reads.base_url = :base_url
 ORDER BY at
 
+-- What part of a key's windows was taken from each pause on.
+-- name: recent_shares
+SELECT pauses.began_at + {shift_s} AS at, pauses.share AS share
+FROM starts
+JOIN pauses ON pauses.start = starts.number AND pauses.began_at >= :since - {shift_s}
+JOIN budgets ON budgets.start = starts.number AND budgets.account = coalesce(pauses.account, '')
+WHERE budgets.budget = :budget AND pauses.share < 1.0
+ORDER BY starts.number, pauses.number
+
 -- --- what was cut off --------------------------------------------------------------------------
 
 -- name: end_cut_off_runs
