@@ -21,7 +21,6 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Collection,
-    Container,
     Iterable,
     Mapping,
     Sequence,
@@ -34,7 +33,7 @@ from pathlib import Path
 import anyio
 
 from batch_resend.calls import CALLS
-from batch_resend.channels import Channels, RunHandle, route_to
+from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
 from batch_resend.folders import user_and_host
@@ -50,7 +49,7 @@ from batch_resend.journal import (
     Terms,
     open_journal,
 )
-from batch_resend.model import SENT_BY, Outcome, Plan, Run, RunState
+from batch_resend.model import SENT_BY, Outcome, Plan, PlannedRequest, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
 from batch_resend.report import (
@@ -102,8 +101,7 @@ class Batch:
         """Read all rows into the journal and make requests of them. Nothing is sent.
 
         The plan is that of a new run, or of an unfinished one of just the same requests.
-        Raises InputError where a list cannot be read or, unless that may be so, there is no row at
-        all, JournalError.
+        Raises JournalError; InputError where a list cannot be read, or no row is there.
         """
         settings = self.settings
         run, staging = await self.journal.new_run(
@@ -112,12 +110,8 @@ class Batch:
         accounts = {name: settings.account(name) for name in settings.names}
         parties = {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
         try:
-            await stage(
-                sources,
-                staging,
-                each_names_an_account=None not in settings.names,
-                may_be_empty=may_be_empty,
-            )
+            keyed = None not in settings.names
+            await stage(sources, staging, each_names_an_account=keyed, may_be_empty=may_be_empty)
             planned = await self.journal.finish_planning(
                 run, staging, self._take_up_since(), parties
             )
@@ -243,7 +237,8 @@ class Batch:
                     log.error("account %s: %s", key.title, error)
 
         try:
-            await ask_each(self._keys_with(sent), ask)
+            keys = self.settings.keys(self.settings.names)
+            await ask_each([key for key in keys if key.account.budget in sent], ask)
         finally:
             # Whatever ends it, hours of answers are not lost.
             with anyio.CancelScope(shield=True):
@@ -251,10 +246,6 @@ class Batch:
         if errors:
             raise errors[0]
         return await reader.checked(run)
-
-    def _keys_with(self, budgets: Container[str]) -> list[Key]:
-        keys = self.settings.keys(self.settings.names)
-        return [key for key in keys if key.account.budget in budgets]
 
     async def mailed(self) -> dict[str, Mailed]:
         """Return how often orders of the command's own account were mailed, and when last."""
@@ -278,21 +269,25 @@ class Batch:
         await self.journal.finish(plan.run, state, reason)
 
     @asynccontextmanager
-    async def send(self, plan: Plan) -> AsyncIterator["RunHandle"]:
+    async def send(self, plan: Plan, most: int | None = None) -> AsyncIterator["RunHandle"]:
         """Send what is planned; iterate the outcomes as they come.
 
-        Leaving the block early lets nothing more leave, and waits for what is in flight.
+        Leaving the block early lets nothing more leave, and waits for what is in flight. `most`:
+        send no more requests, and leave the rest to another `send`, or to whoever takes it up.
         """
-        reader = self.journal.reader
+
+        def pending_of(sender: Sender) -> AsyncIterator[PlannedRequest]:
+            pending = self.reader.pending(plan.run, sender.channel.names)
+            return first_of(pending, sender.progress.total) if held_back else pending
+
         async with AsyncExitStack() as sessions:
             senders = await self._senders(plan, sessions)
+            held_back = 0 if most is None else hold_back(senders, most)
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = RunHandle(senders, outcomes)
             with deliver:
                 work = [
-                    asyncio.create_task(
-                        sender.run(reader.pending(plan.run, sender.channel.names), deliver.clone())
-                    )
+                    asyncio.create_task(sender.run(pending_of(sender), deliver.clone()))
                     for sender in senders
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
@@ -309,6 +304,8 @@ class Batch:
                     await asyncio.wait([*work, prepared])
                     if error := prepared.exception():
                         log.warning("the report may not be written: %r", error)
+                    if held_back:
+                        sending.note_held_back(held_back)
                     await self._note_end(plan.run, sending)
             for task in work:
                 task.result()
@@ -395,9 +392,8 @@ class Batch:
         return self.journal.reader
 
     async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
-        settings = self.settings
-        hold_doubts = settings.in_doubt is InDoubt.HOLD
-        await self.journal.settle(run, settings.cooldown_s, hold_doubts=hold_doubts)
+        holds, cooldown_s = self.settings.in_doubt is InDoubt.HOLD, self.settings.cooldown_s
+        await self.journal.settle(run, cooldown_s, hold_doubts=holds)
         return await make_plan(self.journal.reader, run, self._parts, taken_up=taken_up)
 
     def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:

@@ -13,7 +13,7 @@ from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
 from batch_resend.journal import Journal, ReadRecorder, Recorder
-from batch_resend.model import Outcome, RequestStatus, Run, RunState
+from batch_resend.model import Outcome, PlannedRequest, RequestStatus, Run, RunState
 from batch_resend.sending import (
     Channel,
     CircuitBreaker,
@@ -126,6 +126,27 @@ def route_to(settings: Settings, base_url: str) -> Route:
     return Route(settings.ca_file, proxy)
 
 
+def hold_back(senders: Iterable[Sender], most: int) -> int:
+    """Have senders send no more than so many requests together; return how many are held back."""
+    held_back = 0
+    for sender in senders:
+        total = sender.progress.total
+        sender.progress.total = min(total, most)
+        most -= sender.progress.total
+        held_back += total - sender.progress.total
+    return held_back
+
+
+async def first_of(
+    pending: AsyncIterator[PlannedRequest], most: int
+) -> AsyncIterator[PlannedRequest]:
+    """Yield the first of some requests."""
+    sent = 0
+    while sent != most and (planned := await anext(pending, None)) is not None:
+        yield planned
+        sent += 1
+
+
 def _elsewhere(run: Run, name: str | None, there: str | None, here: str) -> str:
     """Return what to do where an account of a run is at another CA now."""
     again = "send its list again"
@@ -145,6 +166,7 @@ class RunHandle:
         self, senders: Sequence[Sender], outcomes: MemoryObjectReceiveStream[Outcome]
     ) -> None:
         self.senders = senders  # one a key
+        self.held_back = 0  # requests that were not to be sent yet, once all others are
         self._outcomes = outcomes
 
     async def __aiter__(self) -> AsyncIterator[Outcome]:
@@ -200,8 +222,14 @@ class RunHandle:
         for sender in self.senders:
             sender.stop(state, reason)
 
+    def note_held_back(self, requests: int) -> None:
+        """Have the run end as stopped, for it is not complete, unless something else ended it."""
+        if self.finished and self.stop_reason is None:
+            self.held_back = requests
+            self.lose(f"only the first requests were to be sent; {requests:,} are left")
+
     def lose(self, why: str) -> None:
-        """Stop for want of a journal: the run is not complete, though all of it may be sent."""
+        """Stop; the run is not complete, as where the journal is lost, though all may be sent."""
         self.stop(why, RunState.STOPPED)
         for sender in self.senders:
             sender.state, sender.stop_reason = RunState.STOPPED, why

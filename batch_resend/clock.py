@@ -91,9 +91,13 @@ class SystemClock:
     see `journal/schema.py`.
     """
 
-    def __init__(self) -> None:
-        self.boot = _boot()
-        self.offset_s = time.time() - steady_time()
+    def __init__(self, ahead_s: float = 0.0) -> None:
+        """Take how far ahead of the system's clock this one is to be: for rehearsals of later days.
+
+        It is then as on a machine that has started again, for the steady time has no such days.
+        """
+        self.boot = f"{_boot()} and {ahead_s:g} s" if ahead_s else _boot()
+        self.offset_s = time.time() + ahead_s - steady_time()
 
     def __call__(self) -> float:
         """Return the seconds since the epoch, as counted since this clock was made."""

@@ -61,6 +61,7 @@ class RunOptions:
     distribute: bool = False  # to workers
     any_product: bool = False  # --preflight: orders that are not DV are sent too
     dry_run: bool = False  # nothing is sent
+    first_orders: int | None = None  # how many to send before the rest is asked about
 
 
 def named_in(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,10 +115,8 @@ def style_of(options: Mapping[str, Any]) -> Style:
 
 
 def notifier_of(options: dict[str, Any]) -> Notifier:
-    """Return whom to notify of how a command ends, as far as the options are known.
-
-    Nobody is notified of a dry run: a watchdog would take it for a night's run.
-    """
+    """Return whom to notify of how a command ends, as far as the options are known."""
+    # A watchdog would take a dry run for the night's.
     return Notifier() if options.get("dry_run") else Notifier(**named_in(Notifier, options))
 
 

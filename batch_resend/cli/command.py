@@ -44,7 +44,7 @@ MEANINGS = {
     ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted, or the "
     "report could not be written",
     ExitCode.STOPPED: "stopped early: the CA refused the API key; or, while sending, wrong URL, CA "
-    "gone for too long, journal not writable",
+    "gone for too long, journal not writable, or the first --max-orders sent",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",
 }
 WITHOUT_ORDERS = {  # what they mean of commands that send nothing

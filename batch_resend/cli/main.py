@@ -51,7 +51,10 @@ SUBCOMMANDS = {
 # What they print is a summary: nobody has to read it for them to end.
 SENDING = frozenset({"resume", "send", "sweep", "worker"})
 # Variables of the program that are no option of a command.
-NOT_OPTIONS = ("BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL")
+NOT_OPTIONS = (
+    "BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL",
+    "BATCH_RESEND_REHEARSAL_AHEAD",
+)  # fmt: skip
 _WORDS = f"{__name__}.words"  # in a context: those of a command line behind the command's name
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time
 
@@ -179,6 +182,8 @@ def main() -> NoReturn:
     STREAMS.finish()
     if STREAMS.output_failed and code == ExitCode.ALL_WELL:
         code = ExitCode.NOT_STARTED if STREAMS.prints_data else ExitCode.NOT_ALL_SENT
+    if code > SIGNAL_BASE:  # a thread may still wait for an answer at the terminal
+        STREAMS.leave(code)
     sys.exit(code)
 
 

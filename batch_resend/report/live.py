@@ -109,8 +109,10 @@ async def live_report(
 ) -> "LiveReport":
     """Return what keeps the report of a run that is about to be sent. Raises JournalError."""
     run = plan.run
-    orders = {status: plan.settled.get(status, 0) for status in RequestStatus}
-    orders[RequestStatus.NOT_ATTEMPTED] += plan.orders - sum(plan.settled.values())
+    settled = await reader.count_outcomes(run)
+    orders = {status: settled.get(status, 0) for status in RequestStatus}
+    orders[RequestStatus.NOT_ATTEMPTED] += plan.orders - sum(settled.values())
+    was_begun = plan.taken_up or settled != plan.settled  # the first of it may have been sent
     none = Tally(plan.rows, plan.orders, orders, 0, 0, 0, 0, 0, 0.0, 1.0)
     return LiveReport(
         reader,
@@ -118,7 +120,7 @@ async def live_report(
         inputs=await reader.inputs(run),
         accounts=await reader.accounts(run) if "accounts" in run.settings else (),
         sweep=await reader.swept(run),
-        before=replace(await reader.tally(run), orders=orders) if plan.taken_up else none,
+        before=replace(await reader.tally(run), orders=orders) if was_begun else none,
         folder=folder,
         presentation=presentation,
         clock=clock,

@@ -24,7 +24,7 @@ from batch_resend.simulator import answers
 from batch_resend.simulator.answers import Answer, Known
 from batch_resend.simulator.calls import BASE_PATH, Asked, answer_read, asked_call
 from batch_resend.simulator.faults import IINFO, Fault, FaultName
-from batch_resend.simulator.world import Books, World, recipients
+from batch_resend.simulator.world import DAY_S, Books, World, recipients
 from batch_resend.windows import CA_WINDOWS, Window
 
 # Of the recordings of 2023; what stands in them is made up.
@@ -51,6 +51,7 @@ class SimulatorSettings:
     keep_bodies: bool = False  # keep what was asked for every order, for tests
     orders: int = 0  # that wait in its world from the beginning
     odd_orders: int = 0  # more of them, each of which is shown oddly
+    approve: float = 0.0  # the share of mails by which their order is approved within a day
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host):
@@ -62,6 +63,8 @@ class SimulatorSettings:
             raise ValueError(f"a latency of {low:g} to {high:g} s makes no sense")
         if self.revoke_after is not None and self.revoke_after < 0:
             raise ValueError(f"a key revoked after {self.revoke_after} requests makes no sense")
+        if not 0 <= self.approve <= 1:
+            raise ValueError("the share of approvals lies between 0 and 1")
         shares = self.faults.values()
         # What is meant to be 1 in all may come out above it by a rounding.
         if not all(0 <= share <= 1 for share in shares) or fsum(shares) > 1 + 1e-9:
@@ -87,19 +90,26 @@ def parse_latency(text: str) -> tuple[float, float]:
 
 def parse_fault(text: str) -> tuple[FaultName, float]:
     """Return the fault and its share, 0..1, of `500=0.05` or `drop=5%`. Raises ValueError."""
-    name, equals, amount = (part.strip() for part in text.partition("="))
-    number = amount.removesuffix("%")
+    name, _, amount = (part.strip() for part in text.partition("="))
     try:
-        fault = FaultName(name)
-        share = float(number) / (1 if number == amount else 100)
+        return FaultName(name), parse_share(amount)
     except ValueError:
-        equals, share = "", 0.0
-    if not equals or not 0 <= share <= 1:
         raise ValueError(
             f"{text!r} is not a fault: write NAME=SHARE, as 500=0.05 or drop=5%,"
             f" where NAME is one of {', '.join(FaultName)}"
-        )
-    return fault, share
+        ) from None
+
+
+def parse_share(text: str) -> float:
+    """Return the share, 0..1, of `0.05` or `5%`. Raises ValueError."""
+    number = text.removesuffix("%")
+    try:
+        share = float(number) / (1 if number == text else 100)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f"{text!r} is not a share: write 30% or 0.3")
+    return share
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,7 @@ class Simulator:
     ) -> None:
         self.settings = settings or SimulatorSettings()
         self.books = Books(self.settings.windows)
-        self.world = World(seed=self.settings.seed)
+        self.world = World(self.settings.seed, self.settings.approve)
         self.world.populate(self.settings.orders)
         self.world.populate_oddly(self.settings.odd_orders)
         self._fates = Fates(self.settings)
@@ -186,6 +196,11 @@ class Simulator:
     def fail(self, faults: Mapping[FaultName, float]) -> None:
         """Fail another share of requests from now on."""
         self._fates = Fates(replace(self.settings, faults=faults))
+
+    def pass_day(self) -> None:
+        """Let a day go by: orders age, some are approved, and a tenth as many come."""
+        self.world.ahead_s += DAY_S
+        self.world.populate(self.settings.orders // 10, oldest_days=1.0)
 
     def revoke_key(self) -> None:
         """Answer every request from now on as one by a key that was revoked."""
@@ -236,7 +251,9 @@ class Simulator:
         key = request.headers.get("X-DC-DEVKEY", "")
         is_read = asked is not None and asked.call.mails is None
         is_within = self.books.arrive(
-            self._clock(), None if asked is None or is_read else asked.subject, key
+            self._clock() + self.world.ahead_s,
+            None if asked is None or is_read else asked.subject,
+            key,
         )
         if asked is not None and is_read:
             self.books.reads_of[asked.call.name] += 1

@@ -17,6 +17,7 @@ from typing import Any
 from batch_resend.calls import CALLS, Addresses
 from batch_resend.certcentral.contract import MailBody
 from batch_resend.intake.looks import is_constructed
+from batch_resend.listed import WAITING
 from batch_resend.model import USUAL_LOCAL_PARTS, Call
 from batch_resend.simulator.faults import Oddity
 from batch_resend.windows import Window
@@ -125,6 +126,7 @@ class Books:
         }
 
 
+DAY_S = 86_400.0
 FIRST_ORDER = 100_200_001
 FIRST_DOMAIN = 4_000_001
 FIRST_CERTIFICATE = 250_000_001
@@ -176,13 +178,14 @@ class World:
         self,
         seed: int = 0,
         chance: float = 0.0,
-        within_s: float = 86_400.0,
+        within_s: float = DAY_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`chance`: that a mail brings about an approval, at some time `within_s` seconds."""
         self.orders: dict[int, WorldOrder] = {}
         self.chance = chance
-        self.clock = clock
+        self.ahead_s = 0.0  # of the clock: days that were let go by
+        self._clock = clock
         # Addresses in a domain's DNS, at _validation-contactemail; by the domain.
         self.dns_txt: dict[str, tuple[str, ...]] = {}
         # What the account's setting "Send verification DCV emails to" selects.
@@ -194,22 +197,27 @@ class World:
         self._domain_names: dict[str, str] = {}
         self._containers: dict[str, int] = {}
 
+    def clock(self) -> float:
+        """Return the time of this world, in seconds since the epoch."""
+        return self._clock() + self.ahead_s
+
     def add(self, order: WorldOrder) -> None:
         """Let an order come into the world."""
         order.clock = self.clock
         self.container_id(order.container)
         self.orders[order.order_id] = order
 
-    def populate(self, count: int) -> None:
-        """Let orders wait: of several products, up to ten days old, three in four validated so."""
-        now, luck = self.clock(), self._luck()
-        for number in range(FIRST_ORDER, FIRST_ORDER + count):
+    def populate(self, count: int, oldest_days: float = 10.0) -> None:
+        """Let more orders wait: of several products, up to so old, three in four by e-mail."""
+        first = max(self.orders, default=FIRST_ORDER - 1) + 1
+        now, luck = self.clock(), self._luck(*((first,) if self.orders else ()))
+        for number in range(first, first + count):
             self.add(
                 WorldOrder(
                     number,
                     product=luck.choice(_PRODUCTS),
                     domains=(f"shop{number}.example.com",),
-                    created_at=now - luck.uniform(0, 10) * 86_400,
+                    created_at=now - luck.uniform(0, oldest_days) * DAY_S,
                     dcv_method=luck.choice(_METHODS),
                 )
             )
@@ -222,7 +230,7 @@ class World:
                 WorldOrder(
                     number,
                     domains=(f"odd{number}.example.com", f"www.odd{number}.example.com"),
-                    created_at=self.clock() - 5 * 86_400,
+                    created_at=self.clock() - 5 * DAY_S,
                     oddity=oddity,
                 )
             )
@@ -259,6 +267,11 @@ class World:
         order.approved |= set(names)
         if order.is_wholly_approved:
             order.status = _WHEN_ISSUED
+
+    def count_waiting(self) -> int:
+        """Return how many orders wait, after approvals are in."""
+        self.let_approve()
+        return sum(order.status in WAITING for order in self.orders.values())
 
     def let_approve(self) -> None:
         """Issue what was approved until now."""

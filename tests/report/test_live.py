@@ -70,11 +70,12 @@ async def night(folder: Path, orders: int, *, settled: int = 0) -> AsyncIterator
             taken_up=False,
             rows=dict.fromkeys(RowStatus, 0) | {RowStatus.ACCEPTED: orders},
             orders=orders,
-            settled={RequestStatus.SKIPPED: settled},
+            settled={RequestStatus.SKIPPED: settled} if settled else {},
             to_send=orders - settled,
             limits=(),
             duration_s=0.0,
         )
+        await journal.skip(run, [(number, "it waits no more") for number in range(1, settled + 1)])
         recorder = await journal.start(run, Terms(WINDOWS, {"sent_by": "night@host"}))
         live = await live_report(journal.reader, plan, folder / "report", Presentation(), clock)
         yield Night(journal, clock, live, recorder)

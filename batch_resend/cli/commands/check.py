@@ -117,13 +117,18 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     given = click.get_current_context().get_parameter_source("dns_server")
     if given is ParameterSource.COMMANDLINE and not options["mx"]:
         raise click.UsageError("--dns-server says which server --mx asks: give both")
-    reading = reading_of(options)
     out: Path | None = options["out"]
     named = [Path(path) for path in inputs]
     if out and out.exists() and any(path.exists() and out.samefile(path) for path in named):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
+    return check_lists(inputs, options)
+
+
+def check_lists(inputs: Sequence[str], options: dict[str, Any]) -> int:
+    """Show what lists would send, by the options of `check` or of `send`; return the exit code."""
+    reading = reading_of(options)
     sources = [ListSource(path, reading) for path in inputs]
-    return anyio.run(_check, sources, options)
+    return anyio.run(_check, sources, {"out": None, "mx": False, "form": "text", **options})
 
 
 async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
@@ -141,8 +146,11 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
         show_json({**preview.model_dump(), "first_requests": first})
     else:
         show_plan(preview, sys.stdout, closeness)
-        if MAX_REJECTED.is_exceeded(preview.rows.rejected, preview.rows.read):
-            click.echo(f"`send` would send nothing: more than --max-rejected {MAX_REJECTED.text}")
+        most, rows = options.get("max_rejected", MAX_REJECTED), preview.rows
+        if most.is_exceeded(rows.rejected, rows.read):
+            click.echo(f"`send` would send nothing: more than --max-rejected {most.text}")
+        elif options.get("strict") and rows.rejected:
+            click.echo("`send` would send nothing: --strict")
         _show_requests(first, plan.to_send)
     unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
     is_all = not (plan.rows[RowStatus.REJECTED] or unsure)

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -16,6 +15,7 @@ import anyio
 import click
 
 from batch_resend.batch import Batch, open_batch
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import settings_of, style_of
 from batch_resend.cli.command import (
     FILE,
@@ -101,7 +101,8 @@ def export(**options: Any) -> int:
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:
-        async with open_batch(settings_of(options, needs_own_key=True)) as batch:
+        settings = settings_of(options, needs_own_key=True)
+        async with open_batch(settings, clock_of_command()) as batch:
             # Where the list goes to the terminal too, nothing is drawn between its lines.
             is_shown = options["out"] is not None or not sys.stdout.isatty()
             style = style_of(options) if is_shown else Style.NONE
@@ -114,7 +115,7 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
     path: Path | None = options["out"]
     counts = {True: 0, False: 0}  # of orders that wait, and of those with all names approved
     with whole_file(path) if path else nullcontext(sys.stdout) as file:
-        writer = _Writer(file, options["form"], time.time())
+        writer = _Writer(file, options["form"], batch.journal.now())
 
         def take(order: ListedOrder | None) -> None:
             counts[order is not None] += 1

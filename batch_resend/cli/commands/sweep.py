@@ -1,16 +1,16 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.cli.as_settings import run_options_of, settings_of
+from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.as_settings import RunOptions, run_options_of, settings_of
 from batch_resend.cli.command import FILE, OF_SENDING, ExitCode, command, option, together
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.execution import execute
@@ -116,18 +116,14 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             excluded=frozenset(_excluded(options["exclude"])),
             is_wanted=wanted_of(options),
         )
-        async with open_batch(settings) as batch:
+        async with open_batch(settings, clock_of_command()) as batch:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
             swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
             found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
-            if not swept.due:
-                click.echo(f"Nothing to send: {found}")
-                run_log.info("nothing to send: %s", found)
-            elif not run_options.quiet:
-                click.echo(f"{found[0].upper()}{found[1:]}", err=True)
+            _say_found(found, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
-                _show_found(swept)
+                _show_found(swept, batch.journal.now(), sys.stdout)
             plan = await batch.plan_sweep(swept, locale)
             result = await execute(batch, plan, run_options, interruption)
         if options["fail_on"] == _STUCK and swept.stuck:
@@ -172,9 +168,18 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _show_found(swept: SweepResult) -> None:
+def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:
+    """Say what a sweep has found: the whole summary of a night with nothing to send."""
+    if is_any_due:
+        if not options.quiet:
+            say(f"{found[0].upper()}{found[1:]}")
+        return
+    run_log.info("nothing to send: %s", found)
+    click.echo(f"Nothing to send: {found}")
+
+
+def _show_found(swept: SweepResult, now: float, to: TextIO) -> None:
     """Show which orders would be mailed, and which are stuck."""
-    now = time.time()
     if swept.due:
         rows = [
             (
@@ -185,7 +190,7 @@ def _show_found(swept: SweepResult) -> None:
             )
             for order in swept.due[:_DUE_SHOWN]
         ]
-        show_table(("due", "days", "product", "domains"), rows, sys.stdout)
+        show_table(("due", "days", "product", "domains"), rows, to)
     if (more := len(swept.due) - _DUE_SHOWN) > 0:
-        click.echo(f"and {more:,} more")
-    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), sys.stdout)
+        click.echo(f"and {more:,} more", file=to)
+    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), to)

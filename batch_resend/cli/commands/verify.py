@@ -9,6 +9,7 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import settings_of, style_of
 from batch_resend.cli.command import OF_READING, ExitCode, command, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -62,7 +63,7 @@ def verify(run_id: str, journal: Place, is_json: bool, **options: Any) -> int:
     async def work(_: Interruption) -> Found:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-        async with open_batch(settings_of(options, run)) as batch:
+        async with open_batch(settings_of(options, run), clock_of_command()) as batch:
             asking = batch.verify(run.id, with_names=options["names"])
             try:
                 checked = await while_asking(asking, batch, style_of(options))

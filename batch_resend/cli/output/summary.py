@@ -12,7 +12,7 @@ from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.explanations import explain
 from batch_resend.journal import Reason
-from batch_resend.model import RequestStatus
+from batch_resend.model import Plan, RequestStatus
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     BackPressure,
@@ -64,6 +64,41 @@ def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: boo
     show_pairs("Plan", list(_pairs(preview)), to)  # last: a low screen shows it beside the question
 
 
+def show_left(plan: Plan, preview: Preview, to: TextIO) -> None:
+    """Print what is left of a run that did not finish; its lists were shown when it began."""
+    settled = [f"{plan.settled[s]:,} {in_words(s)}" for s in RequestStatus if s in plan.settled]
+    pairs = [
+        ("requests", f"{plan.to_send:,} to send of {plan.orders:,}"),
+        *((("so far", " · ".join(settled)),) if settled else ()),
+        *_to_send(preview),
+    ]
+    show_pairs(f"Left of run {plan.run.id}", pairs, to)
+
+
+def sending_in_words(plan: Plan, preview: Preview) -> str:
+    """Return what sending comes to, in one line: whom it mails, what is left out, how long."""
+    whom = []
+    if preview.mails:
+        domains = counted(preview.recipient_domains, "domain")
+        whom.append(f"{counted(preview.mails, 'mail')} at {domains}")
+    if others := preview.without_addresses + preview.domains_without_addresses:
+        whom.append(f"{counted(others, 'request')} to the CA's contacts on file")
+    left_out = [f"{plan.settled[s]:,} {in_words(s)}" for s in RequestStatus if s in plan.settled]
+    if rejected := preview.rows.rejected:
+        left_out.append(counted(rejected, "rejected row"))
+    parts = [" and ".join(whom), _time_needed(preview.duration_s)]
+    if left_out and not plan.taken_up:
+        parts.append(f"left out: {', '.join(left_out)}")
+    return "; ".join(parts)
+
+
+def _time_needed(least_s: float) -> str:
+    """Return how long sending takes, as a range: a 429 halves what is taken of the limits."""
+    if least_s < _FEW_SECONDS:
+        return "a few seconds"
+    return f"{format_duration(least_s)} to {format_duration(2 * least_s)}"
+
+
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     for read in preview.inputs[:_LISTS_SHOWN]:
         yield "list", f"{read.path}: {read.form}, {counted(read.rows, 'row')}"
@@ -74,6 +109,10 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     orders = f"{counted(preview.orders, 'order')} (one an order and language)"
     yield "requests", f"{preview.requests:,} for {orders}, {preview.to_send:,} to send"
     yield from _skipped(preview)
+    yield from _to_send(preview)
+
+
+def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
     if held := preview.held:
         again = "--in-doubt retry sends them again"
         yield "in doubt", f"{held:,} may have been mailed before; {again}"
@@ -155,6 +194,7 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
             yield 4, f"and {more:,} more: {elsewhere}"
 
 
+_FEW_SECONDS = 2.0
 STUCK_SHOWN = 5
 REASONS_SHOWN = 5  # for which orders were not sent
 REASONS_READ = REASONS_SHOWN + 2  # whether there are more, and those not attempted, which are not
@@ -170,7 +210,7 @@ def show_summary(
     """Print a run in a few lines, and the next commands. `stuck`: the first of those that are."""
     if summary.orders.total or summary.sweep is None:  # else the sweep has said it
         show_counts(summary)
-    show_lines(list(_why_not_sent(reasons)), sys.stdout)
+    show_lines(list(why_not_sent(reasons)), sys.stdout)
     show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
     for step in next_steps(summary, folder, flags):
@@ -179,7 +219,7 @@ def show_summary(
             click.echo(f"  {step.command}")  # never wrapped: it is to be copied
 
 
-def show_counts(summary: Summary) -> None:
+def show_counts(summary: Summary, to: TextIO | None = None) -> None:
     """Print a run in numbers."""
     requests, pairs = summary.requests, []
     orders = [
@@ -201,10 +241,10 @@ def show_counts(summary: Summary) -> None:
     ]
     if summary.back_pressure.pauses:
         pairs.append(("pauses", _held_up(summary.back_pressure)))
-    show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, sys.stdout)
+    show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, to or sys.stdout)
 
 
-def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
+def why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
     not_attempted = RequestStatus.NOT_ATTEMPTED
     shown = [one for one in reasons if one.status is not not_attempted or _answer(one)]
