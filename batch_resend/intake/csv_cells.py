@@ -3,14 +3,13 @@
 import csv
 import io
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from types import MappingProxyType
 
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields
-from batch_resend.intake.layout import STRAY_CR
+from batch_resend.intake.layout import STRAY_CR, Unseen
 from batch_resend.intake.text import MAX_LINE_CHARS, Text
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -30,14 +29,9 @@ Cells = tuple[int, list[str]]  # the line on which a row begins, and the row
 class CsvCells:
     """The rows of one CSV list; rows of nothing but blanks are none."""
 
-    hidden_rows = struck_rows = 0
-    hidden_sheets: Sequence[str] = ()
-    hidden_columns: frozenset[int] = frozenset()
-    struck: Mapping[int, Collection[int]] = MappingProxyType({})
-    complaints: Mapping[int, str] = MappingProxyType({})
-
     def __init__(self, name: str, text: Text, delimiter: str) -> None:
         self.delimiter = delimiter
+        self.unseen = Unseen()
         self.ends_open = False  # the row read last, which is the list's last, has no line end
         self._name = name
         self._text = text

@@ -6,7 +6,7 @@ had: a number that lost its last digits is another order's; an address that did,
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -53,6 +53,21 @@ _FOOTER = re.compile(
     r")[-*=_~. ]*",
     re.IGNORECASE,
 )
+
+
+@dataclass(slots=True)
+class Unseen:
+    """What of a table a person does not see, or sees marked; of CSV there is nothing such.
+
+    But for the counts, all is known when the first row is.
+    """
+
+    columns: Collection[int] = ()  # hidden, from 0
+    sheets: Sequence[str] = ()  # hidden, with cells, of a workbook of which another one is read
+    struck: Mapping[int, Collection[int]] = field(default_factory=dict)  # row -> cells struck out
+    complaints: Mapping[int, str] = field(default_factory=dict)  # row -> what is marked in it
+    hidden_rows: int = 0  # left out so far: filtered away, or folded up
+    struck_rows: int = 0  # left out so far: all of their cells are struck out
 
 
 class TableRow(NamedTuple):

@@ -195,11 +195,4 @@ def _length(cells: Sequence[str]) -> int:
 
 
 def _is_registered(name: str) -> bool:
-    return _list().publicsuffix(name, accept_unknown=False) is not None
-
-
-@lru_cache(maxsize=1)
-def _list() -> "PublicSuffixList":
-    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - 80 ms; few lists need it
-
-    return PublicSuffixList(accept_unknown=False, only_icann=True)
+    return _public_list().publicsuffix(name, accept_unknown=False) is not None

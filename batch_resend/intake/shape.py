@@ -88,7 +88,7 @@ class Shape:
                 or self.rows.why_joined(cells)
                 or (self.rows.why_cut_off(cells) if cut_off else "")
             )
-        return why or self._none_of_an_order(row)
+        return why or self._none_of_an_order(row) or row.misfit
 
     def note_title(self, row: TableRow) -> None:
         """Take note of a row that is a title of those below it, if it is.

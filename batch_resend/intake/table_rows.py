@@ -33,6 +33,7 @@ from batch_resend.intake.layout import (
     HeadingsAgain,
     Numbered,
     TableRow,
+    Unseen,
     count_titles,
     refuse_narrowing,
     with_footers_apart,
@@ -53,12 +54,7 @@ class Table(Protocol):
     """The rows of cells of one list."""
 
     ends_open: bool  # the last row, once it is read, has no line end
-    hidden_rows: int  # left out, as far as it was read
-    hidden_columns: frozenset[int]  # from 0; known when the first row is
-    hidden_sheets: Sequence[str]  # of a workbook, not read; likewise
-    struck_rows: int  # left out, as far as it was read: all of their cells are struck out
-    struck: Mapping[int, Collection[int]]  # row -> columns, from 0, of cells that are
-    complaints: Mapping[int, str]  # row -> what a person marked in it
+    unseen: Unseen
 
     def __iter__(self) -> Iterator[Numbered]: ...
 
@@ -90,9 +86,10 @@ class TableRows:
         shape = shape_of(self._name, columns, self._names, sample, self._reading)
         footers: list[Numbered] = []
         yield from self._records(chain(first, rows), columns, shape, footers)
-        self.remarks[Remark.HIDDEN_ROWS] += self._table.hidden_rows
-        self.remarks[Remark.HIDDEN_SHEETS] += len(self._table.hidden_sheets)
-        self.remarks[Remark.STRUCK_ROWS] += self._table.struck_rows
+        unseen = self._table.unseen
+        self.remarks[Remark.HIDDEN_ROWS] += unseen.hidden_rows
+        self.remarks[Remark.HIDDEN_SHEETS] += len(unseen.sheets)
+        self.remarks[Remark.STRUCK_ROWS] += unseen.struck_rows
         self.remarks[Remark.FOOTER_ROWS] = len(footers)
         self.remarks = +self.remarks
         if self.width and not self._reading.headed:
@@ -121,10 +118,10 @@ class TableRows:
         heading = [name.strip(STRAY_CR) for name in heading]
         self._about_rejected = own_columns(heading)
         where = f"{self._name}, line {line}"
-        seen = self._seen(heading, where, self._table.struck.get(line, ()))
+        seen = self._seen(heading, where, self._table.unseen.struck.get(line, ()))
         # What is written in its form is read again by what was seen, and has nothing hidden.
         self.heading = tuple(
-            "" if at in self._table.hidden_columns and not name else self._names[at]
+            "" if at in self._table.unseen.columns and not name else self._names[at]
             for at, name in enumerate(seen)
         )
         columns = self._found(seen, where, [cells for _, cells in first])
@@ -136,7 +133,7 @@ class TableRows:
         """Return which column of a heading holds what. Raises InputError where some is in doubt."""
         reading = self._reading
         without = Field.ORDER_ID not in known_fields(seen) | set(reading.mapping)
-        if (sheets := self._table.hidden_sheets) and without:
+        if (sheets := self._table.unseen.sheets) and without:
             where = f"{where} (not of the hidden sheet {sheets[0]!r}, which --sheet names)"
         rules = HeadingRules(
             tuple(reading.mapping.items()), reading.call, reading.all_domains, given=reading.flags
@@ -157,7 +154,7 @@ class TableRows:
         Raises InputError where one would be read that no visible one stands for.
         """
         mapping, ignored = self._reading.mapping, self._reading.ignored
-        unseen = {*self._table.hidden_columns, *struck}
+        unseen = {*self._table.unseen.columns, *struck}
         names = list(map(in_one_line, heading))
         kept = {*mapping.values(), *ignored}
         hidden = [at for at, name in enumerate(names) if at in unseen and name not in kept]
@@ -185,8 +182,8 @@ class TableRows:
             self.width = max(self.width, len(cells))
             cut_off = row.after is None and table.ends_open and not footers
             shape.note_title(row)
-            complaint = table.complaints.get(row.line) or shape.complaint(row, cut_off=cut_off)
-            complaint = complaint or row.misfit
+            marked = table.unseen.complaints.get(row.line)
+            complaint = marked or shape.complaint(row, cut_off=cut_off)
             if not complaint:
                 shape.rows.observe(cells)
                 self.remarks[Remark.OPEN_END] += cut_off
@@ -225,7 +222,7 @@ class TableRows:
     def _struck_out(self, columns: Columns) -> set[int]:
         """Return the lines of rows in which what they are about is struck out."""
         subject = {at for field in _SUBJECTS for at in columns.places.get(field, ())}
-        struck = self._table.struck.items()
+        struck = self._table.unseen.struck.items()
         return {line for line, places in struck if not subject.isdisjoint(places)}
 
     def _cleaned(self, as_is: list[str]) -> tuple[list[str], list[str]]:

@@ -9,13 +9,14 @@ import posixpath
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.parsers import expat
 
 from batch_resend.errors import InputError
+from batch_resend.intake.layout import Unseen
 from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.signs import says_not_to_send_these
 from batch_resend.intake.suggestions import listed, quoted
@@ -54,23 +55,12 @@ class Sheet:
 
     ends_open = False
 
-    hidden_rows: int  # left out so far: what is filtered away, or folded up, nobody sees
-    hidden_columns: frozenset[int]  # from 0; known when the first row is
-    hidden_sheets: Sequence[str]  # beside the one that is read, with cells; likewise
-    struck_rows: int  # left out so far: each of their cells is struck out
-    struck: Mapping[int, Collection[int]]  # row -> columns, from 0: known when the first row is
-    complaints: Mapping[int, str]  # row -> what in it may say not to send it; likewise
-
     def __init__(self, name: str, file: Bytes, sheet: str | None) -> None:
         """Take a workbook; `sheet` names the sheet, or the only visible one with cells is taken."""
         self._name = name
         self._file = file
         self._wanted = sheet
-        self.hidden_rows = self.struck_rows = 0
-        self.hidden_sheets = ()
-        self.struck = {}
-        self.complaints = {}
-        self.hidden_columns = frozenset()
+        self.unseen = Unseen()
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows. Raises InputError."""
@@ -85,15 +75,13 @@ class Sheet:
                 chosen = _chosen_sheet(name, book, self._wanted)
                 look = looks.get(chosen, SheetLook())
                 _refuse_unseen(name, look)
-                self.struck, self.complaints = look.struck, _complaints_of(look)
-                if self._wanted is None:
-                    self.hidden_sheets = _filled_sheets(book, visible=False)
-                self.hidden_columns = frozenset(look.hidden_columns)
+                others = _filled_sheets(book, visible=False) if self._wanted is None else ()
+                self.unseen = Unseen(look.hidden_columns, others, look.struck, _complaints_of(look))
                 for number, texts in _numbered(book, chosen, look.faults):
                     if number in look.hidden_rows:
-                        self.hidden_rows += 1
+                        self.unseen.hidden_rows += 1
                     elif _filled(texts) <= look.struck.get(number, set()):
-                        self.struck_rows += 1
+                        self.unseen.struck_rows += 1
                     else:
                         yield number, texts
         except CalamineError as error:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from batch_resend.intake import RecordSource
-from batch_resend.journal import Journal, Recorder, Terms
-from batch_resend.model import Pause, Plan, RequestStatus, RowStatus, RunState
+from batch_resend.journal import Journal, Pause, Recorder, Terms
+from batch_resend.model import Plan, RequestStatus, RowStatus, RunState
 from batch_resend.report import LiveReport, Presentation, live_report, write_report
 from batch_resend.report.live import EVERY_S, _Course
 from batch_resend.sending import Progress
@@ -75,7 +75,8 @@ async def night(folder: Path, orders: int, *, settled: int = 0) -> AsyncIterator
             limits=(),
             duration_s=0.0,
         )
-        await journal.skip(run, [(number, "it waits no more") for number in range(1, settled + 1)])
+        waits_no_more = [(number, "it waits no more") for number in range(1, settled + 1)]
+        await journal.leave_out(run, waits_no_more, would_widen=False)
         recorder = await journal.start(run, Terms(WINDOWS, {"sent_by": "night@host"}))
         live = await live_report(journal.reader, plan, folder / "report", Presentation(), clock)
         yield Night(journal, clock, live, recorder)
