@@ -152,7 +152,8 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
         except InputError as error:
             raise InputError(
                 f"--exclude {error}\nThis list names the orders that are not to be mailed. All it "
-                "needs is the heading order_id and a number in each line."
+                "needs is the heading order_id and a number in each line; leave out columns that "
+                "stand in the way, such as reasons."
             ) from None
 
 
