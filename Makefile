@@ -23,7 +23,7 @@ help:
 	@echo "make fuzz   feed the readers of lists a minute of junk"
 	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
 	@echo "make pictures  the screens of README and manual, and the picture of a report, from a real run"
-	@echo "make reference  the manual's tables of options, from the options"
+	@echo "make reference  what manual and schema say of options and calls, from the code"
 	@echo "make check  format, lint, spelling, complexity, types, and the house's import rules"
 	@echo "make fix    format, and fix what the linter can"
 	@echo "make dist   build what is released, install it where nothing else is, and try it"

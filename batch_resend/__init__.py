@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
-    from batch_resend.batch import Batch, open_batch
+    from batch_resend.batch import Batch, open_batch, resend
     from batch_resend.channels import RunHandle
     from batch_resend.errors import (
         BatchResendError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Where each name is: `batch-resend --help` is to answer without what only sending needs.
 _PLACES = {
-    "batch": ("Batch", "open_batch"),
+    "batch": ("Batch", "open_batch", "resend"),
     "errors": (
         "BatchResendError",
         "CallError",
@@ -85,6 +85,7 @@ __all__ = [
     "__version__",
     "open_batch",
     "read_journal",
+    "resend",
 ]
 
 

@@ -1,5 +1,9 @@
 """The whole job as a library: plan rows into a run, send it, write its report.
 
+    summary = await resend(rows, settings)
+
+does it in one call. Step by step, for what is to happen in between:
+
     async with open_batch(settings) as batch:
         plan = await batch.plan([ListSource("orders.csv")])
         async with batch.send(plan) as sending:
@@ -12,35 +16,52 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Container, Mapping, Sequence, Set
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+    Set,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from inspect import isawaitable
 from pathlib import Path
 
 import anyio
 
 from batch_resend.calls import CALLS
-from batch_resend.channels import Channels, RunHandle, route_to
+from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
-from batch_resend.intake import Source
+from batch_resend.intake import Given, RecordSource, Source
 from batch_resend.journal import (
     Checked,
     Endpoint,
     Journal,
     JournalReader,
+    Mailed,
     OrderCheck,
     Purpose,
     Terms,
     open_journal,
 )
-from batch_resend.listed import WAITS
-from batch_resend.model import Outcome, Plan, Run, RunState
+from batch_resend.model import Outcome, Plan, PlannedRequest, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.planning import Objection, Part, make_plan, object_to, stage
-from batch_resend.report import Presentation, Summary, prepare_report, write_report
+from batch_resend.report import (
+    Presentation,
+    Summary,
+    make_summary,
+    prepare_report,
+    write_report,
+)
 from batch_resend.sending import Reader, Sender, ask_each
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
-from batch_resend.verification import WAITS_NO_MORE, look_up
+from batch_resend.sweep import SweepResult
+from batch_resend.verification import look_up, look_whether_waiting
 from batch_resend.windows import joint
 
 log = logging.getLogger(__name__)
@@ -73,11 +94,11 @@ class Batch:
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
         self.reading: list[Reader] = []  # what is asked of the CA now, by key
 
-    async def plan(self, sources: Sequence[Source]) -> Plan:
+    async def plan(self, sources: Sequence[Source], *, may_be_empty: bool = False) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
 
         The plan is that of a new run, or of an unfinished one of just the same requests.
-        Raises InputError where a list cannot be read or there is no row at all, JournalError.
+        Raises JournalError; InputError where a list cannot be read, or no row is there.
         """
         settings = self.settings
         run, staging = await self.journal.new_run(
@@ -86,7 +107,8 @@ class Batch:
         accounts = {name: settings.account(name) for name in settings.names}
         parties = {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
         try:
-            await stage(sources, staging, each_names_an_account=None not in settings.names)
+            keyed = None not in settings.names
+            await stage(sources, staging, each_names_an_account=keyed, may_be_empty=may_be_empty)
             planned = await self.journal.finish_planning(
                 run, staging, self._take_up_since(), parties
             )
@@ -95,6 +117,15 @@ class Batch:
                 await self.journal.discard(run)
             raise
         return await self._plan_of(planned, taken_up=planned.number != run.number)
+
+    async def plan_sweep(self, swept: SweepResult, locale: str | None = None) -> Plan:
+        """Plan to send what a sweep has found due, perhaps nothing; keep its findings for reports.
+
+        Raises JournalError.
+        """
+        plan = await self.plan([swept.source(locale)], may_be_empty=True)
+        await self.journal.note_sweep(plan.run, swept.counts, swept.stuck)
+        return plan
 
     async def take_up(self, run_id: str | None = None) -> Plan:
         """Plan to resume a run that did not finish: the newest, unless named.
@@ -203,7 +234,8 @@ class Batch:
                     log.error("account %s: %s", key.title, error)
 
         try:
-            await ask_each(self._keys_with(sent), ask)
+            keys = self.settings.keys(self.settings.names)
+            await ask_each([key for key in keys if key.account.budget in sent], ask)
         finally:
             # Whatever ends it, hours of answers are not lost.
             with anyio.CancelScope(shield=True):
@@ -212,26 +244,17 @@ class Batch:
             raise errors[0]
         return await reader.checked(run)
 
-    def _keys_with(self, budgets: Container[str]) -> list[Key]:
-        keys = self.settings.keys(self.settings.names)
-        return [key for key in keys if key.account.budget in budgets]
+    async def mailed(self) -> dict[str, Mailed]:
+        """Return how often orders of the command's own account were mailed, and when last."""
+        settings = self.settings
+        return await self.reader.mails(settings.base_url, self._clock, settings.budget)
 
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
         """Keep, for a run's report, which of the orders it has sent still wait.
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
-        What `verify` was told says more, and stays.
         """
-        reader = self.journal.reader
-        checked = await reader.checked(run)
-        if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
-            return
-        found = {
-            number: OrderCheck(WAITS if order.subject in waiting else WAITS_NO_MORE)
-            async for number, order in reader.sent_requests(run)
-            if order.account is None and not CALLS[order.call].is_about_domain
-        }
-        await self.journal.note_checks(run, found)
+        await self.journal.note_checks(run, await look_whether_waiting(self.reader, run, waiting))
 
     async def discard(self, plan: Plan) -> None:
         """Forget a plan that is not to be sent; a run taken up stays as it is."""
@@ -243,21 +266,25 @@ class Batch:
         await self.journal.finish(plan.run, state, reason)
 
     @asynccontextmanager
-    async def send(self, plan: Plan) -> AsyncIterator["RunHandle"]:
+    async def send(self, plan: Plan, most: int | None = None) -> AsyncIterator["RunHandle"]:
         """Send what is planned; iterate the outcomes as they come.
 
-        Leaving the block early lets nothing more leave, and waits for what is in flight.
+        Leaving the block early lets nothing more leave, and waits for what is in flight. `most`:
+        send no more requests, and leave the rest to another `send`, or to whoever takes it up.
         """
-        reader = self.journal.reader
+
+        def pending_of(sender: Sender) -> AsyncIterator[PlannedRequest]:
+            pending = self.reader.pending(plan.run, sender.channel.names)
+            return first_of(pending, sender.progress.total) if held_back else pending
+
         async with AsyncExitStack() as sessions:
             senders = await self._senders(plan, sessions)
+            held_back = 0 if most is None else hold_back(senders, most)
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = RunHandle(senders, outcomes)
             with deliver:
                 work = [
-                    asyncio.create_task(
-                        sender.run(reader.pending(plan.run, sender.channel.names), deliver.clone())
-                    )
+                    asyncio.create_task(sender.run(pending_of(sender), deliver.clone()))
                     for sender in senders
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
@@ -274,6 +301,8 @@ class Batch:
                     await asyncio.wait([*work, prepared])
                     if error := prepared.exception():
                         log.warning("the report may not be written: %r", error)
+                    if held_back:
+                        sending.note_held_back(held_back)
                     await self._note_end(plan.run, sending)
             for task in work:
                 task.result()
@@ -350,9 +379,8 @@ class Batch:
         return self.journal.reader
 
     async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
-        settings = self.settings
-        hold_doubts = settings.in_doubt is InDoubt.HOLD
-        await self.journal.settle(run, settings.cooldown_s, hold_doubts=hold_doubts)
+        holds, cooldown_s = self.settings.in_doubt is InDoubt.HOLD, self.settings.cooldown_s
+        await self.journal.settle(run, cooldown_s, hold_doubts=holds)
         return await make_plan(self.journal.reader, run, self._parts, taken_up=taken_up)
 
     def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:
@@ -389,3 +417,34 @@ class Batch:
         except JournalError as error:
             # The next start finds the run cut off, and resumes it.
             sending.lose(str(error))
+
+
+async def resend(
+    rows: Source | Iterable[Given] | AsyncIterable[Given],
+    settings: Settings,
+    *,
+    on_outcome: Callable[[Outcome], object] | None = None,
+    report_dir: Path | None = None,
+) -> Summary:
+    """Plan rows, send every order's mails once, and return what came of it, in numbers.
+
+    `rows` are mappings with the names of a list's columns, or a source such as `ListSource(path)`.
+    `on_outcome`, a function or a coroutine function, is called with each outcome, once it is on
+    disk. What it raises ends the run, which the next call with the same rows resumes.
+    `report_dir`: where to write the report, if that is wanted.
+
+    Raises InputError where there is no row or a list cannot be read, JournalError, JournalBusy
+    where another process has the journal, SettingsError, ReportError. An order that fails is no
+    error: it is counted.
+    """
+    source = rows if isinstance(rows, Source) else RecordSource(rows)
+    async with open_batch(settings) as batch:
+        plan = await batch.plan([source])
+        async with batch.send(plan) as sending:
+            async for outcome in sending:
+                noted = None if on_outcome is None else on_outcome(outcome)
+                if isawaitable(noted):
+                    await noted
+        if report_dir is not None:
+            return await batch.report(plan.run, report_dir)
+        return await make_summary(batch.reader, await batch.reader.run(plan.run.id))

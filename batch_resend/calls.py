@@ -1,14 +1,13 @@
 """The CA's calls that mail again, all that sets one apart from another, in one table.
 
-    dv-resend       PUT /order/certificate/{order_id}/resend-emails
-    domain-dcv      PUT /domain/{domain_id or FQDN}/dcv/emails
-    order-approval  PUT /order/certificate/{order_id}/order-approval/resend-emails
-
 The pages "Resend order DCV emails", "Resend domain DCV emails", "Resend order approval email"
 (dev.digicert.com). Answers are judged alike: an empty one is an acknowledgement.
+
+A call's line makes its requests, and says what its rows need; lists know the key of its body, the
+simulator answers it, and `--call`, the schema of results and the manual have its words.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote
@@ -28,13 +27,74 @@ class Addresses(StrEnum):
 class Description:
     """One of the CA's calls."""
 
+    mails: str  # in words
+    path: str  # below the base URL; {} is the order's number, or the domain's number or name
+    addresses: Addresses
+    key: str  # in its body, of the addresses
+    in_language: bool  # whether it takes a locale
     is_about_domain: bool  # and not about an order
     approves_domains: bool  # what is approved are domains, which need not be so by e-mail
     is_for_dv: bool  # of all products, those validated by domain alone
-    addresses: Addresses
-    in_language: bool  # whether it takes a locale
-    path: Callable[[Request], str]  # below the base URL
-    body: Callable[[Request], dict[str, object]]  # what is optional and not wanted is left out
+
+
+CALLS: Mapping[Call, Description] = {
+    Call.DV_RESEND: Description(
+        mails="the approval mails of a DV order's domains",
+        path="/order/certificate/{}/resend-emails",
+        addresses=Addresses.PAIRS,
+        key="domain_approval_emails",
+        in_language=True,
+        is_about_domain=False,
+        approves_domains=True,
+        is_for_dv=True,
+    ),
+    Call.DOMAIN_DCV: Description(
+        mails="those of one domain, of OV and EV orders or before any order",
+        path="/domain/{}/dcv/emails",
+        addresses=Addresses.SOME,
+        key="email_array",
+        in_language=True,
+        is_about_domain=True,
+        approves_domains=True,
+        is_for_dv=False,
+    ),
+    Call.ORDER_APPROVAL: Description(
+        mails="the mail that asks to approve an EV order itself",
+        path="/order/certificate/{}/order-approval/resend-emails",
+        addresses=Addresses.REQUIRED,
+        key="emails",
+        in_language=False,
+        is_about_domain=False,
+        approves_domains=False,
+        is_for_dv=False,
+    ),
+}
+
+
+def path_of(order: Request) -> str:
+    """Return where a request goes, below the base URL."""
+    described = CALLS[order.call]
+    subject = domain_and_scope(order.subject)[0] if described.is_about_domain else order.subject
+    return described.path.format(quote(subject, safe=""))
+
+
+def body_of(order: Request) -> dict[str, object]:
+    """Return the body of a request. What is optional and not wanted is left out."""
+    described = CALLS[order.call]
+    body: dict[str, object] = {}
+    if described.is_about_domain and (scope := domain_and_scope(order.subject)[1]):
+        body["name_scope"] = scope
+    if order.entries:
+        by_pairs = described.addresses is Addresses.PAIRS
+        body[described.key] = [_pair(e) if by_pairs else e.email for e in order.entries]
+    if described.in_language and order.locale is not None:
+        body["locale"] = order.locale
+    return body
+
+
+def _pair(entry: Entry) -> dict[str, str]:
+    pair = {"domain": entry.domain, "email": entry.email}
+    return pair if entry.email_domain is None else pair | {"email_domain": entry.email_domain}
 
 
 def domain_subject(domain_id: str, name_scope: str) -> str:
@@ -56,74 +116,3 @@ def list_fields(subject: str, call: Call) -> dict[str, str]:
     if domain.isdigit():
         return {"domain_id": domain} | ({"domain": scope} if scope else {})
     return {"domain": domain}
-
-
-def _of_order(order: Request) -> str:
-    return f"/order/certificate/{quote(order.subject, safe='')}"
-
-
-def _dv_body(order: Request) -> dict[str, object]:
-    body: dict[str, object] = {}
-    if order.entries:
-        body["domain_approval_emails"] = [_entry_object(entry) for entry in order.entries]
-    return body | _language(order)
-
-
-def _entry_object(entry: Entry) -> dict[str, str]:
-    described = {"domain": entry.domain, "email": entry.email}
-    if entry.email_domain is not None:
-        described["email_domain"] = entry.email_domain
-    return described
-
-
-def _domain_path(order: Request) -> str:
-    return f"/domain/{quote(domain_and_scope(order.subject)[0], safe='')}/dcv/emails"
-
-
-def _domain_body(order: Request) -> dict[str, object]:
-    body: dict[str, object] = {}
-    _, scope = domain_and_scope(order.subject)
-    if scope is not None:
-        body["name_scope"] = scope
-    if order.entries:
-        body["email_array"] = _emails(order)
-    return body | _language(order)
-
-
-def _emails(order: Request) -> list[str]:
-    return [entry.email for entry in order.entries]
-
-
-def _language(order: Request) -> dict[str, object]:
-    return {} if order.locale is None else {"locale": order.locale}
-
-
-CALLS: Mapping[Call, Description] = {
-    Call.DV_RESEND: Description(
-        is_about_domain=False,
-        approves_domains=True,
-        is_for_dv=True,
-        addresses=Addresses.PAIRS,
-        in_language=True,
-        path=lambda order: f"{_of_order(order)}/resend-emails",
-        body=_dv_body,
-    ),
-    Call.DOMAIN_DCV: Description(
-        is_about_domain=True,
-        approves_domains=True,
-        is_for_dv=False,
-        addresses=Addresses.SOME,
-        in_language=True,
-        path=_domain_path,
-        body=_domain_body,
-    ),
-    Call.ORDER_APPROVAL: Description(
-        is_about_domain=False,
-        approves_domains=False,
-        is_for_dv=False,
-        addresses=Addresses.REQUIRED,
-        in_language=False,
-        path=lambda order: f"{_of_order(order)}/order-approval/resend-emails",
-        body=lambda order: {"emails": _emails(order)},
-    ),
-}

@@ -12,7 +12,7 @@ from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
 from batch_resend.journal import Journal, ReadRecorder, Recorder
-from batch_resend.model import Outcome, RequestStatus, Run, RunState
+from batch_resend.model import Outcome, PlannedRequest, RequestStatus, Run, RunState
 from batch_resend.sending import (
     Channel,
     CircuitBreaker,
@@ -22,6 +22,7 @@ from batch_resend.sending import (
     Sender,
     WindowLimiter,
 )
+from batch_resend.sending.limiter import FORGOTTEN
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
 from batch_resend.windows import Limiter, SharedLimiters
 
@@ -100,18 +101,45 @@ class Channels:
         if shared is not None:
             limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
             return await sessions.enter_async_context(limiter)
-        since = self.clock() - max(window.period_s for window in windows)
-        ends = await self.journal.reader.recent_ends(
+        reader, period_s = self.journal.reader, max(window.period_s for window in windows)
+        since = self.clock() - period_s
+        ends = await reader.recent_ends(
             account.base_url, since, self.clock, linger_s, account.budget
         )
+        since = self.clock() - FORGOTTEN * period_s
+        shares = await reader.recent_shares(account.budget, since, self.clock)
         now = self.clock()
-        return WindowLimiter(windows, [now - end for end in ends], linger_s=linger_s)
+        return WindowLimiter(
+            windows, [now - end for end in ends], linger_s=linger_s,
+            shares=[(now - at, share) for at, share in shares],
+        )  # fmt: skip
 
 
 def route_to(settings: Settings, base_url: str) -> Route:
     """Return how a CA is reached. Raises SettingsError where the environment's proxy is none."""
     proxy = proxy_of_environment(base_url) if settings.trust_env else None
     return Route(settings.ca_file, proxy)
+
+
+def hold_back(senders: Iterable[Sender], most: int) -> int:
+    """Have senders send no more than so many requests together; return how many are held back."""
+    held_back = 0
+    for sender in senders:
+        total = sender.progress.total
+        sender.progress.total = min(total, most)
+        most -= sender.progress.total
+        held_back += total - sender.progress.total
+    return held_back
+
+
+async def first_of(
+    pending: AsyncIterator[PlannedRequest], most: int
+) -> AsyncIterator[PlannedRequest]:
+    """Yield the first of some requests."""
+    sent = 0
+    while sent != most and (planned := await anext(pending, None)) is not None:
+        yield planned
+        sent += 1
 
 
 def _elsewhere(run: Run, name: str | None, there: str | None, here: str) -> str:
@@ -133,6 +161,7 @@ class RunHandle:
         self, senders: Sequence[Sender], outcomes: MemoryObjectReceiveStream[Outcome]
     ) -> None:
         self.senders = senders  # one a key
+        self.held_back = 0  # requests that were not to be sent yet, once all others are
         self._outcomes = outcomes
 
     async def __aiter__(self) -> AsyncIterator[Outcome]:
@@ -189,8 +218,14 @@ class RunHandle:
         for sender in self.senders:
             sender.stop(state, reason)
 
+    def note_held_back(self, requests: int) -> None:
+        """Have the run end as stopped, for it is not complete, unless something else ended it."""
+        if self.finished and self.stop_reason is None:
+            self.held_back = requests
+            self.lose(f"only the first requests were to be sent; {requests:,} are left")
+
     def lose(self, why: str) -> None:
-        """Stop for want of a journal: the run is not complete, though all of it may be sent."""
+        """Stop; the run is not complete, as where the journal is lost, though all may be sent."""
         self.stop(why, RunState.STOPPED)
         for sender in self.senders:
             sender.state, sender.stop_reason = RunState.STOPPED, why

@@ -49,6 +49,13 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
 
 
+def in_local_time(at: float, now: float) -> str:
+    """Return seconds since the epoch in this machine's time zone, and how long ago that was."""
+    local, age_s = datetime.fromtimestamp(at, UTC).astimezone(), max(0.0, now - at)
+    unit = next((unit for unit in ("d", "h", "m") if age_s >= _SECONDS[unit]), "s")
+    return f"{local:%Y-%m-%d %H:%M} ({age_s // _SECONDS[unit]:.0f}{unit} ago)"
+
+
 @lru_cache(maxsize=16)  # an order's first attempt is mostly its last one too
 def timestamp(at: float) -> str:
     """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
@@ -84,9 +91,13 @@ class SystemClock:
     see `journal/schema.py`.
     """
 
-    def __init__(self) -> None:
-        self.boot = _boot()
-        self.offset_s = time.time() - steady_time()
+    def __init__(self, ahead_s: float = 0.0) -> None:
+        """Take how far ahead of the system's clock this one is to be: for rehearsals of later days.
+
+        It is then as on a machine that has started again, for the steady time has no such days.
+        """
+        self.boot = f"{_boot()} and {ahead_s:g} s" if ahead_s else _boot()
+        self.offset_s = time.time() + ahead_s - steady_time()
 
     def __call__(self) -> float:
         """Return the seconds since the epoch, as counted since this clock was made."""

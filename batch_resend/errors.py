@@ -7,6 +7,7 @@
     ├── JournalError       the journal cannot be opened, read or written
     │   ├── JournalBusy    another run holds it
     │   └── UnknownRun     no such run in it
+    │       └── AmbiguousRun  several, whose names begin so
     ├── ReportError        a report file cannot be written
     └── CallError          the CA cannot be read: gone, or none that answers so
         ├── CallRefused    it says no to this one read
@@ -42,6 +43,10 @@ class JournalBusy(JournalError):
 
 class UnknownRun(JournalError):
     """The journal has no run of that name."""
+
+
+class AmbiguousRun(UnknownRun):
+    """The names of several runs begin so; the text names them."""
 
 
 class CallError(BatchResendError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from json import JSONEncoder
+from typing import Self
 
 # Of which the CA makes addresses up itself (Baseline Requirements 3.2.2.4.4).
 USUAL_LOCAL_PARTS = frozenset(("admin", "administrator", "webmaster", "hostmaster", "postmaster"))
@@ -87,19 +88,27 @@ class Row:
 
 
 class Problem(StrEnum):
-    """What is wrong with a rejected row."""
+    """What is wrong with a rejected row, and in words."""
 
-    ORDER_ID = "order_id"  # no order number, or none that can be one
-    DOMAIN = "domain"  # a domain that is none
-    EMAIL = "email"  # an e-mail address that is none
-    EMAIL_DOMAIN = "email_domain"  # an e-mail domain that is none
-    LOCALE = "locale"  # not shaped like a locale code
-    PAIR = "pair"  # a domain without an address, the reverse, or several of both
-    NO_ADDRESS = "no_address"  # no domain and address, in a list that has some, and no word for it
-    CALL = "call"  # none of the CA's calls
-    ACCOUNT = "account"  # none that a profile describes
-    FORM = "form"  # cells beyond the heading, or no JSON record
-    AMBIGUOUS = "ambiguous"  # an order without domains beside rows of it with some
+    words: str
+
+    def __new__(cls, value: str, words: str = "") -> Self:
+        """Make a member that is its name, and has its words."""
+        problem = str.__new__(cls, value)
+        problem._value_, problem.words = value, words
+        return problem
+
+    ORDER_ID = "order_id", "no valid order number"
+    DOMAIN = "domain", "no valid domain"
+    EMAIL = "email", "no valid e-mail address"
+    EMAIL_DOMAIN = "email_domain", "no valid e-mail domain"
+    LOCALE = "locale", "no locale code"
+    PAIR = "pair", "domains and addresses that are no pairs"
+    NO_ADDRESS = "no_address", "no domain and address, in a list that has some"
+    CALL = "call", "none of the CA's calls"
+    ACCOUNT = "account", "an account that no profile describes"
+    FORM = "form", "not in the list's form"
+    AMBIGUOUS = "ambiguous", "an order that two rows ask for in two ways"
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +275,9 @@ class Ruling(StrEnum):
     RATE_LIMITED = "rate_limited"  # too many requests: wait, all of us
     KEY_REFUSED = "key_refused"  # the key is wrong, revoked or expired: nothing by it will pass
     HOPELESS = "hopeless"  # no request of this run will pass: the URL is wrong
+
+
+SETTLING = (Ruling.ACCEPTED, Ruling.REFUSED)  # what says what becomes of an order
 
 
 @dataclass(frozen=True, slots=True)

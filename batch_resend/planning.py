@@ -31,7 +31,11 @@ _MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place 
 
 
 async def stage(
-    sources: Sequence[Source], staging: Staging, *, each_names_an_account: bool = False
+    sources: Sequence[Source],
+    staging: Staging,
+    *,
+    each_names_an_account: bool = False,
+    may_be_empty: bool = False,
 ) -> None:
     """Read all rows of all sources into the staging, a batch at a time. Raises InputError.
 
@@ -50,7 +54,7 @@ async def stage(
         count = staging.rows_read - before
         await staging.end_input(source.name, source.sha256, source.form, count)
     _refuse_ignored(source for source in sources if isinstance(source, ListSource))
-    if not staging.rows_read:
+    if not (staging.rows_read or may_be_empty):
         raise InputError("there are no rows to send")
 
 

@@ -68,6 +68,38 @@ class InputNote:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepCounts:
+    """The orders that wait at the CA, by what a sweep decided: `waiting` is the sum down to `due`.
+
+    An order is counted once.
+    """
+
+    waiting: int
+    too_young: int
+    mailed_lately: int  # within the cooldown
+    stuck: int  # mailed as often as allowed, and waiting still
+    excluded: int  # by --exclude
+    nothing_to_mail: int  # not DV, not validated by e-mail, or issued since it was listed
+    left_for_later: int  # beyond the most of one sweep
+    due: int
+    unusable: int  # items of the CA's list without an order number
+    max_mails: int  # of one order, over all runs
+
+
+@dataclass(frozen=True, slots=True)
+class StuckOrder:
+    """An order that was mailed as often as allowed, and waits still."""
+
+    order_id: str
+    mails: int  # that went out, or may have, over all runs
+    last_mail_at: float | None  # that was acknowledged; None: none is known to be
+    created_at: float | None  # None: the CA does not say
+    product: str
+    container: str
+    domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """The counts of a run. The rows add up to the rows read, the orders to the orders planned."""
 

@@ -269,6 +269,8 @@ class Settings(Account):
         ),
     ] = Field(default_factory=default_journal)
     # fmt: on
+    # What the next commands for a run take beside the journal, by fields of `report.NextFlags`.
+    next_flags: Mapping[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:

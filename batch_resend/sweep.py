@@ -1,6 +1,6 @@
 """Which of the orders that wait are due for another mail: the nightly sweep's decision.
 
-    the CA's list -> old enough? -> not mailed lately? -> not too often? -> validated by e-mail?
+    the CA's list -> excluded? -> old enough? -> not mailed lately? -> not too often? -> by e-mail?
 
 Those that have waited longest come first: they expire first. What is not due costs no request; how
 an order is validated, which the CA's list never tells, is asked only of those that are due
@@ -8,17 +8,32 @@ otherwise, and of no more than are wanted.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from batch_resend.intake import RecordSource
 from batch_resend.journal import Mailed
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Row
 from batch_resend.order_reader import OrderReader, nothing_to_mail
+from batch_resend.results import StuckOrder, SweepCounts
 
 SOURCE_NAME = "orders that wait at the CA"
 _NEVER = Mailed(0, None)
+
+
+class Decision(StrEnum):
+    """What a sweep decides about an order that waits: each is a field of `SweepCounts`."""
+
+    EXCLUDED = "excluded"  # known to be hopeless
+    TOO_YOUNG = "too_young"  # its first mail may yet be read
+    MAILED_LATELY = "mailed_lately"  # within the cooldown
+    STUCK = "stuck"  # mailed as often as allowed, without effect
+    NOTHING_TO_MAIL = "nothing_to_mail"  # not DV, not validated by e-mail, or issued meanwhile
+    LEFT_FOR_LATER = "left_for_later"  # beyond the most of one sweep
+    DUE = "due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +46,47 @@ class Rules:
     max_orders: int  # in one sweep
     filters: Sequence[tuple[str, str]] = ()  # of the CA's call "List orders"
     any_product: bool = False  # those that are not DV, too
+    excluded: Set[str] = frozenset()  # by their numbers
     is_wanted: Callable[[ListedOrder], bool] = lambda _: True
 
-    def leaves_out(self, order: ListedOrder) -> bool:
-        """Whether an order has nothing to resend, as far as the CA tells."""
-        return nothing_to_mail(order, any_product=self.any_product) is not None
+    def decide(self, order: ListedOrder, known: Mailed, now: float) -> Decision:
+        """Decide about an order, as far as the CA's list and the journal tell."""
+        if order.order_id in self.excluded:
+            return Decision.EXCLUDED
+        if order.created_at is not None and now - order.created_at < self.older_than_s:
+            return Decision.TOO_YOUNG
+        if known.last_at is not None and now - known.last_at < self.cooldown_s:
+            return Decision.MAILED_LATELY
+        if known.mails >= self.max_mails:
+            return Decision.STUCK
+        return self.decide_by_method(order)
+
+    def decide_by_method(self, order: ListedOrder) -> Decision:
+        """Decide whether the CA has anything to mail for an order, as far as it tells."""
+        reason = nothing_to_mail(order, any_product=self.any_product)
+        return Decision.DUE if reason is None else Decision.NOTHING_TO_MAIL
 
 
 @dataclass(slots=True)
 class SweepResult:
-    """What a sweep has found. An order is counted once."""
+    """What a sweep has found."""
 
-    waiting: int = 0
-    too_young: int = 0
-    mailed_lately: int = 0
-    mailed_enough: int = 0
-    nothing_to_mail: int = 0  # not DV, not validated by e-mail, or issued since it was listed
-    left_for_later: int = 0  # beyond the most of one sweep
-    unusable: int = 0  # items of the CA's list without an order number; in no other count
+    max_mails: int  # of its rules
+    decided: Counter[Decision] = field(default_factory=Counter)
     due: list[ListedOrder] = field(default_factory=list)  # those that have waited longest first
+    stuck: list[StuckOrder] = field(default_factory=list)  # likewise
     numbers: set[str] = field(default_factory=set)  # of all that wait
+    unusable: int = 0  # items of the CA's list without an order number
 
-    def is_candidate(self, order: ListedOrder, known: Mailed, rules: Rules, now: float) -> bool:
-        """Whether an order is due unless the CA has nothing to mail for it; counts it if not."""
-        if order.created_at is not None and now - order.created_at < rules.older_than_s:
-            self.too_young += 1
-        elif known.last_at is not None and now - known.last_at < rules.cooldown_s:
-            self.mailed_lately += 1
-        elif known.mails >= rules.max_mails:
-            self.mailed_enough += 1
-        else:
-            return True
-        return False
+    @property
+    def counts(self) -> SweepCounts:
+        """The whole in numbers."""
+        return SweepCounts(
+            waiting=self.decided.total(),
+            unusable=self.unusable,
+            max_mails=self.max_mails,
+            **{decision.value: self.decided[decision] for decision in Decision},
+        )
 
     def source(self, locale: str | None) -> RecordSource:
         """Return the orders that are due as rows, which leave it to the CA whom to mail."""
@@ -77,31 +101,45 @@ async def sweep(
     order_reader: OrderReader, mailed: Mapping[str, Mailed], rules: Rules, now: float
 ) -> SweepResult:
     """Return which orders are due. Raises CallError, JournalError."""
-    swept = SweepResult()
+    swept = SweepResult(rules.max_mails)
     orders = []
     async for order in order_reader.orders(filters=rules.filters):
         swept.numbers.add(order.order_id)
         if rules.is_wanted(order):
             orders.append(order)
-    swept.waiting = len(orders)
-    candidates = [
-        order
-        for order in sorted(orders, key=_age_key)
-        if swept.is_candidate(order, mailed.get(order.order_id, _NEVER), rules, now)
-    ]
-    to_ask = [order for order in candidates if not rules.leaves_out(order)]
-    swept.nothing_to_mail = len(candidates) - len(to_ask)
+    candidates = []
+    for order in sorted(orders, key=_age_key):
+        known = mailed.get(order.order_id, _NEVER)
+        decision = rules.decide(order, known, now)
+        if decision is Decision.DUE:
+            candidates.append(order)
+            continue
+        swept.decided[decision] += 1
+        if decision is Decision.STUCK:
+            swept.stuck.append(_stuck(order, known))
 
     def take(order: ListedOrder) -> None:
-        if rules.leaves_out(order):
-            swept.nothing_to_mail += 1
-        else:
+        decision = rules.decide_by_method(order)
+        swept.decided[decision] += 1
+        if decision is Decision.DUE:
             swept.due.append(order)
 
-    await order_reader.with_methods(to_ask, take, lambda: rules.max_orders - len(swept.due))
-    swept.left_for_later = len(candidates) - len(swept.due) - swept.nothing_to_mail
+    await order_reader.with_methods(candidates, take, lambda: rules.max_orders - len(swept.due))
+    swept.decided[Decision.LEFT_FOR_LATER] = len(orders) - swept.decided.total()
     swept.unusable = len(order_reader.unusable)
     return swept
+
+
+def _stuck(order: ListedOrder, known: Mailed) -> StuckOrder:
+    return StuckOrder(
+        order.order_id,
+        known.mails,
+        known.last_at,
+        order.created_at,
+        order.product or "",
+        order.container or "",
+        order.domains,
+    )
 
 
 def _age_key(order: ListedOrder) -> tuple[float, int]:

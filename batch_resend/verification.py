@@ -5,11 +5,13 @@ An order that is not in it waits as it did when the CA took its mail.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence, Set
 
+from batch_resend.calls import CALLS
 from batch_resend.errors import CallError, KeyRefused
-from batch_resend.journal import OrderCheck
+from batch_resend.journal import JournalReader, OrderCheck
 from batch_resend.listed import WAITING, WAITS, ListedOrder
+from batch_resend.model import Run
 from batch_resend.order_reader import OrderReader
 from batch_resend.sending import ask_each
 
@@ -20,6 +22,23 @@ UNKNOWN = "unknown"  # the CA says no to the question: it has no such order, or 
 FEW = 3  # orders, up to which each is asked about by itself
 FEW_NAMES = 5  # orders that wait, up to which their names are asked about unless asked for
 _MARGIN_S = 300.0  # by which the CA's clock may differ from ours
+
+
+async def look_whether_waiting(
+    reader: JournalReader, run: Run, waiting: Set[str]
+) -> dict[int, OrderCheck]:
+    """Return which of a run's requests are of orders that are in the CA's list of all that wait.
+
+    Nothing where `look_up` has said more of the run. Raises JournalError.
+    """
+    checked = await reader.checked(run)
+    if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
+        return {}
+    return {
+        number: OrderCheck(WAITS if order.subject in waiting else WAITS_NO_MORE)
+        async for number, order in reader.sent_requests(run)
+        if order.account is None and not CALLS[order.call].is_about_domain
+    }
 
 
 async def look_up(

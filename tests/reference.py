@@ -1,21 +1,49 @@
-"""The manual's tables of options, made of the options themselves; `make reference` writes them."""
+"""What is written elsewhere by what the code says; `make reference` writes it.
 
+The manual's tables of options and of calls, and the calls in the schema of results.
+"""
+
+import json
 import re
 from collections.abc import Iterable, Iterator
 
 import click
 
+from batch_resend.calls import CALLS, Addresses
 from batch_resend.cli.main import cli
-from tests.pages import MANUAL
+from batch_resend.model import Call
+from tests.pages import MANUAL, ROOT
 
-REFERENCE = MANUAL / "reference.md"
-_TABLE = re.compile(r"^<!-- (options|other options) -->\n(?:\|.*\n)*", re.MULTILINE)
+SCHEMA = ROOT / "batch_resend" / "report" / "schemas" / "results.schema.json"
+MADE = (MANUAL / "reference.md", MANUAL / "calls.md", SCHEMA)
+_TABLE = re.compile(r"^<!-- (options|other options|calls) -->\n(?:\|.*\n)*", re.MULTILINE)
+_CALLS = re.compile(r'(?<="description": "Left out: dv-resend.", "enum": )\[.*?\]')
+_ADDRESSES = {
+    Addresses.PAIRS: "with `domain`, see [lists](lists.md)",
+    Addresses.SOME: "optional: which of the addresses that the CA knows",
+    Addresses.REQUIRED: "required: whom to mail; several with `;`",
+}
 
 
-def with_tables(text: str) -> str:
-    """Return the text of the page with the tables of options as they should be."""
-    tables = {"options": _of_send(), "other options": _of_others()}
-    return _TABLE.sub(lambda found: f"{found[0].splitlines()[0]}\n{tables[found[1]]}", text)
+def as_it_should_be(text: str) -> str:
+    """Return the text of a file with what the code says in its place."""
+    tables = {"options": _of_send(), "other options": _of_others(), "calls": _of_calls()}
+    others = json.dumps([call for call in CALLS if call is not Call.DV_RESEND])
+    text = _TABLE.sub(lambda found: f"{found[0].splitlines()[0]}\n{tables[found[1]]}", text)
+    return _CALLS.sub(others, text)
+
+
+def _of_calls() -> str:
+    rows = (
+        (
+            f"`{name}`",
+            call.mails,
+            "`domain`, or `domain_id`" if call.is_about_domain else "`order_id`",
+            _ADDRESSES[call.addresses],
+        )
+        for name, call in CALLS.items()
+    )
+    return _written(("call", "mails", "is about", "`email`"), rows)
 
 
 def _of_send() -> str:
@@ -65,4 +93,5 @@ def _written(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 if __name__ == "__main__":
-    REFERENCE.write_text(with_tables(REFERENCE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in MADE:
+        path.write_text(as_it_should_be(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,23 +1,31 @@
 """The library: rows from anywhere, outcomes as they come, nothing of the process's touched."""
 
+import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from pydantic import SecretStr
 
 from batch_resend import (
     InputError,
     JournalBusy,
+    ListSource,
+    Outcome,
     RecordSource,
     RequestStatus,
+    Row,
     RunState,
     Settings,
     open_batch,
+    resend,
 )
+from batch_resend.intake import Given, Source
 from batch_resend.model import Verdict
 from batch_resend.simulator import Simulator, SimulatorSettings, WorldOrder
 
@@ -201,3 +209,98 @@ async def test_an_error_in_batch_resend_itself_is_written_down_as_that(
         (run,) = await batch.reader.runs()
     assert run.state is RunState.STOPPED
     assert run.stop_reason == "an error in batch-resend itself"
+
+
+# --- in one call ----------------------------------------------------------------------------------
+
+
+async def in_turn(rows: Sequence[dict[str, object]]) -> AsyncIterator[dict[str, object]]:
+    """Yield rows as they come."""
+    for row in rows:
+        await anyio.lowlevel.checkpoint()
+        yield row
+
+
+ROWS: list[dict[str, object]] = [{"order_id": number} for number in range(100_200_301, 100_200_311)]
+Rows = Source | Iterable[Given] | AsyncIterable[Given]
+WAYS: dict[str, Callable[[Path], Rows]] = {
+    "a list": lambda _: ROWS,
+    "a generator": lambda _: (row for row in ROWS),
+    "an async iterable": lambda _: in_turn(ROWS),
+    "checked rows": lambda _: [Row(1, str(row["order_id"]), (), None, "{}") for row in ROWS],
+    "a source": lambda _: RecordSource(ROWS),
+    "a list of a file": lambda folder: ListSource(str(listed_in(folder))),
+}
+
+
+def listed_in(folder: Path) -> Path:
+    """Write the rows as a file."""
+    path = folder / "orders.csv"
+    path.write_text("order_id\n" + "".join(f"{row['order_id']}\n" for row in ROWS))
+    return path
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_one_call_sends_rows_from_anywhere_and_returns_the_summary(
+    tmp_path: Path, way: str
+) -> None:
+    async with Simulator(NO_WINDOWS) as ca:
+        summary = await resend(WAYS[way](tmp_path), settings_for(ca, tmp_path))
+        assert (summary.state, summary.orders.sent, summary.rows.read) == ("completed", 10, 10)
+        assert ca.books.mails == 10
+        again = await resend(WAYS[way](tmp_path), settings_for(ca, tmp_path))
+        assert (again.orders.skipped, ca.books.mails) == (10, 10), "within the cooldown"
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True])
+async def test_each_outcome_is_handed_to_a_callback_and_the_report_written_where_it_is_wanted(
+    tmp_path: Path, *, is_coroutine: bool
+) -> None:
+    seen: list[tuple[str, RequestStatus]] = []
+
+    def note(outcome: Outcome) -> None:
+        seen.append((outcome.request.subject, outcome.status))
+
+    async def note_later(outcome: Outcome) -> None:
+        await anyio.lowlevel.checkpoint()
+        note(outcome)
+
+    settings = replace(NO_WINDOWS, unknown_orders=frozenset({"100200303"}))
+    async with Simulator(settings) as ca:
+        callback = note_later if is_coroutine else note
+        folder = tmp_path / "report"
+        summary = await resend(
+            ROWS, settings_for(ca, tmp_path), on_outcome=callback, report_dir=folder
+        )
+    assert dict(seen) == {
+        str(row["order_id"]): RequestStatus.REFUSED
+        if row["order_id"] == 100_200_303
+        else RequestStatus.SENT
+        for row in ROWS
+    }
+    assert (len(seen), summary.orders.refused) == (10, 1)
+    assert json.loads((folder / "summary.json").read_text()) == summary.model_dump()
+
+
+async def test_what_a_callback_raises_ends_the_run_and_the_next_call_resumes_it(
+    tmp_path: Path,
+) -> None:
+    def fail(_: Outcome) -> None:
+        raise ZeroDivisionError
+
+    async with Simulator(NO_WINDOWS) as ca:
+        settings = settings_for(ca, tmp_path, concurrency=2)
+        with pytest.raises(ZeroDivisionError):
+            await resend(ROWS, settings, on_outcome=fail)
+        assert ca.books.mails < 10
+        summary = await resend(ROWS, settings)
+        assert (summary.state, summary.orders.sent) == ("completed", 10)
+        assert set(ca.books.mails_per_order.values()) == {1}
+
+
+async def test_one_call_without_rows_raises_and_leaves_no_run(tmp_path: Path) -> None:
+    async with Simulator(NO_WINDOWS) as ca:
+        with pytest.raises(InputError):
+            await resend([], settings_for(ca, tmp_path))
+        async with open_batch(settings_for(ca, tmp_path)) as batch:
+            assert await batch.reader.runs() == []

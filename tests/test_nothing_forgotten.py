@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from batch_resend.calls import CALLS
+from batch_resend.calls import CALLS, body_of
 from batch_resend.cli.commands.check import _request
 from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
-from batch_resend.intake.fields import COLUMNS, RawRecord
+from batch_resend.intake.fields import COLUMNS, RawRecord, plain
 from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.records import check_record
 from batch_resend.journal import open_journal
@@ -20,19 +20,18 @@ from batch_resend.model import (
     Call,
     Entry,
     Note,
-    Problem,
     RejectedRow,
     Remark,
     Request,
     RequestStatus,
     Row,
 )
-from batch_resend.report.preview import _NOTE_IN_WORDS, _PROBLEM_IN_WORDS, _REMARK_IN_WORDS
+from batch_resend.report.preview import _NOTE_IN_WORDS, _REMARK_IN_WORDS
 from batch_resend.report.report import REPORT_FILES
 from batch_resend.report.tables import RESULT_COLUMNS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan
-from tests.pages import names_in_first_cells
+from tests.pages import names_in_first_cells, table
 from tests.report.schemas import schema
 
 
@@ -46,15 +45,22 @@ ORDERS_TRIED = [cast("Request", param.values[0]) for param in CALLS_TRIED]
 OF_EXPORTS = {Field.STATUS, Field.DCV_METHOD, Field.PRODUCT}
 
 
-def test_every_problem_and_every_note_has_its_words() -> None:
-    assert set(_PROBLEM_IN_WORDS) == set(Problem)
+def test_every_note_and_every_remark_has_its_words() -> None:
     assert set(_NOTE_IN_WORDS) == set(Note)
     assert set(_REMARK_IN_WORDS) == set(Remark)
 
 
 def test_every_column_and_every_call_is_in_the_manual() -> None:
     assert names("| column | need | other names") == set(Field) - OF_EXPORTS
-    assert names("| call | for | what a row needs") == set(Call) == set(CALLS)
+    assert names("calls") == set(Call) == set(CALLS)
+
+
+def test_a_column_is_known_by_the_other_names_that_the_manual_has() -> None:
+    for name, _, others, _ in table("| column | need | other names"):
+        column = COLUMNS[Field(name.strip("`"))]
+        known = {plain(heading) for heading in f"{column.headings}, {column.second}".split(", ")}
+        named = {plain(other) for other in others.split(", ")} - {plain("\u2026")}
+        assert named <= known | {""}, name
 
 
 def test_every_call_and_every_status_stands_in_the_schema_of_results() -> None:
@@ -148,5 +154,5 @@ def test_every_call_is_tried_against_the_simulator() -> None:
 @pytest.mark.parametrize("call", Call)
 def test_every_address_of_an_order_stands_in_the_body_of_its_call(call: Call) -> None:
     several = tuple(Entry("a.example", f"{n}@a.example") for n in "abc")
-    body = json.dumps(CALLS[call].body(Request("3", None, several, call)))
+    body = json.dumps(body_of(Request("3", None, several, call)))
     assert all(entry.email in body for entry in several)

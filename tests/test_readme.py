@@ -99,6 +99,35 @@ def test_the_picture_of_the_house_is_the_order_in_which_modules_may_import() -> 
     assert shown == [layer for layer in kept if layer != "version"]
 
 
+_BEGINS_A_LINE = re.compile(r"^ *(?:class |def |async def |from \S+ import )?(\w+)", re.MULTILINE)
+
+
+def test_what_the_maintainers_page_names_is_in_the_code() -> None:
+    page = MAINTAINERS.read_text(encoding="utf-8")
+    folders = (ROOT / "batch_resend", ROOT / "tests")
+    files = {
+        path: path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in folder.rglob("*.*")
+        if path.suffix in (".py", ".sql", ".json", ".md", ".html") and path != MAINTAINERS
+    }
+    known = {word for text in files.values() for word in re.findall(r"\w+", text)}
+    known |= {path.stem for path in files} | {"SECONDS", "WORLD"}  # of the Makefile
+    of_modules: dict[str, set[str]] = {}
+    for path, text in files.items():
+        if path.suffix == ".py":
+            for module in (path.stem, path.parent.name):
+                begin = of_modules.setdefault(module, set())
+                begin.update((path.stem, *_BEGINS_A_LINE.findall(text)))
+    named = re.findall(r"`([\w./]+?)(?:\.(?:py|sql|md|csv|jsonl?|schema\.json|html|toml))?`", page)
+    words = {word for name in named for word in name.split("/")}
+    names = [re.findall(r"[A-Za-z_]\w+", word) for word in words]
+    gone = [found for found in names if not known.issuperset(found)]
+    gone += [[module, name] for *_, module, name in (found for found in names if len(found) > 1)
+             if name not in of_modules.get(module, {name})]  # fmt: skip
+    assert not gone, gone
+
+
 def timeless(text: str) -> str:
     """Return output without what differs from run to run: its id, how long it took."""
     return re.sub(r"sent in \d+s", "sent in 0s", re.sub(r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN", text))
@@ -120,6 +149,23 @@ def test_make_demo_runs_what_the_readme_shows(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 3
     assert timeless(done.stderr + done.stdout) == timeless(block("demo"))
+
+
+@pytest.mark.asyncio
+async def test_the_plain_example_of_the_library_sends_what_it_says(tmp_path: Path) -> None:
+    async with Simulator(SimulatorSettings()) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        example = block("plain example")
+        desk.write(
+            "example.py", example.replace("https://www.digicert.com/services/v2", ca.base_url)
+        )
+        process = await desk.start(program=[sys.executable, "example.py"])
+        out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        *outcomes, last = out.decode().splitlines()
+        assert sorted(outcomes) == ["100200301 sent", "100200302 sent"]
+        assert last == "2 of 2"
+        assert ca.books.mails_per_order == {"100200301": 1, "100200302": 1}
 
 
 @pytest.mark.asyncio

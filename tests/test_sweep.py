@@ -11,12 +11,14 @@ from batch_resend.journal import Mailed
 from batch_resend.listed import WAITING, ListedOrder, NameValidation
 from batch_resend.order_reader import OrderReader
 from batch_resend.sending import Progress, Reader
-from batch_resend.sweep import Rules, SweepResult, sweep
+from batch_resend.sweep import Decision, Rules, SweepResult, sweep
 
 pytestmark = pytest.mark.asyncio
 
 NOW, DAY_S, HOUR_S = 1_800_000_000.0, 86_400.0, 3_600.0
-RULES = Rules(older_than_s=DAY_S, cooldown_s=20 * HOUR_S, max_mails=5, max_orders=100)
+RULES = Rules(
+    older_than_s=DAY_S, cooldown_s=20 * HOUR_S, max_mails=5, max_orders=100, excluded={"666"}
+)
 WAITS = ListedOrder("1", "pending", created_at=NOW - 3 * DAY_S, dcv_method="email")
 
 
@@ -72,8 +74,11 @@ async def swept(
         pytest.param(WAITS, Mailed(1, NOW - 20 * HOUR_S), "due", id="mailed a cooldown ago"),
         pytest.param(WAITS, Mailed(1, NOW - 19 * HOUR_S), "mailed_lately", id="mailed lately"),
         pytest.param(WAITS, Mailed(4, NOW - 9 * DAY_S), "due", id="mailed four times"),
-        pytest.param(WAITS, Mailed(5, NOW - 9 * DAY_S), "mailed_enough", id="mailed five times"),
-        pytest.param(WAITS, Mailed(5, None), "mailed_enough", id="perhaps mailed five times"),
+        pytest.param(WAITS, Mailed(5, NOW - 9 * DAY_S), "stuck", id="mailed five times"),
+        pytest.param(WAITS, Mailed(5, None), "stuck", id="perhaps mailed five times"),
+        pytest.param(
+            replace(WAITS, order_id="666"), Mailed(5, NOW - 9 * DAY_S), "excluded", id="hopeless"
+        ),
         pytest.param(replace(WAITS, dcv_method="E-Mail"), None, "due", id="e-mail, otherwise said"),
         pytest.param(
             replace(WAITS, dcv_method="dns-txt-token"),
@@ -92,14 +97,10 @@ async def swept(
 async def test_an_order_is_due_or_counted_by_why_it_is_not(
     order: ListedOrder, mailed: Mailed | None, counted: str
 ) -> None:
-    found = await swept(order, mailed={"1": mailed} if mailed else {})
-    assert found.waiting == 1
-    counts = {
-        "due": len(found.due), "too_young": found.too_young, "mailed_lately": found.mailed_lately,
-        "mailed_enough": found.mailed_enough, "nothing_to_mail": found.nothing_to_mail,
-        "left_for_later": found.left_for_later,
-    }  # fmt: skip
-    assert counts == dict.fromkeys(counts, 0) | {counted: 1}
+    found = await swept(order, mailed={order.order_id: mailed} if mailed else {})
+    assert found.decided == {Decision(counted): 1, Decision.LEFT_FOR_LATER: 0}
+    assert found.counts.waiting == getattr(found.counts, counted) == 1
+    assert [order.order_id for order in found.stuck] == (["1"] if counted == "stuck" else [])
 
 
 async def test_those_that_have_waited_longest_come_first_and_the_others_are_left_for_later() -> (
@@ -108,7 +109,7 @@ async def test_those_that_have_waited_longest_come_first_and_the_others_are_left
     orders = [replace(WAITS, order_id=str(n), created_at=NOW - n * DAY_S) for n in (2, 5, 3, 4)]
     found = await swept(*orders, rules=replace(RULES, max_orders=3))
     assert [order.order_id for order in found.due] == ["5", "4", "3"]
-    assert found.left_for_later == 1
+    assert found.counts.left_for_later == 1
 
 
 async def test_what_is_not_due_takes_no_place_of_what_is() -> None:
@@ -132,7 +133,8 @@ async def test_how_an_order_is_validated_is_asked_only_of_those_that_are_due_oth
     found = await sweep(order_reader, {"5": Mailed(5, None)}, rules, NOW)
     assert [order.order_id for order in found.due] == ["1", "4"]
     assert order_reader.asked == ["1", "2", "3", "4"]
-    assert (found.nothing_to_mail, found.mailed_enough, found.too_young) == (2, 1, 1)
+    counts = found.counts
+    assert (counts.nothing_to_mail, counts.stuck, counts.too_young) == (2, 1, 1)
 
 
 async def test_no_more_orders_are_asked_about_than_may_still_be_due() -> None:
@@ -142,7 +144,7 @@ async def test_no_more_orders_are_asked_about_than_may_still_be_due() -> None:
     found = await sweep(order_reader, {}, replace(RULES, max_orders=5), NOW)
     assert [order.order_id for order in found.due] == ["1", "3", "5", "7", "9"]
     assert order_reader.asked == [str(n) for n in range(1, 10)]
-    assert (found.nothing_to_mail, found.left_for_later) == (4, 40)
+    assert (found.counts.nothing_to_mail, found.counts.left_for_later) == (4, 40)
 
 
 async def test_what_the_order_report_tells_of_many_is_not_asked_of_each() -> None:
@@ -152,7 +154,7 @@ async def test_what_the_order_report_tells_of_many_is_not_asked_of_each() -> Non
     found = await sweep(order_reader, {}, RULES, NOW)
     assert order_reader.asked == ["28", "29", "30"], "those that the report leaves out"
     assert [order.order_id for order in found.due] == [str(n) for n in (*range(4, 29), 30)]
-    assert found.nothing_to_mail == 4
+    assert found.counts.nothing_to_mail == 4
 
 
 async def test_an_order_all_names_of_which_are_approved_waits_for_no_mail() -> None:
@@ -171,7 +173,7 @@ async def test_an_order_all_names_of_which_are_approved_waits_for_no_mail() -> N
 async def test_orders_that_are_not_wanted_are_not_counted_but_known_to_wait() -> None:
     other = replace(WAITS, order_id="2", product="other")
     found = await swept(WAITS, other, rules=replace(RULES, is_wanted=lambda o: o.product is None))
-    assert (found.waiting, [order.order_id for order in found.due]) == (1, ["1"])
+    assert (found.counts.waiting, [order.order_id for order in found.due]) == (1, ["1"])
     assert found.numbers == {"1", "2"}
 
 

@@ -15,7 +15,7 @@ import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from batch_resend.calls import CALLS
+from batch_resend.calls import body_of, path_of
 from batch_resend.certcentral.judge import judge, remedy
 from batch_resend.certcentral.wire import (
     MAX_HEAD_BYTES,
@@ -194,12 +194,12 @@ class CertCentral:
 
 def request_path(order: Request) -> str:
     """Return where the call goes, below the base URL."""
-    return CALLS[order.call].path(order)
+    return path_of(order)
 
 
 def request_body(order: Request) -> bytes:
     """Return the body of the call. Without entries the CA mails all domains that still wait."""
-    return _to_json(CALLS[order.call].body(order)).encode()
+    return _to_json(body_of(order)).encode()
 
 
 def _without_mark(content: bytearray) -> bytes:

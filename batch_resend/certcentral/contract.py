@@ -5,8 +5,10 @@ an object. One such field is to spoil neither its order nor the page that the or
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 from pydantic import (
     AliasChoices,
@@ -16,8 +18,12 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
+    create_model,
     model_validator,
 )
+
+from batch_resend.calls import CALLS, Addresses
+from batch_resend.model import Call
 
 
 def _text(value: object) -> str | None:
@@ -78,52 +84,52 @@ _Text = Annotated[str, StringConstraints(min_length=1, strict=True)]
 _Optional = BeforeValidator(_not_null)
 
 
-class EmailEntry(BaseModel):
-    """One address to mail for one domain (page "Resend order DCV emails")."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Pair(_Strict):
+    """One address to mail for one domain (page "Resend order DCV emails")."""
 
     domain: _Text
     email: _Text
     email_domain: Annotated[_Text | None, _Optional] = None
 
 
-class ResendBody(BaseModel):
-    """The body of `PUT /order/certificate/{order_id}/resend-emails`, "Resend order DCV emails".
+@dataclass(frozen=True, slots=True)
+class MailBody:
+    """What the body of a call that mails asks for."""
 
-    Without entries the CA mails every domain of the order that still waits. Dump it with
-    `exclude_none=True`: an optional field is left out, never null.
+    emails: tuple[str, ...]
+    name_scope: str | None
+
+
+def read_body(call: Call, sent: bytes) -> MailBody:
+    """Return what a body asks for that keeps to the contract of its call.
+
+    Without addresses the CA mails all domains of an order that wait, or all whom it knows for a
+    domain. An optional field is left out, never null. Raises ValidationError.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    domain_approval_emails: Annotated[
-        Annotated[tuple[EmailEntry, ...], Field(min_length=1)] | None, _Optional
-    ] = None
-    locale: Annotated[_Text | None, _Optional] = None
+    body = _contract(call).model_validate_json(sent)
+    found = getattr(body, CALLS[call].key) or ()
+    emails = tuple(one.email if isinstance(one, _Pair) else one for one in found)
+    return MailBody(emails, getattr(body, "name_scope", None))
 
 
-class DomainEmailsBody(BaseModel):
-    """The body of `PUT /domain/{domain_id}/dcv/emails`, "Resend domain DCV emails".
-
-    Without `email_array` the CA mails all addresses it knows for the domain.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name_scope: Annotated[_Text | None, _Optional] = None
-    locale: Annotated[_Text | None, _Optional] = None
-    email_array: Annotated[Annotated[tuple[_Text, ...], Field(min_length=1)] | None, _Optional] = (
-        None
-    )
-
-
-class OrderApprovalBody(BaseModel):
-    """The body of `PUT .../order-approval/resend-emails`, "Resend order approval email"."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    emails: Annotated[tuple[_Text, ...], Field(min_length=1)]
+@cache
+def _contract(call: Call) -> type[_Strict]:
+    described = CALLS[call]
+    one: Any = _Pair if described.addresses is Addresses.PAIRS else _Text
+    several: Any = Annotated[tuple[one, ...], Field(min_length=1)]
+    optional: Any = (Annotated[_Text | None, _Optional], None)
+    fields: dict[str, Any] = {described.key: (Annotated[several | None, _Optional], None)}
+    if described.addresses is Addresses.REQUIRED:
+        fields[described.key] = (several, ...)
+    if described.in_language:
+        fields["locale"] = optional
+    if described.is_about_domain:
+        fields["name_scope"] = optional
+    return create_model("Body", __base__=_Strict, **fields)
 
 
 def _text_or_none(value: object) -> str | None:

@@ -23,6 +23,7 @@ from typing import Any
 import click
 from pydantic import SecretStr
 
+from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import SettingsError
 from batch_resend.settings import Account, Region, checked_key, make_account
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
@@ -134,12 +135,23 @@ def _keep_memory_private() -> None:
 # --- rehearsals: what `simulate` has the command that it runs know: nobody is to be mailed -------
 
 _REHEARSAL = "BATCH_RESEND_REHEARSAL"  # where the simulator is
+_AHEAD = "BATCH_RESEND_REHEARSAL_AHEAD"  # in seconds, how much later it takes place
 _ANY_KEY = "rehearsal"  # where the simulator takes any
 
 
 def rehearsal_environment(base_url: str, key: str | None) -> dict[str, str]:
     """Return what makes a command's run a rehearsal, which asks the simulator at a URL only."""
     return {"BATCH_RESEND_BASE_URL": base_url, KEY_VARIABLE: key or _ANY_KEY, _REHEARSAL: base_url}
+
+
+def in_a_rehearsal_after(ahead_s: float) -> dict[str, str]:
+    """Return what has a rehearsal take place so many seconds from now."""
+    return {_AHEAD: str(ahead_s)}
+
+
+def clock_of_command() -> Clock:
+    """Return the clock that a command goes by: in a rehearsal of later days it is ahead."""
+    return SystemClock(float(os.environ.get(_AHEAD, "0")) if is_rehearsal() else 0.0)
 
 
 def is_rehearsal() -> bool:

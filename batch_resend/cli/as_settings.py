@@ -23,8 +23,9 @@ from batch_resend.cli.accounts import (
     refuse_elsewhere,
 )
 from batch_resend.cli.config import given_for_this_command
-from batch_resend.cli.options import DURATION, RESUME, SEND, Share
+from batch_resend.cli.options import DURATION, RESUME, SEND, Share, Style
 from batch_resend.cli.output.terminal import has_terminal
+from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
@@ -52,11 +53,14 @@ class RunOptions:
     preflight: bool
     asks: bool  # before anything leaves
     quiet: bool
+    style: Style  # of the progress
     presentation: Presentation
     strict: bool = False
     max_rejected: Share | None = None
     distribute: bool = False  # to workers
     any_product: bool = False  # --preflight: orders that are not DV are sent too
+    dry_run: bool = False  # nothing is sent
+    first_orders: int | None = None  # how many to send before the rest is asked about
 
 
 def named_in(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,13 +100,21 @@ def run_options_of(context: click.Context, options: dict[str, Any]) -> RunOption
         **named_in(RunOptions, options),
         # Decided at the start: a terminal that goes meanwhile has not said yes.
         asks=not options["yes"] and has_terminal(),
+        style=style_of(options),
         presentation=Presentation(next_flags(context), redact=options["redact"]),
     )
 
 
+def style_of(options: Mapping[str, Any]) -> Style:
+    """Return how options want to be shown how far a command is."""
+    style = Style(options["progress"])
+    return Style.NONE if style is Style.AUTO and options["quiet"] else style
+
+
 def notifier_of(options: dict[str, Any]) -> Notifier:
     """Return whom to notify of how a command ends, as far as the options are known."""
-    return Notifier(**named_in(Notifier, options))
+    # A watchdog would take a dry run for the night's.
+    return Notifier() if options.get("dry_run") else Notifier(**named_in(Notifier, options))
 
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
@@ -211,6 +223,8 @@ def settings_by(
         given["cooldown_s"] = 0.0
     if key is not None:
         given["api_key"] = key
+    flags = next_flags(click.get_current_context(), to_keep=True)
+    given["next_flags"] = {name: getattr(flags, name) for name in _KEPT}
     settings = make_settings(**given, accounts=accounts)
     refuse_elsewhere(settings.base_url)
     most = _most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
@@ -225,22 +239,33 @@ def base_url_of(options: dict[str, Any]) -> str:
         raise SettingsError(f"base_url: {error}") from None
 
 
-def next_flags(context: click.Context) -> NextFlags:
+_KEPT = ("config", "send", "resume")  # of the next flags, with a run
+
+
+def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     """Return what this command was given, where the next commands need to be given it as well.
 
-    By the environment or the TOML file too: who reads a report may have neither.
+    By the environment or the TOML file too: who reads a report may have neither. `to_keep`: with
+    the run. Then files are named as other folders have them, and the journal is left out: where it
+    is, whoever reads it knows.
     """
 
+    def flags(names: Sequence[str | None]) -> str:
+        return _quoted(option_words(context, names, absolute=to_keep))
+
     def carried(to: str) -> list[str | None]:
-        params = context.command.params
-        return [one.name for one in params if to in getattr(one, "carried_to", ())]
+        return [
+            one.name
+            for one in context.command.params
+            if to in getattr(one, "carried_to", ()) and not (to_keep and one.name == "journal")
+        ]
 
     return NextFlags(
-        config="".join(f" {shlex.quote(word)}" for word in config_words(context)),
-        send=_flags(context, carried(SEND)),
-        resume=_flags(context, carried(RESUME)),
-        in_doubt=_flags(context, ("in_doubt",)),
-        watch=_flags(context, ("journal",)),
+        config=_quoted(config_words(context, absolute=to_keep)),
+        send=flags(carried(SEND)),
+        resume=flags(carried(RESUME)),
+        in_doubt=flags(("in_doubt",)),
+        watch=flags(("journal",)),
         none_will_do=is_rehearsal(),
     )
 
@@ -248,12 +273,29 @@ def next_flags(context: click.Context) -> NextFlags:
 def next_flags_of_run(
     context: click.Context, run: Run, accounts: Sequence[str | None]
 ) -> NextFlags:
-    """Return what the next commands for a run need that another command line began.
-
-    What the accounts have in common was a flag then, or goes without one: as a flag it changes
-    nothing for any of them. What sets them apart stands in the file.
-    """
+    """Return what the next commands for a run need that another command line began."""
     flags = next_flags(context)
+    hold = run.settings.get("in_doubt") == InDoubt.HOLD
+    flags = replace(flags, in_doubt=" --in-doubt hold" if hold else "")
+    kept = run.settings.get("next_flags")
+    if isinstance(kept, Mapping) and kept:
+        masked = "--redact" in flags.send and "--redact" not in kept["send"]
+        more = f"{flags.watch}{' --redact' if masked else ''}"
+        return replace(
+            flags,
+            config=flags.config or kept["config"],
+            send=f"{kept['send']}{more}",
+            resume=f"{kept['resume']}{more}",
+        )
+    return _of_accounts(flags, run, accounts)
+
+
+def _of_accounts(flags: NextFlags, run: Run, accounts: Sequence[str | None]) -> NextFlags:
+    """Return the flags for a run of the library's, which keeps none.
+
+    What its accounts have in common goes as a flag: that changes nothing for any of them. What sets
+    them apart stands in the file.
+    """
     names = accounts or (None,)
     place, limits = "", ""
     urls = {run.url_of(name) for name in names}
@@ -262,23 +304,21 @@ def next_flags_of_run(
     windows = {run.windows_of(name) for name in names}
     if len(windows) == 1 and windows.isdisjoint({None, tuple(map(str, CA_WINDOWS))}):
         limits = "".join(f" --limit {one}" for one in run.windows_of(names[0]) or ("none",))
-    hold = run.settings.get("in_doubt") == InDoubt.HOLD
     return replace(
         flags,
         send=f"{flags.send}{place}{limits}",
         resume=flags.resume if set(names) == {None} else f"{flags.resume}{place}",
-        in_doubt=" --in-doubt hold" if hold else "",
     )
 
 
-def config_words(context: click.Context) -> list[str]:
+def config_words(context: click.Context, *, absolute: bool = False) -> list[str]:
     """Return the words that name the TOML file, wherever it was found; they stand before all."""
-    path = context.find_root().params.get("config")
-    return ["--config", str(path)] if path else []
+    path: Path | None = context.find_root().params.get("config")
+    return ["--config", str(path.absolute() if absolute else path)] if path else []
 
 
-def _flags(context: click.Context, names: Sequence[str | None]) -> str:
-    return "".join(f" {shlex.quote(word)}" for word in option_words(context, names))
+def _quoted(words: Sequence[str]) -> str:
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str, object]:
@@ -297,12 +337,12 @@ def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str
     return taken
 
 
-def _as_written(value: object, kind: click.ParamType[Any]) -> str:
+def as_written(value: object, kind: click.ParamType[Any]) -> str:
     """Return a value as a person would write it on the command line."""
     if isinstance(value, tuple):
         return "=".join(value)
     if kind is DURATION and isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+        return exact_duration(value)
     return str(value)
 
 
@@ -321,10 +361,17 @@ def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
     return name in PARAMETERS and name != "api_key_file" and bool(profiles_of(context))
 
 
-def option_words(context: click.Context, names: Sequence[str | None], then: str = "") -> list[str]:
+def option_words(
+    context: click.Context,
+    names: Sequence[str | None],
+    then: str = "",
+    *,
+    absolute: bool = False,
+) -> list[str]:
     """Return the words by which a command is given some options, wherever it had them from.
 
     `then` is the command that they are for, if it is known: what the file says for it stands.
+    `absolute`: of files, whole paths.
     """
     words: list[str] = []
     for param in context.command.params:
@@ -334,7 +381,10 @@ def option_words(context: click.Context, names: Sequence[str | None], then: str 
         by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
         if by_file and _is_in_the_file_of(then, context, param.name or ""):
             continue
-        words += _words_of(param, context.params[param.name])
+        value = context.params[param.name]
+        words += _words_of(
+            param, value.absolute() if absolute and isinstance(value, Path) else value
+        )
     return words
 
 
@@ -344,7 +394,7 @@ def _words_of(param: click.Parameter, value: object) -> list[str]:
     if isinstance(value, bool) or value is None:
         return [name] if value else []
     values = value if isinstance(value, tuple) else (value,)
-    return [word for one in values for word in (name, _as_written(one, param.type))]
+    return [word for one in values for word in (name, as_written(one, param.type))]
 
 
 # --- how many connections there may be ----------------------------------------------------------

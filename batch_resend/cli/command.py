@@ -1,14 +1,23 @@
 """What commands are made of: exit codes, help as a manual page, and options."""
 
+import io
 import signal
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import redirect_stdout
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
-from batch_resend.errors import BatchResendError, JournalBusy, KeyRefused, UnknownColumn
+from batch_resend.errors import (
+    AmbiguousRun,
+    BatchResendError,
+    JournalBusy,
+    KeyRefused,
+    UnknownColumn,
+)
 
 
 class ExitCode(IntEnum):
@@ -35,7 +44,7 @@ MEANINGS = {
     ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted, or the "
     "report could not be written",
     ExitCode.STOPPED: "stopped early: the CA refused the API key; or, while sending, wrong URL, CA "
-    "gone for too long, journal not writable",
+    "gone for too long, journal not writable, or the first --max-orders sent",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",
 }
 WITHOUT_ORDERS = {  # what they mean of commands that send nothing
@@ -65,12 +74,24 @@ def code_of_error(error: BatchResendError) -> ExitCode:
     """Return the code of a command that an error has ended."""
     if isinstance(error, JournalBusy):
         return ExitCode.JOURNAL_BUSY
-    if isinstance(error, UnknownColumn):
+    if isinstance(error, UnknownColumn | AmbiguousRun):
         return ExitCode.WRONG_USAGE
     return ExitCode.STOPPED if isinstance(error, KeyRefused) else ExitCode.NOT_STARTED
 
 
-OTHER = "Other options"
+class DocumentsOnly(io.TextIOBase):
+    """A standard output that leaves out what is for people; `documents` takes what is not."""
+
+    def __init__(self, documents: TextIO) -> None:
+        super().__init__()
+        self.documents = documents
+
+    def write(self, text: str) -> int:
+        """Leave it out."""
+        return len(text)
+
+
+SHOWN, OTHER = "What is shown", "Other options"
 
 
 class ManualOption(click.Option):
@@ -78,10 +99,20 @@ class ManualOption(click.Option):
 
     section = OTHER
 
-    def __init__(self, *args: Any, carried_to: Collection[str] = (), **how: Any) -> None:
-        """Take the commands that a report names, and that are to be given what this one was."""
+    def __init__(
+        self,
+        *args: Any,
+        carried_to: Collection[str] = (),
+        is_secret: bool = False,
+        **how: Any,
+    ) -> None:
+        """Take the commands that a report names, and that are to be given what this one was.
+
+        `is_secret`: its value is never shown.
+        """
         super().__init__(*args, **how)
         self.carried_to = carried_to
+        self.is_secret = is_secret
 
 
 class ManualCommand(click.Command):
@@ -101,11 +132,23 @@ class ManualCommand(click.Command):
         `meanings`: of those that mean something of their own here.
         """
         super().__init__(*args, **how)
+        if not isinstance(self, click.Group):
+            as_json = _json_option()
+            if any(getattr(one, "section", OTHER) == SHOWN for one in self.params):
+                as_json.section = SHOWN
+            self.params.append(as_json)
         self.examples = examples
         self._see_also = see_also
         usual = {} if ExitCode.NOT_ALL_SENT in exit_codes else WITHOUT_ORDERS
         known = {**MEANINGS, **usual, **(meanings or {})}
         self._exit_codes = [(str(int(code)), known[code]) for code in (*OF_ALL, *exit_codes)]
+
+    def invoke(self, context: click.Context) -> Any:
+        """Carry it out. With --json nothing else comes to standard output, whatever it prints."""
+        if not context.params.get("is_json"):
+            return super().invoke(context)
+        with redirect_stdout(DocumentsOnly(sys.stdout)):
+            return super().invoke(context)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options by section, the sections in the order of their first options."""
@@ -130,6 +173,14 @@ class ManualCommand(click.Command):
         if self._see_also:
             with formatter.section("See also"):
                 formatter.write_text(", ".join(f"batch-resend {name}" for name in self._see_also))
+
+
+def _json_option() -> ManualOption:
+    return ManualOption(
+        ["--json", "is_json"],
+        is_flag=True,
+        help="For programs: one JSON document on standard output, and nothing else there.",
+    )
 
 
 def command(**how: Any) -> Callable[[Callable[..., int]], ManualCommand]:
@@ -202,7 +253,9 @@ def together(
     return decorate
 
 
-def format_option(*forms: str, help: str = "For people, or for programs.") -> Callable[..., Any]:
+def format_option(
+    *forms: str, help: str = "A table for people, or for a spreadsheet."
+) -> Callable[..., Any]:
     """Return the option that says how a command's output is written; the first form is usual."""
     return option_of_its_own(
         "--format", "form", type=click.Choice(forms), default=forms[0], help=help

@@ -137,7 +137,7 @@ def _variables(commands: Iterable[click.Command]) -> set[str]:
 # --- the file -----------------------------------------------------------------------------------
 
 _LARGEST = 1024 * 1024  # bytes; a thousand profiles have a tenth of it
-_OWN = f"{__name__}.own"  # in a context: the parameters that the command's own table says
+_CONFIG = f"{__name__}.config"  # in a context
 _Options = dict[str, click.Option]  # by their names, without dashes
 _Entries = dict[str, tuple[tuple[str, ...], Any]]  # by key: where it stands, and its value
 
@@ -149,24 +149,42 @@ class Config:
     defaults: dict[str, dict[str, Any]]  # by command and parameter: a default map of click's
     profiles: dict[str, Profile]
     own: frozenset[str]  # the parameters that the table of the command itself says
+    line_of: Callable[[Sequence[str]], int]  # where tables and a key stand
+    entries: Mapping[str, "_Entries"]  # by command; "": at the top
 
     def apply_to(self, context: click.Context) -> None:
         """Have the commands below a context take their defaults from here."""
         context.default_map, context.obj = dict(self.defaults), self.profiles
-        context.meta[_OWN] = self.own
+        context.meta[_CONFIG] = self
+
+    def line_of_option(self, command: str, key: str) -> int:
+        """Return in which line a command has the value of an option from."""
+        place, _ = self.entries.get(command, {}).get(key) or self.entries[""][key]
+        return self.line_of(place)
+
+
+def config_of(context: click.Context) -> Config | None:
+    """Return what was read of a file, if there is one."""
+    config: Config | None = context.meta.get(_CONFIG)
+    return config
 
 
 def given_for_this_command(context: click.Context) -> frozenset[str]:
     """Return the parameters that the file says in the command's own table alone."""
-    own: frozenset[str] = context.meta.get(_OWN, frozenset())
-    return own
+    config = config_of(context)
+    return frozenset() if config is None else config.own
+
+
+def usual_config() -> Path | None:
+    """Return where the file is by default; None: the user has no folder for it."""
+    folder = folder_of_user(user_config_path)
+    return None if folder is None else folder / "config.toml"
 
 
 def find_config(named: Path | None) -> Path | None:
     """Return the file that --config names, or the one in its usual place; None: there is none."""
-    if named is not None or (folder := folder_of_user(user_config_path)) is None:
+    if named is not None or (usual := usual_config()) is None:
         return named
-    usual = folder / "config.toml"
     return usual if usual.is_file() else None
 
 
@@ -215,7 +233,11 @@ class _TomlFile:
 
     def error(self, keys: Sequence[str], why: str) -> SettingsError:
         """Return an error about a key, which is named with the tables that it is in."""
-        return SettingsError(f"--config {self.path}, line {_line_of(self._text, keys)}: {why}")
+        return SettingsError(f"--config {self.path}, line {self.line_of(keys)}: {why}")
+
+    def line_of(self, keys: Sequence[str]) -> int:
+        """Return the line, from 1, where a key begins, which is named with its tables."""
+        return _line_of(self._text, keys)
 
 
 def _line_of(text: str, keys: Sequence[str]) -> int:
@@ -273,7 +295,8 @@ class _Reader:
             shared,
             lambda keys, why: self.file.error((PROFILES, *keys), why),
         )
-        return Config(defaults, profiles, frozenset(own.get(wanted, ())))
+        own_of_wanted = frozenset(own.get(wanted, ()))
+        return Config(defaults, profiles, own_of_wanted, self.file.line_of, {"": top, **tables})
 
     def _at_top(self, entries: _Entries) -> dict[str, dict[str, Any]]:
         """Return what the top says, by command and parameter: what means the same in all."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 import anyio
@@ -20,20 +20,30 @@ from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.lifecycle import Interruption
-from batch_resend.cli.logs import with_run_id
+from batch_resend.cli.logs import run_log, with_run_id
 from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
     REASONS_READ,
+    STUCK_SHOWN,
+    sending_in_words,
     show_counts,
+    show_left,
     show_plan,
     show_summary,
+    why_not_sent,
 )
-from batch_resend.cli.output.terminal import CannotAskError, open_terminal, say
+from batch_resend.cli.output.terminal import (
+    CannotAskError,
+    Terminal,
+    open_terminal,
+    say,
+    show_lines,
+)
 from batch_resend.errors import BatchResendError, JournalError, ReportError
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
-from batch_resend.report import counted, make_preview, make_summary
+from batch_resend.report import Preview, counted, make_preview, make_summary
 
 AGAIN_AFTER_S = 2.0  # the database being gone
 
@@ -45,27 +55,34 @@ async def execute(
 ) -> CommandResult:
     """Show the plan, ask, send, report; return how that ended."""
     reason = _hold_back_reason(plan, options)
-    if options.preflight and plan.to_send and not reason:
-        if not options.quiet:
-            say(f"Asking the CA about {counted(plan.to_send, 'request')}")
-        asking = batch.preflight(plan, any_product=options.any_product)
-        plan = await while_asking(asking, batch, quiet=options.quiet)
-    will_pass = not batch.stopped_keys or plan.to_send > await batch.count_stopped(plan)
-    asks = bool(plan.to_send) and will_pass and options.asks
+    if options.preflight and not reason:
+        plan = await _preflighted(batch, plan, options)
     execution = _Execution(batch, plan, options, interruption)
-    if not options.quiet or (asks and reason):
-        await execution.show_plan(sys.stderr)
+    if options.dry_run:
+        return await execution.show_only()
+    asks = options.asks and await execution.has_something_to_send()
+    preview = await execution.shown(asks=asks, is_held_back=bool(reason))
     if reason:
-        log.debug("held back", extra={"why": reason})
+        run_log.info("held back", extra={"why": reason})
         await batch.decline(plan, reason)
         result = await execution.report()
         return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
-    if asks and (refusal := await execution.refusal()) is not None:
-        log.debug("declined", extra={"why": refusal})
+    if asks and preview and (refusal := await execution.refusal(preview)) is not None:
+        run_log.info("declined", extra={"why": refusal})
         await batch.discard(plan)
         click.echo("Nothing was sent.", err=True)
         return CommandResult(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
     return await execution.send_and_report()
+
+
+async def _preflighted(batch: Batch, plan: Plan, options: RunOptions) -> Plan:
+    """Return a plan without what the CA says is better not sent."""
+    if not plan.to_send:
+        return plan
+    if not options.quiet:
+        say(f"Asking the CA about {counted(plan.to_send, 'request')}")
+    asking = batch.preflight(plan, any_product=options.any_product)
+    return await while_asking(asking, batch, options.style)
 
 
 def _hold_back_reason(plan: Plan, options: RunOptions) -> str | None:
@@ -78,6 +95,14 @@ def _hold_back_reason(plan: Plan, options: RunOptions) -> str | None:
     return None
 
 
+class _Ended(NamedTuple):
+    """How sending ended."""
+
+    state: RunState
+    why: str | None
+    held_back: int = 0  # requests that were not to be sent yet
+
+
 @dataclass(frozen=True, slots=True)
 class _Execution:
     """A plan on its way to its report."""
@@ -87,21 +112,52 @@ class _Execution:
     options: RunOptions
     interruption: Interruption
 
-    async def show_plan(self, to: TextIO) -> None:
-        preview = await make_preview(self.plan, self.batch.reader, shown=BEFORE_SENDING.first)
+    async def has_something_to_send(self) -> bool:
+        """Whether a request may leave: not all go by keys that the preflight has stopped."""
+        return self.plan.to_send > await self.batch.count_stopped(self.plan)
+
+    async def show_only(self) -> CommandResult:
+        """Show the plan in place of sending it."""
+        if any(self.plan.rows.values()):
+            self.show_plan(await self._preview(), sys.stdout)
+        await self.batch.discard(self.plan)
+        click.echo("Nothing was sent: --dry-run.")
+        return CommandResult(ExitCode.ALL_WELL, declined="nothing was sent: --dry-run")
+
+    async def shown(self, *, asks: bool, is_held_back: bool) -> Preview | None:
+        """Show the plan where it is wanted; return the preview that it took, or that asking will.
+
+        A sweep's plan has no rows where nothing is due.
+        """
+        is_wanted = any(self.plan.rows.values()) and (
+            not self.options.quiet or (asks and is_held_back)
+        )
+        if not (is_wanted or asks):
+            return None
+        preview = await self._preview()
+        if is_wanted:
+            self.show_plan(preview, sys.stderr)
+        return preview
+
+    async def _preview(self) -> Preview:
+        return await make_preview(self.plan, self.batch.reader, shown=BEFORE_SENDING.first)
+
+    def show_plan(self, preview: Preview, to: TextIO) -> None:
         if self.plan.taken_up:
             click.echo(f"Resuming run {self.plan.run.id}, which did not finish.", file=to)
-        show_plan(preview, to, BEFORE_SENDING, redact=self.options.presentation.redact)
+            show_left(self.plan, preview, to)
+        else:
+            show_plan(preview, to, BEFORE_SENDING, redact=self.options.presentation.redact)
 
-    async def refusal(self) -> str | None:
+    async def refusal(self, preview: Preview) -> str | None:
         """Ask at the terminal whether to send; return why not, or None if the answer is yes."""
         try:
             with open_terminal() as terminal:
                 # Where the plan was not shown.
                 if self.options.quiet or terminal.shows is not sys.stderr:
-                    await self.show_plan(terminal.shows)
-                ask = partial(terminal.confirm, await self._question())
-                confirmed = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+                    self.show_plan(preview, terminal.shows)
+                show_lines([(0, f"{sending_in_words(self.plan, preview)}.")], terminal.shows)
+                confirmed = await _confirmed(terminal, await self._question())
         except CannotAskError as error:
             say(f"batch-resend: nobody can be asked whether to send: {error}; --yes sends unasked")
             return f"nobody could be asked: {error}"
@@ -111,7 +167,10 @@ class _Execution:
         settings, reader = self.batch.settings, self.batch.reader
         accounts = map(settings.account, await reader.count_by_account(self.plan.run))
         hosts = sorted({urlsplit(account.base_url).hostname or "" for account in accounts})
-        return f"Send {counted(self.plan.to_send, 'request')} to {' and '.join(hosts)} now?"
+        what, first = counted(self.plan.to_send, "request"), self.options.first_orders
+        if first is not None and first < self.plan.to_send:
+            what = f"the first {first:,} of {what}"
+        return f"Send {what} to {' and '.join(hosts)} now?"
 
     async def send_and_report(self) -> CommandResult:
         """Send, or have workers send, and report, whatever a signal finds being done."""
@@ -122,35 +181,58 @@ class _Execution:
                 if run.is_with_workers:
                     code = SIGNAL_BASE + (interruption.caught or 0)
                     return CommandResult(code, note="left to the workers")
-                state, why = run.state, run.stop_reason
+                ended = _Ended(run.state, run.stop_reason)
             else:
-                state, why = await self._send()
-            if state is RunState.STOPPED and why is not None:
+                ended = await self._send(self.options.first_orders)
+                if ended.held_back and self.options.asks and await self._wants_the_rest(ended):
+                    ended = await self._send()
+            if ended.state is RunState.STOPPED and ended.why is not None:
                 with suppress(OSError):
-                    say(f"batch-resend: stopped: {why}")
+                    say(f"batch-resend: stopped: {ended.why}")
             result = await self.report()
         if interruption.caught is not None:
             return replace(result, code=SIGNAL_BASE + interruption.caught)
-        return result if state is RunState.COMPLETED else replace(result, code=ExitCode.STOPPED)
+        if ended.state is RunState.COMPLETED:
+            return result
+        return replace(result, code=ExitCode.STOPPED)
 
-    async def _send(self) -> tuple[RunState, str | None]:
-        """Send what is planned; return how that ended, and why so."""
+    async def _wants_the_rest(self, ended: "_Ended") -> bool:
+        """Show what came of the first requests, and ask at the terminal whether to continue."""
+        run, reader = self.plan.run, self.batch.reader
+        summary = await make_summary(reader, await reader.run(run.id))
+        reasons = await reader.reasons(run, REASONS_READ)
+        confirmed = False
+        with (
+            suppress(CannotAskError, click.Abort),
+            anyio.CancelScope() as asking,
+            self.interruption.leads_to(lambda _: _cancel(asking)),
+            open_terminal() as terminal,
+        ):
+            show_counts(summary, terminal.shows)
+            show_lines(list(why_not_sent(reasons)), terminal.shows)
+            question = f"Send the other {counted(ended.held_back, 'request')} now?"
+            confirmed = await _confirmed(terminal, question)
+        return confirmed
+
+    async def _send(self, most: int | None = None) -> "_Ended":
+        """Send what is planned, or the first of it; return how that ended."""
         plan, interruption = self.plan, self.interruption
-        log.debug("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
+        run_log.info("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
-            async with self.batch.send(plan) as sending:
+            earlier = await self.batch.reader.count_outcomes(plan.run)
+            async with self.batch.send(plan, most) as sending:
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:
                         _stop(sending, signal.Signals(interruption.caught).name)
-                    await follow(sending, quiet=self.options.quiet)
+                    await follow(sending, earlier, self.options.style)
         except BatchResendError:
             raise  # such as a journal that cannot be written when sending is to begin: not ours
         except Exception:
             # An error of ours, not the user's: what was sent is in the journal, so in the report.
             log.exception("an error in batch-resend itself; please report it")
-            return RunState.STOPPED, None
-        log.debug("run ended: %s", sending.state, extra={"why": sending.stop_reason})
-        return sending.state, sending.stop_reason
+            return _Ended(RunState.STOPPED, None)
+        run_log.info("run ended: %s", sending.state, extra={"why": sending.stop_reason})
+        return _Ended(sending.state, sending.stop_reason, sending.held_back)
 
     async def _distribute(self) -> Run:
         """Have workers send what is planned; return the run as it was left.
@@ -186,7 +268,7 @@ class _Execution:
         while True:
             try:
                 run = await reader.run(self.plan.run.id)
-                return await follow_others(reader, run, quiet=self.options.quiet)
+                return await follow_others(reader, run, self.options.style)
             except JournalError as error:
                 log.error("%s; trying again in %gs", error, AGAIN_AFTER_S)
                 await anyio.sleep(AGAIN_AFTER_S)
@@ -236,12 +318,24 @@ class _Execution:
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
         with suppress(OSError):
             reasons = await batch.reader.reasons(run, REASONS_READ)
-            show_summary(summary, reasons, folder, presentation.flags)
+            stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
+            show_summary(summary, reasons, stuck, folder, presentation.flags)
         if not lost and (lost := await batch.journal_loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
         return CommandResult(code, summary, folder)
+
+
+async def _confirmed(terminal: Terminal, question: str) -> bool:
+    """Return whether the answer is yes. Raises CannotAskError, click.Abort."""
+    ask = partial(terminal.confirm, question)
+    return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+
+
+def _cancel(asking: anyio.CancelScope) -> str:
+    asking.cancel()
+    return "Stopping"
 
 
 def _stop(sending: RunHandle, signal_name: str) -> str:

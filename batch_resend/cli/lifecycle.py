@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.output.terminal import say
+from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.notify import CommandResult
 
@@ -151,6 +151,8 @@ def run_with_notifier(
                 interruption.leads_to(lambda _: _cut(notifying)),
             ):
                 await _notify_safely(partial(notifier.ended, result))
+        if options["is_json"]:
+            show_json(result.as_json(redact=options["redact"]))
         return result.code
 
     return run_interruptibly(notified)

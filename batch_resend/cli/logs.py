@@ -18,12 +18,15 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from batch_resend.cli.output.terminal import is_screen
 from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed, is_everyones, is_trusted
 from batch_resend.visible import redacted
 
 _ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams")
+# What a log file is to have of a run, and a person sees without it, but for -v.
+run_log = logging.getLogger("batch_resend.run")
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 
 
@@ -113,21 +116,23 @@ def _open_to_append(path: Path) -> int:
 def set_up_logs(options: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Send this package's logs where a command's options say: to standard error, to a file as well.
 
-    There with -q only errors, with -v every attempt; a file has all of them. Raises SettingsError
-    where it cannot be opened.
+    There with -q only errors, with -v every attempt; of a file --log-level says it. Raises
+    SettingsError where it cannot be opened.
     """
     log_format, redact = options.get("log_format", "text"), options.get("redact", False)
     verbosity = int(options.get("verbose", False)) - int(options.get("quiet", False))
     handlers: list[logging.Handler] = [_StandardError()]
     handlers[0].setLevel(LEVELS[verbosity])
-    handlers[0].addFilter(lambda record: record.name not in _ON_STANDARD_ERROR_ANYHOW)
+    elsewhere = (*_ON_STANDARD_ERROR_ANYHOW, *(() if verbosity > 0 else (run_log.name,)))
+    handlers[0].addFilter(lambda record: record.name not in elsewhere)
     handlers[0].setFormatter(_formatter(log_format, redact, on_terminal=sys.stderr.isatty()))
     if (path := options.get("log_file")) is not None:
         handlers.append(_LogFile(path))
+        handlers[1].setLevel(options.get("log_level", "info").upper())
         handlers[1].setFormatter(_formatter(log_format, redact, on_terminal=False))
     logger = logging.getLogger("batch_resend")
     logger.handlers = handlers
-    logger.setLevel(logging.DEBUG if path else handlers[0].level)
+    logger.setLevel(min(handler.level for handler in handlers))
     logger.propagate = False
 
 
@@ -139,13 +144,12 @@ def with_run_id(run_id: str) -> Iterator[None]:
 
 
 def _formatter(log_format: str, redact: bool, *, on_terminal: bool) -> logging.Formatter:
+    # NO_COLOR: any value but none asks for it (no-color.org)
+    is_coloured = on_terminal and is_screen(sys.stderr) and not os.environ.get("NO_COLOR")
     rendering: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if log_format == "json"
-        # NO_COLOR: any value but none asks for it (no-color.org)
-        else structlog.dev.ConsoleRenderer(
-            colors=on_terminal and not os.environ.get("NO_COLOR"), pad_event_to=0, sort_keys=False
-        )
+        else structlog.dev.ConsoleRenderer(colors=is_coloured, pad_event_to=0, sort_keys=False)
     )
     brief = on_terminal and log_format == "text"  # it shows one run, of today
     return structlog.stdlib.ProcessorFormatter(

@@ -30,6 +30,7 @@ from batch_resend.visible import visible_lines
 SUBCOMMANDS = {
     "check": ("check", "Show what lists would send. Sends nothing."),
     "cluster": ("worker", "Show how the workers of several hosts are doing."),
+    "config": ("config", "Show where each option has its value; write a file of them."),
     "completion": ("help", "Print what a shell needs to complete commands."),
     "doctor": ("doctor", "Check key, network, clock and journal before a run."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
@@ -50,7 +51,10 @@ SUBCOMMANDS = {
 # What they print is a summary: nobody has to read it for them to end.
 SENDING = frozenset({"resume", "send", "sweep", "worker"})
 # Variables of the program that are no option of a command.
-NOT_OPTIONS = ("BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL")
+NOT_OPTIONS = (
+    "BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL",
+    "BATCH_RESEND_REHEARSAL_AHEAD",
+)  # fmt: skip
 _WORDS = f"{__name__}.words"  # in a context: those of a command line behind the command's name
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time
 
@@ -118,8 +122,8 @@ class CommandsOnDemand(click.Group, ManualCommand):
     "--config",
     type=click.Path(path_type=Path),
     envvar="BATCH_RESEND_CONFIG",
-    help="TOML file with options; config.toml in your configuration folder, if it is there. Stands "
-    "before the command.",
+    help="TOML file with options; otherwise config.toml in your configuration folder (on Linux "
+    "~/.config/batch-resend/config.toml). Stands before the command. `config init` writes one.",
 )
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
@@ -132,19 +136,23 @@ def cli(context: click.Context, config: Path | None) -> None:
     words: list[str] = context.meta.get(_WORDS, [])
     if not set(context.help_option_names).isdisjoint(words):
         return
+    wanted = context.invoked_subcommand or ""
+    if wanted == "config" and "init" in words:
+        return  # there is none yet
     from batch_resend.cli.config import (  # noqa: PLC0415 - slow, and --help needs none
         check_variables,
         find_config,
         read_config,
     )
 
-    wanted = context.invoked_subcommand or ""
     STREAMS.prints_data = wanted not in SENDING
     command = cli.commands[wanted]
     try:
         check_variables(os.environ, NOT_OPTIONS, command, lambda: _installed(wanted))
         if (path := find_config(config)) is not None:
-            read_config(path, _installed(wanted), SUBCOMMANDS, wanted).apply_to(context)
+            about = next((word for word in words if word in SUBCOMMANDS), "send")
+            about = about if wanted == "config" else wanted
+            read_config(path, _installed(wanted), SUBCOMMANDS, about).apply_to(context)
             context.params["config"] = path  # also where nobody named it: the next commands do
     except SettingsError as error:
         from batch_resend.cli.lifecycle import notify_bad_settings  # noqa: PLC0415 - slow, and rare
@@ -174,6 +182,8 @@ def main() -> NoReturn:
     STREAMS.finish()
     if STREAMS.output_failed and code == ExitCode.ALL_WELL:
         code = ExitCode.NOT_STARTED if STREAMS.prints_data else ExitCode.NOT_ALL_SENT
+    if code > SIGNAL_BASE:  # a thread may still wait for an answer at the terminal
+        STREAMS.leave(code)
     sys.exit(code)
 
 
@@ -187,6 +197,7 @@ def _run() -> int:
         log.error("ended", extra={"exit_code": int(code), "why": str(error)})
         with suppress(OSError):
             click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
+            _say_to_programs(code, str(error))
         return code
     except (click.Abort, KeyboardInterrupt):
         _leave_at_once(signal.SIGINT)
@@ -197,7 +208,16 @@ def _run() -> int:
     except OSError as error:
         if not STREAMS.output_failed:  # whose message comes at the end
             click.echo(f"batch-resend: {error.strerror or error}", err=True)
+            _say_to_programs(ExitCode.NOT_STARTED, error.strerror or str(error))
         return ExitCode.NOT_STARTED
+
+
+def _say_to_programs(code: int, error: str) -> None:
+    """Say as JSON why a command ended, where that is asked for: it has written no document."""
+    if "--json" in sys.argv:  # not by the options: they may be what is wrong
+        from batch_resend.cli.output.terminal import show_json  # noqa: PLC0415 - slow, and rare
+
+        show_json({"exit_code": int(code), "error": error})
 
 
 def _say_wrong_usage(error: click.ClickException) -> ExitCode:
@@ -205,6 +225,7 @@ def _say_wrong_usage(error: click.ClickException) -> ExitCode:
         where = "--config stands before the command: batch-resend --config FILE ..."
         error = click.UsageError(where, error.ctx)
     error.show()
+    _say_to_programs(ExitCode.WRONG_USAGE, error.format_message())
     if isinstance(error, click.UsageError) and error.ctx is not None:
         from batch_resend.cli.lifecycle import notify_wrong_usage  # noqa: PLC0415 - slow, and rare
 
@@ -216,4 +237,5 @@ def _leave_at_once(number: int) -> NoReturn:
     """End although a thread may still wait for standard input, which would hold up an exit."""
     log.error("interrupted by %s; nothing more was sent", signal.Signals(number).name)
     click.echo("batch-resend: interrupted; nothing more was sent", err=True)
+    _say_to_programs(SIGNAL_BASE + number, "interrupted; nothing more was sent")
     STREAMS.leave(SIGNAL_BASE + number)

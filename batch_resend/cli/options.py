@@ -21,13 +21,14 @@ import anyio
 import click
 from click.shell_completion import CompletionItem
 
+from batch_resend.calls import CALLS
 from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
-from batch_resend.cli.command import FILE, Parsed, flag, option, together
+from batch_resend.cli.command import FILE, SHOWN, Parsed, flag, option, together
 from batch_resend.clock import exact_duration, parse_duration
 from batch_resend.errors import BatchResendError, SettingsError
 from batch_resend.folders import Place, parse_place
 from batch_resend.intake import Field
-from batch_resend.journal import read_journal
+from batch_resend.journal import LATEST, read_journal
 from batch_resend.model import Call
 from batch_resend.settings import OPTIONS, Part, Region, Settings, default_journal
 
@@ -58,6 +59,9 @@ class Share:
         if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
             raise ValueError(f"{text!r}: write a number of rows, such as 50, or a percentage, 20%")
         return cls(text, float(found[1]), bool(found[2]))
+
+    def __str__(self) -> str:
+        return self.text
 
     def is_exceeded(self, count: int, of: int) -> bool:
         """Whether `count` of so many is more."""
@@ -103,6 +107,7 @@ def complete_file(
     return [CompletionItem(incomplete, type="file")]
 
 
+_CALLS_IN_WORDS = "; ".join(f"{name}, {call.mails}" for name, call in CALLS.items())
 _MOST_RUNS = 50
 
 
@@ -125,11 +130,10 @@ def _complete_run(
     return []
 
 
-def run_argument(*, required: bool) -> Callable[[Command], Command]:
+def run_argument(default: str | None = LATEST) -> Callable[[Command], Command]:
     """Return the argument that names a run, which a shell completes from the journal."""
-    metavar = "RUN" if required else "[RUN]"
     return click.argument(
-        "run_id", metavar=metavar, required=required, shell_complete=_complete_run
+        "run_id", metavar="[RUN]", required=False, default=default, shell_complete=_complete_run
     )
 
 
@@ -247,8 +251,7 @@ list_options = together(
         "--call",
         type=click.Choice([call.value for call in Call]),
         default=Call.DV_RESEND.value,
-        help="Which of the CA's calls, for rows that name none: the mails of a DV order, those of "
-        "a domain (OV, EV, before any order), or the one that asks to approve an EV order.",
+        help=f"Which of the CA's calls, for rows that name none: {_CALLS_IN_WORDS}.",
     ),
     flag(
         "--auto-call",
@@ -323,6 +326,7 @@ asking_options = together(
         "others than it asks for.",
     ),
     flag("--yes", "Don't ask before sending (asked wherever there is a terminal)."),
+    flag("--dry-run", "Show what would be sent, and send nothing."),
 )
 
 # Eager, which is before the others: where one of those is wrong, it is known where to notify.
@@ -330,12 +334,14 @@ notify_options = together(
     "Notifications",
     option(
         "--notify-url",
+        is_secret=True,
         metavar="URL",
         is_eager=True,
         help="Where the summary is posted as JSON at the end, such as a Slack webhook.",
     ),
     option(
         "--ping-url",
+        is_secret=True,
         metavar="URL",
         is_eager=True,
         help="A watchdog's, as healthchecks.io has them: URL/start, then URL or URL/fail.",
@@ -356,7 +362,7 @@ def make_log_options(
 ) -> Callable[[Command], Command]:
     """Return the options of what is shown, and what -q and -v mean by it."""
     return together(
-        "What is shown",
+        SHOWN,
         option("--quiet", "-q", is_flag=True, help=quiet),
         option("--verbose", "-v", is_flag=True, help=verbose),
         option(
@@ -369,12 +375,35 @@ def make_log_options(
     )
 
 
+class Style(StrEnum):
+    """How it is shown how far a command is."""
+
+    AUTO = "auto"  # drawn on a terminal; elsewhere a line now and then
+    JSON = "json"  # an object a line
+    NONE = "none"
+
+
+progress_option = option(
+    "--progress",
+    type=click.Choice([style.value for style in Style]),
+    default=Style.AUTO.value,
+    help="How far it is, on standard error. auto: drawn on a terminal, a line every ten seconds "
+    "elsewhere, nothing with -q. json: an object a line, every second.",
+)
 log_file_option = option(
     "--log-file",
     type=FILE,
-    help="Append all of the log here, every attempt too, whatever -q and -v say.",
+    help="Append the log here, whatever -q and -v say.",
 )
-log_options = make_log_options("Every attempt.", log_file_option)
+log_level_option = option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help="What --log-file has. info: beginnings, ends, pauses, stops. debug: every attempt, too.",
+)
+_log_file_options = (log_file_option, log_level_option)
+log_options = make_log_options("Every attempt.", *_log_file_options)
+progress_and_log_options = make_log_options("Every attempt.", progress_option, *_log_file_options)
 check_log_options = make_log_options("Every row and order that there is a remark on.")
 
 _distribute_option = together(
@@ -384,9 +413,10 @@ _distribute_option = together(
 
 send_options = together(
     None, _distribute_option, asking_options, limit_option, ca_options, concurrency_option,
-    retry_options, again_options, report_options, notify_options, log_options,
+    retry_options, again_options, report_options, notify_options, progress_and_log_options,
 )  # fmt: skip
 # Of commands that only read of the CA.
 export_options = together(
-    None, limit_option, ca_options, retry_options, together("Journal", journal_option), log_options
-)
+    None, limit_option, ca_options, retry_options, together("Journal", journal_option),
+    progress_and_log_options,
+)  # fmt: skip

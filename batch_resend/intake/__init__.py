@@ -10,7 +10,7 @@ from batch_resend.intake.headings import unread
 from batch_resend.intake.passed_over import OWN_COLUMNS
 from batch_resend.intake.reading import Reading, checked_or_none
 from batch_resend.intake.records import NAMES_NOBODY
-from batch_resend.intake.sources import ListSource, RecordSource, Source
+from batch_resend.intake.sources import Given, ListSource, RecordSource, Source
 from batch_resend.intake.suggestions import listed
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "OWN_COLUMNS",
     "REQUEST_FIELDS",
     "Field",
+    "Given",
     "ListSource",
     "Malformed",
     "Reading",

@@ -10,6 +10,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from batch_resend.calls import CALLS, Addresses
 from batch_resend.intake.cells import (
     call_name,
     domain_name,
@@ -119,14 +120,15 @@ COLUMNS: Mapping[Field, Column] = {
         "email, emails, email address, email addresses, mail, mail address, approver, approvers, "
         "approver email, approver email address, approver mail, approver address, approval email, "
         "approval email address, approval mail, validation email, verification email, dcv email, "
-        "dcv emails, dcv email address, dcv mail, email array, recipient email, "
+        "dcv emails, dcv email address, dcv mail, recipient email, "
         "E-Mail-Adresse, E-Mail-Adressen, Mailadresse, "
         "adresse e-mail, adresse mail, adresse électronique, courriel, indirizzo e-mail, "
         "indirizzo mail, correo, correo electrónico, dirección de correo, dirección de email, "
         "endereço de e-mail, e-mailadres, e-post, e-postadress, e-postadresse, adres e-mail, "
         "adres email, e-posta, эл. почта, электронная почта, почта, メール, メールアドレス, "
         "电子邮件, 电子邮箱, 邮箱, 電子郵件, 이메일, 메일, "
-        "sähköposti, sähköpostiosoite",
+        "sähköposti, sähköpostiosoite, "
+        + ", ".join(call.key for call in CALLS.values() if call.addresses is not Addresses.PAIRS),
         Role.ADDRESS,
         email_address,
         Problem.EMAIL,

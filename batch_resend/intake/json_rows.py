@@ -43,6 +43,7 @@ from batch_resend.intake.json_unread import (
     refuse_unread_address,
     refuse_unread_of_entries,
 )
+from batch_resend.intake.repairs import without_invisible
 from batch_resend.model import Call, Problem, RejectedRow
 
 _PRODUCT_KEYS = ("name", "name_id", "type")
@@ -373,7 +374,7 @@ def _common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
 def _joined(values: Iterable[object]) -> str:
     """Return values as one text; half characters, which no file holds, as `?`."""
     texts = (one if isinstance(one, str) else json.dumps(one) for one in values if one is not None)
-    return ", ".join(texts).encode(errors="replace").decode()
+    return without_invisible(", ".join(texts)).encode(errors="replace").decode()
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

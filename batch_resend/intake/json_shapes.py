@@ -15,7 +15,8 @@ from batch_resend.intake.suggestions import listed
 from batch_resend.model import Call
 
 _NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account", "all_domains")
-_OF_ADDRESSES = ("domain_approval_emails", "email_array", "emails")
+_OF_ADDRESSES = tuple(call.key for call in CALLS.values())
+_OF_DOMAINS = tuple(name for name, call in CALLS.items() if call.is_about_domain)
 _SUBJECT = re.compile(r"/(?:order/certificate|domain)/([^/?#]+)(?=/)")
 
 
@@ -49,7 +50,7 @@ def _refuse_other_path(value: dict[str, object]) -> None:
     path = value.get("path")
     if not isinstance(path, str):
         return
-    key = "order_id" if value.get("call", Call.DV_RESEND) != Call.DOMAIN_DCV else "domain_id"
+    key = "domain_id" if value.get("call") in _OF_DOMAINS else "order_id"
     subject = value.get(key, value.get("domain") if key == "domain_id" else None)
     found = _SUBJECT.search(path)
     in_path = unquote(found[1] if found else path)
@@ -61,7 +62,7 @@ def _refuse_other_path(value: dict[str, object]) -> None:
 
 
 MOST_DEEP = 8  # objects within objects
-NESTED = "domain_approval_emails"
+NESTED = CALLS[Call.DV_RESEND].key
 _ID_OF_ANYTHING = "id"
 _CERTIFICATE = (
     "certificate"  # which each of the CA's own orders has, and an `id` is then the order's

@@ -75,6 +75,9 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     Subject and addresses come first: left out, a rejected row would have others mail more.
     """
     described = CALLS[asked.call]
+    unfit = None
+    if record.kept and not record.complaint:
+        asked.kept, unfit = _kept(record)
     if described.is_about_domain:
         asked.subject = _domain(record)
     else:
@@ -82,19 +85,25 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     if not record.complaint:
         asked.pairs = pairs_of(record, described)
         asked.entries = tuple(chain.from_iterable(map(itemgetter(1), asked.pairs)))
-        if record.kept:
-            asked.kept = _kept(record)
-    if unknown is not None:
-        raise unknown
+    if cause := unknown or unfit:
+        raise cause
     if word := record.texts.get(Field.ALL_DOMAINS):
         asked.all_domains = parsed(record, Field.ALL_DOMAINS, word) != ""
     if record.texts.get(Field.LOCALE) and (text := record.text(Field.LOCALE)):
         asked.locale = parsed(record, Field.LOCALE, text)
 
 
-def _kept(record: RawRecord) -> tuple[tuple[str, str], ...]:
-    full = ((which, text) for which, text in record.kept.items() if text)
-    return tuple((which, parsed(record, which, text)) for which, text in full)
+def _kept(record: RawRecord) -> tuple[tuple[tuple[str, str], ...], UnusableError | None]:
+    """Return what stays with its row, whatever else is wrong with that; and what of it is wrong."""
+    kept: list[tuple[str, str]] = []
+    unfit = None
+    for which, text in record.kept.items():
+        try:
+            if text:
+                kept.append((which, parsed(record, which, text)))
+        except UnusableError as unusable:
+            unfit = unfit or unusable
+    return tuple(kept), unfit
 
 
 def _row(record: RawRecord, asked: _Asked, reading: Reading) -> Row:

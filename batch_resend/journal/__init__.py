@@ -18,7 +18,7 @@ from batch_resend.journal.orders import (
     WaitingNames,
 )
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.reading import JournalReader
+from batch_resend.journal.reading import LATEST, JournalReader
 from batch_resend.journal.recording import Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import (
     RATE_OVER_S,
@@ -32,6 +32,7 @@ from batch_resend.journal.results import (
 from batch_resend.journal.runs import Pruned, Terms
 
 __all__ = [
+    "LATEST",
     "RATE_OVER_S",
     "SEVERAL",
     "ActivePeriod",

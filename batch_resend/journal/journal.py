@@ -27,7 +27,7 @@ from batch_resend.journal.database import (
 )
 from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.journal_file import HeldFile
-from batch_resend.journal.orders import OrderCheck
+from batch_resend.journal.orders import STUCK_ORDER, SWEEP_COUNTS, OrderCheck
 from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import (
@@ -41,6 +41,7 @@ from batch_resend.journal.recording import (
 from batch_resend.journal.runs import Pruned, Terms, limits_text
 from batch_resend.journal.statements import execute, execute_many, journal_errors
 from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.windows import SharedLimiters, Window
 
 LOOK_EVERY_S = 1.0  # whether the journal's file is still there
@@ -239,6 +240,22 @@ class Journal:
             state_change(run.number, state, stop_reason, now),
             of_the_past=True,
         )
+
+    async def note_sweep(self, run: Run, counts: SweepCounts, stuck: Sequence[StuckOrder]) -> None:
+        """Write down what a sweep has found before a run, in place of an earlier one's."""
+        of_run = {"run": run.number}
+        noted = of_run | {"counts": SWEEP_COUNTS.dump_json(counts).decode()}
+        values = [
+            of_run | {"number": number, "found": STUCK_ORDER.dump_json(order).decode()}
+            for number, order in enumerate(stuck, start=1)
+        ]
+
+        def note(connection: Connection) -> None:
+            runs.forget_sweep(connection, run.number)
+            execute(connection, "add_sweep", **noted)
+            execute_many(connection, "add_stuck", values)
+
+        await self._writer.transaction(note)
 
     async def note_checks(self, run: Run, found: Mapping[int, OrderCheck]) -> None:
         """Write down what the CA says now of requests that a run has sent, by their numbers."""

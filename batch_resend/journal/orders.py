@@ -1,20 +1,27 @@
 """What a plan is about, how often orders were mailed, and what the CA says of them since."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from batch_resend.calls import CALLS
+from batch_resend.clock import Clock
 from batch_resend.journal.database import Reader
 from batch_resend.journal.encoding import decode_call, request_of
 from batch_resend.journal.results import row_result
+from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import Record
 from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import UNKNOWN_WORDS, Call, Note, Problem, Request, Run
-from batch_resend.results import RowResult
+from batch_resend.results import RowResult, StuckOrder, SweepCounts
 
 SEVERAL = 2  # mails, from which on it is worth a look why they had no effect
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
 STILL_WAITS = [*WAITING, WAITS]
+_NO_END = 2**62
+SWEEP_COUNTS = TypeAdapter(SweepCounts)
+STUCK_ORDER = TypeAdapter(StuckOrder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,22 +181,37 @@ class OrdersReader(Reader):
         found = await self.fetch("waiting_names", run=run.number, most=most)
         return [WaitingNames(*record) for record in found]
 
+    # --- what a sweep found ----------------------------------------------------------------------
+
+    async def swept(self, run: Run) -> SweepCounts | None:
+        """Return what the sweep found that began a run; None: no sweep did."""
+        found = await self.fetch("sweep_of_run", run=run.number)
+        return SWEEP_COUNTS.validate_json(found[0].counts) if found else None
+
+    def stuck(self, run: Run, most: int = _NO_END) -> AsyncGenerator[StuckOrder, None]:
+        """Yield the orders that are stuck, as that sweep found them; the oldest first."""
+        return self.stream("stuck_of_run", _stuck_order, run=run.number, most=most)
+
     # --- how often orders were mailed -----------------------------------------------------------
 
-    async def mails(self, base_url: str, budget: str | None = None) -> dict[str, Mailed]:
+    async def mails(
+        self, base_url: str, clock: Clock, budget: str | None = None
+    ) -> dict[str, Mailed]:
         """Return the orders of a CA that were mailed for their domains, or may have been.
 
-        Those of rows that name an account are of this one where it has this budget.
+        Those of rows that name an account are of this one where it has this budget. When is by
+        `clock`; of a process whose clock said something else, the later reading.
         """
         found: dict[str, Mailed] = {}
-        for record in await self.fetch("mails", base_url=base_url, budget=budget):
+        whose = {"base_url": base_url, "budget": budget}
+        for record in await self.fetch("mails", **whose, **clock_values(clock)):
             before = found.get(record.order_id, Mailed(0, None))
             known = [at for at in (before.last_at, record.last_at) if at is not None]
             found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))
         return found
 
     async def newest_run(self, base_url: str, budget: str) -> str | None:
-        """Return the newest run at a CA that mailed by this key; None: there is none.
+        """Return the newest run at a CA that had orders mailed by this key; None: there is none.
 
         One of which no key is known may have been by any.
         """
@@ -223,6 +245,10 @@ class OrdersReader(Reader):
             ]
         found.sort(key=lambda one: (-one.mails, one.since_at or 0.0, one.order_id))
         return count, found[:most]
+
+
+def _stuck_order(record: Record) -> StuckOrder:
+    return STUCK_ORDER.validate_json(record.found)
 
 
 def _noted(record: Record) -> NotedRequest:

@@ -5,33 +5,56 @@ from collections.abc import AsyncIterator, Sequence
 import anyio
 
 from batch_resend.clock import Clock
-from batch_resend.errors import UnknownRun
+from batch_resend.errors import AmbiguousRun, UnknownRun
 from batch_resend.journal.encoding import request_of, run_of
 from batch_resend.journal.orders import OrdersReader
 from batch_resend.journal.results import ResultReader, StatisticsReader
 from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import journal_errors
-from batch_resend.model import PlannedRequest, Run
+from batch_resend.model import PlannedRequest, Run, RunState
 
+LATEST = "latest"  # the name of the newest run
 _LAST = 2**62  # behind every position
+_MOST_NAMED = 5  # of the runs that a name may mean
 
 
 class JournalReader(ResultReader, StatisticsReader, OrdersReader):
     """Reads a journal through a connection that cannot write. One task at a time."""
 
-    async def run(self, run_id: str) -> Run:
-        """Return the run of that name. Raises UnknownRun."""
-        found = await self.fetch("run", id=run_id)
+    async def run(self, name: str) -> Run:
+        """Return a run by its id, by the beginning of its id, or as `latest`, the newest.
+
+        Raises UnknownRun; AmbiguousRun where the ids of several begin so.
+        """
+        if name == LATEST:
+            found = await self.fetch("runs", most=1)
+        else:
+            found = await self.fetch("run", id=name) or await self.fetch(
+                "runs_beginning", beginning=name, most=_MOST_NAMED + 1
+            )
         if not found:
+            none = "no run yet" if name == LATEST else f"no run {name!r}"
             raise UnknownRun(
-                f"{self._place}: no run {run_id!r}; `batch-resend runs --journal "
-                f"{self._place}` lists them"
+                f"{self._place}: {none}; `batch-resend runs --journal {self._place}` lists them"
+            )
+        if len(found) > 1:
+            names = [record.id for record in found[:_MOST_NAMED]]
+            more = " and others" if len(found) > _MOST_NAMED else ""
+            raise AmbiguousRun(
+                f"{name!r} is the beginning of several runs: {', '.join(names)}{more}. Write more "
+                "of the name"
             )
         return run_of(found[0])
 
-    async def runs(self) -> list[Run]:
-        """Return all runs that sending was begun for, newest first."""
-        return [run_of(record) for record in await self.fetch("runs")]
+    async def runs(self, most: int = _LAST) -> list[Run]:
+        """Return the runs that sending was begun for, newest first, at most so many."""
+        return [run_of(record) for record in await self.fetch("runs", most=most)]
+
+    async def count_in_flight(self, run: Run) -> int:
+        """Return how many requests a living process has in flight for a run."""
+        if run.state is not RunState.RUNNING or await self.holder(run) is None:
+            return 0
+        return await self.count("unanswered", run=run.number)
 
     async def latest_unfinished(self) -> Run | None:
         """Return the newest run that began to send, did not complete, and is in nobody's hand."""
@@ -109,3 +132,15 @@ class JournalReader(ResultReader, StatisticsReader, OrdersReader):
             **clock_values(clock),
         )
         return [record.at for record in found]
+
+    async def recent_shares(
+        self, budget: str, since: float, clock: Clock
+    ) -> list[tuple[float, float]]:
+        """Return from when on which part of a key's windows was taken, oldest first.
+
+        Seconds since the epoch by `clock`; of a process whose clock said something else, the later
+        reading, but none after now.
+        """
+        values = clock_values(clock)
+        found = await self.fetch("recent_shares", budget=budget, since=since, **values)
+        return [(min(record.at, clock()), record.share) for record in found]

@@ -112,6 +112,8 @@ class LiveStatus:
     outcomes: dict[RequestStatus, int]
     planned: int
     made: int  # attempts of its last start
+    retries: int  # of these, at what had been attempted before
+    unsettled: dict[int, int]  # answers to these that settled nothing, by HTTP status; 0: none came
     since_start_s: float
     since_last_s: float | None  # since the last of them began
     in_flight: int
@@ -289,7 +291,8 @@ class StatisticsReader(Reader):
         same_boot = start.boot == clock.boot
         now = clock() + (start.offset_s - clock.offset_s if same_boot else 0.0)
         of = {"run": run.number, "start": start.number}
-        ((made, last_at),) = await self.fetch("attempts_since", **of)
+        by_status = await self.fetch("attempts_since", **of)
+        last_at = max((record.last_at for record in by_status), default=None)
         outcomes = await self.fetch("count_outcomes", run=run.number)
         paused = await self.fetch("last_pause", run=run.number)
         pausing = None
@@ -300,10 +303,12 @@ class StatisticsReader(Reader):
         return LiveStatus(
             outcomes={RequestStatus(status): number for status, number in outcomes},
             planned=await self.count("count_requests", run=run.number),
-            made=made,
+            made=sum(record.made for record in by_status),
+            retries=sum(record.retries for record in by_status),
+            unsettled={r.http_status: r.unsettled for r in by_status if r.unsettled},
             since_start_s=now - start.began_at,
             since_last_s=None if last_at is None else now - last_at,
-            in_flight=await self.count("in_flight", **of),
+            in_flight=sum(record.in_flight for record in by_status),
             ended_lately=await self.count("ended_lately", **of, since=now - RATE_OVER_S),
             pausing=pausing,
             share=paused[0].share if paused else 1.0,

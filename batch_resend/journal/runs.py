@@ -15,7 +15,8 @@ from batch_resend.windows import Window
 
 CUT_OFF = "the program ended before an answer was recorded"
 # What there is of a run that was only planned, and what there is beyond it of one that was sent.
-_OF_PLANS = ("inputs", "rows", "requests", "outcomes")
+_OF_SWEEPS = ("sweeps", "stuck")
+_OF_PLANS = ("inputs", "rows", "requests", "outcomes", *_OF_SWEEPS)
 _OF_SENT_RUNS = ("attempts", "pauses", "checks")
 
 
@@ -185,6 +186,11 @@ def delete_plans(connection: Connection, numbers: Sequence[int]) -> None:
     for number in numbers:
         _forget(connection, number, _OF_PLANS)
     _forget_runs(connection, numbers)
+
+
+def forget_sweep(connection: Connection, number: int) -> None:
+    """Forget what a sweep found before a run, by the run's number."""
+    _forget(connection, number, _OF_SWEEPS)
 
 
 def prune(connection: Connection, before: float, more: Sequence[str]) -> Pruned:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -14,6 +15,7 @@ import anyio
 from batch_resend.errors import ReportError, SettingsError
 from batch_resend.model import RequestStatus
 from batch_resend.report import Summary, headline, whole_file
+from batch_resend.sweep import Decision
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
 
@@ -51,8 +53,11 @@ class CommandResult:
             note += f" ({self.summary.stop_reason})"
         return note
 
-    def as_json(self) -> str:
-        """Return it as JSON: the keys of summary.json, and `text`, as Slack's webhooks take it."""
+    def as_json(self, *, redact: bool = False) -> dict[str, Any]:
+        """Return it for programs: the keys of summary.json, and `text`, as Slack has it.
+
+        `redact`: with e-mail addresses masked.
+        """
         summary = self.summary.model_dump(mode="json") if self.summary else {}
         note = {
             "text": self.text,
@@ -60,7 +65,8 @@ class CommandResult:
             "error": self.error or self.declined,
             "report": str(self.folder) if self.folder else None,
         }
-        return json.dumps(note | summary, ensure_ascii=False)
+        values: dict[str, Any] = note | summary
+        return json.loads(redacted(json.dumps(values))) if redact else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ class Notifier:
                 write_metrics(self.metrics_file, result.code, result.summary, self.clock())
             except ReportError as error:
                 log.error("--metrics-file %s", error)
-        note = redacted(result.as_json()) if self.redact else result.as_json()
+        note = json.dumps(result.as_json(redact=self.redact), ensure_ascii=False)
         async with anyio.create_task_group() as tasks:
             if self.ping_url:
                 url = self.ping_url if result.code == 0 else _below(self.ping_url, "fail")
@@ -186,6 +192,15 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
         )
         for status in RequestStatus:
             orders.labels(outcome=status.value).set(getattr(summary.orders, status))
+    if summary is not None and summary.sweep is not None:
+        waiting = Gauge(
+            "batch_resend_waiting_orders",
+            "Orders that wait at the CA, by what the last sweep decided",
+            ["decision"],
+            registry=registry,
+        )
+        for decision in Decision:
+            waiting.labels(decision=decision.value).set(getattr(summary.sweep, decision))
     for name, (text, value) in gauges.items():
         if value is not None:
             Gauge(f"batch_resend_{name}", text, registry=registry).set(value)

@@ -25,7 +25,7 @@ from batch_resend.listed import names_in_words
 from batch_resend.model import Call, Request, RequestStatus, Run
 from batch_resend.report import charts
 from batch_resend.report.lists import as_text
-from batch_resend.report.report import REPORT_FILES
+from batch_resend.report.report import OF_SWEEPS, REPORT_FILES
 from batch_resend.report.summary import (
     REHEARSED,
     STATUS_MEANINGS,
@@ -45,6 +45,7 @@ from batch_resend.windows import parse_windows
 MOST_REASONS = 50
 MOST_PAUSES = 200
 MOST_UNAPPROVED = 200
+MOST_STUCK = 500
 MOST_WAITING = 200
 MOST_ORDERS = 5_000  # listed; the others are counted
 MOST_REJECTED = 1_000
@@ -81,6 +82,7 @@ async def make_page(
             waiting_names=await reader.waiting_names(run, MOST_WAITING),
             unapproved=unapproved,
             unapproved_count=unapproved_count,
+            stuck=await _bounded(reader.stuck(run), MOST_STUCK),
             mail_advice=mail_advice(),
             outcome_chart=charts.outcome_chart([n for _, n, _ in counts], f"Outcomes: {outcomes}"),
             pace=await _pace(reader, run, pauses),
@@ -93,7 +95,11 @@ async def make_page(
             not_sent=summary.orders.total - summary.orders.sent,
             rejected=await _bounded(rejected, MOST_REJECTED),
             settings=_settings(run),
-            files=[name for name in REPORT_FILES if name != "report.html"],
+            files=[
+                name
+                for name in REPORT_FILES
+                if name != "report.html" and (summary.sweep is not None or name != OF_SWEEPS)
+            ],
             version=__version__,
             css=Markup(_asset("page.css")),  # noqa: S704 # ours
             script=Markup(_asset("page.js")),  # noqa: S704 # ours

@@ -1,6 +1,7 @@
 """What a run is about to do: whom it mails, what is worth a look, what DNS says of it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -30,19 +31,6 @@ MOST_DOMAINS_ASKED = 10_000  # of DNS: those with the most mails
 Said = TypeVar("Said", Problem, Note)
 _DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
 
-_PROBLEM_IN_WORDS = {
-    Problem.ORDER_ID: "no valid order number",
-    Problem.DOMAIN: "no valid domain",
-    Problem.EMAIL: "no valid e-mail address",
-    Problem.EMAIL_DOMAIN: "no valid e-mail domain",
-    Problem.LOCALE: "no locale code",
-    Problem.PAIR: "domains and addresses that are no pairs",
-    Problem.NO_ADDRESS: "no domain and address, in a list that has some",
-    Problem.CALL: "none of the CA's calls",
-    Problem.ACCOUNT: "an account that no profile describes",
-    Problem.FORM: "not in the list's form",
-    Problem.AMBIGUOUS: "an order that two rows ask for in two ways",
-}
 _NOTE_IN_WORDS = {
     Note.MAY_MAIL_ALL: "DANGER: domain-dcv with addresses other than admin, administrator, "
     "webmaster, hostmaster or postmaster at the domain or a parent. If the CA does not know any of "
@@ -194,8 +182,8 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         skipped_by_ca=_counts(by_ca),
         skipped=_counts(skips),
         skipped_otherwise=by_lists - sum(count for _, count in skips),
-        rejected=await _kinds(_PROBLEM_IN_WORDS, await reader.count_problems(run), rejected),
-        warnings=await _kinds(_NOTE_IN_WORDS, await reader.count_notes(run), noted),
+        rejected=await _kinds(attrgetter("words"), await reader.count_problems(run), rejected),
+        warnings=await _kinds(_NOTE_IN_WORDS.__getitem__, await reader.count_notes(run), noted),
         recipients=_counts(await reader.recipients(run, KINDS_SHOWN)),
         recipient_domains=domains,
         mails=mails,
@@ -210,12 +198,12 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
 
 
 async def _kinds(
-    words: Mapping[Said, str],
+    words: Callable[[Said], str],
     counts: Mapping[Said, int],
     first: Callable[[Said], Awaitable[list[Place]]],
 ) -> list[Kind]:
     return [
-        Kind(kind=kind, text=words[kind], count=count, first=await first(kind))
+        Kind(kind=kind, text=words(kind), count=count, first=await first(kind))
         for kind, count in counts.items()
     ]
 

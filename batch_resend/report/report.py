@@ -26,13 +26,15 @@ from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
 from batch_resend.report.lists import FOR_OTHER_CALLS, write_rejected, write_unsent
 from batch_resend.report.summary import PLAIN, Presentation, Summary, make_summary
-from batch_resend.report.tables import write_results_csv, write_results_jsonl
+from batch_resend.report.tables import write_results_csv, write_results_jsonl, write_stuck
 from batch_resend.results import InputNote
 
 # A report: its files, in the order in which they are written.
 REPORT_FILES = (
-    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "report.html", "summary.json",
+    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "stuck.csv", "report.html",
+    "summary.json",
 )  # fmt: skip
+OF_SWEEPS = "stuck.csv"  # which no other run has
 _OLD_S = 86_400.0  # no file takes that long to write
 
 # How a table is made: of which stream of the journal, by what. Rows or requests, each its own.
@@ -126,12 +128,24 @@ async def write_report(
         async with aclosing(read(run)) as found:
             with whole_file(folder / name) as file:
                 await write(found, inputs, file)
+    await _write_stuck(reader, run, folder / OF_SWEEPS, is_of_sweep=summary.sweep is not None)
     page = await make_page(reader, run, summary, folder, presentation)
     with whole_file(folder / "report.html") as file:
         file.write(page)
     with whole_file(folder / "summary.json") as file:
         file.write(summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+async def _write_stuck(reader: JournalReader, run: Run, path: Path, *, is_of_sweep: bool) -> None:
+    """Write what a sweep gave up on; one of another run does not stay beside a report without."""
+    if not is_of_sweep:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        return
+    async with aclosing(reader.stuck(run)) as orders:
+        with whole_file(path) as file:
+            await write_stuck(orders, file)
 
 
 def prepare_report() -> None:

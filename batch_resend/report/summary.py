@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.results import InputNote, Tally
+from batch_resend.results import InputNote, SweepCounts, Tally
 from batch_resend.settings import is_loopback
 
 EndState = Literal["completed", "stopped", "interrupted"]
@@ -50,6 +50,7 @@ class OrderCounts(BaseModel):
     in_doubt: int
     not_attempted: int
     skipped: int
+    in_flight: int = 0  # a living process waits for their answers; afterwards there are none
 
 
 class RequestCounts(BaseModel):
@@ -87,6 +88,7 @@ class Summary(BaseModel):
     orders: OrderCounts
     requests: RequestCounts
     back_pressure: BackPressure
+    sweep: SweepCounts | None = None  # what began the run, if it was a sweep
     other_urls: Annotated[list[str], Field(exclude=True)] = []  # of other CAs that accounts ask
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
 
@@ -98,7 +100,7 @@ class Summary(BaseModel):
         rows, orders = self.rows, self.orders
         if rows.read != rows.accepted + rows.duplicate + rows.rejected:
             raise ValueError(f"the rows do not add up: {rows}")
-        if orders.total != sum(getattr(orders, status) for status in RequestStatus):
+        if orders.total != sum(count for name, count in orders if name != "total"):
             raise ValueError(f"the orders do not add up: {orders}")
         return self
 
@@ -106,6 +108,11 @@ class Summary(BaseModel):
     def urls(self) -> list[str]:
         """Where all CAs are that are asked."""
         return [self.base_url, *self.other_urls]
+
+    @property
+    def stuck(self) -> int:
+        """How many orders the sweep that began the run has given up on."""
+        return self.sweep.stuck if self.sweep else 0
 
     @property
     def all_well(self) -> bool:
@@ -116,10 +123,20 @@ class Summary(BaseModel):
 
 
 async def make_summary(reader: JournalReader, run: Run) -> Summary:
-    """Return a run in numbers."""
+    """Return a run in numbers, as it stands."""
+    in_flight = await reader.count_in_flight(run)
     accounts = await reader.accounts(run) if "accounts" in run.settings else ()
     summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
-    return summary.model_copy(update={"skipped_unsure": await reader.count_unsure(run)})
+    counts = summary.orders
+    in_flight = min(in_flight, counts.in_doubt)  # as long as no answer is known, they count there
+    orders = {"in_flight": in_flight, "in_doubt": counts.in_doubt - in_flight}
+    return summary.model_copy(
+        update={
+            "skipped_unsure": await reader.count_unsure(run),
+            "sweep": await reader.swept(run),
+            "orders": counts.model_copy(update=orders),
+        }
+    )
 
 
 def summarize(
@@ -205,9 +222,9 @@ def in_words(status: str) -> str:
     return status.replace("_", " ")
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return so many of something."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def headline(summary: Summary) -> str:
@@ -216,12 +233,14 @@ def headline(summary: Summary) -> str:
     if summary.started_at is None:
         return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
     others = [
-        f"{count:,} {in_words(status)}"
-        for status in RequestStatus
-        if status is not RequestStatus.SENT and (count := getattr(summary.orders, status))
+        f"{count:,} {in_words(name)}"
+        for name, count in summary.orders
+        if count and name not in ("total", "sent")
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")
+    if stuck := summary.stuck:
+        others.append(f"{stuck:,} stuck")
     return rehearsal + "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 
@@ -235,6 +254,8 @@ _HOW: dict[EndState, str] = {
 def _how_many_were_sent(summary: Summary) -> str:
     orders = summary.orders
     if orders.skipped == orders.total:
+        if summary.sweep is not None and not orders.total:
+            return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
     is_over = summary.finished_at is not None
     how = _HOW[summary.state] if is_over else "So far (it is under way, or was cut off): "
@@ -293,6 +314,15 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
 
 def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
     orders, rejected = summary.orders, summary.rows.rejected
+    if summary.sweep and (stuck := summary.stuck):
+        have, wait = ("has", "waits") if stuck == 1 else ("have", "wait")
+        yield NextStep(
+            f"{counted(stuck, 'order')} {have} reached the limit of "
+            f"{counted(summary.sweep.max_mails, 'mail')} and still {wait}: no sweep will mail "
+            f"{'it' if stuck == 1 else 'them'} again. {folder}/stuck.csv names "
+            f"{'it' if stuck == 1 else 'them'}. Look into each by hand, `batch-resend help mail` "
+            "says how; put what is hopeless into a list for --exclude."
+        )
     if orders.refused:
         yield NextStep(
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."

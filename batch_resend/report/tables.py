@@ -18,7 +18,7 @@ from batch_resend.intake.fields import (
     of_role,
 )
 from batch_resend.model import Call, Entry, RowStatus
-from batch_resend.results import InputNote, RequestResult, Result, RowResult
+from batch_resend.results import InputNote, RequestResult, Result, RowResult, StuckOrder
 from batch_resend.visible import defused
 
 Rows = AsyncIterator[RowResult]
@@ -77,6 +77,23 @@ async def write_results_jsonl(
     """Write an object a request."""
     async for found in results:
         file.write(to_json(_request_object(found, inputs)).decode() + "\n")
+
+
+STUCK_COLUMNS = (
+    "order_id", "mails", "last_mail_at", "created_at", "product", "container", "domains",
+)  # fmt: skip
+
+
+async def write_stuck(orders: AsyncIterator[StuckOrder], file: TextIO) -> None:
+    """Write a line an order that a sweep has given up on, those first that have waited longest."""
+    table = csv.writer(file)
+    table.writerow(STUCK_COLUMNS)
+    async for one in orders:
+        cells = (
+            one.order_id, one.mails, _time(one.last_mail_at), _time(one.created_at), one.product,
+            one.container, "; ".join(one.domains),
+        )  # fmt: skip
+        table.writerow(map(defused, cells))
 
 
 def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[str, object]:

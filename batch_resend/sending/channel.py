@@ -9,6 +9,7 @@ disk nothing stops it but its own timeout, so that its answer is not lost.
 import logging
 import random
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from tenacity import AsyncRetrying, Future, RetryCallState, retry_if_result
 from batch_resend.clock import running_time
 from batch_resend.errors import BatchResendError
 from batch_resend.journal import ReadRecorder
-from batch_resend.model import Fault, Reply, Request, RequestStatus, Ruling, Verdict
+from batch_resend.model import SETTLING, Fault, Reply, Request, RequestStatus, Ruling, Verdict
 from batch_resend.sending.breaker import CircuitBreaker
 from batch_resend.sending.breaker_state import COUNTED, Action, Advice, Change, Permit
 from batch_resend.sending.failures import TROUBLE, History
@@ -64,6 +65,9 @@ class Progress:
     )
     attempts: int = 0
     rate_limited: int = 0
+    retries: int = 0  # attempts at what had been attempted before
+    # Answers that settled nothing, such as a 503, by HTTP status; 0: none came.
+    unsettled: Counter[int] = field(default_factory=Counter)
     in_flight: int = 0
 
 
@@ -233,6 +237,7 @@ class Channel:
             slot.end(Fate.UNUSED)
             raise
         progress = attempts.progress
+        progress.retries += attempts.made > 0
         attempts.made += 1
         progress.attempts += 1
         progress.in_flight += 1
@@ -242,6 +247,8 @@ class Channel:
             progress.in_flight -= 1
         slot.end(Fate.GIVEN_UP if verdict.ruling is Ruling.IN_DOUBT else Fate.ANSWERED)
         progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
+        if verdict.ruling not in SETTLING:
+            progress.unsettled[verdict.http_status or 0] += 1
         return verdict
 
     def _heed(self, action: Action) -> Action:

@@ -37,6 +37,8 @@ HOLD = 6  # periods, before it rises
 RISE = 0.05  # of the whole, in one period
 LEAST = 0.05
 
+FORGOTTEN = HOLD + (1.0 - LEAST) / RISE  # periods, after which all is taken again
+
 _ROUNDING = 1e-9  # a share that is to make just n of N must not come out below n
 
 
@@ -77,6 +79,16 @@ class Share:
         rising_s = max(0.0, now - self._rises_at_s)
         return min(1.0, self._then + RISE * rising_s / self._period_s)
 
+    def remember(self, noted: Iterable[tuple[float, float]]) -> None:
+        """Take in what an earlier process took, and from when on; oldest first.
+
+        A part that is plainly smaller than it would have been by then was taken for a 429: each
+        takes three tenths at least.
+        """
+        for at_s, then in noted:
+            if then < 0.9 * self.at(at_s):
+                self._then, self._at_s = then, at_s
+
     def decrease(self, now: float) -> float:
         """Take less from now on; return how much."""
         self._then, self._at_s = decreased(self.at(now)), now
@@ -102,18 +114,21 @@ class WindowLimiter:
     """Grants slots in the order they are asked for, within all windows at once."""
 
     def __init__(
-        self, windows: Sequence[Window], ages_s: Iterable[float] = (), *, linger_s: float = 0.0
-    ) -> None:
+        self, windows: Sequence[Window], ages_s: Iterable[float] = (), *, linger_s: float = 0.0,
+        shares: Iterable[tuple[float, float]] = (),
+    ) -> None:  # fmt: skip
         """Begin with the attempts of earlier processes: how many seconds ago each one ended.
 
         A negative age is one that may still arrive, so many seconds from now. `linger_s`: how long
-        a request that was given up may still arrive.
+        a request that was given up may still arrive. `shares`: how many seconds ago which part of
+        the windows was taken, oldest first.
         """
         now = running_time()
         self.linger_s = linger_s
         self._out = 0  # slots granted whose answer has not come
         self._windows = windows
         self._share = Share(max((window.period_s for window in windows), default=1.0))
+        self._share.remember((now - age_s, share) for age_s, share in shares)
         # When the slots that were answered come free, a heap for each window.
         self._free_at: list[list[float]] = [[] for _ in windows]
         for age_s in ages_s:

@@ -2,10 +2,17 @@
 
 from batch_resend.simulator.answers import Provenance, Source
 from batch_resend.simulator.faults import FaultName, Oddity, all_sources
-from batch_resend.simulator.server import Simulator, SimulatorSettings, parse_fault, parse_latency
-from batch_resend.simulator.world import EVERYONE, Books, World, WorldOrder
+from batch_resend.simulator.server import (
+    Simulator,
+    SimulatorSettings,
+    parse_fault,
+    parse_latency,
+    parse_share,
+)
+from batch_resend.simulator.world import DAY_S, EVERYONE, Books, World, WorldOrder
 
 __all__ = [
+    "DAY_S",
     "EVERYONE",
     "Books",
     "FaultName",
@@ -19,4 +26,5 @@ __all__ = [
     "all_sources",
     "parse_fault",
     "parse_latency",
+    "parse_share",
 ]

@@ -18,10 +18,9 @@ from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 
-from pydantic import BaseModel
 from pydantic_core import to_json
 
-from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
+from batch_resend import calls, model
 from batch_resend.model import USUAL_LOCAL_PARTS
 from batch_resend.simulator import shapes
 from batch_resend.simulator.answers import (
@@ -53,11 +52,11 @@ Reads = Callable[[World, str, Query], Answer]  # of an order's number or a domai
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of the contract: one that mails takes a body, one that reads has an answer."""
+    """A call of the contract: one that mails, or one that reads, which has an answer."""
 
     name: str  # in the books
     path: str  # below the base URL, as a pattern; its group is what the call is about
-    body: type[BaseModel] | None = None
+    mails: model.Call | None = None
     reads: Reads = field(default=lambda *_: NO_SUCH_ORDER)  # of one that mails never asked
 
     @property
@@ -78,7 +77,7 @@ def asked_call(method: str, raw_path: str) -> Asked | None:
     """Return which call a request is for; None if it is none of the documented ones."""
     path = raw_path.partition("?")[0] if method == "GET" else raw_path
     for call in CALLS:
-        if method != ("PUT" if call.body else "GET"):
+        if method != ("PUT" if call.mails else "GET"):
             continue
         if match := re.fullmatch(BASE_PATH + call.path, path):
             return Asked(call, unquote("".join(match.groups())))
@@ -162,12 +161,11 @@ def _json(known: Known, content: object) -> Answer:
     return answer(known, 200, to_json(content))
 
 
-_ORDER, _DOMAIN = "/order/certificate/([^/?#]+)", "/domain/([^/?#]+)"
+_SUBJECT = "([^/?#]+)"
+_ORDER, _DOMAIN = f"/order/certificate/{_SUBJECT}", f"/domain/{_SUBJECT}"
 # The first that matches: the list of status changes looks like an order of that name.
 CALLS = (
-    Call("dv-resend", f"{_ORDER}/resend-emails", ResendBody),
-    Call("domain-dcv", f"{_DOMAIN}/dcv/emails", DomainEmailsBody),
-    Call("order-approval", f"{_ORDER}/order-approval/resend-emails", OrderApprovalBody),
+    *(Call(name, call.path.format(_SUBJECT), name) for name, call in calls.CALLS.items()),
     Call("list", "/order/certificate", reads=_orders),
     Call("status-changes", "/order/certificate/status-changes", reads=_status_changes),
     Call(

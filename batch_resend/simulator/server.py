@@ -12,17 +12,19 @@ from math import fsum, isfinite
 from typing import Self, cast
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import from_json
 
-from batch_resend.certcentral.contract import ResendBody
+from batch_resend.calls import CALLS
+from batch_resend.certcentral.contract import MailBody, read_body
 from batch_resend.clock import parse_duration
+from batch_resend.model import Call
 from batch_resend.settings import is_loopback
 from batch_resend.simulator import answers
 from batch_resend.simulator.answers import Answer, Known
 from batch_resend.simulator.calls import BASE_PATH, Asked, answer_read, asked_call
 from batch_resend.simulator.faults import IINFO, Fault, FaultName
-from batch_resend.simulator.world import Books, World, recipients
+from batch_resend.simulator.world import DAY_S, Books, World, recipients
 from batch_resend.windows import CA_WINDOWS, Window
 
 # Of the recordings of 2023; what stands in them is made up.
@@ -49,6 +51,7 @@ class SimulatorSettings:
     keep_bodies: bool = False  # keep what was asked for every order, for tests
     orders: int = 0  # that wait in its world from the beginning
     odd_orders: int = 0  # more of them, each of which is shown oddly
+    approve: float = 0.0  # the share of mails by which their order is approved within a day
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host):
@@ -60,6 +63,8 @@ class SimulatorSettings:
             raise ValueError(f"a latency of {low:g} to {high:g} s makes no sense")
         if self.revoke_after is not None and self.revoke_after < 0:
             raise ValueError(f"a key revoked after {self.revoke_after} requests makes no sense")
+        if not 0 <= self.approve <= 1:
+            raise ValueError("the share of approvals lies between 0 and 1")
         shares = self.faults.values()
         # What is meant to be 1 in all may come out above it by a rounding.
         if not all(0 <= share <= 1 for share in shares) or fsum(shares) > 1 + 1e-9:
@@ -85,19 +90,26 @@ def parse_latency(text: str) -> tuple[float, float]:
 
 def parse_fault(text: str) -> tuple[FaultName, float]:
     """Return the fault and its share, 0..1, of `500=0.05` or `drop=5%`. Raises ValueError."""
-    name, equals, amount = (part.strip() for part in text.partition("="))
-    number = amount.removesuffix("%")
+    name, _, amount = (part.strip() for part in text.partition("="))
     try:
-        fault = FaultName(name)
-        share = float(number) / (1 if number == amount else 100)
+        return FaultName(name), parse_share(amount)
     except ValueError:
-        equals, share = "", 0.0
-    if not equals or not 0 <= share <= 1:
         raise ValueError(
             f"{text!r} is not a fault: write NAME=SHARE, as 500=0.05 or drop=5%,"
             f" where NAME is one of {', '.join(FaultName)}"
-        )
-    return fault, share
+        ) from None
+
+
+def parse_share(text: str) -> float:
+    """Return the share, 0..1, of `0.05` or `5%`. Raises ValueError."""
+    number = text.removesuffix("%")
+    try:
+        share = float(number) / (1 if number == text else 100)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f"{text!r} is not a share: write 30% or 0.3")
+    return share
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +170,7 @@ class Simulator:
     ) -> None:
         self.settings = settings or SimulatorSettings()
         self.books = Books(self.settings.windows)
-        self.world = World(seed=self.settings.seed)
+        self.world = World(self.settings.seed, self.settings.approve)
         self.world.populate(self.settings.orders)
         self.world.populate_oddly(self.settings.odd_orders)
         self._fates = Fates(self.settings)
@@ -184,6 +196,11 @@ class Simulator:
     def fail(self, faults: Mapping[FaultName, float]) -> None:
         """Fail another share of requests from now on."""
         self._fates = Fates(replace(self.settings, faults=faults))
+
+    def pass_day(self) -> None:
+        """Let a day go by: orders age, some are approved, and a tenth as many come."""
+        self.world.ahead_s += DAY_S
+        self.world.populate(self.settings.orders // 10, oldest_days=1.0)
 
     def revoke_key(self) -> None:
         """Answer every request from now on as one by a key that was revoked."""
@@ -220,20 +237,23 @@ class Simulator:
         refusal = self._refuses(request, asked)
         if asked is None or refusal is not None:
             return self._send(refusal or answers.NO_SUCH_ADDRESS)
-        if asked.call.body is None:
+        call = asked.call.mails
+        if call is None:
             return await self._read(request, asked)
-        body = await self._body(request, asked, asked.call.body)
+        body = await self._body(request, call, asked.subject)
         if isinstance(body, str):
             self._is_wrong(request, body)
             return self._send(answers.error(Known.BAD_REQUEST, 400, answers.BAD_REQUEST_CODE, body))
-        return await self._mail(request, asked, body)
+        return await self._mail(request, asked, call, body)
 
     def _refuses(self, request: web.BaseRequest, asked: Asked | None) -> Answer | None:
         """Count a request; return what keeps it out before it is looked at. None: nothing does."""
         key = request.headers.get("X-DC-DEVKEY", "")
-        is_read = asked is not None and asked.call.body is None
+        is_read = asked is not None and asked.call.mails is None
         is_within = self.books.arrive(
-            self._clock(), None if asked is None or is_read else asked.subject, key
+            self._clock() + self.world.ahead_s,
+            None if asked is None or is_read else asked.subject,
+            key,
         )
         if asked is not None and is_read:
             self.books.reads_of[asked.call.name] += 1
@@ -262,7 +282,7 @@ class Simulator:
         return self._send(answer, fate.latency_s)
 
     async def _mail(
-        self, request: web.BaseRequest, asked: Asked, body: BaseModel
+        self, request: web.BaseRequest, asked: Asked, call: Call, body: MailBody
     ) -> web.StreamResponse:
         """Do what the CA does with a well-formed request, after its latency.
 
@@ -271,12 +291,12 @@ class Simulator:
         subject = asked.subject
         fate = await self._meet_fate(subject)
         answer = self._lacks(asked)
-        if isinstance(body, ResendBody) and not self.world.is_dv(subject):
+        if CALLS[call].is_for_dv and not self.world.is_dv(subject):
             answer = answer or answers.NOT_DV
         if answer is not None:
             return self._send(answer, fate.latency_s)
         if fate.fault is None or fate.fault.does.mails:
-            self.books.mail(subject, recipients(self.world, subject, body))
+            self.books.mail(subject, recipients(self.world, call, subject, body))
             if not asked.call.is_about_domain:
                 self.world.mail(subject)
         if fate.fault is None:
@@ -296,23 +316,21 @@ class Simulator:
             return None
         return answers.NO_SUCH_DOMAIN if asked.call.is_about_domain else answers.NO_SUCH_ORDER
 
-    async def _body(
-        self, request: web.BaseRequest, asked: Asked, form: type[BaseModel]
-    ) -> BaseModel | str:
+    async def _body(self, request: web.BaseRequest, call: Call, subject: str) -> MailBody | str:
         """Return what a request asks for, or in words what is wrong with its form or body."""
         if reason := _wrong_with_headers(request):
             return reason
         try:
             # Before any waiting: once the client has gone, aiohttp withholds even what has come.
             sent = await request.read()
-            body = form.model_validate_json(sent)
+            body = read_body(call, sent)
         except OSError:
             return "the connection broke within the body"
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             return f"body: {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
         if self.settings.keep_bodies:
-            self.books.bodies.setdefault(asked.subject, []).append(from_json(sent))
+            self.books.bodies.setdefault(subject, []).append(from_json(sent))
         return body
 
     def _is_wrong(self, request: web.BaseRequest, reason: str) -> None:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
-from pydantic import BaseModel
-
-from batch_resend.certcentral.contract import DomainEmailsBody, OrderApprovalBody, ResendBody
+from batch_resend.calls import CALLS, Addresses
+from batch_resend.certcentral.contract import MailBody
 from batch_resend.intake.looks import is_constructed
-from batch_resend.model import USUAL_LOCAL_PARTS
+from batch_resend.listed import WAITING
+from batch_resend.model import USUAL_LOCAL_PARTS, Call
 from batch_resend.simulator.faults import Oddity
 from batch_resend.windows import Window
 
@@ -126,6 +126,7 @@ class Books:
         }
 
 
+DAY_S = 86_400.0
 FIRST_ORDER = 100_200_001
 FIRST_DOMAIN = 4_000_001
 FIRST_CERTIFICATE = 250_000_001
@@ -177,13 +178,14 @@ class World:
         self,
         seed: int = 0,
         chance: float = 0.0,
-        within_s: float = 86_400.0,
+        within_s: float = DAY_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`chance`: that a mail brings about an approval, at some time `within_s` seconds."""
         self.orders: dict[int, WorldOrder] = {}
         self.chance = chance
-        self.clock = clock
+        self.ahead_s = 0.0  # of the clock: days that were let go by
+        self._clock = clock
         # Addresses in a domain's DNS, at _validation-contactemail; by the domain.
         self.dns_txt: dict[str, tuple[str, ...]] = {}
         # What the account's setting "Send verification DCV emails to" selects.
@@ -195,22 +197,27 @@ class World:
         self._domain_names: dict[str, str] = {}
         self._containers: dict[str, int] = {}
 
+    def clock(self) -> float:
+        """Return the time of this world, in seconds since the epoch."""
+        return self._clock() + self.ahead_s
+
     def add(self, order: WorldOrder) -> None:
         """Let an order come into the world."""
         order.clock = self.clock
         self.container_id(order.container)
         self.orders[order.order_id] = order
 
-    def populate(self, count: int) -> None:
-        """Let orders wait: of several products, up to ten days old, three in four validated so."""
-        now, luck = self.clock(), self._luck()
-        for number in range(FIRST_ORDER, FIRST_ORDER + count):
+    def populate(self, count: int, oldest_days: float = 10.0) -> None:
+        """Let more orders wait: of several products, up to so old, three in four by e-mail."""
+        first = max(self.orders, default=FIRST_ORDER - 1) + 1
+        now, luck = self.clock(), self._luck(*((first,) if self.orders else ()))
+        for number in range(first, first + count):
             self.add(
                 WorldOrder(
                     number,
                     product=luck.choice(_PRODUCTS),
                     domains=(f"shop{number}.example.com",),
-                    created_at=now - luck.uniform(0, 10) * 86_400,
+                    created_at=now - luck.uniform(0, oldest_days) * DAY_S,
                     dcv_method=luck.choice(_METHODS),
                 )
             )
@@ -223,7 +230,7 @@ class World:
                 WorldOrder(
                     number,
                     domains=(f"odd{number}.example.com", f"www.odd{number}.example.com"),
-                    created_at=self.clock() - 5 * 86_400,
+                    created_at=self.clock() - 5 * DAY_S,
                     oddity=oddity,
                 )
             )
@@ -232,6 +239,12 @@ class World:
         """Return an order by its number as it stands in an address, after approvals are in."""
         self.let_approve()
         return self._order(order_id)
+
+    def waiting(self, order_id: str) -> list[str] | None:
+        """Return the names of an order that wait for an approval; None: it is not in the world."""
+        if (order := self.order(order_id)) is None:
+            return None
+        return [name for name in order.domains if name not in order.approved]
 
     def is_dv(self, order_id: str) -> bool:
         """Whether an order is DV, as far as is known: one that is not in the world may be."""
@@ -254,6 +267,11 @@ class World:
         order.approved |= set(names)
         if order.is_wholly_approved:
             order.status = _WHEN_ISSUED
+
+    def count_waiting(self) -> int:
+        """Return how many orders wait, after approvals are in."""
+        self.let_approve()
+        return sum(order.status in WAITING for order in self.orders.values())
 
     def let_approve(self) -> None:
         """Issue what was approved until now."""
@@ -302,24 +320,23 @@ class World:
 EVERYONE = "everyone whom the order's domains have"
 
 
-def recipients(world: World, subject: str, body: BaseModel) -> list[str]:
+def recipients(world: World, call: Call, subject: str, body: MailBody) -> list[str]:
     """Return whom a request mails, in its order. `subject`: an order's number, or a domain."""
-    if isinstance(body, DomainEmailsBody):
-        return _of_domain(world, world.domain_name(subject), body)
-    if isinstance(body, OrderApprovalBody):
-        return list(body.emails)
-    if isinstance(body, ResendBody) and body.domain_approval_emails:
-        return [entry.email for entry in body.domain_approval_emails]
-    order = world.order(subject)
-    if order is None:
+    described = CALLS[call]
+    names = [world.domain_name(subject)] if described.is_about_domain else world.waiting(subject)
+    emails = body.emails
+    if described.addresses is Addresses.SOME and names is not None:
+        emails = tuple(email for email in emails if _is_known_at_any(world, email, names))
+    if emails:
+        return list(emails)
+    if names is None:
         return [EVERYONE]
-    waiting = (name for name in order.domains if name not in order.approved)
-    return list(dict.fromkeys(a for name in waiting for a in everyone(world, name)))
+    names = [body.name_scope] if body.name_scope else names
+    return list(dict.fromkeys(address for name in names for address in everyone(world, name)))
 
 
-def _of_domain(world: World, domain: str, body: DomainEmailsBody) -> list[str]:
-    known = [address for address in body.email_array or () if is_known(world, address, domain)]
-    return known or everyone(world, body.name_scope or domain)
+def _is_known_at_any(world: World, address: str, names: Iterable[str]) -> bool:
+    return any(is_known(world, address, name) for name in names)
 
 
 def is_known(world: World, address: str, domain: str) -> bool:

@@ -113,7 +113,7 @@ def costs_of(rows: int) -> Costs:
         listed, journal = folder / "orders.csv", folder / "journal.db"
         write_list(listed, rows, rows_an_order=2, seed=1)
         bare = run([sys.executable, "-m", "tests.bench.peers.bare_pydantic", str(listed)])
-        planning = run([*PROGRAM, "check", "--format", "json", str(listed)], folder / "out")
+        planning = run([*PROGRAM, "check", "--json", str(listed)], folder / "out")
         plan(listed, journal)
         fill(journal, left_of_a_hundred=0)
         report = run(
@@ -164,7 +164,7 @@ def set_base_url(journal: Path, base_url: str) -> None:
 
 def run_id(journal: Path) -> str:
     """Return the name of the one run."""
-    command = [*PROGRAM, "runs", "--format", "json", "--journal", str(journal)]
+    command = [*PROGRAM, "runs", "--json", "--journal", str(journal)]
     told = subprocess.run(command, check=True, capture_output=True, text=True)
     (only,) = json.loads(told.stdout)
     return str(only["run"])

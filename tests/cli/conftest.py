@@ -196,7 +196,7 @@ def assert_adds_up(summary: dict[str, Any]) -> None:
 
 
 ORDER_STATES: Sequence[str] = (
-    "sent", "refused", "failed", "in_doubt", "not_attempted", "skipped",
+    "sent", "refused", "failed", "in_doubt", "not_attempted", "skipped", "in_flight",
 )  # fmt: skip
 
 
@@ -212,7 +212,7 @@ async def everything_acted_on(ca: Simulator) -> None:
 
 async def run_ids(desk: Desk) -> list[str]:
     """Return the names of the runs that the journal knows."""
-    told = (await desk.run("runs", "--format", "json")).out
+    told = (await desk.run("runs", "--json")).out
     return [run["run"] for run in json.loads(told)]
 
 

@@ -19,10 +19,12 @@ from tests.cli.forked import fork
 class Screen:
     """What a terminal shows, now and before."""
 
-    def __init__(self, terminal: int, process: asyncio.subprocess.Process, columns: int) -> None:
+    def __init__(
+        self, terminal: int, process: asyncio.subprocess.Process, columns: int, lines: int
+    ) -> None:
         self._terminal = terminal
         self._process = process
-        self._screen = pyte.HistoryScreen(columns, 40, history=5_000)
+        self._screen = pyte.HistoryScreen(columns, lines, history=5_000)
         self._stream = pyte.ByteStream(self._screen)
         self.sent = b""  # all that came, codes and all
         self._changed = asyncio.Event()
@@ -56,6 +58,11 @@ class Screen:
                 self._changed.clear()
                 await self._changed.wait()
         return self.lines
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the command."""
+        if self._process.returncode is None:
+            self._process.send_signal(number)
 
     def type(self, keys: bytes) -> None:
         """Type something."""
@@ -94,17 +101,18 @@ async def on_screen(
     desk: Desk,
     *arguments: str,
     columns: int = 80,
+    lines: int = 40,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Screen]:
     """Run `batch-resend` on a terminal of its own."""
     ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     variables = desk.environment | {"TERM": "xterm-256color"} | dict(environment or {})
     process = await fork(arguments, desk.folder, variables, _OnTerminal(theirs))
     assert process.stdin is not None
     process.stdin.close()
     os.close(theirs)
-    screen = Screen(ours, process, columns)
+    screen = Screen(ours, process, columns, lines)
     loop = asyncio.get_running_loop()
     os.set_blocking(ours, False)
     loop.add_reader(ours, screen.take)

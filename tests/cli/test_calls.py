@@ -64,7 +64,7 @@ async def test_a_list_of_three_calls_goes_out_in_one_run_once(tmp_path: Path) ->
         assert calls == ["dv-resend"] * 2 + ["domain-dcv"] * 2 + ["order-approval"]
         again = await desk.run("send", "mixed.csv", "--report-dir", "again")
         assert (again.code, ca.books.mails) == (0, 4)
-        history = await desk.run("history", "d.example", "--format", "json")
+        history = await desk.run("history", "d.example", "--json")
         (event,) = json.loads(history.out)[:1]
         assert (event["call"], event["outcome"]) == ("domain-dcv", "sent")
         desk.write("both.csv", "order_id,domain_id,call\n100200317,,\n,17,domain-dcv\n")
@@ -88,7 +88,7 @@ async def test_a_domain_is_found_by_its_name_however_it_was_named(tmp_path: Path
         )
         sent = await desk.run("send", "mixed.csv", "--all-domains")
         assert sent.code == 0, sent.err
-        told = await desk.run("history", "Ab.example", "--format", "json")
+        told = await desk.run("history", "Ab.example", "--json")
         assert [(e["order_id"], e["outcome"]) for e in json.loads(told.out)] == [
             ("100200301", "sent"), ("17 ab.example", "sent"), ("ab.example", "sent"),
         ]  # fmt: skip
@@ -222,9 +222,7 @@ DANGER = "it mails ALL addresses of the domain instead; --preflight asks the CA 
 
 async def test_the_plan_names_each_request_whose_addresses_the_ca_may_not_know(desk: Desk) -> None:
     desk.write("domains.csv", DOMAINS)
-    checked = await desk.run(
-        "check", "domains.csv", "--call", "domain-dcv", "--format", "json", "-v"
-    )
+    checked = await desk.run("check", "domains.csv", "--call", "domain-dcv", "--json", "-v")
     danger, other, *_ = json.loads(checked.out)["warnings"]
     assert danger["kind"] == "may_mail_all", "and it comes first"
     assert danger["text"].startswith("DANGER: ")

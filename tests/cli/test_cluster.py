@@ -70,16 +70,16 @@ async def test_every_command_works_with_a_journal_in_a_database(
         assert sent.code == 3, sent.err
         again = await desk.run("send", "orders.csv", "--report-dir", "second")
         assert again.code == 3, again.err
-        (second, first) = json.loads((await desk.run("runs", "--format", "json")).out)
+        (second, first) = json.loads((await desk.run("runs", "--json")).out)
         assert (first["sent"], second["skipped"]) == (19, 19)
         assert ca.books.mails == 19
-        shown = await desk.run("show", first["run"], "--format", "json")
+        shown = await desk.run("show", first["run"], "--json")
         assert json.loads(shown.out) == read_summary(tmp_path / "first")
         report = await desk.run("report", first["run"], "--report-dir", "anew")
         assert report.code == 0, report.err
         for name in ("results.csv", "results.jsonl", "unsent.csv"):
             assert (tmp_path / "anew" / name).read_text() == (tmp_path / "first" / name).read_text()
-        history = await desk.run("history", "700001", "--format", "json")
+        history = await desk.run("history", "700001", "--json")
         assert len(json.loads(history.out)) == 2
         listed = await desk.run("runs")
         assert re.search(r"postgresql://\S+: [\d.]+ MB", listed.err)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from batch_resend.cli.as_settings import within
-from batch_resend.report.report import REPORT_FILES
 from tests.cli.conftest import (
     Desk,
     Ended,
@@ -30,6 +29,7 @@ from tests.cli.conftest import (
     write_long_list,
 )
 from tests.cli.counting_server import Call, CountingServer, accepts_and_closes
+from tests.report.carried import FILES
 
 pytestmark = pytest.mark.skipif(
     not hasattr(resource, "prlimit"), reason="needs prlimit(2), of Linux"
@@ -144,7 +144,7 @@ async def assert_can_be_written_later(desk: Desk, told: Ended, sent: int) -> Non
     assert "Traceback" not in told.err
     later = await desk.run(*report_command(told.err), "later")
     assert later.code == 0, later.err
-    assert {path.name for path in (desk.folder / "later").iterdir()} == set(REPORT_FILES)
+    assert {path.name for path in (desk.folder / "later").iterdir()} == FILES
     assert_adds_up(read_summary(desk.folder / "later"))
     assert read_summary(desk.folder / "later")["orders"]["sent"] == sent
     assert len(results(desk.folder / "later")) == sent

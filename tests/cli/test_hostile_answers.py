@@ -146,7 +146,7 @@ async def test_nor_do_those_in_the_reason_for_which_a_run_stops(
     desk, sent = await answered(tmp_path, [fate], "-v", "--patience", "1s")
     assert sent.code == 4
     run = desk.report().name
-    for words in (("show", run), ("show", run, "--format", "json"), ("history", str(FIRST))):
+    for words in (("show", run), ("show", run, "--json"), ("history", str(FIRST))):
         shown = await desk.run(*words)
         assert_harmless(shown.out + shown.err)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.report.report import REPORT_FILES
 from batch_resend.windows import Window
 from tests.cli.conftest import (
     Desk,
@@ -29,6 +28,7 @@ from tests.cli.conftest import (
     until,
     without_the_right_to_write_everywhere,
 )
+from tests.report.carried import FILES
 
 PAGE = 4_096
 
@@ -174,7 +174,7 @@ async def test_all_that_is_made_for_journal_and_report_is_its_owners_alone_whate
             [f"journal.db{ending}" for ending in ("", "-wal", "-shm", ".lock", ".holder")], "0o600"
         )
         assert {mode(path) for path in report.iterdir()} == {"0o600"}
-        assert {path.name for path in report.iterdir()} == set(REPORT_FILES)
+        assert {path.name for path in report.iterdir()} == FILES
         folders = (folder, folder.parent, report, report.parent)
         assert {mode(path) for path in folders} == {"0o700"}
 
@@ -227,7 +227,7 @@ async def test_beside_a_run_others_tell_of_it_none_sends_and_once_it_was_killed_
         # Its number may be another process now.
         holder = tmp_path / "journal.db.holder"
         holder.write_text(holder.read_text().replace(f"{first.pid},", f"{os.getpid()},"))
-        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        (run,) = json.loads((await desk.run("runs", "--json")).out)
         assert run["state"] == "interrupted"
 
         third = await desk.run("send", "orders.csv", *hold)

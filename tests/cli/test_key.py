@@ -313,9 +313,9 @@ async def test_the_key_stands_in_nothing_that_any_command_prints_or_writes(
 async def look_back(session: Session) -> None:
     for words in (
         ("check", "1.csv"),
-        ("check", "1.csv", "--format", "json"),
+        ("check", "1.csv", "--json"),
         ("runs",),
-        ("runs", "--format", "json"),
+        ("runs", "--json"),
         ("history", "100200300"),
     ):
         assert (await session.run(*words)).code == 0
@@ -323,7 +323,7 @@ async def look_back(session: Session) -> None:
     assert len(runs) == session.runs
     for run in runs:
         assert (await session.run("show", run)).code == 0
-    assert (await session.run("show", runs[0], "--format", "json")).code == 0
+    assert (await session.run("show", runs[0], "--json")).code == 0
     assert (await session.run("report", runs[0], "--report-dir", "again")).code == 0
     session.assert_told_nowhere(KEY, KEY[:12])
 

@@ -24,7 +24,7 @@ from batch_resend.windows import Window
 from tests.cli.conftest import Desk, desk_with_ca
 from tests.cli.test_profiles import settings_as_told
 from tests.pages import table
-from tests.reference import REFERENCE, with_tables
+from tests.reference import MADE, as_it_should_be
 
 # Of settings whose type does not say what they may be: a text, and what it comes to.
 EXAMPLES: dict[str, tuple[str, object]] = {
@@ -70,7 +70,7 @@ def test_a_setting_is_taken_from_the_command_line_the_environment_and_the_file(
 
 
 def test_every_setting_but_the_keys_is_an_option_of_what_sends() -> None:
-    assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts"}
+    assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts", "next_flags"}
     lengths_of_time = {
         name for name, one in Settings.model_fields.items() if one.annotation is float
     }
@@ -99,9 +99,10 @@ def differing(said: str) -> set[str]:
     }
 
 
-def test_the_tables_of_the_reference_are_made_of_the_options() -> None:
-    text = REFERENCE.read_text(encoding="utf-8")
-    assert with_tables(text) == text, "run: make reference"
+@pytest.mark.parametrize("path", MADE, ids=lambda path: str(path.name))
+def test_what_is_written_elsewhere_by_what_the_code_says_is_as_it_says(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert as_it_should_be(text) == text, "run: make reference"
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))
@@ -117,7 +118,7 @@ def test_each_option_of_each_command_is_in_the_reference(name: str) -> None:
 
 def test_what_is_shown_and_who_is_notified_is_taken_from_options_of_the_same_names() -> None:
     taken = {one.name for kind in (RunOptions, Notifier) for one in fields(kind)}
-    assert taken - parameters("send") == {"asks", "presentation", "clock"}
+    assert taken - parameters("send") == {"asks", "presentation", "style", "clock"}
 
 
 def parameters(command: str) -> set[str | None]:

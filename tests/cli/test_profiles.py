@@ -122,7 +122,7 @@ async def test_a_simulator_named_by_its_url_is_asked_by_every_account(
             elsewhere = await at.desk.run("verify", run)
             assert (elsewhere.code, at.bank.books.requests) == (1, 0)
             assert f"not {at.bank.base_url}" in elsewhere.err
-        told = await at.desk.run("verify", run, *flags, "--format", "json")
+        told = await at.desk.run("verify", run, *flags, "--json")
         assert told.code == 0, told.err
         assert json.loads(told.out)["orders"] == 2
 

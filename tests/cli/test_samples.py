@@ -182,6 +182,7 @@ def test_the_compose_file_is_what_its_specification_says_and_starts_what_is_unde
 OF_THE_MACHINE = re.compile(r"(make|pip|pipx|uv|podman|rm|python3 -m venv|\.venv/bin/pip)\b")
 WORKER = "batch-resend worker "
 LISTS = {
+    "hopeless.csv": "order_id\n100200302\n",
     "config.toml": 'limit = ["1000/3m", "100/5s"]\n',
     "export.csv": "Vorgang,Domain,E-Mail\n1,a.example.com,admin@a.example.com\n",
 }

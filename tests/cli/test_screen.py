@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -105,7 +106,7 @@ async def test_no_color_and_a_dumb_terminal_are_heeded(
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(3)
-        command = ("send", "orders.csv", "--yes", *(["-v"] if is_drawn else []))
+        command = ("send", "orders.csv", "--yes", "-v")
         async with on_screen(desk, *command, environment=environment) as screen:
             assert await screen.ended() == 0
         codes = set(re.findall(rb"\x1b\[([0-9;]*)m", screen.sent))
@@ -168,8 +169,10 @@ async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
         await desk.run("send", "orders.csv", "--all-domains")
         over = await desk.run("watch")
         assert "process that is still reading" in over.err
-        assert over.code == 1
-        assert "no run is under way; `batch-resend runs --journal " in over.err
+        assert over.code == 0
+        assert "No run is under way. " in over.err
+        assert "The newest run:" in over.err
+        assert "1 of 1 orders sent" in over.out
 
 
 async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> None:
@@ -185,6 +188,44 @@ async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> No
             assert re.search(r"was cut off\): \d+ of 60 orders sent", told)
             assert "To go on:\n  batch-resend resume 2" in screen.text
         await ended(sending)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+async def test_however_it_is_killed_the_cursor_of_the_terminal_is_seen(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(30.0, 30.0)) as (desk, _):
+        desk.write_list(3)
+        async with on_screen(desk, "send", "orders.csv", "--yes", "--limit", "none") as screen:
+            await screen.shows(has("1 in flight"))
+            screen.signal(number)
+            if number is not signal.SIGKILL:
+                await screen.shows(has("Stopping: waiting for 1 request in flight"))
+                screen.signal(signal.SIGKILL)
+            await screen.ended()
+        assert b"\x1b[?25l" not in screen.sent, "never hidden, so that SIGKILL leaves it, too"
+
+
+@pytest.mark.parametrize("lists", [1, 30])
+async def test_at_80x24_the_counts_of_the_plan_are_on_the_screen_with_the_question(
+    tmp_path: Path, lists: int
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        names = [f"list-{number}.csv" for number in range(lists)]
+        for name in names:
+            rows = "".join(f"7000{n:02},d{n}.example.com,a b\n" for n in range(30))
+            rows += "".join(f"8000{n:02},d{n}.example.com,a@d{n}.example.com\n" for n in range(9))
+            desk.write(name, f"order_id,domain,email\n{rows}x,,\n,,\n1 2,a.example,\n")
+        words = ("send", *names, "--max-rejected", "100%")
+        async with on_screen(desk, *words, lines=24) as screen:
+            shown = await screen.shows(has("now? [y/N]"))
+            screen.type(b"n\n")
+            await screen.ended()
+        assert len(shown) == 24
+        text = "\n".join(shown)
+        for label in ("list", "rows", "requests", "mails to", "time"):
+            assert re.search(rf"│ {label} ", text), label
+        assert f"{41 * lists:,} read" in text
 
 
 RUNNING = View(
@@ -241,6 +282,24 @@ def test_a_screen_of_any_width_has_counts_speed_time_left_and_why_it_pauses(widt
     assert "allowed: 1000/3m and 100/5s; 50% of it taken, after a 429" in told
 
 
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_retries_and_errors_are_seen_while_it_runs(width: int) -> None:
+    in_trouble = replace(RUNNING, retries=1, unsettled={503: 1_041, 429: 2, 0: 1})
+    trouble = "1 retry · HTTP 503: 1,041 · HTTP 429: 2 · no answer: 1"
+    alone = replace(RUNNING, retries=0, unsettled={0: 1})
+    assert trouble in words(screen(in_trouble, width))
+    assert f"; {trouble}; " in plain_line(in_trouble)
+    assert "retr" not in words(screen(alone, width))
+    assert "no answer: 1" in words(screen(alone, width))
+    assert together([in_trouble, in_trouble], ()).unsettled == {503: 2_082, 429: 4, 0: 2}
+
+
+def test_the_bar_is_in_no_colour_of_an_error() -> None:
+    for view in (RUNNING, PAUSED, replace(RUNNING, outcomes={RequestStatus.SENT: 10_000})):
+        bar = screen(view, 120, color=True).splitlines()[0]
+        assert not re.findall(r"\x1b\[(?:\d+;)*(?:31|91|35|95|38[;\d]*)m", bar)
+
+
 def test_counts_are_words_colour_is_only_beside_them() -> None:
     coloured = screen(RUNNING, 120, color=True)
     assert "\x1b[" in coloured
@@ -276,7 +335,7 @@ def test_a_run_without_a_limit_or_without_orders_has_a_line_too() -> None:
 
 
 HALF_DONE = Course(
-    made=1000, done=1000, to_make=1000, since_last_s=0.0, flowed_s=45.0, paused_s=0.0, share=1.0
+    made=1000, done=1000, to_make=1000, since_last_s=0.0, elapsed_s=45.0, paused_s=0.0, share=1.0
 )
 
 
@@ -284,15 +343,16 @@ HALF_DONE = Course(
     ("known", "left_s"),
     [
         pytest.param({}, 180.0, id="what the windows dictate"),
-        pytest.param({"since_last_s": 100.0, "flowed_s": 145.0}, 145.0, id="or the average so far"),
-        pytest.param({"done": 100, "made": 100, "to_make": 900, "flowed_s": 100.0}, 900.0,
+        pytest.param({"since_last_s": 100.0, "elapsed_s": 145.0}, 145.0, id="or the average"),
+        pytest.param({"done": 100, "made": 100, "to_make": 900, "elapsed_s": 100.0}, 900.0,
                      id="a CA that answers slowly"),
         pytest.param({"paused_s": 60.0}, 240.0, id="a pause is added"),
+        pytest.param({"elapsed_s": 900.0}, 900.0, id="where there were pauses, there may be more"),
         pytest.param({"share": 0.5}, 360.0, id="a smaller share stretches it"),
-        pytest.param({"share": 0.25, "since_last_s": 200.0, "flowed_s": 245.0}, 720.0 - 200.0,
+        pytest.param({"share": 0.25, "since_last_s": 200.0, "elapsed_s": 245.0}, 720.0 - 200.0,
                      id="of narrow windows, too, only the time passed is over"),
         pytest.param({"to_make": 0}, 0.0, id="nothing left"),
-        pytest.param({"made": 0, "done": 0, "to_make": 2000, "flowed_s": 0.0}, 225.0,
+        pytest.param({"made": 0, "done": 0, "to_make": 2000, "elapsed_s": 0.0}, 225.0,
                      id="before the first answer only windows tell"),
     ],
 )  # fmt: skip

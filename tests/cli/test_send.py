@@ -150,7 +150,7 @@ async def test_the_command_to_go_on_with_has_what_the_file_says_and_no_flag_that
         command = next_command(stopped.out)
         assert command[:3] == ["--config", "my settings.toml", "resume"]
         assert not {"--trust-env", "--again", "False"} & set(command)
-        assert command[command.index("--cooldown") + 1] == "5400s"
+        assert command[command.index("--cooldown") + 1] == "90m"
         ca.fail({})
         resumed = await desk.run(*command)
         assert resumed.code == 0, resumed.err

@@ -122,7 +122,7 @@ async def test_an_empty_list_is_a_quiet_night(tmp_path: Path, answer: bytes) -> 
     async with desk_at(tmp_path, lambda _: answer) as (desk, _):
         quiet = await desk.run("sweep", "-q")
         assert (quiet.code, quiet.err) == (0, "")
-        assert quiet.out == "Nothing to send: 0 orders wait\n"
+        assert quiet.out.startswith("Nothing to send: 0 orders wait\nReport: ")
         exported = await desk.run("export", "--out", "pending.csv")
         assert (exported.code, exported.err) == (0, "0 orders wait.\n")
 
@@ -366,7 +366,7 @@ async def test_what_has_become_of_a_thousand_orders_takes_one_request(tmp_path: 
             service.answer_to = with_answer(
                 "/status-changes?minutes=", as_json(shape), lambda _: NO_SUCH_CALL
             )
-            found = await desk.run("verify", desk.report().name, "--format", "json")
+            found = await desk.run("verify", desk.report().name, "--json")
             assert found.code == 0, found.err
             assert "asking" not in found.err
             assert json.loads(found.out)["statuses"] == {"issued": 700, "waiting": 300}
@@ -397,7 +397,7 @@ async def test_where_status_changes_do_not_say_it_each_order_is_asked_about(
     async with desk_at(tmp_path, accept_all, 20) as (desk, service):
         assert (await desk.run("send", "orders.csv")).code == 0
         service.answer_to = with_answer("/status-changes", answer, each_by_itself)
-        found = await desk.run("verify", desk.report().name, "--format", "json", "--no-names")
+        found = await desk.run("verify", desk.report().name, "--json", "--no-names")
         assert found.code == 0, found.err
         assert json.loads(found.out)["statuses"] == statuses
         assert len(service.paths("GET")) == reads
@@ -432,7 +432,7 @@ async def test_verify_and_the_report_say_how_many_names_are_approved(tmp_path: P
         found = await desk.run("verify", desk.report().name)
         assert found.code == 0, found.err
         assert found.out.count("3 of 5 names approved") == 4
-        as_program = await desk.run("verify", desk.report().name, "--format", "json")
+        as_program = await desk.run("verify", desk.report().name, "--json")
         (first, *_) = json.loads(as_program.out)["waiting"]
         assert first == {"order_id": "700000", "approved": 3, "names": 5}
         await desk.run("report", desk.report().name)

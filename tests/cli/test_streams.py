@@ -59,7 +59,7 @@ async def test_every_order_is_sent_once_and_reported_whatever_streams_are_closed
 PRINTING = [
     ("--help", 1),
     ("check orders.csv", 1),
-    ("check --format json orders.csv", 1),
+    ("check --json orders.csv", 1),
     ("check -v rejected.csv", 3),
     ("completion bash", 1),
     ("doctor", 1),
@@ -71,7 +71,7 @@ PRINTING = [
     ("report RUN", 1),
     ("runs --format csv", 1),
     ("send again.csv", 3),
-    ("show RUN --format json", 1),
+    ("show RUN --json", 1),
     ("sweep --older-than 90d", 3),
     ("verify RUN", 1),
 ]

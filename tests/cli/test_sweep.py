@@ -1,5 +1,6 @@
 """The nightly sweep, night after night, against a CA whose orders come and go."""
 
+import csv
 import json
 import re
 import time
@@ -12,13 +13,13 @@ import pytest
 from batch_resend import clock
 from batch_resend.simulator import FaultName, Simulator, World, WorldOrder
 from batch_resend.windows import Window
-from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended, read_summary
+from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended, read_summary, run_ids
 from tests.notify.listener import SECRET, listening
 
 DAY_S = 86_400.0
 
 
-def wait(ca: Simulator, *days: float, first: int = 1, **how: str) -> None:
+def wait(ca: Simulator, *days: float, first: int = 1, **how: object) -> None:
     """Let orders wait that are so many days old."""
     for number, age in enumerate(days, start=first):
         ca.world.add(WorldOrder(number, created_at=time.time() - age * DAY_S, **how))  # type: ignore[arg-type]
@@ -45,11 +46,12 @@ async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
         wait(ca, 2, 3, 4)
         assert (await desk.run("sweep", "--report-dir", "first")).code == 0
         del ca.world.orders[2]  # approved, and so issued
-        again = await desk.run("sweep")
-        assert again.out == (
-            "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by the last "
-            "run 1 no longer wait\n"
-        )
+        for _ in range(2):  # a night without mails is not the last one that had some
+            again = await desk.run("sweep", "--report-dir", "quiet")
+            assert again.out == (
+                "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by the "
+                "last run 1 no longer wait\nReport: quiet/report.html\n"
+            )
         first = read_summary(tmp_path / "first")["run_id"]
         await desk.run("report", first, "--report-dir", "first")
         page = (tmp_path / "first" / "report.html").read_text()
@@ -68,8 +70,129 @@ async def test_no_order_is_mailed_more_often_than_allowed(tmp_path: Path) -> Non
         for night in range(1, 3):
             assert (await desk.run(*sweep, str(night))).code == 0
         enough = await desk.run(*sweep, "3")
-        assert "1 at the limit of 3 mails (--max-mails-per-order)" in enough.out
+        assert "1 stuck: at the limit of 3 mails (--max-mails-per-order)" in enough.out
         assert ca.books.mails_per_order == {"1": 3}
+
+
+STUCK = ("sweep", "--cooldown", "0s", "--max-mails-per-order", "1", "--report-dir", "night")
+
+
+async def test_what_a_sweep_has_given_up_on_is_named_wherever_people_look(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca), listening() as watchdog:
+        wait(ca, 9, 0.5, 7, domains=("a.example",))
+        first = await desk.run(*STUCK)
+        assert (first.code, "Stuck" in first.out) == (0, False)
+        wait(ca, 4, first=4)
+        notified = ("--ping-url", watchdog.url, "--notify-url", watchdog.url)
+        for stuck, more, headline, code, ping in (
+            (2, (), r"1 of 1 orders sent( in \d+s)?; 2 stuck$", 0, ""),
+            (3, ("--fail-on", "stuck"), "Nothing was due: 4 orders waiting; 3 stuck$", 3, "/fail"),
+        ):
+            swept = await desk.run(*STUCK, *notified, "--metrics-file", "night.prom", *more)
+            assert swept.code == code, swept.err
+            words = (
+                "\nStuck: mailed as often as allowed, and still waiting\n  1, 1 mail, the last on "
+            )
+            assert words in swept.out
+            summary = read_summary(tmp_path / "night")
+            assert (summary["sweep"]["stuck"], summary["sweep"]["waiting"]) == (stuck, 4)
+            with (tmp_path / "night" / "stuck.csv").open() as file:
+                rows = list(csv.DictReader(file))
+            assert [row["order_id"] for row in rows] == ["1", "3", "4"][:stuck]
+            assert (rows[0]["mails"], rows[0]["domains"]) == ("1", "a.example")
+            page = (tmp_path / "night" / "report.html").read_text()
+            assert "Stuck: no sweep mails these again" in page
+            assert "<code>stuck.csv</code>" in page
+            bodies = {path: json.loads(body) for path, body in watchdog.posts if body}
+            for path in (f"/{SECRET}{ping}", f"/{SECRET}"):
+                assert re.search(headline, bodies[path]["text"])
+                assert bodies[path]["sweep"]["stuck"] == stuck
+            metrics = (tmp_path / "night.prom").read_text()
+            for decision, count in (("stuck", stuck), ("too_young", 1), ("due", 3 - stuck)):
+                assert f'waiting_orders{{decision="{decision}"}} {count}.0\n' in metrics
+            watchdog.posts.clear()
+        newest, *_ = await run_ids(desk)
+        again = await desk.run("report", newest, "--report-dir", "again")
+        assert again.code == 0
+        for name in ("stuck.csv", "summary.json"):
+            was = (tmp_path / "night" / name).read_text()
+            assert (tmp_path / "again" / name).read_text() == was
+        assert ca.books.mails_per_order == {"1": 1, "3": 1, "4": 1}
+
+
+async def test_a_report_without_a_sweep_has_no_list_of_what_is_stuck(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9)
+        await desk.run(*STUCK)
+        desk.write("orders.csv", "order_id\n100200301\n")
+        sent = await desk.run("send", "orders.csv", "--report-dir", "night")
+        assert sent.code == 0, sent.err
+        assert read_summary(tmp_path / "night")["sweep"] is None
+        assert not (tmp_path / "night" / "stuck.csv").exists()
+        assert "stuck.csv" not in (tmp_path / "night" / "report.html").read_text()
+
+
+async def test_what_is_excluded_is_neither_mailed_nor_stuck(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9, 8, 7, 6)
+        await desk.run(*STUCK)
+        await desk.run(*STUCK)
+        wait(ca, 4, 3, first=5)
+        stuck = (tmp_path / "night" / "stuck.csv").read_text().splitlines(keepends=True)
+        desk.write("hopeless.csv", "".join(stuck[:3]))  # 1 and 2
+        desk.write("too.csv", "order_id,why\n3,the customer is gone\n5,a test\n")
+        exclude = ("--exclude", "hopeless.csv", "--exclude", "too.csv", "--fail-on", "stuck")
+        swept = await desk.run(*STUCK, *exclude)
+        assert swept.code == 3, "4 is stuck, and in no list"
+        assert "6 orders wait: 1 due, 1 stuck: " in swept.err
+        assert ", 4 excluded (--exclude)" in swept.err
+        desk.write("more.csv", "order_id\n4\n6\n")
+        quiet = await desk.run(*STUCK, *exclude, "--exclude", "more.csv")
+        assert quiet.code == 0, quiet.out
+        assert quiet.out.startswith("Nothing to send: 6 orders wait: 6 excluded (--exclude)")
+        assert ca.books.mails_per_order == {"1": 1, "2": 1, "3": 1, "4": 1, "6": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("order_id\n1\nX17\n", "hopeless.csv, line 3: ", id="no order number"),
+        pytest.param("1\n2\n", "there is no heading row", id="no heading"),
+        pytest.param(None, "hopeless.csv: ", id="no file"),
+    ],
+)
+async def test_a_list_of_exclusions_that_cannot_be_read_mails_nobody(
+    tmp_path: Path, text: str | None, said: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9, 8)
+        if text is not None:
+            desk.write("hopeless.csv", text)
+        swept = await desk.run("sweep", "--exclude", "hopeless.csv")
+        assert (swept.code, ca.books.requests) == (1, 0)
+        assert said in swept.err
+        assert "\nThis list names the orders that are not to be mailed." in swept.err
+
+
+async def test_a_dry_run_shows_what_is_due_and_mails_and_notifies_nobody(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca), listening() as watchdog:
+        wait(ca, 9, domains=("a.example",))
+        await desk.run(*STUCK)
+        before = await run_ids(desk)
+        wait(ca, 3, 2, first=4, domains=("b.example",))
+        dry = await desk.run(*STUCK, "--dry-run", "--ping-url", watchdog.url)
+        assert (dry.code, ca.books.mails) == (0, 1)
+        assert re.search(r"^ +4 +3 +\S+ +b.example$", dry.out, re.MULTILINE)
+        assert "\n  1, 1 mail, the last on " in dry.out
+        assert "2 for 2 orders (one an order and language), 2 to send" in dry.out
+        assert dry.out.endswith("Nothing was sent: --dry-run.\n")
+        for_programs = await desk.run(*STUCK, "--dry-run", "--json")
+        assert json.loads(for_programs.out)["exit_code"] == 0
+        assert for_programs.err.endswith("Nothing was sent: --dry-run.\n")
+        assert watchdog.posts == []
+        assert await run_ids(desk) == before
+        assert (await desk.run(*STUCK)).code == 0
+        assert ca.books.mails == 3
 
 
 async def test_reading_and_sending_keep_the_windows_together(tmp_path: Path) -> None:
@@ -199,5 +322,5 @@ async def test_a_month_mails_every_order_as_often_as_allowed(tmp_path: Path) -> 
         last = await night_of(desk, NIGHTS + 30, "-q")
         assert last.code == 0
         assert last.out.startswith("Nothing to send: ")
-        runs = json.loads((await desk.run("runs", "--format", "json")).out)
+        runs = json.loads((await desk.run("runs", "--json")).out)
         assert sum(run["sent"] for run in runs) == sum(model.mails.values())

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from batch_resend.report.report import REPORT_FILES
 from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 from tests.cli.screen import on_screen
+from tests.report.carried import FILES
 
 
 @pytest_asyncio.fixture
@@ -31,7 +31,7 @@ async def twice(tmp_path: Path) -> AsyncIterator[tuple[Desk, list[dict[str, Any]
 
 
 async def as_json(desk: Desk, *words: str) -> Any:
-    return json.loads((await desk.run(*words, "--format", "json")).out)
+    return json.loads((await desk.run(*words, "--json")).out)
 
 
 async def as_csv(desk: Desk, *words: str) -> list[dict[str, str]]:
@@ -54,7 +54,7 @@ async def test_runs_are_listed_the_newest_first_in_every_format_alike(twice: Twi
     assert [line["run"] for line in lines] == [run["run"] for run in found]
     assert [line["sent"] for line in lines] == ["0", "1"]
     table = (await desk.run("runs")).out.splitlines()
-    assert table[0].split() == ["run", "state", "took", "sent", "not", "sent", "lists"]
+    assert table[0].split() == ["run", "state", "started", "took", "sent", "not", "sent", "lists"]
     assert table[1].startswith(second["run_id"])
     assert "1 refused, 1 skipped" in table[1]
 
@@ -75,7 +75,7 @@ async def test_a_report_is_written_again_from_the_journal_alone(twice: Twice) ->
     desk, (first, _) = twice
     written = await desk.run("report", first["run_id"], "--report-dir", "once more")
     assert written.code == 0
-    for name in set(REPORT_FILES) - {"report.html"}:
+    for name in FILES - {"report.html"}:
         again, before = (desk.folder / folder / name for folder in ("once more", "first"))
         assert again.read_text() == before.read_text()
     assert (desk.folder / "once more" / "report.html").is_file()
@@ -153,7 +153,7 @@ async def test_prune_forgets_an_old_run_and_not_whom_it_mailed(tmp_path: Path) -
         assert pruned.out.startswith("1 run with "), pruned.err
         assert (await desk.run("runs")).out.startswith("No runs yet in")
         swept = await desk.run("sweep", "--cooldown", "0s", "--max-mails-per-order", "1")
-        assert "2 at the limit of 1 mail (--max-mails-per-order)" in swept.out
+        assert "2 stuck: at the limit of 1 mail (--max-mails-per-order)" in swept.out
         assert ca.books.mails == 2
 
 
@@ -164,9 +164,11 @@ async def test_prune_without_a_journal_makes_none(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "told"), [("table", "No runs yet in JOURNAL.\n"), ("json", "[]\n")]
+    ("form", "told"), [((), "No runs yet in JOURNAL.\n"), (("--json",), "[]\n")]
 )
-async def test_without_a_journal_there_are_no_runs(desk: Desk, form: str, told: str) -> None:
-    listed = await desk.run("runs", "--format", form)
+async def test_without_a_journal_there_are_no_runs(
+    desk: Desk, form: tuple[str, ...], told: str
+) -> None:
+    listed = await desk.run("runs", *form)
     journal = desk.environment["BATCH_RESEND_JOURNAL"]
     assert (listed.code, listed.out) == (0, told.replace("JOURNAL", journal))

@@ -99,9 +99,7 @@ async def test_verify_names_those_mailed_often_and_what_to_look_at(tmp_path: Pat
         assert lines[2].startswith("  order 3: 2 mails since 20")
         assert lines[3] == ADVICE
         assert [line.removeprefix("  - ") for line in lines[4:]] == list(mail_advice())
-        several = json.loads((await desk.run("verify", run, "--format", "json")).out)[
-            "mailed_several_times"
-        ]
+        several = json.loads((await desk.run("verify", run, "--json")).out)["mailed_several_times"]
         assert several["count"] == 2
         assert [(one["order_id"], one["mails"]) for one in several["first"]] == [
             ("1", 3), ("3", 2),
@@ -139,7 +137,7 @@ async def test_of_very_many_the_first_are_shown_and_the_rest_counted(tmp_path: P
         run = await mailed(desk, ca, numbers, numbers)
         verified = await desk.run("verify", run)
         assert "220 orders of these were mailed" in verified.out
-        assert "  and 210 more: --format json, or the run's report, names them\n" in verified.out
+        assert "  and 210 more: --json, or the run's report, names them\n" in verified.out
         await desk.run("report", run, "--report-dir", "after")
         page = (tmp_path / "after" / "report.html").read_text()
         assert "The 200 with the most mails" in page

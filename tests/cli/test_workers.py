@@ -21,11 +21,13 @@ from tests.cli.conftest import (
     orders_of,
     read_summary,
     until,
+    until_told,
 )
 from tests.cli.test_cluster import kept, shared_desk
 from tests.cli.test_signals import signal_at
 from tests.cli.test_sweep import wait
 from tests.postgres import forget, postgres_server
+from tests.report.schemas import output_of
 
 Process = asyncio.subprocess.Process
 
@@ -179,7 +181,7 @@ async def test_a_sweep_is_made_once_however_many_workers_are_to_make_it(
             await until(lambda: ca.books.mails == 3 and len(due()) >= 3)
         assert len(set(due())) == len(due())
         assert ca.books.mails_per_order == {"1": 1, "2": 1, "3": 1}
-        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        (run,) = json.loads((await desk.run("runs", "--json")).out)
         assert run["inputs"] == ["orders that wait at the CA"]
 
 
@@ -207,7 +209,7 @@ async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(
         desk.write_list(200)
         sending = await desk.start("send", "orders.csv", "--distribute")
         emptied = asyncio.create_task(ended(sending))
-        while not json.loads((await desk.run("runs", "--format", "json")).out):
+        while not json.loads((await desk.run("runs", "--json")).out):
             pass
         sending.send_signal(signal.SIGINT)
         left = await emptied
@@ -215,7 +217,7 @@ async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(
         assert "No worker is alive" in left.err
         assert "The workers continue the run" in left.err
         assert not (tmp_path / "reports").exists()
-        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        (run,) = json.loads((await desk.run("runs", "--json")).out)
         assert run["state"] == "running (workers)"
         again = await desk.run("send", "orders.csv", "--report-dir", "again")
         assert read_summary(tmp_path / "again")["orders"]["skipped"] == 200, again.err
@@ -251,6 +253,16 @@ async def test_a_signal_while_the_queue_is_reached_for_hands_out_nothing(
         assert ca.books.mails == 20
 
 
+async def test_a_worker_says_to_programs_what_ended_it(tmp_path: Path, database: Database) -> None:
+    async with shared_desk(tmp_path, database) as (desk, _):
+        process = await desk.start("worker", "--json")
+        await until_told(process, b"at work")
+        process.terminate()
+        done = await ended(process)
+        output_of("worker").validate(json.loads(done.out))
+        assert (done.code, json.loads(done.out)["ended_by"]) == (143, "SIGTERM")
+
+
 async def test_the_status_tells_of_workers_and_the_windows_in_use(
     tmp_path: Path, database: Database
 ) -> None:
@@ -262,7 +274,11 @@ async def test_the_status_tells_of_workers_and_the_windows_in_use(
         async with worker(desk) as process:
             sent = await desk.run("send", "orders.csv", "--distribute")
             assert sent.code == 0, sent.err
-            told = json.loads((await desk.run("cluster", "status", "--format", "json")).out)
+            told = json.loads((await desk.run("cluster", "status", "--json")).out)
+            output_of("cluster").validate(told)
+            assert (
+                json.loads((await desk.run("cluster", "check", "--json")).out).keys() == told.keys()
+            )
             assert told["sessions"][0].startswith(f"worker {process.pid} on ")
             assert [one["is_alive"] for one in told["workers"]] == [True]
             ((key),) = told["keys"]
@@ -298,7 +314,7 @@ async def test_a_worker_that_is_told_to_end_waits_for_no_sweep_whose_run_goes_on
             await until(lambda: ca.books.mails)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), 30) == 128 + signal.SIGTERM
-        (run,) = json.loads((await desk.run("runs", "--format", "json")).out)
+        (run,) = json.loads((await desk.run("runs", "--json")).out)
         assert run["state"] == "running (workers)"
         assert ca.books.mails < 6
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from batch_resend.clock import SystemClock, steady_time
 from batch_resend.folders import Place
 from batch_resend.journal import Journal, Terms
-from batch_resend.model import Run, RunState
+from batch_resend.model import Pause, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -162,10 +162,14 @@ async def test_a_clock_that_is_set_ends_no_cooldown(
         await journal.finish(run, RunState.COMPLETED)
     machine.steady += 61.0
     machine.ahead_s += set_by_s
-    async with opened(place, machine.clock()) as journal:
+    clock = machine.clock()
+    async with opened(place, clock) as journal:
         again = await plan(journal, orders(1), take_up_since=1e12)
         await journal.settle(again, HOUR, hold_doubts=False)
         assert (await pending_ids(journal.reader, again) == []) is skipped
+        (mailed,) = (await journal.reader.mails(BASE_URL, clock)).values()
+        assert mailed.last_at is not None
+        assert journal.now() - mailed.last_at < HOUR, "a sweep mails it no sooner either"
 
 
 async def test_the_systems_clock_is_asked_once_and_counted_on_from_there(
@@ -209,3 +213,21 @@ async def test_reads_that_go_beside_each_other_are_each_written_down_with_an_end
     clock.now += 60
     ends = await journal.reader.recent_ends(BASE_URL, NOON, clock, linger_s=30.0)
     assert ends == [NOON + seconds for seconds in range(8)], "none is taken for one cut off"
+
+
+async def test_what_part_of_the_windows_was_taken_is_known_by_both_clocks(place: Place) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(1))
+        recorder = await journal.start(run, Terms(WINDOWS, budgets={None: "ours"}))
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.5))
+    machine.steady += 61.0
+    machine.ahead_s += HOUR
+    clock = machine.clock()
+    async with opened(place, clock) as journal:
+        found = await journal.reader.recent_shares("ours", clock() - 100.0, clock)
+        assert [(clock() - at, share) for at, share in found] == [(61.0, 0.5)]
+        assert await journal.reader.recent_shares("ours", clock() - 60.0, clock) == []
+        assert await journal.reader.recent_shares("another's", 0.0, clock) == []

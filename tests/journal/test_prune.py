@@ -76,13 +76,13 @@ async def test_how_often_orders_were_mailed_is_the_same_before_and_after(
 ) -> None:
     await nights(place, clock, 4)
     async with read_journal(place) as reader:
-        before = await reader.mails(BASE_URL)
+        before = await reader.mails(BASE_URL, clock)
         assert {number: m.mails for number, m in before.items()} == {"1": 4, "3": 4}
     for older_than in (2.5 * DAY, 1.5 * DAY, 0.0):
         await prune_journal(place, older_than, clock)
         async with read_journal(place) as reader:
-            assert await reader.mails(BASE_URL) == before
-            assert await reader.mails("https://other.example") == {}
+            assert await reader.mails(BASE_URL, clock) == before
+            assert await reader.mails("https://other.example", clock) == {}
     assert before["3"] == Mailed(4, None), "what may have been mailed counts, never for sure"
     assert before["1"].last_at is not None
     assert before["1"].last_at > NOON + 3 * DAY, "the last of all"
@@ -170,7 +170,7 @@ async def test_whose_mails_they_were_is_the_same_before_and_after(
     async def mails() -> list[set[str]]:
         asked = ((BASE_URL, "ours"), (BASE_URL, "another"), (EU, "theirs"), (EU, "another"))
         async with read_journal(place) as reader:
-            return [set(await reader.mails(*whose)) for whose in asked]
+            return [set(await reader.mails(url, clock, budget)) for url, budget in asked]
 
     before = await mails()
     assert before == [{"1"}, {"1"}, {"2"}, set()]

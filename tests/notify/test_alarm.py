@@ -65,7 +65,7 @@ async def test_a_webhook_gets_the_summary_with_a_text_that_slack_shows() -> None
         assert told["text"] == "batch-resend RUN: 3 of 4 orders sent in 31m 02s; 1 refused"
         assert told["orders"] == {
             "total": 4, "sent": 3, "refused": 1, "failed": 0, "in_doubt": 0, "not_attempted": 0,
-            "skipped": 0,
+            "skipped": 0, "in_flight": 0,
         }  # fmt: skip
         assert (told["exit_code"], told["error"], told["report"]) == (3, None, "reports/RUN")
 

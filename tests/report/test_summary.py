@@ -42,9 +42,11 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
         "orders": {
             "total": 5, "sent": 1, "refused": 1, "failed": 1, "in_doubt": 1, "not_attempted": 1,
             "skipped": 0,
+            "in_flight": 0,
         },
         "requests": {"attempts": 7, "retries": 3, "rate_limited": 1, "possible_duplicates": 1},
         "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
+        "sweep": None,
     }  # fmt: skip
     assert found.summary == expected
     assert json.dumps(found.summary) == json.dumps(expected), "and in that order"

@@ -49,6 +49,22 @@ def test_the_time_of_a_share_is_the_first_one_at_which_it_is_reached(
         assert share.at((now + then) / 2) < wanted
 
 
+@given(st.lists(st.tuples(st.floats(0, 1e4), st.booleans()), max_size=8), st.floats(0, 1e4))
+def test_a_later_process_takes_what_this_one_would(
+    pauses: list[tuple[float, bool]], later_s: float
+) -> None:
+    """The part of each pause is noted, of those for a 429 and of others, and tells all."""
+    share, now, noted = Share(PERIOD_S), 0.0, []
+    for after_s, is_limited in pauses:
+        now += after_s
+        noted.append((now, share.decrease(now) if is_limited else share.at(now)))
+    next_one = Share(PERIOD_S)
+    next_one.remember(noted)
+    if all(part > LEAST for _, part in noted):  # another 429 at the least leaves no trace
+        assert next_one.at(now + later_s) == pytest.approx(share.at(now + later_s))
+    assert next_one.at(now) == pytest.approx(share.at(now))
+
+
 def test_more_than_the_whole_is_never_ours() -> None:
     share = Share(PERIOD_S)
     share.decrease(0.0)

@@ -6,17 +6,21 @@ python -m tests.worlds --world FILE    (a world as JSON; - is standard input)
 """
 
 import argparse
+import itertools
+import os
 import random
 import sys
 import time
 from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
 
 from tests.worlds.disk import is_available
-from tests.worlds.explore import Met, smallest, violations
+from tests.worlds.explore import Met, explore, smallest, violations
 from tests.worlds.spec import World, draw
 
 SHRINK_S = 60.0
+AT_ONCE = 20  # worlds that a process is given
 
 
 def main() -> int:
@@ -25,6 +29,7 @@ def main() -> int:
     parser.add_argument("--seed", default="", help="run the world of this seed alone")
     parser.add_argument("--world", default="", help="run the world of this file alone")
     parser.add_argument("--first", default="", help="begin with this seed, a number, and count on")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="one a core")
     parser.add_argument("--stop", action="store_true", help="stop at the first violation")
     given = parser.parse_args()
     if given.world:
@@ -32,38 +37,48 @@ def main() -> int:
         return _show(World.from_json(text), shrinks=False)
     if given.seed:
         return _show(draw(given.seed), shrinks=True)
-    return _explore(given.seconds, int(given.first or random.randrange(10**9)), stop=given.stop)
+    first = int(given.first or random.randrange(10**9))
+    return _explore(given.seconds, first, given.processes, stop=given.stop)
 
 
-def _explore(seconds: float, first: int, *, stop: bool) -> int:
+def _explore(seconds: float, first: int, processes: int, *, stop: bool) -> int:
     if not is_available():
         print("SQLite is built into this Python: no write fails, and a power loss is a kill")
-    began, seed, met, kinds = time.monotonic(), first, Met(), Counter[str]()
-    while time.monotonic() - began < seconds:
-        found = violations(draw(str(seed)), met)
-        if found:
-            kind = found[0].partition(":")[0]
-            kinds[kind] += 1
-            if kinds[kind] == 1:
-                took_s = time.monotonic() - began
-                print(f"\nSEED={seed} (world {seed - first + 1}, after {took_s:.1f} s)")
-                _print_smallest(draw(str(seed)), found)
-            if stop:
-                break
-        seed += 1
+    began, met, kinds = time.monotonic(), Met(), Counter[str]()
+    parts = (range(at, at + AT_ONCE) for at in itertools.count(first, AT_ONCE))
+    with ProcessPoolExecutor(processes) as pool:
+        running = {pool.submit(explore, next(parts)) for _ in range(processes)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for part in done:
+                part_met, found = part.result()
+                met.add(part_met)
+                for seed, wrong in found.items():
+                    _note(seed, wrong, kinds)
+            is_over = time.monotonic() - began >= seconds or (stop and kinds)
+            while len(running) < processes and not is_over:
+                running.add(pool.submit(explore, next(parts)))
     took_s = time.monotonic() - began
-    worlds = seed - first
     print(
-        f"{worlds} worlds in {took_s:.0f} s, {60 * worlds / took_s:.0f} a minute, from {first} on"
+        f"{met.worlds} worlds in {took_s:.0f} s, {60 * met.worlds / took_s:.0f} a minute by "
+        f"{processes}, from {first} on"
     )
-    print(f"policies: {dict(met.policies)}")
-    for kind, state in sorted(met.troubles):
-        print(f"  {kind} while {state}: {met.troubles[kind, state]}")
+    print("\n".join(met.table()))
+    print("starts: " + ", ".join(f"{how} {count}" for how, count in met.starts.items()))
     print("blows: " + ", ".join(f"{blow} {count}" for blow, count in sorted(met.blows.items())))
     if missing := met.missing():
-        print("never met: " + ", ".join(missing))
+        print("never met:\n  " + "\n  ".join(missing))
     print(f"violations: {dict(kinds) or 'none'}")
     return 1 if kinds else 0
+
+
+def _note(seed: int, found: list[str], kinds: Counter[str]) -> None:
+    """Print a violation; the first one of a kind with the shortest world that shows it."""
+    kind = found[0].partition(":")[0]
+    kinds[kind] += 1
+    print(f"SEED={seed} {found[0]}", flush=True)
+    if kinds[kind] == 1:
+        _print_smallest(draw(str(seed)), found)
 
 
 def _show(world: World, *, shrinks: bool) -> int:

@@ -6,66 +6,134 @@ import re
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
+from typing import Literal
 
-from tests.cli.raw_service import BLOCK_PAGE, WRONG_KEY, as_json, error, http
+from tests.cli.raw_service import WRONG_KEY
+from tests.worlds import replies
 from tests.worlds.loop import Outside
 from tests.worlds.network import Connection
 from tests.worlds.spec import Blow, Kind, Trouble, World
 
+FIRST_ORDER = 100_000_001
+KEYS = ("first-key-of-a-world", "second-key-of-a-world")
+
 _HEAD = re.compile(rb"(\w+) /services/v2(\S*) HTTP/1\.1\r\n(?:.*\r\n)*?\r\n", re.MULTILINE)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_KEY = re.compile(rb"\r\nx-dc-devkey: *(\S+)", re.IGNORECASE)
 _RESEND = re.compile(r"/order/certificate/(\d+)/resend-emails")
-_INFO = re.compile(r"/order/certificate/(\d+)(/validation)?")
-_NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
-_MAINTENANCE = http(503, b"<html><title>Service is unavailable</title></html>", "text/html")
-_PORTAL = http(200, b"<html><title>Log in to this network</title></html>", "text/html")
-_CDN = http(403, BLOCK_PAGE, "text/html")
-_ELSEWHERE = http(302, b"", "text/html", "Location: http://portal.invalid/login")
-_TOO_MANY = error(429, "request_limit_exceeded", "Service unavailable, please limit request volume")
-_NO_MORE = error(400, "order_not_pending", "The order is not pending.")
-_GATEWAY = http(504, b"<html><title>Gateway Time-out</title></html>", "text/html")
 
-# By which of them the CA's own books say that it did nothing.
-INSTEAD = {
-    Kind.ERROR_500: error(500, "server_error"),
-    Kind.MAINTENANCE: _MAINTENANCE,
-    Kind.CDN_PAGE: _CDN,
-    Kind.PAGE_200: _PORTAL,
-    Kind.REDIRECTED: _ELSEWHERE,
-    Kind.ERRORS_IN_200: as_json({"errors": [{"code": "order_locked", "message": "No."}]}),
-    Kind.RATE_LIMITED: _TOO_MANY,
-    Kind.KEY_REVOKED: WRONG_KEY,
-}
+Entries = tuple[tuple[str, str], ...]  # domains with addresses, sorted
+Asked = tuple[str, str, Entries]  # by which key, of which order, for whom; without entries: for all
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
+class Client:
+    """A process, as the CA sees it, and who is to know of what comes of its requests."""
+
+    number: int
+    on_arrival: Callable[[int], None] = lambda _: None
+    on_answer: Callable[[int], None] = lambda _: None
+    is_alive: Callable[[], bool] = lambda: True  # one that is dead writes nothing
+    state_of_run: Callable[[], str] = lambda: ""
+    arrivals: int = 0
+    answers: int = 0
+
+
+@dataclass(eq=False)
 class Visit:
     """One request, from when it left the process."""
 
-    process: int
+    client: Client
     left_at: float
     method: str
     path: str
+    key: str
     body: bytes
     trouble: Kind | None
+    follows_junk: bool  # on its connection, or what is to close it
+    made_at: float | None  # its connection, where that had brought an answer before
     arrived_at: float | None = None
     mailed: bool = False
     answer: bytes = b""
-    follows_junk: bool = False  # on its connection, or what is to close it
     brought_at: float | None = None  # when the whole of its answer lay in the process's buffer
     heard_at: float | None = None  # when the process had read the whole of the answer
+    broke_at: float | None = None  # when its connection broke off under it, as the process sees it
 
     @property
+    def process(self) -> int:
+        """The number of the process that sent it."""
+        return self.client.number
+
+    @cached_property
     def order_id(self) -> str | None:
         """The order that it asks to mail."""
         found = _RESEND.fullmatch(self.path)
         return found[1] if found and self.method == "PUT" else None
 
+    @cached_property
+    def asked(self) -> Asked:
+        """What it asks for, where it asks to mail."""
+        entries = json.loads(self.body or b"{}").get("domain_approval_emails", ())
+        pairs = tuple(sorted((one["domain"], one["email"]) for one in entries))
+        return self.key, self.order_id or "", pairs
+
+    @property
+    def is_429(self) -> bool:
+        """Whether its answer asks for fewer requests."""
+        return self.answer == replies.TOO_MANY
+
     @property
     def says_key_is_refused(self) -> bool:
         """Whether its answer is that the key is no good."""
         return self.answer == WRONG_KEY
+
+
+@dataclass(eq=False, slots=True)
+class _Line:
+    """The CA's end of a connection."""
+
+    client: Client
+    connection: Connection
+    outside: Outside
+    written: bytearray = field(default_factory=bytearray)
+    brought: int = 0  # bytes
+    heard: int = 0
+    to_hear: list[tuple[int, Visit]] = field(default_factory=list)
+    has_junk: bool = False
+    has_answered: bool = False
+    made_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.made_at = self.outside.now
+
+    def note_heard(self, data: bytes) -> None:
+        self.heard += len(data)
+        while self.to_hear and self.to_hear[0][0] <= self.heard:
+            self.to_hear.pop(0)[1].heard_at = self.outside.now
+
+    def bring(self, at: float, data: bytes, *, whole: bool = True) -> None:
+        self.brought += len(data)
+        self.connection.bring(at, data)
+        if whole:
+            self.outside.at(at, self._answered)
+
+    def _answered(self) -> None:
+        self.client.answers += 1
+        self.client.on_answer(self.client.answers)
+
+    def take_whole(self) -> tuple[re.Match[bytes], bytes] | None:
+        """Return head and body of a request that has been written; None: it is not whole yet."""
+        head = _HEAD.match(bytes(self.written))
+        if head is None:
+            return None
+        length = int(found[1]) if (found := _LENGTH.search(head[0])) else 0
+        end = head.end() + length
+        if len(self.written) < end:
+            return None
+        body = bytes(self.written[head.end() : end])
+        del self.written[:end]
+        return head, body
 
 
 @dataclass(eq=False)
@@ -74,30 +142,14 @@ class ModelCA:
 
     world: World
     outside: Outside
-    first_order: int
     visits: list[Visit] = field(default_factory=list)
     met: set[tuple[Kind, str]] = field(default_factory=set)  # kinds of trouble x states of the run
-    process: int = 0
-    state_of_run: Callable[[], str] = lambda: ""
-    on_arrival: Callable[[int], None] = lambda _: None
-    on_answer: Callable[[int], None] = lambda _: None
-    lets_in: Callable[[], bool] = lambda: True  # whether the process that writes is alive
+    client: Client = field(default_factory=lambda: Client(0))  # the process that runs now
     calm: bool = False  # no troubles any more
 
     def __post_init__(self) -> None:
-        self._arrivals = self._answers = self._chances = 0
-        self._written: dict[Connection, bytearray] = {}
-        self._heard: dict[Connection, int] = {}
-        self._to_hear: dict[Connection, list[tuple[int, Visit]]] = {}
-        self._brought: dict[Connection, int] = {}
-        self._junk: set[Connection] = set()
-
-    def begin_process(self, number: int) -> None:
-        """Count anew for another process."""
-        self.process = number
-        self._arrivals = self._answers = 0
-        for known in (self._written, self._heard, self._to_hear, self._brought):
-            known.clear()
+        self._chances = 0
+        self._lines: dict[Connection, _Line] = {}
 
     # --- the weather ------------------------------------------------------------------------
 
@@ -113,7 +165,7 @@ class ModelCA:
             if _is_now(trouble, self.outside.now) and dice.random() < trouble.share:
                 is_of_connections = trouble.kind in _OF_CONNECTIONS
                 if (trouble.kind in kinds) if kinds else not is_of_connections:
-                    self.met.add((trouble.kind, self.state_of_run()))
+                    self.met.add((trouble.kind, self.client.state_of_run()))
                     return trouble.kind
         return None
 
@@ -142,172 +194,137 @@ class ModelCA:
     # --- what comes -------------------------------------------------------------------------
 
     def connected(self, connection: Connection) -> None:
-        self._written[connection] = bytearray()
-        self._heard[connection] = self._brought[connection] = 0
-        self._to_hear[connection] = []
-        connection.heard = partial(self._note_heard, connection)
+        line = self._lines[connection] = _Line(self.client, connection, self.outside)
+        connection.heard = line.note_heard
 
     def received(self, connection: Connection, data: bytes) -> None:
-        if not self.lets_in() or connection not in self._written:
+        line = self._lines[connection]
+        if not line.client.is_alive():
             return
-        written = self._written[connection]
-        written += data
-        head = _HEAD.match(bytes(written))
-        if head is None:
+        line.written += data
+        if (request := line.take_whole()) is None:
             return
-        length = int(found[1]) if (found := _LENGTH.search(head[0])) else 0
-        if len(written) < head.end() + length:
-            return
-        body = bytes(written[head.end() : head.end() + length])
-        del written[: head.end() + length]
+        head, body = request
+        key = found[1].decode() if (found := _KEY.search(head[0])) else ""
         dice = self._dice()
+        kind = self._trouble(dice)
+        if kind is Kind.KEY_REVOKED and self.world.accounts and key == KEYS[0]:
+            kind = None  # of several keys one is revoked
+        method, path = head[1].decode(), head[2].decode()
         visit = Visit(
-            self.process,
-            self.outside.now,
-            head[1].decode(),
-            head[2].decode(),
-            body,
-            self._trouble(dice),
-        )
-        visit.follows_junk = connection in self._junk
-        if visit.trouble in (Kind.EXTRA_BYTES, Kind.STALE_CONNECTION):
-            self._junk.add(connection)
+            line.client, self.outside.now, method, path, key, body, kind, line.has_junk,
+            line.made_at if line.has_answered else None,
+        )  # fmt: skip
+        line.has_junk |= kind in (Kind.EXTRA_BYTES, Kind.STALE_CONNECTION)
         self.visits.append(visit)
-        self._send_on_its_way(connection, visit, dice)
+        self._send_on_its_way(line, visit, dice)
 
-    def _note_heard(self, connection: Connection, data: bytes) -> None:
-        if connection not in self._heard:
-            return
-        self._heard[connection] += len(data)
-        waiting = self._to_hear[connection]
-        while waiting and waiting[0][0] <= self._heard[connection]:
-            waiting.pop(0)[1].heard_at = self.outside.now
-
-    def _send_on_its_way(self, connection: Connection, visit: Visit, dice: random.Random) -> None:
-        now, timeout_s = self.outside.now, self.world.timeout_s
+    def _send_on_its_way(self, line: _Line, visit: Visit, dice: random.Random) -> None:
         kind = visit.trouble
         if kind is Kind.LOST_ON_THE_WAY:
             return
         if kind is Kind.RESET_BEFORE:
-            connection.end(now + self._latency_s(dice), "reset")
+            line.connection.end(self.outside.now + self._latency_s(dice), "reset")
+            visit.broke_at = line.connection.last_arrival
             return
         travels_s = self._latency_s(dice)
         if kind is Kind.ARRIVES_LATE:
             # The program takes it to arrive within its timeout again once it was given up, which is
             # up to a timeout after the call began: before its connection, and a freeze, if any.
             strikes = [strike for start in self.world.starts for strike in start.strikes]
-            stood_still = any(s.blow in (Blow.FREEZE, Blow.SUSPEND) for s in strikes)
-            travels_s = timeout_s * dice.uniform(0.5, 1.0 if stood_still else 1.6)
-        process = self.process
-        self.outside.after(travels_s, lambda: self._arrive(connection, visit, dice, process))
+            stood_still = any(strike.blow in _STANDING_STILL for strike in strikes)
+            travels_s = self.world.timeout_s * dice.uniform(0.5, 1.0 if stood_still else 1.6)
+        self.outside.after(travels_s, lambda: self._arrive(line, visit, dice))
 
-    def _arrive(
-        self, connection: Connection, visit: Visit, dice: random.Random, process: int
-    ) -> None:
+    def _arrive(self, line: _Line, visit: Visit, dice: random.Random) -> None:
         now = visit.arrived_at = self.outside.now
         visit.answer, visit.mailed = self._act(visit, dice)
-        answers_s = self._latency_s(dice)
-        self._answer(connection, visit, now + answers_s, dice)
-        if process == self.process:
-            self._arrivals += 1
-            self.on_arrival(self._arrivals)
+        line.has_answered = True
+        self._answer(line, visit, now + self._latency_s(dice), dice)
+        line.client.arrivals += 1
+        line.client.on_arrival(line.client.arrivals)
 
     def _act(self, visit: Visit, dice: random.Random) -> tuple[bytes, bool]:
         """Return the answer, and whether mails went out."""
         kind = visit.trouble
-        if kind in INSTEAD:
-            return INSTEAD[kind], False
+        if kind in replies.INSTEAD:
+            return replies.INSTEAD[kind], False
         if visit.order_id is None:
-            return self._read(visit), False
-        if self._is_approved(visit.order_id):
-            return _NO_MORE, False
+            orders = [str(FIRST_ORDER + n) for n in range(self.world.orders)]
+            own = [order for order in orders if key_of(self.world, order) == visit.key]
+            approved = {order for order in own if self.is_approved(order)}
+            return replies.answer_to_read(visit.path, own, approved), False
+        if int(visit.order_id) - FIRST_ORDER in self.world.sick:
+            return replies.SICK, False
+        if self.is_approved(visit.order_id):
+            return replies.NO_MORE, False
         if kind is Kind.GATEWAY_504:
-            return _GATEWAY, True
-        return dice.choice((_NO_CONTENT, _NO_CONTENT, http(200, b"{}"))), True
+            return replies.GATEWAY, True
+        return dice.choice(replies.ACCEPTED), True
 
-    def _is_approved(self, order_id: str) -> bool:
-        since_s = dict(self.world.approved).get(int(order_id) - self.first_order)
+    def is_approved(self, order_id: str) -> bool:
+        """Whether an order waits no more."""
+        since_s = dict(self.world.approved).get(int(order_id) - FIRST_ORDER)
         return since_s is not None and since_s < self.outside.now
 
-    def _read(self, visit: Visit) -> bytes:
-        """Return what a read is answered; of other calls, that there are none."""
-        if found := _INFO.fullmatch(visit.path):
-            approved = self._is_approved(found[1])
-            status = "issued" if approved else "pending"
-            order: dict[str, object] = {
-                "id": int(found[1]),
-                "status": status,
-                "dcv_method": "email",
-                "product": {"name_id": "ssl_dv_geotrust_flex", "type": "dv_ssl_certificate"},
-            }
-            if found[2]:
-                name = {"domain_id": "7", "name_scope": "d.example.com", "dns_names": ["d"]}
-                order = {
-                    "order_status": status,
-                    "order_dcv_method": "email",
-                    "dns_name_validations": [
-                        {**name, "status": "approved" if approved else "unapproved"}
-                    ],
-                }
-            return http(200, json.dumps(order).encode())
-        if visit.path == "/user/me":
-            return http(200, b'{"id": 1, "access_roles": [{"id": 101, "name": "Administrator"}]}')
-        return error(404, "not_found", "The specified route was not found.")
-
-    def _answer(self, connection: Connection, visit: Visit, at: float, dice: random.Random) -> None:
+    def _answer(self, line: _Line, visit: Visit, at: float, dice: random.Random) -> None:
         kind, timeout_s, answer = visit.trouble, self.world.timeout_s, visit.answer
         if kind in (Kind.SILENT_AFTER, Kind.ARRIVES_LATE):
             return
         if kind in (Kind.RESET_AFTER, Kind.CLOSED_AFTER):
-            connection.end(at, "reset" if kind is Kind.RESET_AFTER else "closed")
+            line.connection.end(at, "reset" if kind is Kind.RESET_AFTER else "closed")
+            visit.broke_at = line.connection.last_arrival
             return
         if kind is Kind.GARBAGE:
-            connection.bring(
-                at, dice.choice((b"SSH-2.0-x\r\n", b"\x00\xff" * 9, b"HTTP/9 ok\r\n\r\n"))
-            )
+            junk = dice.choice((b"SSH-2.0-x\r\n", b"\x00\xff" * 9, b"HTTP/9 ok\r\n\r\n"))
+            line.connection.bring(at, junk)
             return
         if kind is Kind.ANSWER_SLOW:
             at += timeout_s * dice.uniform(0.3, 0.9)
         if kind is Kind.ANSWER_LATE:
             at = max(at, visit.left_at + timeout_s + dice.choice((-1e-4, -1e-5, 0, 1e-5, 0.1, 3.0)))
         if kind is Kind.ANSWER_CUT:
-            self._bring(connection, at, answer[: dice.randrange(len(answer))])
-            connection.end(at + self._latency_s(dice), dice.choice(("closed", "reset")))
+            line.bring(at, answer[: dice.randrange(len(answer))])
+            line.connection.end(at + self._latency_s(dice), _ending(dice))
             return
         if kind is Kind.ANSWER_IN_PIECES:
             for byte in range(0, len(answer), 7):
                 at += dice.choice((0.0, 0.001, 0.3))
-                self._bring(connection, at, answer[byte : byte + 7], whole=False)
+                line.bring(at, answer[byte : byte + 7], whole=False)
         else:
-            self._bring(connection, at, answer)
-        visit.brought_at = connection.last_arrival
-        self._to_hear.get(connection, []).append((self._brought.get(connection, 0), visit))
+            line.bring(at, answer)
+        visit.brought_at = line.connection.last_arrival
+        line.to_hear.append((line.brought, visit))
         if kind is Kind.EXTRA_BYTES:
-            extra = dice.choice(
-                (b"x", b"\r\n", _NO_CONTENT, b"HTTP/1.1 200 OK\r\nContent-Length: 9")
-            )
-            self._bring(connection, at + dice.choice((0.0, 0.01)), extra)
+            line.bring(at + dice.choice((0.0, 0.01)), dice.choice(_EXTRA))
         if kind is Kind.STALE_CONNECTION:
-            connection.end(
-                at + dice.choice((0.0, 1e-5, 0.01, 0.5)), dice.choice(("closed", "reset"))
-            )
-
-    def _bring(self, connection: Connection, at: float, data: bytes, *, whole: bool = True) -> None:
-        if connection in self._brought:
-            self._brought[connection] += len(data)
-        connection.bring(at, data)
-        process = self.process
-        if whole:
-            self.outside.at(at, lambda: self._answered(process))
-
-    def _answered(self, process: int) -> None:
-        if process == self.process:
-            self._answers += 1
-            self.on_answer(self._answers)
+            line.connection.end(at + dice.choice((0.0, 1e-5, 0.01, 0.5)), _ending(dice))
 
 
+_EXTRA = (b"x", b"\r\n", replies.NO_CONTENT, b"HTTP/1.1 200 OK\r\nContent-Length: 9")
 _OF_CONNECTIONS = frozenset(tuple(Kind)[:5])
+_STANDING_STILL = frozenset((Blow.FREEZE, Blow.SUSPEND, Blow.SECOND_PROCESS))
+
+
+def _ending(dice: random.Random) -> Literal["closed", "reset"]:
+    return dice.choice(("closed", "reset"))
 
 
 def _is_now(trouble: Trouble, now: float) -> bool:
     return trouble.since_s <= now < trouble.until_s
+
+
+def account_of(world: World, order_id: str) -> str | None:
+    """Return the account that an order's rows name; None: the command's own."""
+    number = (int(order_id) - FIRST_ORDER) % (world.accounts + 1)
+    return f"account{number}" if number else None
+
+
+def key_of_account(name: str | None) -> str:
+    """Return the key that an account goes by: the third one's is the first one's."""
+    return KEYS[int(name[-1]) % 2 if name else 0]
+
+
+def key_of(world: World, order_id: str) -> str:
+    """Return the key that an order's requests go by."""
+    return key_of_account(account_of(world, order_id))

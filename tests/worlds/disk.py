@@ -97,10 +97,6 @@ class Disk:
     writes: int = 0
     _contents: dict[str, _Content] = field(default_factory=dict)
 
-    def begin_process(self) -> None:
-        """Count anew."""
-        self.writes = 0
-
     # --- told by the VFS --------------------------------------------------------------------
 
     def owns(self, path: str) -> bool:

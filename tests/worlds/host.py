@@ -6,22 +6,26 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import aiohttp.connector
 import aiosqlite.core
 import anyio.to_thread
+from filelock import FileLock
 from sqlalchemy import Engine
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.util import LRUCache
 
-from tests.worlds.ca import ModelCA
+from batch_resend.journal import journal_file, sqlite
+from tests.worlds.ca import Client, ModelCA
 from tests.worlds.disk import IOERR_WRITE, SQLITE_FULL, SQLITE_OK, Disk
 from tests.worlds.loop import Killed, LoopQueue, LoopThread, Outside, WorldLoop
 from tests.worlds.network import Network
 from tests.worlds.spec import Blow, On, Strike
 
+_NO_FILE = Path("/dev/null/no-file")
 EPOCH_S = 1_795_000_000.0  # what the system's clock says when a world begins
 
 
@@ -45,11 +49,14 @@ class Host:
     outside: Outside
     ca: ModelCA
     disk: Disk
+    client: Client
     strikes: tuple[Strike, ...]
     timers_first: bool
     on_crash: Callable[[Blow], None] = lambda _: None  # the moment the process is gone
     on_interrupt: Callable[[], None] = lambda: None
+    on_second_process: Callable[[], None] = lambda: None
     struck: list[Strike] = field(default_factory=list)
+    stands_still: bool = False  # while another one runs
 
     def run(self, job: Callable[[], Awaitable[None]]) -> Blow | None:
         """Run a process to its end; return what ended it, or None: it ended by itself.
@@ -65,11 +72,11 @@ class Host:
         loop.network = Network(loop, self.ca, self.ca)
         loop.on_turn = lambda turn: self._count(On.TURN, turn)
         loop.on_work = self._worked
-        self.ca.lets_in = lambda: not loop.network.is_gone
-        self.ca.on_arrival = lambda count: self._count(On.ARRIVAL, count)
-        self.ca.on_answer = lambda count: self._count(On.ANSWER, count)
-        self.disk.on_write = self._wrote
-        with _in_the_world(self.seed, self.outside):
+        client = self.client
+        client.is_alive = lambda: not loop.network.is_gone
+        client.on_arrival = lambda count: self._count(On.ARRIVAL, count)
+        client.on_answer = lambda count: self._count(On.ANSWER, count)
+        with _in_the_world(self.seed, self.outside), self._in_charge():
             task = self._task = loop.create_task(_awaited(job))
             try:
                 loop.run_until_complete(task)
@@ -81,9 +88,22 @@ class Host:
             finally:
                 self._left.clear()
                 self._full = False
-                self.outside.forget_process()
+                self.outside.forget_process(loop)
                 loop.close()
         return self._crashed
+
+    @contextmanager
+    def _in_charge(self) -> Iterator[None]:
+        """Have the CA and the disk take what comes for this process's; one before stands still."""
+        before = self.ca.client, self.disk.on_write, self.disk.writes
+        running = asyncio._get_running_loop()
+        self.ca.client, self.disk.on_write, self.disk.writes = self.client, self._wrote, 0
+        asyncio._set_running_loop(None)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(running)
+            self.ca.client, self.disk.on_write, self.disk.writes = before
 
     def _unwind(self, loop: WorldLoop, task: "asyncio.Task[Any]") -> None:
         """Let what the dead process has open be closed: it reaches neither CA nor its disk."""
@@ -117,6 +137,8 @@ class Host:
 
     def _count(self, on: On, count: int) -> None:
         """Strike what is due."""
+        if self.stands_still:
+            return
         for strike in [s for s in self._left if s.on is on and count >= s.count]:
             if strike.blow in (Blow.DISK_FULL, Blow.DISK_ERROR):
                 continue  # the writes themselves know
@@ -135,6 +157,10 @@ class Host:
             self._loop.notify(self._task.cancel)
         elif strike.blow is Blow.INTERRUPT:
             self._loop.notify(self.on_interrupt)
+        elif strike.blow is Blow.SECOND_PROCESS:
+            self.stands_still = True
+            self.on_second_process()
+            self.stands_still = False
         else:
             self.outside.freeze(strike.for_s, suspend=strike.blow is Blow.SUSPEND)
 
@@ -153,6 +179,9 @@ def _in_the_world(seed: str, outside: Outside) -> Iterator[None]:
         mock.patch.object(aiosqlite.core, "Thread", LoopThread),
         mock.patch.object(aiosqlite.core, "SimpleQueue", LoopQueue),
         mock.patch.object(anyio.to_thread, "run_sync", _in_a_thread),
+        mock.patch.object(journal_file, "_MOUNTS", _NO_FILE),
+        mock.patch.object(journal_file, "_held", set()),  # each process has its own
+        mock.patch.object(sqlite, "FileLock", _at_once),
         mock.patch.object(aiohttp.connector, "monotonic", lambda: outside.now),
         mock.patch.object(Engine, "__init__", _with_shared_statements),
         mock.patch.object(SQLiteDialect, "__eq__", _is_of_same_kind),
@@ -178,6 +207,12 @@ def _with_shared_statements(engine: Any, *args: Any, **options: Any) -> None:
 
 def _is_of_same_kind(one: object, other: object) -> bool:
     return type(one) is type(other)
+
+
+def _at_once(path: str, timeout: float, **options: Any) -> FileLock:
+    """Return a lock without its moment's patience, which would be one of the real clock's."""
+    del timeout
+    return FileLock(path, timeout=0, **options)
 
 
 async def _in_a_thread(function: Callable[..., Any], *args: Any, **_: Any) -> Any:

@@ -2,19 +2,26 @@
 
     python -m tests.worlds.known [NAME ...] [--seconds 600]
 
-Each is a patch of one function or value. The table that this prints says how many worlds and
-seconds each took, and by which invariant it was found.
+The table that this prints says how many worlds and seconds each took, and by which check it was
+found. A fault is put back by replacing a function, a value or a statement while a world runs. Where
+that is no longer there, or is never called, this says so: what is not put back is not found.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from math import inf
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -23,189 +30,312 @@ import anyio
 
 from batch_resend import channels
 from batch_resend.certcentral import client, wire
-from batch_resend.journal import journal, reading, recording, runs, sqlite, statements
+from batch_resend.intake import records
+from batch_resend.journal import (
+    database,
+    journal,
+    journal_file,
+    orders,
+    reading,
+    recording,
+    runs,
+    sqlite,
+    statements,
+)
 from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Ruling
-from batch_resend.sending import breaker, limiter, sender
+from batch_resend.sending import breaker, breaker_state, limiter, sender
 from batch_resend.sending.breaker_state import Advice
 from batch_resend.windows import Fate
 from tests.worlds.explore import violations
 from tests.worlds.spec import draw
 
 judge = import_module("batch_resend.certcentral.judge")  # the package has a function of that name
-Patch = AbstractContextManager[Any]
+MOST_TO_REACH = 40  # worlds, within which each fault's code is met
 
 
-def _slot_freed_at_the_grant() -> Patch:
-    real = limiter.WindowLimiter.slot
+@dataclass(eq=False)
+class Fault:
+    """A fault being put back, and whether the program has come to it."""
 
+    is_reached: bool = False
+    _patches: list[Callable[[], AbstractContextManager[Any]]] = field(default_factory=list)
+
+    def function(self, owner: Any, name: str, instead: Callable[..., Any]) -> "Fault":
+        """Replace a function. `instead` takes the real one first. Raises AttributeError."""
+        real = getattr(owner, name)
+
+        def replaced(*args: Any, **options: Any) -> Any:
+            self.is_reached = True
+            return instead(real, *args, **options)
+
+        self._patches.append(lambda: mock.patch.object(owner, name, replaced))
+        return self
+
+    def value(self, owner: Any, name: str, value: Any) -> "Fault":
+        """Replace a value, which has to be another one now. Raises AttributeError."""
+        if getattr(owner, name) == value:
+            raise ValueError(f"{name} is {value!r} already: this is no fault")
+        self._patches.append(lambda: mock.patch.object(owner, name, value))
+        self.is_reached = True
+        return self
+
+    def statement(self, name: str, before: str, after: str) -> "Fault":
+        """Change a statement of the journal's. Raises ValueError where it does not have that."""
+        text = statements._texts.get(name, "")
+        if before not in text:
+            raise ValueError(f"the statement {name} has no {before!r} any more")
+        self._patches.append(lambda: _statement(name, text.replace(before, after)))
+        self.is_reached = True
+        return self
+
+    @contextmanager
+    def put_back(self) -> Iterator[None]:
+        """Have it in the program."""
+        with ExitStack() as stack:
+            for patch in self._patches:
+                stack.enter_context(patch())
+            yield
+
+
+@contextmanager
+def _statement(name: str, text: str) -> Iterator[None]:
+    with mock.patch.dict(statements._texts, {name: text}):
+        for cached in (statements.statement, statements._as_the_driver_has_it):
+            cached.cache_clear()
+        yield
+    for cached in (statements.statement, statements._as_the_driver_has_it):
+        cached.cache_clear()
+
+
+# --- rate limits ----------------------------------------------------------------------------------
+
+
+def _slot_freed_at_the_grant() -> Fault:
     @asynccontextmanager
-    async def slot(self: Any) -> Any:
-        async with real(self) as granted:
+    async def slot(real: Any, own: Any) -> Any:
+        async with real(own) as granted:
             granted.end(Fate.ANSWERED)
             yield granted
 
-    return mock.patch.object(limiter.WindowLimiter, "slot", slot)
+    return Fault().function(limiter.WindowLimiter, "slot", slot)
 
 
-def _attempt_written_after_the_request() -> Patch:
-    real_begin, real_end = recording.Recorder.begin, recording.Recorder.end
+def _head_of_the_queue_oversleeps() -> Fault:
+    deaf = SimpleNamespace(wait=anyio.sleep_forever, set=lambda: None)
+    return Fault().function(limiter.anyio, "Event", lambda _: deaf)  # type: ignore[attr-defined]
 
-    async def begin(self: Any, attempt: Any) -> None:
+
+def _windows_forgotten_at_a_restart() -> Fault:
+    async def recent_ends(*_: Any, **__: Any) -> list[float]:
+        return []
+
+    return Fault().function(reading.JournalReader, "recent_ends", recent_ends)
+
+
+def _share_forgotten_at_a_restart() -> Fault:
+    async def recent_shares(*_: Any) -> list[tuple[float, float]]:
+        return []
+
+    return Fault().function(reading.JournalReader, "recent_shares", recent_shares)
+
+
+def _late_arrivals_forgotten() -> Fault:
+    def limiter_of(real: Any, windows: Any, ages: Any = (), **_: Any) -> Any:
+        return real(windows, ages)
+
+    return Fault().function(channels, "WindowLimiter", limiter_of)
+
+
+# --- never twice, nothing lost --------------------------------------------------------------------
+
+
+def _attempt_written_after_the_request() -> Fault:
+    real_begin = recording.Recorder.begin
+
+    async def begin(*_: Any) -> None:
         pass
 
-    async def end(self: Any, attempt: Any, *rest: Any) -> None:
-        await real_begin(self, attempt)
-        await real_end(self, attempt, *rest)
+    async def end(real: Any, own: Any, attempt: Any, *rest: Any) -> None:
+        await real_begin(own, attempt)
+        await real(own, attempt, *rest)
 
-    stack = ExitStack()
-    stack.enter_context(mock.patch.object(recording.Recorder, "begin", begin))
-    stack.enter_context(mock.patch.object(recording.Recorder, "end", end))
-    return stack
+    of = recording.Recorder
+    return Fault().function(of, "begin", begin).function(of, "end", end)
 
 
-def _timer_beats_a_delivered_answer() -> Patch:
-    stack = ExitStack()
-    stack.enter_context(mock.patch.object(client.Deadline, "_due", client.Deadline._end))
-    stack.enter_context(mock.patch.object(wire.Exchange, "answer", lambda *_: None))
-    return stack
-
-
-def _outcome_counted_before_it_is_durable() -> Patch:
-    real = sender._Mail._settled
-
-    def settled(self: Any, verdict: Any) -> Any:
-        outcome = real(self, verdict)
+def _outcome_counted_before_it_is_durable() -> Fault:
+    def settled(real: Any, mail: Any, verdict: Any) -> Any:
+        outcome = real(mail, verdict)
         if outcome is not None:
-            self.sender._delivered.send_nowait(outcome)
+            mail.sender._delivered.send_nowait(outcome)
         return outcome
 
-    async def deliver(self: Any, outcome: Any) -> None:
-        self.progress.outcomes[outcome.status] += 1
+    async def deliver(_: Any, own: Any, outcome: Any) -> None:
+        own.progress.outcomes[outcome.status] += 1
 
-    stack = ExitStack()
-    stack.enter_context(mock.patch.object(sender._Mail, "_settled", settled))
-    stack.enter_context(mock.patch.object(sender.Sender, "deliver", deliver))
-    return stack
+    fault = Fault().function(sender._Mail, "_settled", settled)
+    return fault.function(sender.Sender, "deliver", deliver)
 
 
-def _resume_forgets_hold() -> Patch:
-    real = journal.Journal.settle
+def _resume_forgets_hold() -> Fault:
+    async def settle(real: Any, own: Any, run: Any, cooldown_s: float, *, hold_doubts: bool) -> Any:
+        del hold_doubts
+        return await real(own, run, cooldown_s, hold_doubts=False)
 
-    async def settle(self: Any, run: Any, cooldown_s: float, *, hold_doubts: bool) -> None:
-        await real(self, run, cooldown_s, hold_doubts=False)
-
-    return mock.patch.object(journal.Journal, "settle", settle)
-
-
-async def _no_ends(*_: Any, **__: Any) -> list[float]:
-    return []
+    return Fault().function(journal.Journal, "settle", settle)
 
 
-def _head_of_the_queue_oversleeps() -> Patch:
-    deaf = SimpleNamespace(wait=anyio.sleep_forever, set=lambda: None)
-    return mock.patch.object(limiter.anyio, "Event", lambda: deaf)  # type: ignore[attr-defined]
-
-
-async def _sends_twice(request: Any, handler: Any) -> Any:
-    return await handler(request)
-
-
-def _any_connection_is_used_again() -> Patch:
-    return mock.patch.object(wire.SilentConnector, "_may_be_used", lambda *_: True)
-
-
-def _loss_ends_no_other_connection() -> Patch:
-    return mock.patch.object(wire.SilentConnector, "retire_all", lambda _: None)
-
-
-def _cut_off_is_not_in_doubt() -> Patch:
-    real = statements.execute
-
-    def execute(connection: Any, name: str, *words: Any, **values: Any) -> Any:
+def _cut_off_is_not_in_doubt() -> Fault:
+    def execute(real: Any, connection: Any, name: str, *words: Any, **values: Any) -> Any:
         done = real(connection, name, *words, **values)
         if name == "end_cut_off_attempts":
             of_all = f"UPDATE attempts SET ruling = 'unavailable' WHERE error_message = '{CUT_OFF}'"
             connection.exec_driver_sql(of_all)
         return done
 
-    return mock.patch.object(runs, "execute", execute)
+    statements.sql("end_cut_off_attempts", "sqlite")  # it has to be there
+    return Fault().function(runs, "execute", execute)
 
 
-def _ruled(ruling: Ruling, into: Ruling) -> Callable[[], Patch]:
-    real = judge._ruling
+def _clock_of_no_boot(_: Any, clock: Any) -> dict[str, object]:
+    return {"our_boot": "another one", "our_offset_s": clock.offset_s}
 
-    def rule(*said: Any) -> Ruling:
-        found = real(*said)
+
+def _cooldown_by_wall_clock() -> Fault:
+    def settle(real: Any, connection: Any, run: Any, since: Any, clock: Any, **hold: Any) -> Any:
+        elsewhere = SimpleNamespace(boot="another one", offset_s=clock.offset_s)
+        return real(connection, run, since, elsewhere, **hold)
+
+    return Fault().function(runs, "settle_what_others_did", settle)
+
+
+def _lock_by_path() -> Fault:
+    @contextmanager
+    def hold_file(_: Any, place: Path, path: Path) -> Iterator[Any]:
+        yield journal_file.HeldFile(place, place, 0)
+
+    fault = Fault().function(sqlite, "hold_file", hold_file)
+    return fault.function(database, "real_path", lambda _, place: place.absolute())
+
+
+# --- what an answer says --------------------------------------------------------------------------
+
+
+def _timer_beats_a_delivered_answer() -> Fault:
+    end = client.Deadline._end
+    fault = Fault().function(client.Deadline, "_due", lambda _, own: end(own))
+    return fault.function(wire.Exchange, "answer", lambda *_: None)
+
+
+def _request_leaves_after_its_time() -> Fault:
+    def begin(real: Any, own: Any, exchange: Any, limit_s: float) -> None:
+        real(own, exchange, limit_s)
+        exchange.leaves_by = inf
+
+    return Fault().function(client.Deadline, "__init__", begin)
+
+
+def _aiohttp_sends_a_put_twice() -> Fault:
+    async def send(_: Any, request: Any, handler: Any) -> Any:
+        return await handler(request)
+
+    return Fault().function(client, "never_send_twice", send)
+
+
+def _ruled(ruling: Ruling, into: Ruling) -> Fault:
+    def rule(real: Any, *answer: Any) -> Ruling:
+        found: Ruling = real(*answer)
         return into if found is ruling else found
 
-    return lambda: mock.patch.object(judge, "_ruling", rule)
+    return Fault().function(judge, "_ruling", rule)
 
 
-def _an_errors_body_is_accepted() -> Patch:
-    real = judge._ruling
-
-    def rule(reply: Any, errors: Any) -> Ruling:
+def _an_errors_body_is_accepted() -> Fault:
+    def rule(real: Any, reply: Any, errors: Any) -> Ruling:
         return Ruling.ACCEPTED if 200 <= reply.status < 300 else real(reply, errors)
 
-    return mock.patch.object(judge, "_ruling", rule)
+    return Fault().function(judge, "_ruling", rule)
 
 
-def _rate_limit_counts() -> Patch:
-    real = breaker.CircuitBreaker.record
-
-    def record(self: Any, permit: Any, verdict: Any, history: Any) -> Any:
-        action = real(self, permit, verdict, history)
-        if verdict.ruling is Ruling.RATE_LIMITED:
-            return replace(action, advice=Advice.COUNT)
-        return action
-
-    return mock.patch.object(breaker.CircuitBreaker, "record", record)
+# --- whose trouble it is --------------------------------------------------------------------------
 
 
-def _pragmas(**instead: str) -> Callable[[], Patch]:
-    pragmas = tuple(instead.get(p.partition("=")[0], p) for p in sqlite._PRAGMAS)
-    return lambda: mock.patch.object(sqlite, "_PRAGMAS", pragmas)
+def _rate_limit_counts() -> Fault:
+    def record(real: Any, own: Any, permit: Any, verdict: Any, history: Any) -> Any:
+        action = real(own, permit, verdict, history)
+        is_limited = verdict.ruling is Ruling.RATE_LIMITED
+        return replace(action, advice=Advice.COUNT) if is_limited else action
+
+    return Fault().function(breaker.CircuitBreaker, "record", record)
 
 
-def _others_are_not_asked() -> Patch:
-    return mock.patch.object(runs, "_skip_acknowledged", lambda *_: None)
+class _WorstFirst(breaker._Waiting):
+    def __lt__(self, other: Any) -> bool:
+        return bool(other.tried < self.tried)
 
 
-def _no_linger() -> Patch:
-    return mock.patch.object(channels, "WindowLimiter", partial(_limiter_without_linger))
+def _probe_by_a_bad_order() -> Fault:
+    # The canary ends such a pause, so there was none yet: with it, this alone does no harm.
+    return _no_canary().function(breaker, "_Waiting", lambda _, *of: _WorstFirst(*of))
 
 
-def _limiter_without_linger(windows: Any, ages: Any = (), **_: Any) -> Any:
-    return limiter.WindowLimiter(windows, ages)
+def _no_canary() -> Fault:
+    return Fault().function(breaker_state.BreakerState, "_wants_canary", lambda *_: False)
 
 
-KNOWN: Mapping[str, Callable[[], Patch]] = {
+# --- the table ------------------------------------------------------------------------------------
+
+_PRAGMAS = tuple(sqlite._PRAGMAS)
+
+
+def _pragmas(instead: str) -> Fault:
+    name = instead.partition("=")[0]
+    pragmas = tuple(instead if p.partition("=")[0] == name else p for p in _PRAGMAS)
+    return Fault().value(sqlite, "_PRAGMAS", pragmas)
+
+
+KNOWN: Mapping[str, Callable[[], Fault]] = {
     "slot freed at the grant": _slot_freed_at_the_grant,
+    "head of the queue oversleeps": _head_of_the_queue_oversleeps,
+    "windows forgotten at a restart": _windows_forgotten_at_a_restart,
+    "share forgotten at a restart": _share_forgotten_at_a_restart,
+    "late arrivals forgotten": _late_arrivals_forgotten,
     "attempt written after the request": _attempt_written_after_the_request,
-    "timer beats a delivered answer": _timer_beats_a_delivered_answer,
     "outcome counted before it is durable": _outcome_counted_before_it_is_durable,
     "resume forgets hold": _resume_forgets_hold,
-    "windows forgotten at a restart": lambda: mock.patch.object(
-        reading.JournalReader, "recent_ends", _no_ends
-    ),
-    "head of the queue oversleeps": _head_of_the_queue_oversleeps,
-    "aiohttp sends a PUT twice": lambda: mock.patch.object(
-        client, "never_send_twice", _sends_twice
-    ),
-    "extra bytes taken for an answer": _any_connection_is_used_again,
-    "retries on old connections": _loss_ends_no_other_connection,
     "cut off is not in doubt": _cut_off_is_not_in_doubt,
-    "403 of the key is a refusal": _ruled(Ruling.KEY_REFUSED, Ruling.REFUSED),
+    "cooldown forgotten": lambda: Fault().function(runs, "_skip_acknowledged", lambda *_: None),
+    "cooldown by wall clock": _cooldown_by_wall_clock,
+    "sweep by wall clock": lambda: Fault().function(orders, "clock_values", _clock_of_no_boot),
+    "ages by a clock that was set": lambda: Fault().statement(
+        "end_cut_off_attempts",
+        "CASE WHEN begun_at < {now_of_start} THEN {now_of_start} ELSE begun_at END",
+        ":now",
+    ),
+    "lock by path": _lock_by_path,
+    "log not synced": lambda: _pragmas("synchronous=OFF"),
+    "log synced at checkpoints only": lambda: _pragmas("synchronous=NORMAL"),
+    "timer beats a delivered answer": _timer_beats_a_delivered_answer,
+    "request leaves after its time": _request_leaves_after_its_time,
+    "aiohttp sends a PUT twice": _aiohttp_sends_a_put_twice,
+    "extra bytes taken for an answer": lambda: Fault().function(
+        wire.SilentConnector, "_may_be_used", lambda *_: True
+    ),
+    "retries on old connections": lambda: Fault().function(
+        wire.SilentConnector, "retire_all", lambda *_: None
+    ),
+    "403 of the key is a refusal": partial(_ruled, Ruling.KEY_REFUSED, Ruling.REFUSED),
     "an errors body is accepted": _an_errors_body_is_accepted,
-    "a page is a refusal": _ruled(Ruling.BLOCKED, Ruling.REFUSED),
-    "in doubt is not done": _ruled(Ruling.IN_DOUBT, Ruling.UNAVAILABLE),
+    "a page is a refusal": partial(_ruled, Ruling.BLOCKED, Ruling.REFUSED),
+    "in doubt is not done": partial(_ruled, Ruling.IN_DOUBT, Ruling.UNAVAILABLE),
     "429 costs an attempt": _rate_limit_counts,
-    "log not synced": _pragmas(synchronous="synchronous=OFF"),
-    "log synced at checkpoints only": _pragmas(synchronous="synchronous=NORMAL"),
-    "cooldown forgotten": _others_are_not_asked,
-    "late arrivals forgotten": _no_linger,
-}  # fmt: skip
+    "a probe by a bad order": _probe_by_a_bad_order,
+    "only orders that fail tell of the CA": _no_canary,
+    "order-only by damage": lambda: Fault().function(
+        records, "_should_name_somebody", lambda *_: False
+    ),
+}
 
 
 def main() -> int:
@@ -214,29 +344,38 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="for each")
     given = parser.parse_args()
     missed = 0
-    for name, patch in KNOWN.items():
+    for name, make in KNOWN.items():
         if given.names and name not in given.names:
             continue
-        worlds, took_s, found = search(patch, given.seconds)
+        fault = make()
+        worlds, took_s, found = search(fault, given.seconds)
         missed += not found
-        sys.stdout.write(f"{name:38} {worlds:5} worlds {took_s:6.1f} s  {(found or ['-'])[0]}\n")
+        verdict = found[0] if found else "not found" if fault.is_reached else "NEVER REACHED"
+        sys.stdout.write(f"{name:38} {worlds:5} worlds {took_s:6.1f} s  {verdict}\n")
         sys.stdout.flush()
     return 1 if missed else 0
 
 
-def search(
-    patch: Callable[[], Patch], seconds: float, most: float = inf
-) -> tuple[int, float, list[str]]:
+def search(fault: Fault, seconds: float, most: float = inf) -> tuple[int, float, list[str]]:
     """Return how many worlds, and seconds of a processor, it took, and what was found."""
     began, worlds = time.process_time(), 0
     while time.process_time() - began < seconds and worlds < most:
         worlds += 1
         world = draw(f"known {worlds}")
-        with patch():
+        with fault.put_back():
             found = violations(world)
         if found and not violations(world):  # and not what is there without the fault
             return worlds, time.process_time() - began, found
     return worlds, time.process_time() - began, []
+
+
+def is_reached(fault: Fault) -> bool:
+    """Whether one of a few worlds comes to what is replaced."""
+    for number in range(MOST_TO_REACH):
+        if not fault.is_reached:
+            with fault.put_back():
+                violations(draw(f"known {number}"))
+    return fault.is_reached
 
 
 if __name__ == "__main__":

@@ -4,35 +4,39 @@ The numbers are those of the invariants that the maintainers' page names. Each c
 wrong in one line, for people; an empty list is a world in which all held.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 from math import ceil, inf
 
-from batch_resend.model import RequestStatus, RunState
+from batch_resend.model import Request, RequestStatus, RunState
+from batch_resend.sending.limiter import RISE
 from batch_resend.windows import Window, dictated_time, parse_windows
-from tests.worlds.ca import Visit
+from tests.worlds.ca import FIRST_ORDER, KEYS, Asked, Visit, key_of_account
 from tests.worlds.run import History, Process
-from tests.worlds.spec import Kind
+from tests.worlds.spec import How, Kind
 
+_TURN_S = 0.01  # in which a process has surely seen what has come to it
 _SETTLED = (RequestStatus.SENT, RequestStatus.SKIPPED)
 
 
 def check(history: History) -> list[str]:
     """Return what is wrong; each line begins with the invariant that it breaks."""
-    if history.stuck is not None:
-        return [f"no end: {history.stuck}"]
     found = [
         *_wider_than_asked(history),
         *_rows_unaccounted(history),
         *_over_the_limit(history),
+        *_share_forgotten(history),
         *_mailed_twice(history),
+        *_swept_too_soon(history),
         *_deaf(history),
+        *_in_doubt_without_need(history),
         *_lost(history),
         *_after_a_refused_key(history),
         *_not_the_ca(history),
         *_crashes(history),
         *_slower_than_needed(history),
+        *_held_up(history),
         *_after_an_interruption(history),
     ]
     if not history.ended:
@@ -44,23 +48,31 @@ def check(history: History) -> list[str]:
     return found
 
 
-def _asked(visit: Visit) -> tuple[str, tuple[tuple[str, str], ...]]:
-    entries = json.loads(visit.body).get("domain_approval_emails", ())
-    return visit.order_id or "", tuple(sorted((one["domain"], one["email"]) for one in entries))
+def _asked_by(request: Request) -> Asked:
+    entries = tuple(sorted((entry.domain, entry.email) for entry in request.entries))
+    return key_of_account(request.account), request.subject, entries
 
 
-def _mails(history: History) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[Visit]]:
+def _mails(history: History) -> dict[Asked, list[Visit]]:
     mails = defaultdict(list)
     for visit in history.ca.visits:
         if visit.mailed:
-            mails[_asked(visit)].append(visit)
+            mails[visit.asked].append(visit)
     return mails
 
 
 def _wider_than_asked(history: History) -> Iterator[str]:
+    # A damaged list may ask for less. Whatever is sent of it, a later start may carry on.
+    is_damaged = any(start.how is How.DAMAGED for start in history.world.starts)
+    whole: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for key, order_id, entries in history.asked_for:
+        whole[key, order_id] |= set(entries)
     for visit in history.ca.visits:
-        if visit.order_id is not None and _asked(visit) not in history.asked_for:
-            yield f"1 wider: order {visit.order_id} was asked for {_asked(visit)[1]}"
+        if visit.order_id is None or visit.asked in history.asked_for:
+            continue
+        key, order_id, entries = visit.asked
+        if not (is_damaged and entries and set(entries) <= whole[key, order_id]):
+            yield f"1 wider: order {order_id} was asked for {entries} by {key}"
 
 
 def _rows_unaccounted(history: History) -> Iterator[str]:
@@ -71,6 +83,8 @@ def _rows_unaccounted(history: History) -> Iterator[str]:
         results = history.results[process.run.id]
         places = (source[:2] for result in results for source in result.sources)
         sources = Counter(places)
+        if process.rows is None:  # damaged: it can have any number
+            continue
         rows = len(process.rows)
         if process.has_planned and process.rows_read != rows:
             yield f"2 rows: {rows} in the list, {process.rows_read} counted"
@@ -83,10 +97,12 @@ def _rows_unaccounted(history: History) -> Iterator[str]:
 
 
 def _over_the_limit(history: History) -> Iterator[str]:
-    arrivals = sorted(v.arrived_at for v in history.ca.visits if v.arrived_at is not None)
-    for window in parse_windows(history.world.windows):
-        if crowd := _crowd(arrivals, window):
-            yield f"3 limit {window}: {crowd[1]} arrivals from {crowd[0]:.6f} s on"
+    for key in KEYS:
+        visits = [v for v in history.ca.visits if v.key == key]
+        arrivals = sorted(v.arrived_at for v in visits if v.arrived_at is not None)
+        for window in parse_windows(history.world.windows):
+            if crowd := _crowd(arrivals, window):
+                yield f"3 limit {window}: {crowd[1]} arrivals from {crowd[0]:.6f} s on"
 
 
 def _crowd(arrivals: Sequence[float], window: Window) -> tuple[float, int] | None:
@@ -97,30 +113,63 @@ def _crowd(arrivals: Sequence[float], window: Window) -> tuple[float, int] | Non
     return None
 
 
+def _share_forgotten(history: History) -> Iterator[str]:
+    """Check that what a process has learned of others on its key, the next one knows."""
+    longest_s = max((w.period_s for w in parse_windows(history.world.windows)), default=0.0)
+    known = [process for process in history.processes if process.shares is not None]
+    for before, after in pairwise(known):
+        assert before.shares is not None
+        assert after.shares is not None
+        passed_s = after.ended_at - before.ended_at
+        if longest_s and not after.is_second and not before.is_second:
+            most = before.shares[1] + RISE * passed_s / longest_s + 1e-6
+            if after.shares[0] > most and not _stood_still(before):
+                yield f"3 share: {before.shares[1]:.2f} was known, {after.shares[0]:.2f} is taken"
+
+
 def _mailed_twice(history: History) -> Iterator[str]:
-    counted: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+    counted: Counter[Asked] = Counter()
     for results in history.results.values():
         for one in results:
-            entries = tuple(sorted((entry.domain, entry.email) for entry in one.order.entries))
-            counted[one.order.subject, entries] += one.result.possible_duplicates
+            counted[_asked_by(one.order)] += one.result.possible_duplicates
     for asked, mails in _mails(history).items():
         if history.world.hold and len(mails) > 1:
-            yield f"5 hold: order {asked[0]} was mailed {len(mails)} times"
+            yield f"5 hold: order {asked[1]} was mailed {len(mails)} times"
         if len(mails) - 1 > counted[asked]:
             yield (
-                f"5 twice: order {asked[0]} was mailed {len(mails)} times, "
+                f"5 twice: order {asked[1]} was mailed {len(mails)} times, "
                 f"{counted[asked]} possible duplicates are reported"
             )
-    settled: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    settled = _acknowledged(history)
+    for visit in history.ca.visits:
+        if visit.order_id and visit.left_at > settled.get(visit.asked, visit.left_at):
+            yield f"5 again: order {visit.order_id} left at {visit.left_at:.3f} s, once more"
+
+
+def _acknowledged(history: History) -> dict[Asked, float]:
+    """Return since when what was asked for is known to be mailed; no world lasts a cooldown."""
+    since: dict[Asked, float] = {}
     for process in history.processes:
         for at, outcome in process.heard:
             if outcome.status is RequestStatus.SENT:
-                order = outcome.request
-                entries = tuple(sorted((entry.domain, entry.email) for entry in order.entries))
-                settled.setdefault((order.subject, entries), at)
-    for visit in history.ca.visits:
-        if visit.order_id and visit.left_at > settled.get(_asked(visit), visit.left_at):
-            yield f"5 again: order {visit.order_id} left at {visit.left_at:.3f} s, once more"
+                asked = _asked_by(outcome.request)
+                since[asked] = min(at, since.get(asked, at))
+    return since
+
+
+def _swept_too_soon(history: History) -> Iterator[str]:
+    """Check that a sweep finds no order due of which any mail was acknowledged."""
+    known: dict[tuple[str, str], float] = {}
+    for (key, order_id, _), at in _acknowledged(history).items():
+        known[key, order_id] = min(at, known.get((key, order_id), at))
+    for process in history.processes:
+        if process.start.how is not How.SWEEP or process.plan is None or process.plan.taken_up:
+            continue
+        for visit in history.ca.visits:
+            if visit.process != process.number or not visit.order_id or visit.asked[2]:
+                continue
+            if known.get((visit.key, visit.order_id), inf) < process.began_at:
+                yield f"5 sweep: order {visit.order_id} is mailed again within the cooldown"
 
 
 def _deaf(history: History) -> Iterator[str]:
@@ -128,6 +177,7 @@ def _deaf(history: History) -> Iterator[str]:
     undisturbed = {
         p.number for p in history.processes
         if p.crashed is None and p.error is None and not any("disk" in s for s in p.struck)
+        and sum("cancel" in s for s in p.struck) < 2  # then nothing is waited for, as by a signal
     }  # fmt: skip
     for visit in history.ca.visits:
         if visit.brought_at is None or not visit.mailed or visit.process not in undisturbed:
@@ -138,11 +188,34 @@ def _deaf(history: History) -> Iterator[str]:
             continue
         in_time = visit.brought_at < visit.left_at + 0.5 * history.world.timeout_s
         again = any(
-            v.left_at > visit.brought_at and _asked(v) == _asked(visit)
+            v.left_at > visit.brought_at and v.asked == visit.asked
             for v in history.ca.visits if v.order_id
         )  # fmt: skip
         if in_time and again:
             yield f"5 deaf: order {visit.order_id} left again, its acknowledgement had come in time"
+
+
+def _in_doubt_without_need(history: History) -> Iterator[str]:
+    """Check that what broke is not used again: connections of one age break together."""
+    for process, key in product(history.processes, KEYS):
+        # Each key has connections of its own.
+        visits = [v for v in history.ca.visits if (v.process, v.key) == (process.number, key)]
+        broke_at = [v.broke_at for v in visits if v.broke_at is not None]
+        # One that was frozen sees later what has come; one that is dead sees nothing.
+        if not broke_at or process.crashed or _stood_still(process):
+            continue
+        for visit in visits:
+            losses = (at for at in broke_at if at + _TURN_S < visit.left_at)
+            if visit.made_at is not None and visit.made_at < max(losses, default=-inf):
+                yield (
+                    f"5 doubt without need: order {visit.order_id} left at {visit.left_at:.3f} s "
+                    "on a connection that was there before a loss"
+                )
+
+
+def _stood_still(process: Process) -> bool:
+    struck = " ".join(process.struck)
+    return any(blow in struck for blow in ("freeze", "suspend", "second_process"))
 
 
 def _lost(history: History) -> Iterator[str]:
@@ -152,28 +225,40 @@ def _lost(history: History) -> Iterator[str]:
     for run, results in history.results.items():
         for one in results:
             order_id, status = one.order.subject, one.result.status
-            entries = tuple(sorted((entry.domain, entry.email) for entry in one.order.entries))
+            asked = _asked_by(one.order)
             by_the_ca = one.result.error_code is not None  # that there is nothing to mail
-            if status in _SETTLED and not by_the_ca and not mails.get((order_id, entries)):
+            if status in _SETTLED and not by_the_ca and not mails.get(asked):
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
             if status is RequestStatus.REFUSED and order_id not in refused:
                 yield f"10 refused: run {run} says so of order {order_id}; the CA did not"
             of_run = {p.number for p in history.processes if p.run and p.run.id == run}
-            mailed = any(v.process in of_run for v in mails.get((order_id, entries), ()))
-            if status is RequestStatus.FAILED and one.result.http_status == 429:
+            mailed = any(v.process in of_run for v in mails.get(asked, ()))
+            is_limited = status is RequestStatus.FAILED and one.result.http_status == 429
+            if is_limited and not _have_others_passed(history, of_run, order_id):
                 yield f"8 back-pressure: run {run} says failed of order {order_id}, by a 429"
             if status is RequestStatus.FAILED and mailed:
                 yield f"5 doubt: run {run} says failed of order {order_id}, which was mailed"
 
 
+def _have_others_passed(history: History, processes: set[int], order_id: str) -> bool:
+    """Whether others did since an order's first 429: then it is its own affair (guarantees.md)."""
+    visits = [v for v in history.ca.visits if v.process in processes]
+    limited_at = min(
+        (v.left_at for v in visits if v.order_id == order_id and v.is_429), default=inf
+    )
+    others = (v for v in visits if v.order_id != order_id and v.answer and not v.is_429)
+    return any(v.left_at > limited_at for v in others)
+
+
 def _after_a_refused_key(history: History) -> Iterator[str]:
     for process in history.processes:
-        visits = [v for v in history.ca.visits if v.process == process.number]
-        known = [v.heard_at for v in visits if v.says_key_is_refused and v.heard_at is not None]
-        if known:
+        for key in KEYS:
+            of_key = (process.number, key)
+            visits = [v for v in history.ca.visits if (v.process, v.key) == of_key]
+            known = [v.heard_at for v in visits if v.says_key_is_refused and v.heard_at is not None]
             # What was let go before is on its way: through a commit, and a new connection.
             on_its_way_s = 0.2 + 3 * history.world.latency_s[1]
-            later = [v for v in visits if v.left_at > min(known) + on_its_way_s]
+            later = [v for v in visits if v.left_at > min(known, default=inf) + on_its_way_s]
             if later:
                 yield f"9 key: {len(later)} requests left after the key was refused"
 
@@ -204,10 +289,8 @@ def _after_an_interruption(history: History) -> Iterator[str]:
     """Check that nothing more leaves, and that only what is in flight is waited for."""
     world = history.world
     for process in history.processes:
-        struck = " ".join(process.struck)
         ordered_at = process.cancelled_at or process.interrupted_at
-        stood_still = "freeze" in struck or "suspend" in struck
-        if ordered_at is None or process.crashed or stood_still:
+        if ordered_at is None or process.crashed or _stood_still(process):
             continue
         on_its_way_s = 0.3 + 3 * world.latency_s[1]
         stopped_at = ordered_at + on_its_way_s
@@ -227,7 +310,9 @@ def _slower_than_needed(history: History) -> Iterator[str]:
     """Check the time that a run takes of which neither network, CA nor host disturbs anything."""
     world, visits = history.world, history.ca.visits
     reads = world.verify or world.preflight
-    if reads or world.troubles or any(s.strikes for s in world.starts) or world.approved:
+    is_other = bool(world.approved or world.sick or world.accounts)
+    is_other |= world.starts[0].how in (How.SWEEP, How.EXPORTED, How.DAMAGED)
+    if reads or world.troubles or any(s.strikes for s in world.starts) or is_other:
         return
     of_first = [v for v in visits if v.process == 1 and v.heard_at is not None]
     if not of_first:
@@ -237,11 +322,31 @@ def _slower_than_needed(history: History) -> Iterator[str]:
     windows = [
         Window(window.limit, window.period_s + answers_s) for window in parse_windows(world.windows)
     ]
-    in_turn = ceil(len(of_first) / world.concurrency) * answers_s
+    # A run opens with one request alone.
+    in_turn = (1 + ceil((len(of_first) - 1) / world.concurrency)) * answers_s
     most_s = 1.02 * dictated_time(len(of_first), windows) + in_turn + 0.5
     took_s = max(v.heard_at or 0.0 for v in of_first) - min(v.left_at for v in of_first)
     if took_s > most_s:
         yield f"4 slow: {len(of_first)} requests took {took_s:.2f} s, and need {most_s:.2f}"
+
+
+def _held_up(history: History) -> Iterator[str]:
+    """Check that an order that is bad holds no other up, once the CA is well."""
+    world = history.world
+    sick = {str(FIRST_ORDER + number) for number in world.sick}
+    if not sick or any(trouble.kind is Kind.RATE_LIMITED for trouble in world.troubles):
+        return
+    for process in history.processes:
+        visits = [v for v in history.ca.visits if v.process == process.number]
+        good = [v.left_at for v in visits if v.order_id and v.order_id not in sick]
+        if process.struck or not good:
+            continue
+        well_at = max(process.began_at, world.calm_at)
+        needs_s = dictated_time(len(visits), parse_windows(world.windows))
+        # A pause, or an order's own wait, lasts a minute at most, behind what is in flight.
+        most_s = needs_s + 62.0 + world.timeout_s + len(visits) * (4 * world.latency_s[1] + 0.1)
+        if max(good) > well_at + most_s:
+            yield f"8 held up: the CA was well at {well_at:.1f} s, a mail left at {max(good):.1f} s"
 
 
 def _statuses(history: History, process: Process) -> Counter[RequestStatus]:

@@ -1,6 +1,5 @@
 """A world from its beginning to its end: its processes, one after another, and what they left."""
 
-import csv
 import random
 import tempfile
 from collections.abc import Iterator
@@ -11,20 +10,32 @@ from pathlib import Path
 from batch_resend.batch import Batch, open_batch
 from batch_resend.channels import RunHandle
 from batch_resend.errors import BatchResendError, CallError, UnknownRun
-from batch_resend.intake import ListSource
+from batch_resend.intake import ListSource, Reading, Source
+from batch_resend.journal import Purpose
 from batch_resend.model import Outcome, Plan, RequestStatus, Run, RunState
 from batch_resend.results import RequestResult
-from batch_resend.settings import Settings, make_settings
-from tests.worlds.ca import ModelCA
+from batch_resend.settings import Settings, make_account, make_settings
+from batch_resend.sweep import Rules, sweep
+from tests.worlds.ca import FIRST_ORDER, Asked, Client, ModelCA, key_of_account
 from tests.worlds.disk import Disk, mounted
 from tests.worlds.host import EPOCH_S, Host, WorldClock
+from tests.worlds.lists import (
+    Row,
+    damaged,
+    first_list,
+    orders_alone,
+    requests_of,
+    row_of,
+    rows_in,
+    written,
+)
 from tests.worlds.loop import Outside
 from tests.worlds.spec import Blow, How, Start, World
 
-FIRST_ORDER = 100_000_001
 CALM_STARTS = 6  # in calm weather; far fewer bring every world to its end
-_COLUMNS = ("order_id", "domain", "email")
-Rows = list[tuple[str, str, str]]
+REPORTED = 0.05  # of the worlds: after each process
+LOOKED_AT = 0.3  # of them: what its journal says of its run, after each process, and not at the end
+READING = "reading"  # what a process does at the CA that does not send
 
 
 @dataclass(eq=False)
@@ -34,8 +45,8 @@ class Process:
     number: int
     start: Start
     calm: bool
-    rows: Rows
     began_at: float
+    rows: list[Row] | None = None  # of its list; None: nobody can say how many there are
     ended_at: float = 0.0
     crashed: Blow | None = None
     run: Run | None = None
@@ -46,10 +57,11 @@ class Process:
     has_planned: bool = False  # rows of its own, and not gone on with those of another
     heard: list[tuple[float, Outcome]] = field(default_factory=list)
     rows_read: int | None = None  # as the report counts them
-    attempts_after_stop: int = 0
     struck: tuple[str, ...] = ()
     interrupted_at: float | None = None
     cancelled_at: float | None = None
+    is_second: bool = False  # began while another one stood still
+    shares: tuple[float, float] | None = None  # of the own key's windows, as it began and ended
 
 
 @dataclass(eq=False)
@@ -61,8 +73,7 @@ class History:
     processes: list[Process] = field(default_factory=list)
     results: dict[str, list[RequestResult]] = field(default_factory=dict)  # by run
     ended: bool = False  # healthy: every order has what it can have
-    stuck: str | None = None
-    asked_for: set[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=set)
+    asked_for: set[Asked] = field(default_factory=set)  # by lists as they were written
 
     def trace(self) -> list[object]:
         """Return what is the same whenever a world is run again."""
@@ -79,95 +90,156 @@ class WorldRun:
         self.world = world
         self.folder = folder
         self.outside = Outside(world.seed)
-        self.ca = ModelCA(world, self.outside, FIRST_ORDER)
-        self.ca.state_of_run = self._state_of_run
+        self.ca = ModelCA(world, self.outside)
         self.disk = Disk(folder / "disk")
         self.history = History(world, self.ca)
         self._dice = random.Random(f"{world.seed}/run")
+        self._writes_reports = self._dice.random() < REPORTED
+        self._looks_often = self._dice.random() < LOOKED_AT
         self._disks = 0
         self._boots = 0
+        self._batch: Batch | None = None  # of the process that runs now
         self._sending: RunHandle | None = None
-        self._list = self._first_list()
+        self._list = first_list(world, self._dice)
         self._on_disk.mkdir(parents=True)
 
     def run(self) -> History:
         """Return what happened."""
         with mounted(self.disk):
-            for start in self.world.starts:
-                self._one(start, calm=False)
+            for place, start in enumerate(self.world.starts):
+                following = self.world.starts[place + 1 : place + 2]
+                is_fed_back = any(one.how is How.UNSENT for one in following)
+                self._one(start, writes_report=is_fed_back or self._writes_reports)
             self.ca.calm = True
             for _ in range(CALM_STARTS):
                 # The clock stays as it was last: see `_readable_clocks`.
                 skew_s = self.world.starts[-1].clock_skew_s
-                if self._one(Start(How.SAME, 400.0, skew_s), calm=True):
+                process = self._one(Start(How.SAME, 400.0, skew_s), calm=True)
+                if self._is_whole(process):
                     self.history.ended = True
                     break
         return self.history
 
     # --- one process ------------------------------------------------------------------------
 
-    def _one(self, start: Start, *, calm: bool) -> bool:
-        """Run a process; return whether it has brought the list to a healthy end."""
+    def _one(
+        self, start: Start, *, calm: bool = False, writes_report: bool = False,
+        journal: Path | None = None,
+    ) -> Process:  # fmt: skip
+        """Run a process from its beginning to its end."""
         self.outside.pass_time(start.gap_s)
         self._boots += start.reboot
         number = len(self.history.processes) + 1
-        rows = self._rows_for(start)
-        process = Process(number, start, calm, rows, self.outside.now)
+        process = Process(number, start, calm, self.outside.now, is_second=journal is not None)
         self.history.processes.append(process)
-        self.ca.begin_process(number)
-        self.disk.begin_process()
-        self._sending = None
+        before, self._batch, self._sending = (self._batch, self._sending), None, None
+        client = Client(number, state_of_run=self._state_of_run)
         host = Host(
-            f"{self.world.seed}/{number}", self.outside, self.ca, self.disk, start.strikes,
-            self.world.timers_first,
+            f"{self.world.seed}/{number}", self.outside, self.ca, self.disk, client,
+            start.strikes, self.world.timers_first,
         )  # fmt: skip
         host.on_crash = self._crash
         host.on_interrupt = lambda: self._interrupt(process)
+        host.on_second_process = lambda: self._second(start)
+        settings = self._settings(journal or self._on_disk / "journal.db")
         try:
-            process.crashed = host.run(lambda: self._job(process))
+            process.crashed = host.run(lambda: self._job(process, settings, writes_report))
         except BatchResendError as error:
             process.error = error
         finally:
+            self._batch, self._sending = before
             process.ended_at = self.outside.now
             process.cancelled_at = host.cancelled_at
             process.struck = tuple(f"{s.blow}@{s.on}" for s in host.struck)
-        return process.crashed is None and process.error is None and self._is_whole(process)
+        return process
 
-    async def _job(self, process: Process) -> None:
-        settings, clock = self._settings(), self._clock(process.start)
+    def _second(self, start: Start) -> None:
+        """Run another process at the same journal, by whichever name of it."""
+        real = self._on_disk / "journal.db"
+        link = self.folder / "links" / str(len(self.history.processes))
+        link.mkdir(parents=True)
+        if self._dice.random() < 0.5:
+            name = link / "journal.db"
+            name.symlink_to(real)
+        else:
+            (link / "folder").symlink_to(real.parent)
+            name = self._dice.choice((real, link / "folder" / "journal.db"))
+        self._one(Start(How.SAME, 0.0, start.clock_skew_s), journal=name)
+
+    async def _job(self, process: Process, settings: Settings, writes_report: bool) -> None:
+        clock = WorldClock(
+            self.outside, f"boot {self._boots}", EPOCH_S + process.start.clock_skew_s
+        )
         async with open_batch(settings, clock) as batch:
+            self._batch = batch
             plan = process.plan = await self._plan(batch, process)
+            if plan is None:
+                process.state = RunState.COMPLETED  # of nothing: no order is due
+                return
             process.run = plan.run
             if self.world.preflight:
                 plan = process.plan = await batch.preflight(plan)
             async with batch.send(plan) as sending:
                 self._sending = sending
+                began = _share_of(sending)
                 async for outcome in sending:
                     process.heard.append((self.outside.now, outcome))
+                process.shares = began, _share_of(sending)
             process.state, process.stop_reason = sending.state, sending.stop_reason
             if self.world.verify and process.state is RunState.COMPLETED:
                 with suppress(CallError):  # the CA may be in trouble, too
                     await batch.verify(plan.run.id)
-            await self._read_results(batch, process)
-            if self.world.rows % 7 == 0 or any(s.how is How.UNSENT for s in self.world.starts):
+            if process.calm or self._looks_often:
+                await self._read_results(batch, process, plan.run)
+            if writes_report:
                 await batch.report(plan.run, self.folder / "report")
 
-    async def _plan(self, batch: Batch, process: Process) -> Plan:
-        if process.start.how is How.RESUME:
-            try:
+    async def _plan(self, batch: Batch, process: Process) -> Plan | None:
+        """Plan what a start is to send; None: there is nothing."""
+        how = process.start.how
+        if how is How.RESUME:
+            with suppress(UnknownRun):
                 return await batch.take_up()
-            except UnknownRun:
-                pass
+        source: Source | None
+        if how in (How.SWEEP, How.EXPORTED):
+            find = self._due if how is How.SWEEP else self._exported
+            if (source := await find(batch)) is None:
+                return None
+        else:
+            source = ListSource(str(self._list_for(process)), self._reading)
         process.has_planned = True
-        return await batch.plan([ListSource(str(self._written(process.rows)))])
+        return await batch.plan([source])
 
-    async def _read_results(self, batch: Batch, process: Process) -> None:
+    async def _due(self, batch: Batch) -> Source | None:
+        """Return the orders that a sweep finds due."""
+        rules = Rules(
+            older_than_s=0.0, cooldown_s=batch.settings.cooldown_s, max_mails=5, max_orders=1_000
+        )
+        mailed, now = await batch.mailed(), batch.journal.now()
+        async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
+            swept = await sweep(order_reader, mailed, rules, now)
+        asked = orders_alone(self.world, (order.order_id for order in swept.due))
+        self.history.asked_for |= asked
+        return swept.source(None) if swept.due else None
+
+    async def _exported(self, batch: Batch) -> Source | None:
+        """Return the list that an export makes of the orders that wait."""
+        async with batch.order_reader(purpose=Purpose.EXPORT) as order_reader:
+            orders = [order.order_id async for order in order_reader.orders()]
+            await order_reader.reader.forget()
+        path = self.folder / "exported.csv"
+        path.write_text("\n".join(("order_id", *orders, "")), encoding="utf-8")
+        self.history.asked_for |= orders_alone(self.world, orders)
+        return ListSource(str(path), self._reading) if orders else None
+
+    async def _read_results(self, batch: Batch, process: Process, run: Run) -> None:
         reader = batch.reader
-        for run in await reader.runs():
-            found = [result async for result in reader.results(run)]
-            self.history.results[run.id] = found
-            if process.run is not None and run.id == process.run.id:
-                process.rows_read = sum((await reader.tally(run)).rows.values())
+        # Those of other runs are read once, at the end: nobody changes them before.
+        runs = await reader.runs() if process.calm else [await reader.run(run.id)]
+        for one in runs:
+            self.history.results[one.id] = [result async for result in reader.results(one)]
+            if one.id == run.id:
+                process.rows_read = sum((await reader.tally(one)).rows.values())
 
     def _interrupt(self, process: Process) -> None:
         if self._sending is not None:  # before that, a signal is the command line's affair
@@ -182,9 +254,11 @@ class WorldRun:
         self.disk.crash(before, self._on_disk, dice)
 
     def _state_of_run(self) -> str:
-        if self._sending is None:
-            return "not sending"
-        return ", ".join(sender.channel.breaker.flow.value for sender in self._sending.senders)
+        """Return how the process stands to the CA: reading of it, or how requests may leave."""
+        if self._sending is None or self._sending.finished:
+            return READING
+        flows = {sender.channel.breaker.flow for sender in self._sending.senders}
+        return min(flow.value for flow in flows)
 
     # --- what a process is given ------------------------------------------------------------
 
@@ -192,12 +266,17 @@ class WorldRun:
     def _on_disk(self) -> Path:
         return self.folder / "disk" / str(self._disks)
 
-    def _settings(self) -> Settings:
+    def _settings(self, journal: Path) -> Settings:
         world = self.world
+        windows = () if world.windows == ("none",) else world.windows
         return make_settings(
-            api_key="a-key-of-a-world",
-            windows=() if world.windows == ("none",) else world.windows,
-            journal=self._on_disk / "journal.db",
+            api_key=key_of_account(None),
+            windows=windows,
+            accounts={
+                name: make_account(api_key=key_of_account(name), windows=windows)
+                for name in self._reading.accounts
+            },
+            journal=journal,
             timeout_s=world.timeout_s,
             concurrency=world.concurrency,
             in_doubt="hold" if world.hold else "retry",
@@ -205,36 +284,33 @@ class WorldRun:
             patience_s=world.patience_s,
         )
 
-    def _clock(self, start: Start) -> WorldClock:
-        return WorldClock(self.outside, f"boot {self._boots}", EPOCH_S + start.clock_skew_s)
+    @property
+    def _reading(self) -> Reading:
+        names = (f"account{number}" for number in range(1, self.world.accounts + 1))
+        return Reading(accounts=dict.fromkeys(names))
 
-    def _first_list(self) -> Rows:
-        rows = [_row(number) for number in range(self.world.orders)]
-        for extra in range(self.world.rows - self.world.orders):
-            number = self._dice.randrange(self.world.orders)
-            rows.append(_row(number, f"s{extra % 2}."))  # another domain of the order, or twice
-        return rows
-
-    def _rows_for(self, start: Start) -> Rows:
-        if start.how is How.SHUFFLED:
-            return self._dice.sample(self._list, len(self._list))
-        if start.how is How.EDITED:
-            left_out = self._dice.choice(self._list)[0]
-            number = self.world.orders + len(self.history.processes)
-            rows = [row for row in self._list if row[0] != left_out]
-            self._list = [*rows, _row(number)]
+    def _list_for(self, process: Process) -> Path:
+        """Return the list that a process is given, as a file."""
+        rows, how = list(self._list), process.start.how
+        if how is How.SHUFFLED:
+            rows = self._dice.sample(rows, len(rows))
+        if how is How.EDITED:
+            left_out = self._dice.choice(rows)[0]
+            rows = [row for row in rows if row[0] != left_out]
+            rows.append(row_of(self.world.orders + len(self.history.processes)))
+            self._list = list(rows)
+        text = written(self.world, rows)
         unsent = self.folder / "report" / "unsent.csv"
-        if start.how is How.UNSENT and unsent.is_file():
-            with unsent.open(encoding="utf-8", newline="") as file:
-                found = [tuple(row[name] for name in _COLUMNS) for row in csv.DictReader(file)]
-            return [(a, b, c) for a, b, c in found] or self._list
-        return list(self._list)
-
-    def _written(self, rows: Rows) -> Path:
+        if how is How.UNSENT and unsent.is_file():
+            fed_back = unsent.read_text(encoding="utf-8")
+            if found := rows_in(fed_back):
+                text, rows = fed_back, found
+        self.history.asked_for |= requests_of(self.world, rows)
+        process.rows = rows
+        if how is How.DAMAGED:
+            text, process.rows = damaged(text, self._dice), None
         path = self.folder / "list.csv"
-        with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([_COLUMNS, *rows])
-        self.history.asked_for |= requests_of(rows)
+        path.write_text(text, encoding="utf-8", newline="")
         return path
 
     def _is_whole(self, process: Process) -> bool:
@@ -246,21 +322,15 @@ class WorldRun:
         good = {RequestStatus.SENT, RequestStatus.SKIPPED, RequestStatus.REFUSED}
         if self.world.hold:
             good.add(RequestStatus.IN_DOUBT)
+        sick = {str(FIRST_ORDER + number) for number in self.world.sick}
         results = self.history.results[process.run.id]
-        return all(one.result.status in good for one in results)
+        return all(one.result.status in good or one.order.subject in sick for one in results)
 
 
-def _row(number: int, prefix: str = "") -> tuple[str, str, str]:
-    domain = f"{prefix}d{number}.example.com"
-    return str(FIRST_ORDER + number), domain, f"admin@{domain}"
-
-
-def requests_of(rows: Rows) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Return what rows ask for: order numbers, each with its domains and addresses."""
-    entries: dict[str, set[tuple[str, str]]] = {}
-    for order_id, domain, email in rows:
-        entries.setdefault(order_id, set()).add((domain, email))
-    return {(order_id, tuple(sorted(found))) for order_id, found in entries.items()}
+def _share_of(sending: RunHandle) -> float:
+    """Return what part of the windows of the command's own key is taken; without it, all."""
+    own = [sender for sender in sending.senders if None in sender.channel.names]
+    return own[0].channel.limiter.share if own else 1.0
 
 
 @contextmanager

@@ -30,7 +30,8 @@ def _smaller(world: World) -> Iterator[World]:
     """Yield worlds with one thing less, those with much less first."""
     for orders in {1, world.orders // 2, world.orders - 1} - {0, world.orders}:
         extra = min(world.rows - world.orders, orders)
-        yield replace(world, orders=orders, rows=orders + extra)
+        sick = tuple(number for number in world.sick if number < orders)
+        yield replace(world, orders=orders, rows=orders + extra, sick=sick)
     for place in range(len(world.troubles)):
         yield replace(world, troubles=_without(world.troubles, place))
     for place in range(len(world.starts)):
@@ -47,7 +48,7 @@ def _smaller(world: World) -> Iterator[World]:
     )  # fmt: skip
     for name in (
         "rows", "approved", "windows", "latency_s", "concurrency", "timers_first", "hold",
-        "preflight", "verify",
+        "preflight", "verify", "accounts", "sick",
         "max_attempts", "timeout_s", "patience_s",
     ):  # fmt: skip
         if getattr(world, name) != getattr(plain, name):

@@ -51,6 +51,9 @@ class How(StrEnum):
     EDITED = "edited"  # one order more, one less
     UNSENT = "unsent"  # unsent.csv of the last report
     RESUME = "resume"  # nothing: `take_up`
+    DAMAGED = "damaged"  # the list, damaged on its way
+    SWEEP = "sweep"  # nothing: what waits at the CA, of the command's own account
+    EXPORTED = "exported"  # the list that `export` makes of what waits there
 
 
 class Blow(StrEnum):
@@ -62,6 +65,7 @@ class Blow(StrEnum):
     SUSPEND = "suspend"  # the machine sleeps; the loop's clock stands still
     INTERRUPT = "interrupt"  # the first signal: what is in flight is waited for
     CANCEL = "cancel"  # whoever called the library has had enough
+    SECOND_PROCESS = "second_process"  # begins at the same journal, while this one stands still
     DISK_FULL = "disk_full"  # a write fails, and all after it
     DISK_ERROR = "disk_error"  # a write or a sync fails, once
 
@@ -123,6 +127,8 @@ class World:
     patience_s: float
     timers_first: bool
     approved: tuple[tuple[int, float], ...]  # orders that the CA refuses from a moment on
+    accounts: int = 0  # that rows name, beside the command's own; the third has the first one's key
+    sick: tuple[int, ...] = ()  # orders of which the CA answers every request with its own error
     preflight: bool = False  # the CA is asked about each order before anything is sent
     verify: bool = False  # and afterwards
     troubles: tuple[Trouble, ...] = ()
@@ -155,20 +161,26 @@ _WINDOWS = (
     ("1/3s",),
     ("none",),
 )
+_HOWS = (*How, How.SAME, How.SAME, How.RESUME)  # these meet what was cut off
+# Small worlds tell as much, and are many more in a minute; some things need a crowd.
+_ORDERS = (1, 2, 2, 3, 3, 3, 5, 5, 5, 8, 8, 13, 13, 21, 34)
 _OF_ONE_ANSWER = tuple(Kind)[5:]  # that strike single requests; the others, connections
 
 
 def draw(seed: str) -> World:
     """Return the world of a seed."""
     chance = random.Random(f"{seed}/spec")
-    orders = chance.choice((1, 2, 3, 5, 8, 13, 21, 34))
+    orders = chance.choice(_ORDERS)
     timeout_s = chance.choice((2.0, 5.0, 30.0))
     fast, slow = sorted(chance.choice((0.001, 0.01, 0.1, 0.15 * timeout_s)) for _ in "12")
     is_calm = chance.random() < 0.05
     troubles = () if is_calm else tuple(
         _trouble(chance) for _ in range(chance.choice((0, 1, 1, 2, 3, 5)))
     )  # fmt: skip
-    count = 1 if is_calm else chance.choice((1, 1, 2, 3, 4))
+    sick = (chance.randrange(orders),) if not is_calm and chance.random() < 0.1 else ()
+    if sick and chance.random() < 0.5:
+        troubles = (_outage(chance), *troubles)  # from which the others have to recover
+    count = 1 if is_calm else chance.choice((1, 1, 1, 2, 2, 3, 4))
     starts = [_start(chance, orders, first=n == 0, calm=is_calm) for n in range(count)]
     return World(
         seed=seed,
@@ -186,6 +198,8 @@ def draw(seed: str) -> World:
             (number, chance.uniform(0.0, 30.0))
             for number in range(orders) if chance.random() < 0.05
         ),
+        accounts=chance.choice((0, 0, 0, 0, 1, 2)),
+        sick=sick,
         preflight=chance.random() < 0.15,
         verify=chance.random() < 0.15,
         troubles=troubles,
@@ -218,8 +232,14 @@ def _trouble(chance: random.Random) -> Trouble:
     return Trouble(kind, since_s, since_s + for_s, chance.choice((0.1, 0.3, 0.7, 1.0)))
 
 
+def _outage(chance: random.Random) -> Trouble:
+    kind = chance.choice((Kind.ERROR_500, Kind.MAINTENANCE, Kind.CONNECT_REFUSED))
+    since_s = chance.choice((0.0, 1.0, 5.0))
+    return Trouble(kind, since_s, since_s + chance.choice((20.0, 60.0)), 1.0)
+
+
 def _start(chance: random.Random, orders: int, *, first: bool, calm: bool) -> Start:
-    how = How.SAME if first else chance.choice(tuple(How))
+    how = How.SAME if first and chance.random() < 0.8 else chance.choice(_HOWS)
     gap_s = 0.0 if first else chance.choice((SHORTEST_WAIT_S, 7.0, 100.0, 4000.0))
     strikes: tuple[Strike, ...] = ()
     if not calm and chance.random() >= 0.25:
@@ -234,12 +254,14 @@ def _start(chance: random.Random, orders: int, *, first: bool, calm: bool) -> St
 def _strike(chance: random.Random, orders: int) -> Strike:
     blow = chance.choice((*Blow, Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE))
     is_of_disk = blow in (Blow.DISK_FULL, Blow.DISK_ERROR)
-    on = On.WRITE if is_of_disk else chance.choice((*On, On.ARRIVAL, On.ANSWER))
+    # No second one while the first is in SQLite: it would wait for it by the real clock.
+    moments = [on for on in On if blow is not Blow.SECOND_PROCESS or on is not On.WRITE]
+    on = On.WRITE if is_of_disk else chance.choice((*moments, On.ARRIVAL, On.ANSWER))
     most = {
-        On.TURN: 60 + 60 * orders,
+        On.TURN: 60 + 30 * orders,
         On.ARRIVAL: orders + 2,
         On.ANSWER: orders + 2,
-        On.WORK: 45 + 5 * orders,
+        On.WORK: 25 + 3 * orders,
         On.WRITE: 120 + 10 * orders,
     }[on]
     return Strike(blow, on, chance.randint(1, most), chance.choice((0.5, 4.0, 40.0, 400.0)))

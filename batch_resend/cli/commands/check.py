@@ -24,7 +24,6 @@ from batch_resend.cli.command import (
     Parsed,
     command,
     flag,
-    format_option,
     option,
     option_of_its_own,
     together,
@@ -43,7 +42,7 @@ from batch_resend.cli.output.summary import (
     Closeness,
     show_plan,
 )
-from batch_resend.cli.output.terminal import say
+from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
 from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
@@ -79,7 +78,7 @@ def _dns_server(text: str) -> tuple[str, int]:
         "Write every request, as it would be sent": "batch-resend check --out plan.jsonl "
         "orders.csv",
         "Ask DNS whether mail can arrive": "batch-resend check --mx orders.csv",
-        "For a program": "batch-resend check --format json orders.csv",
+        "For a program": "batch-resend check --json orders.csv",
     },
     exit_codes=(ExitCode.NOT_ALL_SENT,),
     see_also=("send", "simulate"),
@@ -87,7 +86,6 @@ def _dns_server(text: str) -> tuple[str, int]:
 @inputs_argument
 @list_options
 @limit_option
-@format_option("text", "json")
 @option_of_its_own(
     "--out",
     type=FILE,
@@ -119,13 +117,18 @@ def check(inputs: Sequence[str], **options: Any) -> int:
     given = click.get_current_context().get_parameter_source("dns_server")
     if given is ParameterSource.COMMANDLINE and not options["mx"]:
         raise click.UsageError("--dns-server says which server --mx asks: give both")
-    reading = reading_of(options)
     out: Path | None = options["out"]
     named = [Path(path) for path in inputs]
     if out and out.exists() and any(path.exists() and out.samefile(path) for path in named):
         raise click.UsageError(f"--out {out} is one of the lists: it would be overwritten")
+    return check_lists(inputs, options)
+
+
+def check_lists(inputs: Sequence[str], options: dict[str, Any]) -> int:
+    """Show what lists would send, by the options of `check` or of `send`; return the exit code."""
+    reading = reading_of(options)
     sources = [ListSource(path, reading) for path in inputs]
-    return anyio.run(_check, sources, options)
+    return anyio.run(_check, sources, {"out": None, "mx": False, "form": "text", **options})
 
 
 async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
@@ -139,12 +142,15 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
                     preview, batch.reader, plan.run, closeness, options
                 )
             first = await _requests(batch.reader, plan.run, options["out"])
-    if options["form"] == "json":
-        click.echo(json.dumps({**preview.model_dump(), "first_requests": first}, indent=2))
+    if options["is_json"]:
+        show_json({**preview.model_dump(), "first_requests": first})
     else:
         show_plan(preview, sys.stdout, closeness)
-        if MAX_REJECTED.is_exceeded(preview.rows.rejected, preview.rows.read):
-            click.echo(f"`send` would send nothing: more than --max-rejected {MAX_REJECTED.text}")
+        most, rows = options.get("max_rejected", MAX_REJECTED), preview.rows
+        if most.is_exceeded(rows.rejected, rows.read):
+            click.echo(f"`send` would send nothing: more than --max-rejected {most.text}")
+        elif options.get("strict") and rows.rejected:
+            click.echo("`send` would send nothing: --strict")
         _show_requests(first, plan.to_send)
     unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
     is_all = not (plan.rows[RowStatus.REJECTED] or unsure)

@@ -17,9 +17,9 @@ from batch_resend.cli.as_settings import accounts_of, base_url_of, settings_by
 from batch_resend.cli.command import (
     OF_DOCTOR,
     OF_READING,
+    SHOWN,
     ExitCode,
     command,
-    option_of_its_own,
     together,
 )
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -29,9 +29,10 @@ from batch_resend.cli.options import (
     journal_option,
     limit_option,
     log_file_option,
+    log_level_option,
     make_log_options,
 )
-from batch_resend.cli.output.terminal import console_of, is_screen
+from batch_resend.cli.output.terminal import console_of, is_screen, show_json
 from batch_resend.clock import SystemClock, timestamp
 from batch_resend.doctor import Check, Diagnosis, Finding, Group, Result, Setup, Subject, examine
 from batch_resend.errors import SettingsError
@@ -61,11 +62,11 @@ _doctor_options = together(
     ca_options,
     together("Journal", journal_option),
     together(
-        "What is shown",
-        option_of_its_own("--json", "is_json", is_flag=True, help="One object, for programs."),
+        SHOWN,
         make_log_options(
             "A sample of every answer, the fields that this program does not know, every request.",
             log_file_option,
+            log_level_option,
             quiet="Only what is wrong, and what it all comes to.",
         ),
     ),
@@ -105,7 +106,7 @@ def doctor(is_json: bool, **options: Any) -> int:
     if found.count(Result.PROBLEM):
         code = ExitCode.STOPPED
     if is_json:
-        click.echo(_as_json(found, code, clock(), verbose=options["verbose"]))
+        show_json(_as_json(found, code, clock(), verbose=options["verbose"]))
     else:
         text.end(found)
     return code
@@ -307,9 +308,9 @@ def _line(result: Result | None, check: str, text: str) -> None:
 # --- and for programs ---------------------------------------------------------------------------
 
 
-def _as_json(found: Diagnosis, code: ExitCode, now: float, *, verbose: bool) -> str:
-    """Return all that was found as one JSON object, as doctor.schema.json has it."""
-    document = {
+def _as_json(found: Diagnosis, code: ExitCode, now: float, *, verbose: bool) -> dict[str, object]:
+    """Return all that was found, as doctor.schema.json has it."""
+    return {
         "version": __version__,
         "checked_at": timestamp(now),
         "exit_code": int(code),
@@ -329,4 +330,3 @@ def _as_json(found: Diagnosis, code: ExitCode, now: float, *, verbose: bool) -> 
             for group in found.groups
         ],
     }
-    return json.dumps(document, indent=2)

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -16,7 +15,8 @@ import anyio
 import click
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.cli.as_settings import settings_of
+from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.as_settings import settings_of, style_of
 from batch_resend.cli.command import (
     FILE,
     OF_READING,
@@ -30,9 +30,9 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.options import DURATION, export_options
+from batch_resend.cli.options import DURATION, Style, export_options
 from batch_resend.cli.output.progress import while_asking
-from batch_resend.cli.output.terminal import say
+from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import timestamp
 from batch_resend.intake import is_dv
@@ -93,14 +93,20 @@ def export(**options: Any) -> int:
     rate limits, as what is sent does.
     """
     set_up_logs(options)
+    if options["is_json"] and options["out"] is None:
+        raise click.UsageError(
+            "--json writes what was found in numbers to standard output: name a file for the list, "
+            "--out FILE. --format jsonl writes the list itself as JSON"
+        )
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:
-        async with open_batch(settings_of(options, needs_own_key=True)) as batch:
+        settings = settings_of(options, needs_own_key=True)
+        async with open_batch(settings, clock_of_command()) as batch:
             # Where the list goes to the terminal too, nothing is drawn between its lines.
             is_shown = options["out"] is not None or not sys.stdout.isatty()
-            quiet = options["quiet"] or not is_shown
-            return await while_asking(_export(batch, filters, options), batch, quiet=quiet)
+            style = style_of(options) if is_shown else Style.NONE
+            return await while_asking(_export(batch, filters, options), batch, style)
 
     return run_interruptibly(work)
 
@@ -109,7 +115,7 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
     path: Path | None = options["out"]
     counts = {True: 0, False: 0}  # of orders that wait, and of those with all names approved
     with whole_file(path) if path else nullcontext(sys.stdout) as file:
-        writer = _Writer(file, options["form"], time.time())
+        writer = _Writer(file, options["form"], batch.journal.now())
 
         def take(order: ListedOrder | None) -> None:
             counts[order is not None] += 1
@@ -129,8 +135,12 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
                     _keep_part(file, path, counts[True])
                 raise
             await order_reader.reader.forget()
-    if not options["quiet"]:
-        _say_counts(counts[True], counts[False], len(order_reader.unusable))
+    unusable = len(order_reader.unusable)
+    if options["is_json"]:
+        found = {"waiting": counts[True], "approved": counts[False], "unusable": unusable}
+        show_json({"file": str(path), **found})
+    elif not options["quiet"]:
+        _say_counts(counts[True], counts[False], unusable)
     return ExitCode.ALL_WELL
 
 

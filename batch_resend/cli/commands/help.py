@@ -10,6 +10,7 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
 from batch_resend.cli.command import ExitCode, command
+from batch_resend.cli.output.terminal import show_json
 from batch_resend.topics import find_topic, topics
 
 _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
@@ -147,18 +148,24 @@ def complete_topic(
     }
 )
 @click.argument("topic", required=False, shell_complete=complete_topic)
-def help(topic: str | None) -> int:
+def help(topic: str | None, is_json: bool) -> int:
     """Show a page of the manual; without a TOPIC, which there are.
 
     The beginning of a topic's name is enough. On a terminal a long page goes through your pager.
     What a command does, `batch-resend COMMAND --help` says.
     """
+    if is_json and topic is None:
+        show_json([{"name": one.name, "title": one.title} for one in topics()])
+        return ExitCode.ALL_WELL
     if topic is None:
         click.echo(f"Topics\n{_list()}\nRead one: batch-resend help TOPIC")
         return ExitCode.ALL_WELL
     page = find_topic(topic)
     if page is None:
         raise click.UsageError(f"there is no topic {topic!r}{_if_a_command(topic)}.\n\n{_list()}")
+    if is_json:
+        show_json({"name": page.name, "title": page.title, "text": page.text})
+        return ExitCode.ALL_WELL
     terminal = shutil.get_terminal_size()
     text = laid_out(page.text, min(terminal.columns, _WIDEST))
     if text.count("\n") < terminal.lines:
@@ -195,7 +202,11 @@ _MOST_RUNS = 50
 )
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
-def completion(context: click.Context, shell: str) -> int:
+def completion(context: click.Context, shell: str, is_json: bool) -> int:
     """Print what a shell needs to complete commands, options and the names of runs."""
-    click.echo(SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE).source())
+    source = SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE).source()
+    if is_json:
+        show_json({"shell": shell, "source": source})
+    else:
+        click.echo(source)
     return ExitCode.ALL_WELL

@@ -1,7 +1,10 @@
 """`runs`, `show`, `history`, `report` and `prune`: what the journal knows of earlier runs."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import asdict
+from datetime import datetime
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
@@ -19,29 +22,48 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import REASONS_READ, show_summary
-from batch_resend.cli.output.terminal import Record, show_records
-from batch_resend.clock import format_duration, timestamp
+from batch_resend.cli.output.summary import REASONS_READ, STUCK_SHOWN, show_summary
+from batch_resend.cli.output.terminal import Record, show_json, show_records
+from batch_resend.clock import format_duration, in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import Event, Reason, prune_journal, read_journal, size_of_journal
+from batch_resend.journal import (
+    Event,
+    Pruned,
+    Reason,
+    prune_journal,
+    read_journal,
+    size_of_journal,
+)
 from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.notify import CommandResult
 from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
+from batch_resend.results import StuckOrder
 
-_COUNTS = ("total", *RequestStatus)
+_COUNTS = ("total", *RequestStatus, "in_flight")
+_ALL_RUNS = 2**31
 
 
 @command(
     examples={
-        "All runs, for people": "batch-resend runs",
+        "All runs": "batch-resend runs",
+        "The newest three": "batch-resend runs --last 3",
         "For a spreadsheet": "batch-resend runs --format csv",
     },
     see_also=("show", "watch"),
 )
-@format_option("table", "json", "csv")
+@option_of_its_own(
+    "--last",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=_ALL_RUNS,
+    show_default="all",
+    help="Only the newest N runs.",
+)
+@format_option("table", "csv")
 @journal_option
-def runs(journal: Place, form: str) -> int:
-    """List all runs, the newest first."""
+def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
+    """List all runs, the newest first. Times are this machine's; for programs they are UTC."""
 
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
@@ -49,10 +71,13 @@ def runs(journal: Place, form: str) -> int:
         async with read_journal(journal) as reader:
             return [
                 (await make_summary(reader, run), _state(run, await reader.holder(run)))
-                for run in await reader.runs()
+                for run in await reader.runs(last)
             ]
 
     records = _records(anyio.run(found), _RUN_FIELDS)
+    if is_json:
+        show_json(records)
+        return ExitCode.ALL_WELL
     if not records and form == "table":
         click.echo(f"No runs yet in {journal}.")
         return ExitCode.ALL_WELL
@@ -73,6 +98,11 @@ def _state(run: Run, holder: str | None) -> str:
     return f"running ({holder})" if holder else RunState.INTERRUPTED.value
 
 
+def _local(at: str | None) -> str:
+    """Return a time of this machine's clock, and how long ago it was; "" where there is none."""
+    return "" if at is None else in_local_time(datetime.fromisoformat(at).timestamp(), time.time())
+
+
 def _count(status: str) -> Callable[[tuple[Summary, str]], object]:
     return lambda run: getattr(run[0].orders, status)
 
@@ -89,13 +119,14 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
 
 
 def _not_sent(record: Record) -> str:
-    counts = [(s, record[s]) for s in RequestStatus if s is not RequestStatus.SENT]
+    counts = [(name, record[name]) for name in _COUNTS if name not in ("total", "sent")]
     return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
 
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
     "state": itemgetter("state"),
+    "started": lambda run: _local(run["started_at"]),
     "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
     "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
     "not sent": _not_sent,
@@ -105,17 +136,20 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 
 @command(
     examples={
-        "A run in numbers": "batch-resend show 20261123-211952-753e",
-        "For a program, as summary.json has it": "batch-resend show --format json "
-        "20261123-211952-753e",
+        "The newest run in numbers": "batch-resend show",
+        "Another one, by its name or the beginning of it": "batch-resend show 20261123-2119",
+        "For a program, as summary.json has it": "batch-resend show --json",
     },
     see_also=("runs", "report"),
 )
-@run_argument(required=True)
-@format_option("table", "json", "csv")
+@run_argument()
+@format_option("table", "csv")
 @journal_option
-def show(run_id: str, form: str, journal: Place) -> int:
-    """Show one run: its lists, limits and counts. As JSON it is as summary.json has it."""
+def show(run_id: str, form: str, journal: Place, is_json: bool) -> int:
+    """Show one run, the newest unless named: its lists, limits and counts.
+
+    RUN is the name of a run, the beginning of it, or latest. As JSON it is as summary.json has it.
+    """
 
     async def state_and_summary() -> tuple[str, Summary]:
         async with read_journal(journal) as reader:
@@ -123,17 +157,22 @@ def show(run_id: str, form: str, journal: Place) -> int:
             return _state(run, await reader.holder(run)), await make_summary(reader, run)
 
     state, found = anyio.run(state_and_summary)
-    if form == "json":
-        click.echo(found.model_dump_json(indent=2))
+    if is_json:
+        show_json(found.model_dump())
     else:
         show_records(_facts(found, state), [*_FACT_TABLE], form, _FACT_TABLE)
     return ExitCode.ALL_WELL
 
 
-_FACT_TABLE: dict[str, Callable[[Any], str]] = {
-    "fact": itemgetter("fact"),
-    "value": lambda fact: str(fact["value"]),
-}
+_NEVER, _NOT_YET = "never", "not yet"
+
+
+def _value(fact: Any) -> str:
+    is_time = fact["fact"] in ("started", "finished") and fact["value"] not in (_NEVER, _NOT_YET)
+    return _local(fact["value"]) if is_time else str(fact["value"])
+
+
+_FACT_TABLE: dict[str, Callable[[Any], str]] = {"fact": itemgetter("fact"), "value": _value}
 
 
 def _facts(summary: Summary, state: str) -> list[Record]:
@@ -141,8 +180,8 @@ def _facts(summary: Summary, state: str) -> list[Record]:
         ("run", summary.run_id),
         ("state", state),
         ("why", summary.stop_reason or ""),
-        ("started", summary.started_at or "never"),
-        ("finished", summary.finished_at or "not yet"),
+        ("started", summary.started_at or _NEVER),
+        ("finished", summary.finished_at or _NOT_YET),
         *(("CA", url) for url in summary.urls),
         ("limits", " and ".join(summary.limits) or "none"),
         *(("input", f"{note.path}: {counted(note.rows, 'row')}") for note in summary.inputs),
@@ -161,9 +200,9 @@ def _facts(summary: Summary, state: str) -> list[Record]:
     see_also=("runs",),
 )
 @click.argument("order_id", metavar="ORDER_ID|DOMAIN")
-@format_option("table", "json", "csv")
+@format_option("table", "csv")
 @journal_option
-def history(order_id: str, form: str, journal: Place) -> int:
+def history(order_id: str, form: str, journal: Place, is_json: bool) -> int:
     """Show every attempt ever made for an order, or that named a domain, over all runs.
 
     A run that made none has one line, which says why. An order that was sent without addresses has
@@ -182,6 +221,9 @@ def history(order_id: str, form: str, journal: Place) -> int:
                 return [event async for event in events]
 
     records = _records(anyio.run(found), _EVENT_FIELDS)
+    if is_json:
+        show_json(records)
+        return ExitCode.ALL_WELL
     if not records and form == "table":
         click.echo(f"The journal knows nothing of {order_id}.")
         return ExitCode.ALL_WELL
@@ -239,33 +281,41 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 
 @command(
     examples={
+        "Of the newest run": "batch-resend report",
         "With a page without addresses (the tables keep them)": "batch-resend report --redact "
-        "20261123-211952-753e"
+        "20261123-211952-753e",
     },
     see_also=("show",),
 )
-@run_argument(required=True)
+@run_argument()
 @journal_option
 @report_dir_option
 @redact_option
 @click.pass_context
-def report(
-    context: click.Context, /, run_id: str, journal: Place, report_dir: Path | None, redact: bool
-) -> int:
-    """Write a run's report again, from the journal alone."""
-    folder = report_dir or Path("reports") / run_id
+def report(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
+    """Write a run's report again, from the journal alone: the newest run's unless named.
 
-    async def written() -> tuple[Presentation, Summary, list[Reason]]:
+    RUN is the name of a run, the beginning of it, or latest.
+    """
+
+    async def written() -> tuple[Path, Presentation, Summary, list[Reason], list[StuckOrder]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
+            folder = options["report_dir"] or Path("reports") / run.id
             flags = next_flags_of_run(context, run, await reader.accounts(run))
-            presentation = Presentation(flags, redact=redact)
+            presentation = Presentation(flags, redact=options["redact"])
             summary = await write_report(reader, run, folder, presentation)
-            return presentation, summary, await reader.reasons(run, REASONS_READ)
+            reasons = await reader.reasons(run, REASONS_READ)
+            stuck = [order async for order in reader.stuck(run, STUCK_SHOWN)]
+            return folder, presentation, summary, reasons, stuck
 
-    presentation, summary, reasons = anyio.run(written)
-    show_summary(summary, reasons, folder, presentation.flags)
-    if redact:
+    folder, presentation, summary, reasons, stuck = anyio.run(written)
+    if options["is_json"]:
+        result = CommandResult(ExitCode.ALL_WELL, summary, folder)
+        show_json(result.as_json(redact=presentation.redact))
+        return ExitCode.ALL_WELL
+    show_summary(summary, reasons, stuck, folder, presentation.flags)
+    if presentation.redact:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
 
@@ -285,7 +335,7 @@ LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer th
     help="Forget the runs that ended longer ago; at least 2d.",
 )
 @journal_option
-def prune(older_than: float, journal: Place) -> int:
+def prune(older_than: float, journal: Place, is_json: bool) -> int:
     """Forget old runs, to keep the journal small.
 
     How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
@@ -293,13 +343,17 @@ def prune(older_than: float, journal: Place) -> int:
     if older_than < LEAST_S:
         raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
     before = size_of_journal(journal)
-    if before is None:
+    none = Pruned(0, 0)
+    forgotten = none if before is None else anyio.run(prune_journal, journal, older_than)
+    after = size_of_journal(journal)
+    if is_json:
+        sizes = {"bytes_before": before, "bytes_after": after}
+        show_json({"journal": str(journal), **asdict(forgotten), **sizes})
+    elif before is None:
         click.echo(f"{journal}: there is no journal here yet.")
-        return ExitCode.ALL_WELL
-    forgotten = anyio.run(prune_journal, journal, older_than)
-    what = f"{counted(forgotten.runs, 'run')} with {counted(forgotten.rows, 'row')}"
-    sizes = f"had {_size(before)}, has {_size(size_of_journal(journal) or 0)}"
-    click.echo(f"{what} forgotten; {journal} {sizes}")
+    else:
+        what = f"{counted(forgotten.runs, 'run')} with {counted(forgotten.rows, 'row')}"
+        click.echo(f"{what} forgotten; {journal} had {_size(before)}, has {_size(after or 0)}")
     return ExitCode.ALL_WELL
 
 

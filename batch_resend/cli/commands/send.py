@@ -6,10 +6,13 @@ from typing import Any
 import click
 
 from batch_resend.batch import open_batch
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of, taken_over
-from batch_resend.cli.command import OF_SENDING, command, together
+from batch_resend.cli.command import OF_SENDING, command, option_of_its_own, together
+from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
@@ -18,6 +21,7 @@ from batch_resend.cli.options import (
     run_argument,
     send_options,
 )
+from batch_resend.cli.output.terminal import say
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Run
@@ -31,6 +35,8 @@ from batch_resend.notify import CommandResult
         "Send an export whose headings are its own": "batch-resend send --map order_id=Number "
         '--map email="Approver address" export.csv',
         "Send what an earlier run has left": "batch-resend send reports/RUN_ID/unsent.csv",
+        "Send five, look at what came back, then the rest": "batch-resend send --max-orders 5 "
+        "orders.csv",
         "In a nightly job": "batch-resend send --yes -q --log-file resend.log "
         "--ping-url https://hc-ping.com/UUID orders.csv",
         "From another program": "export-orders | batch-resend send --in-doubt hold -",
@@ -40,6 +46,17 @@ from batch_resend.notify import CommandResult
 )
 @inputs_argument
 @list_options
+@together(
+    "When not to send",
+    option_of_its_own(
+        "--max-orders",
+        "first_orders",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Send N first, and show what came back. On a terminal you are asked whether to send "
+        "the rest; otherwise the run ends there, and `resume` sends the rest.",
+    ),
+)
 @hold_back_options
 @send_options
 @click.pass_context
@@ -49,12 +66,19 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     INPUT is a list of any form, or - for standard input. Orders that the CA acknowledged
     within the cooldown are skipped; a run of the same requests that did not finish is resumed.
     """
+    if options["dry_run"]:
+        set_up_logs(options)
+        code = check_lists(inputs, options)
+        say("Nothing was sent: --dry-run, which does as `check` does.")
+        return code
+    if options["distribute"] and options["first_orders"]:
+        raise click.UsageError("--max-orders is for a run that this command sends itself")
 
     async def work(interruption: Interruption) -> CommandResult:
         run_options = run_options_of(context, options)
         reading = reading_of(options)
         sources = [ListSource(path, reading) for path in inputs]
-        async with open_batch(settings_of(options)) as batch:
+        async with open_batch(settings_of(options), clock_of_command()) as batch:
             return await execute(batch, await batch.plan(sources), run_options, interruption)
 
     return run_with_notifier(work, options)
@@ -63,20 +87,22 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @command(
     examples={
         "Resume the newest run that did not finish": "batch-resend resume",
-        "Resume one of them, leaving what is in doubt": "batch-resend resume "
-        "20261123-211952-753e --in-doubt hold",
+        "Resume one of them, by the beginning of its name": "batch-resend resume 20261123",
+        "And leave to a person what is in doubt": "batch-resend resume --in-doubt hold",
+        "See what is left of it": "batch-resend resume --dry-run",
     },
     exit_codes=OF_SENDING,
     see_also=("runs", "show"),
 )
-@run_argument(required=False)
+@run_argument(default=None)
 @together("When not to send", any_product_option)
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
     """Resume a run that did not finish (the newest, unless named), from the journal alone.
 
-    The limits and the --in-doubt that it had are kept, unless you give others.
+    RUN is the name of a run, the beginning of it, or latest. The limits and the --in-doubt that it
+    had are kept, unless you give others.
     """
 
     async def work(interruption: Interruption) -> CommandResult:
@@ -86,7 +112,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         wanted = options | taken_over(context, had)
         settings = settings_of(wanted, run)
         run_options = run_options_of(context, wanted)
-        async with open_batch(settings) as batch:
+        async with open_batch(settings, clock_of_command()) as batch:
             plan = await batch.take_up(run.id if run else None)
             return await execute(batch, plan, run_options, interruption)
 

@@ -3,8 +3,9 @@
 import json
 import os
 import signal
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -14,21 +15,35 @@ import anyio
 import click
 from anyio.abc import Process
 
-from batch_resend.cli.accounts import KEY_VARIABLE, rehearsal_environment
-from batch_resend.cli.command import FILE, SIGNAL_BASE, ExitCode, ManualCommand, option_of_its_own
+from batch_resend.cli.accounts import KEY_VARIABLE, in_a_rehearsal_after, rehearsal_environment
+from batch_resend.cli.command import (
+    FILE,
+    SIGNAL_BASE,
+    ExitCode,
+    ManualCommand,
+    Parsed,
+    option_of_its_own,
+)
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import complete_file
+from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
+from batch_resend.report import counted
 from batch_resend.simulator import (
+    DAY_S,
     Provenance,
     Simulator,
     SimulatorSettings,
     all_sources,
     parse_fault,
     parse_latency,
+    parse_share,
 )
 from batch_resend.windows import CA_WINDOWS, parse_windows
+
+_USUALLY_APPROVED = 0.3  # of mails, where days go by
+_NOT_BEGUN = (ExitCode.NOT_STARTED, ExitCode.WRONG_USAGE)
 
 
 class _SimulateCommand(ManualCommand):
@@ -63,6 +78,8 @@ def _with_its_place(answer: Provenance) -> str:
         "See what becomes of it when the key is revoked": "batch-resend simulate --revoke-after "
         "100 -- batch-resend send orders.csv",
         "Rehearse a nightly sweep": "batch-resend simulate --orders 50 -- batch-resend sweep",
+        "Rehearse a week of them": "batch-resend simulate --orders 50 --days 7 -- batch-resend "
+        "sweep --yes -q",
     },
     see_also=("send",),
 )
@@ -74,7 +91,9 @@ def _with_its_place(answer: Provenance) -> str:
     show_default="any free one",
     help="Where it listens.",
 )
-@option_of_its_own("--key", help="The only API key that is accepted; otherwise any is.")
+@option_of_its_own(
+    "--key", is_secret=True, help="The only API key that is accepted; otherwise any is."
+)
 @option_of_its_own(
     "--revoke-after",
     metavar="N",
@@ -112,6 +131,20 @@ def _with_its_place(answer: Provenance) -> str:
     help="How many more wait that are odd in one thing, such as a date_created of zeros.",
 )
 @option_of_its_own(
+    "--days",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Run COMMAND so many times, a day apart by its own clock and the simulator's: orders age, "
+    "some are approved, and each day a tenth as many come.",
+)
+@option_of_its_own(
+    "--approve",
+    type=Parsed("share", parse_share),
+    metavar="SHARE",
+    show_default="30% with --days, else none",
+    help="Of the mails, by how many their order is approved within a day.",
+)
+@option_of_its_own(
     "--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks."
 )
 @option_of_its_own("--seed", type=int, default=0, help="The same seed, the same luck.")
@@ -127,17 +160,26 @@ def _with_its_place(answer: Provenance) -> str:
     metavar="[-- COMMAND...]",
     shell_complete=complete_file,
 )
-def simulate(command: Sequence[str], books: Path | None, **options: Any) -> int:
+def simulate(
+    command: Sequence[str], books: Path | None, days: int, is_json: bool, **options: Any
+) -> int:
     """Run a local CertCentral to rehearse against. It sends no mail anywhere.
 
     With a COMMAND it runs just as long: whatever the command asks, by whichever account, it asks
     the simulator; and its journal is one of its own, gone afterwards, unless --journal names one.
     Without, it runs until Ctrl-C. GET / shows what it received.
     """
-    return anyio.run(_simulate, _settings(options), command, books)
+    if is_json and command:
+        raise click.UsageError("--json: give it to the command that is run, whose output it is")
+    if days > 1 and not command:
+        raise click.UsageError("--days says how often to run a command: -- COMMAND")
+    settings = _settings(options, _USUALLY_APPROVED if days > 1 else 0.0)
+    if command:
+        return anyio.run(_simulate, settings, books, partial(_run_daily, command, days))
+    return anyio.run(_simulate, settings, books, partial(_until_interrupted, is_json=is_json))
 
 
-def _settings(options: dict[str, Any]) -> SimulatorSettings:
+def _settings(options: dict[str, Any], approve: float) -> SimulatorSettings:
     try:
         return SimulatorSettings(
             host=options["host"],
@@ -151,12 +193,15 @@ def _settings(options: dict[str, Any]) -> SimulatorSettings:
             seed=options["seed"],
             orders=options["orders"],
             odd_orders=options["odd_orders"],
+            approve=approve if options["approve"] is None else options["approve"],
         )
     except ValueError as error:
         raise SettingsError(f"simulate: {error}") from None
 
 
-async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: Path | None) -> int:
+async def _simulate(
+    settings: SimulatorSettings, books: Path | None, work: Callable[[Simulator], Awaitable[int]]
+) -> int:
     simulator = Simulator(settings)
     try:
         if books:
@@ -171,42 +216,61 @@ async def _simulate(settings: SimulatorSettings, command: Sequence[str], books: 
             where = f"{settings.host}:{settings.port}"
             raise SettingsError(f"simulate: cannot listen on {where}: {error.strerror}") from None
         try:
-            if command:
-                return await _run(command, simulator)
-            return await _until_interrupted(simulator)
+            return await work(simulator)
         finally:
             if books:
                 books.write_text(json.dumps(simulator.books.snapshot(), indent=2) + "\n")
 
 
-async def _until_interrupted(simulator: Simulator) -> int:
+async def _until_interrupted(simulator: Simulator, *, is_json: bool) -> int:
     key = "rehearsal" if simulator.settings.api_key is None else "KEY"  # it may be a real one
-    click.echo(
-        f"CertCentral simulator at {simulator.base_url}\n"
-        f"Books at {simulator.books_url} - rehearse with:\n"
-        f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
-        "Ctrl-C ends it."
-    )
+    if is_json:
+        show_json({"base_url": simulator.base_url, "books_url": simulator.books_url})
+        sys.stdout.flush()
+    else:
+        click.echo(
+            f"CertCentral simulator at {simulator.base_url}\n"
+            f"Books at {simulator.books_url} - rehearse with:\n"
+            f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
+            "Ctrl-C ends it."
+        )
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         await anext(signals)
     return ExitCode.ALL_WELL
 
 
-async def _run(command: Sequence[str], simulator: Simulator) -> int:
+async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) -> int:
+    """Run a command day by day; return the highest of its exit codes."""
+    highest = 0
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
         environment = {
             **os.environ,
             "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
             **rehearsal_environment(simulator.base_url, simulator.settings.api_key),
         }
-        try:
-            process = await anyio.open_process(
-                command, env=environment, stdin=None, stdout=None, stderr=None
-            )
-        except OSError as error:
-            raise SettingsError(f"simulate: {command[0]}: {error.strerror}") from None
-        async with beside(partial(_pass_on_signals, process)):
-            code = await process.wait()
+        for day in range(days):
+            if day:
+                simulator.pass_day()
+            if days > 1:
+                orders = counted(simulator.world.count_waiting(), "order")
+                say(f"--- day {day + 1} of {days}: {orders} waiting at the simulator")
+            ahead = in_a_rehearsal_after(day * DAY_S)
+            code = await _run(command, environment | ahead)
+            highest = max(highest, code)
+            if code in _NOT_BEGUN or code > SIGNAL_BASE:
+                break  # it would not on another day either, or is not to
+    return highest
+
+
+async def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+    try:
+        process = await anyio.open_process(
+            command, env=environment, stdin=None, stdout=None, stderr=None
+        )
+    except OSError as error:
+        raise SettingsError(f"simulate: {command[0]}: {error.strerror}") from None
+    async with beside(partial(_pass_on_signals, process)):
+        code = await process.wait()
     return code if code >= 0 else SIGNAL_BASE - code
 
 

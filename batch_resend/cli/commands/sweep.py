@@ -1,30 +1,37 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
-import logging
-import time
-from typing import Any
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.cli.as_settings import run_options_of, settings_of
-from batch_resend.cli.command import OF_SENDING, ExitCode, command, option, together
+from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.as_settings import RunOptions, run_options_of, settings_of
+from batch_resend.cli.command import FILE, OF_SENDING, ExitCode, command, option, together
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
+from batch_resend.cli.logs import run_log
 from batch_resend.cli.options import DURATION, SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
-from batch_resend.cli.output.terminal import say
-from batch_resend.intake import checked_or_none
+from batch_resend.cli.output.summary import stuck_in_words, sweep_in_words
+from batch_resend.cli.output.terminal import say, show_lines, show_table
+from batch_resend.errors import InputError
+from batch_resend.intake import ListSource, Reading, checked_or_none
 from batch_resend.journal import Purpose
+from batch_resend.model import RejectedRow
 from batch_resend.notify import CommandResult
-from batch_resend.report import counted
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
 
-log = logging.getLogger(__name__)
-
 _NO_BOUND = 10**9
+_DUE_SHOWN = 50  # with --dry-run
+_DAY_S = 86_400.0
+_STUCK = "stuck"
 
 sweep_options = together(
     "Which orders are due",
@@ -48,7 +55,23 @@ sweep_options = together(
     filter_options,
     any_product_option,
     option(
+        "--exclude",
+        type=FILE,
+        multiple=True,
+        help="A list of orders that are known and hopeless: they are not mailed, and not counted "
+        "as stuck; repeatable.",
+    ),
+    option(
         "--locale", metavar="CODE", carried_to=(SEND,), help="Language of the mails, such as en."
+    ),
+)
+fail_option = together(
+    "When it has failed",
+    option(
+        "--fail-on",
+        type=click.Choice([_STUCK]),
+        help="Exit code 3 also where orders are stuck: they have reached --max-mails-per-order, "
+        "and still wait.",
     ),
 )
 
@@ -56,13 +79,15 @@ sweep_options = together(
 @command(
     examples={
         "Every night, from a timer": "batch-resend sweep --yes -q --log-file resend.log "
-        "--ping-url https://hc-ping.com/UUID",
-        "By hand, first looking at the plan": "batch-resend sweep --older-than 2d --max-orders 100",
+        "--ping-url https://hc-ping.com/UUID --fail-on stuck",
+        "By hand, first looking at what is due": "batch-resend sweep --dry-run --older-than 2d",
+        "Leaving out what nobody can help": "batch-resend sweep --exclude hopeless.csv",
     },
     exit_codes=OF_SENDING,
     see_also=("export", "send", "history"),
 )
 @sweep_options
+@fail_option
 @send_options
 @click.pass_context
 def sweep(context: click.Context, /, **options: Any) -> int:
@@ -71,8 +96,9 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     Asks the CA for its orders that are pending, and takes those that are validated by e-mail, have
     waited long enough, were not mailed within the cooldown and not too often. How they are
     validated is read from the CA's order report, in one request, or else asked order by order. They
-    are sent and reported as by `send`. A night with nothing to do ends with one line and exit code
-    0.
+    are sent and reported as by `send`. A night with nothing to do has a report, too, and exit code
+    0. Orders that were mailed as often as allowed and still wait are stuck: the report, stuck.csv,
+    notifications and metrics say so every night.
     """
     filters = filters_of(options)
 
@@ -86,24 +112,44 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             max_mails=options["max_mails_per_order"],
             max_orders=options["max_orders"] or _NO_BOUND,
             filters=filters,
-            is_wanted=wanted_of(options),
             any_product=options["any_product"],
+            excluded=frozenset(_excluded(options["exclude"])),
+            is_wanted=wanted_of(options),
         )
-        async with open_batch(settings) as batch:
+        async with open_batch(settings, clock_of_command()) as batch:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await while_asking(_look(batch, rules), batch, quiet=run_options.quiet)
-            found = _in_words(swept, news, rules)
-            if not swept.due:
-                click.echo(f"Nothing to send: {found}")
-                log.debug("nothing to send: %s", found)
-                return CommandResult(ExitCode.ALL_WELL, note=f"nothing to send: {found}")
-            if not run_options.quiet:
-                click.echo(f"{found[0].upper()}{found[1:]}", err=True)
-            plan = await batch.plan([swept.source(locale)])
-            return await execute(batch, plan, run_options, interruption)
+            swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
+            found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
+            _say_found(found, run_options, is_any_due=bool(swept.due))
+            if run_options.dry_run:
+                _show_found(swept, batch.journal.now(), sys.stdout)
+            plan = await batch.plan_sweep(swept, locale)
+            result = await execute(batch, plan, run_options, interruption)
+        if options["fail_on"] == _STUCK and swept.stuck:
+            return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
+        return result
 
     return run_with_notifier(work, options)
+
+
+def _excluded(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield the orders of lists. Raises InputError, also where a row names none that can be read.
+
+    Left out, such a row would have its order mailed. Numbers of any length are taken, and rows
+    without addresses: they ask for no mail.
+    """
+    for path in paths:
+        try:
+            for row in ListSource(str(path), Reading(all_domains=True)):
+                if isinstance(row, RejectedRow):
+                    raise InputError(f"{path}, line {row.line}: {row.reason}")
+                yield row.order_id
+        except InputError as error:
+            raise InputError(
+                f"--exclude {error}\nThis list names the orders that are not to be mailed. All it "
+                "needs is the heading order_id and a number in each line."
+            ) from None
 
 
 async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
@@ -112,9 +158,9 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     run_id = await reader.newest_run(settings.base_url, settings.budget)
     newest = await reader.run(run_id) if run_id else None
     mailed_last = await reader.sent_by(newest) if newest else set()
-    mailed = await reader.mails(settings.base_url, settings.budget)
+    mailed = await batch.mailed()
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
-        swept = await find_due(order_reader, mailed, rules, time.time())
+        swept = await find_due(order_reader, mailed, rules, batch.journal.now())
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept, ""
     await batch.note_waiting(newest, swept.numbers)
@@ -122,18 +168,29 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
 
 
-def _in_words(swept: SweepResult, news: str, rules: Rules) -> str:
-    most = counted(rules.max_mails, "mail")
-    not_dv = "" if rules.any_product else "not DV, "
-    counts = (
-        (len(swept.due), "due"),
-        (swept.too_young, "too young"),
-        (swept.mailed_lately, "mailed within the cooldown"),
-        (swept.mailed_enough, f"at the limit of {most} (--max-mails-per-order)"),
-        (swept.nothing_to_mail, f"with nothing to mail ({not_dv}not by e-mail, or approved)"),
-        (swept.left_for_later, "left for the next sweep (--max-orders)"),
-        (swept.unusable, "more in the CA's list without an order number (the log names them)"),
-    )
-    parts = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    waits = f"{counted(swept.waiting, 'order')} {'waits' if swept.waiting == 1 else 'wait'}"
-    return f"{waits}{f': {parts}' if parts else ''}{news}"
+def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:
+    """Say what a sweep has found: the whole summary of a night with nothing to send."""
+    if is_any_due:
+        if not options.quiet:
+            say(f"{found[0].upper()}{found[1:]}")
+        return
+    run_log.info("nothing to send: %s", found)
+    click.echo(f"Nothing to send: {found}")
+
+
+def _show_found(swept: SweepResult, now: float, to: TextIO) -> None:
+    """Show which orders would be mailed, and which are stuck."""
+    if swept.due:
+        rows = [
+            (
+                order.order_id,
+                "" if order.created_at is None else f"{(now - order.created_at) / _DAY_S:.0f}",
+                order.product or "",
+                ", ".join(order.domains),
+            )
+            for order in swept.due[:_DUE_SHOWN]
+        ]
+        show_table(("due", "days", "product", "domains"), rows, to)
+    if (more := len(swept.due) - _DUE_SHOWN) > 0:
+        click.echo(f"and {more:,} more", file=to)
+    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), to)

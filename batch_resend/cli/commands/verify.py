@@ -1,6 +1,5 @@
 """`verify`: what has come of the orders that a run has sent."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -10,13 +9,14 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.as_settings import settings_of
-from batch_resend.cli.command import OF_READING, ExitCode, command, format_option, option_of_its_own
+from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.as_settings import settings_of, style_of
+from batch_resend.cli.command import OF_READING, ExitCode, command, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import export_options, run_argument
 from batch_resend.cli.output.progress import while_asking
-from batch_resend.cli.output.terminal import say, show_lines, show_pairs
+from batch_resend.cli.output.terminal import say, show_json, show_lines, show_pairs
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.journal import Checked, Unapproved, WaitingNames, read_journal
@@ -31,14 +31,14 @@ _SHOWN = 10
 
 @command(
     examples={
-        "The next morning": "batch-resend verify 20261123-211952-753e",
-        "And the report with it": "batch-resend report 20261123-211952-753e",
+        "The next morning": "batch-resend verify",
+        "And the report with it": "batch-resend report",
+        "Of another run than the newest": "batch-resend verify 20261123-2119",
     },
     exit_codes=OF_READING,
     see_also=("show", "report"),
 )
-@run_argument(required=True)
-@format_option("text", "json")
+@run_argument()
 @option_of_its_own(
     "--names/--no-names",
     default=None,
@@ -46,8 +46,10 @@ _SHOWN = 10
     "few wait.",
 )
 @export_options
-def verify(run_id: str, journal: Place, **options: Any) -> int:
-    """Ask the CA what has come of the orders that a run has sent.
+def verify(run_id: str, journal: Place, is_json: bool, **options: Any) -> int:
+    """Ask the CA what has come of the orders that a run has sent, the newest unless named.
+
+    RUN is the name of a run, the beginning of it, or latest.
 
     Up to seven days after the run one request answers for all of them: the CA's list of what has
     changed since. Beyond that, or where the CA does not have it, each order is asked about, a
@@ -61,33 +63,35 @@ def verify(run_id: str, journal: Place, **options: Any) -> int:
     async def work(_: Interruption) -> Found:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-        async with open_batch(settings_of(options, run)) as batch:
-            asking = batch.verify(run_id, with_names=options["names"])
+        async with open_batch(settings_of(options, run), clock_of_command()) as batch:
+            asking = batch.verify(run.id, with_names=options["names"])
             try:
-                checked = await while_asking(asking, batch, quiet=options["quiet"])
+                checked = await while_asking(asking, batch, style_of(options))
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
                     _say_what_is_kept(await batch.reader.checked(run), run)
                 raise
             return Found(
+                run.id,
                 checked,
                 await batch.reader.waiting_names(run, MOST_LISTED),
                 *await batch.reader.unapproved(run, MOST_LISTED),
             )
 
     found = run_interruptibly(work)
-    if options["form"] == "json":
-        click.echo(json.dumps(_as_json(found), indent=2))
+    if is_json:
+        show_json(_as_json(found))
     elif found.checked is None:
-        click.echo(f"Run {run_id} has sent no order.")
+        click.echo(f"Run {found.run_id} has sent no order.")
     else:
-        _show(run_id, found.checked, found)
+        _show(found.run_id, found.checked, found)
     return ExitCode.ALL_WELL
 
 
 class Found(NamedTuple):
     """What the CA says of a run's orders."""
 
+    run_id: str
     checked: Checked | None  # None: the run has sent none
     names: Sequence[WaitingNames]  # of orders of which names wait, as far as that was asked
     mailed_often: int  # orders that were mailed several times and still wait
@@ -110,7 +114,7 @@ def _show(run_id: str, checked: Checked, found: Found) -> None:
             (one.order_id, names_in_words(one.approved, one.names)) for one in found.names[:_SHOWN]
         ]
         if len(found.names) > _SHOWN:
-            names.append(("", f"and {len(found.names) - _SHOWN:,} more: --format json lists them"))
+            names.append(("", f"and {len(found.names) - _SHOWN:,} more: --json lists them"))
         show_pairs("Names that still wait", names, sys.stdout)
     show_lines(list(_about_mail(found.mailed_often, found.first_mailed_often)), sys.stdout)
 
@@ -130,7 +134,7 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
         since = f" since {timestamp(order.since_at)}" if order.since_at else ""
         yield 2, f"order {order.order_id}{of}: {counted(order.mails, 'mail')}{since}"
     if count > _SHOWN:
-        yield 2, f"and {count - _SHOWN:,} more: --format json, or the run's report, names them"
+        yield 2, f"and {count - _SHOWN:,} more: --json, or the run's report, names them"
     yield 0, "What to look at before you send again (more: batch-resend help mail)"
     yield from ((2, f"- {point}") for point in mail_advice())
 

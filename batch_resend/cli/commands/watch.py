@@ -6,16 +6,17 @@ import anyio
 import click
 
 from batch_resend.cli.as_settings import next_flags_of_run
-from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command
+from batch_resend.cli.command import SHOWN, SIGNAL_BASE, ExitCode, command, together
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.options import journal_option, run_argument
+from batch_resend.cli.options import Style, journal_option, progress_option, run_argument
 from batch_resend.cli.output.progress import Course, View, showing, time_left_s
 from batch_resend.cli.output.summary import show_counts
+from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.clock import SystemClock
-from batch_resend.errors import UnknownRun
 from batch_resend.folders import Place
-from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, read_journal
+from batch_resend.journal import LATEST, RATE_OVER_S, JournalReader, LiveStatus, read_journal
 from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.notify import CommandResult
 from batch_resend.report import NextFlags, Summary, make_summary
 from batch_resend.sending import Share
 from batch_resend.windows import Schedule, parse_windows
@@ -29,62 +30,72 @@ _WORK_SHARE = 0.05  # of the time, at most, that looking takes
     exit_codes=(ExitCode.NOT_ALL_SENT, ExitCode.STOPPED),
     see_also=("runs", "show"),
 )
-@run_argument(required=False)
+@run_argument(default=None)
 @journal_option
+@together(SHOWN, progress_option)
 @click.pass_context
-def watch(context: click.Context, run_id: str | None, journal: Place) -> int:
+def watch(
+    context: click.Context, run_id: str | None, journal: Place, progress: str, is_json: bool
+) -> int:
     """Watch a run that another process sends, the one under way unless named. Disturbs nothing.
 
-    Ctrl-C ends the watching, not the run. Ends with the run, and with its exit code: 0 if every
-    order was accepted, 3 if not, 4 if it ended early.
+    RUN is the name of a run, the beginning of it, or latest. Where no run is under way, it shows
+    the newest, and how to resume it. Ctrl-C ends the watching, not the run. Ends with the run, and
+    with its exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
     """
     set_up_logs()
     try:
-        summary, flags = anyio.run(_watch, context, run_id, journal)
+        summary, flags = anyio.run(_watch, context, run_id, journal, Style(progress))
     except KeyboardInterrupt:
         click.echo("No longer watching; the run continues.", err=True)
         return SIGNAL_BASE + 2
+    code = ExitCode.STOPPED
+    if summary.state == "completed":
+        code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+    if is_json:
+        show_json(CommandResult(code, summary).as_json())
+        return code
     show_counts(summary)
     if summary.finished_at is None:
-        click.echo(
-            "The process that sent it is gone (killed, or the power failed). To go on:\n"
-            f"  batch-resend{flags.config} resume {summary.run_id}{flags.resume}"
-        )
-    if summary.state != "completed":
-        return ExitCode.STOPPED
-    return ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+        click.echo("The process that sent it is gone (killed, or the power failed).")
+    if code is ExitCode.STOPPED and not flags.none_will_do:
+        command = f"batch-resend{flags.config} resume {summary.run_id}{flags.resume}"
+        click.echo(f"To go on:\n  {command}")
+    return code
 
 
 async def _watch(
-    context: click.Context, run_id: str | None, journal: Place
+    context: click.Context, run_id: str | None, journal: Place, style: Style
 ) -> tuple[Summary, NextFlags]:
     async with read_journal(journal) as reader:
-        run = await _run_under_way(reader, run_id, journal)
-        await follow_others(reader, run)
+        run = await _run_to_watch(reader, run_id)
+        await follow_others(reader, run, style)
         run = await reader.run(run.id)
         flags = next_flags_of_run(context, run, await reader.accounts(run))
         return await make_summary(reader, run), flags
 
 
-async def _run_under_way(reader: JournalReader, run_id: str | None, journal: Place) -> Run:
+async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
+    runs = await reader.runs()
     # Not always the newest: an older one may be resumed.
-    for run in await reader.runs():
+    for run in runs:
         if await _is_under_way(run, reader):
             return run
-    raise UnknownRun(
-        f"{journal}: no run is under way; `batch-resend runs --journal {journal}` lists all. A "
-        "process that is still reading, a list or which orders wait at the CA, has none yet"
+    say(
+        "No run is under way. A process that is still reading, a list or which orders wait at the "
+        f"CA, has none yet.{' The newest run:' if runs else ''}"
     )
+    return await reader.run(LATEST)
 
 
-async def follow_others(reader: JournalReader, run: Run, *, quiet: bool = False) -> None:
+async def follow_others(reader: JournalReader, run: Run, style: Style) -> None:
     """Show how a run goes that other processes send, until it ends. Raises JournalError."""
     watcher = _Watcher(reader, run)
     if not await watcher.look():
         return
-    async with showing(watcher.view, quiet=quiet, at_once=True):
+    async with showing(watcher.view, style, at_once=True):
         while await watcher.look_again():
             pass
 
@@ -140,14 +151,16 @@ class _Watcher:
             share=share,
             held_up_by=f"paused: {pausing.reason}" if pausing else None,
             held_up_s=held_up_s,
+            retries=standing.retries,
+            unsettled=standing.unsettled,
             left_s=time_left_s(
                 self._schedule,
                 Course(
                     made=standing.made,
-                    done=standing.made,
+                    done=standing.made - standing.retries - standing.in_flight,
                     to_make=total - sum(outcomes.values()),
                     since_last_s=(standing.since_last_s or 0.0) + since_look_s,
-                    flowed_s=standing.since_start_s,
+                    elapsed_s=standing.since_start_s,
                     paused_s=held_up_s or 0.0,
                     share=share,
                 ),

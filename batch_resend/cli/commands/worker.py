@@ -1,14 +1,14 @@
 """`worker` and `cluster`: sending on several hosts, and how the workers are doing."""
 
-import json
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from subprocess import DEVNULL
-from typing import Any
+from typing import Any, TextIO
 
 import anyio
 import click
@@ -16,7 +16,7 @@ from anyio.abc import Process
 
 from batch_resend.channels import Channels
 from batch_resend.cli.as_settings import config_words, option_words, settings_of
-from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command, format_option, option, together
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
@@ -27,7 +27,7 @@ from batch_resend.cli.options import (
     log_options,
     retry_options,
 )
-from batch_resend.cli.output.terminal import show_table
+from batch_resend.cli.output.terminal import show_json, show_table
 from batch_resend.clock import SystemClock, format_duration, timestamp
 from batch_resend.cluster.queue import Status, SweepAt, cluster_status, open_queue
 from batch_resend.cluster.worker import Worker
@@ -40,7 +40,7 @@ from batch_resend.settings import Settings
 log = logging.getLogger(__name__)
 AGAIN_AFTER_S = 2.0  # the database being gone
 LONGEST_WAIT_S = 15.0
-ITS_OWN = ("jobs", "sweeps", "quiet", "verbose")  # options that are not its sweeps' too
+ITS_OWN = ("jobs", "sweeps", "quiet", "verbose", "is_json")  # options that are not its sweeps' too
 worker_options = together(
     "What it does",
     option(
@@ -76,7 +76,9 @@ worker_options = together(
 @ca_options
 @limit_option
 @click.pass_context
-def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **options: Any) -> int:
+def worker(
+    context: click.Context, /, jobs: int, sweeps: Sequence[str], is_json: bool, **options: Any
+) -> int:
     """Send what `send --distribute` hands out, until a signal ends it.
 
     The journal is a PostgreSQL database that all hosts reach. After a signal nothing more leaves,
@@ -93,8 +95,12 @@ def worker(context: click.Context, /, jobs: int, sweeps: Sequence[str], **option
         settings = settings_of(options, needs_own_key=bool(sweeps))
         profile = options["profile"] or "own"
         due = [SweepAt(cron, f"{profile} {cron}") for cron in sweeps]
-        sweeper = _Sweeper([*sweep, *words], due)
-        return SIGNAL_BASE + await _work_on(settings, jobs, sweeper, interruption)
+        sweeper = _Sweeper([*sweep, *words], due, sys.stderr if is_json else None)
+        number = await _work_on(settings, jobs, sweeper, interruption)
+        if is_json:
+            name = signal.Signals(number).name
+            show_json({"exit_code": SIGNAL_BASE + number, "ended_by": name})
+        return SIGNAL_BASE + number
 
     return run_interruptibly(work)
 
@@ -105,9 +111,13 @@ _PROGRAM = (sys.executable, "-m", "batch_resend")
 class _Sweeper:
     """Sweeps, each in a process of its own: it has a run, a report and an exit code of its own."""
 
-    def __init__(self, command: Sequence[str], due: Sequence[SweepAt]) -> None:
+    def __init__(
+        self, command: Sequence[str], due: Sequence[SweepAt], output: TextIO | None
+    ) -> None:
+        """`output`: for what they print; None: this process's."""
         self.due = due
         self._command = command
+        self._output = output
         self._under_way: set[Process] = set()
         self._ending = anyio.Event()
 
@@ -115,7 +125,9 @@ class _Sweeper:
         if self._ending.is_set():
             return
         log.info("the sweep of %s begins", timestamp(at))
-        process = await anyio.open_process(self._command, stdin=DEVNULL, stdout=None, stderr=None)
+        process = await anyio.open_process(
+            self._command, stdin=DEVNULL, stdout=self._output, stderr=None
+        )
         self._under_way.add(process)
         if self._ending.is_set():  # meanwhile
             self.stop()
@@ -174,12 +186,12 @@ def _end(one: Worker, sweeper: _Sweeper, _name: str) -> str:
 )
 @click.argument("action", type=click.Choice(["status", "check"]))
 @option("--host", metavar="NAME", help="Only workers of this host, for `check`.")
-@format_option("table", "json", help="How `status` is written.")
 @journal_option
-def cluster(action: str, host: str | None, form: str, journal: Place) -> int:
+def cluster(action: str, host: str | None, journal: Place, is_json: bool) -> int:
     """Show how the workers are doing, or check that one is alive.
 
     `check` says nothing where all is well, and ends with 1 where no worker gives a sign of life.
+    With --json both write the state of things.
     """
 
     async def look() -> Status:
@@ -187,13 +199,11 @@ def cluster(action: str, host: str | None, form: str, journal: Place) -> int:
             return await cluster_status(queue, reader)
 
     status = anyio.run(look)
-    if action == "check":
-        return _check(status, host)
-    if form == "json":
-        click.echo(json.dumps(_as_json(status), indent=2))
-    else:
+    if is_json:
+        show_json(_as_json(status))
+    elif action == "status":
         _show(status)
-    return ExitCode.ALL_WELL
+    return _check(status, host) if action == "check" else ExitCode.ALL_WELL
 
 
 def _check(status: Status, host: str | None) -> int:

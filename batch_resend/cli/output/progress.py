@@ -1,8 +1,10 @@
 """A run on its way, on a terminal or in a log, whichever process sends it."""
 
+import json
 import logging
 import sys
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -13,8 +15,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import anyio
@@ -27,12 +30,13 @@ from rich.text import Text
 from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
 from batch_resend.cli.lifecycle import beside
-from batch_resend.cli.output.terminal import console_of, is_screen
+from batch_resend.cli.options import Style
+from batch_resend.cli.output.terminal import console_of, is_screen, say
 from batch_resend.cli.streams import STREAMS
-from batch_resend.clock import format_duration
+from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import RATE_OVER_S
 from batch_resend.model import RequestStatus
-from batch_resend.report import in_words
+from batch_resend.report import counted, in_words
 from batch_resend.sending import Flow, Reader, Sender
 from batch_resend.visible import visible
 from batch_resend.windows import Schedule, joint
@@ -59,6 +63,9 @@ class View:
     held_up_s: float | None  # and for how long still, as far as is known
     left_s: float | None  # until the last request may leave
     answered: int | None = None  # orders that were asked about; None: they are sent
+    retries: int = 0
+    # Answers that settled nothing, by HTTP status; 0: none came.
+    unsettled: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -87,6 +94,8 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         held_up_s=first.held_up_s if first else None,
         left_s=None if None in left else max(s for s in left if s is not None),
         answered=sum(answered) if answered else None,
+        retries=sum(view.retries for view in views),
+        unsettled=sum((Counter(view.unsettled) for view in views), Counter[int]()),
     )
 
 
@@ -98,13 +107,21 @@ def live_lines(view: View) -> RenderableType:
     bar.add_column(no_wrap=True)
     bar.add_row(
         Text("sending" if view.answered is None else "asking", "bold"),
-        ProgressBar(total=max(view.total, 1), completed=view.done),
+        # In no colour of an error, as rich's own is.
+        ProgressBar(
+            total=max(view.total, 1),
+            completed=view.done,
+            complete_style="cyan",
+            finished_style="green",
+        ),
         Text(_how_far(view)),
     )
     lines: list[RenderableType] = [bar]
     if view.answered is None:
         lines.append(_counts(view))
     lines += [Text(f"  {_speed(view)}"), Text(f"  {_allowed(view)}")]
+    if trouble := _trouble(view):
+        lines.append(Text(f"  {trouble}", "yellow"))
     if reason := held_up(view):
         lines.append(Text(f"  {reason}", "bold yellow"))
     return Group(*lines)
@@ -128,7 +145,26 @@ def plain_line(view: View) -> str:
     ]
     what = ", ".join(counts) if view.answered is None else "asking the CA"
     speed = held_up(view) or f"{_speed(view)}; {_allowed(view)}"
-    return f"{_how_far(view)}; {what}; {speed}"
+    return "; ".join(filter(None, (_how_far(view), what, _trouble(view), speed)))
+
+
+def as_json(view: View) -> dict[str, object]:
+    """Return a view for programs."""
+    return {
+        "doing": "sending" if view.answered is None else "asking",
+        "total": view.total,
+        "done": view.done,
+        "outcomes": {status.value: view.outcomes.get(status, 0) for status in _STYLES},
+        "in_flight": view.in_flight,
+        "rate_per_s": round(view.rate_per_s, 3),
+        "limits": list(view.limits),
+        "share": round(view.share, 3),
+        "retries": view.retries,
+        "unsettled": {str(status or "none"): count for status, count in view.unsettled.items()},
+        "held_up_by": view.held_up_by,
+        "held_up_s": None if view.held_up_s is None else round(view.held_up_s, 3),
+        "left_s": None if view.left_s is None else round(view.left_s, 3),
+    }
 
 
 def held_up(view: View) -> str | None:
@@ -153,6 +189,16 @@ def _speed(view: View) -> str:
     return " · ".join(parts)
 
 
+def _trouble(view: View) -> str:
+    """Return what the CA makes of the requests but outcomes: which errors came, and retries."""
+    parts = [counted(view.retries, "retry", "retries")] if view.retries else []
+    parts += [
+        f"HTTP {status}: {count:,}" if status else f"no answer: {count:,}"
+        for status, count in sorted(view.unsettled.items(), key=lambda one: (-one[1], one[0]))
+    ]
+    return " · ".join(parts)
+
+
 def _allowed(view: View) -> str:
     if not view.limits:
         return "allowed: no limit"
@@ -162,31 +208,56 @@ def _allowed(view: View) -> str:
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
+_OBJECT_EVERY_S = 1.0
 _WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
-async def follow(sending: RunHandle, *, quiet: bool) -> None:
-    """Take in the outcomes of a run to its end, showing how far it is."""
-    async with showing(_Watched(lambda: sending.senders).view, quiet=quiet):
+async def follow(sending: RunHandle, earlier: Mapping[RequestStatus, int], style: Style) -> None:
+    """Take in the outcomes of a run to its end, showing how far it is.
+
+    `earlier`: those that the run had before this start of it.
+    """
+    async with showing(_Watched(lambda: sending.senders, earlier).view, style):
         async for _ in sending:
             pass
 
 
-async def while_asking(work: Awaitable[Result], batch: Batch, *, quiet: bool) -> Result:
+async def while_asking(work: Awaitable[Result], batch: Batch, style: Style) -> Result:
     """Return what comes of asking the CA about orders, showing how far that is."""
-    async with showing(_Watched(lambda: batch.reading).view, quiet=quiet):
+    async with showing(_Watched(lambda: batch.reading).view, style):
         return await work
 
 
 @asynccontextmanager
 async def showing(
-    view: Callable[[], View], *, quiet: bool, at_once: bool = False
+    view: Callable[[], View], style: Style, *, at_once: bool = False
 ) -> AsyncIterator[None]:
-    """Show how a run goes while a block is carried out."""
-    async with beside(*([] if quiet else [partial(show_views, view, at_once=at_once)])):
+    """Show how a run goes while a block is carried out, and for programs how it was at the end."""
+    shows = {
+        Style.AUTO: [partial(show_views, view, at_once=at_once)],
+        Style.JSON: [partial(_write_views, view)],
+        Style.NONE: [],
+    }
+    async with beside(*shows[style]):
         yield
+    if style is Style.JSON:
+        _write(view())
+
+
+async def _write_views(view: Callable[[], View]) -> None:
+    """Write how a run goes as JSON, an object a line, until cancelled."""
+    while True:
+        if not STREAMS.is_behind():
+            _write(view())
+        await anyio.sleep(_OBJECT_EVERY_S)
+
+
+def _write(view: View) -> None:
+    values = {"event": "progress", "at": timestamp(time.time()), **as_json(view)}
+    with suppress(OSError):
+        say(json.dumps(values, ensure_ascii=False))
 
 
 async def show_views(view: Callable[[], View], *, at_once: bool = False) -> None:
@@ -222,8 +293,14 @@ def _screen() -> Iterator[Callable[[View], None]]:
 class _Watched:
     """What goes by some keys of this process, watched from its beginning."""
 
-    def __init__(self, now: Callable[[], Iterable[Sender | Reader]]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], Iterable[Sender | Reader]],
+        earlier: Mapping[RequestStatus, int] = MappingProxyType({}),
+    ) -> None:
         self._now = now  # what there is; a reader leaves it when it ends, and counts on
+        # What is skipped is no part of what there is to send.
+        self._earlier = Counter(earlier) - Counter({RequestStatus.SKIPPED: sum(earlier.values())})
         self._watched: dict[Sender | Reader, _WatchedKey] = {}
 
     def view(self) -> View:
@@ -232,7 +309,14 @@ class _Watched:
                 self._watched[by_key] = _WatchedKey(by_key)
         windows = joint([by_key.channel.windows for by_key in self._watched])
         views = [watched.view() for watched in self._watched.values()]
-        return together(views, tuple(map(str, windows))) if views else _NOTHING_YET
+        if not views:
+            return _NOTHING_YET
+        view = together(views, tuple(map(str, windows)))
+        return replace(
+            view,
+            total=view.total + self._earlier.total(),
+            outcomes=self._earlier + Counter(view.outcomes),
+        )
 
 
 _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
@@ -275,12 +359,14 @@ class _WatchedKey:
                     done=progress.done,
                     to_make=progress.total - progress.done,
                     since_last_s=now - self._last_left,
-                    flowed_s=now - self._began - breaker.paused_s,
+                    elapsed_s=now - self._began,
                     paused_s=paused_s,
                     share=limiter.share,
                 ),
             ),
             answered=progress.done if self._is_asking else None,
+            retries=progress.retries,
+            unsettled=progress.unsettled,
         )
 
     def _held_up(self, now: float) -> tuple[str | None, float | None]:
@@ -314,7 +400,7 @@ class Course:
     done: int  # of them, with an end
     to_make: int
     since_last_s: float  # since the last one left
-    flowed_s: float  # that requests could leave
+    elapsed_s: float  # since it began, its pauses too: where there were some, there may be more
     paused_s: float  # still to come, of a pause
     share: float  # of the windows that is taken
 
@@ -322,13 +408,13 @@ class Course:
 def time_left_s(schedule: Schedule, course: Course) -> float | None:
     """Return about how long a run still takes, in seconds; None while nothing is known.
 
-    That is what the windows dictate for what is left, or more where the CA's answers have been the
-    slower of the two, on the average of all the time that requests flowed.
+    That is what the windows dictate for what is left, or more where the CA's answers and pauses
+    have been the slower of the two, on the average of all the time until now.
     """
     if not course.to_make:
         return 0.0
     by_windows_s = schedule.left_s(course.made, course.to_make, course.since_last_s, course.share)
     if not course.done:
         return by_windows_s + course.paused_s if schedule.has_windows else None
-    by_answers_s = course.to_make * course.flowed_s / course.done
+    by_answers_s = course.to_make * course.elapsed_s / course.done
     return max(by_windows_s, by_answers_s) + course.paused_s

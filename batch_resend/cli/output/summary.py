@@ -9,10 +9,10 @@ from typing import TextIO
 import click
 
 from batch_resend.cli.output.terminal import show_lines, show_pairs
-from batch_resend.clock import format_duration
+from batch_resend.clock import format_duration, timestamp
 from batch_resend.explanations import explain
 from batch_resend.journal import Reason
-from batch_resend.model import RequestStatus
+from batch_resend.model import Plan, RequestStatus
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     BackPressure,
@@ -26,6 +26,7 @@ from batch_resend.report import (
     in_words,
     next_steps,
 )
+from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.visible import without_quotes
 
 
@@ -41,6 +42,7 @@ class Closeness:
 BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -v` lists them")
 WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
 WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "see to these first")
+_LISTS_SHOWN = 4
 _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
     "mx": "with an MX record",
     "no_mx": "without one, but with an address",
@@ -54,20 +56,62 @@ _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
 
 def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: bool = False) -> None:
     """Print what a run is about to do; with `redact`, without whatever a row says."""
-    show_pairs("Plan", list(_pairs(preview)), to)
     rejected = _kinds("Rejected", "row", preview.rejected, closeness.other_rows)
     warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders)
     hide = without_quotes if redact else str
     show_lines([(indent, hide(text)) for indent, text in (*rejected, *warnings)], to)
+    show_pairs("Plan", list(_pairs(preview)), to)  # last: a low screen shows it beside the question
+
+
+def show_left(plan: Plan, preview: Preview, to: TextIO) -> None:
+    """Print what is left of a run that did not finish; its lists were shown when it began."""
+    settled = [f"{plan.settled[s]:,} {in_words(s)}" for s in RequestStatus if s in plan.settled]
+    pairs = [
+        ("requests", f"{plan.to_send:,} to send of {plan.orders:,}"),
+        *((("so far", " · ".join(settled)),) if settled else ()),
+        *_to_send(preview),
+    ]
+    show_pairs(f"Left of run {plan.run.id}", pairs, to)
+
+
+def sending_in_words(plan: Plan, preview: Preview) -> str:
+    """Return what sending comes to, in one line: whom it mails, what is left out, how long."""
+    whom = []
+    if preview.mails:
+        domains = counted(preview.recipient_domains, "domain")
+        whom.append(f"{counted(preview.mails, 'mail')} at {domains}")
+    if others := preview.without_addresses + preview.domains_without_addresses:
+        whom.append(f"{counted(others, 'request')} to the CA's contacts on file")
+    left_out = [f"{plan.settled[s]:,} {in_words(s)}" for s in RequestStatus if s in plan.settled]
+    if rejected := preview.rows.rejected:
+        left_out.append(counted(rejected, "rejected row"))
+    parts = [" and ".join(whom), _time_needed(preview.duration_s)]
+    if left_out and not plan.taken_up:
+        parts.append(f"left out: {', '.join(left_out)}")
+    return "; ".join(parts)
+
+
+def _time_needed(least_s: float) -> str:
+    """Return how long sending takes, as a range: a 429 halves what is taken of the limits."""
+    if least_s < _FEW_SECONDS:
+        return "a few seconds"
+    return f"{format_duration(least_s)} to {format_duration(2 * least_s)}"
 
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
-    for read in preview.inputs:
+    for read in preview.inputs[:_LISTS_SHOWN]:
         yield "list", f"{read.path}: {read.form}, {counted(read.rows, 'row')}"
+    if others := preview.inputs[_LISTS_SHOWN:]:
+        rows = counted(sum(read.rows for read in others), "row")
+        yield "", f"and {counted(len(others), 'other list')}: {rows}"
     yield "rows", _rows_in_words(preview)
     orders = f"{counted(preview.orders, 'order')} (one an order and language)"
     yield "requests", f"{preview.requests:,} for {orders}, {preview.to_send:,} to send"
     yield from _skipped(preview)
+    yield from _to_send(preview)
+
+
+def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
     if held := preview.held:
         again = "--in-doubt retry sends them again"
         yield "in doubt", f"{held:,} may have been mailed before; {again}"
@@ -149,16 +193,24 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
             yield 4, f"and {more:,} more: {elsewhere}"
 
 
+_FEW_SECONDS = 2.0
+STUCK_SHOWN = 5
 REASONS_SHOWN = 5  # for which orders were not sent
 REASONS_READ = REASONS_SHOWN + 2  # whether there are more, and those not attempted, which are not
 
 
 def show_summary(
-    summary: Summary, reasons: Sequence[Reason], folder: Path, flags: NextFlags
+    summary: Summary,
+    reasons: Sequence[Reason],
+    stuck: Sequence[StuckOrder],
+    folder: Path,
+    flags: NextFlags,
 ) -> None:
-    """Print a run in a few lines, and the next commands."""
-    show_counts(summary)
-    show_lines(list(_why_not_sent(reasons)), sys.stdout)
+    """Print a run in a few lines, and the next commands. `stuck`: the first of those that are."""
+    if summary.orders.total or summary.sweep is None:  # else the sweep has said it
+        show_counts(summary)
+    show_lines(list(why_not_sent(reasons)), sys.stdout)
+    show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
     for step in next_steps(summary, folder, flags):
         show_lines([(0, step.text)], sys.stdout)
@@ -166,14 +218,18 @@ def show_summary(
             click.echo(f"  {step.command}")  # never wrapped: it is to be copied
 
 
-def show_counts(summary: Summary) -> None:
+def show_counts(summary: Summary, to: TextIO | None = None) -> None:
     """Print a run in numbers."""
-    orders, requests = summary.orders, summary.requests
-    pairs = []
+    requests, pairs = summary.requests, []
+    orders = [
+        f"{count:,} {in_words(name)}"
+        for name, count in summary.orders
+        if name != "total" and (count or name != "in_flight")
+    ]
     if summary.stop_reason and summary.started_at is not None:
         pairs.append(("why", summary.stop_reason))
     pairs += [
-        ("orders", " · ".join(f"{getattr(orders, s):,} {in_words(s)}" for s in RequestStatus)),
+        ("orders", " · ".join(orders)),
         ("rows", _rows_in_words(summary)),
         (
             "requests",
@@ -184,10 +240,10 @@ def show_counts(summary: Summary) -> None:
     ]
     if summary.back_pressure.pauses:
         pairs.append(("pauses", _held_up(summary.back_pressure)))
-    show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, sys.stdout)
+    show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, to or sys.stdout)
 
 
-def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
+def why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
     shown = [reason for reason in reasons if reason.status is not RequestStatus.NOT_ATTEMPTED]
     if shown:
@@ -198,6 +254,42 @@ def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
             yield 4, f"{known.meaning} {known.remedy}"
     if len(shown) > REASONS_SHOWN:
         yield 2, "and other reasons: report.html has them all"
+
+
+def sweep_in_words(counts: SweepCounts, *, any_product: bool) -> str:
+    """Return what a sweep has found, in one sentence without its full stop."""
+    most = counted(counts.max_mails, "mail")
+    not_dv = "" if any_product else "not DV, "
+    kinds = (
+        (counts.due, "due"),
+        (counts.too_young, "too young"),
+        (counts.mailed_lately, "mailed within the cooldown"),
+        (counts.stuck, f"stuck: at the limit of {most} (--max-mails-per-order)"),
+        (counts.excluded, "excluded (--exclude)"),
+        (counts.nothing_to_mail, f"with nothing to mail ({not_dv}not by e-mail, or approved)"),
+        (counts.left_for_later, "left for the next sweep (--max-orders)"),
+        (counts.unusable, "more in the CA's list without an order number (the log names them)"),
+    )
+    parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)
+    waits = f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}"
+    return f"{waits}{f': {parts}' if parts else ''}"
+
+
+def stuck_in_words(first: Sequence[StuckOrder], count: int) -> Iterator[tuple[int, str]]:
+    """Yield lines about the orders that a sweep has given up on: the first, and how many more."""
+    if first:
+        yield 0, "Stuck: mailed as often as allowed, and still waiting"
+    for order in first:
+        last = f", the last on {_day(order.last_mail_at)}" if order.last_mail_at else ""
+        ordered = f", ordered on {_day(order.created_at)}" if order.created_at else ""
+        names = f": {', '.join(order.domains)}" if order.domains else ""
+        yield 2, f"{order.order_id}, {counted(order.mails, 'mail')}{last}{ordered}{names}"
+    if count > len(first):
+        yield 2, f"and {count - len(first):,} more: stuck.csv of the report has them all"
+
+
+def _day(at: float) -> str:
+    return timestamp(at)[:10]
 
 
 def _answer(reason: Reason) -> str:

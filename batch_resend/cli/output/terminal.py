@@ -19,15 +19,24 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from batch_resend.cli.command import DocumentsOnly
 from batch_resend.visible import defused, visible, visible_lines
 
 _GAP = 2  # blanks between columns
 Pairs = Sequence[tuple[str, str]]  # a label, and what is said under it
 
 
+class _Console(Console):
+    """A console that hides the cursor never: a process that is killed could not show it again."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        del show
+        return False
+
+
 def console_of(stream: TextIO) -> Console:
     """Return a console; it heeds NO_COLOR, TERM and the terminal's width."""
-    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return _Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def is_screen(stream: TextIO | None) -> bool:
@@ -135,16 +144,20 @@ def _justify(rows: Sequence[Sequence[str]], place: int) -> Literal["left", "righ
 Record = Mapping[str, object]  # a row by its columns; numbers are numbers
 
 
+def show_json(document: object) -> None:
+    """Print what a command has to say as one JSON document."""
+    output = sys.stdout.documents if isinstance(sys.stdout, DocumentsOnly) else sys.stdout
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False), file=output)
+
+
 def show_records(
     records: Sequence[Record],
     columns: Sequence[str],
     form: str,
     in_table: Mapping[str, Callable[[Record], str]],
 ) -> None:
-    """Print records: all their columns for programs; for people what `in_table` makes of each."""
-    if form == "json":
-        click.echo(json.dumps(list(records), indent=2, ensure_ascii=False))
-    elif form == "csv":
+    """Print records: all their columns as CSV; for people what `in_table` makes of each."""
+    if form == "csv":
         _write_csv(records, columns)
     else:
         rows = [[cell(record) for cell in in_table.values()] for record in records]

@@ -92,6 +92,20 @@ FROM checks JOIN requests ON requests.run = checks.run AND requests.number = che
 WHERE checks.run = :run AND checks.approved < checks.names
 GROUP BY requests.order_id, checks.approved, checks.names ORDER BY min(requests.number) LIMIT :most
 
+-- --- what a sweep found --------------------------------------------------------------------------
+
+-- name: add_sweep
+INSERT INTO sweeps (run, counts) VALUES (:run, :counts)
+
+-- name: add_stuck
+INSERT INTO stuck (run, number, found) VALUES (:run, :number, :found)
+
+-- name: sweep_of_run
+SELECT counts FROM sweeps WHERE run = :run
+
+-- name: stuck_of_run
+SELECT found FROM stuck WHERE run = :run ORDER BY number LIMIT :most
+
 -- --- how often orders were mailed ----------------------------------------------------------------
 
 -- What may have been mailed counts as mailed: one too few does less harm than one too many.
@@ -108,8 +122,10 @@ JOIN runs ON runs.number = attempts.run
 
 -- Rows that name an account may be of another CA than their run: its key tells.
 -- name: mails
-SELECT requests.order_id, count(*) AS mails, {last_acknowledged} AS last_at
+SELECT requests.order_id, count(*) AS mails,
+    max(CASE WHEN attempts.ruling = 'accepted' THEN attempts.ended_at + {shift_s} END) AS last_at
 {attempts_with_run}
+LEFT JOIN starts ON starts.number = attempts.start
 WHERE {may_be_mailed} AND (
     requests.account IS NULL AND runs.base_url = :base_url
     OR EXISTS (SELECT 1 FROM budgets WHERE budgets.start = attempts.start
@@ -131,7 +147,8 @@ GROUP BY requests.order_id, runs.base_url, budget
 
 -- name: newest_run
 SELECT runs.id FROM runs
-WHERE runs.base_url = :base_url AND runs.started_at IS NOT NULL AND (
+WHERE runs.base_url = :base_url
+    AND EXISTS (SELECT 1 FROM outcomes WHERE outcomes.run = runs.number AND status = 'sent') AND (
     NOT EXISTS (SELECT 1 FROM budgets JOIN starts ON starts.number = budgets.start
         WHERE starts.run = runs.number)
     OR EXISTS (SELECT 1 FROM budgets JOIN starts ON starts.number = budgets.start

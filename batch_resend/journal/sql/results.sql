@@ -128,6 +128,9 @@ SELECT status, count(*) AS orders, CAST(sum(attempts) AS BIGINT) AS attempts,
     CAST(sum(possible_duplicates) AS BIGINT) AS possible_duplicates
 FROM {results} GROUP BY status
 
+-- name: unanswered
+SELECT count(*) FROM attempts WHERE run = :run AND ended_at IS NULL
+
 -- name: count_pauses
 SELECT count(*) AS pauses, coalesce(min(pauses.share), 1.0) AS lowest_share, coalesce(sum(
     coalesce(pauses.ended_at, runs.finished_at, pauses.began_at) - pauses.began_at), 0.0) AS paused_s
@@ -182,10 +185,11 @@ SELECT * FROM starts WHERE run = :run ORDER BY number DESC LIMIT 1
 SELECT * FROM starts WHERE number = :start
 
 -- name: attempts_since
-SELECT count(*) AS made, max(begun_at) AS last_at FROM attempts WHERE {of_starts_since}
-
--- name: in_flight
-SELECT count(*) FROM attempts WHERE {of_starts_since} AND ended_at IS NULL
+SELECT coalesce(http_status, 0) AS http_status, count(*) AS made, max(begun_at) AS last_at,
+    sum(CASE WHEN attempt > 1 THEN 1 ELSE 0 END) AS retries,
+    sum(CASE WHEN ended_at IS NULL THEN 1 ELSE 0 END) AS in_flight,
+    sum(CASE WHEN ruling NOT IN ('accepted', 'refused') THEN 1 ELSE 0 END) AS unsettled
+FROM attempts WHERE {of_starts_since} GROUP BY coalesce(http_status, 0)
 
 -- name: ended_lately
 SELECT count(*) FROM attempts WHERE {of_starts_since} AND ended_at > :since

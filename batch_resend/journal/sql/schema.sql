@@ -2,6 +2,7 @@
 --                                  requests 1-1 outcomes
 --     runs 1-n starts 1-n attempts
 --     requests 1-1 checks
+--     runs 1-1 sweeps 1-n stuck
 --     starts 1-n pauses, 1-n reads, 1-n budgets
 --
 -- A request's number is its place in canonical order (order number, call, locale), so the same
@@ -131,6 +132,18 @@ CREATE TABLE checks (
     names INTEGER,  -- that the order is for; NULL: that was not asked
     approved INTEGER,  -- of these
     PRIMARY KEY (run, request)
+) {without_rowid};
+-- What a sweep found before its run.
+CREATE TABLE sweeps (
+    run INTEGER NOT NULL,
+    counts {text} NOT NULL,  -- SweepCounts, as JSON
+    PRIMARY KEY (run)
+) {without_rowid};
+CREATE TABLE stuck (
+    run INTEGER NOT NULL,
+    number BIGINT NOT NULL,  -- from 1, those first that have waited longest
+    found {text} NOT NULL,  -- StuckOrder, as JSON
+    PRIMARY KEY (run, number)
 ) {without_rowid};
 -- What the CA said when it was asked about one order or domain: kept for a while (ANSWERS_KEPT_S).
 CREATE TABLE answers (

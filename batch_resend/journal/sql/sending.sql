@@ -3,9 +3,16 @@
 -- name: run
 SELECT * FROM runs WHERE id = :id
 
+-- part: begun
+state IN ('running', 'stopped', 'interrupted', 'completed')
+
 -- name: runs
-SELECT * FROM runs WHERE state IN ('running', 'stopped', 'interrupted', 'completed')
-ORDER BY number DESC
+SELECT * FROM runs WHERE {begun} ORDER BY number DESC LIMIT :most
+
+-- name: runs_beginning
+SELECT * FROM runs WHERE {begun}
+    AND substr(id, 1, length(CAST(:beginning AS TEXT))) = CAST(:beginning AS TEXT)
+ORDER BY number DESC LIMIT :most
 
 -- name: latest_unfinished
 SELECT * FROM runs
@@ -145,6 +152,15 @@ LEFT JOIN budgets ON budgets.start = starts.number AND budgets.account = ''
 WHERE coalesce(budgets.budget = :budget, FALSE)
     OR budgets.budget IS NULL AND reads.base_url = :base_url
 ORDER BY at
+
+-- What part of a key's windows was taken from each pause on.
+-- name: recent_shares
+SELECT pauses.began_at + {shift_s} AS at, pauses.share AS share
+FROM starts
+JOIN pauses ON pauses.start = starts.number AND pauses.began_at >= :since - {shift_s}
+JOIN budgets ON budgets.start = starts.number AND budgets.account = coalesce(pauses.account, '')
+WHERE budgets.budget = :budget AND pauses.share < 1.0
+ORDER BY starts.number, pauses.number
 
 -- --- what was cut off --------------------------------------------------------------------------
 

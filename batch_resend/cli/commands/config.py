@@ -1,0 +1,242 @@
+"""`config`: where each option of a command has its value from; a file of options to begin with."""
+
+import copy
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import click
+from click.core import ParameterSource
+from click.types import IntParamType
+
+from batch_resend.cli.accounts import PROFILES, look_for_key, profiles_of
+from batch_resend.cli.as_settings import as_written
+from batch_resend.cli.command import OTHER, ExitCode, command
+from batch_resend.cli.config import config_of, usual_config
+from batch_resend.cli.output.terminal import show_json, show_table
+from batch_resend.errors import SettingsError
+from batch_resend.folders import followed, make_private
+
+
+@command(
+    context_settings={"ignore_unknown_options": True},
+    examples={
+        "What `send` would go by, and why": "batch-resend config show",
+        "What `sweep` would, with an option of the command line": "batch-resend config show sweep "
+        "--max-orders 50",
+        "Begin a file of options in its usual place": "batch-resend config init",
+    },
+    see_also=("help reference",),
+)
+@click.argument("action", type=click.Choice(["show", "init"]))
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [OPTIONS]]")
+@click.pass_context
+def config(context: click.Context, action: str, words: Sequence[str], is_json: bool) -> int:
+    """Show the value of each option of a COMMAND, and where it comes from; or write a file of them.
+
+    `show`: default, file and line, variable or command line; secrets are masked. COMMAND is send,
+    unless named, and is not carried out. `init`: every option, commented out, with its default,
+    in the file that --config names or in its usual place. A file that is there is left as it is.
+    """
+    if action == "init":
+        if words:
+            raise click.UsageError(
+                "init: name the file as in batch-resend --config FILE config init"
+            )
+        return _init(context, is_json=is_json)
+    name, *options = words if words and words[0] in _commands(context) else ("send", *words)
+    return _show(context, name, options, is_json=is_json)
+
+
+def _commands(context: click.Context) -> Mapping[str, click.Command]:
+    return cast("click.Group", context.find_root().command).commands
+
+
+# --- show ---------------------------------------------------------------------------------------
+
+
+def _show(context: click.Context, name: str, options: Sequence[str], *, is_json: bool) -> int:
+    parsed = _parsed(context, name, options)
+    rows = [*_values(parsed)]
+    if "api_key_file" in parsed.params:
+        rows.append(_key(parsed))
+    if is_json:
+        named = [dict(zip(("option", "value", "from"), row, strict=True)) for row in rows]
+        path = context.find_root().params["config"]
+        show_json({"command": name, "file": path and str(path), "options": named})
+        return ExitCode.ALL_WELL
+    texts = [(option, _in_words(value), source) for option, value, source in rows]
+    show_table(("option", "value", "from"), texts, sys.stdout)
+    return ExitCode.ALL_WELL
+
+
+def _parsed(context: click.Context, name: str, options: Sequence[str]) -> click.Context:
+    """Return the options of a command as it would have them. Raises UsageError."""
+    without_arguments = copy.copy(_commands(context)[name])
+    without_arguments.params = [
+        *_options(without_arguments),
+        click.Argument(["others"], nargs=-1, type=click.UNPROCESSED),
+    ]
+    try:
+        return without_arguments.make_context(name, list(options), parent=context.find_root())
+    except click.UsageError as error:  # which is not one of that command: nobody is notified
+        raise click.UsageError(f"{name}: {error.format_message()}", context) from None
+
+
+def _options(of: click.Command) -> list[click.Option]:
+    return [one for one in of.params if isinstance(one, click.Option) and one.name != "is_json"]
+
+
+Row = tuple[str, Any, str]  # option, value as JSON has it, and where it is from
+
+
+def _values(parsed: click.Context) -> Iterator[Row]:
+    for one in _options(parsed.command):
+        value, name = parsed.params[one.name or ""], _key_of(one)
+        if getattr(one, "is_secret", False) and value is not None:
+            value = _masked(value)
+        elif isinstance(value, tuple):
+            value = [as_written(each, one.type) for each in value]
+        elif value is not None and not isinstance(value, bool | int):
+            value = as_written(value, one.type)
+        yield f"--{name}", value, _source(parsed, one)
+
+
+def _source(parsed: click.Context, of: click.Option) -> str:
+    source = parsed.get_parameter_source(of.name or "")
+    if source is ParameterSource.COMMANDLINE:
+        return "command line"
+    if source is ParameterSource.ENVIRONMENT:
+        return f"variable {of.envvar}"
+    read = config_of(parsed)
+    if source is not ParameterSource.DEFAULT_MAP or read is None:
+        return "default"
+    profile: str | None = parsed.params.get("profile")
+    if profile is not None and of.name in profiles_of(parsed)[profile].values:
+        line, table = read.line_of((PROFILES, profile)), f", [{PROFILES}.{profile}]"
+    else:
+        line, table = read.line_of_option(parsed.info_name or "", _key_of(of)), ""
+    return f"{parsed.find_root().params['config']}, line {line}{table}"
+
+
+def _key(parsed: click.Context) -> Row:
+    try:
+        found = look_for_key(parsed.params["api_key_file"])
+    except SettingsError as error:
+        return "API key", None, str(error)
+    return ("API key", None, "nowhere") if found is None else ("API key", "***", found.where)
+
+
+def _masked(secret: str) -> str:
+    """Return as much of a secret as says which one it is: of a URL its host."""
+    url = urlsplit(secret)
+    return f"{url.scheme}://{url.hostname}/***" if url.scheme and url.hostname else "***"
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return " and ".join(value)
+    return "" if value is None else str(value)
+
+
+# --- init ---------------------------------------------------------------------------------------
+
+_HEAD = """\
+# Options of batch-resend. Each stands here with its default, or with an example where it has none:
+# remove the # of those that you want otherwise. Flags and variables go before this file.
+# `batch-resend config show` shows what holds, and why.
+"""
+_OF_ONE_COMMAND = ("sweep", "export", "check", "verify", "worker", "prune")
+_PROFILE = """
+# --- Accounts: rows name them in a column `account`, commands with --profile ---
+
+# [profiles.shop]
+# api-key-file = "/etc/batch-resend/shop.key"
+# region = "us"
+"""
+_EXAMPLES = {  # where what an option takes is none
+    "map": '{ order_id = "Order number" }',
+    "locale": '"en"',
+    "delimiter": '";"',
+    "filter": '["container_id=5"]',
+    "dns-server": '"192.0.2.1"',
+    "sweep": '["0 2 * * *"]',
+    "older-than": '"1d"',
+}
+_WIDTH = 98
+
+
+def _init(context: click.Context, *, is_json: bool) -> int:
+    path: Path | None = context.find_root().params["config"] or usual_config()
+    if path is None:
+        raise SettingsError("no home folder to write the file in: name one, --config FILE")
+    content = _template(_commands(context))
+    try:
+        make_private(path.parent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(followed(path), flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(content)
+    except FileExistsError:
+        raise SettingsError(f"{path} is there already, and is left as it is") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be written: {error.strerror}") from None
+    if is_json:
+        show_json({"file": str(path)})
+    else:
+        click.echo(f"Wrote {path}: every option, commented out. Remove the # of those you want.")
+    return ExitCode.ALL_WELL
+
+
+def _template(commands: Mapping[str, click.Command]) -> str:
+    """Return a file of all options that a file may have, commented out."""
+    shared = {_key_of(one): one for one in _options(commands["send"])}
+    lines = [_HEAD]
+    section = None
+    for key, one in shared.items():
+        if (heading := getattr(one, "section", OTHER)) != section:
+            section = heading
+            lines.append(f"\n# --- {heading} ---\n")
+        lines += _commented(key, one)
+    for name in _OF_ONE_COMMAND:
+        own = {_key_of(one): one for one in _options(commands[name])}
+        lines.append(f"\n# --- Of `{name}` alone ---\n\n# [{name}]\n")
+        for key, one in own.items():
+            lines += _commented(key, one) if key not in shared else ()
+    return "".join([*lines, _PROFILE])
+
+
+def _commented(key: str, one: click.Option) -> Iterator[str]:
+    yield "\n"
+    for line in textwrap.wrap(one.help or "", _WIDTH - 3):
+        yield f"#: {line}\n"
+    yield f"# {key} = {_example(key, one)}\n"
+
+
+def _example(key: str, one: click.Option) -> str:
+    """Return a value of an option, as TOML has it: its default, or an example."""
+    context = click.Context(click.Command(""))
+    default: Any = one.get_default(context)
+    if not isinstance(default, str | int | tuple | list | Path):
+        if key in _EXAMPLES:
+            return _EXAMPLES[key]
+        default = None
+    name = one.make_metavar(context).strip("[]")
+    if one.is_flag:
+        return "true" if default else "false"
+    if one.multiple:
+        return json.dumps(list(default or [name]))
+    if isinstance(one.type, IntParamType):
+        return str(default or 100)
+    return json.dumps(name if default is None else str(default))
+
+
+def _key_of(one: click.Option) -> str:
+    """Return the name of an option in a file."""
+    return next(name for name in one.opts if name.startswith("--")).removeprefix("--")

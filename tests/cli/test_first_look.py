@@ -1,0 +1,189 @@
+"""Before and while sending: what a question says, a dry run, and the first few before the rest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from batch_resend.simulator import Simulator
+from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, run_ids
+from tests.cli.screen import answered_on_terminal, on_screen
+from tests.notify.listener import listening
+
+WHOLE_LIST = 20
+FIRST = ("--max-orders", "5")
+ASKED = "Send the other 15 requests now? [y/N]"
+
+
+# --- the question -------------------------------------------------------------------------------
+
+
+async def test_the_question_comes_last_and_says_whom_it_mails_what_is_left_out_and_how_long(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        good = [f"{n},d{n % 3}.example,admin@d{n % 3}.example" for n in range(700_000, 700_130)]
+        desk.write("orders.csv", "\n".join(["order_id,domain,email", *good, "x,,", ""]))
+        code, shown = await answered_on_terminal(
+            desk, "[y/N]", b"n\n", "--limit", "40/1s", "--max-rejected", "1"
+        )
+        assert (code, ca.books.requests) == (1, 0)
+        before, _ = shown.split(" [y/N]")
+        assert before.splitlines()[-2:] == [
+            "130 mails at 3 domains; 3s to 6s; left out: 1 rejected row.",
+            "Send 130 requests to 127.0.0.1 now?",
+        ]
+
+
+async def test_of_orders_without_addresses_it_says_who_chooses_whom_to_mail(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.csv", "order_id\n700001\n")
+        _, shown = await answered_on_terminal(desk, "[y/N]", b"n\n")
+        assert "1 request to the CA's contacts on file; a few seconds.\n" in shown
+
+
+# --- nothing is sent ----------------------------------------------------------------------------
+
+
+async def test_send_with_a_dry_run_is_a_check_without_key_journal_and_network(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca), listening() as watchdog:
+        desk.write_list(3)
+        desk.write("orders.csv", (tmp_path / "orders.csv").read_text() + "x,,\n")
+        del desk.environment["DIGICERT_API_KEY"]
+        notified = ("--ping-url", watchdog.url)
+        for most in ("20%", "1"):
+            options = ("orders.csv", "--max-rejected", most)
+            dry = await desk.run("send", *options, "--dry-run", *notified)
+            checked = await desk.run("check", "orders.csv")
+            assert dry.code == checked.code == 3, "a row is rejected"
+            assert dry.out == checked.out
+            assert dry.err == "Nothing was sent: --dry-run, which does as `check` does.\n"
+        strict = await desk.run("send", "orders.csv", "--strict", "--dry-run")
+        assert "`send` would send nothing: --strict\n" in strict.out
+        assert (ca.books.requests, watchdog.posts) == (0, [])
+        assert not (tmp_path / "journal.db").exists()
+
+
+async def test_resume_with_a_dry_run_shows_what_is_left_and_not_the_rejected_rows_again(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(WHOLE_LIST)
+        rows = (tmp_path / "orders.csv").read_text()
+        desk.write("orders.csv", f"{rows}x,,\n")
+        await desk.run("send", "orders.csv", "--yes", *FIRST)
+        left = await desk.run("resume", "--dry-run")
+        assert left.code == 0, left.err
+        (run,) = await run_ids(desk)
+        assert f"Left of run {run}\n  requests  15 to send of 20\n  so far    5 sent\n" in left.out
+        assert "Rejected" not in left.out
+        assert left.out.endswith("Nothing was sent: --dry-run.\n")
+        assert ca.books.mails == 5
+        resumed = await desk.run("resume", "--report-dir", "all")
+        assert "Rejected" not in resumed.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+
+
+# --- the first, and then the rest ---------------------------------------------------------------
+
+
+async def sent_in_two(desk: Desk, ca: Simulator, numbers: Sequence[str], *resume: str) -> None:
+    """Check that a run sent the first 5 only, and that a command sends the rest, each once."""
+    assert ca.books.mails == ca.books.requests == 5
+    summary = desk.summary()
+    assert_adds_up(summary)
+    assert summary["state"] == "stopped"
+    assert (summary["orders"]["sent"], summary["orders"]["not_attempted"]) == (5, 15)
+    rest = await desk.run(*resume, "--report-dir", "rest")
+    assert rest.code == 0, rest.err
+    assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+    assert read_summary(desk.folder / "rest")["orders"]["sent"] == WHOLE_LIST
+
+
+@pytest.mark.parametrize("then", [("resume",), ("send", "orders.csv")], ids=" ".join)
+async def test_where_nobody_can_be_asked_the_first_are_sent_and_the_rest_is_for_resume(
+    tmp_path: Path, then: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(WHOLE_LIST)
+        first = await desk.run("send", "orders.csv", *FIRST)
+        assert first.code == 4
+        (run,) = await run_ids(desk)
+        assert "only the first requests were to be sent; 15 are left" in first.err
+        assert f"To go on:\n  batch-resend resume {run} " in first.out
+        await sent_in_two(desk, ca, numbers, *then)
+
+
+async def test_on_a_terminal_the_rest_is_sent_once_what_came_back_was_seen(tmp_path: Path) -> None:
+    unknown = frozenset({"700001"})
+    async with desk_with_ca(tmp_path, unknown_orders=unknown) as (desk, ca):
+        numbers = desk.write_list(WHOLE_LIST)
+        words = ("send", "orders.csv", "--max-orders", "19", "--concurrency", "1")
+        async with on_screen(desk, *words, environment={"TERM": "dumb"}) as screen:
+            await screen.shows(lambda s: "Send the first 19 of 20 requests to" in s.text)
+            screen.type(b"y\n")
+            await screen.shows(lambda s: "Send the other 1 request now? [y/N]" in s.text)
+            assert ca.books.requests == 19
+            screen.type(b"y\n")
+            assert await screen.ended() == 3
+        before, after = screen.text.split("Send the other 1 request now?")
+        assert "18 sent" in before
+        assert "1 refused: 404" in before
+        assert "19 sent" in after
+        assert ca.books.mails_per_order == dict.fromkeys(set(numbers) - unknown, 1)
+        assert ca.books.requests == WHOLE_LIST
+        assert desk.summary()["state"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [(b"n\n", 4), (b"\x04", 4), (b"\x03", 130)], ids=["no", "end", "Ctrl-C"]
+)
+async def test_a_person_who_has_seen_enough_loses_nothing_of_the_rest(
+    tmp_path: Path, answer: bytes, code: int
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(WHOLE_LIST)
+        async with on_screen(
+            desk, "send", "orders.csv", *FIRST, environment={"TERM": "dumb"}
+        ) as screen:
+            await screen.shows(lambda s: "Send the first 5 of 20 requests" in s.text)
+            screen.type(b"y\n")
+            await screen.shows(lambda s: ASKED in s.text)
+            screen.type(answer)
+            assert await screen.ended() == code
+        await sent_in_two(desk, ca, numbers, "resume")
+
+
+async def test_a_list_of_fewer_is_sent_whole_and_asks_nothing_more(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(5)
+        sent = await desk.run("send", "orders.csv", *FIRST)
+        assert (sent.code, ca.books.mails) == (0, 5)
+
+
+async def test_the_first_of_several_accounts_are_no_more_than_asked_for(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("shop.key", "another-key-of-a-test-0123456789")
+        (tmp_path / "shop.key").chmod(0o600)
+        toml = '[profiles.shop]\napi-key-file = "shop.key"\n'
+        desk.write("config.toml", f'{toml}base-url = "{ca.base_url}"\n')
+        rows = [f"{700_000 + n},{'shop' if n % 2 else ''}" for n in range(WHOLE_LIST)]
+        desk.write("orders.csv", "\n".join(["order_id,account", *rows, ""]))
+        words = ("--config", "config.toml", "send", "orders.csv", "--max-orders", "12")
+        first = await desk.run(*words)
+        assert (first.code, ca.books.mails) == (4, 12), first.err
+        rest = await desk.run("--config", "config.toml", "resume", "--report-dir", "rest")
+        assert (rest.code, ca.books.mails) == (0, WHOLE_LIST), rest.err
+        assert set(ca.books.mails_per_order.values()) == {1}
+
+
+async def test_workers_are_left_no_first_part(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(5)
+        refused = await desk.run("send", "orders.csv", *FIRST, "--distribute")
+        assert (refused.code, ca.books.requests) == (2, 0)
+        assert "--max-orders is for a run that this command sends itself" in refused.err

@@ -1,0 +1,99 @@
+"""A week of nights against the simulator, in one command: each a day after the one before."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary
+from tests.cli.test_sweep import wait
+
+DAYS, ORDERS, MOST = 7, 60, 3
+
+
+async def rehearsed(desk: Desk, *options: str, command: list[str]) -> Ended:
+    """Run a command by `simulate`, which has a CA of its own."""
+    for variable in ("BATCH_RESEND_JOURNAL", "BATCH_RESEND_BASE_URL", "DIGICERT_API_KEY"):
+        desk.environment.pop(variable, None)
+    return await ended(await desk.start("simulate", *options, "--", *command), timeout_s=120)
+
+
+@pytest.mark.timeout(180)
+async def test_a_week_of_sweeps_is_over_in_seconds_and_goes_as_weeks_go(desk: Desk) -> None:
+    words = ("sweep", "--yes", "-q", "--max-mails-per-order", str(MOST), "--fail-on", "stuck")
+    options = ("--orders", str(ORDERS), "--days", str(DAYS), "--books", "books.json")
+    week = await rehearsed(desk, *options, command=desk.command(*words))
+    assert week.code == 3, f"the last nights have orders that are stuck: {week.err}"
+    assert week.err.startswith(f"--- day 1 of {DAYS}: {ORDERS} orders waiting at the simulator\n")
+    nights = sorted((desk.folder / "reports").iterdir())
+    days = [date.fromisoformat(f"{n.name[:4]}-{n.name[4:6]}-{n.name[6:8]}") for n in nights]
+    assert days == [days[0] + timedelta(days=n) for n in range(DAYS)]
+    books = json.loads((desk.folder / "books.json").read_text())
+    found = [read_summary(night) for night in nights]
+    assert sum(one["orders"]["sent"] for one in found) == books["mails"] > ORDERS
+    assert max(books["mails_per_order"].values()) == MOST, "none more often than allowed"
+    assert books["wrong_request_count"] == 0
+    assert all(window["refused"] == 0 for window in books["windows"])
+    stuck = [one["sweep"]["stuck"] for one in found]
+    assert stuck[:MOST] == [0] * MOST
+    assert stuck[-1] > 0
+    assert all(one["sweep"]["mailed_lately"] == 0 for one in found), "a day is longer than 20 h"
+    waiting = [one["sweep"]["waiting"] for one in found]
+    come = (DAYS - 1) * ORDERS // 10
+    assert waiting[0] == ORDERS
+    assert 0 < waiting[-1] < ORDERS + come, "mails have led to approvals"
+    assert len(books["mails_per_order"]) > ORDERS * 0.4, "three in four are by e-mail"
+    young = [one["sweep"]["too_young"] for one in found]
+    assert all(count >= ORDERS // 10 for count in young[1:]), "some come every day"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "times"),
+    [
+        pytest.param("exit 0", 0, 3, id="all went well"),
+        pytest.param("test $(wc -l < times) = 2 && exit 3; exit 0", 3, 3, id="one of them did not"),
+        pytest.param("exit 1", 1, 1, id="it cannot start"),
+        pytest.param("exit 2", 2, 1, id="it is wrong usage"),
+        pytest.param("kill -TERM $$", 143, 1, id="it was interrupted"),
+    ],
+)
+async def test_each_day_has_its_turn_unless_none_could_go_otherwise(
+    desk: Desk, script: str, code: int, times: int
+) -> None:
+    ran = await rehearsed(desk, "--days", "3", command=["sh", "-c", f"echo >> times; {script}"])
+    assert ran.code == code
+    assert len((desk.folder / "times").read_text().splitlines()) == times
+
+
+async def test_without_a_command_there_is_nothing_to_run_daily(desk: Desk) -> None:
+    refused = await ended(await desk.start("simulate", "--days", "2"))
+    assert refused.code == 2
+    assert "--days says how often to run a command: -- COMMAND" in refused.err
+
+
+@pytest.mark.parametrize(("approve", "waiting"), [("100%", 0), ("0", 5)])
+async def test_how_many_mails_have_effect_can_be_said(
+    desk: Desk, approve: str, waiting: int
+) -> None:
+    week = await rehearsed(
+        desk, "--orders", "5", "--days", "2", "--approve", approve,
+        command=desk.command("sweep", "--yes", "-q", "--older-than", "0s"),
+    )  # fmt: skip
+    assert week.code == 0, week.err
+    *_, last = sorted((desk.folder / "reports").iterdir())
+    summary = read_summary(last)
+    without_mail = summary["sweep"]["nothing_to_mail"]
+    assert 0 < without_mail < 5
+    assert summary["sweep"]["waiting"] == max(waiting, without_mail)
+
+
+async def test_the_clock_of_a_rehearsal_is_nothing_to_a_command_that_is_none(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 3)
+        assert (await desk.run("sweep")).code == 0
+        again = await desk.run("sweep", BATCH_RESEND_REHEARSAL_AHEAD="864000")
+        assert again.out.startswith("Nothing to send: 1 order waits: 1 mailed within the cooldown")
+        assert ca.books.mails == 1
