@@ -72,6 +72,8 @@ SIGNS = {
     "for a zone": ("DNS zone", "internal"),
     "for a host": ("host_part", "shop"),
     "for a prefix": ("prefix", "www"),
+    "a remark": ("note", "only www"),
+    "a remark in German": ("Bemerkung", "nur www"),
     **{
         f"a row marked {heading}": (heading, cell)
         for heading, cell in (
