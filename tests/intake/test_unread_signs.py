@@ -74,6 +74,8 @@ SIGNS = {
     "for a prefix": ("prefix", "www"),
     "a remark": ("note", "only www"),
     "a remark in German": ("Bemerkung", "nur www"),
+    "a state in which a mail may be wanted": ("active", "x"),
+    "another one": ("verified?", "2026-01-01"),
     **{
         f"in words: {words}": ("x", f"Kim: {words}, 2026")
         for words in (
