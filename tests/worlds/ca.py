@@ -267,13 +267,14 @@ class ModelCA:
             own = [order for order in orders if key_of(self.world, order) == visit.key]
             approved = {order for order in own if self.is_approved(order)}
             return replies.answer_to_read(visit.path, own, approved), False
+        if key_of(self.world, visit.order_id) != visit.key:
+            return replies.NO_SUCH_ORDER, False  # it is another account's
         if int(visit.order_id) - FIRST_ORDER in self.world.sick:
             return replies.SICK, False
         if self.is_approved(visit.order_id):
             return replies.NO_MORE, False
-        if kind is Kind.GATEWAY_504:
-            return replies.GATEWAY, True
-        return dice.choice(replies.ACCEPTED), True
+        accepted = dice.choice(replies.ACCEPTED)
+        return replies.GATEWAY if kind is Kind.GATEWAY_504 else accepted, True
 
     def is_approved(self, order_id: str) -> bool:
         """Whether an order waits no more."""

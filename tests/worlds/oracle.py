@@ -63,16 +63,17 @@ def _mails(history: History) -> dict[Asked, list[Visit]]:
 
 
 def _wider_than_asked(history: History) -> Iterator[str]:
-    # A damaged list may ask for less. Whatever is sent of it, a later start may carry on.
+    # A damaged list may ask for less, or, where its accounts are lost, by a key that has no such
+    # order. Whatever is sent of it, a later start may carry on.
     is_damaged = any(start.how is How.DAMAGED for start in history.world.starts)
-    whole: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-    for key, order_id, entries in history.asked_for:
-        whole[key, order_id] |= set(entries)
+    whole: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for _, order_id, entries in history.asked_for:
+        whole[order_id] |= set(entries)
     for visit in history.ca.visits:
         if visit.order_id is None or visit.asked in history.asked_for:
             continue
         key, order_id, entries = visit.asked
-        if not (is_damaged and entries and set(entries) <= whole[key, order_id]):
+        if not (is_damaged and entries and set(entries) <= whole[order_id]):
             yield f"1 wider: order {order_id} was asked for {entries} by {key}"
 
 
@@ -235,13 +236,14 @@ def _stood_still(process: Process) -> bool:
 def _lost(history: History) -> Iterator[str]:
     """Check that no run says sent, or refused, of what the CA did not; and none forgets."""
     mails = _mails(history)
+    by_any_key = {asked[1:] for asked in mails}
     refused = {v.order_id for v in history.ca.visits if not v.mailed and v.answer}
     for run, results in history.results.items():
         for one in results:
             order_id, status = one.order.subject, one.result.status
             asked = _asked_by(one.order)
             by_the_ca = one.result.error_code is not None  # that there is nothing to mail
-            if status in _SETTLED and not by_the_ca and not mails.get(asked):
+            if status in _SETTLED and not by_the_ca and asked[1:] not in by_any_key:
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
             if status is RequestStatus.REFUSED and order_id not in refused:
                 yield f"10 refused: run {run} says so of order {order_id}; the CA did not"

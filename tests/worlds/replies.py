@@ -8,6 +8,7 @@ from tests.worlds.spec import Kind
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 TOO_MANY = error(429, "request_limit_exceeded", "Service unavailable, please limit request volume")
 NO_MORE = error(400, "order_not_pending", "The order is not pending.")
+NO_SUCH_ORDER = error(404, "not_found|order", "Order not found.")
 NOT_FOUND = error(404, "not_found", "The specified route was not found.")
 GATEWAY = http(504, b"<html><title>Gateway Time-out</title></html>", "text/html")
 SICK = error(500, "server_error")
