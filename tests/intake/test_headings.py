@@ -104,6 +104,12 @@ def test_a_heading_once_more_is_one_with_a_stray_carriage_return_as_well() -> No
     assert held == [("100200301", "example.com"), ("100200302", "b.example")]
 
 
+def test_below_a_heading_in_another_order_a_row_of_another_width_is_rejected() -> None:
+    above = "order_id,all_domains,team\n100200301,yes,blue,\n100200302,yes,blue,\n"
+    below = "order_id,team,all_domains\n100200303,yes,no,\n"
+    assert goes(above + below) == ["100200301", "100200302"]
+
+
 @pytest.mark.parametrize(
     "pair", [("order_id", "Order Number"), ("Order", "Order Nr."), ("Order No.", "Bestellnummer")]
 )
