@@ -20,37 +20,33 @@ from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Callable,
-    Collection,
     Iterable,
-    Mapping,
     Sequence,
     Set,
 )
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from inspect import isawaitable
 from pathlib import Path
 
 import anyio
 
-from batch_resend.calls import CALLS
 from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.errors import CallError, JournalError, KeyRefused, UnknownRun
-from batch_resend.intake import Given, RecordSource, Source
+from batch_resend.errors import InputError, JournalError, UnknownRun
+from batch_resend.intake import NAMES_NOBODY, Given, RecordSource, Source, batches, refuse_ignored
 from batch_resend.journal import (
     Checked,
     Endpoint,
     Journal,
     JournalReader,
     Mailed,
-    OrderCheck,
     Purpose,
-    Terms,
+    Staging,
     open_journal,
 )
-from batch_resend.model import Outcome, Plan, PlannedRequest, Run, RunState
+from batch_resend.model import Outcome, Plan, PlannedRequest, RejectedRow, Row, Run, RunState
 from batch_resend.order_reader import OrderReader
-from batch_resend.planning import Objection, Part, make_plan, object_to, stage
+from batch_resend.preflight import ask_beforehand
 from batch_resend.report import (
     Presentation,
     Summary,
@@ -58,16 +54,17 @@ from batch_resend.report import (
     prepare_report,
     write_report,
 )
-from batch_resend.sending import Reader, Sender, ask_each
-from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Key, Settings
+from batch_resend.sending import Sender
+from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
 from batch_resend.sweep import SweepResult
-from batch_resend.verification import look_up, look_whether_waiting
-from batch_resend.windows import joint
+from batch_resend.verification import look_whether_waiting, verify
+from batch_resend.windows import dictated_time, joint
 
 log = logging.getLogger(__name__)
 
-_OUTCOMES_WAITING = 1_000  # for whoever iterates; beyond it sending waits
+_OUTCOMES_WAITING = 1_000  # until they are iterated; beyond it sending waits
 LEFT_EARLY = "the program stopped listening"
+_MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
 
 
 @asynccontextmanager
@@ -90,9 +87,9 @@ class Batch:
         self.settings = settings
         self.journal = journal
         self._clock = clock
-        self._channels = Channels(settings, journal, clock)
+        self.channels = Channels(settings, journal, clock)
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
-        self.reading: list[Reader] = []  # what is asked of the CA now, by key
+        self.reading = self.channels.reading
 
     async def plan(self, sources: Sequence[Source], *, may_be_empty: bool = False) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
@@ -105,18 +102,25 @@ class Batch:
             settings.base_url, settings.windows, settings.snapshot()
         )
         accounts = {name: settings.account(name) for name in settings.names}
-        parties = {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
         try:
-            keyed = None not in settings.names
-            await stage(sources, staging, each_names_an_account=keyed, may_be_empty=may_be_empty)
-            planned = await self.journal.finish_planning(
-                run, staging, self._take_up_since(), parties
+            await stage(
+                sources,
+                staging,
+                each_names_an_account=None not in settings.names,
+                may_be_empty=may_be_empty,
             )
+            digest = await staging.group(
+                {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
+            )
+            # What an older run had acknowledged may be sent again by now, so to resume it would
+            # leave out too much. `--again` says nothing of runs that did not finish.
+            since = self._clock() - (settings.cooldown_s or DEFAULT_COOLDOWN_S)
+            planned = await self.journal.finish_planning(run, digest, since)
         except BaseException:
             with anyio.CancelScope(shield=True), suppress(JournalError):
                 await self.journal.discard(run)
             raise
-        return await self._plan_of(planned, taken_up=planned.number != run.number)
+        return await self._settled(planned, taken_up=planned.number != run.number)
 
     async def plan_sweep(self, swept: SweepResult, locale: str | None = None) -> Plan:
         """Plan to send what a sweep has found due, perhaps nothing; keep its findings for reports.
@@ -138,65 +142,35 @@ class Batch:
         if run is None:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:
-            raise UnknownRun(f"run {run.id} is complete: there is nothing to go on with")
-        self._channels.refuse_elsewhere(run, await reader.count_by_account(run))
+            raise UnknownRun(f"run {run.id} is complete: nothing of it is left to send")
+        self.channels.refuse_elsewhere(run, await reader.count_by_account(run))
         await self.journal.claim(run)
-        return await self._plan_of(run, taken_up=True)
+        return await self._settled(run, taken_up=True)
 
     async def preflight(self, plan: Plan, *, any_product: bool = False) -> Plan:
         """Ask the CA about what is to be sent: leave out what waits for no mail.
 
         What would mail others than it asks for is refused. `any_product`: what is not DV is sent
-        by the order call, too.
-
-        Each account's requests are asked about beside each other, within its limits; whatever ends
-        it, what was learned is kept, and the run can be taken up. An account whose key is refused
-        sends nothing then (`stopped_keys`), nor does one of several that cannot be read; neither
-        keeps others from their mails. Raises CallError where the CA cannot be read, JournalError.
+        by the order call, too. Whatever ends it, what was learned is kept, and the run can be taken
+        up. An account whose key is refused sends nothing then (`stopped_keys`), nor does one of
+        several that cannot be read. Raises CallError where the CA cannot be read, JournalError.
         """
-        reader = self.journal.reader
-        counts = await reader.count_by_account(plan.run)
-        keys = self.settings.keys(counts)
-        objections: list[Objection] = []
-
-        async def ask(key: Key) -> None:
-            requests = reader.pending(plan.run, key.names)
-            count = sum(counts.get(name, 0) for name in key.names)
-            try:
-                async with self.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
-                    await object_to(
-                        order_reader, requests, count, objections.append, any_product=any_product
-                    )
-                    await order_reader.reader.forget()
-            except CallError as error:
-                if len(keys) == 1 and not isinstance(error, KeyRefused):
-                    raise
-                # Unasked, it might mail others than its rows ask for.
-                self.stopped_keys[key.account.budget] = str(error)
-
         try:
-            await ask_each(keys, ask)
+            self.stopped_keys |= await ask_beforehand(
+                self.channels, plan.run, any_product=any_product
+            )
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._object(plan.run, objections)
                 await self.decline(plan, "ended before anything was sent", RunState.INTERRUPTED)
             raise
-        await self._object(plan.run, objections)
-        return await make_plan(reader, plan.run, self._parts, taken_up=plan.taken_up)
-
-    async def _object(self, run: Run, objections: Sequence[Objection]) -> None:
-        """Settle what is not to be sent."""
-        await self.journal.skip(
-            run, [(one.number, one.reason) for one in objections if not one.would_widen]
-        )
-        await self.journal.refuse(
-            run, [(one.number, one.reason) for one in objections if one.would_widen]
-        )
+        return await self._plan_of(plan.run, taken_up=plan.taken_up)
 
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""
         counts = await self.journal.reader.count_by_account(plan.run)
-        refused = [key for key in self._keys(counts) if key.account.budget in self.stopped_keys]
+        refused = [
+            key for key in self.channels.keys_of(counts) if key.account.budget in self.stopped_keys
+        ]
         return sum(counts.get(name, 0) for key in refused for name in key.names)
 
     async def verify(self, run_id: str, *, with_names: bool | None = None) -> Checked | None:
@@ -206,43 +180,8 @@ class Batch:
         `verification`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
-        reader = self.journal.reader
-        run = await reader.run(run_id)
-        self._channels.refuse_elsewhere(run, await reader.accounts(run))
-        sent: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
-        async for number, order in reader.sent_requests(run):
-            if not CALLS[order.call].is_about_domain:  # a domain may be of many orders, or none
-                key = self.settings.key(order.account)
-                orders = sent.setdefault(key.account.budget, {})
-                orders.setdefault(order.subject, []).append(number)
-        found: dict[int, OrderCheck] = {}
-        since_s = self._clock() - (run.started_at or run.created_at)
-        errors: list[CallError] = []
-
-        async def ask(key: Key) -> None:
-            requests = sent.get(key.account.budget, {})
-
-            def note(order_id: str, check: OrderCheck) -> None:
-                found.update(dict.fromkeys(requests[order_id], check))
-
-            try:
-                async with self.order_reader(key.names[0]) as order_reader:
-                    await look_up(order_reader, requests, since_s, note, with_names=with_names)
-            except CallError as error:
-                errors.append(error)  # the other accounts are asked all the same
-                if len(sent) > 1:
-                    log.error("account %s: %s", key.title, error)
-
-        try:
-            keys = self.settings.keys(self.settings.names)
-            await ask_each([key for key in keys if key.account.budget in sent], ask)
-        finally:
-            # Whatever ends it, hours of answers are not lost.
-            with anyio.CancelScope(shield=True):
-                await self.journal.note_checks(run, found)
-        if errors:
-            raise errors[0]
-        return await reader.checked(run)
+        run = await self.reader.run(run_id)
+        return await verify(self.channels, run, with_names=with_names)
 
     async def mailed(self) -> dict[str, Mailed]:
         """Return how often orders of the command's own account were mailed, and when last."""
@@ -278,7 +217,7 @@ class Batch:
             return first_of(pending, sender.progress.total) if held_back else pending
 
         async with AsyncExitStack() as sessions:
-            senders = await self._senders(plan, sessions)
+            senders = await self.channels.senders(plan.run, self.stopped_keys, sessions)
             held_back = 0 if most is None else hold_back(senders, most)
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = RunHandle(senders, outcomes)
@@ -307,62 +246,11 @@ class Batch:
             for task in work:
                 task.result()
 
-    async def _senders(self, plan: Plan, sessions: AsyncExitStack) -> list[Sender]:
-        """Return a sender for each key that has something to send, or for the command's own."""
-        reader = self.journal.reader
-        keys = await self.keys_of(plan)
-        shared = await sessions.enter_async_context(self.journal.shared_limiters())
-        channels = [await self._channels.open_channel(key, shared, sessions) for key in keys]
-        recorder = await self.journal.start(plan.run, self.terms(keys))
-        left = await reader.count_by_account(plan.run)  # some are settled by what others did
-        senders = [
-            self._channels.sender(channel, recorder, sum(left.get(n, 0) for n in channel.names))
-            for channel in channels
-        ]
-        for sender, key in zip(senders, keys, strict=True):
-            if why := self.stopped_keys.get(key.account.budget):
-                sender.stop(RunState.STOPPED, why)
-        return senders
-
-    async def keys_of(self, plan: Plan) -> list[Key]:
-        """Return the keys by which something of a plan is to be sent."""
-        return self._keys(await self.reader.count_by_account(plan.run))
-
-    def _keys(self, names: Collection[str | None]) -> list[Key]:
-        """Return the keys of accounts; of none the first that there is, which then has no work."""
-        return self.settings.keys(names or self.settings.names[:1])
-
-    def terms(self, keys: Sequence[Key]) -> Terms:
-        """Return on what terms a run is sent by these keys."""
-        return Terms(
-            windows=joint([key.windows for key in keys]),
-            settings=self.settings.snapshot(),
-            budgets={name: key.account.budget for key in keys for name in key.names},
-            cooldown_s=self.settings.cooldown_s,
-            hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
-        )
-
-    @asynccontextmanager
-    async def order_reader(
+    def order_reader(
         self, name: str | None = None, purpose: Purpose | None = None
-    ) -> AsyncIterator[OrderReader]:
-        """Open a way to read which orders an account has. Raises JournalError, SettingsError.
-
-        One a key at a time, and not while sending: each keeps the limits of its key by itself. For
-        a purpose, answers are kept: one that is cut off does not ask for them again.
-        """
-        key = self.settings.key(name)
-        account = key.account
-        recorder = await self.journal.start_reading(account.base_url, account.budget, purpose)
-        async with AsyncExitStack() as sessions:
-            shared = await sessions.enter_async_context(self.journal.shared_limiters())
-            channel = await self._channels.open_channel(key, shared, sessions)
-            reader = self._channels.reader(channel, recorder)
-            self.reading.append(reader)
-            try:
-                yield OrderReader(reader)
-            finally:
-                self.reading.remove(reader)
+    ) -> AbstractAsyncContextManager[OrderReader]:
+        """Open a way to read which orders an account has; see `Channels.order_reader`."""
+        return self.channels.order_reader(name, purpose)
 
     async def report(
         self, run: Run, folder: Path, presentation: Presentation | None = None
@@ -378,31 +266,30 @@ class Batch:
         """What the journal tells. Not to be used while sending: it reads for the sender then."""
         return self.journal.reader
 
+    async def _settled(self, run: Run, *, taken_up: bool) -> Plan:
+        """Settle what of a run is settled before anything is sent; return its plan."""
+        hold_doubts = self.settings.in_doubt is InDoubt.HOLD
+        await self.journal.settle(run, self.settings.cooldown_s, hold_doubts=hold_doubts)
+        return await self._plan_of(run, taken_up=taken_up)
+
     async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
-        holds, cooldown_s = self.settings.in_doubt is InDoubt.HOLD, self.settings.cooldown_s
-        await self.journal.settle(run, cooldown_s, hold_doubts=holds)
-        return await make_plan(self.journal.reader, run, self._parts, taken_up=taken_up)
-
-    def _parts(self, counts: Mapping[str | None, int]) -> list[Part]:
-        return [
+        """Return the plan of a run as the journal has it now."""
+        reader = self.reader
+        counts = await reader.count_by_account(run)
+        parts = [
             (sum(counts.get(name, 0) for name in key.names), key.windows)
-            for key in self._keys(counts)
+            for key in self.channels.keys_of(counts)
         ]
-
-    def _take_up_since(self) -> float:
-        """Return since when a run must have been at work to be resumed.
-
-        What an older one had acknowledged may be sent again by now, so it would leave out too
-        much. `--again` says nothing of runs that did not finish.
-        """
-        return self._clock() - (self.settings.cooldown_s or DEFAULT_COOLDOWN_S)
-
-    async def journal_loss(self) -> str | None:
-        """Return what has become of the journal since it was opened, and what to do; None: nothing.
-
-        Once it is lost, the next run of the same lists would mail all of them again.
-        """
-        return await self.journal.loss()
+        return Plan(
+            run=run,
+            taken_up=taken_up,
+            rows=await reader.count_rows(run),
+            orders=await reader.count_orders(run),
+            settled=await reader.count_outcomes(run),
+            to_send=sum(count for count, _ in parts),
+            limits=tuple(map(str, joint([windows for _, windows in parts]))),
+            duration_s=max(dictated_time(count, windows) for count, windows in parts),
+        )
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason
@@ -448,3 +335,47 @@ async def resend(
         if report_dir is not None:
             return await batch.report(plan.run, report_dir)
         return await make_summary(batch.reader, await batch.reader.run(plan.run.id))
+
+
+async def stage(
+    sources: Sequence[Source],
+    staging: Staging,
+    *,
+    each_names_an_account: bool = False,
+    may_be_empty: bool = False,
+) -> None:
+    """Read all rows of all sources into the staging, a batch at a time. Raises InputError.
+
+    `each_names_an_account`: it is to, for there is no key for one that does not.
+    """
+    rejected = 0
+    for source in sources:
+        async for batch in batches(source):
+            await staging.add_rows(batch)
+            if each_names_an_account:
+                _refuse_without_account(source, batch)
+            rejected += _count_rejected(source, batch, rejected)
+        await staging.end_input(source.name, source.sha256, source.form, NAMES_NOBODY)
+    refuse_ignored(sources)
+    if not (staging.rows_read or may_be_empty):
+        raise InputError("there are no rows to send")
+
+
+def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:
+    """Return how many rows are rejected. Raises InputError where that is no list for us."""
+    bad = [row for row in batch if isinstance(row, RejectedRow)]
+    if before + len(bad) > _MAX_REJECTED:
+        raise InputError(
+            f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are rejected, "
+            f"this one because {bad[-1].reason}; is this the right list, and --map right?"
+        )
+    return len(bad)
+
+
+def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) -> None:
+    for row in batch:
+        if isinstance(row, Row) and row.account is None:
+            raise InputError(
+                f"{source.name}, line {row.line}: names no account, and there is no API key for "
+                f"such rows: {OWN_KEY}"
+            )

@@ -1,8 +1,8 @@
 """Channels to the CA, one a key, what sends and reads over them, and a run on its way."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -11,8 +11,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
-from batch_resend.journal import Journal, ReadRecorder, Recorder
+from batch_resend.journal import Journal, Purpose, Recorder, Terms
 from batch_resend.model import Outcome, PlannedRequest, RequestStatus, Run, RunState
+from batch_resend.order_reader import OrderReader
 from batch_resend.sending import (
     Channel,
     CircuitBreaker,
@@ -24,7 +25,7 @@ from batch_resend.sending import (
 )
 from batch_resend.sending.limiter import FORGOTTEN
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
-from batch_resend.windows import Limiter, SharedLimiters
+from batch_resend.windows import Limiter, SharedLimiters, joint
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Channels:
     settings: Settings
     journal: Journal
     clock: Clock
+    reading: list[Reader] = field(default_factory=list)  # what is asked of the CA now, by key
 
     def refuse_elsewhere(self, run: Run, names: Iterable[str | None]) -> None:
         """Raise SettingsError where one of these accounts of a run was another CA's then."""
@@ -64,6 +66,42 @@ class Channels:
             clock=self.clock,
         )
 
+    def keys_of(self, names: Collection[str | None]) -> list[Key]:
+        """Return the keys of accounts; of none the first that there is, which then has no work."""
+        return self.settings.keys(names or self.settings.names[:1])
+
+    def terms(self, keys: Sequence[Key]) -> Terms:
+        """Return on what terms a run is sent by these keys."""
+        return Terms(
+            windows=joint([key.windows for key in keys]),
+            settings=self.settings.snapshot(),
+            budgets={name: key.account.budget for key in keys for name in key.names},
+            cooldown_s=self.settings.cooldown_s,
+            hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
+        )
+
+    async def senders(
+        self, run: Run, stopped: Mapping[str, str], sessions: AsyncExitStack
+    ) -> list[Sender]:
+        """Return a sender for each key that has something to send, or for the command's own.
+
+        `stopped`: by budget, why nothing by a key is to be sent.
+        """
+        keys = self.keys_of(await self.journal.reader.count_by_account(run))
+        shared = await sessions.enter_async_context(self.journal.shared_limiters())
+        channels = [await self.open_channel(key, shared, sessions) for key in keys]
+        recorder = await self.journal.start(run, self.terms(keys))
+        # Some are settled by what others did.
+        left = await self.journal.reader.count_by_account(run)
+        senders = [
+            self.sender(channel, recorder, sum(left.get(n, 0) for n in channel.names))
+            for channel in channels
+        ]
+        for sender, key in zip(senders, keys, strict=True):
+            if why := stopped.get(key.account.budget):
+                sender.stop(RunState.STOPPED, why)
+        return senders
+
     def sender(self, channel: Channel, recorder: Recorder, requests: int) -> Sender:
         """Return what sends so many requests from a channel."""
         return Sender(
@@ -74,14 +112,33 @@ class Channels:
             progress=Progress(requests),
         )
 
-    def reader(self, channel: Channel, recorder: ReadRecorder) -> Reader:
-        """Return what reads of the CA from a channel."""
-        return Reader(
-            channel=channel,
-            recorder=recorder,
-            policy=self._policy(retry_in_doubt=True),
-            concurrency=self.settings.concurrency,
-        )
+    @asynccontextmanager
+    async def order_reader(
+        self, name: str | None = None, purpose: Purpose | None = None
+    ) -> AsyncIterator[OrderReader]:
+        """Open a way to read which orders an account has. Raises JournalError, SettingsError.
+
+        One a key at a time, and not while sending: each keeps the limits of its key by itself. For
+        a purpose, answers are kept: one that is cut off does not ask for them again.
+        """
+        key = self.settings.key(name)
+        account = key.account
+        recorder = await self.journal.start_reading(account.base_url, account.budget, purpose)
+        async with AsyncExitStack() as sessions:
+            shared = await sessions.enter_async_context(self.journal.shared_limiters())
+            channel = await self.open_channel(key, shared, sessions)
+            policy = self._policy(retry_in_doubt=True)
+            reader = Reader(
+                channel=channel,
+                recorder=recorder,
+                policy=policy,
+                concurrency=self.settings.concurrency,
+            )
+            self.reading.append(reader)
+            try:
+                yield OrderReader(reader)
+            finally:
+                self.reading.remove(reader)
 
     def _policy(self, *, retry_in_doubt: bool) -> RetryPolicy:
         """Return an order's budget of attempts and time."""

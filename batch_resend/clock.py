@@ -88,7 +88,7 @@ class SystemClock:
     since the machine started is never set. So a process asks the system's clock once, when it
     begins, and counts on from there. What one process wrote down another one reads by both clocks
     where the machine has not started again in between, and takes the reading that makes it younger:
-    see `journal/schema.py`.
+    see `journal/sql/schema.sql`.
     """
 
     def __init__(self, ahead_s: float = 0.0) -> None:

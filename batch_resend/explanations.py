@@ -1,4 +1,4 @@
-"""What the CA's codes mean in plain words, and what to do: one table, whoever shows it.
+"""What the CA's codes mean in plain words, and what to do: one table for all who show it.
 
 Statuses and codes are those of the CA's page "Errors" (dev.digicert.com), of recorded answers, and
 of gateways before the CA. Those without a status are this program's own, for requests that brought

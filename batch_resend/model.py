@@ -334,16 +334,6 @@ class Outcome:
         return self.planned.request
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A time in which requests did not flow, because of the CA."""
-
-    began_at: float
-    until_at: float  # when the next request is to leave
-    reason: str
-    share: float  # of the windows, that is ours from then on: below 1 after a 429
-
-
 class RunState(StrEnum):
     """Where a run stands."""
 
@@ -351,7 +341,7 @@ class RunState(StrEnum):
     PLANNED = "planned"  # every row is in the journal; nothing was sent
     RUNNING = "running"  # sending, or cut off while sending
     COMPLETED = "completed"  # every order has its outcome
-    STOPPED = "stopped"  # going on was pointless; the reason is beside it
+    STOPPED = "stopped"  # nothing more would pass; the reason is beside it
     INTERRUPTED = "interrupted"  # a person or the system ended it
 
 
@@ -392,21 +382,11 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """A part of a run: requests of accounts that share a key, by the first and last position."""
-
-    run: str
-    accounts: tuple[str | None, ...]
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is about to do."""
 
     run: Run
-    taken_up: bool  # an earlier run that did not finish, going on
+    taken_up: bool  # an earlier run that did not finish, resumed
     rows: dict[RowStatus, int]
     orders: int
     settled: dict[RequestStatus, int]  # orders that have their outcome before sending begins

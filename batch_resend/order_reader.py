@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import anyio
 from pydantic import TypeAdapter
@@ -81,11 +82,17 @@ class OrderReader:
         """
         seen: set[int] = set()
         for status in statuses:
-            pages = _Pages(self.reader, [("status", status), *filters], optional=optional)
-            async for order in every_order(pages, note_unusable=self._note_unusable):
+            page = partial(self._page, [("status", status), *filters], optional=optional)
+            async for order in every_order(page, note_unusable=self._note_unusable):
                 if int(order.order_id) not in seen:
                     seen.add(int(order.order_id))
                     yield order
+
+    async def _page(
+        self, filters: Sequence[tuple[str, str]], offset: int, limit: int, *, optional: bool
+    ) -> Page:
+        path = list_path(filters, offset, limit)
+        return read_page(await self.reader.fetch(path, optional=optional))
 
     def _note_unusable(self, items: Mapping[str, str]) -> None:
         for shown in (items[item] for item in items.keys() - self.unusable.keys()):
@@ -131,7 +138,7 @@ class OrderReader:
         )
 
     async def known_of(self, order_id: str, *, with_names: bool = False) -> ListedOrder | None:
-        """Return what the CA tells of one order; None: nothing, which the log has.
+        """Return what the CA says of one order; None: nothing, which the log has.
 
         With names by "Order validation status"; without, or where the CA lacks that, by "Order
         info". Raises CallError where no order can be read, JournalError.
@@ -192,16 +199,6 @@ class OrderReader:
                 raise
             raise CallRefused(str(error)) from error
 
-    async def with_product(self, order: ListedOrder) -> ListedOrder:
-        """Return an order with its product, of "Order info"; without, where that says nothing.
-
-        Raises CallError, JournalError.
-        """
-        found = await self.known_of(order.order_id)
-        if found is None:
-            return order
-        return replace(order, product=found.product, product_type=found.product_type)
-
     async def with_methods(
         self,
         orders: Sequence[ListedOrder],
@@ -238,23 +235,29 @@ class OrderReader:
 
         One request. Raises CallError, JournalError.
         """
-        reply = await self._optional(REPORT_PATH, "the order report")
-        try:
-            return {} if reply is None else read_methods(reply)
-        except CallError as error:
-            log.debug("%s; each order's own call is used", error)
-            return {}
+        return await self._read_if_had(REPORT_PATH, "the order report", read_methods) or {}
 
     async def changes(self, since_s: float) -> dict[str, str] | None:
         """Return the status of the orders in which it has changed in so many seconds until now.
 
-        One request. None: the CA does not tell. Raises CallError, JournalError.
+        One request. None: the CA does not say. Raises CallError, JournalError.
         """
         if since_s > LONGEST_CHANGES_S:
             return None
-        reply = await self._optional(changes_path(since_s), "the list of status changes")
+        path = changes_path(since_s)
+        return await self._read_if_had(path, "the list of status changes", read_changes)
+
+    async def _read_if_had(
+        self, path: str, what: str, read: Callable[[Reply], dict[str, str]]
+    ) -> dict[str, str] | None:
+        """Return what is read of the CA's answer; None where it does not have this call."""
         try:
-            return None if reply is None else read_changes(reply)
+            reply = await self.reader.fetch(path, optional=True)
+        except CallRefused as refusal:
+            log.debug("%s is not read: %s", what, refusal)
+            return None
+        try:
+            return read(reply)
         except CallError as error:
             log.debug("%s; each order's own call is used", error)
             return None
@@ -274,14 +277,6 @@ class OrderReader:
             raise CallRefused(str(error)) from error
         await self.reader.keep(subject, _ADDRESSES.dump_json(found).decode())
         return found
-
-    async def _optional(self, path: str, what: str) -> Reply | None:
-        """Return what the CA has at a path; None where it does not have this call."""
-        try:
-            return await self.reader.fetch(path, optional=True)
-        except CallRefused as refusal:
-            log.debug("%s is not read: %s", what, refusal)
-            return None
 
     async def read(self, path: str) -> bytes:
         """Return what the CA has at a path below its base URL, quoted, with its query.
@@ -305,18 +300,3 @@ def is_of_subject(code: str | None) -> bool:
     """Whether a code says that an order, or a domain, is not there, and not that a call is not."""
     kind, _, what = (code or "").partition("|")
     return kind == "not_found" and bool(what) and "route" not in what
-
-
-class _Pages:
-    """The pages of one list."""
-
-    def __init__(
-        self, reader: Reader, filters: Sequence[tuple[str, str]], *, optional: bool
-    ) -> None:
-        self._reader = reader
-        self._filters = filters
-        self._optional = optional
-
-    async def __call__(self, offset: int, limit: int) -> Page:
-        path = list_path(self._filters, offset, limit)
-        return read_page(await self._reader.fetch(path, optional=self._optional))

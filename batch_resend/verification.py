@@ -1,19 +1,23 @@
 """What has become of the orders that a run has sent, asked of the CA in as few requests as serve.
 
-A list of what has changed since the run began tells of all at once, as far back as the CA keeps it.
+A list of what has changed since the run began shows all at once, as far back as the CA keeps it.
 An order that is not in it waits as it did when the CA took its mail.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence, Set
 
+import anyio
+
 from batch_resend.calls import CALLS
+from batch_resend.channels import Channels
 from batch_resend.errors import CallError, KeyRefused
-from batch_resend.journal import JournalReader, OrderCheck
+from batch_resend.journal import Checked, JournalReader, OrderCheck
 from batch_resend.listed import WAITING, WAITS, ListedOrder
 from batch_resend.model import Run
 from batch_resend.order_reader import OrderReader
 from batch_resend.sending import ask_each
+from batch_resend.settings import Key
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +26,50 @@ UNKNOWN = "unknown"  # the CA says no to the question: it has no such order, or 
 FEW = 3  # orders, up to which each is asked about by itself
 FEW_NAMES = 5  # orders that wait, up to which their names are asked about unless asked for
 _MARGIN_S = 300.0  # by which the CA's clock may differ from ours
+
+
+async def verify(channels: Channels, run: Run, *, with_names: bool | None) -> Checked | None:
+    """Ask the CA what has come of the orders that a run has sent; keep that for its report.
+
+    `with_names`: also which of their names are approved, a request each; None: where few orders
+    wait. None: the run has sent none. Raises SettingsError where it is for another CA, KeyRefused,
+    CallError where that cannot be read, JournalError.
+    """
+    journal, settings = channels.journal, channels.settings
+    channels.refuse_elsewhere(run, await journal.reader.accounts(run))
+    sent: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
+    async for number, order in journal.reader.sent_requests(run):
+        if not CALLS[order.call].is_about_domain:  # a domain may be of many orders, or none
+            orders = sent.setdefault(settings.key(order.account).account.budget, {})
+            orders.setdefault(order.subject, []).append(number)
+    found: dict[int, OrderCheck] = {}
+    since_s = channels.clock() - (run.started_at or run.created_at)
+    errors: list[CallError] = []
+
+    async def ask(key: Key) -> None:
+        requests = sent[key.account.budget]
+
+        def note(order_id: str, check: OrderCheck) -> None:
+            found.update(dict.fromkeys(requests[order_id], check))
+
+        try:
+            async with channels.order_reader(key.names[0]) as order_reader:
+                await look_up(order_reader, requests, since_s, note, with_names=with_names)
+        except CallError as error:
+            errors.append(error)  # the other accounts are asked all the same
+            if len(sent) > 1:
+                log.error("account %s: %s", key.title, error)
+
+    try:
+        keys = settings.keys(settings.names)
+        await ask_each([key for key in keys if key.account.budget in sent], ask)
+    finally:
+        # Whatever ends it, hours of answers are not lost.
+        with anyio.CancelScope(shield=True):
+            await journal.note_checks(run, found)
+    if errors:
+        raise errors[0]
+    return await journal.reader.checked(run)
 
 
 async def look_whether_waiting(

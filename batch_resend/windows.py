@@ -64,7 +64,7 @@ def joint(several: Sequence[Sequence[Window]]) -> tuple[Window, ...]:
     if not all(several):
         return ()
     if len(several) == 1:
-        return tuple(several[0])  # as they were told, though one may cover another
+        return tuple(several[0])  # as they were given, though one may cover another
     periods = dict.fromkeys(window.period_s for windows in several for window in windows)
     return tuple(
         Window(sum(_most_in(period_s, windows) for windows in several), period_s)
@@ -168,8 +168,15 @@ class Hold:
     until: float  # of the event loop's clock
 
 
-class HeldTooLong(Exception):
-    """A pause that another process has begun lasts beyond the user's patience."""
+@dataclass(eq=False)
+class KeyStopped(Exception):
+    """Nothing more by a key is to leave."""
+
+    why: str  # and what a person can do
+    is_refused: bool = False  # the key itself is
+
+    def __str__(self) -> str:
+        return self.why
 
 
 class Fate(Enum):

@@ -63,9 +63,9 @@ def live_view(screen: str) -> str:
 def is_running(view: str) -> bool:
     """Whether a live view shows requests in flight, and a good part of the run done."""
     told = " ".join(view.split())
-    return bool(
-        re.search(r" [3-9]\d\d of 1,500 .* [1-9]\d* in flight · [^:]* left allowed: [^:]*$", told)
-    )
+    is_held_up = "paused" in told or "waiting: " in told
+    flows = re.search(r" [3-9]\d\d of 1,500 .* [1-9]\d* in flight · [^:]* left allowed: ", told)
+    return flows is not None and not is_held_up
 
 
 def into_its_page(mark: str, text: str) -> None:

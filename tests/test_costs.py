@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from batch_resend.intake import ListSource, cells
-from batch_resend.journal.grouping import Endpoint, Grouping, StagedRow
+from batch_resend.journal.planning import Endpoint, Grouping, StagedRow
 from batch_resend.model import Attempt, Outcome, Reply, Request, RequestStatus
 from batch_resend.windows import Window
 from tests.bench import prediction

@@ -41,7 +41,7 @@ class Deadline:
     call whose answer was read in the same turn, or lies in the socket still. While the loop turns,
     that is a matter of microseconds. When the process was stopped (SIGSTOP, a paused container, a
     laptop that was closed) for longer than the limit, all that is in flight is due at once when it
-    goes on, and the answers of minutes are in the sockets: none of them may be taken for missing.
+    resumes, and the answers of minutes are in the sockets: none of them may be taken for missing.
 
     A call that has no connection yet ends on time: nothing of it has left, and nothing is to.
     """

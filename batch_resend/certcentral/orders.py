@@ -136,12 +136,12 @@ def read_page(reply: Reply) -> Page:
 
 
 def info_path(order_id: str) -> str:
-    """Return where all that the CA tells of an order is, below the base URL."""
+    """Return where all that the CA has of an order is, below the base URL."""
     return f"/order/certificate/{quote(order_id, safe='')}"
 
 
 def read_info(reply: Reply, order_id: str) -> ListedOrder:
-    """Return what the call "Order info" tells of an order. Raises CallError where it is none."""
+    """Return what the call "Order info" has of an order. Raises CallError where it is none."""
     try:
         found = from_json(reply.body)
     except ValueError:
@@ -166,7 +166,7 @@ class _Walk:
     seen: set[int | str] = field(default_factory=set)
 
     def take(self, page: Page) -> list[ListedOrder]:
-        """Take in a page; return its orders that are new, and say in `offset` where to go on."""
+        """Take in a page; return its orders that are new, and say in `offset` where to continue."""
         self.fruitless += 1
         listed = {int(order.order_id): order for order in reversed(page.orders)}
         if self.offset and self.seen.isdisjoint((*listed, *page.unusable)):

@@ -1,9 +1,8 @@
-"""What options come to: settings, how lists are read, and the options of the next commands."""
+"""What options come to: settings, how lists are read, how a run is shown and reported."""
 
 import logging
 import os
 import resource
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -14,33 +13,29 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.cli.accounts import (
-    PARAMETERS,
     Profile,
     find_key,
-    is_rehearsal,
     profiles_of,
     read_key,
     refuse_elsewhere,
 )
-from batch_resend.cli.config import given_for_this_command
-from batch_resend.cli.options import DURATION, RESUME, SEND, Share, Style
+from batch_resend.cli.next_flags import KEPT, next_flags
+from batch_resend.cli.options import Share, Style
 from batch_resend.cli.output.terminal import has_terminal
-from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run
 from batch_resend.notify import Notifier
-from batch_resend.report import NextFlags, Presentation
+from batch_resend.report import Presentation
 from batch_resend.settings import (
     OPTIONS,
     Account,
-    InDoubt,
     Region,
     Settings,
     checked_base_url,
     make_settings,
 )
-from batch_resend.windows import CA_WINDOWS, Window, of_one_key, parse_windows
+from batch_resend.windows import Window, of_one_key, parse_windows
 
 log = logging.getLogger(__name__)
 
@@ -224,7 +219,7 @@ def settings_by(
     if key is not None:
         given["api_key"] = key
     flags = next_flags(click.get_current_context(), to_keep=True)
-    given["next_flags"] = {name: getattr(flags, name) for name in _KEPT}
+    given["next_flags"] = {name: getattr(flags, name) for name in KEPT}
     settings = make_settings(**given, accounts=accounts)
     refuse_elsewhere(settings.base_url)
     most = _most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
@@ -237,164 +232,6 @@ def base_url_of(options: dict[str, Any]) -> str:
         return checked_base_url(_base_url(options, None))
     except ValueError as error:
         raise SettingsError(f"base_url: {error}") from None
-
-
-_KEPT = ("config", "send", "resume")  # of the next flags, with a run
-
-
-def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
-    """Return what this command was given, where the next commands need to be given it as well.
-
-    By the environment or the TOML file too: who reads a report may have neither. `to_keep`: with
-    the run. Then files are named as other folders have them, and the journal is left out: where it
-    is, whoever reads it knows.
-    """
-
-    def flags(names: Sequence[str | None]) -> str:
-        return _quoted(option_words(context, names, absolute=to_keep))
-
-    def carried(to: str) -> list[str | None]:
-        return [
-            one.name
-            for one in context.command.params
-            if to in getattr(one, "carried_to", ()) and not (to_keep and one.name == "journal")
-        ]
-
-    return NextFlags(
-        config=_quoted(config_words(context, absolute=to_keep)),
-        send=flags(carried(SEND)),
-        resume=flags(carried(RESUME)),
-        in_doubt=flags(("in_doubt",)),
-        watch=flags(("journal",)),
-        none_will_do=is_rehearsal(),
-    )
-
-
-def next_flags_of_run(
-    context: click.Context, run: Run, accounts: Sequence[str | None]
-) -> NextFlags:
-    """Return what the next commands for a run need that another command line began."""
-    flags = next_flags(context)
-    hold = run.settings.get("in_doubt") == InDoubt.HOLD
-    flags = replace(flags, in_doubt=" --in-doubt hold" if hold else "")
-    kept = run.settings.get("next_flags")
-    if isinstance(kept, Mapping) and kept:
-        masked = "--redact" in flags.send and "--redact" not in kept["send"]
-        more = f"{flags.watch}{' --redact' if masked else ''}"
-        return replace(
-            flags,
-            config=flags.config or kept["config"],
-            send=f"{kept['send']}{more}",
-            resume=f"{kept['resume']}{more}",
-        )
-    return _of_accounts(flags, run, accounts)
-
-
-def _of_accounts(flags: NextFlags, run: Run, accounts: Sequence[str | None]) -> NextFlags:
-    """Return the flags for a run of the library's, which keeps none.
-
-    What its accounts have in common goes as a flag: that changes nothing for any of them. What sets
-    them apart stands in the file.
-    """
-    names = accounts or (None,)
-    place, limits = "", ""
-    urls = {run.url_of(name) for name in names}
-    if len(urls) == 1 and urls.isdisjoint({None, Region.US.base_url}):
-        place = f" --base-url {run.url_of(names[0])}"
-    windows = {run.windows_of(name) for name in names}
-    if len(windows) == 1 and windows.isdisjoint({None, tuple(map(str, CA_WINDOWS))}):
-        limits = "".join(f" --limit {one}" for one in run.windows_of(names[0]) or ("none",))
-    return replace(
-        flags,
-        send=f"{flags.send}{place}{limits}",
-        resume=flags.resume if set(names) == {None} else f"{flags.resume}{place}",
-    )
-
-
-def config_words(context: click.Context, *, absolute: bool = False) -> list[str]:
-    """Return the words that name the TOML file, wherever it was found; they stand before all."""
-    path: Path | None = context.find_root().params.get("config")
-    return ["--config", str(path.absolute() if absolute else path)] if path else []
-
-
-def _quoted(words: Sequence[str]) -> str:
-    return "".join(f" {shlex.quote(word)}" for word in words)
-
-
-def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str, object]:
-    """Have options that nobody gave the values that they had earlier; return those.
-
-    The next commands are then given them, too.
-    """
-    taken = {
-        name: value
-        for name, value in values.items()
-        if context.get_parameter_source(name) is ParameterSource.DEFAULT
-    }
-    for name, value in taken.items():
-        context.params[name] = value
-        context.set_parameter_source(name, ParameterSource.DEFAULT_MAP)
-    return taken
-
-
-def as_written(value: object, kind: click.ParamType[Any]) -> str:
-    """Return a value as a person would write it on the command line."""
-    if isinstance(value, tuple):
-        return "=".join(value)
-    if kind is DURATION and isinstance(value, float):
-        return exact_duration(value)
-    return str(value)
-
-
-def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
-    """Whether the next commands find an option of the file by themselves, or are not to have it.
-
-    What the file says of one account, or of all that say nothing else, would go as a flag for each
-    account that a list names.
-    """
-    if name not in given_for_this_command(context):
-        return name in PARAMETERS or bool(then)
-    root = context.find_root().default_map or {}
-    if name in root.get(then, {}):
-        return True
-    # Where there are other accounts, only the key may be a flag: the rest would go for them too.
-    return name in PARAMETERS and name != "api_key_file" and bool(profiles_of(context))
-
-
-def option_words(
-    context: click.Context,
-    names: Sequence[str | None],
-    then: str = "",
-    *,
-    absolute: bool = False,
-) -> list[str]:
-    """Return the words by which a command is given some options, wherever it had them from.
-
-    `then` is the command that they are for, if it is known: what the file says for it stands.
-    `absolute`: of files, whole paths.
-    """
-    words: list[str] = []
-    for param in context.command.params:
-        given = context.get_parameter_source(param.name or "")
-        if param.name not in names or given in (None, ParameterSource.DEFAULT):
-            continue
-        by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
-        if by_file and _is_in_the_file_of(then, context, param.name or ""):
-            continue
-        value = context.params[param.name]
-        words += _words_of(
-            param, value.absolute() if absolute and isinstance(value, Path) else value
-        )
-    return words
-
-
-def _words_of(param: click.Parameter, value: object) -> list[str]:
-    """Return the words by which an option has a value; none for a flag that is off."""
-    name = param.opts[0]
-    if isinstance(value, bool) or value is None:
-        return [name] if value else []
-    values = value if isinstance(value, tuple) else (value,)
-    return [word for one in values for word in (name, as_written(one, param.type))]
 
 
 # --- how many connections there may be ----------------------------------------------------------

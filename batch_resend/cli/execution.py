@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,9 +52,10 @@ log = logging.getLogger(__name__)
 
 
 async def execute(
-    batch: Batch, plan: Plan, options: RunOptions, interruption: Interruption
+    batch: Batch, planning: Awaitable[Plan], options: RunOptions, interruption: Interruption
 ) -> CommandResult:
-    """Show the plan, ask, send, report; return how that ended."""
+    """Plan, show the plan, ask, send, report; return how that ended."""
+    plan = await planning
     reason = _hold_back_reason(plan, options)
     if options.preflight and not reason:
         plan = await _preflighted(batch, plan, options)
@@ -300,7 +302,7 @@ class _Execution:
         batch, run = self.batch, self.plan.run
         folder = self.options.report_dir or Path("reports") / run.id
         presentation = self.options.presentation
-        lost = await batch.journal_loss()
+        lost = await batch.journal.loss()
         if lost:  # what to do, its message says: no command would find the run
             flags = replace(presentation.flags, none_will_do=True)
             presentation = replace(presentation, flags=flags)
@@ -320,7 +322,7 @@ class _Execution:
             reasons = await batch.reader.reasons(run, REASONS_READ)
             stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
             show_summary(summary, reasons, stuck, folder, presentation.flags)
-        if not lost and (lost := await batch.journal_loss()):
+        if not lost and (lost := await batch.journal.loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT

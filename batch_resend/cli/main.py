@@ -140,10 +140,10 @@ def cli(context: click.Context, config: Path | None) -> None:
     if wanted == "config" and "init" in words:
         return  # there is none yet
     from batch_resend.cli.config import (  # noqa: PLC0415 - slow, and --help needs none
-        check_variables,
         find_config,
         read_config,
     )
+    from batch_resend.cli.variables import check_variables  # noqa: PLC0415 - likewise
 
     STREAMS.prints_data = wanted not in SENDING
     command = cli.commands[wanted]

@@ -7,21 +7,31 @@ attempts were brought into a known state (`orphaned`).
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from batch_resend.batch import Batch
 from batch_resend.journal import Journal, JournalReader, Terms
-from batch_resend.journal.encoding import run_of
 from batch_resend.journal.recording import state_change
-from batch_resend.journal.statements import Record, execute
-from batch_resend.model import Chunk, Plan, Run, RunState
+from batch_resend.journal.statements import Record, execute, run_of
+from batch_resend.model import Plan, Run, RunState
 from batch_resend.settings import InDoubt
 
 LEAST, MOST = 20, 500  # requests in a chunk
 CHUNKS_WANTED = 64  # of a run, so that there is something for every worker until its end
 
 Accounts = Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a run: requests of accounts that share a key, by the first and last position."""
+
+    run: str
+    accounts: tuple[str | None, ...]
+    first: int
+    last: int
 
 
 class ChunkLeases:
@@ -120,9 +130,10 @@ class ChunkLeases:
 
 async def distribute(batch: Batch, plan: Plan) -> list[Chunk]:
     """Begin to have workers send what is planned: return the chunks that are to be handed out."""
-    keys = await batch.keys_of(plan)
+    channels = batch.channels
+    keys = channels.keys_of(await batch.reader.count_by_account(plan.run))
     leases = ChunkLeases(batch.journal)
-    return await leases.distribute(plan.run, batch.terms(keys), [key.names for key in keys])
+    return await leases.distribute(plan.run, channels.terms(keys), [key.names for key in keys])
 
 
 async def runs_with_workers(reader: JournalReader) -> list[Run]:

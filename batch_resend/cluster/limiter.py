@@ -20,7 +20,7 @@ from batch_resend.clock import format_duration, running_time
 from batch_resend.cluster.slots import Budget, Grant, News, Slots
 from batch_resend.errors import JournalError
 from batch_resend.sending.limiter import WindowLimiter, decreased, part
-from batch_resend.windows import Fate, HeldTooLong, Hold, SharedLimiters, Slot, Window
+from batch_resend.windows import Fate, Hold, KeyStopped, SharedLimiters, Slot, Window
 
 POLLS_A_PERIOD = 50  # while only others' answers can make a slot come free
 LONGEST_POLL_S = 1.0
@@ -56,7 +56,7 @@ class SharedLimiter:
         """Hold a slot from when every window has one; it comes free W seconds after its answer.
 
         Without a word of an answer, the request counts as given up at the end of the block.
-        Raises JournalError where the database cannot be asked, HeldTooLong.
+        Raises JournalError where the database cannot be asked, KeyStopped.
         """
         self._check()
         number: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -183,7 +183,7 @@ class SharedLimiter:
         )
         for number in self._waiting:
             if not number.done():
-                number.set_exception(HeldTooLong(reason))
+                number.set_exception(KeyStopped(reason))
 
     def _break(self, error: JournalError) -> None:
         self._broken = error

@@ -195,7 +195,7 @@ def encryption_options(database: Database) -> Mapping[str, str]:
         return {}
     if mode in _FALLS_BACK:
         raise JournalError(
-            f"{database}: sslmode={mode} goes on in plain text where TLS fails: write "
+            f"{database}: sslmode={mode} continues in plain text where TLS fails: write "
             "sslmode=verify-full, or require; disable, if the way to the server needs no TLS"
         )
     return {} if defaults.get("sslmode") in _ENCRYPTED else {"sslmode": "require"}

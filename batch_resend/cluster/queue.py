@@ -15,14 +15,14 @@ import anyio
 from batch_resend.errors import JournalError, SettingsError
 from batch_resend.folders import Database, Place
 from batch_resend.journal import JournalReader
-from batch_resend.model import Chunk, Run
+from batch_resend.model import Run
 
 try:
     import procrastinate
     from croniter import croniter
     from procrastinate import exceptions, jobs
 
-    from batch_resend.cluster.leases import runs_with_workers
+    from batch_resend.cluster.leases import Chunk, runs_with_workers
     from batch_resend.cluster.postgres import encryption_options
 except ModuleNotFoundError as missing:
     raise JournalError(

@@ -20,7 +20,7 @@ time the question was under way.
 
 After a correction by another client, what does not agree with it is forgotten. Whether a clock was
 set just before it asked first, a client cannot tell: while it is new, and others are there who can,
-the time goes on for it as they say.
+the time that it goes by is theirs.
 
     sessions   a process that has the journal open; alive as long as its connection holds its lock
     keys       what all senders by a key have learned: their share of the windows, and a pause

@@ -9,18 +9,16 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 import anyio
 
 from batch_resend.channels import Channels
-from batch_resend.cluster.leases import ChunkLeases, runs_with_workers
+from batch_resend.cluster.leases import Chunk, ChunkLeases, runs_with_workers
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt
 from batch_resend.errors import JournalError, SettingsError, UnknownRun
 from batch_resend.journal import Recorder
-from batch_resend.model import Chunk, Outcome, Run, RunState
+from batch_resend.model import Outcome, Run, RunState
 from batch_resend.sending import Channel, Sender
 from batch_resend.settings import InDoubt, Key, Settings
 from batch_resend.windows import SharedLimiters, parse_windows
@@ -30,14 +28,6 @@ log = logging.getLogger(__name__)
 LOOK_AFTER_EVERY_S = 5.0
 AGAIN_AFTER_S = 20.0  # a chunk that this worker cannot send is for another, after a while
 ENDS = "the worker ends"
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What of a run is sent by one key."""
-
-    run: int
-    accounts: tuple[str | None, ...]
 
 
 class Worker:
@@ -57,9 +47,8 @@ class Worker:
         self._open: dict[tuple[object, ...], Channel] = {}
         self._recorders: dict[int, Recorder] = {}
         self._shared: SharedLimiters | None = None
-        self._at_work: dict[Sender, _Part] = {}
-        self._in_hand: Counter[_Part] = Counter()  # chunks
-        self._stopped: dict[_Part, str] = {}  # why nothing more of what is in hand will pass
+        self._at_work: set[Sender] = set()
+        self._in_hand: Counter[tuple[object, ...]] = Counter()  # chunks, by run and accounts
         self._turn = anyio.Lock()  # to open a channel, or to join a run: once
 
     @property
@@ -115,7 +104,7 @@ class Worker:
 
     async def _send_here(self, job: int, chunk: Chunk) -> None:
         run = await self._journal.reader.run(chunk.run)
-        part = _Part(run.number, chunk.accounts)
+        part = run.number, chunk.accounts
         self._in_hand[part] += 1
         try:
             if await self._leases.take(job, run, chunk):
@@ -124,7 +113,9 @@ class Worker:
             self._in_hand[part] -= 1
             if not self._in_hand[part]:  # the journal knows; it may be distributed again
                 del self._in_hand[part]
-                self._stopped.pop(part, None)
+                # What is sent by a stopped key again begins with a single request.
+                going = {name: one for name, one in self._open.items() if not one.breaker.stopped}
+                self._open = going
 
     async def _send_taken(self, job: int, run: Run, chunk: Chunk) -> None:
         try:
@@ -160,33 +151,18 @@ class Worker:
         if await self._leases.put_down(job, run, chunk.accounts, stopped):
             self._recorders.pop(run.number, None)
 
-    def _stop_all(self, part: _Part, why: str) -> None:
-        """Let nothing more of a part of a run leave from here: nothing of it will pass."""
-        self._stopped[part] = why
-        for sender, of in self._at_work.items():
-            if of == part:
-                sender.stop(RunState.STOPPED, why)
-        # Whoever sends by this key again begins with a single request.
-        self._open = {
-            name: channel for name, channel in self._open.items() if channel.names != part.accounts
-        }
-
     async def _carry(self, sender: Sender, run: Run, chunk: Chunk) -> None:
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
         outcomes.close()  # the journal has them
-        part = _Part(run.number, chunk.accounts)
-        self._at_work[sender] = part
-        sender.on_stop = partial(self._stop_all, part)
+        self._at_work.add(sender)
         try:
             if self._ends:
                 sender.stop(RunState.INTERRUPTED, ENDS)
-            if part in self._stopped:  # while its channel was opened
-                sender.stop(RunState.STOPPED, self._stopped[part])
             await sender.run(
                 self._journal.reader.pending(run, chunk.accounts, chunk.first, chunk.last), deliver
             )
         finally:
-            del self._at_work[sender]
+            self._at_work.remove(sender)
 
     async def _sender(self, run: Run, chunk: Chunk) -> Sender:
         settings = _as_distributed(self._channels.settings, run.settings)

@@ -49,7 +49,7 @@ from batch_resend.listed import WAITING
 from batch_resend.model import Ruling
 from batch_resend.sending import Channel
 from batch_resend.settings import Account, Key, Settings
-from batch_resend.windows import Fate, HeldTooLong, SharedLimiters, Slot
+from batch_resend.windows import Fate, KeyStopped, SharedLimiters, Slot
 
 LISTED = 100  # orders of a list that are looked at
 LONGEST_WAIT_S = 10.0  # for a slot of the rate limits
@@ -292,7 +292,7 @@ class Reads:
         """Take a slot, to be given back when `stack` ends. Raises Ended."""
         limiter = self.channel.limiter
         if limiter.full_for_s <= LONGEST_WAIT_S:
-            with suppress(HeldTooLong), anyio.move_on_after(LONGEST_WAIT_S):
+            with suppress(KeyStopped), anyio.move_on_after(LONGEST_WAIT_S):
                 return await stack.enter_async_context(limiter.slot())
         for_s = limiter.full_for_s
         known = f" for another {format_duration(for_s)}" if isfinite(for_s) else " for a while"

@@ -10,7 +10,14 @@ from batch_resend.intake.headings import unread
 from batch_resend.intake.passed_over import OWN_COLUMNS
 from batch_resend.intake.reading import Reading, checked_or_none
 from batch_resend.intake.records import NAMES_NOBODY
-from batch_resend.intake.sources import Given, ListSource, RecordSource, Source
+from batch_resend.intake.sources import (
+    Given,
+    ListSource,
+    RecordSource,
+    Source,
+    batches,
+    refuse_ignored,
+)
 from batch_resend.intake.suggestions import listed
 
 __all__ = [
@@ -24,12 +31,14 @@ __all__ = [
     "Reading",
     "RecordSource",
     "Source",
+    "batches",
     "checked_or_none",
     "domain_name",
     "is_dv",
     "is_known_status",
     "listed",
     "order_number",
+    "refuse_ignored",
     "skip_reason",
     "unread",
 ]

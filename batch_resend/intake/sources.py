@@ -5,9 +5,13 @@ from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
+from itertools import islice
 from typing import TypeVar
 
-from batch_resend.errors import InputError
+import anyio.to_thread
+
+from batch_resend.errors import InputError, UnknownColumn
 from batch_resend.intake import workbook
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
@@ -20,6 +24,7 @@ from batch_resend.intake.passed_over import unnamed
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import check_record
 from batch_resend.intake.repairs import repaired
+from batch_resend.intake.suggestions import listed
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Bytes, ListFile, Text
 from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
@@ -28,6 +33,7 @@ Given = Row | Mapping[str, object]  # of a program
 Record = TypeVar("Record")
 
 _BATCH = 100  # records
+_ROWS_A_BATCH = 5_000
 
 
 class ListSource:
@@ -295,3 +301,37 @@ def _with_remarks(form: ListForm, remarks: Mapping[Remark, int]) -> ListForm:
 
 
 Source = ListSource | RecordSource
+
+
+async def batches(source: Source) -> AsyncIterator[list[Row | RejectedRow]]:
+    """Yield the rows of a source, many at a time. A file is read beside the event loop."""
+    if isinstance(source, ListSource):
+        rows = iter(source)
+        while batch := await anyio.to_thread.run_sync(
+            lambda: list(islice(rows, _ROWS_A_BATCH)), abandon_on_cancel=True
+        ):
+            yield batch
+    else:
+        batch = []
+        async for row in source:
+            batch.append(row)
+            if len(batch) >= _ROWS_A_BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def refuse_ignored(sources: Iterable[Source]) -> None:
+    """Raise UnknownColumn where --ignore names a column that is in none of the lists."""
+    read = [source for source in sources if isinstance(source, ListSource)]
+    if not read:
+        return
+    columns = list(dict.fromkeys(name for one in read for name in one.columns))
+    for name in sorted(set.intersection(*(one.not_there for one in read))):
+        near = get_close_matches(name, columns, n=1)
+        meant = f": is {near[0]!r} meant? The" if near else "; the"
+        raise UnknownColumn(
+            f"--ignore {name!r} names a column that is not there{meant} columns are "
+            f"{listed(columns)}"
+        )

@@ -1,6 +1,5 @@
 """The run on disk: planned, attempted, finished."""
 
-from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.journal import (
     Journal,
     open_journal,
@@ -8,18 +7,19 @@ from batch_resend.journal.journal import (
     read_journal,
     size_of_journal,
 )
-from batch_resend.journal.orders import (
+from batch_resend.journal.planning import Endpoint, Staging
+from batch_resend.journal.reading import (
+    LATEST,
     SEVERAL,
     Checked,
+    JournalReader,
     Mailed,
     NotedRequest,
     OrderCheck,
     Unapproved,
     WaitingNames,
 )
-from batch_resend.journal.planning import Staging
-from batch_resend.journal.reading import LATEST, JournalReader
-from batch_resend.journal.recording import Purpose, ReadRecorder, Recorder
+from batch_resend.journal.recording import Pause, Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import (
     RATE_OVER_S,
     ActivePeriod,
@@ -46,6 +46,7 @@ __all__ = [
     "Mailed",
     "NotedRequest",
     "OrderCheck",
+    "Pause",
     "PauseNote",
     "Pruned",
     "Purpose",

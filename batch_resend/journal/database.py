@@ -209,7 +209,7 @@ class Reader:
         """Read for the process that has this session; 0: for one that only reads."""
         self.connection = connection
         self._backend = backend
-        self._place = backend.place
+        self.place = backend.place
         self._session = session
         self._turn = anyio.Lock()
 
@@ -220,10 +220,11 @@ class Reader:
         found: Sequence[Record] = ()
         # One at a time, whichever task asks: a connection has no two transactions. A query cut off
         # by a cancellation would leave it unusable for the report.
-        with journal_errors(self._place), anyio.CancelScope(shield=True):
+        with journal_errors(self.place), anyio.CancelScope(shield=True):
             async with self._turn, self.connection.begin():
                 asked = statement(name, self.connection.dialect.name, words)
-                found = (await self.connection.execute(asked, values)).all()
+                result = await self.connection.execute(asked, values)
+                found = result.all() if result.returns_rows else ()
         return found
 
     async def count(self, name: str, **values: object) -> int:
@@ -237,7 +238,7 @@ class Reader:
         """Yield what is made of all that a statement finds, `if_any` other one finds something."""
         if if_any is not None and not await self.fetch(if_any, **values):
             return
-        with journal_errors(self._place):
+        with journal_errors(self.place):
             async with self.connection.begin():
                 records = await self.connection.stream(
                     statement(name, self.connection.dialect.name),

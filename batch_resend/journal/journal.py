@@ -25,11 +25,9 @@ from batch_resend.journal.database import (
     reading_connection,
     writing_connection,
 )
-from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.journal_file import HeldFile
-from batch_resend.journal.orders import STUCK_ORDER, SWEEP_COUNTS, OrderCheck
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.reading import JournalReader
+from batch_resend.journal.reading import STUCK_ORDER, SWEEP_COUNTS, JournalReader, OrderCheck
 from batch_resend.journal.recording import (
     KeptAnswers,
     Purpose,
@@ -39,7 +37,7 @@ from batch_resend.journal.recording import (
     state_change,
 )
 from batch_resend.journal.runs import Pruned, Terms, limits_text
-from batch_resend.journal.statements import execute, execute_many, journal_errors
+from batch_resend.journal.statements import execute, execute_many
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.windows import SharedLimiters, Window
@@ -102,30 +100,21 @@ class Journal:
         }
         await self._writer.write(("add_run", values))
         run = await self.reader.run(run_id)
-        return run, Staging(self._writer, run.number)
+        return run, Staging(self._writer, self.reader, run.number)
 
-    async def finish_planning(
-        self,
-        run: Run,
-        staging: Staging,
-        take_up_since: float,
-        endpoints: Mapping[str | None, Endpoint] | None = None,
-    ) -> Run:
-        """Group the rows into requests; return the run that is to make them.
+    async def finish_planning(self, run: Run, digest: bytes | None, take_up_since: float) -> Run:
+        """Return the run that is to make the requests that a staging has made, of this digest.
 
         That is an unfinished run of just the same requests, at work since `take_up_since`, which
-        then resumes the rows of this plan; or else this run. `endpoints`: what each account asks;
-        without it there is only the run's own.
+        then resumes the rows of this plan; or else this run.
         """
-        endpoints = endpoints or {None: Endpoint(run.base_url)}
-        with journal_errors(self._backend.place):
-            digest = await staging.group(self.reader.connection, endpoints)
-
-        def take_up_earlier(connection: Connection) -> Run | None:
-            of = digest or b"", take_up_since, self.session
-            return runs.take_up_same_plan(connection, run, *of)
-
-        if digest and (earlier := await self.decide(take_up_earlier)):
+        if digest and (
+            earlier := await self.decide(
+                lambda connection: runs.take_up_same_plan(
+                    connection, run, digest, take_up_since, self.session
+                )
+            )
+        ):
             return earlier
         await self._writer.write(state_change(run.number, RunState.PLANNED))
         return await self.reader.run(run.id)
@@ -153,17 +142,15 @@ class Journal:
             lambda connection: runs.settle(connection, run, since, clock, hold_doubts=hold_doubts)
         )
 
-    async def skip(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
-        """Give orders, by their numbers, no mail in this run: the CA itself says there is none."""
-        await self._write_settled(run, reasons, RequestStatus.SKIPPED, AS_THE_CA_SAYS)
-
-    async def refuse(self, run: Run, reasons: Sequence[tuple[int, str]]) -> None:
-        """Give orders, by their numbers, no mail in this run: the CA would mail others for them."""
-        await self._write_settled(run, reasons, RequestStatus.REFUSED, WOULD_WIDEN)
-
-    async def _write_settled(
-        self, run: Run, reasons: Sequence[tuple[int, str]], status: RequestStatus, code: str
+    async def leave_out(
+        self, run: Run, reasons: Sequence[tuple[int, str]], *, would_widen: bool
     ) -> None:
+        """Give orders, by their numbers, no mail in this run: the CA itself says there is none.
+
+        `would_widen`: it would mail others for them.
+        """
+        status = RequestStatus.REFUSED if would_widen else RequestStatus.SKIPPED
+        code = WOULD_WIDEN if would_widen else AS_THE_CA_SAYS
         await self._writer.transaction(
             lambda connection: runs.write_settled(connection, run, reasons, status, code)
         )
@@ -171,7 +158,7 @@ class Journal:
     # --- sending ------------------------------------------------------------------------------
 
     async def start(self, run: Run, terms: Terms) -> Recorder:
-        """Begin to send, or go on: return what attempts are recorded with.
+        """Begin to send, or resume: return what attempts are recorded with.
 
         What other processes are about to send is left to them; what they did, or another run of
         this process, since this run was settled, settles it again, as `settle` says.
@@ -296,7 +283,8 @@ class Journal:
     async def loss(self) -> str | None:
         """Return what has become of the journal's file since it was opened, and what to do.
 
-        None where it is there as it was, or is no file of this machine's.
+        None where it is there as it was, or is no file of this machine's. Once it is lost, the next
+        run of the same lists would mail all of them again.
         """
         held = self._writer.held
         if held is None:

@@ -1,25 +1,104 @@
-"""All that a journal's reader reads: runs, and what of them is left to send; the rest is beside."""
+"""All that a journal's reader reads: of runs, of what is left to send, of orders."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import anyio
+from pydantic import TypeAdapter
 
+from batch_resend.calls import CALLS
 from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
-from batch_resend.journal.encoding import request_of, run_of
-from batch_resend.journal.orders import OrdersReader
-from batch_resend.journal.results import ResultReader, StatisticsReader
+from batch_resend.journal.results import ResultReader, StatisticsReader, row_result
 from batch_resend.journal.runs import clock_values
-from batch_resend.journal.statements import journal_errors
-from batch_resend.model import PlannedRequest, Run, RunState
+from batch_resend.journal.statements import Record, decode_call, journal_errors, request_of, run_of
+from batch_resend.listed import WAITING, WAITS
+from batch_resend.model import (
+    UNKNOWN_WORDS,
+    Call,
+    Note,
+    PlannedRequest,
+    Problem,
+    Request,
+    Run,
+    RunState,
+)
+from batch_resend.results import RowResult, StuckOrder, SweepCounts
 
 LATEST = "latest"  # the name of the newest run
 _LAST = 2**62  # behind every position
 _MOST_NAMED = 5  # of the runs that a name may mean
+SEVERAL = 2  # mails, from which on it is worth a look why they had no effect
+# What was noted of an order that waits: in the CA's words, and what its lists come to.
+STILL_WAITS = [*WAITING, WAITS]
+SWEEP_COUNTS = TypeAdapter(SweepCounts)
+STUCK_ORDER = TypeAdapter(StuckOrder)
 
 
-class JournalReader(ResultReader, StatisticsReader, OrdersReader):
-    """Reads a journal through a connection that cannot write. One task at a time."""
+@dataclass(frozen=True, slots=True)
+class NotedRequest:
+    """An order that a note is about, and the first of its rows."""
+
+    order: Request
+    input_ordinal: int
+    line: int
+    skip: str | None  # why its lists say that there is nothing to resend
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCheck:
+    """What the CA says of an order that was mailed."""
+
+    status: str  # in the CA's words, or what was concluded from its lists
+    names: int | None = None  # that the order is for; None: that was not asked
+    approved: int | None = None  # of these
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNames:
+    """An order of which names still wait for their approval."""
+
+    order_id: str
+    approved: int
+    names: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How many of the orders that a run has sent were in which status when last asked about."""
+
+    asked_at: float
+    statuses: dict[str, int]  # in the CA's words, the most frequent first
+
+    @property
+    def orders(self) -> int:
+        """All that were asked about."""
+        return sum(self.statuses.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Mailed:
+    """How often an order was mailed, as far as the journal knows, and when last for sure."""
+
+    mails: int
+    last_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unapproved:
+    """An order that was mailed several times, and waits."""
+
+    order_id: str
+    account: str | None
+    mails: int  # that went out, or may have
+    since_at: float | None  # of the first that is known; it may have been mailed before
+
+
+class JournalReader(ResultReader, StatisticsReader):
+    """Reads a journal through a connection that cannot write. One task at a time.
+
+    What may be of any number comes with a `limit`, or with the `most`.
+    """
 
     async def run(self, name: str) -> Run:
         """Return a run by its id, by the beginning of its id, or as `latest`, the newest.
@@ -35,7 +114,7 @@ class JournalReader(ResultReader, StatisticsReader, OrdersReader):
         if not found:
             none = "no run yet" if name == LATEST else f"no run {name!r}"
             raise UnknownRun(
-                f"{self._place}: {none}; `batch-resend runs --journal {self._place}` lists them"
+                f"{self.place}: {none}; `batch-resend runs --journal {self.place}` lists them"
             )
         if len(found) > 1:
             names = [record.id for record in found[:_MOST_NAMED]]
@@ -62,11 +141,11 @@ class JournalReader(ResultReader, StatisticsReader, OrdersReader):
         return run_of(found[0]) if found else None
 
     async def holder(self, run: Run) -> str | None:
-        """Return which living process has a run in hand, if one does, as far as can be told."""
+        """Return which living process has a run in hand, if one does, as far as is known."""
         if run.is_with_workers:
             return "workers"
         held_by = None
-        with journal_errors(self._place), anyio.CancelScope(shield=True):
+        with journal_errors(self.place), anyio.CancelScope(shield=True):
             async with self._turn, self.connection.begin():
                 held_by = await self._backend.holder(self.connection, run.session)
         return held_by
@@ -144,3 +223,171 @@ class JournalReader(ResultReader, StatisticsReader, OrdersReader):
         values = clock_values(clock)
         found = await self.fetch("recent_shares", budget=budget, since=since, **values)
         return [(min(record.at, clock()), record.share) for record in found]
+
+    # --- of a plan, before it is sent ----------------------------------------------------------
+
+    async def count_order_numbers(self, run: Run) -> int:
+        """Return how many orders a run is about; one in two languages is two requests."""
+        about_domains = [call for call in Call if CALLS[call].is_about_domain]
+        return await self.count("count_order_numbers", run=run.number, about_domains=about_domains)
+
+    async def count_problems(self, run: Run) -> dict[Problem, int]:
+        """Return how many rows were rejected for what, the most frequent first."""
+        found = await self.fetch("count_problems", run=run.number)
+        return {Problem(problem): count for problem, count in found}
+
+    async def first_rejected(self, run: Run, problem: Problem, limit: int) -> list[RowResult]:
+        """Return the first rows rejected for a problem, as the lists had them."""
+        of = {"run": run.number, "problem": problem}
+        return [row_result(r) for r in await self.fetch("first_of_problem", **of, most=limit)]
+
+    async def count_notes(self, run: Run) -> dict[Note, int]:
+        """Return how many orders there is something to say of."""
+        found = await self.fetch("count_notes", run=run.number)
+        counts = {note: sum(n for notes, n in found if note in notes.split()) for note in Note}
+        return {note: count for note, count in counts.items() if count}
+
+    async def first_noted(self, run: Run, note: Note, limit: int) -> list[NotedRequest]:
+        """Return the first orders that a note is about, as the lists had them."""
+        found = await self.fetch("first_noted", run=run.number, note=note, most=limit)
+        return [_noted(record) for record in found]
+
+    async def count_skips(self, run: Run, limit: int) -> list[tuple[str, int]]:
+        """Return why, by their own lists, orders are skipped, and how many each."""
+        found = await self.fetch("count_skips", run=run.number, most=limit)
+        return [(reason, count) for reason, count in found]
+
+    async def count_skips_by_ca(self, run: Run) -> list[tuple[str, int]]:
+        """Return why, by the CA's own word before sending, orders are skipped, and how many."""
+        found = await self.fetch("count_skips_by_ca", run=run.number)
+        return [(reason, count) for reason, count in found]
+
+    async def count_skipped_by_lists(self, run: Run) -> int:
+        """Return how many orders are skipped because their lists say so."""
+        return sum(n for _, n in await self.fetch("notes_of_skipped", run=run.number))
+
+    async def count_unsure(self, run: Run) -> int:
+        """Return how many of these are so for a word that is not known to be the CA's."""
+        found = await self.fetch("notes_of_skipped", run=run.number)
+        return sum(n for notes, n in found if not set(UNKNOWN_WORDS).isdisjoint(notes.split()))
+
+    async def count_without_addresses(self, run: Run) -> dict[Call, int]:
+        """Return how many requests to send leave it to the CA whom to mail, by their call."""
+        found = await self.fetch("count_without_addresses", run=run.number)
+        return {decode_call(call): count for call, count in found}
+
+    async def recipients(self, run: Run, limit: int) -> list[tuple[str, int]]:
+        """Return at which domains the addresses are, and how many mails each is to get."""
+        found = await self.fetch("recipients", run=run.number, most=limit)
+        return [(domain, mails) for domain, mails in found]
+
+    async def count_recipients(self, run: Run) -> tuple[int, int]:
+        """Return at how many domains the addresses are, and how many mails there are in all."""
+        ((domains, mails),) = await self.fetch("count_recipients", run=run.number)
+        return domains, mails
+
+    async def mailed_at(
+        self, run: Run, domains: Sequence[str], limit: int
+    ) -> tuple[int, list[NotedRequest]]:
+        """Return how many requests to send have addresses at some domains, and the first.
+
+        Domains are as `recipients` has them.
+        """
+        of = {"run": run.number, "domains": list(domains)}
+        first = await self.fetch("first_mailed_at", **of, most=limit)
+        return await self.count("count_mailed_at", **of), [_noted(record) for record in first]
+
+    # --- what the CA says of orders that were mailed --------------------------------------------
+
+    async def sent_requests(self, run: Run) -> AsyncIterator[tuple[int, Request]]:
+        """Yield number and order of the requests that a run has sent; by order number."""
+        after = -1
+        while page := await self.fetch("sent_requests", run=run.number, after=after):
+            for record in page:
+                yield record.number, request_of(record)
+            after = page[-1].number
+
+    async def checked(self, run: Run) -> Checked | None:
+        """Return what has come of the orders that a run has sent; None: nobody has asked."""
+        found = await self.fetch("count_checks", run=run.number)
+        if not found:
+            return None
+        return Checked(max(r.at for r in found), {r.status: r.orders for r in found})
+
+    async def waiting_names(self, run: Run, most: int) -> list[WaitingNames]:
+        """Return the orders of a run with names that still wait, where that was asked."""
+        found = await self.fetch("waiting_names", run=run.number, most=most)
+        return [WaitingNames(*record) for record in found]
+
+    # --- what a sweep found ----------------------------------------------------------------------
+
+    async def swept(self, run: Run) -> SweepCounts | None:
+        """Return what the sweep found that began a run; None: no sweep did."""
+        found = await self.fetch("sweep_of_run", run=run.number)
+        return SWEEP_COUNTS.validate_json(found[0].counts) if found else None
+
+    def stuck(self, run: Run, most: int = _LAST) -> AsyncGenerator[StuckOrder, None]:
+        """Yield the orders that are stuck, as that sweep found them; the oldest first."""
+        return self.stream("stuck_of_run", _stuck_order, run=run.number, most=most)
+
+    # --- how often orders were mailed -----------------------------------------------------------
+
+    async def mails(
+        self, base_url: str, clock: Clock, budget: str | None = None
+    ) -> dict[str, Mailed]:
+        """Return the orders of a CA that were mailed for their domains, or may have been.
+
+        Those of rows that name an account are of this one where it has this budget. When is by
+        `clock`; of a process whose clock said something else, the later reading.
+        """
+        found: dict[str, Mailed] = {}
+        whose = {"base_url": base_url, "budget": budget}
+        for record in await self.fetch("mails", **whose, **clock_values(clock)):
+            before = found.get(record.order_id, Mailed(0, None))
+            known = [at for at in (before.last_at, record.last_at) if at is not None]
+            found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))
+        return found
+
+    async def newest_run(self, base_url: str, budget: str) -> str | None:
+        """Return the newest run at a CA that had orders mailed by this key; None: there is none.
+
+        One of which no key is known may have been by any.
+        """
+        found = await self.fetch("newest_run", base_url=base_url, budget=budget)
+        return found[0].id if found else None
+
+    async def sent_by(self, run: Run) -> set[str]:
+        """Return the numbers of the orders that a run has had mailed, by the command's own key."""
+        return {record.order_id for record in await self.fetch("sent_by_run", run=run.number)}
+
+    async def unapproved(self, run: Run, most: int) -> tuple[int, list[Unapproved]]:
+        """Return how many orders were mailed several times and wait, and those with the most mails.
+
+        Only of what the CA was asked about since (`verify`, `sweep`); else there are none.
+        """
+        by_url: dict[str, list[str]] = {}
+        of_run = {"run": run.number, "waiting": STILL_WAITS}
+        for record in await self.fetch("accounts_with_waiting", **of_run):
+            by_url.setdefault(run.url_of(record.account or None) or "", []).append(record.account)
+        count, found = 0, list[Unapproved]()
+        for url, accounts in by_url.items():
+            of = {**of_run, "base_url": url, "accounts": accounts, "several": SEVERAL}
+            count += await self.count("count_unapproved", **of)
+            records = await self.fetch("unapproved", **of, most=most)
+            numbers = [record.order_id for record in records]
+            of_those = await self.fetch("accounts_of", run=run.number, orders=numbers)
+            owners: dict[str, str] = dict(of_those)
+            found += [
+                Unapproved(order_id, owners.get(order_id), mails, since_at)
+                for order_id, mails, since_at in records
+            ]
+        found.sort(key=lambda one: (-one.mails, one.since_at or 0.0, one.order_id))
+        return count, found[:most]
+
+
+def _stuck_order(record: Record) -> StuckOrder:
+    return STUCK_ORDER.validate_json(record.found)
+
+
+def _noted(record: Record) -> NotedRequest:
+    return NotedRequest(request_of(record), record.input, record.line, record.skip)

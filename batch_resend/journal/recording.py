@@ -18,7 +18,7 @@ from batch_resend.folders import Place
 from batch_resend.journal.database import WritingConnection
 from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.statements import Change, Values, execute_many, journal_errors
-from batch_resend.model import Attempt, Outcome, Pause, RunState, Verdict
+from batch_resend.model import Attempt, Outcome, RunState, Verdict
 
 Made = TypeVar("Made")
 
@@ -159,6 +159,16 @@ def state_change(
     """Return what writes down in which state a run is now."""
     values = {"run": run, "state": state, "stop_reason": stop_reason, "finished_at": finished_at}
     return "set_state", values
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A time in which requests did not flow, because of the CA."""
+
+    began_at: float
+    until_at: float  # when the next request is to leave
+    reason: str
+    share: float  # of the windows, that is ours from then on: below 1 after a 429
 
 
 class Recorder:

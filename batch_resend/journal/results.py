@@ -12,14 +12,14 @@ from typing import Any
 
 from batch_resend.clock import Clock
 from batch_resend.journal.database import Reader
-from batch_resend.journal.encoding import (
+from batch_resend.journal.statements import (
+    Record,
     decode_call,
     decode_entries,
     decode_form,
     decode_kept,
     decode_request,
 )
-from batch_resend.journal.statements import Record
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
 from batch_resend.results import InputNote, RequestResult, Result, RowResult, Source, Tally
 

@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy
-from batch_resend.journal.encoding import run_of
-from batch_resend.journal.statements import Values, execute, execute_many
+from batch_resend.journal.statements import Values, execute, execute_many, run_of
 from batch_resend.model import RequestStatus, Run
 from batch_resend.windows import Window
 
@@ -94,7 +93,7 @@ def claim(connection: Connection, run: Run, session: int) -> None:
 def take_up_same_plan(
     connection: Connection, run: Run, digest: bytes, since: float, session: int
 ) -> Run | None:
-    """Let the newest unfinished run of the same requests that was at work since then go on.
+    """Let the newest unfinished run of the same requests that was at work since then be resumed.
 
     It has the rows of the new run, which is forgotten. None: there is no such run.
     """

@@ -2,9 +2,10 @@
 
 from batch_resend.sending.breaker import CircuitBreaker
 from batch_resend.sending.breaker_state import Flow
-from batch_resend.sending.channel import CA, Channel, Progress, RetryPolicy
+from batch_resend.sending.channel import CA, Channel, Progress
 from batch_resend.sending.limiter import Share, WindowLimiter
 from batch_resend.sending.reader import Reader, ask_each
+from batch_resend.sending.retry import RetryPolicy
 from batch_resend.sending.sender import Sender
 
 __all__ = [

@@ -27,6 +27,7 @@ from batch_resend.sending.breaker_state import (
     Permit,
 )
 from batch_resend.sending.failures import History
+from batch_resend.windows import KeyStopped
 
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
 SHORT_PAUSE_S = 5.0
@@ -52,6 +53,7 @@ class CircuitBreaker:
         self, patience_s: float, few_orders: int = FEW_ORDERS, *, has_canary: bool = False
     ) -> None:
         """Begin. `few_orders`: so many may fail by themselves when no others are left."""
+        self.stopped: KeyStopped | None = None
         self._state = BreakerState(patience_s, few_orders, has_canary=has_canary)
         self._line: list[_Waiting] = []  # a heap
         self._numbers = count()
@@ -92,8 +94,10 @@ class CircuitBreaker:
         """Wait for a permit. While requests do not flow there are few, for those tried least.
 
         `tried`: how often its order was; `has_failed`: in this process. The permit is to be given
-        back, whatever becomes of it.
+        back, whatever becomes of it. Raises KeyStopped.
         """
+        if self.stopped is not None:
+            self.raise_stopped()
         if self._state.flow is Flow.FLOWING:
             return self._state.permit(has_failed=has_failed)
         called: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
@@ -102,7 +106,7 @@ class CircuitBreaker:
         try:
             return await called
         except asyncio.CancelledError:
-            if called.done() and not called.cancelled():
+            if called.done() and not called.cancelled() and called.exception() is None:
                 self.give_back(called.result())
             raise
 
@@ -114,7 +118,20 @@ class CircuitBreaker:
 
     def leaves(self, permit: Permit) -> bool:
         """Whether a permit still holds: its request leaves now. Else wait for another."""
-        return self._state.leaves(permit, running_time())
+        return self.stopped is None and self._state.leaves(permit, running_time())
+
+    def stop(self, why: str, *, is_refused: bool) -> None:
+        """Let nothing leave any more: what waits, and what comes later, is given the reason."""
+        self.stopped = KeyStopped(why, is_refused)
+        for waiting in self._line:
+            if not waiting.called.done():
+                waiting.called.set_exception(KeyStopped(why, is_refused))
+        self._line.clear()
+
+    def raise_stopped(self) -> None:
+        """Raise KeyStopped if nothing more is to leave: a new error for each."""
+        if self.stopped is not None:
+            raise KeyStopped(self.stopped.why, self.stopped.is_refused)
 
     def record(self, permit: Permit, verdict: Verdict, history: History) -> Action:
         """Take in an answer, before its permit is given back; return what to do next.
@@ -133,7 +150,7 @@ class CircuitBreaker:
         if self._paused_since is None and self.flow is Flow.PAUSED:
             self._paused_since = now
         if action.change is Change.ENDS:
-            log.info("the CA takes requests again: going on")
+            log.info("the CA takes requests again: sending resumes")
             self._paused_before_s, self._paused_since = self.paused_s, None
         elif action.change is not Change.NOTHING:
             self._log_pause(now)

@@ -1,4 +1,4 @@
-"""All that goes by one key, and the one way to its CA: an attempt, and its retry.
+"""All that goes by one key, and the one way to its CA.
 
     permit? -> place in flight? -> slot? -> begun on disk -> CA -> judged -> ended on disk
 
@@ -7,24 +7,34 @@ disk nothing stops it but its own timeout, so that its answer is not lost.
 """
 
 import logging
-import random
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Protocol, cast
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import anyio
-from tenacity import AsyncRetrying, Future, RetryCallState, retry_if_result
 
 from batch_resend.clock import running_time
 from batch_resend.errors import BatchResendError
-from batch_resend.journal import ReadRecorder
-from batch_resend.model import SETTLING, Fault, Reply, Request, RequestStatus, Ruling, Verdict
+from batch_resend.journal import Pause, ReadRecorder, Recorder
+from batch_resend.model import (
+    SETTLING,
+    Attempt,
+    Fault,
+    Outcome,
+    PlannedRequest,
+    Reply,
+    Request,
+    RequestStatus,
+    Ruling,
+    Verdict,
+)
 from batch_resend.sending.breaker import CircuitBreaker
 from batch_resend.sending.breaker_state import COUNTED, Action, Advice, Change, Permit
 from batch_resend.sending.failures import TROUBLE, History
+from batch_resend.sending.retry import Step
 from batch_resend.windows import Fate, Limiter, Slot, Window
 
 log = logging.getLogger(__name__)
@@ -34,8 +44,9 @@ BEFORE_THE_CA = (
     "That answer is not the CA's. Look at what stands before it: your proxy (--trust-env), a rule "
     "for IP addresses in CertCentral's account, the CA's CDN, which may take this host for a robot"
 )
-FIRST_SPAN_S = 1.0  # of what is waited between attempts
-LONGEST_SPAN_S = 60.0
+# With which even a read that the CA may not have is waited for: they are about all requests.
+_OF_ALL = frozenset((Ruling.ACCEPTED, Ruling.RATE_LIMITED, Ruling.KEY_REFUSED))
+_PAUSES = frozenset((Change.BEGINS, Change.PROLONGS))
 
 
 class CA(Protocol):
@@ -73,7 +84,7 @@ class Progress:
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class Attempts(ABC):
-    """All attempts at one thing: the mails of an order, or a read."""
+    """All attempts at one thing: the mails of an order, or a read. Times are the channel's."""
 
     history: History  # as the circuit breaker has to know it
     progress: Progress  # in which they are counted
@@ -83,24 +94,80 @@ class Attempts(ABC):
     is_optional: bool = False  # there is another way: that it is refused tells nothing of others
 
     @abstractmethod
-    async def begin(self) -> None:
+    def begin(self, now: float) -> Awaitable[None]:
         """Write down that a request is about to leave. Whatever this raises keeps it from that."""
 
     @abstractmethod
-    async def request(self) -> Reply | Fault:
+    def request(self, ca: CA) -> Awaitable[Reply | Fault]:
         """Make it."""
 
     @abstractmethod
-    async def end(self, verdict: Verdict, action: Action) -> None:
-        """Write down what came of it, and do what that asks for."""
+    async def end(self, verdict: Verdict, now: float) -> Outcome | None:
+        """Write down what came of it; return what became of the order, if that is settled by it."""
 
     def meaning(self, verdict: Verdict) -> Verdict:
         """Return what a verdict means for what is asked."""
         return verdict
 
-    async def note_change(self, change: Change) -> None:
-        """Write down what the answer to a canary has changed for all: of reads, nothing."""
-        del change
+    async def note_change(self, change: Change, pause: Pause | None, now: float) -> None:
+        """Write down what an answer has changed for all; of one to a read, nothing."""
+        del change, pause, now
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Mail(Attempts):
+    """Attempts at one order's mails."""
+
+    planned: PlannedRequest
+    recorder: Recorder
+    doubts: int  # attempts, of whichever run, that may have reached the CA unanswered
+    retry_in_doubt: bool
+    _attempt: Attempt = field(init=False)  # the newest
+
+    def begin(self, now: float) -> Awaitable[None]:
+        """Write down that a request is about to leave."""
+        self._attempt = Attempt(self.planned, self.made + 1, now)
+        return self.recorder.begin(self._attempt)
+
+    def request(self, ca: CA) -> Awaitable[Reply | Fault]:
+        """Make it."""
+        return ca.resend(self.planned.request)
+
+    async def end(self, verdict: Verdict, now: float) -> Outcome | None:
+        """Write down what came of it, and of the order, if that is settled by it."""
+        self.doubts += verdict.ruling is Ruling.IN_DOUBT
+        outcome = self._settled(verdict)
+        await self.recorder.end(self._attempt, now, verdict, outcome)
+        return outcome
+
+    async def note_change(self, change: Change, pause: Pause | None, now: float) -> None:
+        """Write down what an answer has changed for all; `pause` is as it was when it came."""
+        if pause is None:
+            await self.recorder.flow_again(now)
+        elif change is Change.BEGINS:
+            await self.recorder.pause(pause)
+        else:
+            await self.recorder.prolong_pause(pause.until_at, pause.share)
+
+    def given_up(self, last: Verdict) -> Outcome:
+        """Return what becomes of the order when attempts or time are used up."""
+        return self._outcome(RequestStatus.IN_DOUBT if self.doubts else RequestStatus.FAILED, last)
+
+    def _settled(self, verdict: Verdict) -> Outcome | None:
+        """Return the outcome that a verdict means by itself; None: there may be another attempt."""
+        status = {
+            Ruling.ACCEPTED: RequestStatus.SENT,
+            Ruling.REFUSED: RequestStatus.REFUSED,
+            Ruling.IN_DOUBT: None if self.retry_in_doubt else RequestStatus.IN_DOUBT,
+        }.get(verdict.ruling)
+        return self._outcome(status, verdict) if status else None
+
+    def _outcome(self, status: RequestStatus, verdict: Verdict) -> Outcome:
+        message = verdict.error_message
+        if self.doubts and verdict.ruling not in (Ruling.ACCEPTED, Ruling.IN_DOUBT):
+            message = message or verdict.summary
+            message += " (an attempt before had no answer: it may have been mailed)"
+        return Outcome(self.planned, status, verdict.http_status, verdict.error_code, message)
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -108,46 +175,41 @@ class Read(Attempts):
     """Attempts to read."""
 
     path: str
-    get: Callable[[str], Awaitable[Reply | Fault]]
     recorder: ReadRecorder
-    clock: Callable[[], float]
     reply: Reply | None = None  # the newest
+    took_s: float = 0.0  # how long that took
     _number: int = 0
 
-    async def begin(self) -> None:
+    async def begin(self, now: float) -> None:
         """Write down that a request is about to leave."""
-        self._number = await self.recorder.begin(self.clock())
+        self._number = await self.recorder.begin(now)
 
-    async def request(self) -> Reply | Fault:
+    async def request(self, ca: CA) -> Reply | Fault:
         """Make it, and keep the reply."""
-        result = await self.get(self.path)
+        began = running_time()
+        result = await ca.get(self.path)
         if isinstance(result, Reply):
-            self.reply = result
+            self.reply, self.took_s = result, running_time() - began
         return result
 
-    async def end(self, verdict: Verdict, action: Action) -> None:
+    async def end(self, verdict: Verdict, now: float) -> None:
         """Write down that its answer came, or that it may still arrive."""
-        in_doubt = verdict.ruling is Ruling.IN_DOUBT
-        await self.recorder.end(self._number, self.clock(), in_doubt=in_doubt)
+        await self.recorder.end(self._number, now, in_doubt=verdict.ruling is Ruling.IN_DOUBT)
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one attempt has brought."""
-
-    verdict: Verdict
-    advice: Advice = Advice.COUNT
-    nth: int = 0  # of those that count, or of its 429s; 0: the next may follow at once
-
-    @property
-    def counts(self) -> bool:
-        """Whether it counts against the budget; what concerns the whole run does not."""
-        return self.advice in (Advice.COUNT, Advice.STOP)
+    def meaning(self, verdict: Verdict) -> Verdict:
+        """Return what a verdict means for a read: what is in doubt was surely not read."""
+        asks_to_wait = verdict.http_status == 503 and verdict.retry_after_s is not None
+        never_left = verdict.http_status is None and verdict.ruling is Ruling.UNAVAILABLE
+        if self.is_optional and not (verdict.ruling in _OF_ALL or asks_to_wait or never_left):
+            return replace(verdict, ruling=Ruling.REFUSED)
+        if verdict.ruling is Ruling.IN_DOUBT:
+            return replace(verdict, ruling=Ruling.UNAVAILABLE)
+        return verdict
 
 
 @dataclass(eq=False, kw_only=True)
 class Channel:
-    """Where requests by one key leave from: whoever sends or reads by it shares this."""
+    """Where requests by one key leave from: all that send or read by it share this."""
 
     names: tuple[str | None, ...] = (None,)  # accounts that go by the key; None: the command's own
     windows: Sequence[Window]
@@ -161,9 +223,9 @@ class Channel:
     async def exchange(
         self, attempts: Attempts, places: AbstractAsyncContextManager[object]
     ) -> Step:
-        """Make one attempt, as soon as one may leave. Raises HeldTooLong, JournalError.
+        """Make one attempt, as soon as one may leave. Raises KeyStopped, JournalError.
 
-        `places` bounds what is in flight. Who waits at the breaker holds neither a place nor a
+        `places` bounds what is in flight. What waits at the breaker holds neither a place nor a
         slot; a pause that begins while it waits for these sends it back to the line.
         """
         while True:
@@ -187,14 +249,6 @@ class Channel:
         """Return how much of its time has been used since the first attempt."""
         return self.breaker.flowing_time - (attempts.began or 0.0)
 
-    def why_stop(self, verdict: Verdict) -> str:
-        """Return why an answer stops all that go by this key, and what a person can do."""
-        is_of_breaker = verdict.ruling in TROUBLE or verdict.ruling is Ruling.RATE_LIMITED
-        reason = self.breaker.reason if is_of_breaker else None
-        if reason and verdict.ruling is Ruling.BLOCKED:
-            return f"{reason}. {BEFORE_THE_CA}"
-        return reason or self.ca.remedy(verdict)
-
     async def _attempt(self, attempts: Attempts, permit: Permit, slot: Slot) -> Step:
         """Make one attempt now. All others learn of its answer before it is even written down."""
         verdict = await self._request(attempts, slot)
@@ -202,13 +256,20 @@ class Channel:
         action, history = COUNTED, attempts.history
         if not (attempts.is_optional and meaning.ruling is Ruling.REFUSED):
             action = self._heed(self.breaker.record(permit, meaning, history))
-        await attempts.end(verdict, action)
+        if action.advice is Advice.STOP:
+            is_refused = verdict.ruling is Ruling.KEY_REFUSED
+            self.breaker.stop(self._why_stop(verdict), is_refused=is_refused)
+        is_change = action.change is not Change.NOTHING
+        pause = self._pause(action.change) if is_change else None
+        outcome = await attempts.end(verdict, self.clock())
+        if is_change:
+            await attempts.note_change(action.change, pause, self.clock())
         if action.advice is Advice.AGAIN:
             return Step(meaning, Advice.AGAIN)
         if action.advice is Advice.WAIT:
             return Step(meaning, Advice.WAIT, history.limited)
         attempts.counted += 1
-        return Step(meaning, action.advice, attempts.counted)
+        return Step(meaning, action.advice, attempts.counted, outcome)
 
     async def _ask_canary(self, attempts: Attempts, permit: Permit, slot: Slot) -> None:
         """Read what tells whether the CA is up, when only orders are left that all fail.
@@ -220,19 +281,18 @@ class Channel:
                 history=History(0),
                 progress=Progress(),
                 path=CANARY_PATH,
-                get=self.ca.get,
                 recorder=await self.start_reading(),
-                clock=self.clock,
             )
         verdict = await self._request(self._canary, slot)
-        await self._canary.end(verdict, COUNTED)
+        await self._canary.end(verdict, self.clock())
         action = self._heed(self.breaker.record_canary(permit, verdict))
-        await attempts.note_change(action.change)
+        if action.change is not Change.NOTHING:
+            await attempts.note_change(action.change, self._pause(action.change), self.clock())
 
     async def _request(self, attempts: Attempts, slot: Slot) -> Verdict:
         """Make one request, which is on disk before it leaves, and count it."""
         try:
-            await attempts.begin()
+            await attempts.begin(self.clock())
         except BatchResendError:
             slot.end(Fate.UNUSED)
             raise
@@ -242,7 +302,7 @@ class Channel:
         progress.attempts += 1
         progress.in_flight += 1
         try:
-            verdict = self.ca.judge(await attempts.request())
+            verdict = self.ca.judge(await attempts.request(self.ca))
         finally:
             progress.in_flight -= 1
         slot.end(Fate.GIVEN_UP if verdict.ruling is Ruling.IN_DOUBT else Fate.ANSWERED)
@@ -255,87 +315,27 @@ class Channel:
         """Leave a part of the windows to others who use the key, and have them pause too."""
         if action.is_limited and (windows := self.limiter.decrease()):
             log.warning(
-                "others use this key, or its limit is lower than told: from now on %s, and more "
-                "again as time goes by",
+                "others use this key, or its limit is lower than configured: from now on %s, and "
+                "more again as time goes by",
                 " and ".join(map(str, windows)),
             )
-        if action.change in (Change.BEGINS, Change.PROLONGS):
+        if action.change in _PAUSES:
             pause_s = self.breaker.paused_until - running_time()
             self.limiter.hold(pause_s, self.breaker.reason or "")
         return action
 
+    def _pause(self, change: Change) -> Pause | None:
+        """Return the pause that begins or continues now, as if it began now: by the time of day."""
+        if change not in _PAUSES:
+            return None
+        now, breaker = self.clock(), self.breaker
+        until_at = now + breaker.paused_until - running_time()
+        return Pause(now, until_at, breaker.reason or "", self.limiter.share)
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When something is attempted again: tenacity, behind one door.
-
-    Its budget is bounded by attempts and by time. Between attempts it waits for a random share of
-    an exponentially growing span (full jitter), or for what Retry-After says.
-    """
-
-    max_attempts: int
-    max_elapsed_s: float
-    retry_in_doubt: bool
-
-    def wants_another(self, verdict: Verdict) -> bool:
-        """Whether another attempt could change what a verdict says."""
-        if verdict.ruling is Ruling.IN_DOUBT:
-            return self.retry_in_doubt
-        return verdict.ruling in (Ruling.UNAVAILABLE, Ruling.BLOCKED, Ruling.RATE_LIMITED)
-
-    def goes_on(self, step: Step) -> bool:
-        """Whether there is to be another attempt, as far as the budget allows."""
-        return not step.counts or self.wants_another(step.verdict)
-
-    async def carry_on(
-        self,
-        attempt: Callable[[], Awaitable[Step]],
-        elapsed_s: Callable[[], float],
-        first: Step | None = None,
-        announce: Callable[[Step, float], None] = lambda _step, _wait_s: None,
-    ) -> Verdict:
-        """Attempt, after the `first`, until a verdict is final or the budget used up; return it.
-
-        `elapsed_s` tells how much of its time is used; `announce` hears of each step that is not
-        the last, and of the seconds until the next. Entered only once a first attempt has failed
-        where there are many: it costs more than a request does.
-        """
-        known = [first] if first else []
-
-        async def next_step() -> Step:
-            return known.pop() if known else await attempt()
-
-        def is_used_up(state: RetryCallState) -> bool:
-            step = _last(state)
-            is_late = elapsed_s() + state.upcoming_sleep >= self.max_elapsed_s
-            return step.counts and (step.nth >= self.max_attempts or is_late)
-
-        retrying = AsyncRetrying(
-            retry=retry_if_result(self.goes_on),
-            stop=is_used_up,
-            wait=lambda state: _wait_s(_last(state)),
-            sleep=_sleep,
-            before_sleep=lambda state: announce(_last(state), state.upcoming_sleep),
-            retry_error_callback=_last,
-        )
-        last: Step = await retrying(next_step)
-        return last.verdict
-
-
-def _last(state: RetryCallState) -> Step:
-    outcome = cast("Future", state.outcome)  # there is one whenever tenacity asks
-    return cast("Step", outcome.result())
-
-
-async def _sleep(seconds: float) -> None:
-    if seconds > 0:
-        await anyio.sleep(seconds)
-
-
-def _wait_s(step: Step) -> float:
-    """Return a random share of a span that doubles each time, or what Retry-After says if more."""
-    if not step.nth:
-        return 0.0
-    span_s = min(FIRST_SPAN_S * 2.0 ** min(step.nth - 1, 10), LONGEST_SPAN_S)
-    drawn_s = random.uniform(0.0, span_s)  # noqa: S311 - no secret
-    return max(drawn_s, step.verdict.retry_after_s or 0.0)
+    def _why_stop(self, verdict: Verdict) -> str:
+        """Return why an answer stops all that go by this key, and what a person can do."""
+        is_of_breaker = verdict.ruling in TROUBLE or verdict.ruling is Ruling.RATE_LIMITED
+        reason = self.breaker.reason if is_of_breaker else None
+        if reason and verdict.ruling is Ruling.BLOCKED:
+            return f"{reason}. {BEFORE_THE_CA}"
+        return reason or self.ca.remedy(verdict)

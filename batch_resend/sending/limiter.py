@@ -18,7 +18,7 @@ request may have arrived just at e, and one more would be one too many.
 
 **Time** is the event loop's, which nobody sets. While the machine sleeps it may stand still: then
 slots come free later, never sooner. What earlier processes did comes in as ages; how those are
-read off clocks that disagree is said in `journal/schema.py`.
+read off clocks that disagree is said in `journal/sql/schema.sql`.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -173,7 +173,7 @@ class WindowLimiter:
         return [Window(part(window, share), window.period_s) for window in self._windows]
 
     def hold(self, pause_s: float, reason: str) -> None:
-        """Do nothing: whom this limiter serves, the gate holds up."""
+        """Do nothing: all that this limiter serves wait at the circuit breaker."""
 
     @property
     def held(self) -> "Hold | None":

@@ -6,21 +6,21 @@ is simply made again.
 
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from math import ceil, inf
 from typing import TypeVar
 
 import anyio
 
-from batch_resend.clock import running_time
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
-from batch_resend.model import Fault, Reply, Ruling, Verdict
-from batch_resend.sending.breaker_state import Action, Advice
-from batch_resend.sending.channel import Channel, Progress, Read, RetryPolicy, Step
+from batch_resend.model import Reply, Ruling, Verdict
+from batch_resend.sending.breaker_state import Advice
+from batch_resend.sending.channel import Channel, Progress, Read
 from batch_resend.sending.failures import History
-from batch_resend.windows import HeldTooLong, fastest
+from batch_resend.sending.retry import RetryPolicy, Step
+from batch_resend.windows import KeyStopped, fastest
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,6 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 _ANSWERED = frozenset((Ruling.ACCEPTED, Ruling.REFUSED))
-# With which even a call that the CA may not have is waited for: they are about all calls.
-_OF_ALL = frozenset((Ruling.ACCEPTED, Ruling.RATE_LIMITED, Ruling.KEY_REFUSED))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -66,15 +64,12 @@ class Reader:
         Raises CallRefused where the CA says no to this read; KeyRefused, CallError, JournalError.
         """
         self._reads += 1
-        read = _Read(
+        read = Read(
             history=History(-self._reads),
             progress=self.progress,
             is_optional=optional,
             path=path,
-            get=self._get,
             recorder=self.recorder,
-            clock=self.channel.clock,
-            reader=self,
         )
         verdict = await self.policy.carry_on(
             partial(self._attempt, read), partial(self.channel.elapsed_s, read)
@@ -102,80 +97,37 @@ class Reader:
         if self.recorder.answers:
             await self.recorder.answers.forget()
 
-    async def _attempt(self, read: "_Read") -> Step:
+    async def _attempt(self, read: Read) -> Step:
         try:
             step = await self.channel.exchange(read, self._places)
-        except HeldTooLong as error:
-            self.stop(CallError(str(error)))
-            raise CallError(str(error)) from None
-        if step.advice is Advice.STOP or step.verdict.ruling not in _ANSWERED:
-            self.raise_stopped()
-        return step
+            self._note(read, step.verdict)
+            if step.advice is Advice.STOP or step.verdict.ruling not in _ANSWERED:
+                self.channel.breaker.raise_stopped()
+            return step
+        except KeyStopped as stop:
+            self.stopped = KeyRefused(stop.why) if stop.is_refused else CallError(stop.why)
+            raise self.stopped from None
 
-    def stop(self, error: CallError) -> None:
-        """Let no read leave any more, and have them raise an error. The first one counts."""
-        self.stopped = self.stopped or error
-
-    def raise_stopped(self) -> None:
-        """Raise why no read will pass, if none will: a new error for each."""
-        if self.stopped is not None:
-            raise type(self.stopped)(str(self.stopped))
-
-    async def _get(self, path: str) -> Reply | Fault:
-        """Make one request, and go by how long it took."""
-        began = running_time()
-        result = await self.channel.ca.get(path)
-        if isinstance(result, Reply):
-            self._answer_s += _SMOOTHING * (running_time() - began - self._answer_s)
-            self._places.total_tokens = self._most_in_flight()
-        return result
-
-    def _most_in_flight(self) -> int:
-        """Return how many reads keep the limits' pace while answers take as long as they do."""
-        if self._pace == inf:
-            return self.concurrency
-        return min(self.concurrency, max(_FEWEST, ceil(_AMPLE * self._pace * self._answer_s)))
-
-
-@dataclass(eq=False, kw_only=True, slots=True)
-class _Read(Read):
-    """Attempts to read, beside others that may learn that no read will pass."""
-
-    reader: Reader
-
-    async def begin(self) -> None:
-        self.reader.raise_stopped()
-        await Read.begin(self)
-
-    async def end(self, verdict: Verdict, action: Action) -> None:
-        if action.advice is Advice.STOP:
-            reason = self.reader.channel.why_stop(verdict)
-            refused = verdict.ruling is Ruling.KEY_REFUSED
-            self.reader.stop(KeyRefused(reason) if refused else CallError(reason))
-        await Read.end(self, verdict, action)
+    def _note(self, read: Read, verdict: Verdict) -> None:
+        """Log what came of an attempt, and go by how long its answer took."""
         log.debug(
             "read %s",
-            self.path,
+            read.path,
             extra={
                 "http_status": verdict.http_status,
                 "error_code": verdict.error_code,
                 "said": verdict.error_message,
             },
         )
+        if verdict.http_status is not None:
+            self._answer_s += _SMOOTHING * (read.took_s - self._answer_s)
+            self._places.total_tokens = self._most_in_flight()
 
-    def meaning(self, verdict: Verdict) -> Verdict:
-        """Return what a verdict means for a read: what is in doubt was surely not read."""
-        asks_to_wait = verdict.http_status == 503 and verdict.retry_after_s is not None
-        is_of_all = verdict.ruling in _OF_ALL or asks_to_wait or _never_left(verdict)
-        if self.is_optional and not is_of_all:
-            return replace(verdict, ruling=Ruling.REFUSED)
-        if verdict.ruling is Ruling.IN_DOUBT:
-            return replace(verdict, ruling=Ruling.UNAVAILABLE)
-        return verdict
-
-
-def _never_left(verdict: Verdict) -> bool:
-    return verdict.http_status is None and verdict.ruling is Ruling.UNAVAILABLE
+    def _most_in_flight(self) -> int:
+        """Return how many reads keep the limits' pace while answers take as long as they do."""
+        if self._pace == inf:
+            return self.concurrency
+        return min(self.concurrency, max(_FEWEST, ceil(_AMPLE * self._pace * self._answer_s)))
 
 
 def _describe(verdict: Verdict) -> str:

@@ -4,7 +4,7 @@ pending orders -> worker -> channel: an attempt -> outcome, or again beside the 
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,25 +14,14 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
-from batch_resend.clock import running_time
 from batch_resend.errors import JournalError
 from batch_resend.journal import Recorder
-from batch_resend.model import (
-    Attempt,
-    Fault,
-    Outcome,
-    Pause,
-    PlannedRequest,
-    Reply,
-    RequestStatus,
-    Ruling,
-    RunState,
-    Verdict,
-)
-from batch_resend.sending.breaker_state import Action, Advice, Change
-from batch_resend.sending.channel import Attempts, Channel, Progress, RetryPolicy, Step
+from batch_resend.model import Outcome, PlannedRequest, RunState, Verdict
+from batch_resend.sending.breaker_state import Advice
+from batch_resend.sending.channel import Channel, Mail, Progress
 from batch_resend.sending.failures import History
-from batch_resend.windows import HeldTooLong
+from batch_resend.sending.retry import RetryPolicy, Step
+from batch_resend.windows import KeyStopped
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +37,8 @@ class Sender:
     policy: RetryPolicy
     concurrency: int
     progress: Progress = field(default_factory=Progress)
-    on_stop: Callable[[str], None] | None = None  # those who send by the same key
 
-    state: RunState = RunState.COMPLETED  # how the run ends, unless something else is learned
+    state: RunState = RunState.COMPLETED  # how the run ends, unless something else shows
     stop_reason: str | None = None
     journal_error: JournalError | None = None  # what it ended by, if it was that
     finished: bool = False
@@ -85,21 +73,23 @@ class Sender:
                 # What cannot be written down must not be sent: the run ends here.
                 self.journal_error = JournalError(str(errors.exceptions[0]))
                 self.stop(RunState.STOPPED, str(self.journal_error))
-            except* HeldTooLong as errors:
+            except* KeyStopped as errors:
                 self.stop(RunState.STOPPED, str(errors.exceptions[0]))
             self.finished = True
 
     async def _work(self, pending: AsyncIterator[PlannedRequest], tasks: TaskGroup) -> None:
         while (planned := await self._next(pending)) is not None:
-            mail = _Mail(
+            mail = Mail(
                 history=History(planned.number),
                 progress=self.progress,
                 made=planned.attempts,
                 doubts=planned.doubts,
                 planned=planned,
-                sender=self,
+                recorder=self.recorder,
+                retry_in_doubt=self.policy.retry_in_doubt,
             )
             step = await self.channel.exchange(mail, self._places)
+            await self._take_in(mail, step)
             if self.policy.goes_on(step):
                 # The worker resumes the next order: one in trouble keeps nobody from it.
                 await self._backing_off.acquire()
@@ -111,126 +101,60 @@ class Sender:
         async with self._turn:
             return await anext(pending, None)
 
-    async def _carry_on(self, mail: "_Mail", first: Step) -> None:
+    async def _attempt(self, mail: Mail) -> Step:
+        step = await self.channel.exchange(mail, self._places)
+        await self._take_in(mail, step)
+        return step
+
+    async def _take_in(self, mail: Mail, step: Step) -> None:
+        """Take in what an attempt has brought."""
+        if log.isEnabledFor(logging.DEBUG):
+            _log(f"attempt {step.verdict.ruling.value.replace('_', ' ')}", mail, step.verdict)
+        if step.advice is Advice.STOP:
+            self.stop(RunState.STOPPED, str(self.channel.breaker.stopped))
+        if step.outcome is not None:
+            await self.deliver(step.outcome)
+
+    async def _carry_on(self, mail: Mail, first: Step) -> None:
         """Try an order again, beside the workers, until it has its outcome."""
 
         def announce(step: Step, wait_s: float) -> None:
             if step.counts:
-                mail.log("to be tried again", step.verdict, wait_s=round(wait_s, 3))
+                _log("to be tried again", mail, step.verdict, wait_s=round(wait_s, 3))
 
         try:
             last = await self.policy.carry_on(
-                partial(self.channel.exchange, mail, self._places),
-                partial(self.channel.elapsed_s, mail),
-                first,
-                announce,
+                partial(self._attempt, mail), partial(self.channel.elapsed_s, mail), first, announce
             )
         finally:
             self._backing_off.release()
         if self.policy.wants_another(last):
             with anyio.CancelScope(shield=True):
-                mail.log("given up: attempts or time used up", last)
-                outcome = mail.outcome(
-                    RequestStatus.IN_DOUBT if mail.doubts else RequestStatus.FAILED, last
-                )
+                _log("given up: attempts or time used up", mail, last)
+                outcome = mail.given_up(last)
                 await self.recorder.settle(outcome)
                 await self.deliver(outcome)
 
-    def stop_all(self, verdict: Verdict) -> None:
-        """Stop all that go by the key, at once: the next one is waiting at the breaker."""
-        why = self.channel.why_stop(verdict)
-        self.stop(RunState.STOPPED, why)
-        if self.on_stop is not None:
-            self.on_stop(why)
-
-    def pause_of(self, change: Change) -> Pause | None:
-        """Return the pause that begins or goes on now, as if it began now: by the time of day."""
-        if change not in (Change.BEGINS, Change.PROLONGS):
-            return None
-        now, breaker = self.channel.clock(), self.channel.breaker
-        until_at = now + breaker.paused_until - running_time()
-        return Pause(now, until_at, breaker.reason or "", self.channel.limiter.share)
-
-    async def note_change(self, change: Change, pause: Pause | None) -> None:
-        """Write down what an answer has changed for all; `pause` is as it was when it came."""
-        if pause is not None and change is Change.BEGINS:
-            await self.recorder.pause(pause)
-        elif pause is not None:
-            await self.recorder.prolong_pause(pause.until_at, pause.share)
-        elif change is Change.ENDS:
-            await self.recorder.flow_again(self.channel.clock())
-
     async def deliver(self, outcome: Outcome) -> None:
-        """Count an outcome that is on disk, and hand it to whoever listens."""
+        """Count an outcome that is on disk, and hand it to the listener, stopped or not."""
         self.progress.done += 1
         self.progress.outcomes[outcome.status] += 1
         with suppress(anyio.BrokenResourceError):  # nobody listens any more; the journal has it
             try:
                 self._delivered.send_nowait(outcome)
             except anyio.WouldBlock:
-                await self._delivered.send(outcome)
+                with anyio.CancelScope(shield=True):
+                    await self._delivered.send(outcome)
 
 
-@dataclass(eq=False, kw_only=True, slots=True)
-class _Mail(Attempts):
-    """The attempts at one order's mails."""
-
-    sender: Sender
-    planned: PlannedRequest
-    doubts: int  # attempts, of whichever run, that may have reached the CA unanswered
-    _attempt: Attempt = field(init=False)  # the newest
-
-    async def begin(self) -> None:
-        self._attempt = Attempt(self.planned, self.made + 1, self.sender.channel.clock())
-        await self.sender.recorder.begin(self._attempt)
-
-    async def request(self) -> Reply | Fault:
-        return await self.sender.channel.ca.resend(self.planned.request)
-
-    async def end(self, verdict: Verdict, action: Action) -> None:
-        sender = self.sender
-        self.doubts += verdict.ruling is Ruling.IN_DOUBT
-        if log.isEnabledFor(logging.DEBUG):
-            self.log(f"attempt {verdict.ruling.value.replace('_', ' ')}", verdict)
-        if action.advice is Advice.STOP:
-            sender.stop_all(verdict)
-        outcome = self._settled(verdict)
-        is_change = action.change is not Change.NOTHING
-        pause = sender.pause_of(action.change) if is_change else None
-        await sender.recorder.end(self._attempt, sender.channel.clock(), verdict, outcome)
-        if is_change:
-            await sender.note_change(action.change, pause)
-        if outcome is not None:
-            await sender.deliver(outcome)
-
-    async def note_change(self, change: Change) -> None:
-        await self.sender.note_change(change, self.sender.pause_of(change))
-
-    def _settled(self, verdict: Verdict) -> Outcome | None:
-        """Return the outcome that a verdict means by itself; None where the order goes on."""
-        retries = self.sender.policy.retry_in_doubt
-        status = {
-            Ruling.ACCEPTED: RequestStatus.SENT,
-            Ruling.REFUSED: RequestStatus.REFUSED,
-            Ruling.IN_DOUBT: None if retries else RequestStatus.IN_DOUBT,
-        }.get(verdict.ruling)
-        return self.outcome(status, verdict) if status else None
-
-    def outcome(self, status: RequestStatus, verdict: Verdict) -> Outcome:
-        message = verdict.error_message
-        if self.doubts and verdict.ruling not in (Ruling.ACCEPTED, Ruling.IN_DOUBT):
-            message = message or verdict.summary
-            message += " (an attempt before had no answer: it may have been mailed)"
-        return Outcome(self.planned, status, verdict.http_status, verdict.error_code, message)
-
-    def log(self, text: str, verdict: Verdict, **more: object) -> None:
-        """Log what has become of an attempt."""
-        particulars = {
-            "order_id": self.planned.request.subject,
-            "locale": self.planned.request.locale,
-            "attempt": self.made,
-            "http_status": verdict.http_status,
-            "error_code": verdict.error_code,
-            "said": verdict.error_message,
-        }
-        log.debug(text, extra=particulars | more)
+def _log(text: str, mail: Mail, verdict: Verdict, **more: object) -> None:
+    """Log what has become of an attempt."""
+    particulars = {
+        "order_id": mail.planned.request.subject,
+        "locale": mail.planned.request.locale,
+        "attempt": mail.made,
+        "http_status": verdict.http_status,
+        "error_code": verdict.error_code,
+        "said": verdict.error_message,
+    }
+    log.debug(text, extra=particulars | more)

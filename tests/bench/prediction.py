@@ -14,12 +14,11 @@ import looptime
 from batch_resend.certcentral import judge
 from batch_resend.channels import RunHandle
 from batch_resend.clock import format_duration
-from batch_resend.journal import ReadRecorder, Recorder
+from batch_resend.journal import Pause, ReadRecorder, Recorder
 from batch_resend.model import (
     Attempt,
     Fault,
     Outcome,
-    Pause,
     PlannedRequest,
     Reply,
     Request,

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from batch_resend.intake import ListSource
-from batch_resend.journal import Journal, Terms
-from batch_resend.model import Attempt, Outcome, Pause, RequestStatus, Ruling, RunState, Verdict
+from batch_resend.journal import Journal, Pause, Terms
+from batch_resend.model import Attempt, Outcome, RequestStatus, Ruling, RunState, Verdict
 from batch_resend.report import NextFlags, Presentation, Summary, write_report
 from batch_resend.windows import CA_WINDOWS
 from tests.journal.conftest import Clock, opened, pending

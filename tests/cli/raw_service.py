@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.certcentral.fault_server import NO_CONTENT, FaultServer, Visit
 from tests.cli.conftest import Desk
@@ -140,3 +141,100 @@ def unsent(report: Path) -> set[str]:
 def order_of(path: str) -> str:
     """Return the number of the order that a path is about."""
     return path.split("/")[3]
+
+
+def pending(number: int, **more: Any) -> dict[str, Any]:
+    """Return an order as a list was recorded to have it, with some fields otherwise."""
+    return {
+        "id": number,
+        "certificate": {
+            "id": number + 1,
+            "common_name": f"shop{number}.example.com",
+            "dns_names": [f"shop{number}.example.com"],
+            "signature_hash": "sha256",
+            "cert_validity": {"years": 1},
+        },
+        "status": "pending",
+        "is_renewed": False,
+        "date_created": "2026-06-08T14:59:13+00:00",
+        "organization": [],
+        "container": {"id": 7, "name": "Main", "is_active": True},
+        "product": {
+            "name_id": "ssl_dv_geotrust_flex",
+            "name": "GeoTrust DV SSL",
+            "type": "dv_ssl_certificate",
+        },
+        "product_name_id": "ssl_dv_geotrust_flex",
+        "price": 149,
+        "order_validity": {"years": 1},
+        "number_of_sans": 1,
+        "is_multi_year_plan": "1",
+    } | more
+
+
+def lists(*orders: object) -> AnswerTo:
+    """Return a service that has these orders waiting, validated by e-mail, and Order info alone."""
+
+    def answer_to(asked: Asked) -> bytes:
+        if asked.method == "PUT":
+            return NO_CONTENT
+        if "?" in asked.path:
+            is_first = "=pending&" in asked.path
+            return as_json({"orders": orders}) if is_first else as_json({})
+        info = re.fullmatch("/order/certificate/([0-9]+)", asked.path)
+        return as_json(pending(int(info[1]), dcv_method="email")) if info else NO_SUCH_CALL
+
+    return answer_to
+
+
+def waiting(orders: int) -> AnswerTo:
+    """Return a service of which so many orders wait."""
+    return lists(*(pending(n) for n in range(1, orders + 1)))
+
+
+def with_answer(part: str, answer: bytes, otherwise: AnswerTo) -> AnswerTo:
+    """Return a service that answers reads of paths with some part in one way."""
+    return lambda a: answer if a.method == "GET" and part in a.path else otherwise(a)
+
+
+def validation(*names: tuple[str, str], status: str = "pending") -> bytes:
+    """Return an order's validation status: its names, and whether each is approved."""
+    return as_json(
+        {
+            "order_status": status,
+            "order_dcv_method": "email",
+            "order_name_scope": names[0][0],
+            "dns_name_validations": [
+                {
+                    "domain_id": str(17 + place),
+                    "name_scope": name,
+                    "approval_scope": name,
+                    "status": state,
+                    "method": "email",
+                    "dns_names": [name],
+                }
+                for place, (name, state) in enumerate(names)
+            ],
+        }
+    )
+
+
+SOME = (
+    ("a.example", "approved"),
+    ("b.example", "unapproved"),
+    ("c.example", "approved"),
+    ("d.example", "unapproved"),
+    ("e.example", "approved"),
+)
+ALL = (("a.example", "approved"), ("b.example", "approved"))
+
+
+# Of what the CA need not have, such as the order report.
+NO_REPORT: dict[str, bytes] = {
+    "the CA does not have it": NO_SUCH_CALL,
+    "the key may not": error(403, "access_denied|missing_permission"),
+    "a page": http(403, BLOCK_PAGE, "text/html"),
+    "another table": http(200, b"a,b\r\n1,2\r\n", "text/csv"),
+    "nothing": http(200),
+    "a gateway that waited in vain": http(504, b"<title>Timeout</title>", "text/html"),
+}

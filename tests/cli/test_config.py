@@ -8,9 +8,9 @@ from typing import Any
 import click
 import pytest
 
-from batch_resend.cli.as_settings import option_words
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
+from batch_resend.cli.next_flags import option_words
 from batch_resend.settings import Region
 from tests.cli.conftest import KEY, Desk, desk_with_ca, read_summary
 from tests.notify.listener import listening

@@ -60,8 +60,8 @@ async def test_send_with_a_dry_run_is_a_check_without_key_journal_and_network(
             dry = await desk.run("send", *options, "--dry-run", *notified)
             checked = await desk.run("check", "orders.csv")
             assert dry.code == checked.code == 3, "a row is rejected"
-            assert dry.out == checked.out
-            assert dry.err == "Nothing was sent: --dry-run, which does as `check` does.\n"
+            assert dry.out.startswith(checked.out)
+            assert dry.out.endswith("Nothing was sent: --dry-run, which does as `check` does.\n")
         strict = await desk.run("send", "orders.csv", "--strict", "--dry-run")
         assert "`send` would send nothing: --strict\n" in strict.out
         assert (ca.books.requests, watchdog.posts) == (0, [])

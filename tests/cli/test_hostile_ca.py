@@ -188,7 +188,7 @@ async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flig
         await ca.listen()
         sent = await ended(process)
     assert sent.code == 0, sent.err
-    assert "the CA takes requests again: going on" in sent.err
+    assert "the CA takes requests again: sending resumes" in sent.err
     summary = desk.summary()
     assert_adds_up(summary)
     assert summary["orders"]["sent"] == WANTED == len(ca.mails_of)

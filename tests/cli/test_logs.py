@@ -77,7 +77,7 @@ async def test_a_pause_is_a_warning_with_its_reason_and_its_end_is_told(tmp_path
     first, *others = [event["level"] for event in pauses]
     assert first == "warning"
     assert set(others) <= {"debug"}, "short ones for the same reason fill no screen"
-    assert "the CA takes requests again: going on" in {event["event"] for event in log}
+    assert "the CA takes requests again: sending resumes" in {event["event"] for event in log}
 
 
 async def test_a_log_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None:
@@ -129,9 +129,9 @@ async def test_the_log_file_says_why_nothing_was_sent_and_standard_error_says_it
     async with desk_with_ca(tmp_path, api_key=KEY) as (desk, _):
         desk.write("wrong", "no-such-key-0123456789").chmod(0o600)
         ended_with = await desk.run(*words, "-v")
-    logged = events(tmp_path / "resend.log")
-    assert any(why in event.get("why", event["event"]) for event in logged)
-    last = logged[-1]
+    log = events(tmp_path / "resend.log")
+    (last,) = (event for event in log if why in event.get("why", event["event"]))
+    assert last == log[-1] or not ended_with.code, "a quiet night has a report to write"
     assert last.get("exit_code", 0) == ended_with.code
     assert (ended_with.out + ended_with.err).count(why) == (1 if ended_with.code else 2)
     assert (last["level"] == "error") == bool(ended_with.code)

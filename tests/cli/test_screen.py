@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from batch_resend.cli.output.progress import (
+from batch_resend.cli.output.view import (
     Course,
     View,
     live_lines,

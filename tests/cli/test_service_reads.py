@@ -1,118 +1,32 @@
 """What is read of the service, as recordings and its pages have it, byte for byte."""
 
 import csv
-import json
 import re
 import signal
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.certcentral.fault_server import NO_CONTENT
-from tests.cli.conftest import ended, orders_of, until
+from tests.cli.conftest import ended, until
 from tests.cli.raw_service import (
-    BLOCK_PAGE,
-    NO_SUCH_CALL,
-    AnswerTo,
+    ALL,
+    NO_REPORT,
+    SOME,
     Asked,
     RawService,
-    accept_all,
     as_json,
     desk_at,
     error,
     http,
-    order_of,
+    lists,
+    pending,
+    validation,
+    waiting,
+    with_answer,
 )
 from tests.cli.screen import on_screen
-
-
-def pending(number: int, **more: Any) -> dict[str, Any]:
-    """Return an order as a list was recorded to have it, with some fields otherwise."""
-    return {
-        "id": number,
-        "certificate": {
-            "id": number + 1,
-            "common_name": f"shop{number}.example.com",
-            "dns_names": [f"shop{number}.example.com"],
-            "signature_hash": "sha256",
-            "cert_validity": {"years": 1},
-        },
-        "status": "pending",
-        "is_renewed": False,
-        "date_created": "2026-06-08T14:59:13+00:00",
-        "organization": [],
-        "container": {"id": 7, "name": "Main", "is_active": True},
-        "product": {
-            "name_id": "ssl_dv_geotrust_flex",
-            "name": "GeoTrust DV SSL",
-            "type": "dv_ssl_certificate",
-        },
-        "product_name_id": "ssl_dv_geotrust_flex",
-        "price": 149,
-        "order_validity": {"years": 1},
-        "number_of_sans": 1,
-        "is_multi_year_plan": "1",
-    } | more
-
-
-def lists(*orders: object) -> AnswerTo:
-    """Return a service that has these orders waiting, validated by e-mail, and Order info alone."""
-
-    def answer_to(asked: Asked) -> bytes:
-        if asked.method == "PUT":
-            return NO_CONTENT
-        if "?" in asked.path:
-            is_first = "=pending&" in asked.path
-            return as_json({"orders": orders}) if is_first else as_json({})
-        info = re.fullmatch("/order/certificate/([0-9]+)", asked.path)
-        return as_json(pending(int(info[1]), dcv_method="email")) if info else NO_SUCH_CALL
-
-    return answer_to
-
-
-def waiting(orders: int) -> AnswerTo:
-    """Return a service of which so many orders wait."""
-    return lists(*(pending(n) for n in range(1, orders + 1)))
-
-
-def with_answer(part: str, answer: bytes, otherwise: AnswerTo) -> AnswerTo:
-    """Return a service that answers reads of paths with some part in one way."""
-    return lambda a: answer if a.method == "GET" and part in a.path else otherwise(a)
-
-
-def validation(*names: tuple[str, str], status: str = "pending") -> bytes:
-    """Return an order's validation status: its names, and whether each is approved."""
-    return as_json(
-        {
-            "order_status": status,
-            "order_dcv_method": "email",
-            "order_name_scope": names[0][0],
-            "dns_name_validations": [
-                {
-                    "domain_id": str(17 + place),
-                    "name_scope": name,
-                    "approval_scope": name,
-                    "status": state,
-                    "method": "email",
-                    "dns_names": [name],
-                }
-                for place, (name, state) in enumerate(names)
-            ],
-        }
-    )
-
-
-SOME = (
-    ("a.example", "approved"),
-    ("b.example", "unapproved"),
-    ("c.example", "approved"),
-    ("d.example", "unapproved"),
-    ("e.example", "approved"),
-)
-ALL = (("a.example", "approved"), ("b.example", "approved"))
-
 
 # --- lists of orders ------------------------------------------------------------------------------
 
@@ -158,15 +72,6 @@ async def test_a_list_that_says_it_is_longer_than_it_is_ends_all_the_same(tmp_pa
 
 
 # --- asking less ----------------------------------------------------------------------------------
-
-NO_REPORT: dict[str, bytes] = {
-    "the CA does not have it": NO_SUCH_CALL,
-    "the key may not": error(403, "access_denied|missing_permission"),
-    "a page": http(403, BLOCK_PAGE, "text/html"),
-    "another table": http(200, b"a,b\r\n1,2\r\n", "text/csv"),
-    "nothing": http(200),
-    "a gateway that waited in vain": http(504, b"<title>Timeout</title>", "text/html"),
-}
 
 
 async def test_how_many_orders_are_validated_is_read_from_one_report(tmp_path: Path) -> None:
@@ -284,32 +189,6 @@ async def test_what_was_asked_before_a_reading_was_cut_off_is_not_asked_again_bu
             assert len(one_by_one(service)) == 100, "one that was whole answers for no other"
 
 
-async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_sent_again(
-    tmp_path: Path,
-) -> None:
-    def answer_to(asked: Asked) -> bytes:
-        if not asked.path.endswith("/validation"):
-            return as_json(pending(int(order_of(asked.path)), dcv_method="email"))
-        approved = int(order_of(asked.path)) % 3 == 0
-        return validation(("a.example", "approved" if approved else "unapproved"))
-
-    async with desk_at(tmp_path, answer_to, 90, lambda _: 0.02) as (desk, service):
-        cut_off = await desk.start("send", "orders.csv", "--preflight", "--concurrency", "2")
-        await until(lambda: service.requests >= 60)
-        cut_off.send_signal(signal.SIGINT)
-        assert (await ended(cut_off)).code == 130
-        assert service.paths("PUT") == []
-        asked = {order_of(path) for path in service.paths("GET") if path.endswith("/validation")}
-        approved = {number for number in asked if int(number) % 3 == 0}
-        assert len(approved) >= 10
-        service.answer_to = accept_all
-        sent = await desk.run("send", "orders.csv", "--report-dir", "again")
-        assert sent.code == 0, sent.err
-        assert len(approved & set(service.mailed())) <= 2, "in flight"
-        skipped = orders_of(tmp_path / "again", "skipped")
-        assert skipped <= approved
-
-
 async def test_what_an_export_has_read_before_ctrl_c_is_kept_as_a_part(tmp_path: Path) -> None:
     async with desk_at(tmp_path, waiting(90), latency_s=lambda _: 0.5) as (desk, service):
         cut_off = await desk.start("export", "--details", "--out", "pending.csv")
@@ -343,114 +222,7 @@ async def test_a_person_sees_how_far_and_how_fast_the_asking_is(tmp_path: Path) 
         assert await screen.ended() == 0
 
 
-# --- what has become of them ----------------------------------------------------------------------
-
-
-def each_by_itself(asked: Asked) -> bytes:
-    """Answer for any order by its own call, every other one issued; have none of the others."""
-    info = re.fullmatch("/order/certificate/([0-9]+)", asked.path)
-    if info is None:
-        return NO_SUCH_CALL
-    return as_json(pending(int(info[1]), status="issued" if int(info[1]) % 2 else "pending"))
-
-
-async def test_what_has_become_of_a_thousand_orders_takes_one_request(tmp_path: Path) -> None:
-    async with desk_at(tmp_path, accept_all, 1_000) as (desk, service):
-        assert (await desk.run("send", "orders.csv")).code == 0
-        changes = [
-            {"order_id": int(n), "certificate_id": 1, "status": "issued"}
-            for n in service.mailed()[:700]
-        ]
-        for shape in ({"orders": changes}, changes):  # as the pages have it, and a bare list
-            service.asked.clear()
-            service.answer_to = with_answer(
-                "/status-changes?minutes=", as_json(shape), lambda _: NO_SUCH_CALL
-            )
-            found = await desk.run("verify", desk.report().name, "--json")
-            assert found.code == 0, found.err
-            assert "asking" not in found.err
-            assert json.loads(found.out)["statuses"] == {"issued": 700, "waiting": 300}
-            assert len(service.asked) == 1
-        await desk.run("report", desk.report().name)
-        page = (desk.report() / "report.html").read_text()
-        assert "of 1,000 orders sent 700 are issued, 300 are waiting" in page
-
-
-@pytest.mark.parametrize(
-    ("answer", "statuses", "reads"),
-    [
-        pytest.param(as_json({}), {"waiting": 20}, 1, id="nothing has changed"),
-        pytest.param(NO_CONTENT, {"waiting": 20}, 1, id="no more is there an answer of nothing"),
-        pytest.param(
-            as_json({"orders": [], "page": {"total": 5_000, "limit": 1_000, "offset": 0}}),
-            {"issued": 10, "pending": 10}, 21, id="a part of them",
-        ),
-        *(
-            pytest.param(answer, {"issued": 10, "pending": 10}, 21, id=name)
-            for name, answer in NO_REPORT.items()
-        ),
-    ],
-)  # fmt: skip
-async def test_where_status_changes_do_not_say_it_each_order_is_asked_about(
-    tmp_path: Path, answer: bytes, statuses: dict[str, int], reads: int
-) -> None:
-    async with desk_at(tmp_path, accept_all, 20) as (desk, service):
-        assert (await desk.run("send", "orders.csv")).code == 0
-        service.answer_to = with_answer("/status-changes", answer, each_by_itself)
-        found = await desk.run("verify", desk.report().name, "--json", "--no-names")
-        assert found.code == 0, found.err
-        assert json.loads(found.out)["statuses"] == statuses
-        assert len(service.paths("GET")) == reads
-
-
-async def test_what_verify_learned_before_ctrl_c_is_kept(tmp_path: Path) -> None:
-    async with desk_at(
-        tmp_path, accept_all, 90, lambda asked: 0.5 * (asked.method == "GET")
-    ) as (desk, service):  # fmt: skip
-        assert (await desk.run("send", "orders.csv")).code == 0
-        service.answer_to = each_by_itself
-        run = desk.report().name
-        verifying = await desk.start("verify", run, "--no-names")
-        await until(lambda: service.requests >= 90 + 10)
-        verifying.send_signal(signal.SIGINT)
-        cut_off = await ended(verifying)
-        assert cut_off.code == 130
-        assert f"orders is kept; `batch-resend report {run}` shows it" in cut_off.err
-        await desk.run("report", run)
-        page = (desk.report() / "report.html").read_text()
-        found = re.search("Asked of the CA .*: of ([0-9]+) orders sent", page)
-        assert 8 <= int(found[1] if found else 0) < 90
-
-
 # --- which names wait -----------------------------------------------------------------------------
-
-
-async def test_verify_and_the_report_say_how_many_names_are_approved(tmp_path: Path) -> None:
-    async with desk_at(tmp_path, accept_all, 4) as (desk, service):
-        assert (await desk.run("send", "orders.csv")).code == 0
-        service.answer_to = with_answer("/validation", validation(*SOME), lambda _: as_json({}))
-        found = await desk.run("verify", desk.report().name)
-        assert found.code == 0, found.err
-        assert found.out.count("3 of 5 names approved") == 4
-        as_program = await desk.run("verify", desk.report().name, "--json")
-        (first, *_) = json.loads(as_program.out)["waiting"]
-        assert first == {"order_id": "700000", "approved": 3, "names": 5}
-        await desk.run("report", desk.report().name)
-        assert "3 of 5 names approved" in (desk.report() / "report.html").read_text()
-
-
-async def test_the_preflight_leaves_alone_what_is_all_approved(tmp_path: Path) -> None:
-    def answer_to(asked: Asked) -> bytes:
-        is_over = order_of(asked.path) == "700002"
-        return with_answer("/validation", validation(*(ALL if is_over else SOME)), accept_all)(
-            asked
-        )
-
-    async with desk_at(tmp_path, answer_to, 3) as (desk, service):
-        sent = await desk.run("send", "orders.csv", "--preflight")
-        assert sent.code == 0, sent.err
-        assert set(service.mailed()) == {"700000", "700001"}
-        assert "skipped   1, says the CA: 2 of 2 names approved" in sent.err
 
 
 async def test_export_writes_the_names_that_wait_and_their_domains(tmp_path: Path) -> None:
@@ -514,51 +286,3 @@ async def test_an_empty_validation_status_leaves_it_to_the_order_itself(tmp_path
     async with desk_at(tmp_path, answer_to) as (desk, service):
         assert (await desk.run("sweep")).code == 0
         assert set(service.mailed()) == {"1", "3"}
-
-
-# --- the domain call, never wider than asked ------------------------------------------------------
-
-KNOWN = as_json({
-    "name_scope": "example.com", "base_emails": ["admin@example.com", "postmaster@example.com"],
-    "whois_emails": [], "dns_txt_emails": ["dns@example.net"],
-})  # fmt: skip
-DOMAIN_CALL = ("send", "domains.csv", "--call", "domain-dcv", "--preflight", "--max-attempts", "2")
-
-
-@pytest.mark.parametrize(
-    ("address", "answer", "said"),
-    [
-        ("admin@example.com", KNOWN, ""),
-        ("ADMIN@Example.com", KNOWN, ""),
-        ("dns@example.net", KNOWN, ""),
-        ("admim@example.com", KNOWN, "the CA does not know admim@example.com"),
-        ("someone@elsewhere.example", KNOWN, "the CA does not know someone@elsewhere.example"),
-        # Where it does not say whom it would mail:
-        ("admin@example.com", http(502, b"<title>No</title>", "text/html"), "might mail all"),
-        ("admin@example.com", error(500, "server_error"), "might mail all"),
-        ("admin@example.com", http(403, BLOCK_PAGE, "text/html"), "might mail all"),
-        ("admin@example.com", error(403, "access_denied|missing_permission"), "might mail all"),
-        ("admin@example.com", NO_SUCH_CALL, "might mail all"),
-        ("admin@example.com", as_json([1, 2]), "might mail all"),
-    ],
-)
-async def test_the_preflight_refuses_a_domain_call_that_might_mail_everybody(
-    tmp_path: Path, address: str, answer: bytes, said: str
-) -> None:
-    async with desk_at(tmp_path, with_answer("", answer, accept_all)) as (desk, service):
-        desk.write("domains.csv", f"domain,email\nexample.com,{address}\n")
-        sent = await desk.run(*DOMAIN_CALL)
-        path = "/domain/example.com/dcv/emails"
-        assert {*service.paths("GET")} == {f"{path}?consider_dcv_email_preferences=true"}
-        assert service.paths("PUT") == ([] if said else [path])
-        assert said in sent.out
-        assert sent.code in ((3, 4) if said else (0,)), sent.err
-
-
-async def test_a_domain_that_the_ca_does_not_have_is_left_to_its_own_answer(tmp_path: Path) -> None:
-    gone = error(404, "not_found|domain", "No such domain.")
-    async with desk_at(tmp_path, lambda _: gone) as (desk, _):
-        desk.write("domains.csv", "domain,email\nexample.com,someone@example.com\n")
-        refused = await desk.run(*DOMAIN_CALL)
-        assert refused.code == 3
-        assert "No such domain." in refused.out

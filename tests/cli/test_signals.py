@@ -218,9 +218,9 @@ BEFORE_SENDING = [
     "journal.journal:Journal.new_run",
     "journal.planning:Staging.add_rows",
     "journal.planning:Staging.group",
-    "journal.grouping:Grouping.changes",
+    "journal.planning:Grouping.changes",
     "journal.journal:Journal.settle",
-    "batch:make_plan",
+    "batch:Batch._plan_of",
     "cli.execution:make_preview",
 ]
 FROM_SENDING_ON = [

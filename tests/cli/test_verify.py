@@ -1,11 +1,28 @@
 """`verify`: what has come of the orders that were sent, and of those mailed several times."""
 
 import json
+import re
+import signal
 from pathlib import Path
+
+import pytest
 
 from batch_resend.simulator import FaultName, Simulator, WorldOrder
 from batch_resend.topics import mail_advice
+from tests.certcentral.fault_server import NO_CONTENT
 from tests.cli.conftest import Desk, desk_with_ca, ended, until
+from tests.cli.raw_service import (
+    NO_REPORT,
+    NO_SUCH_CALL,
+    SOME,
+    Asked,
+    accept_all,
+    as_json,
+    desk_at,
+    pending,
+    validation,
+    with_answer,
+)
 
 
 async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path: Path) -> None:
@@ -141,3 +158,96 @@ async def test_of_very_many_the_first_are_shown_and_the_rest_counted(tmp_path: P
         await desk.run("report", run, "--report-dir", "after")
         page = (tmp_path / "after" / "report.html").read_text()
         assert "The 200 with the most mails" in page
+
+
+# --- in as few requests as serve ----------------------------------------------------------------
+
+
+def each_by_itself(asked: Asked) -> bytes:
+    """Answer for any order by its own call, every other one issued; have none of the others."""
+    info = re.fullmatch("/order/certificate/([0-9]+)", asked.path)
+    if info is None:
+        return NO_SUCH_CALL
+    return as_json(pending(int(info[1]), status="issued" if int(info[1]) % 2 else "pending"))
+
+
+async def test_what_has_become_of_a_thousand_orders_takes_one_request(tmp_path: Path) -> None:
+    async with desk_at(tmp_path, accept_all, 1_000) as (desk, service):
+        assert (await desk.run("send", "orders.csv")).code == 0
+        changes = [
+            {"order_id": int(n), "certificate_id": 1, "status": "issued"}
+            for n in service.mailed()[:700]
+        ]
+        for shape in ({"orders": changes}, changes):  # as the pages have it, and a bare list
+            service.asked.clear()
+            service.answer_to = with_answer(
+                "/status-changes?minutes=", as_json(shape), lambda _: NO_SUCH_CALL
+            )
+            found = await desk.run("verify", desk.report().name, "--json")
+            assert found.code == 0, found.err
+            assert "asking" not in found.err
+            assert json.loads(found.out)["statuses"] == {"issued": 700, "waiting": 300}
+            assert len(service.asked) == 1
+        await desk.run("report", desk.report().name)
+        page = (desk.report() / "report.html").read_text()
+        assert "of 1,000 orders sent 700 are issued, 300 are waiting" in page
+
+
+@pytest.mark.parametrize(
+    ("answer", "statuses", "reads"),
+    [
+        pytest.param(as_json({}), {"waiting": 20}, 1, id="nothing has changed"),
+        pytest.param(NO_CONTENT, {"waiting": 20}, 1, id="no more is there an answer of nothing"),
+        pytest.param(
+            as_json({"orders": [], "page": {"total": 5_000, "limit": 1_000, "offset": 0}}),
+            {"issued": 10, "pending": 10}, 21, id="a part of them",
+        ),
+        *(
+            pytest.param(answer, {"issued": 10, "pending": 10}, 21, id=name)
+            for name, answer in NO_REPORT.items()
+        ),
+    ],
+)  # fmt: skip
+async def test_where_status_changes_do_not_say_it_each_order_is_asked_about(
+    tmp_path: Path, answer: bytes, statuses: dict[str, int], reads: int
+) -> None:
+    async with desk_at(tmp_path, accept_all, 20) as (desk, service):
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = with_answer("/status-changes", answer, each_by_itself)
+        found = await desk.run("verify", desk.report().name, "--json", "--no-names")
+        assert found.code == 0, found.err
+        assert json.loads(found.out)["statuses"] == statuses
+        assert len(service.paths("GET")) == reads
+
+
+async def test_what_verify_learned_before_ctrl_c_is_kept(tmp_path: Path) -> None:
+    async with desk_at(
+        tmp_path, accept_all, 90, lambda asked: 0.5 * (asked.method == "GET")
+    ) as (desk, service):  # fmt: skip
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = each_by_itself
+        run = desk.report().name
+        verifying = await desk.start("verify", run, "--no-names")
+        await until(lambda: service.requests >= 90 + 10)
+        verifying.send_signal(signal.SIGINT)
+        cut_off = await ended(verifying)
+        assert cut_off.code == 130
+        assert f"orders is kept; `batch-resend report {run}` shows it" in cut_off.err
+        await desk.run("report", run)
+        page = (desk.report() / "report.html").read_text()
+        found = re.search("Asked of the CA .*: of ([0-9]+) orders sent", page)
+        assert 8 <= int(found[1] if found else 0) < 90
+
+
+async def test_verify_and_the_report_say_how_many_names_are_approved(tmp_path: Path) -> None:
+    async with desk_at(tmp_path, accept_all, 4) as (desk, service):
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = with_answer("/validation", validation(*SOME), lambda _: as_json({}))
+        found = await desk.run("verify", desk.report().name)
+        assert found.code == 0, found.err
+        assert found.out.count("3 of 5 names approved") == 4
+        as_program = await desk.run("verify", desk.report().name, "--json")
+        (first, *_) = json.loads(as_program.out)["waiting"]
+        assert first == {"order_id": "700000", "approved": 3, "names": 5}
+        await desk.run("report", desk.report().name)
+        assert "3 of 5 names approved" in (desk.report() / "report.html").read_text()

@@ -7,7 +7,7 @@ from batch_resend.clock import running_time
 from batch_resend.cluster.limiter import SharedLimiter
 from batch_resend.cluster.slots import Budget, Grant, News
 from batch_resend.errors import JournalError
-from batch_resend.windows import HeldTooLong, Hold, Window, dictated_time
+from batch_resend.windows import Hold, KeyStopped, Window, dictated_time
 from tests.booking import Booking
 from tests.sending.conftest import crowded
 from tests.sending.test_limiter import Request, play
@@ -77,7 +77,7 @@ async def test_a_pause_of_another_beyond_the_patience_is_not_waited_for() -> Non
     async with SharedLimiter(booking.of_session(1), budget, patience_s=600) as limiter:
         began = running_time()
         for _ in range(2):
-            with pytest.raises(HeldTooLong, match=r"asks for it, for 0s.*in 2h.*patience of 10m"):
+            with pytest.raises(KeyStopped, match=r"asks for it, for 0s.*in 2h.*patience of 10m"):
                 async with limiter.slot():
                     raise AssertionError("there is none")
         assert running_time() - began < 5
@@ -99,7 +99,7 @@ async def test_pauses_of_another_one_after_another_are_waited_for_as_long_as_pat
         await anyio.sleep(1)
         async with SharedLimiter(booking.of_session(1), budget, patience_s=600) as limiter:
             began = running_time()
-            with pytest.raises(HeldTooLong, match="the CA is in trouble"):
+            with pytest.raises(KeyStopped, match="the CA is in trouble"):
                 async with limiter.slot():
                     raise AssertionError("there is none")
             assert 480 <= running_time() - began <= 600

@@ -3,23 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import psycopg
 import pytest
 
-from batch_resend.batch import open_batch
+from batch_resend.batch import Batch, open_batch
 from batch_resend.channels import Channels
 from batch_resend.clock import SystemClock
 from batch_resend.cluster import leases, worker
-from batch_resend.cluster.leases import ChunkLeases
+from batch_resend.cluster.leases import Chunk, ChunkLeases
 from batch_resend.cluster.queue import Queue, Sweep, SweepAt, chunk_of, open_queue
 from batch_resend.cluster.worker import Worker
 from batch_resend.folders import Database
 from batch_resend.intake import RecordSource
 from batch_resend.journal import open_journal
-from batch_resend.model import Chunk, RequestStatus, Run, RunState
+from batch_resend.model import Plan, RequestStatus, Run, RunState
 from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
 from batch_resend.simulator import Simulator, SimulatorSettings
@@ -71,10 +72,7 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
             plan = await batch.plan([RecordSource(orders)])
             await queue.add(await leases.distribute(batch, plan))
             async with at_work(settings), at_work(settings), asyncio.timeout(60):
-                run = plan.run
-                while not run.finished_at:
-                    await asyncio.sleep(0.05)
-                    run = await batch.reader.run(run.id)
+                run = await end_of(batch, plan)
             tally = await batch.reader.tally(run)
     assert found, "others took them for dead"
     assert tally.orders[RequestStatus.SENT] == 400
@@ -84,6 +82,7 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
 async def test_a_key_that_is_refused_costs_one_request_however_late_other_parts_of_the_run_begin(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor is it held against the key once the run is distributed again."""
     forget(database)
     begun, refused = 0, asyncio.Event()
     sender, put_down = Worker._sender, ChunkLeases.put_down
@@ -109,14 +108,25 @@ async def test_a_key_that_is_refused_costs_one_request_however_late_other_parts_
                 [RecordSource([{"order_id": n} for n in range(100_200_300, 100_200_700)])]
             )
             await queue.add(await leases.distribute(batch, plan))
-            run = plan.run
-            async with at_work(settings), asyncio.timeout(30):
-                while not run.finished_at:
-                    await asyncio.sleep(0.05)
-                    run = await batch.reader.run(run.id)
-    assert begun > 1
-    assert run.state is RunState.STOPPED
-    assert ca.books.requests == 1
+            async with at_work(settings), asyncio.timeout(60):
+                run = await end_of(batch, plan)
+                assert begun > 1
+                assert run.state is RunState.STOPPED
+                assert ca.books.requests == 1
+                ca.settings = replace(ca.settings, api_key=KEY, windows=())
+                again = await batch.take_up(run.id)
+                await queue.add(await leases.distribute(batch, again))
+                assert (await end_of(batch, again)).state is RunState.COMPLETED
+    assert ca.books.mails == 400
+
+
+async def end_of(batch: Batch, plan: Plan) -> Run:
+    """Return a run once workers have ended it."""
+    run = await batch.reader.run(plan.run.id)
+    while run.state is RunState.RUNNING:
+        await asyncio.sleep(0.05)
+        run = await batch.reader.run(run.id)
+    return run
 
 
 async def test_a_sweep_waits_for_the_one_before_it_but_not_for_that_of_a_dead_worker(

@@ -6,7 +6,7 @@ import time
 from email.utils import formatdate
 from typing import Any
 
-from tests.certcentral.fault_server import Step, Visit, answer
+from tests.certcentral.fault_server import FaultServer, Step, Visit, answer
 
 ORDER_ID = 104_200_311
 EMAIL, DOMAIN = "jill.valentine@shop-of-theirs.example", "www.shop-of-theirs.example"
@@ -157,3 +157,30 @@ def ca(**changed: bytes) -> Step:
             await visit.send(dated(error(404, "not_found|route")))
 
     return step
+
+
+INVALID_KEY = error(
+    403,
+    "access_denied|access_denied_invalid_key",
+    "Access denied due to access_denied_invalid_key.",
+)
+LIMITED = error(429, "request_limit_exceeded", "Service unavailable, please limit request volume")
+
+
+def assert_only_read(server: FaultServer) -> list[str]:
+    """Check that each request was a GET with no body; return what was read."""
+    for head in server.heads:
+        assert head.startswith(b"GET /"), head
+        assert b"\r\nContent-Length" not in head
+    assert not any(server.bodies)
+    return [name_of(head.split(b" ")[1].decode()) for head in server.heads]
+
+
+def of_check(found: dict[str, Any], check: str) -> dict[str, Any]:
+    """Return the finding of a check."""
+    return next(
+        finding
+        for group in found["groups"]
+        for finding in group["findings"]
+        if finding["check"] == check
+    )

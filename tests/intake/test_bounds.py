@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend import planning
+from batch_resend import batch
+from batch_resend.batch import stage
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, text, workbook
 from batch_resend.intake import csv_cells as cells
-from batch_resend.journal import open_journal
+from batch_resend.journal import Endpoint, open_journal
 from batch_resend.journal import planning as staging_of_rows
-from batch_resend.planning import stage
 
 
 async def refusal(tmp_path: Path, content: bytes) -> str:
@@ -20,9 +20,9 @@ async def refusal(tmp_path: Path, content: bytes) -> str:
     path.write_bytes(content)
     with pytest.raises(InputError) as refused:
         async with open_journal(tmp_path / "journal.db") as journal:
-            run, staging = await journal.new_run("https://ca.example", ())
+            _, staging = await journal.new_run("https://ca.example", ())
             await stage([ListSource(str(path))], staging)
-            await journal.finish_planning(run, staging, 0.0)
+            await staging.group({None: Endpoint("https://ca.example")})
     return str(refused.value)
 
 
@@ -39,7 +39,7 @@ async def test_what_unpacks_to_many_times_its_size_is_refused(
 async def test_a_list_of_nothing_but_bad_rows_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "_MAX_REJECTED", 10)
+    monkeypatch.setattr(batch, "_MAX_REJECTED", 10)
     said = await refusal(tmp_path, b"order_id\n" + b"none\n" * 12)
     assert "line 13: more than 10 rows are rejected" in said
     assert "--map" in said

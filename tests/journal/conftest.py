@@ -95,8 +95,9 @@ async def plan(
     run, staging = await journal.new_run(base_url, WINDOWS)
     for name, rows in zip(names, inputs, strict=False):
         await staging.add_rows(rows)
-        await staging.end_input(name, f"sha256 of {name}", FORM, len(rows))
-    return await journal.finish_planning(run, staging, take_up_since, parties)
+        await staging.end_input(name, f"sha256 of {name}", FORM, "")
+    digest = await staging.group(parties or {None: Endpoint(base_url)})
+    return await journal.finish_planning(run, digest, take_up_since)
 
 
 async def pending(reader: JournalReader, run: Run) -> list[PlannedRequest]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from batch_resend.clock import SystemClock, steady_time
 from batch_resend.folders import Place
-from batch_resend.journal import Journal, Terms
-from batch_resend.model import Pause, Run, RunState
+from batch_resend.journal import Journal, Pause, Terms
+from batch_resend.model import Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,

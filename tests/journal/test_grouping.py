@@ -1,13 +1,16 @@
 """One order, one request a locale: all its rows travel together, wherever they stand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Journal
+from batch_resend.journal import Endpoint, Journal
 from batch_resend.model import (
+    Call,
     Entry,
+    Note,
     PlannedRequest,
     Problem,
     RejectedRow,
@@ -222,8 +225,8 @@ async def test_rows_added_in_several_batches_are_one_list(journal: Journal) -> N
     for batch in (orders(3, 1), [], [row(9, "3", locale="de")], orders(3)):
         await staging.add_rows(batch)
     assert staging.rows_read == 4
-    await staging.end_input("a.csv", None, FORM, 4)
-    run = await journal.finish_planning(run, staging, 0.0)
+    await staging.end_input("a.csv", None, FORM, "")
+    await staging.group({None: Endpoint(BASE_URL)})
     planned = await pending(journal.reader, run)
     assert [(one.request.subject, one.request.locale) for one in planned] == [
         ("3", None), ("1", None), ("3", "de"),
@@ -280,3 +283,90 @@ async def test_an_order_only_row_beside_one_that_is_rejected_for_something_else_
     bad = RejectedRow(2, Problem.LOCALE, "no locale", "[]", "7")
     run = await plan(journal, [bad, row(3, "7")])
     assert await pending_ids(journal.reader, run) == ["7"]
+
+
+async def test_rows_that_name_nobody_are_rejected_where_others_do_and_no_word_asks_for_all(
+    journal: Journal,
+) -> None:
+    """Where a list has no heading to say so, it is known when it has been read."""
+    run, staging = await journal.new_run(BASE_URL, ())
+    asks_for_all = replace(row(4, "3"), notes=(Note.ALL_DOMAINS,))
+    form = replace(FORM, with_addresses=True)
+    for name, of in (("a.jsonl", FORM), ("b.jsonl", form)):
+        await staging.add_rows([row(2, "1", "a.example admin@a.example"), *orders(2)])
+        await staging.add_rows([asks_for_all])
+        await staging.end_input(name, None, of, "names nobody")
+    await staging.group({None: Endpoint(BASE_URL)})
+    found = [found async for found in journal.reader.rejected_rows(run)]
+    assert [(one.input_ordinal, one.order_id, one.reason) for one in found] == [
+        (1, "2", "names nobody")
+    ]
+
+
+# --- several accounts -----------------------------------------------------------------------------
+
+
+ONE_KEY_TWICE = {
+    None: Endpoint(BASE_URL, "own"),
+    "bank": Endpoint(BASE_URL, "bank's"),
+    "shop": Endpoint(BASE_URL, "shop's"),
+    "shop-2": Endpoint(BASE_URL, "shop's"),
+}
+
+
+def of_domain(line: int, account: str | None) -> Row:
+    return replace(row(line, "c.example"), call=Call.DOMAIN_DCV, account=account)
+
+
+async def planned(
+    place: Place, rows: list[Row]
+) -> tuple[list[tuple[str, str | None]], list[RowResult]]:
+    """Return what is asked for, of which account, and what became of the rows."""
+    async with opened(place, Clock()) as journal:
+        run = await plan(journal, rows, parties=ONE_KEY_TWICE)
+        left = await pending(journal.reader, run)
+        asked = [(one.request.subject, one.request.account) for one in left]
+        return asked, await all_rows(journal.reader, run)
+
+
+async def test_a_domain_is_mailed_by_each_key_that_names_it_and_once_by_one_of_two_names(
+    place: Place,
+) -> None:
+    named = [None, "shop-2", "bank", "shop"]
+    asked, rows = await planned(place, [of_domain(n, name) for n, name in enumerate(named, 2)])
+    assert asked == [("c.example", None), ("c.example", "bank"), ("c.example", "shop")]
+    (rejected,) = [one for one in rows if one.status is RowStatus.REJECTED]
+    assert rejected.line == 3
+    assert rejected.reason == (
+        "the domain c.example stands here for the account 'shop-2', and on line 5 of a.csv for "
+        "the account 'shop', which goes by the same key: keep one of the two"
+    )
+
+
+async def test_an_order_is_one_accounts_whatever_stands_between(place: Place) -> None:
+    rows = [replace(one, account=name) for name in ("shop", "bank", None) for one in orders(7)]
+    asked, found = await planned(place, rows)
+    assert asked == [("7", None)]
+    assert [one.status for one in found].count(RowStatus.REJECTED) == 2
+
+
+async def test_rows_of_an_account_that_nobody_described_are_rejected(place: Place) -> None:
+    rows = [replace(orders(7)[0], account="nobody"), *orders(8)]
+    asked, found = await planned(place, rows)
+    assert asked == [("8", None)]
+    assert found[0].status is RowStatus.REJECTED
+    assert found[0].reason == "no profile describes the account 'nobody'"
+
+
+async def test_what_a_list_says_to_skip_of_an_order_is_not_mailed_with_the_rest(
+    place: Place,
+) -> None:
+    skipped = replace(row(2, "5", "a.example admin@a.example"), skip="validated by dns")
+    both = [skipped, row(3, "5", "b.example admin@b.example")]
+    async with opened(place, Clock()) as journal:
+        run = await plan(journal, both)
+        (left,) = await pending(journal.reader, run)
+        assert [entry.domain for entry in left.request.entries] == ["b.example"]
+        first, second = await all_rows(journal.reader, run)
+        assert (first.status, second.status) == (RowStatus.DUPLICATE, RowStatus.ACCEPTED)
+        assert first.reason == "asks for nothing, beside line 3 of a.csv: validated by dns"

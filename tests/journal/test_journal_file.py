@@ -3,10 +3,8 @@
 import asyncio
 import os
 import shutil
-import sqlite3
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import journal_file, open_journal, read_journal
 from batch_resend.journal.journal_file import mount_points
 from batch_resend.model import Attempt, Outcome, RequestStatus
-from tests.journal.conftest import NOON, Clock, opened, orders, plan
+from tests.journal.conftest import NOON, Clock, on_disk, opened, orders, plan
 from tests.journal.test_writer import ACCEPTED, running
 
 pytestmark = pytest.mark.asyncio
@@ -44,6 +42,12 @@ def by_its_new_name(path: Path) -> Path:
     return path.rename(path.with_name("moved.db"))
 
 
+def by_its_new_name_with_its_log(path: Path) -> Path:
+    for ending in ("-wal", "-shm"):
+        Path(f"{path}{ending}").rename(path.with_name(f"moved.db{ending}"))
+    return by_its_new_name(path)
+
+
 def without_the_file_beside_it(path: Path) -> Path:
     """As after `rm *.lock`."""
     path.with_name(f"{path.name}.lock").unlink()
@@ -55,6 +59,7 @@ OTHER_WAYS = [
     by_a_link_to_its_folder,
     by_a_relative_path,
     by_its_new_name,
+    by_its_new_name_with_its_log,
     without_the_file_beside_it,
 ]
 TRY = """
@@ -189,27 +194,94 @@ async def test_a_file_that_is_really_mounted_by_itself_is_refused(tmp_path: Path
     assert "mount the folder that it is in" in said
 
 
-# --- its log --------------------------------------------------------------------------------
+# --- lost while it is open ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["-wal", "-shm"])
-async def test_without_its_log_a_journal_takes_no_new_request_and_keeps_every_answer_in_its_file(
-    path: Path, tmp_path: Path, ending: str
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def delete_its_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def replace(path: Path) -> None:
+    copy = path.with_name(f"copy of {path.name}")
+    shutil.copy(path, copy)
+    copy.replace(path)
+
+
+def replace_by_a_link(path: Path) -> None:
+    path.rename(path.with_name("other.db"))
+    path.symlink_to(path.with_name("of-last-week.db"))
+
+
+def move(path: Path) -> None:
+    path.rename(path.with_name("moved.db"))
+
+
+def move_its_folder(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+
+
+def put_a_circle_of_links_in_the_place_of_its_folder(path: Path) -> None:
+    move_its_folder(path)
+    path.parent.symlink_to(path.parent)
+
+
+LOSSES = [
+    (delete, "", "was deleted while"),
+    (delete_its_folder, "", "was deleted while"),
+    (replace, "", "another file is in its place"),
+    (replace_by_a_link, "", "another file is in its place"),
+    (move, "", "was moved away"),
+    (move_its_folder, "", "was moved away"),
+    (put_a_circle_of_links_in_the_place_of_its_folder, "", "can no longer be reached"),
+    (delete, "-wal", "journal.db-wal was deleted"),
+    (replace, "-wal", "another file is in the place of journal.db-wal"),
+    (delete, "-shm", "journal.db-shm was deleted"),
+]
+
+
+@pytest.mark.parametrize(("lose", "ending", "said"), LOSSES)
+async def test_whatever_becomes_of_it_no_request_begins_and_every_answer_is_taken(
+    tmp_path: Path, lose: Callable[[Path], None], ending: str, said: str
 ) -> None:
-    """The process may be killed right after: an unlinked log ends with it."""
-    async with running(path, 2) as (_, _, recorder, (order, other)):
+    path = tmp_path / "state" / "journal.db"
+    async with running(path, 2) as (journal, run, recorder, (order, other)):
         attempt = Attempt(order, 1, NOON)
         await recorder.begin(attempt)
-        Path(f"{path}{ending}").unlink()
-        await recorder.end(attempt, NOON + 1, ACCEPTED, Outcome(order, RequestStatus.SENT, 204))
-        with pytest.raises(JournalError, match=f"journal.db{ending} was deleted"):
+        assert await journal.loss() is None
+        lose(Path(f"{path}{ending}"))
+        assert said in (await journal.loss() or "")
+        with pytest.raises(JournalError, match=said):
             await recorder.begin(Attempt(other, 1, NOON))
-        copy = tmp_path / "copy.db"
-        copy.write_bytes(path.read_bytes())  # the file as it is, without any log
-        with closing(sqlite3.connect(copy)) as database:
-            found = database.execute("SELECT request, status FROM outcomes").fetchall()
-            assert found == [(order.number, "sent")]
-            assert database.execute("SELECT count(*) FROM attempts").fetchone() == (1,)
+        await recorder.end(attempt, NOON + 1, ACCEPTED, Outcome(order, RequestStatus.SENT, 204))
+        assert await journal.reader.count_outcomes(run) == {RequestStatus.SENT: 1}, "for the report"
+        if ending:  # the process may be killed right after: an unlinked log ends with it
+            copy = tmp_path / "copy.db"
+            copy.write_bytes(path.read_bytes())  # the file as it is, without any log
+            assert on_disk(copy, "SELECT request, status FROM outcomes") == [(order.number, "sent")]
+            assert on_disk(copy, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+@pytest.mark.parametrize("linked", ["the journal", "its folder"])
+async def test_a_link_in_its_name_that_leads_elsewhere_is_a_loss_and_back_again_is_none(
+    tmp_path: Path, linked: str
+) -> None:
+    path = tmp_path / "state" / "journal.db"
+    path.parent.mkdir()
+    target = path if linked == "the journal" else path.parent
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    named = link if target is path else link / path.name
+    async with opened(named, Clock()) as journal:
+        assert await journal.loss() is None
+        for leads_to, said in ((target.with_name("other"), True), (target, False)):
+            link.unlink()
+            link.symlink_to(leads_to)
+            lost = await journal.loss() or ""
+            assert ("a link in its name that now leads to another file" in lost) == said
 
 
 async def test_a_journal_that_cannot_have_a_log_is_not_missing_one(

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.errors import JournalBusy
 from batch_resend.folders import Place
-from batch_resend.journal import open_journal, read_journal
+from batch_resend.journal import read_journal
 from batch_resend.model import RunState
 from tests.journal.conftest import NOON, Clock, opened, orders, pending, plan, statuses
 
@@ -51,13 +50,6 @@ async def holder(place: Place) -> AsyncIterator[asyncio.subprocess.Process]:
         if process.returncode is None:
             process.kill()
         await process.communicate()
-
-
-async def test_another_process_that_holds_a_file_is_named(path: Path) -> None:
-    async with holder(path) as process:
-        with pytest.raises(JournalBusy, match=rf"\(process {process.pid}, since 2027-01-15T08:00"):
-            async with open_journal(path):
-                pass
 
 
 async def test_a_run_that_another_process_has_in_hand_may_be_watched(place: Place) -> None:

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, Terms, read_journal
+from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, Pause, Terms, read_journal
 from batch_resend.journal.statements import sql
-from batch_resend.model import Attempt, Pause, RequestStatus, Run, RunState
+from batch_resend.model import Attempt, RequestStatus, Run, RunState
 from tests.journal.conftest import WINDOWS, Clock, carry, on_disk, opened, orders, pending, plan
 
 pytestmark = pytest.mark.asyncio

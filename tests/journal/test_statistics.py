@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Journal, JournalReader, Recorder, Terms
+from batch_resend.journal import Journal, JournalReader, Pause, Recorder, Terms
 from batch_resend.model import (
     Attempt,
     Outcome,
-    Pause,
     RequestStatus,
     Ruling,
     Run,

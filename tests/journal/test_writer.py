@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from batch_resend.errors import JournalError
-from batch_resend.journal import Journal, Recorder, Terms, read_journal
+from batch_resend.journal import Endpoint, Journal, Recorder, Terms, read_journal
 from batch_resend.model import Attempt, Outcome, PlannedRequest, RequestStatus, Ruling, Run, Verdict
 from tests.journal.conftest import (
     FORM,
@@ -288,8 +288,8 @@ async def test_planning_may_be_cancelled_and_the_journal_goes_on(
 
         async def work() -> None:
             await staging.add_rows(orders(*range(200)))
-            await staging.end_input("a.csv", None, FORM, 200)
-            await journal.finish_planning(run, staging, 0.0)
+            await staging.end_input("a.csv", None, FORM, "")
+            await staging.group({None: Endpoint("https://ca.example")})
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batch_resend.batch import stage
 from batch_resend.intake import ListSource, Reading, Source
-from batch_resend.journal import Journal
+from batch_resend.journal import Endpoint, Journal
 from batch_resend.model import Run, RunState
-from batch_resend.planning import stage
 from batch_resend.report import Summary, write_report
 from batch_resend.report.report import OF_SWEEPS, REPORT_FILES
 from tests.journal.conftest import BASE_URL, WINDOWS, Clock, opened, send
@@ -56,7 +56,8 @@ async def plan_lists(journal: Journal, *sources: Source) -> Run:
     """Plan a new run of all rows of several sources."""
     run, staging = await journal.new_run(BASE_URL, WINDOWS)
     await stage(sources, staging)
-    return await journal.finish_planning(run, staging, 1e12)
+    digest = await staging.group({None: Endpoint(BASE_URL)})
+    return await journal.finish_planning(run, digest, 1e12)
 
 
 @asynccontextmanager

@@ -15,13 +15,12 @@ import pytest
 
 from batch_resend.certcentral.judge import judge, remedy
 from batch_resend.errors import JournalError
-from batch_resend.journal import ReadRecorder, Recorder
+from batch_resend.journal import Pause, ReadRecorder, Recorder
 from batch_resend.model import (
     Attempt,
     Fault,
     FaultKind,
     Outcome,
-    Pause,
     PlannedRequest,
     Reply,
     Request,

@@ -1,5 +1,6 @@
 """What the CA answers to a read counts for all that go by its key, as with a mail."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from math import ceil
@@ -216,6 +217,15 @@ async def test_a_key_refused_in_the_middle_stops_all_reads_at_once() -> None:
     with pytest.raises(KeyRefused):
         await reading.reader.fetch("/later")
     assert "/later" not in reading.paths
+
+
+async def test_reads_that_wait_when_the_key_is_refused_are_refused_with_it() -> None:
+    reading = Reading("key", windows=(), concurrency=8, latency_s=lambda _: 1.0)
+    reads = [reading.reader.fetch(f"/{number}") for number in range(5)]
+    with anyio.fail_after(2):
+        ended = await asyncio.gather(*reads, return_exceptions=True)
+    assert [type(error) for error in ended] == [KeyRefused] * 5
+    assert len(reading.at) == 1
 
 
 @pytest.mark.parametrize("word", ["404", "403", "page403", "route", "405", "500", "504", "timeout"])

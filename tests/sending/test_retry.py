@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batch_resend.model import RunState, Verdict
 from batch_resend.sending import RetryPolicy
-from batch_resend.sending.channel import Step
+from batch_resend.sending.retry import Step
 from tests.sending.conftest import HOUR_S, LONG_S, Rig, planned, verdict
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]

@@ -102,22 +102,30 @@ async def test_a_limit_that_is_met_within_a_pause_is_written_down_with_it() -> N
     assert rig.sender.channel.limiter.share == 0.5
 
 
-@pytest.mark.parametrize("word", ["key", "401"])
-async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do(word: str) -> None:
+@pytest.mark.parametrize(("word", "count"), [("key", 500), ("key", 1), ("401", 500)])
+async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do(
+    word: str, count: int
+) -> None:
     rig = Rig(otherwise=f"{word}@1", concurrency=32)
-    assert await rig.carry(orders(1, 500)) == []
+    assert await rig.carry(orders(1, count)) == []
     assert rig.request_of("call") == [1]
     assert [line.said for line in rig.noted("end")] == [Ruling.KEY_REFUSED]
     assert rig.sender.state is RunState.STOPPED
     assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
 
 
-async def test_a_key_that_is_revoked_in_the_middle_stops_the_run_and_refuses_no_order() -> None:
-    rig = Rig(dict.fromkeys(range(50, 501), "key"), concurrency=4, latency_s=1)
+@pytest.mark.parametrize("commit_s", [0.0, 2.5])
+async def test_a_key_that_is_revoked_in_the_middle_stops_the_run_and_refuses_no_order(
+    commit_s: float,
+) -> None:
+    """From the answer on nothing leaves, however long it takes to write that down."""
+    answers = {n: f"204@{n * 37 % 16 / 4}" for n in range(1, 501)}
+    rig = Rig({**answers, 50: "key@0.125"}, concurrency=16, commit_s=commit_s)
     await rig.carry(orders(1, 500))
     assert set(rig.statuses().values()) == {"sent"}
     assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
-    assert len(rig.noted("call")) <= 50 + 4
+    (refused,) = rig.noted("answer", 50)
+    assert max(line.at for line in rig.noted("begin")) <= refused.at + commit_s
     check_the_books(rig)
 
 

@@ -12,8 +12,8 @@ from typing import Literal
 from tests.cli.raw_service import WRONG_KEY
 from tests.worlds import replies
 from tests.worlds.loop import Outside
-from tests.worlds.network import Connection
-from tests.worlds.spec import Blow, Kind, Trouble, World
+from tests.worlds.network import SECURING_S, Connection
+from tests.worlds.spec import OF_CONNECTIONS, Blow, Kind, Trouble, World
 
 FIRST_ORDER = 100_000_001
 KEYS = ("first-key-of-a-world", "second-key-of-a-world")
@@ -58,6 +58,7 @@ class Visit:
     answer: bytes = b""
     brought_at: float | None = None  # when the whole of its answer lay in the process's buffer
     heard_at: float | None = None  # when the process had read the whole of the answer
+    given_up_at: float | None = None  # when the process closed its connection, no answer heard
     broke_at: float | None = None  # when its connection broke off under it, as the process sees it
 
     @property
@@ -103,6 +104,7 @@ class _Line:
     has_junk: bool = False
     has_answered: bool = False
     made_at: float = 0.0
+    last: Visit | None = None
 
     def __post_init__(self) -> None:
         self.made_at = self.outside.now
@@ -111,6 +113,10 @@ class _Line:
         self.heard += len(data)
         while self.to_hear and self.to_hear[0][0] <= self.heard:
             self.to_hear.pop(0)[1].heard_at = self.outside.now
+
+    def note_given_up(self) -> None:
+        if self.last is not None and self.last.heard_at is None:
+            self.last.given_up_at = self.outside.now
 
     def bring(self, at: float, data: bytes, *, whole: bool = True) -> None:
         self.brought += len(data)
@@ -163,7 +169,7 @@ class ModelCA:
             return None
         for trouble in self.world.troubles:
             if _is_now(trouble, self.outside.now) and dice.random() < trouble.share:
-                is_of_connections = trouble.kind in _OF_CONNECTIONS
+                is_of_connections = trouble.kind in OF_CONNECTIONS
                 if (trouble.kind in kinds) if kinds else not is_of_connections:
                     self.met.add((trouble.kind, self.client.state_of_run()))
                     return trouble.kind
@@ -180,7 +186,13 @@ class ModelCA:
 
     def connecting(self) -> tuple[float, OSError | None]:
         dice = self._dice()
-        kind = self._trouble(dice, (Kind.CONNECT_REFUSED, Kind.CONNECT_HANGS))
+        kind = self._trouble(dice, (Kind.CONNECT_REFUSED, Kind.CONNECT_HANGS, Kind.CONNECT_LATE))
+        if kind is Kind.CONNECT_LATE:
+            timeout_s = self.world.timeout_s
+            most_s = timeout_s * dice.uniform(0.3, 0.9)
+            # TLS takes its time, too; what the name took is known for a while.
+            just_s = timeout_s - SECURING_S - dice.choice((1e-3, 1e-4, 3e-5, 2e-5, 1e-5, 0.0))
+            return dice.choice((most_s, just_s)), None
         if kind is Kind.CONNECT_HANGS:
             return 130.0, TimeoutError(110, "Connection timed out")
         refused = ConnectionRefusedError(111, "Connection refused") if kind else None
@@ -195,7 +207,7 @@ class ModelCA:
 
     def connected(self, connection: Connection) -> None:
         line = self._lines[connection] = _Line(self.client, connection, self.outside)
-        connection.heard = line.note_heard
+        connection.heard, connection.given_up = line.note_heard, line.note_given_up
 
     def received(self, connection: Connection, data: bytes) -> None:
         line = self._lines[connection]
@@ -216,6 +228,7 @@ class ModelCA:
             line.made_at if line.has_answered else None,
         )  # fmt: skip
         line.has_junk |= kind in (Kind.EXTRA_BYTES, Kind.STALE_CONNECTION)
+        line.last = visit
         self.visits.append(visit)
         self._send_on_its_way(line, visit, dice)
 
@@ -302,7 +315,6 @@ class ModelCA:
 
 
 _EXTRA = (b"x", b"\r\n", replies.NO_CONTENT, b"HTTP/1.1 200 OK\r\nContent-Length: 9")
-_OF_CONNECTIONS = frozenset(tuple(Kind)[:5])
 _STANDING_STILL = frozenset((Blow.FREEZE, Blow.SUSPEND, Blow.SECOND_PROCESS))
 
 

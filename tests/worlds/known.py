@@ -8,6 +8,7 @@ that is no longer there, or is never called, this says so: what is not put back 
 """
 
 import argparse
+import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from contextlib import (
     ExitStack,
     asynccontextmanager,
     contextmanager,
+    suppress,
 )
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,12 +32,12 @@ import anyio
 
 from batch_resend import channels
 from batch_resend.certcentral import client, wire
+from batch_resend.errors import JournalError
 from batch_resend.intake import records
 from batch_resend.journal import (
     database,
     journal,
     journal_file,
-    orders,
     reading,
     recording,
     runs,
@@ -44,7 +46,7 @@ from batch_resend.journal import (
 )
 from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Ruling
-from batch_resend.sending import breaker, breaker_state, limiter, sender
+from batch_resend.sending import breaker, breaker_state, channel, limiter
 from batch_resend.sending.breaker_state import Advice
 from batch_resend.windows import Fate
 from tests.worlds.explore import violations
@@ -165,17 +167,17 @@ def _attempt_written_after_the_request() -> Fault:
 
 
 def _outcome_counted_before_it_is_durable() -> Fault:
-    def settled(real: Any, mail: Any, verdict: Any) -> Any:
-        outcome = real(mail, verdict)
-        if outcome is not None:
-            mail.sender._delivered.send_nowait(outcome)
-        return outcome
+    writing: set[asyncio.Task[None]] = set()
 
-    async def deliver(_: Any, own: Any, outcome: Any) -> None:
-        own.progress.outcomes[outcome.status] += 1
+    async def end(real: Any, mail: Any, verdict: Any, now: float) -> Any:
+        async def write() -> None:
+            with suppress(JournalError):
+                await real(mail, verdict, now)
 
-    fault = Fault().function(sender._Mail, "_settled", settled)
-    return fault.function(sender.Sender, "deliver", deliver)
+        writing.add(asyncio.create_task(write()))
+        return mail._settled(verdict)
+
+    return Fault().function(channel.Mail, "end", end)
 
 
 def _resume_forgets_hold() -> Fault:
@@ -307,7 +309,7 @@ KNOWN: Mapping[str, Callable[[], Fault]] = {
     "cut off is not in doubt": _cut_off_is_not_in_doubt,
     "cooldown forgotten": lambda: Fault().function(runs, "_skip_acknowledged", lambda *_: None),
     "cooldown by wall clock": _cooldown_by_wall_clock,
-    "sweep by wall clock": lambda: Fault().function(orders, "clock_values", _clock_of_no_boot),
+    "sweep by wall clock": lambda: Fault().function(reading, "clock_values", _clock_of_no_boot),
     "ages by a clock that was set": lambda: Fault().statement(
         "end_cut_off_attempts",
         "CASE WHEN begun_at < {now_of_start} THEN {now_of_start} ELSE begun_at END",

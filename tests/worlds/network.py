@@ -15,6 +15,7 @@ from tests.worlds.loop import WorldLoop
 
 ADDRESS = "192.0.2.7"  # TEST-NET-1 (RFC 5737)
 _READ = 256 * 1024  # bytes that asyncio reads in one turn
+SECURING_S = 0.01  # what TLS takes
 _APART_S = 1e-9  # what a connection brings stays in order; what is due at once does not
 
 
@@ -58,6 +59,7 @@ class Connection(asyncio.Transport):
         self.last_arrival = 0.0
         self.number = 0  # of all connections of the world
         self.heard: Callable[[bytes], None] = lambda _: None  # what the process has read
+        self.given_up: Callable[[], None] = lambda: None  # the process closes it
 
     # --- what happens outside ---------------------------------------------------------------
 
@@ -120,10 +122,12 @@ class Connection(asyncio.Transport):
         self._peer.received(self, bytes(data))
 
     def close(self) -> None:
+        if not self._closing:
+            self.given_up()
         self._lose(None)
 
     def abort(self) -> None:
-        self._lose(None)
+        self.close()
 
     def is_closing(self) -> bool:
         return self._closing
@@ -190,7 +194,7 @@ class Network:
         """Return a transport over a connection that was made, with its protocol."""
         sock.close()
         error = self._weather.securing() if tls else None
-        await asyncio.sleep(0.0 if self.is_gone else 0.01)
+        await asyncio.sleep(0.0 if self.is_gone else SECURING_S)
         if error is not None:
             raise error
         protocol = protocol_factory()

@@ -31,6 +31,7 @@ def check(history: History) -> list[str]:
         *_swept_too_soon(history),
         *_deaf(history),
         *_in_doubt_without_need(history),
+        *_left_too_late(history),
         *_lost(history),
         *_after_a_refused_key(history),
         *_not_the_ca(history),
@@ -179,12 +180,15 @@ def _deaf(history: History) -> Iterator[str]:
         if p.crashed is None and p.error is None and not any("disk" in s for s in p.struck)
         and sum("cancel" in s for s in p.struck) < 2  # then nothing is waited for, as by a signal
     }  # fmt: skip
+    is_late = any(trouble.kind is Kind.CONNECT_LATE for trouble in history.world.troubles)
     for visit in history.ca.visits:
         if visit.brought_at is None or not visit.mailed or visit.process not in undisturbed:
             continue
         # A reset takes with it what was not read; a connection may close behind its answer.
         of_others = (Kind.STALE_CONNECTION, Kind.GATEWAY_504, Kind.EXTRA_BYTES)
         if visit.trouble in of_others or visit.follows_junk:
+            continue
+        if visit.made_at is None and is_late:  # to connect took most of its time
             continue
         in_time = visit.brought_at < visit.left_at + 0.5 * history.world.timeout_s
         again = any(
@@ -211,6 +215,16 @@ def _in_doubt_without_need(history: History) -> Iterator[str]:
                     f"5 doubt without need: order {visit.order_id} left at {visit.left_at:.3f} s "
                     "on a connection that was there before a loss"
                 )
+
+
+def _left_too_late(history: History) -> Iterator[str]:
+    """Check that no request leaves that is given up at once: its time was over before."""
+    alive = {p.number for p in history.processes if not (p.crashed or p.cancelled_at or p.error)}
+    for visit in history.ca.visits:
+        # One that leaves in time is given up no sooner than the loop has looked for its answer.
+        is_at_once = visit.given_up_at is not None and visit.given_up_at - visit.left_at < 3.5e-5
+        if is_at_once and visit.process in alive:
+            yield f"5 doubt without need: {visit.path} left at {visit.left_at:.3f} s, given up then"
 
 
 def _stood_still(process: Process) -> bool:

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     UNKNOWN_NAME = "unknown_name"  # the name server says that there is no such host
     CONNECT_REFUSED = "connect_refused"  # no connection is made
     CONNECT_HANGS = "connect_hangs"  # nor is it refused
+    CONNECT_LATE = "connect_late"  # it takes most of the timeout, or just all of it
     TLS_REFUSED = "tls_refused"  # a certificate that nobody trusts
     LOST_ON_THE_WAY = "lost_on_the_way"  # the request arrives nowhere; silence
     RESET_BEFORE = "reset_before"  # the request arrives nowhere; the connection is reset
@@ -164,7 +165,9 @@ _WINDOWS = (
 _HOWS = (*How, How.SAME, How.SAME, How.RESUME)  # these meet what was cut off
 # Small worlds tell as much, and are many more in a minute; some things need a crowd.
 _ORDERS = (1, 2, 2, 3, 3, 3, 5, 5, 5, 8, 8, 13, 13, 21, 34)
-_OF_ONE_ANSWER = tuple(Kind)[5:]  # that strike single requests; the others, connections
+# These strike connections; the others, single requests.
+OF_CONNECTIONS = frozenset(tuple(Kind)[: tuple(Kind).index(Kind.LOST_ON_THE_WAY)])
+_OF_ONE_ANSWER = tuple(kind for kind in Kind if kind not in OF_CONNECTIONS)
 
 
 def draw(seed: str) -> World:
@@ -225,8 +228,8 @@ def _readable_clocks(starts: Sequence[Start]) -> tuple[Start, ...]:
 
 
 def _trouble(chance: random.Random) -> Trouble:
-    # All kinds that there are are drawn alike, but in a world of a few they meet often enough.
-    kind = chance.choice(_OF_ONE_ANSWER if chance.random() < 0.8 else tuple(Kind))
+    # Those of connections are few, and strike less: a run makes few connections.
+    kind = chance.choice(_OF_ONE_ANSWER if chance.random() < 0.7 else sorted(OF_CONNECTIONS))
     since_s = chance.choice((0.0, chance.uniform(0.0, 5.0), chance.uniform(0.0, 60.0)))
     for_s = chance.choice((0.5, 5.0, 60.0, 600.0))
     return Trouble(kind, since_s, since_s + for_s, chance.choice((0.1, 0.3, 0.7, 1.0)))

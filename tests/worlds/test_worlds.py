@@ -13,7 +13,7 @@ from tests.worlds.known import KNOWN, is_reached, search
 from tests.worlds.spec import Blow, How, On, Start, Strike, World, draw
 
 FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
-WORLDS = range(24)  # four seconds of a processor; `make worlds` runs as many as you like
+WORLDS = range(60)  # six seconds of a processor; `make worlds` runs as many as you like
 _A_PLACE_IN_TEXT = """
 import hashlib, logging
 from tests.worlds.run import run_world

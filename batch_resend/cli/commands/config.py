@@ -15,9 +15,9 @@ from click.core import ParameterSource
 from click.types import IntParamType
 
 from batch_resend.cli.accounts import PROFILES, look_for_key, profiles_of
-from batch_resend.cli.as_settings import as_written
 from batch_resend.cli.command import OTHER, ExitCode, command
 from batch_resend.cli.config import config_of, usual_config
+from batch_resend.cli.next_flags import as_written
 from batch_resend.cli.output.terminal import show_json, show_table
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed, make_private

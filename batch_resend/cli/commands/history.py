@@ -13,8 +13,8 @@ import anyio
 import click
 
 from batch_resend.calls import CALLS
-from batch_resend.cli.as_settings import next_flags_of_run
 from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
+from batch_resend.cli.next_flags import next_flags_of_run
 from batch_resend.cli.options import (
     DURATION,
     journal_option,

@@ -7,12 +7,13 @@ import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.accounts import clock_of_command
-from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of, taken_over
+from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
 from batch_resend.cli.command import OF_SENDING, command, option_of_its_own, together
 from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.next_flags import taken_over
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
@@ -21,7 +22,6 @@ from batch_resend.cli.options import (
     run_argument,
     send_options,
 )
-from batch_resend.cli.output.terminal import say
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
 from batch_resend.model import Run
@@ -69,7 +69,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     if options["dry_run"]:
         set_up_logs(options)
         code = check_lists(inputs, options)
-        say("Nothing was sent: --dry-run, which does as `check` does.")
+        click.echo("Nothing was sent: --dry-run, which does as `check` does.")
         return code
     if options["distribute"] and options["first_orders"]:
         raise click.UsageError("--max-orders is for a run that this command sends itself")
@@ -79,7 +79,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
         reading = reading_of(options)
         sources = [ListSource(path, reading) for path in inputs]
         async with open_batch(settings_of(options), clock_of_command()) as batch:
-            return await execute(batch, await batch.plan(sources), run_options, interruption)
+            return await execute(batch, batch.plan(sources), run_options, interruption)
 
     return run_with_notifier(work, options)
 
@@ -113,8 +113,8 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         settings = settings_of(wanted, run)
         run_options = run_options_of(context, wanted)
         async with open_batch(settings, clock_of_command()) as batch:
-            plan = await batch.take_up(run.id if run else None)
-            return await execute(batch, plan, run_options, interruption)
+            planning = batch.take_up(run.id if run else None)
+            return await execute(batch, planning, run_options, interruption)
 
     return run_with_notifier(work, options)
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
@@ -123,9 +123,9 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
             _say_found(found, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
-                _show_found(swept, batch.journal.now(), sys.stdout)
-            plan = await batch.plan_sweep(swept, locale)
-            result = await execute(batch, plan, run_options, interruption)
+                _show_found(swept, batch.journal.now())
+            planning = batch.plan_sweep(swept, locale)
+            result = await execute(batch, planning, run_options, interruption)
         if options["fail_on"] == _STUCK and swept.stuck:
             return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
         return result
@@ -178,7 +178,7 @@ def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:
     click.echo(f"Nothing to send: {found}")
 
 
-def _show_found(swept: SweepResult, now: float, to: TextIO) -> None:
+def _show_found(swept: SweepResult, now: float) -> None:
     """Show which orders would be mailed, and which are stuck."""
     if swept.due:
         rows = [
@@ -190,7 +190,7 @@ def _show_found(swept: SweepResult, now: float, to: TextIO) -> None:
             )
             for order in swept.due[:_DUE_SHOWN]
         ]
-        show_table(("due", "days", "product", "domains"), rows, to)
+        show_table(("due", "days", "product", "domains"), rows, sys.stdout)
     if (more := len(swept.due) - _DUE_SHOWN) > 0:
-        click.echo(f"and {more:,} more", file=to)
-    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), to)
+        click.echo(f"and {more:,} more")
+    show_lines(list(stuck_in_words(swept.stuck[:_DUE_SHOWN], len(swept.stuck))), sys.stdout)

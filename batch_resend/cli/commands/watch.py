@@ -5,13 +5,14 @@ from typing import cast
 import anyio
 import click
 
-from batch_resend.cli.as_settings import next_flags_of_run
 from batch_resend.cli.command import SHOWN, SIGNAL_BASE, ExitCode, command, together
 from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.next_flags import next_flags_of_run
 from batch_resend.cli.options import Style, journal_option, progress_option, run_argument
-from batch_resend.cli.output.progress import Course, View, showing, time_left_s
+from batch_resend.cli.output.progress import showing
 from batch_resend.cli.output.summary import show_counts
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.cli.output.view import Course, View, time_left_s
 from batch_resend.clock import SystemClock
 from batch_resend.folders import Place
 from batch_resend.journal import LATEST, RATE_OVER_S, JournalReader, LiveStatus, read_journal

@@ -15,10 +15,11 @@ import click
 from anyio.abc import Process
 
 from batch_resend.channels import Channels
-from batch_resend.cli.as_settings import config_words, option_words, settings_of
+from batch_resend.cli.as_settings import settings_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.next_flags import config_words, option_words
 from batch_resend.cli.options import (
     ca_options,
     concurrency_option,

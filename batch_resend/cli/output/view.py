@@ -1,0 +1,208 @@
+"""How a run stands at one moment: as lines of a terminal or a log, or for programs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from batch_resend.clock import format_duration
+from batch_resend.model import RequestStatus
+from batch_resend.report import counted, in_words
+from batch_resend.visible import visible
+from batch_resend.windows import Schedule
+
+_STYLES = {  # of what became of orders, in the order in which it is shown
+    RequestStatus.SENT: "green",
+    RequestStatus.REFUSED: "red",
+    RequestStatus.IN_DOUBT: "magenta",
+    RequestStatus.FAILED: "yellow",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A run on its way at one moment."""
+
+    total: int  # orders that are to be sent
+    outcomes: Mapping[RequestStatus, int]  # of these
+    in_flight: int
+    rate_per_s: float  # attempts that ended lately
+    limits: tuple[str, ...]
+    share: float  # of the limits, that is taken: below 1 after a 429
+    held_up_by: str | None  # why nothing leaves
+    held_up_s: float | None  # and for how long still, as far as is known
+    left_s: float | None  # until the last request may leave
+    answered: int | None = None  # orders that were asked about; None: they are sent
+    retries: int = 0
+    # Answers that settled nothing, by HTTP status; 0: none came.
+    unsettled: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """Orders that have their outcome, or their answer."""
+        return sum(self.outcomes.values()) if self.answered is None else self.answered
+
+
+def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
+    """Return the views of several key runs as one of the run; `limits` are those of all."""
+    if len(views) == 1:
+        return views[0]
+    at_work = [view for view in views if view.done < view.total]
+    held_up = bool(at_work) and all(view.held_up_by for view in at_work)
+    # The first that resumes ends the wait.
+    first = min(at_work, key=lambda view: view.held_up_s or 0.0) if held_up else None
+    left = [view.left_s for view in views]
+    answered = [view.answered for view in views if view.answered is not None]
+    return View(
+        total=sum(view.total for view in views),
+        outcomes={s: sum(view.outcomes.get(s, 0) for view in views) for s in RequestStatus},
+        in_flight=sum(view.in_flight for view in views),
+        rate_per_s=sum(view.rate_per_s for view in views),
+        limits=limits,
+        share=min(view.share for view in views),
+        held_up_by=first.held_up_by if first else None,
+        held_up_s=first.held_up_s if first else None,
+        left_s=None if None in left else max(s for s in left if s is not None),
+        answered=sum(answered) if answered else None,
+        retries=sum(view.retries for view in views),
+        unsettled=sum((Counter(view.unsettled) for view in views), Counter[int]()),
+    )
+
+
+def live_lines(view: View) -> RenderableType:
+    """Return a view as a few lines of a terminal, of any width."""
+    bar = Table.grid(padding=(0, 1), expand=True)
+    bar.add_column(no_wrap=True)
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True)
+    bar.add_row(
+        Text("sending" if view.answered is None else "asking", "bold"),
+        # In no colour of an error, as rich's own is.
+        ProgressBar(
+            total=max(view.total, 1),
+            completed=view.done,
+            complete_style="cyan",
+            finished_style="green",
+        ),
+        Text(_how_far(view)),
+    )
+    lines: list[RenderableType] = [bar]
+    if view.answered is None:
+        lines.append(_counts(view))
+    lines += [Text(f"  {_speed(view)}"), Text(f"  {_allowed(view)}")]
+    if trouble := _trouble(view):
+        lines.append(Text(f"  {trouble}", "yellow"))
+    if reason := held_up(view):
+        lines.append(Text(f"  {reason}", "bold yellow"))
+    return Group(*lines)
+
+
+def _counts(view: View) -> Text:
+    counts = Text("  ")
+    for place, status in enumerate(_STYLES):
+        counts.append(" · " if place else "")
+        count = view.outcomes.get(status, 0)
+        counts.append(f"{count:,} {in_words(status)}", _STYLES[status] if count else "dim")
+    return counts
+
+
+def plain_line(view: View) -> str:
+    """Return a view as one line of a log."""
+    counts = [
+        f"{count:,} {in_words(status)}"
+        for status in _STYLES
+        if (count := view.outcomes.get(status, 0)) or status is RequestStatus.SENT
+    ]
+    what = ", ".join(counts) if view.answered is None else "asking the CA"
+    speed = held_up(view) or f"{_speed(view)}; {_allowed(view)}"
+    return "; ".join(filter(None, (_how_far(view), what, _trouble(view), speed)))
+
+
+def as_json(view: View) -> dict[str, object]:
+    """Return a view for programs."""
+    return {
+        "doing": "sending" if view.answered is None else "asking",
+        "total": view.total,
+        "done": view.done,
+        "outcomes": {status.value: view.outcomes.get(status, 0) for status in _STYLES},
+        "in_flight": view.in_flight,
+        "rate_per_s": round(view.rate_per_s, 3),
+        "limits": list(view.limits),
+        "share": round(view.share, 3),
+        "retries": view.retries,
+        "unsettled": {str(status or "none"): count for status, count in view.unsettled.items()},
+        "held_up_by": view.held_up_by,
+        "held_up_s": None if view.held_up_s is None else round(view.held_up_s, 3),
+        "left_s": None if view.left_s is None else round(view.left_s, 3),
+    }
+
+
+def held_up(view: View) -> str | None:
+    """Return why nothing leaves, and for how long still; None while requests flow."""
+    if view.held_up_by is None:
+        return None
+    left = "" if view.held_up_s is None else f", {format_duration(view.held_up_s)} left"
+    return f"{visible(view.held_up_by)}{left}"
+
+
+def _how_far(view: View) -> str:
+    if view.answered is not None and not view.total:
+        return "reading the list of orders"
+    share = int(100 * view.done / view.total) if view.total else 100
+    return f"{view.done:,} of {view.total:,} orders, {share}%"
+
+
+def _speed(view: View) -> str:
+    parts = [f"{view.rate_per_s:.1f}/s now", f"{view.in_flight:,} in flight"]
+    if view.left_s is not None:
+        parts.append(f"{format_duration(view.left_s)} left")
+    return " · ".join(parts)
+
+
+def _trouble(view: View) -> str:
+    """Return what the CA makes of the requests but outcomes: which errors came, and retries."""
+    parts = [counted(view.retries, "retry", "retries")] if view.retries else []
+    parts += [
+        f"HTTP {status}: {count:,}" if status else f"no answer: {count:,}"
+        for status, count in sorted(view.unsettled.items(), key=lambda one: (-one[1], one[0]))
+    ]
+    return " · ".join(parts)
+
+
+def _allowed(view: View) -> str:
+    if not view.limits:
+        return "allowed: no limit"
+    taken = f"; {view.share:.0%} of it taken, after a 429" if view.share < 1 else ""
+    return f"allowed: {' and '.join(view.limits)}{taken}"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far a run has come."""
+
+    made: int  # requests
+    done: int  # of them, with an end
+    to_make: int
+    since_last_s: float  # since the last one left
+    elapsed_s: float  # since it began, its pauses too: where there were some, there may be more
+    paused_s: float  # still to come, of a pause
+    share: float  # of the windows that is taken
+
+
+def time_left_s(schedule: Schedule, course: Course) -> float | None:
+    """Return about how long a run still takes, in seconds; None while nothing is known.
+
+    That is what the windows dictate for what is left, or more where the CA's answers and pauses
+    have been the slower of the two, on the average of all the time until now.
+    """
+    if not course.to_make:
+        return 0.0
+    by_windows_s = schedule.left_s(course.made, course.to_make, course.since_last_s, course.share)
+    if not course.done:
+        return by_windows_s + course.paused_s if schedule.has_windows else None
+    by_answers_s = course.to_make * course.elapsed_s / course.done
+    return max(by_windows_s, by_answers_s) + course.paused_s
