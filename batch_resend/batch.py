@@ -48,8 +48,10 @@ from batch_resend.model import Outcome, Plan, PlannedRequest, RejectedRow, Row, 
 from batch_resend.order_reader import OrderReader
 from batch_resend.preflight import ask_beforehand
 from batch_resend.report import (
+    LiveReport,
     Presentation,
     Summary,
+    live_report,
     make_summary,
     prepare_report,
     write_report,
@@ -260,6 +262,16 @@ class Batch:
         return await write_report(
             reader, await reader.run(run.id), folder, presentation or Presentation()
         )
+
+    async def live_report(
+        self, plan: Plan, folder: Path, presentation: Presentation | None = None
+    ) -> LiveReport:
+        """Return what keeps a report of a run while it is sent: `keep` it beside `send`.
+
+        Made before sending begins. Raises JournalError.
+        """
+        reader = self.journal.reader
+        return await live_report(reader, plan, folder, presentation or Presentation(), self._clock)
 
     @property
     def reader(self) -> JournalReader:

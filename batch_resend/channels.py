@@ -1,5 +1,6 @@
 """Channels to the CA, one a key, what sends and reads over them, and a run on its way."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,8 +12,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
+from batch_resend.folders import user_and_host
 from batch_resend.journal import Journal, Purpose, Recorder, Terms
-from batch_resend.model import Outcome, PlannedRequest, RequestStatus, Run, RunState
+from batch_resend.model import SENT_BY, Outcome, PlannedRequest, RequestStatus, Run, RunState
 from batch_resend.order_reader import OrderReader
 from batch_resend.sending import (
     Channel,
@@ -26,6 +28,10 @@ from batch_resend.sending import (
 from batch_resend.sending.limiter import FORGOTTEN
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
 from batch_resend.windows import Limiter, SharedLimiters, joint
+
+_COUNTED = (  # of requests, in a `Progress`
+    "attempts", "retries", "rate_limited", "possible_duplicates", "in_flight",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class Channels:
         """Return on what terms a run is sent by these keys."""
         return Terms(
             windows=joint([key.windows for key in keys]),
-            settings=self.settings.snapshot(),
+            settings={**self.settings.snapshot(), SENT_BY: user_and_host()},
             budgets={name: key.account.budget for key in keys for name in key.names},
             cooldown_s=self.settings.cooldown_s,
             hold_doubts=self.settings.in_doubt is InDoubt.HOLD,
@@ -241,9 +247,8 @@ class RunHandle:
             outcomes={
                 status: sum(part.outcomes[status] for part in parts) for status in RequestStatus
             },
-            attempts=sum(part.attempts for part in parts),
-            rate_limited=sum(part.rate_limited for part in parts),
-            in_flight=sum(part.in_flight for part in parts),
+            unsettled=sum((part.unsettled for part in parts), Counter()),
+            **{name: sum(getattr(part, name) for part in parts) for name in _COUNTED},
         )
 
     @property

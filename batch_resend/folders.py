@@ -6,7 +6,9 @@
 """
 
 import errno
+import getpass
 import os
+import socket
 import stat
 from collections import deque
 from collections.abc import Callable
@@ -154,3 +156,12 @@ def folder_of_user(find: Callable[[str], Path]) -> Path | None:
     except RuntimeError:
         return None
     return folder if folder.is_absolute() else None
+
+
+def user_and_host() -> str:
+    """Return who runs this where, as `user@host`; of a user without a name, the number."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # as in containers: no variable and no entry in passwd names one
+        user = str(os.geteuid())
+    return f"{user}@{socket.gethostname()}"

@@ -345,6 +345,9 @@ class RunState(StrEnum):
     INTERRUPTED = "interrupted"  # a person or the system ended it
 
 
+SENT_BY = "sent_by"  # among what is noted of a run's settings: the user and host that sent it
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run, as the journal has it."""

@@ -106,7 +106,7 @@ def main() -> None:
         into_its_page("screen: running", live_view(running))
         into_its_page("screen: paused", live_view(paused))
         into_its_page("screen: end", end[end.rindex("Run ") :])
-        (report,) = (folder / "reports").iterdir()
+        (report,) = (folder / "reports").glob("*/")
         photograph(report / "report.html", PICTURE)
 
 

@@ -44,7 +44,8 @@ log = logging.getLogger(__name__)
 class RunOptions:
     """How a run is shown and reported."""
 
-    report_dir: Path | None
+    report_dir: Path  # of each run: a pattern
+    report_url: str | None  # likewise, of where that is served
     preflight: bool
     asks: bool  # before anything leaves
     quiet: bool
@@ -96,7 +97,9 @@ def run_options_of(context: click.Context, options: dict[str, Any]) -> RunOption
         # Decided at the start: a terminal that goes meanwhile has not said yes.
         asks=not options["yes"] and has_terminal(),
         style=style_of(options),
-        presentation=Presentation(next_flags(context), redact=options["redact"]),
+        presentation=Presentation(
+            next_flags(context), redact=options["redact"], order_url=options["order_url"]
+        ),
     )
 
 

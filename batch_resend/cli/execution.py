@@ -20,7 +20,7 @@ from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.watch import follow_others
-from batch_resend.cli.lifecycle import Interruption
+from batch_resend.cli.lifecycle import Interruption, beside
 from batch_resend.cli.logs import run_log, with_run_id
 from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
@@ -44,7 +44,16 @@ from batch_resend.cli.output.terminal import (
 from batch_resend.errors import BatchResendError, JournalError, ReportError
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
-from batch_resend.report import Preview, counted, make_preview, make_summary
+from batch_resend.report import (
+    Preview,
+    counted,
+    folder_of,
+    index_folder,
+    make_preview,
+    make_summary,
+    update_index,
+    url_of,
+)
 
 AGAIN_AFTER_S = 2.0  # the database being gone
 
@@ -113,6 +122,11 @@ class _Execution:
     plan: Plan
     options: RunOptions
     interruption: Interruption
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes."""
+        return folder_of(self.options.report_dir, self.plan.run)
 
     async def has_something_to_send(self) -> bool:
         """Whether a request may leave: not all go by keys that the preflight has stopped."""
@@ -222,7 +236,11 @@ class _Execution:
         run_log.info("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
             earlier = await self.batch.reader.count_outcomes(plan.run)
-            async with self.batch.send(plan, most) as sending:
+            live = await self.batch.live_report(plan, self.folder, self.options.presentation)
+            async with (
+                self.batch.send(plan, most) as sending,
+                beside(partial(live.keep, lambda: sending.progress)),
+            ):
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:
                         _stop(sending, signal.Signals(interruption.caught).name)
@@ -300,8 +318,7 @@ class _Execution:
 
     async def _report(self) -> CommandResult:
         batch, run = self.batch, self.plan.run
-        folder = self.options.report_dir or Path("reports") / run.id
-        presentation = self.options.presentation
+        folder, presentation = self.folder, self.options.presentation
         lost = await batch.journal.loss()
         if lost:  # what to do, its message says: no command would find the run
             flags = replace(presentation.flags, none_will_do=True)
@@ -318,15 +335,17 @@ class _Execution:
             with suppress(OSError):
                 show_counts(summary)
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
+        update_index(index_folder(self.options.report_dir, run))
+        url = url_of(self.options.report_url, run) if self.options.report_url else None
         with suppress(OSError):
             reasons = await batch.reader.reasons(run, REASONS_READ)
             stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
             show_summary(summary, reasons, stuck, folder, presentation.flags)
         if not lost and (lost := await batch.journal.loss()):
             say(f"batch-resend: {lost}")
-            return CommandResult(ExitCode.STOPPED, summary, folder, error=lost)
+            return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-        return CommandResult(code, summary, folder)
+        return CommandResult(code, summary, folder, url=url)
 
 
 async def _confirmed(terminal: Terminal, question: str) -> bool:

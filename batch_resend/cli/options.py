@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import click
@@ -30,6 +31,7 @@ from batch_resend.folders import Place, parse_place
 from batch_resend.intake import Field
 from batch_resend.journal import LATEST, read_journal
 from batch_resend.model import Call
+from batch_resend.report import DEFAULT_PATTERN, check_pattern
 from batch_resend.settings import OPTIONS, Part, Region, Settings, default_journal
 
 # --- what values look like, and what they become ------------------------------------------------
@@ -75,6 +77,19 @@ def _place_of_journal(text: str) -> Place:
     return place
 
 
+def _url(text: str) -> str:
+    url = urlsplit(text.strip())
+    if url.scheme not in ("https", "http") or not url.hostname:
+        raise ValueError(f"{text!r} is not a URL such as https://HOST/PATH")
+    return text.strip()
+
+
+def _url_with_order(text: str) -> str:
+    if "{order}" not in text:
+        raise ValueError(f"{text!r} is not a URL such as https://HOST/PATH/{{order}}")
+    return _url(text)
+
+
 def _mapping(text: str) -> tuple[Field, str]:
     name, equals, column = text.partition("=")
     if not equals or name not in [field.value for field in Field]:
@@ -87,6 +102,7 @@ MAX_REJECTED = Share.parse("20%")  # unless the option says otherwise
 DURATION = Parsed("duration", parse_duration, ((str, int, float), 'a length of time, such as "1h"'))
 SHARE = Parsed("N|N%", Share.parse, ((str, int), "a text"))
 _PLACE = Parsed("file or url", _place_of_journal)
+_ORDER_URL = Parsed("url", _url_with_order)
 _PATH = click.Path(path_type=Path)
 _TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their fields
     str: click.STRING,
@@ -197,12 +213,42 @@ inputs_argument = click.argument(
     "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_file
 )
 (journal_option,) = settings_options(Part.JOURNAL)
+
+
+def _checked_pattern(context: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Return a pattern of folders, or of URLs. Raises BadParameter."""
+    try:
+        if value is not None:
+            check_pattern(str(value))
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, param) from None
+    return value
+
+
 report_dir_option = option(
     "--report-dir",
     carried_to=(RESUME,),
     type=click.Path(file_okay=False, path_type=Path),
-    show_default="reports/RUN_ID",
-    help="Where the report goes.",
+    default=DEFAULT_PATTERN,
+    callback=_checked_pattern,
+    help="Where the report goes: {run} stands for the run's name, {date} for its day in UTC.",
+)
+report_url_option = option(
+    "--report-url",
+    metavar="URL",
+    carried_to=(RESUME,),
+    type=Parsed("url", _url),
+    callback=_checked_pattern,
+    help="Where a web server has that folder, with {run} and {date} likewise: pings and "
+    "notifications link to the page.",
+)
+order_url_option = option(
+    "--order-url",
+    carried_to=(RESUME,),
+    type=_ORDER_URL,
+    metavar="URL",
+    help="Where the CA's console shows an order, with {order} for its number: order numbers in "
+    "report.html are links then.",
 )
 redact_option = flag(
     "--redact",
@@ -305,7 +351,10 @@ again_options = together(
     *settings_options(Part.REPEATS),
     flag("--again", "Repeat acknowledged requests: a cooldown of 0.", carried_to=(SEND, RESUME)),
 )
-report_options = together("Journal and report", journal_option, report_dir_option, redact_option)
+report_options = together(
+    "Journal and report",
+    journal_option, report_dir_option, report_url_option, order_url_option, redact_option,
+)  # fmt: skip
 
 hold_back_options = together(
     "When not to send",

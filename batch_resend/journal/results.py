@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from batch_resend.clock import Clock
 from batch_resend.journal.database import Reader
@@ -74,6 +74,14 @@ class ActivePeriod:
     limits: tuple[str, ...]
 
 
+class MadeInStep(NamedTuple):
+    """The attempts that began in one step of a period."""
+
+    step: int
+    made: int
+    troubled: int  # that brought neither yes nor no: 429, 503, a lost connection
+
+
 @dataclass(frozen=True, slots=True)
 class PauseNote:
     """A pause of a run. Its end is that of the run where nothing else is known."""
@@ -94,6 +102,16 @@ class Reason:
     error_code: str | None
     message: str | None
     messages: int  # different ones; that one is the first in the alphabet
+    orders: int
+
+
+class PartCount(NamedTuple):
+    """How many orders of a run that have these in common came to this."""
+
+    locale: str | None
+    call: Call
+    account: str | None
+    status: RequestStatus
     orders: int
 
 
@@ -234,10 +252,10 @@ class StatisticsReader(Reader):
             for start, from_at, to_at, limits in await self.fetch("periods", run=run.number)
         ]
 
-    async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[tuple[int, int]]:
+    async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[MadeInStep]:
         """Return how many attempts began in which step of a period, those with none left out."""
         of = {"run": run.number, "start": period.start, "from_at": period.from_at}
-        return [(step, made) for step, made in await self.fetch("pace", **of, step_s=step_s)]
+        return [MadeInStep(*record) for record in await self.fetch("pace", **of, step_s=step_s)]
 
     async def answer_times(self, run: Run, bounds_s: Sequence[float]) -> AnswerTimes | None:
         """Return how long answers took, counted between ascending bounds; None without answers."""
@@ -277,6 +295,17 @@ class StatisticsReader(Reader):
             return []
         found = await self.fetch("reasons", run=run.number, most=limit)
         return [Reason(RequestStatus(status), *others) for status, *others in found]
+
+    async def parts(self, run: Run) -> list[PartCount]:
+        """Count a run by language, call and account; nothing where all its orders share them."""
+        if len(await self.fetch("any_two_parts", run=run.number)) < 2:
+            return []
+        return [
+            PartCount(locale, decode_call(call), account, RequestStatus(status), orders)
+            for locale, call, account, status, orders in await self.fetch(
+                "count_parts", run=run.number
+            )
+        ]
 
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""

@@ -34,7 +34,7 @@ class Terms:
 class Pruned:
     """What was forgotten."""
 
-    runs: int
+    runs: tuple[Run, ...]
     rows: int
 
 
@@ -197,7 +197,8 @@ def prune(connection: Connection, before: float, more: Sequence[str]) -> Pruned:
 
     `more`: what other tables there are of runs, in this journal.
     """
-    numbers = execute(connection, "ended_before", before=before).scalars().all()
+    runs = tuple(map(run_of, execute(connection, "ended_before", before=before)))
+    numbers = [run.number for run in runs]
     forgotten = 0
     for number in numbers:
         forgotten += execute(connection, "count_rows_of", run=number).scalar_one()
@@ -207,7 +208,7 @@ def prune(connection: Connection, before: float, more: Sequence[str]) -> Pruned:
     execute(connection, "forget_old_reads", before=before)
     execute(connection, "forget_idle_starts", before=before)
     execute(connection, "forget_idle_budgets")
-    return Pruned(len(numbers), forgotten)
+    return Pruned(runs, forgotten)
 
 
 def _forget(connection: Connection, number: int, tables: Iterable[str]) -> None:

@@ -40,6 +40,7 @@ class CommandResult:
     error: str | None = None  # why it could not begin, or be reported
     note: str | None = None  # what there is to say where there was nothing to do
     declined: str | None = None  # why nothing was sent where somebody wanted it so
+    url: str | None = None  # of the report's page, where it is served
 
     @property
     def text(self) -> str:
@@ -51,7 +52,7 @@ class CommandResult:
         note = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
             note += f" ({self.summary.stop_reason})"
-        return note
+        return f"{note} {self.url}" if self.url else note
 
     def as_json(self, *, redact: bool = False) -> dict[str, Any]:
         """Return it for programs: the keys of summary.json, and `text`, as Slack has it.
@@ -64,6 +65,7 @@ class CommandResult:
             "exit_code": self.code,
             "error": self.error or self.declined,
             "report": str(self.folder) if self.folder else None,
+            "report_url": self.url,
         }
         values: dict[str, Any] = note | summary
         return json.loads(redacted(json.dumps(values))) if redact else values

@@ -1,5 +1,15 @@
 """Outcomes -> what a person reads. Knows the journal, and nothing of sending."""
 
+from batch_resend.report.folder import (
+    DEFAULT_PATTERN,
+    check_pattern,
+    folder_of,
+    index_folder,
+    remove_reports,
+    set_aside,
+    url_of,
+)
+from batch_resend.report.live import LiveReport, live_report
 from batch_resend.report.preview import (
     MOST_DOMAINS_ASKED,
     Kind,
@@ -8,7 +18,7 @@ from batch_resend.report.preview import (
     make_preview,
     with_mail_routes,
 )
-from batch_resend.report.report import prepare_report, whole_file, write_report
+from batch_resend.report.report import prepare_report, update_index, whole_file, write_report
 from batch_resend.report.summary import (
     BackPressure,
     NextFlags,
@@ -19,24 +29,36 @@ from batch_resend.report.summary import (
     in_words,
     make_summary,
     next_steps,
+    verdict_in_words,
 )
 
 __all__ = [
+    "DEFAULT_PATTERN",
     "MOST_DOMAINS_ASKED",
     "BackPressure",
     "Kind",
+    "LiveReport",
     "MailDomainsAsked",
     "NextFlags",
     "Presentation",
     "Preview",
     "Summary",
+    "check_pattern",
     "counted",
+    "folder_of",
     "headline",
     "in_words",
+    "index_folder",
+    "live_report",
     "make_preview",
     "make_summary",
     "next_steps",
     "prepare_report",
+    "remove_reports",
+    "set_aside",
+    "update_index",
+    "url_of",
+    "verdict_in_words",
     "whole_file",
     "with_mail_routes",
     "write_report",

@@ -1,34 +1,23 @@
-"""The charts of a report's page: outcomes, requests over the time at work, answer times.
+"""Requests by the clock, laid out as a chart: bars, pauses, waits for the limit, resumptions.
 
-pygal draws; it stands only here. Every chart has a table beside it on the page, so it is a picture
-to a screen reader, which is told the picture's text.
-
-A run that was resumed has a time at work for each start. Nothing is said of the time between.
+All places are shares of the chart's width and height, in percent; the page draws them. A run that
+was resumed has a stretch for each start, drawn side by side; nothing is said of the time between.
 """
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, inf
-from typing import Any
-from xml.etree.ElementTree import Element
-
-import pygal
-from markupsafe import Markup
-from pygal.etree import etree
-from pygal.style import Style
+from datetime import datetime
+from enum import StrEnum
+from math import ceil, floor, inf, log10
 
 from batch_resend.clock import format_duration
-from batch_resend.journal import ActivePeriod, PauseNote
-from batch_resend.windows import Window
-
-# pygal leaves a finder of the old kind behind, of which Python 3.11 warns at every import after it.
-sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith("pygal")]
+from batch_resend.journal import ActivePeriod, MadeInStep, PauseNote
+from batch_resend.windows import Window, parse_windows
 
 # --- the time at work, in steps -----------------------------------------------------------------
 
 MOST_STEPS = 60
-_NICE_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)  # where no window says how long a step is
+_NICE_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)  # where no limit says how long a step is
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +25,38 @@ class Step:
     """A part of the time at work, and the requests made in it."""
 
     began_at: float  # seconds since the epoch
-    from_s: float  # seconds at work before it
-    to_s: float
+    lasts_s: float
     made: int
-    most: float | None  # requests a minute, that the windows allowed
-    is_first: bool = False  # of a start
+    troubled: int  # of these, that brought neither yes nor no: 429, 503, drops
+    most: float | None  # requests a minute, that the limits allowed
 
     @property
     def per_minute(self) -> float:
         """Requests a minute in this step."""
-        return self.made * 60 / (self.to_s - self.from_s)
+        return self.made * 60 / self.lasts_s
+
+    @property
+    def ended_at(self) -> float:
+        """When the next one begins."""
+        return self.began_at + self.lasts_s
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One start of a run, from its first request to its last sign of life; it has a step."""
+
+    steps: tuple[Step, ...]
+    windows: tuple[Window, ...]
+
+    @property
+    def began_at(self) -> float:
+        """When its first request began."""
+        return self.steps[0].began_at
+
+    @property
+    def ended_at(self) -> float:
+        """When its last step ends."""
+        return self.steps[-1].ended_at
 
 
 def end_of(pause: PauseNote) -> float:
@@ -94,141 +105,274 @@ def lasting_per_minute(windows: Sequence[Window]) -> float | None:
     return min((window.limit * 60 / window.period_s for window in windows), default=None)
 
 
-def steps_of(
-    made: Sequence[tuple[int, int]], step_s: float, period: ActivePeriod, at_work_s: float,
-    most: float | None,
-) -> list[Step]:  # fmt: skip
-    """Return the steps of a time at work, those without a request too.
-
-    `made`: step -> requests. `at_work_s`: how long earlier starts were.
-    """
-    counts = dict(made)
+def stretch_of(made: Sequence[MadeInStep], step_s: float, period: ActivePeriod) -> Stretch:
+    """Return a start of a run in steps, those without a request too."""
+    windows = parse_windows(period.limits)
+    most = most_per_minute(step_s, windows)
+    counts = {one.step: one for one in made}
     last = max(max(counts, default=0), ceil((period.to_at - period.from_at) / step_s) - 1)
-    return [
+    none = MadeInStep(0, 0, 0)
+    steps = tuple(
         Step(
-            began_at=period.from_at + place * step_s,
-            from_s=at_work_s + place * step_s,
-            to_s=at_work_s + (place + 1) * step_s,
-            made=counts.get(place, 0),
-            most=most,
-            is_first=place == 0,
+            period.from_at + place * step_s,
+            step_s,
+            counts.get(place, none).made,
+            counts.get(place, none).troubled,
+            most,
         )
         for place in range(last + 1)
-    ]
-
-
-def at_work_s(at: float, steps: Sequence[Step]) -> float:
-    """Return how many seconds at work there were before a moment; those between starts are none."""
-    passed_s = 0.0
-    for step in steps:
-        if step.began_at > at:
-            break
-        passed_s = min(step.from_s + at - step.began_at, step.to_s)
-    return passed_s
-
-
-# --- the charts ---------------------------------------------------------------------------------
-
-_SVG = "{http://www.w3.org/2000/svg}"
-_WIDTH = 760
-_COMMON: dict[str, Any] = {
-    "js": (),
-    "no_prefix": True,
-    "disable_xml_declaration": True,
-    "explicit_size": False,
-    "show_legend": False,
-    "margin": 8,
-    # For the room that words take; how they look is the style sheet's.
-    "style": Style(label_font_size=13, title_font_size=13),
-    "value_formatter": lambda value: f"{value:,.10g}",
-    "width": _WIDTH,
-}
-_MANY_S = 600.0  # beyond it, a time axis counts minutes
-
-
-def outcome_chart(counts: Sequence[int], text: str) -> Markup:
-    """Return one bar of as many parts as there are counts, side by side in their order."""
-    chart = pygal.HorizontalStackedBar(
-        **_COMMON,
-        height=56,
-        spacing=0,
-        show_x_labels=False,
-        show_y_labels=False,
-        show_y_guides=False,
-        range=(0, sum(counts) or 1),
     )
-    for place, count in enumerate(counts):
-        chart.add(str(place), count)
-    return _drawn(chart, "outcomes", text)
+    return Stretch(steps, windows)
 
 
-def pace_chart(steps: Sequence[Step], pauses: Sequence[tuple[float, float]], text: str) -> Markup:
-    """Return requests a minute over the time at work, the most that was allowed, and the pauses.
+# --- the chart ----------------------------------------------------------------------------------
 
-    `pauses`: from when to when, in seconds at work.
-    """
-    lasted_s = steps[-1].to_s
-    unit_s = 60.0 if lasted_s > _MANY_S else 1.0
-    chart = pygal.XY(
-        **_COMMON,
-        height=260,
-        show_dots=False,
-        x_title="minutes at work" if unit_s > 1 else "seconds at work",
-        y_title="requests a minute",
-        include_x_axis=True,
-        xrange=(0, lasted_s / unit_s),
+_GAP = 4.0  # between two stretches, in percent; all of them take no more than _GAPS
+_GAPS = 30.0
+_MOST_TICKS = 6
+_TICK_ROOM = 100 / (_MOST_TICKS + 3)
+_TICK_ROOM_ON_A_PHONE = 24.0
+FIRST, LAST = 3.0, 95.0  # percent: a word before or behind stands within the chart
+_TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
+_DAY_S = 86_400
+_NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+_MOST_ABOVE = 3.0  # a limit that is so many times what was made would leave no room for that
+_LIMIT_TAKEN = 0.5  # of a window: beyond it, a time without requests is a wait for the limit
+_NARROW = 18.0  # percent: words stand upright in what is narrower
+_LEAST_WIDTH = 0.4
+
+
+class BandKind(StrEnum):
+    """Why no request was made for a while."""
+
+    PAUSE = "pause"  # because of the CA
+    LIMIT = "limit"  # as many had been made as the limits allow
+    GAP = "gap"  # between two starts
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A time in which no request was made, and why."""
+
+    kind: BandKind
+    left: float
+    width: float
+    label: str
+    is_narrow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The requests of a step: its whole height, and how much of it is trouble."""
+
+    left: float
+    width: float
+    height: float
+    troubled: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A word at a place of an axis."""
+
+    at: float
+    label: str
+    has_room: bool = True  # on a phone, too
+
+
+@dataclass(frozen=True, slots=True)
+class PaceChart:
+    """Requests a minute by the clock."""
+
+    bars: list[Bar]
+    bands: list[Band]
+    limits: list[tuple[float, float, float]]  # from, to, height: the most that is allowed
+    ticks: list[Mark]
+    levels: list[Mark]  # requests a minute
+    text: str  # what it shows, in words
+    zone: str  # whose clock it is
+    at_work_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Where on the chart a moment is."""
+
+    stretches: Sequence[Stretch]
+
+    @property
+    def gap(self) -> float:
+        return min(_GAP, _GAPS / max(1, len(self.stretches) - 1))
+
+    @property
+    def at_work_s(self) -> float:
+        return sum(one.ended_at - one.began_at for one in self.stretches)
+
+    def __call__(self, at: float) -> float:
+        """Return the place of a moment; of one between two starts, the end of the former."""
+        room = 100 - self.gap * (len(self.stretches) - 1)
+        passed_s, place = 0.0, 0.0
+        for number, one in enumerate(self.stretches):
+            if number and at < one.began_at:
+                break
+            within_s = min(max(at - one.began_at, 0.0), one.ended_at - one.began_at)
+            place = number * self.gap + (passed_s + within_s) * room / self.at_work_s
+            passed_s += one.ended_at - one.began_at
+        return place
+
+
+def pace_chart(stretches: Sequence[Stretch], pauses: Sequence[PauseNote]) -> PaceChart:
+    """Return a run's requests by the clock; there is a stretch."""
+    axis = _Axis(stretches)
+    steps = [step for one in stretches for step in one.steps]
+    highest = max(step.per_minute for step in steps)
+    most = max(step.most or 0.0 for step in steps)
+    top = _nice(max(highest, most if most <= highest * _MOST_ABOVE else 0.0, 1.0))
+    troubled = sum(step.troubled for step in steps)
+    text = (
+        f"Requests a minute over {format_duration(axis.at_work_s)} at work: {highest:,.0f} at the "
+        f"most; {troubled:,} answered with 429, 503 or not at all; {len(pauses):,} pauses, "
+        f"{len(stretches) - 1:,} resumptions"
     )
-    outline: list[tuple[float, float]] = []
-    most: list[tuple[float, float | None]] = []  # None breaks the line: there is no limit there
-    for step in steps:
-        sides = (step.from_s / unit_s, step.to_s / unit_s)
-        outline += [(side, step.per_minute) for side in sides]
-        most += [(side, step.most) for side in sides]
-    chart.add("made", [(0.0, 0.0), *outline, (lasted_s / unit_s, 0.0)], fill=True)
-    chart.add("most", most)
-    highest = max([step.per_minute for step in steps] + [step.most or 0.0 for step in steps])
-    begun = [step.from_s / unit_s for step in steps if step.is_first and step.from_s]
-    # One series for all starts: a line up and down again at each.
-    chart.add("begun", [at for x in begun for at in ((x, 0.0), (x, highest), (x, 0.0))])
-    for begin, end in pauses:
-        chart.add("paused", [(begin / unit_s, 0.0), (end / unit_s, 0.0)])
-    return _drawn(chart, "pace", text)
-
-
-def answer_chart(counts: Sequence[tuple[str, int]], text: str) -> Markup:
-    """Return bars, one for a range of answer times."""
-    chart = pygal.Bar(**_COMMON, height=240, truncate_label=-1)
-    chart.x_labels = [label for label, _ in counts]
-    chart.add("answers", [count for _, count in counts])
-    return _drawn(chart, "answers", text)
-
-
-def answer_ranges(bounds_s: Sequence[float]) -> list[str]:
-    """Return the labels of the ranges that bounds make, the one beyond the last included."""
-    labels = [f"{b * 1000:g} ms" if b < 1 else format_duration(b) for b in bounds_s]
-    return [*(f"to {label}" for label in labels), f"over {labels[-1]}"]
-
-
-def _drawn(chart: Any, kind: str, text: str) -> Markup:
-    """Return a chart as an element of an HTML page."""
-    svg: Element = chart.render_tree()
-    svg.attrib.pop("id", None)
-    svg.set("class", f"chart {kind}")
-    svg.set("role", "img")
-    svg.set("aria-label", text)
-    for parent in list(svg.iter()):
-        for child in list(parent):
-            if _is_left_out(child):
-                parent.remove(child)
-    return Markup(etree.tostring(svg, encoding="unicode"))  # noqa: S704 # escaped by its writer
-
-
-def _is_left_out(element: Element) -> bool:
-    """Whether an element is none of the picture: scripts, styles, what a mouse would show."""
-    tag = element.tag if isinstance(element.tag, str) else ""
-    classes: Iterable[str] = element.get("class", "").split()
-    return (
-        not tag
-        or tag.removeprefix(_SVG) in ("defs", "title", "desc", "script", "style")
-        or bool({"tooltip-overlay", "text-overlay"} & set(classes))
+    return PaceChart(
+        bars=[_bar(step, axis, top) for step in steps if step.made],
+        bands=[*_gaps(axis), *_waits(axis, pauses), *_paused(axis, pauses)],
+        limits=list(_limits(axis, top)),
+        ticks=_ticks(axis),
+        levels=[Mark(share, f"{top * share / 100:,.10g}") for share in (0.0, 50.0, 100.0)],
+        text=text,
+        zone=datetime.fromtimestamp(stretches[0].began_at).astimezone().tzname() or "local time",
+        at_work_s=axis.at_work_s,
     )
+
+
+def _limits(axis: _Axis, top: float) -> Iterator[tuple[float, float, float]]:
+    """Yield the most that was allowed in each stretch, where the chart is high enough for it."""
+    for one in axis.stretches:
+        most = one.steps[0].most
+        if most is not None and most <= top:
+            yield axis(one.began_at), axis(one.ended_at - 1e-6), most * 100 / top
+
+
+def _nice(number: float) -> float:
+    """Return the next round number, upwards."""
+    unit = 10.0 ** floor(log10(number))
+    return next(unit * nice for nice in _NICE if unit * nice >= number * (1 - 1e-9))
+
+
+def _bar(step: Step, axis: _Axis, top: float) -> Bar:
+    left, height = axis(step.began_at), step.per_minute * 100 / top
+    label = f"{_clock_time(step.began_at)}: {step.made:,} requests"
+    if step.troubled:
+        label += f", {step.troubled:,} answered with 429, 503 or not at all"
+    troubled = height * step.troubled / step.made
+    # To just before its end: at it, the next start may begin, beyond a gap.
+    return Bar(left, axis(step.ended_at - 1e-6) - left, height, troubled, label)
+
+
+def _band(kind: BandKind, left: float, right: float, label: str) -> Band:
+    width = max(right - left, _LEAST_WIDTH)
+    return Band(kind, left, width, label, width < _NARROW)
+
+
+def _gaps(axis: _Axis) -> Iterator[Band]:
+    for before, after in zip(axis.stretches, axis.stretches[1:], strict=False):
+        right = axis(after.began_at)
+        later = format_duration(after.began_at - before.ended_at)
+        yield _band(BandKind.GAP, right - axis.gap, right, f"resumed {later} later")
+
+
+def _paused(axis: _Axis, pauses: Sequence[PauseNote]) -> Iterator[Band]:
+    for pause in pauses:
+        label = f"paused {format_duration(end_of(pause) - pause.began_at)}"
+        yield _band(BandKind.PAUSE, axis(pause.began_at), axis(end_of(pause)), label)
+
+
+def _waits(axis: _Axis, pauses: Sequence[PauseNote]) -> Iterator[Band]:
+    """Yield the times without requests in which as many had been made as the limits allow."""
+    for stretch in axis.stretches:
+        waiting: list[Step] = []
+        # Behind the last request nothing waits.
+        last = max((place for place, step in enumerate(stretch.steps) if step.made), default=-1)
+        for step in stretch.steps[: last + 1]:
+            if not step.made and _is_at_limit(step, stretch) and not _is_paused(step, pauses):
+                waiting.append(step)
+                continue
+            yield from _wait(axis, waiting)
+            waiting = []
+
+
+def _wait(axis: _Axis, steps: Sequence[Step]) -> Iterator[Band]:
+    if steps:
+        label = f"limit reached: waited {format_duration(steps[-1].ended_at - steps[0].began_at)}"
+        yield _band(BandKind.LIMIT, axis(steps[0].began_at), axis(steps[-1].ended_at), label)
+
+
+def _is_at_limit(step: Step, stretch: Stretch) -> bool:
+    """Whether so many requests were made lately that the limits keep more from leaving."""
+
+    def made_within(period_s: float) -> int:
+        since = step.began_at - period_s
+        return sum(s.made for s in stretch.steps if since < s.ended_at <= step.began_at + 1e-6)
+
+    return any(
+        made_within(window.period_s) >= window.limit * _LIMIT_TAKEN for window in stretch.windows
+    )
+
+
+def _is_paused(step: Step, pauses: Sequence[PauseNote]) -> bool:
+    return any(p.began_at < step.ended_at and end_of(p) > step.began_at for p in pauses)
+
+
+# --- the clock ----------------------------------------------------------------------------------
+
+
+def _clock_time(at: float) -> str:
+    """Return a moment as the clock of this machine has it."""
+    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
+
+
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at).astimezone():%d %b}"
+
+
+def _ticks(axis: _Axis) -> list[Mark]:
+    """Return the times that stand under the chart: each start, and round ones with room."""
+    unit_s = next((s for s in _TICKS_S if axis.at_work_s / s <= _MOST_TICKS), _DAY_S)
+    ticks: list[Mark] = []
+    for at, label in (*_starts(axis), *_round_times(axis, unit_s)):
+        place = axis(at)
+        if all(abs(tick.at - place) >= _TICK_ROOM for tick in ticks):
+            ticks.append(Mark(place, label))
+    return [*_with_room(sorted(ticks, key=lambda tick: tick.at))]
+
+
+def _starts(axis: _Axis) -> Iterator[tuple[float, str]]:
+    """Yield when each start began, with the day where that is another one than the first."""
+    first = _day(axis.stretches[0].began_at)
+    for one in axis.stretches:
+        day = _day(one.began_at)
+        yield one.began_at, f"{day if day != first else ''} {_clock_time(one.began_at)}".strip()
+
+
+def _round_times(axis: _Axis, unit_s: float) -> Iterator[tuple[float, str]]:
+    """Yield the moments at work that are round by the clock of this machine."""
+    for one in axis.stretches:
+        ahead = datetime.fromtimestamp(one.began_at).astimezone().utcoffset()
+        ahead_s = ahead.total_seconds() if ahead else 0.0
+        at = ceil((one.began_at + ahead_s) / unit_s) * unit_s - ahead_s
+        while at < one.ended_at:
+            yield at, _clock_time(at) if unit_s < 60 else _clock_time(at)[:5]
+            at += unit_s
+
+
+def _with_room(ticks: Iterable[Mark]) -> Iterator[Mark]:
+    """Yield words with whether a phone has room for them; at the edges they lean inwards."""
+    free_from = 0.0
+    for tick in ticks:
+        leans = _TICK_ROOM_ON_A_PHONE / 2
+        begins = tick.at - (leans if tick.at > LAST else 0.0)
+        yield Mark(tick.at, tick.label, begins >= free_from)
+        if begins >= free_from:
+            free_from = tick.at + _TICK_ROOM_ON_A_PHONE + (leans if tick.at < FIRST else 0.0)

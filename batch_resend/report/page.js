@@ -1,5 +1,5 @@
 "use strict";
-// Sorting and filtering, for those who have JavaScript; without it the tables are all there.
+// Sorting, filtering and copying, for those who have JavaScript; without it all is there to read.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const rows = [...body.rows];
@@ -44,4 +44,40 @@ for (const table of document.querySelectorAll("table.filterable")) {
   };
   input.addEventListener("input", show);
   show();
+}
+const copy = async (pre, button) => {
+  try {
+    await navigator.clipboard.writeText(pre.textContent);
+  } catch {
+    // Not every browser lets a page from disk do that.
+    getSelection().selectAllChildren(pre);
+    if (!document.execCommand("copy")) {
+      button.textContent = "Selected: press Ctrl-C";
+      return;
+    }
+  }
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+};
+for (const pre of document.querySelectorAll("pre.command")) {
+  const beside = document.createElement("div");
+  beside.className = "copied";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "Copy";
+  button.addEventListener("click", () => copy(pre, button));
+  pre.before(beside);
+  beside.append(pre, button);
+}
+const age = document.querySelector(".age");
+if (age) {
+  const tell = () => {
+    const old = Math.max(0, Math.round((Date.now() - Date.parse(age.dataset.written)) / 1000));
+    const long = old < 120 ? `${old} s` : `${Math.round(old / 60)} min`;
+    age.querySelector("span").textContent = `, ${long} ago`;
+    age.classList.toggle("old", old > 150);
+  };
+  tell();
+  setInterval(tell, 1000);
 }

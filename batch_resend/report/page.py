@@ -1,47 +1,39 @@
-"""The HTML page of a report.
+"""report.html: the HTML page of a run, for who reads it next morning."""
 
-One file that asks nothing of anybody: styles, script and charts are in it, and its content
-security policy lets nothing else run or load. Whatever a list or a CA says is text.
-"""
-
-from base64 import b64encode
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha256
 from html import escape
-from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
+from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from batch_resend.clock import format_duration, timestamp
+from batch_resend.calls import CALLS
+from batch_resend.clock import format_duration
 from batch_resend.explanations import explain
-from batch_resend.journal import JournalReader, PauseNote
-from batch_resend.listed import names_in_words
-from batch_resend.model import Call, Request, RequestStatus, Run
+from batch_resend.journal import JournalReader, PauseNote, Reason
+from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
+from batch_resend.report.breakdowns import by_domain, by_part, parent_of
 from batch_resend.report.lists import as_text
-from batch_resend.report.report import OF_SWEEPS, REPORT_FILES
+from batch_resend.report.rendering import render
 from batch_resend.report.summary import (
     REHEARSED,
     STATUS_MEANINGS,
+    Banner,
     Presentation,
     Summary,
-    counted,
     headline,
-    in_words,
     next_steps,
+    percentage_sent,
+    verdict_in_words,
 )
 from batch_resend.results import InputNote
 from batch_resend.topics import mail_advice
-from batch_resend.version import __version__
-from batch_resend.visible import NOT_SHOWN, redacted, visible, without_quotes
+from batch_resend.visible import NOT_SHOWN, without_quotes
 from batch_resend.windows import parse_windows
 
+LIVE_EVERY_S = 30.0  # a page of a run under way is written, and read, again
 MOST_REASONS = 50
 MOST_PAUSES = 200
 MOST_UNAPPROVED = 200
@@ -56,6 +48,22 @@ ANSWER_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 6
 
 Listed = TypeVar("Listed")
 
+# What a page of a run under way leaves out.
+AT_THE_END = (
+    "checked", "answers", "waiting_names", "stuck", "unapproved", "reasons", "orders", "not_sent",
+    "breakdowns", "rejected",
+)  # fmt: skip
+# What stands beside the page, for whom.
+FILES_IN_WORDS = {
+    "unsent.csv": "the list that a next run should send; it goes back in as it is",
+    "rejected.csv": "the rejected rows, to be corrected and sent",
+    "stuck.csv": "the orders that reached the limit of mails, and still wait",
+    "results.csv": "what became of each row, for a spreadsheet",
+    "results.jsonl": "what became of each request, for a program",
+    "summary.json": "the run in numbers, for a program",
+    "report.zip": "all of these and this page in one file, to hand on",
+}
+
 
 async def make_page(
     reader: JournalReader, run: Run, summary: Summary, folder: Path, presentation: Presentation
@@ -63,49 +71,84 @@ async def make_page(
     """Return the page of a run, all of it, in less than 5 MB."""
     inputs = await reader.inputs(run)
     pauses = await reader.pauses(run, MOST_PAUSES)
-    meanings = STATUS_MEANINGS | ({RequestStatus.SENT: REHEARSED} if summary.is_rehearsal else {})
-    counts = [(s, getattr(summary.orders, s), meanings[s]) for s in RequestStatus]
-    outcomes = ", ".join(f"{in_words(status)} {count:,}" for status, count, _ in counts if count)
     unapproved_count, unapproved = await reader.unapproved(run, MOST_UNAPPROVED)
     reasons = await reader.reasons(run, MOST_REASONS + 1)
     rejected = _rejected(reader, run, inputs, redact=presentation.redact)
-    return (
-        _environment(presentation.redact)
-        .get_template("page.html")
-        .render(
-            run=run,
-            summary=summary,
-            headline=headline(summary),
-            next_steps=next_steps(summary, folder, presentation.flags),
-            counts=counts,
-            checked=await reader.checked(run),
-            waiting_names=await reader.waiting_names(run, MOST_WAITING),
-            unapproved=unapproved,
-            unapproved_count=unapproved_count,
-            stuck=await _bounded(reader.stuck(run), MOST_STUCK),
-            mail_advice=mail_advice(),
-            outcome_chart=charts.outcome_chart([n for _, n, _ in counts], f"Outcomes: {outcomes}"),
-            pace=await _pace(reader, run, pauses),
-            pauses=pauses,
-            meanings=STATUS_MEANINGS,
-            answers=await _answers(reader, run),
-            reasons=[(one, explain(one.http_status, one.error_code)) for one in reasons],
-            most_reasons=MOST_REASONS,
-            orders=await _bounded(_not_sent(reader, run, inputs), MOST_ORDERS),
-            not_sent=summary.orders.total - summary.orders.sent,
-            rejected=await _bounded(rejected, MOST_REJECTED),
-            settings=_settings(run),
-            files=[
-                name
-                for name in REPORT_FILES
-                if name != "report.html" and (summary.sweep is not None or name != OF_SWEEPS)
-            ],
-            version=__version__,
-            css=Markup(_asset("page.css")),  # noqa: S704 # ours
-            script=Markup(_asset("page.js")),  # noqa: S704 # ours
-            script_digest=b64encode(sha256(_asset("page.js").encode()).digest()).decode(),
-        )
-    )
+    not_sent = _not_sent(reader, run, inputs, presentation.order_url)
+    listed = await _bounded(not_sent, MOST_ORDERS)
+    values = {
+        **_of_summary(run, summary, folder, presentation),
+        "pauses": pauses,
+        "pace": await _pace(reader, run, pauses),
+        "checked": await reader.checked(run),
+        "waiting_names": await reader.waiting_names(run, MOST_WAITING),
+        "stuck": await _bounded(reader.stuck(run), MOST_STUCK),
+        "unapproved": unapproved,
+        "unapproved_count": unapproved_count,
+        "mail_advice": mail_advice(),
+        "answers": await _answers(reader, run),
+        "reasons": [
+            (one, _verdict(one), explain(one.http_status, one.error_code)) for one in reasons
+        ],
+        "most_reasons": MOST_REASONS,
+        "orders": listed,
+        "not_sent": summary.orders.total - summary.orders.sent,
+        "breakdowns": []
+        if summary.all_well
+        else [*by_part(await reader.parts(run)), *by_domain(_domains_of(listed))],
+        "rejected": await _bounded(rejected, MOST_REJECTED),
+    }
+    return render("page.html", values, redact=presentation.redact)
+
+
+def make_live_page(
+    run: Run,
+    summary: Summary,
+    folder: Path,
+    presentation: Presentation,
+    course: tuple[charts.Stretch, Sequence[PauseNote]],
+) -> str:
+    """Return the page of a run under way: its counts, and the requests of this start.
+
+    `course`: those requests, and all the pauses of the run.
+    """
+    stretch, pauses = course
+    values = {
+        **_of_summary(run, summary, folder, presentation),
+        "pauses": pauses[:MOST_PAUSES],
+        "pace": _pace_of([stretch], [one for one in pauses if one.began_at >= stretch.began_at]),
+        **dict.fromkeys(("checked", "answers")),
+        **dict.fromkeys(
+            ("waiting_names", "stuck", "unapproved", "reasons", "orders", "breakdowns"), ()
+        ),
+        "rejected": None,
+        "not_sent": 0,
+    }
+    return render("page.html", values, redact=presentation.redact)
+
+
+def _of_summary(
+    run: Run, summary: Summary, folder: Path, presentation: Presentation
+) -> dict[str, object]:
+    """Return what the page says of a run as a whole."""
+    meanings = STATUS_MEANINGS | ({RequestStatus.SENT: REHEARSED} if summary.is_rehearsal else {})
+    counts = [(s, getattr(summary.orders, s), meanings[s]) for s in RequestStatus]
+    return {
+        "run": run,
+        "sent_by": run.settings.get(SENT_BY),
+        "summary": summary,
+        "banner": summary.verdict,
+        "percentage": percentage_sent(summary),
+        "headline": headline(summary),
+        "next_steps": next_steps(summary, folder, presentation.flags),
+        "counts": [one for one in counts if one[1]],
+        "meanings": STATUS_MEANINGS,
+        "settings": _settings(run),
+        "files": [] if summary.state == "running" else _files(summary),
+        "written_at": summary.written_at,
+        "refresh_s": LIVE_EVERY_S,
+        "all_well": summary.verdict is Banner.COMPLETE,
+    }
 
 
 # --- what is listed, to a bound -----------------------------------------------------------------
@@ -116,10 +159,13 @@ class RequestNotSent:
     """An order that was not sent."""
 
     order_id: str
-    locale: str | None
+    beside: str  # what sets it apart from the usual ones
+    url: str | None  # in the CA's console
     status: RequestStatus
+    verdict: str
     answer: str
     message: str
+    parents: tuple[str, ...]  # of its domains
     entries: tuple[str, ...]  # address for domain
     sources: tuple[str, ...]  # file, line
 
@@ -148,47 +194,79 @@ async def _bounded(listed: AsyncGenerator[Listed, None], most: int) -> list[List
 
 
 async def _not_sent(
-    reader: JournalReader, run: Run, inputs: Sequence[InputNote]
+    reader: JournalReader, run: Run, inputs: Sequence[InputNote], order_url: str | None
 ) -> AsyncGenerator[RequestNotSent, None]:
     """Yield the orders that were not sent; those rightly skipped come last."""
+    names = _short_names(inputs)
     for results in (reader.results_not_sent(run), reader.results_skipped(run)):
         async with aclosing(results):
             async for order, result, sources in results:
+                answer = _answer(result.http_status, result.error_code)
                 yield RequestNotSent(
-                    _named(order),
-                    order.locale,
+                    order.subject,
+                    _beside(order),
+                    _url_of(order, order_url),
                     result.status,
-                    " ".join(str(word) for word in (result.http_status, result.error_code) if word),
+                    verdict_in_words(result.status, answer),
+                    answer,
                     result.error_message or "",
+                    tuple({parent_of(entry.domain) for entry in order.entries[:MOST_ENTRIES]}),
                     _cut([str(entry) for entry in order.entries]),
-                    _cut([f"{inputs[at.input_ordinal].name}, line {at.line}" for at in sources]),
+                    _cut([f"{names[at.input_ordinal]}, line {at.line}" for at in sources]),
                 )
+
+
+def _answer(http_status: int | None, error_code: str | None) -> str:
+    return " ".join(str(word) for word in (http_status, error_code) if word)
+
+
+def _verdict(reason: Reason) -> str:
+    return verdict_in_words(reason.status, _answer(reason.http_status, reason.error_code))
+
+
+def _short_names(inputs: Sequence[InputNote]) -> list[str]:
+    """Return the names of files without their folders, where that tells them apart."""
+    short = [PurePath(note.name).name or note.name for note in inputs]
+    return short if len(set(short)) == len(short) else [note.name for note in inputs]
+
+
+def _url_of(order: Request, order_url: str | None) -> str | None:
+    if order_url is None or CALLS[order.call].is_about_domain:
+        return None
+    return order_url.replace("{order}", quote(order.subject, safe=""))
 
 
 async def _rejected(
     reader: JournalReader, run: Run, inputs: Sequence[InputNote], *, redact: bool
 ) -> AsyncGenerator[RejectedRow, None]:
     """Yield the rejected rows as the lists had them; with `redact`, only why."""
+    names = _short_names(inputs)
     async with aclosing(reader.rejected_rows(run)) as rows:
         async for row in rows:
             text = NOT_SHOWN if redact else as_text(row, inputs)
             reason = without_quotes(row.reason or "") if redact else row.reason or ""
             if len(text) > MOST_OF_A_ROW:
                 text = f"{text[:MOST_OF_A_ROW]}..."
-            yield RejectedRow(inputs[row.input_ordinal].name, row.line, reason, text)
+            yield RejectedRow(names[row.input_ordinal], row.line, reason, text)
 
 
-def _named(order: Request) -> str:
-    """Return the order, with what sets it apart from the usual ones."""
+def _beside(order: Request) -> str:
+    """Return what sets an order apart from the usual ones, with a blank in front."""
+    language = "" if order.locale is None else f" ({order.locale})"
     by = "" if order.call is Call.DV_RESEND else f" by {order.call}"
     of = "" if order.account is None else f" of {order.account}"
-    return f"{order.subject}{by}{of}"
+    return f"{language}{by}{of}"
 
 
 def _cut(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the first of many texts, and how many more there are."""
     more = len(texts) - MOST_ENTRIES
     return (*texts[:MOST_ENTRIES], *((f"and {more:,} more",) if more > 0 else ()))
+
+
+def _domains_of(orders: Sequence[RequestNotSent]) -> list[tuple[str, ...]]:
+    """Return the domains of those orders that a next run may send."""
+    return [order.parents for order in orders if order.status is not RequestStatus.SKIPPED]
 
 
 # --- the other parts ----------------------------------------------------------------------------
@@ -199,33 +277,24 @@ async def _pace(
 ) -> dict[str, object] | None:
     """Return what the page says of requests over time; None: none was made."""
     periods = charts.with_pauses(await reader.periods(run), pauses)
-    if not periods:
-        return None
     lasted_s = sum(period.to_at - period.from_at for period in periods)
-    windows = parse_windows(run.limits)
-    step_s = charts.step_length_s(lasted_s, windows)
-    steps: list[charts.Step] = []
-    for period in periods:
-        most = charts.most_per_minute(step_s, parse_windows(period.limits))
-        made = await reader.pace(run, period, step_s)
-        steps += charts.steps_of(made, step_s, period, steps[-1].to_s if steps else 0.0, most)
-    highest, most = max(step.per_minute for step in steps), steps[-1].most
-    allowed = f"the windows allow {most:,.0f}" if most is not None else "there is no limit"
-    text = (
-        f"Requests a minute over {format_duration(lasted_s)} at work: {highest:,.0f} at the most; "
-        f"{allowed}; {counted(len(pauses), 'pause')}"
-    )
-    marks = [
-        (charts.at_work_s(p.began_at, steps), charts.at_work_s(charts.end_of(p), steps))
-        for p in pauses
+    step_s = charts.step_length_s(lasted_s, parse_windows(run.limits))
+    stretches = [
+        charts.stretch_of(await reader.pace(run, period, step_s), step_s, period)
+        for period in periods
     ]
+    return _pace_of(stretches, pauses) if stretches else None
+
+
+def _pace_of(stretches: Sequence[charts.Stretch], pauses: Sequence[PauseNote]) -> dict[str, object]:
+    last = stretches[-1]
     return {
-        "steps": steps,
-        "step_s": step_s,
-        "lasting": charts.lasting_per_minute(windows),  # requests a minute, in the long run
-        "starts": len(periods),
-        "at_work_s": lasted_s,
-        "chart": charts.pace_chart(steps, marks, text),
+        "chart": charts.pace_chart(stretches, pauses),
+        "steps": [step for one in stretches for step in one.steps],
+        "step_s": last.steps[-1].lasts_s,
+        "most": last.steps[-1].most,
+        "lasting": charts.lasting_per_minute(last.windows),  # requests a minute, in the long run
+        "edges": (charts.FIRST, charts.LAST),
     }
 
 
@@ -234,13 +303,29 @@ async def _answers(reader: JournalReader, run: Run) -> dict[str, object] | None:
     times = await reader.answer_times(run, ANSWER_BOUNDS_S)
     if times is None:
         return None
-    ranges = list(zip(charts.answer_ranges(ANSWER_BOUNDS_S), times.counts, strict=True))
+    ranges = list(zip(_ranges(ANSWER_BOUNDS_S), times.counts, strict=True))
     while len(ranges) > 1 and not ranges[0][1]:
         ranges.pop(0)
     while len(ranges) > 1 and not ranges[-1][1]:
         ranges.pop()
-    text = f"{times.answers:,} answers; " + ", ".join(f"{label} {n:,}" for label, n in ranges)
-    return {"times": times, "ranges": ranges, "chart": charts.answer_chart(ranges, text)}
+    return {"times": times, "ranges": ranges, "most": max(times.counts)}
+
+
+def _ranges(bounds_s: Sequence[float]) -> list[str]:
+    """Return the labels of the ranges that bounds make, the one beyond the last included."""
+    labels = [f"{b * 1000:g} ms" if b < 1 else format_duration(b) for b in bounds_s]
+    return [*(f"to {label}" for label in labels), f"over {labels[-1]}"]
+
+
+def _files(summary: Summary) -> list[tuple[str, str]]:
+    """Return the files that stand beside the page and have something in them, and what."""
+    orders = summary.orders
+    has_rows = {
+        "unsent.csv": orders.sent + orders.skipped + orders.refused < orders.total,
+        "rejected.csv": summary.rows.rejected > 0,
+        "stuck.csv": summary.stuck > 0,
+    }
+    return [(name, about) for name, about in FILES_IN_WORDS.items() if has_rows.get(name, True)]
 
 
 def _settings(run: Run) -> list[tuple[str, str]]:
@@ -251,7 +336,8 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         *(
             (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
             for name, value in run.settings.items()
-            if value is not None and value != {"": list(run.limits)}  # which stand first
+            # The limits stand first, and who sent it at the top.
+            if value is not None and value != {"": list(run.limits)} and name != SENT_BY
         ),
     ]
 
@@ -266,37 +352,3 @@ def _setting(name: str, value: object) -> str:
     if isinstance(value, list):
         return " and ".join(map(str, value)) or "none"
     return str(value)
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("batch_resend.report") / name).read_text(encoding="utf-8")
-
-
-@cache
-def _environment(redact: bool) -> Environment:
-    def shown(value: object) -> object:
-        """Return a value as the page shows it; what is markup, is ours."""
-        if isinstance(value, Markup) or not isinstance(value, str | Path):
-            return value
-        text = visible(str(value))
-        return redacted(text) if redact else text
-
-    environment = Environment(
-        loader=PackageLoader("batch_resend.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": lambda count: f"{count:,}",
-        "duration": format_duration,
-        "seconds": lambda s: f"{s * 1000:,.0f} ms" if s < 1 else f"{s:,.1f} s",
-        "time": lambda at: timestamp(at)[:19].replace("T", " ") + " UTC",
-        "words": in_words,
-        "counted": counted,
-        "names": lambda one: names_in_words(one.approved, one.names),
-    }
-    return environment

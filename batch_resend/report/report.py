@@ -1,7 +1,9 @@
 """A run's report: a folder of files, each whole or not there, made from the journal alone."""
 
 import glob
+import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import (
@@ -13,11 +15,14 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import anyio.to_thread
 
 from batch_resend.errors import ReportError
 from batch_resend.folders import followed, make_private
@@ -29,12 +34,15 @@ from batch_resend.report.summary import PLAIN, Presentation, Summary, make_summa
 from batch_resend.report.tables import write_results_csv, write_results_jsonl, write_stuck
 from batch_resend.results import InputNote
 
+log = logging.getLogger(__name__)
+
 # A report: its files, in the order in which they are written.
 REPORT_FILES = (
     "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "stuck.csv", "report.html",
-    "summary.json",
+    "report.zip", "summary.json",
 )  # fmt: skip
 OF_SWEEPS = "stuck.csv"  # which no other run has
+_PIECE = 1 << 20  # bytes of a file that are packed at once
 _OLD_S = 86_400.0  # no file takes that long to write
 
 # How a table is made: of which stream of the journal, by what. Rows or requests, each its own.
@@ -42,12 +50,16 @@ Read = Callable[[Run], AsyncGenerator[Any, None]]
 Write = Callable[[AsyncIterator[Any], Sequence[InputNote], TextIO], Awaitable[None]]
 
 
-@contextmanager
-def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
+def whole_file(path: Path, mode: int = 0o600) -> AbstractContextManager[TextIO]:
     """Write a UTF-8 text file that takes its place only when it is complete and on disk.
 
     Raises ReportError; an older file of that name is then left as it was.
     """
+    return _whole(path, mode, {"mode": "w", "encoding": "utf-8", "newline": ""})
+
+
+@contextmanager
+def _whole(path: Path, mode: int, form: Mapping[str, Any]) -> Iterator[Any]:
     draft: Path | None = None
     try:
         place = followed(path)  # a link stays one
@@ -57,7 +69,7 @@ def whole_file(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
         prefix = f".{place.name}.{os.getpid()}."
         descriptor, name = tempfile.mkstemp(prefix=prefix, dir=place.parent)
         draft = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(descriptor, **form) as file:
             os.fchmod(descriptor, mode)  # whatever the umask
             yield file
             file.flush()
@@ -98,7 +110,7 @@ async def write_report(
 ) -> Summary:
     """Write all files of a run's report into `folder`; return its summary. Raises ReportError.
 
-    summary.json comes last: where it stands, the report is complete.
+    summary.json comes last: where it stands, and is not of a run under way, the report is complete.
     """
     from batch_resend.report.page import make_page  # noqa: PLC0415 - see prepare_report
 
@@ -132,9 +144,49 @@ async def write_report(
     page = await make_page(reader, run, summary, folder, presentation)
     with whole_file(folder / "report.html") as file:
         file.write(page)
+    text = summary.model_dump_json(indent=2) + "\n"
+    await anyio.to_thread.run_sync(_pack, folder, run, text)  # of large files, it takes a while
     with whole_file(folder / "summary.json") as file:
-        file.write(summary.model_dump_json(indent=2) + "\n")
+        file.write(text)
     return summary
+
+
+def _pack(folder: Path, run: Run, summary: str) -> None:
+    """Write report.zip: all files of a report, in a folder of the run's name. Raises ReportError.
+
+    All times in it are those of the run, so that the same report makes the same file.
+    """
+    when = time.gmtime(run.finished_at or run.created_at)[:6]
+
+    def described(name: str) -> ZipInfo:
+        entry = ZipInfo(f"batch-resend-{run.id}/{name}", when)
+        entry.compress_type, entry.external_attr = ZIP_DEFLATED, 0o600 << 16
+        return entry
+
+    with (
+        _whole(folder / "report.zip", 0o600, {"mode": "wb"}) as file,
+        ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as packed,
+    ):
+        before = REPORT_FILES[: REPORT_FILES.index("report.zip")]
+        for name in (one for one in before if one != OF_SWEEPS or (folder / one).exists()):
+            with (
+                (folder / name).open("rb") as source,
+                packed.open(described(name), "w", force_zip64=True) as target,
+            ):
+                shutil.copyfileobj(source, target, _PIECE)
+        packed.writestr(described("summary.json"), summary)
+
+
+def update_index(folder: Path | None) -> None:
+    """Write the index of the reports in a folder, if there is one. That it fails is logged."""
+    from batch_resend.report.index import write_index  # noqa: PLC0415 - see prepare_report
+
+    if folder is None:
+        return
+    try:
+        write_index(folder)
+    except ReportError as error:
+        log.warning("the index of all reports: %s", error)
 
 
 async def _write_stuck(reader: JournalReader, run: Run, path: Path, *, is_of_sweep: bool) -> None:
@@ -151,3 +203,4 @@ async def _write_stuck(reader: JournalReader, run: Run, path: Path, *, is_of_swe
 def prepare_report() -> None:
     """Import what draws and fills the page: it takes longer than most commands take to run."""
     import_module("batch_resend.report.page")
+    import_module("batch_resend.report.index")

@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
@@ -15,12 +16,21 @@ from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import InputNote, SweepCounts, Tally
 from batch_resend.settings import is_loopback
 
-EndState = Literal["completed", "stopped", "interrupted"]
+EndState = Literal["completed", "stopped", "interrupted", "running"]
 
 _ENDED: dict[RunState, EndState] = {
     RunState.COMPLETED: "completed",
     RunState.STOPPED: "stopped",
 }  # anything else was cut off
+
+
+class Banner(StrEnum):
+    """What there is to know of a run before anything else."""
+
+    UNDER_WAY = "under way"  # it was being sent when this was written
+    REHEARSAL = "rehearsal"  # nobody was mailed
+    COMPLETE = "complete"  # every row was good, every order sent or rightly skipped, none stuck
+    NEEDS_ACTION = "needs action"  # anything else
 
 
 class InputSummary(BaseModel):
@@ -81,6 +91,7 @@ class Summary(BaseModel):
     started_at: str | None
     finished_at: str | None
     elapsed_s: float | None
+    written_at: str | None = None  # while it is under way; afterwards it says always the same
     base_url: str
     limits: list[str]
     inputs: list[InputSummary]
@@ -103,6 +114,17 @@ class Summary(BaseModel):
         if orders.total != sum(count for name, count in orders if name != "total"):
             raise ValueError(f"the orders do not add up: {orders}")
         return self
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> Banner:
+        """What there is to know of it before anything else."""
+        if self.state == "running":
+            return Banner.UNDER_WAY
+        if self.is_rehearsal:
+            return Banner.REHEARSAL
+        is_complete = self.state == "completed" and self.all_well and not self.stuck
+        return Banner.COMPLETE if is_complete else Banner.NEEDS_ACTION
 
     @property
     def urls(self) -> list[str]:
@@ -178,9 +200,18 @@ STATUS_MEANINGS = {
     RequestStatus.REFUSED: "the CA said no, for good",
     RequestStatus.FAILED: "attempts or time used up; surely not mailed",
     RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
-    RequestStatus.NOT_ATTEMPTED: "the run stopped first",
+    RequestStatus.NOT_ATTEMPTED: "the run stopped before it was done",
     RequestStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
 }
+
+
+def percentage_sent(summary: Summary) -> int | None:
+    """Return how many in a hundred of the orders to send were sent: 100 only where all were.
+
+    None: there was nothing to send.
+    """
+    to_send = summary.orders.total - summary.orders.skipped
+    return summary.orders.sent * 100 // to_send if to_send else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +235,7 @@ class Presentation:
 
     flags: NextFlags = NO_FLAGS
     redact: bool = False  # mask e-mail addresses
+    order_url: str | None = None  # of an order in the CA's console, {order} for its number
 
 
 PLAIN = Presentation()
@@ -222,6 +254,16 @@ def in_words(status: str) -> str:
     return status.replace("_", " ")
 
 
+def verdict_in_words(status: RequestStatus, answer: str) -> str:
+    """Return what became of an order, by what was last answered to it; "" where nothing was.
+
+    A run may stop between an order's attempts: it was attempted, and not done.
+    """
+    if status is RequestStatus.NOT_ATTEMPTED and answer:
+        return "attempted, not done"
+    return in_words(status)
+
+
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return so many of something."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
@@ -232,8 +274,9 @@ def headline(summary: Summary) -> str:
     rehearsal = "Rehearsal, nobody was mailed: " if summary.is_rehearsal else ""
     if summary.started_at is None:
         return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
+    left = {RequestStatus.NOT_ATTEMPTED.value: "to go"} if summary.state == "running" else {}
     others = [
-        f"{count:,} {in_words(name)}"
+        f"{count:,} {left.get(name) or in_words(name)}"
         for name, count in summary.orders
         if count and name not in ("total", "sent")
     ]
@@ -248,6 +291,7 @@ _HOW: dict[EndState, str] = {
     "completed": "",
     "stopped": "Stopped early: ",
     "interrupted": "Interrupted: ",
+    "running": "Under way: ",
 }
 
 
@@ -257,8 +301,8 @@ def _how_many_were_sent(summary: Summary) -> str:
         if summary.sweep is not None and not orders.total:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
-    is_over = summary.finished_at is not None
-    how = _HOW[summary.state] if is_over else "So far (it is under way, or was cut off): "
+    is_known = summary.finished_at is not None or summary.state == "running"
+    how = _HOW[summary.state] if is_known else "So far (it is under way, or was cut off): "
     took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
     return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
 
@@ -298,8 +342,11 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         yield NextStep(
             "To send: correct the rejected rows and send the list again; rejected.csv says why."
         )
+    elif summary.state == "running":
+        yield NextStep("To follow it on a terminal:", _to_watch(summary, flags))
+        yield NextStep("If this page gets no younger, the run was cut off. To go on:", resume)
     elif summary.finished_at is None:
-        watch = f"{program} watch {summary.run_id}{flags.watch}"
+        watch = _to_watch(summary, flags)
         yield NextStep("To see how it goes, if it is under way:", watch)
         yield NextStep("To go on, if it was cut off:", resume)
     elif summary.state == "stopped" and not summary.orders.sent:
@@ -310,6 +357,10 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         )
     else:
         yield NextStep("To go on:", resume)
+
+
+def _to_watch(summary: Summary, flags: NextFlags) -> str:
+    return f"batch-resend{flags.config} watch {summary.run_id}{flags.watch}"
 
 
 def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:

@@ -75,10 +75,11 @@ class Progress:
         default_factory=lambda: dict.fromkeys(RequestStatus, 0)
     )
     attempts: int = 0
+    retries: int = 0  # of these, beyond an order's first
     rate_limited: int = 0
-    retries: int = 0  # attempts at what had been attempted before
     # Answers that settled nothing, such as a 503, by HTTP status; 0: none came.
     unsettled: Counter[int] = field(default_factory=Counter)
+    possible_duplicates: int = 0  # mails beyond an order's first that may have gone out
     in_flight: int = 0
 
 
@@ -135,6 +136,8 @@ class Mail(Attempts):
 
     async def end(self, verdict: Verdict, now: float) -> Outcome | None:
         """Write down what came of it, and of the order, if that is settled by it."""
+        may_have_mailed = verdict.ruling in (Ruling.ACCEPTED, Ruling.IN_DOUBT)
+        self.progress.possible_duplicates += may_have_mailed and self.doubts > 0
         self.doubts += verdict.ruling is Ruling.IN_DOUBT
         outcome = self._settled(verdict)
         await self.recorder.end(self._attempt, now, verdict, outcome)

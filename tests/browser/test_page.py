@@ -1,15 +1,24 @@
 """report.html in a real browser: it stands alone, tells the truth, and stays text."""
 
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from batch_resend.model import RequestStatus
-from batch_resend.report.charts import Step, answer_chart, answer_ranges, pace_chart
-from batch_resend.report.page import ANSWER_BOUNDS_S, _asset
+from batch_resend.clock import timestamp
+from batch_resend.journal import ActivePeriod
+from batch_resend.model import RequestStatus, RowStatus, Run, RunState
+from batch_resend.report import Presentation, whole_file
+from batch_resend.report import page as page_module
+from batch_resend.report.charts import stretch_of
+from batch_resend.report.page import make_live_page
+from batch_resend.report.summary import summarize
+from batch_resend.results import Tally
 from tests.browser.conftest import AXE, HOSTILE, Made, shown
+from tests.report.carried import Report
 
 WIDTHS = {"desk": 1200, "phone": 375}
 
@@ -20,7 +29,7 @@ def test_the_page_loads_from_disk_and_asks_for_nothing_and_complains_of_nothing(
     chromium: Browser, made: Made, width: int, dark: bool
 ) -> None:
     with shown(chromium, made.report, width=width, dark=dark) as seen:
-        assert seen.page.locator("svg.chart").count() == 3
+        assert seen.page.locator(".plot svg").count() == 1
         assert seen.requests == [(made.report.folder / "report.html").as_uri()]
         assert seen.complaints == []
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, "no sideways"
@@ -31,6 +40,9 @@ def test_the_figures_on_the_page_are_those_of_summary_json(chromium: Browser, ma
     with shown(chromium, made.report) as seen:
         page = seen.page
         for status in RequestStatus:
+            if not summary["orders"][status.value]:
+                assert not page.locator(f'#counts tr[data-status="{status.value}"]').count()
+                continue
             cell = page.locator(f'#counts tr[data-status="{status.value}"] td.n')
             assert cell.inner_text() == f"{summary['orders'][status.value]:,}"
         assert page.locator("#counts tfoot td.n").inner_text() == f"{summary['orders']['total']:,}"
@@ -115,6 +127,7 @@ def test_without_javascript_everything_is_there_but_sorting_and_filtering(
         assert len(cells(seen.page, 1)) == not_sent
         assert seen.page.locator("button, input").count() == 0
         assert seen.page.locator("details").first.is_visible()
+        assert seen.page.locator("pre.command").first.is_visible()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -134,29 +147,102 @@ def test_axe_finds_no_violation(chromium: Browser, made: Made, width: int, dark:
         assert len(found["passes"]) > 20, "it has looked"
 
 
-@pytest.mark.parametrize("most", [7, 2_800, 1_234_567], ids=["few", "thousands", "a million"])
-def test_whatever_a_chart_says_is_within_the_picture(chromium: Browser, most: int) -> None:
-    steps = [Step(0.0, at * 180.0, (at + 1) * 180.0, most * 3, most * 1.1) for at in range(60)]
-    charts = (
-        answer_chart([(label, most) for label in answer_ranges(ANSWER_BOUNDS_S)], "answers"),
-        pace_chart(steps, [(500.0, 700.0)], "pace"),
-    )
-    page = chromium.new_page(viewport={"width": 800, "height": 900})
-    try:
-        for chart in charts:
-            page.set_content(f"<style>{_asset('page.css')}</style>{chart}")
-            outside = page.evaluate("""() => {
-                const frame = document.querySelector("svg").getBoundingClientRect();
-                return [...document.querySelectorAll("svg text")].filter((text) => {
-                    const box = text.getBoundingClientRect();
-                    return box.width && (box.left < frame.left || box.right > frame.right
-                        || box.top < frame.top || box.bottom > frame.bottom);
-                }).map((text) => text.textContent);
-            }""")
-            assert outside == []
-            assert page.locator("svg text").count() > 5
-    finally:
-        page.close()
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_whatever_the_chart_says_is_within_it_and_no_two_times_overlap(
+    chromium: Browser, made: Made, width: int
+) -> None:
+    with shown(chromium, made.report, width=width) as seen:
+        found: dict[str, Any] = seen.page.evaluate("""() => {
+            const frame = document.querySelector("figure.pace").getBoundingClientRect();
+            const seen = (all) => [...document.querySelectorAll(all)]
+                .map((one) => one.getBoundingClientRect()).filter((box) => box.width);
+            const ticks = seen(".ticks span");
+            return {
+                outside: seen(".pace span").filter((box) => box.left < frame.left - 1
+                    || box.right > frame.right + 1 || box.top < frame.top - 8
+                    || box.bottom > frame.bottom + 1).length,
+                overlapping: ticks.filter((one, n) => n && one.left < ticks[n - 1].right).length,
+                ticks: ticks.length, words: seen(".plot .word").length,
+            };
+        }""")
+        assert (found["outside"], found["overlapping"]) == (0, 0), found
+        assert found["ticks"] >= 2
+        assert found["words"] >= 2, "the pause and the resumption are named"
+
+
+def test_on_a_phone_no_number_file_name_or_code_is_broken_in_the_middle(
+    chromium: Browser, made: Made
+) -> None:
+    with shown(chromium, made.report, width=WIDTHS["phone"]) as seen:
+        broken = seen.page.evaluate("""() => {
+            const broken = [];
+            for (const cell of document.querySelectorAll("#not-sent td.code")) {
+                const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+                for (let text; (text = walker.nextNode()); ) {
+                    for (const word of text.data.matchAll(/\\S+/g)) {
+                        const range = document.createRange();
+                        range.setStart(text, word.index);
+                        range.setEnd(text, word.index + word[0].length);
+                        if (range.getClientRects().length > 1) broken.push(word[0]);
+                    }
+                }
+            }
+            return broken;
+        }""")
+        assert broken == []
+        assert seen.page.locator("#not-sent td.code").count() > 20
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["clipboard", "no clipboard"])
+def test_a_command_is_copied_by_its_button_in_a_page_from_disk(
+    chromium: Browser, made: Made, allowed: bool
+) -> None:
+    with shown(chromium, made.report) as seen:
+        page = seen.page
+        if allowed:
+            page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        else:
+            page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        page.get_by_role("button", name="Copy").first.click()
+        page.get_by_role("button", name="Copied").wait_for()
+        command = page.locator("pre.command").first.inner_text()
+        if allowed:
+            assert page.evaluate("navigator.clipboard.readText()") == command
+        else:
+            assert page.evaluate("getSelection().toString()").strip() == command
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with script", "without"])
+def test_a_run_under_way_is_seen_changing_and_its_page_says_how_old_it_is(
+    chromium: Browser, tmp_path: Path, javascript: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "LIVE_EVERY_S", 1.0)
+    report = Report(tmp_path)
+    with whole_file(tmp_path / "report.html") as file:
+        file.write(page_under_way(sent=1, written_at=time.time() - 3))
+    with shown(chromium, report, javascript=javascript) as seen:
+        assert "1 of 4 orders sent" in seen.page.locator("h1").inner_text()
+        if javascript:
+            assert " s ago" in seen.page.locator(".age").inner_text()
+        with whole_file(tmp_path / "report.html") as file:
+            file.write(page_under_way(sent=3, written_at=time.time() - 600))
+        expect(seen.page.locator("h1")).to_contain_text("3 of 4 orders sent")
+        if javascript:
+            expect(seen.page.locator(".age.old")).to_contain_text("10 min ago")
+        assert seen.complaints == []
+
+
+def page_under_way(sent: int, written_at: float) -> str:
+    """Return the page of a run of four orders."""
+    run = Run(1, "RUN", "https://ca.example", RunState.RUNNING, None, (), 0.0, 1.0, None)
+    orders = dict.fromkeys(RequestStatus, 0)
+    orders |= {RequestStatus.SENT: sent, RequestStatus.NOT_ATTEMPTED: 4 - sent}
+    rows = dict.fromkeys(RowStatus, 0)
+    found = summarize(run, [], Tally(rows, 4, orders, 0, 0, 0, 0, 0, 0.0, 1.0))
+    found = found.model_copy(update={"state": "running", "written_at": timestamp(written_at)})
+    stretch = stretch_of([], 5.0, ActivePeriod(1, 1.0, 31.0, ()))
+    return make_live_page(run, found, Path("report"), Presentation(), (stretch, []))
 
 
 def test_printed_the_page_shows_no_controls(chromium: Browser, made: Made) -> None:

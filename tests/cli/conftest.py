@@ -109,7 +109,7 @@ class Desk:
 
     def report(self) -> Path:
         """Return the folder of the one report that was written."""
-        (folder,) = (self.folder / "reports").iterdir()
+        (folder,) = (self.folder / "reports").glob("*/")
         return folder
 
     def summary(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pkgutil
 from importlib import import_module
 
 import batch_resend
-from batch_resend.report.page import _environment
+from batch_resend.report.rendering import _environment
 
 # What is imported only when it is first used, and what tells a child what to do.
 _LATE = ("aiosqlite", "anyio._backends._asyncio", "encodings.idna", "tests.cli.conftest")

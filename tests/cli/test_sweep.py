@@ -102,7 +102,7 @@ async def test_what_a_sweep_has_given_up_on_is_named_wherever_people_look(tmp_pa
             assert (rows[0]["mails"], rows[0]["domains"]) == ("1", "a.example")
             page = (tmp_path / "night" / "report.html").read_text()
             assert "Stuck: no sweep mails these again" in page
-            assert "<code>stuck.csv</code>" in page
+            assert '<a href="stuck.csv">stuck.csv</a>' in page
             bodies = {path: json.loads(body) for path, body in watchdog.posts if body}
             for path in (f"/{SECRET}{ping}", f"/{SECRET}"):
                 assert re.search(headline, bodies[path]["text"])

@@ -134,7 +134,7 @@ async def test_the_page_of_the_run_has_them_too_once_the_ca_was_asked(tmp_path: 
         page = (tmp_path / "after" / "report.html").read_text()
         section = page.partition('<h2 id="unapproved">')[2].partition("</section>")[0]
         assert "1 order of this run was mailed two or more times" in section
-        assert '<tr><td>1</td><td class="n">2</td><td>20' in section
+        assert '<tr><td class="code">1</td><td class="n">2</td><td>20' in section
         assert "<tr><td>2</td>" not in section
         assert section.count("<li>") == len(mail_advice())
         assert "batch-resend help mail" in section

@@ -73,15 +73,18 @@ async def test_a_run_without_attempts_has_neither_spells_nor_answers(
         assert [r.orders for r in await journal.reader.reasons(run, 10)] == [1], "not attempted"
 
 
-async def test_the_pace_counts_every_attempt_in_the_step_in_which_it_began(
+async def test_the_pace_counts_every_attempt_in_the_step_in_which_it_began_and_its_trouble(
     place: Place, clock: Clock
 ) -> None:
+    said = Verdict(Ruling.REFUSED, 404, "not_found|order")
     async with begun(place, clock, 1) as (journal, run, recorder):
-        for begun_at in (NOON, NOON + 9.9, NOON + 10.0, NOON + 35.0):
-            await answer(journal.reader, run, recorder, begun_at=begun_at)
+        for begun_at, verdict in (
+            (NOON, ANSWERED), (NOON + 9.9, said), (NOON + 10.0, LOST), (NOON + 35.0, said)
+        ):  # fmt: skip
+            await answer(journal.reader, run, recorder, begun_at=begun_at, verdict=verdict)
         (period,) = await journal.reader.periods(run)
         assert (period.from_at, period.to_at) == (NOON, NOON + 35.5)
-        assert await journal.reader.pace(run, period, 10.0) == [(0, 2), (1, 1), (3, 1)]
+        assert await journal.reader.pace(run, period, 10.0) == [(0, 2, 1), (1, 1, 1), (3, 1, 0)]
 
 
 async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits(
@@ -99,8 +102,8 @@ async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits
         assert (first.from_at, first.to_at) == (NOON, NOON + 20), "not when it was found cut off"
         assert first.limits == tuple(map(str, WINDOWS))
         assert (second.from_at, second.limits) == (resumed_at, ("7/1s",))
-        assert await journal.reader.pace(run, first, 10.0) == [(0, 1), (2, 1)]
-        assert await journal.reader.pace(run, second, 10.0) == [(0, 1)]
+        assert await journal.reader.pace(run, first, 10.0) == [(0, 1, 1), (2, 1, 1)]
+        assert await journal.reader.pace(run, second, 10.0) == [(0, 1, 1)]
 
 
 async def test_a_pause_in_which_the_program_was_killed_ends_no_earlier_than_it_began(

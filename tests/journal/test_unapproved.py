@@ -88,7 +88,7 @@ async def test_what_was_forgotten_of_older_runs_counts_all_the_same(
     run = await night(place, clock, orders(1, 2))
     before = await found(place, run)
     assert before == {("1", None): 3, ("2", None): 2}
-    assert (await prune_journal(place, 0.5 * DAY, clock)).runs == 2
+    assert len((await prune_journal(place, 0.5 * DAY, clock)).runs) == 2
     assert await found(place, run) == before
 
 
@@ -108,7 +108,7 @@ async def test_an_order_is_the_same_whether_its_rows_name_its_account_or_not(
     await night(place, clock, orders(1), parties={None: Endpoint(EU, "theirs")})
     run = await night(place, clock, of_eu, parties=BOTH)
     assert await found(place, run) == {("1", "eu"): 3, ("2", None): 2}
-    assert (await prune_journal(place, 0.5 * DAY, clock)).runs == 2
+    assert len((await prune_journal(place, 0.5 * DAY, clock)).runs) == 2
     assert await found(place, run) == {("1", "eu"): 3, ("2", None): 2}
 
 

@@ -5,7 +5,9 @@ import resource
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -70,7 +72,10 @@ async def test_a_report_written_twice_says_the_same(tmp_path: Path) -> None:
 def texts_wherever(folder: Path) -> dict[str, bytes]:
     """Return all that is in a report's folder, the folder's own name in it made the same."""
     here = str(folder).encode()
-    return {name: text.replace(here, b"HERE") for name, text in Report(folder).texts().items()}
+    texts = Report(folder).texts()
+    with ZipFile(BytesIO(texts.pop("report.zip"))) as packed:
+        texts |= {f"packed {name}": packed.read(name) for name in packed.namelist()}
+    return {name: text.replace(here, b"HERE") for name, text in texts.items()}
 
 
 async def test_a_report_of_one_run_says_nothing_of_another(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ async def test_nothing_may_be_missing_added_or_of_another_kind(tmp_path: Path) -
 
 
 WRONG: list[tuple[str, list[Any], object]] = [
-    ("summary", ["state"], "running"),
+    ("summary", ["state"], "under way"),
     ("summary", ["started_at"], "2026-11-25 12:00:00"),
     ("summary", ["orders", "sent"], -1),
     ("summary", ["limits"], ["1000"]),

@@ -28,6 +28,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
         "started_at": timestamp(NOON),
         "finished_at": timestamp(NOON + 7),
         "elapsed_s": 7.0,
+        "written_at": None,
         "base_url": BASE_URL,
         "limits": ["1000/3m", "100/5s"],
         "inputs": [
@@ -47,6 +48,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
         "requests": {"attempts": 7, "retries": 3, "rate_limited": 1, "possible_duplicates": 1},
         "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
         "sweep": None,
+        "verdict": "needs action",
     }  # fmt: skip
     assert found.summary == expected
     assert json.dumps(found.summary) == json.dumps(expected), "and in that order"

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import asdict
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -18,6 +17,7 @@ from batch_resend.cli.next_flags import next_flags_of_run
 from batch_resend.cli.options import (
     DURATION,
     journal_option,
+    order_url_option,
     redact_option,
     report_dir_option,
     run_argument,
@@ -37,7 +37,19 @@ from batch_resend.journal import (
 )
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
-from batch_resend.report import Presentation, Summary, counted, in_words, make_summary, write_report
+from batch_resend.report import (
+    Presentation,
+    Summary,
+    counted,
+    folder_of,
+    in_words,
+    index_folder,
+    make_summary,
+    remove_reports,
+    set_aside,
+    update_index,
+    write_report,
+)
 from batch_resend.results import StuckOrder
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
@@ -290,21 +302,27 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @run_argument()
 @journal_option
 @report_dir_option
+@order_url_option
 @redact_option
 @click.pass_context
 def report(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
     """Write a run's report again, from the journal alone: the newest run's unless named.
 
-    RUN is the name of a run, the beginning of it, or latest.
+    RUN is the name of a run, the beginning of it, or latest. The report of a newer run is never
+    replaced: beside it, this one has a folder of its own.
     """
+    pattern: Path = options["report_dir"]
 
     async def written() -> tuple[Path, Presentation, Summary, list[Reason], list[StuckOrder]]:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            folder = options["report_dir"] or Path("reports") / run.id
+            folder = set_aside(folder_of(pattern, run), run)
             flags = next_flags_of_run(context, run, await reader.accounts(run))
-            presentation = Presentation(flags, redact=options["redact"])
+            presentation = Presentation(
+                flags, redact=options["redact"], order_url=options["order_url"]
+            )
             summary = await write_report(reader, run, folder, presentation)
+            update_index(index_folder(pattern, run))
             reasons = await reader.reasons(run, REASONS_READ)
             stuck = [order async for order in reader.stuck(run, STUCK_SHOWN)]
             return folder, presentation, summary, reasons, stuck
@@ -335,25 +353,35 @@ LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer th
     help="Forget the runs that ended longer ago; at least 2d.",
 )
 @journal_option
-def prune(older_than: float, journal: Place, is_json: bool) -> int:
-    """Forget old runs, to keep the journal small.
+@report_dir_option
+@option_of_its_own(
+    "--keep-reports", is_flag=True, help="Leave the reports of these runs where they are."
+)
+def prune(
+    older_than: float, journal: Place, report_dir: Path, *, keep_reports: bool, is_json: bool
+) -> int:
+    """Forget old runs and remove their reports, to keep the journal small.
 
-    How often each order was mailed is kept. A file that is then a quarter empty is made smaller.
+    How often each order was mailed is kept. A file that is then a quarter empty is made smaller. A
+    report is removed if it is where --report-dir has it now and names the run that it is of.
     """
     if older_than < LEAST_S:
         raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
     before = size_of_journal(journal)
-    none = Pruned(0, 0)
+    none = Pruned((), 0)
     forgotten = none if before is None else anyio.run(prune_journal, journal, older_than)
     after = size_of_journal(journal)
+    removed = 0 if keep_reports else remove_reports(report_dir, forgotten.runs)
     if is_json:
-        sizes = {"bytes_before": before, "bytes_after": after}
-        show_json({"journal": str(journal), **asdict(forgotten), **sizes})
+        counts = {"runs": len(forgotten.runs), "rows": forgotten.rows, "reports": removed}
+        show_json({"journal": str(journal), **counts, "bytes_before": before, "bytes_after": after})
     elif before is None:
         click.echo(f"{journal}: there is no journal here yet.")
     else:
-        what = f"{counted(forgotten.runs, 'run')} with {counted(forgotten.rows, 'row')}"
-        click.echo(f"{what} forgotten; {journal} had {_size(before)}, has {_size(after or 0)}")
+        what = f"{counted(len(forgotten.runs), 'run')} with {counted(forgotten.rows, 'row')}"
+        also = f", {counted(removed, 'report')} removed" if removed else ""
+        sizes = f"had {_size(before)}, has {_size(after or 0)}"
+        click.echo(f"{what} forgotten{also}; {journal} {sizes}")
     return ExitCode.ALL_WELL
 
 

@@ -25,6 +25,7 @@ from batch_resend.report import (
     headline,
     in_words,
     next_steps,
+    verdict_in_words,
 )
 from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.visible import without_quotes
@@ -245,11 +246,14 @@ def show_counts(summary: Summary, to: TextIO | None = None) -> None:
 
 def why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
-    shown = [reason for reason in reasons if reason.status is not RequestStatus.NOT_ATTEMPTED]
+    not_attempted = RequestStatus.NOT_ATTEMPTED
+    shown = [one for one in reasons if one.status is not not_attempted or _answer(one)]
     if shown:
         yield 0, "Not sent, and why"
     for reason in shown[:REASONS_SHOWN]:
-        yield 2, f"{reason.orders:,} {in_words(reason.status)}: {_answer(reason) or 'no answer'}"
+        answer = _answer(reason)
+        verdict = verdict_in_words(reason.status, answer)
+        yield 2, f"{reason.orders:,} {verdict}: {answer or 'no answer'}"
         if known := explain(reason.http_status, reason.error_code):
             yield 4, f"{known.meaning} {known.remedy}"
     if len(shown) > REASONS_SHOWN:

@@ -142,6 +142,13 @@ SELECT status, http_status, error_code, min(error_message) AS message,
 FROM {results} WHERE {not_sent} GROUP BY status, http_status, error_code
 ORDER BY orders DESC, status, http_status, error_code LIMIT :most
 
+-- name: any_two_parts
+SELECT DISTINCT locale, call, account FROM requests WHERE run = :run LIMIT 2
+
+-- name: count_parts
+SELECT locale, call, account, status, count(*) AS orders
+FROM {results} GROUP BY locale, call, account, status
+
 -- --- a run in time -----------------------------------------------------------------------------
 
 -- What was cut off ends, for the windows' sake, when that was found: for its run it was over before.
@@ -156,7 +163,8 @@ WHERE attempts.run = :run GROUP BY attempts.start, starts.limits, runs.limits OR
 
 -- name: pace
 SELECT CAST({trunc}((begun_at - CAST(:from_at AS FLOAT)) / CAST(:step_s AS FLOAT)) AS BIGINT) AS step,
-    count(*) AS made
+    count(*) AS made,
+    CAST(sum(CASE WHEN ruling NOT IN ('accepted', 'refused') THEN 1 ELSE 0 END) AS BIGINT) AS troubled
 FROM attempts WHERE run = :run AND start = :start GROUP BY step ORDER BY step
 
 -- name: count_answers

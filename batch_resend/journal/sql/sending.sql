@@ -197,7 +197,7 @@ SELECT number FROM runs WHERE state IN ('planning', 'planned') AND session NOT I
 -- --- pruning -----------------------------------------------------------------------------------
 
 -- name: ended_before
-SELECT number FROM runs
+SELECT * FROM runs
 WHERE coalesce(finished_at, started_at, created_at) < :before AND state <> 'running'
     AND session NOT IN {living}
 

@@ -1,0 +1,117 @@
+"""Where a report goes: a folder for each run, by a pattern; and whose report is there."""
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from batch_resend.clock import timestamp
+from batch_resend.model import Run
+from batch_resend.report.report import REPORT_FILES, update_index
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PATTERN = Path("reports/{run}")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def check_pattern(text: str) -> str:
+    """Return a pattern of folders or URLs. Raises ValueError where a placeholder has no meaning."""
+    for name in _PLACEHOLDER.findall(text):
+        if name not in ("date", "run"):
+            raise ValueError(f"{text!r}: {{{name}}} stands for nothing; {{date}} and {{run}} do")
+    return text
+
+
+def filled_in(pattern: str, run: Run) -> str:
+    """Return a pattern with a run's name in place of {run}, its day in UTC in place of {date}."""
+    values = {"run": run.id, "date": timestamp(run.created_at)[:10]}
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), pattern)
+
+
+def folder_of(pattern: Path, run: Run) -> Path:
+    """Return the folder of a run's report."""
+    return Path(filled_in(str(pattern), run))
+
+
+def index_folder(pattern: Path, run: Run) -> Path | None:
+    """Return the folder above, if all that a pattern puts there is reports; None: it may not be.
+
+    That is so where the last part of the pattern has {run}: a folder of any other name may be among
+    whatever a person keeps.
+    """
+    return folder_of(pattern.parent, run) if "{run}" in pattern.name else None
+
+
+def url_of(pattern: str, run: Run) -> str:
+    """Return the URL of a run's page, of where its folder is served."""
+    return f"{filled_in(pattern, run).rstrip('/')}/report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A report that is there already."""
+
+    run_id: str
+    ended_at: float  # or when it was written, of a run under way
+
+
+def found_in(folder: Path) -> Found | None:
+    """Return what is known of the report in a folder; None: there is none that can be read."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        summary: Mapping[str, str | None] = json.loads((folder / "summary.json").read_text("utf-8"))
+        at = summary["finished_at"] or summary.get("written_at") or summary["started_at"] or ""
+        return Found(str(summary["run_id"]), datetime.fromisoformat(at).timestamp())
+    return None
+
+
+def set_aside(folder: Path, run: Run) -> Path:
+    """Return where the report of an earlier run goes: not into the place of a newer run's.
+
+    Then it is a folder beside it, of the run's name.
+    """
+    there, ended_at = found_in(folder), run.finished_at or run.created_at
+    if there is None or there.run_id == run.id or there.ended_at <= ended_at:
+        return folder
+    return folder.with_name(f"{folder.name}-{run.id}")
+
+
+def remove_report(folder: Path, run: Run) -> bool:
+    """Remove a run's report, and its folder if nothing else is in it; return whether it was there.
+
+    Only what is known to be a report of that run. Raises OSError.
+    """
+    there = found_in(folder)
+    if there is None or there.run_id != run.id:
+        return False
+    for name in REPORT_FILES:  # summary.json last: what is left of a failure is known again
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+    return True
+
+
+def remove_reports(pattern: Path, runs: Iterable[Run]) -> int:
+    """Remove the reports of runs, as `remove_report` does; return how many there were.
+
+    What cannot be removed stays, and is logged.
+    """
+    removed = 0
+    indexes: set[Path | None] = set()
+    for run in runs:
+        folder = folder_of(pattern, run)
+        try:
+            is_removed = remove_report(folder, run)
+        except OSError as error:
+            log.error("%s: the report cannot be removed: %s", folder, error.strerror)
+            continue
+        if is_removed:
+            removed += 1
+            indexes.add(index_folder(pattern, run))
+    for index in indexes:
+        update_index(index)
+    return removed

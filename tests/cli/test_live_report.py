@@ -1,0 +1,77 @@
+"""The report of a run under way, as somebody who looks into its folder meets it."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from batch_resend.report import live
+from tests.cli.conftest import desk_with_ca, ended, read_summary, until
+
+REPORT = ("--report-dir", "report")
+
+
+def hurry() -> None:
+    """Have a half minute pass in a fifth of a second, in the process that this is called in."""
+    live.EVERY_S, live._SAMPLE_S = 0.2, 0.1
+
+
+async def test_a_run_is_seen_coming_along_in_its_folder_until_its_report_is_there(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.1)) as (desk, _):
+        desk.write_list(150)
+        report = tmp_path / "report"
+        process = await desk.start_after(
+            hurry, "send", "orders.csv", "--yes", "--concurrency", "2", *REPORT
+        )
+        over = asyncio.create_task(ended(process))
+        seen = set()
+
+        def is_under_way() -> bool:
+            if (report / "summary.json").exists():
+                summary = read_summary(report)
+                if summary["state"] == "running":
+                    seen.add(summary["orders"]["sent"])
+            return len(seen) >= 3
+
+        await until(is_under_way)
+        page = (report / "report.html").read_text()
+        assert "Under way: " in page
+        assert "batch-resend watch " in page
+        assert (await over).code == 0
+        assert read_summary(report)["state"] == "completed"
+        assert 'http-equiv="refresh"' not in (report / "report.html").read_text()
+        assert not [path for path in report.iterdir() if path.name.startswith(".")]
+
+
+async def test_a_page_that_cannot_be_written_costs_no_order_its_mail(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.1)) as (desk, ca):
+        numbers = desk.write_list(40)
+        (tmp_path / "report" / "report.html").mkdir(parents=True)
+        process = await desk.start_after(
+            hurry, "send", "orders.csv", "--yes", "--concurrency", "2", *REPORT
+        )
+        sent = await ended(process)
+        assert set(ca.books.mails_per_order) == set(numbers)
+        assert sent.err.count("the report of the run under way cannot be written") == 1
+        assert sent.code == 3, "the report at the end could not be written either"
+
+
+async def test_a_run_that_was_killed_is_said_to_be_resumed_by_the_page_that_stays(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.1)) as (desk, _):
+        desk.write_list(150)
+        process = await desk.start_after(
+            hurry, "send", "orders.csv", "--yes", "--concurrency", "2", *REPORT
+        )
+        over = asyncio.create_task(ended(process))
+        await until((tmp_path / "report" / "summary.json").exists)
+        process.kill()
+        await over
+        run = json.loads((tmp_path / "report" / "summary.json").read_text())["run_id"]
+        page = (tmp_path / "report" / "report.html").read_text()
+        assert f"batch-resend resume {run}" in page
+        resumed = await desk.run("resume", *REPORT)
+        assert resumed.code == 0, resumed.err
+        assert read_summary(tmp_path / "report")["orders"]["sent"] == 150

@@ -1,0 +1,109 @@
+"""Reports of many nights: each in a place of its own, listed, linked, and removed with its run."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Desk, desk_with_ca, read_summary, run_ids
+from tests.cli.test_alarms import told
+from tests.notify.listener import listening
+
+AGAIN = ("send", "orders.csv", "--yes", "--again")
+
+
+async def two_nights(desk: Desk, *arguments: str) -> tuple[str, str]:
+    """Send the same list in two runs; return their names, the older first."""
+    desk.write_list(3)
+    for _ in range(2):
+        sent = await desk.run(*AGAIN, *arguments)
+        assert sent.code == 0, sent.err
+    newer, older = await run_ids(desk)
+    return older, newer
+
+
+async def test_date_and_run_keep_reports_apart_and_the_folder_above_has_an_index(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        runs = await two_nights(desk, "--report-dir", "nights/{date}-{run}")
+        folders = {path.name for path in (tmp_path / "nights").glob("*/")}
+        assert {name.partition("-2")[0][:2] for name in folders} == {"20"}
+        assert all(any(name.endswith(f"-{run}") for name in folders) for run in runs)
+        index = (tmp_path / "nights" / "index.html").read_text()
+        assert all(f'href="{name}/report.html"' in index for name in folders)
+
+
+async def test_report_of_an_older_run_does_not_replace_the_newest_ones(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("batch.toml", "report-dir = 'last'\n")
+        desk.environment["BATCH_RESEND_CONFIG"] = "batch.toml"
+        older, newer = await two_nights(desk)
+        assert read_summary(tmp_path / "last")["run_id"] == newer, "send replaces"
+        written = await desk.run("report", older)
+        assert written.code == 0, written.err
+        assert read_summary(tmp_path / "last")["run_id"] == newer
+        aside = tmp_path / f"last-{older}"
+        assert read_summary(aside)["run_id"] == older
+        assert f"Report: {aside.name}/report.html" in written.out
+        assert (await desk.run("report", newer)).code == 0
+        assert read_summary(tmp_path / "last")["run_id"] == newer
+        assert not (tmp_path / "index.html").exists(), "what else is there is not ours to list"
+
+
+async def test_a_placeholder_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(1)
+        refused = await desk.run(*AGAIN, "--report-dir", "reports/{night}")
+        assert refused.code == 2
+        assert "{night} stands for nothing; {date} and {run} do" in refused.err
+        assert ca.books.requests == 0
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["removed", "kept"])
+async def test_prune_takes_the_reports_of_the_runs_that_it_forgets(
+    tmp_path: Path, keep: bool
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        older, newer = await two_nights(desk)
+        (tmp_path / "reports" / "mine").mkdir()
+        (tmp_path / "reports" / "mine" / "results.csv").write_text("of another program")
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
+            journal.execute("UPDATE runs SET finished_at = 1 WHERE id = ?", [older])
+        pruned = await desk.run("prune", *(["--keep-reports"] if keep else []))
+        assert pruned.code == 0, pruned.err
+        assert ("1 report removed" in pruned.out) is not keep
+        assert (tmp_path / "reports" / older).exists() is keep
+        assert (tmp_path / "reports" / newer / "report.html").exists()
+        assert (tmp_path / "reports" / "mine" / "results.csv").exists()
+        index = (tmp_path / "reports" / "index.html").read_text()
+        assert (older in index) is keep
+        assert newer in index
+
+
+async def test_pings_and_notifications_link_to_the_page_where_it_is_served(tmp_path: Path) -> None:
+    async with listening() as watchdog, listening() as hook, desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        sent = await desk.run(
+            *AGAIN, "--ping-url", watchdog.url, "--notify-url", hook.url,
+            "--report-url", "https://reports.example/nights/{run}/",
+        )  # fmt: skip
+        assert sent.code == 0, sent.err
+        (run,) = await run_ids(desk)
+        url = f"https://reports.example/nights/{run}/report.html"
+        for _, ending in (told(watchdog)[-1], told(hook)[-1]):
+            assert ending is not None
+            assert ending["report_url"] == url
+            assert ending["text"].endswith(f" {url}")
+
+
+async def test_an_index_page_of_somebody_else_stays_and_costs_nothing(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        (tmp_path / "reports").mkdir()
+        desk.write("reports/index.html", "my own page")
+        desk.write_list(1)
+        sent = await desk.run(*AGAIN)
+        assert sent.code == 0
+        assert "reports/index.html: is not of batch-resend, and stays as it is" in sent.err
+        assert (tmp_path / "reports" / "index.html").read_text() == "my own page"

@@ -1,0 +1,181 @@
+"""Reports of many runs: kept apart, handed on, listed, and removed when their runs are."""
+
+import json
+import re
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from batch_resend.errors import ReportError
+from batch_resend.model import Run, RunState
+from batch_resend.report.folder import (
+    check_pattern,
+    folder_of,
+    index_folder,
+    remove_report,
+    set_aside,
+    url_of,
+)
+from batch_resend.report.index import write_index
+from batch_resend.report.report import REPORT_FILES
+from tests.report.carried import SCRIPT, Report, reported, two_lists
+
+NIGHT = 1_795_910_400.0  # 2026-11-29 00:00 UTC
+
+
+def run(name: str = "20261129-000000-ab12", ended_at: float | None = NIGHT) -> Run:
+    """Return a run that began at midnight."""
+    return Run(
+        1, name, "https://ca.example", RunState.COMPLETED, None, (), NIGHT, NIGHT, ended_at
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder", "index"),
+    [
+        ("reports/{run}", "reports/20261129-000000-ab12", "reports"),
+        ("r/{date}-{run}", "r/2026-11-29-20261129-000000-ab12", "r"),
+        ("r/{date}/{run}", "r/2026-11-29/20261129-000000-ab12", "r/2026-11-29"),
+        ("/srv/www/last", "/srv/www/last", None),
+        ("{run}/last", "20261129-000000-ab12/last", None),
+        ("/srv/{date}", "/srv/2026-11-29", None),
+    ],
+)
+def test_a_pattern_has_a_folder_for_each_run_and_an_index_only_where_all_beside_are_reports(
+    pattern: str, folder: str, index: str | None
+) -> None:
+    assert folder_of(Path(pattern), run()) == Path(folder)
+    assert index_folder(Path(pattern), run()) == (None if index is None else Path(index))
+
+
+def test_a_url_is_that_of_the_page_where_the_folder_is_served() -> None:
+    assert url_of("https://x.example/{date}/{run}/", run()) == (
+        "https://x.example/2026-11-29/20261129-000000-ab12/report.html"
+    )
+
+
+@pytest.mark.parametrize("text", ["{night}", "{run}-{}", "a/{Run}"])
+def test_a_placeholder_that_stands_for_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="stands for nothing"):
+        check_pattern(text)
+
+
+def put(folder: Path, **summary: object) -> Path:
+    """Put a summary of a run into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+OURS = {"run_id": "20261129-000000-ab12", "started_at": "2026-11-29T00:00:00.000Z"}
+EARLY, LATE = "2026-11-28T23:00:00.000Z", "2026-11-29T03:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("there", "is_set_aside"),
+    [
+        pytest.param(None, False, id="nothing is there"),
+        pytest.param(OURS | {"finished_at": LATE}, False, id="its own"),
+        pytest.param(OURS | {"run_id": "B", "finished_at": EARLY}, False, id="an older run's"),
+        pytest.param(OURS | {"run_id": "B", "finished_at": LATE}, True, id="a newer run's"),
+        pytest.param(
+            OURS | {"run_id": "B", "finished_at": None, "written_at": LATE}, True,
+            id="that of a run under way",
+        ),
+        pytest.param({"what": "ever"}, False, id="no summary of ours"),
+    ],
+)  # fmt: skip
+def test_the_report_of_a_newer_run_is_not_replaced_by_an_older_one(
+    tmp_path: Path, there: dict[str, object] | None, is_set_aside: bool
+) -> None:
+    folder = tmp_path / "last"
+    if there is not None:
+        put(folder, **there)
+    aside = tmp_path / "last-20261129-000000-ab12"
+    assert set_aside(folder, run()) == (aside if is_set_aside else folder)
+
+
+def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
+    tmp_path: Path,
+) -> None:
+    own = put(tmp_path / "own", **OURS, finished_at=LATE)
+    for name in REPORT_FILES[:-1]:
+        (own / name).write_text("of the report")
+    mixed = put(tmp_path / "mixed", **OURS, finished_at=LATE)
+    (mixed / "notes.txt").write_text("mine")
+    others = put(tmp_path / "others", **(OURS | {"run_id": "B"}), finished_at=LATE)
+    unknown = tmp_path / "unknown"
+    unknown.mkdir()
+    (unknown / "results.csv").write_text("whose?")
+    folders = (own, mixed, others, unknown, tmp_path / "none")
+    removed = [remove_report(folder, run()) for folder in folders]
+    assert removed == [True, True, False, False, False]
+    assert not own.exists()
+    assert [path.name for path in mixed.iterdir()] == ["notes.txt"]
+    assert (others / "summary.json").exists()
+    assert (unknown / "results.csv").exists()
+
+
+@pytest.mark.asyncio
+async def test_report_zip_has_all_files_of_the_report_as_they_are(tmp_path: Path) -> None:
+    found, summary = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    texts = found.texts()
+    with ZipFile(BytesIO(texts.pop("report.zip"))) as packed:
+        assert packed.testzip() is None
+        inside = {name: packed.read(name) for name in packed.namelist()}
+    assert inside == {f"batch-resend-{summary.run_id}/{name}": text for name, text in texts.items()}
+    assert 'href="report.zip"' in texts["report.html"].decode()
+
+
+async def nights(folder: Path) -> list[str]:
+    """Put the reports of two runs into a folder, the second with a hostile name beside them."""
+    names = []
+    for name, script in (("a", {}), ("b <i>", SCRIPT)):
+        (folder / "lists" / name).mkdir(parents=True)
+        made, summary = await reported(
+            folder / "lists" / name, two_lists(folder / "lists" / name), script
+        )
+        (folder / "reports").mkdir(exist_ok=True)
+        made.folder.replace(folder / "reports" / name)
+        names.append(summary.run_id)
+    return names
+
+
+@pytest.mark.asyncio
+async def test_the_index_has_each_night_with_its_counts_and_a_link_to_its_page(
+    tmp_path: Path,
+) -> None:
+    await nights(tmp_path)
+    put(tmp_path / "reports" / "broken", run_id="X")
+    write_index(tmp_path / "reports")
+    page = (tmp_path / "reports" / "index.html").read_text()
+    links = re.findall(r'<a href="([^"]+)">2027-01-15 08:00<', page)
+    assert sorted(links) == ["a/report.html", "b%20%3Ci%3E/report.html"]
+    assert page.count("<tr>") == 1 + 2, "the broken one is left out"
+    summary = Report(tmp_path / "reports" / "b <i>").summary["orders"]
+    row = page[page.index("b%20%3Ci%3E") :].partition("</tr>")[0]
+    for count in (summary["total"], summary["refused"]):
+        assert f">{count}</td>" in row
+    assert "needs action" in row
+
+
+@pytest.mark.asyncio
+async def test_an_index_of_somebody_else_stays_and_an_own_one_is_written_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "index.html").write_text("<h1>The company's own page</h1>")
+    with pytest.raises(ReportError, match="stays as it is"):
+        write_index(tmp_path)
+    assert "own page" in (tmp_path / "index.html").read_text()
+    (tmp_path / "index.html").unlink()
+    write_index(tmp_path)
+    write_index(tmp_path)
+    assert "<tbody>\n</tbody>" in (tmp_path / "index.html").read_text()
+
+
+def test_a_run_that_never_finished_is_older_than_what_came_after_it(tmp_path: Path) -> None:
+    put(tmp_path, **(OURS | {"run_id": "B"}), finished_at=LATE)
+    assert set_aside(tmp_path, replace(run(), finished_at=None)) != tmp_path
